@@ -1,0 +1,46 @@
+# `make lab` opens the lab, `make demo` runs its loop headless, `make test` runs all that must pass.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN_DEPS := .venv/.run
+DEV_DEPS := .venv/.dev
+
+.PHONY: lab demo test check bench format clean
+
+lab: $(RUN_DEPS)
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
+
+demo: $(RUN_DEPS)
+	$(BIN)/vitlab demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(DEV_DEPS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_DEPS)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+format: $(DEV_DEPS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# pip 25.1 is the first that reads dependency groups.
+.venv/.pip:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(RUN_DEPS): .venv/.pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(DEV_DEPS): .venv/.pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	@touch $@ $(RUN_DEPS)

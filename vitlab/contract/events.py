@@ -1,0 +1,118 @@
+"""What a running job says: `events.jsonl`, one JSON object a line, appended whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+VERSION = 1
+KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of `events.jsonl`."""
+
+    kind: str
+    t: float
+    """Unix seconds."""
+    data: Mapping[str, Any]
+    """The other keys of the line, as written."""
+
+    @property
+    def step(self) -> int:
+        return int(self.data.get("step", 0))
+
+    @property
+    def values(self) -> Mapping[str, float | None]:
+        """`split/metric/label` -> number; None for a non-finite one."""
+        values = self.data.get("values")
+        return values if isinstance(values, dict) else {}
+
+
+class EventWriter:
+    """Appends events to one file, one `write` a line, so a reader never sees a mixed line."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        if not _ends_with_newline(path):
+            # A killed writer left half a line: close it, so that ours is whole.
+            os.write(self._descriptor, b"\n")
+
+    def write(self, kind: str, **data: object) -> None:
+        """Append one event; non-finite numbers become null and are named in `nonfinite`."""
+        assert kind in KINDS, kind
+        values = data.get("values")
+        if isinstance(values, Mapping):
+            bad = [n for n, x in values.items() if x is None or not math.isfinite(x)]
+            data["values"] = {n: None if n in bad else float(x) for n, x in values.items()}
+            if bad:
+                data["nonfinite"] = bad
+        line = json.dumps(
+            {"v": VERSION, "t": round(time.time(), 3), "kind": kind, **data},
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        os.write(self._descriptor, line.encode() + b"\n")
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return True
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
+
+
+def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list[Event], int]:
+    """The whole lines from byte `offset` on, and the offset to go on from.
+
+    Unknown kinds and broken lines are passed over; half a line at the end waits for its rest.
+    A file shorter than `offset` (replaced or truncated) is read from its start. At most about
+    `limit` bytes are read in one call.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < offset:
+                offset = 0
+            file.seek(offset)
+            block = file.read(limit)
+    except FileNotFoundError:
+        return [], 0
+    end = block.rfind(b"\n") + 1
+    if end == 0 and len(block) == limit:
+        end = limit  # a line longer than the limit is no event; step over it
+    return list(_parse(block[:end])), offset + end
+
+
+def _parse(block: bytes) -> Iterator[Event]:
+    for line in block.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(record, dict) or record.get("v") != VERSION:
+            continue
+        kind, t = record.pop("kind", None), record.pop("t", None)
+        if kind in KINDS and isinstance(t, int | float):
+            del record["v"]
+            yield Event(kind, float(t), record)
