@@ -1,0 +1,276 @@
+"""The configuration of every recipe: what may be set, its defaults and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from vitlab.contract.strict import ConfigError, Range, read_strict, unknown
+
+__all__ = ["Config", "ConfigError", "read_config"]
+
+PIXELS = 4096
+"""Pixels of a spectrum from the embedded grid."""
+GRID_LABELS = ("T_eff", "log_g", "M_H")
+"""The labels a spectrum drawn from the embedded grid has."""
+GRID_SOURCES = ("grid", "grid-infinite")
+
+Count = Annotated[int, Range(1)]
+Seed = Annotated[int, Range(0, 2**31 - 1)]
+Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, 1)]
+Dropout = Annotated[float, Range(0, 0.95)]
+Magnitude = Annotated[float, Range(10, 30)]
+Input = Literal["flux", "flux/error", "whitened"]
+"""What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
+LabelNorm = Literal["standard", "minmax", "none"]
+Loss = Literal["mse", "mae", "huber"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which spectra are learned from and tested on."""
+
+    source: str = "grid"
+    """`grid`: a fixed set of `train_size` stars; `grid-infinite`: as many new ones each epoch;
+    anything else: the path of a pfsspec HDF5 file, from the lab's root or absolute."""
+    train_size: Count = 50_000
+    val_size: Count = 1_000
+    test_size: Count = 10_000
+    seed: Seed = 42
+    """Same seed, sizes and magnitudes: same stars, same test noise, whatever the model."""
+    mag: tuple[Magnitude, Magnitude] = (20.5, 22.5)
+    """Range of the uniform i-band (HSC) magnitude; not used for a file."""
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """How much noise is added."""
+
+    level: NotNegative = 1.0
+    """Factor on every sigma; 0 means noise-free spectra."""
+
+
+@dataclass(frozen=True)
+class VitModel:
+    """The Vision Transformer; the defaults are `p16_h256_L6_a8`."""
+
+    input: Input = "flux"
+    tokenizer: Literal["C1D", "SW"] = "C1D"
+    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map."""
+    patch: Annotated[int, Range(2, PIXELS)] = 16
+    stride: Annotated[int, Range(0, PIXELS)] = 0
+    """Pixels from one patch to the next; 0 means `patch` (no overlap)."""
+    hidden: Annotated[int, Range(8, 4096)] = 256
+    layers: Annotated[int, Range(1, 64)] = 6
+    heads: Annotated[int, Range(1, 64)] = 8
+    mlp_ratio: Annotated[float, Range(0.5, 8)] = 4.0
+    dropout: Dropout = 0.1
+    pool: Literal["cls", "mean"] = "cls"
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+
+
+@dataclass(frozen=True)
+class MlpModel:
+    """A plain multi-layer perceptron."""
+
+    input: Input = "whitened"
+    hidden: tuple[Annotated[int, Range(1, 16384)], ...] = (1024, 256)
+    dropout: Dropout = 0.1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained: AdamW, warm-up, then a cosine from `lr` to `min_lr`."""
+
+    epochs: Count = 200
+    batch: Count = 256
+    lr: Positive = 3e-4
+    min_lr: NotNegative = 1e-5
+    weight_decay: NotNegative = 0.01
+    warmup: Fraction = 0.05
+    """Share of all steps in which the rate rises from 0."""
+    clip: NotNegative = 0.5
+    """Largest norm of the gradient; 0 means no clipping."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    eval_every: Annotated[int, Range(0)] = 0
+    """Steps between validations; 0 means one after each epoch."""
+    seed: Seed = 42
+    threads: Annotated[int, Range(0, 1024)] = 0
+    """CPU threads; 0 means all the machine offers."""
+
+
+@dataclass(frozen=True)
+class VitConfig:
+    """`recipe: vit`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    model: VitModel = field(default_factory=VitModel)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    loss: Loss = "mse"
+    labels: tuple[str, ...] = ("log_g",)
+    label_norm: LabelNorm = "standard"
+
+
+@dataclass(frozen=True)
+class MlpConfig:
+    """`recipe: mlp`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    model: MlpModel = field(default_factory=MlpModel)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    loss: Loss = "mse"
+    labels: tuple[str, ...] = ("log_g",)
+    label_norm: LabelNorm = "standard"
+
+
+@dataclass(frozen=True)
+class BoostModel:
+    """Gradient-boosted trees, one set for each label."""
+
+    input: Input = "flux"
+    leaves: Annotated[int, Range(2, 4096)] = 31
+    min_leaf: Count = 20
+    """Fewest spectra in a leaf."""
+    bins: Annotated[int, Range(2, 255)] = 255
+    feature_fraction: Annotated[float, Range(0, 1, above=True)] = 0.3
+    """Share of the pixels tried in one tree."""
+    bagging_fraction: Annotated[float, Range(0, 1, above=True)] = 1.0
+    l2: NotNegative = 0.0
+
+
+@dataclass(frozen=True)
+class BoostTrain:
+    """How the trees are grown."""
+
+    rounds: Count = 1000
+    lr: Positive = 0.05
+    patience: Count = 50
+    """Rounds without a better validation before growing stops."""
+    eval_every: Count = 10
+    seed: Seed = 42
+    threads: Annotated[int, Range(0, 1024)] = 0
+
+
+@dataclass(frozen=True)
+class BoostConfig:
+    """`recipe: lightgbm`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    model: BoostModel = field(default_factory=BoostModel)
+    train: BoostTrain = field(default_factory=BoostTrain)
+    labels: tuple[str, ...] = ("log_g",)
+
+
+@dataclass(frozen=True)
+class RidgeModel:
+    """Linear regression with a penalty chosen on the validation set."""
+
+    input: Input = "flux"
+    alphas: tuple[Positive, ...] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+
+
+@dataclass(frozen=True)
+class RidgeTrain:
+    """How the normal equations are summed."""
+
+    seed: Seed = 42
+    """Of the training noise."""
+    threads: Annotated[int, Range(0, 1024)] = 0
+
+
+@dataclass(frozen=True)
+class RidgeConfig:
+    """`recipe: ridge`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    model: RidgeModel = field(default_factory=RidgeModel)
+    train: RidgeTrain = field(default_factory=RidgeTrain)
+    labels: tuple[str, ...] = ("log_g",)
+
+
+@dataclass(frozen=True)
+class CeilingConfig:
+    """`recipe: ceiling`: the Cramer-Rao bound at given magnitudes and over the whole range."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """`test_size` stars of `seed` are averaged over."""
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    mags: tuple[Magnitude, ...] = (20.5, 21.0, 21.5, 22.0, 22.5)
+    labels: tuple[str, ...] = ("log_g",)
+    threads: Annotated[int, Range(0, 1024)] = 0
+
+
+@dataclass(frozen=True)
+class CommandConfig:
+    """`recipe: command`: a program of one's own, started without a shell."""
+
+    argv: tuple[str, ...]
+    cwd: str | None = None
+    """Folder from the lab's root; None means the root."""
+
+
+Config = VitConfig | MlpConfig | BoostConfig | RidgeConfig | CeilingConfig | CommandConfig
+
+_KINDS: dict[str, Callable[[object], Config]] = {
+    "vit": lambda value: read_strict(VitConfig, value, "config"),
+    "mlp": lambda value: read_strict(MlpConfig, value, "config"),
+    "lightgbm": lambda value: read_strict(BoostConfig, value, "config"),
+    "ridge": lambda value: read_strict(RidgeConfig, value, "config"),
+    "ceiling": lambda value: read_strict(CeilingConfig, value, "config"),
+    "command": lambda value: read_strict(CommandConfig, value, "config"),
+}
+
+
+def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
+    """The checked configuration of `recipe`; `ConfigError` names the dotted key at fault."""
+    if recipe not in _KINDS:
+        raise ConfigError("recipe", unknown(f"recipe {recipe!r}", recipe, _KINDS))
+    config = _KINDS[recipe](mapping)
+    if not isinstance(config, CommandConfig):
+        _check_data(config)
+    if isinstance(config, VitConfig):
+        _check_vit(config.model)
+    return config
+
+
+def _check_data(config: VitConfig | MlpConfig | BoostConfig | RidgeConfig | CeilingConfig) -> None:
+    low, high = config.data.mag
+    if low > high:
+        raise ConfigError("config.data.mag", f"must rise, not [{low:g}, {high:g}]")
+    if len(set(config.labels)) < len(config.labels):
+        raise ConfigError("config.labels", "names a label twice")
+    grid = config.data.source in GRID_SOURCES
+    for i, label in enumerate(config.labels):
+        if grid and label not in GRID_LABELS:
+            raise ConfigError(
+                f"config.labels[{i}]", unknown(f"label {label!r}", label, GRID_LABELS)
+            )
+    if isinstance(config, CeilingConfig):
+        if not grid:
+            raise ConfigError("config.data.source", "a ceiling needs a grid (allowed: grid)")
+        if config.noise.level == 0:
+            raise ConfigError("config.noise.level", "must be > 0: without noise nothing is bounded")
+    elif config.noise.level == 0 and config.model.input != "flux":
+        raise ConfigError(
+            "config.model.input", f"{config.model.input!r} divides by the noise, whose level is 0"
+        )
+
+
+def _check_vit(model: VitModel) -> None:
+    if model.hidden % model.heads:
+        raise ConfigError(
+            "config.model.heads", f"{model.heads} does not divide hidden = {model.hidden}"
+        )
+    if model.positions == "sinusoidal" and model.hidden % 2:
+        raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
+    if model.stride > model.patch:
+        raise ConfigError(
+            "config.model.stride", f"must be <= patch = {model.patch}, or pixels are passed over"
+        )
