@@ -15,6 +15,10 @@ class UsageError(Exception):
     """A user's mistake: its text is the one line shown, and the exit status is 2."""
 
 
+class NoLab(UsageError):
+    """No lab was found from a folder upwards."""
+
+
 @dataclass(frozen=True)
 class LabPaths:
     """The files of one lab, by its root."""
@@ -124,7 +128,7 @@ def find_lab(start: Path) -> LabPaths:
     for folder in folders:
         if (folder / "roadmaps").is_dir() and (folder / "experiments").is_dir():
             return LabPaths(folder)
-    raise UsageError(
+    raise NoLab(
         f"{start}: no lab here or above (a folder with {SETTINGS}, or with roadmaps/ and "
         "experiments/); `vitlab init` makes one"
     )
