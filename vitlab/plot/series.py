@@ -1,0 +1,172 @@
+"""What a chart draws, made fit for drawing: gaps, decimation, robust ranges and ticks."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Rgb = tuple[int, int, int]
+Point = tuple[float, float]
+Segments = list[list[Point]]
+"""Runs of points to be joined; between two runs there is a gap."""
+
+_HUGE = 1e12
+"""Values beyond are drawn as this: a plot cell cannot tell them apart."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve."""
+
+    name: str
+    x: Sequence[float | None]
+    y: Sequence[float | None]
+    """As long as `x`; None, NaN and infinities are gaps."""
+    color: Rgb | None = None
+    """None takes the next of the chart's own palette."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A horizontal threshold."""
+
+    value: float
+    label: str
+
+
+def segments(series: Series) -> Segments:
+    """The finite points of a series, cut where a value is missing."""
+    runs: Segments = [[]]
+    for x, y in zip(series.x, series.y, strict=False):
+        if _finite(x) and _finite(y):
+            runs[-1].append((_tame(x), _tame(y)))
+        elif runs[-1] and _finite(x):
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def last_value(series: Series) -> float | None:
+    """The last value as written; None when it is missing or not finite."""
+    count = min(len(series.x), len(series.y))
+    value = series.y[count - 1] if count else None
+    return value if _finite(value) else None
+
+
+def decimate(runs: Segments, columns: int) -> Segments:
+    """At most about two points a column, the lowest and the highest, in their order.
+
+    Min-max keeps every spike, which a stride or a mean would lose.
+    """
+    total = sum(len(run) for run in runs)
+    if total <= 2 * columns or columns < 1:
+        return runs
+    low = min(run[0][0] for run in runs)
+    high = max(run[-1][0] for run in runs)
+    width = (high - low) / columns or 1.0
+    return [_extremes(run, low, width) for run in runs]
+
+
+def _extremes(run: list[Point], low: float, width: float) -> list[Point]:
+    kept: list[Point] = []
+    start = 0
+    while start < len(run):
+        column = int((run[start][0] - low) / width)
+        end = start + 1
+        while end < len(run) and int((run[end][0] - low) / width) == column:
+            end += 1
+        part = range(start, end)
+        least = min(part, key=lambda i: run[i][1])
+        most = max(part, key=lambda i: run[i][1])
+        kept += [run[i] for i in sorted({least, most})]
+        start = end
+    return kept
+
+
+def robust_range(values: Sequence[float], lines: Sequence[float]) -> tuple[float, float]:
+    """The y range worth looking at.
+
+    The first epochs of a regression may say R2 = -50; shown whole, they flatten the rest. A side
+    is cut where it lies further from the median than four times the other side or the quartiles.
+    """
+    if not values:
+        low, high = (min(lines), max(lines)) if lines else (0.0, 1.0)
+        return _padded(low, high)
+    middle = statistics.median(values)
+    ordered = sorted(values)
+    quartiles = ordered[(3 * len(ordered)) // 4] - middle, middle - ordered[len(ordered) // 4]
+    spread = min(quartiles) if min(quartiles) > 0 else max(quartiles)
+    low, high = ordered[0], ordered[-1]
+    if len(ordered) > 2:
+        reach = max(spread, abs(middle) * 0.05)
+        up, down = max(high - middle, reach), max(middle - low, reach)
+        low = max(low, middle - 4 * up)
+        high = min(high, middle + 4 * down)
+    return _padded(min([low, *lines]), max([high, *lines]))
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    span = high - low
+    if span <= 1e-9 * max(abs(low), abs(high), 1e-9):
+        margin = max(abs(high) * 0.05, 0.05)
+    else:
+        margin = span * 0.04
+    return low - margin, high + margin
+
+
+def clip(runs: Segments, low: float, high: float) -> Segments:
+    """The runs with values no further than one span outside, so that a line still leaves steeply."""
+    span = high - low
+    return [[(x, min(max(y, low - span), high + span)) for x, y in run] for run in runs]
+
+
+def outside(runs: Segments, low: float, high: float) -> int:
+    """How many points lie outside `[low, high]`."""
+    return sum(1 for run in runs for _, y in run if not low <= y <= high)
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """Round positions (steps of 1, 2 or 5 times a power of ten) inside `[low, high]`."""
+    span = high - low
+    if count < 1 or not math.isfinite(span) or span <= 0:
+        return []
+    rough = span / count
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def tick_labels(positions: Sequence[float]) -> list[str]:
+    """The positions with just the decimals that tell them apart; thousands as `k`, `M`."""
+    if not positions:
+        return []
+    step = min((b - a for a, b in zip(positions, positions[1:], strict=False)), default=1.0)
+    largest = max(abs(p) for p in positions)
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if largest >= 10 * size and step >= size / 10:
+            return [_trim(p / size, step / size) + unit if p else "0" for p in positions]
+    if largest >= 1e7 or 0 < step < 1e-5:
+        return [f"{p:.2g}" for p in positions]
+    return [_trim(p, step) for p in positions]
+
+
+def _trim(value: float, step: float) -> str:
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
+    return f"{value:.{min(decimals, 6)}f}"
+
+
+def number(value: float | None) -> str:
+    """A value as the legend says it: four figures, a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
+
+
+def _finite(value: float | None) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _tame(value: float | None) -> float:
+    return min(max(float(value or 0.0), -_HUGE), _HUGE)
