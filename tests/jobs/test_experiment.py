@@ -1,0 +1,170 @@
+"""Experiment files: strict reading with file and line, and expansion into specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.jobs.experiment import find_experiment, known_mvps, load_experiment
+from vitlab.jobs.overrides import Setting, merge, nested
+
+HEAD = 'mvp: "1.0"\nroadmap: roadmaps/vit.md\nrecipe: vit\n'
+
+COMPARISON = """\
+mvp: MVP-1.0
+roadmap: roadmaps/vit.md
+recipe: vit
+config:
+  data: {train_size: 1000000, test_size: 10000}
+  model.patch: 32
+  labels: [log_g]
+runs:
+  - name: ViT
+  - name: LightGBM
+    recipe: lightgbm
+    config: {train: {rounds: 500}}
+    set: {train.lr: 0.1}
+    profiles: {smoke: {train.rounds: 5}}
+profiles:
+  smoke: {data.train_size: 500, train.epochs: 1}
+  demo: {data: {train_size: 5000}}
+"""
+
+
+def write(folder: Path, text: str, name: str = "x.yaml") -> Path:
+    path = folder / "experiments" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_models_compared_on_the_same_data(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path, COMPARISON))
+    assert experiment.mvp == "1.0"
+    assert experiment.profiles == ("smoke", "demo", "full")
+    vit, boost = experiment.specs("smoke", "VIT-20251226-x-01")
+    assert (vit.run, vit.recipe, boost.run, boost.recipe) == ("ViT", "vit", "LightGBM", "lightgbm")
+    assert vit.config == {
+        "data": {"train_size": 500, "test_size": 10000},
+        "model": {"patch": 32},
+        "labels": ["log_g"],
+        "train": {"epochs": 1},
+    }
+    # The other recipe shares data and labels, and knows neither `model.patch` nor `train.epochs`.
+    assert boost.config == {
+        "data": {"train_size": 500, "test_size": 10000},
+        "labels": ["log_g"],
+        "train": {"rounds": 5, "lr": 0.1},
+    }
+    assert vit.experiment == "experiments/x.yaml"
+    full = experiment.specs("full", "E")
+    assert full[0].config["data"]["train_size"] == 1000000
+    assert full[1].config["train"] == {"rounds": 500, "lr": 0.1}
+
+
+def test_a_sweep_has_stable_names_and_a_smaller_one_for_a_profile(tmp_path: Path) -> None:
+    text = HEAD + (
+        "matrix: {data.train_size: [10000, 50000], model.patch: [16, 32]}\n"
+        "profiles: {smoke: {matrix: {data.train_size: [100]}, train.epochs: 1}}\n"
+    )
+    experiment = load_experiment(write(tmp_path, text))
+    assert [s.run for s in experiment.specs("full", "E")] == [
+        "train_size=10000,patch=16",
+        "train_size=10000,patch=32",
+        "train_size=50000,patch=16",
+        "train_size=50000,patch=32",
+    ]
+    [smoke] = experiment.specs("smoke", "E")
+    assert smoke.run == "train_size=100"
+    assert smoke.config == {"data": {"train_size": 100}, "train": {"epochs": 1}}
+
+
+def test_runs_without_names_are_numbered_and_a_single_one_is_main(tmp_path: Path) -> None:
+    text = HEAD + "runs: [{set: {loss: mse}}, {set: {loss: mae}}]\n"
+    experiment = load_experiment(write(tmp_path, text))
+    assert [s.run for s in experiment.specs("full", "E")] == ["run-1", "run-2"]
+    assert [s.run for s in load_experiment(write(tmp_path, HEAD)).specs("full", "E")] == ["main"]
+
+
+def test_an_id_keeps_its_digits(tmp_path: Path) -> None:
+    assert load_experiment(write(tmp_path, HEAD.replace('"1.0"', "1.10"))).mvp == "1.10"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            HEAD + "config:\n  model:\n    pach: 16\n",
+            "experiments/x.yaml:6: config.model.pach: unknown key; did you mean patch? (allowed: ",
+        ),
+        (HEAD + "config: {model.patch: many}\n", ":4: config.model.patch: must be a whole number"),
+        (HEAD + "runs:\n- set:\n    loss: rmse\n", ":6: config.loss: unknown value 'rmse'"),
+        (HEAD + "profiles:\n  smoke:\n    train.epochs: 0\n", ":6: config.train.epochs: must be"),
+        (HEAD + "profiles: {quick: {}}\n", ":4: profiles.quick: unknown key (allowed: smoke, "),
+        (HEAD + "heatline: x\n", ":4: heatline: unknown key; did you mean headline?"),
+        (HEAD + "headline: r2\n", ":4: headline: 'r2' is no value name"),
+        (HEAD + "recipe: vit\n", ":4: key recipe is given twice"),
+        (HEAD.replace("vit\n", "vti\n"), ":3: recipe: unknown value 'vti'; did you mean vit?"),
+        (HEAD.replace("roadmaps/", "../"), ":2: roadmap: ../vit.md: must be a path inside the lab"),
+        (HEAD.replace("recipe: vit\n", ""), ":1: recipe: missing"),
+        (HEAD + "config: [1]\n", ":4: config: must be a mapping"),
+        (HEAD + "runs: {a: 1}\n", ":4: runs: must be a list"),
+        (HEAD + "runs: [{name: a}, {name: a}]\n", ":4: runs: 'a' is the name of two runs"),
+        (HEAD + "matrix: {model.patch: 16}\n", ":4: matrix.model.patch: must be a list"),
+        (HEAD + "config: {data: {1: {a: 2}}}\n", ":4: key 1 must be a text"),
+        (HEAD + "config: {\n", "experiments/x.yaml:5: "),
+        (HEAD + "config: !!python/object:os.system {}\n", "experiments/x.yaml:4: "),
+        ("[" * 5000, "experiments/x.yaml"),
+        ("a: 2025-13-45\n", "experiments/x.yaml"),
+        ("", "experiments/x.yaml:1: must be a mapping"),
+        ("\x00", "experiments/x.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_experiment(write(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_aliases_of_aliases_are_refused(tmp_path: Path) -> None:
+    text = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    for last, name in zip("abcdefg", "bcdefgh", strict=True):
+        text += f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]\n"
+    with pytest.raises(UsageError, match="parts"):
+        load_experiment(write(tmp_path, text))
+
+
+def test_found_by_mvp_and_roadmap(tmp_path: Path) -> None:
+    lab = LabPaths(tmp_path)
+    one = write(tmp_path, HEAD, "one.yaml")
+    two = write(tmp_path, HEAD.replace("vit.md", "moe.md"), "two.yaml")
+    write(tmp_path, "mvp: [\n", "broken.yaml")
+    assert find_experiment(lab, "MVP-1.0", "roadmaps/vit.md") == one
+    assert known_mvps(lab, "roadmaps/moe.md") == {"1.0": two}
+    with pytest.raises(UsageError, match="name the roadmap"):
+        find_experiment(lab, "1.0")
+    with pytest.raises(UsageError, match=r"allowed: 1.0\); unreadable: experiments/broken.yaml:2"):
+        find_experiment(lab, "1.7")
+    with pytest.raises(UsageError, match=r"no profile 'demo' \(there are: full\)"):
+        load_experiment(one).specs("demo", "E")
+
+
+keys = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)
+layers = st.dictionaries(keys, st.integers().map(lambda i: Setting(i, 1)), max_size=4)
+
+
+@given(st.lists(layers, max_size=4))
+def test_the_last_layer_always_holds(stack: list[dict[tuple[str, ...], Setting]]) -> None:
+    merged = merge(stack)
+    tree = nested(merged)  # would fail on a key that is both leaf and branch
+    for key, setting in merged.items():
+        value: object = tree
+        for part in key:
+            assert isinstance(value, dict)
+            value = value[part]
+        assert value == setting.value

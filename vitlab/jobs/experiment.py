@@ -1,0 +1,269 @@
+"""Experiment files: `experiments/*.yaml`, one per MVP, read strictly and expanded into specs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.config import read_config
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.spec import PROFILES, RECIPES, Spec
+from vitlab.contract.strict import ConfigError, unknown
+from vitlab.jobs.experiment_file import (
+    KEYS,
+    RUN_KEYS,
+    bare_id,
+    check_keys,
+    read_extra,
+    read_matrix,
+    read_names,
+    read_text,
+)
+from vitlab.jobs.overrides import Key, Layer, Setting, line_of, merge, nested, only, read_layer
+from vitlab.jobs.yamlfile import Place, YamlFile, read_yaml
+
+SHARED = ("data", "noise", "labels")
+"""What a run with another recipe takes over from the experiment's `config` and profiles."""
+MAX_RUNS = 1000
+
+Matrix = Mapping[Key, Sequence[Setting]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entry of `runs`."""
+
+    name: str
+    recipe: str
+    layers: tuple[Layer, ...]
+    """`config` and `set`, before the profile."""
+    profiles: Mapping[str, Layer]
+    device: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Overrides that make the experiment smaller."""
+
+    layer: Layer
+    matrix: Matrix | None
+    """In place of the experiment's own sweep; None keeps it."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One MVP's experiment, checked for every run and profile."""
+
+    path: Path
+    mvp: str
+    roadmap: str
+    name: str
+    recipe: str
+    headline: str
+    device: str
+    after: tuple[str, ...]
+    runs: tuple[Run, ...]
+    matrix: Matrix
+    overrides: Mapping[str, Profile]
+    extra: Mapping[str, Any]
+    """What queue and supervisor need: `memory`, `health`, `resume`."""
+    file: YamlFile
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles it can be launched with; `full` is the configuration as it stands."""
+        return tuple(name for name in PROFILES if name in self.overrides or name == "full")
+
+    def specs(self, profile: str, exp_id: str) -> list[Spec]:
+        """One spec for each run: `config`, then the run's `set`, then the profile's overrides."""
+        if profile not in self.profiles:
+            allowed = ", ".join(self.profiles)
+            raise UsageError(f"{self.file.shown}: no profile {profile!r} (there are: {allowed})")
+        own = self.overrides.get(profile, Profile({}, None))
+        matrix = self.matrix if own.matrix is None else own.matrix
+        points = _points(matrix)
+        if len(points) * len(self.runs) > MAX_RUNS:
+            count = len(points) * len(self.runs)
+            raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
+        return [
+            self._spec(run, point, names, profile, exp_id)
+            for run in self.runs
+            for point, names in points
+        ]
+
+    def _spec(self, run: Run, point: Layer, names: str, profile: str, exp_id: str) -> Spec:
+        over = self.overrides[profile].layer if profile in self.overrides else {}
+        if run.recipe != self.recipe:
+            over = only(over, _shared(run.recipe))
+        layer = merge([*run.layers, point, over, run.profiles.get(profile, {})])
+        config = nested(layer)
+        try:
+            read_config(run.recipe, config)
+        except ConfigError as error:
+            line = line_of(layer, error.key.removeprefix("config.")) or run.line
+            raise self.file.error_at(line, str(error)) from error
+        return Spec(
+            mvp=self.mvp,
+            run=" ".join(part for part in (run.name, names) if part) or "main",
+            profile=profile,
+            recipe=run.recipe,
+            config=config,
+            exp_id=exp_id,
+            roadmap=self.roadmap,
+            headline=self.headline,
+            device=run.device,
+            after=self.after,
+            experiment=self.file.shown,
+            extra=self.extra,
+        )
+
+
+def _shared(recipe: str) -> tuple[str, ...]:
+    return () if recipe == "command" else SHARED
+
+
+def _points(matrix: Matrix) -> list[tuple[Layer, str]]:
+    """The sweep's points and their names: `train_size=10000`, dotted where the end is not clear."""
+    last = [key[-1] for key in matrix]
+    names = [key[-1] if last.count(key[-1]) == 1 else ".".join(key) for key in matrix]
+    return [
+        (
+            dict(zip(matrix, settings, strict=True)),
+            ",".join(f"{n}={_short(s.value)}" for n, s in zip(names, settings, strict=True)),
+        )
+        for settings in itertools.product(*matrix.values())
+    ]
+
+
+def _short(value: object) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return re.sub(r"\s+", "_", text)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """The experiment in `path`; `UsageError` is one line naming file, line and what is allowed."""
+    file = read_yaml(path)
+    check_keys(file, (), KEYS)
+    recipe = read_text(file, ("recipe",), allowed=RECIPES)
+    device = read_text(file, ("device",), "auto")
+    config = read_layer(file, ("config",))
+    experiment = Experiment(
+        path=path,
+        mvp=bare_id(read_text(file, ("mvp",))),
+        roadmap=_roadmap(file),
+        name=read_text(file, ("name",), ""),
+        recipe=recipe,
+        headline=_headline(file),
+        device=device,
+        after=tuple(bare_id(name) for name in read_names(file, ("after",))),
+        runs=_runs(file, recipe, config, device),
+        matrix=read_matrix(file, ("matrix",)) or {},
+        overrides=_profiles(file),
+        extra=read_extra(file),
+        file=file,
+    )
+    for profile in experiment.profiles:
+        specs = experiment.specs(profile, "check")
+        twice = {s.run for s in specs if sum(t.run == s.run for t in specs) > 1}
+        if twice:
+            raise file.error(("runs",), f"runs: {min(twice)!r} is the name of two runs")
+    return experiment
+
+
+def _roadmap(file: YamlFile) -> str:
+    text = read_text(file, ("roadmap",))
+    if Path(text).is_absolute() or ".." in Path(text).parts:
+        raise file.error(("roadmap",), f"roadmap: {text}: must be a path inside the lab")
+    return Path(text).as_posix()
+
+
+def _headline(file: YamlFile) -> str:
+    text = read_text(file, ("headline",), Spec.headline)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text):
+        raise file.error(
+            ("headline",), f"headline: {text!r} is no value name such as test/r2/log_g"
+        )
+    return text
+
+
+def _runs(file: YamlFile, recipe: str, config: Layer, device: str) -> tuple[Run, ...]:
+    entries = file.data.get("runs")
+    if entries is None:
+        return (Run("", recipe, (config,), {}, device, file.lines.get(("config",), 1)),)
+    if not isinstance(entries, list) or not entries:
+        raise file.error(("runs",), "runs: must be a list of {name, set, ...}")
+    runs = []
+    for i in range(len(entries)):
+        at: Place = ("runs", i)
+        check_keys(file, at, RUN_KEYS)
+        own = read_text(file, (*at, "recipe"), recipe, allowed=RECIPES)
+        base = config if own == recipe else only(config, _shared(own))
+        check_keys(file, (*at, "profiles"), PROFILES)
+        runs.append(
+            Run(
+                read_text(file, (*at, "name"), f"run-{i + 1}"),
+                own,
+                (base, read_layer(file, (*at, "config")), read_layer(file, (*at, "set"))),
+                {p: read_layer(file, (*at, "profiles", p)) for p in PROFILES},
+                read_text(file, (*at, "device"), device),
+                file.lines[at],
+            )
+        )
+    return tuple(runs)
+
+
+def _profiles(file: YamlFile) -> dict[str, Profile]:
+    check_keys(file, ("profiles",), PROFILES)
+    return {
+        str(name): Profile(
+            read_layer(file, ("profiles", name), skip=["matrix"]),
+            read_matrix(file, ("profiles", name, "matrix")),
+        )
+        for name in file.data.get("profiles") or {}
+    }
+
+
+def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
+    """The MVPs that have an experiment file, by bare id; files that cannot be read are skipped."""
+    found: dict[str, Path] = {}
+    for path in _files(lab):
+        try:
+            mvp, its_roadmap = _identity(path)
+        except UsageError:
+            continue
+        if roadmap is None or its_roadmap == roadmap:
+            found.setdefault(mvp, path)
+    return found
+
+
+def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
+    """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
+    wanted, found, broken = bare_id(mvp), [], []
+    for path in _files(lab):
+        try:
+            if _identity(path)[0] == wanted and roadmap in (None, _identity(path)[1]):
+                found.append(path)
+        except UsageError as error:
+            broken.append(str(error))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(lab.relative(path) for path in found)
+        raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); name the roadmap")
+    where = f" of {roadmap}" if roadmap else ""
+    known = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, known_mvps(lab, roadmap))
+    raise UsageError("; ".join([known, *(f"unreadable: {line}" for line in broken[:1])]))
+
+
+def _files(lab: LabPaths) -> list[Path]:
+    return sorted(p for p in lab.experiments.glob("*.yaml") if p.is_file())
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    file = read_yaml(path)
+    return bare_id(read_text(file, ("mvp",))), _roadmap(file)

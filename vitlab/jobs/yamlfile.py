@@ -1,0 +1,120 @@
+"""A YAML file with the line of everything in it, so that errors can name file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vitlab.contract.paths import UsageError
+
+Place = tuple[str | int, ...]
+"""Keys and indices from the root: `("runs", 0, "set")`."""
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 100_000
+"""Aliases make a small file describe a huge tree; past this one is refused."""
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """The content of one file, and where each part of it stands."""
+
+    shown: str
+    """The file as errors name it: `experiments/x.yaml`."""
+    data: Mapping[str, Any]
+    lines: Mapping[Place, int]
+    """Line of each key (or list item), from 1."""
+    texts: Mapping[Place, str]
+    """Scalars as written: `1.10` is a number to YAML, but an id to us."""
+
+    def at(self, place: Place) -> Any:
+        """The value at `place`; None where there is none."""
+        value: Any = self.data
+        for part in place:
+            if isinstance(value, list) and isinstance(part, int):
+                value = value[part]
+            elif isinstance(value, Mapping):
+                value = value.get(part)
+            else:
+                return None
+        return value
+
+    def error(self, place: Place, text: str) -> UsageError:
+        """`experiments/x.yaml:12: text`, at the line of `place` or of what holds it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.error_at(self.lines.get(place, 1), text)
+
+    def error_at(self, line: int, text: str) -> UsageError:
+        return UsageError(f"{self.shown}:{line}: {text}")
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """The mapping in `path`, by PyYAML's safe loader; `UsageError` names file and line."""
+    shown = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{shown}: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"{shown}: larger than {MAX_BYTES >> 20} MiB")
+    loader = None
+    try:
+        loader = yaml.SafeLoader(raw)
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise UsageError(f"{shown}:1: must be a mapping (key: value)")
+        data = loader.construct_document(node)
+        places = list(_walk(node, (), shown))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise UsageError(f"{shown}:{line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{shown}: no YAML: {' '.join(str(error).split())}") from error
+    except (RecursionError, ValueError, TypeError) as error:
+        # Deep nesting, or a value such as the date 2025-13-45 or a mapping as a key.
+        raise UsageError(f"{shown}: no YAML we can read: {error}") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return YamlFile(
+        shown,
+        data,
+        {place: line for place, line, _ in places},
+        {place: text for place, _, text in places if text is not None},
+    )
+
+
+def _walk(root: yaml.Node, at: Place, shown: str) -> Iterator[tuple[Place, int, str | None]]:
+    """Place, line and scalar text of every node below `root`; a key given twice is an error."""
+    stack: list[tuple[yaml.Node, Place]] = [(root, at)]
+    for _ in range(MAX_NODES):
+        if not stack:
+            return
+        node, place = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if key.tag != "tag:yaml.org,2002:str":
+                    raise UsageError(f"{shown}:{line}: key {name} must be a text (quote it)")
+                if name in seen:
+                    raise UsageError(f"{shown}:{line}: key {name} is given twice")
+                seen.add(name)
+                yield (*place, name), line, _text(value)
+                stack.append((value, (*place, name)))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                yield (*place, i), value.start_mark.line + 1, _text(value)
+                stack.append((value, (*place, i)))
+    raise UsageError(f"{shown}: more than {MAX_NODES} parts (aliases of aliases?)")
+
+
+def _text(node: yaml.Node) -> str | None:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
