@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
@@ -116,7 +117,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def clip(runs: Segments, low: float, high: float) -> Segments:
-    """The runs with values no further than one span outside, so that a line still leaves steeply."""
+    """The runs with values no further than one span outside, so that lines leave steeply."""
     span = high - low
     return [[(x, min(max(y, low - span), high + span)) for x, y in run] for run in runs]
 
@@ -142,7 +143,7 @@ def tick_labels(positions: Sequence[float]) -> list[str]:
     """The positions with just the decimals that tell them apart; thousands as `k`, `M`."""
     if not positions:
         return []
-    step = min((b - a for a, b in zip(positions, positions[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(positions)), default=1.0)
     largest = max(abs(p) for p in positions)
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if largest >= 10 * size and step >= size / 10:

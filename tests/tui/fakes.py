@@ -1,0 +1,209 @@
+"""A lab in memory for the screen: the shapes of the records, none of their work."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from vitlab.contract.events import Event
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Queued, Running
+
+ROADMAP = "roadmaps/vit_roadmap.md"
+
+PLAN = (
+    ("1.0", "ViT 1M Scaling", "Gate-1", "running", "VIT-20251226-vit-1m-large-01"),
+    ("1.1", "ViT Sweep Analysis", None, "done", "VIT-20251227-vit-sweep-01"),
+    ("2.0", "LightGBM 1M Baseline 同口径", "Gate-2", "planned", None),
+    ("3.0", "Scaling Curve (N-sweep)", "Gate-3", "planned", None),
+    ("4.0", "Tokenization Ablation", "Gate-4", "planned", None),
+    ("5.0", "Loss/Label Norm Study", None, "analysing", None),
+    ("6.0", "PE Ablation", None, "failed", None),
+    ("7.0", "Multi-task", None, None, None),
+)
+
+
+def mvp(
+    id: str, name: str, gate: str | None = None, status: str | None = None, exp_id: str | None = None
+) -> Any:
+    return SimpleNamespace(
+        id=id, name=name, phase="1", gate=gate, status=status, exp_id=exp_id, report=None, line=1
+    )
+
+
+def gate(id: str, title: str, *rules: tuple[str, str]) -> Any:
+    return SimpleNamespace(
+        id=id,
+        title=title,
+        status=None,
+        rules=tuple(SimpleNamespace(if_=a, then=b, condition=None) for a, b in rules),
+        mvps=(),
+        line=1,
+    )
+
+
+def verdict(id: str, word: str, because: str) -> Any:
+    return SimpleNamespace(id=id, verdict=word, because=because, rule=None, values={})
+
+
+def job(name: str, run: str, state: Any, **more: Any) -> Any:
+    """A `JobView`; `mvp`, `step`, `of`, `values`, `health`, `why`, `eta` as wanted."""
+    folder = Path("/lab/experiments") / more.pop("exp", "VIT-20251226-vit-1m-large-01") / name
+    spec = Spec(
+        mvp=more.pop("mvp", "1.0"),
+        run=run,
+        profile=more.pop("profile", "demo"),
+        recipe="vit",
+        config={},
+        exp_id=folder.parent.name,
+        roadmap=ROADMAP,
+        submitted=more.pop("submitted", 0.0),
+    )
+    shape: dict[str, Any] = {
+        "step": 0, "of": 0, "epoch": None, "values": {}, "health": "", "why": "",
+        "seconds": 0.0, "eta": None,
+    }
+    return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
+
+
+def usual_jobs() -> tuple[Any, ...]:
+    return (
+        job("20251226-120000-sweep", "sweep", Done(0, 90, "ok", 0), mvp="1.1", seconds=90.0,
+            step=900, of=900, values={"test/r2/log_g": 0.6912}),
+        job("20251227-090000-lost", "Run 0", Done(0, 9, "oom", 1, "CUDA out of memory"),
+            step=12, of=200, seconds=9.0),
+        job("20251227-100000-run-1", "Run 1", Running(0, 7, "cpu"), step=112_000, of=200_000,
+            values={"val/r2/log_g": 0.7132}, health="ok", seconds=3600.0, eta=2820.0, submitted=1),
+        job("20251227-100001-run-2", "Run 2", Running(0, 8, "cpu"), step=9_000, of=200_000,
+            values={"val/r2/log_g": 0.4021}, health="warn: throughput fell by half",
+            seconds=600.0, eta=15_000.0, submitted=2),
+        job("20251227-100002-run-3", "Run 3", Queued(3.0), why="the CPU slot is taken", submitted=3),
+    )  # fmt: skip
+
+
+def usual_view(**more: Any) -> Any:
+    gates = (
+        gate("1", "1M 200ep 完成 + Test 指标", ("若 R² > 0.70", "✅ 论文主结果就绪")),
+        gate("2", "LightGBM 1M Baseline 对比", ("若 ViT > LGBM", "✅ Transformer 优势成立")),
+        gate("3", "Scaling Curve (N → Performance)"),
+        gate("4", "Tokenization Ablation"),
+    )
+    shape: dict[str, Any] = {
+        "path": Path("/lab") / ROADMAP,
+        "roadmap": SimpleNamespace(
+            title="ViT Roadmap: Scaling to Fisher Ceiling", mvps=tuple(mvp(*m) for m in PLAN), gates=gates
+        ),
+        "jobs": usual_jobs(),
+        "verdicts": {
+            "1": verdict("1", "open", "no full result of MVP-1.0 yet; demo says 0.713"),
+            "2": verdict("2", "fail", "LGBM 0.71 > ViT 0.69 on the same test set"),
+            "3": verdict("3", "manual", "no rule a program can read"),
+            "4": verdict("4", "pass", "R² 0.72 > 0.70"),
+        },
+        "next": SimpleNamespace(id="2.0", why="this week, P0.2"),
+        "problems": (),
+        "experiments": frozenset({"1.0", "2.0", "3.0"}),
+        "pending": 1,
+    }
+    return SimpleNamespace(**{**shape, **more})
+
+
+@dataclass
+class FakeTail:
+    """Gives its items once."""
+
+    items: list[Any]
+
+    def poll(self) -> list[Any]:
+        items, self.items = self.items, []
+        return items
+
+
+@dataclass
+class FakeDesk:
+    """Remembers what was asked of it."""
+
+    view: Any = field(default_factory=usual_view)
+    keys: dict[str, str] = field(default_factory=dict)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    error: str | None = None
+    changes: tuple[Any, ...] = ((),)
+    shown_diffs: list[str] = field(
+        default_factory=lambda: [
+            "--- a/roadmaps/vit_roadmap.md\n+++ b/roadmaps/vit_roadmap.md\n@@ -98,3 +98,3 @@\n"
+            "-| 2.0 | LightGBM 1M Baseline | 1 | Gate-2 | ⏳ | - | - |\n"
+            "+| 2.0 | LightGBM 1M Baseline | 1 | Gate-2 | 🚀 | `VIT-01` | [[hub|x]] |\n"
+        ]
+    )
+    lines: list[str] = field(default_factory=lambda: [f"epoch {i}: loss [/bold] {i}" for i in range(40)])
+    chosen: str = "demo"
+
+    def __post_init__(self) -> None:
+        settings = SimpleNamespace(keys=self.keys, profile="demo")
+        self.lab: Any = SimpleNamespace(settings=settings, paths=LabPaths(Path("/lab")))
+        self.main_thread = threading.get_ident()
+
+    def _ask(self, *words: Any) -> None:
+        assert threading.get_ident() != self.main_thread, "files are read off the event loop"
+        self.asked.append(words)
+        if self.error:
+            raise UsageError(self.error)
+
+    def look(self) -> Any:
+        assert threading.get_ident() != self.main_thread
+        return self.view
+
+    def plan(self, mvp_id: str, profile: str) -> Any:
+        self._ask("plan", mvp_id, profile)
+        spec = SimpleNamespace(run="Run 1", recipe="vit", device="auto", exp_id="VIT-01")
+        return SimpleNamespace(specs=(spec,), changes=((),))
+
+    def launch(self, mvp_id: str, profile: str) -> list[Any]:
+        self._ask("launch", mvp_id, profile)
+        return [JobPaths(Path("/lab/experiments/VIT-01/run-1"))]
+
+    def stop(self, job: JobPaths) -> None:
+        self._ask("stop", job.name)
+
+    def pending(self) -> Any:
+        self._ask("pending")
+        return SimpleNamespace(changes=self.changes, mvps=("2.0",), summary=("MVP-2.0: R² = 0.61",))
+
+    def accept(self, waiting: Any) -> list[Path]:
+        self._ask("accept", waiting.mvps)
+        return [Path("/lab") / ROADMAP]
+
+    def undo(self) -> list[Path]:
+        self._ask("undo")
+        return [Path("/lab") / ROADMAP]
+
+    def diffs(self, changes: Any) -> list[str]:
+        return self.shown_diffs
+
+    def name(self, path: Path) -> str:
+        return path.relative_to("/lab").as_posix()
+
+    def events(self, job: JobPaths) -> FakeTail:
+        top = 0.72 if "run-1" in job.name else 0.45
+        count = 112 if "run-1" in job.name else 9
+        return FakeTail(
+            [
+                Event("eval", float(i), {"step": 1000 * i, "epoch": i, "split": "val",
+                      "values": {"val/r2/log_g": -20.0 if i == 0 else top * (1 - 0.9**i),
+                                 "train/loss": 1.0 / (i + 1)}})
+                for i in range(count)
+            ]
+        )  # fmt: skip
+
+    def log(self, job: JobPaths) -> FakeTail:
+        return FakeTail(list(self.lines))
+
+    def profile(self) -> str:
+        return self.chosen
+
+    def remember(self, profile: str) -> None:
+        self.chosen = profile

@@ -1,0 +1,268 @@
+"""The screen program: its keys and what they do; reading is the watcher's, showing the screen's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual import on, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from vitlab.contract.paths import UsageError
+from vitlab.contract.state import Queued, Running
+from vitlab.tui.desk import Desk
+from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+from vitlab.tui.screens.dialogs import ConfirmScreen, LaunchScreen, Outlook
+from vitlab.tui.screens.documents import DocumentsScreen
+from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.palette import PlanCommands
+from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
+from vitlab.tui.themes import DARK, LIGHT
+from vitlab.tui.watch import Watch
+from vitlab.tui.widgets.job_table import job_label
+
+if TYPE_CHECKING:
+    from vitlab.records.lab import Lab
+
+T = TypeVar("T")
+
+VERBS: tuple[tuple[str, str, str, str], ...] = (
+    ("n", "launch_next", "next", "launch the next MVP of the plan"),
+    ("l", "launch_selected", "launch", "launch the selected MVP"),
+    ("x", "stop_job", "stop", "stop the selected job"),
+    ("w", "write", "write", "show what results change in the documents, and write it"),
+    ("u", "undo", "undo", "undo the last write"),
+    ("slash", "filter", "filter", "filter the plan by words"),
+    ("m", "next_metric", "value", "plot the next value"),
+    ("r", "reread", "re-read", "read everything again now"),
+    ("question_mark", "help", "help", "show the keys"),
+    ("q", "quit", "quit", "leave the screen; jobs go on"),
+)
+"""Key, action (also its name in the settings), short word, meaning."""
+
+_FOOTER = ("launch_next", "launch_selected", "stop_job", "write", "undo", "filter", "help", "quit")
+
+
+class VitLab(App[int]):
+    """One lab, one roadmap, one screen."""
+
+    TITLE = "vitlab"
+    CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[type | Callable[[], type]]] = App.COMMANDS | {PlanCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, word, id=action, tooltip=meaning, show=action in _FOOTER)
+        for key, action, word, meaning in VERBS
+    ]
+
+    def __init__(self, lab: Lab, roadmap: Path | None, *, desk: Desk | None = None) -> None:
+        super().__init__()
+        encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+        self.plain = "utf" not in encoding
+        self.desk = desk or Desk(lab, roadmap)
+        self.home = RoadmapScreen(plain=self.plain)
+        self.animation_level = "none"
+        self._watch = Watch(self.desk, self.post_message)
+        self._metrics: tuple[str, tuple[str, ...]] = ("", ())
+        self._busy = False
+
+    def get_default_screen(self) -> Screen[None]:
+        return self.home
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What the style sheet needs when a theme of Textual's own is chosen."""
+        return {name: DARK.variables[name] for name in ("muted", "rim")}
+
+    def on_mount(self) -> None:
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self.set_keymap(dict(self.desk.lab.settings.keys))
+
+    def on_ready(self) -> None:
+        # Not before: what the watcher posts needs the widgets to be there.
+        self.run_worker(self._watch.run, thread=True, group="watch")
+
+    def on_unmount(self) -> None:
+        self._watch.stop()
+
+    def verbs(self) -> dict[str, tuple[str, str]]:
+        """Action -> (key as shown, meaning), keys as the settings have them."""
+        own = self.desk.lab.settings.keys
+        shown = {"slash": "/", "question_mark": "?"}
+        return {
+            action: (shown.get(own.get(action, key), own.get(action, key)), meaning)
+            for key, action, _, meaning in VERBS
+        }
+
+    # what the watcher says
+
+    @on(LabSeen)
+    def _lab_seen(self, seen: LabSeen) -> None:
+        self.home.show(seen.view)
+
+    @on(CurvesSeen)
+    def _curves_seen(self, seen: CurvesSeen) -> None:
+        self._metrics = (seen.metric, seen.metrics)
+        self.home.show_curves(seen)
+
+    @on(LogSeen)
+    def _log_seen(self, seen: LogSeen) -> None:
+        self.home.show_log(seen)
+
+    @on(Trouble)
+    def _trouble(self, trouble: Trouble) -> None:
+        self.tell(trouble.text, "error")
+
+    @on(JobChosen)
+    def _job_chosen(self, chosen: JobChosen) -> None:
+        self._watch.select(chosen.job)
+
+    # what the user does
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        """A toast; errors stay longer."""
+        seconds = 10 if severity == "error" else 5
+        self.notify(text, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+
+    async def _attempt(self, deed: Callable[[], T]) -> T | None:
+        """Run a blocking deed in a thread; None when it failed, with the reason as a toast."""
+        if self._busy:
+            self.tell("still at the last thing asked", "warning")
+            return None
+        self._busy = True
+        try:
+            return await asyncio.to_thread(deed)
+        except (UsageError, OSError) as error:
+            self.tell(str(error), "error")
+            return None
+        finally:
+            self._busy = False
+
+    def action_launch_next(self) -> None:
+        view = self.home.view
+        if view is None or view.next is None:
+            self.tell("nothing is next: every MVP of this roadmap is done, running or cancelled")
+            return
+        self._launch(view.next.id)
+
+    def action_launch_selected(self) -> None:
+        mvp = self.home.selected_mvp()
+        if mvp is None:
+            self.tell("no MVP is selected", "warning")
+            return
+        self._launch(mvp.id)
+
+    @work(group="deeds")
+    async def _launch(self, mvp_id: str) -> None:
+        view = self.home.view
+        if view is not None and mvp_id not in view.experiments:
+            self.tell(
+                f'MVP {mvp_id} has no experiment file (experiments/*.yaml, mvp: "{mvp_id}")',
+                "error",
+            )
+            return
+        mvps = view.roadmap.mvps if view and view.roadmap else ()
+        name = next((mvp.name for mvp in mvps if mvp.id == mvp_id), "")
+        profile = await self.push_screen_wait(
+            LaunchScreen(
+                f"MVP {mvp_id}  {name}",
+                self.desk.profile(),
+                lambda profile: self._outlook(mvp_id, profile),
+            )
+        )
+        if profile is None:
+            return
+
+        def deed() -> int:
+            self.desk.remember(profile)
+            return len(self.desk.launch(mvp_id, profile))
+
+        count = await self._attempt(deed)
+        if count is not None:
+            self.tell(f"MVP {mvp_id}: {count} job{'s' * (count != 1)} launched ({profile})")
+            self._watch.poke()
+
+    def _outlook(self, mvp_id: str, profile: str) -> Outlook:
+        plan = self.desk.plan(mvp_id, profile)
+        jobs = [f"{spec.run}: {spec.recipe} on {spec.device}, {spec.exp_id}" for spec in plan.specs]
+        return Outlook(tuple(jobs), tuple(self.desk.diffs(plan.changes)))
+
+    @work(group="deeds")
+    async def action_stop_job(self) -> None:
+        job = self.home.selected_job()
+        if job is None or not isinstance(job.state, Running | Queued):
+            self.tell("select a running or queued job first (3 goes to the jobs)", "warning")
+            return
+        name = job_label(job)
+        if not await self.push_screen_wait(ConfirmScreen(f"Stop {name}?")):
+            return
+
+        def deed() -> bool:
+            self.desk.stop(job.paths)
+            return True
+
+        if await self._attempt(deed):
+            self.tell(f"{name}: asked to stop")
+            self._watch.poke()
+
+    @work(group="deeds")
+    async def action_write(self) -> None:
+        waiting = await self._attempt(self.desk.pending)
+        if waiting is None:
+            return
+        if not waiting.changes:
+            self.tell("nothing to write: the documents have every result")
+            return
+        diffs = self.desk.diffs(waiting.changes)
+        if not await self.push_screen_wait(DocumentsScreen(waiting.summary, diffs)):
+            return
+        written = await self._attempt(lambda: self.desk.accept(waiting))
+        if written is not None:
+            names = ", ".join(self.desk.name(path) for path in written)
+            self.tell(f"written: {names or 'nothing'} (u undoes it)")
+            self._watch.poke()
+
+    @work(group="deeds")
+    async def action_undo(self) -> None:
+        restored = await self._attempt(self.desk.undo)
+        if restored is not None:
+            names = ", ".join(self.desk.name(path) for path in restored)
+            self.tell(f"restored: {names}" if names else "nothing to undo")
+            self._watch.poke()
+
+    def action_filter(self) -> None:
+        self.home.action_filter()
+
+    def action_next_metric(self) -> None:
+        metric, there = self._metrics
+        if there:
+            at = there.index(metric) + 1 if metric in there else 0
+            self._watch.show(there[at % len(there)])
+
+    def action_reread(self) -> None:
+        self._watch.poke()
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen([*self.verbs().values(), ("ctrl+p", "find any action or MVP")]))
+
+
+def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
+    """Run the screen until it is left; SIGHUP and SIGTERM end it and restore the terminal."""
+    app = VitLab(lab, roadmap)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(name, app.exit)
+        await app.run_async(mouse=mouse)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())
+    return app.return_code or 0

@@ -1,0 +1,120 @@
+"""The screen's one door to the lab: blocking calls, made in threads, loaded when first used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vitlab.contract.events import Event
+from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.spec import PROFILES
+
+if TYPE_CHECKING:
+    from vitlab.docs.edits import FileChange
+    from vitlab.records.actions import Plan
+    from vitlab.records.lab import Lab
+    from vitlab.records.plan import Pending
+    from vitlab.records.view import LabView
+
+LOG_BYTES = 1 << 18
+"""How much of a log is read when it is opened."""
+
+
+class Events(Protocol):
+    def poll(self) -> list[Event]: ...
+
+
+class Lines(Protocol):
+    def poll(self) -> list[str]: ...
+
+
+@dataclass
+class Desk:
+    """One lab and the roadmap on the screen."""
+
+    lab: Lab
+    roadmap: Path | None
+
+    def look(self) -> LabView:
+        """The lab as it is on disk now."""
+        from vitlab.records.view import look
+
+        return look(self.lab, self.roadmap)
+
+    def plan(self, mvp_id: str, profile: str) -> Plan:
+        """What launching an MVP would run and write."""
+        from vitlab.records.actions import launch_plan
+
+        return launch_plan(self.lab, self._roadmap(), mvp_id, profile)
+
+    def launch(self, mvp_id: str, profile: str) -> list[JobPaths]:
+        from vitlab.records.actions import launch
+
+        return launch(self.lab, self._roadmap(), mvp_id, profile)
+
+    def stop(self, job: JobPaths) -> None:
+        from vitlab.records.actions import stop
+
+        stop(self.lab, job)
+
+    def pending(self) -> Pending:
+        """What the results would change in the documents."""
+        from vitlab.records.actions import pending
+
+        return pending(self.lab, self._roadmap())
+
+    def accept(self, waiting: Pending) -> list[Path]:
+        """Write what is pending; the files written."""
+        from vitlab.records.actions import accept
+
+        return accept(self.lab, waiting)
+
+    def undo(self) -> list[Path]:
+        """Take the last write back; the files restored."""
+        from vitlab.records.actions import undo
+
+        return undo(self.lab)
+
+    def diffs(self, changes: Iterable[FileChange]) -> list[str]:
+        """One unified diff for every file touched, paths as the lab names them."""
+        from vitlab.docs.edits import unified
+
+        return [
+            unified(change.old_text or "", change.new_text, self.name(change.path))
+            for change in changes
+        ]
+
+    def name(self, path: Path) -> str:
+        return self.lab.paths.relative(path)
+
+    def events(self, job: JobPaths) -> Events:
+        from vitlab.jobs.tail import EventTail
+
+        return EventTail(job.events)
+
+    def log(self, job: JobPaths) -> Lines:
+        from vitlab.jobs.tail import LogTail
+
+        return LogTail(job.log, LOG_BYTES)
+
+    def profile(self) -> str:
+        """The profile chosen last in this lab, or else the settings' own."""
+        try:
+            chosen = json.loads(self._memory.read_bytes()).get("profile")
+        except (OSError, ValueError, AttributeError):
+            chosen = None
+        return chosen if chosen in PROFILES else self.lab.settings.profile
+
+    def remember(self, profile: str) -> None:
+        self._memory.parent.mkdir(exist_ok=True)
+        write_atomic(self._memory, json.dumps({"profile": profile}).encode())
+
+    @property
+    def _memory(self) -> Path:
+        return self.lab.paths.private / "screen.json"
+
+    def _roadmap(self) -> Path:
+        return self.roadmap or self.lab.roadmap_path(None)

@@ -1,0 +1,56 @@
+"""What the watcher tells the screen: facts, each replacing the one before it in a burst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from vitlab.plot.series import Series
+
+if TYPE_CHECKING:
+    from vitlab.records.view import LabView
+
+
+@dataclass
+class LabSeen(Message, bubble=False):
+    """The lab as it is on disk now."""
+
+    view: LabView
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LabSeen)
+
+
+@dataclass
+class CurvesSeen(Message, bubble=False):
+    """The curves of the jobs worth watching have grown."""
+
+    metric: str
+    """The value they show: `val/r2/log_g`."""
+    metrics: tuple[str, ...]
+    """All values there are to show."""
+    x_label: str
+    """`epoch`, or `step` where a job counts no epochs."""
+    series: tuple[Series, ...]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, CurvesSeen)
+
+
+@dataclass
+class LogSeen(Message, bubble=False):
+    """New lines in the watched job's log."""
+
+    job: str
+    lines: tuple[str, ...]
+    fresh: bool
+    """These are the first: what was shown before belongs to another job."""
+
+
+@dataclass
+class Trouble(Message, bubble=False):
+    """Something the user should know, in one line."""
+
+    text: str

@@ -1,0 +1,203 @@
+"""The watcher: reads the lab, the events and one log in a thread, and posts what it saw."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from vitlab.contract.events import Event
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.state import Running
+from vitlab.plot.chart import PALETTE
+from vitlab.plot.series import Rgb, Series
+from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+
+if TYPE_CHECKING:
+    from vitlab.records.view import JobView, LabView
+    from vitlab.tui.desk import Desk, Events, Lines
+
+POLL = 0.3
+"""Seconds between two looks at the events and the log."""
+LOOK = 1.0
+"""Seconds between two looks at the whole lab."""
+ENDED = 4
+"""How many ended jobs keep their curves when nothing runs."""
+
+
+@dataclass
+class Track:
+    """The values of one job, as its events tell them."""
+
+    label: str
+    headline: str
+    color: Rgb
+    events: Events
+    points: dict[str, list[tuple[float, float | None, float | None]]] = field(default_factory=dict)
+    """Value name -> (step, epoch, value)."""
+
+    def grow(self) -> bool:
+        """Take in the new events; whether there were any values."""
+        grown = False
+        for event in self.events.poll():
+            grown = self.take(event) or grown
+        return grown
+
+    def take(self, event: Event) -> bool:
+        """Take in one event; whether it brought values."""
+        if event.kind not in ("step", "eval"):
+            return False
+        epoch = event.data.get("epoch")
+        for name, value in event.values.items():
+            points = self.points.setdefault(name, [])
+            # A resumed run repeats the steps after its checkpoint: the later ones count.
+            while points and points[-1][0] >= event.step:
+                points.pop()
+            at = (event.step, float(epoch) if isinstance(epoch, int | float) else None, value)
+            points.append(at)
+        return bool(event.values)
+
+
+class Watch:
+    """Polls until it is stopped; everything it finds is posted, nothing is drawn here."""
+
+    def __init__(self, desk: Desk, post: Callable[[Message], object]) -> None:
+        self._desk = desk
+        self._post = post
+        self._stopped = threading.Event()
+        self._wake = threading.Event()
+        self._tracks: dict[str, Track] = {}
+        self._selected: JobPaths | None = None
+        self._metric: str | None = None
+        self._log: tuple[JobPaths, Lines] | None = None
+        self._said: str | None = None
+        self._shown: object = None
+
+    def select(self, job: JobPaths | None) -> None:
+        """Follow this job's log, and its curve even when it has ended."""
+        if job != self._selected:
+            self._selected = job
+            self._wake.set()
+
+    def show(self, metric: str) -> None:
+        """Plot this value from now on."""
+        self._metric = metric
+        self._wake.set()
+
+    def poke(self) -> None:
+        """Look at once: something has just been done."""
+        self._said = None
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """The thread's body."""
+        looked = 0.0
+        view: LabView | None = None
+        while not self._stopped.is_set():
+            if self._wake.is_set() or time.monotonic() - looked >= LOOK:
+                self._wake.clear()
+                view = self._look() or view
+                looked = time.monotonic()
+            if view is not None:
+                self._follow(view.jobs)
+            self._read_log()
+            self._wake.wait(POLL)
+
+    def _look(self) -> LabView | None:
+        try:
+            view = self._desk.look()
+        except (UsageError, OSError) as error:
+            self._say(str(error))
+            return None
+        self._post(LabSeen(view))
+        return view
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._post(Trouble(text))
+
+    def _follow(self, jobs: Iterable[JobView]) -> None:
+        watched = worth_watching(list(jobs), self._selected)
+        names = [job.paths.name for job in watched]
+        grown = False
+        for job in watched:
+            if job.paths.name not in self._tracks:
+                self._tracks[job.paths.name] = Track(
+                    f"{job.spec.mvp} {job.spec.run}",
+                    job.spec.headline,
+                    PALETTE[len(self._tracks) % len(PALETTE)],
+                    self._desk.events(job.paths),
+                )
+            grown = self._tracks[job.paths.name].grow() or grown
+        tracks = [self._tracks[name] for name in names]
+        metrics = tuple(sorted({name for track in tracks for name in track.points}))
+        metric = self._metric or default_metric(metrics, tracks)
+        shown = (metric, tuple(names))
+        if grown or shown != self._shown:
+            self._shown = shown
+            self._post(curves(metric, metrics, tracks))
+
+    def _read_log(self) -> None:
+        job = self._selected
+        if job is None:
+            return
+        fresh = self._log is None or self._log[0] != job
+        if fresh:
+            self._log = (job, self._desk.log(job))
+        assert self._log is not None
+        lines = self._log[1].poll()
+        if lines or fresh:
+            self._post(LogSeen(job.name, tuple(lines), fresh))
+
+
+def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
+    """Every running job and the selected one; the last ended ones when nothing runs."""
+    running = [job for job in jobs if isinstance(job.state, Running)]
+    chosen = (
+        running
+        or sorted(
+            (job for job in jobs if job.step > 0 or job.values),
+            key=lambda job: job.paths.folder.name,
+        )[-ENDED:]
+    )
+    chosen += [job for job in jobs if job.paths == selected and job not in chosen]
+    return chosen
+
+
+def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
+    """The headline on the validation split: what a running job can already say of it."""
+    headlines = Counter(track.headline for track in tracks)
+    headline = headlines.most_common(1)[0][0] if headlines else "test/r2/log_g"
+    wanted = "val/" + headline.partition("/")[2]
+    there = list(metrics)
+    for name in (wanted, headline):
+        if name in there:
+            return name
+    similar = [name for name in there if name.startswith("val/")]
+    return similar[0] if similar else wanted
+
+
+def curves(metric: str, metrics: tuple[str, ...], tracks: list[Track]) -> CurvesSeen:
+    """One series a job, by epoch when every job counts epochs, else by step."""
+    shown = [(track, list(track.points.get(metric, ()))) for track in tracks]
+    epochs = all(epoch is not None for _, points in shown for _, epoch, _ in points)
+    series = tuple(
+        Series(
+            track.label,
+            [epoch if epochs else step for step, epoch, _ in points],
+            [value for _, _, value in points],
+            track.color,
+        )
+        for track, points in shown
+    )
+    return CurvesSeen(metric, metrics, "epoch" if epochs else "step", series)

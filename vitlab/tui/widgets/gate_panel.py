@@ -1,0 +1,63 @@
+"""The decision gates with their verdicts, and what is wrong in the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from vitlab.tui.words import VERDICT, clean, ink, verdict_word
+
+if TYPE_CHECKING:
+    from vitlab.docs.gates import Gate, Verdict
+    from vitlab.records.view import LabView
+
+
+class GatePanel(VerticalScroll):
+    """One paragraph a gate: verdict, what it decides, why it stands so."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("k", "scroll_up", "Up", show=False),
+    ]
+    plain = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="gates-text", markup=False)
+
+    def show(self, view: LabView) -> None:
+        gates = view.roadmap.gates if view.roadmap else ()
+        text = Text()
+        for gate in gates:
+            self._gate(text, gate, view.verdicts)
+        if not gates:
+            text.append("no decision gates in this roadmap\n", ink(self, "muted"))
+        for problem in view.problems:
+            text.append("! ", ink(self, "error"))
+            text.append(clean(problem) + "\n")
+        text.rstrip()
+        body = self.query_one("#gates-text", Static)
+        if text != getattr(self, "_text", None):
+            self._text = text
+            body.update(text)
+
+    def _gate(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict]) -> None:
+        verdict = verdicts.get(gate.id)
+        word = verdict.verdict if verdict else "open"
+        text.append(
+            f"{verdict_word(word, self.plain):<9}",
+            ink(self, VERDICT.get(word, VERDICT["manual"])[2]),
+        )
+        text.append(f"Gate-{clean(gate.id)}  ", "bold")
+        text.append(clean(gate.title) + "\n")
+        if verdict and verdict.because:
+            text.append(f"         {clean(verdict.because)}\n", ink(self, "muted"))
+            return
+        for rule in gate.rules[:2]:
+            line = f"         {clean(rule.if_)}: {clean(rule.then)}\n"
+            text.append(line, ink(self, "muted"))

@@ -1,0 +1,85 @@
+"""The live chart: drawn in a thread, a few times a second at most, and only when visible."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.widget import Widget
+from textual.widgets import Static
+
+from vitlab.plot.chart import draw
+from vitlab.plot.series import Line, Series
+
+REDRAW = 0.35
+"""Seconds between two drawings."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the chart shows."""
+
+    series: Sequence[Series] = ()
+    lines: Sequence[Line] = ()
+    title: str = ""
+    x_label: str = ""
+
+
+class MetricChart(Widget, can_focus=True):
+    """Curves of one value over the jobs, with thresholds."""
+
+    plain = False
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id)
+        self._picture = Picture()
+        self._due = True
+        self._drawing = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(REDRAW, self._tick)
+
+    def show(self, picture: Picture) -> None:
+        self._picture = picture
+        self._due = True
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._due = True
+        self._tick()
+
+    def _tick(self) -> None:
+        visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
+        if self._due and visible and not self._drawing:
+            self._due, self._drawing = False, True
+            self.run_worker(self._redraw(), group="chart")
+
+    async def _redraw(self) -> None:
+        width, height = self.size
+        try:
+            text = await asyncio.to_thread(render, self._picture, width, height, self.plain)
+        finally:
+            self._drawing = False
+        self.query_one(Static).update(text)
+
+
+def render(picture: Picture, width: int, height: int, plain: bool) -> Text:
+    """The picture as Rich text."""
+    block = draw(
+        picture.series,
+        picture.lines,
+        width,
+        height,
+        title=picture.title,
+        x_label=picture.x_label,
+        ascii=plain,
+    )
+    text = Text.from_ansi(block, no_wrap=True)
+    text.end = ""
+    return text

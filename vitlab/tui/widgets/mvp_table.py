@@ -1,0 +1,83 @@
+"""The plan: one row an MVP, its status in glyph and word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vitlab.contract.state import Running
+from vitlab.tui.widgets.steady import Row, SteadyTable
+from vitlab.tui.words import STATUS, cell, ink, status_word
+
+if TYPE_CHECKING:
+    from vitlab.docs.roadmap import Mvp
+    from vitlab.records.view import JobView, LabView
+
+_ID, _STATUS, _GATE, _NOW = 7, 17, 8, 9
+"""Widths of the narrow columns, in cells; the name takes what is left."""
+
+
+class MvpTable(SteadyTable):
+    """The MVPs of the roadmap; rows keep their place while statuses change."""
+
+    COLUMNS = ("MVP", "Status", "Gate", "R²", "Name")
+
+    def show(self, view: LabView, words: str) -> None:
+        """The MVPs that hold every one of `words`, in the document's order."""
+        mvps = view.roadmap.mvps if view.roadmap else ()
+        upcoming = view.next.id if view.next else None
+        values = _best_values([job for job in view.jobs if belongs(job, view)])
+        room = self.name_room(_ID + _STATUS + _GATE + _NOW)
+        rows: dict[str, Row] = {}
+        for mvp in mvps:
+            if matches(mvp, words):
+                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values, room)
+        self.show_rows(rows)
+
+    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, float], room: int) -> Row:
+        tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
+        status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
+        value = values.get(mvp.id)
+        return (
+            cell(mvp.id, _ID, ink(self, "accent" if upcoming else "strong")),
+            cell(status, _STATUS, ink(self, "accent" if upcoming else tone)),
+            cell(mvp.gate or "-", _GATE, ink(self, "muted")),
+            cell("" if value is None else f"{value:.3f}", 6),
+            cell(mvp.name, room),
+        )
+
+
+def matches(mvp: Mvp, words: str) -> bool:
+    """Whether every word stands somewhere in the MVP's row."""
+    row = " ".join(
+        str(part or "") for part in (mvp.id, mvp.name, mvp.status, mvp.gate, mvp.exp_id, mvp.phase)
+    ).casefold()
+    return all(word in row for word in words.casefold().split())
+
+
+def _best_values(jobs: Sequence[JobView]) -> Mapping[str, float]:
+    """MVP id -> its jobs' best R2 so far, the running ones' if any runs."""
+    best: dict[str, float] = {}
+    alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
+    for job in jobs:
+        value = last_r2(job)
+        mvp = job.spec.mvp
+        if value is None or (mvp in alive and not isinstance(job.state, Running)):
+            continue
+        best[mvp] = max(value, best.get(mvp, value))
+    return best
+
+
+def belongs(job: JobView, view: LabView) -> bool:
+    """Whether a job was launched from the roadmap on the screen."""
+    return view.path is not None and view.path.as_posix().endswith(job.spec.roadmap)
+
+
+def last_r2(job: JobView) -> float | None:
+    """The job's last R2: its headline, or the same on the validation split."""
+    rest = job.spec.headline.partition("/")[2]
+    for name in (job.spec.headline, f"val/{rest}"):
+        value = job.values.get(name)
+        if value is not None:
+            return value
+    return None

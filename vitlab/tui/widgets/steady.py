@@ -1,0 +1,73 @@
+"""A table that changes only the cells that changed, so that cursor and scroll stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import DataTable
+
+Row = tuple[Text, ...]
+
+
+class SteadyTable(DataTable[Text]):
+    """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+        Binding("g,home", "scroll_top", "First", show=False),
+        Binding("G,end", "scroll_bottom", "Last", show=False),
+    ]
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    plain = False
+    """ASCII only."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id, cursor_type="row", cell_padding=1, zebra_stripes=False)
+        self._shown: dict[str, Row] = {}
+
+    def on_mount(self) -> None:
+        for name in self.COLUMNS:
+            self.add_column(Text(name), key=name)
+
+    def show_rows(self, rows: Mapping[str, Row]) -> None:
+        """Make the table show these rows, touching as little as possible."""
+        if list(rows) == list(self._shown):
+            for key, row in rows.items():
+                for name, old, new in zip(self.COLUMNS, self._shown[key], row, strict=True):
+                    if old.plain != new.plain or old.style != new.style:
+                        wider = old.cell_len != new.cell_len
+                        self.update_cell(key, name, new, update_width=wider)
+        else:
+            self._refill(rows)
+        self._shown = dict(rows)
+
+    def _refill(self, rows: Mapping[str, Row]) -> None:
+        key = self.selected
+        place = self.cursor_row
+        self.clear()
+        for name, row in rows.items():
+            self.add_row(*row, key=name)
+        if key is not None and key in rows:
+            place = list(rows).index(key)
+        if rows:
+            self.move_cursor(row=min(max(place, 0), len(rows) - 1), animate=False)
+
+    @property
+    def selected(self) -> str | None:
+        """The key of the row under the cursor."""
+        keys = list(self._shown)
+        return keys[self.cursor_row] if 0 <= self.cursor_row < len(keys) else None
+
+    def select(self, key: str) -> None:
+        """Put the cursor on the row `key`, if it is there."""
+        if key in self._shown:
+            self.move_cursor(row=list(self._shown).index(key), animate=False)
+
+    def name_room(self, others: int) -> int:
+        """Cells left for the last column beside `others` cells in the columns before it."""
+        padding = 2 * self.cell_padding * len(self.COLUMNS)
+        return max(10, self.scrollable_content_region.width - others - padding)
