@@ -1,0 +1,231 @@
+"""The scheduler that whoever comes by becomes for a moment: decide, start, let go."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.jobs import processes
+from vitlab.jobs.gpus import child_environment
+from vitlab.jobs.jsonfiles import RESUME, read_json, write_json
+from vitlab.jobs.locks import take, write_owner
+from vitlab.jobs.queue import Slots, Start, decide
+from vitlab.jobs.settings import Settings, load_settings
+from vitlab.jobs.slots import read_slots, threads
+from vitlab.jobs.store import QUEUE, Job, all_jobs, look, state, unfinished
+
+
+def advance(lab: LabPaths) -> list[JobPaths]:
+    """Start every waiting job there is room for; the jobs started by this call.
+
+    Never waits for another scheduler: it leaves word (`again`), and the one who holds the lease
+    looks once more after letting go, so no request is lost between the two.
+    """
+    lab.private.mkdir(exist_ok=True)
+    again = lab.private / "again"
+    started: list[JobPaths] = []
+    while True:
+        again.touch()
+        lease = take(lab.private / "lease", patience=0.0)
+        if lease is None:
+            return started
+        try:
+            write_owner(lease, {"pid": os.getpid(), "t": time.time()})
+            again.unlink(missing_ok=True)
+            started += _round(lab)
+        finally:
+            os.close(lease)
+        if not again.exists():
+            return started
+
+
+def _round(lab: LabPaths) -> list[JobPaths]:
+    settings = load_settings(lab)
+    jobs = unfinished(lab)
+    for job in jobs:
+        match job.state:
+            case Queued() if job.paths.stop.exists():
+                _end_unstarted(job.paths, "stopped before it began")
+            case Lost():
+                end_orphans(job.paths, settings.grace)
+    if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
+        jobs = all_jobs(lab)
+    jobs = [job for job in jobs if not (isinstance(job.state, Queued) and job.paths.stop.exists())]
+    slots = read_slots(lab)
+    starts = decide(jobs, slots)
+    commit = _commit(lab.root) if starts else ""
+    return [s.job.paths for s in starts if _start(lab, s, slots, settings, commit)]
+
+
+def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, commit: str) -> bool:
+    """Hand the job's lock, already held, to a new supervisor; False when the job is not free."""
+    job = start.job.paths
+    try:
+        lock = take(job.lock)
+    except FileNotFoundError:
+        return False  # its folder was deleted
+    if lock is None:
+        return False
+    try:
+        if not _still_queued(job):
+            return False
+        end_orphans(job, settings.grace)
+        device = start.gpu.device if start.gpu else None
+        write_owner(
+            lock,
+            {
+                "v": 1,
+                "started": round(time.time(), 3),
+                "boot": slots.boot,
+                "device": start.device,
+                "devices": [] if device is None else [{"uuid": device.uuid, "name": device.name}],
+                "environment": child_environment(device, threads(settings)),
+                "grace": settings.grace,
+                "commit": commit,
+            },
+        )
+        _spawn(lab, job, lock)
+    finally:
+        os.close(lock)
+    return True
+
+
+def _still_queued(job: JobPaths) -> bool:
+    """Asked under the lock: nobody else has started, stopped or deleted it since we decided."""
+    if not job.spec.exists() or job.stop.exists():
+        return False
+    if (job.folder / RESUME).exists():
+        return True
+    return not job.started.exists() and not job.exit.exists()
+
+
+def _spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
+    log = os.open(lab.private / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "vitlab.jobs.supervisor", str(job.folder), str(lock)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=lab.root,
+            env=environment,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+    finally:
+        os.close(log)
+    # Should this process outlive the supervisor, it must take its exit status.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _commit(root: Path) -> str:
+    """The commit the lab's code stands at; empty outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def stop(job: JobPaths) -> None:
+    """Ask a job to end. One that waits, or is lost, ends at once; what it left running too."""
+    match state(job):
+        case Done():
+            return
+        case Queued() | Lost() as now:
+            job.stop.touch()
+            detail = "stopped before it began" if isinstance(now, Queued) else "lost, then dropped"
+            _end_unstarted(job, detail)
+        case Running():
+            job.stop.touch()
+
+
+def _end_unstarted(job: JobPaths, detail: str) -> None:
+    """Close a job no supervisor holds; if one just took it, that one sees the request."""
+    lock = take(job.lock, patience=0.2)
+    if lock is None:
+        return
+    try:
+        if (job.folder / RESUME).exists():
+            (job.folder / RESUME).unlink()
+            if job.exit.exists():
+                return
+        if job.exit.exists():
+            return
+        end_orphans(job, 5.0)
+        now = round(time.time(), 3)
+        started = read_json(job.started).get("started", now)
+        write_json(
+            job.exit,
+            {
+                "v": 1,
+                "code": None,
+                "signal": None,
+                "reason": "killed",
+                "detail": detail,
+                "started": started,
+                "ended": now,
+                "peak_memory_bytes": 0,
+            },
+        )
+    finally:
+        os.close(lock)
+
+
+def end_orphans(job: JobPaths, grace: float) -> bool:
+    """End what a killed supervisor left running; True when nothing of it is left."""
+    started = read_json(job.started)
+    if not started or started.get("boot") != processes.boot():
+        return True
+    session, since = int(started.get("session", 0)), int(started.get("ticks", 0))
+    return processes.end_all(lambda: processes.members(session, since, job.folder), grace)
+
+
+def resume(lab: LabPaths, job: JobPaths) -> None:
+    """Queue an ended or lost job again, in its own folder; it starts at the next `advance`."""
+    found = look(job)
+    if found is None:
+        raise UsageError(f"{lab.relative(job.folder)}: no job here")
+    match found.state:
+        case Running():
+            raise UsageError(f"{job.name}: runs already")
+        case Queued():
+            raise UsageError(f"{job.name}: waits already")
+        case Done() | Lost():
+            job.stop.unlink(missing_ok=True)
+            _wish(found, boot=processes.boot(), hold=False)
+            (job.folder / RESUME).touch()
+
+
+def _wish(job: Job, **changes: object) -> None:
+    path = job.paths.folder / QUEUE
+    write_json(path, {**read_json(path), **changes})
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m vitlab.jobs.launch ROOT`: what a supervisor becomes when its job has ended."""
+    try:
+        advance(LabPaths(Path(arguments[0])))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,166 @@
+"""Processes by identity: who is alive, who belongs to a job, and how a whole tree is ended.
+
+Standard library only: the supervisor stays small. A pid alone is never trusted: with the start
+time in clock ticks since boot it names one process for as long as the machine runs, whatever the
+wall clock does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKER = "VITLAB_JOB"
+"""Environment variable that names the job's folder in every process of the job."""
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One live process, from `/proc/<pid>/stat`."""
+
+    pid: int
+    state: str
+    """`R`, `S`, `D`, `T` (stopped), ..."""
+    parent: int
+    session: int
+    ticks: int
+    """Start time in clock ticks since boot."""
+    cpu_ticks: int
+    resident: int
+    """Resident memory in bytes."""
+
+
+def process(pid: int) -> Process | None:
+    """The process `pid`; None when there is none or only its zombie is left."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except (OSError, ValueError):
+        return None
+    # The name is in parentheses and may hold spaces and parentheses itself.
+    fields = text[text.rfind(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return Process(
+        pid=pid,
+        state=fields[0],
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        ticks=int(fields[19]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
+        resident=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+    )
+
+
+def is_alive(pid: int, ticks: int) -> bool:
+    """Whether the process that had `pid` and began at `ticks` still runs."""
+    found = process(pid)
+    return found is not None and found.ticks == ticks
+
+
+def boot() -> str:
+    """This run of this machine (or container): `host:boot id:start of pid 1`."""
+    try:
+        boot_id = (_PROC / "sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        boot_id = ""
+    first = process(1)
+    return f"{os.uname().nodename}:{boot_id}:{first.ticks if first else 0}"
+
+
+def members(session: int, since: int, folder: Path) -> list[Process]:
+    """The live processes of a job: those of its session, and those that carry its marker.
+
+    `since` is the start (ticks) of the job's supervisor: nothing older can belong to it.
+    """
+    marker = f"{MARKER}={folder}".encode()
+    found = []
+    for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process
+        one = process(int(name)) if name.isdecimal() else None
+        if one is None or one.ticks < since or one.pid in (session, os.getpid()):
+            continue
+        if one.session == session or marker in _environment(one.pid):
+            found.append(one)
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # gone, or somebody else's
+
+
+def end_all(find: Callable[[], list[Process]], grace: float) -> bool:
+    """End the processes `find` names: TERM, `grace` seconds, KILL; True when none is left.
+
+    A stopped process is continued, or it would never see the TERM.
+    """
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+        left = find()
+        if not left:
+            return True
+        for one in left:
+            _send(one, number)
+            _send(one, signal.SIGCONT)
+        if _all_gone(find, patience, number):
+            return True
+    return not find()
+
+
+def _all_gone(find: Callable[[], list[Process]], patience: float, number: int) -> bool:
+    until = time.monotonic() + patience
+    pause = 0.01
+    while left := find():
+        if time.monotonic() > until:
+            return False
+        if number == signal.SIGKILL:
+            for one in left:  # born between the look and the kill
+                _send(one, number)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)
+    return True
+
+
+def _send(one: Process, number: int) -> None:
+    if is_alive(one.pid, one.ticks):
+        try:
+            os.kill(one.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return
+
+
+def oom_kills() -> int:
+    """How often the kernel has killed in our memory cgroup for want of memory; 0 if unknown."""
+    for path in _counters():
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            name, _, value = line.partition(" ")
+            if name == "oom_kill" and value.isdecimal():
+                return int(value)
+    return 0
+
+
+def _counters() -> list[Path]:
+    try:
+        lines = (_PROC / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        below = path.lstrip("/")
+        if controllers == "":
+            found.append(Path("/sys/fs/cgroup", below, "memory.events"))
+        elif "memory" in controllers.split(","):
+            found.append(Path("/sys/fs/cgroup/memory", below, "memory.oom_control"))
+            found.append(Path("/sys/fs/cgroup/memory/memory.oom_control"))
+    return found

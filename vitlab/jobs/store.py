@@ -1,0 +1,230 @@
+"""Job folders: how a job is submitted, and what its files say of it. No database, no daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
+from vitlab.contract.spec import Spec, read_spec
+from vitlab.contract.state import Done, JobState, Lost, Queued, Running
+from vitlab.jobs.jsonfiles import RESUME, read_json
+from vitlab.jobs.locks import is_held
+from vitlab.jobs.processes import boot, is_alive
+
+QUEUE = "queue.json"
+"""Written by people (TUI or CLI) while a job waits: {hold, order, priority, boot}."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job at one moment."""
+
+    paths: JobPaths
+    spec: Spec
+    state: JobState
+    held: bool = False
+    """Put aside by hand: does not start before it is released."""
+    order: float = 0.0
+    """Place among jobs of one priority; the time of submission unless moved by hand."""
+    priority: int = 0
+    boot: str = ""
+    """The machine and boot it runs in, or was queued or released in; see `processes.boot`."""
+
+    @property
+    def name(self) -> str:
+        return self.paths.name
+
+
+def submit(lab: LabPaths, spec: Spec) -> JobPaths:
+    """Put a new job on disk, whole or not at all; `submitted` is set when it is 0."""
+    parent = lab.exp_folder(spec.exp_id)
+    parent.mkdir(parents=True, exist_ok=True)
+    spec = replace(spec, submitted=spec.submitted or time.time())
+    temporary = parent / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
+    temporary.mkdir()
+    try:
+        write_atomic(temporary / "spec.json", spec.to_json())
+        write_atomic(temporary / QUEUE, json.dumps({"boot": boot()}).encode())
+        folder = _rename(temporary, parent, spec)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(parent)
+    return JobPaths(folder)
+
+
+def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(spec.submitted))
+    slug = re.sub(r"[^\w.=-]+", "-", spec.run, flags=re.ASCII).strip("-.")[:60] or "run"
+    for i in range(1, 10_000):
+        folder = parent / (f"{stamp}-{slug}" if i == 1 else f"{stamp}-{slug}-{i}")
+        try:
+            return temporary.rename(folder)
+        except OSError as error:
+            # A job's folder is never empty, so a rename can not replace one.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    raise UsageError(f"{parent}: too many jobs named {slug} in one second")
+
+
+def jobs(lab: LabPaths) -> list[JobPaths]:
+    """All jobs of the lab, oldest first."""
+    found = [JobPaths(Path(path)) for path in _folders(lab)]
+    return sorted(found, key=lambda job: (job.folder.name, job.folder.parent.name))
+
+
+def _folders(lab: LabPaths) -> Iterator[str]:
+    for parent in _subfolders(lab.experiments):
+        for folder in _subfolders(parent):
+            if Path(folder, "spec.json").is_file():
+                yield folder
+
+
+def _subfolders(folder: Path | str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [e.path for e in entries if not e.name.startswith(".") and e.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def state(job: JobPaths) -> JobState:
+    """What the folder says of the job, now."""
+    return _look(job)[0]
+
+
+def look(job: JobPaths) -> Job | None:
+    """The job in a folder; None when its spec is missing or not ours."""
+    spec = read_spec(job.spec)
+    if spec is None:
+        return None
+    wishes = read_json(job.folder / QUEUE)
+    state, where = _look(job)
+    return Job(
+        paths=job,
+        spec=spec,
+        state=state,
+        held=wishes.get("hold") is True,
+        order=_number(wishes.get("order"), spec.submitted),
+        priority=int(_number(wishes.get("priority"), spec.priority)),
+        boot=where or str(wishes.get("boot", "")),
+    )
+
+
+def all_jobs(lab: LabPaths) -> list[Job]:
+    """Every job of the lab with its state, oldest first."""
+    return [job for paths in jobs(lab) if (job := look(paths)) is not None]
+
+
+def unfinished(lab: LabPaths) -> list[Job]:
+    """The jobs that wait, run or are lost, without reading those that ended."""
+    waiting = [
+        paths
+        for paths in jobs(lab)
+        if not paths.exit.exists()
+        or (paths.folder / RESUME).exists()
+        or is_held(paths.lock) is not False
+    ]
+    return [job for paths in waiting if (job := look(paths)) is not None]
+
+
+def _look(job: JobPaths) -> tuple[JobState, str]:
+    """The state, and the boot a running job runs in."""
+    held = _held(job)
+    if held:
+        owner = read_json(job.lock) or read_json(job.started)
+        began = _number(owner.get("started"), _modified(job.lock))
+        running = Running(began, int(owner.get("pid", 0)), str(owner.get("device", "")))
+        return running, str(owner.get("boot", ""))
+    if (job.folder / RESUME).exists():
+        return Queued(_modified(job.folder / RESUME)), ""
+    if ended := _ended(job):
+        return ended, ""
+    started = read_json(job.started)
+    if started or job.started.exists():
+        # It may have begun, or ended, since the first look at its lock.
+        if _held(job):
+            return _look(job)
+        began = _number(started.get("started"), _modified(job.started))
+        return _ended(job) or Lost(began), ""
+    submitted = read_json(job.spec).get("submitted")
+    return Queued(_number(submitted, _modified(job.spec))), ""
+
+
+def _held(job: JobPaths) -> bool:
+    held = is_held(job.lock)
+    if held is not None:
+        return held
+    started = read_json(job.started)
+    if not started or job.exit.exists():
+        return False
+    if started.get("boot") != boot():
+        return True  # another machine's: its end will be written
+    return is_alive(int(started.get("pid", 0)), int(started.get("ticks", 0)))
+
+
+def _ended(job: JobPaths) -> Done | None:
+    record = read_json(job.exit)
+    if not record:
+        return None
+    ended = _number(record.get("ended"), _modified(job.exit))
+    code = record.get("code")
+    return Done(
+        started=_number(record.get("started"), ended),
+        ended=ended,
+        outcome=str(record.get("reason", "failed")),
+        code=code if isinstance(code, int) else None,
+        detail=str(record.get("detail", "")),
+    )
+
+
+def _number(value: Any, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default
+
+
+def _modified(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def find_job(lab: LabPaths, text: str) -> JobPaths:
+    """The job called `text`: `<exp_id>/<job>`, its folder's name or path, or a unique prefix."""
+    everything = jobs(lab)
+    wanted = text.strip().strip("/").removeprefix("experiments/")
+    exact = [j for j in everything if wanted in (j.name, j.folder.name, str(j.folder).strip("/"))]
+    begun = [j for j in everything if j.name.startswith(wanted) or j.folder.name.startswith(wanted)]
+    found = exact or (begun if wanted else [])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(job.name for job in found[-5:])
+        raise UsageError(f"job {text!r} is not clear: {len(found)} begin so (the latest: {names})")
+    names = ", ".join(job.name for job in everything[-5:]) or "none yet"
+    raise UsageError(f"no job {text!r} (the latest: {names})")
+
+
+def new_exp_id(lab: LabPaths, project: str, topic: str, date: datetime.date) -> str:
+    """The next free `PROJECT-YYYYMMDD-topic-NN`, by the folders there are."""
+    stem = "-".join(
+        part for part in (_plain(project).upper(), f"{date:%Y%m%d}", _plain(topic).lower()) if part
+    )
+    number = 1
+    while lab.exp_folder(f"{stem}-{number:02d}").exists():
+        number += 1
+    return f"{stem}-{number:02d}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text, flags=re.ASCII).strip("-._")[:60]

@@ -1,0 +1,253 @@
+"""The process that runs one job: `python -m vitlab.jobs.supervisor JOBDIR`, alone in its session.
+
+It holds the job's lock, writes `started.json`, starts the job's own process, ends it on request,
+writes `exit.json`, and then becomes the scheduler for a moment, so the queue goes on with nobody
+watching. It loads the standard library only and stays small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs import processes
+from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
+from vitlab.jobs.locks import take, write_owner
+from vitlab.jobs.monitor import Monitor
+from vitlab.jobs.reasons import End, explain
+from vitlab.jobs.tail import last_json_line
+
+POLL = 0.25
+"""Seconds between looks at `stop`; the child's death is seen at once."""
+GRACE = 20.0
+"""Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
+_TAIL = 8192
+
+
+class Supervisor:
+    """One run of one job."""
+
+    def __init__(self, job: JobPaths, lock: int) -> None:
+        self.job = job
+        self.lock = lock
+        self.root = job.folder.parents[2]
+        self.orders = read_json(job.lock)
+        """What the scheduler wrote for us: device, devices, environment, grace, commit."""
+        me = processes.process(os.getpid())
+        self.ticks = me.ticks if me else 0
+        self.session = _own_session()
+        self.asked = ("", "")
+        """Outcome and line, once the job is to be ended by us."""
+        self.began = time.time()
+
+    def run(self) -> None:
+        """Run the job to its end; afterwards `exit.json` is there."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        resumed = set_aside(self.job)
+        argv, cwd = child_command(self.job, resumed)
+        self._write_started(argv)
+        (self.job.folder / RESUME).unlink(missing_ok=True)
+        reserve = Reserve(self.job.exit)
+        kills = processes.oom_kills()
+        said, log_from = _size(self.job.events), _size(self.job.log)
+        end, peak = End(None, None), 0
+        self._check_stop()
+        if not self.asked[0]:
+            try:
+                pid = self._spawn(argv, cwd)
+            except OSError as error:
+                words = f"can not start {argv[0]}: {error.strerror}"
+                end = End(127, None, last_words=words)
+            else:
+                code, peak = self._watch(Monitor(self.job, pid, said), pid)
+                end = End(
+                    code=code if code >= 0 else None,
+                    signal=-code if code < 0 else None,
+                    last_words=_tail(self.job.log, log_from),
+                    error=_last_error(self.job.events, said),
+                    oom_kills=processes.oom_kills() - kills,
+                )
+        self._write_exit(reserve, end, peak)
+
+    def _spawn(self, argv: list[str], cwd: Path) -> int:
+        """Start the job's process in its own group; both outputs go to the end of `out.log`."""
+        environment = {**os.environ, **self.orders.get("environment", {})}
+        environment[processes.MARKER] = str(self.job.folder)
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.chdir(cwd)
+        try:
+            return os.posix_spawnp(
+                argv[0],
+                argv,
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, str(self.job.log), append, 0o666),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setpgroup=0,
+                setsigdef=[signal.SIGPIPE],
+            )
+        finally:
+            os.chdir(self.root)
+
+    def _watch(self, monitor: Monitor, pid: int) -> tuple[int, int]:
+        """See the process to its end: exit code (or minus its signal), and peak bytes."""
+        try:
+            with _Waiter(pid) as waiter:
+                while (ended := waiter.wait(POLL)) is None:
+                    self._check_stop()
+                    if self.asked[0]:
+                        processes.end_all(self._members, self._grace)
+                    else:
+                        monitor.look(alive=True)
+            monitor.look(alive=True, last=True)
+            return ended
+        finally:
+            # What the job left running would keep its device.
+            processes.end_all(self._members, min(self._grace, 5.0))
+
+    @property
+    def _grace(self) -> float:
+        return float(self.orders.get("grace", GRACE))
+
+    def _members(self) -> list[processes.Process]:
+        return processes.members(self.session, self.ticks, self.job.folder)
+
+    def _check_stop(self) -> None:
+        if self.asked[0]:
+            return
+        if self.job.stop.exists():
+            self.asked = ("killed", "stopped on request")
+        elif not self.job.folder.exists():
+            self.asked = ("killed", "its folder was deleted")
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.asked = ("killed", f"its supervisor was ended by {signal.Signals(number).name}")
+
+    def _write_started(self, argv: Sequence[str]) -> None:
+        owner: dict[str, Any] = {
+            **self.orders,
+            "v": 1,
+            "host": os.uname().nodename,
+            "boot": processes.boot(),
+            "pid": os.getpid(),
+            "ticks": self.ticks,
+            "session": self.session,
+            "started": round(self.began, 3),
+            "device": self.orders.get("device", "cpu"),
+        }
+        write_owner(self.lock, owner)
+        owner.pop("environment", None)
+        write_json(self.job.started, {**owner, "argv": list(argv)})
+
+    def _write_exit(self, reserve: Reserve, end: End, peak: int) -> None:
+        reason, detail = self.asked if self.asked[0] else explain(end)
+        reserve.write(
+            {
+                "v": 1,
+                "code": end.code,
+                "signal": end.signal,
+                "reason": reason,
+                "detail": detail,
+                "started": round(self.began, 3),
+                "ended": round(time.time(), 3),
+                "peak_memory_bytes": peak,
+            }
+        )
+
+
+def child_command(job: JobPaths, resumed: bool) -> tuple[list[str], Path]:
+    """What is run, and where: the declared argv of `recipe: command`, or the recipe runner."""
+    root = job.folder.parents[2]
+    spec = read_json(job.spec)
+    config = spec.get("config", {})
+    if spec.get("recipe") == "command":
+        cwd = (root / (config.get("cwd") or ".")).resolve()
+        return [str(part) for part in config["argv"]], cwd
+    argv = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(job.folder)]
+    return [*argv, "--resume"] if resumed else argv, root
+
+
+class _Waiter:
+    """Waits for a child without burning time: its death wakes us, where the kernel can."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._poll = select.poll()
+        self._descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        if self._descriptor >= 0:
+            self._poll.register(self._descriptor, select.POLLIN)
+
+    def wait(self, seconds: float) -> tuple[int, int] | None:
+        """Exit code (or minus the signal) and peak bytes; None while it runs."""
+        self._poll.poll(seconds * 1000)
+        done, status, usage = os.wait4(self._pid, os.WNOHANG)
+        if not done:
+            return None
+        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
+def _own_session() -> int:
+    """The session all of the job's processes share; -1 when we can not have one of our own."""
+    with contextlib.suppress(PermissionError):  # already the leader of a group, or of a session
+        os.setsid()
+    return os.getpid() if os.getsid(0) == os.getpid() else -1
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _last_error(events: Path, start: int) -> str:
+    """The `error` of the last line, if this run wrote one."""
+    return str(last_json_line(events).get("error") or "") if _size(events) > start else ""
+
+
+def _tail(log: Path, start: int) -> str:
+    """The last words of this run in its log; an earlier run's do not count."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _TAIL, start if start <= size else 0))
+            return file.read(_TAIL).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """`JOBDIR [LOCK]`: LOCK is the descriptor of the job's lock, taken by who started us."""
+    job = JobPaths(Path(arguments[0]).resolve())
+    lock = int(arguments[1]) if len(arguments) > 1 else take(job.lock)
+    if lock is None:
+        sys.exit(f"{job.name}: runs already")
+    os.set_inheritable(lock, False)
+    supervisor = Supervisor(job, lock)
+    with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
+        supervisor.run()
+    # The lock goes with this image of the process; the same process schedules what is next.
+    scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(supervisor.root)]
+    os.execv(sys.executable, scheduler)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
