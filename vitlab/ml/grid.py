@@ -102,7 +102,7 @@ def make_grid(
 
 
 def load_grid(path: Path | None = None) -> Grid:
-    """The grid in `path`; the packaged one when None. Raises `UsageError` naming the path inside."""
+    """The grid in `path`; the packaged one when None. Raises `UsageError`."""
     with resources.as_file(packaged("grid.h5")) as inside, open_hdf5(path or inside) as file:
         axes = tuple(read_array(file, f"axes/{name}").astype(np.float64) for name in LABELS)
         wave = read_array(file, "wave").astype(np.float64)

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitlab.contract.config import GRID_LABELS as LABELS
+from vitlab.contract.config import GRID_LABELS
 
 Array = NDArray[np.float64]
+
+LABELS = GRID_LABELS
+"""The order of the columns wherever all labels of a star stand in one array."""
 
 RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
 """K, dex (cgs), dex: the corners of the embedded grid."""
@@ -23,7 +26,8 @@ ends than in the middle, so that the borders of the grid are learned too."""
 def draw_labels(generator: np.random.Generator, n: int) -> Array:
     """`n` independent stars, (n, 3) in the order of `LABELS`."""
     low, high = np.array([RANGES[name] for name in LABELS]).T
-    return low + (high - low) * generator.beta(BETA, BETA, size=(n, len(LABELS)))
+    unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
+    return np.asarray(low + (high - low) * unit)
 
 
 def prior_variance(label: str) -> float:
@@ -34,7 +38,7 @@ def prior_variance(label: str) -> float:
 
 @dataclass(frozen=True)
 class LabelScaling:
-    """`scaled = (label - offset) / scale`, fitted on the training labels and kept with the model."""
+    """`scaled = (label - offset) / scale`, fitted on the training labels."""
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]

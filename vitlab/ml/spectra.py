@@ -152,11 +152,7 @@ class FileSpectra:
 
     def order(self, epoch: int, seed: int) -> Indices:
         """Blocks in random order, shuffled inside: a block is read once an epoch."""
-        n = self.sizes["train"]
-        generator = np.random.default_rng([seed, epoch])
-        blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
-        mixed = [generator.permutation(blocks[i]) for i in generator.permutation(len(blocks))]
-        return np.concatenate(mixed)
+        return _block_order(self.sizes["train"], epoch, seed)
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:  # noqa: ARG002
         flux, error = self._rows(rows)
@@ -242,8 +238,17 @@ def _block(path: Path, number: int) -> tuple[NDArray[np.float32], NDArray[np.flo
     return read_rows(path, number * BLOCK, (number + 1) * BLOCK)
 
 
+@lru_cache(maxsize=2)
 def _shuffled(n: int, epoch: int, seed: int) -> Indices:
     return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+@lru_cache(maxsize=2)
+def _block_order(n: int, epoch: int, seed: int) -> Indices:
+    generator = np.random.default_rng([seed, epoch])
+    blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
+    mixed = [generator.permutation(blocks[i]) for i in generator.permutation(len(blocks))]
+    return np.concatenate(mixed)
 
 
 def _hash(parts: list[object], *data: bytes) -> str:

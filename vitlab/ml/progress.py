@@ -1,0 +1,63 @@
+"""What a training says while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class NonFiniteLoss(ArithmeticError):  # noqa: N818 - the name says what happened
+    """The loss became NaN or infinite: going on would only spoil the weights."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step was taken."""
+
+    step: int
+    """From 1."""
+    of: int
+    epoch: int
+    loss: float
+    lr: float
+    samples_per_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The model was scored."""
+
+    step: int
+    epoch: int
+    split: str
+    n: int
+    values: Mapping[str, float]
+    """`split/metric/label` -> number, in the label's unit."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state was saved."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a person should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Best:
+    """The training ended; the model is now in the state of its best validation."""
+
+    step: int
+    """0 when it was never validated."""
+    epoch: int
+
+
+Progress = Step | Evaluation | Checkpoint | Note | Best
