@@ -12,6 +12,7 @@ from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
+from vitlab.plot.series import Line
 
 ROADMAP = "roadmaps/vit_roadmap.md"
 
@@ -28,16 +29,27 @@ PLAN = (
 
 
 def mvp(
-    id: str, name: str, gate: str | None = None, status: str | None = None, exp_id: str | None = None
+    mvp_id: str,
+    name: str,
+    gate: str | None = None,
+    status: str | None = None,
+    exp_id: str | None = None,
 ) -> Any:
     return SimpleNamespace(
-        id=id, name=name, phase="1", gate=gate, status=status, exp_id=exp_id, report=None, line=1
+        id=mvp_id,
+        name=name,
+        phase="1",
+        gate=gate,
+        status=status,
+        exp_id=exp_id,
+        report=None,
+        line=1,
     )
 
 
-def gate(id: str, title: str, *rules: tuple[str, str]) -> Any:
+def gate(gate_id: str, title: str, *rules: tuple[str, str]) -> Any:
     return SimpleNamespace(
-        id=id,
+        id=gate_id,
         title=title,
         status=None,
         rules=tuple(SimpleNamespace(if_=a, then=b, condition=None) for a, b in rules),
@@ -46,8 +58,8 @@ def gate(id: str, title: str, *rules: tuple[str, str]) -> Any:
     )
 
 
-def verdict(id: str, word: str, because: str) -> Any:
-    return SimpleNamespace(id=id, verdict=word, because=because, rule=None, values={})
+def verdict(gate_id: str, word: str, because: str) -> Any:
+    return SimpleNamespace(id=gate_id, verdict=word, because=because, rule=None, values={})
 
 
 def job(name: str, run: str, state: Any, **more: Any) -> Any:
@@ -64,8 +76,14 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         submitted=more.pop("submitted", 0.0),
     )
     shape: dict[str, Any] = {
-        "step": 0, "of": 0, "epoch": None, "values": {}, "health": "", "why": "",
-        "seconds": 0.0, "eta": None,
+        "step": 0,
+        "of": 0,
+        "epoch": None,
+        "values": {},
+        "health": "",
+        "why": "",
+        "seconds": 0.0,
+        "eta": None,
     }
     return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
 
@@ -81,7 +99,7 @@ def usual_jobs() -> tuple[Any, ...]:
         job("20251227-100001-run-2", "Run 2", Running(0, 8, "cpu"), step=9_000, of=200_000,
             values={"val/r2/log_g": 0.4021}, health="warn: throughput fell by half",
             seconds=600.0, eta=15_000.0, submitted=2),
-        job("20251227-100002-run-3", "Run 3", Queued(3.0), why="the CPU slot is taken", submitted=3),
+        job("20251227-100002-run-3", "Run 3", Queued(3.0), why="the CPU is busy", submitted=3),
     )  # fmt: skip
 
 
@@ -95,7 +113,9 @@ def usual_view(**more: Any) -> Any:
     shape: dict[str, Any] = {
         "path": Path("/lab") / ROADMAP,
         "roadmap": SimpleNamespace(
-            title="ViT Roadmap: Scaling to Fisher Ceiling", mvps=tuple(mvp(*m) for m in PLAN), gates=gates
+            title="ViT Roadmap: Scaling to Fisher Ceiling",
+            mvps=tuple(mvp(*m) for m in PLAN),
+            gates=gates,
         ),
         "jobs": usual_jobs(),
         "verdicts": {
@@ -139,7 +159,9 @@ class FakeDesk:
             "+| 2.0 | LightGBM 1M Baseline | 1 | Gate-2 | 🚀 | `VIT-01` | [[hub|x]] |\n"
         ]
     )
-    lines: list[str] = field(default_factory=lambda: [f"epoch {i}: loss [/bold] {i}" for i in range(40)])
+    lines: list[str] = field(
+        default_factory=lambda: [f"epoch {i}: loss [/bold] {i}" for i in range(40)]
+    )
     chosen: str = "demo"
 
     def __post_init__(self) -> None:
@@ -181,7 +203,7 @@ class FakeDesk:
         self._ask("undo")
         return [Path("/lab") / ROADMAP]
 
-    def diffs(self, changes: Any) -> list[str]:
+    def diffs(self, _: Any) -> list[str]:
         return self.shown_diffs
 
     def name(self, path: Path) -> str:
@@ -199,7 +221,10 @@ class FakeDesk:
             ]
         )  # fmt: skip
 
-    def log(self, job: JobPaths) -> FakeTail:
+    def levels(self, _: Any, metric: str) -> tuple[Line, ...]:
+        return (Line(0.7, "Gate-1 at 0.7"),) if "/r2/" in metric else ()
+
+    def log(self, _: JobPaths) -> FakeTail:
         return FakeTail(list(self.lines))
 
     def profile(self) -> str:

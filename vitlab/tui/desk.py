@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.spec import PROFILES
+from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
     from vitlab.docs.edits import FileChange
@@ -89,6 +90,21 @@ class Desk:
 
     def name(self, path: Path) -> str:
         return self.lab.paths.relative(path)
+
+    def levels(self, view: LabView, metric: str) -> tuple[Line, ...]:
+        """The levels the gates ask of this value, on whichever split they name it."""
+        from vitlab.docs.gates import thresholds
+
+        kind = metric.partition("/")[2]
+        gates: dict[float, list[str]] = {}
+        for gate in view.roadmap.gates if view.roadmap else ():
+            for value, level in thresholds(gate):
+                if value.partition("/")[2] == kind and gate.id not in gates.get(level, ()):
+                    gates.setdefault(level, []).append(gate.id)
+        return tuple(
+            Line(level, f"Gate-{', '.join(ids)} at {level:g}")
+            for level, ids in sorted(gates.items())
+        )
 
     def events(self, job: JobPaths) -> Events:
         from vitlab.jobs.tail import EventTail

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from vitlab.plot.series import Series
+from vitlab.plot.series import Line, Series
 
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
@@ -34,6 +34,8 @@ class CurvesSeen(Message, bubble=False):
     x_label: str
     """`epoch`, or `step` where a job counts no epochs."""
     series: tuple[Series, ...]
+    lines: tuple[Line, ...]
+    """The levels the gates ask of it."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, CurvesSeen)

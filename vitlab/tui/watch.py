@@ -15,7 +15,7 @@ from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.state import Running
 from vitlab.plot.chart import PALETTE
-from vitlab.plot.series import Rgb, Series
+from vitlab.plot.series import Line, Rgb, Series
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Watch:
                 view = self._look() or view
                 looked = time.monotonic()
             if view is not None:
-                self._follow(view.jobs)
+                self._follow(view)
             self._read_log()
             self._wake.wait(POLL)
 
@@ -126,8 +126,8 @@ class Watch:
             self._said = text
             self._post(Trouble(text))
 
-    def _follow(self, jobs: Iterable[JobView]) -> None:
-        watched = worth_watching(list(jobs), self._selected)
+    def _follow(self, view: LabView) -> None:
+        watched = worth_watching(list(view.jobs), self._selected)
         names = [job.paths.name for job in watched]
         grown = False
         for job in watched:
@@ -145,7 +145,7 @@ class Watch:
         shown = (metric, tuple(names))
         if grown or shown != self._shown:
             self._shown = shown
-            self._post(curves(metric, metrics, tracks))
+            self._post(curves(metric, metrics, tracks, self._desk.levels(view, metric)))
 
     def _read_log(self) -> None:
         job = self._selected
@@ -187,7 +187,9 @@ def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     return similar[0] if similar else wanted
 
 
-def curves(metric: str, metrics: tuple[str, ...], tracks: list[Track]) -> CurvesSeen:
+def curves(
+    metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
+) -> CurvesSeen:
     """One series a job, by epoch when every job counts epochs, else by step."""
     shown = [(track, list(track.points.get(metric, ()))) for track in tracks]
     epochs = all(epoch is not None for _, points in shown for _, epoch, _ in points)
@@ -200,4 +202,4 @@ def curves(metric: str, metrics: tuple[str, ...], tracks: list[Track]) -> Curves
         )
         for track, points in shown
     )
-    return CurvesSeen(metric, metrics, "epoch" if epochs else "step", series)
+    return CurvesSeen(metric, metrics, "epoch" if epochs else "step", series, lines)

@@ -112,7 +112,8 @@ class LaunchScreen(ModalScreen[str | None]):
             self.query_one("#outlook-text", Static).update(shown)
 
     def _describe(self, outlook: Outlook) -> Text:
-        text = Text("Runs\n", ink(self, "muted"))
+        text = Text()
+        text.append("Runs\n", ink(self, "muted"))
         for job in outlook.jobs:
             text.append(f"  > {clean(job)}\n", "default")
         text.append("Writes\n", ink(self, "muted"))

@@ -14,10 +14,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input
+from textual.widgets import DataTable, Footer, Input, Static
 
 from vitlab.contract.paths import JobPaths
-from vitlab.plot.series import Line
 from vitlab.tui.messages import CurvesSeen, LogSeen
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
@@ -25,7 +24,7 @@ from vitlab.tui.widgets.job_table import JobTable, job_detail
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
 from vitlab.tui.widgets.mvp_table import MvpTable
-from vitlab.tui.words import clean, metric_name
+from vitlab.tui.words import clean, ink, metric_name
 
 if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 PANES = ("plan", "gates", "jobs", "curve", "log")
 PAGES = {"plan": "plan", "gates": "plan", "jobs": "jobs", "log": "jobs", "curve": "curve"}
 """Pane -> the page it stands on where the terminal is too small for all panes at once."""
+
+TITLES = {"plan": "1 plan, 2 gates", "jobs": "3 jobs, 5 log", "curve": "4 curve"}
 
 
 @dataclass
@@ -59,36 +60,37 @@ class RoadmapScreen(Screen[None]):
     def __init__(self, plain: bool = False) -> None:
         super().__init__(id="roadmap")
         self.view: LabView | None = None
+        """The lab as last seen; None before the first look."""
         self._plain = plain
         self._read_at = time.monotonic()
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
-        yield Headline(id="headline")
-        with Horizontal(id="body"):
-            with Vertical(id="left"):
-                with Vertical(id="plan-pane", classes="pane"):
-                    yield MvpTable(id="plan")
-                    yield Input(id="filter", placeholder="filter: words of a row", compact=True)
-                with Vertical(id="gates-pane", classes="pane"):
-                    yield GatePanel(id="gates")
-                with Vertical(id="jobs-pane", classes="pane"):
-                    yield JobTable(id="jobs")
-            with Vertical(id="right"):
-                with Vertical(id="curve-pane", classes="pane"):
-                    yield MetricChart(id="curve")
-                with Vertical(id="log-pane", classes="pane"):
-                    yield LogView(id="log")
+        # Held, not looked up: a message may still come while the widgets are taken down.
+        self.headline, self.pages = Headline(), Static(id="pages", markup=False)
+        self.plan, self.gates, self.jobs = MvpTable("plan"), GatePanel(), JobTable("jobs")
+        self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
+        self.chart, self.log_view = MetricChart(), LogView()
+        self.panes = {
+            "plan": Vertical(self.plan, self.filter, id="plan-pane", classes="pane"),
+            "gates": Vertical(self.gates, id="gates-pane", classes="pane"),
+            "jobs": Vertical(self.jobs, id="jobs-pane", classes="pane"),
+            "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
+            "log": Vertical(self.log_view, id="log-pane", classes="pane"),
+        }
+        for widget in (self.headline, self.plan, self.gates, self.jobs, self.chart):
+            widget.plain = self._plain
+        left = [self.panes[name] for name in ("plan", "gates", "jobs")]
+        right = [self.panes[name] for name in ("curve", "log")]
+        yield self.headline
+        yield self.pages
+        yield Horizontal(Vertical(*left, id="left"), Vertical(*right, id="right"), id="body")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        for i, pane in enumerate(PANES):
-            self.query_one(f"#{pane}-pane").border_title = Text(f"{i + 1} {pane}")
-            widget = self.query_one(f"#{pane}")
-            if hasattr(widget, "plain"):
-                widget.plain = self._plain
-        self.query_one(Headline).plain = self._plain
-        self.query_one("#filter").display = False
+        for i, (name, pane) in enumerate(self.panes.items()):
+            pane.border_title = Text(f"{i + 1} {name}")
+        self.filter.display = False
         self.go("plan")
         self.set_interval(1.0, self._age)
 
@@ -99,21 +101,20 @@ class RoadmapScreen(Screen[None]):
         self._read_at = time.monotonic()
         self._age()
         self._show_plan()
-        self.query_one(GatePanel).show(view)
-        jobs = self.query_one(JobTable)
-        jobs.show(view.jobs)
+        self.gates.show(view)
+        self.jobs.show(view.jobs)
         self._describe_job()
 
     def _age(self) -> None:
         if self.view is not None:
-            self.query_one(Headline).show(self.view, time.monotonic() - self._read_at)
+            self.headline.show(self.view, time.monotonic() - self._read_at)
 
     def _show_plan(self) -> None:
         if self.view is None:
             return
-        words = self.query_one("#filter", Input).value
-        self.query_one(MvpTable).show(self.view, words)
-        pane = self.query_one("#plan-pane")
+        words = self.filter.value
+        self.plan.show(self.view, words)
+        pane = self.panes["plan"]
         pane.border_subtitle = Text(f"/ {clean(words)}") if words else self._mvp_detail()
 
     def _mvp_detail(self) -> Text:
@@ -122,40 +123,39 @@ class RoadmapScreen(Screen[None]):
 
     def show_curves(self, seen: CurvesSeen) -> None:
         more = "  m: other values" if len(seen.metrics) > 1 else ""
-        self.query_one("#curve-pane").border_subtitle = Text(more.strip())
+        self.panes["curve"].border_subtitle = Text(more.strip())
         title = metric_name(seen.metric)
-        lines = gate_lines(self.view, seen.metric)
-        self.query_one(MetricChart).show(Picture(seen.series, lines, title, seen.x_label))
+        self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label))
 
     def show_log(self, seen: LogSeen) -> None:
-        self.query_one(LogView).take(seen.lines, seen.fresh)
-        self.query_one("#log-pane").border_subtitle = Text(clean(seen.job))
+        self.log_view.take(seen.lines, seen.fresh)
+        self.panes["log"].border_subtitle = Text(clean(seen.job))
 
     # what is selected
 
     def selected_mvp(self) -> Mvp | None:
-        key = self.query_one(MvpTable).selected
+        key = self.plan.selected
         mvps = self.view.roadmap.mvps if self.view and self.view.roadmap else ()
         return next((mvp for mvp in mvps if mvp.id == key), None)
 
     def selected_job(self) -> JobView | None:
-        key = self.query_one(JobTable).selected
+        key = self.jobs.selected
         jobs: Sequence[JobView] = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == key), None)
 
     def select_mvp(self, mvp_id: str) -> None:
         self.action_clear_filter()
-        self.query_one(MvpTable).select(mvp_id)
+        self.plan.select(mvp_id)
         self.go("plan")
 
     @on(DataTable.RowHighlighted, "#plan")
     def _mvp_chosen(self) -> None:
-        self.query_one("#plan-pane").border_subtitle = self._mvp_detail()
+        self.panes["plan"].border_subtitle = self._mvp_detail()
 
     @on(DataTable.RowHighlighted, "#jobs")
     def _describe_job(self) -> None:
         job = self.selected_job()
-        self.query_one("#jobs-pane").border_subtitle = Text(job_detail(job) if job else "")
+        self.panes["jobs"].border_subtitle = Text(job_detail(job) if job else "")
         paths = job.paths if job else None
         if paths != self._followed:
             self._followed = paths
@@ -168,6 +168,12 @@ class RoadmapScreen(Screen[None]):
         for page in set(PAGES.values()):
             self.set_class(page == PAGES[pane], f"-page-{page}")
         self.query_one(f"#{pane}").focus()
+        strip = Text()
+        for page, title in TITLES.items():
+            here = page == PAGES[pane]
+            strip.append(f" {title} ", ink(self, "accent") + " reverse" if here else "")
+            strip.append("  ")
+        self.pages.update(strip)
 
     def action_go(self, pane: str) -> None:
         self.go(pane)
@@ -178,16 +184,14 @@ class RoadmapScreen(Screen[None]):
 
     def action_filter(self) -> None:
         self.go("plan")
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
+        self.filter.display = True
+        self.filter.focus()
 
     def action_clear_filter(self) -> None:
-        entry = self.query_one("#filter", Input)
-        entry.value = ""
-        entry.display = False
+        self.filter.value = ""
+        self.filter.display = False
         self._show_plan()
-        if self.focused is None or self.focused is entry:
+        if self.focused is None or self.focused is self.filter:
             self.go("plan")
 
     @on(Input.Changed, "#filter")
@@ -196,7 +200,7 @@ class RoadmapScreen(Screen[None]):
 
     @on(Input.Submitted, "#filter")
     def _filter_kept(self) -> None:
-        self.query_one("#filter").display = False
+        self.filter.display = False
         self.go("plan")
 
     def on_resize(self) -> None:
@@ -205,21 +209,3 @@ class RoadmapScreen(Screen[None]):
     def _fill(self) -> None:
         if self.view is not None:
             self.show(self.view)
-
-
-def gate_lines(view: LabView | None, metric: str) -> list[Line]:
-    """The levels the gates ask of this value, on whichever split they name it."""
-    from vitlab.docs.gates import thresholds
-
-    kind = metric.partition("/")[2]
-    labels: dict[float, list[str]] = {}
-    for gate in view.roadmap.gates if view and view.roadmap else ():
-        for value, level in thresholds(gate):
-            names = labels.setdefault(level, [])
-            if value.partition("/")[2] == kind and gate.id not in names:
-                names.append(gate.id)
-    return [
-        Line(level, clean(f"Gate-{', '.join(names)} at {level:g}"))
-        for level, names in sorted(labels.items())
-        if names
-    ]

@@ -27,8 +27,13 @@ class GatePanel(VerticalScroll):
     ]
     plain = False
 
+    def __init__(self) -> None:
+        super().__init__(id="gates")
+        self._body = Static(markup=False)
+        self._text = Text()
+
     def compose(self) -> ComposeResult:
-        yield Static(id="gates-text", markup=False)
+        yield self._body
 
     def show(self, view: LabView) -> None:
         gates = view.roadmap.gates if view.roadmap else ()
@@ -41,10 +46,9 @@ class GatePanel(VerticalScroll):
             text.append("! ", ink(self, "error"))
             text.append(clean(problem) + "\n")
         text.rstrip()
-        body = self.query_one("#gates-text", Static)
-        if text != getattr(self, "_text", None):
+        if text != self._text:
             self._text = text
-            body.update(text)
+            self._body.update(text)
 
     def _gate(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict]) -> None:
         verdict = verdicts.get(gate.id)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.state import Queued, Running
@@ -19,23 +17,24 @@ if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
 
 
-class Headline(Widget):
+class Headline(Static):
     """Answers without a key: done of total, running, next, problems."""
 
     plain = False
 
-    def compose(self) -> ComposeResult:
-        yield Static("vitlab", id="headline-text", markup=False)
+    def __init__(self) -> None:
+        super().__init__("vitlab", id="headline", markup=False)
+        self._text = Text()
 
     def show(self, view: LabView, age: float) -> None:
         """`age`: seconds since the lab was read; said when it is stale."""
-        width = self.size.width
+        width = self.content_size.width
         text = self._plan_line(view, age, width)
         text.append("\n")
         text.append_text(self._work_line(view, width))
-        if text != getattr(self, "_text", None):
+        if text != self._text:
             self._text = text
-            self.query_one(Static).update(text)
+            self.update(text)
 
     def _plan_line(self, view: LabView, age: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
@@ -47,7 +46,8 @@ class Headline(Widget):
         count = f"{done}/{len(mvps)} done"
         room = width - cells(stale + troubles + waiting + bar + count) - 11
         title = view.roadmap.title if view.roadmap else "no roadmap"
-        text = Text("vitlab  ", ink(self, "accent"))
+        text = Text()
+        text.append("vitlab  ", ink(self, "accent"))
         text.append(fit(clean(title or ""), max(room, 0)), "bold")
         text.append(" " + stale, ink(self, "warning"))
         text.append(troubles, ink(self, "error"))
@@ -73,7 +73,9 @@ class Headline(Widget):
         half = max(width // 2, width - cells(upcoming) - 2)
         left = fit(left, min(half, cells(left) + 3))
         text.append(left, ink(self, "accent" if running else "muted"))
-        text.append(fit(upcoming, max(width - cells(left) - 1, 0)))
+        upcoming = fit(upcoming, max(width - cells(left), 0))
+        text.append(upcoming[:5], ink(self, "muted"))
+        text.append(upcoming[5:])
         return text
 
 

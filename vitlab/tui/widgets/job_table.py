@@ -1,4 +1,4 @@
-"""The jobs: state, progress, time left and last R2, newest first."""
+"""The jobs: state, progress, time and last R2, newest first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vitlab.tui.words import cell, clean, duration, ink, progress, state_words
 if TYPE_CHECKING:
     from vitlab.records.view import JobView
 
-_STATE, _STEPS, _LEFT, _R2 = 12, 17, 8, 7
+_STATE, _STEPS, _TIME, _R2 = 13, 17, 11, 7
 """Widths of the narrow columns, in cells."""
 
 
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
-    COLUMNS = ("State", "Progress", "Left", "R²", "Job")
+    COLUMNS = ("State", "Progress", "Time", "R²", "Job")
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
         ordered = sorted(jobs, key=lambda job: (_rank(job), -job.spec.submitted))
@@ -29,15 +29,14 @@ class JobTable(SteadyTable):
         words, tone = state_words(job.state, self.plain)
         alive = isinstance(job.state, Running)
         value = last_r2(job)
-        left = duration(job.eta) if alive else duration(job.seconds)
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
-        room = self.name_room(_STATE + _STEPS + _LEFT + _R2)
+        room = self.name_room(_STATE + _STEPS + _TIME + _R2)
         return (
             cell(words, _STATE, ink(self, tone)),
             cell(self._steps(job), _STEPS, "" if alive else ink(self, "muted")),
-            cell(left, _LEFT, "" if alive else ink(self, "muted")),
+            cell(_time(job), _TIME, "" if alive else ink(self, "muted")),
             cell("" if value is None else f"{value:.4f}", _R2),
             cell(job_label(job), room),
         )
@@ -47,6 +46,18 @@ class JobTable(SteadyTable):
             return str(job.step) if job.step else ""
         bar = progress(job.step, job.of, 6, self.plain)
         return f"{bar} {short(job.step)}/{short(job.of)}"
+
+
+def _time(job: JobView) -> str:
+    """What is left of a running job, or what an ended one took."""
+    match job.state:
+        case Queued():
+            return "waits"
+        case Running():
+            left = duration(job.eta)
+            return f"{left} left" if left else duration(job.seconds)
+        case _:
+            return duration(job.seconds)
 
 
 def job_label(job: JobView) -> str:

@@ -24,8 +24,8 @@ class LogView(Log):
         Binding("g", "scroll_home", "Top", show=False),
     ]
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
-        super().__init__(id=id, max_lines=KEEP, highlight=False)
+    def __init__(self) -> None:
+        super().__init__(id="log", max_lines=KEEP, highlight=False)
 
     def take(self, lines: Iterable[str], fresh: bool) -> None:
         """Append lines; `fresh` ones replace another job's."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from rich.text import Text
 from textual import events
-from textual.app import ComposeResult
-from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.plot.chart import draw
@@ -29,19 +27,16 @@ class Picture:
     x_label: str = ""
 
 
-class MetricChart(Widget, can_focus=True):
+class MetricChart(Static, can_focus=True):
     """Curves of one value over the jobs, with thresholds."""
 
     plain = False
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__(id="curve", markup=False)
         self._picture = Picture()
         self._due = True
         self._drawing = False
-
-    def compose(self) -> ComposeResult:
-        yield Static(markup=False)
 
     def on_mount(self) -> None:
         self.set_interval(REDRAW, self._tick)
@@ -61,12 +56,12 @@ class MetricChart(Widget, can_focus=True):
             self.run_worker(self._redraw(), group="chart")
 
     async def _redraw(self) -> None:
-        width, height = self.size
+        width, height = self.content_size
         try:
             text = await asyncio.to_thread(render, self._picture, width, height, self.plain)
         finally:
             self._drawing = False
-        self.query_one(Static).update(text)
+        self.update(text)
 
 
 def render(picture: Picture, width: int, height: int, plain: bool) -> Text:

@@ -1,0 +1,79 @@
+"""The app over a lab in memory, and its pilot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.fakes import FakeDesk
+from vitlab.tui import watch
+from vitlab.tui.app import VitLab
+
+
+@dataclass
+class Stage:
+    """One running app, its pilot and the desk it works at."""
+
+    app: VitLab
+    pilot: Pilot[int]
+    desk: FakeDesk
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let workers and messages come to rest."""
+        for _ in range(2):
+            await self.pilot.pause(0.01)
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        """Wait for something a thread brings; the test's own timeout is the limit."""
+        while not true():
+            await self.pilot.pause(0.02)
+
+    @property
+    def toasts(self) -> list[str]:
+        return [note.message for note in self.app._notifications]
+
+    @property
+    def focus(self) -> str | None:
+        return self.app.focused.id if self.app.focused else None
+
+    @property
+    def at_home(self) -> bool:
+        return self.app.screen is self.app.home
+
+    def text(self) -> str:
+        """The screen as plain text."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+Open = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Opens the app: `async with stage(size=(80, 24), desk=...) as it:`."""
+    monkeypatch.setattr(watch, "POLL", 0.05)
+    monkeypatch.setattr(watch, "LOOK", 0.1)
+
+    @asynccontextmanager
+    async def opened(
+        size: tuple[int, int] = (160, 45), desk: FakeDesk | None = None
+    ) -> AsyncIterator[Stage]:
+        desk = desk or FakeDesk()
+        app = VitLab(cast(Any, None), None, desk=cast(Any, desk))
+        async with app.run_test(size=size, notifications=True) as pilot:
+            it = Stage(app, pilot, desk)
+            await it.until(lambda: app.home.view is not None)
+            await it.settle()
+            yield it
+
+    return opened

@@ -1,0 +1,237 @@
+"""Every key of the main screen, pressed."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input, Log
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import FakeDesk, usual_view
+from vitlab.tui.app import VERBS
+from vitlab.tui.screens.dialogs import ConfirmScreen, LaunchScreen
+from vitlab.tui.screens.documents import DocumentsScreen
+from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.roadmap import PANES
+from vitlab.tui.widgets.job_table import JobTable
+from vitlab.tui.widgets.metric_chart import MetricChart
+from vitlab.tui.widgets.mvp_table import MvpTable
+
+
+async def test_n_shows_what_will_run_and_be_written_then_launches_the_next(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("n")
+        assert isinstance(it.app.screen, LaunchScreen)
+        await it.until(lambda: ("plan", "2.0", "demo") in it.desk.asked)
+        await it.until(lambda: "Run 1: vit" in it.text())
+        assert "[[hub|x]]" in it.text()
+        await it.press("enter")
+        await it.until(lambda: ("launch", "2.0", "demo") in it.desk.asked)
+        await it.settle()
+        assert any("1 job launched (demo)" in toast for toast in it.toasts)
+
+
+async def test_the_profile_chosen_is_the_default_of_the_next_launch(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("n")
+        await it.press("k")
+        await it.until(lambda: ("plan", "2.0", "smoke") in it.desk.asked)
+        await it.settle()
+        await it.press("enter")
+        await it.until(lambda: ("launch", "2.0", "smoke") in it.desk.asked)
+        assert it.desk.chosen == "smoke"
+        await it.press("n")
+        await it.settle()
+        await it.press("escape")
+        assert [asked for asked in it.desk.asked if asked[0] == "launch"] == [
+            ("launch", "2.0", "smoke")
+        ]
+        assert it.desk.asked[-1] == ("plan", "2.0", "smoke")
+
+
+async def test_l_launches_the_selected_mvp(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("j", "j", "j", "l")
+        await it.until(lambda: ("plan", "3.0", "demo") in it.desk.asked)
+        await it.settle()
+        await it.press("enter")
+        await it.until(lambda: ("launch", "3.0", "demo") in it.desk.asked)
+
+
+async def test_an_mvp_without_an_experiment_file_is_said_so(stage: Open) -> None:
+    async with stage() as it:
+        it.app.home.select_mvp("4.0")
+        await it.press("l")
+        assert not isinstance(it.app.screen, LaunchScreen)
+        assert "MVP 4.0 has no experiment file" in it.toasts[-1]
+
+
+async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_launch(
+    stage: Open,
+) -> None:
+    desk = FakeDesk(error="experiments/x.yaml:12: config.model.pach: unknown key")
+    async with stage(desk=desk) as it:
+        await it.press("n")
+        await it.until(lambda: "unknown key" in it.text())
+        await it.press("enter")
+        assert isinstance(it.app.screen, LaunchScreen)
+        assert not [asked for asked in desk.asked if asked[0] == "launch"]
+
+
+async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("3", "x")
+        assert isinstance(it.app.screen, ConfirmScreen)
+        await it.press("n")
+        assert not it.desk.asked
+        await it.press("x", "y")
+        await it.until(lambda: it.desk.asked)
+        assert it.desk.asked == [("stop", "VIT-20251226-vit-1m-large-01/20251227-100001-run-2")]
+
+
+async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("3", "G", "x")
+        assert not isinstance(it.app.screen, ConfirmScreen)
+        assert "select a running or queued job" in it.toasts[-1]
+
+
+@pytest.mark.parametrize("key", ["y", "enter"])
+async def test_w_shows_the_diff_and_writes_on_accept(stage: Open, key: str) -> None:
+    async with stage() as it:
+        await it.press("w")
+        await it.until(lambda: isinstance(it.app.screen, DocumentsScreen))
+        await it.settle()
+        assert "MVP-2.0: R² = 0.61" in it.text()
+        assert "+| 2.0 | LightGBM 1M Baseline" in it.text()
+        await it.press(key)
+        await it.until(lambda: ("accept", ("2.0",)) in it.desk.asked)
+        await it.settle()
+        assert "written: roadmaps/vit_roadmap.md" in it.toasts[-1]
+
+
+async def test_escape_refuses_the_write(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("w")
+        await it.until(lambda: isinstance(it.app.screen, DocumentsScreen))
+        await it.press("escape")
+        assert it.desk.asked == [("pending",)]
+        assert it.at_home
+
+
+async def test_nothing_to_write_is_said(stage: Open) -> None:
+    async with stage(desk=FakeDesk(changes=())) as it:
+        await it.press("w")
+        await it.until(lambda: it.toasts)
+        assert "nothing to write" in it.toasts[-1]
+
+
+async def test_u_undoes(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("u")
+        await it.until(lambda: it.toasts)
+        assert it.desk.asked == [("undo",)]
+        assert "restored: roadmaps/vit_roadmap.md" in it.toasts[-1]
+
+
+@pytest.mark.parametrize("key", ["w", "u"])
+async def test_a_users_mistake_is_a_toast(stage: Open, key: str) -> None:
+    async with stage(desk=FakeDesk(error="roadmaps/x.md:3: [/bold] moved meanwhile")) as it:
+        await it.press(key)
+        await it.until(lambda: it.toasts)
+        assert it.toasts[-1] == "roadmaps/x.md:3: [/bold] moved meanwhile"
+        assert "[/bold] moved" in it.text()
+
+
+async def test_slash_filters_by_words_and_escape_clears(stage: Open) -> None:
+    async with stage() as it:
+        table = it.app.home.query_one(MvpTable)
+        await it.press("slash", *"lightgbm planned")
+        assert table.row_count == 1
+        assert table.selected == "2.0"
+        await it.press("enter")
+        assert it.app.focused is table
+        assert table.row_count == 1
+        await it.press("escape")
+        assert table.row_count == 8
+        assert it.app.home.query_one("#filter", Input).display is False
+
+
+async def test_letters_typed_into_the_filter_are_not_verbs(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("slash", "q", "n", "x")
+        assert it.app.is_running
+        assert it.at_home
+        assert it.app.home.query_one("#filter", Input).value == "qnx"
+
+
+async def test_help_shows_every_verb(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("question_mark")
+        assert isinstance(it.app.screen, HelpScreen)
+        for _, _, _, meaning in VERBS:
+            assert meaning in it.text()
+        await it.press("escape")
+        assert it.at_home
+
+
+async def test_the_palette_finds_an_mvp_by_name(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("ctrl+p")
+        await it.press(*"tokeniz")
+        await it.until(lambda: "MVP 4.0 Tokenization" in it.text())
+        await it.press("enter")
+        await it.until(lambda: it.app.home.query_one(MvpTable).selected == "4.0")
+
+
+async def test_q_leaves_and_stops_no_job(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("q")
+        await it.until(lambda: not it.app.is_running)
+        assert not it.desk.asked
+
+
+async def test_r_reads_again_at_once(stage: Open) -> None:
+    async with stage() as it:
+        it.desk.view = usual_view(next=None)
+        await it.press("r")
+        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.press("n")
+        assert "nothing is next" in it.toasts[-1]
+
+
+async def test_m_plots_the_next_value(stage: Open) -> None:
+    async with stage() as it:
+        chart = it.app.home.query_one(MetricChart)
+        await it.until(lambda: chart._picture.title == "R² log_g (val)")
+        await it.press("m")
+        await it.until(lambda: chart._picture.title == "loss (train)")
+
+
+async def test_tab_digits_and_h_move_between_panes(stage: Open) -> None:
+    async with stage() as it:
+        order = ["gates", "jobs", "curve", "log", "plan"]
+        for pane in order:
+            await it.press("tab")
+            assert it.focus == pane
+        for key, pane in [("h", "log"), ("shift+tab", "curve"), *zip("12345", PANES, strict=True)]:
+            await it.press(key)
+            assert it.focus == pane
+
+
+async def test_keys_are_remapped_by_the_settings(stage: Open) -> None:
+    async with stage(desk=FakeDesk(keys={"undo": "z"})) as it:
+        await it.press("z")
+        await it.until(lambda: it.desk.asked)
+        assert it.desk.asked == [("undo",)]
+        await it.press("question_mark")
+        assert "z               undo the last write" in it.text()
+
+
+async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:
+    async with stage() as it:
+        log = it.app.home.query_one(Log)
+        await it.until(lambda: log.line_count == 40)
+        it.desk.lines = ["another job's line"]
+        await it.press("3", "j")
+        await it.until(lambda: list(log.lines)[:1] == ["another job's line"])
+        assert it.app.home.query_one(JobTable).selected is not None
