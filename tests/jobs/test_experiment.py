@@ -118,10 +118,10 @@ def test_an_id_keeps_its_digits(tmp_path: Path) -> None:
         (HEAD + "config: {data: {1: {a: 2}}}\n", ":4: key 1 must be a text"),
         (HEAD + "config: {\n", "experiments/x.yaml:5: "),
         (HEAD + "config: !!python/object:os.system {}\n", "experiments/x.yaml:4: "),
-        ("[" * 5000, "experiments/x.yaml"),
+        pytest.param("[" * 5000, "experiments/x.yaml", id="deep"),
         ("a: 2025-13-45\n", "experiments/x.yaml"),
         ("", "experiments/x.yaml:1: must be a mapping"),
-        ("\x00", "experiments/x.yaml"),
+        pytest.param("\x00", "experiments/x.yaml", id="zero"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:

@@ -1,0 +1,195 @@
+"""The scheduler's decisions, as pure values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.jobs.gpus import Device
+from vitlab.jobs.queue import Gpu, Slots, decide, plan, why_waiting
+from vitlab.jobs.store import Job
+
+GB = 10**9
+
+
+def job(name: str, **changes: Any) -> Job:
+    """A queued CPU job; keys of `Spec` and of `Job` may be changed."""
+    known = {k: changes.pop(k) for k in list(changes) if k in Spec.__dataclass_fields__}
+    values: dict[str, Any] = {
+        "mvp": "1.0",
+        "run": name,
+        "profile": "full",
+        "recipe": "ridge",
+        "config": {},
+        "exp_id": "E",
+        "roadmap": "r.md",
+    }
+    spec = Spec(**{**values, **known})
+    return Job(
+        **{
+            "paths": JobPaths(Path("/lab/experiments/E") / name),
+            "spec": spec,
+            "state": Queued(0.0),
+            "order": spec.submitted,
+            "priority": spec.priority,
+            **changes,
+        }
+    )
+
+
+def on(name: str, device: str, **changes: Any) -> Job:
+    return job(name, state=Running(1.0, 1, device), **changes)
+
+
+def gpu(index: int, free: int = 40, foreign: tuple[int, ...] = ()) -> Gpu:
+    return Gpu(Device(index, f"GPU-{index}", "A100", 40 * GB, free * GB), foreign)
+
+
+def names(jobs: list[Job], slots: Slots) -> list[str]:
+    return [f"{start.job.spec.run}@{start.device}" for start in decide(jobs, slots)]
+
+
+def test_priority_then_order_then_name() -> None:
+    jobs = [job("c", order=2.0), job("b", order=1.0), job("a", order=3.0, priority=1)]
+    assert names(jobs, Slots(cpu=2)) == ["a@cpu", "b@cpu"]
+    assert why_waiting(jobs[0], jobs, Slots(cpu=2)) == "CPU slots: 2 of 2 used by E/a, E/b"
+    assert why_waiting(jobs[1], jobs, Slots(cpu=2)) == ""
+
+
+def test_a_held_job_blocks_nobody() -> None:
+    jobs = [job("a", held=True), job("b")]
+    assert names(jobs, Slots()) == ["b@cpu"]
+    assert why_waiting(jobs[0], jobs, Slots()) == "held: release it to run"
+
+
+def test_nothing_starts_by_surprise_after_a_reboot() -> None:
+    here = Slots(boot="ada:2:1")
+    assert names([job("a", boot="ada:2:1")], here) == ["a@cpu"]
+    assert "restarted" in plan([job("a", boot="ada:1:1")], here).reasons["E/a"]
+    assert "queued on bob" in plan([job("a", boot="bob:2:1")], here).reasons["E/a"]
+
+
+def test_after_waits_for_a_good_end() -> None:
+    second = job("second", after=("E/first",))
+    slots = Slots(cpu=2)
+    for state, why in [
+        (Running(1, 1, "cpu"), "after E/first: E/first is running"),
+        (Done(1, 2, "nan", 3), "after E/first: E/first ended as nan"),
+        (Lost(1), "after E/first: E/first is lost"),
+        (Done(1, 2, "ok", 0), ""),
+    ]:
+        first = job("first", state=state)
+        assert why_waiting(second, [first, second], slots) == why
+    assert "has not been launched" in why_waiting(second, [second], slots)
+    any_end = job("second", after=("E/first",), extra={"after": "any"})
+    failed = job("first", state=Done(1, 2, "failed", 1))
+    assert why_waiting(any_end, [failed, any_end], slots) == ""
+
+
+def test_after_an_mvp_means_the_newest_of_each_of_its_runs() -> None:
+    old = job("x", exp_id="A", mvp="0.5", state=Done(1, 2, "failed", 1), submitted=1.0)
+    new = replace(
+        job("x", exp_id="A", mvp="0.5", state=Done(3, 4, "ok", 0), submitted=2.0),
+        paths=JobPaths(Path("/lab/experiments/A/x-2")),
+    )
+    other = job("y", exp_id="A", mvp="0.5", state=Queued(0))
+    waiting = job("z", after=("0.5",))
+    assert why_waiting(waiting, [new, old, waiting], Slots()) == ""
+    assert "E/y is queued" in why_waiting(waiting, [new, old, other, waiting], Slots(cpu=2))
+
+
+def test_auto_takes_a_gpu_only_for_what_uses_one() -> None:
+    slots = Slots(gpus=(gpu(0), gpu(1)))
+    jobs = [job("v", recipe="vit"), job("w", recipe="vit"), job("r"), job("x", recipe="vit")]
+    assert names(jobs, slots) == ["r@cpu", "v@gpu0", "w@gpu1"]
+    assert why_waiting(jobs[3], jobs, slots) == "gpu0: used by E/v; gpu1: used by E/w"
+    assert names(jobs, Slots(cpu=1)) == ["r@cpu"]  # no GPU: all on the CPU, one at a time
+
+
+def test_one_job_has_a_gpu_alone_unless_it_declares_its_memory() -> None:
+    small: dict[str, Any] = {"recipe": "vit", "extra": {"gpu_memory": 15 * GB}}
+    slots = Slots(gpus=(gpu(0), gpu(1)))
+    three = [job(name, **small) for name in "abc"]
+    assert names(three, slots) == ["a@gpu0", "b@gpu0", "c@gpu1"]
+    # b has just been started and has taken nothing yet: its memory counts all the same.
+    jobs = [on("a", "gpu0", **small), on("b", "gpu0", **small), job("c", **small)]
+    assert names(jobs, Slots(gpus=(gpu(0),))) == []
+    why = why_waiting(jobs[2], jobs, Slots(gpus=(gpu(0),)))
+    assert why == "gpu0: 10.0 GB free of the 15.0 GB it declares"
+    assert names([on("a", "gpu0", recipe="vit"), job("c", **small)], Slots(gpus=(gpu(0),))) == []
+
+
+def test_a_large_job_is_not_starved_by_small_ones() -> None:
+    small: dict[str, Any] = {"recipe": "vit", "extra": {"gpu_memory": 5 * GB}}
+    jobs = [
+        on("running", "gpu0", **small),
+        job("large", recipe="vit", order=1.0),
+        job("late", order=2.0, **small),
+    ]
+    slots = Slots(gpus=(gpu(0),))
+    assert names(jobs, slots) == []
+    assert why_waiting(jobs[2], jobs, slots) == "gpu0: behind E/large"
+
+
+def test_a_gpu_somebody_else_uses_is_left_alone() -> None:
+    jobs = [job("a", recipe="vit"), job("b", device="GPU-0"), job("c", device="7")]
+    slots = Slots(gpus=(gpu(0, foreign=(4711,)), gpu(1)))
+    assert names(jobs, slots) == ["a@gpu1"]
+    assert why_waiting(jobs[1], jobs, slots) == "gpu0: used by another program (pid 4711)"
+    assert why_waiting(jobs[2], jobs, slots) == "GPU 7: this machine has no such GPU"
+
+
+def test_another_machine_s_jobs_take_no_room_here() -> None:
+    jobs = [on("a", "cpu", boot="bob:1:1"), job("b", boot="ada:1:1")]
+    assert names(jobs, Slots(boot="ada:1:1")) == ["b@cpu"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["queued", "running", "done", "lost"]),
+            st.integers(0, 2),
+            st.booleans(),
+            st.sampled_from(["auto", "cpu", "0", "GPU-1"]),
+            st.sampled_from([0, 10 * GB, 30 * GB]),
+        ),
+        max_size=12,
+    ),
+    st.integers(1, 3),
+)
+def test_never_more_than_there_is_room_for(rows: list[tuple[Any, ...]], cpu: int) -> None:
+    states = {"running": Running(1, 1, "cpu"), "done": Done(1, 2, "ok", 0), "lost": Lost(1)}
+    jobs = [
+        job(
+            f"j{i}",
+            state=states.get(word, Queued(0)),
+            priority=priority,
+            held=held,
+            device=device,
+            recipe="vit",
+            extra={"gpu_memory": memory},
+        )
+        for i, (word, priority, held, device, memory) in enumerate(rows)
+    ]
+    slots = Slots(cpu=cpu, gpus=(gpu(0), gpu(1)))
+    made = plan(jobs, slots)
+    queued = {j.name for j in jobs if isinstance(j.state, Queued)}
+    started = [start.job.name for start in made.starts]
+    assert len(started) == len(set(started))
+    # Each waiting job either starts or says why not.
+    assert set(started) | set(made.reasons) == queued
+    assert not set(started) & set(made.reasons)
+    on_cpu = [s for s in made.starts if s.gpu is None]
+    running = sum(isinstance(j.state, Running) for j in jobs)
+    assert not on_cpu or len(on_cpu) + running <= cpu
+    for one in slots.gpus:
+        here = [s.job.spec.extra["gpu_memory"] for s in made.starts if s.gpu == one]
+        assert sum(here) <= one.device.memory_total
+        assert 0 not in here or len(here) == 1

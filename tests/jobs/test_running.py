@@ -1,0 +1,376 @@
+"""Jobs as real processes: how they end, and what stays true when something is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop, ended, processes_of, wait_for
+from vitlab.contract.events import read_events
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.jobs import launch, processes
+from vitlab.jobs.jsonfiles import read_json
+from vitlab.jobs.launch import advance, resume, stop
+from vitlab.jobs.store import state
+
+SLEEP = "import time; time.sleep(60)"
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: print("no", flush=True))
+print("ready", flush=True)
+while True: time.sleep(0.05)
+"""
+
+
+def running(job: JobPaths) -> Running:
+    """Wait until the supervisor has started the job's own process."""
+
+    def look() -> Running | None:
+        now = state(job)
+        started = read_json(job.started)
+        return now if isinstance(now, Running) and started and job.log.exists() else None
+
+    now = wait_for(look)
+    assert isinstance(now, Running)
+    return now
+
+
+def children(job: JobPaths) -> list[int]:
+    started = read_json(job.started)
+    found = processes.members(started["session"], started["ticks"], job.folder)
+    return [one.pid for one in found]
+
+
+def test_success_and_what_the_job_sees(shop: Workshop) -> None:
+    shop.settings("cpu_threads: 3\n")
+    code = (
+        "import os, sys; print([os.environ.get(n) for n in ('CUDA_VISIBLE_DEVICES', "
+        "'CUDA_DEVICE_ORDER', 'OMP_NUM_THREADS', 'VITLAB_JOB')]); print(os.getcwd()); "
+        "print(os.getpgrp() == os.getpid(), sys.stdin.read(), file=sys.stderr)"
+    )
+    job = shop.submit(code)
+    assert isinstance(state(job), Queued)
+    assert advance(shop.lab) == [job]
+    assert ended(job).outcome == "ok"
+    lines = job.log.read_text().splitlines()
+    assert lines[0] == str(["", "PCI_BUS_ID", "3", str(job.folder)])
+    assert lines[1:] == [str(shop.lab.root), "True "]
+    record = read_json(job.exit)
+    assert (record["v"], record["code"], record["signal"]) == (1, 0, None)
+    assert record["peak_memory_bytes"] > 1_000_000
+    started = read_json(job.started)
+    assert started["argv"][0] == sys.executable
+    assert {"host", "pid", "ticks", "devices", "commit"} <= set(started)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "detail"),
+    [
+        ("raise ValueError('wide\\tload')", "failed", "ValueError: wide load"),
+        ("import nowhere", "import_error", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("import sys; print('loss is nan'); sys.exit(3)", "nan", "the loss is no finite"),
+        ("raise RuntimeError('CUDA out of memory. Tried to')", "oom", "CUDA out of memory"),
+        ("raise OSError(28, 'No space left on device')", "disk_full", "No space left"),
+        ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL from outside"),
+        ("import os; os.abort()", "failed", "SIGABRT"),
+        (
+            "try:\n  import nowhere\nexcept ImportError as e:\n  print(f'ImportError: {e}')\n"
+            "raise MemoryError",
+            "oom",
+            "MemoryError",
+        ),
+    ],
+)
+def test_every_end_has_its_reason(shop: Workshop, code: str, outcome: str, detail: str) -> None:
+    job = shop.submit(code)
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, detail in done.detail) == (outcome, True), done
+
+
+def test_a_program_that_is_not_there(shop: Workshop) -> None:
+    job = shop.submit("", config={"argv": ["no-such-program"]})
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, done.code) == ("failed", 127)
+    assert done.detail == "can not start no-such-program: No such file or directory"
+
+
+def test_a_command_runs_in_its_own_folder(shop: Workshop) -> None:
+    (shop.lab.root / "scripts").mkdir()
+    script = shop.lab.root / "scripts" / "go.sh"
+    script.write_text('#!/bin/sh\necho "$1 in $PWD"\n')
+    script.chmod(0o755)
+    job = shop.submit("", config={"argv": ["./go.sh", "a b; $HOME"], "cwd": "scripts"})
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert job.log.read_text() == f"a b; $HOME in {script.parent}\n"
+
+
+def test_stop_ends_the_whole_tree_after_a_grace(shop: Workshop) -> None:
+    shop.settings("grace: 0.3\n")
+    tree = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', '''{STUBBORN}'''])"
+    job = shop.submit(tree)
+    advance(shop.lab)
+    wait_for(lambda: job.log.exists() and "ready" in job.log.read_text())
+    assert len(children(job)) == 2
+    stop(job)
+    assert ended(job).outcome == "killed"
+    assert "no" in job.log.read_text()  # it was asked first
+    assert children(job) == []
+
+
+def test_a_gentle_job_ends_itself(shop: Workshop) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "def save(*_):\n  print('saved', flush=True)\n  sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, save)\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    job = shop.submit(code)
+    advance(shop.lab)
+    wait_for(lambda: job.log.exists() and "ready" in job.log.read_text())
+    stop(job)
+    done = ended(job)
+    assert (done.outcome, done.code, done.detail) == ("killed", 0, "stopped on request")
+    assert job.log.read_text() == "ready\nsaved\n"
+
+
+def test_a_stopped_process_is_stopped_all_the_same(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    running(job)
+    [pid] = wait_for(lambda: children(job))
+    os.kill(pid, signal.SIGSTOP)
+    stop(job)
+    assert ended(job).outcome == "killed"
+
+
+def test_a_waiting_job_is_stopped_without_running(shop: Workshop) -> None:
+    first, second = shop.submit(SLEEP), shop.submit("print('never')")
+    assert advance(shop.lab) == [first]
+    stop(second)
+    assert state(second) == Done(
+        started=ended(second).started,
+        ended=ended(second).ended,
+        outcome="killed",
+        code=None,
+        detail="stopped before it began",
+    )
+    third = shop.submit("print('never')")
+    third.stop.touch()  # the request alone, by hand
+    advance(shop.lab)
+    assert ended(third).outcome == "killed"
+    stop(first)
+    ended(first)
+    assert not second.log.exists()
+    assert not third.log.exists()
+
+
+def test_the_queue_advances_with_nobody_watching(shop: Workshop) -> None:
+    jobs = [shop.submit(f"print({i})") for i in range(4)]
+    # The one who starts the first job is gone at once.
+    subprocess.run(
+        [sys.executable, "-m", "vitlab.jobs.launch", str(shop.lab.root)], check=True, timeout=60
+    )
+    begun = [ended(job).started for job in jobs]
+    assert begun == sorted(begun)
+    assert [job.log.read_text() for job in jobs] == ["0\n", "1\n", "2\n", "3\n"]
+
+
+def test_many_schedulers_at_once_start_nothing_twice(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 3\n")
+    jobs = [shop.submit("print('once')") for _ in range(6)]
+    threads = [threading.Thread(target=advance, args=(shop.lab,)) for _ in range(6)]
+    commands = [
+        subprocess.Popen([sys.executable, "-m", "vitlab.jobs.launch", str(shop.lab.root)])
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [command.wait(60) for command in commands] == [0, 0]
+    for job in jobs:
+        ended(job)
+        assert job.log.read_text() == "once\n"
+        assert not (job.folder / "started.1.json").exists()
+
+
+def test_no_more_run_than_there_are_slots(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 2\n")
+    jobs = [shop.submit(SLEEP) for _ in range(3)]
+    assert advance(shop.lab) == jobs[:2]
+    assert advance(shop.lab) == []  # though no supervisor may have written anything yet
+    for job in reversed(jobs):
+        stop(job)
+    for job in jobs:
+        ended(job)
+
+
+def test_the_supervisor_killed_leaves_a_lost_job_and_no_orphan(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    waiting = shop.submit("print('next')")
+    advance(shop.lab)
+    supervisor = running(job).pid
+    [child] = wait_for(lambda: children(job))
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for(lambda: isinstance(state(job), Lost))
+    assert processes.process(child) is not None  # the orphan
+    assert advance(shop.lab) == [waiting]
+    assert processes.process(child) is None
+    assert isinstance(state(job), Lost)  # nothing starts again by surprise
+    assert ended(waiting).outcome == "ok"
+    stop(job)
+    assert ended(job).detail == "lost, then dropped"
+
+
+def test_a_lost_job_resumes_in_its_folder(shop: Workshop) -> None:
+    code = (
+        "import os, time\n"
+        "if os.path.exists(os.environ['VITLAB_JOB'] + '/started.1.json'): print('again')\n"
+        "else:\n  print('first', flush=True)\n  time.sleep(60)"
+    )
+    job = shop.submit(code)
+    advance(shop.lab)
+    wait_for(lambda: job.log.exists() and job.log.read_text())
+    pid = running(job).pid
+    with pytest.raises(UsageError, match="runs already"):
+        resume(shop.lab, job)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: isinstance(state(job), Lost))
+    resume(shop.lab, job)
+    assert isinstance(state(job), Queued)
+    assert advance(shop.lab) == [job]
+    assert ended(job).outcome == "ok"
+    assert job.log.read_text() == "first\nagain\n"
+    assert read_json(job.folder / "started.1.json")["pid"] == pid
+    resume(shop.lab, job)
+    advance(shop.lab)
+    wait_for(lambda: (job.folder / "exit.1.json").exists() or (job.folder / "exit.2.json").exists())
+    ended(job)
+
+
+def test_the_child_killed_from_outside(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    running(job)
+    [child] = wait_for(lambda: children(job))
+    os.kill(child, signal.SIGKILL)
+    assert ended(job).outcome == "killed"
+    assert read_json(job.exit)["signal"] == 9
+
+
+def test_what_a_job_leaves_behind_is_ended(shop: Workshop) -> None:
+    daemon = (
+        "import os, subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'], "
+        "start_new_session=True)"
+    )
+    job = shop.submit(daemon)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert children(job) == []
+
+
+def test_the_machine_going_down_is_written(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    pid = running(job).pid
+    wait_for(lambda: children(job))
+    os.kill(pid, signal.SIGHUP)  # the end of a login means nothing
+    os.kill(pid, signal.SIGTERM)
+    assert ended(job).detail == "its supervisor was ended by SIGTERM"
+
+
+def test_a_folder_deleted_under_a_running_job(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    waiting = shop.submit("print('next')")
+    advance(shop.lab)
+    running(job)
+    for path in [*job.folder.iterdir()]:
+        path.unlink()
+    job.folder.rmdir()
+    assert ended(waiting).outcome == "ok"
+    assert not job.folder.exists()
+
+
+def test_half_an_event_line(shop: Workshop) -> None:
+    code = (
+        "import os; f = open(os.environ['VITLAB_JOB'] + '/events.jsonl', 'a'); "
+        """f.write('{"v":1,"t":1,"kind":"note","text":"a"}\\n{"v":1,"t":2,"ki'); f.flush(); """
+        "os.kill(os.getpid(), 9)"
+    )
+    job = shop.submit(code)
+    advance(shop.lab)
+    assert ended(job).outcome == "killed"
+    events, offset = read_events(job.events)
+    assert [event.kind for event in events] == ["note"]
+    assert offset < job.events.stat().st_size
+
+
+def test_a_supervisor_is_small(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    pid = running(job).pid
+    wait_for(lambda: children(job))
+    found = processes.process(pid)
+    assert found is not None
+    before = found.cpu_ticks
+    time.sleep(1.0)
+    after = processes.process(pid)
+    assert after is not None
+    assert after.cpu_ticks - before <= 1
+    assert after.resident < 15e6
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, vitlab.jobs.supervisor; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert not {"yaml", "psutil", "subprocess", "socket", "hashlib", "numpy"} & set(loaded)
+    stop(job)
+    ended(job)
+
+
+def test_a_manual_start_does_not_run_a_job_twice(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    running(job)
+    command = [sys.executable, "-m", "vitlab.jobs.supervisor", str(job.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "runs already" in done.stderr
+    assert len([pid for pid in processes_of(shop.lab.root) if pid in children(job)]) == 1
+    stop(job)
+    ended(job)
+
+
+def test_health_is_noted_while_it_runs(shop: Workshop) -> None:
+    lines = [
+        {"v": 1, "t": 1.0 + i, "kind": "eval", "step": i, "values": {"val/r2/log_g": 0.001}}
+        for i in range(6)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    code = f"import os; open(os.environ['VITLAB_JOB'] + '/events.jsonl', 'w').write('''{text}''')"
+    job = shop.submit(code)
+    advance(shop.lab)
+    ended(job)
+    [record] = [json.loads(line) for line in job.health.read_text().splitlines()][-1:]
+    assert (record["v"], record["status"], record["what"]) == (1, "bad", "stuck")
+    assert "val/r2/log_g" in record["evidence"]
+
+
+def test_broken_settings_are_one_line(shop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.settings("cpu_slot: 1\n")
+    assert launch.main([str(shop.lab.root)]) == 2
+    assert "did you mean cpu_slots?" in capsys.readouterr().err
+    assert not Path(shop.lab.private / "again").exists()

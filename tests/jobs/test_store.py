@@ -1,0 +1,120 @@
+"""Job folders: submission, states, names."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop
+from vitlab.contract.paths import UsageError
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.jobs import store
+from vitlab.jobs.locks import is_held, take
+from vitlab.jobs.store import all_jobs, find_job, jobs, look, new_exp_id, state, submit
+
+
+def test_a_submitted_job_is_there_whole(shop: Workshop) -> None:
+    job = shop.submit("", run="Run 1: 模型 / α")
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(look(job).spec.submitted))  # type: ignore[union-attr]
+    assert job.folder.name == f"{stamp}-Run-1"
+    assert jobs(shop.lab) == [job]
+    [found] = all_jobs(shop.lab)
+    assert found.spec.run == "Run 1: 模型 / α"
+    assert isinstance(found.state, Queued)
+    assert found.order == found.spec.submitted > 0
+
+
+def test_many_at_once_get_names_of_their_own(shop: Workshop) -> None:
+    specs = [shop.spec("", run="same", submitted=1000.0) for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda spec: submit(shop.lab, spec), specs))
+    assert len({job.folder for job in made}) == 40
+    assert len(jobs(shop.lab)) == 40
+
+
+def test_half_made_folders_are_no_jobs(shop: Workshop) -> None:
+    parent = shop.lab.exp_folder("E")
+    (parent / ".tmp-1").mkdir(parents=True)
+    (parent / ".tmp-1" / "spec.json").write_text("{}")
+    (parent / "empty").mkdir()
+    (parent / "broken").mkdir()
+    (parent / "broken" / "spec.json").write_text('{"v": 1, "mvp":')
+    (shop.lab.experiments / "x.yaml").write_text("")
+    assert all_jobs(shop.lab) == []
+
+
+def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
+    job = shop.submit("")
+    lock = take(job.lock)
+    assert lock is not None
+    assert isinstance(state(job), Running)  # being started
+    os.close(lock)
+    assert isinstance(state(job), Queued)  # the starter died: nothing is lost
+    job.started.write_text(json.dumps({"started": 5.0}))
+    assert state(job) == Lost(5.0)
+    job.started.write_text("{")  # half written by a machine that lost power
+    assert isinstance(state(job), Lost)
+    job.exit.write_text(json.dumps({"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}))
+    assert state(job) == Done(5.0, 6.0, "ok", 0, "")
+
+
+def test_without_locks_pid_and_start_time_decide(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vitlab.jobs.processes import boot, process
+
+    me = process(os.getpid())
+    assert me is not None
+    job = shop.submit("")
+    monkeypatch.setattr(store, "is_held", lambda _: None)
+    assert isinstance(state(job), Queued)
+    record = {"started": 5.0, "boot": boot(), "pid": me.pid, "ticks": me.ticks, "device": "cpu"}
+    job.started.write_text(json.dumps(record))
+    assert state(job) == Running(5.0, me.pid, "cpu")
+    # The pid lives, but it is another process: ours has gone and its number was given out again.
+    job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
+    assert state(job) == Lost(5.0)
+
+
+def test_looking_at_a_lock_does_not_keep_others_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert is_held(path) is False
+    first = take(path)
+    assert first is not None
+    assert is_held(path) is True
+    assert take(path, patience=0.0) is None
+    os.close(first)
+    assert is_held(path) is False
+
+
+def test_jobs_are_found_by_name_or_prefix(shop: Workshop) -> None:
+    one = shop.submit("", run="vit", submitted=1000.0)
+    two = shop.submit("", run="ridge", submitted=1000.0)
+    for text in (one.name, one.folder.name, f"experiments/{one.name}", str(one.folder)):
+        assert find_job(shop.lab, text) == one
+    assert find_job(shop.lab, two.folder.name[:-2]) == two
+    with pytest.raises(UsageError, match="not clear: 2 begin so"):
+        find_job(shop.lab, "VIT-2025")
+    with pytest.raises(UsageError, match="no job 'x'"):
+        find_job(shop.lab, "x")
+    with pytest.raises(UsageError):
+        find_job(shop.lab, "")
+
+
+def test_experiment_ids_count_up(shop: Workshop) -> None:
+    date = datetime.date(2025, 12, 26)
+    first = new_exp_id(shop.lab, "vit", "ViT 1M/large", date)
+    assert first == "VIT-20251226-vit-1m-large-01"
+    submit(shop.lab, shop.spec("", exp_id=first))
+    assert new_exp_id(shop.lab, "VIT", "vit-1m-large", date) == "VIT-20251226-vit-1m-large-02"
+
+
+def test_an_id_that_is_a_path_is_refused(shop: Workshop) -> None:
+    with pytest.raises(UsageError, match="not a plain name"):
+        submit(shop.lab, shop.spec("", exp_id="../elsewhere"))
