@@ -67,7 +67,8 @@ class _Sequence(lgb.Sequence):
         if start != self.piece_start:  # single rows are asked for in rising order
             self.piece = self.rows.piece(start, min(start + PIECE, len(self)))[0]
             self.piece_start = start
-        return self.piece[int(index) - start].astype(np.float64)
+        row: Array = self.piece[int(index) - start].astype(np.float64)
+        return row
 
 
 def fit(

@@ -1,0 +1,74 @@
+"""The recipes of the models without gradients: `lightgbm` and `ridge`."""
+
+from __future__ import annotations
+
+import torch
+
+from vitlab.contract.config import BoostConfig, RidgeConfig
+from vitlab.ml.baselines import boost, ridge
+from vitlab.ml.baselines.rows import Array, Rows, predicted
+from vitlab.ml.inputs import make_inputs
+from vitlab.ml.scores import score
+from vitlab.ml.spectra import Spectra, open_spectra
+from vitlab.recipes.context import Context, Outcome, Stopped
+
+CPU = torch.device("cpu")
+
+
+def run_boost(context: Context) -> Outcome:
+    """Grow trees and score them on the test set. A resumed job begins anew."""
+    config = context.config
+    assert isinstance(config, BoostConfig)
+    spectra, train, val, test = _splits(config)
+    model = boost.Boost()
+    best = context.report.follow(
+        boost.fit(model, train, val, config.model, config.train, config.labels, context.stopped)
+    )
+    if context.stopped():
+        raise Stopped
+    named = {"name": "LightGBM", "params": model.params}
+    return _outcome(context, config, spectra, named, best, predicted(test, model.predict))
+
+
+def run_ridge(context: Context) -> Outcome:
+    """Solve a ridge regression and score it on the test set. A resumed job begins anew."""
+    config = context.config
+    assert isinstance(config, RidgeConfig)
+    spectra, train, val, test = _splits(config)
+    model = ridge.empty_ridge(spectra.pixels, len(config.labels))
+    best = context.report.follow(
+        ridge.fit(model, train, val, config.model, config.labels, context.stopped)
+    )
+    if context.stopped():
+        raise Stopped
+    context.report.note(f"alpha = {model.alpha:g}")
+    named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
+    return _outcome(context, config, spectra, named, best, predicted(test, model.predict))
+
+
+def _splits(config: BoostConfig | RidgeConfig) -> tuple[Spectra, Rows, Rows, Rows]:
+    spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
+    inputs = make_inputs(config.model.input, spectra)
+    train, val, test = (Rows(spectra, inputs, split) for split in ("train", "val", "test"))
+    return spectra, train, val, test
+
+
+def _outcome(
+    context: Context,
+    config: BoostConfig | RidgeConfig,
+    spectra: Spectra,
+    model: dict[str, object],
+    best: dict[str, float],
+    pair: tuple[Array, Array],
+) -> Outcome:
+    """Score (true, predicted) labels of the test set."""
+    values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
+    context.report.evaluation(int(best["step"]), int(best["epoch"]), "test", len(pair[0]), values)
+    return Outcome(
+        values=values,
+        errors=errors,
+        n=spectra.sizes,
+        model=model,
+        data={"source": config.data.source, "hash": spectra.hash},
+        best=best,
+    )

@@ -1,0 +1,186 @@
+"""The child of every job: reads `spec.json`, runs the recipe, leaves `result.json`.
+
+    python -m vitlab.recipes.run JOBDIR [--resume]
+
+Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite;
+143 ended on request, its state saved.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from vitlab.contract.config import CeilingConfig, CommandConfig, Config, read_config
+from vitlab.contract.events import EventWriter
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.result import Result, write_result
+from vitlab.contract.spec import Spec, read_spec
+from vitlab.ml.progress import NonFiniteLoss
+from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.report import Reporter
+
+RECIPES = {
+    "vit": ("vitlab.recipes.vit", "run"),
+    "mlp": ("vitlab.recipes.vit", "run"),
+    "lightgbm": ("vitlab.recipes.baselines", "run_boost"),
+    "ridge": ("vitlab.recipes.baselines", "run_ridge"),
+    "ceiling": ("vitlab.recipes.ceiling", "run"),
+}
+UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job in the folder named; returns the exit status."""
+    folders = [a for a in arguments if not a.startswith("-")]
+    options = {a for a in arguments if a.startswith("-")}
+    if len(folders) != 1 or options - {"--resume"}:
+        print("usage: python -m vitlab.recipes.run JOBDIR [--resume]", file=sys.stderr)
+        return UNUSABLE
+    paths = JobPaths(Path(folders[0]))
+    try:
+        spec = read_spec(paths.spec)
+        if spec is None:
+            raise UsageError(f"{paths.spec}: missing, or not a spec of version 1")
+        config = read_config(spec.recipe, spec.config)
+        if spec.recipe not in RECIPES:
+            raise UsageError(f"{paths.spec}: recipe {spec.recipe} is started by its supervisor")
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    with EventWriter(paths.events) as writer:
+        return _run(paths, spec, config, writer, "--resume" in options)
+
+
+def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resume: bool) -> int:
+    """Start to end of a job whose spec is sound."""
+    begun = time.monotonic()
+    ended = _listen_for_end()
+    _set_threads(config)
+    try:
+        # Only now: the learner's libraries read the number of threads when they are loaded.
+        module, function = RECIPES[spec.recipe]
+        recipe = getattr(importlib.import_module(module), function)
+        device = _device(spec.device)
+        writer.write("start", **_start(spec, config, device, resume))
+        context = Context(
+            paths, spec, config, device, Reporter(writer), resume, lambda: bool(ended)
+        )
+        outcome = recipe(context)
+    except Stopped:
+        writer.write("end", ok=False, error="stopped")
+        return ENDED
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        writer.write("end", ok=False, error=str(error))
+        return UNUSABLE
+    except NonFiniteLoss as error:
+        print(error, file=sys.stderr)
+        writer.write("end", ok=False, error="nan")
+        return NOT_FINITE
+    except BaseException as error:
+        # Whatever it was, the job must say that it ended; then Python prints it and exits 1.
+        writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
+        raise
+    write_result(paths.result, _result(spec, outcome, time.monotonic() - begun))
+    writer.write("end", ok=True, error=None)
+    return 0
+
+
+def _listen_for_end() -> list[int]:
+    """SIGTERM puts its number in the list; the recipe ends after the step under way."""
+    received: list[int] = []
+
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    signal.signal(signal.SIGTERM, receive)
+    return received
+
+
+def _set_threads(config: Config) -> None:
+    match config:
+        case CommandConfig():
+            threads = 0
+        case CeilingConfig():
+            threads = config.threads
+        case _:
+            threads = config.train.threads
+    if threads:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+
+def _device(wanted: str) -> str:
+    """`cuda` when one is to be had and not refused; which one, the environment says."""
+    import torch
+
+    if wanted == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "auto":
+        return "cpu"
+    raise UsageError(f"device {wanted!r}: this process sees no CUDA device (allowed: auto, cpu)")
+
+
+def _start(spec: Spec, config: Config, device: str, resume: bool) -> dict[str, object]:
+    """The `start` event's keys."""
+    match config:
+        case CommandConfig():
+            seed = None
+        case CeilingConfig():
+            seed = config.data.seed
+        case _:
+            seed = config.train.seed
+    known: dict[str, object] = {
+        "host": platform.node(),
+        "device": device,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "spec_hash": spec.hash,
+        "seed": seed,
+    }
+    return {**known, "resumed_from": "last"} if resume else known
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the current folder; None outside a repository or without git."""
+    try:
+        found = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
+    return Result(
+        mvp=spec.mvp,
+        run=spec.run,
+        profile=spec.profile,
+        recipe=spec.recipe,
+        values={name: x if math.isfinite(x) else None for name, x in outcome.values.items()},
+        errors={name: x for name, x in outcome.errors.items() if math.isfinite(x)},
+        n=outcome.n,
+        model=outcome.model,
+        data=outcome.data,
+        best=outcome.best,
+        seconds=round(seconds, 3),
+        figures=tuple(str(path) for path in outcome.figures),
+        headline=spec.headline,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""The recipes of the networks: `vit` and `mlp`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from vitlab.contract.config import MlpConfig, MlpModel, VitConfig, VitModel
+from vitlab.ml.baselines.mlp import MLP
+from vitlab.ml.inputs import make_inputs
+from vitlab.ml.labels import fit_scaling
+from vitlab.ml.scores import score
+from vitlab.ml.spectra import Spectra, open_spectra
+from vitlab.ml.train import Task, predict, train
+from vitlab.ml.vit import ViT, param_count
+from vitlab.recipes.context import Context, Outcome, Stopped
+
+SCALING_SAMPLE = 100_000
+"""Training stars the scale of the labels is fitted on."""
+
+
+def run(context: Context) -> Outcome:
+    """Train a network and score its best state on the test set."""
+    config = context.config
+    assert isinstance(config, VitConfig | MlpConfig)
+    device = torch.device(context.device)
+    spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    torch.manual_seed(config.train.seed)
+    model = make_model(config.model, spectra.pixels, len(config.labels)).to(device)
+    task = make_task(config, spectra, device)
+    name, params = type(model).__name__, param_count(model)
+    context.report.note(f"{name} with {params:,} parameters, {task.steps} steps on {device}")
+    best = context.report.follow(
+        train(model, task, context.paths.checkpoints, context.resume, context.stopped)
+    )
+    if context.stopped():
+        raise Stopped
+    true, predicted = predict(model, task, "test")
+    values, errors = score(true, predicted, config.labels, seed=config.data.seed).named("test")
+    context.report.evaluation(int(best["step"]), int(best["epoch"]), "test", len(true), values)
+    return Outcome(
+        values=values,
+        errors=errors,
+        n=spectra.sizes,
+        model={"name": name, "params": params},
+        data={"source": config.data.source, "hash": spectra.hash},
+        best=best,
+    )
+
+
+def make_model(model: VitModel | MlpModel, pixels: int, outputs: int) -> nn.Module:
+    """The untrained network of a configuration."""
+    match model:
+        case VitModel():
+            return ViT(model, pixels, outputs)
+        case MlpModel():
+            return MLP(model, pixels, outputs)
+
+
+def make_task(config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device) -> Task:
+    """What the network of a configuration has to learn."""
+    sample = min(spectra.sizes["train"], SCALING_SAMPLE)
+    return Task(
+        spectra=spectra,
+        inputs=make_inputs(config.model.input, spectra),
+        scaling=fit_scaling(spectra.labels("train", 0, sample), config.label_norm),
+        labels=config.labels,
+        train=config.train,
+        device=device,
+        loss=config.loss,
+        model=asdict(config.model),
+    )
