@@ -19,7 +19,8 @@ from vitlab.jobs.locks import take, write_owner
 from vitlab.jobs.queue import Slots, Start, decide
 from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
-from vitlab.jobs.store import QUEUE, Job, all_jobs, look, state, unfinished
+from vitlab.jobs.store import all_jobs, look, state, unfinished
+from vitlab.jobs.wishes import wish
 
 
 def advance(lab: LabPaths) -> list[JobPaths]:
@@ -208,13 +209,8 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
             raise UsageError(f"{job.name}: waits already")
         case Done() | Lost():
             job.stop.unlink(missing_ok=True)
-            _wish(found, boot=processes.boot(), hold=False)
+            wish(found, boot=processes.boot(), hold=False)
             (job.folder / RESUME).touch()
-
-
-def _wish(job: Job, **changes: object) -> None:
-    path = job.paths.folder / QUEUE
-    write_json(path, {**read_json(path), **changes})
 
 
 def main(arguments: Sequence[str]) -> int:

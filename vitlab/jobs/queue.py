@@ -76,8 +76,7 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     room = _Room(slots, jobs)
     known = _Known(jobs)
     starts, reasons = [], {}
-    queued = [job for job in jobs if isinstance(job.state, Queued)]
-    for job in sorted(queued, key=lambda job: (-job.priority, job.order, job.name)):
+    for job in in_line(jobs):
         why = _put_aside(job, slots) or known.why(job)
         gpu: Gpu | None = None
         if not why:
@@ -90,6 +89,12 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
         else:
             starts.append(Start(job, gpu))
     return Plan(tuple(starts), reasons)
+
+
+def in_line(jobs: Iterable[Job]) -> list[Job]:
+    """The waiting jobs in the order they would start."""
+    queued = [job for job in jobs if isinstance(job.state, Queued)]
+    return sorted(queued, key=lambda job: (-job.priority, job.order, job.name))
 
 
 def _put_aside(job: Job, slots: Slots) -> str:
