@@ -26,7 +26,7 @@ Magnitude = Annotated[float, Range(10, 30)]
 Input = Literal["flux", "flux/error", "whitened"]
 """What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
 LabelNorm = Literal["standard", "minmax", "none"]
-Loss = Literal["mse", "mae", "huber"]
+Loss = Literal["mse", "l1", "huber"]
 
 
 @dataclass(frozen=True)

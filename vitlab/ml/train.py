@@ -28,7 +28,7 @@ from vitlab.ml.spectra import Spectra
 Array = NDArray[np.float64]
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": functional.mse_loss,
-    "mae": functional.l1_loss,
+    "l1": functional.l1_loss,
     "huber": functional.huber_loss,
 }
 PREDICT_BATCH = 512
