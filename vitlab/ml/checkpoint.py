@@ -64,7 +64,7 @@ def load(path: Path, device: torch.device) -> Saved:
         document = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such checkpoint") from None
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: not a readable checkpoint ({reason})") from None
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:

@@ -53,7 +53,8 @@ def marginal_variance(fisher: Tensor, k: int) -> Tensor:
     own, cross = fisher[:, k, k], fisher[:, others, k]  # (B,), (B, K - 1)
     inner = fisher[:, others][:, :, others]
     lost = (cross * torch.linalg.solve(inner, cross)).sum(dim=1)
-    return 1 / (own - lost)
+    bound: Tensor = 1 / (own - lost)
+    return bound
 
 
 def bounds(grid: Grid, noise: NoiseModel, labels: Array, mags: Array) -> Iterator[Bounds]:

@@ -115,6 +115,8 @@ def _set_threads(config: Config) -> None:
             threads = config.threads
         case _:
             threads = config.train.threads
+    # Spinning threads slow a job down as soon as a core is shared: LightGBM eight times.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)

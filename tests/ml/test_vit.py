@@ -1,0 +1,89 @@
+"""The transformer: its size, its tokenizers and its shapes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from vitlab.contract.config import VitModel
+from vitlab.ml.positions import SinusoidalPositions
+from vitlab.ml.tokens import Conv1dTokens, SlidingWindowTokens, token_count
+from vitlab.ml.vit import Attention, ViT, param_count
+
+
+def test_the_model_of_record_has_its_size() -> None:
+    assert 4.8e6 <= param_count(ViT(VitModel(), 4096, 1)) <= 4.9e6
+
+
+@pytest.mark.parametrize("tokenizer", ["C1D", "SW"])
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
+@pytest.mark.parametrize("stride", [0, 24])
+def test_every_kind_predicts_and_learns(
+    tokenizer: str, pool: str, positions: str, stride: int
+) -> None:
+    model = ViT(
+        VitModel(
+            tokenizer=tokenizer,  # type: ignore[arg-type]
+            patch=32,
+            stride=stride,
+            hidden=16,
+            layers=2,
+            heads=2,
+            pool=pool,  # type: ignore[arg-type]
+            positions=positions,  # type: ignore[arg-type]
+        ),
+        pixels=300,
+        outputs=3,
+    )
+    out = model(torch.randn(5, 300))
+    assert out.shape == (5, 3)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_tokenizers_are_the_same_map_and_start_alike() -> None:
+    torch.manual_seed(0)
+    spectra = torch.randn(64, 4096)
+    c1d, sw = Conv1dTokens(64, 32, 128), SlidingWindowTokens(64, 32, 128)
+    with torch.no_grad():
+        variances = [float(tokens(spectra).var()) for tokens in (c1d, sw)]
+    assert variances == pytest.approx([1, 1], rel=0.05)
+    with torch.no_grad():
+        sw.linear.weight.copy_(c1d.convolution.weight[:, 0])
+    torch.testing.assert_close(c1d(spectra), sw(spectra), atol=1e-4, rtol=1e-4)
+    assert c1d(spectra).shape == (64, token_count(4096, 64, 32), 128)
+
+
+def test_attention_is_torchs() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Attention(24, 3, 0.0), nn.MultiheadAttention(24, 3, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.copy_(ours.qkv.bias)
+        theirs.out_proj.load_state_dict(ours.out.state_dict())
+    tokens = torch.randn(2, 7, 24)
+    wanted, _ = theirs(tokens, tokens, tokens)
+    torch.testing.assert_close(ours(tokens), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_without_positions_the_patches_may_be_exchanged() -> None:
+    torch.manual_seed(0)
+    kinds = {}
+    for positions in ("none", "learned"):
+        model = ViT(
+            VitModel(patch=8, hidden=16, layers=1, heads=2, positions=positions, pool="mean"),  # type: ignore[arg-type]
+            64,
+            1,
+        ).eval()
+        spectra = torch.randn(3, 64)
+        mixed = spectra.view(3, 8, 8).flip(1).reshape(3, 64)
+        kinds[positions] = torch.allclose(model(spectra), model(mixed), atol=1e-6)
+    assert kinds == {"none": True, "learned": False}
+
+
+def test_sinusoidal_positions_start_with_the_papers_numbers() -> None:
+    table = SinusoidalPositions(4, 8)(torch.zeros(1, 4, 8))[0]
+    assert table[0].tolist() == [0, 1] * 4
+    assert table[1, :2].tolist() == pytest.approx([0.841471, 0.540302], abs=1e-6)
