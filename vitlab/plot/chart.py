@@ -133,7 +133,7 @@ def _plot(
         figure.axes(False, axis="y", side="right")
         for axis, side, (low, high), count in (
             ("x", "lower", (left, right), max(2, width // 12)),
-            ("y", "left", limits, max(2, height // 2)),
+            ("y", "left", limits, max(2, height * 2 // 5)),
         ):
             positions = ticks(low, high, count)
             ruler = figure.ruler(axis, side)

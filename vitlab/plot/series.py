@@ -100,7 +100,7 @@ def robust_range(values: Sequence[float], lines: Sequence[float]) -> tuple[float
     spread = min(quartiles) if min(quartiles) > 0 else max(quartiles)
     low, high = ordered[0], ordered[-1]
     if len(ordered) > 2:
-        reach = max(spread, abs(middle) * 0.05)
+        reach = max(spread, abs(middle) * 0.3)
         up, down = max(high - middle, reach), max(middle - low, reach)
         low = max(low, middle - 4 * up)
         high = min(high, middle + 4 * down)

@@ -27,6 +27,7 @@ from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
 from vitlab.tui.themes import DARK, LIGHT
 from vitlab.tui.watch import Watch
 from vitlab.tui.widgets.job_table import job_label
+from vitlab.tui.words import clean
 
 if TYPE_CHECKING:
     from vitlab.records.lab import Lab
@@ -47,7 +48,8 @@ VERBS: tuple[tuple[str, str, str, str], ...] = (
 )
 """Key, action (also its name in the settings), short word, meaning."""
 
-_FOOTER = ("launch_next", "launch_selected", "stop_job", "write", "undo", "filter", "help", "quit")
+_UNSAID = ("next_metric", "reread")
+"""Verbs the key line leaves to the help."""
 
 
 class VitLab(App[int]):
@@ -57,7 +59,7 @@ class VitLab(App[int]):
     CSS_PATH = "app.tcss"
     COMMANDS: ClassVar[set[type | Callable[[], type]]] = App.COMMANDS | {PlanCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, word, id=action, tooltip=meaning, show=action in _FOOTER)
+        Binding(key, action, word, id=action, tooltip=meaning, show=False)
         for key, action, word, meaning in VERBS
     ]
 
@@ -66,7 +68,14 @@ class VitLab(App[int]):
         encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
         self.plain = "utf" not in encoding
         self.desk = desk or Desk(lab, roadmap)
-        self.home = RoadmapScreen(plain=self.plain)
+        verbs = self.verbs()
+        keys = [
+            (verbs[action][0], word, action)
+            for _, action, word, _ in VERBS
+            if action not in _UNSAID
+        ]
+        keys.append(("^p", "find", "command_palette"))
+        self.home = RoadmapScreen(keys, plain=self.plain)
         self.animation_level = "none"
         self._watch = Watch(self.desk, self.post_message)
         self._metrics: tuple[str, tuple[str, ...]] = ("", ())
@@ -129,7 +138,7 @@ class VitLab(App[int]):
     def tell(self, text: str, severity: str = "information") -> None:
         """A toast; errors stay longer."""
         seconds = 10 if severity == "error" else 5
-        self.notify(text, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+        self.notify(clean(text), severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
 
     async def _attempt(self, deed: Callable[[], T]) -> T | None:
         """Run a blocking deed in a thread; None when it failed, with the reason as a toast."""

@@ -14,13 +14,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from vitlab.contract.paths import JobPaths
 from vitlab.tui.messages import CurvesSeen, LogSeen
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
 from vitlab.tui.widgets.job_table import JobTable, job_detail
+from vitlab.tui.widgets.key_line import KeyLine
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
 from vitlab.tui.widgets.mvp_table import MvpTable
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
     from vitlab.records.view import JobView, LabView
 
-PANES = ("plan", "gates", "jobs", "curve", "log")
+LEFT, RIGHT = ("plan", "gates", "jobs"), ("curve", "log")
+PANES = LEFT + RIGHT
+ROOMY = (120, 32)
+"""From this width and height on, all panes are shown at once."""
 PAGES = {"plan": "plan", "gates": "plan", "jobs": "jobs", "log": "jobs", "curve": "curve"}
 """Pane -> the page it stands on where the terminal is too small for all panes at once."""
 
@@ -47,8 +51,6 @@ class JobChosen(Message):
 class RoadmapScreen(Screen[None]):
     """Shows what the watcher saw; knows what is selected; does nothing by itself."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's type
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 - Textual's type
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "Next pane", show=False),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False),
@@ -57,11 +59,14 @@ class RoadmapScreen(Screen[None]):
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
-    def __init__(self, plain: bool = False) -> None:
+    def __init__(self, keys: Sequence[tuple[str, str, str]], plain: bool = False) -> None:
+        """`keys`: what the key line shows, as key, word, action."""
         super().__init__(id="roadmap")
+        self._shown_keys = keys
         self.view: LabView | None = None
         """The lab as last seen; None before the first look."""
         self._plain = plain
+        self._page = "plan"
         self._read_at = time.monotonic()
         self._followed: JobPaths | None = None
 
@@ -80,12 +85,13 @@ class RoadmapScreen(Screen[None]):
         }
         for widget in (self.headline, self.plan, self.gates, self.jobs, self.chart):
             widget.plain = self._plain
-        left = [self.panes[name] for name in ("plan", "gates", "jobs")]
-        right = [self.panes[name] for name in ("curve", "log")]
+        self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
+        self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
         yield self.headline
         yield self.pages
-        yield Horizontal(Vertical(*left, id="left"), Vertical(*right, id="right"), id="body")
-        yield Footer(compact=True)
+        yield Horizontal(self.left, self.right, id="body")
+        self.keys = KeyLine()
+        yield self.keys
 
     def on_mount(self) -> None:
         for i, (name, pane) in enumerate(self.panes.items()):
@@ -165,15 +171,26 @@ class RoadmapScreen(Screen[None]):
 
     def go(self, pane: str) -> None:
         """Put the focus on a pane; on a small terminal also turn to its page."""
-        for page in set(PAGES.values()):
-            self.set_class(page == PAGES[pane], f"-page-{page}")
+        self._page = PAGES[pane]
+        self._arrange()
         self.query_one(f"#{pane}").focus()
-        strip = Text()
-        for page, title in TITLES.items():
-            here = page == PAGES[pane]
-            strip.append(f" {title} ", ink(self, "accent") + " reverse" if here else "")
-            strip.append("  ")
-        self.pages.update(strip)
+
+    def _arrange(self) -> None:
+        """Show the panes of the page, or all of them where there is room."""
+        small = self.size.width < ROOMY[0] or self.size.height < ROOMY[1]
+        self.set_class(small, "-small")
+        shown = {name: not small or PAGES[name] == self._page for name in PANES}
+        for name, pane in self.panes.items():
+            pane.display = shown[name]
+        self.left.display = any(shown[name] for name in LEFT)
+        self.right.display = any(shown[name] for name in RIGHT)
+        if small:
+            strip = Text()
+            for page, title in TITLES.items():
+                tone = ink(self, "accent") + " reverse" if page == self._page else ""
+                strip.append(f" {title} ", tone)
+                strip.append("  ")
+            self.pages.update(strip)
 
     def action_go(self, pane: str) -> None:
         self.go(pane)
@@ -204,8 +221,10 @@ class RoadmapScreen(Screen[None]):
         self.go("plan")
 
     def on_resize(self) -> None:
+        self._arrange()
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
+        self.keys.show(self._shown_keys)
         if self.view is not None:
             self.show(self.view)

@@ -1,0 +1,119 @@
+"""Whatever documents and logs say, the screen shows it and never obeys it."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual.widgets import Log
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import FakeDesk, gate, job, mvp, usual_view, verdict
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.tui.words import clean, duration, metric_name, progress, state_words, status_word
+
+NASTY = (
+    "[/x/a] loss [/bold] - [x] done [red]x [[hub|alias]] [@click=app.quit]q[/] $accent [$error]{x}",
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \x9b31m \r\n\t\x00\x08\x7f\x85\u2028\u2029",
+    "\u202eleft\u202c \u2066iso\u2069 zero\u200bwidth\u200d\ufeff ⚠️ 🗺️ 👩‍🔬 é é 中文字 | `code` \\",
+    "",
+)
+
+
+def nasty_view(text: str) -> Any:
+    usual = usual_view()
+    roadmap = usual.roadmap
+    roadmap.title = text
+    roadmap.mvps = (mvp(text or "x", text, text, "running", text), mvp("2", text), *roadmap.mvps)
+    roadmap.gates = (gate("1", text, (text, text)), gate(text or "y", text, (text, text)))
+    return usual_view(
+        roadmap=roadmap,
+        verdicts={"1": verdict("1", "open", text)},
+        problems=(text,),
+        next=type(usual.next)(id=text or "x", why=text),
+        experiments=frozenset({text or "x"}),
+        jobs=(
+            job("a", text, Running(0, 1, text), mvp=text, profile=text, health=f"warn: {text}"),
+            job("b", text, Queued(0), why=text, mvp=text),
+            job("c", text, Done(0, 1, "failed", 1, text), mvp=text),
+            job("d", text, Lost(0), mvp=text),
+        ),
+    )
+
+
+@pytest.mark.parametrize("text", NASTY)
+async def test_every_widget_shows_any_text_as_it_is(stage: Open, text: str) -> None:
+    desk = FakeDesk(
+        view=nasty_view(text),
+        lines=[text, f"[bold]{text}"],
+        shown_diffs=[f"--- a\n+++ {text}\n@@ {text}\n-{text}\n+{text}"],
+        keys={"undo": "z"},
+    )
+    async with stage(desk=desk) as it:
+        for pane in "12345":
+            await it.press(pane)
+        await it.press("n")
+        await it.until(lambda: ("plan", text or "x", "demo") in desk.asked)
+        await it.press("escape", "w")
+        await it.until(lambda: ("pending",) in desk.asked)
+        await it.press("escape", "3", "x", "n", "slash", *"[/a")
+        await it.press("escape", "ctrl+p", "m", "escape")
+        it.app.tell(text)
+        await it.settle()
+        shown = it.text()
+        assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
+        assert it.app.is_running
+
+
+async def test_brackets_survive_everywhere(stage: Open) -> None:
+    text = "[/x] [[a|b]]"
+    async with stage(size=(200, 60), desk=FakeDesk(view=nasty_view(text), lines=[text])) as it:
+        await it.until(lambda: it.app.home.query_one(Log).line_count)
+        await it.settle()
+        shown = it.text()
+        for line in (
+            "vitlab  [/x] [[a|b]]",
+            "Gate-[/x] [[a|b]]",
+            f"[/x] [[a|b]]: {text}",
+            f"! {text}",
+        ):
+            assert line in shown
+        assert shown.count(text) >= 10
+
+
+@given(st.text())
+def test_clean_leaves_nothing_that_moves_or_hides(text: str) -> None:
+    cleaned = clean(text)
+    assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    assert clean(cleaned) == cleaned
+
+
+def test_words_are_readable_without_colour_and_one_cell_wide() -> None:
+    assert status_word("done") == "✓ done"
+    assert status_word("done", plain=True) == "v done"
+    assert status_word(None) == "? -"
+    assert state_words(Done(0, 1, "import_error", 1))[0] == "✗ import error"
+    assert state_words(Done(0, 1, "ok", 0), plain=True)[0] == "v done"
+    for glyph in "✓✗":
+        assert unicodedata.east_asian_width(glyph) == "N"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, ""), (-1, ""), (float("nan"), ""), (42, "42s"), (190, "3m10s"), (7500, "2h05m"),
+     (356_400, "4d03h")],
+)  # fmt: skip
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_names_and_bars() -> None:
+    assert metric_name("val/r2/log_g") == "R² log_g (val)"
+    assert metric_name("train/loss") == "loss (train)"
+    assert metric_name("odd") == "odd"
+    assert progress(5, 10, 4, plain=True) == "##.."
+    assert progress(50, 10, 4, plain=True) == "####"
+    assert progress(1, 0, 4, plain=True) == "...."

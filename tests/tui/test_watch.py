@@ -1,0 +1,147 @@
+"""What the watcher reads, and when it speaks."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+from textual.message import Message
+
+from tests.tui.fakes import FakeDesk, job, usual_jobs
+from vitlab.contract.events import Event
+from vitlab.contract.paths import UsageError
+from vitlab.contract.state import Done, Queued, Running
+from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+from vitlab.tui.watch import Track, Watch, curves, default_metric, worth_watching
+
+
+def track(*events: Event, label: str = "1.0 Run 1") -> Track:
+    made = Track(label, "test/r2/log_g", (1, 2, 3), cast(Any, None))
+    for event in events:
+        made.take(event)
+    return made
+
+
+def value(step: int, number: float | None, epoch: float | None = None) -> Event:
+    data = {"step": step, "values": {"val/r2/log_g": number}}
+    return Event("eval", 0.0, data if epoch is None else {**data, "epoch": epoch})
+
+
+def test_a_resumed_run_is_one_curve() -> None:
+    one = track(
+        value(10, 0.1), value(20, 0.2), value(30, 0.3),
+        Event("start", 0.0, {"resumed_from": "checkpoints/last.pt"}),
+        value(20, 0.25), value(30, 0.35),
+    )  # fmt: skip
+    assert one.points["val/r2/log_g"] == [(10, None, 0.1), (20, None, 0.25), (30, None, 0.35)]
+
+
+def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
+    with_epochs = track(value(10, 0.1, 1.0), value(20, None, 2.0))
+    without = track(value(10, 0.3))
+    name = "val/r2/log_g"
+    alone = curves(name, (name,), [with_epochs], ())
+    assert (alone.x_label, alone.series[0].x, alone.series[0].y) == (
+        "epoch",
+        [1.0, 2.0],
+        [0.1, None],
+    )
+    both = curves(name, (name,), [with_epochs, without], ())
+    assert (both.x_label, both.series[0].x) == ("step", [10, 20])
+
+
+def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None:
+    assert default_metric(["train/loss", "val/r2/log_g"], [track()]) == "val/r2/log_g"
+    assert default_metric(["test/r2/log_g"], [track()]) == "test/r2/log_g"
+    assert default_metric(["train/loss", "val/loss"], [track()]) == "val/loss"
+    assert default_metric([], []) == "val/r2/log_g"
+
+
+def test_running_jobs_are_watched_and_the_selected_one_too() -> None:
+    jobs = list(usual_jobs())
+    running = [one for one in jobs if isinstance(one.state, Running)]
+    assert worth_watching(cast(Any, jobs), None) == running
+    ended = jobs[0]
+    assert worth_watching(cast(Any, jobs), ended.paths) == [*running, ended]
+
+
+def test_when_nothing_runs_the_last_ended_ones_are() -> None:
+    ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(7)]
+    queued = job("20251230-x", "r", Queued(0))
+    watched = worth_watching(cast(Any, [*ended, queued]), None)
+    assert watched == ended[-4:]
+
+
+class Ear:
+    """Collects messages; tells when one of a kind has come."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self._came = threading.Condition()
+
+    def __call__(self, message: Message) -> None:
+        with self._came:
+            self.heard.append(message)
+            self._came.notify_all()
+
+    def wait(self, kind: type[Message], count: int = 1) -> list[Any]:
+        with self._came:
+            assert self._came.wait_for(lambda: len(self._of(kind)) >= count, timeout=30)
+            return self._of(kind)
+
+    def _of(self, kind: type[Message]) -> list[Message]:
+        return [message for message in self.heard if isinstance(message, kind)]
+
+
+def watching(desk: Any) -> tuple[Watch, Ear, threading.Thread]:
+    ear = Ear()
+    watch = Watch(desk, ear)
+    desk.main_thread = threading.get_ident()
+    thread = threading.Thread(target=watch.run)
+    thread.start()
+    return watch, ear, thread
+
+
+def test_the_watcher_posts_the_lab_its_curves_and_the_selected_log() -> None:
+    desk = FakeDesk()
+    watch, ear, thread = watching(desk)
+    try:
+        assert ear.wait(LabSeen)[0].view is desk.view
+        seen = ear.wait(CurvesSeen)[0]
+        assert seen.metric == "val/r2/log_g"
+        assert seen.metrics == ("train/loss", "val/r2/log_g")
+        assert [series.name for series in seen.series] == ["1.0 Run 1", "1.0 Run 2"]
+        assert seen.series[0].color != seen.series[1].color
+        watch.select(desk.view.jobs[2].paths)
+        log = ear.wait(LogSeen)[0]
+        assert log.fresh
+        assert len(log.lines) == 40
+        watch.show("train/loss")
+        ear.wait(CurvesSeen, 2)
+        assert ear.wait(CurvesSeen)[-1].metric == "train/loss"
+    finally:
+        watch.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
+    class Broken(FakeDesk):
+        tries = 0
+
+        def look(self) -> Any:
+            self.tries += 1
+            if self.tries < 4:
+                raise UsageError("roadmaps/x.md:3: no MVP table")
+            return super().look()
+
+    desk = Broken()
+    watch, ear, thread = watching(desk)
+    try:
+        assert [trouble.text for trouble in ear.wait(Trouble)] == ["roadmaps/x.md:3: no MVP table"]
+        watch._wake.set()
+        ear.wait(LabSeen)
+        assert len(ear.wait(Trouble)) == 1
+    finally:
+        watch.stop()
+        thread.join(30)
