@@ -1,0 +1,286 @@
+"""Judging a gate: its rules held against the results of full runs, or left open with a reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vitlab.contract.result import Result
+from vitlab.docs.gate_sections import Gate
+from vitlab.docs.roadmap import Roadmap
+from vitlab.docs.rules import (
+    Between,
+    Comparison,
+    Condition,
+    Manual,
+    Otherwise,
+    Rule,
+    Threshold,
+    model_key,
+)
+
+__all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
+
+_GOOD = ("✅", "通过", "pass", "🟢")
+_BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫")
+_SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "rho": "ρ", "sigma": "σ"}
+DEFAULT_HEADLINE = "test/r2/log_g"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the results say of a gate."""
+
+    id: str
+    verdict: str
+    """`pass`, `fail`, `open` (not decided yet) or `manual` (a person must judge)."""
+    because: str
+    rule: str | None = None
+    """The rule that decided, as written."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """The numbers that were compared, by what they are."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Whether one condition holds: True, False, or None for undecided."""
+
+    holds: bool | None
+    because: str
+    values: Mapping[str, float]
+    readable: bool = True
+
+
+def judge(gate: Gate, results: Sequence[Result], roadmap: Roadmap) -> Verdict:
+    """Hold a gate's rules against results, in their order.
+
+    Only `full` results decide. A threshold or difference within two standard errors decides
+    nothing. The first rule speaks for passing and later ones for failing, unless a rule's own
+    words (`✅`, `❌`) say otherwise.
+    """
+    if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
+        why = "no rule that can be read" if gate.rules else "no rule is written"
+        texts = "; ".join(rule.if_ for rule in gate.rules)
+        return Verdict(gate.id, "manual", f"{why}{': ' + texts if texts else ''}")
+    full = [result for result in results if result.profile == "full"]
+    verdict = _decide(gate, full, roadmap)
+    trial = [result for result in results if result.profile != "full"]
+    if verdict.verdict == "open" and not verdict.values and trial:
+        said = _decide(gate, results, roadmap)
+        if said.values:
+            profiles = "/".join(sorted({result.profile for result in trial}))
+            would = f"{profiles} results would say {said.verdict} ({said.because})"
+            return Verdict(
+                gate.id, "open", f"no full result decides it; {would}", None, said.values
+            )
+    return verdict
+
+
+def _decide(gate: Gate, results: Sequence[Result], roadmap: Roadmap) -> Verdict:
+    reasons: list[str] = []
+    values: dict[str, float] = {}
+    unread = False
+    previous: _Answer | None = None
+    for number, rule in enumerate(gate.rules):
+        answer = _answer(rule.condition, gate, results, roadmap, previous)
+        values.update(answer.values)
+        if answer.holds:
+            said = "pass" if _is_good(rule, number) else "fail"
+            return Verdict(gate.id, said, answer.because, rule.if_, values)
+        unread = unread or not answer.readable
+        if answer.because not in reasons:
+            reasons.append(answer.because)
+        if not isinstance(rule.condition, Otherwise):
+            previous = answer
+    settled = bool(values) and unread
+    return Verdict(gate.id, "manual" if settled else "open", "; ".join(reasons), None, values)
+
+
+def _is_good(rule: Rule, number: int) -> bool:
+    then = rule.then.strip(" *").lower()
+    if then.startswith(_GOOD):
+        return True
+    return False if then.startswith(_BAD) else number == 0
+
+
+def _answer(
+    condition: Condition,
+    gate: Gate,
+    results: Sequence[Result],
+    roadmap: Roadmap,
+    previous: _Answer | None,
+) -> _Answer:
+    match condition:
+        case Manual(text):
+            return _Answer(None, f"{text!r} is for a person to judge", {}, readable=False)
+        case Otherwise():
+            if previous is None or previous.holds is None:
+                return _Answer(None, "else waits for the rule before it", {})
+            return _Answer(True, f"else: {previous.because}", previous.values)
+        case Comparison():
+            return _compare(condition, gate, results)
+        case Threshold() | Between():
+            return _threshold(condition, gate, results, roadmap)
+
+
+def _threshold(
+    condition: Threshold | Between, gate: Gate, results: Sequence[Result], roadmap: Roadmap
+) -> _Answer:
+    if condition.delta:
+        return _difference(condition, gate, results)
+    del roadmap
+    chosen = _chosen(gate, results, condition)
+    name = value_name(condition, chosen.headline if chosen else DEFAULT_HEADLINE)
+    if chosen is None:
+        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or "any MVP"
+        return _Answer(None, f"no full result of {whose} with {name}", {})
+    value = _value(chosen, name)
+    if value is None:
+        return _Answer(None, f"{name} of MVP-{chosen.mvp} is not a number", {})
+    return _held(condition, name, value, chosen.errors.get(name, 0.0))
+
+
+def _difference(condition: Threshold | Between, gate: Gate, results: Sequence[Result]) -> _Answer:
+    """ΔR² against a named model; one against nothing named is nobody's to guess."""
+    named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
+    if not named or condition.of is None:
+        against = f" against {condition.of!r}" if condition.of else ", against what is not said"
+        symbol = _SYMBOL.get(condition.metric, condition.metric)
+        return _Answer(None, f"Δ{symbol}{against}: for a person to judge", {}, readable=False)
+    ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
+    theirs = [r for r in results if model_key(r.model_name) == condition.of]
+    name = value_name(condition, (ours or theirs)[0].headline)
+    pair = _fair_pair(ours, theirs, name)
+    if pair is None:
+        return _Answer(None, f"no two results on the same data for Δ against {condition.of}", {})
+    gap, error = _gap(*pair, name)
+    return _held(condition, f"Δ{name}", gap, error)
+
+
+def _held(condition: Threshold | Between, name: str, value: float, error: float) -> _Answer:
+    shown = f"{_show(name)} = {value:.4g}" + (f" ± {error:.2g}" if error else "")
+    if isinstance(condition, Between):
+        distance = min(abs(value - condition.low), abs(value - condition.high))
+        holds, limit = (
+            condition.low <= value <= condition.high,
+            f"{condition.low:g}–{condition.high:g}",
+        )
+        word = "in" if holds else "outside"
+    else:
+        distance = abs(value - condition.value)
+        holds, limit = _test(condition.op, value, condition.value), f"{condition.value:g}"
+        word = condition.op if holds else f"not {condition.op}"
+    if error and distance <= 2 * error:
+        return _Answer(None, f"{shown} is within 2 errors of {limit}", {name: value})
+    return _Answer(holds, f"{shown}, {word} {limit}", {name: value})
+
+
+def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _Answer:
+    sides = {
+        name: [r for r in results if model_key(r.model_name) == name]
+        for name in (condition.left, condition.right)
+    }
+    missing = [name for name, found in sides.items() if not found]
+    if missing:
+        return _Answer(None, f"no full result of {' and '.join(missing)}", {})
+    of_gate = [r for r in results if r.mvp in gate.mvps]
+    name = (of_gate or sides[condition.left])[0].headline
+    pair = _fair_pair(sides[condition.left], sides[condition.right], name)
+    if pair is None:
+        return _Answer(
+            None, f"{condition.left} and {condition.right} have no {name} on the same data", {}
+        )
+    (gap, error), left, right = _gap(*pair, name), _value(pair[0], name), _value(pair[1], name)
+    if left is None or right is None:
+        return _Answer(None, f"{name} is not a number", {})
+    values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
+    shown = f"{condition.left} {left:.4g}, {condition.right} {right:.4g} ({_show(name)})"
+    if abs(gap) <= 2 * error:
+        return _Answer(None, f"{shown}: apart by {gap:+.2g}, within 2 errors", values)
+    # `A > B` says that A is better; of an error, the smaller number is.
+    better = gap if name.split("/")[1:2] not in (["mae"], ["rmse"]) else -gap
+    return _Answer(_test(condition.op, better, 0.0), f"{shown}: apart by {gap:+.2g}", values)
+
+
+def _fair_pair(
+    left: Iterable[Result], right: Iterable[Result], name: str
+) -> tuple[Result, Result] | None:
+    """Two results on the same test data: as many training spectra if there are such, then most."""
+    pairs = [
+        (a, b)
+        for a in left
+        for b in right
+        if a.data.get("hash") and a.data.get("hash") == b.data.get("hash")
+        and _value(a, name) is not None and _value(b, name) is not None
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    return max(
+        pairs,
+        key=lambda p: (
+            p[0].n.get("train") == p[1].n.get("train"),
+            min(p[0].n.get("train", 0), p[1].n.get("train", 0)),
+            _on_validation(p[0], name) + _on_validation(p[1], name),
+        ),
+    )
+
+
+def _gap(left: Result, right: Result, name: str) -> tuple[float, float]:
+    a, b = left.values[name], right.values[name]
+    error = math.hypot(left.errors.get(name, 0.0), right.errors.get(name, 0.0))
+    return (a or 0.0) - (b or 0.0), error
+
+
+def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Between) -> Result | None:
+    """The result that answers for a gate: of its last MVP that has one, the best on validation."""
+    for mvp in reversed(gate.mvps):
+        mine = [r for r in results if r.mvp == mvp]
+        named = [r for r in mine if condition.of and model_key(r.model_name) == condition.of]
+        fit = [r for r in named or mine if value_name(condition, r.headline) in r.values]
+        if fit:
+            name = value_name(condition, fit[0].headline)
+            return max(fit, key=lambda r: _on_validation(r, name))
+    return None
+
+
+def _on_validation(result: Result, name: str) -> float:
+    """A result's standing for choosing among runs: by validation, so that the test stays one."""
+    on_val = "/".join(["val", *name.split("/")[1:]])
+    value = result.values.get(on_val, result.values.get(name))
+    if value is None:
+        return -math.inf
+    return -value if name.split("/")[1:2] in (["mae"], ["rmse"]) else value
+
+
+def value_name(condition: Threshold | Between, headline: str) -> str:
+    """The value a condition speaks of: the headline's split and label unless it names others."""
+    parts = headline.split("/")
+    split, label = (parts[0], parts[-1]) if len(parts) == 3 else ("test", "log_g")
+    return f"{condition.split or split}/{condition.metric}/{condition.label or label}"
+
+
+def _value(result: Result, name: str) -> float | None:
+    value = result.values.get(name)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _test(op: str, value: float, limit: float) -> bool:
+    return {">": value > limit, ">=": value >= limit, "<": value < limit, "<=": value <= limit}[op]
+
+
+def _show(name: str) -> str:
+    delta, name = ("Δ", name[1:]) if name.startswith("Δ") else ("", name)
+    split, metric, label = [*name.split("/"), "", ""][:3]
+    return f"{delta}{_SYMBOL.get(metric, metric)}_{split}" + (
+        "" if label == "log_g" else f" {label}"
+    )
+
+
+def thresholds(gate: Gate, headline: str = DEFAULT_HEADLINE) -> tuple[tuple[str, float], ...]:
+    """(value name, level) of every threshold of a gate that can be read, for a chart's lines."""
+    return tuple(
+        (value_name(rule.condition, headline), rule.condition.value)
+        for rule in gate.rules
+        if isinstance(rule.condition, Threshold) and not rule.condition.delta
+    )

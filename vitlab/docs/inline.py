@@ -1,0 +1,88 @@
+"""Inline markdown: what a piece of it says, how wide it shows, how to put a text into a cell."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from wcwidth import wcswidth
+
+VS16 = "\ufe0f"
+_CODE = re.compile(r"(`+)(?!`)(.*?)(?<!`)\1(?!`)")
+_IMAGE_OR_LINK = re.compile(
+    r"!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)"
+)
+_WIKI = re.compile(r"\[\[([^\[\]|\\]*)(?:\\?\|([^\[\]]*))?\]\]")
+_TAG = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>")
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~(?!~)")
+_STRONG = re.compile(r"(\*{1,3})(?=\S)(.+?)(?<=\S)\1")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_MARKS = frozenset("`*~[<\\")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+
+
+def plain(text: str) -> str:
+    """A piece of inline markdown as a reader sees it; math and emoji stay as they are."""
+    if _MARKS.isdisjoint(text):
+        return text.strip()
+    codes: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        codes.append(match[2].strip() or match[2])
+        return f"\x00{len(codes) - 1}\x00"
+
+    text = _CODE.sub(keep, text.replace("\x00", ""))
+    text = _BREAK.sub(" ", text)
+    text = _WIKI.sub(lambda m: m[2] if m[2] is not None else m[1], text)
+    text = _IMAGE_OR_LINK.sub(r"\1", text)
+    text = _TAG.sub("", text)
+    for _ in range(2):  # emphasis inside emphasis
+        text = _STRONG.sub(r"\2", _STRIKE.sub(r"\1", text))
+    text = _ESCAPE.sub(r"\1", text)
+    text = re.sub("\x00(\\d+)\x00", lambda m: codes[int(m[1])], text)
+    return text.replace("\\|", "|").strip()
+
+
+def link_target(text: str) -> str | None:
+    """Where the first link of a piece points: `[a](b)`, `[[b|a]]`."""
+    if match := _IMAGE_OR_LINK.search(text):
+        return match[2] or None
+    if match := _WIKI.search(text):
+        return match[1] or None
+    return None
+
+
+def same_glyph(text: str) -> str:
+    """A text for comparing: the emoji variation selector removed."""
+    return text.replace(VS16, "")
+
+
+def folded(text: str) -> str:
+    """A text for comparing words: full-width forms made plain, case and edges dropped."""
+    return same_glyph(unicodedata.normalize("NFKC", text)).casefold().strip()
+
+
+def width(text: str) -> int:
+    """Columns a text takes in a terminal; wide characters and emoji count two."""
+    if text.isascii():
+        return len(text)
+    wide: int = wcswidth(text)
+    return wide if wide >= 0 else len(text)
+
+
+def cell_text(text: str) -> str:
+    """A text made safe for a table cell: one line, no pipe and no code mark that can break it."""
+    text = _CONTROL.sub(" ", text).strip()
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\\|", text)
+    if text.endswith("\\") and (len(text) - len(text.rstrip("\\"))) % 2:
+        text += "\\"
+    if _CODE.sub("", text).count("`"):
+        text = re.sub(r"(?<!\\)`", r"\\`", text)
+    return text
+
+
+def code(text: str) -> str:
+    """A text as code inside a cell: what is no plain name is written as text instead."""
+    text = cell_text(text)
+    return f"`{text}`" if text and not set("`|\\") & set(text) else text

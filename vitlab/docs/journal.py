@@ -1,0 +1,140 @@
+"""The record of what is written to documents, on disk before the documents are."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError, sync_folder, write_atomic
+from vitlab.docs.source import Span
+from vitlab.docs.splice import Edit, apply, reverse
+
+VERSION = 1
+KEPT = 200
+"""Entries that are kept; older ones cannot be undone any more."""
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A change of one file, planned or made."""
+
+    path: Path
+    old_text: str | None
+    """None when there is no such file before."""
+    new_text: str | None
+    """None when there is no such file after: only in the undo of a file that was made."""
+    edits: tuple[Edit, ...]
+
+    @property
+    def reversed(self) -> FileChange:
+        """The change that takes this one back."""
+        return FileChange(self.path, self.new_text, self.old_text, reverse(self.edits))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One save, over one or more files; its changes are those made last, back or forth."""
+
+    number: int
+    state: str
+    """`done` or `undone`."""
+    pending: bool
+    """The changes that lead to `state` are being written, or a crash cut them short."""
+    fresh: bool
+    """Never completed before: a save, and no undo or redo of one."""
+    changes: tuple[FileChange, ...]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the journal against a second writer; UsageError when another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another vitlab is writing documents now; try again"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Every entry, oldest first; what is no entry of this version is passed by."""
+    found = [entry for path in folder.glob("*.json") if (entry := _read(path))]
+    return sorted(found, key=lambda entry: entry.number)
+
+
+def put(folder: Path, entry: Entry) -> None:
+    """Write an entry, durable; one of the same number is replaced."""
+    files = [
+        {
+            "path": str(change.path),
+            "made": change.old_text is None,
+            "new": _pack(change.new_text),
+            "edits": [[e.span.start, e.old, e.new] for e in change.edits],
+        }
+        for change in entry.changes
+    ]
+    document = {
+        "v": VERSION,
+        "number": entry.number,
+        "state": entry.state,
+        "pending": entry.pending,
+        "fresh": entry.fresh,
+        "files": files,
+    }
+    write_atomic(_path(folder, entry.number), json.dumps(document, ensure_ascii=False).encode())
+
+
+def drop(folder: Path, entry: Entry) -> None:
+    """Forget an entry."""
+    _path(folder, entry.number).unlink(missing_ok=True)
+    sync_folder(folder)
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}.json"
+
+
+def _pack(text: str | None) -> str | None:
+    return None if text is None else base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def _read(path: Path) -> Entry | None:
+    try:
+        document = json.loads(path.read_bytes())
+        if document["v"] != VERSION:
+            return None
+        return Entry(
+            int(document["number"]),
+            str(document["state"]),
+            bool(document["pending"]),
+            bool(document["fresh"]),
+            tuple(map(_change, document["files"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError, zlib.error):
+        return None
+
+
+def _change(record: dict[str, object]) -> FileChange:
+    packed, listed = record["new"], record["edits"]
+    new = zlib.decompress(base64.b64decode(str(packed))).decode() if packed is not None else None
+    if not isinstance(listed, list):
+        raise TypeError("edits")
+    edits = tuple(Edit(Span(s, s + len(old)), old, text) for s, old, text in listed)
+    made = bool(record["made"])
+    # Of a file that was taken away its one edit still holds what it said.
+    taken = edits[0].old if edits else ""
+    old_text = taken if new is None else apply(new, reverse(edits))
+    return FileChange(Path(str(record["path"])), None if made else old_text, new, edits)

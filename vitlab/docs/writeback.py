@@ -1,0 +1,241 @@
+"""What a roadmap says when an MVP's status changes or it is launched: plans of edits, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.board import as_it_was, move_card, seat_for
+from vitlab.docs.ids import exp_id as exp_id_of
+from vitlab.docs.inline import code, plain
+from vitlab.docs.layout import insert_row, set_cell
+from vitlab.docs.places import Place, place_edit, places, spelled
+from vitlab.docs.roadmap import Mvp, Roadmap
+from vitlab.docs.splice import Edit
+from vitlab.docs.tables import Row
+from vitlab.docs.views import Entry, View
+from vitlab.docs.vocabulary import status_argument
+
+_EVENTS = {
+    "zh": {
+        "planned": "计划", "ready": "就绪", "running": "启动", "analysing": "分析", "done": "完成",
+        "partial": "部分完成", "failed": "失败", "cancelled": "取消", "paused": "暂停",
+    },
+    "en": {
+        "planned": "planned", "ready": "ready", "running": "started", "analysing": "in analysis",
+        "done": "done", "partial": "partly done", "failed": "failed", "cancelled": "cancelled",
+        "paused": "paused",
+    },
+}  # fmt: skip
+"""How a timeline says that something happened."""
+
+GATE_KINDS = ("gate", "gate_progress")
+"""Places that speak of a gate and follow its MVP as long as they say no verdict."""
+
+
+def set_status(
+    roadmap: Roadmap, mvp_id: str, status: str, before: Roadmap | None = None
+) -> list[Edit]:
+    """Change every place where an MVP's status stands, in the document's own spelling.
+
+    `before`: an earlier state of the same document; where the MVP had this very status then, each
+    place is spelled as it was. A gate's verdict is never touched.
+    """
+    status_argument(status)
+    return status_edits(roadmap, roadmap.mvp(mvp_id), {"": status}, before)
+
+
+def status_edits(
+    roadmap: Roadmap, mvp: Mvp, wanted: Mapping[str, str | None], before: Roadmap | None = None
+) -> list[Edit]:
+    """The edits of `set_status`, with another status (or None for none) for some kinds of place.
+
+    `wanted`: kind of place -> status; `""` is for all the others.
+    """
+    book = places(roadmap)
+    mine = [place for place in book if place.mvp == mvp.id]
+    earlier = _earlier(before, mvp, wanted[""])
+    edits: list[Edit | None] = []
+    cards: dict[int, str] = {}
+    for place, key in zip(mine, _keys(mine), strict=True):
+        status = wanted.get(place.kind, wanted[""])
+        if status is None or place.kind == "verdict":
+            continue
+        if key in earlier:
+            text = _as_before(place, earlier[key])
+        elif place.found.status == status:
+            text = place.text
+        else:
+            text = spelled(roadmap, book, place, status)
+        if place.kind == "card":
+            cards[place.span.start] = text
+        else:
+            edits.append(place_edit(roadmap, place, text))
+    edits += _card_edits(roadmap, mvp, wanted[""], cards, before if earlier else None)
+    if mvp.status is None and wanted[""]:
+        edits.append(_fill_status(roadmap, mvp, wanted[""]))
+    return [edit for edit in edits if edit is not None]
+
+
+def _keys(mine: Sequence[Place]) -> list[tuple[str, int]]:
+    """For each place its kind and its number among those of the kind."""
+    seen: dict[str, int] = {}
+    keys = []
+    for place in mine:
+        seen[place.kind] = seen.get(place.kind, -1) + 1
+        keys.append((place.kind, seen[place.kind]))
+    return keys
+
+
+def _earlier(before: Roadmap | None, mvp: Mvp, status: str | None) -> dict[tuple[str, int], Place]:
+    if before is None or not any(m.id == mvp.id and m.status == status for m in before.mvps):
+        return {}
+    mine = [place for place in places(before) if place.mvp == mvp.id]
+    return dict(zip(_keys(mine), mine, strict=True))
+
+
+def _as_before(place: Place, earlier: Place) -> str:
+    """The text of a place with its earlier status, and the remark it has now."""
+    return earlier.text[: earlier.found.end] + place.text[place.found.end :]
+
+
+def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
+    """Write a status into an overview cell that says none (`-` or nothing)."""
+    cell = mvp.entry.cells.get("status")
+    if cell is not None and cell.raw.strip("-—– "):
+        raise UsageError(
+            f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
+            "which is no status; write one there first"
+        )
+    view = next(v for v in roadmap.views if mvp.entry.row in v.table.rows)
+    return set_cell(
+        roadmap.document,
+        view.table,
+        mvp.entry.row,
+        view.columns["status"],
+        status_cell(roadmap, status),
+    )
+
+
+def status_cell(roadmap: Roadmap, status: str) -> str:
+    """A new status cell: the glyph that this document uses, else its word."""
+    legend = roadmap.vocabulary.legend.get(status)
+    book = places(roadmap)
+    like = next((p for p in book if p.kind == "overview" and p.found.status == status), None)
+    if like and like.glyph:
+        return like.glyph
+    model = next((p for p in book if p.kind == "overview"), None)
+    if model is not None:
+        bare = model.text[: model.found.end]
+        short = Place(model.kind, None, -1, model.span, bare, model.found)
+        return spelled(roadmap, book, short, status)
+    return legend[0] if legend else status
+
+
+def _card_edits(
+    roadmap: Roadmap, mvp: Mvp, status: str | None, texts: Mapping[int, str], before: Roadmap | None
+) -> list[Edit]:
+    board = roadmap.kanban
+    if board is None or status is None:
+        return []
+    order = [m.id for m in roadmap.mvps]
+    statuses = {m.id: m.status for m in roadmap.mvps}
+    edits: list[Edit] = []
+    for card in [c for c in board.cards if c.mvp == mvp.id][:1]:
+        text = texts.get(card.span.start, card.text)
+        if before is not None and before.kanban is not None:
+            restored = as_it_was(
+                roadmap.document, board, before.document, before.kanban, card, text
+            )
+            if restored is not None:
+                return restored
+        seat = seat_for(board, card, status, statuses)
+        edits += move_card(roadmap.document, board, card, seat, text, order)
+    return edits
+
+
+def launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
+    """What a launch writes: running everywhere, the experiment's id and index row, the timeline."""
+    mvp = roadmap.mvp(mvp_id)
+    # Another experiment's row in the index is history; only this one's follows.
+    index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
+    edits = status_edits(roadmap, mvp, {"": "running", **index})
+    edits += [e for e in (_exp_cell(roadmap, mvp, exp_id), _index_row(roadmap, mvp, exp_id)) if e]
+    event = f"MVP-{mvp.id} {_EVENTS[roadmap.language]['running']} ({mvp.name})"
+    return in_order([*edits, *timeline_row(roadmap, event, date)])
+
+
+def in_order(edits: Sequence[Edit]) -> list[Edit]:
+    """The edits with double ones dropped, by place."""
+    return sorted(dict.fromkeys(edits), key=lambda e: (e.span.start, e.span.end))
+
+
+def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
+    view = view_with(roadmap, mvp.entry)
+    if "exp_id" not in view.columns or mvp.exp_id == exp_id:
+        return None
+    cell = mvp.entry.cells.get("exp_id")
+    said = plain(cell.raw) if cell else ""
+    if mvp.exp_id is not None:
+        new = cell.raw.replace(mvp.exp_id, exp_id) if cell else code(exp_id)
+    else:  # a remark in the cell stays beside the id
+        new = f"{cell.raw} {code(exp_id)}" if cell and said.strip("-—– ") else code(exp_id)
+    return set_cell(roadmap.document, view.table, mvp.entry.row, view.columns["exp_id"], new)
+
+
+def view_with(roadmap: Roadmap, entry: Entry) -> View:
+    """The table a row stands in."""
+    return next(v for v in roadmap.views if any(e.row is entry.row for e in v.entries))
+
+
+def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
+    view = next((v for v in roadmap.views if v.kind == "experiment_index"), None)
+    if view is None:
+        return None
+    for entry in roadmap.experiment_index:
+        if exp_id_of(entry.cells["exp_id"].raw) == exp_id:
+            return None
+    last = view.entries[-1] if view.entries else None
+    values = {
+        "exp_id": code(exp_id),
+        "project": last.text("project") if last else roadmap.meta.get("project", ""),
+        "topic": last.text("topic") if last else roadmap.meta.get("topic", ""),
+        "status": status_cell(roadmap, "running"),
+        "mvp": _as_named(last, mvp.id),
+        "name": mvp.name,
+        "phase": mvp.phase or "",
+        "gate": mvp.gate or "",
+    }
+    return insert_row(roadmap.document, view.table, by_column(view, values))
+
+
+def _as_named(like: Entry | None, mvp_id: str) -> str:
+    """An MVP's id as the table's other rows write it, with or without the prefix."""
+    return mvp_id if like and not like.text("mvp").upper().startswith("MVP") else f"MVP-{mvp_id}"
+
+
+def by_column(view: View, values: Mapping[str, str]) -> dict[int, str]:
+    """Values by column name, as values by column number; names the table lacks are left out."""
+    found: dict[int, str] = {}
+    for name, value in values.items():
+        if name in view.columns and value:
+            found.setdefault(view.columns[name], value)
+    return found
+
+
+def timeline_row(roadmap: Roadmap, event: str, date: str, result: str = "") -> list[Edit]:
+    """A row for the timeline, below the last one that is not later."""
+    view = next((v for v in roadmap.views if v.kind == "timeline"), None)
+    if view is None or any(e.text("event") == event for e in view.entries):
+        return []
+    values = {"date": date, "event": event, "key_metric": result, "result": result}
+    return [
+        insert_row(roadmap.document, view.table, by_column(view, values), _not_later(view, date))
+    ]
+
+
+def _not_later(view: View, date: str) -> Row | None:
+    """The last row dated no later than `date`; None where all are, or none has a date."""
+    rows = [e for e in view.entries if e.text("date")[:4].isdigit()]
+    earlier = [e.row for e in rows if e.text("date")[:10] <= date]
+    return earlier[-1] if earlier and len(earlier) < len(rows) else None
