@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+SELECTORS = "\ufe0e\ufe0f"
+_UNSEEN = ("Cc", "Cf")
+
 
 def cells(text: str) -> int:
     """How many terminal cells `text` takes: wide characters two, combining ones none."""
@@ -17,8 +20,11 @@ def _cell(character: str) -> int:
 
 
 def fit(text: str, width: int) -> str:
-    """`text` in exactly `width` cells, control characters dropped, cut with `…` or padded."""
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf"))
+    """`text` in exactly `width` cells, control characters dropped, cut with `…` or padded.
+
+    Variation selectors go too: terminals disagree about the width of what they select.
+    """
+    text = "".join(c for c in text if c not in SELECTORS and unicodedata.category(c) not in _UNSEEN)
     size = cells(text)
     if size > width:
         kept, size = "", 0

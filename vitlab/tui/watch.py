@@ -100,13 +100,15 @@ class Watch:
 
     def run(self) -> None:
         """The thread's body."""
-        looked = 0.0
+        due = 0.0
         view: LabView | None = None
         while not self._stopped.is_set():
-            if self._wake.is_set() or time.monotonic() - looked >= LOOK:
+            began = time.monotonic()
+            if self._wake.is_set() or began >= due:
                 self._wake.clear()
                 view = self._look() or view
-                looked = time.monotonic()
+                # A big lab is looked at less often, so that looking never fills a core.
+                due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
             if view is not None:
                 self._follow(view)
             self._read_log()

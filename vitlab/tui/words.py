@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from vitlab.contract.state import Done, JobState, Lost, Queued, Running
-from vitlab.plot.cells import fit
+from vitlab.plot.cells import SELECTORS, fit
 
 STATUS = {
     "planned": ("-", "-", ""),
@@ -31,13 +31,16 @@ VERDICT = {
 }
 
 
+_UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
 def clean(text: str) -> str:
     """`text` without anything that could move the cursor or hide: controls, bidi, zero width."""
     kept = []
     for character in text:
         if character in "\n\r\t":
             kept.append(" ")
-        elif unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+        elif character not in SELECTORS and unicodedata.category(character) not in _UNSHOWN:
             kept.append(character)
     return "".join(kept)
 

@@ -161,7 +161,7 @@ class RoadmapScreen(Screen[None]):
     @on(DataTable.RowHighlighted, "#jobs")
     def _describe_job(self) -> None:
         job = self.selected_job()
-        self.panes["jobs"].border_subtitle = Text(job_detail(job) if job else "")
+        self.panes["jobs"].border_subtitle = Text(job_detail(job) if job else "no jobs yet")
         paths = job.paths if job else None
         if paths != self._followed:
             self._followed = paths

@@ -1,0 +1,71 @@
+"""Leaving the screen, on one's own or not: the terminal is restored and nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCREEN = """
+from pathlib import Path
+from tests.tui.fakes import FakeDesk
+from vitlab.tui import app, desk
+app.Desk = lambda lab, roadmap: FakeDesk()
+raise SystemExit(app.run_app(None, None))
+"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read_until(terminal: int, mark: bytes) -> bytes:
+    seen = b""
+    while mark not in seen:
+        if not select.select([terminal], [], [], 30)[0]:
+            raise AssertionError(f"{mark!r} never came: {seen[-300:]!r}")
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:
+            break
+    return seen
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, "q"])
+def test_the_terminal_is_restored(how: signal.Signals | str) -> None:
+    ours, theirs = pty.openpty()
+    screen = subprocess.Popen(
+        [sys.executable, "-c", SCREEN],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm-256color", "LINES": "24", "COLUMNS": "80"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        assert b"\x1b[?1049h" in read_until(ours, b"planned, next")
+        if isinstance(how, str):
+            os.write(ours, how.encode())
+        else:
+            screen.send_signal(how)
+        left = read_until(ours, b"\x1b[?1049l")
+        assert screen.wait(30) == 0
+        while select.select([ours], [], [], 0.2)[0]:
+            try:
+                left += os.read(ours, 65536)
+            except OSError:
+                break
+        assert b"\x1b[?1049l" in left
+        assert b"\x1b[?25h" in left
+        assert b"\x1b[?1000l" in left
+        assert b"Traceback" not in left
+    finally:
+        screen.kill()
+        screen.wait()
+        os.close(ours)
