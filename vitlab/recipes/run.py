@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, Config, read_config
-from vitlab.contract.events import EventWriter
+from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.result import Result, write_result
 from vitlab.contract.spec import Spec, read_spec
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resume: bool) -> int:
     """Start to end of a job whose spec is sound."""
     begun = time.monotonic()
+    resumed_from = _last_checkpoint(paths) if resume else None
     ended = _listen_for_end()
     _set_threads(config)
     try:
@@ -71,7 +72,7 @@ def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resum
         module, function = RECIPES[spec.recipe]
         recipe = getattr(importlib.import_module(module), function)
         device = _device(spec.device)
-        writer.write("start", **_start(spec, config, device, resume))
+        writer.write("start", **_start(spec, config, device, resumed_from))
         context = Context(
             paths, spec, config, device, Reporter(writer), resume, lambda: bool(ended)
         )
@@ -135,7 +136,7 @@ def _device(wanted: str) -> str:
     raise UsageError(f"device {wanted!r}: this process sees no CUDA device (allowed: auto, cpu)")
 
 
-def _start(spec: Spec, config: Config, device: str, resume: bool) -> dict[str, object]:
+def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) -> dict[str, object]:
     """The `start` event's keys."""
     match config:
         case CommandConfig():
@@ -152,7 +153,17 @@ def _start(spec: Spec, config: Config, device: str, resume: bool) -> dict[str, o
         "spec_hash": spec.hash,
         "seed": seed,
     }
-    return {**known, "resumed_from": "last"} if resume else known
+    return known if resumed_from is None else {**known, "resumed_from": resumed_from}
+
+
+def _last_checkpoint(paths: JobPaths) -> int:
+    """Step of the last state saved; 0 when there is none and the job begins anew."""
+    steps, offset, seen = 0, 0, -1
+    while offset != seen:
+        seen = offset
+        events, offset = read_events(paths.events, offset)
+        steps = max([steps, *(event.step for event in events if event.kind == "checkpoint")])
+    return steps
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,0 +1,80 @@
+"""Configurations: what is refused, in which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitlab.contract.config import (
+    ConfigError,
+    DataConfig,
+    RidgeConfig,
+    VitConfig,
+    read_config,
+)
+from vitlab.contract.paths import UsageError
+
+REFUSED = [
+    ("vit", {"model": {"pach": 16}}, "config.model.pach: unknown key; did you mean patch? (allow"),
+    ("vit", {"modell": {}}, "config.modell: unknown key; did you mean model? (allowed: data,"),
+    ("vit", {"model": {"patch": 1}}, "config.model.patch: must be >= 2 and <= 4096, not 1"),
+    ("vit", {"model": {"heads": 7}}, "config.model.heads: 7 does not divide hidden = 256"),
+    ("vit", {"model": {"patch": 8, "stride": 9}}, "config.model.stride: must be <= patch = 8"),
+    ("vit", {"model": {"positions": "rope"}}, "config.model.positions: unknown value 'rope'"),
+    ("vit", {"model": None}, "config.model: must be a mapping, not None"),
+    ("vit", {"loss": "msee"}, "config.loss: unknown value 'msee'; did you mean mse?"),
+    ("vit", {"labels": "log_g"}, "config.labels: must be a list, not 'log_g'"),
+    ("vit", {"labels": []}, "config.labels: must not be empty"),
+    ("vit", {"labels": ["logg"]}, "config.labels[0]: unknown label 'logg'; did you mean log_g?"),
+    ("vit", {"labels": ["log_g", "log_g"]}, "config.labels: names a label twice"),
+    ("vit", {"train": {"lr": 0}}, "config.train.lr: must be > 0, not 0.0"),
+    ("vit", {"train": {"lr": "fast"}}, "config.train.lr: must be a number, not 'fast'"),
+    ("vit", {"train": {"lr": float("nan")}}, "config.train.lr: must be a number, not nan"),
+    ("vit", {"train": {"epochs": True}}, "config.train.epochs: must be a whole number, not True"),
+    ("vit", {"train": {"epochs": 1.5}}, "config.train.epochs: must be a whole number, not 1.5"),
+    ("vit", {"data": {"mag": [20]}}, "config.data.mag: must be a list of 2, not of 1"),
+    ("vit", {"data": {"mag": [22, 20]}}, "config.data.mag: must rise, not [22, 20]"),
+    ("vit", {"data": {"source": ""}}, "config.data.source: must be a text, not ''"),
+    (
+        "vit",
+        {"noise": {"level": 0}, "model": {"input": "whitened"}},
+        "config.model.input: 'whitened' divides by the noise, whose level is 0",
+    ),
+    ("ceiling", {"noise": {"level": 0}}, "config.noise.level: must be > 0"),
+    ("ceiling", {"data": {"source": "x.h5"}}, "config.data.source: a ceiling needs a grid"),
+    ("ridge", {"model": {"alphas": [1, 0]}}, "config.model.alphas[1]: must be > 0, not 0.0"),
+    ("command", {}, "config.argv: missing"),
+    ("vitt", {}, "recipe: unknown recipe 'vitt'; did you mean vit? (allowed: vit, mlp,"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "mapping", "text"), REFUSED)
+def test_refusals_name_the_key_and_what_is_allowed(
+    recipe: str, mapping: dict[str, object], text: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config(recipe, mapping)
+    assert str(caught.value).startswith(text)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, UsageError)
+    assert str(caught.value).startswith(caught.value.key)
+
+
+def test_numbers_as_yaml_reads_them() -> None:
+    config = read_config("vit", {"train": {"lr": "3e-4"}, "data": {"train_size": "1e6"}})
+    assert isinstance(config, VitConfig)
+    assert config.train.lr == 3e-4
+    assert config.data.train_size == 1_000_000
+    assert isinstance(config.data.train_size, int)
+
+
+def test_defaults_are_the_model_of_record() -> None:
+    config = read_config("vit", {})
+    assert config == VitConfig()
+    assert (config.model.patch, config.model.hidden, config.model.layers) == (16, 256, 6)
+    assert read_config("ridge", {"data": {"seed": 1}}) == RidgeConfig(data=DataConfig(seed=1))
+
+
+def test_labels_of_a_file_are_free() -> None:
+    config = read_config("vit", {"data": {"source": "x.h5"}, "labels": ["a_M"]})
+    assert isinstance(config, VitConfig)
+    assert config.labels == ("a_M",)

@@ -1,0 +1,158 @@
+"""Jobs as real child processes: what they leave in their folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vitlab.contract.events import Event, read_events
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.result import read_result
+from vitlab.contract.spec import Spec
+
+DATA = {"train_size": 64, "val_size": 20, "test_size": 30}
+VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2, "input": "whitened"}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "vit": {"data": DATA, "model": VIT, "train": {"epochs": 2, "batch": 32, "threads": 1}},
+    "mlp": {"data": DATA, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch": 32}},
+    "lightgbm": {"data": DATA, "train": {"rounds": 4, "eval_every": 2, "threads": 1}},
+    "ridge": {"data": DATA, "model": {"alphas": [100, 1000]}},
+    "ceiling": {"data": DATA, "mags": [21.5]},
+}
+NAMES = {"vit": "ViT", "mlp": "MLP", "lightgbm": "LightGBM", "ridge": "Ridge", "ceiling": "Fisher"}
+
+
+def a_job(folder: Path, recipe: str, config: dict[str, Any]) -> JobPaths:
+    folder.mkdir(exist_ok=True)
+    paths = JobPaths(folder)
+    spec = Spec("1.0", "main", "smoke", recipe, config, "VIT-20251226-x-01", "roadmaps/r.md")
+    paths.spec.write_bytes(spec.to_json())
+    return paths
+
+
+def start(paths: JobPaths, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vitlab.recipes.run", str(paths.folder), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+
+
+def events(paths: JobPaths) -> list[Event]:
+    return read_events(paths.events)[0]
+
+
+@pytest.mark.parametrize("recipe", list(CONFIGS))
+def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: str) -> None:
+    paths = a_job(tmp_path, recipe, CONFIGS[recipe])
+    child = start(paths)
+    out, err = child.communicate()
+    assert child.returncode == 0, err
+    said = events(paths)
+    assert said[0].kind == "start"
+    assert set(said[0].data) == {"host", "device", "commit", "dirty", "spec_hash", "seed"}
+    assert said[0].data["device"] == "cpu"
+    assert said[-1].data == {"ok": True, "error": None}
+    assert {e.kind for e in said} >= {"start", "step", "eval", "end"}
+    result = read_result(paths.result)
+    assert result is not None
+    assert result.model_name == NAMES[recipe]
+    if recipe == "ceiling":
+        assert set(result.values) >= {
+            f"{name}/{metric}/log_g"
+            for name in ("ceiling", "ceiling@21.5")
+            for metric in ("r2_crlb_median", "r2_crlb_mean", "sigma_crlb")
+        }
+    else:
+        assert any("val/r2/log_g" in e.values for e in said if e.kind == "eval")
+        assert {"test/r2/log_g", "test/mae/log_g"} <= set(result.values)
+        assert result.errors["test/r2/log_g"] > 0
+        assert "test/r2/log_g" in out
+        assert isinstance(result.model["params"], int)
+    assert result.n["test"] == 30
+
+
+def test_a_job_ended_on_request_goes_on_where_it_was(tmp_path: Path) -> None:
+    config = {**CONFIGS["vit"], "train": {"epochs": 2000, "batch": 32, "threads": 1}}
+    paths = a_job(tmp_path, "vit", config)
+    child = start(paths)
+    deadline = time.monotonic() + 50
+    while not any(e.kind == "eval" for e in events(paths)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    child.communicate()
+    assert child.returncode == 128 + signal.SIGTERM
+    said = events(paths)
+    assert said[-1].data == {"ok": False, "error": "stopped"}
+    assert not paths.result.exists()
+    saved = [e.step for e in said if e.kind == "checkpoint"][-1]
+    assert 0 < saved < 4000
+
+    child = start(paths, "--resume")
+    seen = len(said)
+    while not any(e.kind == "eval" for e in events(paths)[seen:]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    child.communicate()
+    resumed = events(paths)[seen:]
+    assert resumed[0].data["resumed_from"] == saved
+    assert min(e.step for e in resumed if e.kind == "step") > saved
+
+
+def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
+    config = {**CONFIGS["vit"], "train": {"epochs": 50, "lr": 1e30, "clip": 0, "warmup": 0}}
+    paths = a_job(tmp_path, "vit", config)
+    child = start(paths)
+    child.communicate()
+    assert child.returncode == 3
+    assert events(paths)[-1].data == {"ok": False, "error": "nan"}
+    assert not paths.result.exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "config", "text"),
+    [
+        ("vit", {"model": {"pach": 16}}, "config.model.pach: unknown key; did you mean patch?"),
+        ("vit", {"data": {"source": "nowhere.h5"}}, "nowhere.h5: no such file"),
+        ("command", {"argv": ["true"]}, "recipe command is started by its supervisor"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    tmp_path: Path, recipe: str, config: dict[str, Any], text: str
+) -> None:
+    child = start(a_job(tmp_path, recipe, config))
+    _, err = child.communicate()
+    assert child.returncode == 2
+    assert text in err
+    assert len(err.splitlines()) == 1
+
+
+def test_any_other_failure_is_told_and_traced(tmp_path: Path) -> None:
+    paths = a_job(tmp_path, "vit", CONFIGS["vit"])
+    paths.checkpoints.write_text("in the way of the folder")
+    child = start(paths)
+    _, err = child.communicate()
+    assert child.returncode == 1
+    assert "Traceback" in err
+    end = events(paths)[-1].data
+    assert end["ok"] is False
+    assert json.dumps(end["error"]).startswith('"FileExistsError')
+
+
+def test_starting_needs_no_learner() -> None:
+    code = (
+        "import sys, vitlab.recipes.run, vitlab.contract.config; "
+        "print(sorted({'torch', 'numpy', 'h5py', 'lightgbm', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
