@@ -265,7 +265,12 @@ def _said(entry: Entry, column: str) -> str | None:
 
 
 def next_mvp(roadmap: Roadmap) -> Next | None:
-    """What to launch next: first by the week's priorities, then by the overview's order.
+    """What to launch next: the first of `launch_order`."""
+    return next(iter(launch_order(roadmap)), None)
+
+
+def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
+    """What waits to be launched: first by the week's priorities, then by the overview's order.
 
     What is over, runs or is being analysed is passed by; a paused or half-done one comes last.
     """
@@ -277,9 +282,6 @@ def next_mvp(roadmap: Roadmap) -> Next | None:
                 order.setdefault(mvp_id, f"priority {entry.text('priority')}, line {entry.line}")
     for mvp in roadmap.mvps:
         order.setdefault(mvp.id, f"next in the overview, line {mvp.line}")
-    open_ones = [i for i in order if by_id[i].status not in _OVER]
-    first = [i for i in open_ones if by_id[i].status not in _LATER] or open_ones
-    if not first:
-        return None
-    status = by_id[first[0]].status or "no status"
-    return Next(first[0], f"{order[first[0]]}: {status}")
+    waiting = [i for i in order if by_id[i].status not in _OVER]
+    waiting.sort(key=lambda i: by_id[i].status in _LATER)
+    return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)
