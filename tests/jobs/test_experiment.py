@@ -84,7 +84,7 @@ def test_a_sweep_has_stable_names_and_a_smaller_one_for_a_profile(tmp_path: Path
 
 
 def test_runs_without_names_are_numbered_and_a_single_one_is_main(tmp_path: Path) -> None:
-    text = HEAD + "runs: [{set: {loss: mse}}, {set: {loss: mae}}]\n"
+    text = HEAD + "runs: [{set: {loss: mse}}, {set: {loss: huber}}]\n"
     experiment = load_experiment(write(tmp_path, text))
     assert [s.run for s in experiment.specs("full", "E")] == ["run-1", "run-2"]
     assert [s.run for s in load_experiment(write(tmp_path, HEAD)).specs("full", "E")] == ["main"]

@@ -18,11 +18,11 @@ from vitlab.jobs.experiment_file import (
     RUN_KEYS,
     bare_id,
     check_keys,
-    read_extra,
     read_matrix,
     read_names,
     read_text,
 )
+from vitlab.jobs.extras import read_extras
 from vitlab.jobs.overrides import Key, Layer, Setting, line_of, merge, nested, only, read_layer
 from vitlab.jobs.yamlfile import Place, YamlFile, read_yaml
 
@@ -70,8 +70,9 @@ class Experiment:
     runs: tuple[Run, ...]
     matrix: Matrix
     overrides: Mapping[str, Profile]
+    priority: int
     extra: Mapping[str, Any]
-    """What queue and supervisor need: `memory`, `health`, `resume`."""
+    """What queue and supervisor need; see `jobs.extras`."""
     file: YamlFile
 
     @property
@@ -117,6 +118,7 @@ class Experiment:
             roadmap=self.roadmap,
             headline=self.headline,
             device=run.device,
+            priority=self.priority,
             after=self.after,
             experiment=self.file.shown,
             extra=self.extra,
@@ -152,6 +154,7 @@ def load_experiment(path: Path) -> Experiment:
     recipe = read_text(file, ("recipe",), allowed=RECIPES)
     device = read_text(file, ("device",), "auto")
     config = read_layer(file, ("config",))
+    priority, extra = read_extras(file)
     experiment = Experiment(
         path=path,
         mvp=bare_id(read_text(file, ("mvp",))),
@@ -164,7 +167,8 @@ def load_experiment(path: Path) -> Experiment:
         runs=_runs(file, recipe, config, device),
         matrix=read_matrix(file, ("matrix",)) or {},
         overrides=_profiles(file),
-        extra=read_extra(file),
+        priority=priority,
+        extra=extra,
         file=file,
     )
     for profile in experiment.profiles:

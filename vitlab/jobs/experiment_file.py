@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from vitlab.contract.strict import unknown
 from vitlab.jobs.overrides import Key, Setting
@@ -22,6 +21,8 @@ KEYS = (
     "profiles",
     "device",
     "after",
+    "queue",
+    "health",
 )
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 
@@ -88,11 +89,6 @@ def read_matrix(file: YamlFile, place: Place) -> dict[Key, list[Setting]] | None
             Setting(value, file.lines.get((*here, i), 1)) for i, value in enumerate(values)
         ]
     return matrix
-
-
-def read_extra(file: YamlFile) -> dict[str, Any]:
-    """What only queue and supervisor need."""
-    return {"name": file.data["name"]} if file.data.get("name") else {}
 
 
 def dotted(place: Place) -> str:

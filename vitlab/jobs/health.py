@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
@@ -30,6 +32,34 @@ class Limits:
     """|R2| below this at every evaluation is a model that predicts the mean."""
     stuck_after: int = 5
     """Evaluations before that is said."""
+    growth: float = 1.5
+    """Resident memory over what it was in the beginning, while it grows with every sample."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the supervisor does about a bad verdict."""
+
+    limits: Limits = Limits()
+    action: str = "warn"
+    """`warn`; `stop`; or `restart` from the last checkpoint."""
+    restarts: int = 1
+    """How often at most."""
+
+
+def read_policy(extra: Mapping[str, object]) -> Policy:
+    """The policy of a spec's `extra`; what is missing or not sound has its default."""
+    keys = extra.get("health")
+    if not isinstance(keys, Mapping):
+        return Policy()
+    numbers = {k: v for k, v in keys.items() if isinstance(v, int | float)}
+    limits: dict[str, Any] = {k: numbers[k] for k in Limits.__dataclass_fields__ if k in numbers}
+    action = keys.get("action")
+    return Policy(
+        Limits(**limits),
+        action if action in ("stop", "restart") else "warn",
+        int(numbers.get("restarts", 1)),
+    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +103,8 @@ class Facts:
     alive: bool = True
     stopped: bool = False
     """By SIGSTOP or a debugger."""
+    memory: tuple[int, ...] = ()
+    """Resident bytes of its process, sampled at even times."""
 
 
 def remember(history: History, events: Iterable[Event]) -> History:
@@ -123,6 +155,11 @@ def _process(history: History, facts: Facts, limits: Limits) -> Iterator[Health]
         yield Health("warn", "no first step", f"none after {facts.running:.0f} s")
     if history.steps and facts.silent > limits.silence:
         yield Health("bad", "stalled", f"no event for {facts.silent:.0f} s, step {history.step}")
+
+    memory = facts.memory
+    rising = all(a < b for a, b in itertools.pairwise(memory))
+    if len(memory) >= 10 and rising and memory[-1] > limits.growth * memory[0]:
+        yield Health("warn", "memory", f"{memory[0] / 1e9:.2f} GB, now {memory[-1] / 1e9:.2f} GB")
 
 
 def _numbers(history: History, limits: Limits) -> Iterator[Health]:

@@ -23,6 +23,10 @@ from vitlab.jobs.store import all_jobs, look, state, unfinished
 from vitlab.jobs.wishes import wish
 
 
+AUTO_RESUMES = 5
+"""How often a job that asks for it goes on by itself after it was lost."""
+
+
 def advance(lab: LabPaths) -> list[JobPaths]:
     """Start every waiting job there is room for; the jobs started by this call.
 
@@ -49,16 +53,17 @@ def advance(lab: LabPaths) -> list[JobPaths]:
 
 def _round(lab: LabPaths) -> list[JobPaths]:
     settings = load_settings(lab)
-    jobs = unfinished(lab)
-    for job in jobs:
+    for job in unfinished(lab):
         match job.state:
             case Queued() if job.paths.stop.exists():
                 _end_unstarted(job.paths, "stopped before it began")
-            case Lost():
-                end_orphans(job.paths, settings.grace)
+            case Lost() if end_orphans(job.paths, settings.grace):
+                runs = len(list(job.paths.folder.glob("started*.json")))
+                if job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES:
+                    resume(lab, job.paths)
+    jobs = unfinished(lab)
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
-    jobs = [job for job in jobs if not (isinstance(job.state, Queued) and job.paths.stop.exists())]
     slots = read_slots(lab)
     starts = decide(jobs, slots)
     commit = _commit(lab.root) if starts else ""
@@ -189,12 +194,15 @@ def _end_unstarted(job: JobPaths, detail: str) -> None:
 
 
 def end_orphans(job: JobPaths, grace: float) -> bool:
-    """End what a killed supervisor left running; True when nothing of it is left."""
+    """End what a killed supervisor left running; True when nothing of it is left.
+
+    By the marker in their environment alone: the number of the dead session may be another's now.
+    """
     started = read_json(job.started)
     if not started or started.get("boot") != processes.boot():
         return True
-    session, since = int(started.get("session", 0)), int(started.get("ticks", 0))
-    return processes.end_all(lambda: processes.members(session, since, job.folder), grace)
+    since = int(started.get("ticks", 0))
+    return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
 
 
 def resume(lab: LabPaths, job: JobPaths) -> None:

@@ -1,32 +1,37 @@
-"""The supervisor's eye on its job: reads new events, judges, notes what changed."""
+"""The supervisor's eye on its job: reads new events, judges, notes what changed, caps the log."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import time
 
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.health import Facts, Health, History, Limits, health, remember
+from vitlab.jobs.logcap import cap
 from vitlab.jobs.processes import process
 
 EVERY = 2.0
 """Seconds between two looks."""
+SAMPLE = 60.0
+"""Seconds between two samples of its memory."""
 
 
 class Monitor:
     """Appends to `health.jsonl` whenever the verdict changes."""
 
-    def __init__(self, job: JobPaths, pid: int, offset: int) -> None:
+    def __init__(self, job: JobPaths, pid: int, offset: int, limits: Limits) -> None:
         """`offset`: where this run's events begin; a resumed job is judged by these alone."""
         self._job = job
         self._pid = pid
         self._offset = offset
         self._history = History()
-        self._limits = Limits()
+        self._limits = limits
         self._verdict: Health | None = None
         self._began = self._heard = self._next = time.monotonic()
+        self._memory: tuple[int, ...] = ()
+        self._sample = self._began + SAMPLE
 
     def look(self, alive: bool, last: bool = False) -> Health | None:
         """The verdict, anew every two seconds and at the end."""
@@ -40,36 +45,38 @@ class Monitor:
             self._history = remember(self._history, events)
         if last and not events and self._verdict is None:
             return None
+        cap(self._job.log)
         found = process(self._pid)
+        if found is not None and now >= self._sample:
+            self._memory = (*self._memory[-19:], found.resident)
+            self._sample = now + SAMPLE
         facts = Facts(
             running=now - self._began,
             silent=now - self._heard,
             alive=alive,
             stopped=found is not None and found.state == "T",
+            memory=self._memory,
         )
         verdict = health(self._history, facts, self._limits)
         before = self._verdict
         if before is None or (before.status, before.what) != (verdict.status, verdict.what):
-            self._note(verdict)
+            note(self._job, verdict)
         self._verdict = verdict
         return verdict
 
-    def _note(self, verdict: Health) -> None:
-        line = json.dumps(
-            {
-                "v": 1,
-                "t": round(time.time(), 3),
-                "status": verdict.status,
-                "what": verdict.what,
-                "evidence": verdict.evidence,
-            },
-            ensure_ascii=False,
-        )
-        try:
-            descriptor = os.open(self._job.health, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(descriptor, line.encode() + b"\n")
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return  # a full disk, or the folder is gone: the supervisor must live on
+
+def note(job: JobPaths, verdict: Health) -> None:
+    """Append one verdict to `health.jsonl`."""
+    line = json.dumps(
+        {
+            "v": 1,
+            "t": round(time.time(), 3),
+            "status": verdict.status,
+            "what": verdict.what,
+            "evidence": verdict.evidence,
+        },
+        ensure_ascii=False,
+    )
+    # On a full disk, or when the folder is gone, the supervisor must live on.
+    with contextlib.suppress(OSError), job.health.open("ab", buffering=0) as file:
+        file.write(line.encode() + b"\n")

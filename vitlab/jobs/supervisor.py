@@ -19,9 +19,10 @@ from typing import Any, NoReturn, Self
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
+from vitlab.jobs.health import Health, read_policy
 from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
 from vitlab.jobs.locks import take, write_owner
-from vitlab.jobs.monitor import Monitor
+from vitlab.jobs.monitor import Monitor, note
 from vitlab.jobs.reasons import End, explain
 from vitlab.jobs.tail import last_json_line
 
@@ -45,7 +46,10 @@ class Supervisor:
         self.ticks = me.ticks if me else 0
         self.session = _own_session()
         self.asked = ("", "")
-        """Outcome and line, once the job is to be ended by us."""
+        """Outcome and line, once somebody wants the job ended."""
+        self.unwell: tuple[str, str] | None = None
+        """Outcome and line, once its health and its policy want this attempt ended."""
+        self.policy = read_policy(read_json(job.spec).get("extra") or {})
         self.began = time.time()
 
     def run(self) -> None:
@@ -54,30 +58,45 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         resumed = set_aside(self.job)
-        argv, cwd = child_command(self.job, resumed)
-        self._write_started(argv)
+        self._write_started(child_command(self.job, resumed)[0])
         (self.job.folder / RESUME).unlink(missing_ok=True)
         reserve = Reserve(self.job.exit)
+        self._check_stop()
+        end, peak = End(None, None), 0
+        restarts = 0
+        while not self.asked[0]:
+            end, used = self._attempt(resumed)
+            peak = max(peak, used)
+            reason, detail = self.unwell or explain(end)
+            unwell = self.unwell or reason in ("nan", "stalled")
+            if not unwell or self.policy.action != "restart" or restarts >= self.policy.restarts:
+                break
+            restarts += 1
+            text = f"restart {restarts} of {self.policy.restarts} after {reason}: {detail}"
+            note(self.job, Health("warn", "restarted", text))
+            resumed = True
+        self._write_exit(reserve, end, peak)
+
+    def _attempt(self, resumed: bool) -> tuple[End, int]:
+        """Run the job's process once: how it ended, and its peak bytes."""
+        argv, cwd = child_command(self.job, resumed)
         kills = processes.oom_kills()
         said, log_from = _size(self.job.events), _size(self.job.log)
-        end, peak = End(None, None), 0
-        self._check_stop()
-        if not self.asked[0]:
-            try:
-                pid = self._spawn(argv, cwd)
-            except OSError as error:
-                words = f"can not start {argv[0]}: {error.strerror}"
-                end = End(127, None, last_words=words)
-            else:
-                code, peak = self._watch(Monitor(self.job, pid, said), pid)
-                end = End(
-                    code=code if code >= 0 else None,
-                    signal=-code if code < 0 else None,
-                    last_words=_tail(self.job.log, log_from),
-                    error=_last_error(self.job.events, said),
-                    oom_kills=processes.oom_kills() - kills,
-                )
-        self._write_exit(reserve, end, peak)
+        self.unwell = None
+        try:
+            pid = self._spawn(argv, cwd)
+        except OSError as error:
+            words = f"can not start {argv[0]}: {error.strerror}"
+            return End(127, None, last_words=words), 0
+        code, peak = self._watch(Monitor(self.job, pid, said, self.policy.limits), pid)
+        end = End(
+            code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            last_words=_tail(self.job.log, log_from),
+            error=_last_error(self.job.events, said),
+            oom_kills=processes.oom_kills() - kills,
+        )
+        return end, peak
 
     def _spawn(self, argv: list[str], cwd: Path) -> int:
         """Start the job's process in its own group; both outputs go to the end of `out.log`."""
@@ -107,15 +126,21 @@ class Supervisor:
             with _Waiter(pid) as waiter:
                 while (ended := waiter.wait(POLL)) is None:
                     self._check_stop()
-                    if self.asked[0]:
+                    if self.asked[0] or self.unwell:
                         processes.end_all(self._members, self._grace)
                     else:
-                        monitor.look(alive=True)
+                        self._judge(monitor.look(alive=True))
             monitor.look(alive=True, last=True)
             return ended
         finally:
             # What the job left running would keep its device.
             processes.end_all(self._members, min(self._grace, 5.0))
+
+    def _judge(self, verdict: Health | None) -> None:
+        if verdict is None or verdict.status != "bad" or self.policy.action == "warn":
+            return
+        outcome = {"not finite": "nan", "stalled": "stalled"}.get(verdict.what, "failed")
+        self.unwell = (outcome, f"{verdict.what}: {verdict.evidence}")
 
     @property
     def _grace(self) -> float:
@@ -152,7 +177,7 @@ class Supervisor:
         write_json(self.job.started, {**owner, "argv": list(argv)})
 
     def _write_exit(self, reserve: Reserve, end: End, peak: int) -> None:
-        reason, detail = self.asked if self.asked[0] else explain(end)
+        reason, detail = self.asked if self.asked[0] else self.unwell or explain(end)
         reserve.write(
             {
                 "v": 1,

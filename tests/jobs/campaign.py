@@ -1,0 +1,163 @@
+"""Faults injected into a real lab, one after the other, and what must be true after each."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.jobs.conftest import processes_of, wait_for
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Lost, Running
+from vitlab.jobs import processes
+from vitlab.jobs.jsonfiles import read_json
+from vitlab.jobs.launch import advance, resume
+from vitlab.jobs.store import jobs, state, submit
+
+# A job that says it has begun, notices a twin, and has a child of its own.
+JOB = """
+import fcntl, os, subprocess, sys, time
+lab, seconds, job = sys.argv[1], sys.argv[2], os.environ["VITLAB_JOB"]
+only = open(job + "/only", "w")
+try:
+    fcntl.flock(only, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    open(lab + "/twice", "a").write(job + "\\n")
+open(lab + "/begun", "a").write(job + "\\n")
+open(job + "/events.jsonl", "a").write('{"v":1,"t":%f,"kind":"start"}\\n' % time.time())
+sleeper = [sys.executable, "-S", "-c", "import sys, time; time.sleep(float(sys.argv[1]))", seconds]
+subprocess.run(sleeper)
+"""
+
+
+def schedule(lab: LabPaths) -> subprocess.Popen[bytes]:
+    """A scheduler of its own: a process as any command or supervisor would be."""
+    return subprocess.Popen([sys.executable, "-P", "-m", "vitlab.jobs.launch", str(lab.root)])
+
+
+@dataclass
+class Campaign:
+    """One lab that is maltreated."""
+
+    root: Path
+    seed: int
+    submitted: list[JobPaths] = field(default_factory=list)
+    deleted: set[Path] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: tuple[float, ...] = (0, 0.3, 1.0, 2.0)
+    """How long the jobs take."""
+    lag: float = 0.0
+    """Longest time, in seconds, until the states were true after a fault."""
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.lab = LabPaths(self.root)
+        self.lab.experiments.mkdir(parents=True)
+        self.lab.settings.write_text("cpu_slots: 2\ngrace: 1\n")
+
+    def run(self, name: str, fault: Callable[[Campaign], bool | None], count: int = 3) -> None:
+        """Some jobs, one fault, what people do then; everything must be true afterwards.
+
+        A fault that found nothing to harm is not counted.
+        """
+        fresh = [self._submit() for _ in range(count)]
+        self.submitted += fresh
+        schedule(self.lab).wait()
+        time.sleep(self.random.uniform(0, 0.5))
+        if fault(self) is not False:
+            self.counts[name] += 1
+        self.lag = max(self.lag, self._until_true())
+        self._recover()
+        self._check()
+
+    def _submit(self) -> JobPaths:
+        seconds = str(self.random.choice(self.seconds))
+        argv = [sys.executable, "-S", "-c", JOB, str(self.root), seconds]
+        spec = Spec(
+            mvp="1.0",
+            run="fault",
+            profile="full",
+            recipe="command",
+            config={"argv": argv},
+            exp_id="F-1",
+            roadmap="roadmaps/r.md",
+        )
+        return submit(self.lab, spec)
+
+    def pick(self, kind: type = Running) -> JobPaths:
+        """One of the jobs in a state; of all when there is none."""
+        fit = [job for job in self.alive() if isinstance(state(job), kind)]
+        return self.random.choice(fit or self.alive())
+
+    def supervisor(self) -> int:
+        """The pid of a live supervisor; 0 when none runs."""
+        found = read_json(self.pick().started)
+        pid, ticks = found.get("pid", 0), found.get("ticks", 0)
+        return pid if pid and processes.is_alive(pid, ticks) else 0
+
+    def members(self) -> list[int]:
+        """The processes of a running job, its supervisor not counted: child, grandchild."""
+        job = self.pick()
+        found = read_json(job.started)
+        if not found:
+            return []
+        return [p.pid for p in processes.members(found["session"], found["ticks"], job.folder)]
+
+    def alive(self) -> list[JobPaths]:
+        return [job for job in self.submitted if job.folder not in self.deleted]
+
+    def _until_true(self) -> float:
+        """Wait until no job whose supervisor is dead reads as running: seconds it took."""
+        begun = time.monotonic()
+
+        def true() -> bool:
+            for job in self.alive():
+                now = state(job)
+                if not isinstance(now, Running) or now.pid == 0:
+                    continue
+                one = processes.process(now.pid)
+                if one is None and isinstance(state(job), Running):
+                    return False
+            return True
+
+        wait_for(true, 2.0)
+        return time.monotonic() - begun
+
+    def _recover(self) -> None:
+        """Somebody comes by: what is lost is resumed, and the queue drains."""
+
+        def drained() -> bool:
+            for job in self.alive():
+                if isinstance(state(job), Lost):
+                    with contextlib.suppress(UsageError):
+                        resume(self.lab, job)
+            advance(self.lab)
+            return all(isinstance(state(job), Done) for job in self.alive())
+
+        wait_for(drained, 60.0)
+
+    def _check(self) -> None:
+        known = set(jobs(self.lab))
+        missing = [job.name for job in self.alive() if job not in known]
+        assert not missing, f"lost: {missing}"
+        twice = self.root / "twice"
+        assert not twice.exists(), f"two at once: {twice.read_text()}"
+        begun = Counter((self.root / "begun").read_text().split()) if self._begun() else Counter()
+        for job in self.alive():
+            runs = len(list(job.folder.glob("started*.json")))
+            assert begun[str(job.folder)] <= runs, f"{job.name}: begun more often than started"
+            done = state(job)
+            assert isinstance(done, Done)
+            if done.outcome == "ok":
+                assert begun[str(job.folder)] >= 1, f"{job.name}: ok without having run"
+        wait_for(lambda: not processes_of(self.root), 20.0)
+
+    def _begun(self) -> bool:
+        return (self.root / "begun").exists()

@@ -1,0 +1,58 @@
+"""What an experiment file says to queue and supervisor: its keys `queue` and `health`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from vitlab.contract.strict import ConfigError, Range, read_strict
+from vitlab.jobs.yamlfile import YamlFile
+
+Seconds = Annotated[float, Range(1)]
+
+
+@dataclass(frozen=True)
+class QueueKeys:
+    """`queue`: how its jobs wait."""
+
+    priority: int = 0
+    """Higher ones start first."""
+    gpu_memory: Annotated[float, Range(0, 10_000, above=True)] | None = None
+    """GB a job takes; jobs that declare it may share a GPU. None: each has one alone."""
+    after_end: Literal["ok", "any"] = "ok"
+    """`any`: what `after` names need not have ended well."""
+    on_lost: Literal["show", "resume"] = "show"
+    """`resume`: a job whose supervisor was killed goes on by itself at the next occasion."""
+
+
+@dataclass(frozen=True)
+class HealthKeys:
+    """`health`: how its jobs are watched; what is not set keeps the default of `jobs.health`."""
+
+    action: Literal["warn", "stop", "restart"] | None = None
+    restarts: Annotated[int, Range(0, 100)] | None = None
+    first_step: Seconds | None = None
+    silence: Seconds | None = None
+    explosion: Annotated[float, Range(1, above=True)] | None = None
+    slow: Annotated[float, Range(0, 1)] | None = None
+    stuck: Annotated[float, Range(0, 1)] | None = None
+    stuck_after: Annotated[int, Range(2, 64)] | None = None
+
+
+def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
+    """Priority, and the `extra` of every spec; `UsageError` names the line of a wrong key."""
+    try:
+        queue = read_strict(QueueKeys, file.at(("queue",)) or {}, "queue")
+        health = read_strict(HealthKeys, file.at(("health",)) or {}, "health")
+    except ConfigError as error:
+        raise file.error(tuple(error.key.split(".")), str(error)) from error
+    extra: dict[str, Any] = {}
+    if queue.gpu_memory is not None:
+        extra["gpu_memory"] = int(queue.gpu_memory * 1e9)
+    if queue.after_end == "any":
+        extra["after"] = "any"
+    if queue.on_lost == "resume":
+        extra["on_lost"] = "resume"
+    if watched := {k: v for k, v in asdict(health).items() if v is not None}:
+        extra["health"] = watched
+    return queue.priority, extra
