@@ -166,14 +166,14 @@ def _held(condition: Threshold | Between, name: str, value: float, error: float)
             condition.low <= value <= condition.high,
             f"{condition.low:g}–{condition.high:g}",
         )
-        word = "in" if holds else "outside"
+        word = "in" if holds else "not in"
     else:
         distance = abs(value - condition.value)
         holds, limit = _test(condition.op, value, condition.value), f"{condition.value:g}"
         word = condition.op if holds else f"not {condition.op}"
     if error and distance <= 2 * error:
         return _Answer(None, f"{shown} is within 2 errors of {limit}", {name: value})
-    return _Answer(holds, f"{shown}, {word} {limit}", {name: value})
+    return _Answer(holds, f"{shown} {word} {limit}", {name: value})
 
 
 def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _Answer:
@@ -195,12 +195,13 @@ def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _A
     if left is None or right is None:
         return _Answer(None, f"{name} is not a number", {})
     values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
-    shown = f"{condition.left} {left:.4g}, {condition.right} {right:.4g} ({_show(name)})"
+    models = f"{pair[0].model_name} {left:.4g}, {pair[1].model_name} {right:.4g}"
+    shown = f"{_show(name)}: {models}, difference {gap:+.2g}" + (f" ± {error:.2g}" if error else "")
     if abs(gap) <= 2 * error:
-        return _Answer(None, f"{shown}: apart by {gap:+.2g}, within 2 errors", values)
+        return _Answer(None, f"{shown}, within 2 errors", values)
     # `A > B` says that A is better; of an error, the smaller number is.
     better = gap if name.split("/")[1:2] not in (["mae"], ["rmse"]) else -gap
-    return _Answer(_test(condition.op, better, 0.0), f"{shown}: apart by {gap:+.2g}", values)
+    return _Answer(_test(condition.op, better, 0.0), shown, values)
 
 
 def _fair_pair(

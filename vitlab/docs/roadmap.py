@@ -20,8 +20,8 @@ from vitlab.docs.views import Entry, View, is_section_row, view_of
 from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
-_OVER = ("done", "running", "cancelled", "failed", "analysing")
-_LATER = ("paused", "partial")
+_OVER = ("done", "running", "cancelled", "analysing")
+_LATER = ("paused", "partial", "failed")
 
 
 class NoMvpTable(UsageError):  # noqa: N818  # what is missing says it
@@ -272,7 +272,8 @@ def next_mvp(roadmap: Roadmap) -> Next | None:
 def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
     """What waits to be launched: first by the week's priorities, then by the overview's order.
 
-    What is over, runs or is being analysed is passed by; a paused or half-done one comes last.
+    What is over, runs or is being analysed is passed by; a paused, failed or half-done one comes
+    last.
     """
     by_id = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
     order: dict[str, str] = {}

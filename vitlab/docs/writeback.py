@@ -16,7 +16,7 @@ from vitlab.docs.tables import Row
 from vitlab.docs.views import Entry, View
 from vitlab.docs.vocabulary import status_argument
 
-_EVENTS = {
+EVENTS = {
     "zh": {
         "planned": "计划", "ready": "就绪", "running": "启动", "analysing": "分析", "done": "完成",
         "partial": "部分完成", "failed": "失败", "cancelled": "取消", "paused": "暂停",
@@ -161,7 +161,7 @@ def launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
     index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
     edits = status_edits(roadmap, mvp, {"": "running", **index})
     edits += [e for e in (_exp_cell(roadmap, mvp, exp_id), _index_row(roadmap, mvp, exp_id)) if e]
-    event = f"MVP-{mvp.id} {_EVENTS[roadmap.language]['running']} ({mvp.name})"
+    event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
     return in_order([*edits, *timeline_row(roadmap, event, date)])
 
 

@@ -1,0 +1,94 @@
+"""The sentence that concludes an experiment, from its results, in the document's language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vitlab.contract.result import Result
+
+_SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "bias": "bias", "rho": "ρ", "sigma": "σ"}
+_JUDGED = {
+    "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
+    "en": {"pass": "passes", "fail": "fails", "open": "stays open", "manual": "needs a judgement"},
+}
+
+
+def mark(profile: str) -> str:
+    """What marks a number of a run that is no full one: ` (demo)`; empty for a full run."""
+    return "" if profile == "full" else f" ({profile})"
+
+
+def spectra(count: int) -> str:
+    """A number of spectra as the documents write it: `1M`, `200k`, `500`."""
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
+def metric_symbol(name: str) -> str:
+    """`test/r2/log_g` -> `R²`; a label other than log_g is named."""
+    _, metric, label = (name.split("/") + ["", "", ""])[:3]  # noqa: RUF005
+    return _SYMBOL.get(metric, metric) + ("" if label in ("log_g", "") else f"({label})")
+
+
+def number(result: Result, name: str, digits: int = 3) -> str:
+    """A value with its error: `0.614 ± 0.004`; `-` where there is none."""
+    value = result.values.get(name)
+    if value is None:
+        return "-"
+    error = result.errors.get(name)
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
+
+
+def best_of(results: Sequence[Result]) -> Result | None:
+    """The result whose headline is best on validation, so that the test set chooses nothing."""
+    usable = [r for r in results if r.values.get(r.headline) is not None]
+    if not usable:
+        return None
+
+    def standing(result: Result) -> float:
+        on_val = "/".join(["val", *result.headline.split("/")[1:]])
+        value = result.values.get(on_val)
+        value = value if value is not None else result.values[result.headline]
+        less_is_better = result.headline.split("/")[1:2] in (["mae"], ["rmse"])
+        return -(value or 0.0) if less_is_better else (value or 0.0)
+
+    return max(usable, key=standing)
+
+
+def key_metric(results: Sequence[Result]) -> str:
+    """The number that sums up an experiment: `R²_test=0.614 ± 0.004`, marked when not full."""
+    best = best_of(results)
+    if best is None:
+        return "-"
+    split = best.headline.split("/")[0]
+    symbol = metric_symbol(best.headline)
+    return f"{symbol}_{split}={number(best, best.headline)}{mark(best.profile)}"
+
+
+def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[object] = ()) -> str:
+    """One sentence: which model, on how much data, reached what, and what its gates make of it.
+
+    `verdicts`: `gates.Verdict`s.
+    """
+    best = best_of(results)
+    if best is None:
+        return "没有可用的数值" if language == "zh" else "no usable number"
+    train = best.n.get("train")
+    said = key_metric(results)
+    name = best.model_name + (f" [{best.run}]" if len(results) > 1 else "")
+    if language == "zh":
+        data = f"在 {spectra(train)} 数据上 " if train else " "
+        sentence = f"{name} {data}{said}".replace("  ", " ")
+        stop = "；"
+    else:
+        data = f" on {spectra(train)} spectra" if train else ""
+        sentence = f"{name}{data}: {said}"
+        stop = "; "
+    words = _JUDGED[language]
+    for verdict in verdicts:
+        word = words.get(str(getattr(verdict, "verdict", "")))
+        if word:
+            sentence += f"{stop}Gate-{getattr(verdict, 'id', '')} {word}"
+    return sentence
