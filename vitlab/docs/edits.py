@@ -13,10 +13,10 @@ from pathlib import Path
 from vitlab.contract.paths import UsageError, sync_folder
 from vitlab.docs.journal import KEPT, Entry, FileChange, drop, entries, locked, put
 from vitlab.docs.source import Document, Span, read
-from vitlab.docs.splice import Conflict, Edit, apply, rebase, reverse, unified
+from vitlab.docs.splice import Conflict, Edit, apply, differences, rebase, reverse, unified
 
 __all__ = [
-    "Conflict", "Edit", "FileChange", "apply", "change", "create", "open_elsewhere", "rebase",
+    "Conflict", "Edit", "FileChange", "apply", "between", "change", "create", "open_elsewhere", "rebase",
     "redo", "repair", "reverse", "save", "undo", "unified",
 ]  # fmt: skip
 
@@ -38,6 +38,11 @@ def change(document: Document, edits: Sequence[Edit]) -> FileChange:
 def create(path: Path, text: str) -> FileChange:
     """The change that makes a new file."""
     return FileChange(path, None, text, (Edit(Span(0, 0), "", text),))
+
+
+def between(path: Path, old_text: str, new_text: str) -> FileChange:
+    """The change that leads from one text to another, where only the two are known."""
+    return FileChange(path, old_text, new_text, differences(old_text, new_text))
 
 
 def save(
@@ -137,7 +142,7 @@ def _repair(folder: Path, step: Step) -> tuple[Path, ...]:
         if not entry.pending:
             continue
         waiting = [c for c in entry.changes if _text_at(c.path) == c.old_text]
-        written = [c for c in entry.changes if _text_at(c.path) == c.new_text]
+        written = [c for c in entry.changes if _text_at(c.path) == c.after]
         for planned in entry.changes:
             for left in planned.path.parent.glob(f".{glob.escape(planned.path.name)}.tmp-*"):
                 left.unlink(missing_ok=True)
@@ -166,10 +171,12 @@ def _onto_disk(planned: FileChange) -> FileChange:
             raise Conflict(f"{planned.path}: exists already; nothing written")
         return replace(planned, path=path)
     text = read(path).text
-    if planned.new_text is None:
+    if planned.removed:
         if text != planned.old_text:
             raise Conflict(f"{planned.path}: changed since it was made; it stays")
         return replace(planned, path=path)
+    if not planned.edits:
+        planned = between(planned.path, planned.old_text, planned.new_text)
     edits = rebase(planned.old_text, text, planned.edits, str(planned.path))
     return FileChange(path, text, apply(text, edits), edits)
 
@@ -177,7 +184,7 @@ def _onto_disk(planned: FileChange) -> FileChange:
 def _write(planned: FileChange, step: Step) -> None:
     """Put one file into its new state, durable; mode and owner stay those of the old file."""
     path = planned.path
-    if planned.new_text is None:
+    if planned.removed:
         step(f"remove {path.name}")
         path.unlink(missing_ok=True)
         sync_folder(path.parent)

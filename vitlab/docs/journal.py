@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import UsageError, sync_folder, write_atomic
 from vitlab.docs.source import Span
-from vitlab.docs.splice import Edit, apply, reverse
+from vitlab.docs.splice import Edit, apply, reverse, unified
 
 VERSION = 1
 KEPT = 200
@@ -27,15 +27,28 @@ class FileChange:
 
     path: Path
     old_text: str | None
-    """None when there is no such file before."""
-    new_text: str | None
-    """None when there is no such file after: only in the undo of a file that was made."""
+    """None for a file that is to be made."""
+    new_text: str
+    """Empty for a file that is taken away."""
     edits: tuple[Edit, ...]
+    removed: bool = False
+    """The file is taken away: only in the undo of one that was made."""
+
+    @property
+    def after(self) -> str | None:
+        """The text that is there afterwards; None for no file."""
+        return None if self.removed else self.new_text
 
     @property
     def reversed(self) -> FileChange:
         """The change that takes this one back."""
-        return FileChange(self.path, self.new_text, self.old_text, reverse(self.edits))
+        back = reverse(self.edits)
+        return FileChange(self.path, self.after, self.old_text or "", back, self.old_text is None)
+
+    @property
+    def diff(self) -> str:
+        """The unified diff."""
+        return unified(self.old_text, self.after, self.path)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ def put(folder: Path, entry: Entry) -> None:
         {
             "path": str(change.path),
             "made": change.old_text is None,
-            "new": _pack(change.new_text),
+            "new": _pack(change.after),
             "edits": [[e.span.start, e.old, e.new] for e in change.edits],
         }
         for change in entry.changes
@@ -137,4 +150,5 @@ def _change(record: dict[str, object]) -> FileChange:
     # Of a file that was taken away its one edit still holds what it said.
     taken = edits[0].old if edits else ""
     old_text = taken if new is None else apply(new, reverse(edits))
-    return FileChange(Path(str(record["path"])), None if made else old_text, new, edits)
+    path = Path(str(record["path"]))
+    return FileChange(path, None if made else old_text, new or "", edits, new is None)

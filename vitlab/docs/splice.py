@@ -61,6 +61,18 @@ def reverse(edits: Sequence[Edit]) -> tuple[Edit, ...]:
     return tuple(found)
 
 
+def differences(old: str, new: str) -> tuple[Edit, ...]:
+    """Edits, whole lines each, that lead from one text to another."""
+    before, after = split_lines(old), split_lines(new)
+    starts = [*_starts(before), len(old)]
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    return tuple(
+        Edit(Span(starts[a], starts[b]), old[starts[a] : starts[b]], "".join(after[c:d]))
+        for tag, a, b, c, d in matcher.get_opcodes()
+        if tag != "equal"
+    )
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text with their ends; cut at CR LF, CR and LF only."""
     return _LINES.findall(text)
