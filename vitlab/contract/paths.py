@@ -15,7 +15,7 @@ class UsageError(Exception):
     """A user's mistake: its text is the one line shown, and the exit status is 2."""
 
 
-class NoLab(UsageError):
+class NoLab(UsageError):  # noqa: N818  # what is missing says it
     """No lab was found from a folder upwards."""
 
 

@@ -1,0 +1,109 @@
+"""The real screen in a real terminal: launch, curve, write, on the owner's roadmap."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+]
+
+ROADMAP = "roadmaps/vit_roadmap_20251227.md"
+
+
+class Terminal:
+    """One tmux session of its own server, and what a person does with it."""
+
+    def __init__(self, folder: Path, width: int, height: int) -> None:
+        self.socket = f"vitlab-{uuid.uuid4().hex[:8]}"
+        self._tmux(
+            "-f", os.devnull, "new-session", "-d", "-x", str(width), "-y", str(height),
+            "-c", str(folder), f"env OMP_NUM_THREADS=1 {sys.executable} -m vitlab",
+        )  # fmt: skip
+
+    def _tmux(self, *words: str) -> str:
+        command = ["tmux", "-L", self.socket, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout
+
+    def press(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def wait(self, shown: Callable[[str], bool], what: str, seconds: float = 60) -> str:
+        """The screen as soon as `shown` holds of it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            text = self.screen()
+            if shown(text):
+                return text
+            assert time.monotonic() < deadline, f"no {what} on the screen:\n{text}"
+            time.sleep(0.2)
+
+    def alive(self) -> bool:
+        command = ["tmux", "-L", self.socket, "has-session"]
+        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self.socket, "kill-server"], capture_output=True, timeout=20)
+
+
+@pytest.fixture(params=[(160, 45), (80, 24)], ids=["160x45", "80x24"])
+def terminal(lab: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    opened = Terminal(lab, *request.param)
+    yield opened
+    opened.close()
+
+
+def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
+    path = lab / ROADMAP
+    before = path.read_bytes()
+    terminal.wait(lambda text: "LightGBM 1M" in text, "roadmap table")
+
+    terminal.press("n")
+    terminal.wait(lambda text: "MVP-2.0" in text and "smoke" in text, "launch dialog")
+    terminal.press("Enter")
+    deadline = time.monotonic() + 60
+    while b"LightGBM 1M Baseline | 1 | Gate-2 | \xf0\x9f\x9a\x80" not in path.read_bytes():
+        assert time.monotonic() < deadline, terminal.screen()
+        time.sleep(0.1)
+    launched = path.read_bytes()
+    terminal.wait(lambda text: "val/r2" in text and "Gate-2" in text, "chart")
+    terminal.wait(lambda text: "done" in text and "press w" in text.lower(), "end of the job")
+
+    terminal.press("w")
+    terminal.wait(lambda text: "+++" in text or "+|" in text or "+ |" in text, "diff")
+    assert path.read_bytes() == launched
+    terminal.press("y")
+    deadline = time.monotonic() + 20
+    while path.read_bytes() == launched:
+        assert time.monotonic() < deadline, terminal.screen()
+        time.sleep(0.1)
+    written = path.read_text(encoding="utf-8")
+    assert "(smoke)" in written
+    assert list((lab / "roadmaps").glob("exp_*.md"))
+
+    terminal.press("u")
+    deadline = time.monotonic() + 20
+    while path.read_bytes() != launched:
+        assert time.monotonic() < deadline, terminal.screen()
+        time.sleep(0.1)
+    assert before != launched
+    terminal.press("q")
+    deadline = time.monotonic() + 10
+    while terminal.alive():
+        assert time.monotonic() < deadline, terminal.screen()
+        time.sleep(0.1)

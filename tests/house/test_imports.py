@@ -1,0 +1,60 @@
+"""What a command loads: the static graph cannot prove that a deferral defers, so look."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "lightgbm", "numpy", "h5py", "scipy", "pandas", "matplotlib", "wandb")
+
+PROBE = """
+import importlib, sys
+importlib.import_module({module!r})
+print(",".join(name for name in {watched!r} if name in sys.modules))
+"""
+
+
+def loaded(module: str, watched: tuple[str, ...]) -> list[str]:
+    probe = PROBE.format(module=module, watched=watched)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60
+    )
+    return [name for name in done.stdout.strip().split(",") if name]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "vitlab.cli",
+        "vitlab.tui.app",
+        "vitlab.jobs.launch",
+        "vitlab.jobs.supervisor",
+        "vitlab.docs.roadmap",
+        "vitlab.docs.writeback",
+        "vitlab.records.view",
+        "vitlab.records.actions",
+        "vitlab.records.table",
+        "vitlab.plot.chart",
+    ],
+)
+def test_the_learner_is_never_loaded(module: str) -> None:
+    assert loaded(module, HEAVY) == []
+
+
+def test_the_command_line_loads_neither_screen_nor_parser() -> None:
+    assert loaded("vitlab.cli", ("textual", "rich", "markdown_it", "yaml", "polars")) == []
+
+
+def test_the_contract_needs_nothing_installed() -> None:
+    probe = (
+        "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]\n"
+        "import importlib, pkgutil, pathlib\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import vitlab.contract\n"
+        "for m in pkgutil.iter_modules(vitlab.contract.__path__):\n"
+        "    importlib.import_module('vitlab.contract.' + m.name)\n"
+    )
+    import vitlab
+
+    root = str(__import__("pathlib").Path(vitlab.__file__).parents[1])
+    subprocess.run([sys.executable, "-S", "-c", probe, root], check=True, timeout=60)

@@ -1,0 +1,63 @@
+"""The lab and the documents a command speaks of, found from the current folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitlab.contract.paths import NoLab, UsageError
+
+if TYPE_CHECKING:
+    from vitlab.docs.gates import Verdict
+    from vitlab.docs.roadmap import Roadmap
+    from vitlab.records.lab import Lab
+
+
+def this_lab() -> Lab:
+    """The lab found from the current folder upwards."""
+    from vitlab.records.lab import open_lab
+
+    return open_lab(Path.cwd())
+
+
+def existing(name: str) -> Path:
+    """A document named on the command line."""
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"{name}: no such file")
+    return path
+
+
+def lab_around(path: Path) -> Lab | None:
+    """The lab that holds `path`; None for a document that stands alone."""
+    from vitlab.records.lab import open_lab
+
+    try:
+        return open_lab(path.resolve().parent)
+    except NoLab:
+        return None
+
+
+def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
+    """The roadmap in `path` and its gates' verdicts by the results the lab has for it."""
+    from vitlab.docs.gates import judge
+    from vitlab.docs.roadmap import parse_roadmap
+    from vitlab.docs.source import read
+
+    if lab is None:
+        roadmap = parse_roadmap(read(path))
+        return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
+    from vitlab.records.results import results_of
+
+    roadmap = lab.read_roadmap(path)
+    results = results_of(lab, path)
+    return roadmap, [judge(gate, results, roadmap) for gate in roadmap.gates]
+
+
+def journal_of(lab: Lab | None) -> Path:
+    """Where edits are journalled: in the lab, or for lone documents in the user's own state."""
+    if lab is not None:
+        return lab.journal
+    from platformdirs import user_state_path
+
+    return user_state_path("vitlab") / "journal"

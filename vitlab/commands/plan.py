@@ -1,0 +1,194 @@
+"""Commands on the plan itself: status, gates, set, sync, undo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitlab.commands.here import existing, journal_of, judged, lab_around, this_lab
+from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.contract.paths import UsageError
+
+if TYPE_CHECKING:
+    from vitlab.records.lab import Lab
+
+
+def add_commands(commands: Commands) -> None:
+    status = commands.add_parser("status", help="MVPs, gates and what is next")
+    status.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the whole lab")
+    add_json(status)
+    status.set_defaults(handler=show_status)
+
+    gates = commands.add_parser("gates", help="judge the gates by the results so far")
+    gates.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the lab's first")
+    add_json(gates)
+    gates.set_defaults(handler=show_gates)
+
+    change = commands.add_parser("set", help="set an MVP's status in every place it stands")
+    change.add_argument("roadmap", metavar="ROADMAP")
+    change.add_argument("--mvp", required=True, metavar="ID")
+    change.add_argument("--status", required=True, metavar="WORD", help="planned, running, ...")
+    change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
+    change.set_defaults(handler=set_status)
+
+    sync = commands.add_parser("sync", help="write results back into roadmap, hub and reports")
+    sync.add_argument("mvp", nargs="?", metavar="MVP", help="default: all that ended")
+    sync.add_argument("--roadmap", metavar="FILE")
+    sync.add_argument("--dry-run", action="store_true", help="print the diffs, write nothing")
+    sync.set_defaults(handler=sync_results)
+
+    undo = commands.add_parser("undo", help="reverse the last write to the documents")
+    undo.set_defaults(handler=undo_last)
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """`vitlab status`: one roadmap, or every roadmap of the lab."""
+    if args.roadmap is None:
+        lab = this_lab()
+        reports = [_status(lab, path) for path in lab.roadmaps()]
+        if args.json:
+            print_json({"roadmaps": reports})
+            return 0
+        if not reports:
+            raise UsageError(f"{lab.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
+    else:
+        path = existing(args.roadmap)
+        reports = [_status(lab_around(path), path)]
+        if args.json:
+            print_json(reports[0])
+            return 0
+    for position, report in enumerate(reports):
+        print("\n" * (position > 0) + report["roadmap"])
+        _print_status(report)
+    return 0
+
+
+def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
+    from vitlab.docs.roadmap import next_mvp
+
+    roadmap, verdicts = judged(lab, path)
+    following = next_mvp(roadmap)
+    return {
+        "roadmap": lab.paths.relative(path) if lab else str(path),
+        "mvps": [
+            {
+                "id": mvp.id,
+                "name": mvp.name,
+                "phase": mvp.phase,
+                "gate": mvp.gate,
+                "status": mvp.status,
+                "status_text": mvp.status_text,
+                "exp_id": mvp.exp_id,
+                "report": mvp.report,
+                "line": mvp.line,
+            }
+            for mvp in roadmap.mvps
+        ],
+        "gates": [
+            {
+                "id": gate.id,
+                "title": gate.title,
+                "status": gate.status,
+                "rules": [{"if": rule.if_, "then": rule.then} for rule in gate.rules],
+                "verdict": verdict.verdict,
+                "line": gate.line,
+            }
+            for gate, verdict in zip(roadmap.gates, verdicts, strict=True)
+        ],
+        "next": following.id if following else None,
+    }
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    rows = [
+        (m["id"], m["name"], m["phase"], m["gate"], m["status"] or m["status_text"], m["exp_id"])
+        for m in report["mvps"]
+    ]
+    print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "EXP_ID"), rows)
+    if report["gates"]:
+        print()
+        gates = [(g["id"], g["title"], g["status"], g["verdict"]) for g in report["gates"]]
+        print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
+    print(f"\nnext: {report['next'] or 'nothing waits'}")
+
+
+def show_gates(args: argparse.Namespace) -> int:
+    """`vitlab gates`: each gate's verdict, the rule it rests on and the values it read."""
+    path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
+    _, verdicts = judged(lab_around(path), path)
+    if args.json:
+        print_json(
+            [
+                {
+                    "id": v.id,
+                    "verdict": v.verdict,
+                    "because": v.because,
+                    "rule": v.rule,
+                    "values": dict(v.values),
+                }
+                for v in verdicts
+            ]
+        )
+    else:
+        print_table(
+            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
+        )
+    return 0
+
+
+def set_status(args: argparse.Namespace) -> int:
+    """`vitlab set`: print the diff, and write it unless it is a dry run."""
+    from vitlab.docs.edits import save, unified
+    from vitlab.records.change import status_change
+
+    path = existing(args.roadmap)
+    lab = lab_around(path)
+    change = status_change(lab, path, args.mvp, args.status)
+    if change is None:
+        return 0
+    print(unified(change.old_text, change.new_text, str(args.roadmap)), end="")
+    if not args.dry_run:
+        save([change], journal_of(lab))
+    return 0
+
+
+def sync_results(args: argparse.Namespace) -> int:
+    """`vitlab sync`: the diffs of every file touched, and the write."""
+    from vitlab.docs.edits import unified
+    from vitlab.records.actions import accept, pending
+
+    lab = this_lab()
+    found = 0
+    paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
+    if args.mvp:
+        paths = [lab.roadmap_with(args.mvp, args.roadmap)]
+    for path in paths:
+        plan = pending(lab, path, args.mvp)
+        for change in plan.changes:
+            name = lab.paths.relative(change.path)
+            print(unified(change.old_text, change.new_text, name), end="")
+        if plan.changes and not args.dry_run:
+            accept(lab, plan)
+        found += len(plan.changes)
+    if not found:
+        print("nothing to write: no ended job has results that the documents lack")
+    return 0
+
+
+def undo_last(_: argparse.Namespace) -> int:
+    """`vitlab undo`: the files of the last write are as they were before it."""
+    lab = lab_around(Path.cwd() / "any")
+    if lab is not None:
+        from vitlab.records.actions import undo
+
+        restored = undo(lab)
+    else:
+        from vitlab.docs.edits import undo as undo_lone
+
+        restored = [change.path for change in undo_lone(journal_of(None))]
+    if not restored:
+        raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to undo")
+    for path in restored:
+        print(f"restored {lab.paths.relative(path) if lab else path}")
+    return 0

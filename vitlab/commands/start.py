@@ -1,0 +1,131 @@
+"""Commands for a newcomer: a lab to start from, and the whole loop once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitlab.commands.here import judged, this_lab
+from vitlab.commands.output import Commands, number, print_table
+from vitlab.contract.paths import SETTINGS, UsageError
+from vitlab.contract.spec import PROFILES
+
+if TYPE_CHECKING:
+    from vitlab.contract.paths import JobPaths
+    from vitlab.records.lab import Lab
+
+
+def add_commands(commands: Commands) -> None:
+    init = commands.add_parser("init", help="make a lab: an example roadmap, hub and experiments")
+    init.add_argument("folder", nargs="?", default=".", metavar="FOLDER")
+    init.set_defaults(handler=make_lab)
+
+    demo = commands.add_parser("demo", help="the whole loop once, without a screen")
+    demo.add_argument("--profile", choices=PROFILES, default="demo")
+    demo.add_argument("--mvp", action="append", metavar="ID", help="default: the next two")
+    demo.add_argument("--dry-run", action="store_true", help="leave the results unwritten")
+    demo.set_defaults(handler=run_demo)
+
+
+def make_lab(args: argparse.Namespace) -> int:
+    """`vitlab init`: copy the example lab; nothing that exists is overwritten."""
+    target = Path(args.folder)
+    source = example_lab()
+    files = [
+        source / SETTINGS,
+        *sorted((source / "roadmaps").glob("*.md")),
+        *sorted((source / "experiments").glob("*.yaml")),
+    ]
+    copies = [(file, target / file.relative_to(source)) for file in files]
+    for _, copy in copies:
+        if copy.exists():
+            raise UsageError(f"{copy}: is there already; nothing was written")
+    for file, copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+        print(f"made {copy}")
+    print("open it with `vitlab`, or run its first experiments with `vitlab demo --profile smoke`")
+    return 0
+
+
+def example_lab() -> Path:
+    """The example lab: beside the modules in a wheel, the project itself in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    bundled = package / "example"
+    return bundled if bundled.is_dir() else package.parent
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    """`vitlab demo`: launch, follow, chart, verdicts, diff, write-back; 1 if a job fails."""
+    from vitlab.commands.look import draw_jobs
+    from vitlab.commands.work import follow
+    from vitlab.docs.edits import unified
+    from vitlab.records.actions import accept, launch, pending
+
+    lab = this_lab()
+    roadmap = lab.roadmap_path()
+    mvps = args.mvp or _next_two(lab, roadmap)
+    jobs: list[JobPaths] = []
+    for mvp in mvps:
+        jobs += launch(lab, roadmap, mvp, args.profile)
+    print(f"{lab.paths.relative(roadmap)}: MVP {', '.join(mvps)} at profile {args.profile}")
+    failed = follow(lab, jobs)
+
+    picture = draw_jobs(lab, [job.folder for job in jobs])
+    if picture:
+        print(f"\n{picture}")
+    _print_scores(jobs)
+    _print_verdicts(lab, roadmap)
+    for mvp in mvps:
+        plan = pending(lab, roadmap, mvp)
+        for change in plan.changes:
+            print()
+            print(
+                unified(change.old_text, change.new_text, lab.paths.relative(change.path)), end=""
+            )
+        if plan.changes and not args.dry_run:
+            accept(lab, plan)
+    if not args.dry_run:
+        print("\nwritten; `vitlab undo` reverses the last write, `vitlab status` shows the plan")
+    return 1 if failed else 0
+
+
+def _next_two(lab: Lab, roadmap: Path) -> list[str]:
+    """The two MVPs a researcher would launch now: by the week's priorities, then in order."""
+    from vitlab.docs.roadmap import launch_order
+
+    ready = launch_order(lab.read_roadmap(roadmap))
+    if not ready:
+        raise UsageError(f"{roadmap}: no MVP waits; name one with --mvp")
+    return [one.id for one in ready[:2]]
+
+
+def _print_scores(jobs: list[JobPaths]) -> None:
+    from vitlab.contract.result import read_result
+
+    found = [result for job in jobs if (result := read_result(job.result))]
+    found.sort(key=lambda result: -(result.values.get(result.headline) or float("-inf")))
+    rows = [
+        (
+            result.model_name,
+            number(result.values.get(result.headline)),
+            number(result.errors.get(result.headline)),
+            result.n.get("train"),
+            result.n.get("test"),
+            f"{result.seconds:.0f}",
+        )
+        for result in found
+    ]
+    if rows:
+        print()
+        print_table(("MODEL", "SCORE", "ERROR", "N_TRAIN", "N_TEST", "SECONDS"), rows)
+
+
+def _print_verdicts(lab: Lab, roadmap: Path) -> None:
+    _, verdicts = judged(lab, roadmap)
+    if verdicts:
+        print()
+        print_table(
+            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
+        )

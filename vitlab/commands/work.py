@@ -1,0 +1,195 @@
+"""Commands on jobs: run, jobs, logs, stop, resume."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vitlab.commands.here import this_lab
+from vitlab.commands.output import Commands, add_json, number, print_json, print_table
+from vitlab.contract.spec import PROFILES
+from vitlab.contract.state import Done, Lost, Queued, Running, state_word
+
+if TYPE_CHECKING:
+    from vitlab.contract.paths import JobPaths
+    from vitlab.records.lab import Lab
+    from vitlab.records.view import JobView
+
+POLL = 0.5
+"""Seconds between two looks at a followed job."""
+
+
+def add_commands(commands: Commands) -> None:
+    run = commands.add_parser("run", help="launch an MVP's experiment")
+    run.add_argument("mvp", metavar="MVP")
+    run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
+    run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
+    run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
+    add_json(run)
+    run.set_defaults(handler=run_mvp)
+
+    jobs = commands.add_parser("jobs", help="all jobs, with their state and progress")
+    add_json(jobs)
+    jobs.set_defaults(handler=list_jobs)
+
+    logs = commands.add_parser("logs", help="a job's output")
+    logs.add_argument("job", metavar="JOB")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
+    logs.set_defaults(handler=show_log)
+
+    stop = commands.add_parser("stop", help="end a job, or take it out of the queue")
+    stop.add_argument("job", metavar="JOB")
+    stop.set_defaults(handler=stop_job)
+
+    resume = commands.add_parser("resume", help="go on with a stopped or lost job")
+    resume.add_argument("job", metavar="JOB")
+    resume.set_defaults(handler=resume_job)
+
+
+def run_mvp(args: argparse.Namespace) -> int:
+    """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
+    from vitlab.docs.ids import bare_id
+    from vitlab.records.actions import launch
+
+    lab = this_lab()
+    mvp = bare_id(args.mvp) or args.mvp
+    roadmap = lab.roadmap_with(mvp, args.roadmap)
+    jobs = launch(lab, roadmap, mvp, args.profile or lab.settings.profile, device=args.gpu)
+    if not args.json:
+        for job in jobs:
+            print(f"submitted {job.name}", flush=True)
+    failed = follow(lab, jobs) if args.wait else 0
+    if args.json:
+        print_json({"jobs": [str(job.folder) for job in jobs]})
+    return 1 if failed else 0
+
+
+def follow(lab: Lab, jobs: Sequence[JobPaths]) -> int:
+    """Wait for `jobs`, saying on stderr what changes; the number that did not end well."""
+    from vitlab.jobs.launch import advance
+    from vitlab.records.view import look_at_job
+
+    said: dict[str, str] = {}
+    while True:
+        views = [look_at_job(lab, job) for job in jobs]
+        for view in views:
+            line = _progress(view)
+            if said.get(view.paths.name) != line:
+                said[view.paths.name] = line
+                print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
+        if all(isinstance(view.state, Done | Lost) for view in views):
+            return sum(not (isinstance(v.state, Done) and v.state.outcome == "ok") for v in views)
+        if not any(isinstance(view.state, Running) for view in views):
+            advance(lab.paths)
+        time.sleep(POLL)
+
+
+def _progress(view: JobView) -> str:
+    match view.state:
+        case Queued():
+            return f"waiting: {view.why}" if view.why else "waiting"
+        case Running():
+            score = view.values.get(_live(view))
+            share = f"{view.step}/{view.of}" if view.of else "starting"
+            return f"running {share}" + (f", {_live(view)} {score:.3f}" if score else "")
+        case Done(outcome=outcome, detail=detail):
+            return f"{outcome}" + (f": {detail}" if detail and outcome != "ok" else "")
+        case Lost():
+            return "lost: its supervisor is gone; `vitlab resume` goes on with it"
+
+
+def _live(view: JobView) -> str:
+    """The value that moves while the job runs: the headline on the validation set."""
+    return view.spec.headline.replace("test/", "val/", 1)
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """`vitlab jobs`: every job of the lab, the newest last."""
+    from vitlab.records.view import look_at_jobs
+
+    views = look_at_jobs(this_lab())
+    if args.json:
+        print_json([_job_record(view) for view in views])
+        return 0
+    rows = [
+        (
+            view.paths.name,
+            view.spec.mvp,
+            view.spec.run,
+            view.spec.profile,
+            state_word(view.state),
+            view.state.outcome if isinstance(view.state, Done) else view.why,
+            f"{view.step}/{view.of}" if view.of else "-",
+            number(view.values.get(view.spec.headline, view.values.get(_live(view)))),
+        )
+        for view in views
+    ]
+    print_table(("JOB", "MVP", "RUN", "PROFILE", "STATE", "OUTCOME", "STEP", "R2"), rows)
+    return 0
+
+
+def _job_record(view: JobView) -> dict[str, object]:
+    state = view.state
+    return {
+        "job": view.paths.name,
+        "mvp": view.spec.mvp,
+        "run": view.spec.run,
+        "profile": view.spec.profile,
+        "state": state_word(state),
+        "outcome": state.outcome if isinstance(state, Done) else None,
+        "health": view.health,
+        "device": state.device if isinstance(state, Running) else view.spec.device,
+        "step": view.step,
+        "of": view.of,
+        "values": dict(view.values),
+        "started": None if isinstance(state, Queued) else state.started,
+        "seconds": round(view.seconds, 3),
+    }
+
+
+def show_log(args: argparse.Namespace) -> int:
+    """`vitlab logs`: the output so far, and with `-f` what comes until the job ends."""
+    from vitlab.jobs.store import find_job, state
+    from vitlab.jobs.tail import LogTail
+
+    job = find_job(this_lab().paths, args.job)
+    tail = LogTail(job.log)
+    while True:
+        ended = isinstance(state(job), Done | Lost)
+        lines = tail.poll()
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+        # The state is read before the log, so what was written before the end is printed.
+        if not lines and (ended or not args.follow):
+            return 0
+        if not lines:
+            time.sleep(POLL)
+
+
+def stop_job(args: argparse.Namespace) -> int:
+    """`vitlab stop`: ask; the job's supervisor ends the whole process group."""
+    from vitlab.jobs.store import find_job
+    from vitlab.records.actions import stop
+
+    lab = this_lab()
+    job = find_job(lab.paths, args.job)
+    stop(lab, job)
+    print(f"stopping {job.name}")
+    return 0
+
+
+def resume_job(args: argparse.Namespace) -> int:
+    """`vitlab resume`: the same folder, from the last checkpoint."""
+    from vitlab.jobs.store import find_job
+    from vitlab.records.actions import resume
+
+    lab = this_lab()
+    job = find_job(lab.paths, args.job)
+    resume(lab, job)
+    print(f"resumed {job.name}")
+    return 0

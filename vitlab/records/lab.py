@@ -1,0 +1,85 @@
+"""One lab: its root, its settings and the documents and experiments it holds."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
+from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.source import read
+from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
+from vitlab.jobs.settings import Settings, load_settings
+from vitlab.records.progress import Progress, ProgressReader
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab as it was opened; documents and jobs are read anew at each question."""
+
+    paths: LabPaths
+    settings: Settings
+    _readers: dict[Path, ProgressReader] = field(default_factory=dict, compare=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def progress(self, job: JobPaths) -> Progress:
+        """How far `job` is; only what its events added since the last call is read."""
+        with self._lock:
+            reader = self._readers.setdefault(job.folder, ProgressReader(job))
+            return reader.poll()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The default words and the lab's own."""
+        words = default_vocabulary()
+        return words.extended(headers=self.settings.headers, statuses=self.settings.statuses)
+
+    @property
+    def journal(self) -> Path:
+        """Where edits of the documents are journalled for undo."""
+        return self.paths.private / "journal"
+
+    def roadmaps(self) -> list[Path]:
+        """The lab's roadmaps by name: every file of `roadmaps/` that calls itself one."""
+        return sorted(self.paths.roadmaps.glob("**/*roadmap*.md"))
+
+    def roadmap_path(self, named: str | Path | None = None) -> Path:
+        """The roadmap named, or else the lab's first."""
+        if named is not None:
+            for path in (Path(named), self.paths.root / named, self.paths.roadmaps / named):
+                if path.is_file():
+                    return path
+            raise UsageError(f"{named}: no such roadmap")
+        roadmaps = self.roadmaps()
+        if not roadmaps:
+            raise UsageError(f"{self.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
+        return roadmaps[0]
+
+    def read_roadmap(self, path: Path) -> Roadmap:
+        """The roadmap in `path`, by the lab's words."""
+        return parse_roadmap(read(path), self.vocabulary)
+
+    def roadmap_with(self, mvp_id: str, named: str | Path | None = None) -> Path:
+        """The roadmap that has `mvp_id`: the one named, or the first of the lab's."""
+        paths = [self.roadmap_path(named)] if named is not None else self.roadmaps()
+        known: list[str] = []
+        for path in paths:
+            try:
+                roadmap = self.read_roadmap(path)
+            except NoMvpTable:
+                if named is not None:
+                    raise
+                continue
+            if any(mvp.id == mvp_id for mvp in roadmap.mvps):
+                return path
+            known += [mvp.id for mvp in roadmap.mvps]
+        where = named if named is not None else self.paths.roadmaps
+        raise UsageError(f"{where}: no MVP {mvp_id!r} (known: {', '.join(known) or 'none'})")
+
+
+def open_lab(start: Path) -> Lab:
+    """The lab found from `start` upwards, its settings read and checked."""
+    paths = find_lab(start)
+    return Lab(paths, load_settings(paths))

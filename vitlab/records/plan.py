@@ -1,0 +1,234 @@
+"""From ended jobs to the edits that tell of them: roadmap, report, hub."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vitlab.contract.result import Result
+from vitlab.contract.state import Done, Queued, Running
+from vitlab.docs.edits import Edit, FileChange, change, create
+from vitlab.docs.gates import Verdict, judge
+from vitlab.docs.hub import key_number, parse_hub
+from vitlab.docs.report import report_name, report_text
+from vitlab.docs.results import finish
+from vitlab.docs.roadmap import Mvp, Roadmap, parse_roadmap
+from vitlab.docs.sentence import best_of, conclusion, mark, metric_symbol, number, spectra
+from vitlab.docs.source import Document, Span, read
+from vitlab.docs.writeback import set_status
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.records.lab import Lab
+from vitlab.records.results import belongs, finished, latest
+from vitlab.records.written import unwritten
+
+Texts = Mapping[Path, str]
+"""The files as earlier steps of the same plan will leave them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that one MVP's ended jobs add to the documents."""
+
+    mvp: str
+    changes: tuple[FileChange, ...]
+    jobs: tuple[Job, ...]
+    summary: str
+    """One line for people."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a write would do, shown before it is done."""
+
+    path: Path
+    """The roadmap."""
+    changes: tuple[FileChange, ...]
+    """One for each file touched, all MVPs together."""
+    mvps: tuple[str, ...]
+    summary: tuple[str, ...]
+
+
+def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
+    """What the documents lack of the jobs that ended; of one MVP when named.
+
+    Several MVPs are planned one after the other, each on the text the one before leaves.
+    """
+    roadmap = lab.read_roadmap(roadmap_path)
+    wanted = [roadmap.mvp(mvp_id)] if mvp_id is not None else roadmap.mvps
+    whole: dict[Path, FileChange] = {}
+    steps = []
+    for mvp_id_ in dict.fromkeys(mvp.id for mvp in wanted):
+        texts = {path: one.new_text or "" for path, one in whole.items()}
+        step = plan_mvp(lab, roadmap_path, mvp_id_, texts)
+        if step is None:
+            continue
+        steps.append(step)
+        for one in step.changes:
+            first = whole.get(one.path, one)
+            whole[one.path] = replace(one, old_text=first.old_text)
+    return Pending(
+        roadmap_path,
+        tuple(whole.values()),
+        tuple(step.mvp for step in steps),
+        tuple(step.summary for step in steps),
+    )
+
+
+def plan_mvp(lab: Lab, roadmap_path: Path, mvp_id: str, texts: Texts | None = None) -> Step | None:
+    """The step for one MVP; None when its last launch still runs, or is written already."""
+    texts = texts or {}
+    jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap_path)]
+    mine = _last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
+        return None
+    document = _document(roadmap_path, texts)
+    roadmap = parse_roadmap(document, lab.vocabulary)
+    mvp = roadmap.mvp(mvp_id)
+    results = [one.result for one in latest(finished(mine))]
+    status = _status(mvp, mine, len(results))
+    if not results:
+        edits = set_status(roadmap, mvp.id, status)
+        told = tuple(change(document, one) for one in (edits,) if one)
+        return Step(mvp.id, told, tuple(mine), f"MVP-{mvp.id}: {status}: {_reasons(mine)}")
+    everything = [one.result for one in latest(finished(jobs))]
+    verdicts = {g.id: judge(g, everything, roadmap) for g in roadmap.gates if mvp.id in g.mvps}
+    story = _Story(
+        roadmap=roadmap,
+        mvp=mvp,
+        results=results,
+        verdicts=verdicts,
+        sentence=conclusion(results, roadmap.language, list(verdicts.values())),
+        exp_id=mine[-1].spec.exp_id,
+        date=_date(mine),
+    )
+    changes = story.changes(lab, roadmap_path, status, texts)
+    return Step(mvp.id, changes, tuple(mine), f"MVP-{mvp.id}: {story.sentence}")
+
+
+@dataclass(frozen=True)
+class _Story:
+    """What there is to tell of one MVP."""
+
+    roadmap: Roadmap
+    mvp: Mvp
+    results: Sequence[Result]
+    verdicts: Mapping[str, Verdict]
+    sentence: str
+    exp_id: str
+    date: str
+
+    @property
+    def profile(self) -> str:
+        return self.results[0].profile
+
+    def changes(
+        self, lab: Lab, roadmap_path: Path, status: str, texts: Texts
+    ) -> tuple[FileChange, ...]:
+        """The roadmap's change, the report's, and the hub's if there is one."""
+        report = self.report(roadmap_path.parent)
+        link = f"./{report.path.relative_to(roadmap_path.parent).as_posix()}"
+        edits = finish(
+            self.roadmap,
+            self.mvp.id,
+            self.results,
+            status,
+            self.sentence,
+            link,
+            self.verdicts,
+            self.date,
+            self.profile,
+        )
+        found = [change(self.roadmap.document, edits)] if edits else []
+        found += [report, *self.hub(lab, report.path.stem, texts)]
+        return tuple(one for one in found if one.old_text != one.new_text)
+
+    def report(self, folder: Path) -> FileChange:
+        """The report beside the roadmap: made, or gone on with below a rule when it is there."""
+        path = folder / report_name(self.mvp, self.exp_id, self.date)
+        text = report_text(
+            self.roadmap,
+            self.mvp.id,
+            self.results,
+            exp_id=self.exp_id,
+            sentence=self.sentence,
+            date=self.date,
+            command=f"vitlab run {self.mvp.id} --profile {self.profile}",
+            verdicts=self.verdicts,
+        )
+        if not path.exists():
+            return create(path, text)
+        document = read(path)
+        if text in document.text:
+            return FileChange(path, document.text, document.text, ())
+        end = len(document.text)
+        rule = f"{document.newline}---{document.newline}{document.newline}"
+        return change(document, [Edit(Span(end, end), "", rule + text)])
+
+    def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
+        """The hub's key numbers, the best of each model, and its change log."""
+        path = find_hub(lab, self.roadmap)
+        if path is None:
+            return []
+        hub = parse_hub(_document(path, texts), lab.vocabulary)
+        edits: list[Edit] = []
+        for name in dict.fromkeys(result.model_name for result in self.results):
+            best = best_of([result for result in self.results if result.model_name == name])
+            if best is None:
+                continue
+            split = best.headline.split("/")[0]
+            indicator = f"{name} {metric_symbol(best.headline)} ({split}){mark(best.profile)}"
+            sizes = "/".join(spectra(best.n[key]) for key in ("train", "test") if key in best.n)
+            condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
+            value = number(best, best.headline)
+            edits += key_number(hub, indicator, value, condition, source, self.date)
+        return [change(hub.document, edits)] if edits else []
+
+
+def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
+    """The hub the roadmap names first, if it is there and inside the lab."""
+    if roadmap.document.path is None:
+        return None
+    folder = roadmap.document.path.parent
+    for name in re.findall(r"[\w./-]*hub[\w.-]*\.md", roadmap.document.text):
+        path: Path = folder / name
+        if path.is_file() and path.resolve().is_relative_to(lab.paths.root.resolve()):
+            return path
+    return None
+
+
+def _last_launch(jobs: Sequence[Job]) -> list[Job]:
+    """The newest job of each run, of the profile launched last; oldest first."""
+    ordered = sorted(jobs, key=lambda job: job.spec.submitted)
+    newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
+    return sorted(newest.values(), key=lambda job: job.spec.submitted)
+
+
+def _status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
+    """What the plan may say now: only a full run ends an MVP."""
+    profile = jobs[-1].spec.profile
+    if profile != "full" and mvp.status == "done":
+        return "done"
+    if not good:
+        killed = all(isinstance(j.state, Done) and j.state.outcome == "killed" for j in jobs)
+        return "paused" if killed else "failed"
+    if profile != "full":
+        return "analysing"
+    return "done" if good == len(jobs) else "partial"
+
+
+def _reasons(jobs: Sequence[Job]) -> str:
+    states = [job.state for job in jobs if isinstance(job.state, Done)]
+    return "; ".join(dict.fromkeys(state.detail or state.outcome for state in states))
+
+
+def _date(jobs: Sequence[Job]) -> str:
+    """The day the last of the jobs ended."""
+    ended = max(job.state.ended for job in jobs if isinstance(job.state, Done))
+    return datetime.date.fromtimestamp(ended).isoformat()
+
+
+def _document(path: Path, texts: Texts) -> Document:
+    return Document(texts[path], path) if path in texts else read(path)

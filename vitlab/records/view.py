@@ -1,0 +1,160 @@
+"""What one screen shows of a lab, read in one go: a plain value, made off the event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, JobState, Lost, Queued, Running
+from vitlab.docs.gates import Verdict, judge
+from vitlab.docs.roadmap import Next, Roadmap, next_mvp
+from vitlab.jobs.experiment import known_mvps
+from vitlab.jobs.health import read_health
+from vitlab.jobs.queue import Slots, why_waiting
+from vitlab.jobs.slots import read_slots
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.jobs.store import look as look_at
+from vitlab.records.lab import Lab
+from vitlab.records.progress import Progress
+from vitlab.records.results import belongs, finished, latest
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One job as a row shows it."""
+
+    paths: JobPaths
+    spec: Spec
+    state: JobState
+    step: int
+    of: int
+    """Steps in all; 0 until the job knows."""
+    epoch: float | None
+    values: Mapping[str, float | None]
+    """The latest of each value, and the result's once there is one."""
+    health: str
+    """`ok`, `warn: ...` or `bad: ...`; empty before the first look."""
+    why: str
+    """Why a queued job waits; empty when it does not."""
+    seconds: float
+    """Run time so far, or in all."""
+    eta: float | None
+    """Seconds to its end at the speed so far; None while it is not known."""
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True)
+class LabView:
+    """A lab and one of its roadmaps, at one moment."""
+
+    path: Path | None
+    roadmap: Roadmap | None
+    jobs: tuple[JobView, ...]
+    """Of the whole lab, oldest first."""
+    verdicts: Mapping[str, Verdict]
+    """By gate id."""
+    next: Next | None
+    problems: tuple[str, ...]
+    """What could not be read, one line each."""
+    experiments: frozenset[str]
+    """MVP ids that have an experiment file, so can be launched."""
+    pending: int = 0
+    """Ended jobs whose results the documents do not have yet."""
+
+
+def look(lab: Lab, roadmap_path: Path | None) -> LabView:
+    """Read everything one screen shows; blocking, so call it in a worker thread."""
+    from vitlab.records.written import unwritten
+
+    jobs = all_jobs(lab.paths)
+    problems: list[str] = []
+    roadmap: Roadmap | None = None
+    verdicts: dict[str, Verdict] = {}
+    experiments: frozenset[str] = frozenset()
+    waiting = 0
+    if roadmap_path is not None:
+        try:
+            roadmap = lab.read_roadmap(roadmap_path)
+        except (UsageError, OSError) as error:
+            problems.append(str(error))
+        experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
+        here = [job for job in jobs if belongs(lab, job, roadmap_path)]
+        waiting = len(unwritten(lab, here))
+        if roadmap is not None:
+            results = [one.result for one in latest(finished(here))]
+            verdicts = {gate.id: judge(gate, results, roadmap) for gate in roadmap.gates}
+    return LabView(
+        path=roadmap_path,
+        roadmap=roadmap,
+        jobs=tuple(_views(lab, jobs)),
+        verdicts=verdicts,
+        next=next_mvp(roadmap) if roadmap is not None else None,
+        problems=tuple(problems),
+        experiments=experiments,
+        pending=waiting,
+    )
+
+
+def look_at_jobs(lab: Lab) -> list[JobView]:
+    """All jobs of the lab, oldest first."""
+    return _views(lab, all_jobs(lab.paths))
+
+
+def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
+    """One job, with the reason it waits when it does."""
+    job = look_at(paths)
+    if job is None:
+        raise UsageError(f"{paths.name}: the job's folder is gone")
+    if isinstance(job.state, Queued):
+        return _view(lab, job, why_waiting(job, all_jobs(lab.paths), read_slots(lab.paths)))
+    return _view(lab, job, "")
+
+
+def _views(lab: Lab, jobs: list[Job]) -> list[JobView]:
+    slots: Slots | None = None
+    views = []
+    for job in jobs:
+        why = ""
+        if isinstance(job.state, Queued):
+            slots = slots or read_slots(lab.paths)
+            why = why_waiting(job, jobs, slots)
+        views.append(_view(lab, job, why))
+    return views
+
+
+def _view(lab: Lab, job: Job, why: str) -> JobView:
+    progress = lab.progress(job.paths)
+    now = time.time()
+    health = read_health(job.paths)
+    eta: float | None = None
+    match job.state:
+        case Queued():
+            seconds = 0.0
+        case Running(started=started):
+            seconds, eta = now - started, progress.eta(now)
+        case Done(started=started, ended=ended):
+            seconds = max(ended - started, 0.0)
+        case Lost(started=started):
+            seconds = max(progress.last - started, 0.0)
+    return JobView(
+        paths=job.paths,
+        spec=job.spec,
+        state=job.state,
+        step=progress.step,
+        of=progress.of,
+        epoch=progress.epoch,
+        values=progress.values,
+        health="" if health is None else _health_line(health.status, health.what),
+        why=why,
+        seconds=seconds,
+        eta=eta,
+        progress=progress,
+    )
+
+
+def _health_line(status: str, what: str) -> str:
+    return status if status == "ok" or not what else f"{status}: {what}"

@@ -1,0 +1,66 @@
+"""Which jobs' results are in the documents already: `.vitlab/written.json`.
+
+Losing the file loses nothing: the next plan proposes only what the documents lack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vitlab.contract.paths import write_atomic
+from vitlab.contract.state import Done
+from vitlab.jobs.store import Job
+from vitlab.records.lab import Lab
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """One accepted write."""
+
+    jobs: dict[str, float]
+    """Job name -> unix seconds of the end that was written; a resumed job ends anew."""
+    texts: list[str]
+    """Digests of the texts it left, by which its undo is known."""
+
+
+def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
+    """The ended jobs whose end no accepted write has told yet."""
+    told = {(name, end) for one in _read(lab) for name, end in one.jobs.items()}
+    return [
+        job
+        for job in jobs
+        if isinstance(job.state, Done) and (job.paths.name, job.state.ended) not in told
+    ]
+
+
+def mark(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
+    """Remember that the ends of `jobs` are written, by a write that left `texts`."""
+    ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
+    _save(lab, [*_read(lab), _Mark(ends, [_digest(text) for text in texts])])
+
+
+def unmark(lab: Lab, texts: Iterable[str]) -> None:
+    """Forget the write that left `texts`: it was undone, and is proposed again."""
+    gone = {_digest(text) for text in texts}
+    _save(lab, [one for one in _read(lab) if not gone & set(one.texts)])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _read(lab: Lab) -> list[_Mark]:
+    try:
+        records = json.loads((lab.paths.private / "written.json").read_bytes())
+        return [_Mark(dict(one["jobs"]), list(one["texts"])) for one in records]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _save(lab: Lab, marks: Sequence[_Mark]) -> None:
+    lab.paths.private.mkdir(exist_ok=True)
+    records = [{"jobs": one.jobs, "texts": one.texts} for one in marks]
+    write_atomic(lab.paths.private / "written.json", json.dumps(records, indent=0).encode())
