@@ -9,7 +9,7 @@ from torch import nn
 from vitlab.contract.config import VitModel
 from vitlab.ml.positions import SinusoidalPositions
 from vitlab.ml.tokens import Conv1dTokens, SlidingWindowTokens, token_count
-from vitlab.ml.vit import Attention, ViT, param_count
+from vitlab.ml.vit import Attention, ViT, attend, param_count
 
 
 def test_the_model_of_record_has_its_size() -> None:
@@ -68,12 +68,19 @@ def test_attention_is_torchs() -> None:
     torch.testing.assert_close(ours(tokens), wanted, atol=1e-5, rtol=1e-5)
 
 
+def test_attention_in_bf16_is_that_of_fp32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 9, 8, generator=generator) for _ in range(3))
+    rough = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), 0.0)
+    torch.testing.assert_close(rough.float(), attend(q, k, v, 0.0), atol=0.03, rtol=0.03)
+
+
 def test_without_positions_the_patches_may_be_exchanged() -> None:
     torch.manual_seed(0)
     kinds = {}
     for positions in ("none", "learned"):
         model = ViT(
-            VitModel(patch=8, hidden=16, layers=1, heads=2, positions=positions, pool="mean"),  # type: ignore[arg-type]
+            VitModel(patch=8, hidden=16, layers=1, heads=2, positions=positions, pool="mean"),
             64,
             1,
         ).eval()

@@ -16,6 +16,19 @@ from vitlab.ml.positions import make_positions
 from vitlab.ml.tokens import make_tokens, token_count
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+    """(B, heads, places, D) three times -> the same: softmax(q k^T / sqrt(D)) v.
+
+    Torch's fused attention, except in bf16 on a CPU: there the plain products are four times
+    faster at 64 places (9 against 41 ms, forward and backward, batch 128, 4 heads of 32).
+    """
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        share = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
+        plain: Tensor = functional.dropout(share, dropout).to(v.dtype) @ v
+        return plain
+    return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention."""
 
@@ -29,8 +42,7 @@ class Attention(nn.Module):
         batch, places, hidden = tokens.shape
         qkv = self.qkv(tokens).view(batch, places, 3, self.heads, hidden // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, places, hidden / heads)
-        dropout = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        mixed = attend(q, k, v, self.dropout if self.training else 0.0)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, places, hidden))
         return out
 
