@@ -60,8 +60,7 @@ def draw_jobs(
         width=min(size.columns, 120),
         height=min(max(size.lines - 4, 12), 26),
         title=found.value,
-        x_label="spectra seen",
-        y_label="",
+        x_label="seconds",
         color=color,
         ascii=ascii_,
     )

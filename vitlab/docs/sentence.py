@@ -77,7 +77,8 @@ def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[obje
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
     said = key_metric(results)
-    name = best.model_name + (f" [{best.run}]" if len(results) > 1 else "")
+    told = len(results) > 1 and best.run != best.model_name
+    name = best.model_name + (f" [{best.run}]" if told else "")
     if language == "zh":
         data = f"在 {spectra(train)} 数据上 " if train else " "
         sentence = f"{name} {data}{said}".replace("  ", " ")

@@ -42,7 +42,8 @@ def launch_plan(
     roadmap = lab.read_roadmap(roadmap_path)
     mvp = roadmap.mvp(mvp_id)
     today = datetime.date.today()
-    exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), experiment.path.stem, today)
+    topic = experiment.path.stem.replace("_", "-")
+    exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), topic, today)
     lab.paths.exp_folder(exp_id)  # refused here when the document's id is no plain name
     specs = [_asked(lab, spec, device) for spec in experiment.specs(profile, exp_id)]
     if profile != "full" and mvp.status == "done":

@@ -71,5 +71,5 @@ def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
             if mvps & set(gate.mvps):
                 for value, level in thresholds(gate):
                     if value.split("/", 1)[-1] == kind:
-                        levels.setdefault(level, f"Gate-{gate.id}")
+                        levels.setdefault(level, f"Gate-{gate.id} at {level:g}")
     return tuple(Line(level, label) for level, label in sorted(levels.items()))
