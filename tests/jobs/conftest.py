@@ -60,7 +60,7 @@ class Workshop:
 
     def __init__(self, root: Path) -> None:
         self.lab = LabPaths(root)
-        self.lab.experiments.mkdir()
+        self.lab.experiments.mkdir(parents=True)
         self.number = 0
 
     def spec(self, code: str, **changes: Any) -> Spec:
@@ -87,6 +87,5 @@ class Workshop:
 def shop(tmp_path: Path) -> Iterator[Workshop]:
     assert MARKER not in os.environ
     root = tmp_path / "lab"
-    root.mkdir()
     yield Workshop(root)
     wait_for(lambda: not processes_of(root))

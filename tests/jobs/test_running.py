@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -315,6 +316,37 @@ def test_half_an_event_line(shop: Workshop) -> None:
     events, offset = read_events(job.events)
     assert [event.kind for event in events] == ["note"]
     assert offset < job.events.stat().st_size
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount program")
+    if done.returncode:
+        pytest.skip(f"no small file system can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named(small_disk: Path) -> None:
+    shop = Workshop(small_disk / "lab")
+    code = (
+        "import os; f = open(os.environ['VITLAB_JOB'] + '/big', 'wb', buffering=0)\n"
+        "for _ in range(10**6): f.write(b'x' * 4096)"
+    )
+    job = shop.submit(code)
+    advance(shop.lab)
+    done = ended(job)
+    # There is no room for its last words, yet the record is whole and says why.
+    assert (done.outcome, done.code) == ("disk_full", 1)
+    os.truncate(job.folder / "big", 0)
+    wait_for(lambda: not processes_of(shop.lab.root))
 
 
 def test_a_supervisor_is_small(shop: Workshop) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs import processes
+from vitlab.jobs.code import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.jsonfiles import RESUME, read_json, write_json
 from vitlab.jobs.locks import take, write_owner
@@ -21,7 +22,6 @@ from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
 from vitlab.jobs.store import all_jobs, look, state, unfinished
 from vitlab.jobs.wishes import wish
-
 
 AUTO_RESUMES = 5
 """How often a job that asks for it goes on by itself after it was lost."""
@@ -66,11 +66,11 @@ def _round(lab: LabPaths) -> list[JobPaths]:
         jobs = all_jobs(lab)
     slots = read_slots(lab)
     starts = decide(jobs, slots)
-    commit = _commit(lab.root) if starts else ""
-    return [s.job.paths for s in starts if _start(lab, s, slots, settings, commit)]
+    code = read_code(lab.root) if starts else Code()
+    return [s.job.paths for s in starts if _start(lab, s, slots, settings, code)]
 
 
-def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, commit: str) -> bool:
+def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: Code) -> bool:
     """Hand the job's lock, already held, to a new supervisor; False when the job is not free."""
     job = start.job.paths
     try:
@@ -83,6 +83,8 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, commit
         if not _still_queued(job):
             return False
         end_orphans(job, settings.grace)
+        if code.diff:
+            (job.folder / "code.diff").write_bytes(code.diff)
         device = start.gpu.device if start.gpu else None
         write_owner(
             lock,
@@ -94,7 +96,8 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, commit
                 "devices": [] if device is None else [{"uuid": device.uuid, "name": device.name}],
                 "environment": child_environment(device, threads(settings)),
                 "grace": settings.grace,
-                "commit": commit,
+                "commit": code.commit,
+                "dirty": bool(code.diff),
             },
         )
         _spawn(lab, job, lock)
@@ -130,22 +133,6 @@ def _spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
         os.close(log)
     # Should this process outlive the supervisor, it must take its exit status.
     threading.Thread(target=process.wait, daemon=True).start()
-
-
-def _commit(root: Path) -> str:
-    """The commit the lab's code stands at; empty outside a repository."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def stop(job: JobPaths) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NAN_CODE = 3
 """The exit code by which a recipe says that its loss was no number any more."""
 
+_LITTLE = 1 << 16
+
 _OOM = re.compile(
     r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
     r"|^MemoryError\b|Cannot allocate memory|Unable to allocate .*for an array|std::bad_alloc",
@@ -31,6 +33,8 @@ class End:
     """The end of its log."""
     error: str = ""
     """The `error` of its last `end` event."""
+    disk_free: int | None = None
+    """Bytes left where it writes; a full disk has no room for last words either."""
     oom_kills: int = 0
     """Processes of its memory cgroup the kernel killed while it ran."""
 
@@ -54,7 +58,10 @@ def explain(end: End) -> tuple[str, str]:
     last = end.error or _last_line(end.last_words) or f"exit code {end.code}"
     if end.code == NAN_CODE and (not end.error or "nan" in end.error.lower()):
         return "nan", "the loss is no finite number any more"
-    return _from_words(end), last
+    outcome = _from_words(end)
+    if outcome == "failed" and end.disk_free is not None and end.disk_free < _LITTLE:
+        return "disk_full", f"no space left on the disk; {last}"
+    return outcome, last
 
 
 def _from_words(end: End) -> str:

@@ -94,6 +94,7 @@ class Supervisor:
             signal=-code if code < 0 else None,
             last_words=_tail(self.job.log, log_from),
             error=_last_error(self.job.events, said),
+            disk_free=_free(self.job.folder),
             oom_kills=processes.oom_kills() - kills,
         )
         return end, peak
@@ -241,6 +242,14 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
 
 
 def _last_error(events: Path, start: int) -> str:

@@ -101,6 +101,8 @@ def clean(line: bytes) -> str:
     """One line as plain text: what a terminal would show at its end, without what could move it."""
     line = line.rstrip(b"\r")
     line = line[line.rfind(b"\r") + 1 :]
+    if len(line) <= MAX_LINE and (text := line.decode("utf-8", "replace")).isprintable():
+        return text  # nearly every line: no control character, nothing invisible
     text = _ESCAPES.sub(b"", line).decode("utf-8", "replace").expandtabs(8)
     text = "".join(c for c in text[: MAX_LINE + 1] if c >= " " and not "\x7f" <= c <= "\x9f")
     text = "".join(c for c in text if c not in _BIDI)

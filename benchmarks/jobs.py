@@ -1,0 +1,152 @@
+"""Measures the job side: `python benchmarks/jobs.py [--jobs 1000]`.
+
+One decision over 1,000 jobs, a supervisor's memory and CPU time, the latency of a start and of a
+death, ten logs of 1,000 lines a second followed, and N jobs of no length drained to the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Queued, Running
+from vitlab.jobs import processes
+from vitlab.jobs.launch import advance, stop
+from vitlab.jobs.queue import Slots, plan
+from vitlab.jobs.store import Job, all_jobs, state, submit
+from vitlab.jobs.tail import EventTail, LogTail
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1000)
+    arguments = parser.parse_args()
+    decision()
+    with tempfile.TemporaryDirectory() as folder:
+        supervisor(_lab(Path(folder) / "one"))
+        tails(Path(folder))
+        drain(_lab(Path(folder) / "many"), arguments.jobs)
+
+
+def decision() -> None:
+    """The pure decision over 1,000 waiting jobs."""
+    jobs = [
+        Job(JobPaths(Path(f"/lab/experiments/E/{i}")), _spec(""), Queued(float(i)), order=i)
+        for i in range(1000)
+    ]
+    jobs += [replace(jobs[0], state=Running(0.0, 1, "cpu"))]
+    times = [_timed(lambda: plan(jobs, Slots(cpu=4))) for _ in range(20)]
+    print(f"decision over 1,000 jobs: {1e3 * statistics.median(times):.1f} ms")
+
+
+def supervisor(lab: LabPaths) -> None:
+    """What one supervisor costs, and how fast a start and a death are."""
+    code = "import os, time; open(os.environ['VITLAB_JOB'] + '/up', 'w'); time.sleep(60)"
+    starts, deaths = [], []
+    for i in range(5):
+        job = submit(lab, _spec(code))
+        begun = time.monotonic()
+        advance(lab)
+        _until(lambda job=job: (job.folder / "up").exists())  # type: ignore[misc]
+        starts.append(time.monotonic() - begun)
+        now = state(job)
+        assert isinstance(now, Running)
+        if i == 0:
+            before = processes.process(now.pid)
+            time.sleep(20)
+            after = processes.process(now.pid)
+            assert before is not None
+            assert after is not None
+            ticks = after.cpu_ticks - before.cpu_ticks
+            percent = 100 * ticks / os.sysconf("SC_CLK_TCK") / 20
+            print(f"supervisor: {after.resident / 1e6:.1f} MB resident, {percent:.2f}% of a core")
+        [child] = processes.members(now.pid, 0, job.folder)
+        begun = time.monotonic()
+        os.kill(child.pid, 9)
+        _until(lambda job=job: isinstance(state(job), Done))  # type: ignore[misc]
+        deaths.append(time.monotonic() - begun)
+        stop(job)
+    print(f"submit to running: {1e3 * statistics.median(starts):.0f} ms (median of 5)")
+    print(f"death to visible: {1e3 * statistics.median(deaths):.0f} ms (median of 5)")
+
+
+def tails(folder: Path, seconds: float = 10.0) -> None:
+    """Ten logs and ten event files, 1,000 lines a second each, looked at four times a second."""
+    logs = [folder / f"{i}.log" for i in range(10)]
+    events = [folder / f"{i}.jsonl" for i in range(10)]
+    followed = [LogTail(path) for path in logs], [EventTail(path) for path in events]
+    text = b"epoch 3 step 1234 loss 0.1234 val/r2 0.5678\n" * 250
+    event = b'{"v":1,"t":1.0,"kind":"step","step":1,"values":{"train/loss":0.5}}\n' * 250
+    spent, lines = 0.0, 0
+    for _ in range(int(seconds * 4)):
+        for path, block in [(p, text) for p in logs] + [(p, event) for p in events]:
+            with path.open("ab") as file:
+                file.write(block)
+        begun = time.process_time()
+        lines += sum(len(tail.poll()) for kind in followed for tail in kind)
+        spent += time.process_time() - begun
+        time.sleep(0.01)
+    percent = 100 * spent / seconds
+    print(f"following 10 logs and 10 event files: {lines} lines, {percent:.1f}% of a core")
+
+
+def drain(lab: LabPaths, count: int) -> None:
+    """Jobs of no length, one after the other, with nobody watching."""
+    for _ in range(count):
+        submit(lab, _spec(argv=("true",)))
+    begun = time.monotonic()
+    advance(lab)
+    _until(lambda: (lab.private / "lease").exists())
+    while any(isinstance(job.state, Queued | Running) for job in all_jobs(lab)):
+        time.sleep(1.0)
+    took = time.monotonic() - begun
+    done = [job for job in all_jobs(lab) if isinstance(job.state, Done)]
+    assert all(isinstance(job.state, Done) and job.state.outcome == "ok" for job in done)
+    time.sleep(2.0)
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, lab)]
+    open_here = len(list(Path("/proc/self/fd").iterdir()))
+    print(
+        f"drained {len(done)} of {count} jobs in {took:.0f} s ({1e3 * took / count:.0f} ms each), "
+        f"{len(left)} processes left, {open_here} descriptors open here"
+    )
+
+
+def _lab(root: Path) -> LabPaths:
+    (root / "experiments").mkdir(parents=True)
+    return LabPaths(root)
+
+
+def _spec(code: str = "", argv: tuple[str, ...] = ()) -> Spec:
+    config = {"argv": list(argv or (sys.executable, "-S", "-c", code))}
+    return Spec("1.0", "main", "full", "command", config, "E", "r.md", device="cpu")
+
+
+def _names(path: Path, lab: LabPaths) -> bool:
+    try:
+        return str(lab.root).encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What is found before a launch, and the code that is recorded at one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.jobs.conftest import Workshop, ended
+from vitlab.contract.paths import LabPaths
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Queued
+from vitlab.jobs import preflight as module
+from vitlab.jobs.jsonfiles import read_json
+from vitlab.jobs.launch import advance
+from vitlab.jobs.preflight import Finding, preflight
+from vitlab.jobs.queue import Slots
+from vitlab.jobs.store import all_jobs
+
+VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
+
+
+def texts(root: Path, spec: Spec) -> list[str]:
+    found = preflight(LabPaths(root), spec, [], Slots())
+    return [f"{finding.status} {finding.text}" for finding in found]
+
+
+def test_a_sound_job_needs_no_word(tmp_path: Path) -> None:
+    assert texts(tmp_path, VIT) == []
+
+
+def test_what_can_not_end_well(tmp_path: Path) -> None:
+    wrong = replace(VIT, config={"model": {"pach": 1}})
+    assert texts(tmp_path, wrong)[0].startswith("bad config.model.pach: unknown key")
+    lacking = replace(VIT, config={"data": {"source": "data/x.h5"}}, device="3")
+    assert texts(tmp_path, lacking) == [
+        "bad config.data.source: data/x.h5: no such file",
+        "bad device: 3: this machine has no GPU",
+    ]
+    command = replace(VIT, recipe="command", config={"argv": ["./go.sh"], "cwd": "scripts"})
+    assert texts(tmp_path, command) == ["bad config.cwd: scripts: no such folder"]
+    (tmp_path / "scripts").mkdir()
+    assert texts(tmp_path, command) == ["bad config.argv: ./go.sh: no such program"]
+    (tmp_path / "scripts" / "go.sh").touch(0o755)
+    assert texts(tmp_path, command) == []
+    auto = replace(VIT, device="auto", profile="full")
+    assert texts(tmp_path, auto) == ["warn device: no GPU here, so vit runs on the CPU"]
+
+
+def test_little_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
+    assert texts(tmp_path, VIT) == ["bad disk: 100 MB free, a job needs 200 MB"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    assert texts(tmp_path, VIT) == ["warn disk: 1.0 GB free; checkpoints may not fit"]
+
+
+def test_the_same_has_been_run(shop: Workshop) -> None:
+    spec = shop.spec("print(1)")
+    job = shop.submit("print(1)")
+    [queued] = all_jobs(shop.lab)
+    assert isinstance(queued.state, Queued)
+    [finding] = preflight(shop.lab, spec, [queued], Slots())
+    assert finding == Finding("warn", f"the same is queued: {job.name}")
+    done = replace(queued, state=Done(1, 2, "ok", 0))
+    [finding] = preflight(shop.lab, spec, [done], Slots())
+    assert finding == Finding("note", f"the same was run before: {job.name}")
+    failed = replace(queued, state=Done(1, 2, "failed", 1))
+    assert preflight(shop.lab, spec, [failed], Slots()) == []
+
+
+def test_a_system_that_ends_jobs_at_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(module, "LINGER", tmp_path / "linger")
+    monkeypatch.setenv("USER", "ada")
+    (tmp_path / "logind.conf").write_text("[Login]\n#KillUserProcesses=yes\n")
+    assert texts(tmp_path, VIT) == []
+    (tmp_path / "logind.conf.d").mkdir()
+    (tmp_path / "logind.conf.d" / "a.conf").write_text("[Login]\nKillUserProcesses=yes\n")
+    assert "enable-linger" in texts(tmp_path, VIT)[0]
+    (tmp_path / "linger").mkdir()
+    (tmp_path / "linger" / "ada").touch()
+    assert texts(tmp_path, VIT) == []
+
+
+def test_the_code_is_recorded(shop: Workshop) -> None:
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *who, *arguments], cwd=shop.lab.root, check=True)
+
+    tracked = shop.lab.root / "model.py"
+    tracked.write_text("x = 1\n")
+    git("init", "-q")
+    git("add", "model.py")
+    git("commit", "-q", "-m", "first")
+    clean = shop.submit("")
+    advance(shop.lab)
+    ended(clean)
+    record = read_json(clean.started)
+    assert (len(record["commit"]), record["dirty"]) == (40, False)
+    assert not (clean.folder / "code.diff").exists()
+    tracked.write_text("x = 2\n")
+    changed = shop.submit("")
+    advance(shop.lab)
+    ended(changed)
+    assert read_json(changed.started)["dirty"] is True
+    assert "+x = 2" in (changed.folder / "code.diff").read_text()

@@ -1,0 +1,42 @@
+"""The code a job ran with, as git knows it: commit, and what was changed since."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_DIFF = 4 << 20
+"""Bytes of a diff that are kept."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """The state of the lab's repository; all empty outside one."""
+
+    commit: str = ""
+    diff: bytes = b""
+    """`git diff HEAD`: empty when nothing tracked is changed."""
+
+
+def read_code(root: Path) -> Code:
+    """What the work tree at `root` holds now. Runs no program the repository names."""
+    commit = _git(root, "rev-parse", "HEAD").decode().strip()
+    if not commit:
+        return Code()
+    return Code(commit, _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD")[:MAX_DIFF])
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-c", "core.fsmonitor=false", *arguments],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    return done.stdout if done.returncode == 0 else b""

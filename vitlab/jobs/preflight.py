@@ -1,0 +1,116 @@
+"""What can be known to go wrong before a job is queued: one line for each finding."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitlab.contract.config import GRID_SOURCES, CommandConfig, Config, read_config
+from vitlab.contract.paths import LabPaths
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Lost, state_word
+from vitlab.contract.strict import ConfigError
+from vitlab.jobs.queue import GPU_RECIPES, Slots
+from vitlab.jobs.store import Job
+
+NEED = 200 * 10**6
+"""Free bytes below which no job is begun."""
+WISH = 5 * 10**9
+"""Free bytes below which checkpoints may not fit."""
+
+SYSTEMD = Path("/etc/systemd")
+LINGER = Path("/var/lib/systemd/linger")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing before the launch."""
+
+    status: str
+    """`bad`: it can not end well; `warn`; `note`."""
+    text: str
+
+
+def preflight(lab: LabPaths, spec: Spec, jobs: Iterable[Job], slots: Slots) -> list[Finding]:
+    """All findings on `spec`, the worst first; empty when there is nothing to say."""
+    try:
+        config = read_config(spec.recipe, spec.config)
+    except ConfigError as error:
+        return [Finding("bad", str(error))]
+    found = [
+        *_inputs(lab.root, config),
+        *_disk(lab.root),
+        *_device(spec, slots),
+        *_twins(spec, jobs),
+        *_logout(),
+    ]
+    return sorted(found, key=lambda finding: ("bad", "warn", "note").index(finding.status))
+
+
+def _inputs(root: Path, config: Config) -> Iterator[Finding]:
+    if isinstance(config, CommandConfig):
+        folder = root / (config.cwd or ".")
+        program = config.argv[0]
+        # A program with a slash is looked for from its own folder, others in PATH.
+        where = str(folder / program) if "/" in program else program
+        if not folder.is_dir():
+            yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
+        elif shutil.which(where) is None:
+            yield Finding("bad", f"config.argv: {program}: no such program")
+    elif config.data.source not in GRID_SOURCES:
+        path = root / config.data.source
+        if not path.is_file():
+            yield Finding("bad", f"config.data.source: {config.data.source}: no such file")
+        elif not os.access(path, os.R_OK):
+            yield Finding("bad", f"config.data.source: {config.data.source}: not readable")
+
+
+def _disk(root: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(root).free
+    if free < NEED:
+        yield Finding("bad", f"disk: {free / 1e6:.0f} MB free, a job needs {NEED / 1e6:.0f} MB")
+    elif free < WISH:
+        yield Finding("warn", f"disk: {free / 1e9:.1f} GB free; checkpoints may not fit")
+
+
+def _device(spec: Spec, slots: Slots) -> Iterator[Finding]:
+    names = [
+        word
+        for gpu in slots.gpus
+        for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
+    ]
+    if spec.device not in ("auto", "cpu", *names):
+        here = f"GPUs 0 to {len(slots.gpus) - 1}" if slots.gpus else "no GPU"
+        yield Finding("bad", f"device: {spec.device}: this machine has {here}")
+    elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
+        status = "warn" if spec.profile == "full" else "note"
+        yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
+
+
+def _twins(spec: Spec, jobs: Iterable[Job]) -> Iterator[Finding]:
+    for job in jobs:
+        if job.spec.hash != spec.hash:
+            continue
+        match job.state:
+            case Done(outcome="ok"):
+                yield Finding("note", f"the same was run before: {job.name}")
+            case Done() | Lost():
+                continue
+            case state:
+                yield Finding("warn", f"the same is {state_word(state)}: {job.name}")
+
+
+def _logout() -> Iterator[Finding]:
+    """Whether the system ends all of a user's processes at the end of the login."""
+    kills = False
+    for path in (SYSTEMD / "logind.conf", *sorted((SYSTEMD / "logind.conf.d").glob("*.conf"))):
+        for line in path.read_text().splitlines() if path.is_file() else []:
+            name, _, value = line.partition("=")
+            if name.strip() == "KillUserProcesses":
+                kills = value.strip().lower() in ("yes", "true", "1", "on")
+    user = os.environ.get("USER", "")
+    if kills and not (user and (LINGER / user).exists()):
+        yield Finding("warn", "logout: this system ends your jobs then; `loginctl enable-linger`")
