@@ -12,6 +12,7 @@ from sklearn import linear_model, metrics
 from vitlab.contract.config import BoostModel, BoostTrain, DataConfig, RidgeModel
 from vitlab.ml.baselines import boost, ridge
 from vitlab.ml.baselines.rows import Rows, predicted
+from vitlab.ml.baselines.template import make_templates
 from vitlab.ml.fisher import bounds, information, marginal_variance
 from vitlab.ml.grid import load_grid
 from vitlab.ml.inputs import make_inputs
@@ -105,6 +106,19 @@ def test_trees_grow_stop_early_and_predict_with_the_best_round() -> None:
         assert r2 == pytest.approx(scored[model.rounds][f"val/r2/{label}"], abs=1e-9)
     assert scored[model.rounds]["val/r2/M_H"] > 0.3
     assert model.params > model.rounds
+
+
+def test_templates_are_compared_by_chi_square() -> None:
+    spectra = some_rows()["test"].spectra
+    assert isinstance(spectra, GridSpectra)
+    templates = make_templates(spectra.simulator.grid, 2)
+    assert len(templates.labels) == 19 * 9 * 13
+    batch = spectra.fixed("test", 0, 20)
+    pull = (batch.flux[:, None] - 1 - templates.residual) / batch.error[:, None]
+    chi2 = pull.double().square().sum(dim=2).numpy()  # (20, N)
+    found = templates.nearest(batch)
+    rows = [np.flatnonzero((templates.labels == one).all(axis=1))[0] for one in found]
+    assert (chi2[np.arange(20), rows] <= chi2.min(axis=1) + 0.05).all()
 
 
 def test_the_bound_is_the_least_squares_variance_of_a_linear_model() -> None:

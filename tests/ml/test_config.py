@@ -40,7 +40,11 @@ REFUSED = [
         "config.model.input: 'whitened' divides by the noise, whose level is 0",
     ),
     ("ceiling", {"noise": {"level": 0}}, "config.noise.level: must be > 0"),
-    ("ceiling", {"data": {"source": "x.h5"}}, "config.data.source: a ceiling needs a grid"),
+    (
+        "ceiling",
+        {"data": {"source": "x.h5"}},
+        "config.data.source: needs the grid, not a file (allowed: grid, gr",
+    ),
     ("ridge", {"model": {"alphas": [1, 0]}}, "config.model.alphas[1]: must be > 0, not 0.0"),
     ("command", {}, "config.argv: missing"),
     ("vitt", {}, "recipe: unknown recipe 'vitt'; did you mean vit? (allowed: vit, mlp,"),

@@ -22,6 +22,8 @@ Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 0.95)]
+Threads = Annotated[int, Range(0, 1024)]
+"""CPU threads; 0 means all the machine offers."""
 Magnitude = Annotated[float, Range(10, 30)]
 Input = Literal["flux", "flux/error", "whitened"]
 """What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
@@ -98,8 +100,7 @@ class TrainConfig:
     eval_every: Annotated[int, Range(0)] = 0
     """Steps between validations; 0 means one after each epoch."""
     seed: Seed = 42
-    threads: Annotated[int, Range(0, 1024)] = 0
-    """CPU threads; 0 means all the machine offers."""
+    threads: Threads = 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class BoostTrain:
     """Rounds without a better validation before growing stops."""
     eval_every: Count = 10
     seed: Seed = 42
-    threads: Annotated[int, Range(0, 1024)] = 0
+    threads: Threads = 0
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class RidgeTrain:
 
     seed: Seed = 42
     """Of the training noise."""
-    threads: Annotated[int, Range(0, 1024)] = 0
+    threads: Threads = 0
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,19 @@ class CeilingConfig:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     mags: tuple[Magnitude, ...] = (20.5, 21.0, 21.5, 22.0, 22.5)
     labels: tuple[str, ...] = ("log_g",)
-    threads: Annotated[int, Range(0, 1024)] = 0
+    threads: Threads = 0
+
+
+@dataclass(frozen=True)
+class TemplateConfig:
+    """`recipe: template`: the nearest synthetic spectrum of each of the `test_size` stars."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    refine: Annotated[int, Range(1, 8)] = 3
+    """Intervals each interval of the grid is cut into; 1 means the nodes alone."""
+    labels: tuple[str, ...] = ("log_g",)
+    threads: Threads = 0
 
 
 @dataclass(frozen=True)
@@ -216,13 +229,15 @@ class CommandConfig:
     """Folder from the lab's root; None means the root."""
 
 
-Config = VitConfig | MlpConfig | BoostConfig | RidgeConfig | CeilingConfig | CommandConfig
+Learning = VitConfig | MlpConfig | BoostConfig | RidgeConfig
+Config = Learning | TemplateConfig | CeilingConfig | CommandConfig
 
 _KINDS: dict[str, Callable[[object], Config]] = {
     "vit": lambda value: read_strict(VitConfig, value, "config"),
     "mlp": lambda value: read_strict(MlpConfig, value, "config"),
     "lightgbm": lambda value: read_strict(BoostConfig, value, "config"),
     "ridge": lambda value: read_strict(RidgeConfig, value, "config"),
+    "template": lambda value: read_strict(TemplateConfig, value, "config"),
     "ceiling": lambda value: read_strict(CeilingConfig, value, "config"),
     "command": lambda value: read_strict(CommandConfig, value, "config"),
 }
@@ -240,7 +255,7 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     return config
 
 
-def _check_data(config: VitConfig | MlpConfig | BoostConfig | RidgeConfig | CeilingConfig) -> None:
+def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
     low, high = config.data.mag
     if low > high:
         raise ConfigError("config.data.mag", f"must rise, not [{low:g}, {high:g}]")
@@ -252,11 +267,14 @@ def _check_data(config: VitConfig | MlpConfig | BoostConfig | RidgeConfig | Ceil
             raise ConfigError(
                 f"config.labels[{i}]", unknown(f"label {label!r}", label, GRID_LABELS)
             )
-    if isinstance(config, CeilingConfig):
+    if isinstance(config, TemplateConfig | CeilingConfig):
         if not grid:
-            raise ConfigError("config.data.source", "a ceiling needs a grid (allowed: grid)")
+            allowed = ", ".join(GRID_SOURCES)
+            raise ConfigError(
+                "config.data.source", f"needs the grid, not a file (allowed: {allowed})"
+            )
         if config.noise.level == 0:
-            raise ConfigError("config.noise.level", "must be > 0: without noise nothing is bounded")
+            raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
     elif config.noise.level == 0 and config.model.input != "flux":
         raise ConfigError(
             "config.model.input", f"{config.model.input!r} divides by the noise, whose level is 0"

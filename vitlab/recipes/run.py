@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from vitlab.contract.config import CeilingConfig, CommandConfig, Config, read_config
+from vitlab.contract.config import CeilingConfig, CommandConfig, Config, TemplateConfig, read_config
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.result import Result, write_result
@@ -34,6 +34,7 @@ RECIPES = {
     "mlp": ("vitlab.recipes.vit", "run"),
     "lightgbm": ("vitlab.recipes.baselines", "run_boost"),
     "ridge": ("vitlab.recipes.baselines", "run_ridge"),
+    "template": ("vitlab.recipes.template", "run"),
     "ceiling": ("vitlab.recipes.ceiling", "run"),
 }
 UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
@@ -112,7 +113,7 @@ def _set_threads(config: Config) -> None:
     match config:
         case CommandConfig():
             threads = 0
-        case CeilingConfig():
+        case CeilingConfig() | TemplateConfig():
             threads = config.threads
         case _:
             threads = config.train.threads
@@ -141,7 +142,7 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
     match config:
         case CommandConfig():
             seed = None
-        case CeilingConfig():
+        case CeilingConfig() | TemplateConfig():
             seed = config.data.seed
         case _:
             seed = config.train.seed

@@ -1,0 +1,40 @@
+"""The recipe `template`: chi-square fitting of the test set, no training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vitlab.contract.config import TemplateConfig
+from vitlab.ml.baselines.template import Array, fit, make_templates
+from vitlab.ml.labels import LABELS
+from vitlab.ml.scores import score
+from vitlab.ml.spectra import GridSpectra, open_spectra
+from vitlab.recipes.context import Context, Outcome, Stopped
+
+
+def run(context: Context) -> Outcome:
+    """Fit every test spectrum and score the labels of its nearest template."""
+    config = context.config
+    assert isinstance(config, TemplateConfig)
+    device = torch.device(context.device)
+    spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    assert isinstance(spectra, GridSpectra)
+    templates = make_templates(spectra.simulator.grid, config.refine)
+    context.report.note(f"{len(templates.labels)} templates on {device}")
+    found: list[Array] = []
+    context.report.follow(fit(found, templates, spectra, context.stopped))
+    if context.stopped():
+        raise Stopped
+    n = spectra.sizes["test"]
+    true = spectra.labels("test", 0, n)
+    predicted = np.concatenate(found)[:, [LABELS.index(name) for name in config.labels]]
+    values, errors = score(true, predicted, config.labels, seed=config.data.seed).named("test")
+    context.report.evaluation(n, 0, "test", n, values)
+    return Outcome(
+        values=values,
+        errors=errors,
+        n={"train": 0, "val": 0, "test": n},
+        model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
+        data={"source": config.data.source, "hash": spectra.hash},
+    )
