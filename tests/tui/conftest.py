@@ -61,8 +61,8 @@ Open = Callable[..., AbstractAsyncContextManager[Stage]]
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Opens the app: `async with stage(size=(80, 24), desk=...) as it:`."""
-    monkeypatch.setattr(watch, "POLL", 0.05)
-    monkeypatch.setattr(watch, "LOOK", 0.1)
+    monkeypatch.setattr(watch, "POLL", 0.1)
+    monkeypatch.setattr(watch, "LOOK", 0.3)
 
     @asynccontextmanager
     async def opened(

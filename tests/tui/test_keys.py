@@ -235,3 +235,15 @@ async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:
         await it.press("3", "j")
         await it.until(lambda: list(log.lines)[:1] == ["another job's line"])
         assert it.app.home.query_one(JobTable).selected is not None
+
+
+async def test_space_scrolls_what_a_launch_will_write(stage: Open) -> None:
+    desk = FakeDesk(shown_diffs=["+++ b/x.md\n" + "\n".join(f"+line {i}" for i in range(90))])
+    async with stage(size=(80, 24), desk=desk) as it:
+        await it.press("n")
+        await it.until(lambda: "line 0" in it.text())
+        await it.press("space")
+        assert "line 0 " not in it.text()
+        await it.press("b")
+        assert "line 0" in it.text()
+        assert isinstance(it.app.screen, LaunchScreen)

@@ -11,8 +11,18 @@ from textual.pilot import Pilot
 from tests.tui.fakes import FakeDesk
 from vitlab.tui import watch
 from vitlab.tui.app import VitLab
+from vitlab.tui.widgets.metric_chart import render
 
 Compare = Callable[..., bool]
+
+
+def drawn(app: VitLab) -> bool:
+    """Whether the chart, where it is visible, shows the curves at its size."""
+    chart = app.home.chart
+    if not chart.content_size:
+        return True
+    picture = render(chart._picture, *chart.content_size, False)
+    return "Run 2" in picture.plain and str(chart.content) == picture.plain
 
 
 def settled(*keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
@@ -20,20 +30,17 @@ def settled(*keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
 
     async def ready(pilot: Pilot[int]) -> None:
         app = cast(VitLab, pilot.app)
-        while app.home.view is None or not app.home.log_view.line_count:
+        home = app.home
+        while home.view is None or not home.log_view.line_count or not drawn(app):
             await pilot.pause(0.02)
         await pilot.press(*keys)
-        chart = app.home.chart
-        visible = chart.is_on_screen and keys[-1:] != ("w",)
-        while visible and "Run 1" not in str(chart.content):
+        while keys in (("w",), ("n",)) and app.screen is home:
             await pilot.pause(0.02)
-        while keys[-1:] in (("w",), ("n",)) and app.screen is app.home:
+        while keys == ("n",) and "Runs" not in str(app.screen.query_one("#outlook-text").render()):
             await pilot.pause(0.02)
-        while keys[-1:] == ("n",) and "Runs" not in str(
-            app.screen.query_one("#outlook-text").render()
-        ):
+        while not drawn(app):
             await pilot.pause(0.02)
-        await pilot.pause(0.5)
+        await pilot.pause(0.3)
 
     return ready
 

@@ -59,7 +59,7 @@ async def test_every_widget_shows_any_text_as_it_is(stage: Open, text: str) -> N
         await it.until(lambda: ("plan", text or "x", "demo") in desk.asked)
         await it.press("escape", "w")
         await it.until(lambda: ("pending",) in desk.asked)
-        await it.press("escape", "3", "x", "n", "slash", *"[/a")
+        await it.press("escape", "3", "x", "n", "slash", "[")
         await it.press("escape", "ctrl+p", "m", "escape")
         it.app.tell(text)
         await it.settle()

@@ -39,6 +39,7 @@ def test_a_resumed_run_is_one_curve() -> None:
 def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
     with_epochs = track(value(10, 0.1, 1.0), value(20, None, 2.0))
     without = track(value(10, 0.3))
+    stepwise = track(value(10, 0.1, 0.0), value(20, 0.2, 0.0))
     name = "val/r2/log_g"
     alone = curves(name, (name,), [with_epochs], ())
     assert (alone.x_label, alone.series[0].x, alone.series[0].y) == (
@@ -48,6 +49,7 @@ def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
     )
     both = curves(name, (name,), [with_epochs, without], ())
     assert (both.x_label, both.series[0].x) == ("step", [10, 20])
+    assert curves(name, (name,), [stepwise], ()).x_label == "step"
 
 
 def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None:

@@ -19,10 +19,10 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.state import Queued, Running
 from vitlab.tui.desk import Desk
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+from vitlab.tui.palette import PlanCommands
 from vitlab.tui.screens.dialogs import ConfirmScreen, LaunchScreen, Outlook
 from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.help import HelpScreen
-from vitlab.tui.screens.palette import PlanCommands
 from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
 from vitlab.tui.themes import DARK, LIGHT
 from vitlab.tui.watch import Watch

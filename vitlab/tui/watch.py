@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -189,12 +190,22 @@ def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     return similar[0] if similar else wanted
 
 
+def _one_an_epoch(epochs: list[float | None]) -> bool:
+    return (
+        all(
+            before is not None and after is not None and before < after
+            for before, after in pairwise(epochs)
+        )
+        and None not in epochs
+    )
+
+
 def curves(
     metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
 ) -> CurvesSeen:
-    """One series a job, by epoch when every job counts epochs, else by step."""
+    """One series a job, by epoch where every job has one value an epoch, else by step."""
     shown = [(track, list(track.points.get(metric, ()))) for track in tracks]
-    epochs = all(epoch is not None for _, points in shown for _, epoch, _ in points)
+    epochs = all(_one_an_epoch([epoch for _, epoch, _ in points]) for _, points in shown)
     series = tuple(
         Series(
             track.label,

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from vitlab.contract.state import Done, JobState, Lost, Queued, Running
-from vitlab.plot.cells import SELECTORS, fit
+from vitlab.plot.cells import SELECTORS
 
 STATUS = {
     "planned": ("-", "-", ""),
@@ -112,7 +112,6 @@ def ink(widget: Widget, tone: str) -> str:
     return weight + color if color.startswith("#") else ("dim" if tone == "muted" else "bold")
 
 
-def cell(text: str, width: int | None = None, style: str = "") -> Text:
-    """A table cell: harmless, never markup, cut or padded to `width` where given."""
-    text = clean(text)
-    return Text(text if width is None else fit(text, width), style=style, no_wrap=True, end="")
+def cell(text: str, style: str = "") -> Text:
+    """A table cell: harmless, never markup, cut by the table with an ellipsis."""
+    return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis", end="")

@@ -57,6 +57,8 @@ class LaunchScreen(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "move(1)", "Down", show=False),
         Binding("k", "move(-1)", "Up", show=False),
+        Binding("space", "scroll_outlook(1)", "Scroll", show=False),
+        Binding("b", "scroll_outlook(-1)", "Scroll back", show=False),
         Binding("escape,q", "dismiss(None)", "Cancel"),
     ]
 
@@ -76,7 +78,9 @@ class LaunchScreen(ModalScreen[str | None]):
             yield OptionList(*options, id="profiles", markup=False)
             with VerticalScroll(id="outlook"):
                 yield Static(id="outlook-text", markup=False)
-            yield Static("enter launches   esc leaves", classes="keys", markup=False)
+            yield Static(
+                "enter launches   space b scroll   esc leaves", classes="keys", markup=False
+            )
 
     def on_mount(self) -> None:
         profiles = self.query_one(OptionList)
@@ -86,6 +90,10 @@ class LaunchScreen(ModalScreen[str | None]):
     def action_move(self, by: int) -> None:
         profiles = self.query_one(OptionList)
         profiles.highlighted = ((profiles.highlighted or 0) + by) % len(PROFILES)
+
+    def action_scroll_outlook(self, pages: int) -> None:
+        outlook = self.query_one("#outlook", VerticalScroll)
+        outlook.scroll_relative(y=pages * max(outlook.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         self._look_ahead(event.option.id or self._profile)
@@ -122,7 +130,8 @@ class LaunchScreen(ModalScreen[str | None]):
                 if line.startswith(("+++", "+", "-")) and not line.startswith("---"):
                     tone = "strong" if line[:3] == "+++" else "success"
                     tone = "error" if line.startswith("-") else tone
-                    text.append(f"  {clean(line.removeprefix('+++ '))}\n", ink(self, tone))
+                    shown = line.removeprefix("+++ ").removeprefix("b/")
+                    text.append(f"  {clean(shown)}\n", ink(self, tone))
         if not outlook.diffs:
             text.append("  nothing now\n")
         return text

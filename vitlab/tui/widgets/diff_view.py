@@ -37,7 +37,8 @@ class DiffView(VerticalScroll):
     def _line(self, text: Text, line: str) -> None:
         shown = clean(line) + "\n"
         if line.startswith("+++"):
-            text.append(("\n" if text else "") + shown[4:], "bold")
+            name = shown.removeprefix("+++ ").removeprefix("b/")
+            text.append(("\n" if text else "") + name, "bold")
         elif line.startswith("@@"):
             text.append(shown, ink(self, "muted"))
         elif line.startswith("+"):

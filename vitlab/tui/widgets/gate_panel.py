@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
 
+_INDENT = 9
+"""Cells of `x manual` and a space: where a gate's own text begins."""
+
+
 class GatePanel(VerticalScroll):
     """One paragraph a gate: verdict, what it decides, why it stands so."""
 
@@ -54,14 +58,19 @@ class GatePanel(VerticalScroll):
         verdict = verdicts.get(gate.id)
         word = verdict.verdict if verdict else "open"
         text.append(
-            f"{verdict_word(word, self.plain):<9}",
+            f"{verdict_word(word, self.plain):<{_INDENT}}",
             ink(self, VERDICT.get(word, VERDICT["manual"])[2]),
         )
         text.append(f"Gate-{clean(gate.id)}  ", "bold")
         text.append(clean(gate.title) + "\n")
         if verdict and verdict.because:
-            text.append(f"         {clean(verdict.because)}\n", ink(self, "muted"))
+            self._indented(text, clean(verdict.because))
             return
         for rule in gate.rules[:2]:
-            line = f"         {clean(rule.if_)}: {clean(rule.then)}\n"
-            text.append(line, ink(self, "muted"))
+            self._indented(text, clean(f"{rule.if_}: {rule.then}"))
+
+    def _indented(self, text: Text, line: str) -> None:
+        """Append a line under its gate's title, wrapped with the same indent."""
+        room = max(self.scrollable_content_region.width - _INDENT, 20)
+        for part in Text(line).wrap(self.app.console, room):
+            text.append(" " * _INDENT + part.plain.rstrip() + "\n", ink(self, "muted"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.tui.widgets.mvp_table import last_r2
@@ -12,14 +12,11 @@ from vitlab.tui.words import cell, clean, duration, ink, progress, state_words
 if TYPE_CHECKING:
     from vitlab.records.view import JobView
 
-_STATE, _STEPS, _TIME, _R2 = 13, 17, 11, 7
-"""Widths of the narrow columns, in cells."""
-
 
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
-    COLUMNS = ("State", "Progress", "Time", "R²", "Job")
+    COLUMNS: ClassVar = {"State": 13, "Progress": 17, "Time": 11, "R²": 7, "Job": 10}
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
         ordered = sorted(jobs, key=lambda job: (_rank(job), -job.spec.submitted))
@@ -32,13 +29,12 @@ class JobTable(SteadyTable):
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
-        room = self.name_room(_STATE + _STEPS + _TIME + _R2)
         return (
-            cell(words, _STATE, ink(self, tone)),
-            cell(self._steps(job), _STEPS, "" if alive else ink(self, "muted")),
-            cell(_time(job), _TIME, "" if alive else ink(self, "muted")),
-            cell("" if value is None else f"{value:.4f}", _R2),
-            cell(job_label(job), room),
+            cell(words, ink(self, tone)),
+            cell(self._steps(job), "" if alive else ink(self, "muted")),
+            cell(_time(job), "" if alive else ink(self, "muted")),
+            cell("" if value is None else f"{value:.4f}"),
+            cell(job_label(job)),
         )
 
     def _steps(self, job: JobView) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Running
 from vitlab.tui.widgets.steady import Row, SteadyTable
@@ -13,37 +13,33 @@ if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
     from vitlab.records.view import JobView, LabView
 
-_ID, _STATUS, _GATE, _NOW = 7, 17, 8, 9
-"""Widths of the narrow columns, in cells; the name takes what is left."""
-
 
 class MvpTable(SteadyTable):
     """The MVPs of the roadmap; rows keep their place while statuses change."""
 
-    COLUMNS = ("MVP", "Status", "Gate", "R²", "Name")
+    COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 10}
 
     def show(self, view: LabView, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
         upcoming = view.next.id if view.next else None
         values = _best_values([job for job in view.jobs if belongs(job, view)])
-        room = self.name_room(_ID + _STATUS + _GATE + _NOW)
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
-                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values, room)
+                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values)
         self.show_rows(rows)
 
-    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, float], room: int) -> Row:
+    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, float]) -> Row:
         tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
         status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
         value = values.get(mvp.id)
         return (
-            cell(mvp.id, _ID, ink(self, "accent" if upcoming else "strong")),
-            cell(status, _STATUS, ink(self, "accent" if upcoming else tone)),
-            cell(mvp.gate or "-", _GATE, ink(self, "muted")),
-            cell("" if value is None else f"{value:.3f}", 6),
-            cell(mvp.name, room),
+            cell(mvp.id, ink(self, "accent" if upcoming else "strong")),
+            cell(status, ink(self, "accent" if upcoming else tone)),
+            cell(mvp.gate or "-", ink(self, "muted")),
+            cell("" if value is None else f"{value:.3f}"),
+            cell(mvp.name),
         )
 
 

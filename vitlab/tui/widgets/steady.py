@@ -21,26 +21,24 @@ class SteadyTable(DataTable[Text]):
         Binding("g,home", "scroll_top", "First", show=False),
         Binding("G,end", "scroll_bottom", "Last", show=False),
     ]
-    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    COLUMNS: ClassVar[Mapping[str, int]] = {}
+    """Column -> cells; the last takes what is left beside the others, at least its own number."""
     plain = False
     """ASCII only."""
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id=id, cursor_type="row", cell_padding=1, zebra_stripes=False)
         self._shown: dict[str, Row] = {}
-
-    def on_mount(self) -> None:
-        for name in self.COLUMNS:
-            self.add_column(Text(name), key=name)
+        self._last_width = 0
 
     def show_rows(self, rows: Mapping[str, Row]) -> None:
         """Make the table show these rows, touching as little as possible."""
-        if list(rows) == list(self._shown):
+        fits = self._last_width == self.last_width
+        if fits and list(rows) == list(self._shown):
             for key, row in rows.items():
                 for name, old, new in zip(self.COLUMNS, self._shown[key], row, strict=True):
                     if old.plain != new.plain or old.style != new.style:
-                        wider = old.cell_len != new.cell_len
-                        self.update_cell(key, name, new, update_width=wider)
+                        self.update_cell(key, name, new)
         else:
             self._refill(rows)
         self._shown = dict(rows)
@@ -48,7 +46,11 @@ class SteadyTable(DataTable[Text]):
     def _refill(self, rows: Mapping[str, Row]) -> None:
         key = self.selected
         place = self.cursor_row
-        self.clear()
+        self.clear(columns=True)
+        # Fixed widths: measured ones come a moment late, and cost a measure at every change.
+        self._last_width = self.last_width
+        for name, width in {**self.COLUMNS, list(self.COLUMNS)[-1]: self._last_width}.items():
+            self.add_column(Text(name), width=width, key=name)
         for name, row in rows.items():
             self.add_row(*row, key=name)
         if key is not None and key in rows:
@@ -67,7 +69,9 @@ class SteadyTable(DataTable[Text]):
         if key in self._shown:
             self.move_cursor(row=list(self._shown).index(key), animate=False)
 
-    def name_room(self, others: int) -> int:
-        """Cells left for the last column beside `others` cells in the columns before it."""
+    @property
+    def last_width(self) -> int:
+        """Cells for the last column at the table's size now."""
+        *others, least = self.COLUMNS.values()
         padding = 2 * self.cell_padding * len(self.COLUMNS)
-        return max(10, self.scrollable_content_region.width - others - padding)
+        return max(least, self.scrollable_content_region.width - sum(others) - padding)
