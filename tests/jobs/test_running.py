@@ -83,6 +83,7 @@ def test_success_and_what_the_job_sees(shop: Workshop) -> None:
         ("raise OSError(28, 'No space left on device')", "disk_full", "No space left"),
         ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL from outside"),
         ("import os; os.abort()", "failed", "SIGABRT"),
+        ("import sys; sys.exit(143)", "killed", "SIGTERM from outside; it ended itself"),
         (
             "try:\n  import nowhere\nexcept ImportError as e:\n  print(f'ImportError: {e}')\n"
             "raise MemoryError",

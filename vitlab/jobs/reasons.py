@@ -9,6 +9,7 @@ from dataclasses import dataclass
 NAN_CODE = 3
 """The exit code by which a recipe says that its loss was no number any more."""
 
+_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LITTLE = 1 << 16
 
 _OOM = re.compile(
@@ -52,9 +53,11 @@ def explain(end: End) -> tuple[str, str]:
             )
         if end.signal == signal.SIGKILL:
             return "killed", f"{name} from outside: by hand, or the kernel for want of memory"
-        if end.signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if end.signal in _ASKED:
             return "killed", f"{name} from outside"
         return "failed", f"{name}: {_last_line(end.last_words)}".rstrip(": ")
+    if end.code is not None and end.code - 128 in _ASKED:
+        return "killed", f"{_signal_name(end.code - 128)} from outside; it ended itself"
     last = end.error or _last_line(end.last_words) or f"exit code {end.code}"
     if end.code == NAN_CODE and (not end.error or "nan" in end.error.lower()):
         return "nan", "the loss is no finite number any more"
