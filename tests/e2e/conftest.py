@@ -33,7 +33,7 @@ profiles:
 Vitlab = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Path]:
     """A lab with the real roadmap and hub; whatever still runs in it afterwards is ended."""
     if not CORPUS.is_dir():
@@ -52,7 +52,7 @@ def lab(tmp_path: Path) -> Iterator[Path]:
             process.send_signal(signal.SIGKILL)
 
 
-@pytest.fixture()
+@pytest.fixture
 def vitlab(lab: Path) -> Vitlab:
     """Run a vitlab command in the lab, in a process of its own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,10 +28,9 @@ class Terminal:
 
     def __init__(self, folder: Path, width: int, height: int) -> None:
         self.socket = f"vitlab-{uuid.uuid4().hex[:8]}"
-        self._tmux(
-            "-f", os.devnull, "new-session", "-d", "-x", str(width), "-y", str(height),
-            "-c", str(folder), f"env OMP_NUM_THREADS=1 {sys.executable} -m vitlab",
-        )  # fmt: skip
+        program = f"env -u COLUMNS -u LINES OMP_NUM_THREADS=1 {sys.executable} -m vitlab"
+        size = ("-x", str(width), "-y", str(height))
+        self._tmux("-f", os.devnull, "new-session", "-d", *size, "-c", str(folder), program)
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-L", self.socket, *words]
@@ -68,6 +68,12 @@ def terminal(lab: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
     opened.close()
 
 
+def score(lab: Path) -> str:
+    """The job's test R2 as the documents write it."""
+    (result,) = lab.glob("experiments/*/*/result.json")
+    return f"{json.loads(result.read_bytes())['values']['test/r2/log_g']:.3f}"
+
+
 def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     path = lab / ROADMAP
     before = path.read_bytes()
@@ -81,27 +87,25 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
         assert time.monotonic() < deadline, terminal.screen()
         time.sleep(0.1)
     launched = path.read_bytes()
-    terminal.wait(lambda text: "val/r2" in text and "Gate-2" in text, "chart")
-    terminal.wait(lambda text: "done" in text and "press w" in text.lower(), "end of the job")
+    terminal.press("4")
+    terminal.wait(lambda text: "R² log_g (val)" in text and "o 2.0" in text, "curve")
+    terminal.wait(lambda text: "w writes 1" in text, "end of the job")
 
     terminal.press("w")
     terminal.wait(lambda text: "+++" in text or "+|" in text or "+ |" in text, "diff")
     assert path.read_bytes() == launched
     terminal.press("y")
-    deadline = time.monotonic() + 20
-    while path.read_bytes() == launched:
-        assert time.monotonic() < deadline, terminal.screen()
-        time.sleep(0.1)
+    terminal.wait(lambda text: "written:" in text, "word that it is written")
     written = path.read_text(encoding="utf-8")
     assert "(smoke)" in written
     assert list((lab / "roadmaps").glob("exp_*.md"))
 
+    assert score(lab) in written
+
     terminal.press("u")
-    deadline = time.monotonic() + 20
-    while path.read_bytes() != launched:
-        assert time.monotonic() < deadline, terminal.screen()
-        time.sleep(0.1)
-    assert before != launched
+    terminal.wait(lambda text: "restored:" in text, "word that it is undone")
+    assert path.read_bytes() == launched != before
+    assert not list((lab / "roadmaps").glob("exp_*.md"))
     terminal.press("q")
     deadline = time.monotonic() + 10
     while terminal.alive():

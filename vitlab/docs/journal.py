@@ -6,6 +6,7 @@ import base64
 import fcntl
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from vitlab.docs.source import Span
 from vitlab.docs.splice import Edit, apply, reverse, unified
 
 VERSION = 1
+PATIENCE = 5.0
+"""Seconds to wait for another writer; a save takes a fraction of one."""
 KEPT = 200
 """Entries that are kept; older ones cannot be undone any more."""
 
@@ -65,18 +68,25 @@ class Entry:
     changes: tuple[FileChange, ...]
 
 
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the journal against a second writer; UsageError when another has it."""
+    """Hold the journal against a second writer; UsageError when another keeps it."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"{folder}: another vitlab is writing documents now; try again"
-            ) from None
+        deadline = time.monotonic() + PATIENCE
+        while not _taken(descriptor):
+            if time.monotonic() > deadline:
+                raise UsageError(f"{folder}: another vitlab is writing documents now; try again")
+            time.sleep(0.02)
         yield
     finally:
         os.close(descriptor)
