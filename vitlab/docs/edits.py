@@ -13,11 +13,19 @@ from pathlib import Path
 from vitlab.contract.paths import UsageError, sync_folder
 from vitlab.docs.journal import KEPT, Entry, FileChange, drop, entries, locked, put
 from vitlab.docs.source import Document, Span, read
-from vitlab.docs.splice import Conflict, Edit, apply, differences, rebase, reverse, unified
+from vitlab.docs.splice import (
+    Conflict,
+    Edit,
+    apply,
+    differences,
+    rebase,
+    reverse,
+    unified,
+)
 
 __all__ = [
-    "Conflict", "Edit", "FileChange", "apply", "between", "change", "create", "open_elsewhere", "rebase",
-    "redo", "repair", "reverse", "save", "undo", "unified",
+    "Conflict", "Edit", "FileChange", "apply", "between", "change", "create", "open_elsewhere",
+    "rebase", "redo", "repair", "reverse", "save", "undo", "unified",
 ]  # fmt: skip
 
 Step = Callable[[str], None]
@@ -175,9 +183,8 @@ def _onto_disk(planned: FileChange) -> FileChange:
         if text != planned.old_text:
             raise Conflict(f"{planned.path}: changed since it was made; it stays")
         return replace(planned, path=path)
-    if not planned.edits:
-        planned = between(planned.path, planned.old_text, planned.new_text)
-    edits = rebase(planned.old_text, text, planned.edits, str(planned.path))
+    known = planned.edits or differences(planned.old_text, planned.new_text)
+    edits = rebase(planned.old_text, text, known, str(planned.path))
     return FileChange(path, text, apply(text, edits), edits)
 
 

@@ -140,8 +140,8 @@ def _pipes(body: str) -> tuple[list[int], list[tuple[int, str]]]:
     soft: list[tuple[int, str]] = []
     start = 0
     if body.startswith("||"):
-        hard.append(0)
-        soft.append((1, "lead"))
+        soft.append((0, "lead"))
+        hard.append(1)
         start = 2
     for token in _TOKEN.finditer(body, start):
         kind = token.lastgroup if token.lastgroup != "tick" else "code"
@@ -157,7 +157,7 @@ def _cut(body: str, pipes: Sequence[int]) -> list[tuple[int, int]]:
     end = len(body.rstrip())
     edges = [-1, *pipes, end]
     cells = [(a + 1, b) for a, b in pairwise(edges)]
-    if pipes and pipes[0] == 0:
+    if pipes and not body[: pipes[0]].strip("|"):
         cells = cells[1:]
     if pipes and pipes[-1] == end - 1 and len(cells) > 1:
         cells = cells[:-1]

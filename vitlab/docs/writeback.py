@@ -118,12 +118,12 @@ def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
 
 
 def status_cell(roadmap: Roadmap, status: str) -> str:
-    """A new status cell: the glyph that this document uses, else its word."""
+    """A new status cell, as this document's overview writes one."""
     legend = roadmap.vocabulary.legend.get(status)
     book = places(roadmap)
     like = next((p for p in book if p.kind == "overview" and p.found.status == status), None)
-    if like and like.glyph:
-        return like.glyph
+    if like:
+        return like.text[: like.found.end]
     model = next((p for p in book if p.kind == "overview"), None)
     if model is not None:
         bare = model.text[: model.found.end]

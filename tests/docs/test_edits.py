@@ -1,0 +1,302 @@
+"""Edits are compare-and-swap; files are written whole, with a way back, or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.edits import (
+    Conflict,
+    Edit,
+    FileChange,
+    apply,
+    between,
+    change,
+    create,
+    open_elsewhere,
+    rebase,
+    redo,
+    repair,
+    save,
+    undo,
+    unified,
+)
+from vitlab.docs.journal import locked
+from vitlab.docs.source import Document, Span, read
+
+TEXT = "# T\r\n\r\n| a | b |\r\n| 1 | 2 |\r\n| 3 | 4 |\r\nend"
+
+
+def edit(text: str, old: str, new: str) -> Edit:
+    start = text.index(old)
+    return Edit(Span(start, start + len(old)), old, new)
+
+
+def planned(path: Path, old: str, new: str) -> FileChange:
+    document = read(path)
+    return change(document, [edit(document.text, old, new)])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "r.md"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / ".vitlab" / "journal"
+
+
+def test_edits_apply_together_and_refuse_what_is_not_there() -> None:
+    edits = [edit(TEXT, "4", "40"), edit(TEXT, "1", ""), Edit(Span(0, 0), "", "\ufeff")]
+    assert apply(TEXT, edits) == "\ufeff" + TEXT.replace("4", "40").replace("1", "")
+    with pytest.raises(Conflict, match="stands where"):
+        apply(TEXT, [Edit(Span(0, 1), "x", "y")])
+    with pytest.raises(Conflict, match="overlap"):
+        apply(TEXT, [edit(TEXT, "| 1 |", "x"), edit(TEXT, "1", "y")])
+
+
+def test_the_diff_is_a_unified_one() -> None:
+    assert unified("a\nb", "a\nc", "/x/r.md") == (
+        "--- a/x/r.md\n+++ b/x/r.md\n@@ -1,2 +1,2 @@\n a\n"
+        "-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n"
+    )
+    assert unified(None, "a\n", "r.md").startswith("--- /dev/null\n+++ b/r.md\n@@ -0,0 +1 @@\n+a")
+    assert unified("a\u2028b\n", "a\u2028b\n", "r.md") == ""
+
+
+def test_a_save_changes_the_span_and_nothing_else(file: Path, journal: Path) -> None:
+    (written,) = save([planned(file, "4", "状态")], journal)
+    assert file.read_bytes() == TEXT.replace("4", "状态").encode()
+    assert written.path == file
+
+
+def test_mode_and_symlink_are_kept(file: Path, journal: Path, tmp_path: Path) -> None:
+    file.chmod(0o640)
+    link = tmp_path / "link.md"
+    link.symlink_to(file)
+    save([planned(link, "4", "5")], journal)
+    assert link.is_symlink()
+    assert file.read_bytes() == TEXT.replace("4", "5").encode()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_is_kept(file: Path, journal: Path) -> None:
+    os.chown(file, 1234, 1235)
+    save([planned(file, "4", "5")], journal)
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1235)
+
+
+def test_another_edit_in_the_file_survives(file: Path, journal: Path) -> None:
+    mine = planned(file, "4", "40")
+    theirs = TEXT.replace("# T", "# Title\r\n\r\nMore").replace("| 1 |", "| 10 |")
+    file.write_bytes(theirs.encode())
+    save([mine], journal)
+    assert file.read_bytes() == theirs.replace("4", "40").encode()
+
+
+def test_another_cell_of_the_same_row_survives(file: Path, journal: Path) -> None:
+    mine = planned(file, "4", "40")
+    theirs = TEXT.replace("| 3 |", "| 33 |")
+    file.write_bytes(theirs.encode())
+    save([mine], journal)
+    assert file.read_bytes() == theirs.replace("4", "40").encode()
+
+
+def test_the_same_cell_is_a_conflict_and_nothing_is_written(
+    file: Path, journal: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "hub.md"
+    other.write_text("x 1\n")
+    changes = [planned(other, "1", "2"), planned(file, "4", "40")]
+    theirs = TEXT.replace("| 4 |", "| 5 |")
+    file.write_bytes(theirs.encode())
+    with pytest.raises(Conflict, match=r"r\.md: line 5 changed"):
+        save(changes, journal)
+    assert file.read_bytes() == theirs.encode()
+    assert other.read_text() == "x 1\n"
+    assert undo(journal) == ()
+
+
+def test_a_row_that_was_moved_is_found_by_its_text() -> None:
+    old = "| a |\n| b |\n| c |\n"
+    (moved,) = rebase(old, "| c |\nx\n| b |\n| a |\n", [edit(old, "a", "A")], "r.md")
+    assert apply("| c |\nx\n| b |\n| a |\n", [moved]) == "| c |\nx\n| b |\n| A |\n"
+
+
+def test_one_of_two_equal_rows_is_told_by_its_neighbours_or_refused() -> None:
+    old = "## A\n| x |\n## B\n| x |\n"
+    now = "top\n" + old
+    second = Edit(Span(18, 19), "x", "y")
+    assert old[18] == "x"
+    assert apply(now, rebase(old, now, [second], "r")) == "top\n## A\n| x |\n## B\n| y |\n"
+    with pytest.raises(Conflict):
+        rebase(old, "other\n", [second], "r")
+
+
+def test_undo_and_redo_go_back_and_forth_exactly(file: Path, journal: Path) -> None:
+    first = TEXT.replace("4", "40")
+    second = first.replace("1", "11")
+    save([planned(file, "4", "40")], journal)
+    save([planned(file, "1", "11")], journal)
+    seen = []
+    for step in (undo, undo, undo, redo, redo, redo, undo):
+        step(journal)
+        seen.append(file.read_bytes().decode())
+    assert seen == [first, TEXT, TEXT, first, second, second, first]
+
+
+def test_a_save_after_an_undo_forgets_what_could_be_redone(file: Path, journal: Path) -> None:
+    save([planned(file, "4", "40")], journal)
+    undo(journal)
+    save([planned(file, "1", "11")], journal)
+    assert redo(journal) == ()
+
+
+def test_undo_keeps_what_others_wrote_since(file: Path, journal: Path) -> None:
+    save([planned(file, "4", "40")], journal)
+    file.write_bytes(file.read_bytes().replace(b"# T", b"# Theirs"))
+    undo(journal)
+    assert file.read_bytes() == TEXT.replace("# T", "# Theirs").encode()
+
+
+def test_undo_of_an_overwritten_edit_is_a_conflict(file: Path, journal: Path) -> None:
+    save([planned(file, "4", "40")], journal)
+    file.write_bytes(file.read_bytes().replace(b"40", b"50"))
+    with pytest.raises(Conflict):
+        undo(journal)
+    assert b"50" in file.read_bytes()
+
+
+def test_a_new_file_is_made_taken_away_and_made_again(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "report.md"
+    save([create(path, "# R\n")], journal)
+    assert path.read_text() == "# R\n"
+    (gone,) = undo(journal)
+    assert not path.exists()
+    assert "+++ /dev/null" in gone.diff
+    redo(journal)
+    assert path.read_text() == "# R\n"
+    with pytest.raises(Conflict, match="exists already"):
+        save([create(path, "other")], journal)
+
+
+def test_a_made_file_that_was_edited_since_stays(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    save([create(path, "# R\n")], journal)
+    path.write_text("# mine\n")
+    with pytest.raises(Conflict, match="it stays"):
+        undo(journal)
+    assert path.read_text() == "# mine\n"
+
+
+def test_several_plans_on_one_file_are_one_change(file: Path, journal: Path) -> None:
+    new = TEXT.replace("4", "40").replace("# T", "# U")
+    save([between(file, TEXT, new)], journal)
+    assert file.read_bytes() == new.encode()
+    undo(journal)
+    assert file.read_bytes() == TEXT.encode()
+
+
+class Killed(BaseException):
+    """The writer's death, as no code of its own catches it."""
+
+
+@pytest.mark.parametrize("operation", ["save", "undo", "redo"])
+def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
+    tmp_path: Path, operation: str
+) -> None:
+    steps: list[str] = []
+    number = 0
+    while True:
+        folder = tmp_path / f"{operation}{number}"
+        folder.mkdir()
+        journal = folder / "journal"
+        files = [folder / "a.md", folder / "b.md"]
+        for path in files:
+            path.write_bytes(TEXT.encode())
+        changes = [planned(path, "4", "40") for path in files] + [create(folder / "c.md", "new")]
+        new = TEXT.replace("4", "40").encode()
+        if operation != "save":
+            save(changes, journal)
+        if operation == "redo":
+            undo(journal)
+        steps.clear()
+
+        def die(name: str, last: int = number) -> None:
+            steps.append(name)
+            if len(steps) > last:
+                raise Killed(name)
+
+        act = {"save": lambda: save(changes, journal, die), "undo": lambda: undo(journal, die),
+               "redo": lambda: redo(journal, die)}[operation]  # fmt: skip
+        try:
+            act()
+            break
+        except Killed:
+            pass
+        assert all(path.read_bytes() in (TEXT.encode(), new) for path in files)
+        repair(journal)
+        after = [path.read_bytes() for path in files]
+        assert after[0] == after[1]
+        assert (folder / "c.md").exists() == (after[0] == new)
+        assert not list(folder.glob(".*.tmp-*"))
+        # The journal tells the same story: undo or redo leads to the other state, and back.
+        if after[0] == new:
+            undo(journal)
+            assert [path.read_bytes() for path in files] == [TEXT.encode()] * 2
+        elif operation != "save":
+            redo(journal)
+            assert [path.read_bytes() for path in files] == [new] * 2
+        else:
+            assert undo(journal) == ()
+        number += 1
+    assert number == len(steps) > 10
+
+
+def test_a_second_writer_is_told_to_wait(file: Path, journal: Path) -> None:
+    with locked(journal), pytest.raises(UsageError, match="another vitlab"):
+        save([planned(file, "4", "5")], journal)
+
+
+def test_a_file_that_changes_while_it_is_written_is_left_alone(
+    file: Path, journal: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "hub.md"
+    other.write_text("x 1\n")
+
+    def meddle(name: str) -> None:
+        if name == "fsync r.md":
+            file.write_text("theirs")
+
+    with pytest.raises(Conflict, match="changed while"):
+        save([planned(other, "1", "2"), planned(file, "4", "40")], journal, meddle)
+    assert file.read_text() == "theirs"
+    assert other.read_text() == "x 1\n"
+    assert undo(journal) == ()
+
+
+def test_an_editors_lock_beside_the_file_is_seen(file: Path) -> None:
+    assert open_elsewhere(file) is None
+    file.with_name(".r.md.swp").touch()
+    assert open_elsewhere(file) == ".r.md.swp"
+    file.with_name(".r.md.swp").unlink()
+    file.with_name(".#r.md").symlink_to("user@host.1:2")
+    assert open_elsewhere(file) == ".#r.md"
+
+
+def test_a_journal_of_another_make_is_passed_by(journal: Path) -> None:
+    journal.mkdir(parents=True)
+    (journal / "00000001.json").write_text("{")
+    (journal / "00000002.json").write_text('{"v": 9}')
+    assert undo(journal) == ()
+
+
+def test_a_document_without_a_path_is_a_programmers_mistake() -> None:
+    with pytest.raises(ValueError, match="path"):
+        change(Document("x"), [])

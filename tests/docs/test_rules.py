@@ -1,0 +1,93 @@
+"""Gate rules as people write them; what is not certain is left to a person."""
+
+import pytest
+
+from vitlab.docs.rules import (
+    Between,
+    Comparison,
+    Condition,
+    Manual,
+    Otherwise,
+    Threshold,
+    read_condition,
+    read_rules,
+    rules_of,
+)
+
+
+def r2(op: str, value: float, **more: object) -> Threshold:
+    fields = {"split": None, "label": None, "delta": False, "of": None, **more}
+    return Threshold("r2", op, value, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("R² > 0.70", r2(">", 0.70)),
+        ("**R² ≥ 0.70**", r2(">=", 0.70)),
+        ("R²_test ＞ 0.7", r2(">", 0.7, split="test")),
+        ("RÂ²_test ≥ 0.60", r2(">=", 0.60, split="test")),
+        ("R²（val） ≤ 0.6", r2("<=", 0.6, split="val")),
+        ("test R² >= 0.6", r2(">=", 0.6, split="test")),
+        ("$R^2$ > 0.7", r2(">", 0.7)),
+        ("R2 > 70%", r2(">", 0.7)),
+        ("error-only R² < 0.05（或接近 0）", r2("<", 0.05, of="error-only")),
+        ("ViT R² > 0.7", r2(">", 0.7, of="vit")),
+        ("log_g R² > 0.7", r2(">", 0.7, label="log_g")),
+        ("ΔR² > 0.02", r2(">", 0.02, delta=True)),
+        ("ΔR² ≥ +0.005（相对单塔最优）", r2(">=", 0.005, delta=True, of="单塔最优")),
+        ("ΔR² (vs LightGBM) > 0.02", r2(">", 0.02, delta=True, of="lightgbm")),
+        ("ρ ≥ 0.7", Threshold("rho", ">=", 0.7, None, None, False, None)),
+        ("T_eff MAE < 60 K", Threshold("mae", "<", 60.0, None, "T_eff", False, None)),
+        ("MAE < 0.3 dex", Threshold("mae", "<", 0.3, None, None, False, None)),
+        ("0.65 ≤ R² ≤ 0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
+        ("R² 0.65–0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
+        ("R²_val in [0.65, 0.70]", Between("r2", 0.65, 0.70, "val", None, False, None)),
+        ("ViT > LGBM", Comparison("vit", ">", "lightgbm")),
+        ("**ViT ≥ Template fitting**", Comparison("vit", ">=", "template")),
+        ("Transformer ＞ Ridge（同口径）", Comparison("vit", ">", "ridge")),
+    ],
+)
+def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> None:
+    assert read_condition(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[条件]",
+        "R² ≥ X",
+        "efficiency < 80% @ 高SNR",
+        "CNN/MLP ≥ Ridge",
+        "Whitening/Conditional ≥ Deployable MoE（差 <0.01）",
+        "Deployable MoE 明显更强",
+        "Δceiling < 10% (R²_max ≥ 0.80)",
+        "R²_max ≥ 0.80",
+        "R² > 0.7 且 MAE < 0.2",
+        "R² > 0.7, MAE < 0.2",
+        "ViT R² > 0.7 and MAE < 0.3",
+        "R² > 0.7 @ SNR>7",
+        "R² > 0.7左右",
+        "ViT > LGBM + 0.02",
+        "R² > 0.7 > 0.6",
+        "",
+    ],
+)
+def test_a_condition_that_is_not_certain_stays_a_text(text: str) -> None:
+    assert isinstance(read_condition(text), Manual)
+
+
+def test_a_row_gives_condition_and_consequence() -> None:
+    (rule,) = rules_of("若 R² > 0.70", "✅ 论文主结果就绪")
+    assert (rule.if_, rule.then) == ("R² > 0.70", "✅ 论文主结果就绪")
+    (rule,) = rules_of("**若A**", "error-only R² < 0.05 → 通过，进入 Gate-2")
+    assert (rule.if_, rule.then) == ("error-only R² < 0.05", "通过，进入 Gate-2")
+    (rule,) = rules_of("If A:", "R² ≥ 0.6 -> go on")
+    assert (rule.if_, rule.then) == ("R² ≥ 0.6", "go on")
+    assert rules_of("验证", "R² > 0.7 → x") == ()
+
+
+def test_else_is_a_rule_of_its_own() -> None:
+    first, second = read_rules("If ΔR² > 0.02 then 架构 scale 有效; else 需其他策略")
+    assert (first.if_, first.then) == ("ΔR² > 0.02", "架构 scale 有效")
+    assert (second.condition, second.then) == (Otherwise(), "需其他策略")

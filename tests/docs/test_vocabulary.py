@@ -1,0 +1,180 @@
+"""Statuses and headers in the words people use for them."""
+
+import pytest
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.ids import IdIndex, bare_id, exp_id, gate_refs, report_target
+from vitlab.docs.vocabulary import default_vocabulary, metric_header, status_argument
+
+WORDS = default_vocabulary()
+
+
+@pytest.mark.parametrize(
+    ("cell", "status"),
+    [
+        ("⏳", "planned"),
+        ("⏳ 待启动", "planned"),
+        ("🔴", "ready"),
+        ("🚀 ep96+", "running"),
+        ("🔄 进行中", "running"),
+        ("🔆", "analysing"),
+        ("✅ **PASS: ρ = 1.04 ≥ 0.7**", "done"),
+        ("✅ 10ep", "done"),
+        ("**✅ 完成**", "done"),
+        ("⚠️ 部分", "partial"),
+        ("⚠ 部分", "partial"),
+        ("⚠️ ✅", "partial"),
+        ("⚠️ **MARGINAL** - x", "partial"),
+        ("❌ FAIL", "failed"),
+        ("❌ 失败", "failed"),
+        ("🗑️", "cancelled"),
+        ("🗑", "cancelled"),
+        ("已关闭（MVP-4.0 未达阈值）", "cancelled"),
+        ("⏸️ on hold", "paused"),
+        ("In progress", "running"),
+        ("DONE ✅", "done"),
+        ("🟢 已完成", "done"),
+        ("✅ ❌ FAIL (R²=0.788)", "done"),
+        ("⏳/🚀/✅", None),
+        ("完成度 50%", None),
+        ("可选：Route M 已成功，可跳过", None),
+        ("→ Archived", None),
+        ("Run1 vs Run2", None),
+        ("-", None),
+        ("", None),
+    ],
+)
+def test_a_status_cell_says_its_status_or_nothing(cell: str, status: str | None) -> None:
+    assert WORDS.status(cell) == status
+
+
+def test_the_documents_own_legend_comes_first() -> None:
+    own = WORDS.with_legend("x\n**状态**: ⏳计划 | 🔴就绪 | 🔆进行中 | ✅完成 | ❌取消\n")
+    assert (own.status("🔆"), own.status("❌"), own.status("❌ 失败")) == (
+        "running",
+        "cancelled",
+        "failed",
+    )
+    assert own.legend["cancelled"] == ("❌", "取消")
+    assert WORDS.with_legend("**Status:** 🔄 only one").legend == {}
+
+
+def test_a_lab_teaches_its_own_words() -> None:
+    own = WORDS.extended({"status": "进展", "exp_id": ["run id"]}, {"running": ["🌊", "surfing"]})
+    assert own.columns(["MVP", "进展", "Run ID"]) == {"mvp": 0, "status": 1, "exp_id": 2}
+    assert (own.status("🌊"), own.status("Surfing today"), own.status("🚀")) == ("running",) * 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "statuses", "named"),
+    [({"colour": "x"}, {}, "colour"), ({}, {"flying": "x"}, "flying")],
+)
+def test_words_for_what_is_not_known_are_refused(
+    headers: dict[str, str], statuses: dict[str, str], named: str
+) -> None:
+    with pytest.raises(UsageError, match=f"'{named}': one of"):
+        WORDS.extended(headers, statuses)
+
+
+def test_a_status_argument_names_the_allowed_words() -> None:
+    assert status_argument("done") == "done"
+    with pytest.raises(UsageError, match="planned, ready, running"):
+        status_argument("finished")
+
+
+def test_columns_are_found_in_both_languages() -> None:
+    chinese = ["MVP", "实验名称", "**状态**", "experiment_id", "验证Gate", "论文 Artifact"]
+    assert WORDS.columns(chinese) == {
+        "mvp": 0, "name": 1, "status": 2, "exp_id": 3, "gate": 4, "artifact": 5,
+    }  # fmt: skip
+    english = WORDS.columns(["#", "💡 共识[抽象洞见]", "Evidence", "What（x）"])
+    assert english == {"number": 0, "consensus": 1, "evidence": 2}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("R² (val)", ("r2", "val")),
+        ("R²", ("r2", None)),
+        ("**MAE** (test)", ("mae", "test")),
+        ("R2_test", ("r2", "test")),
+        ("ΔR²", ("delta_r2", None)),
+        ("R²_max (median)", None),
+        ("配置", None),
+    ],
+)
+def test_metric_columns_name_their_split(header: str, expected: object) -> None:
+    assert metric_header(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("1.0", "1.0"),
+        ("MVP-1.0", "1.0"),
+        ("**MVP-16A-0** 🆕", "16A-0"),
+        ("~~MVP-T0~~", "T0"),
+        ("MVP-F-V3A", "F-V3A"),
+        ("16O", "16O"),
+        ("C1.0", "C1.0"),
+        ("PG1", "PG1"),
+        ("Next-A", "Next-A"),
+        ("MVP-16T (V2)", "16T (V2)"),
+        ("`MVP-2.0`", "2.0"),
+        ("mvp 2.0", "2.0"),
+        ("Gate-1", "1"),
+        ("🚦 Gate-A", "A"),
+    ],
+)
+def test_ids_are_bare(text: str, bare: str) -> None:
+    assert bare_id(text) == bare
+
+
+def test_references_are_found_with_and_without_prefix() -> None:
+    ids = IdIndex(("0.1", "4.0", "4.1", "4.2", "F-V3", "F-V3A", "16T", "16T (V2)", "1.0"))
+    assert ids.refs("MVP-4.0 ⚠️ 完成，MVP-4.1/4.2 已关闭") == ("4.0", "4.1", "4.2")
+    assert ids.refs("MVP-F-V3A (x)") == ("F-V3A",)
+    assert ids.refs("0.1/4.0") == ("0.1", "4.0")
+    assert ids.refs("MVP-X.X") == ("X.X",)
+    assert ids.refs("SNR sweep, 1.0 of it") == ()
+    assert ids.refs("1.01") == ()
+    assert ids.opening("1.0 Run1") == ("1.0", "Run1")
+    assert ids.opening("MVP-16T (V2): x") == ("16T (V2)", ": x")
+
+
+def test_gates_are_found_in_lists() -> None:
+    assert gate_refs("**Gate-1/2/3**") == ("1", "2", "3")
+    assert gate_refs("Gate-2 / Gate-4") == ("2", "4")
+    assert gate_refs("Gate-A") == ("A",)
+    assert gate_refs("-") == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("`VIT-20251226-vit-1m-large-01`", "VIT-20251226-vit-1m-large-01"),
+        ("**🆕 `SD-20251204-diff-01`**", "SD-20251204-diff-01"),
+        ("NZ-20260101-warm-01", "NZ-20260101-warm-01"),
+        ("later `NZ-1` maybe", "NZ-1"),
+        ("Run1 vs Run2", None),
+        ("`[ID]`", None),
+        ("-", None),
+    ],
+)
+def test_an_experiment_id_is_told_from_prose(cell: str, expected: str | None) -> None:
+    assert exp_id(cell) == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("[t](./exp_a.md)", "./exp_a.md"),
+        ("`exp/exp_a.md`", "exp/exp_a.md"),
+        ("[[exp_a|report]]", "exp_a"),
+        (r"[[exp_a\|report]]", "exp_a"),
+        ("不需要：MVP-2.0", None),
+        ("-", None),
+    ],
+)
+def test_a_report_is_where_its_cell_points(cell: str, expected: str | None) -> None:
+    assert report_target(cell) == expected
