@@ -7,7 +7,8 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, usual_view
+from tests.tui.fakes import FakeDesk, gate, job, usual_view
+from vitlab.contract.state import Lost
 from vitlab.plot.cells import cells
 from vitlab.tui.widgets.metric_chart import MetricChart
 from vitlab.tui.widgets.mvp_table import MvpTable
@@ -123,3 +124,20 @@ async def test_an_unchanged_lab_draws_nothing_anew(
         monkeypatch.setattr(Static, "update", lambda *_: drawn.append("update"))
         it.app.home.show(it.desk.view)
         assert not drawn
+
+
+async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
+    view = usual_view()
+    name = "a job's name so long that it needs all the room there is"
+    view.jobs = (job("20251227-100000-x", name, Lost(0)),)
+    view.roadmap.gates = (gate("1", "t", ("word " * 40, "then")),)
+    view.verdicts = {}
+    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+        it.app._watch.stop()
+        await it.press("3")
+        assert "1.0 a job's name " in it.text()
+        await it.pilot.resize_terminal(100, 30)
+        await it.settle()
+        assert "1.0 a job's name so long that it nee" in it.text()
+        await it.press("2")
+        assert "word " * 16 in it.text()

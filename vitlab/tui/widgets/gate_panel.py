@@ -35,11 +35,17 @@ class GatePanel(VerticalScroll):
         super().__init__(id="gates")
         self._body = Static(markup=False)
         self._text = Text()
+        self._view: LabView | None = None
 
     def compose(self) -> ComposeResult:
         yield self._body
 
+    def on_resize(self) -> None:
+        if self._view is not None:
+            self.show(self._view)
+
     def show(self, view: LabView) -> None:
+        self._view = view
         gates = view.roadmap.gates if view.roadmap else ()
         text = Text()
         for gate in gates:

@@ -43,6 +43,11 @@ class SteadyTable(DataTable[Text]):
             self._refill(rows)
         self._shown = dict(rows)
 
+    def on_resize(self) -> None:
+        # Also when its page is turned to: what is hidden has no size.
+        if self._shown and self._last_width != self.last_width:
+            self._refill(self._shown)
+
     def _refill(self, rows: Mapping[str, Row]) -> None:
         key = self.selected
         place = self.cursor_row
