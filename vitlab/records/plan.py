@@ -128,7 +128,7 @@ class _Story:
         self, lab: Lab, roadmap_path: Path, status: str, texts: Texts
     ) -> tuple[FileChange, ...]:
         """The roadmap's change, the report's, and the hub's if there is one."""
-        report = self.report(roadmap_path.parent)
+        report = self.report(roadmap_path.parent, texts)
         link = f"./{report.path.relative_to(roadmap_path.parent).as_posix()}"
         edits = finish(
             self.roadmap,
@@ -145,7 +145,7 @@ class _Story:
         found += [report, *self.hub(lab, report.path.stem, texts)]
         return tuple(one for one in found if one.old_text != one.new_text)
 
-    def report(self, folder: Path) -> FileChange:
+    def report(self, folder: Path, texts: Texts) -> FileChange:
         """The report beside the roadmap: made, or gone on with below a rule when it is there."""
         path = folder / report_name(self.mvp, self.exp_id, self.date)
         text = report_text(
@@ -158,9 +158,9 @@ class _Story:
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
         )
-        if not path.exists():
+        if path not in texts and not path.exists():
             return create(path, text)
-        document = read(path)
+        document = _document(path, texts)
         if text in document.text:
             return FileChange(path, document.text, document.text, ())
         end = len(document.text)
