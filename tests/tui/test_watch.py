@@ -12,7 +12,7 @@ from vitlab.contract.events import Event
 from vitlab.contract.paths import UsageError
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
-from vitlab.tui.watch import Track, Watch, curves, default_metric, worth_watching
+from vitlab.tui.watch import KEEP, Track, Watch, curves, default_metric, worth_watching
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
@@ -50,6 +50,16 @@ def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
     both = curves(name, (name,), [with_epochs, without], ())
     assert (both.x_label, both.series[0].x) == ("step", [10, 20])
     assert curves(name, (name,), [stepwise], ()).x_label == "step"
+
+
+def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_points() -> None:
+    wild: dict[int, float | None] = {7_777: 9.0, 12_345: -9.0, 15_000: None}
+    one = track(*(value(i, wild.get(i, i / 20_000)) for i in range(20_000)))
+    points = one.points["val/r2/log_g"]
+    assert len(points) <= KEEP
+    assert {(7_777, None, 9.0), (12_345, None, -9.0), (15_000, None, None)} <= set(points)
+    assert points == sorted(points, key=lambda point: point[0])
+    assert points[-1] == (19_999, None, 19_999 / 20_000)
 
 
 def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None:

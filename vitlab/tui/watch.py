@@ -30,6 +30,12 @@ LOOK = 1.0
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
 
+KEEP = 4096
+"""Points kept of one value of one job; more than any screen has columns."""
+
+Sample = tuple[float, float | None, float | None]
+"""Step, epoch, value."""
+
 
 @dataclass
 class Track:
@@ -39,7 +45,7 @@ class Track:
     headline: str
     color: Rgb
     events: Events
-    points: dict[str, list[tuple[float, float | None, float | None]]] = field(default_factory=dict)
+    points: dict[str, list[Sample]] = field(default_factory=dict)
     """Value name -> (step, epoch, value)."""
 
     def grow(self) -> bool:
@@ -61,6 +67,8 @@ class Track:
                 points.pop()
             at = (event.step, float(epoch) if isinstance(epoch, int | float) else None, value)
             points.append(at)
+            if len(points) > KEEP:
+                self.points[name] = thinned(points)
         return bool(event.values)
 
 
@@ -161,6 +169,18 @@ class Watch:
         lines = self._log[1].poll()
         if lines or fresh:
             self._post(LogSeen(job.name, tuple(lines), fresh))
+
+
+def thinned(points: list[Sample]) -> list[Sample]:
+    """About half the points: of every four the lowest and the highest, and a gap if any."""
+    kept: list[Sample] = []
+    for i in range(0, len(points), 4):
+        group = points[i : i + 4]
+        known = [(value, j) for j, (_, _, value) in enumerate(group) if value is not None]
+        missing = [j for j, (_, _, value) in enumerate(group) if value is None]
+        keep = {min(known)[1], max(known)[1]} if known else set()
+        kept += [group[j] for j in sorted(keep | set(missing[:1]))]
+    return kept
 
 
 def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
