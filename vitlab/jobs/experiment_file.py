@@ -23,6 +23,7 @@ KEYS = (
     "after",
     "queue",
     "health",
+    "metrics",
 )
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 

@@ -1,8 +1,11 @@
-"""What an experiment file says to queue and supervisor: its keys `queue` and `health`."""
+"""What an experiment file says to queue and supervisor: its keys `queue`, `health`, `metrics`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from vitlab.contract.strict import ConfigError, Range, read_strict
@@ -39,6 +42,15 @@ class HealthKeys:
     stuck_after: Annotated[int, Range(2, 64)] | None = None
 
 
+@dataclass(frozen=True)
+class MetricsKeys:
+    """`metrics`, without its `names`; see `jobs.metrics.Source`."""
+
+    file: str
+    step: str = "step"
+    epoch: str = "epoch"
+
+
 def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
     """Priority, and the `extra` of every spec; `UsageError` names the line of a wrong key."""
     try:
@@ -47,6 +59,8 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
     extra: dict[str, Any] = {}
+    if (metrics := _read_metrics(file)) is not None:
+        extra["metrics"] = metrics
     if queue.gpu_memory is not None:
         extra["gpu_memory"] = int(queue.gpu_memory * 1e9)
     if queue.after_end == "any":
@@ -56,3 +70,28 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
     if watched := {k: v for k, v in asdict(health).items() if v is not None}:
         extra["health"] = watched
     return queue.priority, extra
+
+
+def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
+    """`metrics: {file, names: {theirs: ours}, step, epoch}`, for programs that write their own."""
+    data = file.at(("metrics",))
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise file.error(("metrics",), "metrics: must be a mapping (key: value)")
+    try:
+        keys = read_strict(MetricsKeys, {k: v for k, v in data.items() if k != "names"}, "metrics")
+    except ConfigError as error:
+        raise file.error(tuple(error.key.split(".")), str(error)) from error
+    path = Path(keys.file)
+    if path.is_absolute() or ".." in path.parts:
+        place = ("metrics", "file")
+        raise file.error(place, f"metrics.file: {path}: must be a path below the program's folder")
+    names = data.get("names")
+    if not isinstance(names, Mapping) or not names:
+        raise file.error(("metrics", "names"), "metrics.names: must map their names to ours")
+    for theirs, ours in names.items():
+        if not isinstance(ours, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", ours):
+            here = ("metrics", "names", str(theirs))
+            raise file.error(here, f"metrics.names.{theirs}: {ours!r} is no name (val/r2/log_g)")
+    return {**asdict(keys), "names": dict(names)}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from typing import TYPE_CHECKING
 
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.health import Facts, Health, History, Limits, health, remember
 from vitlab.jobs.logcap import cap
 from vitlab.jobs.processes import process
+
+if TYPE_CHECKING:
+    from vitlab.jobs.metrics import Follower
 
 EVERY = 2.0
 """Seconds between two looks."""
@@ -21,12 +25,15 @@ SAMPLE = 60.0
 class Monitor:
     """Appends to `health.jsonl` whenever the verdict changes."""
 
-    def __init__(self, job: JobPaths, pid: int, offset: int, limits: Limits) -> None:
+    def __init__(
+        self, job: JobPaths, pid: int, offset: int, limits: Limits, follower: Follower | None
+    ) -> None:
         """`offset`: where this run's events begin; a resumed job is judged by these alone."""
         self._job = job
         self._pid = pid
+        self._follower = follower
         self._offset = offset
-        self._history = History()
+        self.history = History()
         self._limits = limits
         self._verdict: Health | None = None
         self._began = self._heard = self._next = time.monotonic()
@@ -39,10 +46,14 @@ class Monitor:
         if now < self._next and not last:
             return self._verdict
         self._next = now + EVERY
+        if self._follower is not None:
+            # A file that is being replaced, or a full disk: the next look finds what is new.
+            with contextlib.suppress(OSError):
+                self._follower.poll()
         events, self._offset = read_events(self._job.events, self._offset)
         if events:
             self._heard = now
-            self._history = remember(self._history, events)
+            self.history = remember(self.history, events)
         if last and not events and self._verdict is None:
             return None
         cap(self._job.log)
@@ -57,7 +68,7 @@ class Monitor:
             stopped=found is not None and found.state == "T",
             memory=self._memory,
         )
-        verdict = health(self._history, facts, self._limits)
+        verdict = health(self.history, facts, self._limits)
         before = self._verdict
         if before is None or (before.status, before.what) != (verdict.status, verdict.what):
             note(self._job, verdict)

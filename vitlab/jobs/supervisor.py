@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
+from vitlab.jobs.aftermath import free, last_error, size, tail, write_command_result
 from vitlab.jobs.health import Health, read_policy
 from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
 from vitlab.jobs.locks import take, write_owner
 from vitlab.jobs.monitor import Monitor, note
 from vitlab.jobs.reasons import End, explain
-from vitlab.jobs.tail import last_json_line
+
+if TYPE_CHECKING:
+    from vitlab.jobs.metrics import Follower
 
 POLL = 0.25
 """Seconds between looks at `stop`; the child's death is seen at once."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
-_TAIL = 8192
 
 
 class Supervisor:
@@ -49,7 +50,9 @@ class Supervisor:
         """Outcome and line, once somebody wants the job ended."""
         self.unwell: tuple[str, str] | None = None
         """Outcome and line, once its health and its policy want this attempt ended."""
-        self.policy = read_policy(read_json(job.spec).get("extra") or {})
+        extra = read_json(job.spec).get("extra")
+        self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
+        self.policy = read_policy(self.extra)
         self.began = time.time()
 
     def run(self) -> None:
@@ -81,20 +84,24 @@ class Supervisor:
         """Run the job's process once: how it ended, and its peak bytes."""
         argv, cwd = child_command(self.job, resumed)
         kills = processes.oom_kills()
-        said, log_from = _size(self.job.events), _size(self.job.log)
+        said, log_from = size(self.job.events), size(self.job.log)
         self.unwell = None
         try:
+            follower = _follower(self.extra, cwd, self.job.events)
             pid = self._spawn(argv, cwd)
         except OSError as error:
             words = f"can not start {argv[0]}: {error.strerror}"
             return End(127, None, last_words=words), 0
-        code, peak = self._watch(Monitor(self.job, pid, said, self.policy.limits), pid)
+        monitor = Monitor(self.job, pid, said, self.policy.limits, follower)
+        code, peak = self._watch(monitor, pid)
+        if code == 0:
+            write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(
             code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
-            last_words=_tail(self.job.log, log_from),
-            error=_last_error(self.job.events, said),
-            disk_free=_free(self.job.folder),
+            last_words=tail(self.job.log, log_from),
+            error=last_error(self.job.events, said),
+            disk_free=free(self.job.folder),
             oom_kills=processes.oom_kills() - kills,
         )
         return end, peak
@@ -124,7 +131,7 @@ class Supervisor:
     def _watch(self, monitor: Monitor, pid: int) -> tuple[int, int]:
         """See the process to its end: exit code (or minus its signal), and peak bytes."""
         try:
-            with _Waiter(pid) as waiter:
+            with processes.Waiter(pid) as waiter:
                 while (ended := waiter.wait(POLL)) is None:
                     self._check_stop()
                     if self.asked[0] or self.unwell:
@@ -200,35 +207,18 @@ def child_command(job: JobPaths, resumed: bool) -> tuple[list[str], Path]:
     config = spec.get("config", {})
     if spec.get("recipe") == "command":
         cwd = (root / (config.get("cwd") or ".")).resolve()
-        return [str(part) for part in config["argv"]], cwd
+        return [str(part) for part in config.get("argv") or ["nothing"]], cwd
     argv = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(job.folder)]
     return [*argv, "--resume"] if resumed else argv, root
 
 
-class _Waiter:
-    """Waits for a child without burning time: its death wakes us, where the kernel can."""
+def _follower(extra: Mapping[str, Any], folder: Path, events: Path) -> Follower | None:
+    if "metrics" not in extra:
+        return None
+    from vitlab.jobs.metrics import Follower, read_source  # CSV costs memory; few jobs need it
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._poll = select.poll()
-        self._descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
-        if self._descriptor >= 0:
-            self._poll.register(self._descriptor, select.POLLIN)
-
-    def wait(self, seconds: float) -> tuple[int, int] | None:
-        """Exit code (or minus the signal) and peak bytes; None while it runs."""
-        self._poll.poll(seconds * 1000)
-        done, status, usage = os.wait4(self._pid, os.WNOHANG)
-        if not done:
-            return None
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+    source = read_source(extra)
+    return Follower(source, folder, events) if source else None
 
 
 def _own_session() -> int:
@@ -236,36 +226,6 @@ def _own_session() -> int:
     with contextlib.suppress(PermissionError):  # already the leader of a group, or of a session
         os.setsid()
     return os.getpid() if os.getsid(0) == os.getpid() else -1
-
-
-def _size(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
-    return 0
-
-
-def _free(folder: Path) -> int | None:
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize
-
-
-def _last_error(events: Path, start: int) -> str:
-    """The `error` of the last line, if this run wrote one."""
-    return str(last_json_line(events).get("error") or "") if _size(events) > start else ""
-
-
-def _tail(log: Path, start: int) -> str:
-    """The last words of this run in its log; an earlier run's do not count."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL, start if start <= size else 0))
-            return file.read(_TAIL).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def main(arguments: Sequence[str]) -> NoReturn:

@@ -1,0 +1,68 @@
+"""What a run left: the end of its log, its last error, and the result of a program of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.health import History
+from vitlab.jobs.jsonfiles import read_json
+from vitlab.jobs.tail import last_json_line
+
+TAIL = 8192
+"""Bytes of the log in which the reason of an end is looked for."""
+
+
+def size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def free(folder: Path) -> int | None:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def last_error(events: Path, start: int) -> str:
+    """The `error` of the last line, if this run wrote one."""
+    return str(last_json_line(events).get("error") or "") if size(events) > start else ""
+
+
+def tail(log: Path, start: int) -> str:
+    """The last words of this run in its log; an earlier run's do not count."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL, start if start <= size else 0))
+            return file.read(TAIL).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
+    """For `recipe: command` that wrote no `result.json`: the last value of each of its names."""
+    spec = read_json(job.spec)
+    values = {name: series[-1] for name, series in history.series.items() if series}
+    if spec.get("recipe") != "command" or job.result.exists() or not values:
+        return
+    from vitlab.contract.result import Result, write_result
+
+    result = Result(
+        mvp=str(spec.get("mvp", "")),
+        run=str(spec.get("run", "")),
+        profile=str(spec.get("profile", "")),
+        recipe="command",
+        values=values,
+        headline=str(spec.get("headline", "")),
+        model={"name": str(spec.get("run", ""))},
+        best={"step": history.step},
+        seconds=round(seconds, 3),
+    )
+    with contextlib.suppress(OSError):  # a full disk: `exit.json` says so
+        write_result(job.result, result)

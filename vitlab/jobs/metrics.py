@@ -1,0 +1,130 @@
+"""Numbers of a program that does not know us: its CSV or JSON-lines file, told as events.
+
+The supervisor of such a job writes `events.jsonl` in its place. Standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.events import EventWriter
+
+MAX_BYTES = 64 << 20
+"""A larger file is followed no further."""
+KEY = "metrics"
+"""Of `Spec.extra`."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers stand, and what we call them."""
+
+    file: str
+    """From the program's folder; may hold `*` (Lightning's `lightning_logs/version_*/metrics.csv`),
+    then the newest file counts."""
+    names: Mapping[str, str]
+    """Their name -> ours: `val_r2` -> `val/r2/log_g`."""
+    step: str = "step"
+    epoch: str = "epoch"
+
+
+def read_source(extra: Mapping[str, Any]) -> Source | None:
+    """The source a spec's `extra` declares; None when there is none, or it is not sound."""
+    keys = extra.get(KEY)
+    if not isinstance(keys, Mapping) or not isinstance(keys.get("names"), Mapping):
+        return None
+    names = {str(theirs): str(ours) for theirs, ours in keys["names"].items()}
+    words = {key: str(keys[key]) for key in ("step", "epoch") if key in keys}
+    return Source(file=str(keys.get("file", "")), names=names, **words)
+
+
+class Follower:
+    """Reads the rows that came since the last look and writes them as events."""
+
+    def __init__(self, source: Source, folder: Path, events: Path) -> None:
+        self._source = source
+        self._folder = folder
+        self._events = events
+        # Rows of an earlier run are not this job's.
+        self._seen = {path: len(read_rows(path)) for path in self._files()}
+        self._sizes: dict[Path, tuple[int, int]] = {}
+
+    def poll(self) -> None:
+        """Write what is new; a file that was written anew from its start keeps its row count.
+
+        Lightning does so whenever a column is added.
+        """
+        for path in self._files()[-1:]:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if self._sizes.get(path) == stamp:
+                return
+            self._sizes[path] = stamp
+            rows = read_rows(path)
+            fresh = list(enumerate(rows))[self._seen.get(path, 0) :]
+            self._seen[path] = len(rows)
+            with EventWriter(self._events) as writer:
+                for kind, data in told(fresh, self._source):
+                    writer.write(kind, **data)
+
+    def _files(self) -> list[Path]:
+        found = [path for path in self._folder.glob(self._source.file) if path.is_file()]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The whole rows of a CSV file (by its ending), or of JSON lines; half a row waits."""
+    with path.open("rb") as file:
+        block = file.read(MAX_BYTES)
+    text = block[: block.rfind(b"\n") + 1].decode("utf-8", "replace")
+    if path.suffix == ".csv":
+        return list(csv.DictReader(io.StringIO(text)))
+    return [row for line in text.split("\n") if (row := _json(line))]
+
+
+def _json(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def told(rows: Iterable[tuple[int, Row]], source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Kind and data of the events the rows (with their numbers) amount to, by split."""
+    for number, row in rows:
+        splits: dict[str, dict[str, float]] = {}
+        for theirs, ours in source.names.items():
+            value = _number(row.get(theirs))
+            if value is not None:
+                splits.setdefault(ours.split("/")[0], {})[ours] = value
+        step = _number(row.get(source.step))
+        epoch = _number(row.get(source.epoch))
+        known = step is not None and math.isfinite(step)
+        at: dict[str, Any] = {"step": int(step or 0) if known else number}
+        if epoch is not None:
+            at["epoch"] = epoch
+        for split, values in splits.items():
+            if split in ("val", "test"):
+                yield "eval", {**at, "split": split, "values": values}
+            else:
+                yield "step", {**at, "values": values}
+
+
+def _number(value: object) -> float | None:
+    """A number as CSV and JSON have it; None for an empty cell. NaN is a number here."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
