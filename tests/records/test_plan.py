@@ -9,8 +9,8 @@ import pytest
 from tests.records.conftest import EXP_ID, HUB, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
 from vitlab.docs.edits import Conflict
-from vitlab.records.actions import accept, launch_plan, pending, undo
-from vitlab.records.lab import Lab
+from vitlab.records.actions import accept, launch_plan, pending, settle, undo
+from vitlab.records.lab import Lab, open_lab
 
 
 def status(lab: Lab, roadmap: Path, mvp: str = "1.0") -> str | None:
@@ -97,6 +97,17 @@ def test_an_edit_made_elsewhere_meanwhile_survives(lab: Lab, roadmap: Path, ende
     assert "Made by hand" in text
     assert "# Our plan" in text
     assert "0.750" in text
+
+
+def test_results_are_written_unasked_only_where_the_settings_say_so(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    assert settle(lab, roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == ROADMAP
+    lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
+    assert roadmap in settle(open_lab(lab.paths.root), roadmap)
+    assert status(lab, roadmap) == "done"
 
 
 def test_undo_brings_back_every_byte_and_the_proposal(

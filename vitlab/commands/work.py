@@ -53,7 +53,7 @@ def add_commands(commands: Commands) -> None:
 def run_mvp(args: argparse.Namespace) -> int:
     """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
     from vitlab.docs.ids import bare_id
-    from vitlab.records.actions import launch
+    from vitlab.records.actions import launch, settle
 
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
@@ -63,6 +63,8 @@ def run_mvp(args: argparse.Namespace) -> int:
         for job in jobs:
             print(f"submitted {job.name}", flush=True)
     failed = follow(lab, jobs) if args.wait else 0
+    if args.wait:
+        settle(lab, roadmap)
     if args.json:
         print_json({"jobs": [str(job.folder) for job in jobs]})
     return 1 if failed else 0

@@ -22,7 +22,7 @@ from vitlab.records.lab import Lab
 from vitlab.records.plan import Pending, pending, plan_mvp
 from vitlab.records.written import mark, unmark
 
-__all__ = ["Plan", "accept", "launch", "launch_plan", "pending", "resume", "stop", "undo"]
+__all__ = ["Plan", "accept", "launch", "launch_plan", "pending", "resume", "settle", "stop", "undo"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,13 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
         mark(lab, step.jobs, [one.new_text for one in written if one.new_text is not None])
         touched += [one.path for one in written if one.path not in touched]
     return touched
+
+
+def settle(lab: Lab, roadmap_path: Path) -> list[Path]:
+    """Write what ended without being asked, where the lab's settings say `write_results: auto`."""
+    if lab.settings.write_results != "auto":
+        return []
+    return accept(lab, pending(lab, roadmap_path))
 
 
 def undo(lab: Lab) -> list[Path]:

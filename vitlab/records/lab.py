@@ -22,6 +22,9 @@ class Lab:
     paths: LabPaths
     settings: Settings
     _readers: dict[Path, ProgressReader] = field(default_factory=dict, compare=False, repr=False)
+    _parsed: dict[Path, tuple[tuple[int, int, int], Roadmap]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     def progress(self, job: JobPaths) -> Progress:
@@ -60,6 +63,18 @@ class Lab:
     def read_roadmap(self, path: Path) -> Roadmap:
         """The roadmap in `path`, by the lab's words."""
         return parse_roadmap(read(path), self.vocabulary)
+
+    def shown_roadmap(self, path: Path) -> Roadmap:
+        """As `read_roadmap`, parsed anew only when the file has changed: for views, not edits."""
+        stat = path.stat()
+        mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        with self._lock:
+            kept = self._parsed.get(path)
+        if kept is None or kept[0] != mark:
+            kept = (mark, self.read_roadmap(path))
+            with self._lock:
+                self._parsed[path] = kept
+        return kept[1]
 
     def roadmap_with(self, mvp_id: str, named: str | Path | None = None) -> Path:
         """The roadmap that has `mvp_id`: the one named, or the first of the lab's."""

@@ -78,7 +78,7 @@ def look(lab: Lab, roadmap_path: Path | None) -> LabView:
     waiting = 0
     if roadmap_path is not None:
         try:
-            roadmap = lab.read_roadmap(roadmap_path)
+            roadmap = lab.shown_roadmap(roadmap_path)
         except (UsageError, OSError) as error:
             problems.append(str(error))
         experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))

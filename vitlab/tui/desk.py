@@ -40,10 +40,14 @@ class Desk:
     roadmap: Path | None
 
     def look(self) -> LabView:
-        """The lab as it is on disk now."""
+        """The lab as it is on disk now; results that need no asking are written first."""
+        from vitlab.records.actions import settle
         from vitlab.records.view import look
 
-        return look(self.lab, self.roadmap)
+        view = look(self.lab, self.roadmap)
+        if view.pending and self.roadmap is not None and settle(self.lab, self.roadmap):
+            view = look(self.lab, self.roadmap)
+        return view
 
     def plan(self, mvp_id: str, profile: str) -> Plan:
         """What launching an MVP would run and write."""
