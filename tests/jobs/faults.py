@@ -56,7 +56,7 @@ def kill_lease_holder(it: Campaign) -> None:
     """The worst moment: a scheduler dies between taking a job's lock and starting it."""
     code = (
         "import os, sys, signal; from pathlib import Path; from vitlab.jobs import launch; "
-        "launch._spawn = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "launch.spawn = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
         "from vitlab.contract.paths import LabPaths; launch.advance(LabPaths(Path(sys.argv[1])))"
     )
     subprocess.run([sys.executable, "-c", code, str(it.root)], check=False)

@@ -17,7 +17,7 @@ from vitlab.jobs.code import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.jsonfiles import RESUME, read_json, write_json
 from vitlab.jobs.locks import take, write_owner
-from vitlab.jobs.queue import Slots, Start, decide
+from vitlab.jobs.queue import ADOPTED, Slots, Start, decide
 from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
 from vitlab.jobs.store import all_jobs, look, state, unfinished
@@ -100,7 +100,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
                 "dirty": bool(code.diff),
             },
         )
-        _spawn(lab, job, lock)
+        spawn(lab, job, lock)
     finally:
         os.close(lock)
     return True
@@ -115,7 +115,8 @@ def _still_queued(job: JobPaths) -> bool:
     return not job.started.exists() and not job.exit.exists()
 
 
-def _spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
+def spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
+    """Start the job's supervisor, in a session of its own, and hand it the job's lock."""
     log = os.open(lab.private / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
     try:
@@ -197,6 +198,8 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
     found = look(job)
     if found is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
+    if ADOPTED in found.spec.extra:
+        raise UsageError(f"{job.name}: was started by hand; start it so again, then adopt it")
     match found.state:
         case Running():
             raise UsageError(f"{job.name}: runs already")

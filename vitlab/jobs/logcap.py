@@ -16,8 +16,10 @@ def cap(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
     """Cut `log` when it is larger than `limit`; True when it was cut.
 
     Its writers append, so they go on at the new end; what they write while the end is copied is
-    lost. A former `out.1.log` is replaced.
+    lost. A former `out.1.log` is replaced. The log of a run started by hand is a link: not ours.
     """
+    if log.is_symlink():
+        return False
     kept_in = log.with_name(f"{log.stem}.1{log.suffix}")
     try:
         size = log.stat().st_size

@@ -50,12 +50,12 @@ def read_source(extra: Mapping[str, Any]) -> Source | None:
 class Follower:
     """Reads the rows that came since the last look and writes them as events."""
 
-    def __init__(self, source: Source, folder: Path, events: Path) -> None:
+    def __init__(self, source: Source, folder: Path, events: Path, whole: bool = False) -> None:
+        """`whole`: the rows that are there already belong to this run."""
         self._source = source
         self._folder = folder
         self._events = events
-        # Rows of an earlier run are not this job's.
-        self._seen = {path: len(read_rows(path)) for path in self._files()}
+        self._seen = {} if whole else {path: len(read_rows(path)) for path in self._files()}
         self._sizes: dict[Path, tuple[int, int]] = {}
 
     def poll(self) -> None:

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -81,14 +81,30 @@ def members(session: int, since: int, folder: Path) -> list[Process]:
     `since` is the start (ticks) of the job's supervisor: nothing older can belong to it.
     """
     marker = f"{MARKER}={folder}".encode()
-    found = []
+    return [
+        one
+        for one in _everyone()
+        if one.ticks >= since
+        and one.pid not in (session, os.getpid())
+        and (one.session == session or marker in _environment(one.pid))
+    ]
+
+
+def tree(pid: int, ticks: int) -> list[Process]:
+    """The process that began at `ticks`, and all that descend from it."""
+    if not is_alive(pid, ticks):
+        return []
+    everyone = list(_everyone())
+    found = {pid}
+    while more := {one.pid for one in everyone if one.parent in found} - found:
+        found |= more
+    return [one for one in everyone if one.pid in found]
+
+
+def _everyone() -> Iterator[Process]:
     for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process
-        one = process(int(name)) if name.isdecimal() else None
-        if one is None or one.ticks < since or one.pid in (session, os.getpid()):
-            continue
-        if one.session == session or marker in _environment(one.pid):
-            found.append(one)
-    return found
+        if name.isdecimal() and (one := process(int(name))) is not None:
+            yield one
 
 
 def _environment(pid: int) -> list[bytes]:
@@ -138,18 +154,27 @@ def _send(one: Process, number: int) -> None:
 
 
 class Waiter:
-    """Waits for a child without burning time: its death wakes us, where the kernel can."""
+    """Waits for a process without burning time: its death wakes us, where the kernel can.
 
-    def __init__(self, pid: int) -> None:
+    `ticks` is the start of a process that is not our child; None for a child.
+    """
+
+    def __init__(self, pid: int, ticks: int | None = None) -> None:
         self._pid = pid
+        self._ticks = ticks
         self._poll = select.poll()
         self._descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
         if self._descriptor >= 0:
             self._poll.register(self._descriptor, select.POLLIN)
 
-    def wait(self, seconds: float) -> tuple[int, int] | None:
-        """Exit code (or minus the signal) and peak bytes; None while it runs."""
+    def wait(self, seconds: float) -> tuple[int | None, int] | None:
+        """Exit code (or minus the signal) and peak bytes; None while it runs.
+
+        The code of a process that is not our child stays unknown: None.
+        """
         self._poll.poll(seconds * 1000)
+        if self._ticks is not None:
+            return None if is_alive(self._pid, self._ticks) else (None, 0)
         done, status, usage = os.wait4(self._pid, os.WNOHANG)
         if not done:
             return None

@@ -14,6 +14,9 @@ GPU_RECIPES = ("vit", "mlp", "command")
 MEMORY = "gpu_memory"
 """Key of `Spec.extra`: bytes of GPU memory a job declares; without it, it has the GPU alone."""
 
+ADOPTED = "adopt"
+"""Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -98,6 +101,8 @@ def in_line(jobs: Iterable[Job]) -> list[Job]:
 
 
 def _put_aside(job: Job, slots: Slots) -> str:
+    if ADOPTED in job.spec.extra:
+        return "was started by hand"
     if job.held:
         return "held: release it to run"
     if job.boot and slots.boot and job.boot != slots.boot:

@@ -44,6 +44,10 @@ def explain(end: End) -> tuple[str, str]:
     """The outcome (one of `contract.state.OUTCOMES`) and its line."""
     if end.code == 0:
         return "ok", ""
+    if end.code is None and end.signal is None:
+        if "Traceback (most recent call last)" in end.last_words or end.error:
+            return _from_words(end), end.error or _last_line(end.last_words)
+        return "ok", "started by hand: its exit code is not known"
     if end.signal is not None:
         name = _signal_name(end.signal)
         if end.signal == signal.SIGKILL and end.oom_kills:

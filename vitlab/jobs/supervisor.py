@@ -53,6 +53,9 @@ class Supervisor:
         extra = read_json(job.spec).get("extra")
         self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
         self.policy = read_policy(self.extra)
+        adopted = self.extra.get("adopt")
+        self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
+        """Pid and start of a process that was started by hand."""
         self.began = time.time()
 
     def run(self) -> None:
@@ -78,6 +81,8 @@ class Supervisor:
             text = f"restart {restarts} of {self.policy.restarts} after {reason}: {detail}"
             note(self.job, Health("warn", "restarted", text))
             resumed = True
+        if self.adopted and self.asked[0]:  # perhaps before we came to watch it
+            processes.end_all(self._members, self._grace)
         self._write_exit(reserve, end, peak)
 
     def _attempt(self, resumed: bool) -> tuple[End, int]:
@@ -87,18 +92,18 @@ class Supervisor:
         said, log_from = size(self.job.events), size(self.job.log)
         self.unwell = None
         try:
-            follower = _follower(self.extra, cwd, self.job.events)
-            pid = self._spawn(argv, cwd)
+            follower = _follower(self.extra, cwd, self.job.events, self.adopted is not None)
+            pid = self.adopted[0] if self.adopted else self._spawn(argv, cwd)
         except OSError as error:
             words = f"can not start {argv[0]}: {error.strerror}"
             return End(127, None, last_words=words), 0
         monitor = Monitor(self.job, pid, said, self.policy.limits, follower)
         code, peak = self._watch(monitor, pid)
-        if code == 0:
+        if code == 0 or self.adopted:
             write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(
-            code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
+            code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
             last_words=tail(self.job.log, log_from),
             error=last_error(self.job.events, said),
             disk_free=free(self.job.folder),
@@ -128,10 +133,10 @@ class Supervisor:
         finally:
             os.chdir(self.root)
 
-    def _watch(self, monitor: Monitor, pid: int) -> tuple[int, int]:
+    def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
         """See the process to its end: exit code (or minus its signal), and peak bytes."""
         try:
-            with processes.Waiter(pid) as waiter:
+            with processes.Waiter(pid, self.adopted[1] if self.adopted else None) as waiter:
                 while (ended := waiter.wait(POLL)) is None:
                     self._check_stop()
                     if self.asked[0] or self.unwell:
@@ -155,6 +160,8 @@ class Supervisor:
         return float(self.orders.get("grace", GRACE))
 
     def _members(self) -> list[processes.Process]:
+        if self.adopted:
+            return processes.tree(*self.adopted)
         return processes.members(self.session, self.ticks, self.job.folder)
 
     def _check_stop(self) -> None:
@@ -212,13 +219,17 @@ def child_command(job: JobPaths, resumed: bool) -> tuple[list[str], Path]:
     return [*argv, "--resume"] if resumed else argv, root
 
 
-def _follower(extra: Mapping[str, Any], folder: Path, events: Path) -> Follower | None:
+def _follower(extra: Mapping[str, Any], folder: Path, events: Path, whole: bool) -> Follower | None:
     if "metrics" not in extra:
         return None
     from vitlab.jobs.metrics import Follower, read_source  # CSV costs memory; few jobs need it
 
     source = read_source(extra)
-    return Follower(source, folder, events) if source else None
+    return Follower(source, folder, events, whole) if source else None
+
+
+def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
+    return int(adopted.get("pid", 0)), int(adopted.get("ticks", 0))
 
 
 def _own_session() -> int:
