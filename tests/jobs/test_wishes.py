@@ -7,7 +7,7 @@ import pytest
 from tests.jobs.conftest import Workshop, ended
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.jsonfiles import read_json, write_json
-from vitlab.jobs.launch import advance
+from vitlab.jobs.launch import advance, resume
 from vitlab.jobs.queue import Slots, in_line, plan
 from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.jobs.wishes import hold, move, release
@@ -52,13 +52,15 @@ def test_moved_by_hand(shop: Workshop) -> None:
     assert shift("d", 0) == "c d b a"
 
 
-def test_what_waited_over_a_restart_is_released_by_hand(shop: Workshop) -> None:
+def test_what_waited_over_a_restart_goes_on_when_told_to(shop: Workshop) -> None:
     paths = shop.submit("print('now')")
     write_json(paths.folder / "queue.json", {"boot": "vm:before:1"})
     assert advance(shop.lab) == []
     [reason] = plan(all_jobs(shop.lab), Slots(boot="vm:after:1")).reasons.values()
     assert reason == "queued before this machine was restarted: release it to run"
-    release(job_of(paths))
+    resume(shop.lab, paths)
+    with pytest.raises(UsageError, match="waits already"):
+        resume(shop.lab, paths)
     assert advance(shop.lab) == [paths]
     ended(paths)
     assert "boot" in read_json(paths.started)

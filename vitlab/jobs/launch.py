@@ -21,7 +21,7 @@ from vitlab.jobs.queue import ADOPTED, Slots, Start, decide
 from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
 from vitlab.jobs.store import all_jobs, look, state, unfinished
-from vitlab.jobs.wishes import wish
+from vitlab.jobs.wishes import release, wish
 
 AUTO_RESUMES = 5
 """How often a job that asks for it goes on by itself after it was lost."""
@@ -194,7 +194,11 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
 
 
 def resume(lab: LabPaths, job: JobPaths) -> None:
-    """Queue an ended or lost job again, in its own folder; it starts at the next `advance`."""
+    """Let a job go on; it starts at the next `advance` that has room for it.
+
+    One that ended or was lost runs again in its own folder, from its last checkpoint. One that was
+    put aside, or has waited over a restart of the machine, is released.
+    """
     found = look(job)
     if found is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
@@ -203,6 +207,8 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
     match found.state:
         case Running():
             raise UsageError(f"{job.name}: runs already")
+        case Queued() if found.held or found.boot != processes.boot():
+            release(found)
         case Queued():
             raise UsageError(f"{job.name}: waits already")
         case Done() | Lost():
