@@ -69,7 +69,8 @@ def fold(progress: Progress, event: Event) -> Progress:
             epoch = data.get("epoch")
             return replace(
                 progress,
-                step=event.step,
+                # The test set is scored at the best step, which is behind the last one.
+                step=event.step if event.kind == "step" else max(progress.step, event.step),
                 of=of if isinstance(of, int) else progress.of,
                 epoch=float(epoch) if isinstance(epoch, int | float) else progress.epoch,
                 values={**progress.values, **event.values},

@@ -59,15 +59,16 @@ def fit(
 ) -> Iterator[Progress]:
     """Fill `ridge` with the best of `model.alphas`; one pass over the training rows.
 
-    A step is one piece of rows. Memory is 8 L^2 bytes (134 MB for 4096 pixels) a few times.
+    A step is one piece of rows, or one penalty tried. Memory is 8 L^2 bytes (134 MB for 4096 pixels) a few times.
     """
     pieces = math.ceil(len(train) / PIECE)
+    steps = pieces + len(model.alphas)
     sums = None
     for step, (x, y) in enumerate(train.pieces(), start=1):
         begun = time.perf_counter()
         sums = _add(sums, x.astype(np.float64), y)
         rate = len(x) / (time.perf_counter() - begun)
-        yield Step(step, pieces, 0, math.nan, math.nan, rate)
+        yield Step(step, steps, 0, math.nan, math.nan, rate)
         if stopped():
             yield Note(f"stopped after {step} of {pieces} pieces: no model")
             return
