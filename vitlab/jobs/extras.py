@@ -40,6 +40,7 @@ class HealthKeys:
     slow: Annotated[float, Range(0, 1)] | None = None
     stuck: Annotated[float, Range(0, 1)] | None = None
     stuck_after: Annotated[int, Range(2, 64)] | None = None
+    growth: Annotated[float, Range(1, above=True)] | None = None
 
 
 @dataclass(frozen=True)
