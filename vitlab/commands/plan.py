@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ def add_commands(commands: Commands) -> None:
     sync.add_argument("mvp", nargs="?", metavar="MVP", help="default: all that ended")
     sync.add_argument("--roadmap", metavar="FILE")
     sync.add_argument("--dry-run", action="store_true", help="print the diffs, write nothing")
+    sync.add_argument("--yes", action="store_true", help="do not ask; asked only in a terminal")
     sync.set_defaults(handler=sync_results)
 
     undo = commands.add_parser("undo", help="reverse the last write to the documents")
@@ -168,12 +170,19 @@ def sync_results(args: argparse.Namespace) -> int:
         for change in plan.changes:
             name = lab.paths.relative(change.path)
             print(unified(change.old_text, change.new_text, name), end="")
-        if plan.changes and not args.dry_run:
+        if plan.changes and not args.dry_run and (args.yes or _agreed()):
             accept(lab, plan)
         found += len(plan.changes)
     if not found:
         print("nothing to write: no ended job has results that the documents lack")
     return 0
+
+
+def _agreed() -> bool:
+    """The person's word; a script that runs `sync` has given it by running it."""
+    if not sys.stdin.isatty():
+        return True
+    return input("write this? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def undo_last(_: argparse.Namespace) -> int:

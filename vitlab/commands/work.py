@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 POLL = 0.5
 """Seconds between two looks at a followed job."""
+SAY = 5.0
+"""Seconds between two lines on a job that merely goes on."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -75,13 +78,15 @@ def follow(lab: Lab, jobs: Sequence[JobPaths]) -> int:
     from vitlab.jobs.launch import advance
     from vitlab.records.view import look_at_job
 
-    said: dict[str, str] = {}
+    said: dict[str, tuple[str, float]] = {}
     while True:
         views = [look_at_job(lab, job) for job in jobs]
         for view in views:
-            line = _progress(view)
-            if said.get(view.paths.name) != line:
-                said[view.paths.name] = line
+            line, now = _progress(view), time.monotonic()
+            before, when = said.get(view.paths.name, ("", 0.0))
+            moving = isinstance(view.state, Running) and _stage(before) == _stage(line)
+            if line != before and (not moving or now - when >= SAY):
+                said[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
         if all(isinstance(view.state, Done | Lost) for view in views):
             return sum(not (isinstance(v.state, Done) and v.state.outcome == "ok") for v in views)
@@ -90,14 +95,23 @@ def follow(lab: Lab, jobs: Sequence[JobPaths]) -> int:
         time.sleep(POLL)
 
 
+def _stage(line: str) -> str:
+    """The first word: what does not change while a job merely goes on."""
+    return line.partition(" ")[0]
+
+
 def _progress(view: JobView) -> str:
     match view.state:
         case Queued():
             return f"waiting: {view.why}" if view.why else "waiting"
         case Running():
             score = view.values.get(_live(view))
-            share = f"{view.step}/{view.of}" if view.of else "starting"
-            return f"running {share}" + (f", {_live(view)} {score:.3f}" if score else "")
+            parts = [f"running {view.step}/{view.of}" if view.of else "running"]
+            if score is not None:
+                parts.append(f"{_live(view)} {score:.3f}")
+            if view.eta is not None:
+                parts.append(f"{datetime.timedelta(seconds=max(round(view.eta), 0))} left")
+            return ", ".join(parts)
         case Done(outcome=outcome, detail=detail):
             return f"{outcome}" + (f": {detail}" if detail and outcome != "ok" else "")
         case Lost():
