@@ -233,10 +233,11 @@ def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
             if len(steps) > last:
                 raise Killed(name)
 
-        act = {"save": lambda: save(changes, journal, die), "undo": lambda: undo(journal, die),
-               "redo": lambda: redo(journal, die)}[operation]  # fmt: skip
         try:
-            act()
+            if operation == "save":
+                save(changes, journal, die)
+            else:
+                {"undo": undo, "redo": redo}[operation](journal, die)
             break
         except Killed:
             pass

@@ -139,7 +139,8 @@ def test_a_gate_takes_its_rules_from_the_mvps_section_when_it_has_none() -> None
     text = (
         "### Gate-1: g\n\n| 项 | 内容 |\n|---|---|\n| MVP | MVP-1.0 |\n\n"
         "| MVP | 名称 | 状态 |\n|---|---|---|\n| 1.0 | x | ⏳ |\n\n"
-        "### MVP-1.0: x\n\n**Gate影响**:\n- R² ≥ 0.7 → [A]\n- R² < 0.7 → [B]\n\nso\n\n- R² > 1 → no\n"
+        "### MVP-1.0: x\n\n**Gate影响**:\n- R² ≥ 0.7 → [A]\n- R² < 0.7 → [B]\n\n"
+        "so\n\n- R² > 1 → no\n"
     )
     (gate,) = parse_roadmap(Document(text)).gates
     assert [(r.if_, r.then) for r in gate.rules] == [("R² ≥ 0.7", "[A]"), ("R² < 0.7", "[B]")]

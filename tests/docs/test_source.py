@@ -39,8 +39,8 @@ def test_the_language_is_that_of_the_words_not_of_the_code() -> None:
 
 
 def test_blocks_are_found_behind_a_bom_and_nowhere_else() -> None:
-    text = "\ufeff# T\r\n\r\n| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n\r\n```\r\n# no\r\n| x |\r\n```\r\n"
-    document = Document(text)
+    text = "\ufeff# T\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\n# no\n| x |\n```\n"
+    document = Document(text.replace("\n", "\r\n"))
     assert [(h.level, h.title, h.index) for h in document.headings] == [(1, "T", 0)]
     assert document.tables == ((2, 5),)
     assert [(f.first, f.last, f.content) for f in document.fences] == [(6, 10, (7, 9))]

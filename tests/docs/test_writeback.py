@@ -73,8 +73,8 @@ def test_through_every_status_and_back_is_where_it_began(name: str) -> None:
     for mvp in first.mvps:
         text = first.document.text
         for status in STATUSES:
-            text = setting(text, mvp.id, status, first)
-            assert parse_roadmap(Document(text)).mvp(mvp.id).status == status
+            roadmap = parse_roadmap(Document(text))
+            text = apply(text, set_status(roadmap, mvp.id, status, first))
         assert mvp.status is not None
         assert setting(text, mvp.id, mvp.status, first) == first.document.text, mvp.id
 

@@ -13,7 +13,7 @@ from vitlab.docs.layout import insert_row, set_cell
 from vitlab.docs.source import Document, Fence
 from vitlab.docs.splice import Edit
 from vitlab.docs.tables import tables_of
-from vitlab.docs.views import Entry, View, view_of
+from vitlab.docs.views import Entry, View, recognise
 from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.words import STATUSES
 
@@ -144,9 +144,9 @@ class Hub:
 def parse_hub(document: Document, vocabulary: Vocabulary | None = None) -> Hub:
     """Read a hub; any document will do, one without known tables has empty views."""
     words = (vocabulary or default_vocabulary()).with_legend(document.text)
+    known = (recognise(table, words) for table in tables_of(document))
     none = IdIndex(())
-    views = (view_of(table, words, (), none) for table in tables_of(document))
-    return Hub(document, words, tuple(view for view in views if view))
+    return Hub(document, words, tuple(one.view(words, none) for one in known if one))
 
 
 def key_number(

@@ -33,6 +33,8 @@ def bare_id(text: str) -> str:
 
 def gate_refs(text: str) -> tuple[str, ...]:
     """The bare ids of the gates a text names: `Gate-1/2/3` -> 1, 2, 3."""
+    if "gate" not in text.casefold():
+        return ()
     found: list[str] = []
     for match in _GATES.finditer(plain(text)):
         found += [match[2]] if match[2] else [p.rstrip(".") for p in _GATE_PART.findall(match[1])]
@@ -64,7 +66,7 @@ class IdIndex:
 
     @cached_property
     def _known(self) -> dict[str, str]:
-        return {known.casefold(): known for known in self.ids}
+        return {known.casefold(): known for known in reversed(self.ids)}
 
     @cached_property
     def _alternatives(self) -> str:

@@ -11,14 +11,13 @@ from vitlab.docs.layout import insert_row, set_cell
 from vitlab.docs.places import places, spelled
 from vitlab.docs.progress import EPOCH, run_key
 from vitlab.docs.roadmap import Mvp, Roadmap
-from vitlab.docs.sentence import mark, spectra
+from vitlab.docs.sentence import TRIAL, mark, spectra
 from vitlab.docs.splice import Edit
 from vitlab.docs.views import Entry, View
 from vitlab.docs.vocabulary import metric_header
 from vitlab.docs.writeback import status_cell
 
 _NUMBER = re.compile(r"\d")
-_TRIAL = re.compile(r"\b(?:smoke|demo)\b")
 
 
 def number_rows(
@@ -91,7 +90,7 @@ def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
     opening = roadmap.ids.opening(entry.text("mvp"))
     if opening is None or opening[0] != mvp.id:
         return False
-    named = run_key(_TRIAL.sub("", opening[1]).strip(" ()"))
+    named = run_key(TRIAL.sub("", opening[1]).strip(" ()"))
     return named == ("" if result.run == "main" else run_key(result.run))
 
 
@@ -102,7 +101,7 @@ def _has_numbers(view: View, entry: Entry) -> bool:
         for i, header in enumerate(view.headers)
         if i < len(entry.row.cells) and metric_header(header)
     ]
-    return any(_NUMBER.search(text) and not _TRIAL.search(text) for text in cells)
+    return any(_NUMBER.search(text) and not TRIAL.search(text) for text in cells)
 
 
 def _added(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitlab.docs.ids import exp_id
 from vitlab.docs.inline import folded
@@ -89,7 +89,7 @@ def _cell_place(
     found = roadmap.vocabulary.read(cell.raw) if cell else None
     if cell and found:
         where = (view.table, entry, view.columns[column])
-        kind = "verdict" if found.verdict else kind
+        kind = "verdict" if found.verdict and kind != "overview" else kind
         yield Place(kind, mvp, entry.row.index, cell.span, cell.raw, found, where)
 
 
@@ -142,8 +142,15 @@ def spelled(roadmap: Roadmap, book: tuple[Place, ...], place: Place, status: str
     """The text of a place saying `status` in the document's own glyph and word; remarks stay.
 
     A word is added where the glyph alone would say something else in this document (`❌ 失败` where
-    the legend has `❌取消`), and such a word goes again with its reason.
+    the legend has `❌取消`), and such a word goes again with its reason. Before a verdict in the
+    overview (`✅ PASS`) the status is put in front, and taken away when the verdict says it.
     """
+    if place.found.verdict:
+        return f"{fresh(roadmap, book, place, status)} {place.text}"
+    rest = place.text[place.found.end :].strip()
+    said = roadmap.vocabulary.read(rest) if place.kind == "overview" else None
+    if said and said.verdict and said.status == status:
+        return rest
     glyph = _glyph(roadmap, book, place, status) if place.found.glyph else None
     if glyph is None:
         return rewritten(place, None, _word(roadmap, book, place, status))
@@ -154,6 +161,21 @@ def spelled(roadmap: Roadmap, book: tuple[Place, ...], place: Place, status: str
         return rewritten(place, f"{glyph} {_word(roadmap, book, place, status)}", None)
     word = _word(roadmap, book, place, status) if place.found.word else None
     return rewritten(place, glyph, word)
+
+
+def fresh(roadmap: Roadmap, book: tuple[Place, ...], place: Place | None, status: str) -> str:
+    """A status without remark, as the overview writes one; `place` is left out of the models."""
+    models = [
+        p for p in book if p.kind == "overview" and p is not place and not p.found.verdict
+    ]  # fmt: skip
+    same = [p for p in models if p.found.status == status]
+    if same:
+        return same[0].text[: same[0].found.end]
+    if models:
+        bare = models[0].text[: models[0].found.end]
+        return spelled(roadmap, book, replace(models[0], index=-1, text=bare), status)
+    legend = roadmap.vocabulary.legend.get(status)
+    return legend[0] if legend and _says(roadmap, legend[0], status) else status
 
 
 def _says(roadmap: Roadmap, glyph: str, status: str) -> bool:

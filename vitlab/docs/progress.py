@@ -8,11 +8,12 @@ from vitlab.docs.inline import cell_text
 from vitlab.docs.layout import set_cell
 from vitlab.docs.places import is_plain
 from vitlab.docs.roadmap import Roadmap
+from vitlab.docs.rows import view_with
 from vitlab.docs.sentence import metric_symbol
 from vitlab.docs.splice import Edit
 from vitlab.docs.tables import Cell
 from vitlab.docs.views import Entry
-from vitlab.docs.writeback import in_order, view_with
+from vitlab.docs.writeback import in_order
 
 EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
 _VALUE = re.compile(r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?")

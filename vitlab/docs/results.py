@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from vitlab.contract.result import Result
 from vitlab.docs.inline import cell_text, plain
-from vitlab.docs.layout import insert_row, set_cell
+from vitlab.docs.layout import set_cell
 from vitlab.docs.numbers import number_rows, run_rows
-from vitlab.docs.places import is_plain, spelled
-from vitlab.docs.places import places as places_of
 from vitlab.docs.roadmap import Mvp, Roadmap
-from vitlab.docs.sentence import key_metric, mark
+from vitlab.docs.rows import add_row, change_row, named_like, table_of, timeline_row, view_with
+from vitlab.docs.sentence import TRIAL, key_metric, mark
 from vitlab.docs.splice import Edit
-from vitlab.docs.views import Entry
+from vitlab.docs.verdicts import Judgement, may_write, set_verdict
 from vitlab.docs.vocabulary import status_argument
-from vitlab.docs.writeback import (
-    EVENTS,
-    by_column,
-    in_order,
-    status_edits,
-    timeline_row,
-    view_with,
-)
+from vitlab.docs.writeback import EVENTS, in_order, status_edits
 
-_TRIAL = re.compile(r"\b(?:smoke|demo)\b")
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
-_CLOSING = ("done", "partial", "failed")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a gate's verdict means for its places."""
-
-    status: str
-    text: str | None
-    """The verdict as its status row says it; None for a gate that is not closed."""
 
 
 def finish(
@@ -47,7 +27,7 @@ def finish(
     status: str,
     sentence: str,
     report: str | None,
-    verdicts: Mapping[str, object],
+    verdicts: Mapping[str, Judgement],
     date: str,
     profile: str,
 ) -> list[Edit]:
@@ -63,7 +43,17 @@ def finish(
     held["numbers"] = None
     edits = status_edits(roadmap, mvp, held)
     key = key_metric(results)
-    edits += _gate_edits(roadmap, mvp, status, key, verdicts, profile)
+    for gate in roadmap.gates:
+        if mvp.id in gate.mvps:
+            edits += set_verdict(
+                roadmap,
+                gate,
+                verdicts.get(gate.id),
+                status=status,
+                profile=profile,
+                result=key,
+                alone=gate.mvps == (mvp.id,),
+            )
     edits += number_rows(roadmap, mvp, results, status, profile)
     edits += run_rows(roadmap, mvp, results)
     edits += _conclusion(roadmap, mvp, sentence, key, profile)
@@ -77,85 +67,16 @@ def finish(
     return in_order(edits)
 
 
-def _gate_edits(
-    roadmap: Roadmap,
-    mvp: Mvp,
-    status: str,
-    key: str,
-    verdicts: Mapping[str, object],
-    profile: str,
-) -> list[Edit]:
-    edits: list[Edit | None] = []
-    book = places_of(roadmap)
-    for gate in roadmap.gates:
-        if mvp.id not in gate.mvps:
-            continue
-        judged = _judged(status, verdicts.get(gate.id), profile)
-        alone = gate.mvps == (mvp.id,)
-        for place in book:
-            owner = gate.status_cell is not None and place.span == gate.status_cell.span
-            if owner and place.kind == "gate" and place.cell and (alone or judged.text):
-                table, entry, column = place.cell
-                new = judged.text or spelled(roadmap, book, place, judged.status)
-                unchanged = place.found.status == judged.status and not judged.text
-                if not unchanged:
-                    edits.append(set_cell(roadmap.document, table, entry.row, column, new))
-        for entry in roadmap.gate_progress:
-            if gate.id in entry.gates:
-                edits += _progress_row(roadmap, entry, judged, key, profile, alone)
-    return [edit for edit in edits if edit is not None]
-
-
-def _judged(status: str, verdict: object, profile: str) -> Judged:
-    """What a gate shows: a verdict closes it; without one it waits, for a run or for a person."""
-    said = getattr(verdict, "verdict", None)
-    because = cell_text(str(getattr(verdict, "because", ""))).replace("*", "·")
-    if profile == "full" and said == "pass":
-        return Judged("done", f"✅ **PASS: {because}**")
-    if profile == "full" and said == "fail":
-        return Judged("failed", f"❌ **FAIL: {because}**")
-    if status not in _CLOSING:
-        return Judged(status, None)
-    return Judged("analysing" if profile == "full" else "planned", None)
-
-
-def _progress_row(
-    roadmap: Roadmap, entry: Entry, judged: Judged, key: str, profile: str, alone: bool
-) -> list[Edit | None]:
-    view = view_with(roadmap, entry)
-    book = places_of(roadmap)
-    edits: list[Edit | None] = []
-    for place in book:
-        cell = entry.cells.get("status")
-        if cell is None or place.span != cell.span or not (alone or judged.text):
-            continue
-        if place.found.status != judged.status and is_plain(cell.raw, place.found):
-            new = spelled(roadmap, book, place, judged.status)
-            edits.append(
-                set_cell(roadmap.document, view.table, entry.row, view.columns["status"], new)
-            )
-    if "result" in view.columns and may_write(entry.text("result"), profile):
-        new = cell_text(key)
-        edits.append(set_cell(roadmap.document, view.table, entry.row, view.columns["result"], new))
-    return edits
-
-
-def may_write(there: str, profile: str) -> bool:
-    """Whether a number may go where a text stands: a trial's only into nothing or a trial's."""
-    return profile == "full" or not there.strip("-—– ") or bool(_TRIAL.search(there))
-
-
 def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: str) -> list[Edit]:
-    view = next((v for v in roadmap.views if v.kind == "conclusions"), None)
+    view = table_of(roadmap, "conclusions")
     if view is None:
         return []
-    marked = sentence if _TRIAL.search(sentence) else sentence + mark(profile)
+    marked = sentence if TRIAL.search(sentence) else sentence + mark(profile)
     mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
     if not mine:
-        like = view.entries[-1] if view.entries else None
-        named = named_like(like, mvp.id)
+        named = named_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": named, "conclusion": marked, "key_metric": key}
-        return [insert_row(roadmap.document, view.table, by_column(view, values))]
+        return add_row(roadmap, "conclusions", values)
     edits = []
     entry = mine[0]
     for column, new in (("conclusion", marked), ("key_metric", key)):
@@ -170,13 +91,6 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: st
             )
             edits += [edit] if edit else []
     return edits
-
-
-def named_like(like: Entry | None, mvp_id: str) -> str:
-    """An MVP's id as a table's other rows write it: bare, with the prefix, in bold."""
-    raw = like.cells["mvp"].raw if like and "mvp" in like.cells else ""
-    name = f"MVP-{mvp_id}" if plain(raw).upper().startswith("MVP") else mvp_id
-    return f"**{name}**" if raw.startswith("**") else name
 
 
 def _report_link(roadmap: Roadmap, mvp: Mvp, report: str | None) -> list[Edit]:
@@ -200,17 +114,6 @@ def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     column = view.columns["report"]
     edit = set_cell(roadmap.document, view.table, mvp.entry.row, column, link)
     return [edit] if edit else []
-
-
-def change_row(roadmap: Roadmap, change: str, sections: str, date: str) -> list[Edit]:
-    """A row at the end of the change log; none where the last row says the same."""
-    view = next((v for v in roadmap.views if v.kind == "changelog"), None)
-    if view is None:
-        return []
-    if any(e.text("change") == plain(cell_text(change)) for e in view.entries):
-        return []
-    values = {"date": date, "change": change, "section": sections, "impact": sections}
-    return [insert_row(roadmap.document, view.table, by_column(view, values))]
 
 
 def _sections(roadmap: Roadmap, edits: Sequence[Edit]) -> str:

@@ -16,7 +16,7 @@ from vitlab.docs.rules import Rule
 from vitlab.docs.source import Document
 from vitlab.docs.specs import Spec, specs_of
 from vitlab.docs.tables import Table, tables_of
-from vitlab.docs.views import Entry, View, is_section_row, view_of
+from vitlab.docs.views import Entry, View, is_section_row, recognise
 from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
@@ -203,25 +203,19 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     words = (vocabulary or default_vocabulary()).with_legend(document.text)
     tables = tables_of(document)
     titles = _titles(document, tables)
-    mvps: list[Mvp] = []
-    for table, under in zip(tables, titles, strict=True):
-        view = view_of(table, words, under, IdIndex(()))
-        if view and view.kind == "overview":
-            mvps += [_mvp(e) for e in view.entries if not is_section_row(e.row) and _id_of(e)]
+    found = [recognise(t, words, under) for t, under in zip(tables, titles, strict=True)]
+    none = IdIndex(())
+    rows = [e for k in found if k and k.kind == "overview" for e in k.view(words, none).entries]
+    mvps = [_mvp(e) for e in rows if not is_section_row(e.row) and _id_of(e)]
     if not mvps:
         looked = "; ".join("/".join(words.headers[name][:3]) for name in ("mvp", "name", "status"))
         raise NoMvpTable(
             f"{document.name}: no MVP overview table (looked for a table with the headers {looked})"
         )
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
-    views, unknown = [], []
-    for table, under in zip(tables, titles, strict=True):
-        view = view_of(table, words, under, ids)
-        if view:
-            views.append(view)
-        else:
-            unknown.append(table)
-    return Roadmap(document, words, ids, tuple(mvps), tuple(views), tuple(unknown))
+    views = tuple(known.view(words, ids) for known in found if known)
+    unknown = tuple(t for t, known in zip(tables, found, strict=True) if not known)
+    return Roadmap(document, words, ids, tuple(mvps), views, unknown)
 
 
 def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:

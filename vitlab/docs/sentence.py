@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from vitlab.contract.result import Result
@@ -11,6 +12,10 @@ _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
     "en": {"pass": "passes", "fail": "fails", "open": "stays open", "manual": "needs a judgement"},
 }
+
+
+TRIAL = re.compile(r"\b(?:smoke|demo)\b")
+"""The mark of a number that no full run gave."""
 
 
 def mark(profile: str) -> str:

@@ -154,12 +154,17 @@ class Document:
 def read(path: Path) -> Document:
     """The document in a file, every character kept: line ends, BOM, NUL, missing last newline.
 
-    Raises UsageError when it cannot be read or is not UTF-8, naming the byte.
+    Raises UsageError when it cannot be read or is not UTF-8.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return decoded(data, path)
+
+
+def decoded(data: bytes, path: Path) -> Document:
+    """The document in the bytes of a file; UsageError naming the byte that is not UTF-8."""
     try:
         return Document(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:

@@ -51,6 +51,9 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 """(kind, columns it must have, columns it must not have); the first that fits names the table."""
 
 
+_KINDS = tuple((kind, frozenset(needed), frozenset(no)) for kind, needed, no in KINDS)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row of a known table: its cells by column name, and what it refers to."""
@@ -98,26 +101,36 @@ class View:
 
 def kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
     """Which table this is, by its columns; None for one this program does not know."""
-    measured = any(is_measured(header) for header in headers)
-    for kind, needed, refused in KINDS:
-        if refused and any(name in columns for name in refused):
-            continue
-        if all(measured if name == "+metric" else name in columns for name in needed):
+    there = set(columns)
+    if any(is_measured(header) for header in headers):
+        there.add("+metric")
+    for kind, needed, refused in _KINDS:
+        if needed <= there and not refused & there:
             return kind
     return None
 
 
-def view_of(
-    table: Table, vocabulary: Vocabulary, headings: tuple[str, ...], ids: IdIndex
-) -> View | None:
-    """The view of a table; None when no kind fits."""
-    headers = [cell.text for cell in table.header.cells]
+@dataclass(frozen=True)
+class Known:
+    """A table whose kind and columns are known, its rows not yet read."""
+
+    kind: str
+    table: Table
+    columns: Mapping[str, int]
+    headings: tuple[str, ...] = ()
+
+    def view(self, vocabulary: Vocabulary, ids: IdIndex) -> View:
+        """The table with its rows, references to `ids` found in them."""
+        entries = tuple(_entries(self.kind, self.table, self.columns, vocabulary, ids))
+        return View(self.kind, self.table, self.columns, entries, self.headings)
+
+
+def recognise(table: Table, vocabulary: Vocabulary, headings: tuple[str, ...] = ()) -> Known | None:
+    """What a table is; None when no kind fits."""
+    headers = [cell.raw for cell in table.header.cells]
     columns = vocabulary.columns(headers)
     kind = kind_of(columns, headers)
-    if kind is None:
-        return None
-    entries = tuple(_entries(kind, table, columns, vocabulary, ids))
-    return View(kind, table, columns, entries, headings)
+    return Known(kind, table, columns, headings) if kind else None
 
 
 def _entries(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.inline import VS16, folded, plain, same_glyph
@@ -20,6 +20,10 @@ _EMOJI = re.compile(
 _MARKS = re.compile(r"[\s*_~`\ufeff]*")
 _METRIC = re.compile(r"(Δ?)(R\W{0,2}[²2]|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
+
+
+_AGREES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
+"""Verdict -> statuses of a glyph before it that it makes more exact; another glyph outweighs it."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ class Vocabulary:
             at = _skip(text, other.end())
         if found := self._verdict.match(text, at):
             said = next(s for s, ws in VERDICT_WORDS.items() if found.group().lower() in ws)
-            return StatusText(said, glyph, None, True, found.end())
-        if found := self._word.match(text, at):
+            if glyph is None or status in _AGREES[said]:
+                return StatusText(said, glyph, None, True, found.end())
+        elif found := self._word.match(text, at):
             if text[found.end() : found.end() + 1] in ("/", "／") and glyph is None:
                 return None
             said, word, end = self.words[folded(found.group())], found.span(), found.end()
@@ -183,6 +188,7 @@ def status_argument(word: str) -> str:
     return word
 
 
+@lru_cache(4096)
 def metric_header(header: str) -> tuple[str, str | None] | None:
     """The metric a number column holds and its split: `R² (val)` -> ("r2", "val")."""
     text = plain(header)
@@ -199,6 +205,7 @@ def metric_header(header: str) -> tuple[str, str | None] | None:
     return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
 
 
+@lru_cache(4096)
 def is_measured(header: str) -> bool:
     """Whether a column holds numbers of some metric, a model's score or not (`R²_max`)."""
     return bool(_METRIC.search(plain(header)))
@@ -222,7 +229,7 @@ def _header_key(header: str) -> str:
     return re.sub(r"\s+", "", folded(_EMOJI.sub("", plain(header))))
 
 
-@cache
+@lru_cache(4096)
 def _header_keys(header: str) -> tuple[str, str]:
     whole = _header_key(header)
     return whole, re.sub(r"\s+", "", folded(_EMOJI.sub("", _BRACKETS.sub("", plain(header)))))

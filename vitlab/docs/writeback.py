@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.board import as_it_was, move_card, seat_for
 from vitlab.docs.ids import exp_id as exp_id_of
-from vitlab.docs.inline import code, plain
-from vitlab.docs.layout import insert_row, set_cell
-from vitlab.docs.places import Place, place_edit, places, spelled
+from vitlab.docs.inline import cell_text, code, plain
+from vitlab.docs.layout import set_cell
+from vitlab.docs.places import Place, fresh, place_edit, places, spelled
 from vitlab.docs.roadmap import Mvp, Roadmap
+from vitlab.docs.rows import add_row, named_like, timeline_row, view_with
 from vitlab.docs.splice import Edit
-from vitlab.docs.tables import Row
-from vitlab.docs.views import Entry, View
 from vitlab.docs.vocabulary import status_argument
 
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EVENTS = {
     "zh": {
         "planned": "计划", "ready": "就绪", "running": "启动", "analysing": "分析", "done": "完成",
@@ -107,7 +108,7 @@ def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
             f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
             "which is no status; write one there first"
         )
-    view = next(v for v in roadmap.views if mvp.entry.row in v.table.rows)
+    view = view_with(roadmap, mvp.entry)
     return set_cell(
         roadmap.document,
         view.table,
@@ -119,17 +120,7 @@ def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
 
 def status_cell(roadmap: Roadmap, status: str) -> str:
     """A new status cell, as this document's overview writes one."""
-    legend = roadmap.vocabulary.legend.get(status)
-    book = places(roadmap)
-    like = next((p for p in book if p.kind == "overview" and p.found.status == status), None)
-    if like:
-        return like.text[: like.found.end]
-    model = next((p for p in book if p.kind == "overview"), None)
-    if model is not None:
-        bare = model.text[: model.found.end]
-        short = Place(model.kind, None, -1, model.span, bare, model.found)
-        return spelled(roadmap, book, short, status)
-    return legend[0] if legend else status
+    return fresh(roadmap, places(roadmap), None, status)
 
 
 def _card_edits(
@@ -157,10 +148,13 @@ def _card_edits(
 def launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
     """What a launch writes: running everywhere, the experiment's id and index row, the timeline."""
     mvp = roadmap.mvp(mvp_id)
+    if not _PLAIN.fullmatch(exp_id):
+        raise UsageError(f"exp_id {exp_id!r} is not a plain name (letters, digits, '-', '_', '.')")
     # Another experiment's row in the index is history; only this one's follows.
     index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
     edits = status_edits(roadmap, mvp, {"": "running", **index})
-    edits += [e for e in (_exp_cell(roadmap, mvp, exp_id), _index_row(roadmap, mvp, exp_id)) if e]
+    cell = _exp_cell(roadmap, mvp, exp_id)
+    edits += [*([cell] if cell else []), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
     return in_order([*edits, *timeline_row(roadmap, event, date)])
 
@@ -177,65 +171,25 @@ def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
     cell = mvp.entry.cells.get("exp_id")
     said = plain(cell.raw) if cell else ""
     if mvp.exp_id is not None:
-        new = cell.raw.replace(mvp.exp_id, exp_id) if cell else code(exp_id)
+        new = cell.raw.replace(mvp.exp_id, cell_text(exp_id)) if cell else code(exp_id)
     else:  # a remark in the cell stays beside the id
         new = f"{cell.raw} {code(exp_id)}" if cell and said.strip("-—– ") else code(exp_id)
     return set_cell(roadmap.document, view.table, mvp.entry.row, view.columns["exp_id"], new)
 
 
-def view_with(roadmap: Roadmap, entry: Entry) -> View:
-    """The table a row stands in."""
-    return next(v for v in roadmap.views if any(e.row is entry.row for e in v.entries))
-
-
-def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
-    view = next((v for v in roadmap.views if v.kind == "experiment_index"), None)
-    if view is None:
-        return None
+def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
     for entry in roadmap.experiment_index:
         if exp_id_of(entry.cells["exp_id"].raw) == exp_id:
-            return None
-    last = view.entries[-1] if view.entries else None
+            return []
+    last = roadmap.experiment_index[-1] if roadmap.experiment_index else None
     values = {
         "exp_id": code(exp_id),
         "project": last.text("project") if last else roadmap.meta.get("project", ""),
         "topic": last.text("topic") if last else roadmap.meta.get("topic", ""),
         "status": status_cell(roadmap, "running"),
-        "mvp": _as_named(last, mvp.id),
+        "mvp": named_like(last, mvp.id),
         "name": mvp.name,
         "phase": mvp.phase or "",
         "gate": mvp.gate or "",
     }
-    return insert_row(roadmap.document, view.table, by_column(view, values))
-
-
-def _as_named(like: Entry | None, mvp_id: str) -> str:
-    """An MVP's id as the table's other rows write it, with or without the prefix."""
-    return mvp_id if like and not like.text("mvp").upper().startswith("MVP") else f"MVP-{mvp_id}"
-
-
-def by_column(view: View, values: Mapping[str, str]) -> dict[int, str]:
-    """Values by column name, as values by column number; names the table lacks are left out."""
-    found: dict[int, str] = {}
-    for name, value in values.items():
-        if name in view.columns and value:
-            found.setdefault(view.columns[name], value)
-    return found
-
-
-def timeline_row(roadmap: Roadmap, event: str, date: str, result: str = "") -> list[Edit]:
-    """A row for the timeline, below the last one that is not later."""
-    view = next((v for v in roadmap.views if v.kind == "timeline"), None)
-    if view is None or any(e.text("event") == event for e in view.entries):
-        return []
-    values = {"date": date, "event": event, "key_metric": result, "result": result}
-    return [
-        insert_row(roadmap.document, view.table, by_column(view, values), _not_later(view, date))
-    ]
-
-
-def _not_later(view: View, date: str) -> Row | None:
-    """The last row dated no later than `date`; None where all are, or none has a date."""
-    rows = [e for e in view.entries if e.text("date")[:4].isdigit()]
-    earlier = [e.row for e in rows if e.text("date")[:10] <= date]
-    return earlier[-1] if earlier and len(earlier) < len(rows) else None
+    return add_row(roadmap, "experiment_index", values)

@@ -1,0 +1,281 @@
+"""What holds for every text: it round-trips, parsing never raises, edits touch their spans only."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.docs.conftest import CORPUS, HERE
+from vitlab.contract.paths import UsageError
+from vitlab.docs.blocks import map_blocks
+from vitlab.docs.edits import Conflict, Edit, apply, change, redo, save, undo
+from vitlab.docs.hub import key_number, parse_hub
+from vitlab.docs.inline import cell_text
+from vitlab.docs.lint import lint, mend
+from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.source import Document, Span, decoded, read
+from vitlab.docs.splice import rebase, reverse, split_lines
+from vitlab.docs.tables import tables_of
+from vitlab.docs.words import STATUSES
+from vitlab.docs.writeback import launch, set_status
+
+MANY = settings(
+    max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # fmt: skip
+FEWER = settings(MANY, max_examples=300)
+
+# What documents are made of, and what breaks those who read them.
+PIECES = [
+    "|", "||", "\\|", "`", "``", "[[", "]]", "$", "**", "~~", "<br>", "\\", "\n", "\r\n", "\r",
+    "\u2028", "\x85", "\x0c", "\x00", "\ufeff", "\ufe0f", "\t", "  ", " ", "-", "#", "## ", ">",
+    "|---|---|\n", "| MVP | Name | Status |\n|---|---|---|\n", "| 1.0 | x | ⏳ |\n", "```\n", "~~~",
+    "⏳计划  ✅完成\nMVP-1.0\n", "✅", "⚠️", "🚀 运行中", "❌ 失败", "MVP-1.0", "Gate-1",
+    "### Gate-1: g\n", "### MVP-1.0: x (⏳)\n", "| 项 | 内容 |\n|--|--|\n", "| 若 R² > 0.7 | x |\n",
+    "| 状态 | ⏳ |\n",     "**状态**: ⏳计划 | ✅完成\n", "状态", "a", "1.0", "(", "）", "[a](b)", "  - ", "1. ",
+    "<details>\n",
+]  # fmt: skip
+MARKDOWN = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=60).map(
+    "".join
+)
+TEXT = st.one_of(st.text(max_size=200), MARKDOWN)
+
+SEEDS = [path.read_bytes().decode() for path in
+         sorted([*(HERE / "roadmaps").glob("*.md"), *CORPUS.glob("*roadmap*.md")])]  # fmt: skip
+
+
+@given(TEXT)
+@MANY
+def test_a_text_is_its_lines_and_their_ends(text: str) -> None:
+    document = Document(text)
+    assert document.text == text
+    at = 0
+    for span in document.lines:
+        assert text[at : span.start] in ("", "\n", "\r", "\r\n")
+        assert not set(document.slice(span)) & {"\n", "\r"}
+        at = span.end
+    assert text[at:] in ("", "\n", "\r", "\r\n")
+    assert "".join(split_lines(text)) == text
+
+
+@given(TEXT)
+@MANY
+def test_a_text_written_and_read_again_is_the_same(text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    path = HERE / "never written"
+    if any("\ud800" <= mark <= "\udfff" for mark in text):
+        with pytest.raises(UsageError, match="not UTF-8"):
+            decoded(data, path)
+    else:
+        assert decoded(data, path).text == text
+
+
+@given(MARKDOWN)
+@MANY
+def test_cells_are_where_they_say(text: str) -> None:
+    document = Document(text)
+    for table in tables_of(document):
+        for row in (table.header, *table.rows):
+            assert document.slice(row.span) == document.line_text(row.index)
+            at = row.span.start
+            for cell in row.cells:
+                assert document.slice(cell.span) == cell.raw == cell.raw.strip()
+                assert at <= cell.outer.start <= cell.span.start
+                assert cell.span.end <= max(cell.outer.end, cell.span.start) <= row.span.end
+                at = cell.span.end
+
+
+@given(MARKDOWN)
+@MANY
+def test_tables_are_where_markdown_it_finds_them(text: str) -> None:
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(text.removeprefix("\ufeff"))
+    found = tuple(tuple(t.map) for t in tokens if t.type == "table_open" and t.map)
+    assert map_blocks(text).tables == found
+
+
+@given(TEXT)
+@MANY
+def test_reading_never_raises(text: str) -> None:
+    document = Document(text)
+    hub = parse_hub(document)
+    assert hub.beliefs is not None
+    assert hub.hypotheses is not None
+    roadmap = parsed(text)
+    if roadmap is not None:
+        assert roadmap.gates is not None
+        assert roadmap.kanban is None or roadmap.kanban.bands
+        lint(roadmap, Path("/nowhere"))
+
+
+def parsed(text: str) -> Roadmap | None:
+    try:
+        return parse_roadmap(Document(text))
+    except NoMvpTable:
+        return None
+
+
+def mutated(seed: str, number: int) -> str:
+    """A real document with a few pieces put in, taken out or doubled."""
+    dice = random.Random(number)
+    for _ in range(dice.randint(1, 6)):
+        at = dice.randrange(len(seed) + 1)
+        match dice.randrange(4):
+            case 0:
+                seed = seed[:at] + dice.choice(PIECES) + seed[at:]
+            case 1:
+                seed = seed[:at] + seed[at + dice.randint(1, 40) :]
+            case 2:
+                end = at + dice.randint(1, 200)
+                seed = seed[:end] + seed[at:end] + seed[end:]
+            case _:
+                seed = seed.replace("\n", dice.choice(["\r\n", "\r", "\n"]))
+    return seed
+
+
+DOCUMENTS = st.builds(
+    mutated, st.sampled_from([s for s in SEEDS if len(s) < 3000]), st.integers(0, 10**9)
+)
+
+
+def only_inside(old: str, new: str, edits: list[Edit]) -> None:
+    """The bytes outside the spans are those of before, and the way back is exact."""
+    at_old = at_new = 0
+    for edit in sorted(edits, key=lambda e: (e.span.start, e.span.end)):
+        kept = old[at_old : edit.span.start]
+        assert new[at_new : at_new + len(kept)] == kept
+        at_new += len(kept)
+        assert new[at_new : at_new + len(edit.new)] == edit.new
+        at_old, at_new = edit.span.end, at_new + len(edit.new)
+    assert new[at_new:] == old[at_old:]
+    assert apply(new, reverse(edits)) == old
+
+
+@given(DOCUMENTS, st.sampled_from(STATUSES), st.integers(0, 20))
+@MANY
+def test_a_status_change_touches_its_spans_and_is_read_back(
+    text: str, status: str, number: int
+) -> None:
+    roadmap = parsed(text)
+    if roadmap is None:
+        return
+    mvp = roadmap.mvp(roadmap.mvps[number % len(roadmap.mvps)].id)
+    if mvp.status is None:
+        return
+    edits = set_status(roadmap, mvp.id, status)
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    again = parse_roadmap(Document(new))
+    assert again.mvp(mvp.id).status == status
+    assert [m.id for m in again.mvps] == [m.id for m in roadmap.mvps]
+    assert others(again, mvp.id) == others(roadmap, mvp.id)
+
+
+def others(roadmap: Roadmap, mvp_id: str) -> list[tuple[str, str | None]]:
+    ids = mvp_id.casefold()
+    return [(m.id, m.status) for m in roadmap.mvps if m.id.casefold() != ids]
+
+
+HARD = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_size=5).map("".join))
+
+
+@given(
+    DOCUMENTS, st.one_of(HARD, st.from_regex(r"\A[A-Z][A-Za-z0-9._-]{0,20}\Z")), st.integers(0, 20)
+)
+@FEWER
+def test_a_launch_breaks_no_row_whatever_the_id(text: str, name: str, number: int) -> None:
+    roadmap = parsed(text)
+    if roadmap is None:
+        return
+    mvp = roadmap.mvp(roadmap.mvps[number % len(roadmap.mvps)].id)
+    if mvp.status is None:
+        return
+    try:
+        edits = launch(roadmap, mvp.id, name, "2026-01-02")
+    except UsageError:
+        return
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    again = parse_roadmap(Document(new))
+    assert len(again.mvps) == len(roadmap.mvps)
+    for old_row, new_row in zip(roadmap.mvps, again.mvps, strict=True):
+        assert len(new_row.entry.row.cells) >= len(old_row.entry.row.cells)
+
+
+@given(HARD)
+@MANY
+def test_a_text_in_a_cell_stays_one_cell(text: str) -> None:
+    row = f"| a | {cell_text(text)} | c |"
+    (table,) = tables_of(Document(f"| A | B | C |\n|---|---|---|\n{row}"))
+    assert [cell.text for cell in table.rows[0].cells][::2] == ["a", "c"]
+    assert len(table.rows[0].cells) == 3
+
+
+@given(st.lists(HARD, min_size=4, max_size=4))
+@FEWER
+def test_a_key_number_breaks_no_hub(values: list[str]) -> None:
+    text = (
+        "| 指标 | 值 | 条件 | 来源 |\n|---|---|---|---|\n| R² | 0.5 | x | y |\n\n"
+        "| 日期 | 变更 | 影响 |\n|---|---|---|\n"
+    )
+    hub = parse_hub(Document(text))
+    indicator, value, condition, source = values
+    edits = key_number(hub, indicator, value, condition, source, "2026-01-02")
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    assert {len(e.row.cells) for e in parse_hub(Document(new)).key_numbers} == {4}
+
+
+@given(DOCUMENTS)
+@FEWER
+def test_what_lint_mends_stays_mended(text: str) -> None:
+    roadmap = parsed(text)
+    if roadmap is None:
+        return
+    new = mend(roadmap, None)
+    again = parse_roadmap(Document(new))
+    assert mend(again, None) == new
+    assert [m.id for m in again.mvps] == [m.id for m in roadmap.mvps]
+
+
+@given(DOCUMENTS, DOCUMENTS.map(lambda t: t[:300]), st.integers(0, 10**9))
+@FEWER
+def test_a_rebased_edit_lands_on_the_same_words(text: str, other: str, number: int) -> None:
+    dice = random.Random(number)
+    start = dice.randrange(len(text))
+    end = min(len(text), start + dice.randint(0, 8))
+    edit = Edit(Span(start, end), text[start:end], "NEW")
+    at = dice.randrange(len(text) + 1)
+    now = text[:at] + other + text[at:]
+    try:
+        (moved,) = rebase(text, now, [edit], "r.md")
+    except Conflict:
+        return
+    assert now[moved.span.start : moved.span.end] == edit.old
+
+
+@given(DOCUMENTS, st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3))
+@settings(FEWER, max_examples=40)
+def test_undo_restores_the_exact_bytes(
+    tmp_path_factory: pytest.TempPathFactory, text: str, statuses: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("undo")
+    path, journal = folder / "r.md", folder / "journal"
+    path.write_bytes(text.encode())
+    if parsed(text) is None or parse_roadmap(read(path)).mvps[0].status is None:
+        return
+    states = [path.read_bytes()]
+    for status in statuses:
+        roadmap = parse_roadmap(read(path))
+        if save(
+            [change(roadmap.document, set_status(roadmap, roadmap.mvps[0].id, status))], journal
+        ):
+            states.append(path.read_bytes())
+    for expected in reversed(states[:-1]):
+        undo(journal)
+        assert path.read_bytes() == expected
+    for expected in states[1:]:
+        redo(journal)
+        assert path.read_bytes() == expected

@@ -1,0 +1,210 @@
+"""Contradictions and breaks in a roadmap, each with its line, its reason and, where safe, a fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from vitlab.docs.findings import Finding
+from vitlab.docs.ids import exp_id, gate_refs, report_target
+from vitlab.docs.inline import plain, same_glyph
+from vitlab.docs.lint_status import status_findings
+from vitlab.docs.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.source import Document
+from vitlab.docs.splice import Edit, apply
+from vitlab.docs.tables import Table, tables_of
+from vitlab.docs.views import Entry
+
+__all__ = ["Finding", "lint", "mend"]
+
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
+_ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
+_RAW_MVP = re.compile(r"^\W*MVP[-–_ ]([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)", re.I)
+_REFERRING = ("priorities", "gate_progress", "conclusions", "experiment_index", "checklist")
+
+
+def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
+    """Everything that contradicts itself or is broken, by line.
+
+    `lab_root`: the lab's folder, to look for linked reports in; None looks for no file.
+    """
+    found = [
+        *status_findings(roadmap),
+        *_ids(roadmap),
+        *_references(roadmap),
+        *_rows(roadmap),
+        *_legend(roadmap),
+        *_dates(roadmap),
+        *(_links(roadmap, lab_root) if lab_root else ()),
+    ]
+    return sorted(found, key=lambda finding: (finding.line, finding.kind, finding.message))
+
+
+def mend(roadmap: Roadmap, lab_root: Path | None) -> str:
+    """The document's text with every safe fix made, one at a time on the text the last one left."""
+    text = roadmap.document.text
+    seen = {text}
+    current = roadmap
+    while fixes := [f.fix for f in lint(current, lab_root) if f.fix]:
+        text = apply(text, fixes[0])
+        if text in seen:  # two fixes that undo each other would go on for ever
+            break
+        seen.add(text)
+        current = parse_roadmap(Document(text, roadmap.document.path), roadmap.vocabulary)
+    return text
+
+
+def _ids(roadmap: Roadmap) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    owners: dict[str, str] = {}
+    for mvp in roadmap.mvps:
+        key = mvp.id.casefold()
+        if key in first:
+            yield Finding(mvp.line, "duplicate-id", f"MVP {mvp.id} has a row on line {first[key]}")
+        first.setdefault(key, mvp.line)
+        owner = owners.setdefault(mvp.exp_id, mvp.id) if mvp.exp_id else mvp.id
+        if owner != mvp.id:
+            message = f"{mvp.exp_id} is the exp_id of MVP {owner} and of MVP {mvp.id}"
+            yield Finding(mvp.line, "duplicate-exp-id", message)
+    listed: dict[str, int] = {}
+    for entry in roadmap.experiment_index:
+        name = exp_id(entry.cells["exp_id"].raw)
+        if name and name in listed:
+            message = f"{name} is in the index on line {listed[name]}"
+            yield Finding(entry.line, "duplicate-exp-id", message)
+        if name:
+            listed.setdefault(name, entry.line)
+
+
+def _references(roadmap: Roadmap) -> Iterator[Finding]:
+    known = set(roadmap.ids.ids)
+    for gate in roadmap.gates:
+        for mvp in gate.mvps:
+            if mvp not in known:
+                message = f"Gate-{gate.id} names MVP {mvp}, which has no row in the overview"
+                yield Finding(gate.line, "unknown-mvp", message)
+    for kind in _REFERRING:
+        for entry in roadmap.rows(kind):
+            for mvp in entry.mvps:
+                if mvp not in known:
+                    message = f"names MVP {mvp}, which has no row in the overview"
+                    yield Finding(entry.line, "unknown-mvp", message)
+    for heading in roadmap.document.headings:
+        named = _RAW_MVP.match(plain(heading.title))
+        if named and roadmap.ids.opening(heading.title) is None:
+            message = f"specifies MVP {named[1]}, which has no row in the overview"
+            yield Finding(heading.index + 1, "unknown-mvp", message)
+    for band in roadmap.kanban.bands if roadmap.kanban else ():
+        for piece in band.segments:
+            named = _RAW_MVP.match(plain(piece.text))
+            if piece.mvp is None and named:
+                message = f"the card of MVP {named[1]} has no row in the overview"
+                yield Finding(piece.index + 1, "card-without-row", message)
+    gates = {gate.id.casefold() for gate in roadmap.gates}
+    for row in roadmap.mvps if gates else ():
+        for name in gate_refs(row.gate or ""):
+            if name.casefold() not in gates:
+                message = f"MVP {row.id} names Gate-{name}, which is defined nowhere"
+                yield Finding(row.line, "unknown-gate", message)
+
+
+def _rows(roadmap: Roadmap) -> Iterator[Finding]:
+    document = roadmap.document
+    inside: set[int] = set()
+    for table in tables_of(document):
+        inside.update(range(table.first, table.last))
+        yield from _broken(document, table)
+    for fence in document.fences:
+        inside.update(range(fence.first, fence.last))
+    for index in range(len(document.lines)):
+        text = document.line_text(index)
+        if index not in inside and _ROW.match(text) and text.count("|") >= 3:
+            yield Finding(index + 1, "row-outside-table", "a table row that belongs to no table")
+
+
+def _broken(document: Document, table: Table) -> Iterator[Finding]:
+    for row in table.rows:
+        if row.is_rule:
+            yield Finding(row.line, "broken-row", "a second |---| line inside a table")
+            continue
+        missing = table.width - len(row.cells)
+        if missing:
+            message = f"{len(row.cells)} cells where the header has {table.width}"
+            fix = _completed(document, table, row.index) if missing > 0 else None
+            yield Finding(row.line, "broken-row", message, fix)
+
+
+def _completed(document: Document, table: Table, index: int) -> tuple[Edit, ...] | None:
+    from vitlab.docs.layout import set_cell
+
+    row = next(r for r in table.rows if r.index == index)
+    if not document.line_text(index).rstrip().endswith("|"):
+        return None
+    edit = set_cell(document, table, row, table.width - 1, "")
+    return (edit,) if edit else None
+
+
+def _legend(roadmap: Roadmap) -> Iterator[Finding]:
+    defined = {same_glyph(glyph) for glyph in roadmap.legend}
+    for mvp in roadmap.mvps:
+        found = mvp.entry.found
+        if mvp.status is None and mvp.status_text.strip("-—– "):
+            message = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which says none"
+            yield Finding(mvp.line, "unknown-status", message)
+        if not defined or found is None or found.glyph is None:
+            continue
+        glyph = mvp.status_text[found.glyph[0] : found.glyph[1]]
+        if same_glyph(glyph) not in defined:
+            defined.add(same_glyph(glyph))
+            message = f"{glyph} ({found.status}) is used as a status and not in the legend"
+            yield Finding(mvp.line, "undefined-glyph", message)
+
+
+def _dates(roadmap: Roadmap) -> Iterator[Finding]:
+    for view in roadmap.views:
+        if view.kind not in ("timeline", "changelog"):
+            continue
+        dated = [(e, d.group()) for e in view.entries if (d := _DATE.match(e.text("date")))]
+        dates = [date for _, date in dated]
+        newest_first = len(dates) > 2 and dates[0] > dates[-1]
+        for (_, before), (entry, date) in pairwise(dated):
+            if (date > before) if newest_first else (date < before):
+                message = f"{date} stands below {before}: out of order"
+                yield Finding(entry.line, "date-order", message)
+
+
+def _links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
+    path = roadmap.document.path
+    if path is None:
+        return
+    folder, root = path.resolve().parent, lab_root.resolve()
+    for mvp in roadmap.mvps:
+        target = report_target(mvp.entry.cells["report"].raw) if "report" in mvp.entry.cells else ""
+        if message := _dead(folder, root, target or ""):
+            yield Finding(mvp.line, "dead-link", f"the report of MVP {mvp.id}: {message}")
+    for entry in _board_rows(roadmap):
+        target = report_target(entry.cells["report"].raw) or ""
+        if message := _dead(folder, root, target):
+            yield Finding(entry.line, "dead-link", message)
+
+
+def _board_rows(roadmap: Roadmap) -> list[Entry]:
+    return [entry for entry in roadmap.rows("board") if "report" in entry.cells]
+
+
+def _dead(folder: Path, root: Path, target: str) -> str | None:
+    """Why a link leads nowhere; None for one that does lead somewhere, or out into the web."""
+    target = target.split("#", 1)[0].strip("<>")
+    if not target or re.match(r"[a-z][a-z0-9+.-]*:", target, re.I) or "\x00" in target:
+        return None
+    name = target if "." in target.rsplit("/", 1)[-1] else f"{target}.md"
+    name = name.replace("%20", " ").replace("%28", "(").replace("%29", ")").replace("%7C", "|")
+    found = (folder / name).resolve()
+    if not found.is_relative_to(root):
+        return f"{target} leads out of the lab"
+    try:
+        return None if found.exists() else f"{target} is not there"
+    except OSError:
+        return f"{target} is no possible file name"
