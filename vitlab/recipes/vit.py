@@ -43,11 +43,17 @@ def run(context: Context) -> Outcome:
     return Outcome(
         values=values,
         errors=errors,
-        n=spectra.sizes,
+        n={**spectra.sizes, "train": _distinct(config, spectra)},
         model={"name": name, "params": params},
         data={"source": config.data.source, "hash": spectra.hash},
         best=best,
     )
+
+
+def _distinct(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
+    """How many different training stars the network was shown."""
+    fresh = config.data.source == "grid-infinite"
+    return spectra.sizes["train"] * (config.train.epochs if fresh else 1)
 
 
 def make_model(model: VitModel | MlpModel, pixels: int, outputs: int) -> nn.Module:
