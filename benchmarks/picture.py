@@ -6,6 +6,7 @@ Run while jobs run in a lab: `python benchmarks/picture.py LAB docs/screen.svg [
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -26,7 +27,10 @@ async def picture(lab: Path, columns: int, rows: int) -> str:
 def main() -> None:
     lab, out, *size = sys.argv[1:]
     columns, rows = (int(part) for part in (size or ["140x40"])[0].split("x"))
-    Path(out).write_text(asyncio.run(picture(Path(lab), columns, rows)), encoding="utf-8")
+    drawing = asyncio.run(picture(Path(lab), columns, rows))
+    # No font is fetched from anywhere: the reader's own monospaced one will do.
+    drawing = re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
+    Path(out).write_text(drawing, encoding="utf-8")
 
 
 if __name__ == "__main__":
