@@ -260,6 +260,32 @@ def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
     assert number == len(steps) > 10
 
 
+def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
+    """The same with a real process that is gone at once: no handler runs, nothing is flushed."""
+    steps = 0
+    while True:
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        path, journal = folder / "a.md", folder / "journal"
+        path.write_bytes(TEXT.encode())
+        change_of_it = planned(path, "4", "40")
+        child = os.fork()
+        if child == 0:
+            left = iter(range(steps))
+            save([change_of_it], journal, lambda _: next(left, None) is None and os._exit(9))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        there = path.read_bytes()
+        assert there in (TEXT.encode(), TEXT.replace("4", "40").encode())
+        repair(journal)
+        assert path.read_bytes() == there
+        assert sorted(p.name for p in folder.iterdir()) == ["a.md", "journal"]
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+        steps += 1
+    assert steps > 5
+
+
 def test_a_second_writer_is_told_to_wait(file: Path, journal: Path) -> None:
     with locked(journal), pytest.raises(UsageError, match="another vitlab"):
         save([planned(file, "4", "5")], journal)

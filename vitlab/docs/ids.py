@@ -9,7 +9,7 @@ from functools import cached_property
 
 from vitlab.docs.inline import link_target, plain
 
-_EDGE = re.compile(r"^[^\w\[(<#+-]+|[^\w\])>.+]+$")
+_EDGE = re.compile(r"^[^\w\[(<]+|[^\w\])>.+]+$")
 _PREFIX = re.compile(r"^(?:MVP|Gate)(?:[-–—_:]\s*|\s+|(?=\d))", re.I)
 _RAW = r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*"
 _GATES = re.compile(

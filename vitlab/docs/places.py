@@ -66,6 +66,8 @@ def _table_places(roadmap: Roadmap) -> Iterator[Place]:
     for view in roadmap.views:
         for entry in view.entries:
             mvp = entry.mvps[0] if len(entry.mvps) == 1 else None
+            if view.kind == "overview" and "mvp" in entry.cells:
+                mvp = roadmap.ids.known(entry.cells["mvp"].raw)
             if view.kind in FOLLOWERS:
                 if view.kind == "experiment_index" and mvp and not _current(roadmap, entry, mvp):
                     mvp = None

@@ -1,0 +1,67 @@
+"""Break real documents at random for some minutes and watch that nothing is lost."""
+
+import itertools
+import sys
+import time
+from pathlib import Path
+
+from tests.docs.conftest import CORPUS, HERE
+from tests.docs.test_properties import mutated, only_inside
+from vitlab.docs.edits import apply
+from vitlab.docs.hub import key_number, parse_hub
+from vitlab.docs.lint import mend
+from vitlab.docs.roadmap import NoMvpTable, parse_roadmap
+from vitlab.docs.source import Document
+from vitlab.docs.words import STATUSES
+from vitlab.docs.writeback import launch, set_status
+
+
+def attack(text: str, number: int) -> None:
+    """Read a text every way there is, change it, and check what must hold."""
+    document = Document(text)
+    hub = parse_hub(document)
+    assert hub.beliefs is not None
+    assert hub.hypotheses is not None
+    edits = key_number(hub, "R² | x", "0.7\n`", "||y||", "\\", "2026-01-02")
+    only_inside(text, apply(text, edits), edits)
+    try:
+        roadmap = parse_roadmap(document)
+    except NoMvpTable:
+        return
+    mvp = roadmap.mvp(roadmap.mvps[number % len(roadmap.mvps)].id)
+    status = STATUSES[number % len(STATUSES)]
+    if mvp.status is None:
+        return
+    edits = set_status(roadmap, mvp.id, status)
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    assert parse_roadmap(Document(new)).mvp(mvp.id).status == status
+    edits = launch(roadmap, mvp.id, f"FZ-{number}", "2026-01-02")
+    only_inside(text, apply(text, edits), edits)
+    if number % 10 == 0:
+        mend(roadmap, Path("/nowhere"))
+
+
+def main(minutes: float) -> int:
+    """Run until the time is over; what breaks is named so that it can be seen again."""
+    paths = sorted([*(HERE / "roadmaps").glob("*.md"), *CORPUS.glob("*.md")])
+    seeds = [(path.name, path.read_bytes().decode()) for path in paths]
+    end = time.monotonic() + 60 * minutes
+    start = int(time.time())
+    for number in itertools.count(start):
+        if time.monotonic() > end:
+            break
+        name, seed = seeds[number % len(seeds)]
+        whole = False
+        try:
+            attack(mutated(seed, number), number)
+            whole = True
+        finally:
+            if not whole:
+                print(f"broke on {name}, mutation {number}")
+    print(f"{number - start} mutations of {len(seeds)} documents in {minutes:g} min: clean")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0))
