@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,17 @@ def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
     assert number == len(steps) > 10
 
 
+def dying_after(steps: int) -> Callable[[str], None]:
+    """A hook that ends the process, without a word, at the step after `steps` others."""
+    left = iter(range(steps))
+
+    def step(_: str) -> None:
+        if next(left, None) is None:
+            os._exit(9)
+
+    return step
+
+
 def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
     """The same with a real process that is gone at once: no handler runs, nothing is flushed."""
     steps = 0
@@ -271,8 +283,7 @@ def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
         change_of_it = planned(path, "4", "40")
         child = os.fork()
         if child == 0:
-            left = iter(range(steps))
-            save([change_of_it], journal, lambda _: next(left, None) is None and os._exit(9))
+            save([change_of_it], journal, dying_after(steps))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         there = path.read_bytes()

@@ -20,6 +20,8 @@ from vitlab.docs.words import STATUSES
 _BULLET = re.compile(r"^\s*[-*+]\s+(?P<text>.+)$")
 _BELIEFS = re.compile(r"信念|beliefs?", re.I)
 _NEXT = re.compile(r"下一步|next steps?|most valuable", re.I)
+_TREE = re.compile(r"🌲|假设|hypothes", re.I)
+_TASK = re.compile(r"^\s*[-*+]\s+\[(?P<mark>[ xX])\]\s+(?P<text>.+)$")
 _NODE = re.compile(r"^[\s│|]*(?:[├└]─+|[+`\\]-+)\s*(?P<text>.+)$")
 
 
@@ -105,12 +107,23 @@ class Hub:
 
     @cached_property
     def hypotheses(self) -> tuple[Point, ...]:
-        """The lines of the hypothesis tree, in the first fenced block that draws one."""
+        """The lines of the hypothesis tree: of the fenced block below a heading that names one."""
         for fence in self.document.fences:
-            found = self._tree(fence)
-            if len(found) >= 2:
-                return found
+            above = [h for h in self.document.headings if h.index < fence.first]
+            if above and _TREE.search(above[-1].title):
+                return self._tree(fence)
         return ()
+
+    @cached_property
+    def tasks(self) -> tuple[Point, ...]:
+        """The items of check lists, as a `kanban.md` keeps what is over: `- [x] **ID**: ...`."""
+        found = []
+        for index in range(len(self.document.lines)):
+            if match := _TASK.match(self.document.line_text(index)):
+                point = self._point(index, match["text"])
+                status = "done" if match["mark"] in "xX" else "planned"
+                found.append(Point(point.line, point.text, status))
+        return tuple(found)
 
     def _tree(self, fence: Fence) -> tuple[Point, ...]:
         found = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from vitlab.docs.findings import Finding
+from vitlab.docs.hub import Hub
 from vitlab.docs.ids import exp_id, gate_refs, report_target
 from vitlab.docs.inline import plain, same_glyph
 from vitlab.docs.lint_status import status_findings
@@ -15,9 +16,9 @@ from vitlab.docs.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.source import Document
 from vitlab.docs.splice import Edit, apply
 from vitlab.docs.tables import Table, tables_of
-from vitlab.docs.views import Entry
+from vitlab.docs.views import Entry, View
 
-__all__ = ["Finding", "lint", "mend"]
+__all__ = ["Finding", "lint", "lint_document", "mend"]
 
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
@@ -34,12 +35,30 @@ def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
         *status_findings(roadmap),
         *_ids(roadmap),
         *_references(roadmap),
-        *_rows(roadmap),
+        *_rows(roadmap.document),
         *_legend(roadmap),
-        *_dates(roadmap),
+        *_dates(roadmap.views),
         *(_links(roadmap, lab_root) if lab_root else ()),
     ]
     return sorted(found, key=lambda finding: (finding.line, finding.kind, finding.message))
+
+
+def lint_document(hub: Hub) -> list[Finding]:
+    """What is broken in a document that is no roadmap: a hub, a `kanban.md`."""
+    found = [*_rows(hub.document), *_dates(hub.views), *_doubled(hub)]
+    return sorted(found, key=lambda finding: (finding.line, finding.kind, finding.message))
+
+
+def _doubled(hub: Hub) -> Iterator[Finding]:
+    """An experiment that has a row in two tables of a board, or two in one."""
+    first: dict[str, int] = {}
+    for entry in hub.rows("board"):
+        name = exp_id(entry.cells["exp_id"].raw)
+        if name and name in first:
+            message = f"{name} has a row on line {first[name]}"
+            yield Finding(entry.line, "duplicate-exp-id", message)
+        if name:
+            first.setdefault(name, entry.line)
 
 
 def mend(roadmap: Roadmap, lab_root: Path | None) -> str:
@@ -110,8 +129,7 @@ def _references(roadmap: Roadmap) -> Iterator[Finding]:
                 yield Finding(row.line, "unknown-gate", message)
 
 
-def _rows(roadmap: Roadmap) -> Iterator[Finding]:
-    document = roadmap.document
+def _rows(document: Document) -> Iterator[Finding]:
     inside: set[int] = set()
     for table in tables_of(document):
         inside.update(range(table.first, table.last))
@@ -162,8 +180,8 @@ def _legend(roadmap: Roadmap) -> Iterator[Finding]:
             yield Finding(mvp.line, "undefined-glyph", message)
 
 
-def _dates(roadmap: Roadmap) -> Iterator[Finding]:
-    for view in roadmap.views:
+def _dates(views: Sequence[View]) -> Iterator[Finding]:
+    for view in views:
         if view.kind not in ("timeline", "changelog"):
             continue
         dated = [(e, d.group()) for e in view.entries if (d := _DATE.match(e.text("date")))]

@@ -45,6 +45,7 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("facts", ("item", "content"), ()),
     ("facts", ("project", "content"), ()),
     ("figures", ("figure",), ()),
+    ("findings", ("name", "conclusion"), ()),
     ("commands", ("command", "purpose"), ()),
     ("numbers", ("+metric",), ("mvp",)),
 )
