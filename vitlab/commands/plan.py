@@ -21,6 +21,12 @@ def add_commands(commands: Commands) -> None:
     add_json(status)
     status.set_defaults(handler=show_status)
 
+    lint = commands.add_parser("lint", help="contradictions in a document; 1 if there is one")
+    lint.add_argument("document", nargs="?", metavar="ROADMAP", help="default: the whole lab")
+    lint.add_argument("--fix", action="store_true", help="mend what is safe, and print the diff")
+    add_json(lint)
+    lint.set_defaults(handler=lint_documents)
+
     gates = commands.add_parser("gates", help="judge the gates by the results so far")
     gates.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the lab's first")
     add_json(gates)
@@ -137,6 +143,33 @@ def show_gates(args: argparse.Namespace) -> int:
             ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
         )
     return 0
+
+
+def lint_documents(args: argparse.Namespace) -> int:
+    """`vitlab lint`: contradictions and breaks, each with its line and reason."""
+    from vitlab.docs.edits import save, unified
+    from vitlab.records.change import findings, mended
+
+    paths = [existing(args.document)] if args.document else this_lab().roadmaps()
+    records = []
+    for path in paths:
+        lab = lab_around(path)
+        if args.fix and (change := mended(lab, path)) is not None:
+            print(unified(change.old_text, change.new_text, str(path)), end="")
+            save([change], journal_of(lab))
+        for found in findings(lab, path):
+            record = {"line": found.line, "kind": found.kind, "message": found.message}
+            if found.fix:
+                record["fix"] = "; ".join(edit.new.strip() for edit in found.fix)
+            if not args.document:
+                record["file"] = str(path)
+            records.append(record)
+            if not args.json:
+                mark = " (--fix mends it)" if found.fix else ""
+                print(f"{path}:{found.line}: {found.kind}: {found.message}{mark}")
+    if args.json:
+        print_json(records)
+    return 1 if records else 0
 
 
 def set_status(args: argparse.Namespace) -> int:

@@ -1,0 +1,136 @@
+"""Commands on documents: in a lab and on a lone file, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vitlab.cli import main
+
+ROADMAP = """\
+# Plan
+
+### Gate-1: Good enough
+
+| Item | Content |
+|------|---------|
+| MVP | MVP-1.0 |
+| If R² > 0.70 | ✅ go on |
+| Status | ⏳ planned |
+
+| MVP | Name | Phase | Gate | Status | exp_id | Report |
+|-----|------|-------|------|--------|--------|--------|
+| 1.0 | The run | 1 | Gate-1 | ⏳ | - | [gone](./exp_gone.md) |
+
+| Priority | MVP | Gate | Status |
+|----------|-----|------|--------|
+| P0 | MVP-1.0 | Gate-1 | 🚀 |
+"""
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A roadmap outside any lab."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "plan.md"
+    path.write_text(ROADMAP, encoding="utf-8")
+    return path
+
+
+def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "plan.md", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == {"roadmap", "mvps", "gates", "next"}
+    assert record["next"] == "1.0"
+    assert record["mvps"] == [
+        {
+            "id": "1.0",
+            "name": "The run",
+            "phase": "1",
+            "gate": "Gate-1",
+            "status": "planned",
+            "status_text": "⏳",
+            "exp_id": None,
+            "report": "./exp_gone.md",
+            "line": 13,
+        }
+    ]
+    (gate,) = record["gates"]
+    assert gate == {
+        "id": "1",
+        "title": "Good enough",
+        "status": "planned",
+        "rules": [{"if": "R² > 0.70", "then": "✅ go on"}],
+        "verdict": "open",
+        "line": 3,
+    }
+    assert main(["status", "plan.md"]) == 0
+    assert "next: 1.0" in capsys.readouterr().out
+
+
+def test_gates_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gates", "plan.md", "--json"]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert set(verdict) == {"id", "verdict", "because", "rule", "values"}
+    assert verdict["verdict"] == "open"
+
+
+def test_set_and_undo_on_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done", "--dry-run"]) == 0
+    assert alone.read_text(encoding="utf-8") == ROADMAP
+    assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done"]) == 0
+    assert "✅ done" in alone.read_text(encoding="utf-8").lower()
+    capsys.readouterr()
+    assert main(["undo"]) == 0
+    assert "plan.md" in capsys.readouterr().out
+    assert alone.read_text(encoding="utf-8") == ROADMAP
+    assert main(["undo"]) == 2
+
+
+def test_lint_says_where_and_mends_what_is_safe(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lint", "plan.md", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["line"], one["kind"]) for one in found] == [(17, "status-conflict")]
+    assert "fix" in found[0]
+    assert main(["lint", "plan.md", "--fix"]) == 0
+    assert "+| P0 | MVP-1.0 | Gate-1 | ⏳ |" in capsys.readouterr().out
+    assert main(["lint", "plan.md"]) == 0
+
+
+def test_lint_in_a_lab_looks_for_the_reports(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone.with_name("vitlab.yaml").write_text("profile: smoke\n", encoding="utf-8")
+    assert main(["lint", "plan.md"]) == 1
+    assert "plan.md:13: dead-link" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status", "nowhere.md"], "nowhere.md: no such file"),
+        (["status"], "no lab"),
+        (["set", "plan.md", "--mvp", "9", "--status", "done"], "no MVP '9'"),
+        (["set", "plan.md", "--mvp", "1.0", "--status", "finished"], "finished"),
+    ],
+)
+def test_mistakes_are_one_line(
+    alone: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert alone.read_text(encoding="utf-8") == ROADMAP
+
+
+def test_a_wrong_word_on_the_command_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stauts"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
