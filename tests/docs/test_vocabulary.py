@@ -76,6 +76,12 @@ def test_words_for_what_is_not_known_are_refused(
         WORDS.extended(headers, statuses)
 
 
+@pytest.mark.parametrize("words", [5, None, [1], [""], {"a": 1}])
+def test_words_that_are_none_are_refused(words: object) -> None:
+    with pytest.raises(UsageError, match="a word or a list of words"):
+        WORDS.extended({}, {"running": words})  # type: ignore[dict-item]
+
+
 def test_a_status_argument_names_the_allowed_words() -> None:
     assert status_argument("done") == "done"
     with pytest.raises(UsageError, match="planned, ready, running"):
@@ -87,7 +93,7 @@ def test_columns_are_found_in_both_languages() -> None:
     assert WORDS.columns(chinese) == {
         "mvp": 0, "name": 1, "status": 2, "exp_id": 3, "gate": 4, "artifact": 5,
     }  # fmt: skip
-    english = WORDS.columns(["#", "💡 共识[抽象洞见]", "Evidence", "What（x）"])
+    english = WORDS.columns(["#", "💡 共识[抽象洞见]", "Evidence", "Who（x）"])
     assert english == {"number": 0, "consensus": 1, "evidence": 2}
 
 

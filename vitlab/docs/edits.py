@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError, sync_folder
-from vitlab.docs.journal import KEPT, Entry, FileChange, drop, entries, locked, put
+from vitlab.docs import journal
+from vitlab.docs.journal import KEPT, Entry, FileChange, locked
 from vitlab.docs.source import Document, Span, read
 from vitlab.docs.splice import (
     Conflict,
@@ -66,12 +67,12 @@ def save(
         now = tuple(c for c in map(_onto_disk, changes) if c.old_text != c.new_text)
         if not now:
             return ()
-        past = entries(journal_folder)
-        for entry in past:
-            if entry.state == "undone" or entry.number <= past[-1].number - KEPT:
-                drop(journal_folder, entry)
-        number = past[-1].number + 1 if past else 1
-        _carry_out(journal_folder, Entry(number, "done", True, True, now), step)
+        past = journal.states(journal_folder)
+        number = past[-1][0] + 1 if past else 1
+        for old, state in past:
+            if state == "undone" or old <= number - KEPT:
+                journal.drop(journal_folder, old, state)
+        _carry_out(journal_folder, Entry(number, "done", True, now), step)
         return now
 
 
@@ -103,19 +104,22 @@ def open_elsewhere(path: Path) -> str | None:
 def _turn(folder: Path, at: str, to: str, step: Step) -> tuple[FileChange, ...]:
     with locked(folder):
         _repair(folder, step)
-        found = [entry for entry in entries(folder) if entry.state == at]
-        if not found:
+        numbers = [number for number, state in journal.states(folder) if state == at]
+        if not numbers:
             return ()
         # Undo takes the newest that is done; redo the oldest that was undone.
-        entry = found[-1] if to == "undone" else found[0]
+        number = numbers[-1] if to == "undone" else numbers[0]
+        entry = journal.entry(folder, number, at)
+        if entry is None:
+            return ()
         now = tuple(_onto_disk(done.reversed) for done in entry.changes)
-        _carry_out(folder, Entry(entry.number, to, True, False, now), step)
+        _carry_out(folder, Entry(number, to, False, now), step)
         return now
 
 
 def _carry_out(folder: Path, entry: Entry, step: Step) -> None:
     step("journal")
-    put(folder, entry)
+    journal.begin(folder, entry)
     written: list[FileChange] = []
     try:
         for planned in entry.changes:
@@ -124,43 +128,32 @@ def _carry_out(folder: Path, entry: Entry, step: Step) -> None:
     except (Conflict, OSError) as error:
         for done in reversed(written):
             _write(done.reversed, _go_on)
-        _forget(folder, entry)
+        journal.forget(folder)
         if isinstance(error, Conflict):
             raise
         where = entry.changes[len(written)].path
         raise UsageError(f"{where}: cannot be written ({error.strerror or error})") from error
     step("journal done")
-    put(folder, replace(entry, pending=False, fresh=False))
-
-
-def _forget(folder: Path, entry: Entry) -> None:
-    """Undo the journal's side of an entry of which nothing is written."""
-    if entry.fresh:
-        drop(folder, entry)
-    else:
-        back = tuple(planned.reversed for planned in entry.changes)
-        other = "done" if entry.state == "undone" else "undone"
-        put(folder, Entry(entry.number, other, False, False, back))
+    journal.finish(folder, entry)
 
 
 def _repair(folder: Path, step: Step) -> tuple[Path, ...]:
     """A cut-short save of which a file is written is finished; one of which none is, forgotten."""
+    entry = journal.unfinished(folder)
+    if entry is None:
+        return ()
     forward: list[Path] = []
-    for entry in entries(folder):
-        if not entry.pending:
-            continue
-        waiting = [c for c in entry.changes if _text_at(c.path) == c.old_text]
-        written = [c for c in entry.changes if _text_at(c.path) == c.after]
+    for planned in entry.changes:
+        for left in planned.path.parent.glob(f".{glob.escape(planned.path.name)}.tmp-*"):
+            left.unlink(missing_ok=True)
+    if any(_text_at(planned.path) == planned.after for planned in entry.changes):
         for planned in entry.changes:
-            for left in planned.path.parent.glob(f".{glob.escape(planned.path.name)}.tmp-*"):
-                left.unlink(missing_ok=True)
-        if written:
-            for planned in waiting:
+            if _text_at(planned.path) == planned.old_text:
                 _write(planned, step)
                 forward.append(planned.path)
-            put(folder, replace(entry, pending=False, fresh=False))
-        else:
-            _forget(folder, entry)
+        journal.finish(folder, entry)
+    else:
+        journal.forget(folder)
     return tuple(forward)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from wcwidth import wcswidth
 
@@ -22,6 +23,7 @@ _MARKS = frozenset("`*~[<\\")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
+@lru_cache(16384)
 def plain(text: str) -> str:
     """A piece of inline markdown as a reader sees it; math and emoji stay as they are."""
     if _MARKS.isdisjoint(text):

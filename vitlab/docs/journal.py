@@ -6,6 +6,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,11 @@ PATIENCE = 5.0
 """Seconds to wait for another writer; a save takes a fraction of one."""
 KEPT = 200
 """Entries that are kept; older ones cannot be undone any more."""
+
+
+_UNFINISHED = "unfinished.json"
+_STATES = ("done", "undone")
+_NAME = re.compile(r"(\d{8})\.(done|undone)\.json")
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,7 @@ class Entry:
 
     number: int
     state: str
-    """`done` or `undone`."""
-    pending: bool
-    """The changes that lead to `state` are being written, or a crash cut them short."""
+    """`done` or `undone`; of the entry that is being written, what it is to become."""
     fresh: bool
     """Never completed before: a save, and no undo or redo of one."""
     changes: tuple[FileChange, ...]
@@ -92,14 +96,24 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def entries(folder: Path) -> list[Entry]:
-    """Every entry, oldest first; what is no entry of this version is passed by."""
-    found = [entry for path in folder.glob("*.json") if (entry := _read(path))]
-    return sorted(found, key=lambda entry: entry.number)
+def states(folder: Path) -> list[tuple[int, str]]:
+    """(number, state) of every entry, oldest first; told by the names, no file is read."""
+    found = (_NAME.fullmatch(path.name) for path in folder.glob("*.json"))
+    return sorted((int(name[1]), name[2]) for name in found if name)
 
 
-def put(folder: Path, entry: Entry) -> None:
-    """Write an entry, durable; one of the same number is replaced."""
+def entry(folder: Path, number: int, state: str) -> Entry | None:
+    """One entry; None where it is not there, or of another version."""
+    return _read(_path(folder, number, state))
+
+
+def unfinished(folder: Path) -> Entry | None:
+    """The entry that is being written, or that a crash cut short."""
+    return _read(folder / _UNFINISHED)
+
+
+def begin(folder: Path, new: Entry) -> None:
+    """Write down what is about to be written, durable."""
     files = [
         {
             "path": str(change.path),
@@ -107,31 +121,45 @@ def put(folder: Path, entry: Entry) -> None:
             "new": _pack(change.after),
             "edits": [[e.span.start, e.old, e.new] for e in change.edits],
         }
-        for change in entry.changes
+        for change in new.changes
     ]
     document = {
         "v": VERSION,
-        "number": entry.number,
-        "state": entry.state,
-        "pending": entry.pending,
-        "fresh": entry.fresh,
+        "number": new.number,
+        "state": new.state,
+        "fresh": new.fresh,
         "files": files,
     }
-    write_atomic(_path(folder, entry.number), json.dumps(document, ensure_ascii=False).encode())
+    text = json.dumps(document, ensure_ascii=False)
+    write_atomic(folder / _UNFINISHED, text.encode())
 
 
-def drop(folder: Path, entry: Entry) -> None:
-    """Forget an entry."""
-    _path(folder, entry.number).unlink(missing_ok=True)
+def finish(folder: Path, done: Entry) -> None:
+    """Its files are written: the entry takes its place, and that of its former state is gone."""
+    for state in _STATES:
+        if state != done.state:
+            _path(folder, done.number, state).unlink(missing_ok=True)
+    (folder / _UNFINISHED).rename(_path(folder, done.number, done.state))
     sync_folder(folder)
 
 
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:08d}.json"
+def forget(folder: Path) -> None:
+    """None of its files is written: the entry never was; its former state still stands."""
+    (folder / _UNFINISHED).unlink(missing_ok=True)
+    sync_folder(folder)
+
+
+def drop(folder: Path, number: int, state: str) -> None:
+    """Take an entry away for good."""
+    _path(folder, number, state).unlink(missing_ok=True)
+
+
+def _path(folder: Path, number: int, state: str) -> Path:
+    return folder / f"{number:08d}.{state}.json"
 
 
 def _pack(text: str | None) -> str | None:
-    return None if text is None else base64.b64encode(zlib.compress(text.encode())).decode()
+    return None if text is None else base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
 
 def _read(path: Path) -> Entry | None:
@@ -142,7 +170,6 @@ def _read(path: Path) -> Entry | None:
         return Entry(
             int(document["number"]),
             str(document["state"]),
-            bool(document["pending"]),
             bool(document["fresh"]),
             tuple(map(_change, document["files"])),
         )

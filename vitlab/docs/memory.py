@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitlab.docs.journal import entries
+from vitlab.docs import journal
 from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.source import Document
 from vitlab.docs.vocabulary import Vocabulary
@@ -26,8 +26,9 @@ def remembered(
         return None
     wanted = roadmap.mvp(mvp_id).id
     looked_at = 0
-    for entry in reversed(entries(journal_folder)):
-        for change in entry.changes:
+    for number, state in reversed(journal.states(journal_folder)):
+        entry = journal.entry(journal_folder, number, state)
+        for change in entry.changes if entry else ():
             if change.path != path.resolve() or change.old_text is None:
                 continue
             looked_at += 1

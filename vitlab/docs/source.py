@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.blocks import BlockMap, map_blocks
@@ -20,8 +21,7 @@ _ATX = re.compile(
 )
 
 
-@dataclass(frozen=True, order=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a document's text, in characters, end excluded."""
 
     start: int

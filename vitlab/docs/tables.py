@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from vitlab.docs.inline import plain
 from vitlab.docs.source import Document, Span
@@ -19,6 +20,7 @@ _TOKEN = re.compile(
     r"|(?P<norm>\|\|[^\s|](?:[^|]*[^\s|])?\|\|)"
     r"|\|"
 )
+_RULE = re.compile(r":?-{2,}:?")
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _LEAD = re.compile(r"[\s\ufeff]*(?:>[ \t]?)*[ \t]*")
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])[ \t]+(?=\|)")
@@ -26,15 +28,17 @@ _SOFT = ("code", "wiki", "norm", "math", "lead")
 _TRICKY = ("`", "[[", "||", "\\", "$")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell: `span` is its content without padding, `outer` reaches from pipe to pipe."""
+class Cell(NamedTuple):
+    """One cell: `span` is its content without padding, `outer` reaches from pipe to pipe.
+
+    A tuple, for a roadmap has thousands.
+    """
 
     span: Span
     outer: Span
     raw: str
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The content for reading: emphasis, code marks, links and escapes removed."""
         return plain(self.raw)
@@ -57,7 +61,9 @@ class Row:
     @cached_property
     def is_rule(self) -> bool:
         """A `|---|---|` line that stands among the rows."""
-        return bool(self.cells) and all(re.fullmatch(r":?-{2,}:?", c.raw) for c in self.cells)
+        if not self.cells or self.cells[0].raw[:1] not in ("-", ":"):
+            return False
+        return all(_RULE.fullmatch(cell.raw) for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -99,15 +105,14 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
     lead = _LEAD.match(text).end()  # type: ignore[union-attr]  # matches the empty string
     if header and (bullet := _BULLET.match(text, lead)):
         lead = bullet.end()
-    body = text[lead:]
+    body, offset = text[lead:], line.start + lead
     cells = []
     for start, end in read_columns(body, columns):
         inner = body[start:end]
-        left = start + len(inner) - len(inner.lstrip())
-        right = max(left, start + len(inner.rstrip()))
-        offset = line.start + lead
-        span = Span(offset + left, offset + right)
-        cells.append(Cell(span, Span(offset + start, offset + end), body[left:right]))
+        raw = inner.strip()
+        left = offset + start + (inner.index(raw) if raw else len(inner))
+        span = Span(left, left + len(raw))
+        cells.append(Cell(span, Span(offset + start, offset + end), raw))
     return Row(index, line, tuple(cells))
 
 
@@ -132,7 +137,12 @@ def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
 
 
 def _simple_pipes(body: str) -> list[int]:
-    return [at for at, mark in enumerate(body) if mark == "|"]
+    found = []
+    at = body.find("|")
+    while at >= 0:
+        found.append(at)
+        at = body.find("|", at + 1)
+    return found
 
 
 def _pipes(body: str) -> tuple[list[int], list[tuple[int, str]]]:

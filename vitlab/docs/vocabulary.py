@@ -215,8 +215,12 @@ def _skip(text: str, at: int) -> int:
     return _MARKS.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
 
 
-def _words(words: str | Sequence[str]) -> tuple[str, ...]:
-    return (words,) if isinstance(words, str) else tuple(words)
+def _words(words: object) -> tuple[str, ...]:
+    """One word or a list of them, as a settings file gives it."""
+    found = (words,) if isinstance(words, str) else words
+    if not isinstance(found, list | tuple) or not all(isinstance(w, str) and w for w in found):
+        raise UsageError(f"words {words!r}: a word or a list of words")
+    return tuple(found)
 
 
 def _known(name: str, allowed: Mapping[str, object], what: str) -> str:
