@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_DEPS := .venv/.run
 DEV_DEPS := .venv/.dev
 
-.PHONY: lab demo test check bench format clean
+.PHONY: lab demo test check bench fuzz format clean
 
 lab: $(RUN_DEPS)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
@@ -23,6 +23,11 @@ check: $(DEV_DEPS)
 
 bench: $(DEV_DEPS)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# Ten minutes of documents broken at random; SECONDS=60 for one.
+SECONDS ?= 600
+fuzz: $(DEV_DEPS)
+	$(BIN)/python -m tests.docs.fuzz $(SECONDS)
 
 format: $(DEV_DEPS)
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.edits import Conflict
 from vitlab.records.actions import accept, launch_plan, pending, settle, undo
 from vitlab.records.lab import Lab, open_lab
+from vitlab.records.plan import plan_mvp
 
 
 def status(lab: Lab, roadmap: Path, mvp: str = "1.0") -> str | None:
@@ -188,21 +189,18 @@ def test_a_roadmap_without_a_project_word_is_a_mistake(lab: Lab, roadmap: Path) 
 def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
     lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vitlab.records import actions
-
     ended("one", 0.75)
     plan = pending(lab, roadmap)
-    real = actions.plan_mvp
 
     def overtaken(*words: object) -> object:
-        step = real(*words)  # type: ignore[arg-type]
+        step = plan_mvp(*words)  # type: ignore[arg-type]
         edited = ROADMAP.replace(
             "| 1.0 | The run | 1 | Gate-1 | ⏳ |", "| 1.0 | The run | 1 | Gate-1 | 🔴 |"
         )
         roadmap.write_text(edited, encoding="utf-8")
         return step
 
-    monkeypatch.setattr(actions, "plan_mvp", overtaken)
+    monkeypatch.setattr("vitlab.records.actions.plan_mvp", overtaken)
     with pytest.raises(Conflict, match="plan_roadmap"):
         accept(lab, plan)
     assert "0.750" not in roadmap.read_text(encoding="utf-8")
