@@ -26,7 +26,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "lightgbm": {"data": DATA, "train": {"rounds": 4, "eval_every": 2, "threads": 1}},
     "ridge": {"data": DATA, "model": {"alphas": [100, 1000]}},
     "template": {"data": DATA, "refine": 1},
-    "ceiling": {"data": DATA, "mags": [21.5]},
+    "ceiling": {"data": DATA, "mags": [21.5], "bayes": 20, "bayes_each": 4},
 }
 NAMES = {
     "vit": "ViT",
@@ -34,7 +34,7 @@ NAMES = {
     "lightgbm": "LightGBM",
     "ridge": "Ridge",
     "template": "TemplateFit",
-    "ceiling": "Fisher",
+    "ceiling": "Ceiling",
 }
 
 
@@ -79,8 +79,10 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
         assert set(result.values) >= {
             f"{name}/{metric}/log_g"
             for name in ("ceiling", "ceiling@21.5")
-            for metric in ("r2_crlb_median", "r2_crlb_mean", "sigma_crlb")
+            for metric in ("r2_crlb_median", "r2_crlb_mean", "sigma_crlb", "r2_bayes")
         }
+        assert result.errors["ceiling/r2_bayes/log_g"] > 0
+        assert "ceiling/r2_linear/log_g" in result.values
     else:
         split = "test" if recipe == "template" else "val"
         assert any(f"{split}/r2/log_g" in e.values for e in said if e.kind == "eval")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -45,6 +46,10 @@ class DataConfig:
     """Same seed, sizes and magnitudes: same stars, same test noise, whatever the model."""
     mag: tuple[Magnitude, Magnitude] = (20.5, 22.5)
     """Range of the uniform i-band (HSC) magnitude; not used for a file."""
+    grid: str | None = None
+    """A grid file made by `vitlab data grid import`; None means the embedded grid."""
+    memory: str = "8GiB"
+    """Most that spectra read from a file may take at once; what fits is read only once."""
 
 
 @dataclass(frozen=True)
@@ -198,12 +203,18 @@ class RidgeConfig:
 
 @dataclass(frozen=True)
 class CeilingConfig:
-    """`recipe: ceiling`: the Cramer-Rao bound at given magnitudes and over the whole range."""
+    """`recipe: ceiling`: the most that can be reached, at given magnitudes and over their range."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    """`test_size` stars of `seed` are averaged over."""
+    """The Cramer-Rao bound is averaged over `test_size` stars of `seed`."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     mags: tuple[Magnitude, ...] = (20.5, 21.0, 21.5, 22.0, 22.5)
+    dims: Literal[3, 5] = 3
+    """3: T_eff, log_g, M_H; 5: with a_M and C_M as unknowns of the Cramer-Rao bound."""
+    bayes: Annotated[int, Range(0)] = 4000
+    """Stars of the Bayes ceiling over the range of magnitudes; 0 leaves the ceiling out."""
+    bayes_each: Annotated[int, Range(0)] = 256
+    """Stars of the Bayes ceiling at each of `mags`; 0 leaves them out."""
     labels: tuple[str, ...] = ("log_g",)
     threads: Threads = 0
 
@@ -255,7 +266,20 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     return config
 
 
+def memory_bytes(text: str) -> int:
+    """`8GiB`, `500 MB`, `1e9` -> bytes; `ConfigError` for anything else."""
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT]?)(i?)B?\s*", text)
+    try:
+        number = float(found[1]) if found else 0.0
+    except ValueError:
+        number = 0.0
+    if not found or number <= 0:
+        raise ConfigError("config.data.memory", f"must be a size like 8GiB or 500MB, not {text!r}")
+    return int(number * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
+
+
 def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
+    memory_bytes(config.data.memory)
     low, high = config.data.mag
     if low > high:
         raise ConfigError("config.data.mag", f"must rise, not [{low:g}, {high:g}]")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from vitlab.contract.config import GRID_LABELS
 
@@ -28,6 +29,24 @@ def draw_labels(generator: np.random.Generator, n: int) -> Array:
     low, high = np.array([RANGES[name] for name in LABELS]).T
     unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
     return np.asarray(low + (high - low) * unit)
+
+
+class LabelPrior:
+    """The distribution stars are drawn from, as a map from the unit cube: uniform there."""
+
+    def labels(self, unit: Array) -> Array:
+        """(n, 3) in [0, 1] -> (n, 3) labels: the quantiles."""
+        low, high = np.array([RANGES[name] for name in LABELS]).T
+        # Rounding must not step over the border of the grid.
+        labels: Array = low + (high - low) * special.betaincinv(BETA, BETA, unit)
+        return np.clip(labels, low, high, out=labels)
+
+    def slopes(self, unit: Array) -> Array:
+        """(n, 3) in (0, 1) -> (n, 3) d label / d unit: one over the density of the label."""
+        low, high = np.array([RANGES[name] for name in LABELS]).T
+        x = special.betaincinv(BETA, BETA, unit)
+        slopes: Array = (high - low) * special.beta(BETA, BETA) * (x * (1 - x)) ** (1 - BETA)
+        return slopes
 
 
 def prior_variance(label: str) -> float:

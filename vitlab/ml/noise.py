@@ -38,10 +38,17 @@ class NoiseModel:
 
     def sigma(self, flux: Tensor, mag: Tensor) -> Tensor:
         """(B, L) flux over median, (B,) magnitudes -> (B, L) 1-sigma errors, in the same unit."""
-        counts = STAR * 10 ** (-0.4 * (mag.double() - MAG_ZERO))[:, None]
-        star = (self.level**2 / counts).to(flux.dtype)  # (B, 1)
-        sky = (self.level**2 * BACKGROUND / counts**2).to(flux.dtype)
-        return torch.addcmul(star * flux, sky, self.sky).sqrt_()
+        return self.variance(flux, mag).sqrt_()
+
+    def variance(self, flux: Tensor, mag: Tensor) -> Tensor:
+        """(B, L), (B,) -> (B, L) sigma squared."""
+        star, sky = (x.to(flux.dtype)[:, None] for x in self.coefficients(mag))
+        return torch.addcmul(star * flux, sky, self.sky)
+
+    def coefficients(self, mag: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) -> (B,), (B,) float64: the variance is the first x flux + the second x sky."""
+        counts = STAR * 10 ** (-0.4 * (mag.double() - MAG_ZERO))
+        return self.level**2 / counts, self.level**2 * BACKGROUND / counts**2
 
     def snr(self, flux: Tensor, mag: Tensor) -> Tensor:
         """(B,) median over the pixels of flux over sigma."""

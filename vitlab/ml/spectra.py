@@ -17,7 +17,7 @@ from torch import Tensor
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml.grid import load_grid, packaged
-from vitlab.ml.labels import LABELS
+from vitlab.ml.labels import LABELS, RANGES
 from vitlab.ml.noise import load_noise
 from vitlab.ml.pfsspec import PfsspecFile, open_pfsspec, read_rows
 from vitlab.ml.simulate import SPLITS, STREAMS, Simulator, Stars, draw_stars
@@ -210,7 +210,7 @@ def open_spectra(
     """The data set of a configuration, its tensors on `device`. `UsageError` names the file."""
     sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
     if data.source in ("grid", "grid-infinite"):
-        simulator = Simulator(load_grid(), load_noise(level), data.mag, data.seed).to(device)
+        simulator = open_simulator(data, level).to(device)
         columns = tuple(LABELS.index(name) for name in labels)
         return GridSpectra(simulator, sizes, columns, data.source == "grid-infinite")
     file = open_pfsspec(Path(data.source))
@@ -225,6 +225,19 @@ def open_spectra(
             f"{file.path}: {file.n} spectra, fewer than train + val + test = {sum(sizes.values())}"
         )
     return FileSpectra(file, sizes, labels, level, data.seed, device)
+
+
+def open_simulator(data: DataConfig, level: float) -> Simulator:
+    """The simulator of a configuration. A grid that does not hold all labels is refused."""
+    grid = load_grid(Path(data.grid) if data.grid else None)
+    for name, axis in zip(LABELS, grid.axes, strict=True):
+        low, high = RANGES[name]
+        if axis[0] > low or axis[-1] < high:
+            raise UsageError(
+                f"{data.grid}: axes/{name} is {axis[0]:g} to {axis[-1]:g}, "
+                f"but stars are drawn from {low:g} to {high:g}"
+            )
+    return Simulator(grid, load_noise(level), data.mag, data.seed)
 
 
 @lru_cache(maxsize=2)

@@ -1,61 +1,137 @@
-"""The recipe `ceiling`: the Cramer-Rao bound at chosen magnitudes and over the test set."""
+"""The recipe `ceiling`: what can be reached at chosen magnitudes and over the test set."""
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-import torch
 
 from vitlab.contract.config import CeilingConfig
+from vitlab.contract.paths import NoLab, find_lab
+from vitlab.ml.bayes import Posteriors, bayes_r2, posteriors_of_test
+from vitlab.ml.ceilings import merged
 from vitlab.ml.fisher import WORST_CONDITION, Array, Bounds, bounds, r2_mean, r2_median
+from vitlab.ml.grid import load_derivatives
 from vitlab.ml.labels import LABELS, prior_variance
-from vitlab.ml.spectra import GridSpectra, open_spectra
+from vitlab.ml.linear import linear_r2
+from vitlab.ml.simulate import Simulator
+from vitlab.ml.spectra import GridSpectra, open_simulator
 from vitlab.recipes.context import Context, Outcome, Stopped
+
+MAG_BINS = 4
+"""Parts of the range of magnitudes the Bayes ceiling is given in."""
 
 
 def run(context: Context) -> Outcome:
-    """The bounds of the test stars: each at its own magnitude (`ceiling/...`), and all at each of
-    `mags` (`ceiling@21.5/...`)."""
+    """The ceilings of the test stars, each at its own magnitude (`ceiling/...`, and in bins of it
+    `ceiling@20.5-21/...`), and of all at each of `mags` (`ceiling@21.5/...`)."""
     config = context.config
     assert isinstance(config, CeilingConfig)
-    spectra = open_spectra(config.data, config.noise.level, config.labels, torch.device("cpu"))
-    assert isinstance(spectra, GridSpectra)
-    simulator = spectra.simulator
+    simulator = open_simulator(config.data, config.noise.level)
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    found = _cramer_rao(context, config, simulator)
+    for m, name in enumerate(["ceiling", *(f"ceiling@{mag:g}" for mag in config.mags)]):
+        values[f"{name}/snr/median"] = float(np.median(found.snr[:, m]))
+        share = np.mean(found.condition[:, m] >= WORST_CONDITION)
+        values[f"{name}/unidentified/share"] = float(share)
+        for label in config.labels:
+            own, errs = _summary(found.variance[:, m, LABELS.index(label)], label)
+            values.update({f"{name}/{metric}/{label}": x for metric, x in own.items()})
+            errors.update({f"{name}/{metric}/{label}": x for metric, x in errs.items()})
+    for label in config.labels:
+        name = f"ceiling/r2_linear/{label}"
+        values[name], errors[name] = linear_r2(simulator, label)
+    context.report.evaluation(len(found.snr), 0, "ceiling", len(found.snr), values)
+    _bayes(context, config, simulator, values, errors)
+    n = config.data.test_size
+    return Outcome(
+        values=values,
+        errors=errors,
+        n={"train": 0, "val": 0, "test": n},
+        model={"name": "Ceiling", "params": 0, "condition_max": float(found.condition.max())},
+        data={"source": config.data.source, "hash": _data_hash(config, simulator)},
+    )
+
+
+def _cramer_rao(context: Context, config: CeilingConfig, simulator: Simulator) -> Bounds:
     stars = simulator.stars("test", 0, config.data.test_size)
-    fixed = np.broadcast_to(config.mags, (len(stars), len(config.mags)))
+    fixed = np.tile(config.mags, (len(stars), 1))
     mags = np.column_stack([stars.mag, fixed])
+    grid = Path(config.data.grid) if config.data.grid else None
+    nuisances = load_derivatives(grid) if config.dims == 5 else ()
     found: list[Bounds] = []
     done, begun = 0, time.perf_counter()
-    for part in bounds(simulator.grid, simulator.noise, stars.labels, mags):
+    for part in bounds(simulator.grid, simulator.noise, stars.labels, mags, nuisances):
         found.append(part)
         done += len(part.snr)
         rate = done / (time.perf_counter() - begun)
         context.report.step(done, len(stars), 0, {"perf/samples_per_s": rate})
         if context.stopped():
             raise Stopped
-    variance = np.concatenate([part.variance for part in found])
-    condition = np.concatenate([part.condition for part in found])
-    snr = np.concatenate([part.snr for part in found])
-    names = ["ceiling", *(f"ceiling@{mag:g}" for mag in config.mags)]
-    values: dict[str, float] = {}
-    errors: dict[str, float] = {}
-    for m, name in enumerate(names):
-        values[f"{name}/snr/median"] = float(np.median(snr[:, m]))
-        values[f"{name}/unidentified/share"] = float(np.mean(condition[:, m] >= WORST_CONDITION))
-        for label in config.labels:
-            own, errs = _summary(variance[:, m, LABELS.index(label)], label)
-            values.update({f"{name}/{metric}/{label}": x for metric, x in own.items()})
-            errors.update({f"{name}/{metric}/{label}": x for metric, x in errs.items()})
-    context.report.evaluation(len(stars), 0, "ceiling", len(stars), values)
-    return Outcome(
-        values=values,
-        errors=errors,
-        n=spectra.sizes,
-        model={"name": "Fisher", "params": 0, "condition_max": float(condition.max())},
-        data={"source": config.data.source, "hash": spectra.hash},
-    )
+    return merged(iter(found))
+
+
+def _bayes(
+    context: Context,
+    config: CeilingConfig,
+    simulator: Simulator,
+    values: dict[str, float],
+    errors: dict[str, float],
+) -> None:
+    """Add `.../r2_bayes/...` to values and errors, and report them magnitude by magnitude."""
+    if config.bayes:
+        found = _posteriors(context, simulator, config.bayes)
+        edges = np.linspace(*config.data.mag, MAG_BINS + 1)
+        parts = {"ceiling": np.full(len(found.mag), True)}
+        for low, high in pairwise(edges):
+            inside = (found.mag >= low) & (found.mag < high)
+            if inside.any():
+                parts[f"ceiling@{low:g}-{high:g}"] = inside
+        for name, rows in parts.items():
+            _note(config, found, rows, name, values, errors)
+        values["ceiling/unsettled/share"] = found.unsettled / len(found.mag)
+        context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
+    for mag in config.mags if config.bayes_each else ():
+        found = _posteriors(context, replace(simulator, mag=(mag, mag)), config.bayes_each)
+        rows = np.full(len(found.mag), True)
+        _note(config, found, rows, f"ceiling@{mag:g}", values, errors)
+    context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
+
+
+def _note(
+    config: CeilingConfig,
+    found: Posteriors,
+    rows: np.typing.NDArray[np.bool_],
+    name: str,
+    values: dict[str, float],
+    errors: dict[str, float],
+) -> None:
+    for label in config.labels:
+        best = bayes_r2(found, label, rows)
+        values[f"{name}/r2_bayes/{label}"] = best.r2
+        errors[f"{name}/r2_bayes/{label}"] = best.error
+
+
+def _posteriors(context: Context, simulator: Simulator, n: int) -> Posteriors:
+    """Posteriors of `n` test stars, from the lab's cache where they are known."""
+    begun = time.perf_counter()
+
+    def tell(done: int) -> None:
+        rate = done / (time.perf_counter() - begun)
+        context.report.step(done, n, 0, {"perf/samples_per_s": rate})
+        if context.stopped():
+            raise Stopped
+
+    try:
+        cache = find_lab(context.paths.folder).private / "ceilings"
+    except NoLab:
+        cache = None
+    return posteriors_of_test(simulator, n, cache, tell)
 
 
 def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, float]]:
@@ -66,5 +142,12 @@ def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, f
         "r2_crlb_mean": r2_mean(variance, prior),
         "sigma_crlb": math.sqrt(float(np.median(variance))),
     }
-    spread = float(np.std(variance)) / prior / math.sqrt(len(variance))
+    known = variance[np.isfinite(variance)]
+    spread = float(np.std(known)) / prior / math.sqrt(max(len(known), 1))
     return values, {"r2_crlb_mean": spread}
+
+
+def _data_hash(config: CeilingConfig, simulator: Simulator) -> str:
+    """Of the test set the models of the same configuration are scored on."""
+    sizes = {"train": 0, "val": 0, "test": config.data.test_size}
+    return GridSpectra(simulator, sizes, (), infinite=False).hash

@@ -59,7 +59,8 @@ def fit(
 ) -> Iterator[Progress]:
     """Fill `ridge` with the best of `model.alphas`; one pass over the training rows.
 
-    A step is one piece of rows, or one penalty tried. Memory is 8 L^2 bytes (134 MB for 4096 pixels) a few times.
+    A step is one piece of rows, or one penalty tried. Memory is 8 L^2 bytes (134 MB for 4096
+    pixels) a few times.
     """
     pieces = math.ceil(len(train) / PIECE)
     steps = pieces + len(model.alphas)
