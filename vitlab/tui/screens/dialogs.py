@@ -30,6 +30,11 @@ class Outlook:
     diffs: tuple[str, ...]
 
 
+def _choice(name: str, chosen: bool) -> Text:
+    """A profile's line; which one is chosen must be read without colour."""
+    return Text(f"{'>' if chosen else ' '} {name:<7}{COST[name]}")
+
+
 class ConfirmScreen(ModalScreen[bool]):
     """One question; `y` or enter says yes, `n` or escape no."""
 
@@ -73,14 +78,13 @@ class LaunchScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Launch")
+            # On the rim, where no long outlook can push it off a small screen.
+            dialog.border_subtitle = Text("enter launches   space b scroll   esc leaves")
             yield Static(Text(clean(self._title), "bold"), markup=False)
-            options = [Option(Text(f"{name:<7}{COST[name]}"), id=name) for name in PROFILES]
+            options = [Option(_choice(name, False), id=name) for name in PROFILES]
             yield OptionList(*options, id="profiles", markup=False)
             with VerticalScroll(id="outlook"):
                 yield Static(id="outlook-text", markup=False)
-            yield Static(
-                "enter launches   space b scroll   esc leaves", classes="keys", markup=False
-            )
 
     def on_mount(self) -> None:
         profiles = self.query_one(OptionList)
@@ -96,6 +100,9 @@ class LaunchScreen(ModalScreen[str | None]):
         outlook.scroll_relative(y=pages * max(outlook.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        for name in PROFILES:
+            chosen = name == event.option.id
+            event.option_list.replace_option_prompt(name, _choice(name, chosen))
         self._look_ahead(event.option.id or self._profile)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
