@@ -7,10 +7,15 @@ from pathlib import Path
 
 from tests.docs.conftest import CORPUS, HERE
 from tests.docs.test_properties import mutated, only_inside
+from vitlab.contract.result import Result
 from vitlab.docs.edits import apply
+from vitlab.docs.gates import judge
 from vitlab.docs.hub import key_number, parse_hub
 from vitlab.docs.lint import mend
+from vitlab.docs.progress import set_progress
+from vitlab.docs.results import finish
 from vitlab.docs.roadmap import NoMvpTable, parse_roadmap
+from vitlab.docs.sentence import conclusion
 from vitlab.docs.source import Document
 from vitlab.docs.words import STATUSES
 from vitlab.docs.writeback import launch, set_status
@@ -37,6 +42,17 @@ def attack(text: str, number: int) -> None:
     only_inside(text, new, edits)
     assert parse_roadmap(Document(new)).mvp(mvp.id).status == status
     edits = launch(roadmap, mvp.id, f"FZ-{number}", "2026-01-02")
+    only_inside(text, apply(text, edits), edits)
+    result = Result(mvp.id, "Run 1", "full", "vit", {"test/r2/log_g": 0.7}, wandb="https://w/a|b")
+    verdicts = {gate.id: judge(gate, [result], roadmap) for gate in roadmap.gates}
+    sentence = conclusion([result], roadmap.language, list(verdicts.values()))
+    edits = finish(
+        roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, "2026-01-02", "full"
+    )
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    assert parse_roadmap(Document(new)).mvp(mvp.id).status == status
+    edits = set_progress(roadmap, mvp.id, 7, 9, ("val/r2/log_g", 0.5), "Run 1")
     only_inside(text, apply(text, edits), edits)
     if number % 10 == 0:
         mend(roadmap, Path("/nowhere"))

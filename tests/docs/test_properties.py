@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from tests.docs.conftest import CORPUS, HERE
 from vitlab.contract.paths import UsageError
+from vitlab.contract.result import Result
 from vitlab.docs.blocks import map_blocks
 from vitlab.docs.edits import Conflict, Edit, apply, change, redo, save, undo
+from vitlab.docs.gates import Verdict
 from vitlab.docs.hub import key_number, parse_hub
 from vitlab.docs.inline import cell_text
 from vitlab.docs.lint import lint, mend
+from vitlab.docs.results import finish
 from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.source import Document, Span, decoded, read
 from vitlab.docs.splice import rebase, reverse, split_lines
@@ -171,11 +174,19 @@ def test_a_status_change_touches_its_spans_and_is_read_back(
     assert again.mvp(mvp.id).status == status
     assert [m.id for m in again.mvps] == [m.id for m in roadmap.mvps]
     assert others(again, mvp.id) == others(roadmap, mvp.id)
+    assert seats(again, mvp.id) == seats(roadmap, mvp.id)
 
 
 def others(roadmap: Roadmap, mvp_id: str) -> list[tuple[str, str | None]]:
     ids = mvp_id.casefold()
     return [(m.id, m.status) for m in roadmap.mvps if m.id.casefold() != ids]
+
+
+def seats(roadmap: Roadmap, mvp_id: str) -> list[tuple[str | None, str]]:
+    """The other cards of the board, each with the column it is under."""
+    board = roadmap.kanban
+    cards = [(c.mvp, board.column_of(c)) for c in board.cards] if board else []
+    return sorted((m or "", c.text) for m, c in cards if m != mvp_id and c)
 
 
 HARD = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_size=5).map("".join))
@@ -202,6 +213,35 @@ def test_a_launch_breaks_no_row_whatever_the_id(text: str, name: str, number: in
     assert len(again.mvps) == len(roadmap.mvps)
     for old_row, new_row in zip(roadmap.mvps, again.mvps, strict=True):
         assert len(new_row.entry.row.cells) >= len(old_row.entry.row.cells)
+
+
+@given(DOCUMENTS, HARD, HARD, st.sampled_from(["smoke", "full"]), st.integers(0, 20))
+@FEWER
+def test_a_result_breaks_no_row_whatever_it_says(
+    text: str, sentence: str, model: str, profile: str, number: int
+) -> None:
+    roadmap = parsed(text)
+    if roadmap is None:
+        return
+    mvp = roadmap.mvp(roadmap.mvps[number % len(roadmap.mvps)].id)
+    if mvp.status is None:
+        return
+    values = {"test/r2/log_g": 0.7, "val/r2/log_g": 0.7}
+    result = Result(mvp.id, "main", profile, "vit", values, model={"name": model})
+    verdicts = {gate.id: Verdict(gate.id, "pass", sentence) for gate in roadmap.gates}
+    edits = finish(
+        roadmap, mvp.id, [result], "done", sentence, model, verdicts, "2026-01-02", profile
+    )
+    new = apply(text, edits)
+    only_inside(text, new, edits)
+    again = parse_roadmap(Document(new))
+    assert again.mvp(mvp.id).status == "done"
+    assert others(again, mvp.id) == others(roadmap, mvp.id)
+    for before, after in zip(roadmap.views, again.views, strict=True):
+        assert (before.kind, before.columns) == (after.kind, after.columns)
+        assert len(after.entries) - len(before.entries) in (0, 1)
+        if all(len(e.row.cells) == before.table.width for e in before.entries):
+            assert all(len(e.row.cells) == after.table.width for e in after.entries)
 
 
 @given(HARD)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 from vitlab.docs.findings import Finding
 from vitlab.docs.hub import Hub
@@ -53,7 +54,7 @@ def _doubled(hub: Hub) -> Iterator[Finding]:
     """An experiment that has a row in two tables of a board, or two in one."""
     first: dict[str, int] = {}
     for entry in hub.rows("board"):
-        name = exp_id(entry.cells["exp_id"].raw)
+        name = exp_id(entry.raw("exp_id"))
         if name and name in first:
             message = f"{name} has a row on line {first[name]}"
             yield Finding(entry.line, "duplicate-exp-id", message)
@@ -89,7 +90,7 @@ def _ids(roadmap: Roadmap) -> Iterator[Finding]:
             yield Finding(mvp.line, "duplicate-exp-id", message)
     listed: dict[str, int] = {}
     for entry in roadmap.experiment_index:
-        name = exp_id(entry.cells["exp_id"].raw)
+        name = exp_id(entry.raw("exp_id"))
         if name and name in listed:
             message = f"{name} is in the index on line {listed[name]}"
             yield Finding(entry.line, "duplicate-exp-id", message)
@@ -199,11 +200,11 @@ def _links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
         return
     folder, root = path.resolve().parent, lab_root.resolve()
     for mvp in roadmap.mvps:
-        target = report_target(mvp.entry.cells["report"].raw) if "report" in mvp.entry.cells else ""
+        target = report_target(mvp.entry.raw("report"))
         if message := _dead(folder, root, target or ""):
             yield Finding(mvp.line, "dead-link", f"the report of MVP {mvp.id}: {message}")
     for entry in _board_rows(roadmap):
-        target = report_target(entry.cells["report"].raw) or ""
+        target = report_target(entry.raw("report")) or ""
         if message := _dead(folder, root, target):
             yield Finding(entry.line, "dead-link", message)
 
@@ -215,14 +216,16 @@ def _board_rows(roadmap: Roadmap) -> list[Entry]:
 def _dead(folder: Path, root: Path, target: str) -> str | None:
     """Why a link leads nowhere; None for one that does lead somewhere, or out into the web."""
     target = target.split("#", 1)[0].strip("<>")
-    if not target or re.match(r"[a-z][a-z0-9+.-]*:", target, re.I) or "\x00" in target:
+    if not target or re.match(r"[a-z][a-z0-9+.-]*:", target, re.I):
         return None
     name = target if "." in target.rsplit("/", 1)[-1] else f"{target}.md"
-    name = name.replace("%20", " ").replace("%28", "(").replace("%29", ")").replace("%7C", "|")
-    found = (folder / name).resolve()
-    if not found.is_relative_to(root):
-        return f"{target} leads out of the lab"
+    name = unquote(name)
+    if "\x00" in name:
+        return f"{target} is no possible file name"
     try:
+        found = (folder / name).resolve()
+        if not found.is_relative_to(root):
+            return f"{target} leads out of the lab"
         return None if found.exists() else f"{target} is not there"
-    except OSError:
+    except (OSError, RuntimeError):  # too long a name, a loop of links
         return f"{target} is no possible file name"

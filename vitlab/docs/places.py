@@ -81,7 +81,7 @@ def _table_places(roadmap: Roadmap) -> Iterator[Place]:
 def _current(roadmap: Roadmap, entry: Entry, mvp_id: str) -> bool:
     """Whether an index row is of the experiment that its MVP names now, not of an earlier one."""
     named = {mvp.exp_id for mvp in roadmap.mvps if mvp.id == mvp_id}
-    return None in named or exp_id(entry.cells["exp_id"].raw) in named
+    return None in named or exp_id(entry.raw("exp_id")) in named
 
 
 def _cell_place(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from vitlab.contract.result import Result
 from vitlab.docs.inline import cell_text, plain
@@ -17,6 +18,8 @@ from vitlab.docs.verdicts import Judgement, may_write, set_verdict
 from vitlab.docs.vocabulary import status_argument
 from vitlab.docs.writeback import EVENTS, in_order, status_edits
 
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
+"""What may not stand in the target of a link, or not in a cell."""
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -106,7 +109,7 @@ def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     if "report" not in view.columns:
         return []
     title = re.sub(r"(?:_\d{8})?\.md$", "", report.rsplit("/", 1)[-1])
-    target = report.replace("|", "%7C").replace(" ", "%20").replace(")", "%29").replace("(", "%28")
+    target = _UNSAFE.sub(lambda mark: quote(mark.group()), report)
     link = f"[{cell_text(title)}]({target})"
     said = mvp.entry.text("report").strip("-—– ")
     if said and mvp.report is None:  # a remark in the cell stays beside the link

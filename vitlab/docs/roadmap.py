@@ -246,8 +246,8 @@ def _mvp(entry: Entry) -> Mvp:
         gate=_said(entry, "gate"),
         status=entry.status,
         status_text=status.raw if status else "",
-        exp_id=exp_id(entry.cells["exp_id"].raw) if "exp_id" in entry.cells else None,
-        report=report_target(entry.cells["report"].raw) if "report" in entry.cells else None,
+        exp_id=exp_id(entry.raw("exp_id")),
+        report=report_target(entry.raw("report")),
         line=entry.line,
         entry=entry,
     )

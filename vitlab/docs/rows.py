@@ -54,7 +54,8 @@ def named_like(like: Entry | None, mvp_id: str) -> str:
 def timeline_row(roadmap: Roadmap, event: str, date: str, result: str = "") -> list[Edit]:
     """A row for the timeline, below the last one that is not later; none that is there already."""
     view = table_of(roadmap, "timeline")
-    if view is None or any(e.text("event") == plain(cell_text(event)) for e in view.entries):
+    said = (date, plain(cell_text(event)))
+    if view is None or any((e.text("date"), e.text("event")) == said for e in view.entries):
         return []
     values = {"date": date, "event": event, "key_metric": result, "result": result}
     return add_row(roadmap, "timeline", values, _not_later(view, date))
@@ -68,8 +69,9 @@ def _not_later(view: View, date: str) -> Row | None:
 
 
 def change_row(roadmap: Roadmap, change: str, sections: str, date: str) -> list[Edit]:
-    """A row at the end of the change log; none where a row says the same."""
-    if any(e.text("change") == plain(cell_text(change)) for e in roadmap.changelog):
+    """A row at the end of the change log; none that is there already."""
+    said = (date, plain(cell_text(change)))
+    if any((e.text("date"), e.text("change")) == said for e in roadmap.changelog):
         return []
     values = {"date": date, "change": change, "section": sections, "impact": sections}
     return add_row(roadmap, "changelog", values)

@@ -78,6 +78,11 @@ class Entry:
     def status(self) -> str | None:
         return self.found.status if self.found else None
 
+    def raw(self, column: str) -> str:
+        """A cell as written; empty when the row has none."""
+        cell = self.cells.get(column)
+        return cell.raw if cell else ""
+
     def text(self, column: str) -> str:
         """A cell as a reader sees it; empty when the row has none."""
         cell = self.cells.get(column)

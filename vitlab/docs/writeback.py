@@ -179,7 +179,7 @@ def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
 
 def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
     for entry in roadmap.experiment_index:
-        if exp_id_of(entry.cells["exp_id"].raw) == exp_id:
+        if exp_id_of(entry.raw("exp_id")) == exp_id:
             return []
     last = roadmap.experiment_index[-1] if roadmap.experiment_index else None
     values = {
