@@ -196,7 +196,7 @@ def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _A
         return _Answer(None, f"{name} is not a number", {})
     values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
     models = f"{pair[0].model_name} {left:.4g}, {pair[1].model_name} {right:.4g}"
-    shown = f"{_show(name)}: {models}, difference {gap:+.2g}" + (f" ± {error:.2g}" if error else "")
+    shown = f"{_show(name)}: {models}, Δ = {gap:+.2g}" + (f" ± {error:.2g}" if error else "")
     if abs(gap) <= 2 * error:
         return _Answer(None, f"{shown}, within 2 errors", values)
     # `A > B` says that A is better; of an error, the smaller number is.

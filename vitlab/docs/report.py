@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.result import Result
+from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
 from vitlab.docs.roadmap import Mvp, Roadmap
 from vitlab.docs.sentence import mark, metric_symbol, spectra
@@ -55,7 +56,7 @@ def report_text(
     sentence: str,
     date: str,
     command: str,
-    verdicts: Mapping[str, object],
+    verdicts: Mapping[str, Verdict],
 ) -> str:
     """The whole text of a report: question, setup, results, gates, command, sanity."""
     mvp = roadmap.mvp(mvp_id)
@@ -143,13 +144,13 @@ def _cell(result: Result, name: str) -> str:
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
 
 
-def _gates(verdicts: Mapping[str, object], words: Mapping[str, str]) -> list[str]:
+def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str]) -> list[str]:
     rows = [
         (
             f"Gate-{gate}",
-            cell_text(str(getattr(verdict, "verdict", "-"))),
-            cell_text(str(getattr(verdict, "rule", None) or "-")),
-            cell_text(str(getattr(verdict, "because", "-"))),
+            verdict.verdict,
+            cell_text(verdict.rule or "-"),
+            cell_text(verdict.because),
         )
         for gate, verdict in verdicts.items()
     ]

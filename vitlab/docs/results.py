@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from vitlab.contract.result import Result
+from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, plain
 from vitlab.docs.layout import set_cell
 from vitlab.docs.numbers import number_rows, run_rows
@@ -14,7 +15,7 @@ from vitlab.docs.roadmap import Mvp, Roadmap
 from vitlab.docs.rows import add_row, change_row, named_like, table_of, timeline_row, view_with
 from vitlab.docs.sentence import TRIAL, key_metric, mark
 from vitlab.docs.splice import Edit
-from vitlab.docs.verdicts import Judgement, may_write, set_verdict
+from vitlab.docs.verdicts import may_write, set_verdict
 from vitlab.docs.vocabulary import status_argument
 from vitlab.docs.writeback import EVENTS, in_order, status_edits
 
@@ -30,7 +31,7 @@ def finish(
     status: str,
     sentence: str,
     report: str | None,
-    verdicts: Mapping[str, Judgement],
+    verdicts: Mapping[str, Verdict],
     date: str,
     profile: str,
 ) -> list[Edit]:

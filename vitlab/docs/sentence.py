@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.result import Result
+from vitlab.docs.gates import Verdict
 
 _SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "bias": "bias", "rho": "ρ", "sigma": "σ"}
 _JUDGED = {
@@ -72,11 +73,8 @@ def key_metric(results: Sequence[Result]) -> str:
     return f"{symbol}_{split}={number(best, best.headline)}{mark(best.profile)}"
 
 
-def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[object] = ()) -> str:
-    """One sentence: which model, on how much data, reached what, and what its gates make of it.
-
-    `verdicts`: `gates.Verdict`s.
-    """
+def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[Verdict] = ()) -> str:
+    """One sentence: which model, on how much data, reached what, and what its gates make of it."""
     best = best_of(results)
     if best is None:
         return "没有可用的数值" if language == "zh" else "no usable number"
@@ -94,7 +92,5 @@ def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[obje
         stop = "; "
     words = _JUDGED[language]
     for verdict in verdicts:
-        word = words.get(str(getattr(verdict, "verdict", "")))
-        if word:
-            sentence += f"{stop}Gate-{getattr(verdict, 'id', '')} {word}"
+        sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"
     return sentence

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from vitlab.docs.gate_sections import Gate
+from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text
 from vitlab.docs.layout import set_cell
 from vitlab.docs.places import Place, is_plain, places, spelled
@@ -16,16 +16,6 @@ from vitlab.docs.splice import Edit
 from vitlab.docs.views import Entry
 
 _CLOSING = ("done", "partial", "failed")
-
-
-class Judgement(Protocol):
-    """The part of `gates.Verdict` that is written down."""
-
-    @property
-    def verdict(self) -> str: ...
-
-    @property
-    def because(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class _Shown:
 def set_verdict(
     roadmap: Roadmap,
     gate: Gate,
-    verdict: Judgement | None,
+    verdict: Verdict | None,
     *,
     status: str,
     profile: str,
@@ -67,7 +57,7 @@ def set_verdict(
     return [edit for edit in edits if edit is not None]
 
 
-def _shown(status: str, verdict: Judgement | None, profile: str) -> _Shown:
+def _shown(status: str, verdict: Verdict | None, profile: str) -> _Shown:
     """A verdict closes a gate; without one it waits, for a run or for a person."""
     said = verdict.verdict if verdict else None
     because = cell_text(verdict.because).replace("*", "·") if verdict else ""

@@ -62,8 +62,8 @@ def status_edits(
         status = wanted.get(place.kind, wanted[""])
         if status is None or place.kind == "verdict":
             continue
-        if key in earlier:
-            text = _as_before(place, earlier[key])
+        if key in earlier and _same_remark(place, earlier[key]):
+            text = earlier[key].text
         elif place.found.status == status:
             text = place.text
         else:
@@ -95,9 +95,9 @@ def _earlier(before: Roadmap | None, mvp: Mvp, status: str | None) -> dict[tuple
     return dict(zip(_keys(mine), mine, strict=True))
 
 
-def _as_before(place: Place, earlier: Place) -> str:
-    """The text of a place with its earlier status, and the remark it has now."""
-    return earlier.text[: earlier.found.end] + place.text[place.found.end :]
+def _same_remark(place: Place, earlier: Place) -> bool:
+    """Whether what follows the status is what followed it earlier: then it is the same place."""
+    return place.text[place.found.end :] == earlier.text[earlier.found.end :]
 
 
 def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
