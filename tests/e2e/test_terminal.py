@@ -86,10 +86,14 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     while b"LightGBM 1M Baseline | 1 | Gate-2 | \xf0\x9f\x9a\x80" not in path.read_bytes():
         assert time.monotonic() < deadline, terminal.screen()
         time.sleep(0.1)
-    launched = path.read_bytes()
     terminal.press("4")
     terminal.wait(lambda text: "R² log_g (val)" in text and "o 2.0" in text, "curve")
     terminal.wait(lambda text: "w writes 1" in text, "end of the job")
+    deadline = time.monotonic() + 20
+    while b"LightGBM 1M Baseline | 1 | Gate-2 | \xf0\x9f\x94\x86" not in path.read_bytes():
+        assert time.monotonic() < deadline, "the status does not follow the job by itself"
+        time.sleep(0.1)
+    launched = path.read_bytes()
 
     terminal.press("w")
     terminal.wait(lambda text: "+++" in text or "+|" in text or "+ |" in text, "diff")

@@ -31,6 +31,7 @@ def add_commands(commands: Commands) -> None:
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
     run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
+    run.add_argument("--force", action="store_true", help="launch what was found wanting too")
     run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
     add_json(run)
     run.set_defaults(handler=run_mvp)
@@ -56,12 +57,17 @@ def add_commands(commands: Commands) -> None:
 def run_mvp(args: argparse.Namespace) -> int:
     """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
     from vitlab.docs.ids import bare_id
-    from vitlab.records.actions import launch, settle
+    from vitlab.records.actions import begin, launch_plan, settle
 
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
-    jobs = launch(lab, roadmap, mvp, args.profile or lab.settings.profile, device=args.gpu)
+    profile = args.profile or lab.settings.profile
+    plan = launch_plan(lab, roadmap, mvp, profile, device=args.gpu)
+    for finding in plan.findings:
+        if args.force or finding.status != "bad":
+            print(f"{finding.status}: {finding.text}", file=sys.stderr)
+    jobs = begin(lab, plan, force=args.force)
     if not args.json:
         for job in jobs:
             print(f"submitted {job.name}", flush=True)
@@ -124,10 +130,13 @@ def _live(view: JobView) -> str:
 
 
 def list_jobs(args: argparse.Namespace) -> int:
-    """`vitlab jobs`: every job of the lab, the newest last."""
+    """`vitlab jobs`: every job of the lab, the newest last; the queue goes on by the way."""
+    from vitlab.records.queue import tend
     from vitlab.records.view import look_at_jobs
 
-    views = look_at_jobs(this_lab())
+    lab = this_lab()
+    tend(lab)
+    views = look_at_jobs(lab)
     if args.json:
         print_json([_job_record(view) for view in views])
         return 0
@@ -145,6 +154,10 @@ def list_jobs(args: argparse.Namespace) -> int:
         for view in views
     ]
     print_table(("JOB", "MVP", "RUN", "PROFILE", "STATE", "OUTCOME", "STEP", "R2"), rows)
+    if left := [view.paths.name for view in views if view.left]:
+        names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        doing = "`vitlab resume JOB` goes on with it, `vitlab stop JOB` drops it"
+        print(f"{len(left)} left behind by a crash or a restart: {names}; {doing}", file=sys.stderr)
     return 0
 
 
@@ -162,6 +175,7 @@ def _job_record(view: JobView) -> dict[str, object]:
         "step": view.step,
         "of": view.of,
         "values": dict(view.values),
+        "why": view.why or None,
         "started": None if isinstance(state, Queued) else state.started,
         "seconds": round(view.seconds, 3),
     }
@@ -190,7 +204,7 @@ def show_log(args: argparse.Namespace) -> int:
 def stop_job(args: argparse.Namespace) -> int:
     """`vitlab stop`: ask; the job's supervisor ends the whole process group."""
     from vitlab.jobs.store import find_job
-    from vitlab.records.actions import stop
+    from vitlab.records.queue import stop
 
     lab = this_lab()
     job = find_job(lab.paths, args.job)
@@ -202,7 +216,7 @@ def stop_job(args: argparse.Namespace) -> int:
 def resume_job(args: argparse.Namespace) -> int:
     """`vitlab resume`: the same folder, from the last checkpoint."""
     from vitlab.jobs.store import find_job
-    from vitlab.records.actions import resume
+    from vitlab.records.queue import resume
 
     lab = this_lab()
     job = find_job(lab.paths, args.job)

@@ -55,9 +55,16 @@ def between(path: Path, old_text: str, new_text: str) -> FileChange:
 
 
 def save(
-    changes: Sequence[FileChange], journal_folder: Path, step: Step = _go_on
+    changes: Sequence[FileChange],
+    journal_folder: Path,
+    step: Step = _go_on,
+    *,
+    undoable: bool = True,
 ) -> tuple[FileChange, ...]:
     """Write changes, all or none: the journal first, then every file by rename.
+
+    Not `undoable`: the journal guards the write and then forgets it, for what is written often
+    and by itself, so that undo keeps meaning what a person did.
 
     A file that moved on since it was read keeps what others wrote: the edits are found again in
     it. Conflict, with nothing written, where one of them cannot be. Returns what was written.
@@ -69,10 +76,12 @@ def save(
             return ()
         past = journal.states(journal_folder)
         number = past[-1][0] + 1 if past else 1
-        for old, state in past:
+        for old, state in past if undoable else ():
             if state == "undone" or old <= number - KEPT:
                 journal.drop(journal_folder, old, state)
         _carry_out(journal_folder, Entry(number, "done", True, now), step)
+        if not undoable:
+            journal.drop(journal_folder, number, "done")
         return now
 
 

@@ -81,14 +81,14 @@ def plan_mvp(lab: Lab, roadmap_path: Path, mvp_id: str, texts: Texts | None = No
     """The step for one MVP; None when its last launch still runs, or is written already."""
     texts = texts or {}
     jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap_path)]
-    mine = _last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
     if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
         return None
     document = _document(roadmap_path, texts)
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
     results = [one.result for one in latest(finished(mine))]
-    status = _status(mvp, mine, len(results))
+    status = end_status(mvp, mine, len(results))
     if not results:
         edits = set_status(roadmap, mvp.id, status)
         told = tuple(change(document, one) for one in (edits,) if one)
@@ -199,14 +199,14 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return None
 
 
-def _last_launch(jobs: Sequence[Job]) -> list[Job]:
+def last_launch(jobs: Sequence[Job]) -> list[Job]:
     """The newest job of each run, of the profile launched last; oldest first."""
     ordered = sorted(jobs, key=lambda job: job.spec.submitted)
     newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
     return sorted(newest.values(), key=lambda job: job.spec.submitted)
 
 
-def _status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
+def end_status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
     """What the plan may say now: only a full run ends an MVP."""
     profile = jobs[-1].spec.profile
     if profile != "full" and mvp.status == "done":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.spec import PROFILES
+from vitlab.contract.state import Running
 from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
@@ -40,14 +41,17 @@ class Desk:
     roadmap: Path | None
 
     def look(self) -> LabView:
-        """The lab as it is on disk now; results that need no asking are written first."""
+        """The lab as it is on disk now; what needs no asking is written first."""
         from vitlab.records.actions import settle
+        from vitlab.records.told import tell
         from vitlab.records.view import look
 
         view = look(self.lab, self.roadmap)
-        if view.pending and self.roadmap is not None and settle(self.lab, self.roadmap):
-            view = look(self.lab, self.roadmap)
-        return view
+        moving = view.pending or any(isinstance(job.state, Running) for job in view.jobs)
+        if self.roadmap is None or not moving:
+            return view
+        written = [*tell(self.lab, self.roadmap), *settle(self.lab, self.roadmap)]
+        return look(self.lab, self.roadmap) if written else view
 
     def plan(self, mvp_id: str, profile: str) -> Plan:
         """What launching an MVP would run and write."""
