@@ -88,6 +88,17 @@ def test_set_and_undo_on_a_lone_document(alone: Path, capsys: pytest.CaptureFixt
     assert "plan.md" in capsys.readouterr().out
     assert alone.read_text(encoding="utf-8") == ROADMAP
     assert main(["undo"]) == 2
+    assert main(["redo"]) == 0
+    assert alone.read_text(encoding="utf-8") != ROADMAP
+    assert main(["redo"]) == 2
+
+
+def test_a_document_open_in_an_editor_is_said(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone.with_name(".plan.md.swp").touch()
+    assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done"]) == 0
+    assert "plan.md is open in an editor (.plan.md.swp)" in capsys.readouterr().err
 
 
 def test_lint_says_where_and_mends_what_is_safe(

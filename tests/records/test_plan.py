@@ -10,6 +10,7 @@ from tests.records.conftest import EXP_ID, HUB, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
 from vitlab.docs.edits import Conflict
 from vitlab.records.actions import accept, launch_plan, pending, settle, undo
+from vitlab.records.history import redo
 from vitlab.records.lab import Lab, open_lab
 from vitlab.records.plan import plan_mvp
 
@@ -122,6 +123,8 @@ def test_undo_brings_back_every_byte_and_the_proposal(
     assert not list(lab.paths.roadmaps.glob("exp_*"))
     assert pending(lab, roadmap).mvps == ("1.0",)
     assert undo(lab) == []
+    assert len(redo(lab)) == 3
+    assert pending(lab, roadmap).changes == ()
 
 
 def test_a_second_launch_goes_on_in_the_same_report(lab: Lab, roadmap: Path, ended: Ended) -> None:

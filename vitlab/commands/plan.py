@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,17 @@ def add_commands(commands: Commands) -> None:
     undo = commands.add_parser("undo", help="reverse the last write to the documents")
     undo.set_defaults(handler=undo_last)
 
+    redo = commands.add_parser("redo", help="make the last undone write again")
+    redo.set_defaults(handler=redo_last)
+
 
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
     if args.roadmap is None:
+        from vitlab.records.queue import tend
+
         lab = this_lab()
+        tend(lab)
         reports = [_status(lab, path) for path in lab.roadmaps()]
         if args.json:
             print_json({"roadmaps": reports})
@@ -185,6 +192,7 @@ def set_status(args: argparse.Namespace) -> int:
     print(unified(change.old_text, change.new_text, str(args.roadmap)), end="")
     if not args.dry_run:
         save([change], journal_of(lab))
+        _warn_of_editors([path])
     return 0
 
 
@@ -204,7 +212,7 @@ def sync_results(args: argparse.Namespace) -> int:
             name = lab.paths.relative(change.path)
             print(unified(change.old_text, change.new_text, name), end="")
         if plan.changes and not args.dry_run and (args.yes or _agreed()):
-            accept(lab, plan)
+            _warn_of_editors(accept(lab, plan))
         found += len(plan.changes)
     if not found:
         print("nothing to write: no ended job has results that the documents lack")
@@ -234,3 +242,28 @@ def undo_last(_: argparse.Namespace) -> int:
     for path in restored:
         print(f"restored {lab.paths.relative(path) if lab else path}")
     return 0
+
+
+def redo_last(_: argparse.Namespace) -> int:
+    """`vitlab redo`: what the last undo took back is written again."""
+    lab = lab_around(Path.cwd() / "any")
+    if lab is not None:
+        from vitlab.records.history import redo
+
+        written = redo(lab)
+    else:
+        from vitlab.docs.edits import redo as redo_lone
+
+        written = [change.path for change in redo_lone(journal_of(None))]
+    if not written:
+        raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to redo")
+    for path in written:
+        print(f"wrote {lab.paths.relative(path) if lab else path}")
+    return 0
+
+
+def _warn_of_editors(paths: Iterable[Path]) -> None:
+    from vitlab.records.history import open_in_editors
+
+    for line in open_in_editors(paths):
+        print(f"vitlab: note: {line}", file=sys.stderr)

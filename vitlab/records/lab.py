@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
+from vitlab.docs.edits import repair
 from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.source import read
 from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
@@ -95,6 +97,10 @@ class Lab:
 
 
 def open_lab(start: Path) -> Lab:
-    """The lab found from `start` upwards, its settings read and checked."""
+    """The lab found from `start` upwards, its settings checked, a save cut short made whole."""
     paths = find_lab(start)
-    return Lab(paths, load_settings(paths))
+    lab = Lab(paths, load_settings(paths))
+    # Another vitlab that writes just now finishes its own save; a folder we may only read is read.
+    with contextlib.suppress(UsageError, PermissionError):
+        repair(lab.journal)
+    return lab

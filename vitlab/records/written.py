@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.state import Done
@@ -24,11 +24,14 @@ class _Mark:
     """Job name -> unix seconds of the end that was written; a resumed job ends anew."""
     texts: list[str]
     """Digests of the texts it left, by which its undo is known."""
+    undone: bool = False
+    """Taken back, so its jobs count as unwritten; kept for a redo."""
 
 
 def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
     """The ended jobs whose end no accepted write has told yet."""
-    told = {(name, end) for one in _read(lab) for name, end in one.jobs.items()}
+    marks = [one for one in _read(lab) if not one.undone]
+    told = {(name, end) for one in marks for name, end in one.jobs.items()}
     return [
         job
         for job in jobs
@@ -43,9 +46,21 @@ def mark(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
 
 
 def unmark(lab: Lab, texts: Iterable[str]) -> None:
-    """Forget the write that left `texts`: it was undone, and is proposed again."""
-    gone = {_digest(text) for text in texts}
-    _save(lab, [one for one in _read(lab) if not gone & set(one.texts)])
+    """The write that left `texts` was undone: it is proposed again."""
+    _turn(lab, texts, undone=True)
+
+
+def remark(lab: Lab, texts: Iterable[str]) -> None:
+    """The write that leaves `texts` was made again."""
+    _turn(lab, texts, undone=False)
+
+
+def _turn(lab: Lab, texts: Iterable[str], *, undone: bool) -> None:
+    meant = {_digest(text) for text in texts}
+    marks = _read(lab)
+    turned = [replace(one, undone=undone) if meant & set(one.texts) else one for one in marks]
+    if turned != marks:
+        _save(lab, turned)
 
 
 def _digest(text: str) -> str:
@@ -55,12 +70,15 @@ def _digest(text: str) -> str:
 def _read(lab: Lab) -> list[_Mark]:
     try:
         records = json.loads((lab.paths.private / "written.json").read_bytes())
-        return [_Mark(dict(one["jobs"]), list(one["texts"])) for one in records]
-    except (OSError, ValueError, TypeError, KeyError):
+        return [
+            _Mark(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
+            for one in records
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []
 
 
 def _save(lab: Lab, marks: Sequence[_Mark]) -> None:
     lab.paths.private.mkdir(exist_ok=True)
-    records = [{"jobs": one.jobs, "texts": one.texts} for one in marks]
+    records = [asdict(one) for one in marks]
     write_atomic(lab.paths.private / "written.json", json.dumps(records, indent=0).encode())
