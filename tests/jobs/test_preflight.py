@@ -25,7 +25,7 @@ VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
 
 
 def texts(root: Path, spec: Spec) -> list[str]:
-    found = preflight(LabPaths(root), spec, [], Slots())
+    found = preflight(LabPaths(root), [spec], [], Slots())
     return [f"{finding.status} {finding.text}" for finding in found]
 
 
@@ -51,6 +51,13 @@ def test_what_can_not_end_well(tmp_path: Path) -> None:
     assert texts(tmp_path, auto) == ["warn device: no GPU here, so vit runs on the CPU"]
 
 
+def test_what_is_true_of_some_runs_says_which(tmp_path: Path) -> None:
+    lacking = [replace(VIT, run=f"r{i}", config={"data": {"source": "x.h5"}}) for i in range(5)]
+    found = preflight(LabPaths(tmp_path), [*lacking, VIT], [], Slots())
+    text = "r0, r1, r2 and 2 more: config.data.source: x.h5: no such file"
+    assert found == [Finding("bad", text)]
+
+
 def test_little_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
     assert texts(tmp_path, VIT) == ["bad disk: 100 MB free, a job needs 200 MB"]
@@ -63,13 +70,15 @@ def test_the_same_has_been_run(shop: Workshop) -> None:
     job = shop.submit("print(1)")
     [queued] = all_jobs(shop.lab)
     assert isinstance(queued.state, Queued)
-    [finding] = preflight(shop.lab, spec, [queued], Slots())
+    [finding] = preflight(shop.lab, [spec], [queued], Slots())
     assert finding == Finding("warn", f"the same is queued: {job.name}")
     done = replace(queued, state=Done(1, 2, "ok", 0))
-    [finding] = preflight(shop.lab, spec, [done], Slots())
-    assert finding == Finding("note", f"the same was run before: {job.name}")
+    [finding] = preflight(shop.lab, [spec], [done], Slots())
+    assert finding == Finding(
+        "warn", f"the same was run before: {job.name}; `vitlab logs {job.name}` shows it"
+    )
     failed = replace(queued, state=Done(1, 2, "failed", 1))
-    assert preflight(shop.lab, spec, [failed], Slots()) == []
+    assert preflight(shop.lab, [spec], [failed], Slots()) == []
 
 
 def test_a_system_that_ends_jobs_at_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,3 +117,16 @@ def test_the_code_is_recorded(shop: Workshop) -> None:
     ended(changed)
     assert read_json(changed.started)["dirty"] is True
     assert "+x = 2" in (changed.folder / "code.diff").read_text()
+
+
+def test_a_silent_wandb_is_said_where_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = replace(VIT, recipe="command", config={"argv": ["true"]})
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert texts(tmp_path, command) == []
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    [text] = texts(tmp_path, command)
+    assert text.startswith("warn W&B: 127.0.0.1 does not answer (Connection refused)")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert texts(tmp_path, command) == []

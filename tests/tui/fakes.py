@@ -84,6 +84,8 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "why": "",
         "seconds": 0.0,
         "eta": None,
+        "held": False,
+        "left": False,
     }
     return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
 
@@ -101,6 +103,10 @@ def usual_jobs() -> tuple[Any, ...]:
             seconds=600.0, eta=15_000.0, submitted=2),
         job("20251227-100002-run-3", "Run 3", Queued(3.0), why="the CPU is busy", submitted=3),
     )  # fmt: skip
+
+
+def held_job() -> Any:
+    return job("20251227-100002-run-3", "Run 3", Queued(3.0), held=True, submitted=3)
 
 
 def usual_view(**more: Any) -> Any:
@@ -163,6 +169,7 @@ class FakeDesk:
         default_factory=lambda: [f"epoch {i}: loss [/bold] {i}" for i in range(40)]
     )
     chosen: str = "demo"
+    findings: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         settings = SimpleNamespace(keys=self.keys, profile="demo")
@@ -182,14 +189,30 @@ class FakeDesk:
     def plan(self, mvp_id: str, profile: str) -> Any:
         self._ask("plan", mvp_id, profile)
         spec = SimpleNamespace(run="Run 1", recipe="vit", device="auto", exp_id="VIT-01")
-        return SimpleNamespace(specs=(spec,), changes=((),))
+        return SimpleNamespace(specs=(spec,), changes=((),), findings=self.findings)
 
     def launch(self, mvp_id: str, profile: str) -> list[Any]:
         self._ask("launch", mvp_id, profile)
         return [JobPaths(Path("/lab/experiments/VIT-01/run-1"))]
 
-    def stop(self, job: JobPaths) -> None:
-        self._ask("stop", job.name)
+    def stop(self, *jobs: JobPaths) -> int:
+        for job in jobs:
+            self._ask("stop", job.name)
+        return len(jobs)
+
+    def resume(self, *jobs: JobPaths) -> int:
+        for job in jobs:
+            self._ask("resume", job.name)
+        return len(jobs)
+
+    def hold(self, job: JobPaths) -> None:
+        self._ask("hold", job.name)
+
+    def release(self, job: JobPaths) -> None:
+        self._ask("release", job.name)
+
+    def move(self, job: JobPaths, places: int) -> None:
+        self._ask("move", job.name, places)
 
     def pending(self) -> Any:
         self._ask("pending")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from textual.widgets import Input, Log
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, usual_view
-from vitlab.tui.app import VERBS
+from tests.tui.fakes import FakeDesk, held_job, job, usual_jobs, usual_view
+from vitlab.contract.state import Lost
 from vitlab.tui.screens.dialogs import ConfirmScreen, LaunchScreen
 from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.roadmap import PANES
+from vitlab.tui.verbs import VERBS
 from vitlab.tui.widgets.job_table import JobTable
 from vitlab.tui.widgets.metric_chart import MetricChart
 from vitlab.tui.widgets.mvp_table import MvpTable
@@ -92,7 +95,61 @@ async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
     async with stage() as it:
         await it.press("3", "G", "x")
         assert not isinstance(it.app.screen, ConfirmScreen)
-        assert "select a running or queued job" in it.toasts[-1]
+        assert "select a running, queued or lost job" in it.toasts[-1]
+
+
+async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
+    waiting = "VIT-20251226-vit-1m-large-01/20251227-100002-run-3"
+    lost = "VIT-20251226-vit-1m-large-01/20251227-090000-lost"
+    async with stage() as it:
+        await it.press("3", "c")
+        assert "select an ended, lost or held job" in it.toasts[-1]
+        await it.press("j", "j", "p")
+        await it.until(lambda: ("hold", waiting) in it.desk.asked)
+        await it.press("K")
+        await it.until(lambda: ("move", waiting, -1) in it.desk.asked)
+        await it.press("J")
+        await it.until(lambda: ("move", waiting, 1) in it.desk.asked)
+        it.desk.view = usual_view(jobs=(*usual_jobs()[:4], held_job()))
+        await it.press("r")
+        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.press("p")
+        await it.until(lambda: ("release", waiting) in it.desk.asked)
+        it.app.home.jobs.select(lost)
+        await it.press("c")
+        await it.until(lambda: ("resume", lost) in it.desk.asked)
+
+
+async def test_what_a_crash_left_is_resumed_or_dropped_by_one_key(stage: Open) -> None:
+    left = job("20251227-080000-lost", "Run 9", Lost(0.0), left=True)
+    async with stage(desk=FakeDesk(view=usual_view(jobs=(*usual_jobs(), left)))) as it:
+        assert "! 1 lost: R resumes, X drops" in it.text()
+        await it.press("R")
+        await it.until(lambda: it.desk.asked)
+        assert it.desk.asked == [("resume", left.paths.name)]
+        await it.press("X")
+        assert isinstance(it.app.screen, ConfirmScreen)
+        await it.press("y")
+        await it.until(lambda: ("stop", left.paths.name) in it.desk.asked)
+        it.desk.view = usual_view()
+        await it.press("r")
+        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.press("R")
+        await it.until(lambda: "nothing was left behind" in it.toasts[-1])
+        assert "lost: R resumes" not in it.text()
+
+
+async def test_a_finding_is_shown_and_a_bad_one_refuses_the_launch(stage: Open) -> None:
+    desk = FakeDesk(findings=(SimpleNamespace(status="warn", text="the same was run before"),))
+    async with stage(desk=desk) as it:
+        await it.press("n")
+        await it.until(lambda: "warn: the same was run before" in it.text())
+        desk.findings = (SimpleNamespace(status="bad", text="disk: 3 MB free"),)
+        await it.press("j")
+        await it.until(lambda: "bad: disk: 3 MB free" in it.text())
+        await it.press("enter")
+        assert isinstance(it.app.screen, LaunchScreen)
+        assert not [asked for asked in desk.asked if asked[0] == "launch"]
 
 
 @pytest.mark.parametrize("key", ["y", "enter"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vitlab.contract.config import GRID_SOURCES, CommandConfig, Config, read_config
 from vitlab.contract.paths import LabPaths
@@ -34,20 +36,43 @@ class Finding:
     text: str
 
 
-def preflight(lab: LabPaths, spec: Spec, jobs: Iterable[Job], slots: Slots) -> list[Finding]:
-    """All findings on `spec`, the worst first; empty when there is nothing to say."""
+def preflight(
+    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], slots: Slots
+) -> list[Finding]:
+    """All findings on what would be launched together, the worst first, each once.
+
+    What is true of some of the runs alone says which.
+    """
+    twins = _Twins(jobs)
+    found: dict[Finding, list[str]] = {}
+    for spec in specs:
+        for finding in _check(lab, spec, slots, twins):
+            found.setdefault(finding, []).append(spec.run)
+    said = [
+        finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
+        for finding, runs in found.items()
+        for text in [finding.text]
+    ]
+    return sorted(said, key=lambda finding: ("bad", "warn", "note").index(finding.status))
+
+
+def _few(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
+
+
+def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Finding]:
     try:
         config = read_config(spec.recipe, spec.config)
     except ConfigError as error:
         return [Finding("bad", str(error))]
-    found = [
+    return [
         *_inputs(lab.root, config),
         *_disk(lab.root),
         *_device(spec, slots),
-        *_twins(spec, jobs),
+        *twins.of(spec),
         *_logout(),
+        *_wandb(config, os.environ),
     ]
-    return sorted(found, key=lambda finding: ("bad", "warn", "note").index(finding.status))
 
 
 def _inputs(root: Path, config: Config) -> Iterator[Finding]:
@@ -90,17 +115,24 @@ def _device(spec: Spec, slots: Slots) -> Iterator[Finding]:
         yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
 
 
-def _twins(spec: Spec, jobs: Iterable[Job]) -> Iterator[Finding]:
-    for job in jobs:
-        if job.spec.hash != spec.hash:
-            continue
-        match job.state:
-            case Done(outcome="ok"):
-                yield Finding("note", f"the same was run before: {job.name}")
-            case Done() | Lost():
-                continue
-            case state:
-                yield Finding("warn", f"the same is {state_word(state)}: {job.name}")
+class _Twins:
+    """Jobs that compute the same, by the hash of what they compute."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs: dict[str, list[Job]] = {}
+        for job in jobs:
+            self._jobs.setdefault(job.spec.hash, []).append(job)
+
+    def of(self, spec: Spec) -> Iterator[Finding]:
+        for job in self._jobs.get(spec.hash, ())[-3:]:
+            match job.state:
+                case Done(outcome="ok"):
+                    show = f"`vitlab logs {job.name}` shows it"
+                    yield Finding("warn", f"the same was run before: {job.name}; {show}")
+                case Done() | Lost():
+                    continue
+                case state:
+                    yield Finding("warn", f"the same is {state_word(state)}: {job.name}")
 
 
 def _logout() -> Iterator[Finding]:
@@ -114,3 +146,20 @@ def _logout() -> Iterator[Finding]:
     user = os.environ.get("USER", "")
     if kills and not (user and (LINGER / user).exists()):
         yield Finding("warn", "logout: this system ends your jobs then; `loginctl enable-linger`")
+
+
+def _wandb(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether W&B answers, for a program that will report to it."""
+    online = environment.get("WANDB_MODE", "online") == "online" and (
+        "WANDB_API_KEY" in environment or "WANDB_MODE" in environment
+    )
+    if not online or not isinstance(config, CommandConfig):
+        return
+    url = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    port = url.port or (80 if url.scheme == "http" else 443)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=2).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        offline = "WANDB_MODE=offline keeps its numbers here"
+        yield Finding("warn", f"W&B: {url.hostname} does not answer ({reason}); {offline}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vitlab.contract.state import Done, Queued, Running, state_word
+from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.store import Job
 
@@ -98,6 +98,14 @@ def in_line(jobs: Iterable[Job]) -> list[Job]:
     """The waiting jobs in the order they would start."""
     queued = [job for job in jobs if isinstance(job.state, Queued)]
     return sorted(queued, key=lambda job: (-job.priority, job.order, job.name))
+
+
+def left_behind(job: Job, slots: Slots) -> bool:
+    """Whether a crash or a restart of this machine left it: a person resumes or drops it."""
+    if isinstance(job.state, Lost):
+        return True
+    elsewhere = job.boot.split(":")[0] != slots.boot.split(":")[0]
+    return isinstance(job.state, Queued) and job.boot not in ("", slots.boot) and not elsewhere
 
 
 def _put_aside(job: Job, slots: Slots) -> str:

@@ -1,4 +1,4 @@
-"""What a person does with a lab: launch, stop, resume, write back, undo. Blocking calls."""
+"""What a person does with a lab: launch, adopt, write back, undo. Blocking calls."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.docs import writeback
 from vitlab.docs.edits import Conflict, FileChange, change, save
 from vitlab.docs.edits import undo as undo_edit
-from vitlab.docs.roadmap import Roadmap
+from vitlab.docs.roadmap import Mvp, Roadmap
+from vitlab.jobs import adopt as jobs_adopt
 from vitlab.jobs import launch as jobs_launch
-from vitlab.jobs.experiment import find_experiment, load_experiment
-from vitlab.jobs.store import new_exp_id, submit
+from vitlab.jobs.experiment import find_experiment, known_mvps, load_experiment
+from vitlab.jobs.preflight import Finding, preflight
+from vitlab.jobs.slots import read_slots
+from vitlab.jobs.store import all_jobs, new_exp_id, submit
 from vitlab.records.lab import Lab
 from vitlab.records.plan import Pending, pending, plan_mvp
 from vitlab.records.written import mark, unmark
 
-__all__ = ["Plan", "accept", "launch", "launch_plan", "pending", "resume", "settle", "stop", "undo"]
+__all__ = ["Plan", "accept", "adopt", "begin", "launch", "launch_plan", "pending", "settle", "undo"]
 
 
 @dataclass(frozen=True)
@@ -31,37 +33,50 @@ class Plan:
 
     specs: tuple[Spec, ...]
     changes: tuple[FileChange, ...]
+    findings: tuple[Finding, ...] = ()
+    """What was found before anything is spent, the worst first."""
 
 
 def launch_plan(
-    lab: Lab, roadmap_path: Path, mvp_id: str, profile: str, device: str = "auto"
+    lab: Lab,
+    roadmap_path: Path,
+    mvp_id: str,
+    profile: str,
+    device: str = "auto",
+    backend: str = "local",
 ) -> Plan:
     """Everything checked, nothing written: experiment file, MVP, profile, configuration."""
     named = lab.paths.relative(roadmap_path)
     experiment = load_experiment(find_experiment(lab.paths, mvp_id, named))
     roadmap = lab.read_roadmap(roadmap_path)
     mvp = roadmap.mvp(mvp_id)
-    today = datetime.date.today()
-    topic = experiment.path.stem.replace("_", "-")
-    exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), topic, today)
-    lab.paths.exp_folder(exp_id)  # refused here when the document's id is no plain name
-    specs = [_asked(lab, spec, device) for spec in experiment.specs(profile, exp_id)]
+    exp_id = _exp_id(lab, roadmap, mvp, experiment.path.stem.replace("_", "-"))
+    specs = tuple(_asked(spec, device, backend) for spec in experiment.specs(profile, exp_id))
+    found = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
     if profile != "full" and mvp.status == "done":
-        return Plan(tuple(specs), ())  # a trial run does not reopen what is done
-    edits = writeback.launch(roadmap, mvp.id, exp_id, today.isoformat())
-    changes = (change(roadmap.document, edits),) if edits else ()
-    return Plan(tuple(specs), changes)
+        return Plan(specs, (), found)  # a trial run does not reopen what is done
+    return Plan(specs, _launch_changes(roadmap, mvp, exp_id), found)
 
 
 def launch(
     lab: Lab, roadmap_path: Path, mvp_id: str, profile: str, device: str = "auto"
 ) -> list[JobPaths]:
-    """Queue the MVP's jobs, say so in the roadmap, and start what fits."""
-    plan = launch_plan(lab, roadmap_path, mvp_id, profile, device)
+    """Plan and begin, unless the plan can not end well."""
+    return begin(lab, launch_plan(lab, roadmap_path, mvp_id, profile, device))
+
+
+def begin(lab: Lab, plan: Plan, force: bool = False) -> list[JobPaths]:
+    """Queue the plan's jobs, say so in the roadmap, and start what fits.
+
+    What was found `bad` refuses, before anything is written, unless `force`.
+    """
+    bad = [finding.text for finding in plan.findings if finding.status == "bad"]
+    if bad and not force:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
     jobs = [submit(lab.paths, spec) for spec in plan.specs]
     try:
-        if lab.settings.write_status == "auto" and plan.changes:
-            save(plan.changes, lab.journal)
+        _say_launched(lab, plan.changes)
     except (Conflict, OSError):
         for job in jobs:
             jobs_launch.stop(job)
@@ -70,16 +85,67 @@ def launch(
     return jobs
 
 
-def stop(lab: Lab, job: JobPaths) -> None:
-    """Ask a job to end; its supervisor sees to it. A queued one is out of the queue at once."""
-    jobs_launch.stop(job)
-    jobs_launch.advance(lab.paths)
+def adopt(
+    lab: Lab,
+    roadmap_path: Path,
+    mvp_id: str,
+    pid: int,
+    log: Path | None = None,
+    metrics: tuple[str, Mapping[str, str]] | None = None,
+) -> JobPaths:
+    """Take in the process `pid`, started by hand for an MVP, and say so in the roadmap.
+
+    `metrics`: the file its numbers stand in, from the program's folder, and their names -> ours;
+    without names, those of the MVP's experiment file.
+    """
+    roadmap = lab.read_roadmap(roadmap_path)
+    mvp = roadmap.mvp(mvp_id)
+    named = lab.paths.relative(roadmap_path)
+    path = known_mvps(lab.paths, named).get(mvp.id)
+    experiment = load_experiment(path) if path else None
+    extra = dict(experiment.extra) if experiment else {}
+    if metrics is not None:
+        file, names = metrics
+        names = names or extra.get("metrics", {}).get("names", {})
+        if not names:
+            raise UsageError(
+                f"{file}: what its numbers are called is not known; name them "
+                "(--name val_r2=val/r2/log_g), or under metrics.names in the experiment file"
+            )
+        extra["metrics"] = {"file": file, "names": dict(names)}
+    topic = path.stem.replace("_", "-") if path else mvp.name
+    spec = Spec(
+        mvp=mvp.id,
+        run="by hand",
+        profile="full",
+        recipe="command",
+        config={},
+        exp_id=_exp_id(lab, roadmap, mvp, topic),
+        roadmap=named,
+        headline=experiment.headline if experiment else Spec.headline,
+        experiment=lab.paths.relative(path) if path else "",
+        extra=extra,
+    )
+    job = jobs_adopt.adopt(lab.paths, spec, pid, log)
+    _say_launched(lab, _launch_changes(roadmap, mvp, spec.exp_id))
+    return job
 
 
-def resume(lab: Lab, job: JobPaths) -> None:
-    """Go on with an ended or lost job in its own folder, from its last checkpoint."""
-    jobs_launch.resume(lab.paths, job)
-    jobs_launch.advance(lab.paths)
+def _exp_id(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
+    """The MVP's own, or the next free one; refused when the document's is no plain name."""
+    exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), topic, datetime.date.today())
+    lab.paths.exp_folder(exp_id)
+    return exp_id
+
+
+def _launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
+    edits = writeback.launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
+    return (change(roadmap.document, edits),) if edits else ()
+
+
+def _say_launched(lab: Lab, changes: tuple[FileChange, ...]) -> None:
+    if lab.settings.write_status == "auto" and changes:
+        save(changes, lab.journal)
 
 
 def accept(lab: Lab, plan: Pending) -> list[Path]:
@@ -113,13 +179,11 @@ def undo(lab: Lab) -> list[Path]:
     return [one.path for one in undone]
 
 
-def _asked(lab: Lab, spec: Spec, device: str) -> Spec:
-    """The spec for the device asked for; a data file that is not there is said now."""
-    data = spec.config.get("data")
-    source = data.get("source", "grid") if isinstance(data, Mapping) else "grid"
-    if source not in GRID_SOURCES and not (lab.paths.root / str(source)).is_file():
-        raise UsageError(f"{spec.experiment}: config.data.source: {source}: no such file")
-    return spec if device == "auto" else replace(spec, device=device)
+def _asked(spec: Spec, device: str, backend: str) -> Spec:
+    """The spec for the device and the backend asked for."""
+    if device != "auto":
+        spec = replace(spec, device=device)
+    return spec if backend == "local" else replace(spec, extra={**spec.extra, "backend": backend})
 
 
 def _project(roadmap: Roadmap) -> str:

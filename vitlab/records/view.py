@@ -14,7 +14,7 @@ from vitlab.docs.gates import Verdict, judge
 from vitlab.docs.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.experiment import known_mvps
 from vitlab.jobs.health import read_health
-from vitlab.jobs.queue import Slots, why_waiting
+from vitlab.jobs.queue import left_behind, plan
 from vitlab.jobs.slots import read_slots
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.jobs.store import look as look_at
@@ -44,6 +44,10 @@ class JobView:
     """Run time so far, or in all."""
     eta: float | None
     """Seconds to its end at the speed so far; None while it is not known."""
+    held: bool = False
+    """Put aside by hand."""
+    left: bool = False
+    """Left behind by a crash or a restart: resume it or drop it."""
     progress: Progress = field(default_factory=Progress)
 
 
@@ -110,23 +114,20 @@ def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
     if job is None:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     if isinstance(job.state, Queued):
-        return _view(lab, job, why_waiting(job, all_jobs(lab.paths), read_slots(lab.paths)))
-    return _view(lab, job, "")
+        views = {view.paths.name: view for view in look_at_jobs(lab)}
+        return views.get(job.name) or _view(lab, job)
+    return _view(lab, job)
 
 
 def _views(lab: Lab, jobs: list[Job]) -> list[JobView]:
-    slots: Slots | None = None
-    views = []
-    for job in jobs:
-        why = ""
-        if isinstance(job.state, Queued):
-            slots = slots or read_slots(lab.paths)
-            why = why_waiting(job, jobs, slots)
-        views.append(_view(lab, job, why))
-    return views
+    if not any(isinstance(job.state, Queued | Lost) for job in jobs):
+        return [_view(lab, job) for job in jobs]
+    slots = read_slots(lab.paths)
+    why = plan(jobs, slots).reasons
+    return [_view(lab, job, why.get(job.name, ""), left_behind(job, slots)) for job in jobs]
 
 
-def _view(lab: Lab, job: Job, why: str) -> JobView:
+def _view(lab: Lab, job: Job, why: str = "", left: bool = False) -> JobView:
     progress = lab.progress(job.paths)
     now = time.time()
     health = read_health(job.paths)
@@ -152,6 +153,8 @@ def _view(lab: Lab, job: Job, why: str) -> JobView:
         why=why,
         seconds=seconds,
         eta=eta,
+        held=job.held,
+        left=left,
         progress=progress,
     )
 

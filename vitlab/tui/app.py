@@ -16,7 +16,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.state import Queued, Running
 from vitlab.tui.desk import Desk
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
 from vitlab.tui.palette import PlanCommands
@@ -25,6 +24,7 @@ from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
 from vitlab.tui.themes import DARK, LIGHT
+from vitlab.tui.verbs import JOB_VERBS, UNSAID, VERBS
 from vitlab.tui.watch import Watch
 from vitlab.tui.widgets.job_table import job_label
 from vitlab.tui.words import clean
@@ -33,23 +33,6 @@ if TYPE_CHECKING:
     from vitlab.records.lab import Lab
 
 T = TypeVar("T")
-
-VERBS: tuple[tuple[str, str, str, str], ...] = (
-    ("n", "launch_next", "next", "launch the next MVP of the plan"),
-    ("l", "launch_selected", "launch", "launch the selected MVP"),
-    ("x", "stop_job", "stop", "stop the selected job"),
-    ("w", "write", "write", "show what results change in the documents, and write it"),
-    ("u", "undo", "undo", "undo the last write"),
-    ("slash", "filter", "filter", "filter the plan by words"),
-    ("m", "next_metric", "value", "plot the next value"),
-    ("r", "reread", "re-read", "read everything again now"),
-    ("question_mark", "help", "help", "show the keys"),
-    ("q", "quit", "quit", "leave the screen; jobs go on"),
-)
-"""Key, action (also its name in the settings), short word, meaning."""
-
-_UNSAID = ("next_metric", "reread")
-"""Verbs the key line leaves to the help."""
 
 
 class VitLab(App[int]):
@@ -70,12 +53,11 @@ class VitLab(App[int]):
         self.desk = desk or Desk(lab, roadmap)
         verbs = self.verbs()
         keys = [
-            (verbs[action][0], word, action)
-            for _, action, word, _ in VERBS
-            if action not in _UNSAID
+            (verbs[action][0], word, action) for _, action, word, _ in VERBS if action not in UNSAID
         ]
         keys.append(("^p", "find", "command_palette"))
-        self.home = RoadmapScreen(keys, plain=self.plain)
+        left = (verbs["resume_left"][0], verbs["drop_left"][0])
+        self.home = RoadmapScreen(keys, left, plain=self.plain)
         self.animation_level = "none"
         self._watch = Watch(self.desk, self.post_message)
         self._metrics: tuple[str, tuple[str, ...]] = ("", ())
@@ -109,8 +91,6 @@ class VitLab(App[int]):
             action: (shown.get(own.get(action, key), own.get(action, key)), meaning)
             for key, action, _, meaning in VERBS
         }
-
-    # what the watcher says
 
     @on(LabSeen)
     def _lab_seen(self, seen: LabSeen) -> None:
@@ -201,24 +181,64 @@ class VitLab(App[int]):
     def _outlook(self, mvp_id: str, profile: str) -> Outlook:
         plan = self.desk.plan(mvp_id, profile)
         jobs = [f"{spec.run}: {spec.recipe} on {spec.device}, {spec.exp_id}" for spec in plan.specs]
-        return Outlook(tuple(jobs), tuple(self.desk.diffs(plan.changes)))
+        found = tuple((finding.status, finding.text) for finding in plan.findings)
+        return Outlook(tuple(jobs), tuple(self.desk.diffs(plan.changes)), found)
 
     @work(group="deeds")
-    async def action_stop_job(self) -> None:
-        job = self.home.selected_job()
-        if job is None or not isinstance(job.state, Running | Queued):
-            self.tell("select a running or queued job first (3 goes to the jobs)", "warning")
+    async def action_job(self, word: str) -> None:
+        """One of `JOB_VERBS` on the selected job."""
+        verb, job = JOB_VERBS[word], self.home.selected_job()
+        if job is None or not verb.fits(job):
+            self.tell(f"select {verb.needs} job first (3 goes to the jobs)", "warning")
             return
         name = job_label(job)
-        if not await self.push_screen_wait(ConfirmScreen(f"Stop {name}?")):
+        if verb.question and not await self.push_screen_wait(
+            ConfirmScreen(f"{verb.question} {name}?")
+        ):
             return
 
         def deed() -> bool:
-            self.desk.stop(job.paths)
+            verb.deed(self.desk, job)
             return True
 
         if await self._attempt(deed):
-            self.tell(f"{name}: asked to stop")
+            self.tell(f"{name}: {verb.said}")
+            self._watch.poke()
+
+    def action_stop_job(self) -> None:
+        self.action_job("stop_job")
+
+    def action_resume_job(self) -> None:
+        self.action_job("resume_job")
+
+    def action_hold_job(self) -> None:
+        self.action_job("hold_job")
+
+    def action_move_up(self) -> None:
+        self.action_job("move_up")
+
+    def action_move_down(self) -> None:
+        self.action_job("move_down")
+
+    def action_resume_left(self) -> None:
+        self._left("Resume", self.desk.resume)
+
+    def action_drop_left(self) -> None:
+        self._left("Drop", self.desk.stop)
+
+    @work(group="deeds")
+    async def _left(self, word: str, deed: Callable[..., int]) -> None:
+        """Do something with every job that was left behind; dropping is asked about."""
+        view = self.home.view
+        left = [job.paths for job in view.jobs if job.left] if view else []
+        if not left:
+            self.tell("nothing was left behind by a crash or a restart", "warning")
+            return
+        count = f"{len(left)} job{'s' * (len(left) != 1)}"
+        if word == "Drop" and not await self.push_screen_wait(ConfirmScreen(f"Drop {count}?")):
+            return
+        if await self._attempt(lambda: deed(*left)):
+            self.tell(f"{count} {'resumed' if word == 'Resume' else 'dropped'}")
             self._watch.poke()
 
     @work(group="deeds")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.spec import PROFILES
-from vitlab.contract.state import Running
+from vitlab.contract.state import Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
@@ -39,14 +39,24 @@ class Desk:
 
     lab: Lab
     roadmap: Path | None
+    _tended: set[tuple[str, str]] = field(default_factory=set)
+    """What the queue was last tended for."""
 
     def look(self) -> LabView:
-        """The lab as it is on disk now; what needs no asking is written first."""
+        """The lab as it is on disk now; what needs no asking is done first: queue, writes.
+
+        The queue needs us only where a supervisor was killed and nobody else came by.
+        """
         from vitlab.records.actions import settle
+        from vitlab.records.queue import tend
         from vitlab.records.told import tell
         from vitlab.records.view import look
 
         view = look(self.lab, self.roadmap)
+        if (due := _due(view)) - self._tended:
+            tend(self.lab)
+            view = look(self.lab, self.roadmap)
+        self._tended = due
         moving = view.pending or any(isinstance(job.state, Running) for job in view.jobs)
         if self.roadmap is None or not moving:
             return view
@@ -64,10 +74,34 @@ class Desk:
 
         return launch(self.lab, self._roadmap(), mvp_id, profile)
 
-    def stop(self, job: JobPaths) -> None:
-        from vitlab.records.actions import stop
+    def stop(self, *jobs: JobPaths) -> int:
+        from vitlab.records.queue import stop
 
-        stop(self.lab, job)
+        for job in jobs:
+            stop(self.lab, job)
+        return len(jobs)
+
+    def resume(self, *jobs: JobPaths) -> int:
+        from vitlab.records.queue import resume
+
+        for job in jobs:
+            resume(self.lab, job)
+        return len(jobs)
+
+    def hold(self, job: JobPaths) -> None:
+        from vitlab.records.queue import hold
+
+        hold(self.lab, job)
+
+    def release(self, job: JobPaths) -> None:
+        from vitlab.records.queue import release
+
+        release(self.lab, job)
+
+    def move(self, job: JobPaths, places: int) -> None:
+        from vitlab.records.queue import move
+
+        move(self.lab, job, places)
 
     def pending(self) -> Pending:
         """What the results would change in the documents."""
@@ -142,3 +176,12 @@ class Desk:
 
     def _roadmap(self) -> Path:
         return self.roadmap or self.lab.roadmap_path(None)
+
+
+def _due(view: LabView) -> set[tuple[str, str]]:
+    """The jobs that could start at once, and those that were lost."""
+    return {
+        (job.paths.name, state_word(job.state))
+        for job in view.jobs
+        if isinstance(job.state, Lost) or (isinstance(job.state, Queued) and not job.why)
+    }

@@ -28,6 +28,8 @@ class Outlook:
 
     jobs: tuple[str, ...]
     diffs: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...] = ()
+    """Status (`bad` refuses the launch) and text of what was found beforehand."""
 
 
 def _choice(name: str, chosen: bool) -> Text:
@@ -116,7 +118,8 @@ class LaunchScreen(ModalScreen[str | None]):
         except (UsageError, OSError) as error:
             shown = Text(clean(str(error)), ink(self, "error"))
         else:
-            self._ready.add(profile)
+            if not any(status == "bad" for status, _ in outlook.findings):
+                self._ready.add(profile)
             shown = self._describe(outlook)
         if self.is_running:
             self.app.call_later(self._show, profile, shown)
@@ -131,6 +134,9 @@ class LaunchScreen(ModalScreen[str | None]):
         text.append("Runs\n", ink(self, "muted"))
         for job in outlook.jobs:
             text.append(f"  > {clean(job)}\n", "default")
+        for status, words in outlook.findings:
+            tone = {"bad": "error", "warn": "warning"}.get(status, "muted")
+            text.append(f"{status}: {clean(words)}\n", ink(self, tone))
         text.append("Writes\n", ink(self, "muted"))
         for diff in outlook.diffs:
             for line in diff.split("\n"):

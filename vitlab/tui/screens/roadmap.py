@@ -59,10 +59,16 @@ class RoadmapScreen(Screen[None]):
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
-    def __init__(self, keys: Sequence[tuple[str, str, str]], plain: bool = False) -> None:
-        """`keys`: what the key line shows, as key, word, action."""
+    def __init__(
+        self, keys: Sequence[tuple[str, str, str]], left: tuple[str, str], plain: bool = False
+    ) -> None:
+        """`keys`: what the key line shows, as key, word, action.
+
+        `left`: the keys that resume and drop what was left behind.
+        """
         super().__init__(id="roadmap")
         self._shown_keys = keys
+        self._left = left
         self.view: LabView | None = None
         """The lab as last seen; None before the first look."""
         self._plain = plain
@@ -72,7 +78,7 @@ class RoadmapScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         # Held, not looked up: a message may still come while the widgets are taken down.
-        self.headline, self.pages = Headline(), Static(id="pages", markup=False)
+        self.headline, self.pages = Headline(self._left), Static(id="pages", markup=False)
         self.plan, self.gates, self.jobs = MvpTable("plan"), GatePanel(), JobTable("jobs")
         self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
         self.chart, self.log_view = MetricChart(), LogView()

@@ -22,8 +22,10 @@ class Headline(Static):
 
     plain = False
 
-    def __init__(self) -> None:
+    def __init__(self, left: tuple[str, str]) -> None:
+        """`left`: the keys that resume and drop what was left behind."""
         super().__init__("vitlab", id="headline", markup=False)
+        self._left = left
         self._text = Text()
 
     def show(self, view: LabView, age: float) -> None:
@@ -70,6 +72,11 @@ class Headline(Static):
             name = next((mvp.name for mvp in mvps if mvp.id == view.next.id), "")
             upcoming = clean(f"next {view.next.id} {name}") + f" ({clean(view.next.why)})"
         text = Text()
+        if lost := sum(1 for job in view.jobs if job.left):
+            resumes, drops = self._left
+            notice = f"! {lost} lost: {resumes} resumes, {drops} drops  "
+            text.append(notice, ink(self, "warning"))
+            width -= cells(notice)
         half = max(width // 2, width - cells(upcoming) - 2)
         left = fit(left, min(half, cells(left) + 3))
         text.append(left, ink(self, "accent" if running else "muted"))
