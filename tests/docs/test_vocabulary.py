@@ -130,10 +130,11 @@ def test_metric_columns_name_their_split(header: str, expected: object) -> None:
         ("mvp 2.0", "2.0"),
         ("Gate-1", "1"),
         ("🚦 Gate-A", "A"),
+        ("MVP-Gate-11.0", "11.0"),
     ],
 )
 def test_ids_are_bare(text: str, bare: str) -> None:
-    assert bare_id(text) == bare
+    assert bare_id(text) == bare == bare_id(bare)
 
 
 def test_references_are_found_with_and_without_prefix() -> None:

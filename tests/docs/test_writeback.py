@@ -123,6 +123,11 @@ def test_padding_gives_way_to_the_new_text() -> None:
     assert "(🚀 训练中)" in setting(text, "1.0", "running")
 
 
+def test_a_status_that_stands_already_changes_nothing() -> None:
+    fisher = parse_roadmap(real("fisher_roadmap_20251225.md"))
+    assert set_status(fisher, "F-WGT", "planned") == []  # though its card is under 🔴就绪
+
+
 def test_a_status_nobody_knows_is_refused(english: Roadmap) -> None:
     with pytest.raises(UsageError, match="one of planned, ready"):
         set_status(english, "1.0", "finished")

@@ -26,9 +26,9 @@ _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
 def bare_id(text: str) -> str:
     """An id without emphasis, strike-through, emoji and `MVP-`/`Gate-`: `16A-0`, `16T (V2)`."""
     text = plain(text)
-    while (cut := _EDGE.sub("", text).strip()) != text:
+    while (cut := _PREFIX.sub("", _EDGE.sub("", text).strip()).strip()) != text:
         text = cut
-    return _PREFIX.sub("", text).strip()
+    return text
 
 
 def gate_refs(text: str) -> tuple[str, ...]:

@@ -51,10 +51,11 @@ def lint_document(hub: Hub) -> list[Finding]:
 
 
 def _doubled(hub: Hub) -> Iterator[Finding]:
-    """An experiment that has a row in two tables of a board, or two in one."""
+    """An experiment that has a row in two tables of a board, or two in one; none struck out."""
     first: dict[str, int] = {}
     for entry in hub.rows("board"):
-        name = exp_id(entry.raw("exp_id"))
+        struck = entry.raw("exp_id").startswith("~~")
+        name = None if struck else exp_id(entry.raw("exp_id"))
         if name and name in first:
             message = f"{name} has a row on line {first[name]}"
             yield Finding(entry.line, "duplicate-exp-id", message)

@@ -30,9 +30,6 @@ EVENTS = {
 }  # fmt: skip
 """How a timeline says that something happened."""
 
-GATE_KINDS = ("gate", "gate_progress")
-"""Places that speak of a gate and follow its MVP as long as they say no verdict."""
-
 
 def set_status(
     roadmap: Roadmap, mvp_id: str, status: str, before: Roadmap | None = None
@@ -40,10 +37,12 @@ def set_status(
     """Change every place where an MVP's status stands, in the document's own spelling.
 
     `before`: an earlier state of the same document; where the MVP had this very status then, each
-    place is spelled as it was. A gate's verdict is never touched.
+    place is spelled as it was. A gate's verdict is never touched. A status that the overview says
+    already changes nothing: places that contradict it are for `lint` to name and to mend.
     """
     status_argument(status)
-    return status_edits(roadmap, roadmap.mvp(mvp_id), {"": status}, before)
+    mvp = roadmap.mvp(mvp_id)
+    return [] if mvp.status == status else status_edits(roadmap, mvp, {"": status}, before)
 
 
 def status_edits(
