@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.record import read_record
 
 VERSION = 1
 
@@ -55,15 +56,4 @@ def write_result(path: Path, result: Result) -> None:
 
 def read_result(path: Path) -> Result | None:
     """The result in `path`; None when there is none, or it is not one of version 1."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(document, dict) or document.pop("v", None) != VERSION:
-        return None
-    known = {name: document[name] for name in Result.__dataclass_fields__ if name in document}
-    known["figures"] = tuple(known.get("figures") or ())
-    try:
-        return Result(**known)
-    except TypeError:
-        return None
+    return read_record(path, Result, VERSION)

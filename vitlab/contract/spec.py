@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.record import read_record
+
 VERSION = 1
 
 RECIPES = ("vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command")
@@ -56,15 +58,4 @@ class Spec:
 
 def read_spec(path: Path) -> Spec | None:
     """The spec in `path`; None when it is missing or not one of version 1."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(document, dict) or document.pop("v", None) != VERSION:
-        return None
-    known = {name: document[name] for name in Spec.__dataclass_fields__ if name in document}
-    known["after"] = tuple(known.get("after") or ())
-    try:
-        return Spec(**known)
-    except TypeError:
-        return None
+    return read_record(path, Spec, VERSION)

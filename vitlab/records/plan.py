@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vitlab.contract.paths import UsageError
 from vitlab.contract.result import Result
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.docs.edits import Edit, FileChange, change, create
@@ -193,9 +195,10 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
         return None
     folder = roadmap.document.path.parent
     for name in re.findall(r"[\w./-]*hub[\w.-]*\.md", roadmap.document.text):
-        path: Path = folder / name
-        if path.is_file() and path.resolve().is_relative_to(lab.paths.root.resolve()):
-            return path
+        with contextlib.suppress(UsageError):  # a hub outside the lab is not ours to write
+            path = lab.paths.inside((folder / name).absolute())
+            if path.is_file():
+                return path
     return None
 
 
