@@ -7,6 +7,7 @@ import datetime
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitlab.commands.here import this_lab
@@ -71,7 +72,7 @@ def run_mvp(args: argparse.Namespace) -> int:
     if not args.json:
         for job in jobs:
             print(f"submitted {job.name}", flush=True)
-    failed = follow(lab, jobs) if args.wait else 0
+    failed = follow(lab, jobs, roadmap) if args.wait else 0
     if args.wait:
         settle(lab, roadmap)
     if args.json:
@@ -79,12 +80,17 @@ def run_mvp(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def follow(lab: Lab, jobs: Sequence[JobPaths]) -> int:
-    """Wait for `jobs`, saying on stderr what changes; the number that did not end well."""
+def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> int:
+    """Wait for `jobs`, saying on stderr what changes; the number that did not end well.
+
+    A `roadmap` is told meanwhile how far they are, and how they ended.
+    """
     from vitlab.jobs.launch import advance
+    from vitlab.records.told import EVERY, tell
     from vitlab.records.view import look_at_job
 
     said: dict[str, tuple[str, float]] = {}
+    told = time.monotonic()
     while True:
         views = [look_at_job(lab, job) for job in jobs]
         for view in views:
@@ -94,7 +100,11 @@ def follow(lab: Lab, jobs: Sequence[JobPaths]) -> int:
             if line != before and (not moving or now - when >= SAY):
                 said[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
-        if all(isinstance(view.state, Done | Lost) for view in views):
+        over = all(isinstance(view.state, Done | Lost) for view in views)
+        if roadmap is not None and (over or time.monotonic() - told >= EVERY):
+            tell(lab, roadmap)
+            told = time.monotonic()
+        if over:
             return sum(not (isinstance(v.state, Done) and v.state.outcome == "ok") for v in views)
         if not any(isinstance(view.state, Running) for view in views):
             advance(lab.paths)
