@@ -1,0 +1,195 @@
+"""Commands on the queue, over real jobs: hold, release, move, adopt, findings, taking over."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import ended, processes_of, wait_for
+from vitlab.cli import main
+from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.state import Lost, Queued, Running
+from vitlab.jobs.jsonfiles import read_json, write_json
+from vitlab.jobs.queue import in_line
+from vitlab.jobs.store import all_jobs, look, state
+
+ROADMAP = """\
+# Plan
+
+**Project:** `VIT`
+
+| MVP | Name | Phase | Gate | Status | exp_id | Report |
+|-----|------|-------|------|--------|--------|--------|
+| 1.0 | Sleep | 1 | - | ⏳ | - | - |
+| 2.0 | Broken | 1 | - | ⏳ | - | - |
+"""
+SLEEP = [sys.executable, "-S", "-c", "import time; print('up', flush=True); time.sleep(60)"]
+
+
+class Bench:
+    """A lab in the current folder and the commands on it."""
+
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.lab = LabPaths(root)
+        self._capsys = capsys
+
+    def experiment(self, mvp: str, argv: list[str], more: str = "") -> None:
+        text = f'mvp: "{mvp}"\nroadmap: roadmaps/roadmap.md\nrecipe: command\n'
+        path = self.lab.experiments / f"m{mvp.replace('.', '_')}.yaml"
+        path.write_text(f"{text}config: {{argv: {json.dumps(argv)}}}\n{more}")
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        """Exit status, standard output, standard error."""
+        status = main(list(words))
+        said = self._capsys.readouterr()
+        return status, said.out, said.err
+
+    def jobs(self) -> list[JobPaths]:
+        return [job.paths for job in all_jobs(self.lab)]
+
+    def line(self) -> list[str]:
+        return [job.paths.folder.name for job in in_line(all_jobs(self.lab))]
+
+
+@pytest.fixture
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Bench]:
+    root = tmp_path / "lab"
+    (root / "experiments").mkdir(parents=True)
+    (root / "roadmaps").mkdir()
+    (root / "roadmaps" / "roadmap.md").write_text(ROADMAP)
+    (root / "vitlab.yaml").write_text("profile: full\ngrace: 1\n")
+    monkeypatch.chdir(root)
+    bench = Bench(root, capsys)
+    bench.experiment("1.0", SLEEP)
+    yield bench
+    for job in bench.jobs():
+        bench("stop", job.name)
+    wait_for(lambda: not processes_of(root))
+
+
+def test_hold_release_and_move(bench: Bench) -> None:
+    for _ in range(4):
+        assert bench("run", "1.0")[0] == 0
+    first, *waiting = bench.jobs()
+    assert isinstance(state(first), Running)
+    names = [job.folder.name for job in waiting]
+    assert bench.line() == names
+    assert bench("hold", waiting[0].name) == (0, f"held {waiting[0].name}\n", "")
+    assert json.loads(bench("jobs", "--json")[1])[1]["why"] == "held: release it to run"
+    assert bench("move", waiting[2].name, "--first")[0] == 0
+    assert bench.line() == [names[2], names[0], names[1]]
+    bench("move", waiting[2].name, "--down", "1")
+    bench("move", waiting[1].name, "--up", "2")
+    assert bench.line() == [names[1], names[0], names[2]]
+    assert bench("move", waiting[1].name, "--up", "0")[0] == 2
+    status, _, said = bench("hold", first.name)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "does not wait, it is running" in said
+    bench("stop", waiting[1].name)
+    bench("stop", waiting[2].name)
+    bench("stop", first.name)
+    ended(first)
+    assert isinstance(state(waiting[0]), Queued)  # held: it did not start
+    assert bench("release", waiting[0].name)[0] == 0
+    wait_for(lambda: isinstance(state(waiting[0]), Running))
+
+
+def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
+    bench.experiment("2.0", ["./missing.sh"])
+    before = (bench.lab.roadmaps / "roadmap.md").read_text()
+    status, out, said = bench("run", "2.0")
+    assert (status, out) == (2, "")
+    assert said == "vitlab: experiments/m2_0.yaml: config.argv: ./missing.sh: no such program\n"
+    assert bench.jobs() == []
+    assert (bench.lab.roadmaps / "roadmap.md").read_text() == before
+    status, _, said = bench("run", "2.0", "--force")
+    assert (status, said) == (0, "bad: config.argv: ./missing.sh: no such program\n")
+    [job] = bench.jobs()
+    assert ended(job).outcome == "failed"
+    bench("run", "1.0")
+    status, _, said = bench("run", "1.0")
+    [running] = [job for job in bench.jobs() if isinstance(state(job), Running)]
+    assert (status, said) == (0, f"warn: the same is running: {running.name}\n")
+
+
+@pytest.mark.parametrize("command", ["jobs", "status"])
+def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, command: str) -> None:
+    bench("run", "1.0")
+    bench("run", "1.0")
+    first, second = bench.jobs()
+    wait_for(lambda: first.log.exists() and first.log.read_text())
+    os.kill(read_json(first.started)["pid"], signal.SIGKILL)
+    wait_for(lambda: isinstance(state(first), Lost))
+    _, _, said = bench(command)
+    assert isinstance(state(second), Running)
+    if command == "jobs":
+        assert f"1 left behind by a crash or a restart: {first.name}" in said
+    assert bench("stop", first.name)[0] == 0
+    assert "left behind" not in bench("jobs")[2]
+
+
+def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
+    bench("run", "1.0")
+    bench("run", "1.0")
+    first, second = bench.jobs()
+    queue = read_json(second.folder / "queue.json")
+    host = queue["boot"].split(":")[0]
+    write_json(second.folder / "queue.json", {**queue, "boot": f"{host}:0:0"})
+    bench("stop", first.name)
+    ended(first)
+    assert f"1 left behind by a crash or a restart: {second.name}" in bench("jobs")[2]
+    assert isinstance(state(second), Queued)
+    assert bench("resume", second.name)[0] == 0
+    wait_for(lambda: isinstance(state(second), Running))
+
+
+def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench("run", "1.0")
+    bench("run", "1.0")
+
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr("vitlab.jobs.launch.advance", refuse)
+    assert bench("jobs")[0] == 0
+    monkeypatch.undo()
+    os.chdir(bench.lab.root)
+
+
+def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "metrics.csv").write_text("step,val_r2\n1,0.25\n")
+    with (folder / "train.log").open("wb") as log:
+        run = subprocess.Popen(SLEEP, cwd=folder, stdout=log)
+    adopt = ("adopt", "--pid", str(run.pid), "--mvp", "MVP-1.0", "--log", str(folder / "train.log"))
+    status, _, said = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
+    assert (status, said.count("\n")) == (2, 1)
+    assert "what its numbers are called is not known" in said
+    assert bench(*adopt, "--name", "val_r2=val/r2/log_g")[0] == 2
+    bench.experiment("1.0", SLEEP, "metrics: {file: x.csv, names: {val_r2: val/r2/log_g}}\n")
+    status, out, _ = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
+    assert status == 0
+    [job] = bench.jobs()
+    assert out == f"adopted {job.name}\n"
+    found = look(job)
+    assert found is not None
+    assert (found.spec.mvp, found.spec.run, found.spec.experiment) == (
+        "1.0",
+        "by hand",
+        "experiments/m1_0.yaml",
+    )
+    assert found.spec.exp_id in (bench.lab.roadmaps / "roadmap.md").read_text()
+    wait_for(lambda: json.loads(bench("jobs", "--json")[1])[0]["values"] == {"val/r2/log_g": 0.25})
+    run.kill()
+    run.wait()
+    assert ended(job).detail == "started by hand: its exit code is not known"
