@@ -16,6 +16,20 @@ MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 
 
 def add_commands(commands: Commands) -> None:
+    data = commands.add_parser("data", help="files of spectra: make, inspect, import a grid")
+    parts = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    make = parts.add_parser("make", help="write simulated spectra in the layout of ga_pfsspec")
+    make.add_argument("--n", type=int, required=True, help="spectra")
+    make.add_argument("--out", type=Path, required=True, metavar="FILE", help="or folder of shards")
+    make.add_argument("--seed", type=int, default=42)
+    make.add_argument("--shards", type=int, default=0, metavar="K", help="0: one file")
+    add_json(make)
+    make.set_defaults(handler=make_data)
+    inspect = parts.add_parser("inspect", help="what a file of spectra, or a folder of shards, has")
+    inspect.add_argument("file", type=Path, metavar="FILE")
+    add_json(inspect)
+    inspect.set_defaults(handler=inspect_data)
+
     ceiling = commands.add_parser("ceiling", help="the most any model can reach, by magnitude")
     ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...")
     ceiling.add_argument("--dims", type=int, choices=(3, 5), default=3, help="5: with a_M, C_M")
@@ -24,6 +38,50 @@ def add_commands(commands: Commands) -> None:
     ceiling.add_argument("--seed", type=int, default=42)
     add_json(ceiling)
     ceiling.set_defaults(handler=show_ceiling)
+
+
+def make_data(args: argparse.Namespace) -> int:
+    """`vitlab data make`: noise-free spectra of a seed with their errors, masks and labels."""
+    if args.n < 1:
+        raise UsageError(f"--n {args.n}: must be at least 1")
+    if not 0 <= args.shards <= args.n:
+        raise UsageError(f"--shards {args.shards}: must be 0 to --n")
+    if not 0 <= args.seed < 2**31:
+        raise UsageError(f"--seed {args.seed}: must be 0 to {2**31 - 1}")
+    from vitlab.contract.config import DataConfig
+    from vitlab.ml.makedata import make_file, make_shards
+    from vitlab.ml.spectra import open_simulator
+
+    simulator = open_simulator(DataConfig(seed=args.seed), 1.0)
+    if args.shards:
+        progress = make_shards(simulator, args.n, args.shards, args.out)
+    else:
+        progress = make_file(simulator, 0, args.n, args.out)
+    live = sys.stderr.isatty()
+    for done in progress:
+        if live:
+            print(f"\r{done}/{args.n}", end="", file=sys.stderr, flush=True)
+    if live:
+        print(file=sys.stderr)
+    args.file = args.out
+    return inspect_data(args)
+
+
+def inspect_data(args: argparse.Namespace) -> int:
+    """`vitlab data inspect`: sizes and ranges; every file's layout is checked."""
+    from vitlab.ml.pfsspec import describe, open_spectra_files
+
+    found = describe(open_spectra_files(args.file))
+    if args.json:
+        print_json(found)
+        return 0
+    low, high = found["wave"]
+    print(f"{found['n']} spectra of {found['pixels']} pixels, {low:.1f} to {high:.1f} A")
+    rows = [[name, number(a), number(b)] for name, (a, b) in found["labels"].items()]
+    print_table(["COLUMN", "FROM", "TO"], rows)
+    if found["snr"]:
+        print("S/N from {:.2f} to {:.2f}".format(*found["snr"]))
+    return 0
 
 
 def show_ceiling(args: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vitlab.ml.spectra import Batch, Spectra
+from vitlab.ml.batch import Batch
+from vitlab.ml.spectra import Spectra
 
 
 @dataclass(frozen=True)

@@ -1,73 +1,218 @@
-"""Reads the HDF5 files of ga_pfsspec: spectra on one wavelength grid, and their parameters."""
+"""Reads the HDF5 files of ga_pfsspec: spectra on one wavelength grid, and their parameters.
+
+A data set is one file, or several shards: a folder with `shard_index.txt`, one file name a line.
+"""
 
 from __future__ import annotations
 
-import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.ml.frames import Columns, read_frame
 from vitlab.ml.grid import open_hdf5
+from vitlab.ml.rawread import RawRows, locate
 
 WAVE = "spectrumdataset/wave"
 FLUX = "dataset/arrays/flux/value"
 ERROR = "dataset/arrays/error/value"
 MASK = "dataset/arrays/mask/value"
-PARAMS = "dataset/params/table"
+PARAMS = "dataset/params"
+SHARDS = "shard_index.txt"
+PIECE = 64
+"""Spectra read at once: three arrays of 2 MB."""
+NO_LABELS = ("index", "id", "snr")
+
+Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PfsspecFile:
-    """A file whose layout has been checked; its rows are read by `read_rows`."""
+    """A file whose layout has been checked."""
 
     path: Path
     wave: NDArray[np.float64]
     """(W,) Angstrom."""
     n: int
     """Spectra in the file."""
-    params: dict[str, NDArray[np.generic]]
+    params: Columns
     """(n,) for each column, row k belonging to spectrum k."""
+    scales: Rows
+    """(n,) medians of the flux, NaN until a row is read: finding one takes twice as long as
+    reading the row."""
+    places: dict[str, RawRows | None]
+    """Where flux, error and, if there is one, mask lie in the file."""
+
+
+@dataclass(frozen=True)
+class SpectraFiles:
+    """One or more files of the same pixels, as one row of spectra."""
+
+    path: Path
+    files: tuple[PfsspecFile, ...]
+
+    @property
+    def n(self) -> int:
+        return sum(file.n for file in self.files)
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.files[0].wave
+
+    @property
+    def params(self) -> Columns:
+        """The columns that all files have."""
+        shared = set.intersection(*(set(file.params) for file in self.files))
+        names = [name for name in self.files[0].params if name in shared]
+        return {name: np.concatenate([file.params[name] for file in self.files]) for name in names}
+
+    def read(self, start: int, stop: int) -> tuple[Rows, Rows]:
+        """(rows, W) flux and error of spectra `start` to `stop`, as `read_rows` gives them."""
+        parts = []
+        first = 0
+        for file in self.files:
+            low, high = max(start - first, 0), min(stop - first, file.n)
+            if low < high:
+                parts.append(read_rows(file, low, high))
+            first += file.n
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def open_spectra_files(path: Path) -> SpectraFiles:
+    """A file, a folder of shards, or its index. `UsageError` names the file and the place."""
+    index = path / SHARDS if path.is_dir() else path
+    if index.suffix != ".txt":
+        return SpectraFiles(path, (open_pfsspec(path),))
+    try:
+        lines = index.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{index}: cannot be read as a list of shards ({error})") from None
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise UsageError(f"{index}: names no shard")
+    files = tuple(open_pfsspec(index.parent / name) for name in names)
+    for file in files[1:]:
+        if not np.array_equal(file.wave, files[0].wave):
+            raise UsageError(f"{file.path}: {WAVE}: other pixels than in {files[0].path.name}")
+    return SpectraFiles(path, files)
+
+
+class Description(TypedDict):
+    """What `vitlab data inspect` says."""
+
+    n: int
+    pixels: int
+    wave: list[float]
+    """Least and greatest, Angstrom."""
+    labels: dict[str, list[float]]
+    """Least and greatest of every column of numbers but `id` and `snr`; empty ones left out."""
+    snr: list[float]
+    """Least and greatest median S/N; empty when the files do not say."""
+
+
+def describe(files: SpectraFiles) -> Description:
+    """Sizes and ranges of a data set; reads no spectra."""
+    params = {k: v for k, v in files.params.items() if v.dtype.kind in "fiu"}
+    ranges = {name: _range(values) for name, values in params.items() if name not in NO_LABELS}
+    return {
+        "n": files.n,
+        "pixels": len(files.wave),
+        "wave": _range(files.wave),
+        "labels": {name: range_ for name, range_ in ranges.items() if range_},
+        "snr": _range(params["snr"]) if "snr" in params else [],
+    }
+
+
+def _range(values: NDArray[Any]) -> list[float]:
+    """Least and greatest finite value; empty when there is none."""
+    known = values[np.isfinite(values)]
+    return [float(known.min()), float(known.max())] if len(known) else []
 
 
 def open_pfsspec(path: Path) -> PfsspecFile:
     """Check the layout of `path`. `UsageError` names the file and what is wrong inside."""
     with open_hdf5(path) as file:
-        for inside in (FLUX, ERROR, WAVE, PARAMS):
+        for inside in (FLUX, ERROR, WAVE):
             if not isinstance(file.get(inside), h5py.Dataset):
                 raise UsageError(f"{path}: no data set {inside}{_layout_hint(file)}")
+        if file[FLUX].ndim != 2 or not file[FLUX].shape[0]:
+            raise UsageError(f"{path}: {FLUX}: shape {file[FLUX].shape}, not (spectra, pixels)")
         n, pixels = file[FLUX].shape
         for inside, shape in ((ERROR, (n, pixels)), (WAVE, (pixels,)), (MASK, (n, pixels))):
             if inside in file and file[inside].shape != shape:
                 raise UsageError(f"{path}: {inside}: shape {file[inside].shape}, not {shape}")
-        params = _read_params(file[PARAMS], path)
+        params = read_frame(file, PARAMS, path)
         wave = file[WAVE][()].astype(np.float64)
-    return PfsspecFile(path, wave, n, _aligned(params, n, path))
+        places = {x: locate(file[x]) for x in (FLUX, ERROR, MASK) if x in file}
+    unknown = np.full(n, np.nan, dtype=np.float32)
+    return PfsspecFile(path, wave, n, _aligned(params, n, path), unknown, places)
 
 
-def read_rows(path: Path, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(rows, W) flux over its median and 1-sigma error in the same unit.
+def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
+    """(rows, W) flux over its median and 1-sigma error in the same unit, float32.
 
-    A masked, unset or non-finite pixel becomes flux 1 with an infinite error.
+    A pixel without a datum becomes flux 1 with an infinite error: its mask is not 0 (unset cells
+    are -1; there may be no mask), its flux or error is not finite, or its error is <= 0.
     """
-    with open_hdf5(path) as file:
-        flux = file[FLUX][start:stop].astype(np.float32)
-        error = file[ERROR][start:stop].astype(np.float32)
-        good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-        if MASK in file:
-            good &= file[MASK][start:stop] == 0
-    scale = np.nanmedian(np.where(good, flux, np.nan), axis=1, keepdims=True)
-    usable = good & (scale > 0)
-    safe = np.where(scale > 0, scale, 1)
-    return (
-        np.where(usable, flux / safe, np.float32(1)).astype(np.float32),
-        np.where(usable, error / safe, np.float32(np.inf)).astype(np.float32),
-    )
+    flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
+    error = np.empty_like(flux)
+    with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
+        # Small pieces into the same arrays each time: they never leave the processor's cache.
+        shape = (min(PIECE, stop - start), len(source.wave))
+        buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.places}
+        for first in range(start, stop, PIECE):
+            last = min(first + PIECE, stop)
+            parts = [buffer[: last - first] for buffer in buffers.values()]
+            for (inside, place), part in zip(source.places.items(), parts, strict=True):
+                try:
+                    if place is None:
+                        file[inside].read_direct(part, np.s_[first:last])
+                    else:
+                        place.read(raw.fileno(), first, part)
+                except OSError as error_:
+                    raise UsageError(
+                        f"{source.path}: {inside}: cannot be read ({error_})"
+                    ) from None
+            rows = slice(first - start, last - start)
+            _normalise(parts, flux[rows], error[rows], source.scales[first:last])
+    return flux, error
+
+
+def _normalise(parts: list[NDArray[Any]], flux: Rows, error: Rows, scales: Rows) -> None:
+    """Fill flux and error (rows, W), and scales (rows,), from the file's flux, error and mask."""
+    flux[:], error[:] = parts[0], parts[1]
+    mask = parts[2] if len(parts) == 3 else None
+    # A sum or a least value that is fine needs no look at the pixels.
+    if (
+        (mask is None or not mask.any())
+        and error.min() > 0
+        and np.isfinite(error.max())
+        and np.isfinite(flux.sum())
+    ):
+        if np.isnan(scales).any():
+            scales[:] = np.median(flux, axis=1)
+        if (scales > 0).all():
+            flux /= scales[:, None]
+            error /= scales[:, None]
+            return
+    good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
+    if mask is not None:
+        good &= mask == 0
+    for row, usable in enumerate(good):
+        middle = np.median(flux[row, usable]) if usable.any() else 0.0
+        if middle > 0:
+            flux[row] /= middle
+            error[row] /= middle
+        else:
+            usable[:] = False
+    flux[~good], error[~good] = 1, np.inf
 
 
 def _layout_hint(file: h5py.File) -> str:
@@ -75,52 +220,12 @@ def _layout_hint(file: h5py.File) -> str:
         return " (every spectrum has its own wavelength grid: not supported)"
     if "flux" in file and "params" in file:
         return " (the layout from before 2022, with flux at the root: not supported)"
-    if "dataset/params/block0_items" in file:
-        return " (params in pandas' fixed format from before 2020-11: not supported)"
     return ""
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Lists, texts and numbers only: names of classes are never resolved."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"asks for {module}.{name}")
-
-
-def _unpickled(value: object, path: Path) -> Any:
-    data = value.encode("utf-8") if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
-    try:
-        return _PlainUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise UsageError(f"{path}: {PARAMS}: column names are no plain list ({error})") from None
-
-
-def _read_params(table: h5py.Dataset, path: Path) -> dict[str, NDArray[np.generic]]:
-    """The columns of a pandas table, numbers only, without pandas.
-
-    Each field of the table is a block of columns of one type; the attribute `<field>_kind`
-    holds their names, pickled.
-    """
-    rows = table[()]
-    columns: dict[str, NDArray[np.generic]] = {"index": rows["index"]}
-    for block in rows.dtype.names:
-        kind = table.attrs.get(f"{block}_kind")
-        if block == "index" or kind is None:
-            continue
-        names = _unpickled(kind, path)
-        values = rows[block].reshape(len(rows), -1)
-        if not isinstance(names, list) or len(names) != values.shape[1]:
-            raise UsageError(f"{path}: {PARAMS}: {block}_kind does not name its columns")
-        if values.dtype.kind in "fiu":
-            columns.update({str(name): values[:, i] for i, name in enumerate(names)})
-    return columns
-
-
-def _aligned(
-    columns: dict[str, NDArray[np.generic]], n: int, path: Path
-) -> dict[str, NDArray[np.generic]]:
+def _aligned(columns: Columns, n: int, path: Path) -> Columns:
     """Row k of every column for spectrum k: by the column `id`, else by the frame's index."""
-    identity = columns.get("id", columns["index"])
+    identity = columns.get("id", columns.get("index", np.empty(0)))
     if len(identity) != n or not np.array_equal(np.sort(identity), np.arange(n)):
         raise UsageError(
             f"{path}: {PARAMS}: {len(identity)} rows whose ids are not 0 to {n - 1}, "

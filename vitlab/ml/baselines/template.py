@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.ml.batch import Batch
 from vitlab.ml.grid import Grid
 from vitlab.ml.progress import Note, Progress, Step
-from vitlab.ml.spectra import Batch, Spectra
+from vitlab.ml.spectra import Spectra
 
 Array = NDArray[np.float64]
 PIECE = 512

@@ -1,0 +1,218 @@
+"""Files of ga_pfsspec: read as pandas wrote them, written so that pandas reads them, refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitlab.contract.config import DataConfig
+from vitlab.contract.paths import UsageError
+from vitlab.ml.frames import read_frame, write_frame
+from vitlab.ml.makedata import chunk_shape, make_file, make_shards
+from vitlab.ml.pfsspec import ERROR, FLUX, MASK, PARAMS, describe, open_spectra_files
+from vitlab.ml.simulate import Simulator
+from vitlab.ml.spectra import open_simulator
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FROZEN = json.loads((FIXTURES / "params.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Simulator:
+    return open_simulator(DataConfig(seed=9), 1.0)
+
+
+def written(simulator: Simulator, path: Path, n: int = 30) -> Path:
+    assert list(make_file(simulator, 0, n, path))[-1] == n
+    return path
+
+
+@pytest.mark.parametrize("name", ["pandas2", "pandas3"])
+def test_tables_of_both_pandas_majors_have_the_frozen_values(name: str) -> None:
+    (file,) = open_spectra_files(FIXTURES / f"{name}.h5").files
+    assert set(file.params) == {"index", *FROZEN}
+    for column, values in FROZEN.items():
+        found = file.params[column].tolist()
+        if column == "interp_param":
+            assert found == [value or "" for value in values]
+        elif column == "a_M":
+            assert np.isnan(found).all()
+        else:
+            assert found == values
+    assert file.params["flag"].dtype == bool
+
+
+@pytest.mark.parametrize("name", ["pandas2_fixed", "pandas3_fixed"])
+def test_fixed_format_is_read_too(name: str) -> None:
+    params = open_spectra_files(FIXTURES / f"{name}.h5").params
+    for column in ("id", "mag", "T_eff", "log_g", "M_H"):
+        assert params[column].tolist() == FROZEN[column]
+
+
+@pytest.mark.parametrize("name", ["pandas2", "pandas3"])
+def test_pixels_without_a_datum(name: str) -> None:
+    flux, error = open_spectra_files(FIXTURES / f"{name}.h5").read(0, 12)
+    gone = {(1, 3), (2, 0), (2, 1), (3, 5), (4, 6)}
+    assert set(map(tuple, np.argwhere(np.isinf(error)).tolist())) == gone
+    assert all(flux[place] == 1 for place in gone)
+    assert np.isfinite(flux).all()
+    for row in range(12):
+        good = np.isfinite(error[row])
+        assert np.median(flux[row, good]) == pytest.approx(1, abs=1e-6)
+        np.testing.assert_allclose(error[row, good] / flux[row, good] > 0.1, True)
+
+
+def test_what_is_written_is_read_back(simulator: Simulator, tmp_path: Path) -> None:
+    files = open_spectra_files(written(simulator, tmp_path / "a.h5"))
+    stars = simulator.stars("train", 0, 30)
+    clean, sigma = simulator.observe(stars, None)
+    flux, error = files.read(3, 20)
+    scale = np.median(clean.numpy()[3:20], axis=1)[:, None]
+    np.testing.assert_allclose(flux, clean.numpy()[3:20] / scale, rtol=1e-6)
+    np.testing.assert_allclose(error, sigma.numpy()[3:20] / scale, rtol=1e-6)
+    np.testing.assert_array_equal(files.params["log_g"], stars.labels[:, 1])
+    np.testing.assert_array_equal(files.params["mag"], stars.mag)
+    found = describe(files)
+    assert (found["n"], found["pixels"], found["wave"]) == (30, 4096, [7100.0, 8850.0])
+    assert found["labels"]["T_eff"] == [stars.labels[:, 0].min(), stars.labels[:, 0].max()]
+    assert 0 < found["snr"][0] < found["snr"][1]
+
+
+def test_shards_are_one_set(simulator: Simulator, tmp_path: Path) -> None:
+    whole = open_spectra_files(written(simulator, tmp_path / "a.h5"))
+    assert list(make_shards(simulator, 30, 4, tmp_path / "shards"))[-1] == 30
+    for path in (tmp_path / "shards", tmp_path / "shards" / "shard_index.txt"):
+        parts = open_spectra_files(path)
+        assert len(parts.files) == 4
+        np.testing.assert_array_equal(parts.params["mag"], whole.params["mag"])
+        for start, stop in ((0, 30), (5, 9), (6, 23)):
+            for one, other in zip(parts.read(start, stop), whole.read(start, stop), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-6)
+    (tmp_path / "shards" / "shard_index.txt").write_text("shard_000.h5\nmissing.h5\n")
+    with pytest.raises(UsageError, match=r"missing\.h5: no such file"):
+        open_spectra_files(tmp_path / "shards")
+
+
+def test_compressed_and_odd_chunks_are_read_by_hdf5(simulator: Simulator, tmp_path: Path) -> None:
+    plain = written(simulator, tmp_path / "a.h5")
+    wanted = open_spectra_files(plain).read(0, 30)
+    with h5py.File(plain, "a") as file:
+        for inside, options in (
+            (FLUX, {"chunks": (7, 4096)}),
+            (ERROR, {"chunks": (7, 100)}),
+            (MASK, {"chunks": (8, 4096), "compression": "gzip"}),
+        ):
+            values = file[inside][()]
+            del file[inside]
+            file.create_dataset(inside, data=values, **options)
+    found = open_spectra_files(plain)
+    assert [place is None for place in found.files[0].places.values()] == [False, True, True]
+    for one, other in zip(found.read(0, 30), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    ),
+    st.integers(1, 40),
+)
+def test_any_columns_survive(names: list[str], n: int) -> None:
+    generator = np.random.default_rng(n)
+    columns = {
+        name: generator.random(n) if k % 2 else generator.integers(0, 9, n).astype(np.int64)
+        for k, name in enumerate(names)
+        if name != "index"
+    }
+    if not columns:
+        return
+    with h5py.File("x.h5", "w", driver="core", backing_store=False) as file:
+        write_frame(file, PARAMS, columns)
+        found = read_frame(file, PARAMS, Path("x.h5"))
+    assert set(found) == {"index", *columns}
+    for name, values in columns.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_chunks_are_those_of_ga_pfsspec() -> None:
+    assert chunk_shape((100, 4096)) is None
+    assert chunk_shape((10_000, 4096)) == (10_000, 4096)
+    assert chunk_shape((100_000, 4096)) == (4096, 4096)
+    assert chunk_shape((1000, 4096)) == (64, 4096)
+
+
+def test_pandas_opens_what_is_written(simulator: Simulator, tmp_path: Path) -> None:
+    if importlib.util.find_spec("pandas") is None or importlib.util.find_spec("tables") is None:
+        pytest.skip(
+            "no pandas and tables here; benchmarks/pandas_files.py checks by hand"
+        )
+    path = written(simulator, tmp_path / "a.h5")
+    script = Path(__file__).parents[2] / "benchmarks" / "pandas_files.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], capture_output=True, text=True, check=True
+    )
+    assert "30 rows" in done.stdout
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (print, ("owned",))
+
+
+def test_mistakes_are_named(
+    simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(simulator, tmp_path / "a.h5", 3)
+    with pytest.raises(UsageError, match=r"a\.h5: is there already"):
+        list(make_file(simulator, 0, 3, path))
+    with pytest.raises(UsageError, match="there is no folder"):
+        list(make_file(simulator, 0, 3, tmp_path / "no" / "b.h5"))
+    whole = path.read_bytes()
+    (tmp_path / "short.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"short\.h5: not a readable HDF5 file \(.*truncated"):
+        open_spectra_files(tmp_path / "short.h5")
+    with h5py.File(path, "a") as file:
+        file[PARAMS]["table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(_Evil(), 0))
+    with pytest.raises(UsageError, match=r"dataset/params/table: column names are no plain list"):
+        open_spectra_files(path)
+    assert "owned" not in capsys.readouterr().out
+    with h5py.File(path, "a") as file:
+        del file[PARAMS]
+        group = file.create_group(PARAMS)
+        group.attrs["nblocks"] = 1
+        group["block0_items"] = np.array([b"name"])
+        group.create_dataset("block0_values", (1,), dtype=h5py.vlen_dtype(np.uint8))
+    with pytest.raises(UsageError, match=r"block0_values \(name\) holds pickled objects"):
+        open_spectra_files(path)
+    with h5py.File(path, "a") as file:
+        del file[PARAMS]
+    with pytest.raises(UsageError, match="no pandas table in dataset/params"):
+        open_spectra_files(path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"shard_index\.txt: cannot be read"):
+        open_spectra_files(tmp_path / "empty")
+
+
+def test_a_file_cut_while_it_is_read(simulator: Simulator, tmp_path: Path) -> None:
+    path = written(simulator, tmp_path / "a.h5", 3)
+    files = open_spectra_files(path)
+    place = files.files[0].places[ERROR]
+    assert place is not None
+    with path.open("r+b") as file:
+        file.truncate(place.offsets[0] + 100)
+    with pytest.raises(UsageError, match=r"a\.h5: (not a readable|dataset/arrays)"):
+        files.read(0, 3)
