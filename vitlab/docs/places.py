@@ -160,7 +160,9 @@ def spelled(roadmap: Roadmap, book: tuple[Place, ...], place: Place, status: str
     if place.found.word and clear and _word_was_needed(roadmap, book, place):
         return _without_word(place, glyph)
     if place.found.word is None and not clear:
-        return rewritten(place, f"{glyph} {_word(roadmap, book, place, status)}", None)
+        after = place.text[place.found.end : place.found.end + 1]
+        gap = " " if after.isalnum() or after == "_" else ""  # a word must end to be one
+        return rewritten(place, f"{glyph} {_word(roadmap, book, place, status)}{gap}", None)
     word = _word(roadmap, book, place, status) if place.found.word else None
     return rewritten(place, glyph, word)
 
