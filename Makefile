@@ -22,6 +22,7 @@ check: $(DEV_DEPS)
 	$(BIN)/lint-imports
 
 bench: $(DEV_DEPS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 # Ten minutes of documents broken at random; `make fuzz MINUTES=1` for one.

@@ -1,6 +1,6 @@
 """Take the README's picture: the real screen on a real lab, as SVG.
 
-Run while jobs run in a lab: `python benchmarks/picture.py LAB docs/screen.svg [COLUMNSxROWS]`.
+Run while jobs run in a lab: `python docs/picture.py LAB docs/screen.svg [COLUMNSxROWS]`.
 """
 
 from __future__ import annotations
