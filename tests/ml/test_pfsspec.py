@@ -157,9 +157,7 @@ def test_chunks_are_those_of_ga_pfsspec() -> None:
 
 def test_pandas_opens_what_is_written(simulator: Simulator, tmp_path: Path) -> None:
     if importlib.util.find_spec("pandas") is None or importlib.util.find_spec("tables") is None:
-        pytest.skip(
-            "no pandas and tables here; benchmarks/pandas_files.py checks by hand"
-        )
+        pytest.skip("no pandas and tables here; benchmarks/pandas_files.py checks by hand")
     path = written(simulator, tmp_path / "a.h5")
     script = Path(__file__).parents[2] / "benchmarks" / "pandas_files.py"
     done = subprocess.run(

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from vitlab.commands.output import Commands, add_json, number, print_json, print_table
@@ -29,6 +30,14 @@ def add_commands(commands: Commands) -> None:
     inspect.add_argument("file", type=Path, metavar="FILE")
     add_json(inspect)
     inspect.set_defaults(handler=inspect_data)
+    grid = parts.add_parser("grid", help="grids of one's own")
+    grids = grid.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    bring = grids.add_parser("import", help="a grid file from a folder of spectra (ASCII, FITS)")
+    bring.add_argument("folder", type=Path, metavar="FOLDER")
+    bring.add_argument("--out", type=Path, required=True, metavar="FILE")
+    bring.add_argument("--resolution", type=float, default=5000.0, metavar="R")
+    bring.add_argument("--vacuum", action="store_true", help="its wavelengths are in vacuum")
+    bring.set_defaults(handler=bring_grid)
 
     ceiling = commands.add_parser("ceiling", help="the most any model can reach, by magnitude")
     ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...")
@@ -57,14 +66,34 @@ def make_data(args: argparse.Namespace) -> int:
         progress = make_shards(simulator, args.n, args.shards, args.out)
     else:
         progress = make_file(simulator, 0, args.n, args.out)
-    live = sys.stderr.isatty()
-    for done in progress:
-        if live:
-            print(f"\r{done}/{args.n}", end="", file=sys.stderr, flush=True)
-    if live:
-        print(file=sys.stderr)
+    _follow(progress)
     args.file = args.out
     return inspect_data(args)
+
+
+def bring_grid(args: argparse.Namespace) -> int:
+    """`vitlab data grid import`: the result is what `config.data.grid` names."""
+    if not 100 <= args.resolution <= 1e6:
+        raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
+    from vitlab.ml.grid import load_grid
+    from vitlab.ml.gridimport import import_grid
+
+    n = _follow(import_grid(args.folder, args.out, args.resolution, args.vacuum))
+    ranges = (f"{axis[0]:g} to {axis[-1]:g}" for axis in load_grid(args.out).axes)
+    names = ", ".join(f"{name} {text}" for name, text in zip(GRID_LABELS, ranges, strict=True))
+    print(f"{args.out}: {n} spectra, {names}")
+    return 0
+
+
+def _follow(progress: Iterator[int]) -> int:
+    """Show how many spectra are done where a person watches; returns the last number."""
+    live, done = sys.stderr.isatty(), 0
+    for done in progress:
+        if live:
+            print(f"\r{done} spectra", end="", file=sys.stderr, flush=True)
+    if live:
+        print(file=sys.stderr)
+    return done
 
 
 def inspect_data(args: argparse.Namespace) -> int:

@@ -22,11 +22,10 @@ from vitlab.ml.grid import compress
 from vitlab.ml.labels import BETA, LABELS, RANGES, LabelPrior, prior_variance
 from vitlab.ml.posterior import ENOUGH, Model, Posterior, posteriors
 from vitlab.ml.simulate import STREAMS, Simulator
+from vitlab.ml.spectra import COMPONENTS
 
 Array = NDArray[np.float64]
 
-COMPONENTS = 96
-"""Principal components of the grid; the spectra are made from them too, so that none is wrong."""
 METHOD = 1
 """Part of a cached result's name; rises when the integration changes."""
 PIECE = 1024

@@ -150,4 +150,4 @@ def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, f
 def _data_hash(config: CeilingConfig, simulator: Simulator) -> str:
     """Of the test set the models of the same configuration are scored on."""
     sizes = {"train": 0, "val": 0, "test": config.data.test_size}
-    return GridSpectra(simulator, sizes, (), infinite=False).hash
+    return GridSpectra(simulator, sizes, (), infinite=False, grid=config.data.grid).hash

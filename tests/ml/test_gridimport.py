@@ -1,0 +1,120 @@
+"""A user's own grid: names, formats, the line spread, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import product
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from vitlab.contract.config import DataConfig
+from vitlab.contract.paths import UsageError
+from vitlab.ml.grid import load_grid
+from vitlab.ml.gridimport import SIGMA, Source, air, convolved, import_grid
+from vitlab.ml.spectra import open_simulator
+from vitlab.ml.spectrumfile import Array, read_columns
+
+FIXTURES = Path(__file__).parent / "fixtures"
+AXES = ((3750.0, 4500.0, 5250.0, 6000.0), (1.0, 2.0, 3.0, 5.0), (-2.5, -1.0, 0.0, 0.75))
+WAVE = np.exp(np.arange(np.log(7050), np.log(8900), 1 / 20_000))
+
+
+def bosz(folder: Path, labels: tuple[float, ...], abundance: str = "a+0.00_c+0.00") -> Path:
+    t, g, m = labels
+    return folder / f"bosz2024_mp_t{t:.0f}_g{g:+.1f}_m{m:+.2f}_{abundance}_v2_r20000_resam.txt.gz"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Spectra of the packaged grid's nodes, as BOSZ 2024 names and lays out its own."""
+    found = tmp_path_factory.mktemp("bosz")
+    (found / "bosz2024_wave_r20000.txt").write_text("\n".join(f"{x:.4f}" for x in WAVE))
+    grid = load_grid()
+    for labels in product(*AXES):
+        flux = grid.flux(torch.tensor([labels]).double())[0].double().numpy()
+        wide = np.interp(WAVE, grid.wave, flux) * 3e6
+        text = "\n".join(f"{x:.6e} {1.1 * x:.6e}" for x in wide)
+        bosz(found, labels).write_bytes(gzip.compress(text.encode(), 1))
+    bosz(found, (4500, 2, 0), "a+0.25_c+0.00").write_bytes(b"not read")
+    return found
+
+
+def test_a_folder_of_spectra_becomes_a_grid(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.h5"
+    assert list(import_grid(folder, out, 5000, vacuum=False))[-1] == 64
+    mine, packaged = load_grid(out), load_grid()
+    assert [axis.tolist() for axis in mine.axes] == [list(axis) for axis in AXES]
+    at = torch.tensor([[4500.0, 2.0, -1.0], [6000.0, 5.0, 0.75]]).double()
+    # Once more smoothed, so not the same; but the same stars.
+    assert float((mine.flux(at) - packaged.flux(at)).abs().mean()) < 0.01
+    simulator = open_simulator(DataConfig(grid=str(out)), 1.0)
+    assert simulator.flux(simulator.stars("train", 0, 5)).isfinite().all()
+    with h5py.File(out) as file:
+        assert file["flux_scale"][0, 0, 0] == pytest.approx(3e6, rel=0.02)
+    with h5py.File(out, "a") as file:
+        file["axes/log_g"][...] = [1.0, 2.0, 3.0, 4.5]
+    with pytest.raises(UsageError, match=r"axes/log_g is 1 to 4\.5, but stars are drawn from 1 to"):
+        open_simulator(DataConfig(grid=str(out)), 1.0)
+
+
+def test_a_line_gets_the_width_of_the_resolution() -> None:
+    """A Gaussian of R = 20000 becomes one of R = 5000, its strength unchanged."""
+    centre, strength = 8000.0, 0.01
+    pixels = load_grid().wave
+
+    def line(resolution: float, at: Array) -> Array:
+        sigma = SIGMA / resolution
+        x = np.log(at / centre) / sigma
+        return 1 - strength * np.exp(-(x**2) / 2) / (sigma * 5000)
+
+    source = Source(Path("x"), (), 20_000.0)
+    fine = np.exp(np.arange(np.log(7050), np.log(8900), 1 / 60_000))
+    found = convolved(fine, line(20_000, fine), pixels, 5000, source)
+    np.testing.assert_allclose(found, line(5000, pixels), atol=2e-5)
+    unknown = Source(Path("x"), (), np.inf)
+    sharp = convolved(WAVE, np.ones_like(WAVE), pixels, 5000, unknown)
+    np.testing.assert_allclose(sharp, 1, atol=1e-9)
+
+
+def test_air_wavelengths() -> None:
+    """Ca II 8542: 8544.44 A in vacuum, 8542.09 in air (NIST)."""
+    assert air(np.array([8544.438]))[0] == pytest.approx(8542.09, abs=0.01)
+
+
+def test_fits_tables_and_text() -> None:
+    wave, flux = read_columns(FIXTURES / "table.fits")
+    np.testing.assert_allclose(wave, np.linspace(7000, 9000, 5))
+    np.testing.assert_allclose(flux, 1 + wave / 1e4, rtol=1e-6)
+
+
+def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    with pytest.raises(UsageError, match="no such folder"):
+        list(import_grid(tmp_path / "no", out, 5000, vacuum=False))
+    with pytest.raises(UsageError, match=r"no file is named like"):
+        list(import_grid(tmp_path, out, 5000, vacuum=False))
+    with pytest.raises(UsageError, match=r"R = 20000 is below 30000"):
+        list(import_grid(folder, out, 30_000, vacuum=False))
+    few = tmp_path / "few"
+    few.mkdir()
+    for labels in product(*AXES):
+        if labels != (4500.0, 3.0, 0.0):
+            bosz(few, labels).write_bytes(gzip.compress(b"1 2\n3 x\n"))
+    with pytest.raises(UsageError, match=r"1 of 64 nodes .* T_eff 4500, log_g 3, M_H 0$"):
+        list(import_grid(few, out, 5000, vacuum=False))
+    bosz(few, (4500.0, 3.0, 0.0)).write_bytes(b"no gzip")
+    with pytest.raises(UsageError, match=r"\.gz:2: '3 x' is no number"):
+        list(import_grid(few, out, 5000, vacuum=False))
+    assert not out.exists()
+    for text, what in (("", "has no numbers"), ("1 2\n3\n", r"bad\.txt:2: 1 columns, not 2")):
+        (tmp_path / "bad.txt").write_text(text)
+        with pytest.raises(UsageError, match=what):
+            read_columns(tmp_path / "bad.txt")
+    whole = (FIXTURES / "table.fits").read_bytes()
+    (tmp_path / "cut.fits").write_bytes(whole[: 2 * 2880 + 20])
+    with pytest.raises(UsageError, match=r"cut\.fits: the table is cut short"):
+        read_columns(tmp_path / "cut.fits")
