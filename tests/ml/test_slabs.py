@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.contract.config import ConfigError, memory_bytes
+from vitlab.contract.config import ConfigError
+from vitlab.contract.sizes import memory_bytes
 from vitlab.ml.slabs import READERS, READING, ROWS, Plan, Slab, Slabs, make_plan
 
 WIDTH = 4
@@ -72,10 +73,10 @@ def test_a_failed_read_is_told_where_the_rows_are_wanted() -> None:
     [("8GiB", 8 * 2**30), ("500 MB", 500_000_000), ("1.5K", 1500), ("1e9", 10**9)],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert memory_bytes(text) == size
+    assert memory_bytes("config.data.memory", text) == size
 
 
 @pytest.mark.parametrize("text", ["", "lots", "8 GiBs", "-1GB", "0", "1.2.3"])
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match=r"config\.data\.memory: must be a size like 8GiB"):
-        memory_bytes(text)
+        memory_bytes("config.data.memory", text)

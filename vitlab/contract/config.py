@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from vitlab.contract.sizes import memory_bytes
 from vitlab.contract.strict import ConfigError, Range, read_strict, unknown
 
 __all__ = ["Config", "ConfigError", "read_config"]
@@ -266,20 +266,8 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     return config
 
 
-def memory_bytes(text: str) -> int:
-    """`8GiB`, `500 MB`, `1e9` -> bytes; `ConfigError` for anything else."""
-    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT]?)(i?)B?\s*", text)
-    try:
-        number = float(found[1]) if found else 0.0
-    except ValueError:
-        number = 0.0
-    if not found or number <= 0:
-        raise ConfigError("config.data.memory", f"must be a size like 8GiB or 500MB, not {text!r}")
-    return int(number * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
-
-
 def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
-    memory_bytes(config.data.memory)
+    memory_bytes("config.data.memory", config.data.memory)
     low, high = config.data.mag
     if low > high:
         raise ConfigError("config.data.mag", f"must rise, not [{low:g}, {high:g}]")
@@ -288,31 +276,25 @@ def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
     grid = config.data.source in GRID_SOURCES
     for i, label in enumerate(config.labels):
         if grid and label not in GRID_LABELS:
-            raise ConfigError(
-                f"config.labels[{i}]", unknown(f"label {label!r}", label, GRID_LABELS)
-            )
+            text = unknown(f"label {label!r}", label, GRID_LABELS)
+            raise ConfigError(f"config.labels[{i}]", text)
     if isinstance(config, TemplateConfig | CeilingConfig):
         if not grid:
-            allowed = ", ".join(GRID_SOURCES)
-            raise ConfigError(
-                "config.data.source", f"needs the grid, not a file (allowed: {allowed})"
-            )
+            allowed = f"(allowed: {', '.join(GRID_SOURCES)})"
+            raise ConfigError("config.data.source", f"needs the grid, not a file {allowed}")
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
     elif config.noise.level == 0 and config.model.input != "flux":
-        raise ConfigError(
-            "config.model.input", f"{config.model.input!r} divides by the noise, whose level is 0"
-        )
+        text = f"{config.model.input!r} divides by the noise, whose level is 0"
+        raise ConfigError("config.model.input", text)
 
 
 def _check_vit(model: VitModel) -> None:
     if model.hidden % model.heads:
-        raise ConfigError(
-            "config.model.heads", f"{model.heads} does not divide hidden = {model.hidden}"
-        )
+        text = f"{model.heads} does not divide hidden = {model.hidden}"
+        raise ConfigError("config.model.heads", text)
     if model.positions == "sinusoidal" and model.hidden % 2:
         raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
     if model.stride > model.patch:
-        raise ConfigError(
-            "config.model.stride", f"must be <= patch = {model.patch}, or pixels are passed over"
-        )
+        text = f"must be <= patch = {model.patch}, or pixels are passed over"
+        raise ConfigError("config.model.stride", text)

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitlab.contract.config import GRID_SOURCES, DataConfig, memory_bytes
+from vitlab.contract.config import GRID_SOURCES, DataConfig
 from vitlab.contract.paths import UsageError
+from vitlab.contract.sizes import memory_bytes
 from vitlab.ml.batch import Batch, Indices, content_hash
 from vitlab.ml.filespectra import FileSpectra
 from vitlab.ml.grid import compress, load_grid, packaged
@@ -140,7 +141,7 @@ def open_spectra(
             f"{sum(sizes.values())}"
         )
     values = np.column_stack([params[name] for name in labels]).astype(np.float64)
-    memory = memory_bytes(data.memory)
+    memory = memory_bytes("config.data.memory", data.memory)
     return FileSpectra(files, sizes, values, level, data.seed, device, memory)
 
 
