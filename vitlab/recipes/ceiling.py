@@ -47,7 +47,9 @@ def run(context: Context) -> Outcome:
         name = f"ceiling/r2_linear/{label}"
         values[name], errors[name] = linear_r2(simulator, label)
     context.report.evaluation(len(found.snr), 0, "ceiling", len(found.snr), values)
-    _bayes(context, config, simulator, values, errors)
+    own, errs = _bayes(context, config, simulator)
+    values |= own
+    errors |= errs
     n = config.data.test_size
     return Outcome(
         values=values,
@@ -77,13 +79,11 @@ def _cramer_rao(context: Context, config: CeilingConfig, simulator: Simulator) -
 
 
 def _bayes(
-    context: Context,
-    config: CeilingConfig,
-    simulator: Simulator,
-    values: dict[str, float],
-    errors: dict[str, float],
-) -> None:
-    """Add `.../r2_bayes/...` to values and errors, and report them magnitude by magnitude."""
+    context: Context, config: CeilingConfig, simulator: Simulator
+) -> tuple[dict[str, float], dict[str, float]]:
+    """`.../r2_bayes/...`: values and errors."""
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
     if config.bayes:
         found = _posteriors(context, simulator, config.bayes)
         edges = np.linspace(*config.data.mag, MAG_BINS + 1)
@@ -95,12 +95,13 @@ def _bayes(
         for name, rows in parts.items():
             _note(config, found, rows, name, values, errors)
         values["ceiling/unsettled/share"] = found.unsettled / len(found.mag)
-        context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
     for mag in config.mags if config.bayes_each else ():
         found = _posteriors(context, replace(simulator, mag=(mag, mag)), config.bayes_each)
         rows = np.full(len(found.mag), True)
         _note(config, found, rows, f"ceiling@{mag:g}", values, errors)
-    context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
+    if values:
+        context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
+    return values, errors
 
 
 def _note(
