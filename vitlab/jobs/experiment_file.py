@@ -24,6 +24,7 @@ KEYS = (
     "queue",
     "health",
     "metrics",
+    "slurm",
 )
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 

@@ -1,4 +1,4 @@
-"""What an experiment file says to queue and supervisor: its keys `queue`, `health`, `metrics`."""
+"""What an experiment file says to queue and supervisor: `queue`, `health`, `metrics`, `slurm`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ class HealthKeys:
 
 
 @dataclass(frozen=True)
+class SlurmKeys:
+    """`slurm`: what its jobs ask of a cluster; what is not set is the cluster's default."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: str | None = None
+    """Limit, as Slurm writes it: "12:00:00", "2-00"."""
+    nodes: Annotated[int, Range(1)] | None = None
+    cpus: Annotated[int, Range(1)] | None = None
+    gpus: str | None = None
+    """On each node: "1", "a100:2"."""
+    memory: Annotated[float, Range(0, above=True)] | None = None
+    """GB on each node."""
+    warning: Annotated[int, Range(1, 65_535)] | None = None
+    """Seconds before the limit at which a job saves its state and is queued again."""
+    at_once: Annotated[int, Range(1)] | None = None
+    """Most of a sweep's jobs that run at once."""
+
+
+@dataclass(frozen=True)
 class MetricsKeys:
     """`metrics`, without its `names`; see `jobs.metrics.Source`."""
 
@@ -57,6 +78,7 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
     try:
         queue = read_strict(QueueKeys, file.at(("queue",)) or {}, "queue")
         health = read_strict(HealthKeys, file.at(("health",)) or {}, "health")
+        slurm = read_strict(SlurmKeys, file.at(("slurm",)) or {}, "slurm")
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
     extra: dict[str, Any] = {}
@@ -70,6 +92,8 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
         extra["on_lost"] = "resume"
     if watched := {k: v for k, v in asdict(health).items() if v is not None}:
         extra["health"] = watched
+    if asked := {k: v for k, v in asdict(slurm).items() if v is not None}:
+        extra["slurm"] = asked
     return queue.priority, extra
 
 

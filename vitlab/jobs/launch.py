@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.jobs import processes
+from vitlab.jobs import processes, slurm
 from vitlab.jobs.code import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.jsonfiles import RESUME, read_json, write_json
@@ -27,8 +27,10 @@ AUTO_RESUMES = 5
 """How often a job that asks for it goes on by itself after it was lost."""
 
 
-def advance(lab: LabPaths) -> list[JobPaths]:
+def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
     """Start every waiting job there is room for; the jobs started by this call.
+
+    Without `local` only those that Slurm runs: a batch step's processes end with it.
 
     Never waits for another scheduler: it leaves word (`again`), and the one who holds the lease
     looks once more after letting go, so no request is lost between the two.
@@ -44,17 +46,24 @@ def advance(lab: LabPaths) -> list[JobPaths]:
         try:
             write_owner(lease, {"pid": os.getpid(), "t": time.time()})
             again.unlink(missing_ok=True)
-            started += _round(lab)
+            started += _round(lab, local)
         finally:
             os.close(lease)
         if not again.exists():
             return started
 
 
-def _round(lab: LabPaths) -> list[JobPaths]:
+def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
-    for job in unfinished(lab):
+    before = unfinished(lab)
+    for job, reason, detail in slurm.ended([job for job in before if job.cluster]):
+        _end_unstarted(job.paths, detail, reason)
+    for job in before:
         match job.state:
+            case Queued() if job.held and job.cluster:
+                slurm.withdraw(job.paths)
+            case Lost() if job.in_slurm:
+                continue  # Slurm knows what became of it
             case Queued() if job.paths.stop.exists():
                 _end_unstarted(job.paths, "stopped before it began")
             case Lost() if end_orphans(job.paths, settings.grace):
@@ -65,9 +74,15 @@ def _round(lab: LabPaths) -> list[JobPaths]:
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
     slots = read_slots(lab)
-    starts = decide(jobs, slots)
+    starts = [start for start in decide(jobs, slots) if local or start.job.in_slurm]
     code = read_code(lab.root) if starts else Code()
-    return [s.job.paths for s in starts if _start(lab, s, slots, settings, code)]
+    here = [start for start in starts if not start.job.in_slurm]
+    begun = [s.job.paths for s in here if _start(lab, s, slots, settings, code)]
+    there = [start.job for start in starts if start.job.in_slurm]
+    sent, refused = slurm.send(lab, there, code, settings.grace)
+    for job, reason, detail in refused:
+        _end_unstarted(job.paths, detail, reason)
+    return [*begun, *sent]
 
 
 def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: Code) -> bool:
@@ -144,12 +159,13 @@ def stop(job: JobPaths) -> None:
         case Queued() | Lost() as now:
             job.stop.touch()
             detail = "stopped before it began" if isinstance(now, Queued) else "lost, then dropped"
+            slurm.withdraw(job)
             _end_unstarted(job, detail)
         case Running():
             job.stop.touch()
 
 
-def _end_unstarted(job: JobPaths, detail: str) -> None:
+def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:
     """Close a job no supervisor holds; if one just took it, that one sees the request."""
     lock = take(job.lock, patience=0.2)
     if lock is None:
@@ -170,7 +186,7 @@ def _end_unstarted(job: JobPaths, detail: str) -> None:
                 "v": 1,
                 "code": None,
                 "signal": None,
-                "reason": "killed",
+                "reason": reason,
                 "detail": detail,
                 "started": started,
                 "ended": now,
@@ -213,14 +229,15 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
             raise UsageError(f"{job.name}: waits already")
         case Done() | Lost():
             job.stop.unlink(missing_ok=True)
+            slurm.withdraw(job)
             wish(found, boot=processes.boot(), hold=False)
             (job.folder / RESUME).touch()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m vitlab.jobs.launch ROOT`: what a supervisor becomes when its job has ended."""
+    """`python -m vitlab.jobs.launch ROOT [--no-local]`: what a supervisor becomes at its end."""
     try:
-        advance(LabPaths(Path(arguments[0])))
+        advance(LabPaths(Path(arguments[0])), local="--no-local" not in arguments)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

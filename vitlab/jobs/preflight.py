@@ -16,6 +16,7 @@ from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, state_word
 from vitlab.contract.strict import ConfigError
 from vitlab.jobs.queue import GPU_RECIPES, Slots
+from vitlab.jobs.slurm import refusal
 from vitlab.jobs.store import Job
 
 NEED = 200 * 10**6
@@ -68,7 +69,7 @@ def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Findi
     return [
         *_inputs(lab.root, config),
         *_disk(lab.root),
-        *_device(spec, slots),
+        *_device(lab, spec, slots),
         *twins.of(spec),
         *_logout(),
         *_wandb(config, os.environ),
@@ -101,7 +102,11 @@ def _disk(root: Path) -> Iterator[Finding]:
         yield Finding("warn", f"disk: {free / 1e9:.1f} GB free; checkpoints may not fit")
 
 
-def _device(spec: Spec, slots: Slots) -> Iterator[Finding]:
+def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
+    if spec.extra.get("backend") == "slurm":
+        if why := refusal(lab, spec.extra.get("slurm", {})):
+            yield Finding("bad", f"slurm: {why}")
+        return
     names = [
         word
         for gpu in slots.gpus

@@ -46,7 +46,7 @@ class Start:
 
     @property
     def device(self) -> str:
-        """`cpu`, or `gpu0`."""
+        """`cpu`, or `gpu0`; Slurm decides on its own devices."""
         return self.gpu.device.label if self.gpu else "cpu"
 
 
@@ -82,7 +82,7 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     for job in in_line(jobs):
         why = _put_aside(job, slots) or known.why(job)
         gpu: Gpu | None = None
-        if not why:
+        if not why and not job.in_slurm:
             if _wants_gpu(job, slots):
                 gpu, why = room.gpu(job)
             else:
@@ -105,7 +105,8 @@ def left_behind(job: Job, slots: Slots) -> bool:
     if isinstance(job.state, Lost):
         return True
     elsewhere = job.boot.split(":")[0] != slots.boot.split(":")[0]
-    return isinstance(job.state, Queued) and job.boot not in ("", slots.boot) and not elsewhere
+    waits = isinstance(job.state, Queued) and not job.in_slurm
+    return waits and job.boot not in ("", slots.boot) and not elsewhere
 
 
 def _put_aside(job: Job, slots: Slots) -> str:
@@ -113,6 +114,8 @@ def _put_aside(job: Job, slots: Slots) -> str:
         return "was started by hand"
     if job.held:
         return "held: release it to run"
+    if job.in_slurm:
+        return f"Slurm job {job.cluster}" if job.cluster else ""
     if job.boot and slots.boot and job.boot != slots.boot:
         host = job.boot.split(":")[0]
         if host != slots.boot.split(":")[0]:
@@ -179,7 +182,8 @@ class _Room:
         self._use = {gpu.device.label: _Use() for gpu in slots.gpus}
         self._closed: dict[str, str] = {}
         for job in jobs:
-            if not isinstance(job.state, Running) or (job.boot and job.boot != slots.boot):
+            elsewhere = job.in_slurm or (job.boot and job.boot != slots.boot)
+            if not isinstance(job.state, Running) or elsewhere:
                 continue
             if job.state.device in self._use:
                 self._take(job, job.state.device)

@@ -18,7 +18,7 @@ from typing import Any
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
 from vitlab.contract.spec import Spec, read_spec
 from vitlab.contract.state import Done, JobState, Lost, Queued, Running
-from vitlab.jobs.jsonfiles import RESUME, read_json
+from vitlab.jobs.jsonfiles import CLUSTER, RESUME, read_json
 from vitlab.jobs.locks import is_held
 from vitlab.jobs.processes import boot, is_alive
 
@@ -41,9 +41,17 @@ class Job:
     boot: str = ""
     """The machine and boot it runs in, or was queued or released in; see `processes.boot`."""
 
+    cluster: str = ""
+    """Its number in Slurm, and what Slurm says of it; empty before it is sent there."""
+
     @property
     def name(self) -> str:
         return self.paths.name
+
+    @property
+    def in_slurm(self) -> bool:
+        """Whether it runs on the cluster, not here."""
+        return self.spec.extra.get("backend") == "slurm"
 
 
 def submit(lab: LabPaths, spec: Spec) -> JobPaths:
@@ -119,7 +127,15 @@ def look(job: JobPaths) -> Job | None:
         order=_number(wishes.get("order"), spec.submitted),
         priority=int(_number(wishes.get("priority"), spec.priority)),
         boot=where or str(wishes.get("boot", "")),
+        cluster=_cluster(job, spec),
     )
+
+
+def _cluster(job: JobPaths, spec: Spec) -> str:
+    if spec.extra.get("backend") != "slurm":
+        return ""
+    record = read_json(job.folder / CLUSTER)
+    return " ".join(str(record[key]) for key in ("id", "said") if key in record)
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:

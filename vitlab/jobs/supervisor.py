@@ -56,6 +56,10 @@ class Supervisor:
         adopted = self.extra.get("adopt")
         self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
         """Pid and start of a process that was started by hand."""
+        self.slurm = str(self.orders.get("slurm", ""))
+        """The number of the Slurm job we are the batch step of."""
+        self.again = False
+        """Its time is nearly up: it goes on in its next one."""
         self.began = time.time()
 
     def run(self) -> None:
@@ -63,6 +67,8 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if self.slurm:
+            signal.signal(signal.SIGUSR2, self._on_time)
         resumed = set_aside(self.job)
         self._write_started(child_command(self.job, resumed)[0])
         (self.job.folder / RESUME).unlink(missing_ok=True)
@@ -83,7 +89,12 @@ class Supervisor:
             resumed = True
         if self.adopted and self.asked[0]:  # perhaps before we came to watch it
             processes.end_all(self._members, self._grace)
-        self._write_exit(reserve, end, peak)
+        if self.again and end.code != 0:
+            from vitlab.jobs.slurm import requeue  # only a batch step needs it
+
+            requeue(self.job, self.slurm)
+        else:
+            self._write_exit(reserve, end, peak)
 
     def _attempt(self, resumed: bool) -> tuple[End, int]:
         """Run the job's process once: how it ended, and its peak bytes."""
@@ -175,6 +186,9 @@ class Supervisor:
     def _on_signal(self, number: int, _frame: object) -> None:
         self.asked = ("killed", f"its supervisor was ended by {signal.Signals(number).name}")
 
+    def _on_time(self, _number: int, _frame: object) -> None:
+        self.again, self.asked = True, ("killed", "its time limit was near")
+
     def _write_started(self, argv: Sequence[str]) -> None:
         owner: dict[str, Any] = {
             **self.orders,
@@ -251,7 +265,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         supervisor.run()
     # The lock goes with this image of the process; the same process schedules what is next.
     scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(supervisor.root)]
-    os.execv(sys.executable, scheduler)
+    os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)
 
 
 if __name__ == "__main__":

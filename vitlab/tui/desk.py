@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.spec import PROFILES
-from vitlab.contract.state import Lost, Queued, Running, state_word
+from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 1 << 18
 """How much of a log is read when it is opened."""
+
+
+ASK = 10.0
+"""Seconds between two questions to Slurm, while it has jobs of ours."""
 
 
 class Events(Protocol):
@@ -184,4 +189,8 @@ def _due(view: LabView) -> set[tuple[str, str]]:
         (job.paths.name, state_word(job.state))
         for job in view.jobs
         if isinstance(job.state, Lost) or (isinstance(job.state, Queued) and not job.why)
+    } | {
+        ("slurm", str(time.time() // ASK))
+        for job in view.jobs
+        if job.spec.extra.get("backend") == "slurm" and not isinstance(job.state, Done)
     }

@@ -1,0 +1,290 @@
+"""Jobs on a real Slurm of one node, started here; skipped where there is none to start."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop, ended, wait_for
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.state import Done, Lost, Queued, Running
+from vitlab.jobs.experiment import load_experiment
+from vitlab.jobs.jsonfiles import CLUSTER, read_json
+from vitlab.jobs.launch import advance, resume, stop
+from vitlab.jobs.preflight import preflight
+from vitlab.jobs.queue import Slots, plan
+from vitlab.jobs.slurm import ask, batch, rendezvous
+from vitlab.jobs.store import all_jobs, look, state
+from vitlab.jobs.wishes import hold
+
+SLURM = {"backend": "slurm"}
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """munged, slurmctld and slurmd on loopback."""
+    programs = ("munged", "slurmctld", "slurmd")
+    where = {p: shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin") for p in programs}
+    if missing := [name for name in programs if where[name] is None]:
+        pytest.skip(f"no {', '.join(missing)} here (Debian: slurm-wlm, munge)")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o711)
+    (folder / "key").write_bytes(secrets.token_bytes(1024))
+    (folder / "key").chmod(0o600)
+    (folder / "munge").mkdir(mode=0o755)
+    conf = folder / "slurm.conf"
+    conf.write_text(_conf(folder))
+    daemons = [
+        [where["munged"], "-F", "--force", f"--key-file={folder}/key",
+         f"--socket={folder}/munge/s", f"--pid-file={folder}/munge/pid",
+         f"--log-file={folder}/munge.log", f"--seed-file={folder}/seed"],
+        [where["slurmctld"], "-D", "-c", "-f", str(conf)],
+        [where["slurmd"], "-D", "-c", "-f", str(conf)],
+    ]  # fmt: skip
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SLURM_CONF", str(conf))
+    running = []
+    try:
+        with (folder / "log").open("wb") as log:
+            for argv in daemons:
+                argv = [str(word) for word in argv]
+                running.append(subprocess.Popen(argv, stdout=log, stderr=log))
+                time.sleep(0.3)
+        if not _is_up():
+            pytest.skip(f"Slurm does not come up here: {(folder / 'log').read_text()[-300:]}")
+        yield
+    finally:
+        _clear()
+        for process in reversed(running):
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        patch.undo()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _conf(folder: Path) -> str:
+    host = os.uname().nodename.split(".")[0]
+    port = 20_000 + os.getpid() % 10_000 * 2
+    return f"""
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={os.environ.get("USER") or "root"}
+SlurmdUser={os.environ.get("USER") or "root"}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/s
+SlurmctldPort={port}
+SlurmdPort={port + 1}
+StateSaveLocation={folder}
+SlurmdSpoolDir={folder}
+SlurmctldPidFile={folder}/ctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+KillWait=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=10000
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def _clear() -> None:
+    """Cancel every job, and see their steps gone while the daemons still answer."""
+    for _ in range(50):
+        said = subprocess.run(["squeue", "-h", "-o", "%A"], capture_output=True, text=True)
+        if said.returncode or not said.stdout.split():
+            return
+        subprocess.run(["scancel", *said.stdout.split()], check=False)
+        time.sleep(0.2)
+
+
+def _is_up() -> bool:
+    for _ in range(100):
+        said = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
+        if said.stdout.strip() == "idle":
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def passed_by(shop: Workshop, true: Callable[[], object]) -> None:
+    """Wait for something, with somebody looking at the lab meanwhile."""
+
+    def look_again() -> object:
+        advance(shop.lab)
+        return true()
+
+    wait_for(look_again, 20.0)
+
+
+def began(shop: Workshop, job: JobPaths) -> Running:
+    """Wait until the job says that it is up."""
+    wait_for(lambda: job.log.exists() and "up" in job.log.read_text(), 20.0)
+    now = state(job)
+    assert isinstance(now, Running)
+    return now
+
+
+def test_the_command_of_an_array() -> None:
+    options = {"partition": "gpu", "time": "12:00:00", "gpus": "a100:1", "memory": 32.5,
+               "cpus": 8, "at_once": 4, "warning": 300}  # fmt: skip
+    argv = batch(options, Path("/lab"), Path("/lab/.vitlab/slurm/E-1.txt"), 10)
+    assert argv[0] == "sbatch"
+    assert {"--array=0-9%4", "--partition=gpu", "--time=12:00:00", "--gpus-per-node=a100:1",
+            "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
+            "--chdir=/lab"} <= set(argv)  # fmt: skip
+    assert argv[-1].startswith("--wrap=exec ")
+    assert argv[-1].endswith(" -P -m vitlab.jobs.slurm /lab/.vitlab/slurm/E-1.txt")
+
+
+def test_several_nodes_meet_at_the_first() -> None:
+    assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a\n") == {}
+    found = rendezvous({"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7"}, "n1\nn2\n")
+    assert found["PET_RDZV_ENDPOINT"] == "n1:20007"
+    assert found["PET_NNODES"] == "2"
+
+
+def test_without_slurm_a_job_waits_and_the_launch_is_refused(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    job = shop.submit("print(1)", extra=SLURM)
+    assert advance(shop.lab) == []
+    assert isinstance(state(job), Queued)
+    config = {"argv": [sys.executable, "-c", "print(2)"]}
+    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Slots())
+    assert bad.text == "slurm: no answer from sbatch on this machine"
+
+
+def test_options_come_from_the_experiment_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    head = "mvp: x\nroadmap: r.md\nrecipe: command\nconfig: {argv: [python, train.py]}\n"
+    path.write_text(f'{head}slurm: {{partition: gpu, time: "1:00:00", memory: 8}}\n')
+    [spec] = load_experiment(path).specs("full", "E")
+    assert spec.extra["slurm"] == {"partition": "gpu", "time": "1:00:00", "memory": 8.0}
+
+
+def test_a_sweep_is_one_array_followed_by_its_folders(shop: Workshop, cluster: None) -> None:
+    jobs = [shop.submit(f"print('run {i}')", extra=SLURM) for i in range(3)]
+    after = shop.submit("print('after')", extra=SLURM, after=(jobs[0].name,))
+    assert [job.name for job in advance(shop.lab)] == [job.name for job in jobs]
+    numbers = [read_json(job.folder / CLUSTER)["id"] for job in jobs]
+    assert {number.partition("_")[0] for number in numbers} == {numbers[0].partition("_")[0]}
+    for i, job in enumerate(jobs):
+        assert ended(job).outcome == "ok"
+        assert job.log.read_text() == f"run {i}\n"
+    assert read_json(jobs[0].started)["slurm"]
+    assert ended(after).outcome == "ok"  # sent by whoever came by: the batch step that ended
+    assert len(list(jobs[0].folder.glob("started*"))) == 1
+
+
+def test_stopped_running_waiting_held_and_from_outside(shop: Workshop, cluster: None) -> None:
+    extra = {**SLURM, "slurm": {"at_once": 1}}
+    jobs = [shop.submit(SLEEP, extra=extra) for _ in range(4)]
+    advance(shop.lab)
+    began(shop, jobs[0])
+    found = all_jobs(shop.lab)
+    assert plan(found, Slots()).reasons[jobs[1].name].startswith("Slurm job ")
+    stop(jobs[1])
+    assert isinstance(state(jobs[1]), Done)
+    held = look(jobs[2])
+    assert held is not None
+    hold(held)
+    number = read_json(jobs[3].folder / CLUSTER)["id"]
+    subprocess.run(["scancel", number], check=True)
+    passed_by(shop, lambda: isinstance(state(jobs[3]), Done))
+    done = state(jobs[3])
+    assert isinstance(done, Done)
+    assert done.outcome == "killed"
+    assert done.detail in (f"Slurm job {number}: {word}" for word in ("cancelled", "gone"))
+    assert isinstance(state(jobs[2]), Queued)
+    assert not (jobs[2].folder / CLUSTER).exists()
+    stop(jobs[0])
+    assert ended(jobs[0]).detail == "stopped on request"
+    stop(jobs[2])
+
+
+def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
+    shop: Workshop, cluster: None
+) -> None:
+    code = (
+        "import os, sys, time; job = os.environ['VITLAB_JOB']; print('up', flush=True)\n"
+        "if os.path.exists(job + '/saved'): sys.exit(0)\n"
+        "import signal; signal.signal(signal.SIGTERM, lambda *_: ("
+        "open(job + '/saved', 'w').close(), sys.exit(143)))\n"
+        "time.sleep(60)"
+    )
+    job = shop.submit(code, extra=SLURM)
+    advance(shop.lab)
+    began(shop, job)
+    number = read_json(job.folder / CLUSTER)["id"]
+    time.sleep(0.5)  # its signal handler
+    subprocess.run(["scancel", "--signal=USR2", "--batch", number], check=True)
+    wait_for(lambda: isinstance(state(job), Queued))
+    assert (job.folder / "saved").exists()
+    # Slurm lets a requeued job wait two minutes; we do not.
+    now = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
+
+    def over() -> Done | None:
+        subprocess.run(now, capture_output=True, check=False)
+        time.sleep(0.3)
+        found = state(job)
+        return found if isinstance(found, Done) else None
+
+    done = wait_for(over)
+    assert done.outcome == "ok"
+    assert (job.folder / "started.1.json").exists()
+    assert read_json(job.folder / CLUSTER)["id"] == number
+
+
+def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) -> None:
+    job = shop.submit(f"import os\nif os.path.exists('go'): raise SystemExit\n{SLEEP}", extra=SLURM)
+    advance(shop.lab)
+    pid = began(shop, job).pid
+    os.kill(pid, 9)
+    wait_for(lambda: not isinstance(state(job), Running))
+    assert isinstance(state(job), Lost | Done)
+    passed_by(shop, lambda: isinstance(state(job), Done))
+    done = state(job)
+    assert isinstance(done, Done)
+    assert done.outcome == "failed"
+    assert done.detail.startswith("Slurm job ")
+    (shop.lab.root / "go").touch()
+    resume(shop.lab, job)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+
+
+def test_what_slurm_refuses_is_said_beforehand(shop: Workshop, cluster: None) -> None:
+    wrong = {**SLURM, "slurm": {"partition": "nowhere"}}
+    spec = shop.spec("print(1)", extra=wrong)
+    [bad] = preflight(shop.lab, [spec], [], Slots())
+    assert bad.status == "bad"
+    assert "partition" in bad.text
+    assert preflight(shop.lab, [replace(spec, extra=SLURM)], [], Slots()) == []
+    job = shop.submit("print(1)", extra=wrong)
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, "partition" in done.detail) == ("failed", True)
+    assert ask(["999999_0"]) == {}

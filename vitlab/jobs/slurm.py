@@ -1,0 +1,255 @@
+"""Jobs that a Slurm cluster runs: the same supervisor as a batch step, followed by the same folder.
+
+By `sbatch`, not submitit: that one submits a pickled function to a runner with a folder, states
+and a requeue of its own. Ours is a folder and an argv; nothing is pickled, and what the batch step
+runs is what runs here. The lab must lie on a disk the nodes share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.state import Lost
+from vitlab.jobs import processes
+from vitlab.jobs.code import Code
+from vitlab.jobs.jsonfiles import CLUSTER, RESUME, read_json, write_json
+from vitlab.jobs.locks import take, write_owner
+from vitlab.jobs.store import Job
+
+WARNING = 120
+"""Seconds before the time limit at which a job is asked to save and is queued again."""
+PATIENCE = 20
+"""Seconds for an answer of Slurm's own commands."""
+OUTCOMES = {
+    "CANCELLED": "killed",
+    "DEADLINE": "killed",
+    "OUT_OF_MEMORY": "oom",
+    "PREEMPTED": "killed",
+    "TIMEOUT": "killed",
+    "BOOT_FAIL": "failed",
+    "COMPLETED": "failed",
+    "FAILED": "failed",
+    "NODE_FAIL": "failed",
+    "GONE": "killed",
+}
+"""Slurm's word for the end of a job that left no record of its own -> ours.
+
+`GONE` is no word of Slurm's: it knows the job no more. So it forgets waiting array tasks that are
+cancelled, and ended jobs after its `MinJobAge`."""
+Over = tuple[Job, str, str]
+"""A job that is over, our outcome, and a line."""
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
+
+
+def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> list[str]:
+    """The `sbatch` command of `count` jobs, one array task each; `folders` lists their folders."""
+    limit = f"%{options['at_once']}" if options.get("at_once") else ""
+    argv = ["sbatch", "--parsable", "--requeue", "--open-mode=append", f"--chdir={root}"]
+    argv += [f"--array=0-{count - 1}{limit}", f"--output={folders.with_suffix('.%a.log')}"]
+    argv += [f"--job-name={folders.stem}"]
+    argv += [f"--signal=B:USR2@{options.get('warning', WARNING)}"]
+    for name, option in (
+        ("partition", "partition"),
+        ("account", "account"),
+        ("qos", "qos"),
+        ("time", "time"),
+        ("nodes", "nodes"),
+        ("cpus", "cpus-per-task"),
+        ("gpus", "gpus-per-node"),
+    ):
+        if name in options:
+            argv.append(f"--{option}={options[name]}")
+    if "memory" in options:
+        argv.append(f"--mem={round(1000 * options['memory'])}M")
+    step = [sys.executable, "-P", "-m", "vitlab.jobs.slurm", str(folders)]
+    # The shell of the batch step is Slurm's; `exec` lets its signals reach the supervisor.
+    return [*argv, f"--wrap=exec {shlex.join(step)}"]
+
+
+def send(
+    lab: LabPaths, jobs: Sequence[Job], code: Code, grace: float
+) -> tuple[list[JobPaths], list[Over]]:
+    """Submit `jobs`, those of one experiment and one set of options as one array.
+
+    Those sent, and those Slurm refused. Where there is no `sbatch` somebody else's look sends them.
+    """
+    begun: list[JobPaths] = []
+    refused: list[Over] = []
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(f"{job.spec.exp_id} {job.spec.extra.get('slurm')}", []).append(job)
+    for group in groups.values():
+        (lab.private / "slurm").mkdir(parents=True, exist_ok=True)
+        folders = lab.private / "slurm" / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
+        folders.write_text("".join(f"{job.paths.folder}\n" for job in group))
+        orders = {"v": 1, "commit": code.commit, "dirty": bool(code.diff), "grace": grace}
+        for job in group:
+            if code.diff:
+                (job.paths.folder / "code.diff").write_bytes(code.diff)
+            write_json(job.paths.folder / CLUSTER, orders)  # it may begin before its id is written
+        options = group[0].spec.extra.get("slurm", {})
+        said = _run(batch(options, lab.root, folders, len(group)))
+        if said is None:
+            continue
+        if said.returncode:
+            refused += [(job, "failed", f"sbatch: {_line(said.stderr)}") for job in group]
+            continue
+        number = said.stdout.strip().partition(";")[0]
+        for i, job in enumerate(group):
+            write_json(job.paths.folder / CLUSTER, {**orders, "id": f"{number}_{i}"})
+            begun.append(job.paths)
+    return begun, refused
+
+
+def refusal(lab: LabPaths, options: Mapping[str, Any]) -> str:
+    """Why Slurm would not take a job with these options; empty when it would."""
+    argv = [*batch(options, lab.root, lab.private / "test.txt", 1), "--test-only"]
+    said = _run(argv)
+    if said is None:
+        return "no answer from sbatch on this machine"
+    return _line(said.stderr) if said.returncode else ""
+
+
+def ended(jobs: Iterable[Job]) -> list[Over]:
+    """The jobs Slurm knows to be over although they left no record: with outcome and line.
+
+    On the way, what Slurm says of the others is noted in their folders.
+    """
+    sent = {number: job for job in jobs if (number := str(_record(job).get("id", "")))}
+    told = ask(list(sent))
+    if told is None:
+        return []
+    over = []
+    for number, job in sent.items():
+        state, _, reason = told.get(number, "GONE|").partition("|")
+        folder = job.paths.folder
+        if state in WAITING:
+            if isinstance(job.state, Lost):
+                (folder / RESUME).touch()  # Slurm will start it again
+            said = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
+            if _record(job).get("said") != said:
+                write_json(folder / CLUSTER, {**_record(job), "said": said})
+        elif state in OUTCOMES:
+            detail = f"Slurm job {number}: {state.lower().replace('_', ' ')}"
+            over.append((job, OUTCOMES[state], detail))
+    # Its own record may have been written while Slurm was asked.
+    return [one for one in over if not one[0].paths.exit.exists()]
+
+
+def ask(numbers: Sequence[str]) -> dict[str, str] | None:
+    """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
+    if not numbers:
+        return {}
+    whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
+    said = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
+    if said is None or (said.returncode and "Invalid job id" not in said.stderr):
+        return None
+    rows = (line.strip().partition("|") for line in said.stdout.splitlines())
+    return {number: rest for number, _, rest in rows}
+
+
+def withdraw(job: JobPaths) -> None:
+    """Take a job out of Slurm's queue; it is as if it had never been sent."""
+    number = read_json(job.folder / CLUSTER).get("id")
+    if number:
+        _run(["scancel", str(number)])
+    (job.folder / CLUSTER).unlink(missing_ok=True)
+
+
+def requeue(job: JobPaths, number: str) -> None:
+    """Have Slurm start our own batch step again; where it refuses, any look sends it anew."""
+    (job.folder / RESUME).touch()
+    said = _run(["scontrol", "requeue", number])
+    if said is None or said.returncode:
+        (job.folder / CLUSTER).unlink(missing_ok=True)
+
+
+def rendezvous(environment: Mapping[str, str], nodes: str) -> dict[str, str]:
+    """What `torchrun` reads where a job has several nodes: the first of them is the meeting point.
+
+    An experiment's argv is then `[srun, torchrun, train.py]`.
+    """
+    count = int(environment.get("SLURM_JOB_NUM_NODES", "1"))
+    if count < 2:
+        return {}
+    first = nodes.split()[0] if nodes.split() else os.uname().nodename
+    number = int(environment.get("SLURM_JOB_ID", "0"))
+    return {
+        "PET_NNODES": str(count),
+        "PET_RDZV_BACKEND": "c10d",
+        "PET_RDZV_ENDPOINT": f"{first}:{20_000 + number % 20_000}",
+        "PET_RDZV_ID": str(number),
+    }
+
+
+def _record(job: Job) -> dict[str, Any]:
+    return read_json(job.paths.folder / CLUSTER)
+
+
+def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+    """One of Slurm's commands; None where there is none, or it does not answer."""
+    # What we inherit from a batch step we may be in is not for the next one.
+    kept = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not _is_slurms(k)}
+    with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
+        return subprocess.run(
+            argv, capture_output=True, text=True, timeout=PATIENCE, env=kept, check=False
+        )
+    return None
+
+
+def _is_slurms(name: str) -> bool:
+    return name.startswith(("SLURM_", "SLURMD_", "SBATCH_", "PET_")) or name == processes.MARKER
+
+
+def _line(text: str) -> str:
+    lines = [line.removeprefix("sbatch: error: ").strip() for line in text.splitlines()]
+    return "; ".join(line for line in lines if line)[:300] or "refused without a word"
+
+
+def _may_run(job: JobPaths, restarted: bool) -> bool:
+    """Asked under the lock: the job waits, or Slurm runs it again after it was interrupted."""
+    if not job.spec.exists() or job.stop.exists():
+        return False
+    if (job.folder / RESUME).exists() or not (job.started.exists() or job.exit.exists()):
+        return True
+    return restarted and read_json(job.exit).get("reason", "killed") == "killed"
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """`python -m vitlab.jobs.slurm FOLDERS`: the batch step; one line of FOLDERS is its job."""
+    place = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
+    job = JobPaths(Path(Path(arguments[0]).read_text().splitlines()[place]))
+    lock = take(job.lock)
+    if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
+        sys.exit(0)
+    orders = read_json(job.folder / CLUSTER)
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    nodes = _run(["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")])
+    record: dict[str, Any] = {
+        "v": 1,
+        "started": round(time.time(), 3),
+        "boot": processes.boot(),
+        "device": f"gpu{gpus}" if gpus else "cpu",
+        "environment": rendezvous(os.environ, nodes.stdout if nodes else ""),
+        "slurm": os.environ.get("SLURM_JOB_ID", ""),
+    }
+    known: dict[str, Any] = {
+        key: orders[key] for key in ("grace", "commit", "dirty") if key in orders
+    }
+    write_owner(lock, {**record, **known})
+    from vitlab.jobs import supervisor  # whoever only sends does not need it
+
+    supervisor.main([str(job.folder), str(lock)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
