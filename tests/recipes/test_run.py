@@ -26,7 +26,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "lightgbm": {"data": DATA, "train": {"rounds": 4, "eval_every": 2, "threads": 1}},
     "ridge": {"data": DATA, "model": {"alphas": [100, 1000]}},
     "template": {"data": DATA, "refine": 1},
-    "ceiling": {"data": DATA, "mags": [21.5], "bayes": 20, "bayes_each": 4},
+    "ceiling": {
+        "data": {**DATA, "mag": [21.45, 21.55]},
+        "mags": [21.5],
+        "bayes": 10,
+        "bayes_each": 4,
+    },
 }
 NAMES = {
     "vit": "ViT",

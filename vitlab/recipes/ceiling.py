@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +26,26 @@ MAG_BINS = 4
 """Parts of the range of magnitudes the Bayes ceiling is given in."""
 
 
+@dataclass
+class _Work:
+    """How much of a job is done: a step is one star of one bound or ceiling."""
+
+    context: Context
+    config: CeilingConfig
+    before: int = 0
+    """Steps of the parts that are done."""
+    begun: float = field(default_factory=time.perf_counter)
+
+    def tell(self, done: int) -> None:
+        """Report `done` steps of the part under way. Raises `Stopped`."""
+        config = self.config
+        of = config.data.test_size + config.bayes + config.bayes_each * len(config.mags)
+        rate = (self.before + done) / (time.perf_counter() - self.begun)
+        self.context.report.step(self.before + done, of, 0, {"perf/samples_per_s": rate})
+        if self.context.stopped():
+            raise Stopped
+
+
 def run(context: Context) -> Outcome:
     """The ceilings of the test stars, each at its own magnitude (`ceiling/...`, and in bins of it
     `ceiling@20.5-21/...`), and of all at each of `mags` (`ceiling@21.5/...`)."""
@@ -34,7 +54,8 @@ def run(context: Context) -> Outcome:
     simulator = open_simulator(config.data, config.noise.level)
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
-    found = _cramer_rao(context, config, simulator)
+    work = _Work(context, config)
+    found = _cramer_rao(work, simulator)
     for m, name in enumerate(["ceiling", *(f"ceiling@{mag:g}" for mag in config.mags)]):
         values[f"{name}/snr/median"] = float(np.median(found.snr[:, m]))
         share = np.mean(found.condition[:, m] >= WORST_CONDITION)
@@ -47,7 +68,7 @@ def run(context: Context) -> Outcome:
         name = f"ceiling/r2_linear/{label}"
         values[name], errors[name] = linear_r2(simulator, label)
     context.report.evaluation(len(found.snr), 0, "ceiling", len(found.snr), values)
-    own, errs = _bayes(context, config, simulator)
+    own, errs = _bayes(work, simulator)
     values |= own
     errors |= errs
     n = config.data.test_size
@@ -60,32 +81,30 @@ def run(context: Context) -> Outcome:
     )
 
 
-def _cramer_rao(context: Context, config: CeilingConfig, simulator: Simulator) -> Bounds:
+def _cramer_rao(work: _Work, simulator: Simulator) -> Bounds:
+    config = work.config
     stars = simulator.stars("test", 0, config.data.test_size)
     fixed = np.tile(config.mags, (len(stars), 1))
     mags = np.column_stack([stars.mag, fixed])
     grid = Path(config.data.grid) if config.data.grid else None
     nuisances = load_derivatives(grid) if config.dims == 5 else ()
     found: list[Bounds] = []
-    done, begun = 0, time.perf_counter()
+    done = 0
     for part in bounds(simulator.grid, simulator.noise, stars.labels, mags, nuisances):
         found.append(part)
         done += len(part.snr)
-        rate = done / (time.perf_counter() - begun)
-        context.report.step(done, len(stars), 0, {"perf/samples_per_s": rate})
-        if context.stopped():
-            raise Stopped
+        work.tell(done)
+    work.before += done
     return merged(iter(found))
 
 
-def _bayes(
-    context: Context, config: CeilingConfig, simulator: Simulator
-) -> tuple[dict[str, float], dict[str, float]]:
+def _bayes(work: _Work, simulator: Simulator) -> tuple[dict[str, float], dict[str, float]]:
     """`.../r2_bayes/...`: values and errors."""
+    config = work.config
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
     if config.bayes:
-        found = _posteriors(context, simulator, config.bayes)
+        found = _posteriors(work, simulator, config.bayes)
         edges = np.linspace(*config.data.mag, MAG_BINS + 1)
         parts = {"ceiling": np.full(len(found.mag), True)}
         for low, high in pairwise(edges):
@@ -96,11 +115,11 @@ def _bayes(
             _note(config, found, rows, name, values, errors)
         values["ceiling/unsettled/share"] = found.unsettled / len(found.mag)
     for mag in config.mags if config.bayes_each else ():
-        found = _posteriors(context, replace(simulator, mag=(mag, mag)), config.bayes_each)
+        found = _posteriors(work, replace(simulator, mag=(mag, mag)), config.bayes_each)
         rows = np.full(len(found.mag), True)
         _note(config, found, rows, f"ceiling@{mag:g}", values, errors)
     if values:
-        context.report.evaluation(config.bayes, 0, "ceiling", config.bayes, values)
+        work.context.report.evaluation(work.before, 0, "ceiling", config.bayes, values)
     return values, errors
 
 
@@ -118,21 +137,15 @@ def _note(
         errors[f"{name}/r2_bayes/{label}"] = best.error
 
 
-def _posteriors(context: Context, simulator: Simulator, n: int) -> Posteriors:
+def _posteriors(work: _Work, simulator: Simulator, n: int) -> Posteriors:
     """Posteriors of `n` test stars, from the lab's cache where they are known."""
-    begun = time.perf_counter()
-
-    def tell(done: int) -> None:
-        rate = done / (time.perf_counter() - begun)
-        context.report.step(done, n, 0, {"perf/samples_per_s": rate})
-        if context.stopped():
-            raise Stopped
-
     try:
-        cache = find_lab(context.paths.folder).private / "ceilings"
+        cache = find_lab(work.context.paths.folder).private / "ceilings"
     except NoLab:
         cache = None
-    return posteriors_of_test(simulator, n, cache, tell)
+    found = posteriors_of_test(simulator, n, cache, work.tell)
+    work.before += n
+    return found
 
 
 def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, float]]:
