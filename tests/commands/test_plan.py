@@ -71,6 +71,18 @@ def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[st
     assert "next: 1.0" in capsys.readouterr().out
 
 
+def test_one_spoilt_roadmap_hides_no_other(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = alone.with_name("roadmaps")
+    folder.mkdir()
+    alone.with_name("experiments").mkdir()
+    (folder / "a_roadmap.md").write_bytes(b"\xff")
+    (folder / "b_roadmap.md").write_text(ROADMAP, encoding="utf-8")
+    assert main(["status", "--json"]) == 2
+    said = capsys.readouterr()
+    assert [one["roadmap"] for one in json.loads(said.out)["roadmaps"]] == ["roadmaps/b_roadmap.md"]
+    assert "a_roadmap.md" in said.err
+
+
 def test_gates_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gates", "plan.md", "--json"]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)

@@ -61,22 +61,29 @@ def show_status(args: argparse.Namespace) -> int:
 
         lab = this_lab()
         tend(lab)
-        reports = [_status(lab, path) for path in lab.roadmaps()]
+        paths = lab.roadmaps()
+        if not paths:
+            raise UsageError(f"{lab.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
+        reports, broken = [], 0
+        for path in paths:
+            try:
+                reports.append(_status(lab, path))
+            except UsageError as error:  # one spoilt roadmap hides no other
+                broken = 2
+                print(f"vitlab: {error}", file=sys.stderr)
         if args.json:
             print_json({"roadmaps": reports})
-            return 0
-        if not reports:
-            raise UsageError(f"{lab.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
+            return broken
     else:
         path = existing(args.roadmap)
-        reports = [_status(lab_around(path), path)]
+        reports, broken = [_status(lab_around(path), path)], 0
         if args.json:
             print_json(reports[0])
             return 0
     for position, report in enumerate(reports):
         print("\n" * (position > 0) + report["roadmap"])
         _print_status(report)
-    return 0
+    return broken
 
 
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
