@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import subprocess
 import sys
@@ -24,22 +25,33 @@ from vitlab.jobs.store import jobs, state, submit
 # A job that says it has begun, notices a twin, and has a child of its own.
 JOB = """
 import fcntl, os, subprocess, sys, time
-lab, seconds, job = sys.argv[1], sys.argv[2], os.environ["VITLAB_JOB"]
+ledger, seconds, job = sys.argv[1], sys.argv[2], os.environ["VITLAB_JOB"]
 only = open(job + "/only", "w")
 try:
     fcntl.flock(only, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except OSError:
-    open(lab + "/twice", "a").write(job + "\\n")
-open(lab + "/begun", "a").write(job + "\\n")
+    open(ledger + "/twice", "a").write(job + "\\n")
+open(ledger + "/begun", "a").write(job + "\\n")
 open(job + "/events.jsonl", "a").write('{"v":1,"t":%f,"kind":"start"}\\n' % time.time())
 sleeper = [sys.executable, "-S", "-c", "import sys, time; time.sleep(float(sys.argv[1]))", seconds]
 subprocess.run(sleeper)
 """
 
 
-def schedule(lab: LabPaths) -> subprocess.Popen[bytes]:
+def schedule(lab: LabPaths, **environment: str) -> subprocess.Popen[bytes]:
     """A scheduler of its own: a process as any command or supervisor would be."""
-    return subprocess.Popen([sys.executable, "-P", "-m", "vitlab.jobs.launch", str(lab.root)])
+    argv = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(lab.root)]
+    return subprocess.Popen(argv, env={**os.environ, **environment})
+
+
+def screen(lab: LabPaths) -> subprocess.Popen[bytes]:
+    """What the screen's watcher does, as fast as it can."""
+    code = (
+        "import sys; from pathlib import Path; from vitlab.records.lab import open_lab; "
+        "from vitlab.tui.desk import Desk; desk = Desk(open_lab(Path(sys.argv[1])), None)\n"
+        "while True: desk.look()"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(lab.root)])
 
 
 @dataclass
@@ -56,11 +68,25 @@ class Campaign:
     lag: float = 0.0
     """Longest time, in seconds, until the states were true after a fault."""
 
+    disk: int = 0
+    """Bytes of a file system of its own (needs root); 0: none."""
+
     def __post_init__(self) -> None:
+        if self.disk:
+            self.root.mkdir(parents=True)
+            size = f"size={self.disk}"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", self.root], check=True)
         self.random = random.Random(self.seed)
+        self.ledger = self.root.parent
+        """Where the jobs say that they ran: not on the disk that is filled."""
         self.lab = LabPaths(self.root)
         self.lab.experiments.mkdir(parents=True)
         self.lab.settings.write_text("cpu_slots: 2\ngrace: 1\n")
+
+    def close(self) -> None:
+        """Give the file system back."""
+        if self.disk:
+            subprocess.run(["umount", "--lazy", self.root], check=True)
 
     def run(self, name: str, fault: Callable[[Campaign], bool | None], count: int = 3) -> None:
         """Some jobs, one fault, what people do then; everything must be true afterwards.
@@ -79,7 +105,7 @@ class Campaign:
 
     def _submit(self) -> JobPaths:
         seconds = str(self.random.choice(self.seconds))
-        argv = [sys.executable, "-S", "-c", JOB, str(self.root), seconds]
+        argv = [sys.executable, "-S", "-c", JOB, str(self.ledger), seconds]
         spec = Spec(
             mvp="1.0",
             run="fault",
@@ -147,9 +173,9 @@ class Campaign:
         known = set(jobs(self.lab))
         missing = [job.name for job in self.alive() if job not in known]
         assert not missing, f"lost: {missing}"
-        twice = self.root / "twice"
+        twice = self.ledger / "twice"
         assert not twice.exists(), f"two at once: {twice.read_text()}"
-        begun = Counter((self.root / "begun").read_text().split()) if self._begun() else Counter()
+        begun = Counter((self.ledger / "begun").read_text().split()) if self._begun() else Counter()
         for job in self.alive():
             runs = len(list(job.folder.glob("started*.json")))
             assert begun[str(job.folder)] <= runs, f"{job.name}: begun more often than started"
@@ -160,4 +186,4 @@ class Campaign:
         wait_for(lambda: not processes_of(self.root), 20.0)
 
     def _begun(self) -> bool:
-        return (self.root / "begun").exists()
+        return (self.ledger / "begun").exists()

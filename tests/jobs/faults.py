@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.jobs.campaign import Campaign, schedule
+from tests.jobs.campaign import Campaign, schedule, screen
 from tests.jobs.conftest import wait_for
 from vitlab.contract.paths import UsageError
 from vitlab.contract.state import Done, Lost, Running
@@ -148,6 +149,66 @@ def clock_jumps(it: Campaign) -> None:
             os.utime(path, (ahead, ahead))
 
 
+def moving_clock(it: Campaign) -> bool:
+    """Schedulers and supervisors whose wall clock jumps a year ahead, and back, while they run."""
+    library = fake_clock()
+    if library is None:
+        return False
+    now = it.root / "clock"
+    now.write_text("+0")
+    schedule(
+        it.lab,
+        LD_PRELOAD=str(library),
+        FAKETIME_TIMESTAMP_FILE=str(now),
+        FAKETIME_NO_CACHE="1",
+        DONT_FAKE_MONOTONIC="1",
+    ).wait()
+    for offset in ("+365d", "-365d", "+0"):
+        now.write_text(offset)
+        time.sleep(it.random.uniform(0.1, 0.4))
+        advance(it.lab)
+    return True
+
+
+def fake_clock() -> Path | None:
+    """The library of Debian's `faketime`."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+def full_disk(it: Campaign) -> bool:
+    """No byte is left while jobs begin, run and end; then there is room again."""
+    if not it.disk:
+        return False
+    filler = it.root / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"0" * 65_536):
+            pass
+    for _ in range(3):
+        schedule(it.lab).wait()
+        time.sleep(it.random.uniform(0.1, 0.4))
+    filler.unlink()
+    return True
+
+
+def kill_screen(it: Campaign) -> None:
+    process = screen(it.lab)
+    time.sleep(it.random.uniform(0.3, 1.0))
+    process.kill()
+    process.wait()
+
+
+def two_screens(it: Campaign) -> None:
+    """Two vitlabs at once, and a supervisor killed under their eyes."""
+    screens = [screen(it.lab) for _ in range(2)]
+    time.sleep(0.5)
+    kill(it.supervisor())
+    time.sleep(0.5)
+    for process in screens:
+        assert process.poll() is None, "a screen died"
+        process.kill()
+        process.wait()
+
+
 def reused_pid(it: Campaign) -> bool:
     """A lost job's pid and session are an innocent process's now; that one must not be touched."""
     job = it.pick()
@@ -206,7 +267,11 @@ FAULTS: dict[str, Callable[[Campaign], bool | None]] = {
     "stop": stop_anything,
     "stop, resume": stop_and_resume,
     "child stopped": stopped_child,
-    "clock jumps": clock_jumps,
+    "clock was wrong": clock_jumps,
+    "clock jumps": moving_clock,
+    "disk full": full_disk,
+    "screen -9": kill_screen,
+    "two screens": two_screens,
     "pid reused": reused_pid,
     "readers": held_by_reader,
     "leftover lease": leftover_lease,

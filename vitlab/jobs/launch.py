@@ -238,7 +238,7 @@ def main(arguments: Sequence[str]) -> int:
     """`python -m vitlab.jobs.launch ROOT [--no-local]`: what a supervisor becomes at its end."""
     try:
         advance(LabPaths(Path(arguments[0])), local="--no-local" not in arguments)
-    except UsageError as error:
+    except (UsageError, OSError) as error:  # a full disk, a lab that is gone
         print(error, file=sys.stderr)
         return 2
     return 0
