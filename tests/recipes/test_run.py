@@ -98,6 +98,24 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
     assert result.n["test"] == 30
 
 
+def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path) -> None:
+    folder = str(tmp_path / "set")
+    made = subprocess.run(
+        [*f"{sys.executable} -m vitlab data make --n 114 --shards 3 --out".split(), folder],
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    data = {**DATA, "source": folder, "memory": "1MB"}
+    paths = a_job(tmp_path / "job", "mlp", {**CONFIGS["mlp"], "data": data})
+    child = start(paths)
+    _, err = child.communicate()
+    assert child.returncode == 0, err
+    result = read_result(paths.result)
+    assert result is not None
+    assert result.n == {"train": 64, "val": 20, "test": 30}
+
+
 def test_a_job_ended_on_request_goes_on_where_it_was(tmp_path: Path) -> None:
     config = {**CONFIGS["vit"], "train": {"epochs": 2000, "batch": 32, "threads": 1}}
     paths = a_job(tmp_path, "vit", config)

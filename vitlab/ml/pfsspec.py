@@ -24,8 +24,8 @@ ERROR = "dataset/arrays/error/value"
 MASK = "dataset/arrays/mask/value"
 PARAMS = "dataset/params"
 SHARDS = "shard_index.txt"
-PIECE = 64
-"""Spectra read at once: three arrays of 2 MB."""
+PIECE = 32
+"""Spectra read at once: three arrays of 1 MB."""
 NO_LABELS = ("index", "id", "snr")
 
 Rows = NDArray[np.float32]

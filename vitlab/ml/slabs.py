@@ -91,15 +91,13 @@ class Slabs:
 
     def rows(self, rows: Indices) -> Slab:
         """(rows, W) flux and error; slabs that are not on their way are read now."""
-        places = rows // ROWS
-        first = self._slab(int(places[0]))[0]
+        slabs = {int(slab): self._slab(int(slab)) for slab in np.unique(rows // ROWS)}
+        first = next(iter(slabs.values()))[0]
         flux = np.empty((len(rows), first.shape[1]), dtype=np.float32)
         error = np.empty_like(flux)
-        for slab in np.unique(places):
-            here = np.flatnonzero(places == slab)
-            slab_flux, slab_error = self._slab(int(slab))
-            flux[here] = slab_flux[rows[here] % ROWS]
-            error[here] = slab_error[rows[here] % ROWS]
+        for k, row in enumerate(rows.tolist()):
+            slab_flux, slab_error = slabs[row // ROWS]
+            flux[k], error[k] = slab_flux[row % ROWS], slab_error[row % ROWS]
         return flux, error
 
     def follow(self, epoch: int, seed: int, rows: Indices) -> None:
