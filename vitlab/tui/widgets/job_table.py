@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
-    COLUMNS: ClassVar = {"State": 13, "Progress": 17, "Time": 11, "R²": 7, "Job": 10}
+    COLUMNS: ClassVar = {"State": 13, "Progress": 17, "Time": 11, "R²": 7, "Job": 18}
+    NARROW: ClassVar = {"State": 10, "Progress": 9, "Time": 9, "R²": 6, "Job": 12}
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
         ordered = sorted(jobs, key=lambda job: (_rank(job), -job.spec.submitted))
@@ -40,6 +41,8 @@ class JobTable(SteadyTable):
     def _steps(self, job: JobView) -> str:
         if not job.of:
             return str(job.step) if job.step else ""
+        if self.narrow:
+            return f"{short(job.step)}/{short(job.of)}"
         bar = progress(job.step, job.of, 6, self.plain)
         return f"{bar} {short(job.step)}/{short(job.of)}"
 

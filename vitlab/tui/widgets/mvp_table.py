@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class MvpTable(SteadyTable):
     """The MVPs of the roadmap; rows keep their place while statuses change."""
 
-    COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 10}
+    COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 22}
+    NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 5, "Name": 10}
 
     def show(self, view: LabView, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""

@@ -23,6 +23,8 @@ class SteadyTable(DataTable[Text]):
     ]
     COLUMNS: ClassVar[Mapping[str, int]] = {}
     """Column -> cells; the last takes what is left beside the others, at least its own number."""
+    NARROW: ClassVar[Mapping[str, int]] = {}
+    """The same columns where there is no room for those."""
     plain = False
     """ASCII only."""
 
@@ -54,7 +56,9 @@ class SteadyTable(DataTable[Text]):
         self.clear(columns=True)
         # Fixed widths: measured ones come a moment late, and cost a measure at every change.
         self._last_width = self.last_width
-        for name, width in {**self.COLUMNS, list(self.COLUMNS)[-1]: self._last_width}.items():
+        widths = dict(self.widths)
+        widths[list(widths)[-1]] = self._last_width
+        for name, width in widths.items():
             self.add_column(Text(name), width=width, key=name)
         for name, row in rows.items():
             self.add_row(*row, key=name)
@@ -75,8 +79,23 @@ class SteadyTable(DataTable[Text]):
             self.move_cursor(row=list(self._shown).index(key), animate=False)
 
     @property
+    def narrow(self) -> bool:
+        """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
+        wanted = sum(self.COLUMNS.values()) + self._padding
+        return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """The columns as they fit now."""
+        return self.NARROW if self.narrow else self.COLUMNS
+
+    @property
     def last_width(self) -> int:
         """Cells for the last column at the table's size now."""
-        *others, least = self.COLUMNS.values()
-        padding = 2 * self.cell_padding * len(self.COLUMNS)
-        return max(least, self.scrollable_content_region.width - sum(others) - padding)
+        *others, least = self.widths.values()
+        room = self.scrollable_content_region.width
+        return max(least, room - sum(others) - self._padding)
+
+    @property
+    def _padding(self) -> int:
+        return 2 * self.cell_padding * len(self.COLUMNS)
