@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended
+from tests.jobs.conftest import Workshop, ended, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import UsageError
 from vitlab.contract.result import read_result
+from vitlab.contract.state import Done
+from vitlab.events import log
+from vitlab.jobs import wandbfile
 from vitlab.jobs.experiment import load_experiment
 from vitlab.jobs.launch import advance
-from vitlab.jobs.metrics import Follower, Source, read_rows, told
+from vitlab.jobs.metrics import Follower, LogFollower, Source, read_rows, told
+from vitlab.jobs.store import state
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
 
@@ -67,7 +72,7 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
 def test_rows_are_told_once_and_an_earlier_run_s_never(tmp_path: Path) -> None:
     path, events = tmp_path / "m.csv", tmp_path / "events.jsonl"
     path.write_text("step,val_r2\n1,0.1\n")
-    follower = Follower(Source("m.csv", NAMES), tmp_path, events)
+    follower = Follower(Source(NAMES, "m.csv"), tmp_path, events)
     follower.poll()
     with path.open("a") as file:
         file.write("2,0.2\n3,0.")
@@ -85,14 +90,14 @@ def test_rows_are_told_once_and_an_earlier_run_s_never(tmp_path: Path) -> None:
 def test_empty_cells_words_and_nan(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("step,val_r2,train_loss,other\nx,,nan,word\n5,oops,1.5,\n")
-    [first, second] = list(told(enumerate(read_rows(path)), Source("m.csv", NAMES)))
+    [first, second] = list(told(enumerate(read_rows(path)), Source(NAMES, "m.csv")))
     assert first[0] == "step"
     assert first[1]["step"] == 0
     assert math.isnan(first[1]["values"]["train/loss"])
     assert second == ("step", {"step": 5, "values": {"train/loss": 1.5}})
     path = tmp_path / "m.jsonl"
     path.write_text('{"step": 1, "val_r2": true}\nbroken\n[1]\n{"val_r2": 0.5, "epoch": 2}\n')
-    [only] = list(told(enumerate(read_rows(path)), Source("m.jsonl", NAMES)))
+    [only] = list(told(enumerate(read_rows(path)), Source(NAMES, "m.jsonl")))
     values = {"val/r2/log_g": 0.5}
     assert only == ("eval", {"step": 1, "epoch": 2.0, "split": "val", "values": values})
 
@@ -103,6 +108,9 @@ def test_empty_cells_words_and_nan(tmp_path: Path) -> None:
         ("metrics: {file: /etc/passwd, names: {a: val/r2/log_g}}", "must be a path below"),
         ("metrics: {file: m.csv, names: {a: r2}}", "metrics.names.a: 'r2' is no name"),
         ("metrics: {file: m.csv}", "metrics.names: must map their names to ours"),
+        ("metrics: {names: {a: val/r2}}", "metrics: needs one of file and pattern"),
+        ("metrics: {pattern: '(?P<a>', names: {a: val/r2}}", "no regular expression"),
+        ("metrics: {pattern: '(?P<b>x)', names: {a: val/r2}}", "has no group (?P<a>...) (its gro"),
         ("metrics: {fil: m.csv, names: {a: val/r2}}", "metrics.fil: unknown key; did you mean"),
     ],
 )
@@ -117,3 +125,142 @@ def test_a_wrong_declaration_is_one_line(tmp_path: Path, text: str, said: str) -
     path.write_text(f"{head}metrics: {{file: m.csv, names: {json.dumps(NAMES)}}}")
     [spec] = load_experiment(path).specs("full", "E")
     assert spec.extra["metrics"]["names"] == NAMES
+
+
+def test_a_declared_pattern_on_the_log(shop: Workshop) -> None:
+    pattern = r"epoch (?P<epoch>\d+): .*r2=(?P<val_r2>[-\d.einfa]+)"
+    extra = {"metrics": {"pattern": pattern, "names": NAMES}}
+    code = (
+        "print('r2=0.9 is no result'); print('epoch 1: a\\repoch 1: r2=0.25')\n"
+        "print('epoch 2: r2=nan'); print('epoch 3: r2=0.5'); print('epoch 4: r2=0.7', end='')"
+    )
+    job = shop.submit("", config={"argv": [sys.executable, "-c", code]}, extra=extra)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    events, _ = read_events(job.events)
+    assert [(event.data["epoch"], event.values["val/r2/log_g"]) for event in events] == [
+        (1.0, 0.25),
+        (2.0, None),
+        (3.0, 0.5),
+    ]  # the fourth never became a whole line
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {"val/r2/log_g": 0.5}
+
+
+def test_a_cut_log_is_read_from_its_start(tmp_path: Path) -> None:
+    log, events = tmp_path / "out.log", tmp_path / "events.jsonl"
+    log.write_text("r2 0.1 from the run before\nr2 0.2\n")
+    source = Source({"r2": "val/r2/log_g"}, pattern=r"r2 (?P<r2>\S+)$")
+    follower = LogFollower(source, log, events, start=27)
+    follower.poll()
+    log.write_text("r2 0.3\n")
+    follower.poll()
+    assert [(e.step, e.values["val/r2/log_g"]) for e in read_events(events)[0]] == [
+        (0, 0.2),
+        (1, 0.3),
+    ]
+
+
+WANDB = """
+import wandb
+run = wandb.init(project="p", mode="offline", dir=".", settings=wandb.Settings(console="off"))
+for i in range(400):
+    run.log({"val_r2": 0.001 * i, "epoch": i, "count": -i, "note": "x" * 200, "deep": {"a": 2 * i}})
+run.log({"val_r2": float("nan")})
+run.finish()
+"""
+
+
+@pytest.mark.skipif(find_spec("wandb") is None, reason="wandb is not installed")
+def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
+    names = {"val_r2": "val/r2/log_g", "count": "train/count", "deep.a": "train/deep"}
+    extra = {"metrics": {"file": "wandb/offline-run-*/*.wandb", "names": names}}
+    job = shop.submit("", config={"argv": [sys.executable, "-c", WANDB]}, extra=extra)
+    advance(shop.lab)
+    done = ended(job)
+    assert done.outcome == "ok", (done, job.log.read_text())
+    [path] = shop.lab.root.glob("wandb/offline-run-*/*.wandb")
+    data = path.read_bytes()
+    assert len(data) > 2 * wandbfile.BLOCK  # so that records are cut at the ends of blocks
+    rows = wandbfile.rows(data)
+    assert [row["val_r2"] for row in rows[:400]] == [0.001 * i for i in range(400)]
+    assert [row["step"] for row in rows] == list(range(401))
+    assert (rows[7]["count"], rows[7]["deep.a"], rows[7]["note"]) == (-7, 14, "x" * 200)
+    assert math.isnan(rows[400]["val_r2"])
+    evals = [event for event in read_events(job.events)[0] if event.kind == "eval"]
+    assert [event.step for event in evals] == list(range(401))
+    for end in range(0, len(data), 997):  # a file that is being written
+        part = wandbfile.rows(data[:end])
+        assert part == rows[: len(part)]
+
+
+LIGHTNING_RUN = """
+import torch, lightning
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, TensorDataset
+
+class Fit(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.map = torch.nn.Linear(4, 1)
+    def training_step(self, batch, _):
+        loss = ((self.map(batch[0]) - batch[1]) ** 2).mean()
+        self.log("train_loss", loss)
+        return loss
+    def validation_step(self, batch, _):
+        residual = ((self.map(batch[0]) - batch[1]) ** 2).sum()
+        self.log("val_r2", 1 - residual / ((batch[1] - batch[1].mean()) ** 2).sum())
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 0.1)
+
+torch.manual_seed(1)
+x = torch.randn(64, 4)
+data = TensorDataset(x, x.sum(1, keepdim=True))
+lightning.Trainer(max_epochs=2, accelerator="cpu", log_every_n_steps=1, logger=CSVLogger("."),
+                  enable_checkpointing=False, enable_model_summary=False).fit(
+    Fit(), DataLoader(data, batch_size=16), DataLoader(data, batch_size=64))
+"""
+
+
+@pytest.mark.skipif(find_spec("lightning") is None, reason="lightning is not installed")
+def test_a_real_lightning_run(shop: Workshop) -> None:
+    extra = {"metrics": {"file": "lightning_logs/version_*/metrics.csv", "names": NAMES}}
+    config = {"argv": [sys.executable, "-c", LIGHTNING_RUN]}
+    job = shop.submit("", config=config, extra=extra, run="linear")
+    advance(shop.lab)
+    done = wait_for(lambda: state(job) if isinstance(state(job), Done) else None, 50)
+    assert done.outcome == "ok", (done, job.log.read_text()[-500:])
+    events, _ = read_events(job.events)
+    evals = [event for event in events if event.kind == "eval"]
+    assert [event.data["epoch"] for event in evals] == [0.0, 1.0]
+    assert [event.step for event in events if event.kind == "step"] == list(range(8))
+    assert evals[1].values["val/r2/log_g"] > evals[0].values["val/r2/log_g"]
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values["val/r2/log_g"] == evals[1].values["val/r2/log_g"]
+
+
+def test_two_lines_in_a_program_of_one_s_own(shop: Workshop) -> None:
+    code = (
+        "from vitlab.events import log\n"
+        "for i in range(3): log({'train/loss': 1 / (i + 1), 'val/r2/log_g': 0.1 * i}, i, 3, i)"
+    )
+    job = shop.submit("", config={"argv": [sys.executable, "-c", code]})
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    events, _ = read_events(job.events)
+    assert [event.kind for event in events] == ["step", "eval"] * 3
+    assert (events[4].step, events[4].data["of"]) == (2, 3)
+    assert events[4].values == {"train/loss": 1 / 3}
+    assert read_result(job.result) is not None
+
+
+def test_outside_a_job_and_in_other_ranks_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log({"train/loss": 1.0}, 1)
+    monkeypatch.setenv("VITLAB_JOB", str(tmp_path))
+    monkeypatch.setenv("RANK", "1")
+    log({"train/loss": 1.0}, 1)
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,10 @@ class SlurmKeys:
 class MetricsKeys:
     """`metrics`, without its `names`; see `jobs.metrics.Source`."""
 
-    file: str
+    file: str | None = None
+    """CSV, JSON lines or `.wandb`, below the program's folder."""
+    pattern: str | None = None
+    """Or: a regular expression on the log's lines; its named groups are the numbers."""
     step: str = "step"
     epoch: str = "epoch"
 
@@ -98,7 +101,7 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
 
 
 def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
-    """`metrics: {file, names: {theirs: ours}, step, epoch}`, for programs that write their own."""
+    """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`, for others' programs."""
     data = file.at(("metrics",))
     if data is None:
         return None
@@ -108,15 +111,35 @@ def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
         keys = read_strict(MetricsKeys, {k: v for k, v in data.items() if k != "names"}, "metrics")
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
-    path = Path(keys.file)
-    if path.is_absolute() or ".." in path.parts:
-        place = ("metrics", "file")
-        raise file.error(place, f"metrics.file: {path}: must be a path below the program's folder")
     names = data.get("names")
+    _check_place(file, keys, names if isinstance(names, Mapping) else {})
     if not isinstance(names, Mapping) or not names:
         raise file.error(("metrics", "names"), "metrics.names: must map their names to ours")
     for theirs, ours in names.items():
         if not isinstance(ours, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", ours):
             here = ("metrics", "names", str(theirs))
             raise file.error(here, f"metrics.names.{theirs}: {ours!r} is no name (val/r2/log_g)")
-    return {**asdict(keys), "names": dict(names)}
+    said = {key: value for key, value in asdict(keys).items() if value is not None}
+    return {**said, "names": dict(names)}
+
+
+def _check_place(file: YamlFile, keys: MetricsKeys, names: Mapping[object, object]) -> None:
+    """Numbers come from a file below the program's folder, or from a sound pattern."""
+    if (keys.file is None) == (keys.pattern is None):
+        raise file.error(("metrics",), "metrics: needs one of file and pattern")
+    if keys.file is not None:
+        path = Path(keys.file)
+        if path.is_absolute() or ".." in path.parts:
+            said = f"metrics.file: {path}: must be a path below the program's folder"
+            raise file.error(("metrics", "file"), said)
+        return
+    place = ("metrics", "pattern")
+    try:
+        groups = re.compile(keys.pattern or "").groupindex
+    except re.error as error:
+        raise file.error(place, f"metrics.pattern: no regular expression: {error}") from error
+    for name in names:
+        if name not in groups:
+            known = ", ".join(groups) or "none"
+            said = f"metrics.pattern: has no group (?P<{name}>...) (its groups: {known})"
+            raise file.error(place, said)

@@ -1,4 +1,4 @@
-"""Numbers of a program that does not know us: its CSV or JSON-lines file, told as events.
+"""Numbers of a program that does not know us: from its own file or its log, told as events.
 
 The supervisor of such a job writes `events.jsonl` in its place. Standard library only.
 """
@@ -9,12 +9,15 @@ import csv
 import io
 import json
 import math
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.events import EventWriter
+from vitlab.jobs import wandbfile
 
 MAX_BYTES = 64 << 20
 """A larger file is followed no further."""
@@ -28,11 +31,13 @@ Row = Mapping[str, Any]
 class Source:
     """Where the numbers stand, and what we call them."""
 
-    file: str
-    """From the program's folder; may hold `*` (Lightning's `lightning_logs/version_*/metrics.csv`),
-    then the newest file counts."""
     names: Mapping[str, str]
     """Their name -> ours: `val_r2` -> `val/r2/log_g`."""
+    file: str = ""
+    """CSV, JSON lines or `.wandb`, from the program's folder; may hold `*` (Lightning's
+    `lightning_logs/version_*/metrics.csv`), then the newest file counts."""
+    pattern: str = ""
+    """In place of a file: a regular expression on the log's lines, with groups named as theirs."""
     step: str = "step"
     epoch: str = "epoch"
 
@@ -44,7 +49,39 @@ def read_source(extra: Mapping[str, Any]) -> Source | None:
         return None
     names = {str(theirs): str(ours) for theirs, ours in keys["names"].items()}
     words = {key: str(keys[key]) for key in ("step", "epoch") if key in keys}
-    return Source(file=str(keys.get("file", "")), names=names, **words)
+    places = {key: str(keys[key]) for key in ("file", "pattern") if keys.get(key)}
+    return Source(names=names, **places, **words)
+
+
+class LogFollower:
+    """Finds the declared pattern in the lines that came since the last look."""
+
+    def __init__(self, source: Source, log: Path, events: Path, start: int = 0) -> None:
+        """`start`: where this run's lines begin."""
+        self._source = source
+        self._pattern = re.compile(source.pattern)
+        self._log = log
+        self._events = events
+        self._offset = start
+        self._found = 0
+
+    def poll(self) -> None:
+        """Write what is new; half a line waits for its rest."""
+        with self._log.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._offset:
+                self._offset = 0  # cut, because it had grown too large
+            file.seek(self._offset)
+            block = file.read(MAX_BYTES)
+        block = block[: block.rfind(b"\n") + 1]
+        self._offset += len(block)
+        lines = re.split(r"[\r\n]+", block.decode("utf-8", "replace"))
+        rows = [found.groupdict() for line in lines if (found := self._pattern.search(line))]
+        fresh = list(enumerate(rows, self._found))
+        self._found += len(rows)
+        if fresh:
+            with EventWriter(self._events) as writer:
+                for kind, data in told(fresh, self._source):
+                    writer.write(kind, **data)
 
 
 class Follower:
@@ -82,9 +119,11 @@ class Follower:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The whole rows of a CSV file (by its ending), or of JSON lines; half a row waits."""
+    """The whole rows of a CSV or `.wandb` file (by its ending), or of JSON lines; half waits."""
     with path.open("rb") as file:
         block = file.read(MAX_BYTES)
+    if path.suffix == ".wandb":
+        return list(wandbfile.rows(block))
     text = block[: block.rfind(b"\n") + 1].decode("utf-8", "replace")
     if path.suffix == ".csv":
         return list(csv.DictReader(io.StringIO(text)))

@@ -14,7 +14,7 @@ from vitlab.jobs.logcap import cap
 from vitlab.jobs.processes import process
 
 if TYPE_CHECKING:
-    from vitlab.jobs.metrics import Follower
+    from vitlab.jobs.metrics import Follower, LogFollower
 
 EVERY = 2.0
 """Seconds between two looks."""
@@ -26,7 +26,12 @@ class Monitor:
     """Appends to `health.jsonl` whenever the verdict changes."""
 
     def __init__(
-        self, job: JobPaths, pid: int, offset: int, limits: Limits, follower: Follower | None
+        self,
+        job: JobPaths,
+        pid: int,
+        offset: int,
+        limits: Limits,
+        follower: Follower | LogFollower | None,
     ) -> None:
         """`offset`: where this run's events begin; a resumed job is judged by these alone."""
         self._job = job

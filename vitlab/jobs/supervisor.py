@@ -26,7 +26,7 @@ from vitlab.jobs.monitor import Monitor, note
 from vitlab.jobs.reasons import End, explain
 
 if TYPE_CHECKING:
-    from vitlab.jobs.metrics import Follower
+    from vitlab.jobs.metrics import Follower, LogFollower
 
 POLL = 0.25
 """Seconds between looks at `stop`; the child's death is seen at once."""
@@ -103,7 +103,7 @@ class Supervisor:
         said, log_from = size(self.job.events), size(self.job.log)
         self.unwell = None
         try:
-            follower = _follower(self.extra, cwd, self.job.events, self.adopted is not None)
+            follower = _follower(self.job, self.extra, cwd, log_from, self.adopted is not None)
             pid = self.adopted[0] if self.adopted else self._spawn(argv, cwd)
         except OSError as error:
             words = f"can not start {argv[0]}: {error.strerror}"
@@ -233,13 +233,20 @@ def child_command(job: JobPaths, resumed: bool) -> tuple[list[str], Path]:
     return [*argv, "--resume"] if resumed else argv, root
 
 
-def _follower(extra: Mapping[str, Any], folder: Path, events: Path, whole: bool) -> Follower | None:
+def _follower(
+    job: JobPaths, extra: Mapping[str, Any], folder: Path, log_from: int, whole: bool
+) -> Follower | LogFollower | None:
     if "metrics" not in extra:
         return None
-    from vitlab.jobs.metrics import Follower, read_source  # CSV costs memory; few jobs need it
+    # CSV costs memory; few jobs need it.
+    from vitlab.jobs.metrics import Follower, LogFollower, read_source
 
     source = read_source(extra)
-    return Follower(source, folder, events, whole) if source else None
+    if source is None:
+        return None
+    if source.pattern:
+        return LogFollower(source, job.log, job.events, 0 if whole else log_from)
+    return Follower(source, folder, job.events, whole)
 
 
 def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
