@@ -15,10 +15,11 @@ from vitlab.contract.paths import LabPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued
 from vitlab.jobs import preflight as module
+from vitlab.jobs.gpus import Device
 from vitlab.jobs.jsonfiles import read_json
 from vitlab.jobs.launch import advance
 from vitlab.jobs.preflight import Finding, preflight
-from vitlab.jobs.queue import Slots
+from vitlab.jobs.queue import Gpu, Slots
 from vitlab.jobs.store import all_jobs
 
 VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
@@ -130,3 +131,19 @@ def test_a_silent_wandb_is_said_where_it_is_used(
     assert text.startswith("warn W&B: 127.0.0.1 does not answer (Connection refused)")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert texts(tmp_path, command) == []
+
+
+def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = replace(VIT, config={"model": {"hidden": 1024}, "train": {"batch": 4096}})
+    monkeypatch.setattr(module, "machine_memory", lambda: (16 * 10**9, 8 * 10**9))
+    [text] = texts(tmp_path, large)
+    assert text.startswith("bad memory: about ")
+    assert "this machine has 16.0 GB" in text
+    monkeypatch.setattr(module, "machine_memory", lambda: (10**13, 8 * 10**9))
+    assert "8.0 GB free now" in texts(tmp_path, large)[0]
+    gpu = Gpu(Device(0, "GPU-0", "A100", 80 * 10**9, 79 * 10**9))
+    on_gpu = replace(large, device="auto", extra={"gpu_memory": 10**9})
+    found = preflight(LabPaths(tmp_path), [on_gpu], [], Slots(gpus=(gpu,)))
+    assert [finding.status for finding in found] == ["bad", "warn"]
+    assert "the largest GPU has 80.0 GB" in found[0].text
+    assert found[1].text.startswith("queue.gpu_memory: declares 1.0 GB, and will take about")

@@ -15,7 +15,9 @@ from vitlab.contract.paths import LabPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, state_word
 from vitlab.contract.strict import ConfigError
-from vitlab.jobs.queue import GPU_RECIPES, Slots
+from vitlab.jobs.estimate import training_bytes
+from vitlab.jobs.processes import machine_memory
+from vitlab.jobs.queue import GPU_RECIPES, MEMORY, Slots
 from vitlab.jobs.slurm import refusal
 from vitlab.jobs.store import Job
 
@@ -70,6 +72,7 @@ def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Findi
         *_inputs(lab.root, config),
         *_disk(lab.root),
         *_device(lab, spec, slots),
+        *_memory(spec, config, slots),
         *twins.of(spec),
         *_logout(),
         *_wandb(config, os.environ),
@@ -118,6 +121,31 @@ def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
     elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
         status = "warn" if spec.profile == "full" else "note"
         yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
+
+
+def _memory(spec: Spec, config: Config, slots: Slots) -> Iterator[Finding]:
+    """The estimate against what the job declares, and against the devices it may get."""
+    on_gpu = bool(slots.gpus) and spec.device != "cpu"
+    need = training_bytes(config, on_gpu)
+    if need is None or spec.extra.get("backend") == "slurm":
+        return
+    declared = spec.extra.get(MEMORY)
+    if isinstance(declared, int) and declared < need:
+        said = f"declares {declared / 1e9:.1f} GB, and will take about {need / 1e9:.1f} GB"
+        yield Finding("warn", f"queue.gpu_memory: {said}")
+    if on_gpu:
+        largest = max(gpu.device.memory_total for gpu in slots.gpus)
+        free = max(gpu.device.memory_free for gpu in slots.gpus)
+        where = "the largest GPU"
+    else:
+        largest, free = machine_memory()
+        where = "this machine"
+    if need > largest > 0:
+        said = f"about {need / 1e9:.1f} GB, {where} has {largest / 1e9:.1f} GB"
+        yield Finding("bad", f"memory: {said}; a smaller train.batch needs less")
+    elif need > free > 0:
+        said = f"about {need / 1e9:.1f} GB, {where} has {free / 1e9:.1f} GB free now"
+        yield Finding("warn", f"memory: {said}")
 
 
 class _Twins:

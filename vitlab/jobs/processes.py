@@ -188,6 +188,17 @@ class Waiter:
             os.close(self._descriptor)
 
 
+def machine_memory() -> tuple[int, int]:
+    """Bytes of memory in all, and available now; 0 where it is not known."""
+    try:
+        lines = (_PROC / "meminfo").read_text().splitlines()
+    except OSError:
+        return 0, 0
+    known = {line.partition(":")[0]: line.split()[1] for line in lines if ":" in line}
+    total, free = (int(known.get(name, 0)) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, free
+
+
 def oom_kills() -> int:
     """How often the kernel has killed in our memory cgroup for want of memory; 0 if unknown."""
     for path in _counters():

@@ -15,6 +15,7 @@ from vitlab.ml.scores import score
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.ml.train import Task, predict, train
 from vitlab.ml.vit import ViT, param_count
+from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped
 
 SCALING_SAMPLE = 100_000
@@ -32,6 +33,8 @@ def run(context: Context) -> Outcome:
     task = make_task(config, spectra, device)
     name, params = type(model).__name__, param_count(model)
     context.report.note(f"{name} with {params:,} parameters, {task.steps} steps on {device}")
+    if not context.resume:
+        context.report.note(check(model, task))
     best = context.report.follow(
         train(model, task, context.paths.checkpoints, context.resume, context.stopped)
     )

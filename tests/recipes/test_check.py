@@ -1,0 +1,108 @@
+"""The check before a training, and the estimate of its memory against the network itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from vitlab.contract.config import (
+    DataConfig,
+    MlpConfig,
+    MlpModel,
+    TrainConfig,
+    VitConfig,
+    VitModel,
+    read_config,
+)
+from vitlab.jobs.estimate import STATE, parameters, training_bytes
+from vitlab.ml.progress import NonFiniteLoss
+from vitlab.ml.spectra import open_spectra
+from vitlab.ml.train import Task, train
+from vitlab.ml.vit import param_count
+from vitlab.recipes.check import check
+from vitlab.recipes.vit import make_model, make_task
+
+CPU = torch.device("cpu")
+SMALL = VitModel(patch=64, hidden=64, layers=3, heads=4, input="whitened")
+MODELS = (
+    SMALL,
+    replace(SMALL, pool="mean", positions="none", tokenizer="SW", stride=16, mlp_ratio=1.5),
+    replace(SMALL, positions="sinusoidal", hidden=128, dropout=0.0),
+    VitModel(),
+    MlpModel(hidden=(512, 64)),
+)
+
+
+def small(model: VitModel | MlpModel = SMALL) -> VitConfig | MlpConfig:
+    data = DataConfig(train_size=64, val_size=8, test_size=8)
+    how = TrainConfig(epochs=1, batch=32)
+    if isinstance(model, VitModel):
+        return VitConfig(data=data, model=model, train=how)
+    return MlpConfig(data=data, model=model, train=how)
+
+
+def made(config: VitConfig | MlpConfig) -> tuple[torch.nn.Module, Task]:
+    spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
+    torch.manual_seed(1)
+    model = make_model(config.model, spectra.pixels, len(config.labels))
+    return model, make_task(config, spectra, CPU)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_the_count_is_that_of_the_network(model: VitModel | MlpModel) -> None:
+    assert parameters(model, 3) == param_count(make_model(model, 4096, 3))
+
+
+@pytest.mark.parametrize("model", [SMALL, MODELS[1], MODELS[2], MODELS[4]])
+def test_the_estimate_is_near_what_is_kept_for_the_backward_pass(
+    model: VitModel | MlpModel,
+) -> None:
+    config = small(model)
+    network, task = made(config)
+    kept: dict[int, int] = {}
+    own = {parameter.data_ptr() for parameter in network.parameters()}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        check(network, task)
+    estimate = training_bytes(config, cuda=False)
+    assert estimate is not None
+    inputs = 3 * 4 * 4096 * config.train.batch
+    activations = estimate - STATE * param_count(network)
+    assert 0.66 < activations / (sum(kept.values()) + inputs) < 1.5
+
+
+def test_only_networks_are_estimated() -> None:
+    assert training_bytes(read_config("ridge", {}), cuda=False) is None
+
+
+def test_the_check_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    network, task = made(small())
+    [*_, plain] = _losses(network, task)
+    network, task = made(small())
+    said = check(network, task)
+    assert said.startswith("checked on one batch of 32: loss ")
+    assert " GB resident" in said
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert [*_losses(network, task)][-1] == plain
+
+
+def _losses(network: torch.nn.Module, task: Task) -> list[float]:
+    events = [asdict(event) for event in train(network, task)]
+    return [event["loss"] for event in events if "loss" in event]
+
+
+def test_a_loss_that_is_no_number_ends_the_job_at_once() -> None:
+    network, task = made(small())
+    with torch.no_grad():
+        next(network.parameters()).fill_(math.nan)
+    with pytest.raises(NonFiniteLoss, match="first batch"):
+        check(network, task)
