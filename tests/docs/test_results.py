@@ -206,7 +206,7 @@ def test_the_report_holds_numbers_command_and_checks(vit: Roadmap) -> None:
     for part in (
         "- 同口径 LightGBM baseline\n- Gate-2: LightGBM 1M Baseline 对比\n",
         "| main | LightGBM | 1M | 4.9M | 0.6140 ± 0.0040 | 12 |\n",
-        "| Gate-2 | open | - | a \\| b |\n",
+        "| Gate-2 | 待定 | - | a \\| b |\n",
         "```bash\nvitlab run 2.0 --profile full\n```\n",
         "- 非有限数值: `val/r2/log_g`\n",
         "- 数据 hash: `h1`\n",

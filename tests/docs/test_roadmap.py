@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.conftest import real
 from vitlab.contract.paths import UsageError
-from vitlab.docs.roadmap import NoMvpTable, Roadmap, next_mvp, parse_roadmap
+from vitlab.docs.roadmap import NoMvpTable, Roadmap, launch_order, next_mvp, parse_roadmap
 from vitlab.docs.source import Document
 
 
@@ -77,14 +77,14 @@ def test_what_is_next(vit: Roadmap, english: Roadmap) -> None:
     assert first.id == "2A"
 
 
-def test_nothing_is_next_when_all_is_over_and_the_paused_come_last() -> None:
+def test_nothing_is_next_when_all_is_over_and_the_failed_and_paused_come_last() -> None:
     head = "| MVP | Name | Status |\n|---|---|---|\n"
-    over = "".join(f"| {i} | x | {s} |\n" for i, s in enumerate(["✅", "🚀", "❌ FAIL", "🗑️", "🔆"]))
+    over = "".join(f"| {i} | x | {s} |\n" for i, s in enumerate(["✅", "🚀", "🗑️", "🔆"]))
     assert next_mvp(parse_roadmap(Document(head + over))) is None
-    some = parse_roadmap(Document(head + over + "| 7 | x | ⏸️ |\n| 8 | x | ⏳ |\n"))
-    found = next_mvp(some)
-    assert found is not None
-    assert found.id == "8"
+    late = "| 6 | x | ❌ FAIL |\n| 7 | x | ⏸️ |\n"
+    some = parse_roadmap(Document(head + over + late + "| 8 | x | ⏳ |\n"))
+    assert [found.id for found in launch_order(some)] == ["8", "6", "7"]
+    assert next_mvp(some) == launch_order(some)[0]
 
 
 def test_deviations_are_read_as_meant(english: Roadmap) -> None:

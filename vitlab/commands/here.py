@@ -52,12 +52,3 @@ def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     roadmap = lab.read_roadmap(path)
     results = results_of(lab, path)
     return roadmap, [judge(gate, results, roadmap) for gate in roadmap.gates]
-
-
-def journal_of(lab: Lab | None) -> Path:
-    """Where edits are journalled: in the lab, or for lone documents in the user's own state."""
-    if lab is not None:
-        return lab.journal
-    from platformdirs import user_state_path
-
-    return user_state_path("vitlab") / "journal"

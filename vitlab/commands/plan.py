@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.here import existing, journal_of, judged, lab_around, this_lab
+from vitlab.commands.here import existing, judged, lab_around, this_lab
 from vitlab.commands.output import Commands, add_json, print_json, print_table
 from vitlab.contract.paths import UsageError
 
@@ -162,7 +162,7 @@ def show_gates(args: argparse.Namespace) -> int:
 def lint_documents(args: argparse.Namespace) -> int:
     """`vitlab lint`: contradictions and breaks, each with its line and reason."""
     from vitlab.docs.edits import save, unified
-    from vitlab.records.change import findings, mended
+    from vitlab.records.change import findings, journal_of, mended
 
     paths = [existing(args.document)] if args.document else this_lab().roadmaps()
     records = []
@@ -189,7 +189,7 @@ def lint_documents(args: argparse.Namespace) -> int:
 def set_status(args: argparse.Namespace) -> int:
     """`vitlab set`: print the diff, and write it unless it is a dry run."""
     from vitlab.docs.edits import save, unified
-    from vitlab.records.change import status_change
+    from vitlab.records.change import journal_of, status_change
 
     path = existing(args.roadmap)
     lab = lab_around(path)
@@ -242,6 +242,7 @@ def undo_last(_: argparse.Namespace) -> int:
         restored = undo(lab)
     else:
         from vitlab.docs.edits import undo as undo_lone
+        from vitlab.records.change import journal_of
 
         restored = [change.path for change in undo_lone(journal_of(None))]
     if not restored:
@@ -260,6 +261,7 @@ def redo_last(_: argparse.Namespace) -> int:
         written = redo(lab)
     else:
         from vitlab.docs.edits import redo as redo_lone
+        from vitlab.records.change import journal_of
 
         written = [change.path for change in redo_lone(journal_of(None))]
     if not written:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vitlab.contract.result import Result
 from vitlab.docs.gate_sections import Gate
+from vitlab.docs.phrases import Phrase, say, several
 from vitlab.docs.roadmap import Roadmap
 from vitlab.docs.rules import (
     Between,
@@ -36,10 +37,23 @@ class Verdict:
     verdict: str
     """`pass`, `fail`, `open` (not decided yet) or `manual` (a person must judge)."""
     because: str
+    """In English, for screens and commands."""
     rule: str | None = None
     """The rule that decided, as written."""
     values: Mapping[str, float] = field(default_factory=dict)
     """The numbers that were compared, by what they are."""
+    told: str = ""
+    """`because` in the document's language, for what is written into it."""
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A verdict before it is said in a language."""
+
+    verdict: str
+    because: Phrase
+    rule: str | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class _Answer:
     """Whether one condition holds: True, False, or None for undecided."""
 
     holds: bool | None
-    because: str
+    because: Phrase
     values: Mapping[str, float]
     readable: bool = True
 
@@ -60,41 +74,44 @@ def judge(gate: Gate, results: Sequence[Result], roadmap: Roadmap) -> Verdict:
     words (`✅`, `❌`) say otherwise.
     """
     if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
-        why = "no rule that can be read" if gate.rules else "no rule is written"
         texts = "; ".join(rule.if_ for rule in gate.rules)
-        return Verdict(gate.id, "manual", f"{why}{': ' + texts if texts else ''}")
+        why = say("unreadable", texts) if texts else say("no_rule")
+        return _verdict(gate, roadmap, _Decision("manual", why))
     full = [result for result in results if result.profile == "full"]
-    verdict = _decide(gate, full, roadmap)
+    decision = _decide(gate, full)
     trial = [result for result in results if result.profile != "full"]
-    if verdict.verdict == "open" and not verdict.values and trial:
-        said = _decide(gate, results, roadmap)
+    if decision.verdict == "open" and not decision.values and trial:
+        said = _decide(gate, results)
         if said.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
-            would = f"{profiles} results would say {said.verdict} ({said.because})"
-            return Verdict(
-                gate.id, "open", f"no full result decides it; {would}", None, said.values
-            )
-    return verdict
+            would = say("trial", profiles, say(said.verdict), said.because)
+            decision = _Decision("open", would, None, said.values)
+    return _verdict(gate, roadmap, decision)
 
 
-def _decide(gate: Gate, results: Sequence[Result], roadmap: Roadmap) -> Verdict:
-    reasons: list[str] = []
+def _verdict(gate: Gate, roadmap: Roadmap, made: _Decision) -> Verdict:
+    told = made.because.told(roadmap.language)
+    return Verdict(gate.id, made.verdict, made.because.told("en"), made.rule, made.values, told)
+
+
+def _decide(gate: Gate, results: Sequence[Result]) -> _Decision:
+    reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
     previous: _Answer | None = None
     for number, rule in enumerate(gate.rules):
-        answer = _answer(rule.condition, gate, results, roadmap, previous)
+        answer = _answer(rule.condition, gate, results, previous)
         values.update(answer.values)
         if answer.holds:
             said = "pass" if _is_good(rule, number) else "fail"
-            return Verdict(gate.id, said, answer.because, rule.if_, values)
+            return _Decision(said, answer.because, rule.if_, values)
         unread = unread or not answer.readable
         if answer.because not in reasons:
             reasons.append(answer.because)
         if not isinstance(rule.condition, Otherwise):
             previous = answer
     settled = bool(values) and unread
-    return Verdict(gate.id, "manual" if settled else "open", "; ".join(reasons), None, values)
+    return _Decision("manual" if settled else "open", several(reasons), None, values)
 
 
 def _is_good(rule: Rule, number: int) -> bool:
@@ -108,36 +125,32 @@ def _answer(
     condition: Condition,
     gate: Gate,
     results: Sequence[Result],
-    roadmap: Roadmap,
     previous: _Answer | None,
 ) -> _Answer:
     match condition:
         case Manual(text):
-            return _Answer(None, f"{text!r} is for a person to judge", {}, readable=False)
+            return _Answer(None, say("for_a_person", text), {}, readable=False)
         case Otherwise():
             if previous is None or previous.holds is None:
-                return _Answer(None, "else waits for the rule before it", {})
-            return _Answer(True, f"else: {previous.because}", previous.values)
+                return _Answer(None, say("else_waits"), {})
+            return _Answer(True, say("else", previous.because), previous.values)
         case Comparison():
             return _compare(condition, gate, results)
         case Threshold() | Between():
-            return _threshold(condition, gate, results, roadmap)
+            return _threshold(condition, gate, results)
 
 
-def _threshold(
-    condition: Threshold | Between, gate: Gate, results: Sequence[Result], roadmap: Roadmap
-) -> _Answer:
+def _threshold(condition: Threshold | Between, gate: Gate, results: Sequence[Result]) -> _Answer:
     if condition.delta:
         return _difference(condition, gate, results)
-    del roadmap
     chosen = _chosen(gate, results, condition)
     name = value_name(condition, chosen.headline if chosen else DEFAULT_HEADLINE)
     if chosen is None:
-        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or "any MVP"
-        return _Answer(None, f"no full result of {whose} with {name}", {})
+        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or say("any_mvp")
+        return _Answer(None, say("no_full_result", whose, name), {})
     value = _value(chosen, name)
     if value is None:
-        return _Answer(None, f"{name} of MVP-{chosen.mvp} is not a number", {})
+        return _Answer(None, say("no_number", name, chosen.mvp), {})
     return _held(condition, name, value, chosen.errors.get(name, 0.0))
 
 
@@ -145,15 +158,16 @@ def _difference(condition: Threshold | Between, gate: Gate, results: Sequence[Re
     """ΔR² against a named model; one against nothing named is nobody's to guess."""
     named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
     if not named or condition.of is None:
-        against = f" against {condition.of!r}" if condition.of else ", against what is not said"
         symbol = _SYMBOL.get(condition.metric, condition.metric)
-        return _Answer(None, f"Δ{symbol}{against}: for a person to judge", {}, readable=False)
+        unsaid = say("delta_unsaid", symbol)
+        why = say("delta_unknown", symbol, condition.of) if condition.of else unsaid
+        return _Answer(None, why, {}, readable=False)
     ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
     theirs = [r for r in results if model_key(r.model_name) == condition.of]
     name = value_name(condition, (ours or theirs)[0].headline)
     pair = _fair_pair(ours, theirs, name)
     if pair is None:
-        return _Answer(None, f"no two results on the same data for Δ against {condition.of}", {})
+        return _Answer(None, say("no_pair", condition.of), {})
     gap, error = _gap(*pair, name)
     return _held(condition, f"Δ{name}", gap, error)
 
@@ -166,14 +180,14 @@ def _held(condition: Threshold | Between, name: str, value: float, error: float)
             condition.low <= value <= condition.high,
             f"{condition.low:g}–{condition.high:g}",
         )
-        word = "in" if holds else "not in"
+        because = say("in" if holds else "out", shown, limit)
     else:
         distance = abs(value - condition.value)
         holds, limit = _test(condition.op, value, condition.value), f"{condition.value:g}"
-        word = condition.op if holds else f"not {condition.op}"
+        because = say("holds" if holds else "fails", shown, condition.op, limit)
     if error and distance <= 2 * error:
-        return _Answer(None, f"{shown} is within 2 errors of {limit}", {name: value})
-    return _Answer(holds, f"{shown} {word} {limit}", {name: value})
+        return _Answer(None, say("near", shown, limit), {name: value})
+    return _Answer(holds, because, {name: value})
 
 
 def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _Answer:
@@ -183,25 +197,24 @@ def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _A
     }
     missing = [name for name, found in sides.items() if not found]
     if missing:
-        return _Answer(None, f"no full result of {' and '.join(missing)}", {})
+        return _Answer(None, say("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
     name = (of_gate or sides[condition.left])[0].headline
     pair = _fair_pair(sides[condition.left], sides[condition.right], name)
     if pair is None:
-        return _Answer(
-            None, f"{condition.left} and {condition.right} have no {name} on the same data", {}
-        )
+        return _Answer(None, say("unlike", condition.left, condition.right, name), {})
     (gap, error), left, right = _gap(*pair, name), _value(pair[0], name), _value(pair[1], name)
     if left is None or right is None:
-        return _Answer(None, f"{name} is not a number", {})
+        return _Answer(None, say("not_a_number", name), {})
     values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
-    models = f"{pair[0].model_name} {left:.4g}, {pair[1].model_name} {right:.4g}"
-    shown = f"{_show(name)}: {models}, Δ = {gap:+.2g}" + (f" ± {error:.2g}" if error else "")
+    ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
+    shown = f"{gap:+.2g}" + (f" ± {error:.2g}" if error else "")
     if abs(gap) <= 2 * error:
-        return _Answer(None, f"{shown}, within 2 errors", values)
+        return _Answer(None, say("gap_near", _show(name), ours, theirs, shown), values)
     # `A > B` says that A is better; of an error, the smaller number is.
     better = gap if name.split("/")[1:2] not in (["mae"], ["rmse"]) else -gap
-    return _Answer(_test(condition.op, better, 0.0), shown, values)
+    because = say("gap", _show(name), ours, theirs, shown)
+    return _Answer(_test(condition.op, better, 0.0), because, values)
 
 
 def _fair_pair(

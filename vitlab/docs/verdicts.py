@@ -60,7 +60,7 @@ def set_verdict(
 def _shown(status: str, verdict: Verdict | None, profile: str) -> _Shown:
     """A verdict closes a gate; without one it waits, for a run or for a person."""
     said = verdict.verdict if verdict else None
-    because = cell_text(verdict.because).replace("*", "·") if verdict else ""
+    because = cell_text(verdict.told or verdict.because).replace("*", "·") if verdict else ""
     if profile == "full" and said == "pass":
         return _Shown("done", f"✅ **PASS: {because}**")
     if profile == "full" and said == "fail":

@@ -26,10 +26,19 @@ def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileCh
     roadmap = parse_roadmap(read(path), _words(lab))
     mvp = roadmap.mvp(mvp_id)
     before = None
-    if lab is not None and mvp.status != status:
-        before = remembered(lab.journal, roadmap, mvp.id, status, _words(lab))
+    if mvp.status != status:
+        before = remembered(journal_of(lab), roadmap, mvp.id, status, _words(lab))
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
+
+
+def journal_of(lab: Lab | None) -> Path:
+    """Where edits are journalled: in the lab, or for lone documents in the user's own state."""
+    if lab is not None:
+        return lab.journal
+    from platformdirs import user_state_path
+
+    return user_state_path("vitlab") / "journal"
 
 
 def findings(lab: Lab | None, path: Path) -> list[Finding]:

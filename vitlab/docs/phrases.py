@@ -1,0 +1,97 @@
+"""What a verdict rests on, said in the language of whoever reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_WORDS = {
+    "en": {
+        "no_rule": "no rule is written",
+        "unreadable": "no rule that can be read: {}",
+        "trial": "no full result decides it; {} results would say {} ({})",
+        "for_a_person": "{!r} is for a person to judge",
+        "else_waits": "else waits for the rule before it",
+        "else": "else: {}",
+        "any_mvp": "any MVP",
+        "no_full_result": "no full result of {} with {}",
+        "no_number": "{} of MVP-{} is not a number",
+        "not_a_number": "{} is not a number",
+        "delta_unsaid": "Δ{}, against what is not said: for a person to judge",
+        "delta_unknown": "Δ{} against {!r}: for a person to judge",
+        "no_pair": "no two results on the same data for Δ against {}",
+        "near": "{} is within 2 errors of {}",
+        "in": "{} in {}",
+        "out": "{} not in {}",
+        "holds": "{} {} {}",
+        "fails": "{} not {} {}",
+        "missing": "no full result of {}",
+        "and": " and ",
+        "unlike": "{} and {} have no {} on the same data",
+        "gap": "{}: {}, {}, Δ = {}",
+        "gap_near": "{}: {}, {}, Δ = {}, within 2 errors",
+        "join": "; ",
+        "pass": "pass", "fail": "fail", "open": "open", "manual": "manual",
+    },
+    "zh": {
+        "no_rule": "没有写明规则",
+        "unreadable": "没有可读的规则：{}",
+        "trial": "尚无完整训练的结果；{} 档的结果为 {}（{}）",
+        "for_a_person": "“{}” 需人工判断",
+        "else_waits": "否则：等待前一条规则",
+        "else": "否则：{}",
+        "any_mvp": "任何 MVP",
+        "no_full_result": "{} 尚无含 {} 的完整结果",
+        "no_number": "MVP-{1} 的 {0} 不是有限数",
+        "not_a_number": "{} 不是有限数",
+        "delta_unsaid": "Δ{} 未说明与谁比较，需人工判断",
+        "delta_unknown": "Δ{} 与 “{}” 比较，需人工判断",
+        "no_pair": "没有两个同口径的结果可与 {} 比较",
+        "near": "{} 与 {} 相差不到 2 倍误差",
+        "in": "{} 在 {} 内",
+        "out": "{} 不在 {} 内",
+        "holds": "{} {} {}",
+        "fails": "{} 不满足 {} {}",
+        "missing": "尚无 {} 的完整结果",
+        "and": " 与 ",
+        "unlike": "{} 与 {} 没有同口径的 {}",
+        "gap": "{}: {}, {}, Δ = {}",
+        "gap_near": "{}: {}, {}, Δ = {}，不到 2 倍误差",
+        "join": "；",
+        "pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One thing said, not yet in any language."""
+
+    key: str
+    parts: tuple[object, ...] = ()
+    """Texts and numbers as they are, further phrases, or several to be joined by `and`."""
+
+    def told(self, language: str) -> str:
+        """In `zh` or `en`."""
+        words = _WORDS[language]
+        parts = [_part(part, language) for part in self.parts]
+        if self.key == "list":
+            return words["join"].join(parts)
+        return words[self.key].format(*parts)
+
+
+def say(key: str, *parts: object) -> Phrase:
+    return Phrase(key, parts)
+
+
+def several(phrases: Iterable[Phrase]) -> Phrase:
+    """Several things said one after the other."""
+    return Phrase("list", tuple(phrases))
+
+
+def _part(part: object, language: str) -> str:
+    if isinstance(part, Phrase):
+        return part.told(language)
+    if isinstance(part, list):
+        return _WORDS[language]["and"].join(str(one) for one in part)
+    return str(part)
