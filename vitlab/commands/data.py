@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,7 @@ def make_data(args: argparse.Namespace) -> int:
         raise UsageError(f"--shards {args.shards}: must be 0 to --n")
     if not 0 <= args.seed < 2**31:
         raise UsageError(f"--seed {args.seed}: must be 0 to {2**31 - 1}")
+    _share_cores()
     from vitlab.contract.config import DataConfig
     from vitlab.ml.makedata import make_file, make_shards
     from vitlab.ml.spectra import open_simulator
@@ -83,6 +85,11 @@ def bring_grid(args: argparse.Namespace) -> int:
     names = ", ".join(f"{name} {text}" for name, text in zip(GRID_LABELS, ranges, strict=True))
     print(f"{args.out}: {n} spectra, {names}")
     return 0
+
+
+def _share_cores() -> None:
+    """Before the learner is loaded: threads that spin while they wait cost a busy machine most."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _follow(progress: Iterator[int]) -> int:
@@ -118,6 +125,7 @@ def show_ceiling(args: argparse.Namespace) -> int:
     mags = _magnitudes(args.mag)
     if args.stars < 2:
         raise UsageError(f"--stars {args.stars}: must be at least 2")
+    _share_cores()
     from vitlab.ml.ceilings import ceilings
     from vitlab.ml.grid import load_derivatives, load_grid
     from vitlab.ml.noise import load_noise
