@@ -59,6 +59,13 @@ def test_a_resumed_epoch_needs_no_rows_of_before() -> None:
     assert np.array_equal(slabs.rows(rows)[0][:, 0], rows)
 
 
+def test_a_first_batch_of_kept_rows_alone() -> None:
+    slabs = Slabs(numbered, Plan(9000, 3, 2))
+    rows = np.array([5, 1000, 2000])
+    slabs.follow(0, 7, rows)
+    assert np.array_equal(slabs.rows(rows)[0][:, 0], rows)
+
+
 def test_a_failed_read_is_told_where_the_rows_are_wanted() -> None:
     def broken(start: int, stop: int) -> Slab:
         raise OSError(f"{start} to {stop}")

@@ -37,7 +37,6 @@ ENOUGH = 150.0
 ROUNDS = 8
 MAGNITUDE = 3
 """The column of the magnitude behind the three labels."""
-MAG_SLOPE = 0.4 * np.log(10)
 
 
 class Prior(Protocol):

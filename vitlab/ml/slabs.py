@@ -107,7 +107,8 @@ class Slabs:
         if not len(streamed) and self._at is not None:
             return  # kept rows alone say nothing of the place
         # The first row's group: at a border the batch's other rows are in the one to come.
-        now = next((k for k, slabs in enumerate(groups) if streamed[:1] in slabs), 0)
+        first = int(streamed[0]) if len(streamed) else -1
+        now = next((k for k, slabs in enumerate(groups) if first in slabs), 0)
         if self._at == (epoch, seed, now):
             return
         self._at = (epoch, seed, now)
