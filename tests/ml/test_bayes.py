@@ -121,7 +121,7 @@ def test_the_ceiling_falls_with_magnitude_and_lies_above_every_linear_model(
 
 def test_a_known_magnitude_tells_little_more() -> None:
     grid = compress(load_grid(), 96)
-    simulator = Simulator(grid, load_noise(), seed=3)
+    simulator = Simulator(grid, load_noise(), mag=(21.5, 21.5), seed=3)
     stars, flux, _ = simulator.observe_fixed("test", 0, 24)
     unknown = Model(grid, simulator.noise, LabelPrior())
     found = [
