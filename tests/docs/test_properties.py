@@ -1,7 +1,9 @@
 """What holds for every text: it round-trips, parsing never raises, edits touch their spans only."""
 
 import random
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -195,7 +197,7 @@ HARD = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_siz
 @given(
     DOCUMENTS, st.one_of(HARD, st.from_regex(r"\A[A-Z][A-Za-z0-9._-]{0,20}\Z")), st.integers(0, 20)
 )
-@FEWER
+@MANY
 def test_a_launch_breaks_no_row_whatever_the_id(text: str, name: str, number: int) -> None:
     roadmap = parsed(text)
     if roadmap is None:
@@ -216,7 +218,7 @@ def test_a_launch_breaks_no_row_whatever_the_id(text: str, name: str, number: in
 
 
 @given(DOCUMENTS, HARD, HARD, st.sampled_from(["smoke", "full"]), st.integers(0, 20))
-@FEWER
+@MANY
 def test_a_result_breaks_no_row_whatever_it_says(
     text: str, sentence: str, model: str, profile: str, number: int
 ) -> None:
@@ -254,7 +256,7 @@ def test_a_text_in_a_cell_stays_one_cell(text: str) -> None:
 
 
 @given(st.lists(HARD, min_size=4, max_size=4))
-@FEWER
+@MANY
 def test_a_key_number_breaks_no_hub(values: list[str]) -> None:
     text = (
         "| 指标 | 值 | 条件 | 来源 |\n|---|---|---|---|\n| R² | 0.5 | x | y |\n\n"
@@ -281,7 +283,7 @@ def test_what_lint_mends_stays_mended(text: str) -> None:
 
 
 @given(DOCUMENTS, DOCUMENTS.map(lambda t: t[:300]), st.integers(0, 10**9))
-@FEWER
+@MANY
 def test_a_rebased_edit_lands_on_the_same_words(text: str, other: str, number: int) -> None:
     dice = random.Random(number)
     start = dice.randrange(len(text))
@@ -296,12 +298,27 @@ def test_a_rebased_edit_lands_on_the_same_words(text: str, other: str, number: i
     assert now[moved.span.start : moved.span.end] == edit.old
 
 
-@given(DOCUMENTS, st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3))
-@settings(FEWER, max_examples=40)
-def test_undo_restores_the_exact_bytes(
-    tmp_path_factory: pytest.TempPathFactory, text: str, statuses: list[str]
-) -> None:
-    folder = tmp_path_factory.mktemp("undo")
+@given(DOCUMENTS, st.sampled_from(STATUSES))
+@MANY
+@pytest.mark.timeout(240)
+def test_undo_restores_the_exact_bytes(text: str, status: str) -> None:
+    in_a_folder(text, [status])
+
+
+@given(DOCUMENTS, st.lists(st.sampled_from(STATUSES), min_size=2, max_size=4))
+@settings(MANY, max_examples=60)
+def test_undo_goes_back_over_several_writes(text: str, statuses: list[str]) -> None:
+    in_a_folder(text, statuses)
+
+
+def in_a_folder(text: str, statuses: list[str]) -> None:
+    # What is proved is bytes, not durability: the disk need not be waited for.
+    with tempfile.TemporaryDirectory() as folder, mock.patch("os.fsync"):
+        undone_and_redone(Path(folder), text, statuses)
+
+
+def undone_and_redone(folder: Path, text: str, statuses: list[str]) -> None:
+    """Save some statuses one after the other, go all the way back, and all the way forth."""
     path, journal = folder / "r.md", folder / "journal"
     path.write_bytes(text.encode())
     if parsed(text) is None or parse_roadmap(read(path)).mvps[0].status is None:
