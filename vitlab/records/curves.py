@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.spec import Spec
 from vitlab.docs.gates import thresholds
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.plot.series import Line, Series
+from vitlab.records.ceilings import ceiling_of, ceilings
 from vitlab.records.lab import Lab
 
 
@@ -22,7 +24,7 @@ class Curves:
     series: tuple[Series, ...]
     """x in seconds since each job's start."""
     thresholds: tuple[Line, ...]
-    """The levels the gates of the jobs' roadmaps ask for."""
+    """The levels the gates of the jobs' roadmaps ask for, and the ceilings."""
 
 
 def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curves:
@@ -33,7 +35,16 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
         return Curves(value or "", (), ())
     name = value or live_name(chosen[0].spec.headline)
     series = [one for job in chosen if (one := _series(lab, job, name))]
-    return Curves(name, tuple(series), _thresholds(lab, chosen, name))
+    lines = [*_thresholds(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
+    return Curves(name, tuple(series), tuple(lines))
+
+
+def ceiling_lines(specs: Sequence[Spec], jobs: Sequence[Job], name: str) -> list[Line]:
+    """The Bayes ceilings the curves can be held against, each once."""
+    known = ceilings(jobs)
+    found = {ceiling_of(spec, known, name) for spec in specs}
+    levels = sorted(ceiling.r2 for ceiling in found if ceiling is not None)
+    return [Line(level, f"Bayes ceiling {level:.3f}") for level in levels]
 
 
 def live_name(headline: str) -> str:

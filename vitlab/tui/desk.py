@@ -148,10 +148,20 @@ class Desk:
             for value, level in thresholds(gate):
                 if value.partition("/")[2] == kind and gate.id not in gates.get(level, ()):
                     gates.setdefault(level, []).append(gate.id)
-        return tuple(
+        lines = [
             Line(level, f"Gate-{', '.join(ids)} at {level:g}")
             for level, ids in sorted(gates.items())
-        )
+        ]
+        return (*lines, *self._ceilings(view, metric))
+
+    def _ceilings(self, view: LabView, metric: str) -> list[Line]:
+        """What no model on these spectra can pass, once a ceiling job has told it."""
+        if not any(job.spec.recipe == "ceiling" for job in view.jobs):
+            return []
+        from vitlab.jobs.store import all_jobs
+        from vitlab.records.curves import ceiling_lines
+
+        return ceiling_lines([job.spec for job in view.jobs], all_jobs(self.lab.paths), metric)
 
     def events(self, job: JobPaths) -> Events:
         from vitlab.jobs.tail import EventTail
