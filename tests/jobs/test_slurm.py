@@ -135,7 +135,7 @@ def passed_by(shop: Workshop, true: Callable[[], object]) -> None:
         advance(shop.lab)
         return true()
 
-    wait_for(look_again, 20.0)
+    wait_for(look_again, 30.0)
 
 
 def began(shop: Workshop, job: JobPaths) -> Running:

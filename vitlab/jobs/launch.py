@@ -56,7 +56,7 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
 def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
     before = unfinished(lab)
-    for job, reason, detail in slurm.ended([job for job in before if job.cluster]):
+    for job, reason, detail in slurm.ended(lab, [job for job in before if job.cluster]):
         _end_unstarted(job.paths, detail, reason)
     for job in before:
         match job.state:

@@ -27,6 +27,8 @@ from vitlab.jobs.store import Job
 
 WARNING = 120
 """Seconds before the time limit at which a job is asked to save and is queued again."""
+EVERY = 3.0
+"""Least seconds between two questions to Slurm's controller."""
 PATIENCE = 20
 """Seconds for an answer of Slurm's own commands."""
 OUTCOMES = {
@@ -119,12 +121,18 @@ def refusal(lab: LabPaths, options: Mapping[str, Any]) -> str:
     return _line(said.stderr) if said.returncode else ""
 
 
-def ended(jobs: Iterable[Job]) -> list[Over]:
+def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
     """The jobs Slurm knows to be over although they left no record: with outcome and line.
 
-    On the way, what Slurm says of the others is noted in their folders.
+    On the way, what Slurm says of the others is noted in their folders. However many look at the
+    lab, Slurm is asked once in `EVERY` seconds.
     """
     sent = {number: job for job in jobs if (number := str(_record(job).get("id", "")))}
+    stamp = lab.private / "slurm" / "asked"
+    if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < EVERY):
+        return []
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.touch()
     told = ask(list(sent))
     if told is None:
         return []
@@ -147,8 +155,6 @@ def ended(jobs: Iterable[Job]) -> list[Over]:
 
 def ask(numbers: Sequence[str]) -> dict[str, str] | None:
     """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
-    if not numbers:
-        return {}
     whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
     said = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
     if said is None or (said.returncode and "Invalid job id" not in said.stderr):
