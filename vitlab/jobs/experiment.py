@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -269,5 +270,15 @@ def _files(lab: LabPaths) -> list[Path]:
 
 
 def _identity(path: Path) -> tuple[str, str]:
+    """The MVP and the roadmap a file names; read anew only when it has changed."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path.name}: {error.strerror}") from error
+    return _identity_as_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str]:
     file = read_yaml(path)
     return bare_id(read_text(file, ("mvp",))), _roadmap(file)

@@ -52,19 +52,22 @@ class Desk:
 
         The queue needs us only where a supervisor was killed and nobody else came by.
         """
-        from vitlab.records.actions import settle
-        from vitlab.records.queue import tend
-        from vitlab.records.told import tell
         from vitlab.records.view import look
 
         view = look(self.lab, self.roadmap)
         if (due := _due(view)) - self._tended:
+            from vitlab.records.queue import tend
+
             tend(self.lab)
             view = look(self.lab, self.roadmap)
         self._tended = due
         moving = view.pending or any(isinstance(job.state, Running) for job in view.jobs)
         if self.roadmap is None or not moving:
             return view
+        # Loaded when there is something to tell: the first picture does not wait for it.
+        from vitlab.records.actions import settle
+        from vitlab.records.told import tell
+
         written = [*tell(self.lab, self.roadmap), *settle(self.lab, self.roadmap)]
         return look(self.lab, self.roadmap) if written else view
 
