@@ -121,7 +121,7 @@ def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
     assert (status, said) == (0, f"warn: the same is running: {running.name}\n")
 
 
-@pytest.mark.parametrize("command", ["jobs", "status"])
+@pytest.mark.parametrize("command", ["jobs", "status", "status roadmaps/roadmap.md"])
 def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, command: str) -> None:
     bench("run", "1.0")
     bench("run", "1.0")
@@ -129,7 +129,7 @@ def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, comm
     wait_for(lambda: first.log.exists() and first.log.read_text())
     os.kill(read_json(first.started)["pid"], signal.SIGKILL)
     wait_for(lambda: isinstance(state(first), Lost))
-    _, _, said = bench(command)
+    _, _, said = bench(*command.split())
     assert isinstance(state(second), Running)
     if command == "jobs":
         assert f"1 left behind by a crash or a restart: {first.name}" in said

@@ -56,9 +56,9 @@ def add_commands(commands: Commands) -> None:
 
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
-    if args.roadmap is None:
-        from vitlab.records.queue import tend
+    from vitlab.records.queue import tend
 
+    if args.roadmap is None:
         lab = this_lab()
         tend(lab)
         paths = lab.roadmaps()
@@ -76,7 +76,10 @@ def show_status(args: argparse.Namespace) -> int:
             return broken
     else:
         path = existing(args.roadmap)
-        reports, broken = [_status(lab_around(path), path)], 0
+        around = lab_around(path)
+        if around is not None:
+            tend(around)
+        reports, broken = [_status(around, path)], 0
         if args.json:
             print_json(reports[0])
             return 0
