@@ -104,3 +104,24 @@ def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
         assert tell(lab, roadmap) == []  # not every epoch: once a minute at most
         assert undo(lab) == []
         assert roadmap.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.usefixtures("running")
+def test_a_failure_that_is_told_waits_for_nothing_more(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", outcome="failed")
+    tell(lab, roadmap)
+    assert pending(lab, roadmap).mvps == ()
+
+
+def test_what_has_nothing_to_write_is_accepted_all_the_same(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    failed = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | ❌ failed |")
+    roadmap.write_text(failed, encoding="utf-8")
+    ended("one", outcome="failed")
+    plan = pending(lab, roadmap)
+    assert plan.mvps == ("1.0",)
+    accept(lab, plan)
+    assert pending(lab, roadmap).mvps == ()

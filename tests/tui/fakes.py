@@ -158,6 +158,8 @@ class FakeDesk:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     error: str | None = None
     changes: tuple[Any, ...] = ((),)
+    edited: list[str] = field(default_factory=list)
+    """What is said of documents that an editor has open."""
     shown_diffs: list[str] = field(
         default_factory=lambda: [
             "--- a/roadmaps/vit_roadmap.md\n+++ b/roadmaps/vit_roadmap.md\n@@ -98,3 +98,3 @@\n"
@@ -225,6 +227,13 @@ class FakeDesk:
     def undo(self) -> list[Path]:
         self._ask("undo")
         return [Path("/lab") / ROADMAP]
+
+    def redo(self) -> list[Path]:
+        self._ask("redo")
+        return [Path("/lab") / ROADMAP]
+
+    def open_in_editors(self, _: Any) -> list[str]:
+        return self.edited
 
     def diffs(self, _: Any) -> list[str]:
         return self.shown_diffs

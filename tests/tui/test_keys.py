@@ -190,6 +190,14 @@ async def test_u_undoes(stage: Open) -> None:
         assert "restored: roadmaps/vit_roadmap.md" in it.toasts[-1]
 
 
+async def test_shift_u_makes_it_again(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("U")
+        await it.until(lambda: it.toasts)
+        assert it.desk.asked == [("redo",)]
+        assert "written again: roadmaps/vit_roadmap.md" in it.toasts[-1]
+
+
 @pytest.mark.parametrize("key", ["w", "u"])
 async def test_a_users_mistake_is_a_toast(stage: Open, key: str) -> None:
     async with stage(desk=FakeDesk(error="roadmaps/x.md:3: [/bold] moved meanwhile")) as it:

@@ -221,7 +221,8 @@ def sync_results(args: argparse.Namespace) -> int:
         for change in plan.changes:
             name = lab.paths.relative(change.path)
             print(unified(change.old_text, change.new_text, name), end="")
-        if plan.changes and not args.dry_run and (args.yes or _agreed()):
+        # A plan without changes is accepted too: its jobs have nothing the documents lack.
+        if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
             _warn_of_editors(accept(lab, plan))
         found += len(plan.changes)
     if not found:

@@ -21,6 +21,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.records.lab import Lab
 from vitlab.records.plan import end_status, last_launch
 from vitlab.records.results import belongs, finished
+from vitlab.records.written import mark
 
 EVERY = 60.0
 """Seconds between two words on the same run's progress."""
@@ -69,6 +70,9 @@ def _tell_end(lab: Lab, path: Path, jobs: Sequence[Job], told: _Told) -> tuple[_
     status = end_status(mvp, jobs, len(finished(jobs)))
     edits = set_status(roadmap, mvp.id, status) if mvp.status == "running" else []
     written = save([change(roadmap.document, edits)], lab.journal) if edits else ()
+    if not finished(jobs):
+        # No numbers, no conclusion: with the status everything is said.
+        mark(lab, jobs, [one.new_text for one in written if one.new_text is not None])
     return replace(told, ends={**told.ends, **ends}), [one.path for one in written]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -205,20 +206,11 @@ class VitLab(App[int]):
             self.tell(f"{name}: {verb.said}")
             self._watch.poke()
 
-    def action_stop_job(self) -> None:
-        self.action_job("stop_job")
-
-    def action_resume_job(self) -> None:
-        self.action_job("resume_job")
-
-    def action_hold_job(self) -> None:
-        self.action_job("hold_job")
-
-    def action_move_up(self) -> None:
-        self.action_job("move_up")
-
-    def action_move_down(self) -> None:
-        self.action_job("move_down")
+    action_stop_job = partialmethod(action_job, "stop_job")
+    action_resume_job = partialmethod(action_job, "resume_job")
+    action_hold_job = partialmethod(action_job, "hold_job")
+    action_move_up = partialmethod(action_job, "move_up")
+    action_move_down = partialmethod(action_job, "move_down")
 
     def action_resume_left(self) -> None:
         self._left("Resume", self.desk.resume)
@@ -247,7 +239,9 @@ class VitLab(App[int]):
         if waiting is None:
             return
         if not waiting.changes:
+            await self._attempt(lambda: self.desk.accept(waiting))  # so that it is told
             self.tell("nothing to write: the documents have every result")
+            self._watch.poke()
             return
         diffs = self.desk.diffs(waiting.changes)
         if not await self.push_screen_wait(DocumentsScreen(waiting.summary, diffs)):
@@ -256,14 +250,22 @@ class VitLab(App[int]):
         if written is not None:
             names = ", ".join(self.desk.name(path) for path in written)
             self.tell(f"written: {names or 'nothing'} (u undoes it)")
+            for line in self.desk.open_in_editors(written):
+                self.tell(line, "warning")
             self._watch.poke()
 
+    def action_undo(self) -> None:
+        self._turn("restored", "nothing to undo", self.desk.undo)
+
+    def action_redo(self) -> None:
+        self._turn("written again", "nothing to redo", self.desk.redo)
+
     @work(group="deeds")
-    async def action_undo(self) -> None:
-        restored = await self._attempt(self.desk.undo)
-        if restored is not None:
-            names = ", ".join(self.desk.name(path) for path in restored)
-            self.tell(f"restored: {names}" if names else "nothing to undo")
+    async def _turn(self, done: str, none: str, deed: Callable[[], list[Path]]) -> None:
+        touched = await self._attempt(deed)
+        if touched is not None:
+            names = ", ".join(self.desk.name(path) for path in touched)
+            self.tell(f"{done}: {names}" if names else none)
             self._watch.poke()
 
     def action_filter(self) -> None:

@@ -129,6 +129,18 @@ class Desk:
 
         return undo(self.lab)
 
+    def redo(self) -> list[Path]:
+        """Make the last undone write again; the files written."""
+        from vitlab.records.history import redo
+
+        return redo(self.lab)
+
+    def open_in_editors(self, paths: Iterable[Path]) -> list[str]:
+        """One line for each file that an editor has open too."""
+        from vitlab.records.history import open_in_editors
+
+        return open_in_editors(paths)
+
     def diffs(self, changes: Iterable[FileChange]) -> list[str]:
         """One unified diff for every file touched, paths as the lab names them."""
         from vitlab.docs.edits import unified

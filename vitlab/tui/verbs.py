@@ -18,6 +18,7 @@ VERBS: tuple[tuple[str, str, str, str], ...] = (
     ("x", "stop_job", "stop", "stop the selected job, or drop a lost one"),
     ("w", "write", "write", "show what results change in the documents, and write it"),
     ("u", "undo", "undo", "undo the last write"),
+    ("U", "redo", "redo", "make the last undone write again"),
     ("slash", "filter", "filter", "filter the plan by words"),
     ("c", "resume_job", "continue", "continue the selected job from its last checkpoint"),
     ("p", "hold_job", "put aside", "put the selected waiting job aside, or release it"),
@@ -33,6 +34,7 @@ VERBS: tuple[tuple[str, str, str, str], ...] = (
 """Key, action (also its name in the settings), short word, meaning."""
 
 UNSAID = (
+    "redo",
     "next_metric",
     "reread",
     "resume_job",
