@@ -58,6 +58,9 @@ def fit(document: Document, table: Table, row: Row, column: int, new: str) -> Ed
 
 def set_cell(document: Document, table: Table, row: Row, column: int, new: str) -> Edit | None:
     """`fit` where the row has the cell, else the cells it lacks are added at its end."""
+    own = document.slice(row.cells[column].span) if column < len(row.cells) else ""
+    if (document.slice(row.span).count("`") - own.count("`")) % 2:
+        new = new.replace("`", "")  # a lone one elsewhere in the row would pair with ours
     if column < len(row.cells):
         return fit(document, table, row, column, new)
     text = document.slice(row.span)

@@ -1,0 +1,9 @@
+"""What all tests share: in CI the same examples at every run, so that a red one is the change's."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
