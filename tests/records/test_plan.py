@@ -174,6 +174,13 @@ def test_a_launch_is_checked_before_anything_is_written(lab: Lab, roadmap: Path)
     assert launch_plan(lab, roadmap, "1.0", "smoke").specs[0].exp_id != "../../up"
 
 
+def test_the_memory_asked_for_reaches_the_job(lab: Lab, roadmap: Path) -> None:
+    plan = launch_plan(lab, roadmap, "1.0", "smoke", memory="500MB")
+    assert {spec.config["data"]["memory"] for spec in plan.specs} == {"500MB"}
+    with pytest.raises(UsageError, match="--memory: must be a size"):
+        launch_plan(lab, roadmap, "1.0", "smoke", memory="much")
+
+
 def test_a_trial_does_not_reopen_what_is_done(lab: Lab, roadmap: Path) -> None:
     text = (lab.paths.experiments / "the_run.yaml").read_text(encoding="utf-8")
     second = text.replace('"1.0"', '"2.0"')

@@ -33,6 +33,7 @@ def add_commands(commands: Commands) -> None:
     run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
+    run.add_argument("--memory", metavar="SIZE", help="of spectra a job holds: 8GiB")
     run.add_argument("--force", action="store_true", help="launch what was found wanting too")
     run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
     add_json(run)
@@ -65,7 +66,7 @@ def run_mvp(args: argparse.Namespace) -> int:
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
     profile = args.profile or lab.settings.profile
-    plan = launch_plan(lab, roadmap, mvp, profile, device=args.gpu, backend=args.backend)
+    plan = launch_plan(lab, roadmap, mvp, profile, args.gpu, args.backend, args.memory)
     for finding in plan.findings:
         if args.force or finding.status != "bad":
             print(f"{finding.status}: {finding.text}", file=sys.stderr)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.sizes import memory_bytes
 from vitlab.contract.spec import Spec
 from vitlab.docs import writeback
 from vitlab.docs.edits import Conflict, FileChange, change, save
@@ -44,14 +45,21 @@ def launch_plan(
     profile: str,
     device: str = "auto",
     backend: str = "local",
+    memory: str | None = None,
 ) -> Plan:
-    """Everything checked, nothing written: experiment file, MVP, profile, configuration."""
+    """Everything checked, nothing written: experiment file, MVP, profile, configuration.
+
+    `memory`: what a job may hold of its spectra (`8GiB`), in place of the configuration's.
+    """
     named = lab.paths.relative(roadmap_path)
     experiment = load_experiment(find_experiment(lab.paths, mvp_id, named))
     roadmap = lab.read_roadmap(roadmap_path)
     mvp = roadmap.mvp(mvp_id)
     exp_id = _exp_id(lab, roadmap, mvp, experiment.path.stem.replace("_", "-"))
-    specs = tuple(_asked(spec, device, backend) for spec in experiment.specs(profile, exp_id))
+    if memory is not None:
+        memory_bytes("--memory", memory)
+    wanted = experiment.specs(profile, exp_id)
+    specs = tuple(_asked(spec, device, backend, memory) for spec in wanted)
     found = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
     if profile != "full" and mvp.status == "done":
         return Plan(specs, (), found)  # a trial run does not reopen what is done
@@ -179,10 +187,13 @@ def undo(lab: Lab) -> list[Path]:
     return [one.path for one in undone]
 
 
-def _asked(spec: Spec, device: str, backend: str) -> Spec:
-    """The spec for the device and the backend asked for."""
+def _asked(spec: Spec, device: str, backend: str, memory: str | None) -> Spec:
+    """The spec for the device, the backend and the memory asked for."""
     if device != "auto":
         spec = replace(spec, device=device)
+    if memory is not None and spec.recipe != "command":
+        data = {**spec.config.get("data", {}), "memory": memory}
+        spec = replace(spec, config={**spec.config, "data": data})
     return spec if backend == "local" else replace(spec, extra={**spec.extra, "backend": backend})
 
 
