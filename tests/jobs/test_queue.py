@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,15 @@ from vitlab.contract.paths import JobPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs.gpus import Device
-from vitlab.jobs.queue import Gpu, Slots, decide, plan, why_waiting
+from vitlab.jobs.queue import Gpu, Slots, decide, plan
 from vitlab.jobs.store import Job
 
 GB = 10**9
+
+
+def why_waiting(job: Job, jobs: Sequence[Job], slots: Slots) -> str:
+    """The reason the plan gives for one job; empty when it starts, or does not wait."""
+    return plan(jobs, slots).reasons.get(job.name, "")
 
 
 def job(name: str, **changes: Any) -> Job:

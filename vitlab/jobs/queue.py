@@ -64,11 +64,6 @@ def decide(jobs: Sequence[Job], slots: Slots) -> list[Start]:
     return list(plan(jobs, slots).starts)
 
 
-def why_waiting(job: Job, jobs: Sequence[Job], slots: Slots) -> str:
-    """Why `job` does not start; empty when it is not waiting, or starts at once."""
-    return plan(jobs, slots).reasons.get(job.name, "")
-
-
 def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     """Highest priority first, then in order; a job that waits for room keeps its place.
 
