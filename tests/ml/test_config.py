@@ -19,7 +19,7 @@ REFUSED = [
     ("vit", {"model": {"patch": 1}}, "config.model.patch: must be >= 2 and <= 4096, not 1"),
     ("vit", {"model": {"heads": 7}}, "config.model.heads: 7 does not divide hidden = 256"),
     ("vit", {"model": {"patch": 8, "stride": 9}}, "config.model.stride: must be <= patch = 8"),
-    ("vit", {"model": {"positions": "rope"}}, "config.model.positions: unknown value 'rope'"),
+    ("vit", {"model": {"positions": "ropes"}}, "config.model.positions: unknown value 'ropes'"),
     ("vit", {"model": None}, "config.model: must be a mapping, not None"),
     ("vit", {"loss": "msee"}, "config.loss: unknown value 'msee'; did you mean mse?"),
     ("vit", {"labels": "log_g"}, "config.labels: must be a list, not 'log_g'"),

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vitlab.contract.config import DataConfig, TrainConfig, VitModel
+from vitlab.contract.config import DataConfig
+from vitlab.contract.networks import TrainConfig, VitModel
 from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
 from vitlab.ml.inputs import make_inputs

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitlab.contract.config import VitModel
+from vitlab.contract.networks import VitModel
 from vitlab.ml.positions import SinusoidalPositions
 from vitlab.ml.tokens import Conv1dTokens, SlidingWindowTokens, token_count
 from vitlab.ml.vit import Attention, ViT, attend, param_count

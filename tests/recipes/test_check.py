@@ -8,15 +8,8 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from vitlab.contract.config import (
-    DataConfig,
-    MlpConfig,
-    MlpModel,
-    TrainConfig,
-    VitConfig,
-    VitModel,
-    read_config,
-)
+from vitlab.contract.config import DataConfig, MlpConfig, VitConfig, read_config
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.jobs.estimate import STATE, parameters, training_bytes
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra import open_spectra

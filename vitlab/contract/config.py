@@ -6,30 +6,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from vitlab.contract.limits import (
+    Count,
+    Input,
+    Magnitude,
+    NotNegative,
+    Positive,
+    Seed,
+    Threads,
+)
+from vitlab.contract.networks import (
+    LabelNorm,
+    Loss,
+    MlpModel,
+    TrainConfig,
+    VitModel,
+    check_train,
+    check_vit,
+)
 from vitlab.contract.sizes import memory_bytes
 from vitlab.contract.strict import ConfigError, Range, read_strict, unknown
 
 __all__ = ["Config", "ConfigError", "read_config"]
 
-PIXELS = 4096
-"""Pixels of a spectrum from the embedded grid."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
 GRID_SOURCES = ("grid", "grid-infinite")
-
-Count = Annotated[int, Range(1)]
-Seed = Annotated[int, Range(0, 2**31 - 1)]
-Positive = Annotated[float, Range(0, above=True)]
-NotNegative = Annotated[float, Range(0)]
-Fraction = Annotated[float, Range(0, 1)]
-Dropout = Annotated[float, Range(0, 0.95)]
-Threads = Annotated[int, Range(0, 1024)]
-"""CPU threads; 0 means all the machine offers."""
-Magnitude = Annotated[float, Range(10, 30)]
-Input = Literal["flux", "flux/error", "whitened"]
-"""What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
-LabelNorm = Literal["standard", "minmax", "none"]
-Loss = Literal["mse", "l1", "huber"]
 
 
 @dataclass(frozen=True)
@@ -61,54 +63,6 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
-class VitModel:
-    """The Vision Transformer; the defaults are `p16_h256_L6_a8`."""
-
-    input: Input = "flux"
-    tokenizer: Literal["C1D", "SW"] = "C1D"
-    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map."""
-    patch: Annotated[int, Range(2, PIXELS)] = 16
-    stride: Annotated[int, Range(0, PIXELS)] = 0
-    """Pixels from one patch to the next; 0 means `patch` (no overlap)."""
-    hidden: Annotated[int, Range(8, 4096)] = 256
-    layers: Annotated[int, Range(1, 64)] = 6
-    heads: Annotated[int, Range(1, 64)] = 8
-    mlp_ratio: Annotated[float, Range(0.5, 8)] = 4.0
-    dropout: Dropout = 0.1
-    pool: Literal["cls", "mean"] = "cls"
-    positions: Literal["learned", "sinusoidal", "none"] = "learned"
-
-
-@dataclass(frozen=True)
-class MlpModel:
-    """A plain multi-layer perceptron."""
-
-    input: Input = "whitened"
-    hidden: tuple[Annotated[int, Range(1, 16384)], ...] = (1024, 256)
-    dropout: Dropout = 0.1
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained: AdamW, warm-up, then a cosine from `lr` to `min_lr`."""
-
-    epochs: Count = 200
-    batch: Count = 256
-    lr: Positive = 3e-4
-    min_lr: NotNegative = 1e-5
-    weight_decay: NotNegative = 0.01
-    warmup: Fraction = 0.05
-    """Share of all steps in which the rate rises from 0."""
-    clip: NotNegative = 0.5
-    """Largest norm of the gradient; 0 means no clipping."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    eval_every: Annotated[int, Range(0)] = 0
-    """Steps between validations; 0 means one after each epoch."""
-    seed: Seed = 42
-    threads: Threads = 0
-
-
-@dataclass(frozen=True)
 class VitConfig:
     """`recipe: vit`."""
 
@@ -118,6 +72,8 @@ class VitConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: Loss = "mse"
     labels: tuple[str, ...] = ("log_g",)
+    label_weights: tuple[Positive, ...] = ()
+    """Weight of each label in the loss; none means 1 each."""
     label_norm: LabelNorm = "standard"
 
 
@@ -131,6 +87,8 @@ class MlpConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: Loss = "mse"
     labels: tuple[str, ...] = ("log_g",)
+    label_weights: tuple[Positive, ...] = ()
+    """Weight of each label in the loss; none means 1 each."""
     label_norm: LabelNorm = "standard"
 
 
@@ -261,8 +219,8 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     config = _KINDS[recipe](mapping)
     if not isinstance(config, CommandConfig):
         _check_data(config)
-    if isinstance(config, VitConfig):
-        _check_vit(config.model)
+    if isinstance(config, VitConfig | MlpConfig):
+        _check_network(config)
     return config
 
 
@@ -284,17 +242,15 @@ def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
             raise ConfigError("config.data.source", f"needs the grid, not a file {allowed}")
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
-    elif config.noise.level == 0 and config.model.input != "flux":
+    elif config.noise.level == 0 and config.model.input in ("flux/error", "whitened"):
         text = f"{config.model.input!r} divides by the noise, whose level is 0"
         raise ConfigError("config.model.input", text)
 
 
-def _check_vit(model: VitModel) -> None:
-    if model.hidden % model.heads:
-        text = f"{model.heads} does not divide hidden = {model.hidden}"
-        raise ConfigError("config.model.heads", text)
-    if model.positions == "sinusoidal" and model.hidden % 2:
-        raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
-    if model.stride > model.patch:
-        text = f"must be <= patch = {model.patch}, or pixels are passed over"
-        raise ConfigError("config.model.stride", text)
+def _check_network(config: VitConfig | MlpConfig) -> None:
+    if config.label_weights and len(config.label_weights) != len(config.labels):
+        text = f"must be {len(config.labels)}, one for each label, not {len(config.label_weights)}"
+        raise ConfigError("config.label_weights", text)
+    check_train(config.train)
+    if isinstance(config.model, VitModel):
+        check_vit(config.model)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from vitlab.contract.config import PIXELS, Config, MlpConfig, MlpModel, VitConfig, VitModel
+from vitlab.contract.config import Config, MlpConfig, VitConfig
+from vitlab.contract.limits import PIXELS
+from vitlab.contract.networks import MlpModel, VitModel
 
 STATE = 4 * 5
 """Bytes of a parameter in fp32: itself, its gradient, two moments of AdamW, the best weights."""

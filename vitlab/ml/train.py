@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitlab.contract.config import TrainConfig
+from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
 from vitlab.ml.checkpoint import Saved

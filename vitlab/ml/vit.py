@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitlab.contract.config import VitModel
+from vitlab.contract.networks import VitModel
 from vitlab.ml.positions import make_positions
 from vitlab.ml.tokens import make_tokens, token_count
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from vitlab.contract.config import MlpConfig, MlpModel, VitConfig, VitModel
+from vitlab.contract.config import MlpConfig, VitConfig
+from vitlab.contract.networks import MlpModel, VitModel
 from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vitlab.contract.config import MlpModel
+from vitlab.contract.networks import MlpModel
 
 
 class MLP(nn.Module):

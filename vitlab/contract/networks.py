@@ -1,0 +1,132 @@
+"""The configuration of the networks and of their training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from vitlab.contract.limits import (
+    PIXELS,
+    Count,
+    Dropout,
+    Fraction,
+    Input,
+    NotNegative,
+    Positive,
+    Seed,
+    Threads,
+)
+from vitlab.contract.strict import ConfigError, Range
+
+VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
+"""As `Input`, and `flux+error`: two channels, the flux and its 1-sigma error."""
+LabelNorm = Literal["standard", "minmax", "none"]
+Loss = Literal["mse", "l1", "huber", "nll"]
+"""`nll`: Gaussian negative log-likelihood; the network says a sigma of its own for each label."""
+
+
+@dataclass(frozen=True)
+class VitModel:
+    """The Vision Transformer; the defaults are `p16_h256_L6_a8`."""
+
+    input: VitInput = "flux"
+    tokenizer: Literal["C1D", "SW"] = "C1D"
+    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map."""
+    patch: Annotated[int, Range(2, PIXELS)] = 16
+    stride: Annotated[int, Range(0, PIXELS)] = 0
+    """Pixels from one patch to the next; 0 means `patch` (no overlap)."""
+    chunk_norm: Literal["none", "zscore"] = "none"
+    """zscore: each patch over its own mean and scatter, which go on as features of its token."""
+    hidden: Annotated[int, Range(8, 4096)] = 256
+    layers: Annotated[int, Range(1, 64)] = 6
+    heads: Annotated[int, Range(1, 64)] = 8
+    mlp_ratio: Annotated[float, Range(0.5, 8)] = 4.0
+    dropout: Dropout = 0.1
+    stochastic_depth: Dropout = 0.0
+    """Chance that the last layer is passed over for a spectrum; rises linearly from 0."""
+    pool: Literal["cls", "mean"] = "cls"
+    positions: Literal["none", "learned", "sinusoidal", "rope", "pipe"] = "learned"
+    """rope: rotary, inside attention; pipe: Fourier features of ln(wavelength)."""
+
+
+@dataclass(frozen=True)
+class MlpModel:
+    """A plain multi-layer perceptron."""
+
+    input: Input = "whitened"
+    hidden: tuple[Annotated[int, Range(1, 16384)], ...] = (1024, 256)
+    dropout: Dropout = 0.1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained; the rate warms up to `lr`, then follows `schedule`."""
+
+    epochs: Count = 200
+    batch: Count = 256
+    """Spectra of one step, over all micro-batches and processes."""
+    accumulate: Count = 1
+    """Micro-batches a step is made of."""
+    processes: Count = 1
+    """Processes that share each step, one a GPU (DDP); on a CPU through gloo."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: for the matrices between the first and the last layer; AdamW for all others."""
+    lr: Positive = 3e-4
+    min_lr: NotNegative = 1e-5
+    weight_decay: NotNegative = 0.01
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    """cosine: down to `min_lr` at the last step; plateau: times `plateau_factor` whenever
+    `plateau_patience` validations brought nothing better, not below `min_lr`."""
+    warmup: Fraction = 0.05
+    """Share of all steps in which the rate rises from 0."""
+    plateau_factor: Annotated[float, Range(0, 1, above=True)] = 0.5
+    plateau_patience: Count = 3
+    clip: NotNegative = 0.5
+    """Largest norm of the gradient; 0 means no clipping."""
+    ema: Annotated[float, Range(0, 0.99999)] = 0.0
+    """Decay of the moving average of the weights that is validated and kept; 0 means none."""
+    monitor: str = "val/r2"
+    """The value that says which state is best, as named in the events, or `val/r2` for the mean
+    over the labels; `val/loss` and errors (mae, rmse, ...) are better when smaller."""
+    patience: Annotated[int, Range(0)] = 0
+    """Validations without a better `monitor` before training ends; 0 means it never does."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    """torch.compile; where that fails, training goes on without and says so."""
+    prefetch: Annotated[int, Range(0, 64)] = 1
+    """Batches made ahead while the device computes."""
+    on_nonfinite: Literal["end", "rewind"] = "end"
+    """rewind: back to the last good checkpoint, at most `rewinds` times, with other noise."""
+    rewinds: Count = 3
+    eval_every: Annotated[int, Range(0)] = 0
+    """Steps between validations; 0 means one after each epoch."""
+    seed: Seed = 42
+    threads: Threads = 0
+
+
+def check_vit(model: VitModel) -> None:
+    """`ConfigError` for settings that contradict each other."""
+    if model.hidden % model.heads:
+        text = f"{model.heads} does not divide hidden = {model.hidden}"
+        raise ConfigError("config.model.heads", text)
+    if model.positions == "sinusoidal" and model.hidden % 2:
+        raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
+    if model.positions == "rope" and model.hidden // model.heads % 2:
+        text = f"hidden / heads = {model.hidden // model.heads} must be even with rope positions"
+        raise ConfigError("config.model.heads", text)
+    if model.stride > model.patch:
+        text = f"must be <= patch = {model.patch}, or pixels are passed over"
+        raise ConfigError("config.model.stride", text)
+
+
+def check_train(train: TrainConfig) -> None:
+    """`ConfigError` for settings that contradict each other."""
+    parts = train.accumulate * train.processes
+    if train.batch % parts:
+        text = f"{train.batch} is no multiple of accumulate x processes = {parts}"
+        raise ConfigError("config.train.batch", text)
+    if train.min_lr > train.lr:
+        raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")
+    if not train.monitor.startswith("val/"):
+        text = f"{train.monitor!r} is no value of the validation (val/r2, val/loss, val/mae/log_g)"
+        raise ConfigError("config.train.monitor", text)
