@@ -23,7 +23,7 @@ from vitlab.jobs.jsonfiles import CLUSTER, read_json
 from vitlab.jobs.launch import advance, resume, stop
 from vitlab.jobs.preflight import preflight
 from vitlab.jobs.queue import Slots, plan
-from vitlab.jobs.slurm import ask, batch, rendezvous
+from vitlab.jobs.slurm import ask, batch, is_here, rendezvous
 from vitlab.jobs.store import all_jobs, look, state
 from vitlab.jobs.wishes import hold
 
@@ -170,6 +170,7 @@ def test_without_slurm_a_job_waits_and_the_launch_is_refused(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     job = shop.submit("print(1)", extra=SLURM)
+    assert not is_here()
     assert advance(shop.lab) == []
     assert isinstance(state(job), Queued)
     config = {"argv": [sys.executable, "-c", "print(2)"]}

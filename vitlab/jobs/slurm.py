@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -110,6 +111,11 @@ def send(
             write_json(job.paths.folder / CLUSTER, {**orders, "id": f"{number}_{i}"})
             begun.append(job.paths)
     return begun, refused
+
+
+def is_here() -> bool:
+    """Whether this machine can send jobs to a Slurm cluster: it has the `sbatch` command."""
+    return shutil.which("sbatch") is not None
 
 
 def refusal(lab: LabPaths, options: Mapping[str, Any]) -> str:
