@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from vitlab.contract.networks import VitModel
-from vitlab.ml.positions import SinusoidalPositions
-from vitlab.ml.tokens import Conv1dTokens, SlidingWindowTokens, token_count
-from vitlab.ml.vit import Attention, ViT, attend, param_count
+from vitlab.ml.attention import Attention, attend
+from vitlab.ml.vit import ViT, param_count
 
 
 def test_the_model_of_record_has_its_size() -> None:
@@ -41,19 +40,6 @@ def test_every_kind_predicts_and_learns(
     assert out.shape == (5, 3)
     out.square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
-
-
-def test_tokenizers_are_the_same_map_and_start_alike() -> None:
-    torch.manual_seed(0)
-    spectra = torch.randn(64, 4096)
-    c1d, sw = Conv1dTokens(64, 32, 128), SlidingWindowTokens(64, 32, 128)
-    with torch.no_grad():
-        variances = [float(tokens(spectra).var()) for tokens in (c1d, sw)]
-    assert variances == pytest.approx([1, 1], rel=0.05)
-    with torch.no_grad():
-        sw.linear.weight.copy_(c1d.convolution.weight[:, 0])
-    torch.testing.assert_close(c1d(spectra), sw(spectra), atol=1e-4, rtol=1e-4)
-    assert c1d(spectra).shape == (64, token_count(4096, 64, 32), 128)
 
 
 def test_attention_is_torchs() -> None:
@@ -88,9 +74,3 @@ def test_without_positions_the_patches_may_be_exchanged() -> None:
         mixed = spectra.view(3, 8, 8).flip(1).reshape(3, 64)
         kinds[positions] = torch.allclose(model(spectra), model(mixed), atol=1e-6)
     assert kinds == {"none": True, "learned": False}
-
-
-def test_sinusoidal_positions_start_with_the_papers_numbers() -> None:
-    table = SinusoidalPositions(4, 8)(torch.zeros(1, 4, 8))[0]
-    assert table[0].tolist() == [0, 1] * 4
-    assert table[1, :2].tolist() == pytest.approx([0.841471, 0.540302], abs=1e-6)

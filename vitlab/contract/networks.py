@@ -24,6 +24,9 @@ LabelNorm = Literal["standard", "minmax", "none"]
 Loss = Literal["mse", "l1", "huber", "nll"]
 """`nll`: Gaussian negative log-likelihood; the network says a sigma of its own for each label."""
 
+FEATURES = 128
+"""Sines and cosines of ln(wavelength) that `pipe` positions are made from."""
+
 
 @dataclass(frozen=True)
 class VitModel:
@@ -47,6 +50,24 @@ class VitModel:
     pool: Literal["cls", "mean"] = "cls"
     positions: Literal["none", "learned", "sinusoidal", "rope", "pipe"] = "learned"
     """rope: rotary, inside attention; pipe: Fourier features of ln(wavelength)."""
+
+    @property
+    def channels(self) -> int:
+        """Numbers the network sees of each pixel."""
+        return 2 if self.input == "flux+error" else 1
+
+    @property
+    def inner(self) -> int:
+        """Width of a layer's perceptron."""
+        return round(self.hidden * self.mlp_ratio)
+
+    def patches(self, pixels: int) -> int:
+        """Tokens of a spectrum without [CLS]; the last one ends at its last pixel."""
+        return -(-(pixels - self.patch) // (self.stride or self.patch)) + 1
+
+    def places(self, pixels: int) -> int:
+        """Tokens of a spectrum, [CLS] among them."""
+        return self.patches(pixels) + (self.pool == "cls")
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,11 @@ class TrainConfig:
     """Steps between validations; 0 means one after each epoch."""
     seed: Seed = 42
     threads: Threads = 0
+
+
+def output_count(loss: str, labels: int) -> int:
+    """Outputs of a network for K labels: K, or for `nll` K means, then K raw ln sigma."""
+    return 2 * labels if loss == "nll" else labels
 
 
 def check_vit(model: VitModel) -> None:

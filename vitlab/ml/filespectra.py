@@ -46,6 +46,10 @@ class FileSpectra:
         return len(self.files.wave)
 
     @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.files.wave
+
+    @property
     def hash(self) -> str:
         first = self._first("test")
         flux, _ = self.files.read(first, min(first + HASHED, self.files.n))

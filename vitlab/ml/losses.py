@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vitlab.contract.networks import output_count
+
+__all__ = ["Loss", "calibration", "make_loss", "output_count", "point", "spread"]
+
 Array = NDArray[np.float64]
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(B, outputs) predictions and (B, K) scaled labels, float32 -> the mean loss, on their device."""
@@ -18,11 +22,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 LOG_SIGMA = 7.0
 """Bound of |ln sigma|: predicted errors lie between 0.0009 and 1100 units of the scaled label."""
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
-
-
-def output_count(name: str, labels: int) -> int:
-    """Outputs of a network for K labels: K, or for `nll` K means, then K raw ln sigma."""
-    return 2 * labels if name == "nll" else labels
 
 
 def point(predicted: Tensor, name: str) -> Tensor:

@@ -34,6 +34,11 @@ class Spectra(Protocol):
     @property
     def pixels(self) -> int: ...
     @property
+    def wave(self) -> NDArray[np.float64]:
+        """(L,) wavelength of each pixel, Angstrom."""
+        ...
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Spectra in each of `SPLITS`."""
         ...
@@ -79,6 +84,10 @@ class GridSpectra:
     @property
     def pixels(self) -> int:
         return self.simulator.grid.nodes.shape[1]
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.simulator.grid.wave
 
     @property
     def hash(self) -> str:

@@ -1,4 +1,9 @@
-"""Tokenizers: spectra cut into patches, each patch a token."""
+"""Tokenizers: spectra cut into patches, each patch a token.
+
+The patches start at pixel 0, one stride apart. Where the last of them would not end at the last
+pixel, one more does, overlapping its neighbour by more than the others: every pixel is seen, and
+no token holds pixels that were never observed.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +11,105 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+FLAT = 1e-12
+"""Added to the variance of a patch (input units squared): one without scatter stays finite."""
+
 
 class Conv1dTokens(nn.Module):
-    """C1D: one strided convolution."""
+    """C1D: one strided convolution; a last patch off the stride is convolved by itself."""
 
-    def __init__(self, patch: int, stride: int, hidden: int) -> None:
+    def __init__(self, channels: int, patch: int, stride: int, hidden: int, zscore: bool) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(1, hidden, kernel_size=patch, stride=stride)
-        start_tokens(self.convolution.weight, self.convolution.bias)
+        self.patch, self.stride, self.zscore = patch, stride, zscore
+        self.convolution = nn.Conv1d(channels, hidden, kernel_size=patch, stride=stride)
+        self.features = nn.Linear(2 * channels, hidden, bias=False) if zscore else None
+        start_tokens(self)
 
     def forward(self, spectra: Tensor) -> Tensor:
-        tokens: Tensor = self.convolution(spectra[:, None])  # (B, hidden, patches)
-        return tokens.transpose(1, 2)  # (B, patches, hidden)
+        """(B, C, L) -> (B, patches, hidden)."""
+        if self.features is None:
+            tokens: Tensor = self.convolution(spectra)  # (B, hidden, patches on the stride)
+            if (spectra.shape[2] - self.patch) % self.stride:
+                last = self.convolution(spectra[..., -self.patch :])  # (B, hidden, 1)
+                tokens = torch.cat([tokens, last], dim=2)
+            return tokens.transpose(1, 2)
+        patches, features = chunk_norm(cut(spectra, self.patch, self.stride))
+        side_by_side = patches.transpose(1, 2).flatten(2)  # (B, C, patches * patch)
+        weight, bias = self.convolution.weight, self.convolution.bias
+        tokens = functional.conv1d(side_by_side, weight, bias, stride=self.patch)
+        mixed: Tensor = tokens.transpose(1, 2) + self.features(features)
+        return mixed
 
 
 class SlidingWindowTokens(nn.Module):
     """SW: windows cut out, then one linear map."""
 
-    def __init__(self, patch: int, stride: int, hidden: int) -> None:
+    def __init__(self, channels: int, patch: int, stride: int, hidden: int, zscore: bool) -> None:
         super().__init__()
-        self.patch, self.stride = patch, stride
-        self.linear = nn.Linear(patch, hidden)
-        start_tokens(self.linear.weight, self.linear.bias)
+        self.patch, self.stride, self.zscore = patch, stride, zscore
+        self.linear = nn.Linear(channels * (patch + 2 * zscore), hidden)
+        start_tokens(self)
 
     def forward(self, spectra: Tensor) -> Tensor:
-        windows = spectra.unfold(1, self.patch, self.stride)  # (B, patches, patch)
-        return functional.linear(windows, self.linear.weight, self.linear.bias)
+        """(B, C, L) -> (B, patches, hidden)."""
+        patches = cut(spectra, self.patch, self.stride)
+        if self.zscore:
+            patches, features = chunk_norm(patches)
+            seen = torch.cat([patches.flatten(2), features], dim=2)
+        else:
+            seen = patches.flatten(2)  # (B, patches, C * patch)
+        tokens: Tensor = self.linear(seen)
+        return tokens
 
 
-def make_tokens(name: str, patch: int, stride: int, hidden: int) -> nn.Module:
-    """The tokenizer `C1D` or `SW`."""
-    kinds = {"C1D": Conv1dTokens, "SW": SlidingWindowTokens}
-    return kinds[name](patch, stride, hidden)
+def make_tokens(
+    name: str, channels: int, patch: int, stride: int, hidden: int, zscore: bool
+) -> Conv1dTokens | SlidingWindowTokens:
+    """The tokenizer `C1D` or `SW`; `zscore` norms each patch (`chunk_norm`)."""
+    kind = Conv1dTokens if name == "C1D" else SlidingWindowTokens
+    return kind(channels, patch, stride, hidden, zscore)
 
 
-def token_count(pixels: int, patch: int, stride: int) -> int:
-    """Whole patches in a spectrum; pixels left over at the red end are not seen."""
-    return (pixels - patch) // stride + 1
+def patch_starts(pixels: int, patch: int, stride: int) -> Tensor:
+    """(patches,) first pixel of each."""
+    starts = torch.arange(0, pixels - patch + 1, stride)
+    if (pixels - patch) % stride:
+        starts = torch.cat([starts, torch.tensor([pixels - patch])])
+    return starts
 
 
-def start_tokens(weight: Tensor, bias: Tensor | None) -> None:
-    """Same token variance for every tokenizer: that of the pixels.
+def cut(spectra: Tensor, patch: int, stride: int) -> Tensor:
+    """(B, C, L) -> (B, patches, C, patch)."""
+    windows = spectra.unfold(2, patch, stride)  # (B, C, patches on the stride, patch)
+    if (spectra.shape[2] - patch) % stride:
+        windows = torch.cat([windows, spectra[:, :, None, -patch:]], dim=2)
+    return windows.transpose(1, 2)
+
+
+def chunk_norm(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, patches, C, patch) -> the same by its own mean and scatter, and (B, patches, 2 C).
+
+    The features are the C means and the C ln scatters, so that patch = z exp(ln scatter) + mean:
+    nothing is lost. In float32 whatever the precision around it: flux is 1 and a little.
+    """
+    patches = patches.float()
+    mean = patches.mean(dim=3, keepdim=True)
+    centred = patches - mean
+    log_scatter = 0.5 * (centred.square().mean(dim=3, keepdim=True) + FLAT).log()
+    features = torch.cat([mean, log_scatter], dim=3).transpose(2, 3).flatten(2)
+    return centred * (-log_scatter).exp(), features
+
+
+def start_tokens(tokenizer: nn.Module) -> None:
+    """Normal weights with the variance one over all inputs of a token: its own is that of them.
 
     A tokenizer whose tokens start twice as large trains where the other does not, and a
     comparison would measure the start instead of the tokenizer.
     """
-    assert bias is not None
-    nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-    with torch.no_grad():
-        bias.zero_()
+    weights = [weight for weight in tokenizer.parameters() if weight.dim() > 1]
+    inputs = sum(weight[0].numel() for weight in weights)
+    for parameter in tokenizer.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=inputs**-0.5)
+        else:
+            nn.init.zeros_(parameter)

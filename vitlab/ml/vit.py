@@ -1,108 +1,153 @@
 """The Vision Transformer for spectra: patch tokens, a pre-norm encoder, a regression head.
 
-Unusual choices: one channel, one dimension; [CLS] or the mean of the tokens; every tokenizer
-starts at the same token variance; the head starts near zero, so the first prediction is the mean
-of the scaled labels.
+Unusual choices: one or two channels, one dimension; [CLS] or the mean of the tokens; every
+tokenizer starts at the same token variance; the head starts near zero, so the first prediction is
+the mean of the scaled labels.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vitlab.contract.networks import VitModel
-from vitlab.ml.positions import make_positions
-from vitlab.ml.tokens import make_tokens, token_count
+from vitlab.contract.strict import ConfigError
+from vitlab.ml.attention import Attention
+from vitlab.ml.positions import (
+    LearnedPositions,
+    Rotation,
+    SinusoidalPositions,
+    WavelengthPositions,
+)
+from vitlab.ml.tokens import cut, make_tokens, patch_starts
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """(B, heads, places, D) three times -> the same: softmax(q k^T / sqrt(D)) v.
+class WaveGrid(Protocol):
+    """What a network must know of its spectra: any data set of `vitlab.ml.spectra` will do."""
 
-    Torch's fused attention, except in bf16 on a CPU: there the plain products are four times
-    faster at 64 places (9 against 41 ms, forward and backward, batch 128, 4 heads of 32).
-    """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        share = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
-        plain: Tensor = functional.dropout(share, dropout).to(v.dtype) @ v
-        return plain
-    return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention."""
-
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(hidden, 3 * hidden)
-        self.out = nn.Linear(hidden, hidden)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        batch, places, hidden = tokens.shape
-        qkv = self.qkv(tokens).view(batch, places, 3, self.heads, hidden // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, places, hidden / heads)
-        mixed = attend(q, k, v, self.dropout if self.training else 0.0)
-        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, places, hidden))
-        return out
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        """(L,) wavelength of each pixel, Angstrom."""
+        ...
 
 
 class Block(nn.Module):
     """One encoder layer, normalised before each part."""
 
-    def __init__(self, model: VitModel) -> None:
+    def __init__(self, model: VitModel, pass_over: float) -> None:
+        """`pass_over`: chance that a spectrum in training skips this layer (Huang et al. 2016)."""
         super().__init__()
-        hidden, inner = model.hidden, round(model.hidden * model.mlp_ratio)
-        self.norm_attention = nn.LayerNorm(hidden)
-        self.attention = Attention(hidden, model.heads, model.dropout)
-        self.norm_mlp = nn.LayerNorm(hidden)
+        self.pass_over = pass_over
+        self.norm_attention = nn.LayerNorm(model.hidden)
+        self.attention = Attention(model.hidden, model.heads, model.dropout)
+        self.norm_mlp = nn.LayerNorm(model.hidden)
         self.mlp = nn.Sequential(
-            nn.Linear(hidden, inner),
+            nn.Linear(model.hidden, model.inner),
             nn.GELU(),
             nn.Dropout(model.dropout),
-            nn.Linear(inner, hidden),
+            nn.Linear(model.inner, model.hidden),
         )
         self.drop = nn.Dropout(model.dropout)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.drop(self.attention(self.norm_attention(tokens)))
-        mixed: Tensor = tokens + self.drop(self.mlp(self.norm_mlp(tokens)))
+    def forward(self, tokens: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """(B, places, hidden) -> the same."""
+        taken = self._taken(tokens)
+        tokens = tokens + taken * self.drop(self.attention(self.norm_attention(tokens), rotation))
+        mixed: Tensor = tokens + taken * self.drop(self.mlp(self.norm_mlp(tokens)))
         return mixed
+
+    def _taken(self, tokens: Tensor) -> Tensor | float:
+        """0 for spectra that skip the layer; the others weigh more, so that the mean stays."""
+        if not (self.training and self.pass_over):
+            return 1.0
+        keep = 1 - self.pass_over
+        return tokens.new_empty(len(tokens), 1, 1).bernoulli_(keep) / keep
 
 
 class ViT(nn.Module):
-    """(B, L) input -> (B, K) labels on the network's scale."""
+    """(B, L) or (B, channels, L) input -> (B, outputs) on the network's scale."""
 
-    def __init__(self, model: VitModel, pixels: int, outputs: int) -> None:
+    def __init__(
+        self, model: VitModel, pixels: int, outputs: int, wave: NDArray[np.float64] | None = None
+    ) -> None:
+        """`wave` (L,) Angstrom, needed by `pipe` positions alone. `ConfigError`: patch too wide."""
         super().__init__()
+        if model.patch > pixels:
+            text = f"{model.patch} is more than the {pixels} pixels of a spectrum"
+            raise ConfigError("config.model.patch", text)
         stride = model.stride or model.patch
-        places = token_count(pixels, model.patch, stride)
-        self.blocks = nn.Sequential(*(Block(model) for _ in range(model.layers)))
+        rates = torch.linspace(0, model.stochastic_depth, model.layers).tolist()
+        if model.layers == 1:
+            rates = [model.stochastic_depth]
+        self.blocks = nn.ModuleList(Block(model, rate) for rate in rates)
         self.norm = nn.LayerNorm(model.hidden)
         self.head = nn.Linear(model.hidden, outputs)
         self.apply(_start)
-        self.tokens = make_tokens(model.tokenizer, model.patch, stride, model.hidden)
+        zscore = model.chunk_norm == "zscore"
+        self.tokens = make_tokens(
+            model.tokenizer, model.channels, model.patch, stride, model.hidden, zscore
+        )
         self.cls: nn.Parameter | None = None
         if model.pool == "cls":
             self.cls = nn.Parameter(torch.randn(model.hidden) * 0.02)
-            places += 1
-        self.positions = make_positions(model.positions, places, model.hidden)
+        self.positions = _make_positions(model, pixels, wave)
+        self.rotation = _make_rotation(model, pixels)
         self.drop = nn.Dropout(model.dropout)
 
     def forward(self, spectra: Tensor) -> Tensor:
+        if spectra.dim() == 2:
+            spectra = spectra[:, None]  # (B, 1, L)
         tokens = self.tokens(spectra)  # (B, patches, hidden)
         if self.cls is not None:
             cls = self.cls.to(tokens.dtype).expand(len(tokens), 1, -1)
             tokens = torch.cat([cls, tokens], dim=1)
-        tokens = self.blocks(self.drop(self.positions(tokens)))  # (B, places, hidden)
+        tokens = self.drop(self.positions(tokens))  # (B, places, hidden)
+        for block in self.blocks:
+            tokens = block(tokens, self.rotation)
         summary = tokens[:, 0] if self.cls is not None else tokens.mean(dim=1)  # (B, hidden)
         labels: Tensor = self.head(self.norm(summary))
         return labels
 
 
+def build(model: VitModel, spectra: WaveGrid, outputs: int) -> ViT:
+    """The untrained network for a data set; `outputs` as `losses.output_count` says."""
+    return ViT(model, spectra.pixels, outputs, spectra.wave)
+
+
 def param_count(model: nn.Module) -> int:
     """Trainable numbers of a model."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _make_positions(model: VitModel, pixels: int, wave: NDArray[np.float64] | None) -> nn.Module:
+    places, cls = model.places(pixels), model.pool == "cls"
+    match model.positions:
+        case "learned":
+            return LearnedPositions(places, model.hidden)
+        case "sinusoidal":
+            return SinusoidalPositions(places, model.hidden)
+        case "pipe":
+            if wave is None:
+                raise ValueError("pipe positions need the wavelengths")
+            log_wave = torch.from_numpy(np.log(wave))[None, None]
+            centres = cut(log_wave, model.patch, model.stride or model.patch).mean(dim=3)
+            return WavelengthPositions(centres.flatten().exp(), cls, model.hidden)
+        case "none" | "rope":  # rope acts inside attention
+            return nn.Identity()
+
+
+def _make_rotation(model: VitModel, pixels: int) -> Rotation | None:
+    if model.positions != "rope":
+        return None
+    stride = model.stride or model.patch
+    places = patch_starts(pixels, model.patch, stride) / stride
+    return Rotation(places, model.pool == "cls", model.hidden // model.heads)
 
 
 def _start(module: nn.Module) -> None:

@@ -1,0 +1,98 @@
+"""The arithmetic of a network against torch's own counts of the network itself."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from vitlab.contract.config import read_config
+from vitlab.contract.networks import MlpModel, VitModel
+from vitlab.jobs.estimate import (
+    describe,
+    forward_flops,
+    parameters,
+    training_bytes,
+    training_flops,
+)
+from vitlab.ml.baselines.mlp import MLP
+from vitlab.ml.vit import build, param_count
+from vitlab.recipes.vit import make_model
+
+PIXELS = 77
+
+
+class SomeGrid:
+    pixels = PIXELS
+    wave = torch.linspace(7100, 8850, PIXELS, dtype=torch.float64).numpy()
+
+
+@st.composite
+def models(draw: st.DrawFn) -> VitModel:
+    patch = draw(st.integers(2, 20))
+    heads = draw(st.sampled_from([1, 2, 3]))
+    return VitModel(
+        input=draw(st.sampled_from(["flux", "flux+error"])),
+        tokenizer=draw(st.sampled_from(["C1D", "SW"])),
+        patch=patch,
+        stride=draw(st.sampled_from([0, max(patch // 2, 1), patch - 1])),
+        chunk_norm=draw(st.sampled_from(["none", "zscore"])),
+        hidden=4 * heads * draw(st.integers(1, 3)),
+        layers=draw(st.integers(1, 3)),
+        heads=heads,
+        mlp_ratio=draw(st.sampled_from([0.5, 1.7, 4.0])),
+        dropout=draw(st.sampled_from([0.0, 0.1])),
+        stochastic_depth=draw(st.sampled_from([0.0, 0.3])),
+        pool=draw(st.sampled_from(["cls", "mean"])),
+        positions=draw(st.sampled_from(["none", "learned", "sinusoidal", "rope", "pipe"])),
+    )
+
+
+def counted(network: nn.Module, model: VitModel | MlpModel, batch: int) -> tuple[int, int]:
+    """Of a prediction, and of a training step."""
+    channels = model.channels if isinstance(model, VitModel) else 1
+    shape = (batch, PIXELS) if channels == 1 else (batch, channels, PIXELS)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        out = network(torch.randn(shape))
+        forward = counter.get_total_flops()
+        torch.autograd.backward(out.sum())
+    return int(forward), int(counter.get_total_flops())
+
+
+def checked(network: nn.Module, model: VitModel | MlpModel) -> None:
+    assert parameters(model, 2, PIXELS) == param_count(network)
+    two, three = (counted(network, model, batch) for batch in (2, 3))
+    assert forward_flops(model, 2, PIXELS) == three[0] - two[0]
+    assert training_flops(model, 2, PIXELS) == three[1] - two[1]
+
+
+@settings(deadline=None, max_examples=15)
+@given(model=models())
+def test_a_vit_of_any_options(model: VitModel) -> None:
+    checked(build(model, SomeGrid(), 2), model)
+
+
+def test_an_mlp() -> None:
+    model = MlpModel(hidden=(7, 5))
+    checked(MLP(model, PIXELS, 2), model)
+
+
+def test_the_line_says_what_a_training_takes() -> None:
+    config = read_config("vit", {"loss": "nll", "train": {"batch": 64, "accumulate": 4}})
+    count = param_count(make_model(config.model, 4096, 2))  # type: ignore[union-attr, arg-type]
+    said = describe(config)  # type: ignore[arg-type]
+    assert said.startswith(f"ViT p16_h256_L6_a8, 257 tokens: {count:,} parameters; 2.")
+    assert said.endswith("GB of memory for micro-batches of 16")
+    assert describe(read_config("mlp", {})).startswith("MLP: 4,")  # type: ignore[arg-type]
+
+
+def test_accumulation_saves_memory() -> None:
+    whole, parts = (
+        training_bytes(read_config("vit", {"train": {"accumulate": n}}), cuda=True) for n in (1, 8)
+    )
+    assert whole is not None
+    assert parts is not None
+    assert 4 * parts < whole
