@@ -93,6 +93,8 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
         assert any(f"{split}/r2/log_g" in e.values for e in said if e.kind == "eval")
         assert {"test/r2/log_g", "test/mae/log_g"} <= set(result.values)
         assert result.errors["test/r2/log_g"] > 0
+        assert result.data["overlap"] == 0
+        assert paths.residuals.is_file()
         assert "test/r2/log_g" in out
         assert isinstance(result.model["params"], int)
     assert result.n["test"] == 30

@@ -32,6 +32,8 @@ __all__ = ["Config", "ConfigError", "read_config"]
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
 GRID_SOURCES = ("grid", "grid-infinite")
+NOISE_INPUTS = ("flux/error", "whitened", "flux+error")
+"""Inputs that divide by the noise."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,17 @@ class TemplateConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateConfig:
+    """`recipe: evaluate`: a model that is trained already, scored again."""
+
+    job: str
+    """`<exp_id>/<job>`, or an MVP's run, `1.0` or `1.0/Run 1`: its newest job that ended well."""
+    source: str | None = None
+    """A data set whose spectra are all scored, as in `data.source`; None: the job's test set."""
+    threads: Threads = 0
+
+
+@dataclass(frozen=True)
 class CommandConfig:
     """`recipe: command`: a program of one's own, started without a shell."""
 
@@ -199,7 +212,7 @@ class CommandConfig:
 
 
 Learning = VitConfig | MlpConfig | BoostConfig | RidgeConfig
-Config = Learning | TemplateConfig | CeilingConfig | CommandConfig
+Config = Learning | TemplateConfig | CeilingConfig | EvaluateConfig | CommandConfig
 
 _KINDS: dict[str, Callable[[object], Config]] = {
     "vit": lambda value: read_strict(VitConfig, value, "config"),
@@ -208,6 +221,7 @@ _KINDS: dict[str, Callable[[object], Config]] = {
     "ridge": lambda value: read_strict(RidgeConfig, value, "config"),
     "template": lambda value: read_strict(TemplateConfig, value, "config"),
     "ceiling": lambda value: read_strict(CeilingConfig, value, "config"),
+    "evaluate": lambda value: read_strict(EvaluateConfig, value, "config"),
     "command": lambda value: read_strict(CommandConfig, value, "config"),
 }
 
@@ -217,7 +231,7 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     if recipe not in _KINDS:
         raise ConfigError("recipe", unknown(f"recipe {recipe!r}", recipe, _KINDS))
     config = _KINDS[recipe](mapping)
-    if not isinstance(config, CommandConfig):
+    if not isinstance(config, CommandConfig | EvaluateConfig):
         _check_data(config)
     if isinstance(config, VitConfig | MlpConfig):
         _check_network(config)
@@ -242,7 +256,7 @@ def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
             raise ConfigError("config.data.source", f"needs the grid, not a file {allowed}")
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
-    elif config.noise.level == 0 and config.model.input in ("flux/error", "whitened"):
+    elif config.noise.level == 0 and config.model.input in NOISE_INPUTS:
         text = f"{config.model.input!r} divides by the noise, whose level is 0"
         raise ConfigError("config.model.input", text)
 

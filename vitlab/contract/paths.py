@@ -99,6 +99,11 @@ class JobPaths:
         return self.folder / "result.json"
 
     @property
+    def residuals(self) -> Path:
+        """True and predicted labels of each test star (`vitlab.ml.residuals`)."""
+        return self.folder / "residuals.parquet"
+
+    @property
     def exit(self) -> Path:
         return self.folder / "exit.json"
 

@@ -8,9 +8,9 @@ from vitlab.contract.config import BoostConfig, RidgeConfig
 from vitlab.ml.baselines import boost, ridge
 from vitlab.ml.baselines.rows import Array, Rows, predicted
 from vitlab.ml.inputs import make_inputs
-from vitlab.ml.scores import score
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.scored import described, scored
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def run_boost(context: Context) -> Outcome:
     if context.stopped():
         raise Stopped
     named = {"name": "LightGBM", "params": model.params}
-    return _outcome(context, config, spectra, named, best, predicted(test, model.predict))
+    return _outcome(context, spectra, named, best, predicted(test, model.predict))
 
 
 def run_ridge(context: Context) -> Outcome:
@@ -43,7 +43,7 @@ def run_ridge(context: Context) -> Outcome:
         raise Stopped
     context.report.note(f"alpha = {model.alpha:g}")
     named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
-    return _outcome(context, config, spectra, named, best, predicted(test, model.predict))
+    return _outcome(context, spectra, named, best, predicted(test, model.predict))
 
 
 def _splits(config: BoostConfig | RidgeConfig) -> tuple[Spectra, Rows, Rows, Rows]:
@@ -55,20 +55,18 @@ def _splits(config: BoostConfig | RidgeConfig) -> tuple[Spectra, Rows, Rows, Row
 
 def _outcome(
     context: Context,
-    config: BoostConfig | RidgeConfig,
     spectra: Spectra,
     model: dict[str, object],
     best: dict[str, float],
     pair: tuple[Array, Array],
 ) -> Outcome:
     """Score (true, predicted) labels of the test set."""
-    values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
-    context.report.evaluation(int(best["step"]), int(best["epoch"]), "test", len(pair[0]), values)
+    values, errors = scored(context, spectra, pair, best)
     return Outcome(
         values=values,
         errors=errors,
         n=spectra.sizes,
         model=model,
-        data={"source": config.data.source, "hash": spectra.hash},
+        data=described(context, spectra),
         best=best,
     )

@@ -8,9 +8,9 @@ import torch
 from vitlab.contract.config import TemplateConfig
 from vitlab.ml.baselines.template import Array, fit, make_templates
 from vitlab.ml.labels import LABELS
-from vitlab.ml.scores import score
 from vitlab.ml.spectra import GridSpectra, open_spectra
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.scored import described, scored
 
 
 def run(context: Context) -> Outcome:
@@ -29,12 +29,11 @@ def run(context: Context) -> Outcome:
     n = spectra.sizes["test"]
     true = spectra.labels("test", 0, n)
     predicted = np.concatenate(found)[:, [LABELS.index(name) for name in config.labels]]
-    values, errors = score(true, predicted, config.labels, seed=config.data.seed).named("test")
-    context.report.evaluation(n, 0, "test", n, values)
+    values, errors = scored(context, spectra, (true, predicted))
     return Outcome(
         values=values,
         errors=errors,
         n={"train": 0, "val": 0, "test": n},
         model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
-        data={"source": config.data.source, "hash": spectra.hash},
+        data=described(context, spectra),
     )

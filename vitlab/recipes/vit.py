@@ -12,12 +12,12 @@ from vitlab.contract.networks import MlpModel, VitModel
 from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
-from vitlab.ml.scores import score
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.ml.train import Task, predict, train
 from vitlab.ml.vit import ViT, param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.scored import described, scored
 
 SCALING_SAMPLE = 100_000
 """Training stars the scale of the labels is fitted on."""
@@ -42,14 +42,13 @@ def run(context: Context) -> Outcome:
     if context.stopped():
         raise Stopped
     true, predicted = predict(model, task, "test")
-    values, errors = score(true, predicted, config.labels, seed=config.data.seed).named("test")
-    context.report.evaluation(int(best["step"]), int(best["epoch"]), "test", len(true), values)
+    values, errors = scored(context, spectra, (true, predicted), best)
     return Outcome(
         values=values,
         errors=errors,
         n={**spectra.sizes, "train": _distinct(config, spectra)},
         model={"name": name, "params": params},
-        data={"source": config.data.source, "hash": spectra.hash},
+        data=described(context, spectra),
         best=best,
     )
 

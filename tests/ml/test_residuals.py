@@ -1,0 +1,169 @@
+"""Residuals kept star by star, scores in bins, and a test set that leaks into training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from vitlab.contract.config import DataConfig, RidgeConfig, read_config
+from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.spec import Spec
+from vitlab.ml.bootstrap import metrics
+from vitlab.ml.frames import read_frame, write_frame
+from vitlab.ml.grid import load_grid
+from vitlab.ml.makedata import make_file
+from vitlab.ml.noise import load_noise
+from vitlab.ml.pfsspec import ERROR, FLUX, PARAMS
+from vitlab.ml.residuals import Residuals, binned, load, overall, save
+from vitlab.ml.simulate import Simulator
+from vitlab.ml.spectra import Spectra, open_spectra
+from vitlab.ml.teststars import conditions, overlap
+from vitlab.recipes.context import Context
+from vitlab.recipes.report import Reporter
+from vitlab.recipes.scored import described, scored
+
+CPU = torch.device("cpu")
+TRAIN, VAL, TEST = 30, 5, 20
+
+
+def some(n: int = 400, sigma: bool = False) -> Residuals:
+    generator = np.random.default_rng(0)
+    true = generator.uniform(1, 5, size=(n, 2))
+    mag = generator.uniform(20.5, 22.5, n)
+    noise = 0.1 + 0.5 * (mag - 20.5)[:, None]
+    predicted = true + noise * generator.normal(size=(n, 2))
+    wide = np.broadcast_to(noise, (n, 2)) if sigma else None
+    snr = 100 / (mag - 19)
+    return Residuals(
+        ("log_g", "M_H"), np.arange(n), true, predicted, mag, snr, "hash", "grid", wide
+    )
+
+
+@pytest.mark.parametrize("sigma", [False, True])
+def test_residuals_come_back_as_they_were(tmp_path: Path, sigma: bool) -> None:
+    kept = some(sigma=sigma)
+    kept.snr[3] = np.nan
+    save(tmp_path / "r.parquet", kept)
+    found = load(tmp_path / "r.parquet")
+    assert (found.labels, found.hash, found.source) == (kept.labels, "hash", "grid")
+    np.testing.assert_array_equal(found.true, kept.true)
+    np.testing.assert_array_equal(found.predicted, kept.predicted)
+    np.testing.assert_allclose(found.snr, kept.snr, rtol=1e-6)
+    assert (found.sigma is None) is not sigma
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 not really PAR1"])
+def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "r.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"r\.parquet: (no|not readable) residuals") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_bins_hold_every_star_once_and_are_scored_by_themselves() -> None:
+    kept = some()
+    for by, edges in (("mag", None), ("snr", None), ("mag", np.array([20.5, 21, 22.5]))):
+        found = binned(kept, by, 0, edges)
+        assert sum(one.n for one in found) == len(kept.star)
+        first = found[0]
+        values = kept.mag if by == "mag" else kept.snr
+        inside = (values >= first.low) & (values < first.high)
+        pair = kept.true[inside, 0], kept.predicted[inside, 0]
+        wanted = metrics(np.ones((1, first.n)), *pair)["r2"][0]
+        assert first.scores.values["r2/log_g"] == pytest.approx(wanted)
+        assert first.scores.errors["r2/log_g"] > 0
+    faint_first = [one.scores.values["r2/log_g"] for one in binned(kept, "snr", 0)]
+    assert faint_first == sorted(faint_first)
+    assert overall(kept, 0).values["r2/log_g"] > faint_first[0]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Simulator:
+    return Simulator(load_grid(), load_noise())
+
+
+def made(simulator: Simulator, path: Path, leaked: int) -> Path:
+    """A file of TRAIN + VAL + TEST stars, the last of which stand among the first as well."""
+    n = TRAIN + VAL + TEST
+    list(make_file(simulator, 0, n, path))
+    with h5py.File(path, "r+") as file:
+        columns = read_frame(file, PARAMS, path)
+        for row in range(leaked):
+            twin = n - 1 - row
+            for name in (FLUX, ERROR):
+                file[name][row] = file[name][twin]
+            for name in ("mag", "M_H", "T_eff", "log_g", "snr"):
+                columns[name][row] = columns[name][twin]
+        # The same labels and another spectrum: not the same star.
+        for name in ("mag", "M_H", "T_eff", "log_g"):
+            columns[name][leaked] = columns[name][n - 1 - leaked]
+        del file[PARAMS], columns["index"]
+        write_frame(file, PARAMS, columns)
+    return path
+
+
+@contextmanager
+def scoring(folder: Path, source: str) -> Iterator[tuple[Context, Spectra]]:
+    """A job that has trained, about to be scored."""
+    config = {"data": {"source": source, "train_size": TRAIN, "val_size": VAL, "test_size": TEST}}
+    folder.mkdir(exist_ok=True)
+    paths = JobPaths(folder)
+    spec = Spec("1.0", "main", "smoke", "ridge", config, "VIT-20260101-x-01", "roadmaps/r.md")
+    checked = read_config("ridge", config)
+    assert isinstance(checked, RidgeConfig)
+    with EventWriter(paths.events) as writer:
+        context = Context(paths, spec, checked, "cpu", Reporter(writer), False, lambda: False)
+        yield context, open_spectra(checked.data, 1.0, checked.labels, CPU)
+
+
+def test_a_test_set_that_leaks_into_training_is_caught(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    source = made(simulator, tmp_path / "leaky.h5", leaked=3)
+    with scoring(tmp_path / "job", str(source)) as (context, spectra):
+        assert described(context, spectra)["overlap"] == 3
+    notes = [e.data["text"] for e in read_events(context.paths.events)[0] if e.kind == "note"]
+    assert any("3 of 20 test stars are in the training set" in text for text in notes)
+    clean = made(simulator, tmp_path / "clean.h5", leaked=0)
+    with scoring(tmp_path / "other", str(clean)) as (context, spectra):
+        assert described(context, spectra)["overlap"] == 0
+
+
+def test_a_job_keeps_its_residuals(tmp_path: Path) -> None:
+    with scoring(tmp_path / "job", "grid") as (context, spectra):
+        true = spectra.labels("test", 0, TEST)
+        guess = true + np.linspace(-0.3, 0.4, TEST)[:, None]
+        values, errors = scored(context, spectra, (true, guess), {"step": 7, "epoch": 1})
+    (said,) = [e for e in read_events(context.paths.events)[0] if e.kind == "eval"]
+    assert (said.step, said.values["test/r2/log_g"]) == (7, pytest.approx(values["test/r2/log_g"]))
+    kept = load(context.paths.residuals)
+    assert kept.hash == spectra.hash
+    again = overall(kept, 42).named("test")
+    assert again[0] == pytest.approx(values)
+    assert again[1] == pytest.approx(errors)
+    assert {name.split("/")[1] for name in errors} == {"r2", "mae", "rmse", "bias", "scatter"}
+
+
+def test_magnitude_and_snr_of_the_test_stars(tmp_path: Path, simulator: Simulator) -> None:
+    data = DataConfig(train_size=TRAIN, val_size=VAL, test_size=TEST)
+    mag, snr = conditions(open_spectra(data, 1.0, ("log_g",), CPU))
+    assert len(mag) == len(snr) == TEST
+    assert np.corrcoef(mag, snr)[0, 1] < -0.9
+    source = made(simulator, tmp_path / "some.h5", leaked=0)
+    files = DataConfig(str(source), TRAIN, VAL, TEST)
+    spectra = open_spectra(files, 2.0, ("log_g",), CPU)
+    mag, snr = conditions(spectra)
+    stars = simulator.stars("train", TRAIN + VAL, TRAIN + VAL + TEST)
+    np.testing.assert_allclose(mag[:-1], stars.mag[:-1])
+    wanted = simulator.noise.snr(simulator.flux(stars), torch.from_numpy(stars.mag)) / 2
+    np.testing.assert_allclose(snr, wanted.numpy(), rtol=1e-2)
+    assert overlap(open_spectra(data, 1.0, ("log_g",), CPU)) == 0

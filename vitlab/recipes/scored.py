@@ -1,0 +1,65 @@
+"""What every scored job leaves: its test scores with errors, its residuals, what was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
+from vitlab.ml.residuals import Residuals, save
+from vitlab.ml.scores import score
+from vitlab.ml.spectra import Spectra
+from vitlab.ml.teststars import conditions, overlap
+from vitlab.recipes.context import Context
+
+Array = NDArray[np.float64]
+
+
+def scored(
+    context: Context,
+    spectra: Spectra,
+    pair: tuple[Array, Array],
+    best: Mapping[str, float] | None = None,
+    sigma: Array | None = None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Score (n, K) true and predicted labels of the test set; values and errors by name.
+
+    Reports them and writes `residuals.parquet`. `sigma`: (n, K) errors the model predicted.
+    """
+    config = context.config
+    assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
+    values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
+    at = best or {}
+    n = len(pair[0])
+    context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
+    mag, snr = conditions(spectra)
+    save(
+        context.paths.residuals,
+        Residuals(
+            labels=config.labels,
+            star=np.arange(n),
+            true=pair[0],
+            predicted=pair[1],
+            mag=mag,
+            snr=snr,
+            hash=spectra.hash,
+            source=config.data.source,
+            sigma=sigma,
+        ),
+    )
+    return values, errors
+
+
+def described(context: Context, spectra: Spectra) -> dict[str, object]:
+    """A result's `data`: source, hash, and how many test stars the training set holds."""
+    config = context.config
+    assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
+    shared = overlap(spectra)
+    if shared:
+        context.report.note(
+            f"{shared} of {spectra.sizes['test']} test stars are in the training set: "
+            "the test scores mean nothing"
+        )
+    return {"source": config.data.source, "hash": spectra.hash, "overlap": shared}
