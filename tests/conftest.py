@@ -7,3 +7,6 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# No test's job reports to W&B but those that ask for it.
+os.environ["WANDB_MODE"] = "disabled"

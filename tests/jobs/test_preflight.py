@@ -125,12 +125,15 @@ def test_a_silent_wandb_is_said_where_it_is_used(
 ) -> None:
     command = replace(VIT, recipe="command", config={"argv": ["true"]})
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     assert texts(tmp_path, command) == []
     monkeypatch.setenv("WANDB_API_KEY", "x")
     [text] = texts(tmp_path, command)
     assert text.startswith("warn W&B: 127.0.0.1 does not answer (Connection refused)")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert texts(tmp_path, command) == []
+    [text] = texts(tmp_path, replace(VIT, extra={"wandb": {"mode": "online"}}))
+    assert text.endswith("its numbers will be kept offline")
 
 
 def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,7 @@ def _job_record(view: JobView) -> dict[str, object]:
         "of": view.of,
         "values": dict(view.values),
         "why": view.why or None,
+        "wandb": view.wandb,
         "started": None if isinstance(state, Queued) else state.started,
         "seconds": round(view.seconds, 3),
     }

@@ -25,6 +25,7 @@ KEYS = (
     "health",
     "metrics",
     "slurm",
+    "wandb",
 )
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 

@@ -1,4 +1,4 @@
-"""What an experiment file says to queue and supervisor: `queue`, `health`, `metrics`, `slurm`."""
+"""What an experiment file says beside its science: `queue`, `health`, `metrics`, `slurm`, ..."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from vitlab.contract.strict import ConfigError, Range, read_strict
+from vitlab.contract.tracking import read_wandb
 from vitlab.jobs.yamlfile import YamlFile
 
 Seconds = Annotated[float, Range(1)]
@@ -84,6 +85,7 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
         slurm = read_strict(SlurmKeys, file.at(("slurm",)) or {}, "slurm")
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
+        wandb = read_wandb(file.at(("wandb",)) or {}, "wandb")
     extra: dict[str, Any] = {}
     if (metrics := _read_metrics(file)) is not None:
         extra["metrics"] = metrics
@@ -101,6 +103,8 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
 
 
 def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
+    if wandb:
+        extra["wandb"] = wandb
     """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`, for others' programs."""
     data = file.at(("metrics",))
     if data is None:

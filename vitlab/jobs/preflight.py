@@ -15,6 +15,7 @@ from vitlab.contract.paths import LabPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, state_word
 from vitlab.contract.strict import ConfigError
+from vitlab.contract.tracking import wandb_of
 from vitlab.jobs.estimate import training_bytes
 from vitlab.jobs.processes import machine_memory
 from vitlab.jobs.queue import GPU_RECIPES, MEMORY, Slots
@@ -75,7 +76,7 @@ def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Findi
         *_memory(spec, config, slots),
         *twins.of(spec),
         *_logout(),
-        *_wandb(config, os.environ),
+        *_wandb(spec, os.environ),
     ]
 
 
@@ -181,12 +182,17 @@ def _logout() -> Iterator[Finding]:
         yield Finding("warn", "logout: this system ends your jobs then; `loginctl enable-linger`")
 
 
-def _wandb(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether W&B answers, for a program that will report to it."""
-    online = environment.get("WANDB_MODE", "online") == "online" and (
-        "WANDB_API_KEY" in environment or "WANDB_MODE" in environment
-    )
-    if not online or not isinstance(config, CommandConfig):
+def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether W&B answers, where it is reported to: by us, or by a program of one's own."""
+    if spec.recipe == "command":
+        online = environment.get("WANDB_MODE", "online") == "online" and (
+            "WANDB_API_KEY" in environment or "WANDB_MODE" in environment
+        )
+        offline = "WANDB_MODE=offline keeps its numbers here"
+    else:
+        online = wandb_of(spec.extra).resolved(environment) == "online"
+        offline = "its numbers will be kept offline"
+    if not online:
         return
     url = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     port = url.port or (80 if url.scheme == "http" else 443)
@@ -194,5 +200,4 @@ def _wandb(config: Config, environment: Mapping[str, str]) -> Iterator[Finding]:
         socket.create_connection((url.hostname or "", port), timeout=2).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        offline = "WANDB_MODE=offline keeps its numbers here"
         yield Finding("warn", f"W&B: {url.hostname} does not answer ({reason}); {offline}")

@@ -9,6 +9,8 @@ from typing import Any
 
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.spec import PROFILES
+from vitlab.contract.strict import ConfigError
+from vitlab.contract.tracking import LAB_KEYS, read_wandb
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Settings:
     """Column meaning -> further header words a table may carry."""
     statuses: Mapping[str, Any] = field(default_factory=dict)
     """Status word -> further glyphs and words a cell may carry."""
+    wandb: Mapping[str, Any] = field(default_factory=dict)
+    """`mode`, `project` and `entity` of its jobs at W&B; an experiment's own win."""
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -62,7 +66,16 @@ def load_settings(lab: LabPaths) -> Settings:
     known = {entry.name: type(entry.default) for entry in fields(Settings)}
     for key, value in document.items():
         _check(where.name, key, value, known)
+    if "wandb" in document:
+        document["wandb"] = _read_wandb(where.name, document["wandb"])
     return Settings(**document)
+
+
+def _read_wandb(where: str, value: object) -> dict[str, Any]:
+    try:
+        return read_wandb(value, "wandb", LAB_KEYS)
+    except ConfigError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:

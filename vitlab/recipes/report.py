@@ -18,9 +18,16 @@ LINE_INTERVAL = 5.0
 class Reporter:
     """Writes the events of one job and prints the same for people."""
 
-    def __init__(self, writer: EventWriter, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        writer: EventWriter,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`watch`: asked with each number whether there is something else to tell."""
         self._writer = writer
         self._clock = clock
+        self._watch = watch
         self._event_at = self._line_at = -math.inf
         self._first: tuple[int, float] | None = None
         self._pending: list[Mapping[str, float]] = []
@@ -57,6 +64,7 @@ class Reporter:
         }
         self._writer.write("step", step=step, of=of, epoch=epoch, values=mean)
         self._event_at, self._pending = now, []
+        self._tell_else()
         if step == of or now - self._line_at >= LINE_INTERVAL:
             numbers = "  ".join(f"{name} {x:.4g}" for name, x in mean.items())
             _say(f"step {step}/{of}  {numbers}  {self._left(step, of, now)}")
@@ -68,10 +76,15 @@ class Reporter:
         """The scores of a split."""
         self._writer.write("eval", step=step, epoch=epoch, split=split, n=n, values=values)
         _say(f"step {step}  " + "  ".join(f"{name} {x:.4g}" for name, x in values.items()))
+        self._tell_else()
 
     def note(self, text: str) -> None:
         self._writer.write("note", text=text)
         _say(text)
+
+    def _tell_else(self) -> None:
+        if text := self._watch():
+            self.note(text)
 
     def _left(self, step: int, of: int, now: float) -> str:
         assert self._first is not None

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -35,6 +36,7 @@ RECIPES = {
     "lightgbm": ("vitlab.recipes.baselines", "run_boost"),
     "ridge": ("vitlab.recipes.baselines", "run_ridge"),
     "template": ("vitlab.recipes.template", "run"),
+from vitlab.recipes.wandblink import Wandb
     "ceiling": ("vitlab.recipes.ceiling", "run"),
 }
 UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
@@ -58,11 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    with EventWriter(paths.events) as writer:
-        return _run(paths, spec, config, writer, "--resume" in options)
+    with EventWriter(paths.events) as writer, Wandb(paths, spec, os.environ) as wandb:
+        return _run(paths, spec, config, writer, wandb, "--resume" in options)
 
 
-def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resume: bool) -> int:
+def _run(
+    paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, wandb: Wandb, resume: bool
+) -> int:
     """Start to end of a job whose spec is sound."""
     begun = time.monotonic()
     resumed_from = _last_checkpoint(paths) if resume else None
@@ -74,9 +78,8 @@ def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resum
         recipe = getattr(importlib.import_module(module), function)
         device = _device(spec.device)
         writer.write("start", **_start(spec, config, device, resumed_from))
-        context = Context(
-            paths, spec, config, device, Reporter(writer), resume, lambda: bool(ended)
-        )
+        report = Reporter(writer, watch=wandb.trouble)
+        context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
         outcome = recipe(context)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
@@ -93,7 +96,11 @@ def _run(paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, resum
         # Whatever it was, the job must say that it ended; then Python prints it and exits 1.
         writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
         raise
-    write_result(paths.result, _result(spec, outcome, time.monotonic() - begun))
+    seconds = time.monotonic() - begun
+    link, trouble = wandb.close(ok=True)
+    if trouble:
+        report.note(trouble)
+    write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
     writer.write("end", ok=True, error=None)
     return 0
 

@@ -59,7 +59,7 @@ def launch_plan(
     if memory is not None:
         memory_bytes("--memory", memory)
     wanted = experiment.specs(profile, exp_id)
-    specs = tuple(_asked(spec, device, backend, memory) for spec in wanted)
+    specs = tuple(_tracked(lab, _asked(spec, device, backend, memory)) for spec in wanted)
     found = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
     if profile != "full" and mvp.status == "done":
         return Plan(specs, (), found)  # a trial run does not reopen what is done
@@ -195,6 +195,12 @@ def _asked(spec: Spec, device: str, backend: str, memory: str | None) -> Spec:
         data = {**spec.config.get("data", {}), "memory": memory}
         spec = replace(spec, config={**spec.config, "data": data})
     return spec if backend == "local" else replace(spec, extra={**spec.extra, "backend": backend})
+
+
+def _tracked(lab: Lab, spec: Spec) -> Spec:
+    """The spec with what the lab says of W&B where its experiment says nothing."""
+    wandb = {**lab.settings.wandb, **spec.extra.get("wandb", {})}
+    return replace(spec, extra={**spec.extra, "wandb": wandb}) if wandb else spec
 
 
 def _project(roadmap: Roadmap) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, JobState, Lost, Queued, Running
+from vitlab.contract.tracking import read_link
 from vitlab.docs.gates import Verdict, judge
 from vitlab.docs.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.experiment import known_mvps
@@ -53,6 +54,8 @@ class JobView:
 
 @dataclass(frozen=True)
 class LabView:
+    wandb: str | None = None
+    """Its page at W&B, or the folder of its offline run from the job's own."""
     """A lab and one of its roadmaps, at one moment."""
 
     path: Path | None
@@ -161,3 +164,4 @@ def _view(lab: Lab, job: Job, why: str = "", left: bool = False) -> JobView:
 
 def _health_line(status: str, what: str) -> str:
     return status if status == "ok" or not what else f"{status}: {what}"
+        wandb=link.shown if (link := read_link(job.paths.folder)) else None,

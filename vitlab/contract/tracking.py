@@ -1,0 +1,98 @@
+"""What of a job goes to W&B, and where it went: its configuration and `wandb.json`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vitlab.contract.paths import write_atomic
+from vitlab.contract.record import read_record
+from vitlab.contract.strict import ConfigError, read_strict
+
+VERSION = 1
+FILE = "wandb.json"
+Mode = Literal["off", "offline", "online"]
+MODES: tuple[Mode, ...] = ("off", "offline", "online")
+LAB_KEYS = ("mode", "project", "entity")
+_WORDS: Mapping[str, Mode] = {
+    "disabled": "off",
+    "dryrun": "offline",
+    "offline": "offline",
+    "online": "online",
+    "run": "online",
+}
+"""What W&B's own `WANDB_MODE` may say."""
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """`wandb` of an experiment file; the lab's settings have `LAB_KEYS` of it."""
+
+    mode: Mode | None = None
+    """None: what WANDB_MODE says, or else `offline`."""
+    project: str = "vitlab"
+    entity: str | None = None
+    """User or team; None is the account's own."""
+    group: str | None = None
+    """None: the experiment's exp_id."""
+    tags: tuple[str, ...] = ()
+
+    def resolved(self, environment: Mapping[str, str]) -> Mode:
+        """The mode that counts: the configuration's, else the environment's."""
+        return self.mode or _WORDS.get(environment.get("WANDB_MODE", ""), "offline")
+
+
+@dataclass(frozen=True)
+class Link:
+    """`wandb.json` of a job: written by the process that reports to W&B, read by everyone."""
+
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    """The run's id at W&B: a resumed job goes on with it."""
+    mode: Mode = "offline"
+    """The mode it ran in last: `offline` too where `online` was refused."""
+    url: str | None = None
+    """Its page; None offline."""
+    path: str | None = None
+    """Its files, from the job's folder."""
+    trouble: str | None = None
+    """Why it is not what was asked for, in one line."""
+
+    @property
+    def shown(self) -> str | None:
+        return self.url or self.path
+
+
+def read_wandb(value: object, where: str, allowed: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The keys set in a `wandb` mapping, checked; raises `ConfigError`.
+
+    `allowed` narrows them. YAML 1.1 reads a bare `off` as false: it means `off` here.
+    """
+    if isinstance(value, Mapping) and value.get("mode") is False:
+        value = {**value, "mode": "off"}
+    config = read_strict(WandbConfig, value, where)
+    assert isinstance(value, Mapping)
+    for key in value:
+        if allowed and key not in allowed:
+            words = ", ".join(allowed)
+            raise ConfigError(f"{where}.{key}", f"belongs to an experiment (allowed: {words})")
+    return {key: known for key, known in asdict(config).items() if key in value}
+
+
+def wandb_of(extra: Mapping[str, Any]) -> WandbConfig:
+    """What a spec's `extra` says of W&B; raises `ConfigError`."""
+    return read_strict(WandbConfig, extra.get("wandb", {}), "wandb")
+
+
+def read_link(folder: Path) -> Link | None:
+    """The link of the job in `folder`; None when it has none."""
+    return read_record(folder / FILE, Link, VERSION)
+
+
+def write_link(folder: Path, link: Link) -> None:
+    """Write `wandb.json`, whole or not at all."""
+    document = {"v": VERSION, **asdict(link)}
+    write_atomic(folder / FILE, json.dumps(document, ensure_ascii=False).encode() + b"\n")
