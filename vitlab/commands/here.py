@@ -47,8 +47,10 @@ def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     if lab is None:
         roadmap = parse_roadmap(read(path))
         return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
-    from vitlab.records.results import results_of
+    from vitlab.records.pairs import pairs_of
+    from vitlab.records.results import found_of
 
     roadmap = lab.read_roadmap(path)
-    results = results_of(lab, path)
-    return roadmap, [judge(gate, results, roadmap) for gate in roadmap.gates]
+    found = found_of(lab, path)
+    results, evidence = [one.result for one in found], pairs_of(lab, found)
+    return roadmap, [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]

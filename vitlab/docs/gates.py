@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vitlab.contract.result import Result
+from vitlab.docs.comparison import (
+    Evidence,
+    NoEvidence,
+    fair_pair,
+    gap_of,
+    on_validation,
+    smaller_is_better,
+    value_of,
+)
 from vitlab.docs.gate_sections import Gate
 from vitlab.docs.phrases import Phrase, say, several
 from vitlab.docs.roadmap import Roadmap
@@ -66,22 +74,28 @@ class _Answer:
     readable: bool = True
 
 
-def judge(gate: Gate, results: Sequence[Result], roadmap: Roadmap) -> Verdict:
+def judge(
+    gate: Gate,
+    results: Sequence[Result],
+    roadmap: Roadmap,
+    evidence: Evidence = NoEvidence(),  # noqa: B008 - frozen, without fields
+) -> Verdict:
     """Hold a gate's rules against results, in their order.
 
-    Only `full` results decide. A threshold or difference within two standard errors decides
-    nothing. The first rule speaks for passing and later ones for failing, unless a rule's own
-    words (`✅`, `❌`) say otherwise.
+    Two models are compared on the stars `evidence` says they share; without, their errors are
+    added as independent ones, and the verdict says so. Only `full` results decide. A threshold or
+    difference within two standard errors decides nothing. The first rule speaks for passing and
+    later ones for failing, unless a rule's own words (`✅`, `❌`) say otherwise.
     """
     if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = say("unreadable", texts) if texts else say("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
     full = [result for result in results if result.profile == "full"]
-    decision = _decide(gate, full)
+    decision = _decide(gate, full, evidence)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
-        said = _decide(gate, results)
+        said = _decide(gate, results, evidence)
         if said.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
             would = say("trial", profiles, say(said.verdict), said.because)
@@ -94,13 +108,13 @@ def _verdict(gate: Gate, roadmap: Roadmap, made: _Decision) -> Verdict:
     return Verdict(gate.id, made.verdict, made.because.told("en"), made.rule, made.values, told)
 
 
-def _decide(gate: Gate, results: Sequence[Result]) -> _Decision:
+def _decide(gate: Gate, results: Sequence[Result], evidence: Evidence) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
     previous: _Answer | None = None
     for number, rule in enumerate(gate.rules):
-        answer = _answer(rule.condition, gate, results, previous)
+        answer = _answer(rule.condition, gate, results, previous, evidence)
         values.update(answer.values)
         if answer.holds:
             said = "pass" if _is_good(rule, number) else "fail"
@@ -126,6 +140,7 @@ def _answer(
     gate: Gate,
     results: Sequence[Result],
     previous: _Answer | None,
+    evidence: Evidence,
 ) -> _Answer:
     match condition:
         case Manual(text):
@@ -135,26 +150,32 @@ def _answer(
                 return _Answer(None, say("else_waits"), {})
             return _Answer(True, say("else", previous.because), previous.values)
         case Comparison():
-            return _compare(condition, gate, results)
+            return _compare(condition, gate, results, evidence)
         case Threshold() | Between():
-            return _threshold(condition, gate, results)
+            return _threshold(condition, gate, results, evidence)
 
 
-def _threshold(condition: Threshold | Between, gate: Gate, results: Sequence[Result]) -> _Answer:
+def _threshold(
+    condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
+) -> _Answer:
     if condition.delta:
-        return _difference(condition, gate, results)
+        return _difference(condition, gate, results, evidence)
     chosen = _chosen(gate, results, condition)
     name = value_name(condition, chosen.headline if chosen else DEFAULT_HEADLINE)
     if chosen is None:
         whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or say("any_mvp")
         return _Answer(None, say("no_full_result", whose, name), {})
-    value = _value(chosen, name)
+    value = value_of(chosen, name)
     if value is None:
         return _Answer(None, say("no_number", name, chosen.mvp), {})
-    return _held(condition, name, value, chosen.errors.get(name, 0.0))
+    error = chosen.errors.get(name, 0.0)
+    shown = say("as_is", f"{value:.4g}" + (f" ± {error:.2g}" if error else ""))
+    return _held(condition, name, value, error, shown)
 
 
-def _difference(condition: Threshold | Between, gate: Gate, results: Sequence[Result]) -> _Answer:
+def _difference(
+    condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
+) -> _Answer:
     """ΔR² against a named model; one against nothing named is nobody's to guess."""
     named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
     if not named or condition.of is None:
@@ -165,15 +186,17 @@ def _difference(condition: Threshold | Between, gate: Gate, results: Sequence[Re
     ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
     theirs = [r for r in results if model_key(r.model_name) == condition.of]
     name = value_name(condition, (ours or theirs)[0].headline)
-    pair = _fair_pair(ours, theirs, name)
+    pair = fair_pair(ours, theirs, name, evidence)
     if pair is None:
         return _Answer(None, say("no_pair", condition.of), {})
-    gap, error = _gap(*pair, name)
-    return _held(condition, f"Δ{name}", gap, error)
+    gap = gap_of(*pair, name, evidence)
+    return _held(condition, f"Δ{name}", gap.value, gap.error, gap.shown())
 
 
-def _held(condition: Threshold | Between, name: str, value: float, error: float) -> _Answer:
-    shown = f"{_show(name)} = {value:.4g}" + (f" ± {error:.2g}" if error else "")
+def _held(
+    condition: Threshold | Between, name: str, value: float, error: float, number: Phrase
+) -> _Answer:
+    shown = say("is", _show(name), number)
     if isinstance(condition, Between):
         distance = min(abs(value - condition.low), abs(value - condition.high))
         holds, limit = (
@@ -190,7 +213,9 @@ def _held(condition: Threshold | Between, name: str, value: float, error: float)
     return _Answer(holds, because, {name: value})
 
 
-def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _Answer:
+def _compare(
+    condition: Comparison, gate: Gate, results: Sequence[Result], evidence: Evidence
+) -> _Answer:
     sides = {
         name: [r for r in results if model_key(r.model_name) == name]
         for name in (condition.left, condition.right)
@@ -200,50 +225,19 @@ def _compare(condition: Comparison, gate: Gate, results: Sequence[Result]) -> _A
         return _Answer(None, say("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
     name = (of_gate or sides[condition.left])[0].headline
-    pair = _fair_pair(sides[condition.left], sides[condition.right], name)
+    pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
     if pair is None:
         return _Answer(None, say("unlike", condition.left, condition.right, name), {})
-    (gap, error), left, right = _gap(*pair, name), _value(pair[0], name), _value(pair[1], name)
-    if left is None or right is None:
-        return _Answer(None, say("not_a_number", name), {})
-    values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
+    left, right = value_of(pair[0], name), value_of(pair[1], name)
+    gap = gap_of(*pair, name, evidence)
+    values = {f"{condition.left}/{name}": left or 0.0, f"{condition.right}/{name}": right or 0.0}
     ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
-    shown = f"{gap:+.2g}" + (f" ± {error:.2g}" if error else "")
-    if abs(gap) <= 2 * error:
-        return _Answer(None, say("gap_near", _show(name), ours, theirs, shown), values)
+    told = (_show(name), ours, theirs, gap.shown())
+    if gap.noise:
+        return _Answer(None, say("gap_near", *told), values)
     # `A > B` says that A is better; of an error, the smaller number is.
-    better = gap if name.split("/")[1:2] not in (["mae"], ["rmse"]) else -gap
-    because = say("gap", _show(name), ours, theirs, shown)
-    return _Answer(_test(condition.op, better, 0.0), because, values)
-
-
-def _fair_pair(
-    left: Iterable[Result], right: Iterable[Result], name: str
-) -> tuple[Result, Result] | None:
-    """Two results on the same test data: as many training spectra if there are such, then most."""
-    pairs = [
-        (a, b)
-        for a in left
-        for b in right
-        if a.data.get("hash") and a.data.get("hash") == b.data.get("hash")
-        and _value(a, name) is not None and _value(b, name) is not None
-    ]  # fmt: skip
-    if not pairs:
-        return None
-    return max(
-        pairs,
-        key=lambda p: (
-            p[0].n.get("train") == p[1].n.get("train"),
-            min(p[0].n.get("train", 0), p[1].n.get("train", 0)),
-            _on_validation(p[0], name) + _on_validation(p[1], name),
-        ),
-    )
-
-
-def _gap(left: Result, right: Result, name: str) -> tuple[float, float]:
-    a, b = left.values[name], right.values[name]
-    error = math.hypot(left.errors.get(name, 0.0), right.errors.get(name, 0.0))
-    return (a or 0.0) - (b or 0.0), error
+    better = -gap.value if smaller_is_better(name) else gap.value
+    return _Answer(_test(condition.op, better, 0.0), say("gap", *told), values)
 
 
 def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Between) -> Result | None:
@@ -254,17 +248,8 @@ def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Betwee
         fit = [r for r in named or mine if value_name(condition, r.headline) in r.values]
         if fit:
             name = value_name(condition, fit[0].headline)
-            return max(fit, key=lambda r: _on_validation(r, name))
+            return max(fit, key=lambda r: on_validation(r, name))
     return None
-
-
-def _on_validation(result: Result, name: str) -> float:
-    """A result's standing for choosing among runs: by validation, so that the test stays one."""
-    on_val = "/".join(["val", *name.split("/")[1:]])
-    value = result.values.get(on_val, result.values.get(name))
-    if value is None:
-        return -math.inf
-    return -value if name.split("/")[1:2] in (["mae"], ["rmse"]) else value
 
 
 def value_name(condition: Threshold | Between, headline: str) -> str:
@@ -272,11 +257,6 @@ def value_name(condition: Threshold | Between, headline: str) -> str:
     parts = headline.split("/")
     split, label = (parts[0], parts[-1]) if len(parts) == 3 else ("test", "log_g")
     return f"{condition.split or split}/{condition.metric}/{condition.label or label}"
-
-
-def _value(result: Result, name: str) -> float | None:
-    value = result.values.get(name)
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _test(op: str, value: float, limit: float) -> bool:

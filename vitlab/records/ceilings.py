@@ -47,7 +47,7 @@ def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
         for name, value in one.result.values.items():
             if not name.startswith("ceiling/r2_bayes/") or value is None:
                 continue
-            world = _world(one.job.spec.config, name.rsplit("/", 1)[-1])
+            world = world_of(one.job.spec.config, name.rsplit("/", 1)[-1])
             stars = int(one.job.spec.config.get("bayes", 0))
             if world is not None and stars >= found.get(world, (0, None))[0]:
                 found[world] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
@@ -59,11 +59,12 @@ def ceiling_of(spec: Spec, known: Mapping[World, Ceiling], name: str) -> Ceiling
     parts = name.split("/")
     if len(parts) != 3 or parts[1] != "r2" or spec.recipe == "ceiling":
         return None
-    world = _world(spec.config, parts[2])
+    world = world_of(spec.config, parts[2])
     return known.get(world) if world is not None else None
 
 
-def _world(config: Mapping[str, Any], label: str) -> World | None:
+def world_of(config: Mapping[str, Any], label: str) -> World | None:
+    """What the stars of a job are drawn from; None for those of a file."""
     data = config.get("data", {})
     if data.get("source", "grid") not in GRID_SOURCES:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from vitlab.docs.source import Document, Span, read
 from vitlab.docs.writeback import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.records.lab import Lab
-from vitlab.records.results import belongs, finished, latest
+from vitlab.records.pairs import pairs_of
+from vitlab.records.results import Finished, belongs, finished, latest
 from vitlab.records.written import unwritten
 
 Texts = Mapping[Path, str]
@@ -89,14 +91,17 @@ def plan_mvp(lab: Lab, roadmap_path: Path, mvp_id: str, texts: Texts | None = No
     document = _document(roadmap_path, texts)
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
-    results = [one.result for one in latest(finished(mine))]
+    results = [_linked(one, roadmap_path.parent) for one in latest(finished(mine))]
     status = end_status(mvp, mine, len(results))
     if not results:
         edits = set_status(roadmap, mvp.id, status)
         told = tuple(change(document, one) for one in (edits,) if one)
         return Step(mvp.id, told, tuple(mine), f"MVP-{mvp.id}: {status}: {_reasons(mine)}")
-    everything = [one.result for one in latest(finished(jobs))]
-    verdicts = {g.id: judge(g, everything, roadmap) for g in roadmap.gates if mvp.id in g.mvps}
+    everything = latest(finished(jobs))
+    known = [one.result for one in everything]
+    evidence = pairs_of(lab, everything)
+    gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
+    verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
     story = _Story(
         roadmap=roadmap,
         mvp=mvp,
@@ -231,6 +236,16 @@ def _date(jobs: Sequence[Job]) -> str:
     """The day the last of the jobs ended."""
     ended = max(job.state.ended for job in jobs if isinstance(job.state, Done))
     return datetime.date.fromtimestamp(ended).isoformat()
+
+
+def _linked(one: Finished, folder: Path) -> Result:
+    """The result with the files of an offline W&B run as a path from the roadmap's folder."""
+    result = one.result
+    if result.wandb is None or "://" in result.wandb:
+        return result
+    files = (one.job.paths.folder / result.wandb).resolve()
+    path = Path(os.path.relpath(files, folder.resolve())).as_posix()
+    return replace(result, wandb=path)
 
 
 def _document(path: Path, texts: Texts) -> Document:

@@ -47,7 +47,7 @@ def latest(found: Iterable[Finished]) -> list[Finished]:
     return list(newest.values())
 
 
-def results_of(lab: Lab, roadmap: Path) -> list[Result]:
-    """The newest result of each run launched from `roadmap`."""
+def found_of(lab: Lab, roadmap: Path) -> list[Finished]:
+    """The newest finished job of each run launched from `roadmap`."""
     jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap)]
-    return [one.result for one in latest(finished(jobs))]
+    return latest(finished(jobs))

@@ -20,6 +20,7 @@ from vitlab.jobs.slots import read_slots
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.jobs.store import look as look_at
 from vitlab.records.lab import Lab
+from vitlab.records.pairs import pairs_of
 from vitlab.records.progress import Progress
 from vitlab.records.results import belongs, finished, latest
 
@@ -49,13 +50,16 @@ class JobView:
     """Put aside by hand."""
     left: bool = False
     """Left behind by a crash or a restart: resume it or drop it."""
+    priority: int = 0
+    order: float = 0.0
+    """Place among waiting jobs of one priority."""
     progress: Progress = field(default_factory=Progress)
+    wandb: str | None = None
+    """Its page at W&B, or the folder of its offline run from the job's own."""
 
 
 @dataclass(frozen=True)
 class LabView:
-    wandb: str | None = None
-    """Its page at W&B, or the folder of its offline run from the job's own."""
     """A lab and one of its roadmaps, at one moment."""
 
     path: Path | None
@@ -92,8 +96,9 @@ def look(lab: Lab, roadmap_path: Path | None) -> LabView:
         here = [job for job in jobs if belongs(lab, job, roadmap_path)]
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
-            results = [one.result for one in latest(finished(here))]
-            verdicts = {gate.id: judge(gate, results, roadmap) for gate in roadmap.gates}
+            found = latest(finished(here))
+            results, evidence = [one.result for one in found], pairs_of(lab, found)
+            verdicts = {g.id: judge(g, results, roadmap, evidence) for g in roadmap.gates}
     return LabView(
         path=roadmap_path,
         roadmap=roadmap,
@@ -158,10 +163,12 @@ def _view(lab: Lab, job: Job, why: str = "", left: bool = False) -> JobView:
         eta=eta,
         held=job.held,
         left=left,
+        priority=job.priority,
+        order=job.order,
         progress=progress,
+        wandb=link.shown if (link := read_link(job.paths.folder)) else None,
     )
 
 
 def _health_line(status: str, what: str) -> str:
     return status if status == "ok" or not what else f"{status}: {what}"
-        wandb=link.shown if (link := read_link(job.paths.folder)) else None,
