@@ -17,9 +17,11 @@ from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
+from vitlab.ml.predict import predict
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Step
 from vitlab.ml.spectra import open_spectra
-from vitlab.ml.train import Task, learning_rate, predict, train
+from vitlab.ml.task import Task
+from vitlab.ml.train import train
 from vitlab.ml.vit import ViT
 
 MODEL = VitModel(input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
@@ -60,9 +62,12 @@ def test_what_a_training_says(tmp_path: Path) -> None:
     evaluations = [event for event in said if isinstance(event, Evaluation)]
     assert [event.step for event in evaluations] == [3, 6, 9, 10]
     assert set(evaluations[0].values) == {
-        f"val/{metric}/{label}"
-        for metric in ("r2", "mae", "rmse", "bias")
-        for label in ("log_g", "M_H")
+        "val/loss",
+        *(
+            f"val/{metric}/{label}"
+            for metric in ("r2", "mae", "rmse", "bias", "scatter")
+            for label in ("log_g", "M_H")
+        ),
     }
     assert {e.path.name for e in said if isinstance(e, Checkpoint)} == {"last.pt", "best.pt"}
     assert isinstance(said[-1], Best)
@@ -110,15 +115,6 @@ def test_it_learns_and_ends_with_its_best_weights() -> None:
     assert mae[1] == pytest.approx(best.values["val/mae/M_H"])
 
 
-def test_the_rate_rises_then_falls() -> None:
-    task = a_task(config=replace(TRAIN, epochs=20, warmup=0.1))
-    rates = [learning_rate(task, step) for step in range(task.steps)]
-    assert rates[9] == pytest.approx(TRAIN.lr)
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[9:] == sorted(rates[9:], reverse=True)
-    assert rates[-1] == pytest.approx(TRAIN.min_lr)
-
-
 def test_bf16_is_near_fp32() -> None:
     precise, rough = a_model().eval(), a_model().eval()
     a = predict(precise, a_task(), "val")[1]
@@ -154,7 +150,7 @@ class _Evil:
 
 def test_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "last.pt"
-    torch.save({"format": 1, "model": _Evil()}, path)
+    torch.save({"format": 2, "model": _Evil()}, path)
     with pytest.raises(UsageError, match="not a readable checkpoint"):
         checkpoint.load(path, CPU)
     path.write_bytes(b"half a file")

@@ -265,6 +265,6 @@ def _check_network(config: VitConfig | MlpConfig) -> None:
     if config.label_weights and len(config.label_weights) != len(config.labels):
         text = f"must be {len(config.labels)}, one for each label, not {len(config.label_weights)}"
         raise ConfigError("config.label_weights", text)
-    check_train(config.train)
+    check_train(config.train, config.labels, config.loss)
     if isinstance(config.model, VitModel):
         check_vit(config.model)

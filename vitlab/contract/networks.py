@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from vitlab.contract.limits import (
     Seed,
     Threads,
 )
+from vitlab.contract.monitor import check_monitor
 from vitlab.contract.strict import ConfigError, Range
 
 VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
@@ -108,7 +110,7 @@ class TrainConfig:
     """Decay of the moving average of the weights that is validated and kept; 0 means none."""
     monitor: str = "val/r2"
     """The value that says which state is best, as named in the events, or `val/r2` for the mean
-    over the labels; `val/loss` and errors (mae, rmse, ...) are better when smaller."""
+    over the labels; best is what is nearest perfect (`vitlab.contract.monitor`)."""
     patience: Annotated[int, Range(0)] = 0
     """Validations without a better `monitor` before training ends; 0 means it never does."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -145,14 +147,12 @@ def check_vit(model: VitModel) -> None:
         raise ConfigError("config.model.stride", text)
 
 
-def check_train(train: TrainConfig) -> None:
-    """`ConfigError` for settings that contradict each other."""
+def check_train(train: TrainConfig, labels: Sequence[str], loss: str) -> None:
+    """`ConfigError` for settings that contradict each other, or the labels and the loss."""
     parts = train.accumulate * train.processes
     if train.batch % parts:
         text = f"{train.batch} is no multiple of accumulate x processes = {parts}"
         raise ConfigError("config.train.batch", text)
     if train.min_lr > train.lr:
         raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")
-    if not train.monitor.startswith("val/"):
-        text = f"{train.monitor!r} is no value of the validation (val/r2, val/loss, val/mae/log_g)"
-        raise ConfigError("config.train.monitor", text)
+    check_monitor(train.monitor, labels, loss)

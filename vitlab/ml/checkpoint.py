@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -16,45 +17,62 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.ml.inputs import Inputs
 from vitlab.ml.labels import LabelScaling
 
-FORMAT = 1
+FORMAT = 2
 LAST, BEST = "last.pt", "best.pt"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk says that has no room left."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """One state of a training, before step `step` is taken.
+    """One state of a training, before step `step` is taken; of the best one the weights alone.
 
-    The learning rate, the order of the spectra and their noise are functions of the step, so
-    they need no state of their own.
+    The learning rate, the order of the spectra, their noise and the network's random numbers are
+    functions of the seed, the step and the numbers here, so they need no state of their own.
     """
 
     step: int
-    best_step: int
-    """Step of the best validation so far; 0 when there was none."""
-    best_r2: float
     model: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    random: dict[str, Tensor]
-    """States of torch's generators (dropout), by device type."""
     labels: tuple[str, ...]
     scaling: LabelScaling
     inputs: Inputs
     config: Mapping[str, Any]
     """What the model was built from."""
+    loss: str = "mse"
+    """What it was trained to make small: it says how its outputs are read."""
+    best_step: int = 0
+    """Step of the best validation so far; 0 when there was none."""
+    best: float = float("inf")
+    """How far the monitored value was from perfect there (`vitlab.ml.monitor`)."""
+    stale: int = 0
+    """Validations since then."""
+    plateau: tuple[float, int] = (1.0, 0)
+    """Factor and patience of a `plateau` schedule."""
+    accumulate: int = 1
+    """Micro-batches of a step and process: more than configured after memory ran out."""
+    rewinds: int = 0
+    average: dict[str, Tensor] = field(default_factory=dict)
+    """The moving average of the weights; empty without one."""
+    optimizers: tuple[dict[str, Any], ...] = ()
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """Of fp16's gradients; empty without."""
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Write `path`, whole or not at all."""
+    """Write `path`, whole or not at all. `OSError` of a full disk leaves the old one as it is."""
     document = {
         "format": FORMAT,
         **{name: getattr(saved, name) for name in Saved.__dataclass_fields__},
         "labels": list(saved.labels),
+        "plateau": list(saved.plateau),
+        "optimizers": list(saved.optimizers),
         "scaling": asdict(saved.scaling),
         "inputs": {"kind": saved.inputs.kind, "sigma": saved.inputs.sigma},
         "config": dict(saved.config),
     }
     buffer = io.BytesIO()
     torch.save(document, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, buffer.getvalue())
 
 
@@ -69,13 +87,17 @@ def load(path: Path, device: torch.device) -> Saved:
         raise UsageError(f"{path}: not a readable checkpoint ({reason})") from None
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
+    if set(document) != set(Saved.__dataclass_fields__):
+        raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     scaling, inputs = document.pop("scaling"), document.pop("inputs")
+    factor, waited = document.pop("plateau")
     return Saved(
         **{
             **document,
             "labels": tuple(document["labels"]),
+            "plateau": (factor, waited),
+            "optimizers": tuple(document["optimizers"]),
             "scaling": LabelScaling(tuple(scaling["offset"]), tuple(scaling["scale"])),
             "inputs": Inputs(inputs["kind"], inputs["sigma"]),
-            "random": {name: state.cpu() for name, state in document["random"].items()},
         }
     )

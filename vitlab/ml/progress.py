@@ -10,6 +10,11 @@ from pathlib import Path
 class NonFiniteLoss(ArithmeticError):  # noqa: N818 - the name says what happened
     """The loss became NaN or infinite: going on would only spoil the weights."""
 
+    def __init__(self, text: str, step: int = 0) -> None:
+        """`step`: the one it was found of, from 1; 0 when of none."""
+        super().__init__(text)
+        self.step = step
+
 
 @dataclass(frozen=True)
 class Step:

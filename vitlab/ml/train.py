@@ -3,224 +3,255 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vitlab.contract.networks import TrainConfig
-from vitlab.contract.paths import UsageError
-from vitlab.ml import checkpoint
-from vitlab.ml.checkpoint import Saved
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.labels import LabelScaling
-from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Progress, Step
-from vitlab.ml.scores import score
-from vitlab.ml.spectra import Spectra
-
-Array = NDArray[np.float64]
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": functional.mse_loss,
-    "l1": functional.l1_loss,
-    "huber": functional.huber_loss,
-}
-PREDICT_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be learned, from what, and how."""
-
-    spectra: Spectra
-    inputs: Inputs
-    scaling: LabelScaling
-    labels: tuple[str, ...]
-    train: TrainConfig
-    device: torch.device
-    loss: str = "mse"
-    model: Mapping[str, Any] = field(default_factory=dict)
-    """What the network was built from; kept in its checkpoints."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(self.spectra.sizes["train"] / self.train.batch)
-
-    @property
-    def steps(self) -> int:
-        return self.train.epochs * self.steps_per_epoch
-
-
-@dataclass
-class _Run:
-    """A training under way: together with the model and the optimizer all its state."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    task: Task
-    folder: Path | None
-    step: int = 0
-    """Steps taken."""
-    best_step: int = 0
-    best_r2: float = -math.inf
-    best: dict[str, Tensor] = field(default_factory=dict)
-    """Weights of the best validation."""
-
-    @property
-    def epoch(self) -> int:
-        return max(self.step - 1, 0) // self.task.steps_per_epoch
+from vitlab.contract.monitor import LOSS, distance
+from vitlab.ml.checkpoint import LAST
+from vitlab.ml.gradients import add_gradients, cause, out_of_memory
+from vitlab.ml.meter import Meter
+from vitlab.ml.microbatches import Key, MicroBatch, make
+from vitlab.ml.optimizers import set_rate
+from vitlab.ml.parallel import quiet
+from vitlab.ml.predict import predictions
+from vitlab.ml.prefetch import Prefetch
+from vitlab.ml.progress import Best, Evaluation, NonFiniteLoss, Note, Progress, Step
+from vitlab.ml.schedules import learning_rate
+from vitlab.ml.state import State
+from vitlab.ml.task import Task
 
 
 def train(
-    model: nn.Module,
+    network: nn.Module,
     task: Task,
     folder: Path | None = None,
     resume: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Train `model` in place; at the end it has the weights of the best validation.
+    """Train `network` in place; at the end it has the weights of the best validation.
 
     Checkpoints go to `folder` at every validation and when `stopped` says so, after the step
     under way. A resumed training takes the same steps an uninterrupted one takes (bitwise on a
     CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
     """
     config = task.train
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
-    run = _Run(model, optimizer, task, folder)
-    if resume and folder is not None and (folder / checkpoint.LAST).exists():
-        _restore(run, folder)
-        yield Note(f"resumed after step {run.step} of {task.steps}")
-    else:
-        torch.manual_seed(config.seed)
+    state = State(network, task, folder)
+    loop = _Loop(state)
+    if resume and folder is not None and (folder / LAST).exists():
+        state.restore()
+        yield Note(f"resumed after step {state.step} of {task.steps}")
+    elif config.on_nonfinite == "rewind":
+        yield from state.save()
     interval = config.eval_every or task.steps_per_epoch
-    while run.step < task.steps:
-        yield _one_step(run)
-        if run.step % interval == 0 or run.step == task.steps:
-            yield from _validate(run)
-        elif stopped():
-            yield from _save(run, checkpoint.LAST)
-        if stopped() and run.step < task.steps:
-            yield Note(f"stopped after step {run.step} of {task.steps}")
-            break
-    if run.best:
-        model.load_state_dict(run.best)
-    yield Best(run.best_step, max(run.best_step - 1, 0) // task.steps_per_epoch)
+    try:
+        while state.step < task.steps and not _tired(state):
+            try:
+                yield from loop.step()
+                due = state.step % interval == 0 or state.step == task.steps
+                if due:
+                    yield from loop.validate()
+                stop = task.group.any(stopped())
+                if stop and not due:
+                    yield from loop.save()
+            except NonFiniteLoss as error:
+                yield from loop.set_back(error)
+                continue
+            if stop and state.step < task.steps:
+                yield Note(f"stopped after step {state.step} of {task.steps}")
+                break
+    finally:
+        loop.close()
+    if _tired(state):
+        yield Note(f"no better {config.monitor} in {state.stale} validations: the training ends")
+    if state.best_weights:
+        network.load_state_dict(state.best_weights)
+    yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
 
 
-def learning_rate(task: Task, step: int) -> float:
-    """Linear warm-up to `lr`, then a cosine to `min_lr` at the last step; `step` from 0."""
-    config = task.train
-    warm = round(config.warmup * task.steps)
-    if step < warm:
-        return config.lr * (step + 1) / warm
-    done = (step - warm) / max(task.steps - 1 - warm, 1)
-    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * done)) / 2
+def _tired(state: State) -> bool:
+    return 0 < state.task.train.patience <= state.stale
 
 
-def predict(model: nn.Module, task: Task, split: str) -> tuple[Array, Array]:
-    """(n, K) true and predicted labels of a split, in their own units."""
-    model.eval()
-    true, predicted = [], []
-    n = task.spectra.sizes[split]
-    with torch.inference_mode():
-        for start in range(0, n, PREDICT_BATCH):
-            batch = task.spectra.fixed(split, start, min(start + PREDICT_BATCH, n))
-            with _precision(task):
-                scaled = model(task.inputs(batch))
-            true.append(batch.labels)
-            predicted.append(task.scaling.original(scaled.double()).cpu().numpy())
-    return np.concatenate(true), np.concatenate(predicted)
+class _Loop:
+    """What a training holds besides its state: the batches on their way, the compiled network."""
+
+    def __init__(self, state: State) -> None:
+        self.state, self.task = state, state.task
+        self.meter = Meter(state.task.device)
+        self.feed: Prefetch[Key, MicroBatch] | None = None
+        self.compiled = state.task.train.compile
+        self.local = state.network
+        if self.compiled:
+            self.local = cast(nn.Module, torch.compile(state.network))
+        self.shared: nn.Module | None = None
+        """`local`, its gradients averaged over the processes."""
+
+    def step(self) -> Iterator[Progress]:
+        """Take the next step. Raises `NonFiniteLoss`: on a CPU before the weights are touched."""
+        state, config = self.state, self.task.train
+        rate = learning_rate(config, self.task.steps, state.step, state.plateau)
+        set_rate(state.optimizers, rate)
+        loss = yield from self._gradients()
+        for optimizer in state.optimizers:
+            state.scaler.unscale_(optimizer)
+        given = [p for p in state.network.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in given if p.grad is not None])
+        if config.clip:
+            nn.utils.clip_grads_with_norm_(given, config.clip, norm)
+        if state.scaler.is_enabled():
+            norm = torch.zeros_like(norm)  # the scaler itself passes over what is not finite
+        epoch, place = divmod(state.step, self.task.steps_per_epoch)
+        left = self.task.spectra.sizes["train"] - place * config.batch
+        step = Step(state.step + 1, self.task.steps, epoch, math.nan, rate, math.nan)
+        numbers = torch.stack([self.task.group.total(loss), norm])
+        self.meter.add(step, min(config.batch, left), numbers)
+        told = list(self.meter.due())
+        for optimizer in state.optimizers:
+            state.scaler.step(optimizer)
+        state.scaler.update()
+        if state.average is not None:
+            state.average.update_parameters(state.network)
+        state.step += 1
+        yield from told
+
+    def validate(self) -> Iterator[Progress]:
+        """Score the validation set, keep the weights if they are the best, save both states."""
+        yield from self.meter.rest()
+        state, labels = self.state, self.task.labels
+        found = predictions(state.judged, self.task, "val")
+        values = {f"val/{name}": number for name, number in found.named(labels).items()}
+        values[LOSS] = found.loss
+        yield Evaluation(state.step, state.epoch, "val", len(found.true), values)
+        state.judge(distance(self.task.train.monitor, values, labels))
+        yield from state.save()
+        self.meter.clear()
+
+    def save(self) -> Iterator[Progress]:
+        """Save the state between two validations."""
+        yield from self.meter.rest()
+        yield from self.state.save()
+
+    def set_back(self, error: NonFiniteLoss) -> Iterator[Progress]:
+        """Say the cause; go back to the last state saved, with other noise, or raise `error`."""
+        state, config = self.state, self.task.train
+        self.close()
+        why = cause(state.network, self.task, self._parts(max(error.step - 1, 0)))
+        why = self.task.group.first_word(why) or "all is finite when computed again"
+        yield Note(f"{error}: {why}")
+        times = state.rewinds + 1
+        last = None if state.folder is None else state.folder / LAST
+        if config.on_nonfinite == "end" or times > config.rewinds or not (last and last.exists()):
+            raise error
+        state.restore()
+        state.rewinds = times
+        self.meter.clear()
+        yield Note(f"set back to step {state.step}, time {times} of at most {config.rewinds}")
+
+    def close(self) -> None:
+        """Let go of the batches on their way."""
+        if self.feed is not None:
+            self.feed.close()
+        self.feed = None
+
+    def _gradients(self) -> Generator[Progress, None, Tensor]:
+        """Leave the step's gradient in the parameters; returns this process' part of the loss."""
+        while True:
+            if self.feed is None:
+                yield from self._open()
+            self.state.network.train()
+            for optimizer in self.state.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._summed()
+            except RuntimeError as error:
+                alone = self.task.group.size == 1  # others would wait for our gradients
+                full = alone and out_of_memory(error)
+                broken = self.compiled and _not_compiled(error)
+                if not (full or broken):
+                    raise
+                text = _first_line(error)
+            yield self._mended(full, text)
+
+    def _summed(self) -> Tensor:
+        assert self.feed is not None
+        assert self.shared is not None
+        total = torch.zeros((), device=self.task.device)
+        for _ in range(self.state.accumulate - 1):
+            with quiet(self.shared):
+                part = self.feed.next()
+                total += add_gradients(self.shared, self.task, part, self.state.scaler)
+        return total + add_gradients(self.shared, self.task, self.feed.next(), self.state.scaler)
+
+    def _open(self) -> Iterator[Progress]:
+        """Set batches on their way; before that, what several must agree on is rehearsed."""
+        state, task = self.state, self.task
+        while task.group.size > 1 or (self.compiled and self.shared is None):
+            text, full, broken = "on another process", False, False
+            try:
+                key = self._key(state.step, 0)
+                add_gradients(self.local, task, make(task, key))
+            except RuntimeError as error:
+                full, broken = out_of_memory(error), self.compiled and _not_compiled(error)
+                if not (full or broken):
+                    raise
+                text = _first_line(error)
+            state.network.zero_grad(set_to_none=True)
+            full, broken = task.group.any(full), task.group.any(broken)
+            if not (full or broken):
+                break
+            yield self._mended(full, text)
+        if self.shared is None:
+            self.shared = task.group.share(self.local, task.device)
+        keys = (
+            self._key(step, number)
+            for step in range(state.step, task.steps)
+            for number in range(state.accumulate)
+        )
+        ahead = task.train.prefetch
+        self.feed = Prefetch(lambda key: make(task, key), keys, ahead, task.device)
+        self.meter.clear()
+
+    def _mended(self, full: bool, text: str) -> Note:
+        """Halve the micro-batch, or go on without the compiler. `RuntimeError`: can not."""
+        self.close()
+        state, size = self.state, self.task.group.size
+        state.network.zero_grad(set_to_none=True)
+        if not full:
+            self.compiled, self.local, self.shared = False, state.network, None
+            return Note(f"torch.compile failed, so training goes on without it: {text}")
+        now = math.ceil(self.task.train.batch / (state.accumulate * size))
+        if now == 1:
+            raise torch.OutOfMemoryError(f"no memory for a single spectrum: {text}")
+        state.accumulate *= 2
+        if self.task.device.type == "cuda":
+            torch.cuda.empty_cache()
+        then = math.ceil(self.task.train.batch / (state.accumulate * size))
+        return Note(
+            f"out of memory with {now} spectra at once: step {state.step + 1} again with {then}, "
+            f"{state.accumulate} micro-batches to a step ({text})"
+        )
+
+    def _key(self, step: int, number: int) -> Key:
+        """Of this process' micro-batch `number` of a step."""
+        group, state = self.task.group, self.state
+        of = state.accumulate * group.size
+        return Key(step, number * group.size + group.rank, of, state.rewinds)
+
+    def _parts(self, step: int) -> list[MicroBatch]:
+        keys = (self._key(step, number) for number in range(self.state.accumulate))
+        return [make(self.task, key) for key in keys]
 
 
-def _one_step(run: _Run) -> Step:
-    """Take the next step. Raises `NonFiniteLoss` before the weights are touched."""
-    begun = time.perf_counter()
-    task, config = run.task, run.task.train
-    epoch, place = divmod(run.step, task.steps_per_epoch)
-    order = task.spectra.order(epoch, config.seed)
-    rows = order[place * config.batch : (place + 1) * config.batch]
-    generator = torch.Generator(task.device).manual_seed((config.seed << 32) + run.step)
-    batch = task.spectra.fresh(epoch, rows, generator)
-    wanted = torch.from_numpy(task.scaling.scaled(batch.labels)).to(task.device, torch.float32)
-    lr = learning_rate(task, run.step)
-    for group in run.optimizer.param_groups:
-        group["lr"] = lr
-    run.model.train()
-    with _precision(task):
-        predicted = run.model(task.inputs(batch))
-    loss = LOSSES[task.loss](predicted.float(), wanted)
-    number = float(loss.detach())
-    if not math.isfinite(number):
-        raise NonFiniteLoss(f"the loss is {number} at step {run.step + 1}")
-    run.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    if config.clip:
-        nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
-    run.optimizer.step()
-    run.step += 1
-    rate = len(rows) / (time.perf_counter() - begun)
-    return Step(run.step, task.steps, epoch, number, lr, rate)
+def _not_compiled(error: RuntimeError) -> bool:
+    """Whether it was the compiler that failed, not the network."""
+    from torch._dynamo.exc import TorchDynamoException  # slow to load, needed with `compile` alone
+
+    return isinstance(error, TorchDynamoException)
 
 
-def _precision(task: Task) -> torch.autocast:
-    enabled = task.train.precision == "bf16"
-    return torch.autocast(task.device.type, dtype=torch.bfloat16, enabled=enabled)
-
-
-def _validate(run: _Run) -> Iterator[Progress]:
-    """Score the validation set, keep the weights if they are the best, save both states."""
-    true, predicted = predict(run.model, run.task, "val")
-    scores = score(true, predicted, run.task.labels)
-    values, _ = scores.named("val")
-    yield Evaluation(run.step, run.epoch, "val", len(true), values)
-    r2 = float(np.mean([scores.values[f"r2/{label}"] for label in run.task.labels]))
-    if r2 > run.best_r2:
-        run.best_step, run.best_r2 = run.step, r2
-        run.best = {name: x.detach().clone() for name, x in run.model.state_dict().items()}
-        yield from _save(run, checkpoint.BEST)
-    yield from _save(run, checkpoint.LAST)
-
-
-def _save(run: _Run, name: str) -> Iterator[Checkpoint]:
-    if run.folder is None:
-        return
-    random = {"cpu": torch.get_rng_state()}
-    if run.task.device.type == "cuda":
-        random["cuda"] = torch.cuda.get_rng_state(run.task.device)
-    saved = Saved(
-        step=run.step,
-        best_step=run.best_step,
-        best_r2=run.best_r2,
-        model=run.model.state_dict(),
-        optimizer=run.optimizer.state_dict(),
-        random=random,
-        labels=run.task.labels,
-        scaling=run.task.scaling,
-        inputs=run.task.inputs,
-        config=run.task.model,
-    )
-    run.folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(run.folder / name, saved)
-    yield Checkpoint(run.step, run.folder / name)
-
-
-def _restore(run: _Run, folder: Path) -> None:
-    saved = checkpoint.load(folder / checkpoint.LAST, run.task.device)
-    if saved.labels != run.task.labels or saved.config != run.task.model:
-        raise UsageError(f"{folder / checkpoint.LAST}: made by another configuration")
-    run.model.load_state_dict(saved.model)
-    run.optimizer.load_state_dict(saved.optimizer)
-    torch.set_rng_state(saved.random["cpu"])
-    if "cuda" in saved.random and run.task.device.type == "cuda":
-        torch.cuda.set_rng_state(saved.random["cuda"], run.task.device)
-    run.step, run.best_step, run.best_r2 = saved.step, saved.best_step, saved.best_r2
-    if saved.best_step:
-        run.best = checkpoint.load(folder / checkpoint.BEST, run.task.device).model
+def _first_line(error: RuntimeError) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -9,37 +9,42 @@ import time
 import torch
 from torch import nn
 
+from vitlab.ml.gradients import add_gradients, out_of_memory
+from vitlab.ml.microbatches import Key, make
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.ml.train import LOSSES, Task
+from vitlab.ml.task import Task
 
 
 def check(model: nn.Module, task: Task) -> str:
-    """What one batch of the first epoch costs, as a line; nothing of the training is changed.
+    """What the first micro-batch costs, as a line; nothing of the training is changed.
 
-    Raises `NonFiniteLoss`; a batch that does not fit into memory fails here as it would later.
+    Raises `NonFiniteLoss`. A micro-batch that does not fit into memory is said: the training
+    will halve it.
     """
     begun = time.perf_counter()
-    rows = task.spectra.order(0, task.train.seed)[: task.train.batch]
+    group = task.group
+    of = task.train.accumulate * group.size
+    part = make(task, Key(0, group.rank, of))
     cuda = task.device.type == "cuda"
+    model.train()
     with torch.random.fork_rng(devices=[task.device] if cuda else []):
-        generator = torch.Generator(task.device).manual_seed(task.train.seed)
-        batch = task.spectra.fresh(0, rows, generator)
-        wanted = torch.from_numpy(task.scaling.scaled(batch.labels))
-        model.train()
-        bf16 = task.train.precision == "bf16"
-        with torch.autocast(task.device.type, dtype=torch.bfloat16, enabled=bf16):
-            predicted = model(task.inputs(batch))
-        wanted = wanted.to(task.device, torch.float32)
-        loss = LOSSES[task.loss](predicted.float(), wanted)
-        torch.autograd.backward(loss)
-    norm = float(nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None))
-    number = float(loss.detach())
+        try:
+            loss = float(add_gradients(model, task, part)) / (part.share or math.nan)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            model.zero_grad(set_to_none=True)
+            return f"checked: a micro-batch of {len(part.wanted)} does not fit into memory"
+    # Of this part alone, as if it were the whole step.
+    weight = part.share * group.size
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = float(nn.utils.get_total_norm(grads)) / (weight or math.nan)
     model.zero_grad(set_to_none=True)
-    if not math.isfinite(number + norm):
-        raise NonFiniteLoss(f"the loss of the first batch is {number}, its gradient {norm}")
+    if part.share and not math.isfinite(loss + norm):
+        raise NonFiniteLoss(f"the loss of the first batch is {loss}, its gradient {norm}")
     seconds = time.perf_counter() - begun
     return (
-        f"checked on one batch of {len(rows)}: loss {number:.3g}, gradient {norm:.3g}, "
+        f"checked on one batch of {len(part.wanted)}: loss {loss:.3g}, gradient {norm:.3g}, "
         f"{seconds:.2f} s, {_memory(task.device)}"
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
+from vitlab.ml.losses import calibration
 from vitlab.ml.residuals import Residuals, save
 from vitlab.ml.scores import score
 from vitlab.ml.spectra import Spectra
@@ -31,6 +32,9 @@ def scored(
     config = context.config
     assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
     values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
+    if sigma is not None:
+        honest = calibration(*pair, sigma, config.labels)
+        values |= {f"test/{name}": number for name, number in honest.items()}
     at = best or {}
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)

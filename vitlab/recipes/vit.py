@@ -8,13 +8,17 @@ import torch
 from torch import nn
 
 from vitlab.contract.config import MlpConfig, VitConfig
-from vitlab.contract.networks import MlpModel, VitModel
+from vitlab.contract.networks import MlpModel, VitModel, output_count
+from vitlab.jobs.estimate import describe
 from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
+from vitlab.ml.parallel import ALONE, Group, joined
+from vitlab.ml.predict import predictions
 from vitlab.ml.spectra import Spectra, open_spectra
-from vitlab.ml.train import Task, predict, train
-from vitlab.ml.vit import ViT, param_count
+from vitlab.ml.task import Task
+from vitlab.ml.train import train
+from vitlab.ml.vit import build, param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.scored import described, scored
@@ -25,32 +29,44 @@ SCALING_SAMPLE = 100_000
 
 def run(context: Context) -> Outcome:
     """Train a network and score its best state on the test set."""
-    config = context.config
-    assert isinstance(config, VitConfig | MlpConfig)
     device = torch.device(context.device)
+    with joined(device) as group:
+        return _run(context, device, group)
+
+
+def _run(context: Context, device: torch.device, group: Group) -> Outcome:
+    """One process of the training; what it says is kept from the first one alone."""
+    config, report = context.config, context.report
+    assert isinstance(config, VitConfig | MlpConfig)
     spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    report.note(describe(config, spectra.pixels, device.type == "cuda"))
     torch.manual_seed(config.train.seed)
-    model = make_model(config.model, spectra.pixels, len(config.labels)).to(device)
-    task = make_task(config, spectra, device)
-    name, params = type(model).__name__, param_count(model)
-    context.report.note(f"{name} with {params:,} parameters, {task.steps} steps on {device}")
+    model = make_model(config, spectra).to(device)
+    task = make_task(config, spectra, device, group)
+    of = f" in each of {group.size} processes" if group.size > 1 else ""
+    report.note(f"{task.steps} steps on {device}{of}")
     if not context.resume:
-        context.report.note(check(model, task))
-    best = context.report.follow(
+        report.note(check(model, task))
+    best = report.follow(
         train(model, task, context.paths.checkpoints, context.resume, context.stopped)
     )
-    if context.stopped():
+    if group.any(context.stopped()):
         raise Stopped
-    true, predicted = predict(model, task, "test")
-    values, errors = scored(context, spectra, (true, predicted), best)
+    found = predictions(model, task, "test")
+    pair = found.true, found.predicted
+    values, errors = scored(context, spectra, pair, best, found.sigma) if group.first else ({}, {})
     return Outcome(
         values=values,
         errors=errors,
         n={**spectra.sizes, "train": _distinct(config, spectra)},
-        model={"name": name, "params": params},
+        model={"name": _name(config), "params": param_count(model)},
         data=described(context, spectra),
         best=best,
     )
+
+
+def _name(config: VitConfig | MlpConfig) -> str:
+    return "ViT" if isinstance(config.model, VitModel) else "MLP"
 
 
 def _distinct(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
@@ -59,16 +75,19 @@ def _distinct(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
     return spectra.sizes["train"] * (config.train.epochs if fresh else 1)
 
 
-def make_model(model: VitModel | MlpModel, pixels: int, outputs: int) -> nn.Module:
-    """The untrained network of a configuration."""
-    match model:
-        case VitModel():
-            return ViT(model, pixels, outputs)
-        case MlpModel():
-            return MLP(model, pixels, outputs)
+def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
+    """The untrained network of a configuration for a data set."""
+    outputs = output_count(config.loss, len(config.labels))
+    match config.model:
+        case VitModel() as model:
+            return build(model, spectra, outputs)
+        case MlpModel() as model:
+            return MLP(model, spectra.pixels, outputs)
 
 
-def make_task(config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device) -> Task:
+def make_task(
+    config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device, group: Group = ALONE
+) -> Task:
     """What the network of a configuration has to learn."""
     sample = min(spectra.sizes["train"], SCALING_SAMPLE)
     return Task(
@@ -79,5 +98,7 @@ def make_task(config: VitConfig | MlpConfig, spectra: Spectra, device: torch.dev
         train=config.train,
         device=device,
         loss=config.loss,
+        label_weights=config.label_weights,
         model=asdict(config.model),
+        group=group,
     )

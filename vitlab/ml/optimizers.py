@@ -1,0 +1,62 @@
+"""The optimizers: AdamW, and Muon for hidden matrices with AdamW for the rest."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from vitlab.contract.networks import TrainConfig
+from vitlab.contract.paths import UsageError
+
+FUSED = ("cuda", "cpu")
+"""Devices where torch has AdamW's whole step as one kernel."""
+WEIGHTED = (nn.Linear, nn.Conv1d)
+"""Layers whose weights decay; biases, norms, [CLS] and position tables do not."""
+
+
+def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
+    """What steps the parameters of `network`, each of them by exactly one optimizer.
+
+    Muon (Jordan et al. 2024) with the step size of Liu et al. (2025), arXiv:2502.16982, whose
+    root mean square is AdamW's: both share one rate. `UsageError` without a hidden matrix.
+    """
+    hidden = hidden_matrices(network) if train.optimizer == "muon" else []
+    if train.optimizer == "muon" and not hidden:
+        raise UsageError(
+            "config.train.optimizer: 'muon' is for the matrices between the first and the last "
+            "layer, and this network has none (allowed: adamw)"
+        )
+    taken = {id(parameter) for parameter in hidden}
+    heavy = {id(m.weight) for m in network.modules() if isinstance(m, WEIGHTED)}
+    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
+    groups = [
+        {"params": [p for p in rest if id(p) in heavy], "weight_decay": train.weight_decay},
+        {"params": [p for p in rest if id(p) not in heavy], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    fused = all(p.device.type in FUSED for p in rest)
+    optimizers: list[Optimizer] = [AdamW(groups, lr=train.lr, fused=fused)]
+    if hidden:
+        decay = train.weight_decay
+        optimizers.append(
+            Muon(hidden, lr=train.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
+
+
+def hidden_matrices(network: nn.Module) -> list[Tensor]:
+    """The weights of the linear maps between the first and the last layer.
+
+    Those of a transformer's `blocks`; of any other network all but the first and the last.
+    """
+    blocks = getattr(network, "blocks", None)
+    inside = blocks if isinstance(blocks, nn.Module) else network
+    found = [m.weight for m in inside.modules() if isinstance(m, nn.Linear)]
+    return found if blocks is not None else found[1:-1]
+
+
+def set_rate(optimizers: list[Optimizer], rate: float) -> None:
+    """The learning rate of the next step."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate

@@ -1,0 +1,100 @@
+"""The processes that train one network together: who is first, and how they agree.
+
+Started by torchrun (`vitlab.recipes.group`), they find one another through its environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those that share each step."""
+
+    rank: int = 0
+    size: int = 1
+    control: Any = None
+    """Gloo's process group, for what hosts agree on; no device waits for it."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes events, checkpoints and results."""
+        return self.rank == 0
+
+    def share(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """`network` with its gradients averaged over the processes during the backward pass."""
+        if self.size == 1:
+            return network
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(
+            network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over the processes, in place."""
+        if self.size > 1:
+            distributed.all_reduce(numbers)
+        return numbers
+
+    def any(self, said: bool) -> bool:
+        """Whether one of the processes says so; all of them must ask."""
+        if self.size == 1:
+            return said
+        flag = torch.tensor([float(said)])
+        distributed.all_reduce(flag, op=distributed.ReduceOp.MAX, group=self.control)
+        return bool(flag.item())
+
+    def first_word(self, text: str) -> str:
+        """The text of the lowest process that has one; all of them must ask."""
+        if self.size == 1:
+            return text
+        said: list[str] = [""] * self.size
+        distributed.all_gather_object(said, text, group=self.control)
+        return next((one for one in said if one), "")
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.any(False)
+
+
+ALONE = Group()
+
+
+def quiet(network: nn.Module) -> AbstractContextManager[Any]:
+    """In it a backward pass adds to this process' own gradients and averages nothing."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
+
+
+def in_group() -> bool:
+    """Whether torchrun started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Group]:
+    """The group torchrun started this process in, NCCL on CUDA and gloo on a CPU; or `ALONE`.
+
+    All leave together, so that nobody is ended while the first still writes; only one that fails
+    leaves at once.
+    """
+    if not in_group():
+        yield ALONE
+        return
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    control = distributed.new_group(backend="gloo") if cuda else None
+    group = Group(distributed.get_rank(), distributed.get_world_size(), control)
+    yield group
+    group.wait()
+    distributed.destroy_process_group()
