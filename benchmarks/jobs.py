@@ -21,7 +21,8 @@ from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.jobs import processes
 from vitlab.jobs.launch import advance, stop
-from vitlab.jobs.queue import Slots, plan
+from vitlab.jobs.queue import plan
+from vitlab.jobs.room import Slots
 from vitlab.jobs.store import Job, all_jobs, state, submit
 from vitlab.jobs.tail import EventTail, LogTail
 

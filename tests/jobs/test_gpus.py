@@ -1,121 +1,164 @@
-"""GPUs by a stand-in for NVML: what is seen, and what the job's process sees of it."""
+"""GPUs by a stand-in for NVML: what is seen, given out, and returned after a job's end."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
-import types
 from collections.abc import Callable
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
-from vitlab.contract.state import Running
-from vitlab.jobs.gpus import child_environment, devices
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.state import Queued, Running
+from vitlab.jobs.gpus import child_environment, devices, not_returned
+from vitlab.jobs.jsonfiles import read_json
 from vitlab.jobs.launch import advance, stop
+from vitlab.jobs.processes import members
+from vitlab.jobs.queue import plan
 from vitlab.jobs.slots import read_slots
-from vitlab.jobs.store import state
+from vitlab.jobs.store import all_jobs, state
 
-
-class NVMLError(Exception):
-    pass
-
-
-def fake_nvml(pids: Callable[[int], list[int]], broken: str = "") -> types.ModuleType:
-    """Two GPUs of 40 GB; `broken` names the function that fails."""
-    module = types.ModuleType("pynvml")
-
-    def answer(name: str, value: Callable[..., Any]) -> None:
-        def call(*arguments: Any) -> Any:
-            if name == broken:
-                raise NVMLError(name)
-            return value(*arguments)
-
-        setattr(module, name, call)
-
-    module.__dict__.update(NVMLError=NVMLError, NVML_TEMPERATURE_GPU=0)
-    answer("nvmlInit", lambda: None)
-    answer("nvmlShutdown", lambda: None)
-    answer("nvmlDeviceGetCount", lambda: 2)
-    answer("nvmlDeviceGetHandleByIndex", lambda i: i)
-    answer("nvmlDeviceGetMemoryInfo", lambda _: SimpleNamespace(total=40 * 10**9, free=39 * 10**9))
-    answer(
-        "nvmlDeviceGetComputeRunningProcesses",
-        lambda i: [SimpleNamespace(pid=pid) for pid in pids(i)],
-    )
-    answer("nvmlDeviceGetUUID", lambda i: f"GPU-{i}".encode())
-    answer("nvmlDeviceGetName", lambda _: "NVIDIA A100")
-    answer("nvmlDeviceGetUtilizationRates", lambda _: SimpleNamespace(gpu=97))
-    answer("nvmlDeviceGetTemperature", lambda *_: 61)
-    return module
+GB = 10**9
+SAY = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['CUDA_DEVICE_ORDER'])"
+WAIT = f"{SAY}; import sys; sys.stdout.flush(); import time; time.sleep(60)"
+Nvml = Callable[..., None]
 
 
 @pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def install(pids: Callable[[int], list[int]] = lambda _: [], broken: str = "") -> None:
-        monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(pids, broken))
+def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Nvml:
+    """Says what NVML tells from now on, to us and to every process we start."""
+    place = tmp_path / "nvml.json"
+    folder = str(Path(__file__).parent / "nvml")
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", folder)
+    monkeypatch.setenv("NVML_STATE", str(place))
 
-    return install
+    def tell(**said: Any) -> None:
+        next_one = place.with_suffix(".new")
+        next_one.write_text(json.dumps(said))
+        next_one.replace(place)
+
+    tell()
+    return tell
 
 
-def test_no_gpu_is_a_normal_answer(
-    nvml: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert devices() == []
+def said(job: JobPaths) -> str:
+    """The first line of its log, as soon as it is there."""
+    wait_for(lambda: job.log.exists() and job.log.read_text().endswith("\n"))
+    return job.log.read_text().splitlines()[0]
+
+
+def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml(broken="nvmlInit")
     assert devices() == []
     nvml(broken="nvmlDeviceGetMemoryInfo")
     assert devices() == []
+    assert not_returned([{"uuid": "GPU-0"}], 0.0) == ""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert devices() == []
 
 
-def test_what_nvml_says(nvml: Callable[..., None]) -> None:
-    nvml(broken="nvmlDeviceGetTemperature")
+def test_what_nvml_says(nvml: Nvml) -> None:
+    nvml(broken="nvmlDeviceGetTemperature", pids=[{"7": 3 * GB}, {}])
     first, second = devices()
     assert (first.uuid, second.label, first.utilisation) == ("GPU-0", "gpu1", 97)
     assert first.temperature is None  # some cards do not tell
-    assert child_environment(second, 4) == {
+    assert (first.pids, first.used, first.memory_free) == ((7,), (3 * GB,), 36 * GB)
+    assert first.unowned == second.unowned == GB
+    assert child_environment([second], 4) == {
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": "GPU-1",
     }
 
 
 def test_the_child_sees_its_own_gpu_only(
-    shop: Workshop, nvml: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    shop: Workshop, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nvml()
     # Whatever the shell that launches has set: the scheduler decides.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    say = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['CUDA_DEVICE_ORDER'])"
-    jobs = [shop.submit(f"{say}; import time; time.sleep(60)") for _ in range(2)]
+    jobs = [shop.submit(WAIT) for _ in range(2)]
     assert advance(shop.lab) == jobs
-    seen = set()
+    assert {said(job) for job in jobs} == {"GPU-0 PCI_BUS_ID", "GPU-1 PCI_BUS_ID"}
     for job in jobs:
-        while not (job.log.exists() and job.log.read_text().endswith("\n")):
-            assert isinstance(state(job), Running)
-        seen.add(job.log.read_text())
         now = state(job)
         assert isinstance(now, Running)
         assert now.device in ("gpu0", "gpu1")
         stop(job)
-        ended(job)
-    assert seen == {"GPU-0 PCI_BUS_ID\n", "GPU-1 PCI_BUS_ID\n"}
+        assert ended(job).detail == "stopped on request"
 
 
-def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Callable[..., None]) -> None:
+def test_a_job_of_two_processes_has_two_gpus(shop: Workshop, nvml: Nvml) -> None:
+    config = {"argv": [sys.executable, "-S", "-c", WAIT], "train": {"processes": 2}}
+    both = shop.submit("", config=config)
+    next_one = shop.submit(SAY, extra={"gpus": 2})
+    assert advance(shop.lab) == [both]
+    assert said(both) == "GPU-0,GPU-1 PCI_BUS_ID"
+    now = state(both)
+    assert isinstance(now, Running)
+    assert now.device == "gpu0,gpu1"
+    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[next_one.name]
+    used = f"used by {both.name}"
+    assert why == f"takes 2 GPUs at once: gpu0: {used}; gpu1: {used}"
+    stop(both)
+    assert ended(next_one).outcome == "ok"
+    assert said(next_one) == "GPU-0,GPU-1 PCI_BUS_ID"
+
+
+def test_memory_a_killed_job_does_not_return_is_said_and_not_given_out(
+    shop: Workshop, nvml: Nvml
+) -> None:
+    shop.settings("grace: 0.3\n")
+    job = shop.submit(WAIT, device="0")
+    after = shop.submit(SAY, device="0")
+    advance(shop.lab)
+    said(job)
+    started = read_json(job.started)
+    [child] = [p.pid for p in members(started["session"], started["ticks"], job.folder)]
+    nvml(pids=[{str(child): 12 * GB}, {}])
+    os.kill(child, signal.SIGKILL)
+    done = ended(job)
+    assert done.outcome == "killed"
+    held = f"gpu0: 12.0 GB not returned by pid {child}, which is gone"
+    assert done.detail.endswith(held)
+    assert json.loads(job.health.read_text().splitlines()[-1])["evidence"] == held
+    assert isinstance(state(after), Queued)
+    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[after.name]
+    assert why == f"gpu0: held by pid {child}, which is dead or in another container"
+    nvml(taken=[21 * GB, 0])  # no process at all, and most of the memory taken
+    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[after.name]
+    assert why == "gpu0: 22.0 GB taken, by no process seen here"
+    nvml()
+    advance(shop.lab)
+    assert ended(after).outcome == "ok"
+
+
+def test_memory_comes_back_a_moment_after_the_end(nvml: Nvml) -> None:
+    [record, _] = [device.record for device in devices()]
+    nvml(taken=[2 * GB, 0])
+    assert not_returned([record], 0.0) == "gpu0: 2.0 GB not returned, held by no process seen here"
+    nvml(pids=[{str(os.getpid()): 5 * GB}, {}])  # somebody else's, who lives
+    assert not_returned([record], 0.0) == ""
+
+
+def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Nvml) -> None:
     ours = subprocess.Popen(
         ["sleep", "60"], env={**os.environ, "VITLAB_JOB": f"{shop.lab.experiments}/E/job"}
     )
     other = subprocess.Popen(["sleep", "60"])
+    nobody = 2**22 + 1
     try:
-        nvml(lambda i: [ours.pid] if i == 0 else [other.pid, 2**22 + 1])
+        nvml(pids=[{str(ours.pid): GB}, {str(other.pid): GB, str(nobody): GB}])
         # Its environment can be read a moment after it was started.
         wait_for(lambda: read_slots(shop.lab).gpus[0].foreign == ())
         second = read_slots(shop.lab).gpus[1]
-        assert second.foreign == (other.pid, 2**22 + 1)
+        assert (second.foreign, second.unseen) == ((other.pid, nobody), (nobody,))
     finally:
         for process in (ours, other):
             process.kill()

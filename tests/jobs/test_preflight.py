@@ -19,7 +19,7 @@ from vitlab.jobs.gpus import Device
 from vitlab.jobs.jsonfiles import read_json
 from vitlab.jobs.launch import advance
 from vitlab.jobs.preflight import Finding, preflight
-from vitlab.jobs.queue import Gpu, Slots
+from vitlab.jobs.room import Gpu, Slots
 from vitlab.jobs.store import all_jobs
 
 VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
@@ -150,3 +150,10 @@ def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [finding.status for finding in found] == ["bad", "warn"]
     assert "the largest GPU has 80.0 GB" in found[0].text
     assert found[1].text.startswith("queue.gpu_memory: declares 1.0 GB, and will take about")
+
+
+def test_more_gpus_than_there_are(tmp_path: Path) -> None:
+    gpu = Gpu(Device(0, "GPU-0", "A100", 80 * 10**9, 79 * 10**9))
+    spec = replace(VIT, device="auto", config={"train": {"processes": 2}})
+    found = preflight(LabPaths(tmp_path), [spec], [], Slots(gpus=(gpu,)))
+    assert found[0].text == "device: takes 2 GPUs at once, this machine has 1 GPU"

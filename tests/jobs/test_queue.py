@@ -14,7 +14,8 @@ from vitlab.contract.paths import JobPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs.gpus import Device
-from vitlab.jobs.queue import Gpu, Slots, decide, plan
+from vitlab.jobs.queue import decide, plan
+from vitlab.jobs.room import Gpu, Slots
 from vitlab.jobs.store import Job
 
 GB = 10**9
@@ -152,6 +153,23 @@ def test_a_gpu_somebody_else_uses_is_left_alone() -> None:
     assert why_waiting(jobs[2], jobs, slots) == "GPU 7: this machine has no such GPU"
 
 
+def test_several_gpus_are_taken_together_or_not_at_all() -> None:
+    two: dict[str, Any] = {"recipe": "vit", "config": {"train": {"processes": 2}}}
+    slots = Slots(gpus=(gpu(0), gpu(1), gpu(2)))
+    jobs = [job("a", **two), job("b", **two), job("c", recipe="vit")]
+    assert names(jobs, slots) == ["a@gpu0,gpu1"]
+    why = why_waiting(jobs[1], jobs, slots)
+    assert why == "takes 2 GPUs at once: gpu0: used by E/a; gpu1: used by E/a"
+    assert why_waiting(jobs[2], jobs, slots).endswith("gpu2: behind E/b")
+    running = [on("a", "gpu0,gpu1", **two), job("c", recipe="vit")]
+    assert names(running, slots) == ["c@gpu2"]
+    assert names([job("a", **two)], Slots()) == ["a@cpu"]  # gloo
+    named = job("d", recipe="vit", device="0,2", extra={"gpus": 3})
+    why = why_waiting(named, [named], slots)
+    assert why == "takes 3 GPUs at once: this machine has 2 for it"
+    assert names([job("e", recipe="command", device="0,2")], slots) == ["e@gpu0,gpu2"]
+
+
 def test_another_machine_s_jobs_take_no_room_here() -> None:
     jobs = [on("a", "cpu", boot="bob:1:1"), job("b", boot="ada:1:1")]
     assert names(jobs, Slots(boot="ada:1:1")) == ["b@cpu"]
@@ -192,10 +210,10 @@ def test_never_more_than_there_is_room_for(rows: list[tuple[Any, ...]], cpu: int
     # Each waiting job either starts or says why not.
     assert set(started) | set(made.reasons) == queued
     assert not set(started) & set(made.reasons)
-    on_cpu = [s for s in made.starts if s.gpu is None]
+    on_cpu = [s for s in made.starts if not s.gpus]
     running = sum(isinstance(j.state, Running) for j in jobs)
     assert not on_cpu or len(on_cpu) + running <= cpu
     for one in slots.gpus:
-        here = [s.job.spec.extra["gpu_memory"] for s in made.starts if s.gpu == one]
+        here = [s.job.spec.extra["gpu_memory"] for s in made.starts if one in s.gpus]
         assert sum(here) <= one.device.memory_total
         assert 0 not in here or len(here) == 1

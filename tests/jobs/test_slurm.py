@@ -22,7 +22,8 @@ from vitlab.jobs.experiment import load_experiment
 from vitlab.jobs.jsonfiles import CLUSTER, read_json
 from vitlab.jobs.launch import advance, resume, stop
 from vitlab.jobs.preflight import preflight
-from vitlab.jobs.queue import Slots, plan
+from vitlab.jobs.queue import plan
+from vitlab.jobs.room import Slots
 from vitlab.jobs.slurm import ask, batch, is_here, rendezvous
 from vitlab.jobs.store import all_jobs, look, state
 from vitlab.jobs.wishes import hold

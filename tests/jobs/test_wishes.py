@@ -8,7 +8,8 @@ from tests.jobs.conftest import Workshop, ended
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.jsonfiles import read_json, write_json
 from vitlab.jobs.launch import advance, resume
-from vitlab.jobs.queue import Slots, in_line, plan
+from vitlab.jobs.queue import in_line, plan
+from vitlab.jobs.room import Slots
 from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.jobs.wishes import hold, move, release
 

@@ -6,11 +6,12 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.jobs import processes
-from vitlab.jobs.gpus import devices
+from vitlab.jobs.gpus import Device, devices
 from vitlab.jobs.launch import spawn
 from vitlab.jobs.locks import take, write_owner
 from vitlab.jobs.queue import ADOPTED
@@ -64,11 +65,16 @@ def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
                 "v": 1,
                 "started": round(time.time(), 3),
                 "boot": processes.boot(),
-                "device": on[0].label if on else "cpu",
-                "devices": [{"uuid": device.uuid, "name": device.name} for device in on],
+                "device": ",".join(device.label for device in on) or "cpu",
+                "devices": [_record(device, pid) for device in on],
                 "grace": load_settings(lab).grace,
             },
         )
         spawn(lab, job, lock)
     finally:
         os.close(lock)
+
+
+def _record(device: Device, pid: int) -> dict[str, Any]:
+    """The GPU as it was without the run, as far as that can be known."""
+    return {**device.record, "pids": [one for one in device.pids if one != pid]}

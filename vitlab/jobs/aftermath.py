@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.health import History
@@ -43,6 +45,17 @@ def tail(log: Path, start: int) -> str:
             return file.read(TAIL).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
+    """What the job's GPUs have not got back `patience` seconds after its end; empty: nothing."""
+    records = orders.get("devices")
+    if not records:
+        return ""
+    # NVML costs more memory than the supervisor may have: only where there is a GPU.
+    from vitlab.jobs.gpus import not_returned
+
+    return not_returned(records, patience)
 
 
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:

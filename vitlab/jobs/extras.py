@@ -22,7 +22,9 @@ class QueueKeys:
     priority: int = 0
     """Higher ones start first."""
     gpu_memory: Annotated[float, Range(0, 10_000, above=True)] | None = None
-    """GB a job takes; jobs that declare it may share a GPU. None: each has one alone."""
+    """GB a job takes on each of its GPUs; jobs that declare it may share one. None: alone."""
+    gpus: Annotated[int, Range(1, 64)] | None = None
+    """GPUs a job takes at once. None: as many as it has processes."""
     after_end: Literal["ok", "any"] = "ok"
     """`any`: what `after` names need not have ended well."""
     on_lost: Literal["show", "resume"] = "show"
@@ -83,14 +85,16 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
         queue = read_strict(QueueKeys, file.at(("queue",)) or {}, "queue")
         health = read_strict(HealthKeys, file.at(("health",)) or {}, "health")
         slurm = read_strict(SlurmKeys, file.at(("slurm",)) or {}, "slurm")
+        wandb = read_wandb(file.at(("wandb",)) or {}, "wandb")
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
-        wandb = read_wandb(file.at(("wandb",)) or {}, "wandb")
     extra: dict[str, Any] = {}
     if (metrics := _read_metrics(file)) is not None:
         extra["metrics"] = metrics
     if queue.gpu_memory is not None:
         extra["gpu_memory"] = int(queue.gpu_memory * 1e9)
+    if queue.gpus is not None:
+        extra["gpus"] = queue.gpus
     if queue.after_end == "any":
         extra["after"] = "any"
     if queue.on_lost == "resume":
@@ -99,12 +103,12 @@ def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
         extra["health"] = watched
     if asked := {k: v for k, v in asdict(slurm).items() if v is not None}:
         extra["slurm"] = asked
+    if wandb:
+        extra["wandb"] = wandb
     return queue.priority, extra
 
 
 def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
-    if wandb:
-        extra["wandb"] = wandb
     """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`, for others' programs."""
     data = file.at(("metrics",))
     if data is None:

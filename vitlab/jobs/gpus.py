@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
+
+from vitlab.jobs.processes import process
+
+SLACK = 512 << 20
+"""Bytes of a GPU the driver may take or give back by itself."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,8 @@ class Device:
     memory_free: int
     pids: tuple[int, ...] = ()
     """Compute processes, by NVML; inside a container these may be the host's numbers."""
+    used: tuple[int, ...] = ()
+    """Bytes of each of `pids`; 0 where the driver does not tell."""
     utilisation: int | None = None
     """Percent; None where the driver does not tell."""
     temperature: int | None = None
@@ -28,6 +38,21 @@ class Device:
     @property
     def label(self) -> str:
         return f"gpu{self.index}"
+
+    @property
+    def unowned(self) -> int:
+        """Bytes taken that no process of `pids` accounts for."""
+        return self.memory_total - self.memory_free - sum(self.used)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a job's record says of the GPU it was given, as it was before the job began."""
+        return {
+            "uuid": self.uuid,
+            "name": self.name,
+            "pids": list(self.pids),
+            "unowned": self.unowned if all(self.used) else None,
+        }
 
 
 def devices() -> list[Device]:
@@ -59,6 +84,7 @@ def _device(nvml: ModuleType, index: int, handle: object) -> Device:
         memory_total=int(memory.total),
         memory_free=int(memory.free),
         pids=tuple(int(one.pid) for one in running),
+        used=tuple(int(one.usedGpuMemory or 0) for one in running),
         utilisation=_utilisation(nvml, handle),
         temperature=_temperature(nvml, handle),
     )
@@ -82,12 +108,45 @@ def _temperature(nvml: ModuleType, handle: object) -> int | None:
         return None
 
 
-def child_environment(device: Device | None, threads: int = 0) -> dict[str, str]:
-    """What a job's process is told: one GPU by its UUID, or none and how many CPU threads."""
+def child_environment(given: Sequence[Device], threads: int = 0) -> dict[str, str]:
+    """What a job's process is told: its GPUs by UUID, or none and how many CPU threads."""
     found = {
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": "" if device is None else device.uuid,
+        "CUDA_VISIBLE_DEVICES": ",".join(device.uuid for device in given),
     }
-    if device is None and threads:
+    if not given and threads:
         found["OMP_NUM_THREADS"] = str(threads)
     return found
+
+
+def not_returned(records: Sequence[Mapping[str, Any]], patience: float) -> str:
+    """Which memory of the GPUs in `records` an ended job still holds after `patience` seconds.
+
+    Empty as soon as there is none, and where NVML tells nothing. A dead process may keep its
+    context on the device for a while, or for good (a zombie, a driver that hangs).
+    """
+    before = {str(record.get("uuid")): record for record in records}
+    until = time.monotonic() + patience
+    while before:
+        here = [device for device in devices() if device.uuid in before]
+        held = [why for device in here if (why := _held(device, before[device.uuid]))]
+        if not held or time.monotonic() > until:
+            return "; ".join(held)
+        time.sleep(0.25)
+    return ""
+
+
+def _held(device: Device, before: Mapping[str, Any]) -> str:
+    known = before.get("pids")
+    for pid, used in zip(device.pids, device.used, strict=True):
+        if pid not in (known if isinstance(known, list) else []) and process(pid) is None:
+            return f"{device.label}: {_gb(used)} not returned by pid {pid}, which is gone"
+    unowned = before.get("unowned")
+    if isinstance(unowned, int) and all(device.used) and device.unowned > unowned + SLACK:
+        more = _gb(device.unowned - unowned)
+        return f"{device.label}: {more} not returned, held by no process seen here"
+    return ""
+
+
+def _gb(amount: int) -> str:
+    return f"{amount / 1e9:.1f} GB"

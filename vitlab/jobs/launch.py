@@ -17,7 +17,8 @@ from vitlab.jobs.code import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.jsonfiles import RESUME, read_json, write_json
 from vitlab.jobs.locks import take, write_owner
-from vitlab.jobs.queue import ADOPTED, Slots, Start, decide
+from vitlab.jobs.queue import ADOPTED, Start, decide
+from vitlab.jobs.room import Slots
 from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
 from vitlab.jobs.store import all_jobs, look, state, unfinished
@@ -100,7 +101,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
         end_orphans(job, settings.grace)
         if code.diff:
             (job.folder / "code.diff").write_bytes(code.diff)
-        device = start.gpu.device if start.gpu else None
+        given = [gpu.device for gpu in start.gpus]
         write_owner(
             lock,
             {
@@ -108,8 +109,8 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
                 "started": round(time.time(), 3),
                 "boot": slots.boot,
                 "device": start.device,
-                "devices": [] if device is None else [{"uuid": device.uuid, "name": device.name}],
-                "environment": child_environment(device, threads(settings)),
+                "devices": [device.record for device in given],
+                "environment": child_environment(given, threads(settings)),
                 "grace": settings.grace,
                 "commit": code.commit,
                 "dirty": bool(code.diff),
@@ -163,6 +164,7 @@ def stop(job: JobPaths) -> None:
             _end_unstarted(job, detail)
         case Running():
             job.stop.touch()
+            processes.wake(read_json(job.started))
 
 
 def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:

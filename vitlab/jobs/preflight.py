@@ -18,7 +18,7 @@ from vitlab.contract.strict import ConfigError
 from vitlab.contract.tracking import wandb_of
 from vitlab.jobs.estimate import training_bytes
 from vitlab.jobs.processes import machine_memory
-from vitlab.jobs.queue import GPU_RECIPES, MEMORY, Slots
+from vitlab.jobs.room import GPU_RECIPES, MEMORY, Slots, gpus_wanted
 from vitlab.jobs.slurm import refusal
 from vitlab.jobs.store import Job
 
@@ -116,9 +116,12 @@ def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
         for gpu in slots.gpus
         for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
     ]
-    if spec.device not in ("auto", "cpu", *names):
+    if spec.device not in ("auto", "cpu") and not set(spec.device.split(",")) <= set(names):
         here = f"GPUs 0 to {len(slots.gpus) - 1}" if slots.gpus else "no GPU"
         yield Finding("bad", f"device: {spec.device}: this machine has {here}")
+    elif (count := gpus_wanted(spec, len(slots.gpus))) > len(slots.gpus):
+        here = f"{len(slots.gpus)} GPU" + ("s" if len(slots.gpus) > 1 else "")
+        yield Finding("bad", f"device: takes {count} GPUs at once, this machine has {here}")
     elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
         status = "warn" if spec.profile == "full" else "note"
         yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")

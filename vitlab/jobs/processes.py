@@ -11,15 +11,17 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 MARKER = "VITLAB_JOB"
 """Environment variable that names the job's folder in every process of the job."""
 
 _PROC = Path("/proc")
+_BLIND = 0.5
+"""Seconds between two looks at a process whose death does not wake us."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +155,32 @@ def _send(one: Process, number: int) -> None:
             return
 
 
-class Waiter:
-    """Waits for a process without burning time: its death wakes us, where the kernel can.
+def wake(started: Mapping[str, Any]) -> None:
+    """Have the supervisor that wrote `started` look at once, if it runs on this machine.
 
-    `ticks` is the start of a process that is not our child; None for a child.
+    By SIGCONT: to anything that does not expect it, it means nothing.
+    """
+    if started.get("boot") == boot():
+        pid, ticks = int(started.get("pid", 0)), int(started.get("ticks", 0))
+        if (found := process(pid)) is not None and found.ticks == ticks:
+            _send(found, signal.SIGCONT)
+
+
+class Waiter:
+    """Waits for a process without burning time: its death, or any signal to us, ends the wait.
+
+    `ticks` is the start of a process that is not our child; None for a child. Only in the main
+    thread, and for signals that have a handler.
     """
 
     def __init__(self, pid: int, ticks: int | None = None) -> None:
         self._pid = pid
         self._ticks = ticks
         self._poll = select.poll()
-        self._descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
+        self._poll.register(self._bell, select.POLLIN)
+        self._descriptor = _descriptor(pid)
         if self._descriptor >= 0:
             self._poll.register(self._descriptor, select.POLLIN)
 
@@ -172,7 +189,10 @@ class Waiter:
 
         The code of a process that is not our child stays unknown: None.
         """
-        self._poll.poll(seconds * 1000)
+        known = self._descriptor >= 0
+        rung = self._poll.poll(1000 * (seconds if known else min(seconds, _BLIND)))
+        if any(descriptor == self._bell for descriptor, _ in rung):
+            os.read(self._bell, 4096)
         if self._ticks is not None:
             return None if is_alive(self._pid, self._ticks) else (None, 0)
         done, status, usage = os.wait4(self._pid, os.WNOHANG)
@@ -184,8 +204,18 @@ class Waiter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        signal.set_wakeup_fd(-1)
+        for descriptor in (self._bell, self._rope, self._descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _descriptor(pid: int) -> int:
+    """One that tells of the process's death; -1 on a system that has none (before Linux 5.3)."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
 
 
 def machine_memory() -> tuple[int, int]:

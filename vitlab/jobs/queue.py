@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from vitlab.contract.state import Done, Lost, Queued, Running, state_word
-from vitlab.jobs.gpus import Device
+from vitlab.contract.state import Done, Lost, Queued, state_word
+from vitlab.jobs.room import Gpu, Room, Slots, gpus_wanted
 from vitlab.jobs.store import Job
-
-GPU_RECIPES = ("vit", "mlp", "command")
-"""With `device: auto` these take a GPU where there is one; the others never need one."""
-MEMORY = "gpu_memory"
-"""Key of `Spec.extra`: bytes of GPU memory a job declares; without it, it has the GPU alone."""
 
 ADOPTED = "adopt"
 """Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU, and the processes on it that are not ours."""
-
-    device: Device
-    foreign: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Slots:
-    """The room of one machine."""
-
-    cpu: int = 1
-    """Jobs at once on the CPU."""
-    gpus: tuple[Gpu, ...] = ()
-    boot: str = ""
-    """See `processes.boot`: jobs queued in another one wait to be released."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +18,12 @@ class Start:
     """The decision to start a job."""
 
     job: Job
-    gpu: Gpu | None
+    gpus: tuple[Gpu, ...] = ()
 
     @property
     def device(self) -> str:
-        """`cpu`, or `gpu0`; Slurm decides on its own devices."""
-        return self.gpu.device.label if self.gpu else "cpu"
+        """`cpu`, `gpu0`, or `gpu0,gpu1`; Slurm decides on its own devices."""
+        return ",".join(gpu.device.label for gpu in self.gpus) or "cpu"
 
 
 @dataclass(frozen=True)
@@ -71,21 +47,21 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     for a device does: later jobs do not take the devices it may use, or a large job would wait
     for ever behind small ones.
     """
-    room = _Room(slots, jobs)
+    room = Room(slots, jobs)
     known = _Known(jobs)
     starts, reasons = [], {}
     for job in in_line(jobs):
         why = _put_aside(job, slots) or known.why(job)
-        gpu: Gpu | None = None
+        gpus: tuple[Gpu, ...] = ()
         if not why and not job.in_slurm:
-            if _wants_gpu(job, slots):
-                gpu, why = room.gpu(job)
+            if count := gpus_wanted(job.spec, len(slots.gpus)):
+                gpus, why = room.gpu(job, count)
             else:
                 why = room.cpu(job)
         if why:
             reasons[job.name] = why
         else:
-            starts.append(Start(job, gpu))
+            starts.append(Start(job, gpus))
     return Plan(tuple(starts), reasons)
 
 
@@ -119,12 +95,6 @@ def _put_aside(job: Job, slots: Slots) -> str:
     return ""
 
 
-def _wants_gpu(job: Job, slots: Slots) -> bool:
-    if job.spec.device == "auto":
-        return bool(slots.gpus) and job.spec.recipe in GPU_RECIPES
-    return job.spec.device != "cpu"
-
-
 class _Known:
     """Answers what a job's `after` waits for."""
 
@@ -155,94 +125,3 @@ class _Known:
 
 def _submitted(job: Job) -> float:
     return job.spec.submitted
-
-
-@dataclass
-class _Use:
-    """What our jobs use of one GPU."""
-
-    names: list[str] = field(default_factory=list)
-    declared: int = 0
-    exclusive: bool = False
-    promised: int = 0
-    """Declared by jobs that start in this very plan."""
-
-
-class _Room:
-    """What is left while a plan is made."""
-
-    def __init__(self, slots: Slots, jobs: Iterable[Job]) -> None:
-        self._slots = slots
-        self._on_cpu: list[str] = []
-        self._use = {gpu.device.label: _Use() for gpu in slots.gpus}
-        self._closed: dict[str, str] = {}
-        for job in jobs:
-            elsewhere = job.in_slurm or (job.boot and job.boot != slots.boot)
-            if not isinstance(job.state, Running) or elsewhere:
-                continue
-            if job.state.device in self._use:
-                self._take(job, job.state.device)
-            else:
-                self._on_cpu.append(job.name)
-
-    def cpu(self, job: Job) -> str:
-        """Take a CPU slot, or say why not."""
-        if len(self._on_cpu) >= self._slots.cpu:
-            users = ", ".join(self._on_cpu[:2]) + (", ..." if len(self._on_cpu) > 2 else "")
-            return f"CPU slots: {self._slots.cpu} of {self._slots.cpu} used by {users}"
-        self._on_cpu.append(job.name)
-        return ""
-
-    def gpu(self, job: Job) -> tuple[Gpu | None, str]:
-        """Take a GPU (the fullest that has room), or say why none can be had."""
-        usable = [gpu for gpu in self._slots.gpus if _is_meant(job.spec.device, gpu.device)]
-        if not usable:
-            return None, f"GPU {job.spec.device}: this machine has no such GPU"
-        refused = {gpu.device.label: self._refusal(job, gpu) for gpu in usable}
-        free = [gpu for gpu in usable if not refused[gpu.device.label]]
-        if not free:
-            for gpu in usable:
-                self._closed.setdefault(gpu.device.label, job.name)
-            return None, "; ".join(f"{label}: {why}" for label, why in refused.items())
-        best = min(free, key=lambda gpu: (self._left(gpu), gpu.device.index))
-        use = self._take(job, best.device.label)
-        use.promised += _memory(job)
-        return best, ""
-
-    def _take(self, job: Job, label: str) -> _Use:
-        use = self._use[label]
-        use.names.append(job.name)
-        use.declared += _memory(job)
-        use.exclusive |= not _memory(job)
-        return use
-
-    def _left(self, gpu: Gpu) -> int:
-        """Bytes not spoken for: jobs just started may not have taken theirs yet."""
-        use = self._use[gpu.device.label]
-        free = gpu.device.memory_free - use.promised
-        return min(free, gpu.device.memory_total - use.declared)
-
-    def _refusal(self, job: Job, gpu: Gpu) -> str:
-        use, need = self._use[gpu.device.label], _memory(job)
-        if gpu.foreign:
-            return f"used by another program (pid {gpu.foreign[0]})"
-        if behind := self._closed.get(gpu.device.label):
-            return f"behind {behind}"
-        if use.exclusive or (use.names and not need):
-            return f"used by {', '.join(use.names)}"
-        if need > self._left(gpu):
-            return f"{_gb(self._left(gpu))} free of the {_gb(need)} it declares"
-        return ""
-
-
-def _is_meant(wanted: str, device: Device) -> bool:
-    return wanted in ("auto", str(device.index), device.label, device.uuid)
-
-
-def _memory(job: Job) -> int:
-    declared = job.spec.extra.get(MEMORY)
-    return declared if isinstance(declared, int) and declared > 0 else 0
-
-
-def _gb(amount: int) -> str:
-    return f"{amount / 1e9:.1f} GB"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.gpus import Device, devices
-from vitlab.jobs.processes import MARKER, boot
-from vitlab.jobs.queue import Gpu, Slots
+from vitlab.jobs.processes import MARKER, boot, process
+from vitlab.jobs.room import Gpu, Slots
 from vitlab.jobs.settings import Settings, load_settings
 
 
@@ -16,7 +16,7 @@ def read_slots(lab: LabPaths) -> Slots:
     """The room of this machine, now; a lab without settings has one CPU slot."""
     return Slots(
         cpu=load_settings(lab).cpu_slots,
-        gpus=tuple(Gpu(device, _foreign(lab, device)) for device in devices()),
+        gpus=tuple(_gpu(lab, device) for device in devices()),
         boot=boot(),
     )
 
@@ -27,10 +27,11 @@ def threads(settings: Settings) -> int:
     return settings.cpu_threads or max(1, (cores or 1) // settings.cpu_slots)
 
 
-def _foreign(lab: LabPaths, device: Device) -> tuple[int, ...]:
-    """The processes on a GPU that no job of this lab started; an unknown pid is one of them."""
+def _gpu(lab: LabPaths, device: Device) -> Gpu:
+    """With the processes on it that no job of this lab started; an unknown pid is one of them."""
     ours = f"{MARKER}={lab.experiments.resolve()}/".encode()
-    return tuple(pid for pid in device.pids if not _has(pid, ours))
+    foreign = tuple(pid for pid in device.pids if not _has(pid, ours))
+    return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))
 
 
 def _has(pid: int, prefix: bytes) -> bool:

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.aftermath import free, last_error, size, tail, write_command_result
+from vitlab.jobs.aftermath import (
+    free,
+    gpu_memory,
+    last_error,
+    size,
+    tail,
+    write_command_result,
+)
 from vitlab.jobs.health import Health, read_policy
 from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
 from vitlab.jobs.locks import take, write_owner
@@ -28,8 +35,9 @@ from vitlab.jobs.reasons import End, explain
 if TYPE_CHECKING:
     from vitlab.jobs.metrics import Follower, LogFollower
 
-POLL = 0.25
-"""Seconds between looks at `stop`; the child's death is seen at once."""
+POLL = 2.0
+"""Seconds between looks at `stop` and at the job's health; the child's death is seen at once, and
+so is a stop asked for on this machine. Each awakening costs 0.3 ms: they are the cost."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
 
@@ -58,6 +66,8 @@ class Supervisor:
         """Pid and start of a process that was started by hand."""
         self.slurm = str(self.orders.get("slurm", ""))
         """The number of the Slurm job we are the batch step of."""
+        self.held = ""
+        """GPU memory that was not returned after the last attempt, with who holds it."""
         self.again = False
         """Its time is nearly up: it goes on in its next one."""
         self.began = time.time()
@@ -67,6 +77,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCONT, lambda *_: None)  # it ends the wait: see `processes.wake`
         if self.slurm:
             signal.signal(signal.SIGUSR2, self._on_time)
         resumed = set_aside(self.job)
@@ -110,6 +121,9 @@ class Supervisor:
             return End(127, None, last_words=words), 0
         monitor = Monitor(self.job, pid, said, self.policy.limits, follower)
         code, peak = self._watch(monitor, pid)
+        self.held = gpu_memory(self.orders, self._grace)
+        if self.held:
+            note(self.job, Health("warn", "gpu memory", self.held))
         if code == 0 or self.adopted:
             write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(
@@ -148,12 +162,15 @@ class Supervisor:
         """See the process to its end: exit code (or minus its signal), and peak bytes."""
         try:
             with processes.Waiter(pid, self.adopted[1] if self.adopted else None) as waiter:
-                while (ended := waiter.wait(POLL)) is None:
+                pause = POLL / 8  # many a job has said, or ended, by then
+                while True:
                     self._check_stop()
                     if self.asked[0] or self.unwell:
                         processes.end_all(self._members, self._grace)
-                    else:
-                        self._judge(monitor.look(alive=True))
+                    if (ended := waiter.wait(pause)) is not None:
+                        break
+                    pause = POLL
+                    self._judge(monitor.look(alive=True))
             monitor.look(alive=True, last=True)
             return ended
         finally:
@@ -207,6 +224,7 @@ class Supervisor:
 
     def _write_exit(self, reserve: Reserve, end: End, peak: int) -> None:
         reason, detail = self.asked if self.asked[0] else self.unwell or explain(end)
+        detail = "; ".join(words for words in (detail, self.held) if words)
         reserve.write(
             {
                 "v": 1,
