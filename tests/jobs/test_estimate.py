@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,15 +20,9 @@ from vitlab.jobs.estimate import (
     training_flops,
 )
 from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.vit import build, param_count
-from vitlab.recipes.vit import make_model
+from vitlab.ml.vit import ViT, param_count
 
 PIXELS = 77
-
-
-class SomeGrid:
-    pixels = PIXELS
-    wave = torch.linspace(7100, 8850, PIXELS, dtype=torch.float64).numpy()
 
 
 @st.composite
@@ -72,7 +67,8 @@ def checked(network: nn.Module, model: VitModel | MlpModel) -> None:
 @settings(deadline=None, max_examples=15)
 @given(model=models())
 def test_a_vit_of_any_options(model: VitModel) -> None:
-    checked(build(model, SomeGrid(), 2), model)
+    wave = np.linspace(7100, 8850, PIXELS)
+    checked(ViT(model, PIXELS, 2, wave), model)
 
 
 def test_an_mlp() -> None:
@@ -82,7 +78,7 @@ def test_an_mlp() -> None:
 
 def test_the_line_says_what_a_training_takes() -> None:
     config = read_config("vit", {"loss": "nll", "train": {"batch": 64, "accumulate": 4}})
-    count = param_count(make_model(config.model, 4096, 2))  # type: ignore[union-attr, arg-type]
+    count = param_count(ViT(config.model, 4096, 2))  # type: ignore[union-attr, arg-type]
     said = describe(config)  # type: ignore[arg-type]
     assert said.startswith(f"ViT p16_h256_L6_a8, 257 tokens: {count:,} parameters; 2.")
     assert said.endswith("GB of memory for micro-batches of 16")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from vitlab.contract.networks import VitModel
 from vitlab.ml.attention import Attention, attend
-from vitlab.ml.vit import ViT, param_count
+from vitlab.ml.batch import Batch
+from vitlab.ml.inputs import Inputs
+from vitlab.ml.vit import Block, ViT, param_count
 
 
 def test_the_model_of_record_has_its_size() -> None:
@@ -17,7 +22,7 @@ def test_the_model_of_record_has_its_size() -> None:
 
 @pytest.mark.parametrize("tokenizer", ["C1D", "SW"])
 @pytest.mark.parametrize("pool", ["cls", "mean"])
-@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none", "rope", "pipe"])
 @pytest.mark.parametrize("stride", [0, 24])
 def test_every_kind_predicts_and_learns(
     tokenizer: str, pool: str, positions: str, stride: int
@@ -35,11 +40,40 @@ def test_every_kind_predicts_and_learns(
         ),
         pixels=300,
         outputs=3,
+        wave=np.linspace(7100, 8850, 300),
     )
     out = model(torch.randn(5, 300))
     assert out.shape == (5, 3)
     out.square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_an_error_without_end_is_shown_as_no_weight() -> None:
+    inputs = Inputs("flux+error", torch.tensor([0.1, 0.1, 0.1, 0.1]))
+    error = torch.tensor([[0.1, 0.3, math.inf, 0.0]])
+    batch = Batch(torch.tensor([[1.0, 0.9, 1.1, 1.0]]), error, np.zeros((1, 1)))
+    flux, weight = inputs(batch)[0]
+    assert torch.equal(flux, batch.flux[0])
+    assert weight.tolist() == pytest.approx([0.5, 0.25, 0, 1])
+
+
+def test_layers_are_passed_over_and_the_mean_stays() -> None:
+    torch.manual_seed(0)
+    block = Block(VitModel(hidden=8, heads=2, dropout=0.0), 0.25)
+    tokens = torch.randn(1, 3, 8).expand(4000, 3, 8)
+    with torch.no_grad():
+        steps = block(tokens) - tokens
+        skipped = (steps == 0).flatten(1).all(dim=1)
+        assert float(skipped.float().mean()) == pytest.approx(0.25, abs=0.03)
+        block.eval()
+        exact = block(tokens[:1]) - tokens[:1]
+    torch.testing.assert_close(steps.mean(dim=0), exact[0], rtol=0.1, atol=0.01)
+
+
+def test_the_chance_to_be_passed_over_rises_to_the_last_layer() -> None:
+    network = ViT(VitModel(layers=3, hidden=8, heads=2, stochastic_depth=0.4), 64, 1)
+    rates = [block.pass_over for block in network.blocks if isinstance(block, Block)]
+    assert rates == pytest.approx([0, 0.2, 0.4])
 
 
 def test_attention_is_torchs() -> None:
@@ -59,18 +93,3 @@ def test_attention_in_bf16_is_that_of_fp32() -> None:
     q, k, v = (torch.randn(2, 3, 9, 8, generator=generator) for _ in range(3))
     rough = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), 0.0)
     torch.testing.assert_close(rough.float(), attend(q, k, v, 0.0), atol=0.03, rtol=0.03)
-
-
-def test_without_positions_the_patches_may_be_exchanged() -> None:
-    torch.manual_seed(0)
-    kinds = {}
-    for positions in ("none", "learned"):
-        model = ViT(
-            VitModel(patch=8, hidden=16, layers=1, heads=2, positions=positions, pool="mean"),
-            64,
-            1,
-        ).eval()
-        spectra = torch.randn(3, 64)
-        mixed = spectra.view(3, 8, 8).flip(1).reshape(3, 64)
-        kinds[positions] = torch.allclose(model(spectra), model(mixed), atol=1e-6)
-    assert kinds == {"none": True, "learned": False}

@@ -1,13 +1,11 @@
 """The Vision Transformer for spectra: patch tokens, a pre-norm encoder, a regression head.
 
-Unusual choices: one or two channels, one dimension; [CLS] or the mean of the tokens; every
-tokenizer starts at the same token variance; the head starts near zero, so the first prediction is
-the mean of the scaled labels.
+Unusual choices: one or two channels, one dimension; [CLS] or the mean of the tokens; the input is
+standardised inside the network and every tokenizer keeps its variance, so that all kinds start
+alike; the head starts near zero, so the first prediction is the mean of the scaled labels.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,24 +15,20 @@ from torch import Tensor, nn
 from vitlab.contract.networks import VitModel
 from vitlab.contract.strict import ConfigError
 from vitlab.ml.attention import Attention
+from vitlab.ml.inputs import make_inputs
 from vitlab.ml.positions import (
     LearnedPositions,
     Rotation,
     SinusoidalPositions,
     WavelengthPositions,
 )
+from vitlab.ml.spectra import Spectra
 from vitlab.ml.tokens import cut, make_tokens, patch_starts
 
-
-class WaveGrid(Protocol):
-    """What a network must know of its spectra: any data set of `vitlab.ml.spectra` will do."""
-
-    @property
-    def pixels(self) -> int: ...
-    @property
-    def wave(self) -> NDArray[np.float64]:
-        """(L,) wavelength of each pixel, Angstrom."""
-        ...
+SAMPLE = 256
+"""Training spectra whose mean and scatter standardise the input."""
+FEW = 32
+"""Those of them whose tokens are made once to measure their variance."""
 
 
 class Block(nn.Module):
@@ -96,14 +90,15 @@ class ViT(nn.Module):
         self.cls: nn.Parameter | None = None
         if model.pool == "cls":
             self.cls = nn.Parameter(torch.randn(model.hidden) * 0.02)
+        self.register_buffer("centre", torch.zeros(model.channels, pixels))
+        self.register_buffer("gain", torch.ones(model.channels, 1))
+        self.by_pixel = not zscore
         self.positions = _make_positions(model, pixels, wave)
         self.rotation = _make_rotation(model, pixels)
         self.drop = nn.Dropout(model.dropout)
 
     def forward(self, spectra: Tensor) -> Tensor:
-        if spectra.dim() == 2:
-            spectra = spectra[:, None]  # (B, 1, L)
-        tokens = self.tokens(spectra)  # (B, patches, hidden)
+        tokens = self.tokens(self.standardised(spectra))  # (B, patches, hidden)
         if self.cls is not None:
             cls = self.cls.to(tokens.dtype).expand(len(tokens), 1, -1)
             tokens = torch.cat([cls, tokens], dim=1)
@@ -114,10 +109,39 @@ class ViT(nn.Module):
         labels: Tensor = self.head(self.norm(summary))
         return labels
 
+    def standardised(self, spectra: Tensor) -> Tensor:
+        """(B, L) or (B, channels, L) -> (B, channels, L) of mean 0 and variance 1, about."""
+        if spectra.dim() == 2:
+            spectra = spectra[:, None]
+        return (spectra - self.get_buffer("centre")) * self.get_buffer("gain")
 
-def build(model: VitModel, spectra: WaveGrid, outputs: int) -> ViT:
+    @torch.no_grad()
+    def fit_input(self, sample: Tensor) -> None:
+        """Learn the mean and the scatter of the input, and let the tokens start with variance 1.
+
+        `sample` (n, L) or (n, channels, L). The mean is that of each pixel, the scatter one of
+        each channel. Flux is 1 and a little:
+        unless the 1 is taken away all tokens start as nearly the same vector, and the loss stays
+        at the variance of the labels for hundreds of steps (`tests/ml/test_tokens.py`). Where
+        each patch is normed, the mean is also one number, which leaves the normed patch as it is.
+        """
+        sample = sample[:, None] if sample.dim() == 2 else sample  # (n, channels, L)
+        over = (0,) if self.by_pixel and len(sample) > 1 else (0, 2)
+        centre = sample.mean(dim=over, keepdim=True)[0]
+        scatter = (sample - centre).square().mean(dim=(0, 2))  # (channels,)
+        self.get_buffer("centre").copy_(centre.expand(sample.shape[1:]))
+        self.get_buffer("gain").copy_(torch.where(scatter > 0, scatter.rsqrt(), 1.0)[:, None])
+        variance = self.tokens(self.standardised(sample[:FEW])).var()
+        for weight in self.tokens.parameters():
+            weight.mul_(torch.where(variance > 0, variance.rsqrt(), 1.0))
+
+
+def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
     """The untrained network for a data set; `outputs` as `losses.output_count` says."""
-    return ViT(model, spectra.pixels, outputs, spectra.wave)
+    network = ViT(model, spectra.pixels, outputs, spectra.wave)
+    batch = spectra.fixed("train", 0, min(SAMPLE, spectra.sizes["train"]))
+    network.fit_input(make_inputs(model.input, spectra)(batch))
+    return network
 
 
 def param_count(model: nn.Module) -> int:
