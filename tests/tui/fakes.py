@@ -13,6 +13,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.plot.series import Line
+from vitlab.records.progress import Progress
 
 ROADMAP = "roadmaps/vit_roadmap.md"
 
@@ -86,6 +87,9 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "eta": None,
         "held": False,
         "left": False,
+        "priority": 0,
+        "order": 0.0,
+        "progress": Progress(),
     }
     return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
 
@@ -172,6 +176,10 @@ class FakeDesk:
     )
     chosen: str = "demo"
     findings: tuple[Any, ...] = ()
+    place: str = "local"
+    places: tuple[str, ...] = ("local",)
+    lines_of_roadmaps: tuple[Any, ...] = ()
+    roadmap: Path | None = Path("/lab") / ROADMAP
 
     def __post_init__(self) -> None:
         settings = SimpleNamespace(keys=self.keys, profile="demo")
@@ -188,13 +196,23 @@ class FakeDesk:
         assert threading.get_ident() != self.main_thread
         return self.view
 
-    def plan(self, mvp_id: str, profile: str) -> Any:
-        self._ask("plan", mvp_id, profile)
+    def turn(self, roadmap: Path) -> None:
+        self.asked.append(("turn", roadmap.name))
+        self.roadmap = roadmap
+
+    def roadmaps(self) -> Any:
+        return self.lines_of_roadmaps
+
+    def backends(self) -> tuple[str, ...]:
+        return self.places
+
+    def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
+        self._ask("plan", mvp_id, profile, *([backend] if backend != "local" else []))
         spec = SimpleNamespace(run="Run 1", recipe="vit", device="auto", exp_id="VIT-01")
         return SimpleNamespace(specs=(spec,), changes=((),), findings=self.findings)
 
-    def launch(self, mvp_id: str, profile: str) -> list[Any]:
-        self._ask("launch", mvp_id, profile)
+    def launch(self, mvp_id: str, profile: str, backend: str) -> list[Any]:
+        self._ask("launch", mvp_id, profile, *([backend] if backend != "local" else []))
         return [JobPaths(Path("/lab/experiments/VIT-01/run-1"))]
 
     def stop(self, *jobs: JobPaths) -> int:
@@ -213,8 +231,11 @@ class FakeDesk:
     def release(self, job: JobPaths) -> None:
         self._ask("release", job.name)
 
-    def move(self, job: JobPaths, places: int) -> None:
+    def move(self, job: JobPaths, places: int | None) -> None:
         self._ask("move", job.name, places)
+
+    def prioritise(self, job: JobPaths, by: int) -> None:
+        self._ask("prioritise", job.name, by)
 
     def pending(self) -> Any:
         self._ask("pending")
@@ -259,8 +280,8 @@ class FakeDesk:
     def log(self, _: JobPaths) -> FakeTail:
         return FakeTail(list(self.lines))
 
-    def profile(self) -> str:
-        return self.chosen
+    def choice(self) -> tuple[str, str]:
+        return self.chosen, self.place
 
-    def remember(self, profile: str) -> None:
-        self.chosen = profile
+    def remember(self, profile: str, backend: str) -> None:
+        self.chosen, self.place = profile, backend

@@ -5,15 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from textual.widgets import Input, Log
+from textual.widgets import Input, Log, Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk, held_job, job, usual_jobs, usual_view
 from vitlab.contract.state import Lost
-from vitlab.tui.screens.dialogs import ConfirmScreen, LaunchScreen
-from vitlab.tui.screens.documents import DocumentsScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen
 from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
+from vitlab.tui.screens.write import WriteScreen
 from vitlab.tui.verbs import VERBS
 from vitlab.tui.widgets.job_table import JobTable
 from vitlab.tui.widgets.metric_chart import MetricChart
@@ -51,9 +52,9 @@ async def test_the_profile_chosen_is_the_default_of_the_next_launch(stage: Open)
         assert it.desk.asked[-1] == ("plan", "2.0", "smoke")
 
 
-async def test_l_launches_the_selected_mvp(stage: Open) -> None:
+async def test_shift_l_launches_the_selected_mvp(stage: Open) -> None:
     async with stage() as it:
-        await it.press("j", "j", "j", "l")
+        await it.press("j", "j", "j", "L")
         await it.until(lambda: ("plan", "3.0", "demo") in it.desk.asked)
         await it.settle()
         await it.press("enter")
@@ -62,8 +63,8 @@ async def test_l_launches_the_selected_mvp(stage: Open) -> None:
 
 async def test_an_mvp_without_an_experiment_file_is_said_so(stage: Open) -> None:
     async with stage() as it:
-        it.app.home.select_mvp("4.0")
-        await it.press("l")
+        it.app.home.point_at("4.0")
+        await it.press("L")
         assert not isinstance(it.app.screen, LaunchScreen)
         assert "MVP 4.0 has no experiment file" in it.toasts[-1]
 
@@ -156,7 +157,7 @@ async def test_a_finding_is_shown_and_a_bad_one_refuses_the_launch(stage: Open) 
 async def test_w_shows_the_diff_and_writes_on_accept(stage: Open, key: str) -> None:
     async with stage() as it:
         await it.press("w")
-        await it.until(lambda: isinstance(it.app.screen, DocumentsScreen))
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         await it.settle()
         assert "MVP-2.0: R² = 0.61" in it.text()
         assert "+| 2.0 | LightGBM 1M Baseline" in it.text()
@@ -169,7 +170,7 @@ async def test_w_shows_the_diff_and_writes_on_accept(stage: Open, key: str) -> N
 async def test_escape_refuses_the_write(stage: Open) -> None:
     async with stage() as it:
         await it.press("w")
-        await it.until(lambda: isinstance(it.app.screen, DocumentsScreen))
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         await it.press("escape")
         assert it.desk.asked == [("pending",)]
         assert it.at_home
@@ -230,11 +231,15 @@ async def test_letters_typed_into_the_filter_are_not_verbs(stage: Open) -> None:
 
 
 async def test_help_shows_every_verb(stage: Open) -> None:
-    async with stage() as it:
+    async with stage(size=(80, 24)) as it:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
-        for _, _, _, meaning in VERBS:
-            assert meaning in it.text()
+        shown = str(it.app.screen.query_one("#help Static", Static).content)
+        for verb in VERBS:
+            assert verb.meaning in shown
+        first = it.text()
+        await it.press(*["j"] * 4)
+        assert it.text() != first
         await it.press("escape")
         assert it.at_home
 
@@ -278,7 +283,12 @@ async def test_tab_digits_and_h_move_between_panes(stage: Open) -> None:
         for pane in order:
             await it.press("tab")
             assert it.focus == pane
-        for key, pane in [("h", "log"), ("shift+tab", "curve"), *zip("12345", PANES, strict=True)]:
+        for key, pane in [
+            ("h", "log"),
+            ("shift+tab", "curve"),
+            ("l", "log"),
+            *zip("12345", PANES, strict=True),
+        ]:
             await it.press(key)
             assert it.focus == pane
 
@@ -289,7 +299,7 @@ async def test_keys_are_remapped_by_the_settings(stage: Open) -> None:
         await it.until(lambda: it.desk.asked)
         assert it.desk.asked == [("undo",)]
         await it.press("question_mark")
-        assert "z               undo the last write" in it.text()
+        assert "z                   undo the last write" in it.text()
 
 
 async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:

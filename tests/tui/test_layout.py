@@ -88,7 +88,7 @@ async def test_an_empty_lab_says_what_is_missing(stage: Open) -> None:
         assert "no roadmap" in text
         assert "nothing runs" in text
         assert "! roadmaps/x.md: no table with MVP and Status" in text
-        for key in ("n", "l", "x"):
+        for key in ("n", "L", "x"):
             await it.press(key)
         assert len(it.toasts) == 3
 
@@ -133,11 +133,11 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
     view.roadmap.gates = (gate("1", "t", ("word " * 40, "then")),)
     view.verdicts = {}
     async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
-        it.app._watch.stop()
+        it.app.watcher.stop()
         await it.press("3")
-        assert "1.0 a job's name " in it.text()
+        assert "1.0 a job's nam" in it.text()
         await it.pilot.resize_terminal(100, 30)
         await it.settle()
-        assert "1.0 a job's name so long that it nee" in it.text()
+        assert "1.0 a job's name so long that it ne" in it.text()
         await it.press("2")
         assert "word " * 16 in it.text()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vitlab.contract.events import Event
-from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.paths import JobPaths, UsageError, write_atomic
 from vitlab.contract.spec import PROFILES
 from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitlab.docs.edits import FileChange
     from vitlab.records.actions import Plan
     from vitlab.records.lab import Lab
+    from vitlab.records.overview import RoadmapLine
     from vitlab.records.plan import Pending
     from vitlab.records.view import LabView
 
@@ -71,16 +72,32 @@ class Desk:
         written = [*tell(self.lab, self.roadmap), *settle(self.lab, self.roadmap)]
         return look(self.lab, self.roadmap) if written else view
 
-    def plan(self, mvp_id: str, profile: str) -> Plan:
+    def turn(self, roadmap: Path) -> None:
+        """Look at another of the lab's roadmaps from now on."""
+        self.roadmap = roadmap
+
+    def roadmaps(self) -> tuple[RoadmapLine, ...]:
+        """Every roadmap of the lab in a line; blocking."""
+        from vitlab.records.overview import overview
+
+        return overview(self.lab, self.roadmap)
+
+    def backends(self) -> tuple[str, ...]:
+        """Where jobs can run from here."""
+        from vitlab.jobs.slurm import is_here
+
+        return ("local", "slurm") if is_here() else ("local",)
+
+    def plan(self, mvp_id: str, profile: str, backend: str) -> Plan:
         """What launching an MVP would run and write."""
         from vitlab.records.actions import launch_plan
 
-        return launch_plan(self.lab, self._roadmap(), mvp_id, profile)
+        return launch_plan(self.lab, self._roadmap(), mvp_id, profile, backend=backend)
 
-    def launch(self, mvp_id: str, profile: str) -> list[JobPaths]:
-        from vitlab.records.actions import launch
+    def launch(self, mvp_id: str, profile: str, backend: str) -> list[JobPaths]:
+        from vitlab.records.actions import begin
 
-        return launch(self.lab, self._roadmap(), mvp_id, profile)
+        return begin(self.lab, self.plan(mvp_id, profile, backend))
 
     def stop(self, *jobs: JobPaths) -> int:
         from vitlab.records.queue import stop
@@ -106,10 +123,23 @@ class Desk:
 
         release(self.lab, job)
 
-    def move(self, job: JobPaths, places: int) -> None:
+    def move(self, job: JobPaths, places: int | None) -> None:
+        """Up (`places` < 0) or down the line; None makes it the first."""
         from vitlab.records.queue import move
 
         move(self.lab, job, places)
+
+    def prioritise(self, job: JobPaths, by: int) -> None:
+        """Raise or lower a waiting job's priority; higher ones start first."""
+        from vitlab.jobs.launch import advance
+        from vitlab.jobs.store import look
+        from vitlab.jobs.wishes import wish
+
+        found = look(job)
+        if found is None or not isinstance(found.state, Queued):
+            raise UsageError(f"{job.name}: does not wait")
+        wish(found, priority=found.priority + by)
+        advance(self.lab.paths)
 
     def pending(self) -> Pending:
         """What the results would change in the documents."""
@@ -188,17 +218,22 @@ class Desk:
 
         return LogTail(job.log, LOG_BYTES)
 
-    def profile(self) -> str:
-        """The profile chosen last in this lab, or else the settings' own."""
+    def choice(self) -> tuple[str, str]:
+        """Profile and backend chosen last in this lab, or else the settings' profile, here."""
         try:
-            chosen = json.loads(self._memory.read_bytes()).get("profile")
+            record = json.loads(self._memory.read_bytes())
+            profile, backend = record.get("profile"), record.get("backend")
         except (OSError, ValueError, AttributeError):
-            chosen = None
-        return chosen if chosen in PROFILES else self.lab.settings.profile
+            profile = backend = None
+        return (
+            profile if profile in PROFILES else self.lab.settings.profile,
+            "slurm" if backend == "slurm" else "local",
+        )
 
-    def remember(self, profile: str) -> None:
+    def remember(self, profile: str, backend: str) -> None:
         self._memory.parent.mkdir(exist_ok=True)
-        write_atomic(self._memory, json.dumps({"profile": profile}).encode())
+        record = {"profile": profile, "backend": backend}
+        write_atomic(self._memory, json.dumps(record).encode())
 
     @property
     def _memory(self) -> Path:

@@ -10,6 +10,7 @@ from textual.message import Message
 from vitlab.plot.series import Line, Series
 
 if TYPE_CHECKING:
+    from vitlab.records.overview import RoadmapLine
     from vitlab.records.view import LabView
 
 
@@ -21,6 +22,16 @@ class LabSeen(Message, bubble=False):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, LabSeen)
+
+
+@dataclass
+class RoadmapsSeen(Message, bubble=False):
+    """Every roadmap of the lab, summed up."""
+
+    lines: tuple[RoadmapLine, ...]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RoadmapsSeen)
 
 
 @dataclass

@@ -1,15 +1,18 @@
-"""The command palette's entries: every verb, and every MVP by id and name."""
+"""The command palette's entries: every verb of the screen in front, MVPs, gates, roadmaps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from vitlab.tui.screens.roadmap import RoadmapScreen
+from vitlab.tui.places import Place
+from vitlab.tui.screens.base import whole
+from vitlab.tui.verbs import VERBS
 from vitlab.tui.words import clean
 
 if TYPE_CHECKING:
@@ -26,18 +29,28 @@ class PlanCommands(Provider):
         return cast("VitLab", self.app)  # the only app that has this provider
 
     def _entries(self) -> Iterator[Entry]:
-        for action, (_, meaning) in self._lab.verbs().items():
-            yield meaning, partial(self._run, action)
-        home = self._lab.home
-        view = home.view
+        lab = self._lab
+        for verb in lab.front.VERBS:
+            yield verb.meaning, partial(self._run, whole(verb.action))
+        for verb in VERBS:
+            yield verb.meaning, partial(self._run, f"app.{verb.action}")
+        view = lab.view
         for mvp in view.roadmap.mvps if view and view.roadmap else ():
-            yield clean(f"MVP {mvp.id} {mvp.name}"), partial(self._jump, home, mvp.id)
+            place = Place(lab.home.NAME, mvp.id)
+            yield clean(f"MVP {mvp.id} {mvp.name}"), partial(self._go, place)
+        for gate in view.roadmap.gates if view and view.roadmap else ():
+            yield clean(f"Gate-{gate.id} {gate.title}"), partial(self._go, Place("gates", gate.id))
+        for line in lab.roadmaps:
+            yield clean(f"roadmap {line.title}"), partial(self._turn, line.path)
 
     async def _run(self, action: str) -> None:
         await self.app.run_action(action)
 
-    async def _jump(self, home: RoadmapScreen, mvp_id: str) -> None:
-        home.select_mvp(mvp_id)
+    async def _go(self, place: Place) -> None:
+        self._lab.go(place)
+
+    async def _turn(self, path: Path) -> None:
+        self._lab.turn(path)
 
     async def discover(self) -> Hits:
         for name, deed in self._entries():

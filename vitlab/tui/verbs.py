@@ -1,10 +1,12 @@
-"""What the keys do: every verb with its key and meaning, and those that act on the chosen job."""
+"""What the keys do: the verbs every screen has, and those that act on the chosen job."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual.binding import Binding, BindingType
 
 from vitlab.contract.state import Done, Lost, Queued, Running
 
@@ -12,39 +14,75 @@ if TYPE_CHECKING:
     from vitlab.records.view import JobView
     from vitlab.tui.desk import Desk
 
-VERBS: tuple[tuple[str, str, str, str], ...] = (
-    ("n", "launch_next", "next", "launch the next MVP of the plan"),
-    ("l", "launch_selected", "launch", "launch the selected MVP"),
-    ("x", "stop_job", "stop", "stop the selected job, or drop a lost one"),
-    ("w", "write", "write", "show what results change in the documents, and write it"),
-    ("u", "undo", "undo", "undo the last write"),
-    ("U", "redo", "redo", "make the last undone write again"),
-    ("slash", "filter", "filter", "filter the plan by words"),
-    ("c", "resume_job", "continue", "continue the selected job from its last checkpoint"),
-    ("p", "hold_job", "put aside", "put the selected waiting job aside, or release it"),
-    ("K", "move_up", "up", "move the selected waiting job up the queue"),
-    ("J", "move_down", "down", "move the selected waiting job down the queue"),
-    ("R", "resume_left", "resume lost", "resume all that a crash or a restart left behind"),
-    ("X", "drop_left", "drop lost", "drop all that a crash or a restart left behind"),
-    ("m", "next_metric", "value", "plot the next value"),
-    ("r", "reread", "re-read", "read everything again now"),
-    ("question_mark", "help", "help", "show the keys"),
-    ("q", "quit", "quit", "leave the screen; jobs go on"),
-)
-"""Key, action (also its name in the settings), short word, meaning."""
 
-UNSAID = (
-    "redo",
-    "next_metric",
-    "reread",
-    "resume_job",
-    "hold_job",
-    "move_up",
-    "move_down",
-    "resume_left",
-    "drop_left",
+class Verb(NamedTuple):
+    """One key and what it does."""
+
+    key: str
+    """As Textual names it; the settings may say another."""
+    action: str
+    """Of the screen it stands in; `app.` before it where it is one of every screen's."""
+    word: str
+    meaning: str
+    said: bool = True
+    """Whether the key line has it; the help has all."""
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return self.action.rpartition(".")[2]
+
+
+VERBS = (
+    Verb("n", "launch_next", "next", "launch the next MVP of the plan"),
+    Verb("L", "launch_selected", "launch", "launch the selected MVP"),
+    Verb("x", "stop_job", "stop", "stop the selected job, or drop a lost one"),
+    Verb("w", "write", "write", "show what results change in the documents, and write it"),
+    Verb("u", "undo", "undo", "undo the last write"),
+    Verb("slash", "filter", "filter", "filter by words", said=False),
+    Verb("o", "open_roadmaps", "roadmaps", "choose the roadmap"),
+    Verb("b", "open_jobs", "jobs", "the queue and all jobs"),
+    Verb("left_square_bracket", "last_roadmap", "", "the roadmap before this one", said=False),
+    Verb("right_square_bracket", "next_roadmap", "", "the roadmap after this one", said=False),
+    Verb("number_sign", "jump", "jump", "jump to an MVP, a gate or a job by its id", said=False),
+    Verb("U", "redo", "redo", "make the last undone write again", said=False),
+    Verb("c", "resume_job", "", "continue the selected job from its last checkpoint", said=False),
+    Verb("p", "hold_job", "", "put the selected waiting job aside, or release it", said=False),
+    Verb("K", "move_up", "", "move the selected waiting job up the queue", said=False),
+    Verb("J", "move_down", "", "move the selected waiting job down the queue", said=False),
+    Verb("R", "resume_left", "", "resume all that a crash or a restart left behind", said=False),
+    Verb("X", "drop_left", "", "drop all that a crash or a restart left behind", said=False),
+    Verb("m", "next_metric", "", "plot the next value", said=False),
+    Verb("r", "reread", "", "read everything again now", said=False),
+    Verb("question_mark", "help", "help", "what this screen can do"),
+    Verb("q", "quit", "quit", "leave the screen; jobs go on"),
 )
-"""Verbs the key line leaves to the help."""
+"""The verbs of every screen; a screen's own win where the key is the same."""
+
+_SHOWN = {
+    "slash": "/",
+    "question_mark": "?",
+    "number_sign": "#",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "plus": "+",
+    "minus": "-",
+    "ampersand": "&",
+}
+
+
+def bindings(verbs: Iterable[Verb]) -> list[BindingType]:
+    """The verbs as Textual binds them, each by the name the settings know it by."""
+    return [
+        Binding(verb.key, verb.action, verb.word, id=verb.name, tooltip=verb.meaning, show=False)
+        for verb in verbs
+    ]
+
+
+def shown_key(verb: Verb, own: Mapping[str, str]) -> str:
+    """The verb's key as it is written on the screen; `own` are the settings' keys."""
+    keys = own.get(verb.name, verb.key)
+    return " ".join(_SHOWN.get(key, key) for key in str(keys).split(",")[:2])
 
 
 @dataclass(frozen=True)
@@ -88,5 +126,14 @@ JOB_VERBS = {
     "move_up": JobVerb(_waits, "a queued", lambda desk, job: desk.move(job.paths, -1), "moved up"),
     "move_down": JobVerb(
         _waits, "a queued", lambda desk, job: desk.move(job.paths, 1), "moved down"
+    ),
+    "move_first": JobVerb(
+        _waits, "a queued", lambda desk, job: desk.move(job.paths, None), "moved to the front"
+    ),
+    "raise_job": JobVerb(
+        _waits, "a queued", lambda desk, job: desk.prioritise(job.paths, 1), "priority raised"
+    ),
+    "lower_job": JobVerb(
+        _waits, "a queued", lambda desk, job: desk.prioritise(job.paths, -1), "priority lowered"
     ),
 }

@@ -17,7 +17,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.state import Running
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Rgb, Series
-from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, Trouble
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
@@ -27,6 +27,8 @@ POLL = 0.3
 """Seconds between two looks at the events and the log."""
 LOOK = 1.0
 """Seconds between two looks at the whole lab."""
+AROUND = 5.0
+"""Seconds between two looks at all the roadmaps."""
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
 
@@ -86,6 +88,10 @@ class Watch:
         self._log: tuple[JobPaths, Lines] | None = None
         self._said: str | None = None
         self._shown: object = None
+        self._metrics: tuple[str, ...] = ()
+        self._plotted = ""
+        self._sum_up = 0.0
+        """When the roadmaps are due to be summed up."""
 
     def select(self, job: JobPaths | None) -> None:
         """Follow this job's log, and its curve even when it has ended."""
@@ -98,9 +104,16 @@ class Watch:
         self._metric = metric
         self._wake.set()
 
+    def show_next(self) -> None:
+        """Plot the next of the values there are."""
+        if self._metrics:
+            at = self._metrics.index(self._plotted) + 1 if self._plotted in self._metrics else 0
+            self.show(self._metrics[at % len(self._metrics)])
+
     def poke(self) -> None:
         """Look at once: something has just been done."""
         self._said = None
+        self._sum_up = 0.0
         self._wake.set()
 
     def stop(self) -> None:
@@ -118,6 +131,8 @@ class Watch:
                 view = self._look() or view
                 # A big lab is looked at less often, so that looking never fills a core.
                 due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
+            elif view is not None and began >= self._sum_up:
+                self._look_around()
             if view is not None:
                 self._follow(view)
             self._read_log()
@@ -131,6 +146,12 @@ class Watch:
             return None
         self._post(LabSeen(view))
         return view
+
+    def _look_around(self) -> None:
+        """Sum up every roadmap; after the first picture, and seldom."""
+        began = time.monotonic()
+        self._post(RoadmapsSeen(self._desk.roadmaps()))
+        self._sum_up = time.monotonic() + max(AROUND, 10 * (time.monotonic() - began))
 
     def _say(self, text: str) -> None:
         if text != self._said:
@@ -153,6 +174,7 @@ class Watch:
         tracks = [self._tracks[name] for name in names]
         metrics = tuple(sorted({name for track in tracks for name in track.points}))
         metric = self._metric or default_metric(metrics, tracks)
+        self._metrics, self._plotted = metrics, metric
         shown = (metric, tuple(names))
         if grown or shown != self._shown:
             self._shown = shown

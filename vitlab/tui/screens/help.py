@@ -1,8 +1,8 @@
-"""What this screen can do: every key with its meaning."""
+"""What the screen in front can do: its own keys, then those of every screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,14 +12,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from vitlab.tui.words import ink
+from vitlab.plot.cells import fit
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.verbs import VERBS, shown_key
+from vitlab.tui.words import STATUS, ink
 
-MOVES = (
-    ("j k, arrows", "move in the pane"),
-    ("g G", "first and last row"),
-    ("tab, shift+tab", "next and previous pane"),
-    ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
-)
+Row = tuple[str, str]
 
 
 class HelpScreen(ModalScreen[None]):
@@ -27,26 +25,42 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark", "dismiss(None)", "Close"),
+        Binding("j,down", "scroll_help(1)", "Down"),
+        Binding("k,up", "scroll_help(-1)", "Up"),
     ]
 
-    def __init__(self, verbs: Iterable[tuple[str, str]]) -> None:
-        """`verbs`: key and meaning of every action."""
+    def __init__(self, of: LabScreen, own: Mapping[str, str]) -> None:
+        """`of`: the screen it tells of. `own`: the settings' keys."""
         super().__init__()
-        self._verbs = tuple(verbs)
+        self._of = of
+        self._own = own
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Keys")
-            with VerticalScroll():
+            dialog.border_subtitle = Text("j k scroll   esc closes")
+            with VerticalScroll(id="help"):
                 yield Static(self._table(), markup=False)
-            yield Static("esc closes", classes="keys", markup=False)
+
+    def action_scroll_help(self, lines: int) -> None:
+        self.query_one("#help", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _table(self) -> Text:
+        own = [(shown_key(verb, self._own), verb.meaning) for verb in self._of.VERBS]
+        taken = {key for key, _ in own}
+        general = [(shown_key(verb, self._own), verb.meaning) for verb in VERBS]
         text = Text()
-        for key, meaning in (*self._verbs, *MOVES):
-            text.append(f"{key:<16}", ink(self, "accent"))
-            text.append(meaning + "\n")
-        text.append("\nLeaving the screen stops no job.\n", ink(self, "muted"))
-        for word in ("ready +", "running >", "analysing ~", "partial /", "paused ="):
-            text.append(word + "  ", ink(self, "muted"))
+        self._section(text, "This screen", [*own, *self._of.MOVES])
+        kept = [row for row in general if row[0] not in taken]
+        self._section(text, "Everywhere", [*kept, ("ctrl+p", "find any action, MVP or gate")])
+        text.append("Leaving the screen stops no job.\n", ink(self, "muted"))
+        for word in ("ready", "running", "analysing", "partial", "paused"):
+            text.append(f"{STATUS[word][self._of.frame.plain]} {word}  ", ink(self, "muted"))
         return text
+
+    def _section(self, text: Text, title: str, rows: Sequence[Row]) -> None:
+        text.append(title + "\n", ink(self, "muted"))
+        for key, meaning in rows:
+            text.append(fit(key, 20), ink(self, "accent"))
+            text.append(meaning + "\n")
+        text.append("\n")

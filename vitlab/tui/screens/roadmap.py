@@ -1,4 +1,4 @@
-"""The main screen: plan, gates and jobs on the left, curves and log on the right."""
+"""Home: what stands, runs, is next and waits, plan, gates and jobs, curves and log."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import DataTable, Input, Static
 
 from vitlab.contract.paths import JobPaths
 from vitlab.tui.messages import CurvesSeen, LogSeen
+from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.verbs import VERBS, shown_key
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
 from vitlab.tui.widgets.job_table import JobTable, job_detail
-from vitlab.tui.widgets.key_line import KeyLine
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
 from vitlab.tui.widgets.mvp_table import MvpTable
@@ -29,6 +29,7 @@ from vitlab.tui.words import clean, ink, metric_name
 
 if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
+    from vitlab.records.overview import RoadmapLine
     from vitlab.records.view import JobView, LabView
 
 LEFT, RIGHT = ("plan", "gates", "jobs"), ("curve", "log")
@@ -48,39 +49,34 @@ class JobChosen(Message):
     job: JobPaths | None
 
 
-class RoadmapScreen(Screen[None]):
+class RoadmapScreen(LabScreen):
     """Shows what the watcher saw; knows what is selected; does nothing by itself."""
 
+    NAME = "roadmap"
+    MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("j k, arrows", "move in the pane"),
+        ("g G", "first and last row"),
+        ("h l, tab, shift+tab", "previous and next pane"),
+        ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Next pane", show=False),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False),
-        Binding("h", "pane(-1)", "Previous pane", show=False),
+        Binding("l,tab", "pane(1)", "Next pane", show=False),
+        Binding("h,shift+tab", "pane(-1)", "Previous pane", show=False),
+        Binding("q", "app.quit", "Leave", show=False),
         *(Binding(str(i + 1), f"go('{pane}')", pane, show=False) for i, pane in enumerate(PANES)),
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
-    def __init__(
-        self, keys: Sequence[tuple[str, str, str]], left: tuple[str, str], plain: bool = False
-    ) -> None:
-        """`keys`: what the key line shows, as key, word, action.
-
-        `left`: the keys that resume and drop what was left behind.
-        """
-        super().__init__(id="roadmap")
-        self._shown_keys = keys
-        self._left = left
-        self.view: LabView | None = None
-        """The lab as last seen; None before the first look."""
-        self._plain = plain
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
         self._page = "plan"
         self._read_at = time.monotonic()
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
         # Held, not looked up: a message may still come while the widgets are taken down.
-        self.headline, self.pages = Headline(self._left), Static(id="pages", markup=False)
+        self.headline, self.pages = Headline(self.frame.key), Static(id="pages", markup=False)
         self.plan, self.gates, self.jobs = MvpTable("plan"), GatePanel(), JobTable("jobs")
-        self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
         self.chart, self.log_view = MetricChart(), LogView()
         self.panes = {
             "plan": Vertical(self.plan, self.filter, id="plan-pane", classes="pane"),
@@ -90,13 +86,12 @@ class RoadmapScreen(Screen[None]):
             "log": Vertical(self.log_view, id="log-pane", classes="pane"),
         }
         for widget in (self.headline, self.plan, self.gates, self.jobs, self.chart):
-            widget.plain = self._plain
+            widget.plain = self.frame.plain
         self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
         self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
         yield self.headline
         yield self.pages
         yield Horizontal(self.left, self.right, id="body")
-        self.keys = KeyLine()
         yield self.keys
 
     def on_mount(self) -> None:
@@ -108,17 +103,31 @@ class RoadmapScreen(Screen[None]):
 
     # what is seen
 
-    def show(self, view: LabView) -> None:
-        self.view = view
+    def see(self, view: LabView) -> None:
         self._read_at = time.monotonic()
+        super().see(view)
+
+    def show(self, view: LabView) -> None:
         self._age()
         self._show_plan()
         self.gates.show(view)
         self.jobs.show(view.jobs)
         self._describe_job()
 
+    def show_roadmaps(self, lines: Sequence[RoadmapLine]) -> None:
+        """Keep where the other roadmaps stand, for the headline."""
+        self.headline.roadmaps = lines
+        self._age()
+
+    def hear(self, seen: CurvesSeen | LogSeen) -> None:
+        """Take what the watcher saw of the curves or the log."""
+        if isinstance(seen, CurvesSeen):
+            self.show_curves(seen)
+        else:
+            self.show_log(seen)
+
     def _age(self) -> None:
-        if self.view is not None:
+        if self.view is not None and self.is_mounted:
             self.headline.show(self.view, time.monotonic() - self._read_at)
 
     def _show_plan(self) -> None:
@@ -155,9 +164,9 @@ class RoadmapScreen(Screen[None]):
         jobs: Sequence[JobView] = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == key), None)
 
-    def select_mvp(self, mvp_id: str) -> None:
+    def point_at(self, key: str) -> None:
         self.action_clear_filter()
-        self.plan.select(mvp_id)
+        self.plan.select(key)
         self.go("plan")
 
     @on(DataTable.RowHighlighted, "#plan")
@@ -205,7 +214,7 @@ class RoadmapScreen(Screen[None]):
         focused = self.focused.id if self.focused and self.focused.id in PANES else "plan"
         self.go(PANES[(PANES.index(focused) + by) % len(PANES)])
 
-    def action_filter(self) -> None:
+    def filter_rows(self) -> None:
         self.go("plan")
         self.filter.display = True
         self.filter.focus()
@@ -228,9 +237,9 @@ class RoadmapScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self._arrange()
-        self.call_after_refresh(self._fill)
+        super().on_resize()
 
-    def _fill(self) -> None:
-        self.keys.show(self._shown_keys)
-        if self.view is not None:
-            self.show(self.view)
+    def key_words(self) -> list[tuple[str, str, str]]:
+        said = [verb for verb in VERBS if verb.said]
+        keys = [(shown_key(verb, self.frame.own), verb.word, f"app.{verb.action}") for verb in said]
+        return [*keys, ("^p", "find", "app.command_palette")]

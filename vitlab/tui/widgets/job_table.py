@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.tui.widgets.mvp_table import last_r2
 from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import cell, clean, duration, ink, progress, state_words
+from vitlab.tui.words import cell, clean, duration, ink, state_words
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView
 
 
+BARS = "▁▂▃▄▅▆▇█"
+TREND = 6
+"""Values of a trend."""
+
+
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
-    COLUMNS: ClassVar = {"State": 13, "Progress": 17, "Time": 11, "R²": 7, "Job": 18}
-    NARROW: ClassVar = {"State": 10, "Progress": 9, "Time": 9, "R²": 6, "Job": 12}
+    COLUMNS: ClassVar = {"State": 11, "On": 4, "Progress": 11, "Time": 10, "R²": 12, "Job": 16}
+    NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 9, "R²": 6, "Job": 12}
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
-        ordered = sorted(jobs, key=lambda job: (_rank(job), -job.spec.submitted))
-        self.show_rows({job.paths.name: self._row(job) for job in ordered})
+        self.show_rows({job.paths.name: self._row(job) for job in in_order(jobs)})
 
     def _row(self, job: JobView) -> Row:
         words, tone = state_words(job.state, self.plain)
@@ -30,24 +36,63 @@ class JobTable(SteadyTable):
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
+        trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
         return (
             cell(words, ink(self, tone)),
-            cell(self._steps(job), "" if alive else ink(self, "muted")),
-            cell(_time(job), "" if alive else ink(self, "muted")),
-            cell("" if value is None else f"{value:.4f}"),
+            cell(device_of(job), "" if alive else ink(self, "muted")),
+            cell(steps_of(job), "" if alive else ink(self, "muted")),
+            cell(time_of(job), "" if alive else ink(self, "muted")),
+            cell("" if value is None else f"{value:.3f}{trend}"),
             cell(job_label(job)),
         )
 
-    def _steps(self, job: JobView) -> str:
-        if not job.of:
-            return str(job.step) if job.step else ""
-        if self.narrow:
-            return f"{short(job.step)}/{short(job.of)}"
-        bar = progress(job.step, job.of, 6, self.plain)
-        return f"{bar} {short(job.step)}/{short(job.of)}"
+
+def in_order(jobs: Iterable[JobView]) -> list[JobView]:
+    """Running ones first, then the queue in its order, then the ended, newest first."""
+    return sorted(jobs, key=_place)
 
 
-def _time(job: JobView) -> str:
+def _place(job: JobView) -> tuple[float, ...]:
+    match job.state:
+        case Running():
+            return (0, 0, -job.spec.submitted)
+        case Queued():
+            return (1, -job.priority, job.order or job.spec.submitted)
+        case _:
+            return (2, 0, -job.spec.submitted)
+
+
+def device_of(job: JobView) -> str:
+    """Where it runs: `cpu`, `gpu0`; `slurm` for a job sent there."""
+    if job.spec.extra.get("backend") == "slurm":
+        return "slrm"
+    return clean(job.state.device) if isinstance(job.state, Running) else ""
+
+
+def steps_of(job: JobView) -> str:
+    """`112k/200k`, or the steps alone while their end is not known."""
+    if not job.of:
+        return short(job.step) if job.step else ""
+    return f"{short(job.step)}/{short(job.of)}"
+
+
+def trend_of(job: JobView, plain: bool = False) -> str:
+    """The last values of its headline on the validation set, as a small picture or a word."""
+    name = "val/" + job.spec.headline.partition("/")[2]
+    values = [point.values.get(name) for point in job.progress.points[-TREND:]]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if len(known) < 2:
+        return ""
+    low, span = min(known), max(known) - min(known)
+    if plain:
+        move = known[-1] - known[-2]
+        return "up" if move > 0 else "down" if move < 0 else "flat"
+    if not span:
+        return BARS[0] * len(known)
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in known)
+
+
+def time_of(job: JobView) -> str:
     """What is left of a running job, or what an ended one took."""
     match job.state:
         case Queued():
@@ -83,13 +128,3 @@ def short(count: int) -> str:
     if count < 1_000_000:
         return f"{count // 1000}k"
     return f"{count / 1e6:.1f}M"
-
-
-def _rank(job: JobView) -> int:
-    match job.state:
-        case Running():
-            return 0
-        case Queued():
-            return 1
-        case _:
-            return 2

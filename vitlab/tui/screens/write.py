@@ -16,7 +16,7 @@ from vitlab.tui.widgets.diff_view import DiffView
 from vitlab.tui.words import clean
 
 
-class DocumentsScreen(ModalScreen[bool]):
+class WriteScreen(ModalScreen[bool]):
     """The pending edits; True when they are accepted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,0 +1,150 @@
+"""The screens behind home: how one gets there and back, and what their keys do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from textual.widgets import Input
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import ROADMAP, FakeDesk
+from vitlab.tui.screens.jobs import JobsScreen
+from vitlab.tui.screens.launch import LaunchScreen
+
+RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
+
+
+def line(name: str, **more: Any) -> Any:
+    shape: dict[str, Any] = {
+        "path": Path("/lab/roadmaps") / name,
+        "title": name,
+        "statuses": {"done": 1, "planned": 2},
+        "verdicts": {"pass": 1},
+        "running": 0,
+        "pending": 0,
+        "next": None,
+        "findings": None,
+        "problem": "",
+        "mvps": 3,
+        "done": 1,
+    }
+    return SimpleNamespace(**{**shape, **more})
+
+
+def two_roadmaps() -> tuple[Any, ...]:
+    shown = line(Path(ROADMAP).name, findings=2)
+    return (shown, line("moe_roadmap.md", pending=3, title="MoE [/b] 专家"))
+
+
+async def test_the_launch_goes_to_slurm_where_there_is_one(stage: Open) -> None:
+    async with stage(desk=FakeDesk(places=("local", "slurm"))) as it:
+        await it.press("n")
+        await it.until(lambda: "on this machine" in it.text())
+        await it.press("s")
+        await it.until(lambda: ("plan", "2.0", "demo", "slurm") in it.desk.asked)
+        await it.until(lambda: "Run 1: vit on Slurm" in it.text())
+        await it.press("enter")
+        await it.until(lambda: ("launch", "2.0", "demo", "slurm") in it.desk.asked)
+        await it.until(lambda: it.toasts)
+        assert "1 job launched (demo, on Slurm)" in it.toasts[-1]
+        assert it.desk.place == "slurm"
+
+
+async def test_without_slurm_nothing_is_said_of_it(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("n", "s")
+        assert isinstance(it.app.screen, LaunchScreen)
+        assert "Slurm" not in it.text()
+
+
+async def test_o_and_brackets_change_the_roadmap(stage: Open) -> None:
+    async with stage(desk=FakeDesk(lines_of_roadmaps=two_roadmaps())) as it:
+        await it.until(lambda: "o 1 of 2" in it.text())
+        assert "o 3 elsewhere" in it.text()
+        await it.press("o")
+        assert "MoE [/b] 专家" in it.text()
+        await it.press("j", "enter")
+        await it.until(lambda: ("turn", "moe_roadmap.md") in it.desk.asked)
+        await it.press("right_square_bracket")
+        assert it.desk.asked[-1] == ("turn", "vit_roadmap.md")
+        await it.press("left_square_bracket")
+        assert it.desk.asked[-1] == ("turn", "moe_roadmap.md")
+
+
+async def test_the_only_roadmap_is_said_so(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("right_square_bracket")
+        assert "no other roadmap" in it.toasts[-1]
+
+
+async def test_b_shows_the_jobs_and_escape_leads_back(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("b")
+        assert isinstance(it.app.screen, JobsScreen)
+        text = it.text()
+        assert "2 running, 1 waiting, 5 in all" in text
+        assert "the CPU is busy" in text
+        await it.press("G")
+        assert "CUDA out of memory" in it.text() or "sweep" in it.text()
+        await it.press("escape")
+        assert it.at_home
+
+
+async def test_the_queue_is_ordered_from_the_jobs_screen(stage: Open) -> None:
+    waiting = RUN + "2-run-3"
+    async with stage() as it:
+        await it.press("b", "j", "j")
+        for key, asked in {
+            "plus": ("prioritise", waiting, 1),
+            "minus": ("prioritise", waiting, -1),
+            "t": ("move", waiting, None),
+            "K": ("move", waiting, -1),
+            "J": ("move", waiting, 1),
+            "p": ("hold", waiting),
+        }.items():
+            await it.press(key)
+            await it.until(lambda asked=asked: asked in it.desk.asked)
+        await it.press("x", "n")
+        assert ("stop", waiting) not in it.desk.asked
+        await it.press("x", "y")
+        await it.until(lambda: ("stop", waiting) in it.desk.asked)
+        await it.press("g", "g", "c")
+        assert "select an ended, lost or held job" in it.toasts[-1]
+        await it.press("G", "c")
+        await it.until(lambda: any(asked[0] == "resume" for asked in it.desk.asked))
+
+
+async def test_jobs_are_filtered_and_escape_clears_before_it_leaves(stage: Open) -> None:
+    async with stage(size=(80, 24)) as it:
+        await it.press("b", "slash", *"oom")
+        screen = it.app.screen
+        assert isinstance(screen, JobsScreen)
+        assert it.app.focused is screen.query_one(Input)
+        await it.press(*["backspace"] * 3, *"memory")
+        assert screen.table.row_count == 1
+        await it.press("enter", "escape")
+        assert screen.table.row_count == 5
+        await it.press("q")
+        assert it.at_home
+        assert it.app.is_running
+
+
+async def test_number_sign_jumps_by_id(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("number_sign", *"mvp-4", "enter")
+        await it.until(lambda: it.app.home.plan.selected == "4.0")
+        await it.press("number_sign", *"run-3", "enter")
+        await it.until(lambda: isinstance(it.app.screen, JobsScreen))
+        await it.until(lambda: str(it.app.screen.table.selected).endswith("run-3"))  # type: ignore[attr-defined]
+        await it.press("number_sign", *"nowhere", "enter")
+        await it.until(lambda: it.toasts)
+        assert "nowhere: no MVP, gate or job" in it.toasts[-1]
+
+
+async def test_a_key_for_no_action_is_said(stage: Open) -> None:
+    async with stage(desk=FakeDesk(keys={"undoo": "z", "open_jobs": "B"})) as it:
+        assert "vitlab.yaml: keys: undoo: no such action" in it.toasts[-1]
+        await it.press("B")
+        assert isinstance(it.app.screen, JobsScreen)

@@ -1,0 +1,184 @@
+"""The jobs: the queue in its order, what runs, what ended, and why each stands as it does."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from vitlab.contract.state import Done, Queued, Running
+from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.verbs import Verb, bindings
+from vitlab.tui.widgets.job_table import (
+    device_of,
+    in_order,
+    job_label,
+    steps_of,
+    time_of,
+    trend_of,
+)
+from vitlab.tui.widgets.mvp_table import last_r2
+from vitlab.tui.widgets.steady import Row, SteadyTable
+from vitlab.tui.words import cell, clean, duration, ink, state_words
+
+if TYPE_CHECKING:
+    from vitlab.records.view import JobView, LabView
+
+
+class QueueTable(SteadyTable):
+    """One row a job of the lab; the waiting ones by their place in the line."""
+
+    COLUMNS: ClassVar = {
+        "#": 3, "State": 14, "On": 6, "Steps": 11, "Time": 11, "R²": 13, "Job": 24, "Why": 30,
+    }  # fmt: skip
+    NARROW: ClassVar = {
+        "#": 2,
+        "State": 10,
+        "On": 4,
+        "Steps": 9,
+        "Time": 9,
+        "R²": 5,
+        "Job": 12,
+        "Why": 8,
+    }
+
+    def show(self, jobs: list[JobView]) -> None:
+        """`jobs` in their order."""
+        rows: dict[str, Row] = {}
+        place = 0
+        for job in jobs:
+            place += isinstance(job.state, Queued)
+            rows[job.paths.name] = self._row(job, place)
+        self.show_rows(rows)
+
+    def _row(self, job: JobView, place: int) -> Row:
+        words, tone = state_words(job.state, self.plain)
+        waits, alive = isinstance(job.state, Queued), isinstance(job.state, Running)
+        health = job.health.partition(":")[0]
+        if alive and health in ("warn", "bad"):
+            words, tone = f"> {health}", "warning" if health == "warn" else "error"
+        if job.held:
+            words = "= held"
+        value = last_r2(job)
+        trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
+        rank = f"{place}" + (f" p{job.priority}" if job.priority else "")
+        return (
+            cell(rank if waits else "", ink(self, "muted")),
+            cell(words, ink(self, tone)),
+            cell(device_of(job)),
+            cell(steps_of(job)),
+            cell(time_of(job)),
+            cell("" if value is None else f"{value:.3f}{trend}"),
+            cell(job_label(job)),
+            cell(reason(job), ink(self, "muted")),
+        )
+
+
+class JobsScreen(LabScreen):
+    """All jobs of the lab; what is known of the one under the cursor stands below."""
+
+    NAME = "jobs"
+    WORDS = "Jobs"
+    FILTERS = True
+    VERBS = (
+        Verb("x", "app.stop_job", "stop", "stop the selected job, or drop a lost one"),
+        Verb("c", "app.resume_job", "continue", "continue it from its last checkpoint"),
+        Verb("p", "app.hold_job", "hold", "put a waiting job aside, or release it"),
+        Verb("K", "app.move_up", "up", "move a waiting job up the queue"),
+        Verb("J", "app.move_down", "down", "move it down"),
+        Verb("t", "app.move_first", "first", "move it to the front"),
+        Verb("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
+        Verb("minus", "app.lower_job", "", "lower its priority", said=False),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.table = QueueTable("queue")
+        self.table.plain = frame.plain
+        self._detail = Static(markup=False)
+
+    def body(self) -> tuple[Widget, ...]:
+        detail = VerticalScroll(self._detail, id="job-detail", classes="pane")
+        detail.border_title = Text("the selected job")
+        return (Vertical(self.table, detail, classes="stack"),)
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    def show(self, view: LabView) -> None:
+        jobs = in_order(view.jobs)
+        running = sum(isinstance(job.state, Running) for job in jobs)
+        queued = sum(isinstance(job.state, Queued) for job in jobs)
+        left = sum(job.left for job in jobs)
+        lost = f", {left} lost" if left else ""
+        self.say(f"{running} running, {queued} waiting{lost}, {len(jobs)} in all")
+        self.table.show(
+            [job for job in jobs if self.wanted(job.paths.name, job_label(job), reason(job))]
+        )
+        self._describe()
+
+    @on(DataTable.RowHighlighted, "#queue")
+    def _describe(self) -> None:
+        job = self.selected_job()
+        text = self._about(job) if job else Text("no jobs yet: n at home launches the next MVP")
+        if self._detail.content != text:
+            self._detail.update(text)
+
+    def _about(self, job: JobView) -> Text:
+        text = Text()
+        spec = job.spec
+        words, tone = state_words(job.state, self.frame.plain)
+        text.append(words, ink(self, tone))
+        text.append(f"  {clean(job.paths.name)}\n", "bold")
+        since = time.time() - spec.submitted
+        rows = [
+            ("why", reason(job)),
+            ("health", job.health if isinstance(job.state, Running) else ""),
+            ("what", f"{spec.recipe}, profile {spec.profile}, MVP {spec.mvp}, {spec.run}"),
+            ("where", device_of(job) or f"wants {spec.device}"),
+            ("after", ", ".join(spec.after)),
+            ("submitted", f"{duration(since)} ago" if spec.submitted else ""),
+            ("took" if isinstance(job.state, Done) else "runs", duration(job.seconds or None)),
+            ("values", values_of(job)),
+            ("from", spec.experiment),
+        ]
+        for name, said in rows:
+            if said:
+                text.append(f"{name:<10}", ink(self, "muted"))
+                text.append(clean(said) + "\n")
+        text.rstrip()
+        return text
+
+    def selected_job(self) -> JobView | None:
+        key = self.table.selected
+        jobs = self.view.jobs if self.view else ()
+        return next((job for job in jobs if job.paths.name == key), None)
+
+    def point_at(self, key: str) -> None:
+        self.table.select(key)
+
+
+def reason(job: JobView) -> str:
+    """Why it waits, what ails it, or how it ended."""
+    match job.state:
+        case Queued():
+            return job.why or ("held" if job.held else "starts next")
+        case Done(detail=detail):
+            return detail
+        case Running():
+            return job.health.partition(": ")[2]
+        case _:
+            return "its supervisor was killed: c continues it, x drops it"
+
+
+def values_of(job: JobView) -> str:
+    """The latest of its values, the headline's split first."""
+    known = [(name, value) for name, value in job.values.items() if value is not None]
+    return "  ".join(f"{name} {value:.4g}" for name, value in sorted(known)[:12])
