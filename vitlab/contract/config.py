@@ -107,6 +107,8 @@ class BoostModel:
     """Share of the pixels tried in one tree."""
     bagging_fraction: Annotated[float, Range(0, 1, above=True)] = 1.0
     l2: NotNegative = 0.0
+    copies: Annotated[int, Range(1, 1000)] = 1
+    """Noisy copies of each training spectrum: a tree sees one noise of each, frozen."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class BoostTrain:
     lr: Positive = 0.05
     patience: Count = 50
     """Rounds without a better validation before growing stops."""
-    eval_every: Count = 10
+    eval_every: Count = 1
+    save_every: Count = 50
+    """Rounds between two checkpoints."""
     seed: Seed = 42
     threads: Threads = 0
 
@@ -199,6 +203,8 @@ class EvaluateConfig:
     """`<exp_id>/<job>`, or an MVP's run, `1.0` or `1.0/Run 1`: its newest job that ended well."""
     source: str | None = None
     """A data set whose spectra are all scored, as in `data.source`; None: the job's test set."""
+    noise: NotNegative | None = None
+    """Factor on the noise added to the spectra; None: the job's own, 0: none is added."""
     threads: Threads = 0
 
 

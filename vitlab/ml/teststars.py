@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vitlab.ml.filespectra import FileSpectra
+from vitlab.ml.frames import Columns
+from vitlab.ml.labels import LABELS
 from vitlab.ml.spectra import GridSpectra, Spectra
 
 Array = NDArray[np.float64]
 PIECE = 1024
 NOT_A_STAR = ("id", "index", "snr", "random_seed")
 """Columns of a file that say nothing of which star a row is."""
+GRID_COLUMNS = (*LABELS, "mag")
+"""What a star of the grid is known by."""
+DRAWN = 1_000_000
+"""Training stars drawn at once: 64 MB."""
 
 
 def conditions(spectra: Spectra) -> tuple[Array, Array]:
@@ -26,42 +34,70 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
     return _magnitudes(spectra, n), snr
 
 
-def overlap(spectra: Spectra) -> int:
-    """How many test stars are in the training set too: 0, or no score means anything.
+def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None = None) -> int:
+    """How many test stars a training set holds too: 0, or no score means anything.
 
-    Stars of a grid are the same when all labels and the magnitude are. Rows of files are
-    candidates when all their parameters are, and the same when their flux is.
+    `trained`: whose training set, when not that of `spectra` itself; `shown`: how many stars of
+    it a model saw, when not as many as it has (new ones in each epoch). Two stars are the same when all their
+    labels and the magnitude are; rows of files only if their flux is, too.
     """
-    n_train, n_test = spectra.sizes["train"], spectra.sizes["test"]
-    if isinstance(spectra, FileSpectra):
-        return _file_overlap(spectra, n_train, n_test)
-    if not isinstance(spectra, GridSpectra) or n_train == 0:
+    trained = trained or spectra
+    if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
+        return _file_overlap(trained, spectra)
+    n_train = trained.sizes["train"] if shown is None else shown
+    names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
+    if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
+        return 0  # a grid's star is not to be found in a file that says less of it
+    wanted = _keys(_table(_test_columns(spectra), names))
+    found = np.zeros(len(wanted), dtype=bool)
+    for start in range(0, n_train, DRAWN):
+        stop = min(start + DRAWN, n_train)
+        found |= np.isin(wanted, _keys(_table(_columns(trained, stop, start), names)))
+    return int(found.sum())
+
+
+def _file_overlap(trained: FileSpectra, tested: FileSpectra) -> int:
+    ours, theirs = trained.files, tested.files
+    names = sorted(set(_numbers(ours.params)) & set(_numbers(theirs.params)))
+    if not names or len(ours.wave) != len(theirs.wave):
         return 0
-    train, test = (spectra.simulator.stars(s, 0, n) for s, n in _both(n_train, n_test))
-    rows = [np.column_stack([stars.labels, stars.mag]) for stars in (train, test)]
-    return int(np.isin(_keys(rows[1]), _keys(rows[0])).sum())
-
-
-def _both(n_train: int, n_test: int) -> tuple[tuple[str, int], tuple[str, int]]:
-    return ("train", n_train), ("test", n_test)
-
-
-def _file_overlap(spectra: FileSpectra, n_train: int, n_test: int) -> int:
-    files = spectra.files
-    names = [k for k, v in files.params.items() if v.dtype.kind in "fiu" and k not in NOT_A_STAR]
-    table = np.column_stack([files.params[name].astype(np.float64) for name in sorted(names)])
-    keys = _keys(table)
-    first = files.n - n_test
-    train, test = keys[:n_train], keys[first:]
+    n_train, n_test = trained.sizes["train"], tested.sizes["test"]
+    first = theirs.n - n_test
+    train = _keys(_table(ours.params, names))[:n_train]
+    test = _keys(_table(theirs.params, names))[first:]
     order = np.argsort(train, kind="stable")
     low = np.searchsorted(train, test, "left", sorter=order)
     high = np.searchsorted(train, test, "right", sorter=order)
     found = 0
     for k in np.flatnonzero(high > low):
-        flux = files.read(first + int(k), first + int(k) + 1)[0]
+        flux = theirs.read(first + int(k), first + int(k) + 1)[0]
         twins = order[low[k] : high[k]]
-        found += any(np.allclose(files.read(int(t), int(t) + 1)[0], flux) for t in twins)
+        found += any(np.allclose(ours.read(int(t), int(t) + 1)[0], flux) for t in twins)
     return found
+
+
+def _numbers(params: Columns) -> list[str]:
+    return [k for k, v in params.items() if v.dtype.kind in "fiu" and k not in NOT_A_STAR]
+
+
+def _columns(spectra: Spectra, stop: int, start: int = 0, split: str = "train") -> Columns:
+    """What is known of stars `start` to `stop` of a grid's split; of a file's, of all rows."""
+    if isinstance(spectra, FileSpectra):
+        return spectra.files.params
+    if not isinstance(spectra, GridSpectra):
+        return {}
+    stars = spectra.simulator.stars(split, start, stop)
+    return {**dict(zip(LABELS, stars.labels.T, strict=True)), "mag": stars.mag}
+
+
+def _test_columns(spectra: Spectra) -> Columns:
+    n = spectra.sizes["test"]
+    columns = _columns(spectra, n, split="test")
+    return {name: values[-n:] for name, values in columns.items()}
+
+
+def _table(columns: Columns, names: Sequence[str]) -> Array:
+    return np.column_stack([columns[name].astype(np.float64) for name in names])
 
 
 def _keys(table: Array) -> NDArray[np.uint64]:

@@ -1,0 +1,179 @@
+"""Trained models scored again give what their jobs said, and new numbers on new data."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.recipes.test_run import CONFIGS, DATA
+from vitlab.cli import main as vitlab
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.result import Result, read_result
+from vitlab.contract.spec import Spec
+from vitlab.ml.baselines.ridge import Ridge
+from vitlab.ml.baselines.saved import load_model, save_model
+from vitlab.ml.grid import load_grid
+from vitlab.ml.inputs import Inputs
+from vitlab.ml.makedata import make_file
+from vitlab.ml.noise import load_noise
+from vitlab.ml.residuals import load
+from vitlab.ml.simulate import Simulator
+from vitlab.recipes import run
+
+EXP_ID = "VIT-20260101-x-01"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_signals() -> Iterator[None]:
+    """A recipe in this process listens for SIGTERM as a job does."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with a ViT, trees and a template fit that have ended."""
+    root = tmp_path_factory.mktemp("lab")
+    (root / "vitlab.yaml").write_text("{}\n")
+    (root / "roadmaps").mkdir()
+    for number, recipe in enumerate(("vit", "lightgbm", "template"), start=1):
+        assert ran(root, recipe, recipe, CONFIGS[recipe], f"{number}.0").returncode == 0
+    return root
+
+
+class ran:  # noqa: N801 - reads as what happened
+    def __init__(
+        self, root: Path, name: str, recipe: str, config: dict[str, Any], mvp: str = "9.0"
+    ) -> None:
+        self.paths = JobPaths(root / "experiments" / EXP_ID / name)
+        self.paths.folder.mkdir(parents=True)
+        extra = {"wandb": {"mode": "off"}}
+        spec = Spec(
+            mvp, "main", "full", recipe, config, EXP_ID, "roadmaps/r.md", device="cpu", extra=extra
+        )
+        self.paths.spec.write_bytes(spec.to_json())
+        self.returncode = run.main([str(self.paths.folder)])
+        record = {"v": 1, "code": 0, "reason": "ok", "started": 1.0, "ended": 2.0}
+        self.paths.exit.write_text(json.dumps(record))
+
+    @property
+    def result(self) -> Result:
+        found = read_result(self.paths.result)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Simulator:
+    return Simulator(load_grid(), load_noise())
+
+
+def evaluated(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *args: str
+) -> list[dict[str, Any]]:
+    monkeypatch.chdir(lab)
+    capsys.readouterr()
+    assert vitlab(["evaluate", *args, "--json"]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_every_model_says_again_what_its_job_said(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = evaluated(lab, capsys, monkeypatch, "1.0", "MVP-2.0/main", f"{EXP_ID}/template")
+    assert [report["model"] for report in reports] == ["ViT", "LightGBM", "TemplateFit"]
+    for report in reports:
+        for name in ("test/r2/log_g", "test/scatter/log_g"):
+            assert report["values"][name] == pytest.approx(report["before"][name], rel=1e-5)
+        assert report["n"] == DATA["test_size"]
+        assert sum(one["n"] for one in report["bins"] if one["by"] == "mag") == report["n"]
+        kept = load(lab / report["residuals"])
+        assert kept.hash == report["data"]["hash"]
+        assert (lab / report["residuals"]).name == "residuals.parquet"
+
+
+def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
+    lab: Path,
+    simulator: Simulator,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The first 10 stars of this file are the last of the 64 the models were trained on.
+    file = lab / "some.h5"
+    list(make_file(simulator, 54, 104, file))
+    reports = evaluated(lab, capsys, monkeypatch, "1.0", "2.0", "--data", str(file))
+    assert [report["overlap"] for report in reports] == [10, 10]
+    assert all(report["n"] == 50 and report["before"] == {} for report in reports)
+    assert "evaluations/some-" in reports[0]["residuals"]
+    (quiet,) = evaluated(lab, capsys, monkeypatch, "1.0", "--data", str(file), "--noise", "0.1")
+    assert quiet["data"]["hash"] != reports[0]["data"]["hash"]
+    snr = [report["bins"][-1]["high"] for report in (quiet, reports[0])]
+    assert snr[0] == pytest.approx(10 * snr[1], rel=1e-4)
+    config = {"job": "2.0", "source": str(file)}
+    job = ran(lab, "again", "evaluate", config)
+    assert job.returncode == 0
+    assert job.result.model_name == "LightGBM"
+    assert job.result.data["overlap"] == 10
+    assert job.result.values["test/r2/log_g"] == pytest.approx(
+        reports[1]["values"]["test/r2/log_g"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["1.0/other"], "no result of a run 'other' (there are: main)"),
+        (["nothing"], "no job 'nothing'"),
+        (["1.0", "--data", "missing.h5"], "--data missing.h5: no such file"),
+        (["1.0", "--noise", "-1"], "--noise -1: must be >= 0"),
+        (["1.0", "--data", "short.h5"], "short.h5: other pixels (8) than"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    lab: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    args: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(lab)
+    if "short.h5" in args and not Path("short.h5").exists():
+        _shortened(lab / "some.h5", Path("short.h5"))
+    assert vitlab(["evaluate", *args]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def _shortened(source: Path, out: Path) -> None:
+    with h5py.File(source) as file, h5py.File(out, "w") as short:
+        file.copy("dataset/params", short.require_group("dataset"), "params")
+        short["spectrumdataset/wave"] = file["spectrumdataset/wave"][:8]
+        for name in ("flux", "error", "mask"):
+            short[f"dataset/arrays/{name}/value"] = file[f"dataset/arrays/{name}/value"][:, :8]
+
+
+def test_a_ridge_is_kept_without_code(tmp_path: Path) -> None:
+    import torch
+
+    ridge = Ridge(np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0]), 10.0)
+    save_model(tmp_path, ridge, Inputs("whitened", torch.tensor([1.0, 2.0, 3.0])))
+    model, inputs = load_model(tmp_path)
+    x = np.ones((1, 3), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict(x), ridge.predict(x))
+    assert (inputs.kind, inputs.sigma.tolist()) == ("whitened", [1.0, 2.0, 3.0])
+    (tmp_path / "best.npz").write_bytes(b"no archive")
+    with pytest.raises(UsageError, match="not a readable model"):
+        load_model(tmp_path)
+    np.savez(tmp_path / "best.npz", format=1, kind=np.array([{}], dtype=object))
+    with pytest.raises(UsageError, match="not a readable model"):
+        load_model(tmp_path)

@@ -1,0 +1,135 @@
+"""The command that scores trained models again: vitlab evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitlab.commands.here import this_lab
+from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+
+if TYPE_CHECKING:
+    from vitlab.recipes.evaluate import Rescored
+
+_METRICS = ("r2", "mae", "rmse", "bias", "scatter")
+
+
+def add_commands(commands: Commands) -> None:
+    evaluate = commands.add_parser("evaluate", help="score trained models again, on any data")
+    evaluate.add_argument(
+        "jobs", nargs="+", metavar="JOB", help="a job, or an MVP's newest: 1.0, 1.0/Run 1"
+    )
+    evaluate.add_argument("--data", metavar="FILE", help="pfsspec file or folder of shards")
+    evaluate.add_argument(
+        "--noise", type=float, metavar="LEVEL", help="factor on the noise added; default: the job's"
+    )
+    evaluate.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    add_json(evaluate)
+    evaluate.set_defaults(handler=evaluate_jobs)
+
+
+def evaluate_jobs(args: argparse.Namespace) -> int:
+    """`vitlab evaluate`: scores overall and in bins; the residuals are kept in the job's folder."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vitlab.records.named import job_named
+
+    lab = this_lab().paths
+    if args.noise is not None and not args.noise >= 0:
+        raise UsageError(f"--noise {args.noise:g}: must be >= 0")
+    if args.data is not None and not Path(args.data).exists():
+        raise UsageError(f"--data {args.data}: no such file")
+    jobs = [job_named(lab, name) for name in args.jobs]
+    reports = [_evaluated(lab, job, args) for job in jobs]
+    if args.json:
+        print_json(reports)
+        return 0
+    _print(reports)
+    return 0
+
+
+def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[str, Any]:
+    from vitlab.ml.residuals import binned, save
+    from vitlab.recipes.evaluate import rescore, residuals_path
+
+    found = rescore(job, args.data, args.noise, args.device)
+    path = residuals_path(job, found)
+    path.parent.mkdir(exist_ok=True)
+    save(path, found.residuals)
+    values, errors = found.named()
+    bins = [one for by in ("mag", "snr") for one in binned(found.residuals, by, found.seed)]
+    return {
+        "job": job.name,
+        "mvp": found.spec.mvp,
+        "run": found.spec.run,
+        "model": found.result.model_name if found.result else found.spec.recipe,
+        "data": {"source": found.residuals.source, "hash": found.residuals.hash},
+        "n": len(found.residuals.star),
+        "overlap": found.overlap,
+        "values": _finite(values),
+        "errors": _finite(errors),
+        "before": _before(found),
+        "bins": [
+            {
+                "by": one.by,
+                "low": one.low,
+                "high": one.high,
+                "n": one.n,
+                "values": _finite(one.scores.named("test")[0]),
+                "errors": _finite(one.scores.named("test")[1]),
+            }
+            for one in bins
+        ],
+        "residuals": lab.relative(path),
+    }
+
+
+def _before(found: Rescored) -> dict[str, float | None]:
+    """The same values as the job itself gave them; empty on other data."""
+    result = found.result
+    if result is None or result.data.get("hash") != found.residuals.hash:
+        return {}
+    return {k: v for k, v in result.values.items() if k.split("/")[1:2] and k.startswith("test/")}
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: x if abs(x) < float("inf") else None for name, x in values.items()}
+
+
+def _print(reports: list[dict[str, Any]]) -> None:
+    labels = dict.fromkeys(name.split("/")[2] for report in reports for name in report["values"])
+    for position, label in enumerate(labels):
+        header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in _METRICS)]
+        rows = []
+        for report in reports:
+            parts = [{"by": "", "n": report["n"], **report}, *report["bins"]]
+            for part in parts:
+                first = not part["by"]
+                where = "all" if first else f"{part['by']} {part['low']:.4g}-{part['high']:.4g}"
+                rows.append(
+                    [
+                        report["job"] if first else "",
+                        report["model"] if first else "",
+                        where,
+                        part["n"],
+                        *(_shown(part, f"test/{metric}/{label}") for metric in _METRICS),
+                    ]
+                )
+        print("\n" * (position > 0), end="")
+        print_table(header, rows)
+    for report in reports:
+        if report["overlap"]:
+            print(
+                f"{report['job']}: {report['overlap']} of {report['n']} stars are in its "
+                "training set: its scores mean nothing"
+            )
+        print(f"residuals: {report['residuals']}")
+
+
+def _shown(part: dict[str, Any], name: str) -> str:
+    value, error = part["values"].get(name), part["errors"].get(name)
+    if value is None:
+        return "-"
+    return f"{value:.4g}" + (f" ± {error:.2g}" if error is not None else "")
