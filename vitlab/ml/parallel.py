@@ -5,7 +5,6 @@ Started by torchrun (`vitlab.recipes.group`), they find one another through its 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -35,9 +34,7 @@ class Group:
         if self.size == 1:
             return network
         devices = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(
-            network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over the processes, in place."""
@@ -74,21 +71,19 @@ def quiet(network: nn.Module) -> AbstractContextManager[Any]:
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
-def in_group() -> bool:
-    """Whether torchrun started this process."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+def lost_partner(error: BaseException) -> bool:
+    """Whether a process failed because another one is gone; gloo has no exception of its own."""
+    gloo = isinstance(error, RuntimeError) and "gloo" in str(error)
+    return gloo or isinstance(error, distributed.DistError)
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """The group torchrun started this process in, NCCL on CUDA and gloo on a CPU; or `ALONE`.
+    """The group torchrun started this process in: NCCL on CUDA, gloo on a CPU.
 
     All leave together, so that nobody is ended while the first still writes; only one that fails
     leaves at once.
     """
-    if not in_group():
-        yield ALONE
-        return
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.set_device(device)

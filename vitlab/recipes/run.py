@@ -2,7 +2,8 @@
 
     python -m vitlab.recipes.run JOBDIR [--resume]
 
-Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite;
+Of a job of several processes it is the one that starts them (`vitlab.recipes.group`), and each of
+them. Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite;
 143 ended on request, its state saved.
 """
 
@@ -17,18 +18,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from vitlab.contract.config import CeilingConfig, CommandConfig, Config, TemplateConfig, read_config
+from vitlab.contract.config import (
+    CeilingConfig,
+    CommandConfig,
+    Config,
+    EvaluateConfig,
+    TemplateConfig,
+    read_config,
+)
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.result import Result, write_result
 from vitlab.contract.spec import Spec, read_spec
 from vitlab.ml.progress import NonFiniteLoss
+from vitlab.recipes import group
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.report import Reporter
+from vitlab.recipes.wandblink import Wandb
 
 RECIPES = {
     "vit": ("vitlab.recipes.vit", "run"),
@@ -36,8 +47,8 @@ RECIPES = {
     "lightgbm": ("vitlab.recipes.baselines", "run_boost"),
     "ridge": ("vitlab.recipes.baselines", "run_ridge"),
     "template": ("vitlab.recipes.template", "run"),
-from vitlab.recipes.wandblink import Wandb
     "ceiling": ("vitlab.recipes.ceiling", "run"),
+    "evaluate": ("vitlab.recipes.evaluate", "run"),
 }
 UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
 
@@ -57,11 +68,21 @@ def main(arguments: Sequence[str]) -> int:
         config = read_config(spec.recipe, spec.config)
         if spec.recipe not in RECIPES:
             raise UsageError(f"{paths.spec}: recipe {spec.recipe} is started by its supervisor")
+        resume = "--resume" in options
+        if group.to_launch(config, os.environ):
+            return group.launch(paths, config, _device(spec.device), resume)
     except UsageError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    with EventWriter(paths.events) as writer, Wandb(paths, spec, os.environ) as wandb:
-        return _run(paths, spec, config, writer, wandb, "--resume" in options)
+    first = not group.rank(os.environ)
+    events, told = paths.events, spec
+    with ExitStack() as open_:
+        if not first:  # of several processes the first one alone writes and speaks
+            events, told = Path(os.devnull), replace(spec, extra={"wandb": {"mode": "off"}})
+            open_.enter_context(redirect_stdout(open_.enter_context(events.open("w"))))
+        writer = open_.enter_context(EventWriter(events))
+        wandb = open_.enter_context(Wandb(paths, told, os.environ))
+        return _run(paths, spec, config, writer, wandb, resume)
 
 
 def _run(
@@ -69,6 +90,7 @@ def _run(
 ) -> int:
     """Start to end of a job whose spec is sound."""
     begun = time.monotonic()
+    number = group.rank(os.environ)
     resumed_from = _last_checkpoint(paths) if resume else None
     ended = _listen_for_end()
     _set_threads(config)
@@ -85,22 +107,28 @@ def _run(
         writer.write("end", ok=False, error="stopped")
         return ENDED
     except UsageError as error:
-        print(error, file=sys.stderr)
+        if not number:
+            print(error, file=sys.stderr)
         writer.write("end", ok=False, error=str(error))
         return UNUSABLE
     except NonFiniteLoss as error:
-        print(error, file=sys.stderr)
+        if not number:
+            print(error, file=sys.stderr)
         writer.write("end", ok=False, error="nan")
         return NOT_FINITE
     except BaseException as error:
         # Whatever it was, the job must say that it ended; then Python prints it and exits 1.
-        writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
+        if number is None:
+            writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
+        else:
+            group.tell_failure(error, lambda: bool(ended))
         raise
     seconds = time.monotonic() - begun
     link, trouble = wandb.close(ok=True)
     if trouble:
         report.note(trouble)
-    write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
+    if not number:
+        write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
     writer.write("end", ok=True, error=None)
     return 0
 
@@ -120,7 +148,7 @@ def _set_threads(config: Config) -> None:
     match config:
         case CommandConfig():
             threads = 0
-        case CeilingConfig() | TemplateConfig():
+        case CeilingConfig() | TemplateConfig() | EvaluateConfig():
             threads = config.threads
         case _:
             threads = config.train.threads
@@ -147,7 +175,7 @@ def _device(wanted: str) -> str:
 def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) -> dict[str, object]:
     """The `start` event's keys."""
     match config:
-        case CommandConfig():
+        case CommandConfig() | EvaluateConfig():
             seed = None
         case CeilingConfig() | TemplateConfig():
             seed = config.data.seed
@@ -170,7 +198,11 @@ def _last_checkpoint(paths: JobPaths) -> int:
     while offset != seen:
         seen = offset
         events, offset = read_events(paths.events, offset)
-        steps = max([steps, *(event.step for event in events if event.kind == "checkpoint")])
+        # The best state is kept beside the last one, and not what a job goes on from.
+        saved = (
+            e for e in events if e.kind == "checkpoint" and "best" not in str(e.data.get("path"))
+        )
+        steps = max([steps, *(event.step for event in saved)])
     return steps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import torch
@@ -21,6 +22,7 @@ from vitlab.ml.train import train
 from vitlab.ml.vit import build, param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.group import rank
 from vitlab.recipes.scored import described, scored
 
 SCALING_SAMPLE = 100_000
@@ -29,7 +31,10 @@ SCALING_SAMPLE = 100_000
 
 def run(context: Context) -> Outcome:
     """Train a network and score its best state on the test set."""
-    device = torch.device(context.device)
+    if rank(os.environ) is None:
+        return _run(context, torch.device(context.device), ALONE)
+    own = f":{os.environ['LOCAL_RANK']}" if context.device == "cuda" else ""
+    device = torch.device(context.device + own)
     with joined(device) as group:
         return _run(context, device, group)
 
