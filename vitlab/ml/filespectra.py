@@ -75,12 +75,13 @@ class FileSpectra:
         noise = torch.empty_like(flux).normal_(generator=generator)
         return self._noisy(flux, error, noise, self.values[rows])
 
-    def fixed(self, split: str, start: int, stop: int) -> Batch:
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         first = self._first(split)
         flux, error = self._tensors(self._fixed_rows(split, first + start, first + stop))
         noise = np.empty(flux.shape, dtype=np.float32)
         for k in range(len(noise)):
-            stream = np.random.default_rng([self.seed, first + start + k])
+            seed = [self.seed, first + start + k, copy]
+            stream = np.random.default_rng(seed if copy else seed[:2])
             stream.standard_normal(out=noise[k], dtype=np.float32)
         labels = self.labels(split, start, stop)
         return self._noisy(flux, error, torch.from_numpy(noise).to(flux), labels)

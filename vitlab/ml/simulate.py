@@ -92,15 +92,20 @@ class Simulator:
         self._observe(stars, generator is not None, flux, error)
         return flux, error
 
-    def observe_fixed(self, split: str, start: int, stop: int) -> tuple[Stars, Tensor, Tensor]:
-        """Stars `start` to `stop`, (n, L) flux and errors; each star keeps its noise for ever."""
+    def observe_fixed(
+        self, split: str, start: int, stop: int, copy: int = 0
+    ) -> tuple[Stars, Tensor, Tensor]:
+        """Stars `start` to `stop`, (n, L) flux and errors; each star keeps its noise for ever.
+
+        Another `copy` is another noise of the same stars, kept likewise.
+        """
         stars = self.stars(split, start, stop)
         flux, error = self._empty(len(stars))
         noise = np.empty(flux.shape, dtype=np.float32)
 
         def fill(rows: slice) -> None:
             for row in range(rows.start, rows.stop):
-                generator = _stream(self.seed, split, _NOISE, start + row)
+                generator = _stream(self.seed, split, _NOISE, start + row, copy)
                 generator.standard_normal(out=noise[row], dtype=np.float32)
 
         _in_threads(fill, _chunks(len(stars), CHUNK))
@@ -152,11 +157,13 @@ def _in_threads(work: Callable[[T], None], items: Sequence[T]) -> None:
         list(pool.map(work, items))
 
 
-def _stream(seed: int, split: str, purpose: int, number: int) -> np.random.Generator:
-    """The random stream of one block of stars, or of one star's noise.
+def _stream(
+    seed: int, split: str, purpose: int, number: int, copy: int = 0
+) -> np.random.Generator:
+    """The random stream of one block of stars, or of one copy of one star's noise.
 
     Philox has 128 bits of key and 256 of counter: the key says which set, the counter's upper
     half which stream, and its lower half counts inside the stream.
     """
     key = [seed, SPLITS.index(split) * 2 + purpose]
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, 0]))
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, copy]))

@@ -60,8 +60,8 @@ class Spectra(Protocol):
         """Training spectra with noise of this moment."""
         ...
 
-    def fixed(self, split: str, start: int, stop: int) -> Batch:
-        """Spectra of a split with the noise they always have."""
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        """Spectra of a split with the noise they always have; one for each `copy` of them."""
         ...
 
     def sky_sigma(self) -> Tensor:
@@ -113,8 +113,8 @@ class GridSpectra:
         flux, error = self.simulator.observe(stars, generator)
         return Batch(flux, error, stars.labels[:, self.columns])
 
-    def fixed(self, split: str, start: int, stop: int) -> Batch:
-        stars, flux, error = self.simulator.observe_fixed(split, start, stop)
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def sky_sigma(self) -> Tensor:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 
 from vitlab.contract.config import BoostConfig, RidgeConfig
+from vitlab.contract.paths import NoLab, find_lab
 from vitlab.ml.baselines import boost, ridge
 from vitlab.ml.baselines.rows import Array, Rows, predicted
+from vitlab.ml.baselines.saved import save_model
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.recipes.context import Context, Outcome, Stopped
@@ -16,16 +21,28 @@ CPU = torch.device("cpu")
 
 
 def run_boost(context: Context) -> Outcome:
-    """Grow trees and score them on the test set. A resumed job begins anew."""
+    """Grow trees and score them on the test set. A resumed job goes on with its trees."""
     config = context.config
     assert isinstance(config, BoostConfig)
     spectra, train, val, test = _splits(config)
+    train = replace(train, copies=config.model.copies)
     model = boost.Boost()
+    places = boost.Places(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
-        boost.fit(model, train, val, config.model, config.train, config.labels, context.stopped)
+        boost.fit(
+            model,
+            train,
+            val,
+            config.model,
+            config.train,
+            config.labels,
+            stopped=context.stopped,
+            places=places,
+        )
     )
     if context.stopped():
         raise Stopped
+    save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "LightGBM", "params": model.params}
     return _outcome(context, spectra, named, best, predicted(test, model.predict))
 
@@ -42,8 +59,17 @@ def run_ridge(context: Context) -> Outcome:
     if context.stopped():
         raise Stopped
     context.report.note(f"alpha = {model.alpha:g}")
+    save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
     return _outcome(context, spectra, named, best, predicted(test, model.predict))
+
+
+def _cache(context: Context) -> Path | None:
+    """Where the lab keeps binned training sets; None for a job outside any lab."""
+    try:
+        return find_lab(context.paths.folder).private / "cache"
+    except NoLab:
+        return None
 
 
 def _splits(config: BoostConfig | RidgeConfig) -> tuple[Spectra, Rows, Rows, Rows]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
-from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows
-from vitlab.ml.progress import Best, Evaluation, Note, Progress, Step
+from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.ml.baselines.binned import binned, dataset_parameters
+from vitlab.ml.baselines.rows import Array, Matrix, Rows
+from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scores import score
 
-BIN_SAMPLE = 5000
-"""Spectra the bin borders of the pixels are found on."""
+FORMAT = 1
+FILE = "trees.json"
 
 
 @dataclass
@@ -28,10 +32,21 @@ class Boost:
     mean: Array = field(default_factory=lambda: np.zeros(0))
     """(K,) of the training labels: the boosters grow from there."""
     rounds: int = 0
+    """The best one."""
+    best_r2: float = -math.inf
+    grown: int = 0
+    """Rounds there are."""
 
     def predict(self, x: Matrix) -> Array:
         """(rows, L) inputs -> (rows, K) labels."""
-        parts = [b.predict(x, num_iteration=self.rounds) for b in self.boosters]
+        return self._sum(x, self.rounds)
+
+    def grown_so_far(self, x: Matrix) -> Array:
+        """As `predict`, by all trees, without the mean."""
+        return self._sum(x, self.grown) - self.mean
+
+    def _sum(self, x: Matrix, rounds: int) -> Array:
+        parts = [b.predict(x, num_iteration=rounds) for b in self.boosters]
         labels: Array = self.mean + np.stack([np.asarray(part) for part in parts], axis=1)
         return labels
 
@@ -45,30 +60,81 @@ class Boost:
         )
 
 
-class _Sequence(lgb.Sequence):
-    """Training rows made when LightGBM asks for them, so that they are never held as floats."""
+def save(path: Path, boost: Boost) -> None:
+    """Write all trees and how far they are, whole or not at all."""
+    document = {
+        "format": FORMAT,
+        "mean": boost.mean.tolist(),
+        "rounds": boost.rounds,
+        "best_r2": boost.best_r2 if math.isfinite(boost.best_r2) else None,
+        "grown": boost.grown,
+        "trees": [booster.model_to_string(num_iteration=-1) for booster in boost.boosters],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(document).encode())
 
-    batch_size = PIECE
 
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-        self.piece_start = -1
-        self.piece: Matrix = np.empty((0, 0), dtype=np.float32)
+def load(path: Path) -> Boost:
+    """The trees in `path`; `UsageError` when it is missing, broken or not one of ours."""
+    try:
+        document = json.loads(path.read_bytes())
+        if document["format"] != FORMAT:
+            raise UsageError(f"{path}: not trees of format {FORMAT}")
+        best = document["best_r2"]
+        return Boost(
+            boosters=[lgb.Booster(model_str=str(text)) for text in document["trees"]],
+            mean=np.array(document["mean"], dtype=np.float64),
+            rounds=int(document["rounds"]),
+            best_r2=-math.inf if best is None else float(best),
+            grown=int(document["grown"]),
+        )
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file of trees") from None
+    except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
+        raise UsageError(f"{path}: not a readable file of trees ({error})") from None
 
-    def __len__(self) -> int:
-        return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Array:
-        """(rows, L), or (L,) for a number; LightGBM takes nothing but float64."""
-        if isinstance(index, slice):
-            start, stop, _ = index.indices(len(self))
-            return self.rows.piece(start, stop)[0].astype(np.float64)
-        start = int(index) // PIECE * PIECE
-        if start != self.piece_start:  # single rows are asked for in rising order
-            self.piece = self.rows.piece(start, min(start + PIECE, len(self)))[0]
-            self.piece_start = start
-        row: Array = self.piece[int(index) - start].astype(np.float64)
-        return row
+@dataclass(frozen=True)
+class Places:
+    """Where a growth keeps its files."""
+
+    cache: Path | None = None
+    """Folder of binned training sets."""
+    checkpoints: Path | None = None
+    resume: bool = False
+    """Go on with the trees of `checkpoints`, if there are any."""
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """A growth under way."""
+
+    boost: Boost
+    slopes: list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]
+    val_y: Array
+    val_starts: Array
+    """(n, K) guesses the trees of this growth are added to."""
+    labels: tuple[str, ...]
+    n: int
+
+    def grow(self) -> bool:
+        """One tree more for each label; False when none can be split further."""
+        # Every booster must grow, so no lazy `all`.
+        finished = [
+            booster.update(fobj=slope)
+            for booster, slope in zip(self.boost.boosters, self.slopes, strict=True)
+        ]
+        self.boost.grown += 1
+        return not all(finished)
+
+    def judge(self) -> Evaluation:
+        """Score the trees so far, and remember the best round."""
+        guess = self.val_starts + np.stack([_guess(b) for b in self.boost.boosters], axis=1)
+        scores = score(self.val_y, guess, self.labels)
+        r2 = float(np.mean([scores.values[f"r2/{label}"] for label in self.labels]))
+        if r2 > self.boost.best_r2:
+            self.boost.best_r2, self.boost.rounds = r2, self.boost.grown
+        return Evaluation(self.boost.grown, 0, "val", len(guess), scores.named("val")[0])
 
 
 def fit(
@@ -79,74 +145,95 @@ def fit(
     config: BoostTrain,
     labels: tuple[str, ...],
     stopped: Callable[[], bool] = lambda: False,
+    places: Places | None = None,
 ) -> Iterator[Progress]:
     """Grow `boost` until `config.rounds`, or `config.patience` rounds without a better R2.
 
-    A step is one round: one tree for each label.
+    A step is one round: one tree for each label. What is saved goes on with the same trees, but
+    its later ones try other pixels than those of an uninterrupted growth.
     """
-    begun = time.perf_counter()
-    slopes = _make_boosters(boost, train, model, config)
-    yield Note(f"binned {len(train)} spectra in {time.perf_counter() - begun:.1f} s")
-    val_x, val_y = (np.concatenate(part) for part in zip(*val.pieces(), strict=True))
-    guess = np.tile(boost.mean, (len(val), 1))
-    scored, best_r2 = 0, -math.inf
-    for step in range(1, config.rounds + 1):
-        begun = time.perf_counter()
-        # Every booster must grow, so no lazy `all`.
-        finished = [
-            booster.update(fobj=slope)
-            for booster, slope in zip(boost.boosters, slopes, strict=True)
-        ]
-        rate = len(train) * len(labels) / (time.perf_counter() - begun)
-        yield Step(step, config.rounds, 0, math.nan, config.lr, rate)
-        if step % config.eval_every and step < config.rounds and not all(finished):
-            continue
-        for k, booster in enumerate(boost.boosters):
-            guess[:, k] += booster.predict(
-                val_x, start_iteration=scored, num_iteration=step - scored
-            )
-        scored = step
-        scores = score(val_y, guess, labels)
-        yield Evaluation(step, 0, "val", len(val), scores.named("val")[0])
-        r2 = float(np.mean([scores.values[f"r2/{label}"] for label in labels]))
-        if r2 > best_r2:
-            best_r2, boost.rounds = r2, step
-        if stopped() or all(finished) or step - boost.rounds >= config.patience:
-            yield Note(f"no more trees after round {step}")
+    places = places or Places()
+    path = places.checkpoints / FILE if places.checkpoints else None
+    before = load(path) if path and places.resume and path.is_file() else None
+    parameters = dataset_parameters(model.bins, config.threads)
+    found = binned(train, parameters, places.cache)
+    yield Note(found.text)
+    growth = _begin(boost, before, train, val, found.data, model, config, labels)
+    if before is not None:
+        yield Note(f"goes on after round {boost.grown}: like, but not bit for bit, uninterrupted")
+    alive = True
+    while boost.grown < config.rounds and alive and not stopped():
+        if boost.rounds and boost.grown - boost.rounds >= config.patience:
             break
+        begun = time.perf_counter()
+        alive = growth.grow()
+        rate = growth.n * len(labels) / (time.perf_counter() - begun)
+        yield Step(boost.grown, config.rounds, 0, math.nan, config.lr, rate)
+        if boost.grown % config.eval_every == 0 or boost.grown == config.rounds or not alive:
+            yield growth.judge()
+        if path is not None and boost.grown % config.save_every == 0:
+            save(path, boost)
+            yield Checkpoint(boost.grown, path)
+    if boost.grown < config.rounds:
+        yield Note(f"no more trees after round {boost.grown}")
+    if path is not None:
+        save(path, boost)
+        yield Checkpoint(boost.grown, path)
     yield Best(boost.rounds, 0)
 
 
-def _make_boosters(
-    boost: Boost, train: Rows, model: BoostModel, config: BoostTrain
-) -> list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]:
-    """Empty boosters over one binned training set; returns each one's squared-error slopes.
+def _begin(
+    boost: Boost,
+    before: Boost | None,
+    train: Rows,
+    val: Rows,
+    data: lgb.Dataset,
+    model: BoostModel,
+    config: BoostTrain,
+    labels: tuple[str, ...],
+) -> _Growth:
+    """Boosters over one binned training set, empty or with the trees of `before`."""
+    wanted = train.labels()
+    boost.mean = wanted.mean(axis=0)
+    val_x, val_y = (np.concatenate(part) for part in zip(*val.pieces(), strict=True))
+    starts, val_starts = np.zeros_like(wanted), np.zeros_like(val_y)
+    if before is not None:
+        boost.mean, boost.rounds, boost.best_r2 = before.mean, before.rounds, before.best_r2
+        boost.grown = before.grown
+        starts = np.concatenate([before.grown_so_far(x) for x, _ in train.pieces()])
+        val_starts = before.grown_so_far(val_x)
+    parameters = _parameters(model, config, boost.grown)
+    val_data = lgb.Dataset(val_x, reference=data, params=parameters).construct()
+    boost.boosters = []
+    for k in range(len(labels)):
+        if before is not None:
+            # As `init_model` of lightgbm.train does, which cannot once the spectra are bins: the
+            # booster gets these trees, but does not count them in its guesses.
+            first = lgb.basic._InnerPredictor.from_booster(before.boosters[k], {})
+            data._predictor = val_data._predictor = first
+        booster = lgb.Booster(parameters, data)
+        booster.add_valid(val_data, "val")
+        boost.boosters.append(booster)
+    slopes = [_squared_error(column) for column in (wanted - boost.mean - starts).T]
+    return _Growth(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
 
-    The labels stay outside the set: LightGBM keeps only one there, and does not copy it.
-    """
-    parameters = {
+
+def _parameters(model: BoostModel, config: BoostTrain, grown: int) -> dict[str, Any]:
+    return {
+        **dataset_parameters(model.bins, config.threads),
         "objective": "none",
+        "metric": "none",
         "learning_rate": config.lr,
         "num_leaves": model.leaves,
         "min_data_in_leaf": model.min_leaf,
-        "max_bin": model.bins,
         "feature_fraction": model.feature_fraction,
         "bagging_fraction": model.bagging_fraction,
         "bagging_freq": int(model.bagging_fraction < 1),
         "lambda_l2": model.l2,
-        "seed": config.seed,
-        "num_threads": config.threads,
+        # The trees to come must not try the pixels of the first ones once more.
+        "seed": (config.seed + grown) % 2**31,
         "deterministic": True,
-        "force_col_wise": True,
-        "bin_construct_sample_cnt": BIN_SAMPLE,
-        "verbosity": -1,
     }
-    labels = train.spectra.labels(train.split, 0, len(train))
-    data = lgb.Dataset(_Sequence(train), label=labels[:, 0], params=parameters)
-    data.construct()
-    boost.mean = labels.mean(axis=0)
-    boost.boosters = [lgb.Booster(parameters, data) for _ in labels.T]
-    return [_squared_error(column) for column in (labels - boost.mean).T]
 
 
 def _squared_error(
@@ -156,3 +243,15 @@ def _squared_error(
         return guess - wanted, np.ones_like(guess)
 
     return slopes
+
+
+def _guess(booster: lgb.Booster) -> Array:
+    """What a booster says of its validation set: LightGBM keeps it, tree by tree."""
+    kept: list[Array] = []
+
+    def take(guess: Array, data: lgb.Dataset) -> tuple[str, float, bool]:  # noqa: ARG001
+        kept.append(np.array(guess, dtype=np.float64))
+        return "taken", 0.0, True
+
+    booster.eval_valid(take)
+    return kept[0]

@@ -1,0 +1,124 @@
+"""Trees at scale: the same bins without the floats, kept on disk, and a growth cut short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from tests.ml.test_baselines import LABEL_NAMES, some_rows
+from vitlab.contract.config import BoostModel, BoostTrain
+from vitlab.contract.paths import UsageError
+from vitlab.ml.baselines import binned as module
+from vitlab.ml.baselines.binned import binned, dataset_parameters, sample
+from vitlab.ml.baselines.boost import FILE, Boost, Places, fit, load
+from vitlab.ml.baselines.rows import Rows, predicted
+from vitlab.ml.progress import Checkpoint, Evaluation, Note
+
+PARAMETERS = dataset_parameters(63, 1)
+MODEL = BoostModel(leaves=6, bins=63, feature_fraction=0.5)
+TRAIN = BoostTrain(rounds=20, lr=0.2, save_every=4, threads=1)
+
+
+def bins_of(data: lgb.Dataset, file: Path) -> bytes:
+    data.save_binary(file)
+    return file.read_bytes()
+
+
+def grown(rows: dict[str, Rows], **more: Any) -> tuple[Boost, list[Any]]:
+    boost = Boost()
+    config = more.pop("config", TRAIN)
+    said = list(fit(boost, rows["train"], rows["val"], MODEL, config, LABEL_NAMES, **more))
+    return boost, said
+
+
+def test_streamed_rows_get_the_bins_of_the_whole_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PIECE", 40)
+    rows = some_rows(700)["train"]
+    few, (x, _) = sample(rows), rows.piece(0, 700)
+    assert len(few) == 200
+    label = np.zeros(700, dtype=np.float32)
+    borders = lgb.Dataset(few, label=label[:200], params=PARAMETERS).construct()
+    whole = lgb.Dataset(x, label=label, reference=borders, params=PARAMETERS).construct()
+    streamed = binned(rows, {**PARAMETERS, "bin_construct_sample_cnt": 5120}, None).data
+    assert bins_of(streamed, tmp_path / "a") == bins_of(whole, tmp_path / "b")
+
+
+def test_bins_are_kept_within_limits_and_only_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = some_rows(80)["train"]
+    cache = tmp_path / "cache"
+    first = binned(rows, PARAMETERS, cache)
+    [kept] = cache.glob("*.lgb")
+    content = kept.read_bytes()
+    again = binned(rows, PARAMETERS, cache)
+    assert (first.text.split()[0], again.text.split()[-1]) == ("binned", kept.name)
+    assert bins_of(again.data, tmp_path / "again") == bins_of(first.data, tmp_path / "first")
+    kept.write_bytes(content[:-100])
+    assert binned(rows, PARAMETERS, cache).text.startswith("binned")
+    assert kept.read_bytes() == content
+    binned(replace(rows, copies=2), PARAMETERS, cache)
+    assert len(list(cache.glob("*.lgb"))) == 2
+    monkeypatch.setattr(module, "ROOM", 3 * len(content) // 2)
+    binned(rows, dataset_parameters(31, 1), cache)
+    assert len(list(cache.glob("*"))) == 2  # the newest, and its checksum
+    monkeypatch.setattr(module, "ROOM", 10)
+    assert binned(rows, dataset_parameters(15, 1), cache).text.endswith("too many to keep")
+
+
+def test_copies_are_the_same_stars_under_other_noise() -> None:
+    rows = replace(some_rows(60)["train"], copies=3)
+    assert len(rows) == 180
+    x, y = rows.piece(0, 180)
+    np.testing.assert_array_equal(y, rows.labels())
+    np.testing.assert_array_equal(y[:60], y[120:])
+    part, labels = rows.piece(50, 130)
+    np.testing.assert_allclose(part, x[50:130], atol=1e-4)
+    np.testing.assert_array_equal(labels, y[50:130])
+    one, two = x[:60].std(axis=0), (x[:60] - x[60:120]).std(axis=0)
+    assert np.median(two / one) == pytest.approx(np.sqrt(2), rel=0.2)
+
+
+def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
+    rows = some_rows(300)
+    whole, said = grown(rows)
+    scored = [e.values["val/r2/M_H"] for e in said if isinstance(e, Evaluation)]
+    assert len(scored) == 20  # one for each round
+    places = Places(checkpoints=tmp_path)
+    rounds = iter(range(100))
+    _, said = grown(rows, stopped=lambda: next(rounds) >= 10, places=places)
+    assert [e.step for e in said if isinstance(e, Checkpoint)] == [4, 8, 10]
+    assert load(tmp_path / FILE).grown == 10
+    resumed, said = grown(rows, places=replace(places, resume=True))
+    assert any(isinstance(e, Note) and "not bit for bit" in e.text for e in said)
+    later = [e for e in said if isinstance(e, Evaluation)]
+    assert [e.step for e in later] == list(range(11, 21))
+    # The first ten trees are the very same; with all of them the growth is as good.
+    x, _ = rows["test"].piece(0, 100)
+    firsts = [b.predict(x, num_iteration=10) for b in (whole.boosters[0], resumed.boosters[0])]
+    np.testing.assert_array_equal(*firsts)
+    true, guess = predicted(rows["val"], resumed.predict)
+    reached = metrics.r2_score(true[:, 1], guess[:, 1])
+    assert reached == pytest.approx(resumed_r2(later, resumed.rounds), abs=1e-9)
+    assert reached > scored[9]
+    assert reached == pytest.approx(max(scored), abs=0.05)
+
+
+def resumed_r2(said: list[Evaluation], step: int) -> float:
+    return next(e.values["val/r2/M_H"] for e in said if e.step == step)
+
+
+def test_a_broken_file_of_trees_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    for content in (b"", b"{}", b'{"format": 1, "trees": ["x"]}', b'{"format": 2}'):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"trees\.json: not "):
+            load(path)
