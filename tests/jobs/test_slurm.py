@@ -1,4 +1,4 @@
-"""Jobs on a real Slurm of one node, started here; skipped where there is none to start."""
+"""Jobs on a real Slurm of two nodes, started here; skipped where there is none to start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from vitlab.jobs.launch import advance, resume, stop
 from vitlab.jobs.preflight import preflight
 from vitlab.jobs.queue import plan
 from vitlab.jobs.room import Slots
-from vitlab.jobs.slurm import ask, batch, is_here, rendezvous
+from vitlab.jobs.slurm import ask, batch, is_here
+from vitlab.jobs.step import across, number, rendezvous
 from vitlab.jobs.store import all_jobs, look, state
 from vitlab.jobs.wishes import hold
 
@@ -34,7 +35,7 @@ SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """munged, slurmctld and slurmd on loopback."""
+    """munged, slurmctld and two slurmd on loopback."""
     programs = ("munged", "slurmctld", "slurmd")
     where = {p: shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin") for p in programs}
     if missing := [name for name in programs if where[name] is None]:
@@ -51,7 +52,7 @@ def cluster() -> Iterator[None]:
          f"--socket={folder}/munge/s", f"--pid-file={folder}/munge/pid",
          f"--log-file={folder}/munge.log", f"--seed-file={folder}/seed"],
         [where["slurmctld"], "-D", "-c", "-f", str(conf)],
-        [where["slurmd"], "-D", "-c", "-f", str(conf)],
+        *([where["slurmd"], "-D", "-c", "-N", name, "-f", str(conf)] for name in ("n1", "n2")),
     ]  # fmt: skip
     patch = pytest.MonkeyPatch()
     patch.setenv("SLURM_CONF", str(conf))
@@ -80,7 +81,7 @@ def cluster() -> Iterator[None]:
 
 def _conf(folder: Path) -> str:
     host = os.uname().nodename.split(".")[0]
-    port = 20_000 + os.getpid() % 10_000 * 2
+    port = 10_000 + os.getpid() % 3_000 * 3
     return f"""
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -89,11 +90,10 @@ SlurmdUser={os.environ.get("USER") or "root"}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/s
 SlurmctldPort={port}
-SlurmdPort={port + 1}
 StateSaveLocation={folder}
-SlurmdSpoolDir={folder}
+SlurmdSpoolDir={folder}/%n
 SlurmctldPidFile={folder}/ctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -105,7 +105,8 @@ MpiDefault=none
 ReturnToService=2
 KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=10000
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port + 1} CPUs=2 State=UNKNOWN
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port + 2} CPUs=2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -122,8 +123,8 @@ def _clear() -> None:
 
 def _is_up() -> bool:
     for _ in range(100):
-        said = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
-        if said.stdout.strip() == "idle":
+        said = subprocess.run(["sinfo", "-h", "-o", "%D %T"], capture_output=True, text=True)
+        if said.stdout.strip() == "2 idle":
             return True
         time.sleep(0.2)
     return False
@@ -156,14 +157,22 @@ def test_the_command_of_an_array() -> None:
             "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
             "--chdir=/lab"} <= set(argv)  # fmt: skip
     assert argv[-1].startswith("--wrap=exec ")
-    assert argv[-1].endswith(" -P -m vitlab.jobs.slurm /lab/.vitlab/slurm/E-1.txt")
+    assert argv[-1].endswith(" -P -m vitlab.jobs.step /lab/.vitlab/slurm/E-1.txt")
 
 
 def test_several_nodes_meet_at_the_first() -> None:
-    assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a\n") == {}
-    found = rendezvous({"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7"}, "n1\nn2\n")
+    assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a") == {}
+    assert across({}) == []
+    two = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}
+    found = rendezvous(two, "n1")
     assert found["PET_RDZV_ENDPOINT"] == "n1:20007"
     assert found["PET_NNODES"] == "2"
+    argv = across(two)
+    assert argv[:4] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
+    assert argv[-1] == "--cpus-per-task=8"
+    # Slurm gives the last task of an array the number of the whole array.
+    last = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    assert number(last) == "7_3"
 
 
 def test_without_slurm_a_job_waits_and_the_launch_is_refused(
@@ -237,14 +246,18 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
         "open(job + '/saved', 'w').close(), sys.exit(143)))\n"
         "time.sleep(60)"
     )
+    other = shop.submit(SLEEP, extra=SLURM)
     job = shop.submit(code, extra=SLURM)
     advance(shop.lab)
+    began(shop, other)
     began(shop, job)
     number = read_json(job.folder / CLUSTER)["id"]
     time.sleep(0.5)  # its signal handler
     subprocess.run(["scancel", "--signal=USR2", "--batch", number], check=True)
     wait_for(lambda: isinstance(state(job), Queued))
     assert (job.folder / "saved").exists()
+    assert isinstance(state(other), Running)  # of the same array
+    stop(other)
     # Slurm lets a requeued job wait two minutes; we do not.
     now = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
 
@@ -258,6 +271,7 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     assert done.outcome == "ok"
     assert (job.folder / "started.1.json").exists()
     assert read_json(job.folder / CLUSTER)["id"] == number
+    assert ended(other).detail == "stopped on request"
 
 
 def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) -> None:
@@ -276,6 +290,37 @@ def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) 
     resume(shop.lab, job)
     advance(shop.lab)
     assert ended(job).outcome == "ok"
+
+
+RANK = """
+import os, signal, sys, time
+me = os.environ["SLURM_PROCID"]
+def save(*_):
+    time.sleep(0.2 + int(me))
+    print("saved", me, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print("up" if me == "1" else "here", os.environ["PET_NNODES"], flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_stop_reaches_every_node_and_waits_for_each(shop: Workshop, cluster: None) -> None:
+    argv = ["srun", sys.executable, "-S", "-c", RANK]
+    job = shop.submit("", config={"argv": argv}, extra={**SLURM, "slurm": {"nodes": 2}})
+    other = shop.submit(SLEEP, extra=SLURM)
+    advance(shop.lab)
+    began(shop, job)
+    wait_for(lambda: "here 2" in job.log.read_text())
+    stop(job)
+    done = ended(job)
+    assert (done.outcome, done.code, done.detail) == ("killed", 0, "stopped on request")
+    assert sorted(line for line in job.log.read_text().splitlines() if line.startswith("sav")) == [
+        "saved 0",
+        "saved 1",
+    ]
+    stop(other)
+    ended(other)
 
 
 def test_what_slurm_refuses_is_said_beforehand(shop: Workshop, cluster: None) -> None:

@@ -116,19 +116,25 @@ def _environment(pid: int) -> list[bytes]:
         return []  # gone, or somebody else's
 
 
-def end_all(find: Callable[[], list[Process]], grace: float) -> bool:
+def end_all(
+    find: Callable[[], list[Process]], grace: float, send: Callable[[int], None] | None = None
+) -> bool:
     """End the processes `find` names: TERM, `grace` seconds, KILL; True when none is left.
 
-    A stopped process is continued, or it would never see the TERM.
+    A stopped process is continued, or it would never see the TERM. `send` sends a signal to all
+    of them in its own way, in place of ours.
     """
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         left = find()
         if not left:
             return True
-        for one in left:
-            _send(one, number)
-            _send(one, signal.SIGCONT)
-        if _all_gone(find, patience, number):
+        if send is not None:
+            send(number)
+        else:
+            for one in left:
+                _send(one, number)
+                _send(one, signal.SIGCONT)
+        if _all_gone(find, patience, number if send is None else 0):
             return True
     return not find()
 

@@ -11,19 +11,19 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.contract.state import Lost
 from vitlab.jobs import processes
 from vitlab.jobs.code import Code
 from vitlab.jobs.jsonfiles import CLUSTER, RESUME, read_json, write_json
-from vitlab.jobs.locks import take, write_owner
 from vitlab.jobs.store import Job
 
 WARNING = 120
@@ -58,7 +58,7 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
     limit = f"%{options['at_once']}" if options.get("at_once") else ""
     argv = ["sbatch", "--parsable", "--requeue", "--open-mode=append", f"--chdir={root}"]
     argv += [f"--array=0-{count - 1}{limit}", f"--output={folders.with_suffix('.%a.log')}"]
-    argv += [f"--job-name={folders.stem}"]
+    argv += [f"--job-name={folders.stem}", "--ntasks-per-node=1"]
     argv += [f"--signal=B:USR2@{options.get('warning', WARNING)}"]
     for name, option in (
         ("partition", "partition"),
@@ -73,7 +73,7 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
             argv.append(f"--{option}={options[name]}")
     if "memory" in options:
         argv.append(f"--mem={round(1000 * options['memory'])}M")
-    step = [sys.executable, "-P", "-m", "vitlab.jobs.slurm", str(folders)]
+    step = [sys.executable, "-P", "-m", "vitlab.jobs.step", str(folders)]
     # The shell of the batch step is Slurm's; `exec` lets its signals reach the supervisor.
     return [*argv, f"--wrap=exec {shlex.join(step)}"]
 
@@ -185,22 +185,9 @@ def requeue(job: JobPaths, number: str) -> None:
         (job.folder / CLUSTER).unlink(missing_ok=True)
 
 
-def rendezvous(environment: Mapping[str, str], nodes: str) -> dict[str, str]:
-    """What `torchrun` reads where a job has several nodes: the first of them is the meeting point.
-
-    An experiment's argv is then `[srun, torchrun, train.py]`.
-    """
-    count = int(environment.get("SLURM_JOB_NUM_NODES", "1"))
-    if count < 2:
-        return {}
-    first = nodes.split()[0] if nodes.split() else os.uname().nodename
-    number = int(environment.get("SLURM_JOB_ID", "0"))
-    return {
-        "PET_NNODES": str(count),
-        "PET_RDZV_BACKEND": "c10d",
-        "PET_RDZV_ENDPOINT": f"{first}:{20_000 + number % 20_000}",
-        "PET_RDZV_ID": str(number),
-    }
+def signal_steps(number: str, sent: int) -> None:
+    """Send a signal to what `srun` started for a job, on every one of its nodes."""
+    _run(["scancel", f"--signal={signal.Signals(sent).name.removeprefix('SIG')}", number])
 
 
 def _record(job: Job) -> dict[str, Any]:
@@ -225,43 +212,3 @@ def _is_slurms(name: str) -> bool:
 def _line(text: str) -> str:
     lines = [line.removeprefix("sbatch: error: ").strip() for line in text.splitlines()]
     return "; ".join(line for line in lines if line)[:300] or "refused without a word"
-
-
-def _may_run(job: JobPaths, restarted: bool) -> bool:
-    """Asked under the lock: the job waits, or Slurm runs it again after it was interrupted."""
-    if not job.spec.exists() or job.stop.exists():
-        return False
-    if (job.folder / RESUME).exists() or not (job.started.exists() or job.exit.exists()):
-        return True
-    return restarted and read_json(job.exit).get("reason", "killed") == "killed"
-
-
-def main(arguments: Sequence[str]) -> NoReturn:
-    """`python -m vitlab.jobs.slurm FOLDERS`: the batch step; one line of FOLDERS is its job."""
-    place = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
-    job = JobPaths(Path(Path(arguments[0]).read_text().splitlines()[place]))
-    lock = take(job.lock)
-    if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
-        sys.exit(0)
-    orders = read_json(job.folder / CLUSTER)
-    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    nodes = _run(["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")])
-    record: dict[str, Any] = {
-        "v": 1,
-        "started": round(time.time(), 3),
-        "boot": processes.boot(),
-        "device": f"gpu{gpus}" if gpus else "cpu",
-        "environment": rendezvous(os.environ, nodes.stdout if nodes else ""),
-        "slurm": os.environ.get("SLURM_JOB_ID", ""),
-    }
-    known: dict[str, Any] = {
-        key: orders[key] for key in ("grace", "commit", "dirty") if key in orders
-    }
-    write_owner(lock, {**record, **known})
-    from vitlab.jobs import supervisor  # whoever only sends does not need it
-
-    supervisor.main([str(job.folder), str(lock)])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

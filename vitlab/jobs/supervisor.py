@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
@@ -26,14 +27,12 @@ from vitlab.jobs.aftermath import (
     tail,
     write_command_result,
 )
+from vitlab.jobs.child import command, follow, spawn
 from vitlab.jobs.health import Health, read_policy
 from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
 from vitlab.jobs.locks import take, write_owner
 from vitlab.jobs.monitor import Monitor, note
 from vitlab.jobs.reasons import End, explain
-
-if TYPE_CHECKING:
-    from vitlab.jobs.metrics import Follower, LogFollower
 
 POLL = 2.0
 """Seconds between looks at `stop` and at the job's health; the child's death is seen at once, and
@@ -66,6 +65,8 @@ class Supervisor:
         """Pid and start of a process that was started by hand."""
         self.slurm = str(self.orders.get("slurm", ""))
         """The number of the Slurm job we are the batch step of."""
+        self.steps = False
+        """What it runs was started by `srun`, on several nodes as a rule."""
         self.held = ""
         """GPU memory that was not returned after the last attempt, with who holds it."""
         self.again = False
@@ -81,7 +82,7 @@ class Supervisor:
         if self.slurm:
             signal.signal(signal.SIGUSR2, self._on_time)
         resumed = set_aside(self.job)
-        self._write_started(child_command(self.job, resumed)[0])
+        self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
         (self.job.folder / RESUME).unlink(missing_ok=True)
         reserve = Reserve(self.job.exit)
         self._check_stop()
@@ -99,7 +100,7 @@ class Supervisor:
             note(self.job, Health("warn", "restarted", text))
             resumed = True
         if self.adopted and self.asked[0]:  # perhaps before we came to watch it
-            processes.end_all(self._members, self._grace)
+            self._end()
         if self.again and end.code != 0:
             from vitlab.jobs.slurm import requeue  # only a batch step needs it
 
@@ -109,13 +110,15 @@ class Supervisor:
 
     def _attempt(self, resumed: bool) -> tuple[End, int]:
         """Run the job's process once: how it ended, and its peak bytes."""
-        argv, cwd = child_command(self.job, resumed)
+        argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
+        self.steps = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = processes.oom_kills()
         said, log_from = size(self.job.events), size(self.job.log)
         self.unwell = None
         try:
-            follower = _follower(self.job, self.extra, cwd, log_from, self.adopted is not None)
-            pid = self.adopted[0] if self.adopted else self._spawn(argv, cwd)
+            follower = follow(self.job, self.extra, cwd, log_from, self.adopted is not None)
+            told = self.orders.get("environment", {})
+            pid = self.adopted[0] if self.adopted else spawn(self.job, argv, cwd, told)
         except OSError as error:
             words = f"can not start {argv[0]}: {error.strerror}"
             return End(127, None, last_words=words), 0
@@ -136,28 +139,6 @@ class Supervisor:
         )
         return end, peak
 
-    def _spawn(self, argv: list[str], cwd: Path) -> int:
-        """Start the job's process in its own group; both outputs go to the end of `out.log`."""
-        environment = {**os.environ, **self.orders.get("environment", {})}
-        environment[processes.MARKER] = str(self.job.folder)
-        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        os.chdir(cwd)
-        try:
-            return os.posix_spawnp(
-                argv[0],
-                argv,
-                environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, str(self.job.log), append, 0o666),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                ],
-                setpgroup=0,
-                setsigdef=[signal.SIGPIPE],
-            )
-        finally:
-            os.chdir(self.root)
-
     def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
         """See the process to its end: exit code (or minus its signal), and peak bytes."""
         try:
@@ -166,7 +147,7 @@ class Supervisor:
                 while True:
                     self._check_stop()
                     if self.asked[0] or self.unwell:
-                        processes.end_all(self._members, self._grace)
+                        self._end()
                     if (ended := waiter.wait(pause)) is not None:
                         break
                     pause = POLL
@@ -176,6 +157,17 @@ class Supervisor:
         finally:
             # What the job left running would keep its device.
             processes.end_all(self._members, min(self._grace, 5.0))
+
+    def _end(self) -> None:
+        """TERM, grace, KILL to all there is of the job, on all its nodes."""
+        if self.steps:
+            from vitlab.jobs.slurm import signal_steps  # only a batch step needs it
+
+            # A TERM to `srun` itself would kill what it started, before that has saved anything.
+            by_slurm = partial(signal_steps, self.slurm)
+            if processes.end_all(self._members, self._grace, by_slurm):
+                return
+        processes.end_all(self._members, self._grace)
 
     def _judge(self, verdict: Health | None) -> None:
         if verdict is None or verdict.status != "bad" or self.policy.action == "warn":
@@ -237,34 +229,6 @@ class Supervisor:
                 "peak_memory_bytes": peak,
             }
         )
-
-
-def child_command(job: JobPaths, resumed: bool) -> tuple[list[str], Path]:
-    """What is run, and where: the declared argv of `recipe: command`, or the recipe runner."""
-    root = job.folder.parents[2]
-    spec = read_json(job.spec)
-    config = spec.get("config", {})
-    if spec.get("recipe") == "command":
-        cwd = (root / (config.get("cwd") or ".")).resolve()
-        return [str(part) for part in config.get("argv") or ["nothing"]], cwd
-    argv = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(job.folder)]
-    return [*argv, "--resume"] if resumed else argv, root
-
-
-def _follower(
-    job: JobPaths, extra: Mapping[str, Any], folder: Path, log_from: int, whole: bool
-) -> Follower | LogFollower | None:
-    if "metrics" not in extra:
-        return None
-    # CSV costs memory; few jobs need it.
-    from vitlab.jobs.metrics import Follower, LogFollower, read_source
-
-    source = read_source(extra)
-    if source is None:
-        return None
-    if source.pattern:
-        return LogFollower(source, job.log, job.events, 0 if whole else log_from)
-    return Follower(source, folder, job.events, whole)
 
 
 def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
