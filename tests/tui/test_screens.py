@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeDesk
+from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.launch import LaunchScreen
 
@@ -148,3 +149,33 @@ async def test_a_key_for_no_action_is_said(stage: Open) -> None:
         assert "vitlab.yaml: keys: undoo: no such action" in it.toasts[-1]
         await it.press("B")
         assert isinstance(it.app.screen, JobsScreen)
+
+
+async def test_the_curves_are_zoomed_smoothed_and_read_by_keys(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("v")
+        screen = it.app.screen
+        assert isinstance(screen, CurvesScreen)
+        chart = screen.chart
+        await it.until(lambda: "Gate-1 at 0.7" in str(chart.content))
+        assert "2 of 4 runs drawn" in it.text()
+        at_end = chart.readings()
+        await it.press("h", "h", "H", "plus", "plus")
+        assert chart.readings() != at_end
+        low, high = chart.sight.look.window or (0, 0)
+        assert low <= (chart.sight.look.cursor or 0) <= high < 112_000
+        await it.press("minus", "0", "s", "y", "t")
+        assert (chart.sight.smooth, chart.sight.look.log, chart.sight.axis) == (0.6, True, "epoch")
+        assert chart.sight.look.window is None
+        await it.press("t")
+        await it.until(lambda: "x: spectra" in it.text())
+        await it.press("j", "space")
+        await it.until(lambda: "1 of 4 runs drawn" in it.text())
+        await it.press("e")
+        await it.until(lambda: "4 of 4 runs drawn" in it.text())
+        await it.press("m")
+        await it.until(lambda: "loss (train)" in it.text())
+        await it.press("M", *"r2", "enter")
+        await it.until(lambda: "R² log_g (val)" in it.text())
+        await it.press("slash", *"sweep", "enter")
+        assert screen.table.row_count == 1

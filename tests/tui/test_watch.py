@@ -12,7 +12,8 @@ from vitlab.contract.events import Event
 from vitlab.contract.paths import UsageError
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
-from vitlab.tui.watch import KEEP, Track, Watch, curves, default_metric, worth_watching
+from vitlab.tui.tracks import KEEP, Sample, Track
+from vitlab.tui.watch import Watch, curves, default_metric, worth_watching
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
@@ -33,7 +34,11 @@ def test_a_resumed_run_is_one_curve() -> None:
         Event("start", 0.0, {"resumed_from": "checkpoints/last.pt"}),
         value(20, 0.25), value(30, 0.35),
     )  # fmt: skip
-    assert one.points["val/r2/log_g"] == [(10, None, 0.1), (20, None, 0.25), (30, None, 0.35)]
+    assert one.points["val/r2/log_g"] == [
+        Sample(10, None, None, 0.1),
+        Sample(20, None, 0, 0.25),
+        Sample(30, None, 0, 0.35),
+    ]
 
 
 def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
@@ -57,9 +62,13 @@ def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_points() -> None:
     one = track(*(value(i, wild.get(i, i / 20_000)) for i in range(20_000)))
     points = one.points["val/r2/log_g"]
     assert len(points) <= KEEP
-    assert {(7_777, None, 9.0), (12_345, None, -9.0), (15_000, None, None)} <= set(points)
+    assert {
+        Sample(7_777, None, None, 9.0),
+        Sample(12_345, None, None, -9.0),
+        Sample(15_000, None, None, None),
+    } <= set(points)
     assert points == sorted(points, key=lambda point: point[0])
-    assert points[-1] == (19_999, None, 19_999 / 20_000)
+    assert points[-1] == Sample(19_999, None, None, 19_999 / 20_000)
 
 
 def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None:

@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from vitlab.tui.deeds import Deeds
 from vitlab.tui.desk import Desk
-from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, Trouble
+from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, RunsSeen, Trouble
 from vitlab.tui.palette import PlanCommands
 from vitlab.tui.places import Place, find, screen_class, unknown_keys
 from vitlab.tui.screens.base import Frame, LabScreen
@@ -102,6 +102,10 @@ class VitLab(App[int]):
     def _seen(self, seen: CurvesSeen | LogSeen) -> None:
         self.home.hear(seen)
 
+    @on(RunsSeen)
+    def _runs_seen(self, seen: RunsSeen) -> None:
+        self.front.hear(seen)
+
     @on(Trouble)
     def _trouble(self, trouble: Trouble) -> None:
         self.tell(trouble.text, "error")
@@ -133,6 +137,7 @@ class VitLab(App[int]):
         self.push_screen(screen)
 
     action_open_jobs = partialmethod(show_screen, "jobs")
+    action_open_curves = partialmethod(show_screen, "curves")
 
     @work(group="places")
     async def action_open_roadmaps(self) -> None:

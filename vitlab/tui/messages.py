@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from vitlab.plot.series import Line, Series
+from vitlab.plot.series import Line, Rgb, Series
+from vitlab.tui.tracks import Sample
 
 if TYPE_CHECKING:
     from vitlab.records.overview import RoadmapLine
@@ -50,6 +51,32 @@ class CurvesSeen(Message, bubble=False):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, CurvesSeen)
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """One run's samples of one value."""
+
+    job: str
+    label: str
+    color: Rgb
+    batch: float | None
+    """Spectra a step; None for a job that has no such thing."""
+    samples: tuple[Sample, ...]
+
+
+@dataclass
+class RunsSeen(Message, bubble=False):
+    """The runs the curves screen follows have grown."""
+
+    metric: str
+    metrics: tuple[str, ...]
+    runs: tuple[RunCurve, ...]
+    lines: tuple[Line, ...]
+    """What the gates ask of the value, and the ceilings."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunsSeen)
 
 
 @dataclass

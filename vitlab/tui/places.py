@@ -12,7 +12,7 @@ from vitlab.tui.verbs import VERBS
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
-SCREENS = ("jobs",)
+SCREENS = ("jobs", "curves")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ def screen_class(name: str) -> type[LabScreen]:
             from vitlab.tui.screens.jobs import JobsScreen
 
             return JobsScreen
+        case "curves":
+            from vitlab.tui.screens.curves import CurvesScreen
+
+            return CurvesScreen
         case _:
             raise ValueError(name)
 

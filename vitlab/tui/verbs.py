@@ -42,6 +42,7 @@ VERBS = (
     Verb("slash", "filter", "filter", "filter by words", said=False),
     Verb("o", "open_roadmaps", "roadmaps", "choose the roadmap"),
     Verb("b", "open_jobs", "jobs", "the queue and all jobs"),
+    Verb("v", "open_curves", "curves", "curves of any runs, any values"),
     Verb("left_square_bracket", "last_roadmap", "", "the roadmap before this one", said=False),
     Verb("right_square_bracket", "next_roadmap", "", "the roadmap after this one", said=False),
     Verb("number_sign", "jump", "jump", "jump to an MVP, a gate or a job by its id", said=False),

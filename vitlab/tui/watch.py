@@ -6,22 +6,31 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from vitlab.contract.events import Event
+from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.state import Running
 from vitlab.plot.chart import PALETTE
-from vitlab.plot.series import Line, Rgb, Series
-from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, Trouble
+from vitlab.plot.series import Line, Series
+from vitlab.tui.messages import (
+    CurvesSeen,
+    LabSeen,
+    LogSeen,
+    RoadmapsSeen,
+    RunCurve,
+    RunsSeen,
+    Trouble,
+)
+from vitlab.tui.tracks import Track
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
-    from vitlab.tui.desk import Desk, Events, Lines
+    from vitlab.tui.desk import Desk, Lines
 
 POLL = 0.3
 """Seconds between two looks at the events and the log."""
@@ -32,46 +41,15 @@ AROUND = 5.0
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
 
-KEEP = 4096
-"""Points kept of one value of one job; more than any screen has columns."""
 
-Sample = tuple[float, float | None, float | None]
-"""Step, epoch, value."""
+@dataclass(frozen=True)
+class Wish:
+    """What the curves screen wants to be told of."""
 
-
-@dataclass
-class Track:
-    """The values of one job, as its events tell them."""
-
-    label: str
-    headline: str
-    color: Rgb
-    events: Events
-    points: dict[str, list[Sample]] = field(default_factory=dict)
-    """Value name -> (step, epoch, value)."""
-
-    def grow(self) -> bool:
-        """Take in the new events; whether there were any values."""
-        grown = False
-        for event in self.events.poll():
-            grown = self.take(event) or grown
-        return grown
-
-    def take(self, event: Event) -> bool:
-        """Take in one event; whether it brought values."""
-        if event.kind not in ("step", "eval"):
-            return False
-        epoch = event.data.get("epoch")
-        for name, value in event.values.items():
-            points = self.points.setdefault(name, [])
-            # A resumed run repeats the steps after its checkpoint: the later ones count.
-            while points and points[-1][0] >= event.step:
-                points.pop()
-            at = (event.step, float(epoch) if isinstance(epoch, int | float) else None, value)
-            points.append(at)
-            if len(points) > KEEP:
-                self.points[name] = thinned(points)
-        return bool(event.values)
+    jobs: frozenset[str] | None = None
+    """Job names; None for those that run, or ended last."""
+    metric: str | None = None
+    """None for the headline."""
 
 
 class Watch:
@@ -88,6 +66,8 @@ class Watch:
         self._log: tuple[JobPaths, Lines] | None = None
         self._said: str | None = None
         self._shown: object = None
+        self._wish: Wish | None = None
+        self._told: object = None
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
         self._sum_up = 0.0
@@ -102,6 +82,11 @@ class Watch:
     def show(self, metric: str) -> None:
         """Plot this value from now on."""
         self._metric = metric
+        self._wake.set()
+
+    def follow(self, wish: Wish | None) -> None:
+        """Tell of these runs' values from now on; None when nobody looks at them any more."""
+        self._wish, self._told = wish, None
         self._wake.set()
 
     def show_next(self) -> None:
@@ -160,25 +145,61 @@ class Watch:
 
     def _follow(self, view: LabView) -> None:
         watched = worth_watching(list(view.jobs), self._selected)
+        wished = self._wished(view, watched)
+        grown = {job.paths.name for job in (*watched, *wished) if self._track(job).grow()}
         names = [job.paths.name for job in watched]
-        grown = False
-        for job in watched:
-            if job.paths.name not in self._tracks:
-                self._tracks[job.paths.name] = Track(
-                    f"{job.spec.mvp} {job.spec.run}",
-                    job.spec.headline,
-                    PALETTE[len(self._tracks) % len(PALETTE)],
-                    self._desk.events(job.paths),
-                )
-            grown = self._tracks[job.paths.name].grow() or grown
         tracks = [self._tracks[name] for name in names]
         metrics = tuple(sorted({name for track in tracks for name in track.points}))
         metric = self._metric or default_metric(metrics, tracks)
         self._metrics, self._plotted = metrics, metric
         shown = (metric, tuple(names))
-        if grown or shown != self._shown:
+        if grown & set(names) or shown != self._shown:
             self._shown = shown
             self._post(curves(metric, metrics, tracks, self._desk.levels(view, metric)))
+        if self._wish is not None:
+            self._tell_runs(view, wished, grown)
+
+    def _wished(self, view: LabView, watched: list[JobView]) -> list[JobView]:
+        """The runs the curves screen wants; those home watches where it named none."""
+        if self._wish is None:
+            return []
+        names = self._wish.jobs
+        if names is None:
+            return watched
+        return [job for job in view.jobs if job.paths.name in names]
+
+    def _track(self, job: JobView) -> Track:
+        track = self._tracks.get(job.paths.name)
+        if track is None:
+            batch = job.spec.config.get("train", {}).get("batch", TrainConfig.batch)
+            track = self._tracks[job.paths.name] = Track(
+                f"{job.spec.mvp} {job.spec.run}",
+                job.spec.headline,
+                PALETTE[len(self._tracks) % len(PALETTE)],
+                self._desk.events(job.paths),
+                float(batch) if job.spec.recipe in ("vit", "mlp") else None,
+            )
+        return track
+
+    def _tell_runs(self, view: LabView, jobs: list[JobView], grown: set[str]) -> None:
+        """Post the samples the curves screen wants, when there is anything new to them."""
+        assert self._wish is not None
+        tracks = {job.paths.name: self._tracks[job.paths.name] for job in jobs}
+        metrics = tuple(sorted({name for track in tracks.values() for name in track.points}))
+        metric = self._wish.metric
+        if metric not in metrics:
+            metric = default_metric(metrics, tracks.values())
+        told = (metric, metrics, tuple(tracks))
+        if not grown & set(tracks) and told == self._told:
+            return
+        self._told = told
+        runs = tuple(
+            RunCurve(
+                name, track.label, track.color, track.batch, tuple(track.points.get(metric, ()))
+            )
+            for name, track in tracks.items()
+        )
+        self._post(RunsSeen(metric, metrics, runs, self._desk.levels(view, metric)))
 
     def _read_log(self) -> None:
         job = self._selected
@@ -191,18 +212,6 @@ class Watch:
         lines = self._log[1].poll()
         if lines or fresh:
             self._post(LogSeen(job.name, tuple(lines), fresh))
-
-
-def thinned(points: list[Sample]) -> list[Sample]:
-    """About half the points: of every four the lowest and the highest, and a gap if any."""
-    kept: list[Sample] = []
-    for i in range(0, len(points), 4):
-        group = points[i : i + 4]
-        known = [(value, j) for j, (_, _, value) in enumerate(group) if value is not None]
-        missing = [j for j, (_, _, value) in enumerate(group) if value is None]
-        keep = {min(known)[1], max(known)[1]} if known else set()
-        kept += [group[j] for j in sorted(keep | set(missing[:1]))]
-    return kept
 
 
 def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
@@ -247,12 +256,12 @@ def curves(
 ) -> CurvesSeen:
     """One series a job, by epoch where every job has one value an epoch, else by step."""
     shown = [(track, list(track.points.get(metric, ()))) for track in tracks]
-    epochs = all(_one_an_epoch([epoch for _, epoch, _ in points]) for _, points in shown)
+    epochs = all(_one_an_epoch([sample.epoch for sample in points]) for _, points in shown)
     series = tuple(
         Series(
             track.label,
-            [epoch if epochs else step for step, epoch, _ in points],
-            [value for _, _, value in points],
+            [sample.epoch if epochs else sample.step for sample in points],
+            [sample.value for sample in points],
             track.color,
         )
         for track, points in shown

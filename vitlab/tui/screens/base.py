@@ -11,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -90,6 +91,9 @@ class LabScreen(Screen[None]):
 
     def show(self, view: LabView) -> None:
         """Draw what has changed."""
+
+    def hear(self, seen: Message) -> None:
+        """Take what the watcher saw for this screen."""
 
     def say(self, right: str) -> None:
         """The title line: what this is, of which roadmap, and how it stands."""

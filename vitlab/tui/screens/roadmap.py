@@ -119,11 +119,10 @@ class RoadmapScreen(LabScreen):
         self.headline.roadmaps = lines
         self._age()
 
-    def hear(self, seen: CurvesSeen | LogSeen) -> None:
-        """Take what the watcher saw of the curves or the log."""
+    def hear(self, seen: Message) -> None:
         if isinstance(seen, CurvesSeen):
             self.show_curves(seen)
-        else:
+        elif isinstance(seen, LogSeen):
             self.show_log(seen)
 
     def _age(self) -> None:
