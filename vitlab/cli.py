@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from vitlab.commands import data, evaluate, look, plan, queue, screen, start, work
+from vitlab.commands import data, evaluate, figures, look, plan, queue, screen, start, work
 from vitlab.contract.paths import UsageError
 
 _EPILOG = """\
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vitlab {version('vitlab')}")
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, work, queue, look, evaluate, data):
+    for group in (start, plan, work, queue, look, evaluate, figures, data):
         group.add_commands(commands)
     return parser
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.result import Result
+from vitlab.docs.figures import figure_lines
 from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
 from vitlab.docs.phrases import say
@@ -58,8 +59,12 @@ def report_text(
     date: str,
     command: str,
     verdicts: Mapping[str, Verdict],
+    figures: Sequence[str] = (),
 ) -> str:
-    """The whole text of a report: question, setup, results, gates, command, sanity."""
+    """The whole text of a report: question, setup, results, gates, command, sanity.
+
+    `figures`: paths of pictures from the report, beside those the results name.
+    """
     mvp = roadmap.mvp(mvp_id)
     words = _WORDS[roadmap.language]
     spec = next((s for s in roadmap.specs if s.mvp == mvp.id), None)
@@ -78,7 +83,7 @@ def report_text(
         (words["setup"], _setup(spec, results, words)),
         (words["results"], [*_results(results, words), "", words["error"]]),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
-        (words["figures"], _figures(results)),
+        (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
         (words["reproduce"], ["```bash", command.replace("```", ""), "```"]),
         (words["sanity"], _sanity(results, words)),
     ]
@@ -156,11 +161,6 @@ def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str], language: 
         for gate, verdict in verdicts.items()
     ]
     return table(["Gate", words["verdict"], words["rule"], words["because"]], rows) if rows else []
-
-
-def _figures(results: Sequence[Result]) -> list[str]:
-    paths = dict.fromkeys(path for result in results for path in result.figures)
-    return [f"![{cell_text(p.rsplit('/', 1)[-1])}](<{p.replace('>', '')}>)" for p in paths]
 
 
 def _sanity(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:

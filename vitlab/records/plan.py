@@ -23,6 +23,7 @@ from vitlab.docs.sentence import best_of, conclusion, mark, metric_symbol, numbe
 from vitlab.docs.source import Document, Span, read
 from vitlab.docs.writeback import set_status
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.records.drawings import drawn
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.results import Finished, belongs, finished, latest
@@ -164,6 +165,7 @@ class _Story:
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
+            figures=drawn(folder, self.mvp.id, self.profile),
         )
         if path not in texts and not path.exists():
             return create(path, text)

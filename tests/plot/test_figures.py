@@ -1,0 +1,51 @@
+"""Figures for papers: what is in the files, and the same in the terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vitlab.plot.figures import write
+from vitlab.plot.picture import Curve, Panel, Picture
+from vitlab.plot.series import Line
+from vitlab.plot.terminal import shown
+
+CEILING = Line(0.76, "Bayes ceiling 0.760")
+MODELS = (
+    Curve("ViT", (1e3, 1e4, 1e5), (0.3, 0.4, 0.5), (0.01, 0.01, 0.02)),
+    Curve("Ridge", (1e3, 1e4, 1e5), (0.2, 0.3, 0.35), (0.01, 0.01, 0.02)),
+    Curve("CRLB (unbiased)", (1e3, 1e5), (0.7, 0.8), reference=True),
+)
+SCALING = Panel("training spectra", "test R²", MODELS, lines=(CEILING,), log_x=True)
+CLOUD = Curve("ViT", tuple(i / 100 for i in range(2000)), tuple(i / 99 for i in range(2000)))
+PARITY = Panel("true", "predicted", (CLOUD,), title="ViT", diagonal=True)
+RUNS = Panel(
+    "",
+    "test R²",
+    (Curve("", (0.0, 1.0), (0.5, 0.3), (0.01, 0.02), joined=False),),
+    names=("C1D p16", "SW p16"),
+    lines=(CEILING,),
+)
+PICTURE = Picture("Everything (demo)", (SCALING, PARITY, RUNS))
+
+
+def test_fonts_are_embedded_and_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
+    pdf, png = write(PICTURE, tmp_path / "img" / "one")
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+    assert not re.search(rb"/CreationDate", content)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    again, _ = write(PICTURE, tmp_path / "two")
+    assert again.read_bytes() == content
+    assert sorted(path.name for path in (tmp_path / "img").iterdir()) == ["one.pdf", "one.png"]
+
+
+def test_the_terminal_shows_the_same_names_and_levels() -> None:
+    text = shown(PICTURE, 90, 14, color=False)
+    for name in ("ViT 0.5000", "Ridge 0.3500", "Bayes ceiling 0.760", "C1D p16 0.5000", "y = x"):
+        assert name in text
+    assert "log10 training spectra" in text
+    assert len(text.split("\n")) == 1 + 3 * 14
+    assert "─" not in shown(PICTURE, 90, 14, color=False, ascii=True)

@@ -1,0 +1,154 @@
+"""Pictures for papers: PDF with embedded fonts, and PNG, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitlab.contract.paths import write_atomic
+from vitlab.plot.chart import PALETTE
+from vitlab.plot.picture import Curve, Panel, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLE: Any = {
+    "pdf.fonttype": 42,  # whole TrueType fonts: journals refuse Type 3
+    "ps.fonttype": 42,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "svg.hashsalt": "vitlab",
+}
+PAPER = tuple(PALETTE[i] for i in (6, 1, 2, 3, 5, 0))
+"""Okabe and Ito's colours without the yellow and the grey, which are lost on white paper."""
+_MARKERS = "os^DvPX*"
+_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+_GREY = (0.4, 0.4, 0.4)
+_WIDTH, _HEIGHT = 3.5, 2.7
+"""Inches of one panel: a column of a journal."""
+_MANY = 1500
+"""Points from which on a cloud is drawn small and without edges."""
+
+
+def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
+    """Draw `stem`.pdf and `stem`.png, each whole or not at all; without date, so the same again."""
+    import io
+
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(len(picture.panels), 2)
+    rows = math.ceil(len(picture.panels) / columns)
+    with mpl.rc_context(_STYLE):
+        tall = max([_HEIGHT, *(0.28 * len(p.names) + 0.9 for p in picture.panels if p.names)])
+        figure = Figure(figsize=(_WIDTH * columns, tall * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, ax in zip(picture.panels, axes, strict=False):
+            _draw(panel, ax)
+        for ax in axes[len(picture.panels) :]:
+            ax.remove()
+        if picture.title:
+            figure.suptitle(picture.title, fontsize=9)
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for kind, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=300, metadata=about)
+            paths.append(stem.with_name(f"{stem.name}.{kind}"))
+            write_atomic(paths[-1], buffer.getvalue())
+    return paths[0], paths[1]
+
+
+def _draw(panel: Panel, ax: Axes) -> None:
+    drawn = 0
+    for curve in panel.curves:
+        color = _GREY if curve.reference else _color(drawn)
+        if panel.names:
+            _draw_on_side(curve, ax, color)
+        else:
+            _draw_curve(curve, ax, color, drawn)
+        drawn += not curve.reference
+    for i, line in enumerate(panel.lines):
+        dash = _DASHES[i % len(_DASHES)]
+        draw = ax.axvline if panel.names else ax.axhline
+        draw(line.value, color=_GREY, linewidth=0.9, linestyle=dash, label=line.label, zorder=1)
+    if panel.diagonal:
+        ax.axline((0, 0), slope=1, color=_GREY, linewidth=0.8, zorder=3)
+        ends = _range([v for c in panel.curves for v in c.x])
+        ax.set_xlim(ends)
+        ax.set_ylim(ends)
+        ax.set_aspect("equal")
+    if panel.log_x:
+        ax.set_xscale("log")
+    if panel.names:
+        ax.set_yticks(range(len(panel.names)), panel.names)
+        ax.invert_yaxis()
+        ax.set_xlabel(panel.y_label)
+        ax.set_ylabel(panel.x_label)
+    else:
+        ax.set_xlabel(panel.x_label)
+        ax.set_ylabel(panel.y_label)
+    if panel.title:
+        ax.set_title(panel.title)
+    named = len(panel.curves) > 1 and not panel.names and not panel.diagonal
+    if panel.lines or named:
+        ax.legend(frameon=False)
+
+
+def _draw_curve(curve: Curve, ax: Axes, color: tuple[float, ...], number: int) -> None:
+    if curve.reference:
+        dash = _DASHES[number % len(_DASHES)]
+        ax.plot(curve.x, curve.y, color=color, linestyle=dash, linewidth=1.0, label=curve.name)
+        return
+    marker = _MARKERS[number % len(_MARKERS)]
+    many = len(curve.x) > _MANY
+    crowded = len(curve.x) > 40
+    ax.errorbar(
+        curve.x,
+        curve.y,
+        yerr=curve.errors or None,
+        color=color,
+        marker="." if not curve.joined and crowded else "" if crowded else marker,
+        markersize=1.5 if many else 4 if not crowded else 3,
+        markeredgewidth=0,
+        alpha=0.35 if many else 1.0,
+        linestyle="-" if curve.joined else "",
+        capsize=2,
+        elinewidth=0.8,
+        label=curve.name,
+        rasterized=many,  # a cloud of points would make the PDF huge
+    )
+
+
+def _draw_on_side(curve: Curve, ax: Axes, color: tuple[float, ...]) -> None:
+    ax.errorbar(
+        curve.y,
+        curve.x,
+        xerr=curve.errors or None,
+        color=color,
+        marker="o",
+        markersize=4,
+        linestyle="",
+        capsize=2,
+        elinewidth=0.8,
+        label=curve.name,
+    )
+
+
+def _color(number: int) -> tuple[float, ...]:
+    return tuple(part / 255 for part in PAPER[number % len(PAPER)])
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low or 1.0)
+    return low - margin, high + margin
