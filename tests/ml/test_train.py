@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import TrainConfig, VitModel
 from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
+from vitlab.ml.batch import Batch
+from vitlab.ml.gradients import cause, out_of_memory
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
+from vitlab.ml.meter import LAG
+from vitlab.ml.microbatches import Key, make
 from vitlab.ml.predict import predict
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Step
-from vitlab.ml.spectra import open_spectra
+from vitlab.ml.spectra import GridSpectra, open_spectra
 from vitlab.ml.task import Task
 from vitlab.ml.train import train
 from vitlab.ml.vit import ViT
@@ -27,16 +39,17 @@ from vitlab.ml.vit import ViT
 MODEL = VitModel(input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
 TRAIN = TrainConfig(epochs=2, batch=16, lr=1e-3, eval_every=3)
 CPU = torch.device("cpu")
+LABELS = ("log_g", "M_H")
 
 
 def a_task(source: str = "grid", config: TrainConfig = TRAIN) -> Task:
     data = DataConfig(source=source, train_size=70, val_size=20, test_size=30)
-    spectra = open_spectra(data, 1.0, ("log_g", "M_H"), CPU)
+    spectra = open_spectra(data, 1.0, LABELS, CPU)
     return Task(
         spectra=spectra,
         inputs=make_inputs(MODEL.input, spectra),
         scaling=fit_scaling(spectra.labels("train", 0, 70), "standard"),
-        labels=("log_g", "M_H"),
+        labels=LABELS,
         train=config,
         device=CPU,
         model=asdict(MODEL),
@@ -46,6 +59,10 @@ def a_task(source: str = "grid", config: TrainConfig = TRAIN) -> Task:
 def a_model() -> ViT:
     torch.manual_seed(3)
     return ViT(MODEL, 4096, 2)
+
+
+def losses(events: Iterable[object]) -> list[float]:
+    return [event.loss for event in events if isinstance(event, Step)]
 
 
 @pytest.fixture(autouse=True)
@@ -73,29 +90,163 @@ def test_what_a_training_says(tmp_path: Path) -> None:
     assert isinstance(said[-1], Best)
 
 
-@pytest.mark.parametrize("source", ["grid", "grid-infinite"])
-@pytest.mark.parametrize("stop_after", [4, 6])
-def test_a_resumed_training_is_bitwise_the_uninterrupted_one(
-    tmp_path: Path, source: str, stop_after: int
-) -> None:
-    whole = a_model()
-    wanted = [e.loss for e in train(whole, a_task(source)) if isinstance(e, Step)]
+MANY = replace(
+    TRAIN,
+    optimizer="muon",
+    schedule="plateau",
+    plateau_patience=1,
+    ema=0.9,
+    accumulate=2,
+    patience=50,
+    monitor="val/loss",
+    prefetch=3,
+)
 
-    taken: list[float] = []
+
+@pytest.mark.parametrize(
+    ("source", "config"),
+    [("grid", TRAIN), ("grid-infinite", TRAIN), ("grid", MANY)],
+    ids=["grid", "grid-infinite", "many options"],
+)
+def test_a_resumed_training_is_bitwise_the_uninterrupted_one(
+    tmp_path: Path, source: str, config: TrainConfig
+) -> None:
+    stop_after = random.randint(1, 9)
+    whole = a_model()
+    wanted = [e for e in train(whole, a_task(source, config)) if isinstance(e, Step)]
+
+    taken: list[Step] = []
     first = a_model()
     stopped = lambda: len(taken) >= stop_after  # noqa: E731 - a closure over the list
-    for event in train(first, a_task(source), tmp_path, stopped=stopped):
+    for event in train(first, a_task(source, config), tmp_path, stopped=stopped):
         if isinstance(event, Step):
-            taken.append(event.loss)
+            taken.append(event)
     assert len(taken) == stop_after
     torch.rand(100)  # whatever else used the generator in between
-    second = ViT(MODEL, 4096, 2)
-    said = list(train(second, a_task(source), tmp_path, resume=True))
-    taken += [e.loss for e in said if isinstance(e, Step)]
+    second = a_model()
+    said = list(train(second, a_task(source, config), tmp_path, resume=True))
+    taken += [e for e in said if isinstance(e, Step)]
     assert said[0] == Note(f"resumed after step {stop_after} of 10")
-    assert taken == wanted
+    assert [(e.loss, e.lr) for e in taken] == [(e.loss, e.lr) for e in wanted], stop_after
     for name, value in whole.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
+        assert torch.equal(value, second.state_dict()[name]), (name, stop_after)
+
+
+@pytest.mark.parametrize("prefetch", [0, 5])
+def test_when_a_batch_is_made_changes_nothing(
+    prefetch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = losses(train(a_model(), a_task()))
+    fresh = GridSpectra.fresh
+
+    def late(self: GridSpectra, *arguments: Any) -> Batch:
+        time.sleep(random.random() / 50)
+        return fresh(self, *arguments)
+
+    monkeypatch.setattr(GridSpectra, "fresh", late)
+    assert losses(train(a_model(), a_task(config=replace(TRAIN, prefetch=prefetch)))) == wanted
+
+
+def test_micro_batches_make_the_step_of_the_whole() -> None:
+    """In what they sum to: the noise is another, so it is taken away."""
+    weights = []
+    for accumulate in (1, 3):
+        config = replace(TRAIN, batch=35, accumulate=accumulate, epochs=1)
+        data = DataConfig(train_size=70, val_size=20, test_size=30)
+        task = replace(a_task(config=config), spectra=open_spectra(data, 0.0, LABELS, CPU))
+        torch.manual_seed(3)
+        model = ViT(replace(MODEL, dropout=0.0), 4096, 2)
+        list(train(model, task))
+        weights.append(model.state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=2e-5, rtol=1e-3)
+
+
+class _Narrow(nn.Module):
+    """A network whose device has memory for so many spectra at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.vit = a_model()
+        self.most = most
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        if self.training and len(spectra) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+        out: Tensor = self.vit(spectra)
+        return out
+
+
+def test_out_of_memory_halves_the_micro_batch(tmp_path: Path) -> None:
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    config = replace(TRAIN, accumulate=4)
+    wanted = losses(train(_Narrow(16), a_task(config=config)))
+    taken: list[float] = []
+    notes: list[str] = []
+    stopped = lambda: len(taken) == 4  # noqa: E731 - a closure over the list
+    for event in train(_Narrow(5), a_task(), tmp_path, stopped=stopped):
+        taken += [event.loss] if isinstance(event, Step) else []
+        notes += [event.text] if isinstance(event, Note) else []
+    assert [note.split(" (")[0] for note in notes[:2]] == [
+        "out of memory with 16 spectra at once: step 1 again with 8, 2 micro-batches to a step",
+        "out of memory with 8 spectra at once: step 1 again with 4, 4 micro-batches to a step",
+    ]
+    # The size found is part of the state: memory enough does not change what is resumed.
+    taken += losses(train(_Narrow(16), a_task(), tmp_path, resume=True))
+    assert taken == wanted
+    with pytest.raises(torch.OutOfMemoryError, match="no memory for a single spectrum"):
+        list(train(_Narrow(0), a_task()))
+
+
+def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = list(train(a_model(), a_task(), tmp_path / "wanted"))
+    folder = tmp_path / "checkpoints"
+    training = train(a_model(), a_task(), folder)
+    said = []
+    for event in training:
+        said.append(event)
+        if isinstance(event, Checkpoint) and event.path.name == "last.pt":
+            break
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vitlab.contract.paths.os.fsync", full)
+        for event in training:
+            said.append(event)
+            if isinstance(event, Evaluation) and event.step == 9:
+                break
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    said += training
+    assert [e for e in said if isinstance(e, Evaluation)] == [
+        e for e in wanted if isinstance(e, Evaluation)
+    ]
+    notes = [e.text for e in said if isinstance(e, Note)]
+    text = "last.pt of step 6 not saved: No space left on device; the one before stays"
+    assert text in notes
+    # What could not be kept then is kept as soon as there is room.
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (checkpoint.load(f / name, CPU) for f in (folder, tmp_path / "wanted"))
+        assert (ours.step, ours.best_step) == (theirs.step, theirs.best_step)
+        for key, value in theirs.model.items():
+            assert torch.equal(ours.model[key], value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk of its own")
+def test_a_disk_that_is_full_for_real(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "none", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        said = list(train(a_model(), a_task(), tmp_path / "checkpoints"))
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    notes = [e.text for e in said if isinstance(e, Note)]
+    assert any("No space left on device" in text for text in notes)
+    assert len(losses(said)) == 10
+    assert isinstance(said[-1], Best)
 
 
 def test_it_learns_and_ends_with_its_best_weights() -> None:
@@ -122,18 +273,126 @@ def test_bf16_is_near_fp32() -> None:
     np.testing.assert_allclose(a, b, atol=0.1)
 
 
-class _Broken(nn.Module):
-    def __init__(self) -> None:
+class _Breaks(nn.Module):
+    """A network whose output is no number at the given passes through it."""
+
+    def __init__(self, *passes: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
+        self.passes, self.seen = passes, 0
+        self.vit = a_model()
+        self.last = nn.Identity()
 
     def forward(self, spectra: Tensor) -> Tensor:
-        return (spectra[:, :2] * self.weight) / 0 * math.inf
+        self.seen += self.training
+        bad = self.training and self.seen in self.passes
+        out: Tensor = self.last(self.vit(spectra) * (math.nan if bad else 1))
+        return out
 
 
-def test_a_loss_that_is_no_number_ends_the_training() -> None:
-    with pytest.raises(NonFiniteLoss, match="at step 1"):
-        list(train(_Broken(), a_task()))
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_loss_that_is_no_number_ends_the_training(
+    lag: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LAG, "cpu", lag)
+    said: list[object] = []
+    with pytest.raises(NonFiniteLoss, match="the loss is nan at step 3"):
+        said.extend(_kept(train(_Breaks(3, 4, 5), a_task(), tmp_path), said))
+    assert [e.step for e in said if isinstance(e, Step)] == [1, 2]
+    assert not any(isinstance(e, Checkpoint | Evaluation) for e in said)
+    assert not list(tmp_path.iterdir())
+    assert isinstance(said[-1], Note)
+    if not lag:
+        assert said[-1].text == (
+            "the loss is nan at step 3: the output of last is the first that is not finite"
+        )
+
+
+def _kept(events: Iterator[object], said: list[object]) -> list[object]:
+    """Put events into `said` as they come: what raises leaves the ones before."""
+    for event in events:
+        said.append(event)
+    return []
+
+
+def test_numbers_read_late_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[object]:
+        events = train(a_model(), a_task())
+        return [replace(e, samples_per_s=0) if isinstance(e, Step) else e for e in events]
+
+    at_once = told()
+    monkeypatch.setitem(LAG, "cpu", 1)
+    assert told() == at_once
+
+
+def test_a_training_is_set_back_and_goes_on_with_other_noise(tmp_path: Path) -> None:
+    config = replace(TRAIN, on_nonfinite="rewind", rewinds=2)
+    said = list(train(_Breaks(5, 6), a_task(config=config), tmp_path))
+    steps = [e for e in said if isinstance(e, Step)]
+    assert [e.step for e in steps] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10]
+    assert steps[3].loss != steps[4].loss
+    notes = [e.text for e in said if isinstance(e, Note)]
+    assert notes[0] == (
+        "the loss is nan at step 5: the output of last is the first that is not finite"
+    )
+    assert notes[1] == "set back to step 3, time 1 of at most 2"
+    assert checkpoint.load(tmp_path / "last.pt", CPU).rewinds == 1
+    with pytest.raises(NonFiniteLoss):
+        list(train(_Breaks(*range(99)), a_task(config=config), tmp_path / "again"))
+
+
+def test_the_cause_is_named() -> None:
+    task, model = a_task(), a_model()
+    part = make(task, Key(0, 0, 1))
+    assert cause(model, task, [part]) == ""
+    inputs = part.inputs.clone()
+    inputs[7, 100] = math.inf
+    bad = replace(part, inputs=inputs)
+    assert cause(model, task, [bad]) == "the input of spectrum 7 of micro-batch 0 is not finite"
+    with torch.no_grad():
+        model.get_parameter("head.bias").fill_(math.nan)
+    assert cause(model, task, [part]) == "the parameter head.bias is not finite"
+
+
+@pytest.mark.parametrize("monitor", ["val/mae/log_g", "val/loss", "val/bias/M_H"])
+def test_the_best_state_is_that_of_the_monitored_value(monitor: str) -> None:
+    config = replace(TRAIN, monitor=monitor, eval_every=1, epochs=1)
+    said = list(train(a_model(), a_task(config=config)))
+    found = {e.step: abs(e.values[monitor]) for e in said if isinstance(e, Evaluation)}
+    assert said[-1] == Best(min(found, key=found.__getitem__), 0)
+
+
+def test_training_ends_when_nothing_gets_better() -> None:
+    config = replace(TRAIN, patience=2, lr=1e-30, min_lr=0.0)
+    said = list(train(a_model(), a_task(config=config)))
+    assert [e.step for e in said if isinstance(e, Evaluation)] == [3, 6, 9]
+    assert said[-2] == Note("no better val/r2 in 2 validations: the training ends")
+    assert said[-1] == Best(3, 0)
+
+
+def test_fp16_scales_its_gradients_and_is_near_fp32(tmp_path: Path) -> None:
+    config = replace(TRAIN, epochs=1)
+    wanted = losses(train(a_model(), a_task(config=config)))
+    half = replace(config, precision="fp16")
+    found = losses(train(a_model(), a_task(config=half), tmp_path))
+    np.testing.assert_allclose(found, wanted, rtol=0.05)
+    assert checkpoint.load(tmp_path / "last.pt", CPU).scaler["scale"] >= 1
+
+
+def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(network: nn.Module) -> nn.Module:
+        def fail(*_: object) -> None:
+            raise TorchDynamoException("no compiler here\nand a long story")
+
+        broken = nn.Identity()
+        broken.register_forward_pre_hook(fail)
+        return broken
+
+    wanted = losses(train(a_model(), a_task()))
+    monkeypatch.setattr(torch, "compile", compiled)
+    said = list(train(a_model(), a_task(config=replace(TRAIN, compile=True))))
+    text = "torch.compile failed, so training goes on without it: no compiler here"
+    assert said[0] == Note(text)
+    assert losses(said) == wanted
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

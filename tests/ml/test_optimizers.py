@@ -1,0 +1,111 @@
+"""Optimizers, averages and schedules against torch's own and their formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
+from vitlab.contract.paths import UsageError
+from vitlab.ml.averaging import decay_at, moving_average
+from vitlab.ml.baselines.mlp import MLP
+from vitlab.ml.optimizers import hidden_matrices, make_optimizers, set_rate
+from vitlab.ml.schedules import Plateau, learning_rate
+from vitlab.ml.vit import ViT
+
+TRAIN = TrainConfig(lr=1e-2, min_lr=1e-3, warmup=0.1)
+MUON = replace(TRAIN, optimizer="muon")
+
+
+def a_vit() -> ViT:
+    torch.manual_seed(0)
+    return ViT(VitModel(patch=16, hidden=16, layers=2, heads=2), 64, 1)
+
+
+@pytest.mark.parametrize("train", [TRAIN, MUON])
+def test_every_parameter_is_stepped_once(train: TrainConfig) -> None:
+    network = a_vit()
+    groups = [g for optimizer in make_optimizers(network, train) for g in optimizer.param_groups]
+    stepped = [id(p) for group in groups for p in group["params"]]
+    assert sorted(stepped) == sorted(id(p) for p in network.parameters())
+    light = {id(p) for g in groups if g["weight_decay"] == 0 for p in g["params"]}
+    names = {name for name, p in network.named_parameters() if id(p) in light}
+    assert {"cls", "head.bias", "norm.weight"} <= names
+    assert not any(name.endswith("attention.qkv.weight") for name in names)
+
+
+def test_muon_turns_hidden_matrices_by_one_length_in_all_directions() -> None:
+    network = a_vit()
+    weight = network.get_parameter("blocks.1.attention.out.weight")
+    before = weight.detach().clone()
+    network(torch.randn(8, 64)).square().sum().backward()
+    optimizers = make_optimizers(network, replace(MUON, weight_decay=0.0))
+    set_rate(optimizers, 0.1)
+    for optimizer in optimizers:
+        optimizer.step()
+    lengths = torch.linalg.svdvals(weight.detach() - before)
+    # 0.2 sqrt(width) of the rate in each direction: the root mean square of AdamW's first step.
+    assert lengths[:4].tolist() == pytest.approx([0.1 * 0.2 * 16**0.5] * 4, rel=0.35)
+
+
+def test_muon_takes_what_lies_between_first_and_last_layer() -> None:
+    assert len(hidden_matrices(a_vit())) == 2 * 4
+    network = MLP(MlpModel(hidden=(32, 16, 8)), 64, 1)
+    assert [tuple(m.shape) for m in hidden_matrices(network)] == [(16, 32), (8, 16)]
+    with pytest.raises(UsageError, match=r"config.train.optimizer: 'muon'.*allowed: adamw"):
+        make_optimizers(MLP(MlpModel(hidden=(32,)), 64, 1), MUON)
+
+
+def test_the_rate_rises_then_falls() -> None:
+    rates = [learning_rate(TRAIN, 100, step, Plateau()) for step in range(100)]
+    assert rates[9] == pytest.approx(TRAIN.lr)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(TRAIN.min_lr)
+    middle = (TRAIN.lr + TRAIN.min_lr) / 2
+    assert rates[10 + 44] == pytest.approx(middle, rel=0.02)
+
+
+def test_a_constant_rate_rises_and_stays() -> None:
+    train = replace(TRAIN, schedule="constant")
+    rates = [learning_rate(train, 100, step, Plateau()) for step in range(100)]
+    assert rates[0] == pytest.approx(TRAIN.lr / 10)
+    assert set(rates[9:]) == {TRAIN.lr}
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_plateau_is_torchs(patience: int) -> None:
+    train = replace(TRAIN, schedule="plateau", plateau_patience=patience, plateau_factor=0.3)
+    theirs = SGD([nn.Parameter(torch.zeros(1))], lr=train.lr)
+    # Torch waits for one more than its patience.
+    scheduler = ReduceLROnPlateau(
+        theirs, factor=0.3, patience=patience - 1, threshold=0.0, min_lr=train.min_lr, eps=0.0
+    )
+    ours, best = Plateau(), float("inf")
+    for distance in [5, 4, 4, 4.5, 3, 3, 3, 3, 3, 2, 6, 6, 6, 6, 6, 6, 6, 6]:
+        scheduler.step(distance)
+        ours = ours.after(distance < best, train)
+        best = min(best, distance)
+        rate = learning_rate(train, 100, 50, ours)
+        assert rate == pytest.approx(theirs.param_groups[0]["lr"])
+
+
+def test_the_average_follows_the_weights() -> None:
+    network = nn.Linear(2, 1)
+    average = moving_average(network, 0.5)
+    wanted = None
+    for update in range(12):
+        with torch.no_grad():
+            network.weight.fill_(float(update))
+        average.update_parameters(network)
+        kept = decay_at(0.5, update)
+        wanted = float(update) if wanted is None else kept * wanted + (1 - kept) * update
+    assert wanted is not None
+    assert average.module.weight.detach().flatten().tolist() == pytest.approx([wanted, wanted])
+    assert [decay_at(0.999, t) for t in (0, 10)] == [0.1, 0.55]
+    assert decay_at(0.999, 10**6) == 0.999
