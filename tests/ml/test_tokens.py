@@ -16,9 +16,11 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import VitModel
 from vitlab.contract.strict import ConfigError
 from vitlab.ml.inputs import make_inputs
+from vitlab.ml.principal import principal_directions
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.ml.tokens import (
     Conv1dTokens,
+    LocalTokens,
     SlidingWindowTokens,
     chunk_norm,
     cut,
@@ -27,7 +29,8 @@ from vitlab.ml.tokens import (
 )
 from vitlab.ml.vit import ViT, build
 
-KINDS = tuple(product(("C1D", "SW"), ("none", "zscore")))
+NAMES = ("C1D", "SW", "LC")
+KINDS = tuple(product(NAMES, ("none", "zscore")))
 
 
 @st.composite
@@ -72,11 +75,12 @@ def test_each_patch_is_its_pixels_and_the_last_ends_the_spectrum(
 
 
 @settings(deadline=None, max_examples=30)
-@given(cut_=cuts(), name=st.sampled_from(["C1D", "SW"]), norm=st.booleans())
+@given(cut_=cuts(), name=st.sampled_from(NAMES), norm=st.booleans())
 def test_every_pixel_is_seen(cut_: tuple[int, int, int], name: str, norm: bool) -> None:
     pixels, patch, stride = cut_
     torch.manual_seed(0)
-    tokens = make_tokens(name, 2, patch, stride, 5, norm)
+    patches = len(patch_starts(pixels, patch, stride))
+    tokens = make_tokens(name, 2, patch, stride, 5, norm, patches)
     spectra = torch.randn(1, 2, pixels, requires_grad=True)
     out = tokens(spectra)
     (gradient,) = torch.autograd.grad((out * torch.randn_like(out)).sum(), spectra)
@@ -178,3 +182,27 @@ def _lines(n: int) -> tuple[Tensor, Tensor]:
 def test_a_patch_wider_than_the_spectrum_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model\.patch: 64 is more than the 50 pixels"):
         ViT(VitModel(patch=64), 50, 1)
+
+
+def test_principal_tokens_sum_to_the_products_with_the_directions(spectra: Spectra) -> None:
+    model = VitModel("whitened", "LC", "principal", patch=96, stride=60, hidden=40, layers=1)
+    torch.manual_seed(0)
+    wanted = principal_directions(spectra, make_inputs("whitened", spectra), 40)
+    torch.manual_seed(0)
+    tokens = make_tokens("LC", 1, 96, 60, 40, False, model.patches(spectra.pixels))
+    assert isinstance(tokens, LocalTokens)
+    tokens.see(wanted)
+    x = torch.randn(5, 1, spectra.pixels)
+    summed = tokens(x).sum(dim=1)
+    torch.testing.assert_close(summed, torch.einsum("bcl,hcl->bh", x, wanted), atol=1e-4, rtol=1e-4)
+
+
+def test_principal_directions_hold_what_the_labels_change(spectra: Spectra) -> None:
+    """Noise-free stars that gave no direction lie in their span, to far less than the noise."""
+    inputs = make_inputs("whitened", spectra)
+    directions = principal_directions(spectra, inputs, 128)[:, 0]
+    others = spectra.clean(200, 264)
+    away = inputs(others) - inputs(spectra.clean(0, 200)).mean(dim=0)
+    basis = torch.linalg.qr(directions.T)[0][:, :96]
+    noise = float((others.error / spectra.sky_sigma()).median())
+    assert float((away - away @ basis @ basis.T).std()) < 0.02 * noise < 0.1 * float(away.std())

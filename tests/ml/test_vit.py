@@ -20,7 +20,7 @@ def test_the_model_of_record_has_its_size() -> None:
     assert 4.8e6 <= param_count(ViT(VitModel(), 4096, 1)) <= 4.9e6
 
 
-@pytest.mark.parametrize("tokenizer", ["C1D", "SW"])
+@pytest.mark.parametrize("tokenizer", ["C1D", "SW", "LC"])
 @pytest.mark.parametrize("pool", ["cls", "mean"])
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none", "rope", "pipe"])
 @pytest.mark.parametrize("stride", [0, 24])

@@ -35,8 +35,12 @@ class VitModel:
     """The Vision Transformer; the defaults are `p16_h256_L6_a8`."""
 
     input: VitInput = "flux"
-    tokenizer: Literal["C1D", "SW"] = "C1D"
-    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map."""
+    tokenizer: Literal["C1D", "SW", "LC"] = "C1D"
+    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map; LC: locally connected,
+    each patch has a linear map of its own."""
+    start: Literal["random", "principal"] = "random"
+    """How the tokenizer starts; principal (LC alone): with the directions in which the noise-free
+    training spectra vary most."""
     patch: Annotated[int, Range(2, PIXELS)] = 16
     stride: Annotated[int, Range(0, PIXELS)] = 0
     """Pixels from one patch to the next; 0 means `patch` (no overlap)."""
@@ -142,6 +146,9 @@ def check_vit(model: VitModel) -> None:
     if model.positions == "rope" and model.hidden // model.heads % 2:
         text = f"hidden / heads = {model.hidden // model.heads} must be even with rope positions"
         raise ConfigError("config.model.heads", text)
+    if model.start == "principal" and (model.tokenizer != "LC" or model.chunk_norm != "none"):
+        text = "'principal' is for tokenizer: LC with chunk_norm: none"
+        raise ConfigError("config.model.start", text)
     if model.stride > model.patch:
         text = f"must be <= patch = {model.patch}, or pixels are passed over"
         raise ConfigError("config.model.stride", text)

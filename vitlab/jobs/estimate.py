@@ -39,7 +39,8 @@ def parameters(model: VitModel | MlpModel, outputs: int, pixels: int = PIXELS) -
         case VitModel():
             h, inner = model.hidden, model.inner
             block = 4 * h + 3 * (h * h + h) + (h * h + h) + (h * inner + inner) + (inner * h + h)
-            edges = (_patch_inputs(model) * h + h) + 2 * h + (h * outputs + outputs)
+            maps = model.patches(pixels) if model.tokenizer == "LC" else 1
+            edges = maps * (_patch_inputs(model) + 1) * h + 2 * h + (h * outputs + outputs)
             cls = h if model.pool == "cls" else 0
             positions = {"learned": model.places(pixels) * h, "pipe": FEATURES * h}
             return model.layers * block + edges + cls + positions.get(model.positions, 0)

@@ -86,6 +86,10 @@ class FileSpectra:
         labels = self.labels(split, start, stop)
         return self._noisy(flux, error, torch.from_numpy(noise).to(flux), labels)
 
+    def clean(self, start: int, stop: int) -> Batch:
+        flux, error = self._tensors(self.files.read(start, stop))
+        return Batch(flux, error, self.values[start:stop])
+
     def sky_sigma(self) -> Tensor:
         """Median over the first training rows; a pixel without data gets the median of all."""
         _, error = self._tensors(self.files.read(0, min(ROWS, self.sizes["train"])))

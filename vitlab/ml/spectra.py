@@ -64,6 +64,10 @@ class Spectra(Protocol):
         """Spectra of a split with the noise they always have; one for each `copy` of them."""
         ...
 
+    def clean(self, start: int, stop: int) -> Batch:
+        """Training spectra as the set has them before noise is added."""
+        ...
+
     def sky_sigma(self) -> Tensor:
         """(L,) typical 1-sigma error of each pixel, in units of the median flux."""
         ...
@@ -115,6 +119,11 @@ class GridSpectra:
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
+        return Batch(flux, error, stars.labels[:, self.columns])
+
+    def clean(self, start: int, stop: int) -> Batch:
+        stars = self.simulator.stars("train", start, stop)
+        flux, error = self.simulator.observe(stars, None)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def sky_sigma(self) -> Tensor:

@@ -52,22 +52,57 @@ class SlidingWindowTokens(nn.Module):
 
     def forward(self, spectra: Tensor) -> Tensor:
         """(B, C, L) -> (B, patches, hidden)."""
-        patches = cut(spectra, self.patch, self.stride)
-        if self.zscore:
-            patches, features = chunk_norm(patches)
-            seen = torch.cat([patches.flatten(2), features], dim=2)
-        else:
-            seen = patches.flatten(2)  # (B, patches, C * patch)
-        tokens: Tensor = self.linear(seen)
+        tokens: Tensor = self.linear(_seen(spectra, self))
         return tokens
 
 
+class LocalTokens(nn.Module):
+    """LC: a linear map of its own for each patch, as in a perceptron's first layer."""
+
+    def __init__(
+        self, channels: int, patch: int, stride: int, hidden: int, zscore: bool, patches: int
+    ) -> None:
+        super().__init__()
+        self.patch, self.stride, self.zscore = patch, stride, zscore
+        inputs = channels * (patch + 2 * zscore)
+        self.weight = nn.Parameter(torch.randn(patches, inputs, hidden) * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(patches, 1, hidden))
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """(B, C, L) -> (B, patches, hidden)."""
+        seen = _seen(spectra, self)
+        tokens = torch.bmm(seen.transpose(0, 1), self.weight)  # (patches, B, hidden)
+        return (tokens + self.bias).transpose(0, 1)
+
+    @torch.no_grad()
+    def see(self, directions: Tensor) -> None:
+        """Start with `directions` (hidden, C, L): the sum of the tokens is the product with them.
+
+        A pixel that two patches see counts for half in each.
+        """
+        own = cut(directions, self.patch, self.stride)  # (hidden, patches, C, patch)
+        covers = torch.zeros(directions.shape[2:], device=directions.device)
+        for start in patch_starts(directions.shape[2], self.patch, self.stride).tolist():
+            covers[start : start + self.patch] += 1
+        share = cut(1 / covers[None, None], self.patch, self.stride)  # (1, patches, 1, patch)
+        self.weight.copy_((own * share).flatten(2).permute(1, 2, 0))
+
+
+Tokens = Conv1dTokens | SlidingWindowTokens | LocalTokens
+
+
 def make_tokens(
-    name: str, channels: int, patch: int, stride: int, hidden: int, zscore: bool
-) -> Conv1dTokens | SlidingWindowTokens:
-    """The tokenizer `C1D` or `SW`; `zscore` norms each patch (`chunk_norm`)."""
-    kind = Conv1dTokens if name == "C1D" else SlidingWindowTokens
-    return kind(channels, patch, stride, hidden, zscore)
+    name: str, channels: int, patch: int, stride: int, hidden: int, zscore: bool, patches: int
+) -> Tokens:
+    """The tokenizer `C1D`, `SW` or `LC`; `zscore` norms each patch (`chunk_norm`)."""
+    match name:
+        case "C1D":
+            return Conv1dTokens(channels, patch, stride, hidden, zscore)
+        case "SW":
+            return SlidingWindowTokens(channels, patch, stride, hidden, zscore)
+        case "LC":
+            return LocalTokens(channels, patch, stride, hidden, zscore, patches)
+    raise ValueError(f"tokenizer {name!r}")
 
 
 def patch_starts(pixels: int, patch: int, stride: int) -> Tensor:
@@ -84,6 +119,15 @@ def cut(spectra: Tensor, patch: int, stride: int) -> Tensor:
     if (spectra.shape[2] - patch) % stride:
         windows = torch.cat([windows, spectra[:, :, None, -patch:]], dim=2)
     return windows.transpose(1, 2)
+
+
+def _seen(spectra: Tensor, by: SlidingWindowTokens | LocalTokens) -> Tensor:
+    """(B, C, L) -> (B, patches, inputs of a token)."""
+    patches = cut(spectra, by.patch, by.stride)
+    if not by.zscore:
+        return patches.flatten(2)
+    patches, features = chunk_norm(patches)
+    return torch.cat([patches.flatten(2), features], dim=2)
 
 
 def chunk_norm(patches: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,9 @@ from vitlab.ml.positions import (
     SinusoidalPositions,
     WavelengthPositions,
 )
+from vitlab.ml.principal import principal_directions
 from vitlab.ml.spectra import Spectra
-from vitlab.ml.tokens import cut, make_tokens, patch_starts
+from vitlab.ml.tokens import LocalTokens, cut, make_tokens, patch_starts
 
 SAMPLE = 256
 """Training spectra whose mean and scatter standardise the input."""
@@ -84,8 +85,9 @@ class ViT(nn.Module):
         self.head = nn.Linear(model.hidden, outputs)
         self.apply(_start)
         zscore = model.chunk_norm == "zscore"
+        kind, patches = model.tokenizer, model.patches(pixels)
         self.tokens = make_tokens(
-            model.tokenizer, model.channels, model.patch, stride, model.hidden, zscore
+            kind, model.channels, model.patch, stride, model.hidden, zscore, patches
         )
         self.cls: nn.Parameter | None = None
         if model.pool == "cls":
@@ -139,8 +141,11 @@ class ViT(nn.Module):
 def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
     """The untrained network for a data set; `outputs` as `losses.output_count` says."""
     network = ViT(model, spectra.pixels, outputs, spectra.wave)
+    inputs = make_inputs(model.input, spectra)
     batch = spectra.fixed("train", 0, min(SAMPLE, spectra.sizes["train"]))
-    network.fit_input(make_inputs(model.input, spectra)(batch))
+    if model.start == "principal" and isinstance(network.tokens, LocalTokens):
+        network.tokens.see(principal_directions(spectra, inputs, model.hidden))
+    network.fit_input(inputs(batch))
     return network
 
 
