@@ -46,6 +46,8 @@ def test_a_good_job_is_well() -> None:
         ([step(i, perf__samples_per_s=900.0) for i in range(9)]
          + [step(9 + i, perf__samples_per_s=90.0) for i in range(4)], CALM, "warn", "slow"),
         ([step(i, val__r2__log_g=0.001 * i) for i in range(6)], CALM, "bad", "stuck"),
+        ([step(i, train__loss=0.6931 + 1e-6 * (i % 3)) for i in range(40)],
+         CALM, "warn", "stagnation"),
         ([step(i, train__lr=0.0) for i in range(3)], CALM, "warn", "lr zero"),
     ],
 )  # fmt: skip

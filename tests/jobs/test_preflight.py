@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,12 @@ from vitlab.jobs.room import Gpu, Slots
 from vitlab.jobs.store import all_jobs
 
 VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others do on this machine is not what is tested."""
+    monkeypatch.setattr(module, "machine_memory", lambda: (64 * 10**9, 60 * 10**9))
 
 
 def texts(root: Path, spec: Spec) -> list[str]:
@@ -61,9 +68,30 @@ def test_what_is_true_of_some_runs_says_which(tmp_path: Path) -> None:
 
 def test_little_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
-    assert texts(tmp_path, VIT) == ["bad disk: 100 MB free, a job needs 200 MB"]
+    ridge = replace(VIT, recipe="ridge")
+    assert texts(tmp_path, ridge) == ["bad disk: 100 MB free, a job needs 200 MB"]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    assert texts(tmp_path, VIT) == ["warn disk: 1.0 GB free; checkpoints may not fit"]
+    assert texts(tmp_path, ridge) == ["warn disk: 1.0 GB free"]
+    large = replace(VIT, config={"model": {"hidden": 384, "layers": 12, "heads": 6}})
+    text = next(text for text in texts(tmp_path, large) if "disk" in text)
+    assert text.startswith("bad disk: 1000 MB free, a network of 21,")
+    assert "parameters with its checkpoints needs 12" in text
+
+
+def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "ml" / "fixtures" / "pandas3.h5"
+    (tmp_path / "data.h5").write_bytes(source.read_bytes())
+    data: dict[str, Any] = {"source": "data.h5", "train_size": 6, "val_size": 3, "test_size": 3}
+    good = replace(VIT, recipe="ridge", config={"data": data, "labels": ["log_g", "T_eff"]})
+    assert texts(tmp_path, good) == []
+    assert "data.h5" in (tmp_path / ".vitlab" / "inspected.json").read_text()
+    data = {**data, "train_size": 60}
+    found = texts(tmp_path, replace(good, config={"data": data, "labels": ["a_M"]}))
+    assert found[0] == "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
+    assert found[1].startswith("bad config.data.source: data.h5: no column a_M (there: M_H, ")
+    (tmp_path / "data.h5").write_text("no HDF5")
+    [text] = texts(tmp_path, good)
+    assert "data.h5: not a readable HDF5 file" in text
 
 
 def test_the_same_has_been_run(shop: Workshop) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
+from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.result import read_result
 from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs.experiment import load_experiment
 from vitlab.jobs.jsonfiles import CLUSTER, read_json
@@ -321,6 +323,30 @@ def test_a_stop_reaches_every_node_and_waits_for_each(shop: Workshop, cluster: N
     ]
     stop(other)
     ended(other)
+
+
+@pytest.mark.timeout(300)  # four processes load torch; this machine may have other work
+def test_a_network_is_trained_on_two_nodes_together(shop: Workshop, cluster: None) -> None:
+    config = {
+        "data": {"train_size": 16, "val_size": 10, "test_size": 10},
+        "model": {"hidden": [8]},
+        "train": {"epochs": 20, "batch": 16, "processes": 2, "threads": 1},
+    }
+    extra = {**SLURM, "slurm": {"nodes": 2}, "wandb": {"mode": "off"}}
+    job = shop.submit("", recipe="mlp", config=config, extra=extra)
+    advance(shop.lab)
+    wait_for(lambda: isinstance(state(job), Done), 240.0)
+    assert ended(job).outcome == "ok"
+    said = [event for event in read_events(job.events)[0] if event.kind != "note"]
+    assert [event.kind for event in said].count("start") == 1
+    assert [event.kind for event in said].count("end") == 1
+    steps = [event.step for event in said if event.kind == "step"]
+    assert steps == sorted(set(steps))  # of one writer
+    assert steps[-1] == 20
+    assert "in each of 2 processes" in job.log.read_text()
+    result = read_result(job.result)
+    assert result is not None
+    assert result.n["train"] == 16
 
 
 def test_what_slurm_refuses_is_said_beforehand(shop: Workshop, cluster: None) -> None:

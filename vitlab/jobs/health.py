@@ -14,6 +14,8 @@ from vitlab.contract.paths import JobPaths
 LOSS, RATE, LR = "train/loss", "perf/samples_per_s", "train/lr"
 _KEPT = 64
 """Values of each series that are looked at."""
+_STILL = 32
+"""Losses that are all the same before that is said: even a converged one moves with its batch."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,9 @@ def _numbers(history: History, limits: Limits) -> Iterator[Health]:
             status = "bad" if ratio > limits.explosion**2 else "warn"
             evidence = f"loss {losses[-1]:.3g} is {ratio:.0f} x its median {usual:.3g}"
             yield Health(status, "explosion", evidence)
+    if len(losses) >= _STILL and max(losses) - min(losses) <= 1e-4 * abs(_median(losses)):
+        evidence = f"loss {losses[-1]:.5g}, the same for {len(losses)} steps"
+        yield Health("warn", "stagnation", evidence)
     yield from _stuck(history, limits)
     rates = history.series.get(RATE, ())[-4:]
     if len(rates) == 4 and 0 < _median(rates) < limits.slow * history.fastest:

@@ -10,13 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vitlab.contract.config import GRID_SOURCES, CommandConfig, Config, read_config
+from vitlab.contract.config import (
+    GRID_SOURCES,
+    CommandConfig,
+    Config,
+    EvaluateConfig,
+    MlpConfig,
+    VitConfig,
+    read_config,
+)
+from vitlab.contract.networks import output_count
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Lost, state_word
 from vitlab.contract.strict import ConfigError
 from vitlab.contract.tracking import wandb_of
-from vitlab.jobs.estimate import training_bytes
+from vitlab.jobs.dataset import Datasets
+from vitlab.jobs.estimate import parameters, training_bytes
 from vitlab.jobs.processes import machine_memory
 from vitlab.jobs.room import GPU_RECIPES, MEMORY, Slots, gpus_wanted
 from vitlab.jobs.slurm import refusal
@@ -25,7 +35,10 @@ from vitlab.jobs.store import Job
 NEED = 200 * 10**6
 """Free bytes below which no job is begun."""
 WISH = 5 * 10**9
-"""Free bytes below which checkpoints may not fit."""
+"""Free bytes below which it is said."""
+CHECKPOINTS = 3 * 4 * 4
+"""Bytes on disk for a parameter: best, last and one being written; each with its moments, and the
+average or best weights."""
 
 SYSTEMD = Path("/etc/systemd")
 LINGER = Path("/var/lib/systemd/linger")
@@ -47,10 +60,10 @@ def preflight(
 
     What is true of some of the runs alone says which.
     """
-    twins = _Twins(jobs)
+    twins, files = _Twins(jobs), Datasets(lab)
     found: dict[Finding, list[str]] = {}
     for spec in specs:
-        for finding in _check(lab, spec, slots, twins):
+        for finding in _check(lab, spec, slots, twins, files):
             found.setdefault(finding, []).append(spec.run)
     said = [
         finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
@@ -64,14 +77,17 @@ def _few(runs: Sequence[str]) -> str:
     return ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
 
 
-def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Finding]:
+def _check(
+    lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins, files: Datasets
+) -> list[Finding]:
     try:
         config = read_config(spec.recipe, spec.config)
     except ConfigError as error:
         return [Finding("bad", str(error))]
     return [
-        *_inputs(lab.root, config),
-        *_disk(lab.root),
+        *(_program(lab.root, config) if isinstance(config, CommandConfig) else ()),
+        *_data(lab.root, config, files),
+        *_disk(lab.root, config),
         *_device(lab, spec, slots),
         *_memory(spec, config, slots),
         *twins.of(spec),
@@ -80,36 +96,55 @@ def _check(lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins) -> list[Findi
     ]
 
 
-def _inputs(root: Path, config: Config) -> Iterator[Finding]:
-    if isinstance(config, CommandConfig):
-        folder = root / (config.cwd or ".")
-        program = config.argv[0]
-        # A program with a slash is looked for from its own folder, others in PATH.
-        where = str(folder / program) if "/" in program else program
-        if not folder.is_dir():
-            yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
-        elif shutil.which(where) is None:
-            yield Finding("bad", f"config.argv: {program}: no such program")
-    elif config.data.source not in GRID_SOURCES:
-        path = root / config.data.source
-        if not path.is_file():
-            yield Finding("bad", f"config.data.source: {config.data.source}: no such file")
-        elif not os.access(path, os.R_OK):
-            yield Finding("bad", f"config.data.source: {config.data.source}: not readable")
+def _program(root: Path, config: CommandConfig) -> Iterator[Finding]:
+    folder = root / (config.cwd or ".")
+    program = config.argv[0]
+    # A program with a slash is looked for from its own folder, others in PATH.
+    where = str(folder / program) if "/" in program else program
+    if not folder.is_dir():
+        yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
+    elif shutil.which(where) is None:
+        yield Finding("bad", f"config.argv: {program}: no such program")
 
 
-def _disk(root: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(root).free
-    if free < NEED:
-        yield Finding("bad", f"disk: {free / 1e6:.0f} MB free, a job needs {NEED / 1e6:.0f} MB")
+def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
+    sizes: dict[str, int] = {}
+    match config:
+        case CommandConfig():
+            return
+        case EvaluateConfig():
+            key, source = "config.source", config.source
+        case _:
+            key, source = "config.data.source", config.data.source
+            data = config.data
+            sizes = {"train": data.train_size, "val": data.val_size, "test": data.test_size}
+    if source is None or source in GRID_SOURCES:
+        return
+    path = root / source
+    if not path.exists():  # a folder of shards is a data set too
+        yield Finding("bad", f"{key}: {source}: no such file")
+    elif not os.access(path, os.R_OK):
+        yield Finding("bad", f"{key}: {source}: not readable")
+    else:
+        for why in files.misfits(source, sizes, getattr(config, "labels", ())):
+            yield Finding("bad", f"{key}: {why}")
+
+
+def _disk(root: Path, config: Config) -> Iterator[Finding]:
+    free, need, what = shutil.disk_usage(root).free, NEED, "a job"
+    if isinstance(config, VitConfig | MlpConfig):
+        count = parameters(config.model, output_count(config.loss, len(config.labels)))
+        need += CHECKPOINTS * count
+        what = f"a network of {count:,} parameters with its checkpoints"
+    if free < need:
+        yield Finding("bad", f"disk: {free / 1e6:.0f} MB free, {what} needs {need / 1e6:.0f} MB")
     elif free < WISH:
-        yield Finding("warn", f"disk: {free / 1e9:.1f} GB free; checkpoints may not fit")
+        yield Finding("warn", f"disk: {free / 1e9:.1f} GB free")
 
 
 def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
     if spec.extra.get("backend") == "slurm":
-        if why := refusal(lab, spec.extra.get("slurm", {})):
-            yield Finding("bad", f"slurm: {why}")
+        yield from _cluster(lab, spec)
         return
     names = [
         word
@@ -125,6 +160,20 @@ def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
     elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
         status = "warn" if spec.profile == "full" else "note"
         yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
+
+
+def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
+    options = spec.extra.get("slurm", {})
+    if why := refusal(lab, options):
+        yield Finding("bad", f"slurm: {why}")
+    nodes = options.get("nodes", 1)
+    processes = spec.config.get("train", {}).get("processes", 1)
+    if nodes > 1 and spec.recipe in GPU_RECIPES[:2]:
+        if processes % nodes:
+            said = f"config.train.processes must be a multiple of it, is {processes}"
+            yield Finding("bad", f"slurm.nodes: {nodes}: {said}")
+    elif nodes > 1 and spec.recipe != "command":
+        yield Finding("warn", f"slurm.nodes: {spec.recipe} runs on the first of {nodes} nodes")
 
 
 def _memory(spec: Spec, config: Config, slots: Slots) -> Iterator[Finding]:

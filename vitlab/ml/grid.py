@@ -7,7 +7,6 @@ from functools import reduce
 from importlib import resources
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError
+from vitlab.ml.hdf5 import open_hdf5, read_array
 from vitlab.ml.labels import LABELS
 
 OFFSETS = ("a_M", "C_M")
@@ -165,22 +165,3 @@ def load_derivatives(path: Path | None = None) -> tuple[Grid, ...]:
 def packaged(name: str) -> resources.abc.Traversable:
     """A file of the package's data."""
     return resources.files("vitlab.ml") / "data" / name
-
-
-def open_hdf5(path: Path) -> h5py.File:
-    """`path` opened for reading; `UsageError` when it is missing or no HDF5 file."""
-    try:
-        return h5py.File(path, "r")
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UsageError(f"{path}: not a readable HDF5 file ({error})") from None
-
-
-def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
-    """The whole data set at the path `inside`; `UsageError` when there is none."""
-    found = file.get(inside)
-    if not isinstance(found, h5py.Dataset):
-        raise UsageError(f"{file.filename}: no data set {inside}")
-    values: NDArray[np.generic] = found[()]
-    return values

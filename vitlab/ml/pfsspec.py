@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.frames import Columns, read_frame
-from vitlab.ml.grid import open_hdf5
+from vitlab.ml.hdf5 import open_hdf5
 from vitlab.ml.rawread import RawRows, locate
 
 WAVE = "spectrumdataset/wave"
