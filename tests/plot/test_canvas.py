@@ -38,7 +38,7 @@ def test_any_values_fill_exactly_the_size(
     assert len(rows) == height
     assert {cells(row) for row in rows} == {width}
     if plain:
-        assert "".join(rows).replace("专家", "").isascii()
+        assert set("".join(rows)) - set("专家") <= set(map(chr, range(128)))
 
 
 def test_a_gap_is_not_joined_and_a_window_shows_its_part() -> None:

@@ -54,7 +54,8 @@ def gate(gate_id: str, title: str, *rules: tuple[str, str]) -> Any:
         title=title,
         status=None,
         rules=tuple(SimpleNamespace(if_=a, then=b, condition=None) for a, b in rules),
-        mvps=(),
+        mvps=(f"{gate_id}.0",),
+        status_text="",
         line=1,
     )
 
@@ -179,12 +180,24 @@ class FakeDesk:
     place: str = "local"
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
+    folder: Path | None = None
+    """Where the jobs' files really are; None for nowhere."""
     roadmap: Path | None = Path("/lab") / ROADMAP
 
     def __post_init__(self) -> None:
         settings = SimpleNamespace(keys=self.keys, profile="demo")
         self.lab: Any = SimpleNamespace(settings=settings, paths=LabPaths(Path("/lab")))
         self.main_thread = threading.get_ident()
+        if self.folder is not None:
+            view = self.view
+            jobs = tuple(self._moved(one) for one in view.jobs)
+            self.view = SimpleNamespace(**{**vars(view), "jobs": jobs})
+
+    def _moved(self, one: Any) -> Any:
+        """The job with its files below `folder`, so that its log can be read by seeking."""
+        assert self.folder is not None
+        paths = JobPaths(self.folder / one.paths.folder.name)
+        return SimpleNamespace(**{**vars(one), "paths": paths})
 
     def _ask(self, *words: Any) -> None:
         assert threading.get_ident() != self.main_thread, "files are read off the event loop"

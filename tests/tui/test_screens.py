@@ -9,10 +9,12 @@ from typing import Any
 from textual.widgets import Input
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import ROADMAP, FakeDesk
+from tests.tui.fakes import ROADMAP, FakeDesk, usual_view
 from vitlab.tui.screens.curves import CurvesScreen
+from vitlab.tui.screens.gates import GatesScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.launch import LaunchScreen
+from vitlab.tui.screens.log import LogScreen
 
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
 
@@ -179,3 +181,66 @@ async def test_the_curves_are_zoomed_smoothed_and_read_by_keys(stage: Open) -> N
         await it.until(lambda: "R² log_g (val)" in it.text())
         await it.press("slash", *"sweep", "enter")
         assert screen.table.row_count == 1
+
+
+async def test_a_log_is_followed_searched_filtered_and_read_by_pages(
+    stage: Open, tmp_path: Path
+) -> None:
+    run = tmp_path / "20251227-100000-run-1"
+    run.mkdir()
+    log = run / "out.log"
+    log.write_text("".join(f"line {i} [/bold]\n" for i in range(3000)) + "ValueError: x\n")
+    with log.open("a") as file:
+        file.write("".join(f"after {i}\x1b[31m\n" for i in range(300)))
+    async with stage(size=(80, 24), desk=FakeDesk(folder=tmp_path)) as it:
+        await it.press("b", "j", "enter")
+        assert isinstance(it.app.screen, LogScreen)
+        await it.until(lambda: "after 299" in it.text())
+        assert "kB, follows" in it.text()
+        await it.press("k")
+        await it.until(lambda: "stands still" in it.text())
+        assert "after 299" not in it.text()
+        with log.open("a") as file:
+            file.write("the newest\n")
+        await it.press("e")
+        await it.until(lambda: "not after this line" in it.toasts[-1] if it.toasts else False)
+        await it.press("G")
+        await it.until(lambda: "the newest" in it.text())
+        await it.press("e")
+        await it.until(lambda: "ValueError: x" in it.text().split("\n")[2])
+        await it.press("slash", *"line 12", "enter")
+        await it.until(lambda: "not after this line" in it.toasts[-1])
+        await it.press("g")
+        await it.until(lambda: "line 0 [/bold]" in it.text())
+        await it.press("n")
+        await it.until(lambda: "line 12 [/bold]" in it.text().split("\n")[2])
+        await it.press("n", "N")
+        await it.until(lambda: "line 12 [/bold]" in it.text().split("\n")[2])
+        await it.press("ampersand", *"line 299", "enter", "G")
+        await it.until(lambda: "line 2999 [/bold]" in it.text())
+        assert "line 12 " not in it.text()
+        await it.until(lambda: 'only "line 299"' in it.text())
+        await it.press("escape")
+        await it.until(lambda: "the newest" in it.text())
+        await it.press("escape")
+        assert not isinstance(it.app.screen, LogScreen)
+
+
+async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open) -> None:
+    view = usual_view()
+    view.verdicts["1"] = SimpleNamespace(
+        id="1", verdict="pass", because="R² 0.72 [/b] > 0.70", rule="若 R² > 0.70",
+        values={"test/r2": 0.72},
+    )  # fmt: skip
+    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+        await it.press("i")
+        assert isinstance(it.app.screen, GatesScreen)
+        text = it.text()
+        for words in ("2 pass, 1 fail, 1 manual", "R² 0.72 [/b] > 0.70", "> 若 R² > 0.70",
+                      "then ✅ 论文主结果就绪", "0.72       test/r2", "MVP-1.0"):  # fmt: skip
+            assert words in text
+        await it.press("number_sign", *"gate-3", "enter")
+        await it.until(lambda: it.app.screen.table.selected == "3")  # type: ignore[attr-defined]
+        await it.until(lambda: "a person decides" in it.text())
+        await it.press("escape")
+        assert it.at_home

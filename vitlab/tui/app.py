@@ -122,12 +122,10 @@ class VitLab(App[int]):
     # where the user goes
 
     def show_screen(self, name: str) -> None:
-        """Put the screen `name` in front of home, as it was left."""
-        if self.front.id == name:
-            return
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        if name == self.home.id:
+        """Put the screen `name` in front, as it was left; escape leads back to the one before."""
+        if any(screen.id == name for screen in self.screen_stack):
+            while self.screen.id != name:
+                self.pop_screen()
             return
         if not self.is_screen_installed(name):
             self.install_screen(screen_class(name)(self.frame), name)
@@ -138,6 +136,14 @@ class VitLab(App[int]):
 
     action_open_jobs = partialmethod(show_screen, "jobs")
     action_open_curves = partialmethod(show_screen, "curves")
+    action_open_gates = partialmethod(show_screen, "gates")
+
+    def action_open_log(self) -> None:
+        """The log of the job selected on the screen in front."""
+        job = self.front.selected_job()
+        self.show_screen("log")
+        if job is not None:
+            self.front.point_at(job.paths.name)
 
     @work(group="places")
     async def action_open_roadmaps(self) -> None:

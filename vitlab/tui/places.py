@@ -12,7 +12,7 @@ from vitlab.tui.verbs import VERBS
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
-SCREENS = ("jobs", "curves")
+SCREENS = ("jobs", "curves", "log", "gates")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ def screen_class(name: str) -> type[LabScreen]:
             from vitlab.tui.screens.curves import CurvesScreen
 
             return CurvesScreen
+        case "log":
+            from vitlab.tui.screens.log import LogScreen
+
+            return LogScreen
+        case "gates":
+            from vitlab.tui.screens.gates import GatesScreen
+
+            return GatesScreen
         case _:
             raise ValueError(name)
 

@@ -30,7 +30,8 @@ class Verb(NamedTuple):
     @property
     def name(self) -> str:
         """What the settings call it."""
-        return self.action.rpartition(".")[2]
+        name, _, value = self.action.rpartition(".")[2].partition("(")
+        return name + ("_back" if value == "-1)" else "")
 
 
 VERBS = (
@@ -43,6 +44,8 @@ VERBS = (
     Verb("o", "open_roadmaps", "roadmaps", "choose the roadmap"),
     Verb("b", "open_jobs", "jobs", "the queue and all jobs"),
     Verb("v", "open_curves", "curves", "curves of any runs, any values"),
+    Verb("f", "open_log", "log", "the log of the selected job"),
+    Verb("i", "open_gates", "gates", "gates: rule, evidence, verdict, what each decides"),
     Verb("left_square_bracket", "last_roadmap", "", "the roadmap before this one", said=False),
     Verb("right_square_bracket", "next_roadmap", "", "the roadmap after this one", said=False),
     Verb("number_sign", "jump", "jump", "jump to an MVP, a gate or a job by its id", said=False),

@@ -97,6 +97,8 @@ class LabScreen(Screen[None]):
 
     def say(self, right: str) -> None:
         """The title line: what this is, of which roadmap, and how it stands."""
+        if not self.is_mounted:
+            return
         title = self.view.roadmap.title if self.view and self.view.roadmap else "no roadmap"
         width = max(self.size.width - 2, 0)
         head = f"{self.WORDS}  "

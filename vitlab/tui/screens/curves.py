@@ -85,6 +85,9 @@ class CurvesScreen(LabScreen):
         self.chart = RunChart(self._read)
         self.table = RunTable("runs")
         self.table.plain = frame.plain
+        self._chart_pane = Vertical(self.chart, id="chart-pane", classes="pane")
+        self._runs_pane = Vertical(self.table, id="runs-pane", classes="pane")
+        self._runs_pane.border_title = Text("runs")
         self._chosen: frozenset[str] | None = None
         """Job names; None until somebody chose."""
         self._metric: str | None = None
@@ -92,9 +95,6 @@ class CurvesScreen(LabScreen):
         self._seen: RunsSeen | None = None
 
     def body(self) -> tuple[Widget, ...]:
-        self._chart_pane = Vertical(self.chart, id="chart-pane", classes="pane")
-        self._runs_pane = Vertical(self.table, id="runs-pane", classes="pane")
-        self._runs_pane.border_title = Text("runs")
         return (self._chart_pane, self._runs_pane)
 
     def on_mount(self) -> None:

@@ -95,6 +95,7 @@ class JobsScreen(LabScreen):
         Verb("t", "app.move_first", "first", "move it to the front"),
         Verb("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
         Verb("minus", "app.lower_job", "", "lower its priority", said=False),
+        Verb("enter", "app.open_log", "log", "show its log", said=False),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
 
@@ -163,6 +164,10 @@ class JobsScreen(LabScreen):
 
     def point_at(self, key: str) -> None:
         self.table.select(key)
+
+    @on(DataTable.RowSelected, "#queue")
+    async def _show_log(self) -> None:
+        await self.app.run_action("app.open_log")
 
 
 def reason(job: JobView) -> str:

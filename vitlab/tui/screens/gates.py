@@ -1,0 +1,139 @@
+"""The gates: rule, evidence, verdict, and what each decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.containers import Vertical, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.widgets.mvp_table import belongs, last_r2
+from vitlab.tui.widgets.steady import Row, SteadyTable
+from vitlab.tui.words import VERDICT, cell, clean, ink, status_word, verdict_word
+
+if TYPE_CHECKING:
+    from vitlab.docs.gates import Gate, Verdict
+    from vitlab.docs.roadmap import Mvp
+    from vitlab.records.view import LabView
+
+
+class GateTable(SteadyTable):
+    """One row a gate."""
+
+    COLUMNS: ClassVar = {"Gate": 8, "Verdict": 10, "MVPs": 12, "Title": 24}
+
+    def show(self, view: LabView) -> None:
+        gates = view.roadmap.gates if view.roadmap else ()
+        self.show_rows({gate.id: self._row(gate, view.verdicts.get(gate.id)) for gate in gates})
+
+    def _row(self, gate: Gate, verdict: Verdict | None) -> Row:
+        word = verdict.verdict if verdict else "open"
+        tone = VERDICT.get(word, VERDICT["manual"])[2]
+        return (
+            cell(gate.id, "bold"),
+            cell(verdict_word(word, self.plain), ink(self, tone)),
+            cell(", ".join(gate.mvps), ink(self, "muted")),
+            cell(gate.title),
+        )
+
+
+class GatesScreen(LabScreen):
+    """The gates of the roadmap; below, all that is known of the one under the cursor."""
+
+    NAME = "gates"
+    WORDS = "Gates"
+    MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("j k g G, arrows", "choose a gate"),
+        ("tab", "to its text, where j k scroll"),
+    )
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.table = GateTable("gate-table")
+        self.table.plain = frame.plain
+        self._text = Static(markup=False)
+        self._detail = VerticalScroll(self._text, id="gate-detail", classes="pane")
+
+    def body(self) -> tuple[Widget, ...]:
+        return (Vertical(self.table, self._detail, classes="stack"),)
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    def show(self, view: LabView) -> None:
+        words = [verdict.verdict for verdict in view.verdicts.values()]
+        known = ("pass", "fail", "open", "manual")
+        self.say(", ".join(f"{words.count(word)} {word}" for word in known if word in words))
+        self.table.show(view)
+        self._describe()
+
+    @on(DataTable.RowHighlighted, "#gate-table")
+    def _describe(self) -> None:
+        gates = self.view.roadmap.gates if self.view and self.view.roadmap else ()
+        gate = next((one for one in gates if one.id == self.table.selected), None)
+        text = self._about(gate) if gate else Text("no decision gates in this roadmap")
+        if self._text.content != text:
+            self._text.update(text)
+            self._detail.border_title = Text(f"Gate-{clean(gate.id)}" if gate else "")
+
+    def _about(self, gate: Gate) -> Text:
+        assert self.view is not None
+        verdict = self.view.verdicts.get(gate.id)
+        word = verdict.verdict if verdict else "open"
+        text = Text()
+        text.append(clean(gate.title) + "\n", "bold")
+        tone = VERDICT.get(word, VERDICT["manual"])[2]
+        text.append(verdict_word(word, self.frame.plain), ink(self, tone))
+        because = verdict.because if verdict else ""
+        text.append(f"  {clean(because)}\n\n")
+        self._rules(text, gate, verdict)
+        if verdict and verdict.values:
+            text.append("Evidence\n", ink(self, "muted"))
+            for name, value in verdict.values.items():
+                text.append(f"  {value:<10.4g} {clean(name)}\n")
+        self._mvps(text, gate)
+        text.append(f"line {gate.line} of the roadmap", ink(self, "muted"))
+        if gate.status_text:
+            text.append(f", which says: {clean(gate.status_text)}", ink(self, "muted"))
+        return text
+
+    def _rules(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
+        text.append("Rules, and what they decide\n", ink(self, "muted"))
+        for rule in gate.rules:
+            decided = verdict is not None and verdict.rule == rule.if_
+            mark = ">" if decided else " "
+            text.append(f"{mark} {clean(rule.if_)}\n", "bold" if decided else "")
+            then = ink(self, "accent") if decided else ink(self, "muted")
+            text.append(f"    then {clean(rule.then)}\n", then)
+        if not gate.rules:
+            text.append("  none is written: a person decides, in the document\n")
+
+    def _mvps(self, text: Text, gate: Gate) -> None:
+        text.append("Decided by\n", ink(self, "muted"))
+        for mvp in self._known(gate):
+            values = [
+                value
+                for job in (self.view.jobs if self.view else ())
+                if job.spec.mvp == mvp.id and self.view and belongs(job, self.view)
+                if (value := last_r2(job)) is not None
+            ]
+            best = f"  R² {max(values):.4f}" if values else ""
+            status = status_word(mvp.status, self.frame.plain)
+            text.append(f"  MVP-{clean(mvp.id)}  {status:<13} {clean(mvp.name)}{best}\n")
+
+    def _known(self, gate: Gate) -> list[Mvp]:
+        mvps = self.view.roadmap.mvps if self.view and self.view.roadmap else ()
+        return [mvp for mvp in mvps if mvp.id in gate.mvps]
+
+    def selected_mvp(self) -> Mvp | None:
+        gates = self.view.roadmap.gates if self.view and self.view.roadmap else ()
+        gate = next((one for one in gates if one.id == self.table.selected), None)
+        mvps = self._known(gate) if gate else []
+        return next((mvp for mvp in mvps if mvp.status not in ("done", "running")), None)
+
+    def point_at(self, key: str) -> None:
+        self.table.select(key)

@@ -1,0 +1,125 @@
+"""The log of one job, of any length: follow, search, filter, jump to what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.verbs import Verb, bindings
+from vitlab.tui.widgets.job_table import in_order, job_label
+from vitlab.tui.widgets.log_pager import LogPager, whereabouts
+from vitlab.tui.words import clean, state_words
+
+if TYPE_CHECKING:
+    from vitlab.records.view import JobView, LabView
+
+
+class LogScreen(LabScreen):
+    """One log; which one is told by `point_at`."""
+
+    NAME = "log"
+    WORDS = "Log"
+    VERBS = (
+        Verb("slash", "search", "search", "search for words; capital letters are meant"),
+        Verb("n", "search_next(1)", "next", "the next line found"),
+        Verb("N", "search_next(-1)", "", "the line found before", said=False),
+        Verb("ampersand", "keep", "filter", "show only lines with some words"),
+        Verb("e", "error(1)", "error", "jump to the next line that tells of trouble"),
+        Verb("E", "error(-1)", "", "to the one before", said=False),
+        Verb("F", "follow", "follow", "follow the end"),
+        Verb("J", "other(1)", "next job", "the log of the next job"),
+        Verb("K", "other(-1)", "", "the log of the job before", said=False),
+    )
+    MOVES = (
+        ("j k, arrows", "a line down or up; up stops following"),
+        ("space b", "a page down or up"),
+        ("g G", "the first line; the last one, and follow"),
+        ("h l", "sideways"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.pager = LogPager(self._say)
+        self._pane = Vertical(self.pager, classes="pane")
+        self._job = ""
+
+    def body(self) -> tuple[Widget, ...]:
+        return (self._pane,)
+
+    def on_mount(self) -> None:
+        self.pager.focus()
+
+    def point_at(self, key: str) -> None:
+        self._job = key
+        job = self.selected_job()
+        if job is not None:
+            self.pager.open(job.paths.log)
+        self._say()
+
+    def show(self, view: LabView) -> None:
+        if not self._job and view.jobs:
+            self.point_at(in_order(view.jobs)[0].paths.name)
+        self._say()
+
+    def _say(self) -> None:
+        job = self.selected_job()
+        words = f"{job_label(job)}  {state_words(job.state, self.frame.plain)[0]}" if job else ""
+        self.say(words or "no job yet")
+        self._pane.border_title = Text(clean(self._job))
+        self._pane.border_subtitle = Text(clean(whereabouts(self.pager.reading)))
+
+    def selected_job(self) -> JobView | None:
+        jobs = self.view.jobs if self.view else ()
+        return next((job for job in jobs if job.paths.name == self._job), None)
+
+    # what the keys do
+
+    @work(group="places")
+    async def action_search(self) -> None:
+        from vitlab.tui.screens.dialogs import LineScreen
+
+        words = await self.app.push_screen_wait(LineScreen("Search", hint="words of a line"))
+        if words:
+            self.pager.search(words)
+
+    def action_search_next(self, way: int) -> None:
+        if not self.pager.reading.words:
+            self.action_search()
+            return
+        self.pager.search(self.pager.reading.words, back=way < 0)
+
+    @work(group="places")
+    async def action_keep(self) -> None:
+        from vitlab.tui.screens.dialogs import LineScreen
+
+        kept = self.pager.reading.keep
+        screen = LineScreen("Show only lines with", kept, hint="nothing shows all lines")
+        words = await self.app.push_screen_wait(screen)
+        if words is not None:
+            self.pager.filter_by(words)
+
+    def action_error(self, way: int) -> None:
+        self.pager.next_error(back=way < 0)
+
+    def action_follow(self) -> None:
+        self.pager.action_end()
+
+    def action_other(self, by: int) -> None:
+        jobs = [job.paths.name for job in in_order(self.view.jobs)] if self.view else []
+        if jobs:
+            now = jobs.index(self._job) if self._job in jobs else 0
+            self.point_at(jobs[(now + by) % len(jobs)])
+
+    def action_leave(self) -> None:
+        """Clear the filter; where there is none, go back."""
+        if self.pager.reading.keep:
+            self.pager.filter_by("")
+        else:
+            super().action_leave()
