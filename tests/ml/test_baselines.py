@@ -74,7 +74,7 @@ def test_bootstrap_errors_are_the_spread_over_samples() -> None:
 @pytest.mark.parametrize("n", [150, 1500])
 def test_ridge_is_sklearns(kind: str, n: int) -> None:
     rows = some_rows(n, kind)
-    alphas = (3.0, 300.0)
+    alphas = (0.3, 30.0, 3000.0)
     model = ridge.empty_ridge(256, 2)
     config = RidgeModel(alphas=alphas)
     said = list(ridge.fit(model, rows["train"], rows["val"], config, LABEL_NAMES))
