@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.commands.here import this_lab
 from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.commands.tables import as_csv, as_latex, as_markdown, short
 from vitlab.contract.paths import UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +25,17 @@ def add_commands(commands: Commands) -> None:
     plot.add_argument("--ascii", action="store_true", help="only ASCII characters")
     plot.set_defaults(handler=plot_jobs)
 
-    compare = commands.add_parser("compare", help="all results as one table")
-    add_json(compare)
+    compare = commands.add_parser("compare", help="results as one table, in what they differ")
+    compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
+    compare.add_argument("--to", metavar="JOB", help="show differences to this job, with errors")
+    compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
+    compare.add_argument("--reverse", action="store_true", help="turn the order round")
+    compare.add_argument("--each", action="store_true", help="seeds and reruns one by one")
+    form = compare.add_mutually_exclusive_group()
+    add_json(form)
+    form.add_argument("--csv", action="store_true", help="print CSV, with every column")
+    form.add_argument("--latex", action="store_true", help="print a LaTeX tabular (booktabs)")
+    form.add_argument("--markdown", action="store_true", help="print a markdown table")
     compare.set_defaults(handler=compare_results)
 
 
@@ -67,20 +77,28 @@ def draw_jobs(
 
 
 def compare_results(args: argparse.Namespace) -> int:
-    """`vitlab compare`: every result of every job, best first within an MVP."""
-    from vitlab.records.table import results_table
+    """`vitlab compare`: a row a configuration, repeats over seeds together."""
+    from vitlab.records.compare import compare, config_columns
+    from vitlab.records.named import found_named
+    from vitlab.records.scan import scan
 
-    table = results_table(this_lab())
+    lab = this_lab()
+    found = found_named(lab.paths, args.jobs) if args.jobs else scan(lab)
+    to = found_named(lab.paths, [args.to])[0] if args.to else None
+    rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:
-        print_json(table.to_dicts())
+        print_json(rows)
         return 0
-    if table.is_empty():
+    if not rows:
         raise UsageError("nothing to compare: no job has a result yet")
-    header = [name.upper() for name in table.columns]
-    rows = [[_cell(value) for value in row] for row in table.iter_rows()]
-    print_table(header, rows)
+    if args.csv:
+        print(as_csv(rows), end="")
+        return 0
+    header, cells = short(rows, config_columns(rows))
+    if args.latex:
+        print(as_latex(header, cells), end="")
+    elif args.markdown:
+        print(as_markdown(header, cells), end="")
+    else:
+        print_table([name.upper() for name in header], cells)
     return 0
-
-
-def _cell(value: object) -> object:
-    return f"{value:.4g}" if isinstance(value, float) else value

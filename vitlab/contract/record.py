@@ -22,6 +22,11 @@ def read_record(path: Path, kind: type[T], version: int) -> T | None:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+    return from_document(document, kind, version)
+
+
+def from_document(document: object, kind: type[T], version: int) -> T | None:
+    """As `read_record`, of what has been read from a file already."""
     if not isinstance(document, dict) or document.get("v") != version:
         return None
     known = {}

@@ -59,7 +59,12 @@ class NoEvidence:
         return False
 
 
-def gap_of(left: Result, right: Result, name: str, evidence: Evidence) -> Gap:
+def gap_of(
+    left: Result,
+    right: Result,
+    name: str,
+    evidence: Evidence = NoEvidence(),
+) -> Gap:
     """The paired difference where there is one, else that of the values with independent errors."""
     paired = evidence.gap(left, right, name)
     if paired is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import statistics
@@ -56,11 +57,11 @@ def grouped(found: Iterable[Finished]) -> list[Group]:
 
 
 def seedless(spec: Spec) -> str:
-    """Equal for two jobs that differ in `train.seed` alone."""
+    """16 digits that are equal for two jobs that differ in `train.seed` alone."""
     train = {k: v for k, v in dict(spec.config.get("train", {})).items() if k != "seed"}
     config = {**spec.config, "train": train}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), config]
-    return json.dumps(meaning, sort_keys=True)
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def base_name(run: str) -> str:

@@ -38,10 +38,14 @@ class Pairs:
         None where the stars differ, or a job kept no residuals.
         """
         ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
-        parts = name.split("/")
-        if ours is None or theirs is None or len(parts) != 3 or parts[0] != "test":
+        if ours is None or theirs is None:
             return None
-        if not same_stars(left, right):
+        return self.between(ours, theirs, name)
+
+    def between(self, ours: Finished, theirs: Finished, name: str) -> Gap | None:
+        """As `gap`, of any two jobs."""
+        parts = name.split("/")
+        if len(parts) != 3 or parts[0] != "test" or not same_stars(ours.result, theirs.result):
             return None
         paths = ours.job.paths.residuals, theirs.job.paths.residuals
         try:
@@ -59,8 +63,10 @@ class Pairs:
     def alike(self, left: Result, right: Result) -> bool:
         """Whether both test sets are drawn alike: one grid, range of magnitudes and noise."""
         ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
-        if ours is None or theirs is None:
-            return False
+        return ours is not None and theirs is not None and self.alike_jobs(ours, theirs)
+
+    def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
+        """As `alike`, of any two jobs."""
         world = world_of(ours.job.spec.config, "")
         return world is not None and world == world_of(theirs.job.spec.config, "")
 

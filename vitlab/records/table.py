@@ -5,41 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vitlab.jobs.store import all_jobs
 from vitlab.records.ceilings import Ceiling, World, ceiling_of, ceilings
+from vitlab.records.groups import seedless
 from vitlab.records.lab import Lab
-from vitlab.records.results import Finished, finished
+from vitlab.records.results import Finished
+from vitlab.records.scan import scan
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 def results_table(lab: Lab) -> pl.DataFrame:
-    """One row a finished job: MVP, run, profile, model, sizes, headline and test scores.
+    """One row a finished job: MVP, run, profile, model, sizes, headline and every test score.
 
     `ceiling` is the Bayes ceiling under the same simulator where the lab has computed it, `share`
-    the part of it reached, and `leak` says that a result lies above it by more than 3 errors.
-    Sorted by MVP, then profile, then headline, best first.
+    the part of it reached. `overlap` is the number of test stars the training set holds too, and
+    `leak` says that there are some, or that the result lies above its ceiling by more than 3
+    errors. Jobs with one `group` differ in their seed alone. Sorted by MVP, then profile, then
+    headline, best first.
     """
     import polars as pl  # deferred: the screen starts without it
 
-    jobs = all_jobs(lab.paths)
-    known = ceilings(jobs)
-    rows = [_row(one, known) for one in finished(jobs)]
+    found = scan(lab)
+    known = ceilings(one.job for one in found)
+    rows = [row_of(one, known) for one in found]
     if not rows:
         return pl.DataFrame()
     frame = pl.DataFrame(rows, infer_schema_length=None)
     return frame.sort(["mvp", "profile", "score"], descending=[False, False, True], nulls_last=True)
 
 
-def _row(one: Finished, known: Mapping[World, Ceiling]) -> dict[str, object]:
+def row_of(one: Finished, known: Mapping[World, Ceiling]) -> dict[str, object]:
+    """The table's row of a job as plain values; `known`: the lab's ceilings."""
     result = one.result
     ceiling = ceiling_of(one.job.spec, known, result.headline)
-    scores = {
-        f"{parts[1]} {parts[2]}": value
-        for name, value in result.values.items()
-        if (parts := name.split("/"))[0] == "test" and len(parts) == 3
-    }
+    over = ceiling is not None and ceiling.leaks(result, result.headline)
+    shared = result.data.get("overlap")
+    scores: dict[str, object] = {}
+    for name, value in result.values.items():
+        parts = name.split("/")
+        if parts[0] == "test" and len(parts) == 3:
+            scores[f"{parts[1]} {parts[2]}"] = value
+            if name in result.errors:
+                scores[f"{parts[1]} {parts[2]} error"] = result.errors[name]
     return {
         "mvp": result.mvp,
         "run": result.run,
@@ -48,12 +56,17 @@ def _row(one: Finished, known: Mapping[World, Ceiling]) -> dict[str, object]:
         "params": result.model.get("params"),
         "n_train": result.n.get("train"),
         "n_test": result.n.get("test"),
+        "seed": one.job.spec.config.get("train", {}).get("seed"),
+        "headline": result.headline,
         "score": result.values.get(result.headline),
         "error": result.errors.get(result.headline),
         "ceiling": ceiling.r2 if ceiling else None,
         "share": ceiling.share(result, result.headline) if ceiling else None,
-        "leak": ceiling is not None and ceiling.leaks(result, result.headline),
+        "overlap": shared if isinstance(shared, int) else None,
+        "leak": over or bool(shared),
         "seconds": round(result.seconds, 1),
+        "data": result.data.get("hash"),
+        "group": seedless(one.job.spec),
         "job": one.job.paths.name,
         **scores,
     }

@@ -1,0 +1,175 @@
+"""Results side by side: repeats as one row, the keys they differ in, and differences to one."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from vitlab.contract.config import read_config
+from vitlab.contract.paths import UsageError
+from vitlab.contract.spec import Spec
+from vitlab.contract.strict import unknown
+from vitlab.docs.comparison import Gap, gap_of, same_stars, smaller_is_better
+from vitlab.records.ceilings import Ceiling, World, ceilings
+from vitlab.records.groups import Group, grouped
+from vitlab.records.lab import Lab
+from vitlab.records.pairs import Pairs, pairs_of
+from vitlab.records.results import Finished, latest
+from vitlab.records.scan import scan
+from vitlab.records.table import row_of
+
+Row = dict[str, object]
+_NOT_MEANT = ("train.seed", "train.threads", "data.memory")
+"""Keys that are no choice between models."""
+
+
+def compare(
+    lab: Lab,
+    found: Sequence[Finished],
+    *,
+    to: Finished | None = None,
+    sort: str | None = None,
+    reverse: bool = False,
+    each: bool = False,
+) -> list[Row]:
+    """One row a configuration: mean and scatter over its seeds; with `each`, one row a job.
+
+    `delta` and `delta error` are the difference of the headline to the job `to`, `how` says
+    whether on the same stars (`paired`) or not (`independent`), and `noise` that it is within 2
+    errors. Sorted by MVP, profile and headline, best first, or by the column `sort`.
+    """
+    alone = [Group(one.result.run, (one,)) for one in found]
+    groups = alone if each else grouped(latest(found))
+    known = ceilings(one.job for one in scan(lab))
+    rows = [_row(group, known) for group in groups]
+    for row, differing in zip(rows, _differences(groups), strict=True):
+        row |= differing
+    if to is not None:
+        pairs = pairs_of(lab, found)
+        for row, group in zip(rows, groups, strict=True):
+            row |= _delta(group, to, pairs)
+    return _sorted(rows, sort, reverse)
+
+
+def config_columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The columns that are keys of the configuration, in which the rows differ."""
+    return [name for name in dict.fromkeys(k for row in rows for k in row) if "." in name]
+
+
+def _row(group: Group, known: Mapping[World, Ceiling]) -> Row:
+    """The table's row of the first job, its numbers those of the group."""
+    row = row_of(group.members[0], known)
+    first = group.first
+    many = len(group.members) > 1
+    row |= {"run": group.name, "seeds": len(group.members), "error of": "stars"}
+    if many:
+        names = [name for name in first.values if name.startswith("test/")]
+        for name in names:
+            _, metric, label = name.split("/")
+            row[f"{metric} {label}"] = group.value(name)
+            if f"{metric} {label} error" in row:
+                row[f"{metric} {label} error"] = group.scatter(name)
+        row |= {
+            "score": group.value(first.headline),
+            "error": group.scatter(first.headline),
+            "error of": "seeds",
+            "seed": None,
+            "seconds": round(sum(one.result.seconds for one in group.members), 1),
+        }
+        row["leak"] = any(row_of(one, known)["leak"] for one in group.members)
+        ceiling, score = row["ceiling"], row["score"]
+        if isinstance(ceiling, float) and isinstance(score, float) and ceiling > 0:
+            row["share"] = score / ceiling
+    return row
+
+
+def _delta(group: Group, to: Finished, pairs: Pairs) -> Row:
+    """Of several seeds the mean difference; its error that of the stars and of the seeds."""
+    name = to.result.headline
+    if any(one.job.name == to.job.name for one in group.members):
+        return {"delta": 0.0, "delta error": 0.0, "how": "reference", "noise": None}
+    gaps = [_gap(one, to, name, pairs) for one in group.members]
+    known = [gap for gap in gaps if gap is not None]
+    if not known or len(known) < len(gaps):
+        return {"delta": None, "delta error": None, "how": None, "noise": None}
+    value = statistics.fmean(gap.value for gap in known)
+    error = statistics.fmean(gap.error for gap in known)
+    if len(known) > 1:
+        scatter = statistics.stdev(gap.value for gap in known)
+        error = math.hypot(error, scatter / math.sqrt(len(known)))
+    paired = all(gap.stars for gap in known)
+    return {
+        "delta": value,
+        "delta error": error,
+        "how": "paired" if paired else "independent",
+        "noise": Gap(value, error).noise,
+    }
+
+
+def _gap(one: Finished, to: Finished, name: str, pairs: Pairs) -> Gap | None:
+    if one.result.values.get(name) is None or to.result.values.get(name) is None:
+        return None
+    paired = pairs.between(one, to, name)
+    if paired is not None:
+        return paired
+    if not same_stars(one.result, to.result) and not pairs.alike_jobs(one, to):
+        return None
+    return gap_of(one.result, to.result, name)
+
+
+def _differences(groups: Sequence[Group]) -> list[Row]:
+    """Of each group the keys of its configuration in which not all that have them agree."""
+    flat = [flattened(group.members[0].job.spec) for group in groups]
+    names = dict.fromkeys(name for one in flat for name in one)
+    differing = [
+        name
+        for name in names
+        if name not in _NOT_MEANT and len({str(one[name]) for one in flat if name in one}) > 1
+    ]
+    return [{_dotted(name): one.get(name) for name in differing} for one in flat]
+
+
+def _dotted(name: str) -> str:
+    """`loss` -> `config.loss`, so that a key of the configuration is known by its dot."""
+    return name if "." in name else f"config.{name}"
+
+
+def flattened(spec: Spec) -> dict[str, object]:
+    """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
+    config: Mapping[str, object] = spec.config
+    with contextlib.suppress(UsageError):  # of another version: what it says is all there is
+        config = asdict(read_config(spec.recipe, spec.config))
+    return dict(_flat(config))
+
+
+def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{head}{key}.")
+        else:
+            told = list(inner) if isinstance(inner, tuple) else inner
+            yield f"{head}{key}", told
+
+
+def _sorted(rows: list[Row], column: str | None, reverse: bool) -> list[Row]:
+    if column is None:
+        rows.sort(key=lambda r: (str(r["mvp"]), str(r["profile"]), _better(r)))
+        return rows[::-1] if reverse else rows
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if rows and column not in names:
+        raise UsageError(f"--sort: {unknown(f'column {column!r}', column, names)}")
+    known = [row for row in rows if row.get(column) is not None]
+    numbers = all(isinstance(row[column], int | float) for row in known)
+    known.sort(key=lambda r: r[column] if numbers else str(r[column]), reverse=reverse)  # type: ignore[arg-type, return-value]
+    return known + [row for row in rows if row.get(column) is None]
+
+
+def _better(row: Row) -> float:
+    """Least for the best; those without a number last."""
+    score = row["score"]
+    if not isinstance(score, float):
+        return math.inf
+    return score if smaller_is_better(str(row["headline"])) else -score
