@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_DEPS := .venv/.run
 DEV_DEPS := .venv/.dev
 
-.PHONY: lab demo test check bench fuzz format clean
+.PHONY: lab demo test check bench gpu-check fuzz format clean
 
 lab: $(RUN_DEPS)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
@@ -24,6 +24,10 @@ check: $(DEV_DEPS)
 bench: $(DEV_DEPS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# Proves the trainer's CUDA paths on a machine that has a GPU.
+gpu-check: $(RUN_DEPS)
+	$(BIN)/python benchmarks/gpu_check.py
 
 # Ten minutes of documents broken at random; `make fuzz MINUTES=1` for one.
 MINUTES ?= 10

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +25,14 @@ class Batch:
     """(B, L) 1-sigma; infinite where there is no datum."""
     labels: NDArray[np.float64]
     """(B, K) in their own units."""
+
+
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array as a tensor; to a GPU from pinned memory, so that the host does not wait."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def content_hash(parts: list[object], *data: bytes) -> str:

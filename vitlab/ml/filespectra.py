@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitlab.ml.batch import Batch, Indices, content_hash
+from vitlab.ml.batch import Batch, Indices, content_hash, on_device
 from vitlab.ml.pfsspec import Rows, SpectraFiles
 from vitlab.ml.simulate import STREAMS
 from vitlab.ml.slabs import ROWS, Slabs, make_plan
@@ -110,7 +110,7 @@ class FileSpectra:
         return self._val[start, stop]
 
     def _tensors(self, rows: tuple[Rows, Rows]) -> tuple[Tensor, Tensor]:
-        flux, error = (torch.from_numpy(part).to(self.device) for part in rows)
+        flux, error = (on_device(part, self.device) for part in rows)
         return flux, error
 
     def _noisy(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitlab.ml.batch import on_device
 from vitlab.ml.task import Task
 
 
@@ -65,8 +66,6 @@ def make(task: Task, key: Key) -> MicroBatch:
     noise, dropout = state.generate_state(2, np.uint64).tolist()
     generator = torch.Generator(task.device).manual_seed(noise)
     batch = task.spectra.fresh(key.step // task.steps_per_epoch, rows, generator)
-    wanted = torch.from_numpy(task.scaling.scaled(batch.labels)).float()
-    if task.device.type == "cuda":
-        wanted = wanted.pin_memory()
-    wanted = wanted.to(task.device, non_blocking=True)
+    scaled = task.scaling.scaled(batch.labels).astype(np.float32)
+    wanted = on_device(scaled, task.device)
     return MicroBatch(task.inputs(batch), wanted, share, dropout)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.ml.batch import on_device
 from vitlab.ml.grid import Grid
 from vitlab.ml.labels import LABELS, draw_labels
 from vitlab.ml.noise import NoiseModel
@@ -144,7 +145,7 @@ class Simulator:
         _in_threads(fill, list(zip(chunks, seeds, strict=True)))
 
     def _tensor(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.grid.nodes.device)
+        return on_device(np.ascontiguousarray(values), self.grid.nodes.device)
 
 
 def _chunks(n: int, size: int) -> list[slice]:
@@ -157,9 +158,7 @@ def _in_threads(work: Callable[[T], None], items: Sequence[T]) -> None:
         list(pool.map(work, items))
 
 
-def _stream(
-    seed: int, split: str, purpose: int, number: int, copy: int = 0
-) -> np.random.Generator:
+def _stream(seed: int, split: str, purpose: int, number: int, copy: int = 0) -> np.random.Generator:
     """The random stream of one block of stars, or of one copy of one star's noise.
 
     Philox has 128 bits of key and 256 of counter: the key says which set, the counter's upper
