@@ -180,6 +180,7 @@ class FakeDesk:
     place: str = "local"
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
+    refused: bool = False
     folder: Path | None = None
     """Where the jobs' files really are; None for nowhere."""
     roadmap: Path | None = Path("/lab") / ROADMAP
@@ -257,6 +258,40 @@ class FakeDesk:
     def accept(self, waiting: Any) -> list[Path]:
         self._ask("accept", waiting.mvps)
         return [Path("/lab") / ROADMAP]
+
+    def papers(self) -> Any:
+        change = SimpleNamespace(path=Path("/lab") / ROADMAP)
+        step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", sentence="R² = 0.61 [/b]",
+                               changes=(change,))  # fmt: skip
+        finding = SimpleNamespace(line=7, kind="broken-row", message="6 cells [/b]", fix=((),))
+        flaw = SimpleNamespace(path=change.path, finding=finding, change=change)
+        return SimpleNamespace(
+            waiting=() if self.refused else (step,),
+            refused=("2.0",) if self.refused else (),
+            past=(SimpleNamespace(number=3, undone=False, changes=(change,)),),
+            flaws=(flaw,),
+        )
+
+    def worded(self, mvp_id: str, sentence: str) -> Any:
+        self._ask("worded", mvp_id, sentence)
+        return SimpleNamespace(mvp=mvp_id, summary=f"MVP-{mvp_id}: {sentence}", sentence=sentence,
+                               changes=())  # fmt: skip
+
+    def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
+        self._ask("write", mvp_id, sentence)
+        return [Path("/lab") / ROADMAP]
+
+    def refuse(self, mvp_id: str) -> None:
+        self._ask("refuse", mvp_id)
+        self.refused = True
+
+    def offer(self, mvp_id: str) -> None:
+        self._ask("offer", mvp_id)
+        self.refused = False
+
+    def fix(self, flaw: Any) -> list[Path]:
+        self._ask("fix", flaw.finding.line)
+        return [flaw.path]
 
     def undo(self) -> list[Path]:
         self._ask("undo")

@@ -11,6 +11,7 @@ from textual.widgets import Input
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeDesk, usual_view
 from vitlab.tui.screens.curves import CurvesScreen
+from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.gates import GatesScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.launch import LaunchScreen
@@ -244,3 +245,35 @@ async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open
         await it.until(lambda: "a person decides" in it.text())
         await it.press("escape")
         assert it.at_home
+
+
+async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("d")
+        screen = it.app.screen
+        assert isinstance(screen, DocumentsScreen)
+        await it.until(lambda: "1 to write, 1 to mend" in it.text())
+        await it.until(lambda: "+| 2.0 | LightGBM 1M Baseline" in it.text())
+        await it.pilot.resize_terminal(80, 24)
+        await it.until(lambda: "1 to write, 1 to mend" in it.text())
+        await it.press("e", *" so", "enter")
+        await it.until(lambda: ("worded", "2.0", "R² = 0.61 [/b] so") in it.desk.asked)
+        await it.until(lambda: "MVP-2.0: R² = 0.61 [/b] so" in it.text())
+        await it.press("y")
+        await it.until(lambda: ("write", "2.0", "R² = 0.61 [/b] so") in it.desk.asked)
+        await it.until(lambda: any("written: roadmaps" in toast for toast in it.toasts))
+        await it.press("x", "n")
+        assert not it.desk.refused
+        await it.press("x", "y")
+        await it.until(
+            lambda: screen.table.selected == "flaw 0" or "refused 2.0" in screen.table._shown
+        )
+        await it.press("g", "y")
+        await it.until(lambda: ("fix", 7) in it.desk.asked)
+        screen.table.select("refused 2.0")
+        await it.press("y")
+        await it.until(lambda: ("offer", "2.0") in it.desk.asked)
+        await it.press("G", "e")
+        assert "select a conclusion that waits" in it.toasts[-1]
+        await it.press("y")
+        assert "select what is to write" in it.toasts[-1]

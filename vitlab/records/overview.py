@@ -15,7 +15,6 @@ from vitlab.docs.roadmap import Next, next_mvp
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
-from vitlab.records.pairs import pairs_of
 from vitlab.records.results import belongs, finished, latest
 
 

@@ -42,6 +42,8 @@ class Step:
     jobs: tuple[Job, ...]
     summary: str
     """One line for people."""
+    sentence: str = ""
+    """The conclusion; empty where there are no numbers to draw one from."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,17 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
     )
 
 
-def plan_mvp(lab: Lab, roadmap_path: Path, mvp_id: str, texts: Texts | None = None) -> Step | None:
-    """The step for one MVP; None when its last launch still runs, or is written already."""
+def plan_mvp(
+    lab: Lab,
+    roadmap_path: Path,
+    mvp_id: str,
+    texts: Texts | None = None,
+    sentence: str | None = None,
+) -> Step | None:
+    """The step for one MVP; None when its last launch still runs, or is written already.
+
+    `sentence`: a person's own conclusion, in place of the one the results make.
+    """
     texts = texts or {}
     jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap_path)]
     mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
@@ -108,12 +119,13 @@ def plan_mvp(lab: Lab, roadmap_path: Path, mvp_id: str, texts: Texts | None = No
         mvp=mvp,
         results=results,
         verdicts=verdicts,
-        sentence=conclusion(results, roadmap.language, list(verdicts.values())),
+        sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values())),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
     )
     changes = story.changes(lab, roadmap_path, status, texts)
-    return Step(mvp.id, changes, tuple(mine), f"MVP-{mvp.id}: {story.sentence}")
+    summary = f"MVP-{mvp.id}: {story.sentence}"
+    return Step(mvp.id, changes, tuple(mine), summary, story.sentence)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ def mark(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
     _save(lab, [*_read(lab), _Mark(ends, [_digest(text) for text in texts])])
 
 
+def is_marked(lab: Lab, text: str) -> bool:
+    """Whether a write that left `text` stands."""
+    return any(_digest(text) in one.texts and not one.undone for one in _read(lab))
+
+
 def unmark(lab: Lab, texts: Iterable[str]) -> None:
     """The write that left `texts` was undone: it is proposed again."""
     _turn(lab, texts, undone=True)

@@ -54,7 +54,7 @@ class VitLab(App[int]):
         """The lab as last seen; None before the first look."""
         self.roadmaps: tuple[RoadmapLine, ...] = ()
         """Every roadmap in a line; empty before the first look at them."""
-        self.frame = Frame(self.desk, self.watcher, plain, self.desk.lab.settings.keys)
+        self.frame = Frame(self.desk, self.watcher, self.deeds, plain, self.desk.lab.settings.keys)
         self.home = RoadmapScreen(self.frame)
         self.animation_level = "none"
 
@@ -136,6 +136,7 @@ class VitLab(App[int]):
 
     action_open_jobs = partialmethod(show_screen, "jobs")
     action_open_curves = partialmethod(show_screen, "curves")
+    action_open_documents = partialmethod(show_screen, "documents")
     action_open_gates = partialmethod(show_screen, "gates")
 
     def action_open_log(self) -> None:

@@ -18,9 +18,10 @@ from vitlab.plot.series import Line
 if TYPE_CHECKING:
     from vitlab.docs.edits import FileChange
     from vitlab.records.actions import Plan
+    from vitlab.records.documents import Flaw, Papers
     from vitlab.records.lab import Lab
     from vitlab.records.overview import RoadmapLine
-    from vitlab.records.plan import Pending
+    from vitlab.records.plan import Pending, Step
     from vitlab.records.view import LabView
 
 LOG_BYTES = 1 << 18
@@ -152,6 +153,40 @@ class Desk:
         from vitlab.records.actions import accept
 
         return accept(self.lab, waiting)
+
+    def papers(self) -> Papers:
+        """What there is to decide about the roadmap's documents."""
+        from vitlab.records.documents import papers
+
+        return papers(self.lab, self._roadmap())
+
+    def worded(self, mvp_id: str, sentence: str) -> Step:
+        """One MVP's edits with a person's own sentence."""
+        from vitlab.records.documents import planned
+
+        return planned(self.lab, self._roadmap(), mvp_id, sentence)
+
+    def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
+        """Write one MVP's results; the files written."""
+        from vitlab.records.documents import write
+
+        return write(self.lab, self._roadmap(), mvp_id, sentence)
+
+    def refuse(self, mvp_id: str) -> None:
+        from vitlab.records.documents import refuse
+
+        refuse(self.lab, self._roadmap(), mvp_id)
+
+    def offer(self, mvp_id: str) -> None:
+        from vitlab.records.documents import offer
+
+        offer(self.lab, mvp_id)
+
+    def fix(self, flaw: Flaw) -> list[Path]:
+        """Mend a contradiction; the files written."""
+        from vitlab.records.documents import fix
+
+        return fix(self.lab, flaw)
 
     def undo(self) -> list[Path]:
         """Take the last write back; the files restored."""

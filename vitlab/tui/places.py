@@ -12,7 +12,7 @@ from vitlab.tui.verbs import VERBS
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
-SCREENS = ("jobs", "curves", "log", "gates")
+SCREENS = ("jobs", "curves", "log", "gates", "documents")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ def screen_class(name: str) -> type[LabScreen]:
             from vitlab.tui.screens.gates import GatesScreen
 
             return GatesScreen
+        case "documents":
+            from vitlab.tui.screens.documents import DocumentsScreen
+
+            return DocumentsScreen
         case _:
             raise ValueError(name)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from rich.text import Text
 from textual import on
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
     from vitlab.tui.desk import Desk
     from vitlab.tui.watch import Watch
 
+T = TypeVar("T")
+
+ROOMY = 110
+"""From this width on a screen's panes stand side by side."""
+
+
+class Doer(Protocol):
+    """Does what the user decided, off the event loop, and tells how it went."""
+
+    async def attempt(self, deed: Callable[[], T]) -> T | None: ...
+
+    async def written(self, deed: Callable[[], list[Path]]) -> bool: ...
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -34,6 +48,7 @@ class Frame:
 
     desk: Desk
     watch: Watch
+    doer: Doer
     plain: bool = False
     """ASCII only."""
     own: Mapping[str, str] = field(default_factory=dict)
@@ -166,6 +181,7 @@ class LabScreen(Screen[None]):
             self.show(self.view)
 
     def on_resize(self) -> None:
+        self.set_class(self.size.width < ROOMY, "-narrow")
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:

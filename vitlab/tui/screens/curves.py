@@ -27,9 +27,6 @@ from vitlab.tui.words import cell, duration, ink, metric_name, state_words
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
 
-ROOMY = 110
-"""From this width on the runs stand beside the chart, else below it."""
-
 
 class RunTable(SteadyTable):
     """The runs that have values: which are drawn, with which mark, and what they say."""
@@ -108,10 +105,6 @@ class CurvesScreen(LabScreen):
 
     def on_screen_suspend(self) -> None:
         self.frame.watch.follow(None)
-
-    def on_resize(self) -> None:
-        self.set_class(self.size.width < ROOMY, "-narrow")
-        super().on_resize()
 
     def hear(self, seen: Message) -> None:
         if not isinstance(seen, RunsSeen):
