@@ -25,6 +25,8 @@ from vitlab.jobs.experiment_file import (
 )
 from vitlab.jobs.extras import read_extras
 from vitlab.jobs.overrides import Key, Layer, Setting, line_of, merge, nested, only, read_layer
+from vitlab.jobs.repeats import KEYS as REPEATS
+from vitlab.jobs.repeats import ONCE, SEED, Repeats, read_repeats
 from vitlab.jobs.yamlfile import Place, YamlFile, read_yaml
 
 SHARED = ("data", "noise", "labels")
@@ -54,6 +56,8 @@ class Profile:
     layer: Layer
     matrix: Matrix | None
     """In place of the experiment's own sweep; None keeps it."""
+    repeats: Repeats | None = None
+    """In place of the experiment's own; None keeps them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Experiment:
     after: tuple[str, ...]
     runs: tuple[Run, ...]
     matrix: Matrix
+    repeats: Repeats
     overrides: Mapping[str, Profile]
     priority: int
     extra: Mapping[str, Any]
@@ -89,20 +94,28 @@ class Experiment:
         own = self.overrides.get(profile, Profile({}, None))
         matrix = self.matrix if own.matrix is None else own.matrix
         points = _points(matrix)
-        if len(points) * len(self.runs) > MAX_RUNS:
-            count = len(points) * len(self.runs)
+        repeats = own.repeats or self.repeats
+        seeds = {run.name: repeats.of(run.recipe, merge(run.layers)) for run in self.runs}
+        count = len(points) * sum(map(len, seeds.values()))
+        if count > MAX_RUNS:
             raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
         return [
-            self._spec(run, point, names, profile, exp_id)
+            self._spec(run, point, names, seed, profile, exp_id)
             for run in self.runs
             for point, names in points
+            for seed in seeds[run.name]
         ]
 
-    def _spec(self, run: Run, point: Layer, names: str, profile: str, exp_id: str) -> Spec:
+    def _spec(
+        self, run: Run, point: Layer, names: str, seed: Setting | None, profile: str, exp_id: str
+    ) -> Spec:
         over = self.overrides[profile].layer if profile in self.overrides else {}
         if run.recipe != self.recipe:
             over = only(over, _shared(run.recipe))
-        layer = merge([*run.layers, point, over, run.profiles.get(profile, {})])
+        last: Layer = {} if seed is None else {SEED: seed}
+        layer = merge([*run.layers, point, over, run.profiles.get(profile, {}), last])
+        if seed is not None:
+            names = ",".join(part for part in (names, f"seed={seed.value}") if part)
         config = nested(layer)
         try:
             read_config(run.recipe, config)
@@ -167,6 +180,7 @@ def load_experiment(path: Path) -> Experiment:
         after=tuple(bare_id(name) for name in read_names(file, ("after",))),
         runs=_runs(file, recipe, config, device),
         matrix=read_matrix(file, ("matrix",)) or {},
+        repeats=read_repeats(file, ()) or ONCE,
         overrides=_profiles(file),
         priority=priority,
         extra=extra,
@@ -226,8 +240,9 @@ def _profiles(file: YamlFile) -> dict[str, Profile]:
     check_keys(file, ("profiles",), PROFILES)
     return {
         str(name): Profile(
-            read_layer(file, ("profiles", name), skip=["matrix"]),
+            read_layer(file, ("profiles", name), skip=["matrix", *REPEATS]),
             read_matrix(file, ("profiles", name, "matrix")),
+            read_repeats(file, ("profiles", str(name))),
         )
         for name in file.data.get("profiles") or {}
     }

@@ -17,6 +17,8 @@ KEYS = (
     "config",
     "runs",
     "matrix",
+    "repeats",
+    "seeds",
     "headline",
     "profiles",
     "device",
