@@ -21,7 +21,7 @@ from vitlab.jobs.queue import ADOPTED, Start, decide
 from vitlab.jobs.room import Slots
 from vitlab.jobs.settings import Settings, load_settings
 from vitlab.jobs.slots import read_slots, threads
-from vitlab.jobs.store import all_jobs, look, state, unfinished
+from vitlab.jobs.store import Job, all_jobs, look, state, unfinished
 from vitlab.jobs.wishes import release, wish
 
 AUTO_RESUMES = 5
@@ -56,22 +56,12 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
 
 def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
-    before = unfinished(lab)
-    for job, reason, detail in slurm.ended(lab, [job for job in before if job.cluster]):
-        _end_unstarted(job.paths, detail, reason)
-    for job in before:
-        match job.state:
-            case Queued() if job.held and job.cluster:
-                slurm.withdraw(job.paths)
-            case Lost() if job.in_slurm:
-                continue  # Slurm knows what became of it
-            case Queued() if job.paths.stop.exists():
-                _end_unstarted(job.paths, "stopped before it began")
-            case Lost() if end_orphans(job.paths, settings.grace):
-                runs = len(list(job.paths.folder.glob("started*.json")))
-                if job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES:
-                    resume(lab, job.paths)
     jobs = unfinished(lab)
+    over = slurm.ended(lab, [job for job in jobs if job.cluster])
+    for job, reason, detail in over:
+        _end_unstarted(job.paths, detail, reason)
+    if _put_right(lab, jobs, settings) or over:
+        jobs = unfinished(lab)
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
     slots = read_slots(lab)
@@ -84,6 +74,27 @@ def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
     for job, reason, detail in refused:
         _end_unstarted(job.paths, detail, reason)
     return [*begun, *sent]
+
+
+def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
+    """Do what was asked for, or left, with nobody there to do it; whether a state has changed."""
+    changed = False
+    for job in jobs:
+        match job.state:
+            case Queued() if job.held and job.cluster:
+                slurm.withdraw(job.paths)
+                changed = True
+            case Lost() if job.in_slurm:
+                continue  # Slurm knows what became of it
+            case Queued() if job.paths.stop.exists():
+                _end_unstarted(job.paths, "stopped before it began")
+                changed = True
+            case Lost() if end_orphans(job.paths, settings.grace):
+                runs = len(list(job.paths.folder.glob("started*.json")))
+                if job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES:
+                    resume(lab, job.paths)
+                    changed = True
+    return changed
 
 
 def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: Code) -> bool:

@@ -24,6 +24,8 @@ from vitlab.jobs.processes import boot, is_alive
 
 QUEUE = "queue.json"
 """Written by people (TUI or CLI) while a job waits: {hold, order, priority, boot}."""
+_BEGUN = frozenset({"lock", "started.json", "exit.json", RESUME})
+"""A job that has none of these waits; whoever starts one takes its lock first."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,14 @@ def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
 
 def jobs(lab: LabPaths) -> list[JobPaths]:
     """All jobs of the lab, oldest first."""
-    found = [JobPaths(Path(path)) for path in _folders(lab)]
-    return sorted(found, key=lambda job: (job.folder.name, job.folder.parent.name))
+    by_name = sorted(_folders(lab), key=lambda path: path.split("/")[:-3:-1])
+    return [JobPaths(Path(path)) for path in by_name]
 
 
 def _folders(lab: LabPaths) -> Iterator[str]:
     for parent in _subfolders(lab.experiments):
         for folder in _subfolders(parent):
-            if Path(folder, "spec.json").is_file():
+            if os.path.isfile(f"{folder}/spec.json"):  # noqa: PTH113 - of thousands of folders
                 yield folder
 
 
@@ -114,11 +116,27 @@ def state(job: JobPaths) -> JobState:
 
 def look(job: JobPaths) -> Job | None:
     """The job in a folder; None when its spec is missing or not ours."""
+    return _read(job, _names(job))
+
+
+def _names(job: JobPaths) -> set[str]:
+    """What its folder holds."""
+    try:
+        return set(os.listdir(job.folder))  # noqa: PTH208 - strings, not a Path for each file
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _read(job: JobPaths, names: set[str]) -> Job | None:
     spec = read_spec(job.spec)
     if spec is None:
         return None
     wishes = read_json(job.folder / QUEUE)
-    state, where = _look(job)
+    state: JobState
+    if spec.submitted and _BEGUN.isdisjoint(names):
+        state, where = Queued(spec.submitted), ""  # of a thousand jobs most wait: no more to read
+    else:
+        state, where = _look(job)
     return Job(
         paths=job,
         spec=spec,
@@ -145,14 +163,12 @@ def all_jobs(lab: LabPaths) -> list[Job]:
 
 def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
-    waiting = [
-        paths
-        for paths in jobs(lab)
-        if not paths.exit.exists()
-        or (paths.folder / RESUME).exists()
-        or is_held(paths.lock) is not False
-    ]
-    return [job for paths in waiting if (job := look(paths)) is not None]
+    found = []
+    for paths in jobs(lab):
+        names = _names(paths)
+        if "exit.json" not in names or RESUME in names or is_held(paths.lock) is not False:
+            found.append(_read(paths, names))
+    return [job for job in found if job is not None]
 
 
 def _look(job: JobPaths) -> tuple[JobState, str]:
