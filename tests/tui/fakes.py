@@ -13,6 +13,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.plot.series import Line
+from vitlab.records.comparison import Compared
 from vitlab.records.progress import Progress
 
 ROADMAP = "roadmaps/vit_roadmap.md"
@@ -258,6 +259,20 @@ class FakeDesk:
     def accept(self, waiting: Any) -> list[Path]:
         self._ask("accept", waiting.mvps)
         return [Path("/lab") / ROADMAP]
+
+    def results(self) -> tuple[Any, ...]:
+        def one(job: Any, score: float, lr: float) -> Any:
+            return Compared(job.paths.name, job.spec.mvp, job.spec.run, "demo", "ViT [/b]",
+                            "test/r2/log_g", score, 0.01, 0.9, 10_000, 90.0, 1.0,
+                            {"train.lr": lr, "train.batch": 64},
+                            {"test/mae/log_g": 0.1})  # fmt: skip
+
+        return one(self.view.jobs[0], 0.69, 0.001), one(self.view.jobs[1], 0.72, 0.003)
+
+    def gaps(self, reference: str) -> dict[str, tuple[float, float]]:
+        self._ask("gaps", reference)
+        other = next(one for one in self.results() if one.job != reference)
+        return {other.job: (0.03, 0.004)}
 
     def papers(self) -> Any:
         change = SimpleNamespace(path=Path("/lab") / ROADMAP)

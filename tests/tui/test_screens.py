@@ -16,6 +16,7 @@ from vitlab.tui.screens.gates import GatesScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.log import LogScreen
+from vitlab.tui.screens.results import ResultsScreen
 
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
 
@@ -277,3 +278,30 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         assert "select a conclusion that waits" in it.toasts[-1]
         await it.press("y")
         assert "select what is to write" in it.toasts[-1]
+
+
+async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("a")
+        screen = it.app.screen
+        assert isinstance(screen, ResultsScreen)
+        await it.until(lambda: "2 of 2, by newest" in it.text())
+        text = it.text()
+        assert "lr=0.001" in text
+        assert "batch=64" not in text
+        assert "ViT [/b]" in text
+        first = screen.table.selected
+        await it.press("s")
+        await it.until(lambda: "by score" in it.text())
+        assert next(iter(screen.table._shown)) != first
+        await it.press("S")
+        assert next(iter(screen.table._shown)) == first
+        await it.press("g", "space")
+        await it.until(lambda: ("gaps", screen.table.selected) in it.desk.asked)
+        await it.until(lambda: "+0.0300 ± 0.0040" in it.text())
+        await it.press("G")
+        assert "train.lr: 0.003, there 0.001" in it.text()
+        await it.press("slash", *"sweep", "enter")
+        assert screen.table.row_count == 1
+        await it.press("escape", "escape")
+        assert it.at_home

@@ -137,6 +137,7 @@ class VitLab(App[int]):
     action_open_jobs = partialmethod(show_screen, "jobs")
     action_open_curves = partialmethod(show_screen, "curves")
     action_open_documents = partialmethod(show_screen, "documents")
+    action_open_results = partialmethod(show_screen, "results")
     action_open_gates = partialmethod(show_screen, "gates")
 
     def action_open_log(self) -> None:

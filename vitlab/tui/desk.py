@@ -18,6 +18,7 @@ from vitlab.plot.series import Line
 if TYPE_CHECKING:
     from vitlab.docs.edits import FileChange
     from vitlab.records.actions import Plan
+    from vitlab.records.comparison import Compared
     from vitlab.records.documents import Flaw, Papers
     from vitlab.records.lab import Lab
     from vitlab.records.overview import RoadmapLine
@@ -187,6 +188,18 @@ class Desk:
         from vitlab.records.documents import fix
 
         return fix(self.lab, flaw)
+
+    def results(self) -> tuple[Compared, ...]:
+        """Every result of the lab, the newest first."""
+        from vitlab.records.comparison import compared
+
+        return compared(self.lab)
+
+    def gaps(self, reference: str) -> dict[str, tuple[float, float]]:
+        """Job -> its headline minus the reference's on the same stars, and the error."""
+        from vitlab.records.comparison import gaps
+
+        return gaps(self.lab, reference)
 
     def undo(self) -> list[Path]:
         """Take the last write back; the files restored."""

@@ -12,7 +12,7 @@ from vitlab.tui.verbs import VERBS
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
-SCREENS = ("jobs", "curves", "log", "gates", "documents")
+SCREENS = ("jobs", "curves", "log", "gates", "documents", "results")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ def screen_class(name: str) -> type[LabScreen]:
             from vitlab.tui.screens.documents import DocumentsScreen
 
             return DocumentsScreen
+        case "results":
+            from vitlab.tui.screens.results import ResultsScreen
+
+            return ResultsScreen
         case _:
             raise ValueError(name)
 

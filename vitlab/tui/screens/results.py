@@ -1,0 +1,211 @@
+"""The results: all side by side, sorted, filtered, with what is different in how they were made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from vitlab.contract.paths import UsageError
+from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.verbs import Verb, bindings
+from vitlab.tui.widgets.steady import Row, SteadyTable
+from vitlab.tui.words import cell, clean, duration, ink, metric_name
+
+if TYPE_CHECKING:
+    from vitlab.records.comparison import Compared
+    from vitlab.records.view import JobView, LabView
+
+ORDERS = ("newest", "score", "MVP", "train", "time")
+Gaps = Mapping[str, tuple[float, float]]
+
+
+class ResultTable(SteadyTable):
+    """One row a finished job."""
+
+    COLUMNS: ClassVar = {
+        "MVP": 6, "Run": 22, "Profile": 7, "Score": 17, "Minus ref": 17, "Ceiling": 7,
+        "Train": 6, "Time": 8, "Differs in": 24,
+    }  # fmt: skip
+    NARROW: ClassVar = {
+        "MVP": 5, "Run": 12, "Profile": 5, "Score": 7, "Minus ref": 8, "Ceiling": 4,
+        "Train": 5, "Time": 3, "Differs in": 8,
+    }  # fmt: skip
+
+    def show(
+        self, rows: Sequence[Compared], keys: Sequence[str], reference: str, gaps: Gaps
+    ) -> None:
+        """`keys`: the settings in which they differ."""
+        self.show_rows({row.job: self._row(row, keys, reference, gaps) for row in rows})
+
+    def _row(self, row: Compared, keys: Sequence[str], reference: str, gaps: Gaps) -> Row:
+        muted = ink(self, "muted")
+        train = "" if row.n_train is None else _count(row.n_train)
+        differs = "  ".join(
+            f"{key.rpartition('.')[2]}={row.settings[key]}" for key in keys if key in row.settings
+        )
+        gap = gaps.get(row.job)
+        minus = "" if gap is None else _with_error(*gap, signed=True)
+        good = gap is not None and abs(gap[0]) > 2 * gap[1]
+        return (
+            cell(row.mvp, "bold"),
+            cell(row.run),
+            cell(row.profile, muted if row.profile != "full" else ""),
+            cell("-" if row.score is None else _with_error(row.score, row.error or 0.0)),
+            cell(
+                "reference" if row.job == reference else minus,
+                ink(self, "accent" if good else "muted"),
+            ),
+            cell("" if row.share is None else f"{100 * row.share:.0f}%"),
+            cell(train),
+            cell(duration(row.seconds), muted),
+            cell(differs, muted),
+        )
+
+
+class ResultsScreen(LabScreen):
+    """All results of the lab; below, every value of the one under the cursor."""
+
+    NAME = "results"
+    WORDS = "Results"
+    FILTERS = True
+    VERBS = (
+        Verb("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
+        Verb("S", "turn_order", "reverse", "the other way round"),
+        Verb("slash", "app.filter", "filter", "show only rows with some words"),
+        Verb("space", "refer", "reference", "hold all others against this one, on the same stars"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.table = ResultTable("result-table")
+        self.table.plain = frame.plain
+        self._text = Static(markup=False)
+        self._detail = VerticalScroll(self._text, id="result-detail", classes="pane")
+        self._rows: tuple[Compared, ...] = ()
+        self._order, self._reversed = ORDERS[0], False
+        self._reference = ""
+        self._gaps: Gaps = {}
+        self._mark: object = None
+
+    def body(self) -> tuple[Widget, ...]:
+        return (Vertical(self.table, self._detail, classes="stack"),)
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    def show(self, view: LabView) -> None:
+        mark = tuple(job.paths.name for job in view.jobs if job.seconds and not job.eta)
+        if mark != self._mark:
+            self._mark = mark
+            self._read()
+        self._fill_rows()
+
+    @work(group="results", exclusive=True)
+    async def _read(self) -> None:
+        try:
+            self._rows = await asyncio.to_thread(self.frame.desk.results)
+        except (UsageError, OSError) as error:
+            self.app.notify(clean(str(error)), severity="error", markup=False)
+        self._fill_rows()
+
+    def _shown(self) -> list[Compared]:
+        rows = [row for row in self._rows if self.wanted(row.mvp, row.run, row.profile, row.job)]
+        match self._order:
+            case "score":
+                rows.sort(key=lambda row: -(row.score if row.score is not None else -1e9))
+            case "MVP":
+                rows.sort(key=lambda row: (row.mvp, row.profile, row.run))
+            case "train":
+                rows.sort(key=lambda row: -(row.n_train or 0))
+            case "time":
+                rows.sort(key=lambda row: -row.seconds)
+        return rows[::-1] if self._reversed else rows
+
+    def _fill_rows(self) -> None:
+        from vitlab.records.comparison import differing
+
+        rows = self._shown()
+        way = ", reversed" if self._reversed else ""
+        self.say(f"{len(rows)} of {len(self._rows)}, by {self._order}{way}")
+        self.table.show(rows, differing(rows), self._reference, self._gaps)
+        self._describe()
+
+    @on(DataTable.RowHighlighted, "#result-table")
+    def _describe(self) -> None:
+        row = self._selected()
+        text = self._about(row) if row else Text("no job has a result yet")
+        if self._text.content != text:
+            self._text.update(text)
+
+    def _about(self, row: Compared) -> Text:
+        from vitlab.records.comparison import differing
+
+        text = Text()
+        text.append(clean(f"{row.job}  {row.model}\n"), "bold")
+        for name, value in sorted(row.values.items()):
+            if value is not None:
+                said = _with_error(value, row.errors.get(name) or 0.0)
+                text.append(f"{clean(metric_name(name)):<26}", ink(self, "muted"))
+                text.append(f"{said}\n")
+        base = next((one for one in self._rows if one.job == self._reference), None)
+        if base is not None and base is not row:
+            text.append("against the reference\n", ink(self, "muted"))
+            for key in differing([base, row]):
+                ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
+                text.append(clean(f"  {key}: {ours}, there {theirs}\n"))
+        text.rstrip()
+        return text
+
+    def _selected(self) -> Compared | None:
+        return next((row for row in self._rows if row.job == self.table.selected), None)
+
+    def selected_job(self) -> JobView | None:
+        jobs = self.view.jobs if self.view else ()
+        return next((job for job in jobs if job.paths.name == self.table.selected), None)
+
+    def point_at(self, key: str) -> None:
+        self.table.select(key)
+
+    # what the keys do
+
+    def action_next_order(self) -> None:
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self._fill_rows()
+
+    def action_turn_order(self) -> None:
+        self._reversed = not self._reversed
+        self._fill_rows()
+
+    @work(group="deeds")
+    async def action_refer(self) -> None:
+        row = self._selected()
+        if row is None:
+            return
+        self._reference = "" if row.job == self._reference else row.job
+        self._gaps = {}
+        self._fill_rows()
+        if self._reference:
+            found = await self.frame.doer.attempt(lambda: self.frame.desk.gaps(row.job))
+            self._gaps = found or {}
+            self._fill_rows()
+            if found is not None and not found:
+                said = "no other job kept what it said of the same test stars"
+                self.app.notify(said, severity="warning", markup=False)
+
+
+def _with_error(value: float, error: float, *, signed: bool = False) -> str:
+    said = f"{value:+.4f}" if signed else f"{value:.4f}"
+    return f"{said} ± {error:.4f}" if error else said
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.3g}M" if number >= 1e6 else f"{number / 1e3:.3g}k"
