@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from vitlab.contract.networks import VitModel
+from vitlab.ml import attention
 from vitlab.ml.attention import Attention, attend
 from vitlab.ml.batch import Batch
+from vitlab.ml.dropout import drop, kept_share, random_bytes
 from vitlab.ml.inputs import Inputs
 from vitlab.ml.vit import Block, ViT, param_count
 
@@ -88,6 +90,51 @@ def test_attention_is_torchs() -> None:
     tokens = torch.randn(2, 7, 24)
     wanted, _ = theirs(tokens, tokens, tokens)
     torch.testing.assert_close(ours(tokens), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("batch", [0, 1, 5])
+def test_attention_by_parts_is_the_formula(
+    dropout: float, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same bytes deciding: values and gradients, in parts of two spectra."""
+    monkeypatch.setattr(attention, "CACHE", 2 * 3 * 9 * 9 * 4)
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(batch, 3, 9, 8, generator=generator) for _ in range(3))
+    parts = [part.requires_grad_() for part in (q, k, v)]
+    torch.manual_seed(1)
+    found = attention.by_parts(q, k, v, dropout)
+    torch.manual_seed(1)
+    share = (q @ k.transpose(2, 3) / 8**0.5).softmax(dim=-1)
+    if dropout:
+        kept = random_bytes(share.shape) >= round(256 * dropout)
+        share = share * kept / kept_share(dropout)
+    wanted = share @ v
+    torch.testing.assert_close(found, wanted)
+    pull = torch.randn(wanted.shape, generator=generator)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, parts, pull), torch.autograd.grad(wanted, parts, pull)
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.95])
+def test_dropout_keeps_its_share_and_the_mean(rate: float, kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(50_001, dtype=kind, requires_grad=True)
+    dropped = drop(x, rate)
+    (gradient,) = torch.autograd.grad(dropped.float().sum(), x)
+    share = float((dropped != 0).float().mean())
+    assert share == pytest.approx(kept_share(rate), abs=4 * (0.25 / len(x)) ** 0.5)
+    assert kept_share(rate) == pytest.approx(1 - rate, abs=0.5 / 256)
+    assert dropped.max().item() == pytest.approx(1 / kept_share(rate), rel=1e-2)
+    torch.testing.assert_close(gradient, dropped)
+
+
+def test_dropout_of_nearly_nothing_drops_and_of_nothing_does_not() -> None:
+    x = torch.ones(100_000)
+    assert 0 < int((drop(x, 1e-4) == 0).sum()) < 1000
+    assert drop(x, 0) is x
 
 
 def test_attention_in_bf16_is_that_of_fp32() -> None:

@@ -92,9 +92,9 @@ def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
         places, channels = model.places(pixels), model.channels
         rotated = 2 * model.hidden if model.positions == "rope" else 0
         kept = model.layers * places * (10 * model.hidden + 2 * model.inner + rotated) * dropout
-        if model.dropout and not cuda:
-            # Torch's fused attention drops nothing on a CPU: the plain one keeps its products.
-            kept += 3.0 * model.layers * model.heads * places * places
+        if not cuda and (model.dropout or config.train.precision == "bf16"):
+            # Where attention is not torch's fused one it keeps its shares (`vitlab.ml.attention`).
+            kept += (1.25 if model.dropout else 1) * model.layers * model.heads * places * places
         if model.chunk_norm == "zscore" or model.stride:
             kept += 2 * model.patches(pixels) * model.patch * channels
     else:

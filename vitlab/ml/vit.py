@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vitlab.contract.networks import VitModel
 from vitlab.contract.strict import ConfigError
 from vitlab.ml.attention import Attention
+from vitlab.ml.dropout import Dropout
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.positions import (
     LearnedPositions,
@@ -45,22 +46,24 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(model.hidden, model.inner),
             nn.GELU(),
-            nn.Dropout(model.dropout),
+            Dropout(model.dropout),
             nn.Linear(model.inner, model.hidden),
         )
-        self.drop = nn.Dropout(model.dropout)
+        self.drop = Dropout(model.dropout)
 
     def forward(self, tokens: Tensor, rotation: Rotation | None = None) -> Tensor:
         """(B, places, hidden) -> the same."""
         taken = self._taken(tokens)
-        tokens = tokens + taken * self.drop(self.attention(self.norm_attention(tokens), rotation))
-        mixed: Tensor = tokens + taken * self.drop(self.mlp(self.norm_mlp(tokens)))
-        return mixed
+        mixed = self.drop(self.attention(self.norm_attention(tokens), rotation))
+        tokens = tokens + (mixed if taken is None else taken * mixed)
+        mixed = self.drop(self.mlp(self.norm_mlp(tokens)))
+        result: Tensor = tokens + (mixed if taken is None else taken * mixed)
+        return result
 
-    def _taken(self, tokens: Tensor) -> Tensor | float:
+    def _taken(self, tokens: Tensor) -> Tensor | None:
         """0 for spectra that skip the layer; the others weigh more, so that the mean stays."""
         if not (self.training and self.pass_over):
-            return 1.0
+            return None
         keep = 1 - self.pass_over
         return tokens.new_empty(len(tokens), 1, 1).bernoulli_(keep) / keep
 
@@ -97,19 +100,24 @@ class ViT(nn.Module):
         self.by_pixel = not zscore
         self.positions = _make_positions(model, pixels, wave)
         self.rotation = _make_rotation(model, pixels)
-        self.drop = nn.Dropout(model.dropout)
+        self.drop = Dropout(model.dropout)
 
     def forward(self, spectra: Tensor) -> Tensor:
-        tokens = self.tokens(self.standardised(spectra))  # (B, patches, hidden)
+        tokens = self.encode(spectra)
+        summary = tokens[:, 0] if self.cls is not None else tokens.mean(dim=1)  # (B, hidden)
+        labels: Tensor = self.head(self.norm(summary))
+        return labels
+
+    def encode(self, spectra: Tensor) -> Tensor:
+        """(B, L) or (B, channels, L) -> (B, places, hidden), before the last norm."""
+        tokens: Tensor = self.tokens(self.standardised(spectra))  # (B, patches, hidden)
         if self.cls is not None:
             cls = self.cls.to(tokens.dtype).expand(len(tokens), 1, -1)
             tokens = torch.cat([cls, tokens], dim=1)
         tokens = self.drop(self.positions(tokens))  # (B, places, hidden)
         for block in self.blocks:
             tokens = block(tokens, self.rotation)
-        summary = tokens[:, 0] if self.cls is not None else tokens.mean(dim=1)  # (B, hidden)
-        labels: Tensor = self.head(self.norm(summary))
-        return labels
+        return tokens
 
     def standardised(self, spectra: Tensor) -> Tensor:
         """(B, L) or (B, channels, L) -> (B, channels, L) of mean 0 and variance 1, about."""
