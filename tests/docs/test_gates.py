@@ -80,6 +80,13 @@ def test_a_full_result_is_not_mixed_with_a_demo() -> None:
     assert verdict(gate(*THRESHOLD), full, demo).verdict == "fail"
 
 
+def test_a_result_on_stars_it_was_trained_on_decides_nothing() -> None:
+    leaky = result("1.0", "ViT", 0.9, data={"hash": "h", "overlap": 3})
+    assert verdict(gate(*THRESHOLD), leaky).verdict == "open"
+    sound = result("1.0", "ViT", 0.6, data={"hash": "h", "overlap": 0})
+    assert verdict(gate(*THRESHOLD), leaky, sound).verdict == "fail"
+
+
 def test_the_split_is_the_one_the_rule_names() -> None:
     values = {"test/r2/log_g": 0.6, "val/r2/log_g": 0.8}
     one = result("1.0", "ViT", None, values=values)

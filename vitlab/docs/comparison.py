@@ -36,6 +36,60 @@ class Gap:
         return say("independent", number) if self.error else say("as_is", number)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where the best result of an experiment stands among all that is known."""
+
+    best: Result | None = None
+    """Of the best configuration the first seed's; None: `best_of` says."""
+    runs: int = 1
+    """Configurations compared."""
+    seeds: int = 1
+    mean: float | None = None
+    """Of the headline over the seeds, and its scatter; None for a single one."""
+    scatter: float = 0.0
+    second: str = ""
+    """The runner-up's name."""
+    lead: Gap | None = None
+    """Best minus runner-up on the test set; None where they can not be compared."""
+    baseline: str = ""
+    """The best of another model on the same stars; empty for none."""
+    over: Gap | None = None
+    """Best minus baseline."""
+    ceiling: float | None = None
+    share: float | None = None
+    """Part of the ceiling that is reached."""
+    leak: bool = False
+    """Above the ceiling by more than chance."""
+    overlap: int = 0
+    """Test stars in the training set."""
+    missing: tuple[str, ...] = ()
+    """Runs that ended without a result."""
+
+    def said(self) -> list[Phrase]:
+        """What the conclusion adds to the number itself."""
+        found = []
+        if self.mean is not None:
+            found.append(say("mean_of", self.seeds, f"{self.mean:.3f} ± {self.scatter:.3f}"))
+        if self.runs > 1 and self.lead is None:
+            found.append(say("alone_of", self.runs))
+        elif self.runs > 1 and self.lead is not None:
+            key = "first_of_noise" if self.lead.noise else "first_of"
+            found.append(say(key, self.runs, self.second, self.lead.shown()))
+        if self.over is not None:
+            key = "against_noise" if self.over.noise else "against"
+            found.append(say(key, self.baseline, self.over.shown()))
+        if self.ceiling is not None and self.leak:
+            found.append(say("over_ceiling", f"{self.ceiling:.3f}"))
+        elif self.ceiling is not None and self.share is not None:
+            found.append(say("of_ceiling", f"{self.share:.0%}", f"{self.ceiling:.3f}"))
+        if self.overlap:
+            found.append(say("overlap", self.overlap))
+        if self.missing:
+            found.append(say("no_result_of", ", ".join(self.missing)))
+        return found
+
+
 class Evidence(Protocol):
     """What is known beyond the results themselves."""
 

@@ -83,7 +83,8 @@ def judge(
     """Hold a gate's rules against results, in their order.
 
     Two models are compared on the stars `evidence` says they share; without, their errors are
-    added as independent ones, and the verdict says so. Only `full` results decide. A threshold or
+    added as independent ones, and the verdict says so. Only `full` results decide, and none
+    whose test stars were trained on. A threshold or
     difference within two standard errors decides nothing. The first rule speaks for passing and
     later ones for failing, unless a rule's own words (`✅`, `❌`) say otherwise.
     """
@@ -91,6 +92,7 @@ def judge(
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = say("unreadable", texts) if texts else say("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
+    results = [result for result in results if not result.data.get("overlap")]
     full = [result for result in results if result.profile == "full"]
     decision = _decide(gate, full, evidence)
     trial = [result for result in results if result.profile != "full"]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.result import Result
+from vitlab.docs.comparison import Standing
 from vitlab.docs.gates import Verdict
 
 _SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "bias": "bias", "rho": "ρ", "sigma": "σ"}
@@ -73,13 +74,21 @@ def key_metric(results: Sequence[Result]) -> str:
     return f"{symbol}_{split}={number(best, best.headline)}{mark(best.profile)}"
 
 
-def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[Verdict] = ()) -> str:
-    """One sentence: which model, on how much data, reached what, and what its gates make of it."""
-    best = best_of(results)
+def conclusion(
+    results: Sequence[Result],
+    language: str,
+    verdicts: Sequence[Verdict] = (),
+    standing: Standing = Standing(),  # noqa: B008 - frozen
+) -> str:
+    """One sentence: which model, on how much data, reached what, ahead of whom, and what now.
+
+    `standing` says by how much the best leads, and whether that is noise; the gates come last.
+    """
+    best = standing.best or best_of(results)
     if best is None:
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
-    said = key_metric(results)
+    said = key_metric([best])
     told = len(results) > 1 and best.run != best.model_name
     name = best.model_name + (f" [{best.run}]" if told else "")
     if language == "zh":
@@ -90,6 +99,7 @@ def conclusion(results: Sequence[Result], language: str, verdicts: Sequence[Verd
         data = f" on {spectra(train)} spectra" if train else ""
         sentence = f"{name}{data}: {said}"
         stop = "; "
+    sentence += "".join(f"{stop}{phrase.told(language)}" for phrase in standing.said())
     words = _JUDGED[language]
     for verdict in verdicts:
         sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -12,13 +11,14 @@ from vitlab.contract.config import read_config
 from vitlab.contract.paths import UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.strict import unknown
-from vitlab.docs.comparison import Gap, gap_of, same_stars, smaller_is_better
+from vitlab.docs.comparison import smaller_is_better
 from vitlab.records.ceilings import Ceiling, World, ceilings
 from vitlab.records.groups import Group, grouped
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import Pairs, pairs_of
 from vitlab.records.results import Finished, latest
 from vitlab.records.scan import scan
+from vitlab.records.standing import group_gap
 from vitlab.records.table import row_of
 
 Row = dict[str, object]
@@ -87,37 +87,18 @@ def _row(group: Group, known: Mapping[World, Ceiling]) -> Row:
 
 
 def _delta(group: Group, to: Finished, pairs: Pairs) -> Row:
-    """Of several seeds the mean difference; its error that of the stars and of the seeds."""
     name = to.result.headline
     if any(one.job.name == to.job.name for one in group.members):
         return {"delta": 0.0, "delta error": 0.0, "how": "reference", "noise": None}
-    gaps = [_gap(one, to, name, pairs) for one in group.members]
-    known = [gap for gap in gaps if gap is not None]
-    if not known or len(known) < len(gaps):
+    gap = group_gap(group, Group(to.result.run, (to,)), name, pairs)
+    if gap is None:
         return {"delta": None, "delta error": None, "how": None, "noise": None}
-    value = statistics.fmean(gap.value for gap in known)
-    error = statistics.fmean(gap.error for gap in known)
-    if len(known) > 1:
-        scatter = statistics.stdev(gap.value for gap in known)
-        error = math.hypot(error, scatter / math.sqrt(len(known)))
-    paired = all(gap.stars for gap in known)
     return {
-        "delta": value,
-        "delta error": error,
-        "how": "paired" if paired else "independent",
-        "noise": Gap(value, error).noise,
+        "delta": gap.value,
+        "delta error": gap.error,
+        "how": "paired" if gap.stars else "independent",
+        "noise": gap.noise,
     }
-
-
-def _gap(one: Finished, to: Finished, name: str, pairs: Pairs) -> Gap | None:
-    if one.result.values.get(name) is None or to.result.values.get(name) is None:
-        return None
-    paired = pairs.between(one, to, name)
-    if paired is not None:
-        return paired
-    if not same_stars(one.result, to.result) and not pairs.alike_jobs(one, to):
-        return None
-    return gap_of(one.result, to.result, name)
 
 
 def _differences(groups: Sequence[Group]) -> list[Row]:

@@ -27,6 +27,7 @@ from vitlab.records.drawings import drawn
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.results import Finished, belongs, finished, latest
+from vitlab.records.standing import standing
 from vitlab.records.written import unwritten
 
 Texts = Mapping[Path, str]
@@ -119,7 +120,13 @@ def plan_mvp(
         mvp=mvp,
         results=results,
         verdicts=verdicts,
-        sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values())),
+        sentence=sentence
+        or conclusion(
+            results,
+            roadmap.language,
+            list(verdicts.values()),
+            standing(mine, everything, evidence),
+        ),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
     )

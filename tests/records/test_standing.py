@@ -1,0 +1,94 @@
+"""A sweep's conclusion: best, runner-up, their difference, its error, and when that is noise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.records.conftest import Ended
+from tests.records.test_pairs import scored
+from tests.records.test_table import configured
+from vitlab.contract.result import read_result, write_result
+from vitlab.records.lab import Lab
+from vitlab.records.plan import plan_mvp
+
+
+def concluded(lab: Lab, roadmap: Path) -> str:
+    step = plan_mvp(lab, roadmap, "1.0")
+    assert step is not None
+    return step.summary
+
+
+def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    r2 = [scored(ended(run), spread, 1) for run, spread in (("a", 0.1), ("b", 0.5), ("c", 0.9))]
+    ended("d", outcome="failed")
+    said = concluded(lab, roadmap)
+    assert f"ViT [a] on 1k spectra: R²_test={r2[0]:.3f} ± " in said
+    assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.2g} ± " in said
+    assert "(on the same 800 stars)" in said
+    assert "noise" not in said
+    assert "without a result: d" in said
+
+
+def test_a_lead_within_two_errors_is_noise(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    scored(ended("a"), 0.2, 1)
+    scored(ended("b"), 0.2, 2)
+    assert "stars): noise" in concluded(lab, roadmap)
+
+
+def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    r2 = []
+    for loss, spread in (("mse", 0.2), ("l1", 0.25)):
+        for seed in (42, 43, 44):
+            job = configured(ended(f"loss={loss},seed={seed}"), loss=loss, train={"seed": seed})
+            r2.append(scored(job, spread, seed))
+    said = concluded(lab, roadmap)
+    mean, scatter = np.mean(r2[:3]), np.std(r2[:3], ddof=1)
+    assert f"mean ± scatter of 3 seeds: {mean:.3f} ± {scatter:.3f}" in said
+    assert "best of 2 runs on validation, runner-up loss=l1" in said
+
+
+def test_the_baseline_and_the_ceiling_are_named(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ceiling = configured(
+        ended("main", 0.0, mvp="8.0", model="Ceiling"),
+        data={"source": "grid", "mag": [20.5, 22.5]},
+        bayes=4000,
+    )
+    spec = json.loads(ceiling.spec.read_bytes())
+    ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+    result = read_result(ceiling.result)
+    assert result is not None
+    write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.9}))
+    scored(ended("trees", mvp="2.0", model="LightGBM"), 0.5, 2)
+    ours = scored(ended("main"), 0.1, 1)
+    said = concluded(lab, roadmap)
+    assert "against LightGBM (MVP-2.0): Δ = +0.1" in said
+    assert f"{ours / 0.9:.0%} of the Bayes ceiling 0.900" in said
+    roadmap.write_text(
+        roadmap.read_text(encoding="utf-8") + "\n# 结论在此说明以后的计划与目标\n" * 30,
+        encoding="utf-8",
+    )
+    chinese = concluded(lab, roadmap)
+    assert "相对 LightGBM (MVP-2.0)：Δ = +0.1" in chinese
+    assert "达到 Bayes 上限 0.900 的" in chinese
+
+
+@pytest.mark.parametrize("leak", ["ceiling", "overlap"])
+def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: str) -> None:
+    job = ended("main")
+    result = read_result(job.result)
+    assert result is not None
+    if leak == "overlap":
+        write_result(job.result, replace(result, data={"hash": "x", "overlap": 12}))
+        wanted = "12 test stars are in the training set: not a result"
+    else:
+        ceiling = configured(ended("main", 0.0, mvp="8.0", model="Ceiling"), bayes=4000)
+        spec = json.loads(ceiling.spec.read_bytes())
+        ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+        write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.6}))
+        wanted = "above the Bayes ceiling 0.600: a leak, not a result"
+    assert wanted in concluded(lab, roadmap)
