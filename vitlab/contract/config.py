@@ -186,12 +186,13 @@ class CeilingConfig:
 
 @dataclass(frozen=True)
 class TemplateConfig:
-    """`recipe: template`: the nearest synthetic spectrum of each of the `test_size` stars."""
+    """`recipe: template`: the least chi-square of each of the `test_size` stars, on the spline."""
 
     data: DataConfig = field(default_factory=DataConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     refine: Annotated[int, Range(1, 8)] = 3
-    """Intervals each interval of the grid is cut into; 1 means the nodes alone."""
+    """Intervals each interval of the grid is cut into, for the templates a fit begins from; 1
+    means the nodes alone."""
     labels: tuple[str, ...] = ("log_g",)
     threads: Threads = 0
 

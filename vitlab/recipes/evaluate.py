@@ -27,7 +27,7 @@ from vitlab.contract.spec import Spec, read_spec
 from vitlab.ml import checkpoint
 from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.saved import load_model
-from vitlab.ml.baselines.template import fit, make_templates
+from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
 from vitlab.ml.labels import LABELS
 from vitlab.ml.pfsspec import open_spectra_files
 from vitlab.ml.predict import predictions
@@ -168,11 +168,11 @@ def _predict(
     if isinstance(config, TemplateConfig):
         assert isinstance(own, GridSpectra)
         templates = make_templates(own.simulator.grid, config.refine)
-        parts: list[Array] = []
+        parts: list[Fitted] = []
         for _ in fit(parts, templates, spectra):
             pass
-        guess = np.concatenate(parts)[:, [LABELS.index(name) for name in config.labels]]
-        return spectra.labels("test", 0, len(guess)), guess, None
+        guess, sigma = joined(parts).of([LABELS.index(name) for name in config.labels])
+        return spectra.labels("test", 0, len(guess)), guess, sigma
     if isinstance(config, VitConfig | MlpConfig):
         saved = checkpoint.load(job.checkpoints / checkpoint.BEST, device)
         network = make_model(config, own).to(device)

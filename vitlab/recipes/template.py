@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from vitlab.contract.config import TemplateConfig
-from vitlab.ml.baselines.template import Array, fit, make_templates
+from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
 from vitlab.ml.labels import LABELS
 from vitlab.ml.spectra import GridSpectra, open_spectra
 from vitlab.recipes.context import Context, Outcome, Stopped
@@ -14,7 +14,7 @@ from vitlab.recipes.scored import described, scored
 
 
 def run(context: Context) -> Outcome:
-    """Fit every test spectrum and score the labels of its nearest template."""
+    """Fit every test spectrum, and score the labels and the errors it gives them."""
     config = context.config
     assert isinstance(config, TemplateConfig)
     device = torch.device(context.device)
@@ -22,14 +22,18 @@ def run(context: Context) -> Outcome:
     assert isinstance(spectra, GridSpectra)
     templates = make_templates(spectra.simulator.grid, config.refine)
     context.report.note(f"{len(templates.labels)} templates on {device}")
-    found: list[Array] = []
+    found: list[Fitted] = []
     context.report.follow(fit(found, templates, spectra, context.stopped))
     if context.stopped():
         raise Stopped
     n = spectra.sizes["test"]
     true = spectra.labels("test", 0, n)
-    predicted = np.concatenate(found)[:, [LABELS.index(name) for name in config.labels]]
-    values, errors = scored(context, spectra, (true, predicted))
+    fitted = joined(found)
+    predicted, sigma = fitted.of([LABELS.index(name) for name in config.labels])
+    values, errors = scored(context, spectra, (true, predicted), sigma=sigma)
+    for name, of_label in zip(config.labels, sigma.T, strict=True):
+        values[f"test/sigma/{name}"] = float(np.median(of_label))
+    values["test/chi2/per_pixel"] = float(np.median(fitted.chi2)) / spectra.pixels
     return Outcome(
         values=values,
         errors=errors,

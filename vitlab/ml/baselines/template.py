@@ -1,4 +1,8 @@
-"""Template fitting: the labels of the synthetic spectrum nearest in chi-square."""
+"""Template fitting: the labels whose synthetic spectrum is nearest in chi-square, and their errors.
+
+The nearest of a set of templates is only the start: from there Gauss-Newton steps along the
+spline's own derivatives lead to the minimum between them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,39 @@ from vitlab.ml.progress import Note, Progress, Step
 from vitlab.ml.spectra import Spectra
 
 Array = NDArray[np.float64]
-PIECE = 512
+PIECE = 256
+ROUNDS = 20
+"""Most steps to the minimum; a handful is the rule."""
+SETTLED = 1e-4
+"""Fall of chi-square, in one step, below which a star is done: a hundredth of its error."""
+FLAT = 1e-9
+"""Share of its largest curvature that each direction is given: none is wholly flat."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Minima of chi-square of some stars."""
+
+    labels: Array
+    """(n, 3)"""
+    sigma: Array
+    """(n, 3) where chi-square is 1 above its minimum, the other labels at their best, by its
+    curvature; at most the whole axis."""
+    chi2: Array
+    """(n,)"""
+
+    def of(self, columns: list[int]) -> tuple[Array, Array]:
+        """(n, K) labels and errors of some labels alone."""
+        return self.labels[:, columns], self.sigma[:, columns]
+
+
+def joined(parts: list[Fitted]) -> Fitted:
+    """Several pieces as one."""
+    return Fitted(
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.sigma for part in parts]),
+        np.concatenate([part.chi2 for part in parts]),
+    )
 
 
 @dataclass(frozen=True)
@@ -28,6 +64,7 @@ class Templates:
     """(N, 3)"""
     residual: Tensor
     """(N, L) flux - 1, so that single precision keeps the digits that tell templates apart."""
+    grid: Grid
 
     def nearest(self, batch: Batch) -> Array:
         """(B, 3) labels of the template of least chi-square, noise and scale being known.
@@ -39,29 +76,70 @@ class Templates:
         best: Array = self.labels[chi2.argmin(dim=1).cpu().numpy()]
         return best
 
+    def fitted(self, batch: Batch) -> Fitted:
+        """The minimum on the spline, from the nearest template, and the errors there."""
+        labels = torch.from_numpy(self.nearest(batch)).to(self.residual.device)
+        low, high = (torch.stack([axis[i] for axis in self.grid.breaks]) for i in (0, -1))
+        unit = high - low
+        weight = batch.error**-2
+        chi2, slope, curvature = self._expand(labels, batch, weight, unit)
+        damping = torch.full_like(chi2, 1e-3)
+        going = torch.full_like(chi2, True, dtype=torch.bool)
+        for _ in range(ROUNDS):
+            if not going.any():
+                break
+            # Levenberg and Marquardt: where a step does not lead down, a shorter one is tried.
+            pinned = ((labels <= low) & (slope < 0)) | ((labels >= high) & (slope > 0))
+            step = _solved(curvature, slope, damping, ~pinned)
+            tried = (labels + step * unit).clamp(low, high)
+            after, its_slope, its_curvature = self._expand(tried, batch, weight, unit)
+            better = going & (after < chi2)
+            going &= ~((chi2 - after).abs() < SETTLED) & (damping < 1e6)
+            labels = torch.where(better[:, None], tried, labels)
+            slope = torch.where(better[:, None], its_slope, slope)
+            curvature = torch.where(better[:, None, None], its_curvature, curvature)
+            chi2 = torch.where(better, after, chi2)
+            damping = torch.where(better, damping / 10, damping * 10)
+        covariance = torch.linalg.inv(_never_flat(curvature))
+        sigma = covariance.diagonal(dim1=1, dim2=2).sqrt().clamp(max=1) * unit
+        return Fitted(labels.cpu().numpy(), sigma.cpu().numpy(), chi2.cpu().numpy())
+
+    def _expand(
+        self, labels: Tensor, batch: Batch, weight: Tensor, unit: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Chi-square (B,), minus half its slope (B, 3) and half its curvature (B, 3, 3), float64.
+
+        Labels count in `unit`s; the curvature is Gauss's, without the residuals' own share.
+        """
+        excess = batch.flux - self.grid.flux(labels)
+        slopes = self.grid.derivatives(labels) * unit[:, None].to(excess.dtype)  # (B, 3, L)
+        weighted = slopes * weight[:, None]
+        chi2 = (excess.square() * weight).sum(dim=1, dtype=torch.float64)
+        slope = (weighted @ excess[:, :, None])[:, :, 0]
+        return chi2, slope.double(), (weighted @ slopes.mT).double()
+
 
 def make_templates(grid: Grid, refine: int) -> Templates:
     """Templates at the nodes, and `refine` - 1 more between neighbours on each axis."""
     axes = [_refined(axis, refine) for axis in grid.axes]
     labels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     wanted = torch.from_numpy(labels).to(grid.nodes.device)
-    return Templates(
-        labels, torch.cat([grid.flux(part) - 1 for part in torch.split(wanted, PIECE)])
-    )
+    residual = torch.cat([grid.flux(part) - 1 for part in torch.split(wanted, PIECE)])
+    return Templates(labels, residual, grid)
 
 
 def fit(
-    found: list[Array],
+    found: list[Fitted],
     templates: Templates,
     spectra: Spectra,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Append the (n, 3) best labels of the test set to `found`; a step is one spectrum."""
+    """Append the minima of the test set to `found`; a step is one spectrum."""
     n = spectra.sizes["test"]
     for start in range(0, n, PIECE):
         begun = time.perf_counter()
         stop = min(start + PIECE, n)
-        found.append(templates.nearest(spectra.fixed("test", start, stop)))
+        found.append(templates.fitted(spectra.fixed("test", start, stop)))
         rate = (stop - start) / (time.perf_counter() - begun)
         yield Step(stop, n, 0, float("nan"), float("nan"), rate)
         if stopped():
@@ -72,3 +150,21 @@ def fit(
 def _refined(axis: Array, refine: int) -> Array:
     places = np.arange((len(axis) - 1) * refine + 1) / refine
     return np.interp(places, np.arange(len(axis)), axis)
+
+
+def _solved(curvature: Tensor, slope: Tensor, damping: Tensor, free: Tensor) -> Tensor:
+    """(B, 3) steps, each direction's own curvature raised by the share `damping`.
+
+    Labels that are not `free` stay, and the others go where they are least without them.
+    """
+    own = torch.diag_embed(curvature.diagonal(dim1=1, dim2=2))
+    damped = _never_flat(curvature) + damping[:, None, None] * own
+    eye = torch.eye(own.shape[1]).to(own)
+    damped = torch.where(free[:, :, None] & free[:, None, :], damped, own + FLAT * eye)
+    step: Tensor = torch.linalg.solve(damped, slope * free)
+    return step
+
+
+def _never_flat(curvature: Tensor) -> Tensor:
+    largest = curvature.diagonal(dim1=1, dim2=2).amax(dim=1).clamp(min=1e-30)
+    return curvature + FLAT * torch.diag_embed(largest[:, None].expand(-1, curvature.shape[1]))
