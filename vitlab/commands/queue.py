@@ -1,4 +1,4 @@
-"""Commands on what waits, and on runs started by hand: hold, release, move, adopt."""
+"""Commands on a job that is there: stop, resume, hold, release, move; and adopt makes one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from vitlab.contract.paths import UsageError
 
 
 def add_commands(commands: Commands) -> None:
-    hold = commands.add_parser("hold", help="put a waiting job aside")
-    hold.add_argument("job", metavar="JOB")
-    hold.set_defaults(handler=hold_job)
-
-    release = commands.add_parser("release", help="let a job start that was put aside")
-    release.add_argument("job", metavar="JOB")
-    release.set_defaults(handler=release_job)
+    for verb, meaning, said in (
+        ("stop", "end a job, or take it out of the queue", "stopping"),
+        ("resume", "go on with a stopped or lost job, in its folder", "resumed"),
+        ("hold", "put a waiting job aside", "held"),
+        ("release", "let a job start that was put aside", "released"),
+    ):
+        parser = commands.add_parser(verb, help=meaning)
+        parser.add_argument("job", metavar="JOB")
+        parser.set_defaults(handler=act, verb=verb, said=said)
 
     move = commands.add_parser("move", help="change a waiting job's place in the queue")
     move.add_argument("job", metavar="JOB")
@@ -45,27 +47,21 @@ def add_commands(commands: Commands) -> None:
     adopt.set_defaults(handler=adopt_run)
 
 
-def hold_job(args: argparse.Namespace) -> int:
-    """`vitlab hold`: it does not start before it is released."""
+def act(args: argparse.Namespace) -> int:
+    """`vitlab stop|resume|hold|release JOB`; the queue goes on by the way."""
     from vitlab.jobs.store import find_job
-    from vitlab.records.queue import hold
+    from vitlab.records import queue
 
+    acts = {
+        "stop": queue.stop,
+        "resume": queue.resume,
+        "hold": queue.hold,
+        "release": queue.release,
+    }
     lab = this_lab()
     job = find_job(lab.paths, args.job)
-    hold(lab, job)
-    print(f"held {job.name}")
-    return 0
-
-
-def release_job(args: argparse.Namespace) -> int:
-    """`vitlab release`: one put aside, or queued before a restart of the machine."""
-    from vitlab.jobs.store import find_job
-    from vitlab.records.queue import release
-
-    lab = this_lab()
-    job = find_job(lab.paths, args.job)
-    release(lab, job)
-    print(f"released {job.name}")
+    acts[args.verb](lab, job)
+    print(f"{args.said} {job.name}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Commands on jobs: run, jobs, logs, stop, resume."""
+"""Commands that start jobs and show them: run, jobs, logs."""
 
 from __future__ import annotations
 
@@ -47,14 +47,6 @@ def add_commands(commands: Commands) -> None:
     logs.add_argument("job", metavar="JOB")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
     logs.set_defaults(handler=show_log)
-
-    stop = commands.add_parser("stop", help="end a job, or take it out of the queue")
-    stop.add_argument("job", metavar="JOB")
-    stop.set_defaults(handler=stop_job)
-
-    resume = commands.add_parser("resume", help="go on with a stopped or lost job")
-    resume.add_argument("job", metavar="JOB")
-    resume.set_defaults(handler=resume_job)
 
 
 def run_mvp(args: argparse.Namespace) -> int:
@@ -212,27 +204,3 @@ def show_log(args: argparse.Namespace) -> int:
             return 0
         if not lines:
             time.sleep(POLL)
-
-
-def stop_job(args: argparse.Namespace) -> int:
-    """`vitlab stop`: ask; the job's supervisor ends the whole process group."""
-    from vitlab.jobs.store import find_job
-    from vitlab.records.queue import stop
-
-    lab = this_lab()
-    job = find_job(lab.paths, args.job)
-    stop(lab, job)
-    print(f"stopping {job.name}")
-    return 0
-
-
-def resume_job(args: argparse.Namespace) -> int:
-    """`vitlab resume`: the same folder, from the last checkpoint."""
-    from vitlab.jobs.store import find_job
-    from vitlab.records.queue import resume
-
-    lab = this_lab()
-    job = find_job(lab.paths, args.job)
-    resume(lab, job)
-    print(f"resumed {job.name}")
-    return 0
