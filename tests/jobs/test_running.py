@@ -156,6 +156,16 @@ def test_a_stopped_process_is_stopped_all_the_same(shop: Workshop) -> None:
     assert ended(job).outcome == "killed"
 
 
+def test_a_stopped_supervisor_is_woken_by_the_request(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    pid = running(job).pid
+    wait_for(lambda: children(job))
+    os.kill(pid, signal.SIGSTOP)
+    stop(job)
+    assert ended(job).detail == "stopped on request"
+
+
 def test_a_waiting_job_is_stopped_without_running(shop: Workshop) -> None:
     first, second = shop.submit(SLEEP), shop.submit("print('never')")
     assert advance(shop.lab) == [first]

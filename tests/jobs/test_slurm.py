@@ -317,6 +317,7 @@ def test_a_stop_reaches_every_node_and_waits_for_each(shop: Workshop, cluster: N
     stop(job)
     done = ended(job)
     assert (done.outcome, done.code, done.detail) == ("killed", 0, "stopped on request")
+    assert read_json(job.exit)["peak_memory_bytes"] == 0  # not known, and not srun's own
     assert sorted(line for line in job.log.read_text().splitlines() if line.startswith("sav")) == [
         "saved 0",
         "saved 1",

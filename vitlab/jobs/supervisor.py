@@ -137,7 +137,7 @@ class Supervisor:
             disk_free=free(self.job.folder),
             oom_kills=processes.oom_kills() - kills,
         )
-        return end, peak
+        return end, 0 if self.steps else peak  # of `srun` alone; the nodes' is not known here
 
     def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
         """See the process to its end: exit code (or minus its signal), and peak bytes."""
