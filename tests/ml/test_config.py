@@ -11,6 +11,7 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
+from vitlab.contract.monitor import distance
 from vitlab.contract.paths import UsageError
 
 REFUSED = [
@@ -31,6 +32,38 @@ REFUSED = [
     ("vit", {"train": {"lr": float("nan")}}, "config.train.lr: must be a number, not nan"),
     ("vit", {"train": {"epochs": True}}, "config.train.epochs: must be a whole number, not True"),
     ("vit", {"train": {"epochs": 1.5}}, "config.train.epochs: must be a whole number, not 1.5"),
+    (
+        "vit",
+        {"train": {"batch": 100, "accumulate": 3, "processes": 2}},
+        "config.train.batch: 100 is no multiple of accumulate x processes = 6",
+    ),
+    (
+        "vit",
+        {"train": {"monitor": "val/r2/logg"}},
+        "config.train.monitor: unknown value 'val/r2/logg'; did you mean val/r2/log_g? (allowed: "
+        "val/r2, val/loss, val/r2/log_g, val/mae/log_g, val/rmse/log_g, val/bias/log_g, ",
+    ),
+    ("mlp", {"train": {"monitor": "val/pull2/log_g"}}, "config.train.monitor: unknown value 'val"),
+    ("vit", {"train": {"optimizer": "muons"}}, "config.train.optimizer: unknown value 'muons'; di"),
+    ("vit", {"train": {"schedule": "cos"}}, "config.train.schedule: unknown value 'cos'"),
+    ("vit", {"train": {"precision": "fp8"}}, "config.train.precision: unknown value 'fp8'"),
+    ("vit", {"train": {"on_nonfinite": "go"}}, "config.train.on_nonfinite: unknown value 'go'"),
+    (
+        "vit",
+        {"train": {"compile": "yes"}},
+        "config.train.compile: must be true or false, not 'yes'",
+    ),
+    ("vit", {"train": {"min_lr": 1}}, "config.train.min_lr: must be <= lr = 0.0003"),
+    (
+        "vit",
+        {"train": {"emma": 0.9}},
+        "config.train.emma: unknown key; did you mean ema? (allowed:",
+    ),
+    (
+        "vit",
+        {"label_weights": [1, 2]},
+        "config.label_weights: must be 1, one for each label, not 2",
+    ),
     ("vit", {"data": {"mag": [20]}}, "config.data.mag: must be a list of 2, not of 1"),
     ("vit", {"data": {"mag": [22, 20]}}, "config.data.mag: must rise, not [22, 20]"),
     ("vit", {"data": {"source": ""}}, "config.data.source: must be a text, not ''"),
@@ -76,6 +109,14 @@ def test_defaults_are_the_model_of_record() -> None:
     assert config == VitConfig()
     assert (config.model.patch, config.model.hidden, config.model.layers) == (16, 256, 6)
     assert read_config("ridge", {"data": {"seed": 1}}) == RidgeConfig(data=DataConfig(seed=1))
+
+
+def test_a_likelihood_has_more_to_monitor() -> None:
+    config = read_config("vit", {"loss": "nll", "train": {"monitor": "val/pull2/log_g"}})
+    assert isinstance(config, VitConfig)
+    assert distance("val/pull2/log_g", {"val/pull2/log_g": 0.75}, ("log_g",)) == 0.25
+    r2 = {"val/r2/log_g": 0.5, "val/r2/M_H": 0.7}
+    assert distance("val/r2", r2, ("log_g", "M_H")) == pytest.approx(0.4)
 
 
 def test_labels_of_a_file_are_free() -> None:

@@ -83,6 +83,36 @@ def test_the_check_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert [*_losses(network, task)][-1] == plain
 
 
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"optimizer": "muon", "schedule": "plateau", "ema": 0.9, "patience": 1},
+        {"precision": "fp16", "accumulate": 4, "prefetch": 0},
+        {"precision": "bf16", "compile": True, "on_nonfinite": "rewind"},
+    ],
+)
+def test_the_check_goes_with_every_option(train: dict[str, object]) -> None:
+    loss = "nll" if "ema" in train else "huber"
+    tiny = {"patch": 512, "hidden": 16, "layers": 1, "heads": 2, "input": "flux+error"}
+    data = {"train_size": 64, "val_size": 8, "test_size": 8}
+    how = {"epochs": 1, "batch": 32, **train}
+    config = read_config("vit", {"data": data, "model": tiny, "train": how, "loss": loss})
+    assert isinstance(config, VitConfig)
+    network, task = made(config)
+    part = 32 // config.train.accumulate
+    assert check(network, task).startswith(f"checked on one batch of {part}: loss ")
+
+
+def test_a_check_without_memory_says_that_less_will_be_tried() -> None:
+    network, task = made(small())
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network.register_forward_pre_hook(full)
+    assert check(network, task) == "checked: a micro-batch of 32 does not fit into memory"
+
+
 def _losses(network: torch.nn.Module, task: Task) -> list[float]:
     events = [asdict(event) for event in train(network, task)]
     return [event["loss"] for event in events if "loss" in event]

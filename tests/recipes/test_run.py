@@ -21,7 +21,14 @@ from vitlab.contract.spec import Spec
 DATA = {"train_size": 64, "val_size": 20, "test_size": 30}
 VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2, "input": "whitened"}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "vit": {"data": DATA, "model": VIT, "train": {"epochs": 2, "batch": 32, "threads": 1}},
+    "vit": {
+        "data": DATA,
+        "model": VIT,
+        "train": {"epochs": 2, "batch": 32, "threads": 1},
+        "loss": "nll",
+        "labels": ["log_g", "M_H"],
+        "label_weights": [2, 1],
+    },
     "mlp": {"data": DATA, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch": 32}},
     "lightgbm": {"data": DATA, "train": {"rounds": 4, "eval_every": 2, "threads": 1}},
     "ridge": {"data": DATA, "model": {"alphas": [100, 1000]}},
@@ -98,6 +105,13 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
         assert "test/r2/log_g" in out
         assert isinstance(result.model["params"], int)
     assert result.n["test"] == 30
+    if recipe == "vit":
+        assert {f"test/{n}/M_H" for n in ("r2", "pull2", "within1", "within2")} <= set(
+            result.values
+        )
+        notes = [e.data["text"] for e in said if e.kind == "note"]
+        assert notes[0].startswith("ViT p256_h16_L1_a2, 17 tokens: 7,")
+        assert "GFLOP for a prediction" in notes[0]
 
 
 def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path) -> None:
