@@ -52,6 +52,8 @@ class DataConfig:
     """Range of the uniform i-band (HSC) magnitude; not used for a file."""
     grid: str | None = None
     """A grid file made by `vitlab data grid import`; None means the embedded grid."""
+    permuted: bool = False
+    """True: learn with the labels of other stars, the control for leaks: its test R2 must be 0."""
     memory: str = "8GiB"
     """Most that spectra read from a file may take at once; what fits is read only once."""
 
@@ -262,6 +264,8 @@ def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
         if not grid:
             allowed = f"(allowed: {', '.join(GRID_SOURCES)})"
             raise ConfigError("config.data.source", f"needs the grid, not a file {allowed}")
+        if config.data.permuted:
+            raise ConfigError("config.data.permuted", "nothing is learned here (allowed: false)")
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
     elif config.noise.level == 0 and config.model.input in NOISE_INPUTS:

@@ -83,16 +83,17 @@ def judge(
     """Hold a gate's rules against results, in their order.
 
     Two models are compared on the stars `evidence` says they share; without, their errors are
-    added as independent ones, and the verdict says so. Only `full` results decide, and none
-    whose test stars were trained on. A threshold or
-    difference within two standard errors decides nothing. The first rule speaks for passing and
-    later ones for failing, unless a rule's own words (`✅`, `❌`) say otherwise.
+    added as independent ones, and the verdict says so. Only `full` results decide,
+    and none whose test stars were trained on, nor a control's. A threshold or difference within
+    two standard errors decides nothing. The first rule speaks for passing and later ones for
+    failing, unless a rule's own words (`✅`, `❌`) say otherwise.
     """
     if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = say("unreadable", texts) if texts else say("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
-    results = [result for result in results if not result.data.get("overlap")]
+    unsound = ("overlap", "permuted")
+    results = [r for r in results if not any(r.data.get(key) for key in unsound)]
     full = [result for result in results if result.profile == "full"]
     decision = _decide(gate, full, evidence)
     trial = [result for result in results if result.profile != "full"]

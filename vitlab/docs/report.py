@@ -9,7 +9,7 @@ from vitlab.contract.result import Result
 from vitlab.docs.figures import figure_lines
 from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
-from vitlab.docs.phrases import say
+from vitlab.docs.phrases import Phrase, say
 from vitlab.docs.roadmap import Mvp, Roadmap
 from vitlab.docs.sentence import mark, metric_symbol, spectra
 from vitlab.docs.specs import Spec
@@ -60,10 +60,13 @@ def report_text(
     command: str,
     verdicts: Mapping[str, Verdict],
     figures: Sequence[str] = (),
+    checks: Sequence[Phrase] = (),
+    made_by: Sequence[Phrase] = (),
 ) -> str:
     """The whole text of a report: question, setup, results, gates, command, sanity.
 
-    `figures`: paths of pictures from the report, beside those the results name.
+    `figures`: paths of pictures from the report, beside those the results name; `checks`: what
+    was looked at before the numbers are believed; `made_by`: which code made each run.
     """
     mvp = roadmap.mvp(mvp_id)
     words = _WORDS[roadmap.language]
@@ -84,8 +87,11 @@ def report_text(
         (words["results"], [*_results(results, words), "", words["error"]]),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
         (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
-        (words["reproduce"], ["```bash", command.replace("```", ""), "```"]),
-        (words["sanity"], _sanity(results, words)),
+        (words["reproduce"], _reproduce(command, [p.told(roadmap.language) for p in made_by])),
+        (
+            words["sanity"],
+            [*(f"- {p.told(roadmap.language)}" for p in checks), *_sanity(results, words)],
+        ),
     ]
     lines = [*head]
     for title, body in parts:
@@ -125,7 +131,8 @@ def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str
 
 
 def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
-    names = sorted({name for r in results for name in r.values if name.startswith("test/")})
+    values = {name for r in results for name in r.values if name.startswith("test/")}
+    names = sorted(name for name in values if "/r2_permuted/" not in name)  # see the checks
     names = names or sorted({r.headline for r in results})
     header = [words["run"], words["model"], words["train"], words["params"]]
     header += [metric_symbol(name) for name in names] + [words["seconds"]]
@@ -161,6 +168,11 @@ def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str], language: 
         for gate, verdict in verdicts.items()
     ]
     return table(["Gate", words["verdict"], words["rule"], words["because"]], rows) if rows else []
+
+
+def _reproduce(command: str, made_by: Sequence[str]) -> list[str]:
+    lines = ["```bash", command.replace("```", ""), "```"]
+    return [*lines, *(["", *(f"- {cell_text(text)}" for text in made_by)] if made_by else [])]
 
 
 def _sanity(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:

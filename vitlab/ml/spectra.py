@@ -20,6 +20,7 @@ from vitlab.ml.filespectra import FileSpectra
 from vitlab.ml.grid import compress, load_grid, packaged
 from vitlab.ml.labels import LABELS, RANGES
 from vitlab.ml.noise import load_noise
+from vitlab.ml.permuted import PermutedSpectra
 from vitlab.ml.pfsspec import open_spectra_files
 from vitlab.ml.simulate import SPLITS, STREAMS, Simulator, Stars, draw_stars
 
@@ -137,6 +138,15 @@ def open_spectra(
     data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
 ) -> Spectra:
     """The data set of a configuration, its tensors on `device`. `UsageError` names the file."""
+    spectra = _as_it_is(data, level, labels, device)
+    if not data.permuted:
+        return spectra
+    return PermutedSpectra(spectra, data.seed, infinite=data.source == "grid-infinite")
+
+
+def _as_it_is(
+    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
+) -> Spectra:
     sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
     if data.source in GRID_SOURCES:
         simulator = open_simulator(data, level)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vitlab.ml.filespectra import FileSpectra
 from vitlab.ml.frames import Columns
 from vitlab.ml.labels import LABELS
+from vitlab.ml.permuted import as_they_are
 from vitlab.ml.spectra import GridSpectra, Spectra
 
 Array = NDArray[np.float64]
@@ -28,6 +29,7 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
 
     S/N is the median over the pixels of flux over its 1-sigma error.
     """
+    spectra = as_they_are(spectra)
     n = spectra.sizes["test"]
     parts = [_snr(spectra, i, min(i + PIECE, n)) for i in range(0, n, PIECE)]
     snr = np.concatenate(parts) if parts else np.empty(0)
@@ -38,10 +40,10 @@ def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None 
     """How many test stars a training set holds too: 0, or no score means anything.
 
     `trained`: whose training set, when not that of `spectra` itself; `shown`: how many stars of
-    it a model saw, when not as many as it has (new ones in each epoch). Two stars are the same when all their
-    labels and the magnitude are; rows of files only if their flux is, too.
+    it a model saw, when not as many as it has (new ones in each epoch). Two stars are the same
+    when all their labels and the magnitude are; rows of files only if their flux is, too.
     """
-    trained = trained or spectra
+    spectra, trained = as_they_are(spectra), as_they_are(trained or spectra)
     if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
         return _file_overlap(trained, spectra)
     n_train = trained.sizes["train"] if shown is None else shown

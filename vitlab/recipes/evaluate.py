@@ -149,7 +149,7 @@ def _data(data: DataConfig, source: str | None) -> DataConfig:
     if source is None or source in GRID_SOURCES:
         return data if source is None else replace(data, source=source)
     n = open_spectra_files(Path(source)).n
-    return replace(data, source=source, train_size=0, val_size=0, test_size=n)
+    return replace(data, source=source, permuted=False, train_size=0, val_size=0, test_size=n)
 
 
 def _shown(config: Scored) -> int:

@@ -16,6 +16,7 @@ from vitlab.ml.teststars import conditions, overlap
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]
+PERMUTATIONS = 50
 
 
 def scored(
@@ -35,6 +36,7 @@ def scored(
     if sigma is not None:
         honest = calibration(*pair, sigma, config.labels)
         values |= {f"test/{name}": number for name, number in honest.items()}
+    values |= permuted(*pair, config.labels, config.data.seed)
     at = best or {}
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
@@ -56,6 +58,23 @@ def scored(
     return values, errors
 
 
+def permuted(true: Array, predicted: Array, labels: tuple[str, ...], seed: int) -> dict[str, float]:
+    """`test/r2_permuted/label`: R2 of the predictions, rescaled, for the labels of other stars.
+
+    The mean over `PERMUTATIONS`; of n stars 1 / (n - 1) is chance, and much more an error in
+    which label is held against which star.
+    """
+    generator = np.random.default_rng(seed)
+    found: dict[str, float] = {}
+    for k, label in enumerate(labels):
+        sides = true[:, k] - true[:, k].mean(), predicted[:, k] - predicted[:, k].mean()
+        size = float(np.sum(sides[0] ** 2) * np.sum(sides[1] ** 2))
+        if size > 0:
+            products = [generator.permutation(sides[0]) @ sides[1] for _ in range(PERMUTATIONS)]
+            found[f"test/r2_permuted/{label}"] = float(np.mean(np.square(products)) / size)
+    return found
+
+
 def described(context: Context, spectra: Spectra) -> dict[str, object]:
     """A result's `data`: source, hash, and how many test stars the training set holds."""
     config = context.config
@@ -66,4 +85,6 @@ def described(context: Context, spectra: Spectra) -> dict[str, object]:
             f"{shared} of {spectra.sizes['test']} test stars are in the training set: "
             "the test scores mean nothing"
         )
-    return {"source": config.data.source, "hash": spectra.hash, "overlap": shared}
+    known: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
+    known["overlap"] = shared
+    return {**known, "permuted": True} if config.data.permuted else known

@@ -16,6 +16,7 @@ from vitlab.contract.state import Done, Queued, Running
 from vitlab.docs.edits import Edit, FileChange, change, create
 from vitlab.docs.gates import Verdict, judge
 from vitlab.docs.hub import key_number, parse_hub
+from vitlab.docs.phrases import Phrase
 from vitlab.docs.report import report_name, report_text
 from vitlab.docs.results import finish
 from vitlab.docs.roadmap import Mvp, Roadmap, parse_roadmap
@@ -27,6 +28,7 @@ from vitlab.records.drawings import drawn
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.results import Finished, belongs, finished, latest
+from vitlab.records.sanity import checks, made_by
 from vitlab.records.standing import standing
 from vitlab.records.written import unwritten
 
@@ -104,7 +106,8 @@ def plan_mvp(
     document = _document(roadmap_path, texts)
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
-    results = [_linked(one, roadmap_path.parent) for one in latest(finished(mine))]
+    ended = latest(finished(mine))
+    results = [_linked(one, roadmap_path.parent) for one in ended]
     status = end_status(mvp, mine, len(results))
     if not results:
         edits = set_status(roadmap, mvp.id, status)
@@ -129,6 +132,8 @@ def plan_mvp(
         ),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
+        checks=checks(ended, everything),
+        made_by=made_by(ended),
     )
     changes = story.changes(lab, roadmap_path, status, texts)
     summary = f"MVP-{mvp.id}: {story.sentence}"
@@ -146,6 +151,8 @@ class _Story:
     sentence: str
     exp_id: str
     date: str
+    checks: Sequence[Phrase] = ()
+    made_by: Sequence[Phrase] = ()
 
     @property
     def profile(self) -> str:
@@ -185,6 +192,8 @@ class _Story:
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
             figures=drawn(folder, self.mvp.id, self.profile),
+            checks=self.checks,
+            made_by=self.made_by,
         )
         if path not in texts and not path.exists():
             return create(path, text)

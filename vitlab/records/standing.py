@@ -21,8 +21,11 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
     Best and runner-up are chosen on validation and told apart on the test set.
     """
     groups = grouped(latest(finished(jobs)))
+    controls = [one for g in groups for one in g.members if g.first.data.get("permuted")]
+    groups = [group for group in groups if not group.first.data.get("permuted")]
     ranked = [g for g in groups if g.value(g.first.headline) is not None]
-    missing = _missing(jobs, groups)
+    known = {one.job.name for one in controls}
+    missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
         return Standing(missing=missing)
     name = ranked[0].first.headline
@@ -106,6 +109,7 @@ def _baseline(best: Group, everything: Sequence[Finished], name: str) -> Group |
         and group.first.profile == best.first.profile
         and group.value(name) is not None
         and same_stars(group.first, best.first)
+        and not group.first.data.get("permuted")
     ]
     return max(others, key=lambda g: _on_validation(g, name), default=None)
 
