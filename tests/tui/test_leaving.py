@@ -35,6 +35,29 @@ def read_until(terminal: int, mark: bytes) -> bytes:
 
 
 @pytest.mark.e2e
+def test_it_ends_when_the_terminal_is_gone() -> None:
+    ours, theirs = pty.openpty()
+    screen = subprocess.Popen(
+        [sys.executable, "-c", SCREEN],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm-256color", "LINES": "24", "COLUMNS": "80"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, b"planned, next")
+        os.close(ours)
+        screen.send_signal(signal.SIGHUP)
+        screen.wait(40)
+    finally:
+        screen.kill()
+        screen.wait()
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, "q"])
 def test_the_terminal_is_restored(how: signal.Signals | str) -> None:
     ours, theirs = pty.openpty()

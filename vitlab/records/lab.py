@@ -14,7 +14,7 @@ from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.source import read
 from vitlab.docs.vocabulary import Vocabulary, default_vocabulary
 from vitlab.jobs.settings import Settings, load_settings
-from vitlab.records.progress import Progress, ProgressReader
+from vitlab.records.progress import Progress, ProgressReader, glance
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Lab:
         with self._lock:
             reader = self._readers.setdefault(job.folder, ProgressReader(job))
             return reader.poll()
+
+    def glance(self, job: JobPaths) -> Progress:
+        """How far an ended job came, from the end of its events unless all are read already."""
+        with self._lock:
+            reader = self._readers.get(job.folder)
+            return glance(job) if reader is None else reader.poll()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vitlab.contract.events import Event
+from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.tail import EventTail
+
+GLANCE = 4096
+"""Bytes at the end of the events that a first look reads."""
+POINTS = 4096
+"""Points kept of a live curve; beyond, every other one is dropped."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +91,26 @@ def _points(progress: Progress, event: Event) -> tuple[Point, ...]:
     """A resumed run repeats the steps after its checkpoint: the later ones count."""
     if event.kind != "eval" or event.data.get("split", "val") != "val":
         return progress.points
-    kept = tuple(point for point in progress.points if point.step < event.step)
+    kept = progress.points
+    if kept and kept[-1].step >= event.step:
+        kept = tuple(point for point in kept if point.step < event.step)
+    if len(kept) >= POINTS:
+        kept = kept[::2]
     return (*kept, Point(event.step, _run_time(progress, event.t), event.values))
 
 
 def _run_time(progress: Progress, t: float) -> float:
     return progress.before + max(t - progress.began, 0.0) if progress.began else 0.0
+
+
+def glance(job: JobPaths) -> Progress:
+    """What the end of a job's events says: its last step and values, without the curve."""
+    progress = Progress()
+    with contextlib.suppress(OSError):
+        offset = max(job.events.stat().st_size - GLANCE, 0)
+        for event in read_events(job.events, offset)[0]:
+            progress = fold(progress, event)
+    return replace(progress, points=())
 
 
 class ProgressReader:

@@ -77,8 +77,11 @@ class LabView:
     """Ended jobs whose results the documents do not have yet."""
 
 
-def look(lab: Lab, roadmap_path: Path | None) -> LabView:
-    """Read everything one screen shows; blocking, so call it in a worker thread."""
+def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabView:
+    """Read everything one screen shows; blocking, so call it in a worker thread.
+
+    `glance`: of ended jobs only the end of their events, so that a first picture is soon there.
+    """
     from vitlab.records.written import unwritten
 
     jobs = all_jobs(lab.paths)
@@ -102,7 +105,7 @@ def look(lab: Lab, roadmap_path: Path | None) -> LabView:
     return LabView(
         path=roadmap_path,
         roadmap=roadmap,
-        jobs=tuple(_views(lab, jobs)),
+        jobs=tuple(_views(lab, jobs, glance)),
         verdicts=verdicts,
         next=next_mvp(roadmap) if roadmap is not None else None,
         problems=tuple(problems),
@@ -127,16 +130,17 @@ def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
     return _view(lab, job)
 
 
-def _views(lab: Lab, jobs: list[Job]) -> list[JobView]:
+def _views(lab: Lab, jobs: list[Job], glance: bool = False) -> list[JobView]:
     if not any(isinstance(job.state, Queued | Lost) for job in jobs):
-        return [_view(lab, job) for job in jobs]
+        return [_view(lab, job, glance=glance) for job in jobs]
     slots = read_slots(lab.paths)
     why = plan(jobs, slots).reasons
-    return [_view(lab, job, why.get(job.name, ""), left_behind(job, slots)) for job in jobs]
+    return [_view(lab, job, why.get(job.name, ""), left_behind(job, slots), glance) for job in jobs]
 
 
-def _view(lab: Lab, job: Job, why: str = "", left: bool = False) -> JobView:
-    progress = lab.progress(job.paths)
+def _view(lab: Lab, job: Job, why: str = "", left: bool = False, glance: bool = False) -> JobView:
+    over = isinstance(job.state, Done)
+    progress = lab.glance(job.paths) if glance and over else lab.progress(job.paths)
     now = time.time()
     health = read_health(job.paths)
     eta: float | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 
 from vitlab.tui.deeds import Deeds
@@ -23,7 +24,9 @@ from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, Runs
 from vitlab.tui.palette import PlanCommands
 from vitlab.tui.places import Place, find, screen_class, unknown_keys
 from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.screens.chooser import RoadmapChooser
 from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
+from vitlab.tui.terminal import Terminal
 from vitlab.tui.themes import DARK, LIGHT
 from vitlab.tui.verbs import VERBS, bindings
 from vitlab.tui.watch import Watch
@@ -57,6 +60,10 @@ class VitLab(App[int]):
         self.frame = Frame(self.desk, self.watcher, self.deeds, plain, self.desk.lab.settings.keys)
         self.home = RoadmapScreen(self.frame)
         self.animation_level = "none"
+
+    def get_driver_class(self) -> type[Driver]:
+        driver = super().get_driver_class()
+        return Terminal if issubclass(Terminal, driver) else driver
 
     def get_default_screen(self) -> Screen[None]:
         return self.home
@@ -96,6 +103,8 @@ class VitLab(App[int]):
     def _roadmaps_seen(self, seen: RoadmapsSeen) -> None:
         self.roadmaps = seen.lines
         self.home.show_roadmaps(seen.lines)
+        if isinstance(self.screen, RoadmapChooser):
+            self.screen.show(seen.lines)
 
     @on(CurvesSeen)
     @on(LogSeen)
@@ -149,8 +158,6 @@ class VitLab(App[int]):
 
     @work(group="places")
     async def action_open_roadmaps(self) -> None:
-        from vitlab.tui.screens.chooser import RoadmapChooser
-
         path = await self.push_screen_wait(RoadmapChooser(self.roadmaps, self.desk.roadmap))
         if path is not None:
             self.turn(path)

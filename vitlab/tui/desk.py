@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,15 +13,12 @@ from vitlab.contract.paths import JobPaths, UsageError, write_atomic
 from vitlab.contract.spec import PROFILES
 from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
+from vitlab.tui.paperdesk import PaperDesk
 
 if TYPE_CHECKING:
-    from vitlab.docs.edits import FileChange
     from vitlab.records.actions import Plan
     from vitlab.records.comparison import Compared
-    from vitlab.records.documents import Flaw, Papers
-    from vitlab.records.lab import Lab
     from vitlab.records.overview import RoadmapLine
-    from vitlab.records.plan import Pending, Step
     from vitlab.records.view import LabView
 
 LOG_BYTES = 1 << 18
@@ -42,21 +38,25 @@ class Lines(Protocol):
 
 
 @dataclass
-class Desk:
+class Desk(PaperDesk):
     """One lab and the roadmap on the screen."""
 
-    lab: Lab
-    roadmap: Path | None
     _tended: set[tuple[str, str]] = field(default_factory=set)
     """What the queue was last tended for."""
+    _glanced: bool = False
+    """Whether the first, hasty look has been taken."""
 
     def look(self) -> LabView:
         """The lab as it is on disk now; what needs no asking is done first: queue, writes.
 
-        The queue needs us only where a supervisor was killed and nobody else came by.
+        The queue needs us only where a supervisor was killed and nobody else came by. The first
+        look is a glance, so that the screen is there at once; the next reads everything.
         """
         from vitlab.records.view import look
 
+        if not self._glanced:
+            self._glanced = True
+            return look(self.lab, self.roadmap, glance=True)
         view = look(self.lab, self.roadmap)
         if (due := _due(view)) - self._tended:
             from vitlab.records.queue import tend
@@ -143,52 +143,6 @@ class Desk:
         wish(found, priority=found.priority + by)
         advance(self.lab.paths)
 
-    def pending(self) -> Pending:
-        """What the results would change in the documents."""
-        from vitlab.records.actions import pending
-
-        return pending(self.lab, self._roadmap())
-
-    def accept(self, waiting: Pending) -> list[Path]:
-        """Write what is pending; the files written."""
-        from vitlab.records.actions import accept
-
-        return accept(self.lab, waiting)
-
-    def papers(self) -> Papers:
-        """What there is to decide about the roadmap's documents."""
-        from vitlab.records.documents import papers
-
-        return papers(self.lab, self._roadmap())
-
-    def worded(self, mvp_id: str, sentence: str) -> Step:
-        """One MVP's edits with a person's own sentence."""
-        from vitlab.records.documents import planned
-
-        return planned(self.lab, self._roadmap(), mvp_id, sentence)
-
-    def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
-        """Write one MVP's results; the files written."""
-        from vitlab.records.documents import write
-
-        return write(self.lab, self._roadmap(), mvp_id, sentence)
-
-    def refuse(self, mvp_id: str) -> None:
-        from vitlab.records.documents import refuse
-
-        refuse(self.lab, self._roadmap(), mvp_id)
-
-    def offer(self, mvp_id: str) -> None:
-        from vitlab.records.documents import offer
-
-        offer(self.lab, mvp_id)
-
-    def fix(self, flaw: Flaw) -> list[Path]:
-        """Mend a contradiction; the files written."""
-        from vitlab.records.documents import fix
-
-        return fix(self.lab, flaw)
-
     def results(self) -> tuple[Compared, ...]:
         """Every result of the lab, the newest first."""
         from vitlab.records.comparison import compared
@@ -200,36 +154,6 @@ class Desk:
         from vitlab.records.comparison import gaps
 
         return gaps(self.lab, reference)
-
-    def undo(self) -> list[Path]:
-        """Take the last write back; the files restored."""
-        from vitlab.records.actions import undo
-
-        return undo(self.lab)
-
-    def redo(self) -> list[Path]:
-        """Make the last undone write again; the files written."""
-        from vitlab.records.history import redo
-
-        return redo(self.lab)
-
-    def open_in_editors(self, paths: Iterable[Path]) -> list[str]:
-        """One line for each file that an editor has open too."""
-        from vitlab.records.history import open_in_editors
-
-        return open_in_editors(paths)
-
-    def diffs(self, changes: Iterable[FileChange]) -> list[str]:
-        """One unified diff for every file touched, paths as the lab names them."""
-        from vitlab.docs.edits import unified
-
-        return [
-            unified(change.old_text or "", change.new_text, self.name(change.path))
-            for change in changes
-        ]
-
-    def name(self, path: Path) -> str:
-        return self.lab.paths.relative(path)
 
     def levels(self, view: LabView, metric: str) -> tuple[Line, ...]:
         """The levels the gates ask of this value, on whichever split they name it."""
@@ -286,9 +210,6 @@ class Desk:
     @property
     def _memory(self) -> Path:
         return self.lab.paths.private / "screen.json"
-
-    def _roadmap(self) -> Path:
-        return self.roadmap or self.lab.roadmap_path(None)
 
 
 def _due(view: LabView) -> set[tuple[str, str]]:

@@ -113,9 +113,13 @@ class Watch:
             began = time.monotonic()
             if self._wake.is_set() or began >= due:
                 self._wake.clear()
+                first = view is None
                 view = self._look() or view
                 # A big lab is looked at less often, so that looking never fills a core.
                 due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
+                if first and view is not None:
+                    due = 0.0  # it was a glance
+                    continue
             elif view is not None and began >= self._sum_up:
                 self._look_around()
             if view is not None:

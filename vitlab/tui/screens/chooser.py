@@ -79,19 +79,21 @@ class RoadmapChooser(ModalScreen[Path | None]):
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text("Roadmaps")
             dialog.border_subtitle = Text("enter shows it   esc leaves")
+            yield Static("the roadmaps are still being read", id="reading", markup=False)
             yield RoadmapTable("roadmaps")
-            if not self._lines:
-                yield Static("the roadmaps are still being read", markup=False)
 
     def on_mount(self) -> None:
         table = self.query_one(RoadmapTable)
         table.focus()
-        self.call_after_refresh(self._fill)
+        self.call_after_refresh(self.show, self._lines)
 
-    def _fill(self) -> None:
+    def show(self, lines: Sequence[RoadmapLine]) -> None:
+        """The roadmaps as they stand now; the cursor stays, and begins on the one shown."""
         table = self.query_one(RoadmapTable)
-        table.show(self._lines, self._shown)
-        if self._shown is not None:
+        fresh = not table.row_count
+        table.show(lines, self._shown)
+        self.query_one("#reading").display = not lines
+        if fresh and self._shown is not None:
             table.select(str(self._shown))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:

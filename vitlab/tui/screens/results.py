@@ -52,13 +52,14 @@ class ResultTable(SteadyTable):
             f"{key.rpartition('.')[2]}={row.settings[key]}" for key in keys if key in row.settings
         )
         gap = gaps.get(row.job)
+        error = 0.0 if self.narrow else row.error or 0.0
         minus = "" if gap is None else _with_error(*gap, signed=True)
         good = gap is not None and abs(gap[0]) > 2 * gap[1]
         return (
             cell(row.mvp, "bold"),
             cell(row.run),
             cell(row.profile, muted if row.profile != "full" else ""),
-            cell("-" if row.score is None else _with_error(row.score, row.error or 0.0)),
+            cell("-" if row.score is None else _with_error(row.score, error)),
             cell(
                 "reference" if row.job == reference else minus,
                 ink(self, "accent" if good else "muted"),
@@ -150,7 +151,7 @@ class ResultsScreen(LabScreen):
         from vitlab.records.comparison import differing
 
         text = Text()
-        text.append(clean(f"{row.job}  {row.model}\n"), "bold")
+        text.append(clean(f"{row.job}  {row.model}") + "\n", "bold")
         for name, value in sorted(row.values.items()):
             if value is not None:
                 said = _with_error(value, row.errors.get(name) or 0.0)
@@ -161,7 +162,7 @@ class ResultsScreen(LabScreen):
             text.append("against the reference\n", ink(self, "muted"))
             for key in differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
-                text.append(clean(f"  {key}: {ours}, there {theirs}\n"))
+                text.append(clean(f"  {key}: {ours}, there {theirs}") + "\n")
         text.rstrip()
         return text
 

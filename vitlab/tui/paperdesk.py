@@ -1,0 +1,101 @@
+"""The documents' part of the desk: what waits, what is written, taken back and mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vitlab.docs.edits import FileChange
+    from vitlab.records.documents import Flaw, Papers
+    from vitlab.records.lab import Lab
+    from vitlab.records.plan import Pending, Step
+
+
+@dataclass
+class PaperDesk:
+    """A lab and the roadmap that is shown; every call blocks."""
+
+    lab: Lab
+    roadmap: Path | None
+
+    def pending(self) -> Pending:
+        """What the results would change in the documents."""
+        from vitlab.records.actions import pending
+
+        return pending(self.lab, self._roadmap())
+
+    def accept(self, waiting: Pending) -> list[Path]:
+        """Write what is pending; the files written."""
+        from vitlab.records.actions import accept
+
+        return accept(self.lab, waiting)
+
+    def papers(self) -> Papers:
+        """What there is to decide about the roadmap's documents."""
+        from vitlab.records.documents import papers
+
+        return papers(self.lab, self._roadmap())
+
+    def worded(self, mvp_id: str, sentence: str) -> Step:
+        """One MVP's edits with a person's own sentence."""
+        from vitlab.records.documents import planned
+
+        return planned(self.lab, self._roadmap(), mvp_id, sentence)
+
+    def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
+        """Write one MVP's results; the files written."""
+        from vitlab.records.documents import write
+
+        return write(self.lab, self._roadmap(), mvp_id, sentence)
+
+    def refuse(self, mvp_id: str) -> None:
+        from vitlab.records.documents import refuse
+
+        refuse(self.lab, self._roadmap(), mvp_id)
+
+    def offer(self, mvp_id: str) -> None:
+        from vitlab.records.documents import offer
+
+        offer(self.lab, mvp_id)
+
+    def fix(self, flaw: Flaw) -> list[Path]:
+        """Mend a contradiction; the files written."""
+        from vitlab.records.documents import fix
+
+        return fix(self.lab, flaw)
+
+    def undo(self) -> list[Path]:
+        """Take the last write back; the files restored."""
+        from vitlab.records.actions import undo
+
+        return undo(self.lab)
+
+    def redo(self) -> list[Path]:
+        """Make the last undone write again; the files written."""
+        from vitlab.records.history import redo
+
+        return redo(self.lab)
+
+    def open_in_editors(self, paths: Iterable[Path]) -> list[str]:
+        """One line for each file that an editor has open too."""
+        from vitlab.records.history import open_in_editors
+
+        return open_in_editors(paths)
+
+    def diffs(self, changes: Iterable[FileChange]) -> list[str]:
+        """One unified diff for every file touched, paths as the lab names them."""
+        from vitlab.docs.edits import unified
+
+        return [
+            unified(change.old_text or "", change.new_text, self.name(change.path))
+            for change in changes
+        ]
+
+    def name(self, path: Path) -> str:
+        return self.lab.paths.relative(path)
+
+    def _roadmap(self) -> Path:
+        return self.roadmap or self.lab.roadmap_path(None)
