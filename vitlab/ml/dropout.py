@@ -44,6 +44,8 @@ def kept_share(rate: float) -> float:
 
 def random_bytes(shape: torch.Size) -> Tensor:
     """uint8 on the CPU, from torch's generator."""
+    if torch.compiler.is_compiling():  # which cannot see 8 bytes in an int64
+        return torch.randint(LEVELS, shape, dtype=torch.uint8)
     n = shape.numel()
     words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-(2**63), None)
     return words.view(torch.uint8)[:n].view(shape)
