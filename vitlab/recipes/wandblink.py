@@ -78,7 +78,7 @@ class Wandb:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            late = f"W&B: not ready {FINISH:.0f} s after the job's end; left as it is"
+            late = f"W&B: not ready {FINISH:.0f} s after the job's end; see events.jsonl"
         trouble = late or self.trouble()
         self._process = None
         link = read_link(self._paths.folder)

@@ -38,7 +38,6 @@ def main(arguments: list[str]) -> int:
     # A stopped job ends after its step: what it says until then is reported too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(10)
     control = os.dup(0)
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
         os.dup2(nothing.fileno(), 0)
