@@ -19,7 +19,7 @@ from vitlab.contract.config import Config, MlpConfig, VitConfig
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths, UsageError
 
-ENDED = 128 + signal.SIGTERM
+NOT_FINITE, ENDED = 3, 128 + signal.SIGTERM
 PATIENCE = 60
 """Seconds the others have to end once one of them has, or all were asked to."""
 LAST_WORD = 10.0
@@ -68,6 +68,8 @@ def launch(paths: JobPaths, config: Config, device: str, resume: bool) -> int:
         number, failure = error.get_first_failure()
         told: Any = failure.message  # a text, or what the process left itself
         text = str(told["message"] if isinstance(told, dict) else told)
+        if failure.exitcode == NOT_FINITE:
+            text = "nan"
         if not _ended(paths.events, begun):
             with EventWriter(paths.events) as writer:
                 writer.write("end", ok=False, error=f"rank {number}: {text.splitlines()[0]}")

@@ -38,6 +38,7 @@ from vitlab.contract.spec import Spec, read_spec
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes import group
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.group import ENDED, NOT_FINITE
 from vitlab.recipes.report import Reporter
 from vitlab.recipes.wandblink import Wandb
 
@@ -50,7 +51,7 @@ RECIPES = {
     "ceiling": ("vitlab.recipes.ceiling", "run"),
     "evaluate": ("vitlab.recipes.evaluate", "run"),
 }
-UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
+UNUSABLE = 2
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -107,7 +108,9 @@ def _run(
         writer.write("end", ok=False, error="stopped")
         return ENDED
     except UsageError as error:
-        if not number:
+        if number:
+            group.tell_failure(error, lambda: bool(ended))
+        else:
             print(error, file=sys.stderr)
         writer.write("end", ok=False, error=str(error))
         return UNUSABLE
