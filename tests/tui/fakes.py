@@ -267,12 +267,14 @@ class FakeDesk:
                             {"train.lr": lr, "train.batch": 64},
                             {"test/mae/log_g": 0.1})  # fmt: skip
 
-        return one(self.view.jobs[0], 0.69, 0.001), one(self.view.jobs[1], 0.72, 0.003)
+        return tuple(
+            one(job, 0.69 + 0.03 * i, 0.001 + 0.002 * i) for i, job in enumerate(self.view.jobs[:2])
+        )
 
     def gaps(self, reference: str) -> dict[str, tuple[float, float]]:
         self._ask("gaps", reference)
-        other = next(one for one in self.results() if one.job != reference)
-        return {other.job: (0.03, 0.004)}
+        others = [one.job for one in self.results() if one.job != reference]
+        return dict.fromkeys(others, (0.03, 0.004))
 
     def papers(self) -> Any:
         change = SimpleNamespace(path=Path("/lab") / ROADMAP)
