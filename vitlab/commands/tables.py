@@ -41,7 +41,7 @@ def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[l
     """The header and the cells people read: what differs, the score, its share, the difference."""
     columns = [name for name in _FIXED if name in ("mvp", "run", "model") or _differs(rows, name)]
     columns += [name for name in config if name.removeprefix("data.train_size")]
-    columns += ["seeds"] if _differs(rows, "seeds") else []
+    columns += ["seeds"] if any(row.get("seeds") != 1 for row in rows) else []
     columns += ["score"]
     columns += ["share"] if any(row.get("share") is not None for row in rows) else []
     columns += ["delta"] if any("delta" in row for row in rows) else []

@@ -118,18 +118,13 @@ def plan_mvp(
     evidence = pairs_of(lab, everything)
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
     verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
+    stands = standing(mine, everything, evidence)
     story = _Story(
         roadmap=roadmap,
         mvp=mvp,
         results=results,
         verdicts=verdicts,
-        sentence=sentence
-        or conclusion(
-            results,
-            roadmap.language,
-            list(verdicts.values()),
-            standing(mine, everything, evidence),
-        ),
+        sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values()), stands),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
         checks=checks(ended, everything),
