@@ -89,7 +89,12 @@ def test_what_a_job_says_is_in_its_offline_run(
     assert not (tmp_path / "home").exists()
     assert not [e for e in events(paths) if e.kind == "note" and "W&B" in e.data["text"]]
     content = (paths.folder / str(link.path) / f"run-{link.id}.wandb").read_bytes()
-    for text in (b"VIT-20251226-x-01", b"feature_fraction", str(paths.folder).encode(), b"VIT-1/job"):
+    for text in (
+        b"VIT-20251226-x-01",
+        b"feature_fraction",
+        str(paths.folder).encode(),
+        b"VIT-1/job",
+    ):
         assert text in content
 
 
