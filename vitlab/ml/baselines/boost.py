@@ -175,7 +175,7 @@ def fit(
             save(path, boost)
             yield Checkpoint(boost.grown, path)
     if boost.grown < config.rounds:
-        yield Note(f"no more trees after round {boost.grown}")
+        yield Note(f"{'stopped' if stopped() else 'no more trees'} after round {boost.grown}")
     if path is not None:
         save(path, boost)
         yield Checkpoint(boost.grown, path)
