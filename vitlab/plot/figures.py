@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.contract.paths import write_atomic
+from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.picture import Curve, Panel, Picture
 
@@ -41,9 +41,12 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
     """Draw `stem`.pdf and `stem`.png, each whole or not at all; without date, so the same again."""
     import io
 
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    try:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise UsageError(f"figures need matplotlib: {error} (install vitlab anew)") from None
 
     columns = min(len(picture.panels), 2)
     rows = math.ceil(len(picture.panels) / columns)

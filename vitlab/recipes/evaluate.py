@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,9 +175,16 @@ def _predict(
         guess, sigma = joined(parts).of([LABELS.index(name) for name in config.labels])
         return spectra.labels("test", 0, len(guess)), guess, sigma
     if isinstance(config, VitConfig | MlpConfig):
-        saved = checkpoint.load(job.checkpoints / checkpoint.BEST, device)
-        network = make_model(config, own).to(device)
-        network.load_state_dict(saved.model)
+        path = job.checkpoints / checkpoint.BEST
+        saved = checkpoint.load(path, device)
+        try:  # what it was built from then, whatever the defaults are now
+            built: Any = replace(config.model, **saved.config)
+            config = replace(config, model=built)
+            network = make_model(config, own).to(device)
+            network.load_state_dict(saved.model)
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).split("\n", 1)[0]
+            raise UsageError(f"{path}: of another version of the model ({reason})") from None
         task = make_task(config, own, device)
         task = replace(task, spectra=spectra, inputs=saved.inputs, scaling=saved.scaling)
         found = predictions(network, task, "test")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
-from vitlab.contract.config import read_config
 from vitlab.contract.paths import UsageError
-from vitlab.contract.spec import Spec
 from vitlab.contract.strict import unknown
 from vitlab.docs.comparison import smaller_is_better
 from vitlab.records.ceilings import Ceiling, World, ceilings
-from vitlab.records.groups import Group, grouped
+from vitlab.records.groups import Group, flattened, grouped
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import Pairs, pairs_of
 from vitlab.records.results import Finished, latest
@@ -102,37 +98,22 @@ def _delta(group: Group, to: Finished, pairs: Pairs) -> Row:
 
 
 def _differences(groups: Sequence[Group]) -> list[Row]:
-    """Of each group the keys of its configuration in which not all that have them agree."""
-    flat = [flattened(group.members[0].job.spec) for group in groups]
-    names = dict.fromkeys(name for one in flat for name in one)
-    differing = [
-        name
-        for name in names
-        if name not in _NOT_MEANT and len({str(one[name]) for one in flat if name in one}) > 1
-    ]
+    """Of each group the keys of its configuration in which groups of one recipe do not agree."""
+    specs = [group.members[0].job.spec for group in groups]
+    flat = [flattened(spec) for spec in specs]
+    said: dict[tuple[str, str], set[str]] = {}
+    for spec, one in zip(specs, flat, strict=True):
+        for name, value in one.items():
+            said.setdefault((name, spec.recipe), set()).add(str(value))
+    differing = dict.fromkeys(
+        name for (name, _), values in said.items() if len(values) > 1 and name not in _NOT_MEANT
+    )
     return [{_dotted(name): one.get(name) for name in differing} for one in flat]
 
 
 def _dotted(name: str) -> str:
     """`loss` -> `config.loss`, so that a key of the configuration is known by its dot."""
     return name if "." in name else f"config.{name}"
-
-
-def flattened(spec: Spec) -> dict[str, object]:
-    """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
-    config: Mapping[str, object] = spec.config
-    with contextlib.suppress(UsageError):  # of another version: what it says is all there is
-        config = asdict(read_config(spec.recipe, spec.config))
-    return dict(_flat(config))
-
-
-def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{head}{key}.")
-        else:
-            told = list(inner) if isinstance(inner, tuple) else inner
-            yield f"{head}{key}", told
 
 
 def _sorted(rows: list[Row], column: str | None, reverse: bool) -> list[Row]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 
+from vitlab.contract.config import read_config
+from vitlab.contract.paths import UsageError
 from vitlab.contract.result import Result
 from vitlab.contract.spec import Spec
 from vitlab.records.results import Finished
@@ -67,3 +70,20 @@ def seedless(spec: Spec) -> str:
 def base_name(run: str) -> str:
     """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
     return _SEED.sub("", run).strip(" ,") or "main"
+
+
+def flattened(spec: Spec) -> dict[str, object]:
+    """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
+    config: Mapping[str, object] = spec.config
+    with contextlib.suppress(UsageError):  # of another version: what it says is all there is
+        config = asdict(read_config(spec.recipe, spec.config))
+    return dict(_flat(config))
+
+
+def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{head}{key}.")
+        else:
+            told = list(inner) if isinstance(inner, tuple) else inner
+            yield f"{head}{key}", told

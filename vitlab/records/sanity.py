@@ -10,6 +10,7 @@ from vitlab.docs.phrases import Phrase, say
 from vitlab.docs.sentence import number
 from vitlab.jobs.jsonfiles import read_json
 from vitlab.records.ceilings import LEAK, Ceiling, World, ceiling_of, ceilings
+from vitlab.records.groups import flattened
 from vitlab.records.results import Finished
 
 CHANCE = 3.0
@@ -41,7 +42,7 @@ def made_by(mine: Sequence[Finished]) -> list[Phrase]:
     for one in mine:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
-        seed = one.job.spec.config.get("train", {}).get("seed", "-")
+        seed = flattened(one.job.spec).get("train.seed", "-")
         found.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
     return found
 
