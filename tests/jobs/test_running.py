@@ -18,7 +18,7 @@ from tests.jobs.conftest import Workshop, ended, processes_of, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.jobs import launch, processes
+from vitlab.jobs import child, launch, processes
 from vitlab.jobs.jsonfiles import read_json
 from vitlab.jobs.launch import advance, resume, stop
 from vitlab.jobs.store import state
@@ -164,6 +164,22 @@ def test_a_stopped_supervisor_is_woken_by_the_request(shop: Workshop) -> None:
     os.kill(pid, signal.SIGSTOP)
     stop(job)
     assert ended(job).detail == "stopped on request"
+
+
+def test_a_child_stopped_before_its_program_began_holds_nobody(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_here(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(os, "execvpe", stop_here)
+    started = child.spawn(shop.submit(SLEEP), ["true"], shop.lab.root, {})
+    wait_for(lambda: (one := processes.process(started.pid)) and one.state == "T")
+    os.kill(started.pid, signal.SIGTERM)  # it has no handler of ours any more
+    os.kill(started.pid, signal.SIGCONT)
+    with processes.Waiter(started.pid) as waiter:
+        assert wait_for(lambda: waiter.wait(1.0))[0] == -signal.SIGTERM
+    assert started.failure() == ""
 
 
 def test_a_waiting_job_is_stopped_without_running(shop: Workshop) -> None:

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.jsonfiles import read_json
@@ -34,30 +35,62 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
     return [*argv, "--resume"] if resumed else argv, root
 
 
-def spawn(job: JobPaths, argv: list[str], cwd: Path, told: Mapping[str, str]) -> int:
+@dataclass(frozen=True)
+class Child:
+    """A process that was started, and will say so if it could not become its program."""
+
+    pid: int
+    report: int = -1
+    """Descriptor of what it says; none for one that was started by hand."""
+
+    def failure(self) -> str:
+        """Why its program could not be started; empty when it was. Asked once, after its end."""
+        if self.report < 0:
+            return ""
+        said = os.read(self.report, 16)
+        os.close(self.report)
+        return os.strerror(int(said)) if said else ""
+
+
+def spawn(job: JobPaths, argv: list[str], cwd: Path, told: Mapping[str, str]) -> Child:
     """Start the job's process in its own group; both outputs go to the end of `out.log`.
 
-    `told` is added to its environment. Its pid; `OSError` when there is no such program.
+    `told` is added to its environment. By fork, not posix_spawn: that one returns only when the
+    child has become its program, and one that is stopped before that would stop us for ever.
     """
     environment = {**os.environ, **told, MARKER: str(job.folder)}
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    here = Path.cwd()
-    os.chdir(cwd)
+    report, reports = os.pipe2(os.O_CLOEXEC)
+    # A signal that comes while the child still has our handlers must find its own.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        return os.posix_spawnp(
-            argv[0],
-            argv,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(job.log), append, 0o666),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setpgroup=0,
-            setsigdef=[signal.SIGPIPE],
-        )
+        pid = os.fork()
+        if pid == 0:
+            _become(argv, cwd, environment, job.log, reports)
     finally:
-        os.chdir(here)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(reports)
+    return Child(pid, report)
+
+
+def _become(
+    argv: list[str], cwd: Path, environment: dict[str, str], log: Path, reports: int
+) -> NoReturn:
+    """In the child: be the program, or report why not and end."""
+    try:
+        os.setpgid(0, 0)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCONT, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.chdir(cwd)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), 1)
+        os.dup2(1, 2)
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        os.write(reports, str(error.errno).encode())
+    finally:
+        os._exit(127)
 
 
 def follow(

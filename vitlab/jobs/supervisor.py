@@ -27,7 +27,7 @@ from vitlab.jobs.aftermath import (
     tail,
     write_command_result,
 )
-from vitlab.jobs.child import command, follow, spawn
+from vitlab.jobs.child import Child, command, follow, spawn
 from vitlab.jobs.health import Health, read_policy
 from vitlab.jobs.jsonfiles import RESUME, Reserve, read_json, set_aside, write_json
 from vitlab.jobs.locks import take, write_owner
@@ -115,15 +115,17 @@ class Supervisor:
         kills = processes.oom_kills()
         said, log_from = size(self.job.events), size(self.job.log)
         self.unwell = None
+        told = self.orders.get("environment", {})
         try:
             follower = follow(self.job, self.extra, cwd, log_from, self.adopted is not None)
-            told = self.orders.get("environment", {})
-            pid = self.adopted[0] if self.adopted else spawn(self.job, argv, cwd, told)
-        except OSError as error:
+            child = Child(self.adopted[0]) if self.adopted else spawn(self.job, argv, cwd, told)
+        except OSError as error:  # no room for another process
             words = f"can not start {argv[0]}: {error.strerror}"
             return End(127, None, last_words=words), 0
-        monitor = Monitor(self.job, pid, said, self.policy.limits, follower)
-        code, peak = self._watch(monitor, pid)
+        monitor = Monitor(self.job, child.pid, said, self.policy.limits, follower)
+        code, peak = self._watch(monitor, child.pid)
+        if why := child.failure():
+            return End(127, None, last_words=f"can not start {argv[0]}: {why}"), 0
         self.held = gpu_memory(self.orders, self._grace)
         if self.held:
             note(self.job, Health("warn", "gpu memory", self.held))
