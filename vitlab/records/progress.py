@@ -10,7 +10,7 @@ from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.tail import EventTail
 
-GLANCE = 4096
+GLANCE = 1500
 """Bytes at the end of the events that a first look reads."""
 POINTS = 4096
 """Points kept of a live curve; beyond, every other one is dropped."""

@@ -80,7 +80,8 @@ class LabView:
 def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabView:
     """Read everything one screen shows; blocking, so call it in a worker thread.
 
-    `glance`: of ended jobs only the end of their events, so that a first picture is soon there.
+    `glance`: of ended jobs only the end of their events, and no experiment file, so that a first
+    picture is soon there.
     """
     from vitlab.records.written import unwritten
 
@@ -95,7 +96,10 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
             roadmap = lab.shown_roadmap(roadmap_path)
         except (UsageError, OSError) as error:
             problems.append(str(error))
-        experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
+        if glance:  # a launch looks for the file itself, and says so where there is none
+            experiments = frozenset(mvp.id for mvp in (roadmap.mvps if roadmap else ()))
+        else:
+            experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
         here = [job for job in jobs if belongs(lab, job, roadmap_path)]
         waiting = len(unwritten(lab, here))
         if roadmap is not None:

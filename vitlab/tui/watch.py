@@ -36,6 +36,8 @@ POLL = 0.3
 """Seconds between two looks at the events and the log."""
 LOOK = 1.0
 """Seconds between two looks at the whole lab."""
+PAINTED = 0.4
+"""Seconds from the first look, which is a glance, to the one that reads everything."""
 AROUND = 5.0
 """Seconds between two looks at all the roadmaps."""
 ENDED = 4
@@ -118,8 +120,8 @@ class Watch:
                 # A big lab is looked at less often, so that looking never fills a core.
                 due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
                 if first and view is not None:
-                    due = 0.0  # it was a glance
-                    continue
+                    # It was a glance, which is to be painted before all is read.
+                    due = time.monotonic() + PAINTED
             elif view is not None and began >= self._sum_up:
                 self._look_around()
             if view is not None:

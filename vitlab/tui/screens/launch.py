@@ -19,7 +19,12 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.spec import PROFILES
 from vitlab.tui.words import clean, ink
 
-COST = {"smoke": "seconds on a CPU", "demo": "minutes on a CPU", "full": "the real thing"}
+COST = {
+    "smoke": "seconds on a CPU",
+    "demo": "minutes on a CPU",
+    "hour": "an hour of a core",
+    "full": "the real thing",
+}
 
 Choice = tuple[str, str]
 """Profile and backend (`local` or `slurm`)."""
