@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitlab.contract.config import read_config
-from vitlab.contract.networks import MlpModel, VitModel
+from tests.ml.models import P16
+from vitlab.contract.config import VitConfig, read_config
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.jobs.estimate import (
     describe,
     forward_flops,
@@ -31,7 +32,7 @@ def models(draw: st.DrawFn) -> VitModel:
     heads = draw(st.sampled_from([1, 2, 3]))
     return VitModel(
         input=draw(st.sampled_from(["flux", "flux+error"])),
-        tokenizer=draw(st.sampled_from(["C1D", "SW"])),
+        tokenizer=draw(st.sampled_from(["C1D", "SW", "LC"])),
         patch=patch,
         stride=draw(st.sampled_from([0, max(patch // 2, 1), patch - 1])),
         chunk_norm=draw(st.sampled_from(["none", "zscore"])),
@@ -80,14 +81,15 @@ def test_the_line_says_what_a_training_takes() -> None:
     config = read_config("vit", {"loss": "nll", "train": {"batch": 64, "accumulate": 4}})
     count = param_count(ViT(config.model, 4096, 2))  # type: ignore[union-attr, arg-type]
     said = describe(config)  # type: ignore[arg-type]
-    assert said.startswith(f"ViT p16_h256_L6_a8, 257 tokens: {count:,} parameters; 2.")
+    assert said.startswith(f"ViT p1024_h128_L2_a8, 4 tokens: {count:,} parameters; 0.00")
     assert said.endswith("GB of memory for micro-batches of 16")
-    assert describe(read_config("mlp", {})).startswith("MLP: 4,")  # type: ignore[arg-type]
+    assert describe(read_config("mlp", {})).startswith("MLP: 2,")  # type: ignore[arg-type]
 
 
 def test_accumulation_saves_memory() -> None:
     whole, parts = (
-        training_bytes(read_config("vit", {"train": {"accumulate": n}}), cuda=True) for n in (1, 8)
+        training_bytes(VitConfig(model=P16, train=TrainConfig(accumulate=n)), cuda=True)
+        for n in (1, 8)
     )
     assert whole is not None
     assert parts is not None

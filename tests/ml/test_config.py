@@ -18,7 +18,7 @@ REFUSED = [
     ("vit", {"model": {"pach": 16}}, "config.model.pach: unknown key; did you mean patch? (allow"),
     ("vit", {"modell": {}}, "config.modell: unknown key; did you mean model? (allowed: data,"),
     ("vit", {"model": {"patch": 1}}, "config.model.patch: must be >= 2 and <= 4096, not 1"),
-    ("vit", {"model": {"heads": 7}}, "config.model.heads: 7 does not divide hidden = 256"),
+    ("vit", {"model": {"heads": 7}}, "config.model.heads: 7 does not divide hidden = 128"),
     ("vit", {"model": {"patch": 8, "stride": 9}}, "config.model.stride: must be <= patch = 8"),
     ("vit", {"model": {"positions": "ropes"}}, "config.model.positions: unknown value 'ropes'"),
     ("vit", {"model": None}, "config.model: must be a mapping, not None"),
@@ -53,7 +53,7 @@ REFUSED = [
         {"train": {"compile": "yes"}},
         "config.train.compile: must be true or false, not 'yes'",
     ),
-    ("vit", {"train": {"min_lr": 1}}, "config.train.min_lr: must be <= lr = 0.0003"),
+    ("vit", {"train": {"min_lr": 1}}, "config.train.min_lr: must be <= lr = 0.001"),
     (
         "vit",
         {"train": {"emma": 0.9}},
@@ -104,10 +104,10 @@ def test_numbers_as_yaml_reads_them() -> None:
     assert isinstance(config.data.train_size, int)
 
 
-def test_defaults_are_the_model_of_record() -> None:
+def test_defaults_are_the_network_nearest_the_ceiling() -> None:
     config = read_config("vit", {})
     assert config == VitConfig()
-    assert (config.model.patch, config.model.hidden, config.model.layers) == (16, 256, 6)
+    assert (config.model.tokenizer, config.model.patch, config.model.hidden) == ("LC", 1024, 128)
     assert read_config("ridge", {"data": {"seed": 1}}) == RidgeConfig(data=DataConfig(seed=1))
 
 

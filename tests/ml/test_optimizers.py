@@ -10,7 +10,8 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
+from tests.ml.models import P16
+from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml.averaging import decay_at, moving_average
 from vitlab.ml.baselines.mlp import MLP
@@ -24,7 +25,7 @@ MUON = replace(TRAIN, optimizer="muon")
 
 def a_vit() -> ViT:
     torch.manual_seed(0)
-    return ViT(VitModel(patch=16, hidden=16, layers=2, heads=2), 64, 1)
+    return ViT(replace(P16, hidden=16, layers=2, heads=2), 64, 1)
 
 
 @pytest.mark.parametrize("train", [TRAIN, MUON])

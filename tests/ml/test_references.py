@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitlab.contract.networks import VitModel
+from tests.ml.models import P16
 from vitlab.ml.vit import Block, ViT
 
 FROZEN = Path(__file__).parent / "fixtures/hf_vit.npz"
 """Made by benchmarks/hf_reference.py."""
-MODEL = VitModel(patch=8, hidden=24, layers=3, heads=3, mlp_ratio=4.0)
+MODEL = replace(P16, patch=8, hidden=24, layers=3, heads=3)
 
 
 def from_hugging_face(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -65,7 +66,7 @@ def test_torchs_encoder_is_reproduced_with_its_gradients() -> None:
         24, 3, 96, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
     theirs = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-    ours = nn.Sequential(*(Block(VitModel(hidden=24, heads=3, dropout=0.0), 0) for _ in range(2)))
+    ours = nn.Sequential(*(Block(replace(MODEL, dropout=0.0), 0) for _ in range(2)))
     names = {
         "attention.qkv.weight": "self_attn.in_proj_weight",
         "attention.qkv.bias": "self_attn.in_proj_bias",

@@ -153,7 +153,7 @@ def _loss_after(which: tuple[str, str], pool: str, steps: int, standardised: boo
         hidden=32,
         layers=1,
         heads=2,
-        dropout=0.0,
+        mlp_ratio=4.0,
         pool=pool,  # type: ignore[arg-type]
     )
     network = ViT(model, 64, 1)

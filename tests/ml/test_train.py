@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
+from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
-from vitlab.contract.networks import TrainConfig, VitModel
+from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
 from vitlab.ml.batch import Batch
@@ -36,8 +37,8 @@ from vitlab.ml.task import Task
 from vitlab.ml.train import train
 from vitlab.ml.vit import ViT
 
-MODEL = VitModel(input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
-TRAIN = TrainConfig(epochs=2, batch=16, lr=1e-3, eval_every=3)
+MODEL = replace(P16, input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
+TRAIN = TrainConfig(epochs=2, batch=16, lr=1e-3, ema=0, eval_every=3)
 CPU = torch.device("cpu")
 LABELS = ("log_g", "M_H")
 

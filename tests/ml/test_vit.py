@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.ml.models import P16
 from vitlab.contract.networks import VitModel
 from vitlab.ml import attention
 from vitlab.ml.attention import Attention, attend
@@ -19,7 +20,7 @@ from vitlab.ml.vit import Block, ViT, param_count
 
 
 def test_the_model_of_record_has_its_size() -> None:
-    assert 4.8e6 <= param_count(ViT(VitModel(), 4096, 1)) <= 4.9e6
+    assert 4.8e6 <= param_count(ViT(P16, 4096, 1)) <= 4.9e6
 
 
 @pytest.mark.parametrize("tokenizer", ["C1D", "SW", "LC"])
@@ -61,7 +62,7 @@ def test_an_error_without_end_is_shown_as_no_weight() -> None:
 
 def test_layers_are_passed_over_and_the_mean_stays() -> None:
     torch.manual_seed(0)
-    block = Block(VitModel(hidden=8, heads=2, dropout=0.0), 0.25)
+    block = Block(VitModel(hidden=8, heads=2, mlp_ratio=4.0), 0.25)
     for parameter in block.mlp.parameters():  # so that the step is linear in its weight
         torch.nn.init.zeros_(parameter)
     tokens = torch.randn(1, 3, 8).expand(4000, 3, 8)
@@ -75,7 +76,7 @@ def test_layers_are_passed_over_and_the_mean_stays() -> None:
 
 
 def test_the_chance_to_be_passed_over_rises_to_the_last_layer() -> None:
-    network = ViT(VitModel(layers=3, hidden=8, heads=2, stochastic_depth=0.4), 64, 1)
+    network = ViT(VitModel(patch=16, layers=3, hidden=8, heads=2, stochastic_depth=0.4), 64, 1)
     rates = [block.pass_over for block in network.blocks if isinstance(block, Block)]
     assert rates == pytest.approx([0, 0.2, 0.4])
 

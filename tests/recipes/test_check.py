@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from tests.ml.models import P16
 from vitlab.contract.config import DataConfig, MlpConfig, VitConfig, read_config
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.jobs.estimate import STATE, training_bytes
@@ -20,11 +21,12 @@ from vitlab.recipes.check import check
 from vitlab.recipes.vit import make_model, make_task
 
 CPU = torch.device("cpu")
-SMALL = VitModel(patch=64, hidden=64, layers=3, heads=4, input="whitened")
+SMALL = replace(P16, patch=64, hidden=64, layers=3, heads=4, input="whitened")
 MODELS = (
     SMALL,
     replace(SMALL, pool="mean", positions="none", tokenizer="SW", stride=16, mlp_ratio=1.5),
     replace(SMALL, positions="sinusoidal", hidden=128, dropout=0.0),
+    P16,
     VitModel(),
     MlpModel(hidden=(512, 64)),
 )
@@ -32,7 +34,7 @@ MODELS = (
 
 def small(model: VitModel | MlpModel = SMALL) -> VitConfig | MlpConfig:
     data = DataConfig(train_size=64, val_size=8, test_size=8)
-    how = TrainConfig(epochs=1, batch=32)
+    how = TrainConfig(epochs=1, batch=32, ema=0)
     if isinstance(model, VitModel):
         return VitConfig(data=data, model=model, train=how)
     return MlpConfig(data=data, model=model, train=how)

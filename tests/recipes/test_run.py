@@ -110,7 +110,7 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
             result.values
         )
         notes = [e.data["text"] for e in said if e.kind == "note"]
-        assert notes[0].startswith("ViT p256_h16_L1_a2, 17 tokens: 7,")
+        assert notes[0].startswith("ViT p256_h16_L1_a2, 16 tokens: 68,")
         assert "GFLOP for a prediction" in notes[0]
 
 

@@ -16,7 +16,7 @@ _JUDGED = {
 }
 
 
-TRIAL = re.compile(r"\b(?:smoke|demo)\b")
+TRIAL = re.compile(r"\b(?:smoke|demo)\b|[(（]hour[)）]")
 """The mark of a number that no full run gave."""
 
 

@@ -100,7 +100,8 @@ def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
     else:
         kept = 3.0 * sum(model.hidden)
     micro = _micro_batch(config) * (kept * width + 3 * pixels * channels * 4)
-    return round(STATE * parameters(model, outputs, pixels) + micro)
+    state = STATE + (4 if config.train.ema else 0)  # the moving average
+    return round(state * parameters(model, outputs, pixels) + micro)
 
 
 def _micro_batch(config: VitConfig | MlpConfig) -> int:

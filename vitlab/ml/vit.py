@@ -151,7 +151,8 @@ def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
     network = ViT(model, spectra.pixels, outputs, spectra.wave)
     inputs = make_inputs(model.input, spectra)
     batch = spectra.fixed("train", 0, min(SAMPLE, spectra.sizes["train"]))
-    if model.start == "principal" and isinstance(network.tokens, LocalTokens):
+    principal = model.start == "principal" and model.chunk_norm == "none"
+    if principal and isinstance(network.tokens, LocalTokens):
         network.tokens.see(principal_directions(spectra, inputs, model.hidden))
     network.fit_input(inputs(batch))
     return network

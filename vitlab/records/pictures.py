@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.spec import PROFILES
 from vitlab.docs.comparison import on_validation, smaller_is_better
 from vitlab.docs.sentence import mark, metric_symbol
 from vitlab.jobs.store import Job, all_jobs
@@ -76,9 +77,8 @@ def material(lab: Lab, named: Sequence[Finished]) -> Material:
         from vitlab.records.results import latest
 
         every = [one for one in latest(finished(jobs)) if one.job.spec.recipe != "ceiling"]
-        ranks = ("full", "demo", "smoke")
-        best = min((ranks.index(one.result.profile) for one in every), default=0)
-        named = [one for one in every if one.result.profile == ranks[best]]
+        best = max((PROFILES.index(one.result.profile) for one in every), default=0)
+        named = [one for one in every if one.result.profile == PROFILES[best]]
     if not named:
         raise UsageError("nothing to draw: no job has a result yet")
     return Material(lab, tuple(named), jobs)

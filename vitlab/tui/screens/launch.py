@@ -75,6 +75,14 @@ class LaunchScreen(ModalScreen[Choice | None]):
         self._backend = backend if backend in self._backends else self._backends[0]
         self._outlook = outlook
         self._ready: set[Choice] = set()
+        # Held, not looked up: an outlook may still come while the dialog is taken down.
+        self._profiles = OptionList(
+            *(Option(_choice(name, False), id=name) for name in PROFILES),
+            id="profiles",
+            markup=False,
+        )
+        self._place = Static(id="backend", markup=False)
+        self._says = Static(id="outlook-text", markup=False)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
@@ -83,20 +91,19 @@ class LaunchScreen(ModalScreen[Choice | None]):
             turn = "s here/Slurm   " if len(self._backends) > 1 else ""
             dialog.border_subtitle = Text(f"enter launches   {turn}space b scroll   esc leaves")
             yield Static(Text(clean(self._title), "bold"), markup=False)
-            options = [Option(_choice(name, False), id=name) for name in PROFILES]
-            yield OptionList(*options, id="profiles", markup=False)
-            yield Static(id="backend", markup=False)
+            yield self._profiles
+            yield self._place
             with VerticalScroll(id="outlook"):
-                yield Static(id="outlook-text", markup=False)
+                yield self._says
 
     def on_mount(self) -> None:
-        profiles = self.query_one(OptionList)
+        profiles = self._profiles
         profiles.highlighted = PROFILES.index(self._profile)
         profiles.focus()
         self._say_backend()
 
     def _say_backend(self) -> None:
-        place = self.query_one("#backend", Static)
+        place = self._place
         place.display = len(self._backends) > 1
         words = {"local": "on this machine", "slurm": "on the Slurm cluster"}
         place.update(Text(f"Runs {words[self._backend]} (s: the other)"))
@@ -109,10 +116,10 @@ class LaunchScreen(ModalScreen[Choice | None]):
 
     @property
     def _highlighted(self) -> str:
-        return PROFILES[self.query_one(OptionList).highlighted or 0]
+        return PROFILES[self._profiles.highlighted or 0]
 
     def action_move(self, by: int) -> None:
-        profiles = self.query_one(OptionList)
+        profiles = self._profiles
         profiles.highlighted = ((profiles.highlighted or 0) + by) % len(PROFILES)
 
     def action_scroll_outlook(self, pages: int) -> None:
@@ -145,7 +152,7 @@ class LaunchScreen(ModalScreen[Choice | None]):
 
     def _show(self, choice: Choice, shown: Text) -> None:
         if choice == (self._highlighted, self._backend):
-            self.query_one("#outlook-text", Static).update(shown)
+            self._says.update(shown)
 
     def _describe(self, outlook: Outlook) -> Text:
         text = Text()
