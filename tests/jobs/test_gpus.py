@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ Nvml = Callable[..., None]
 
 
 @pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Nvml:
+def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
     """Says what NVML tells from now on, to us and to every process we start."""
     place = tmp_path / "nvml.json"
     folder = str(Path(__file__).parent / "nvml")
@@ -46,7 +46,8 @@ def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Nvml:
         next_one.replace(place)
 
     tell()
-    return tell
+    yield tell
+    sys.modules.pop("pynvml", None)
 
 
 def said(job: JobPaths) -> str:
