@@ -73,26 +73,27 @@ class RoadmapChooser(ModalScreen[Path | None]):
     def __init__(self, lines: Sequence[RoadmapLine], shown: Path | None) -> None:
         super().__init__()
         self._lines = lines
+        self._table = RoadmapTable("roadmaps")
+        self._reading = Static("the roadmaps are still being read", id="reading", markup=False)
         self._shown = shown
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text("Roadmaps")
             dialog.border_subtitle = Text("enter shows it   esc leaves")
-            yield Static("the roadmaps are still being read", id="reading", markup=False)
-            yield RoadmapTable("roadmaps")
+            yield self._reading
+            yield self._table
 
     def on_mount(self) -> None:
-        table = self.query_one(RoadmapTable)
-        table.focus()
+        self._table.focus()
         self.call_after_refresh(self.show, self._lines)
 
     def show(self, lines: Sequence[RoadmapLine]) -> None:
         """The roadmaps as they stand now; the cursor stays, and begins on the one shown."""
-        table = self.query_one(RoadmapTable)
+        table = self._table
         fresh = not table.row_count
         table.show(lines, self._shown)
-        self.query_one("#reading").display = not lines
+        self._reading.display = not lines
         if fresh and self._shown is not None:
             table.select(str(self._shown))
 

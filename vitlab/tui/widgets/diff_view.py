@@ -22,8 +22,12 @@ class DiffView(VerticalScroll):
         Binding("k", "scroll_up", "Up", show=False),
     ]
 
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id)
+        self._body = Static(markup=False)
+
     def compose(self) -> ComposeResult:
-        yield Static(markup=False)
+        yield self._body
 
     def show(self, diffs: Iterable[str]) -> None:
         text = Text()
@@ -32,7 +36,7 @@ class DiffView(VerticalScroll):
                 if not line.startswith("---"):
                     self._line(text, line)
         text.rstrip()
-        self.query_one(Static).update(text)
+        self._body.update(text)
 
     def _line(self, text: Text, line: str) -> None:
         shown = clean(line) + "\n"
