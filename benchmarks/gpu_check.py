@@ -37,7 +37,7 @@ from vitlab.recipes.vit import make_model, make_task
 
 STEPS = 16
 BATCH = 64
-MODEL = {"input": "whitened", "patch": 64, "hidden": 128, "layers": 3, "heads": 4, "dropout": 0.1}
+MODEL = {"tokenizer": "C1D", "patch": 64, "layers": 3, "heads": 4, "dropout": 0.1, "pool": "cls"}
 HOW = {"epochs": 1, "batch": BATCH, "lr": 1e-3}
 
 

@@ -21,9 +21,10 @@ from torch._dynamo.exc import TorchDynamoException
 
 from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
-from vitlab.contract.networks import TrainConfig
+from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml import checkpoint
+from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.batch import Batch
 from vitlab.ml.gradients import cause, out_of_memory
 from vitlab.ml.inputs import make_inputs
@@ -394,6 +395,20 @@ def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     text = "torch.compile failed, so training goes on without it: no compiler here"
     assert said[0] == Note(text)
     assert losses(said) == wanted
+
+
+@pytest.mark.timeout(240)
+def test_compiled_steps_are_near_eager_ones() -> None:
+    """A small perceptron: what the compiler needs for it is seconds, not minutes."""
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(3)
+        network = MLP(MlpModel(hidden=(8,)), 4096, len(LABELS))
+        config = replace(TRAIN, epochs=1, batch=14, compile=compiled)  # all steps of one size
+        said = list(train(network, a_task(config=config)))
+        assert not [event for event in said if isinstance(event, Note)]
+        found.append(losses(said))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
