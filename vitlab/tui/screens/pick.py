@@ -30,19 +30,20 @@ class PickScreen(ModalScreen[str | None]):
         self._title = title
         self._names = tuple(names)
         self._chosen = chosen
+        self._listed = OptionList(id="names", markup=False)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
             dialog.border_subtitle = Text("type, up down   enter takes   esc leaves")
             yield Input(placeholder="words of the name", id="line", compact=True)
-            yield OptionList(id="names", markup=False)
+            yield self._listed
 
     def on_mount(self) -> None:
         self._fill("")
 
     def _fill(self, words: str) -> None:
-        listed = self.query_one(OptionList)
+        listed = self._listed
         listed.clear_options()
         parts = words.casefold().split()
         found = [name for name in self._names if all(part in name.casefold() for part in parts)]
@@ -54,12 +55,12 @@ class PickScreen(ModalScreen[str | None]):
         self._fill(event.value)
 
     def action_move(self, by: int) -> None:
-        listed = self.query_one(OptionList)
+        listed = self._listed
         if listed.option_count:
             listed.highlighted = ((listed.highlighted or 0) + by) % listed.option_count
 
     def on_input_submitted(self) -> None:
-        listed = self.query_one(OptionList)
+        listed = self._listed
         if listed.highlighted is not None and listed.option_count:
             self.dismiss(listed.get_option_at_index(listed.highlighted).id)
 

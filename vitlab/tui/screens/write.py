@@ -28,19 +28,19 @@ class WriteScreen(ModalScreen[bool]):
         super().__init__()
         self._summary = summary
         self._diffs = diffs
+        self._diff = DiffView(id="diff")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text("Write into the documents")
             yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
-            yield DiffView(id="diff")
+            yield self._diff
             keys = "y or enter writes   esc leaves   j k scroll"
             yield Static(keys, classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        diff = self.query_one(DiffView)
-        diff.show(self._diffs)
-        diff.focus()
+        self._diff.show(self._diffs)
+        self._diff.focus()
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)
