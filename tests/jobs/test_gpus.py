@@ -62,8 +62,9 @@ def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) 
     nvml(broken="nvmlDeviceGetMemoryInfo")
     assert devices() == []
     assert not_returned([{"uuid": "GPU-0"}], 0.0) == ""
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert devices() == []
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pynvml", None)
+        assert devices() == []
 
 
 def test_what_nvml_says(nvml: Nvml) -> None:
