@@ -28,11 +28,11 @@ from vitlab.contract.paths import JobPaths
 from vitlab.contract.result import read_result
 from vitlab.contract.spec import Spec
 from vitlab.ml import train as training
-from vitlab.ml.microbatches import Key, make
 from vitlab.ml.progress import Note, Progress, Step
 from vitlab.ml.spectra import open_spectra
-from vitlab.ml.task import Task
 from vitlab.ml.train import train
+from vitlab.ml.training.microbatches import Key, make
+from vitlab.ml.training.task import Task
 from vitlab.recipes.vit import make_model, make_task
 
 STEPS = 16

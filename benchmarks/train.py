@@ -33,7 +33,7 @@ from transformers import ViTConfig, ViTModel
 
 from vitlab.contract.networks import VitModel
 from vitlab.jobs.estimate import training_flops
-from vitlab.ml.losses import make_loss
+from vitlab.ml.training.losses import make_loss
 from vitlab.ml.vit import ViT
 
 PIXELS, PATCH, HIDDEN, LAYERS, HEADS = 4096, 16, 256, 6, 8

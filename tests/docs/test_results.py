@@ -63,7 +63,8 @@ def test_a_full_result_is_written_everywhere(vit: Roadmap) -> None:
     new = finished(text, [result("2.0", "LightGBM", 0.614)], [result("1.0", "ViT", 0.711)])
     added = [line[1:] for line in changed_lines(text, new).splitlines() if line[0] == "+"]
     assert added == [
-        "| 状态 | ✅ **PASS: R²_test: ViT 0.711, LightGBM 0.614, Δ = +0.097 ± 0.0057（按独立误差）** |",
+        "| 状态 | ✅ **PASS: R²_test: ViT 0.711, LightGBM 0.614, "
+        "Δ = +0.097 ± 0.0057（按独立误差）** |",
         "| 🔴 P0.2 | MVP-2.0 (LightGBM 1M) | Gate-2 | ✅ | 2025-12-28 |",
         "| 2.0 | LightGBM 1M Baseline | 1 | Gate-2 | ✅ | `VIT-20260102-lgbm-01` |"
         " [exp_x](./exp_x_20260102.md) |",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from vitlab.ml.losses import LOG_SIGMA, calibration, make_loss, output_count, point, spread
+from vitlab.ml.training.losses import LOG_SIGMA, calibration, make_loss, output_count, point, spread
 
 NAMES = ("mse", "l1", "huber", "nll")
 

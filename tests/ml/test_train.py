@@ -23,19 +23,19 @@ from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml import checkpoint
 from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.batch import Batch
-from vitlab.ml.gradients import cause, out_of_memory
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
-from vitlab.ml.meter import LAG
-from vitlab.ml.microbatches import Key, make
-from vitlab.ml.predict import predict
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Step
 from vitlab.ml.spectra import GridSpectra, open_spectra
-from vitlab.ml.task import Task
 from vitlab.ml.train import train
+from vitlab.ml.training import checkpoint
+from vitlab.ml.training.gradients import cause, out_of_memory
+from vitlab.ml.training.meter import LAG
+from vitlab.ml.training.microbatches import Key, make
+from vitlab.ml.training.predict import predict
+from vitlab.ml.training.task import Task
 from vitlab.ml.vit import ViT
 
 MODEL = replace(P16, input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)

@@ -14,8 +14,8 @@ from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.jobs.estimate import STATE, training_bytes
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra import open_spectra
-from vitlab.ml.task import Task
 from vitlab.ml.train import train
+from vitlab.ml.training.task import Task
 from vitlab.ml.vit import param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.vit import make_model, make_task

@@ -32,7 +32,10 @@ FEATURES = 128
 
 @dataclass(frozen=True)
 class VitModel:
-    """The Vision Transformer; the defaults got nearest the ceiling for their time (experiments/LOG.md)."""
+    """The Vision Transformer; the defaults came nearest the ceiling for their time.
+
+    What was tried: `experiments/LOG.md`.
+    """
 
     input: VitInput = "whitened"
     tokenizer: Literal["C1D", "SW", "LC"] = "LC"

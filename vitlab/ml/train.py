@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from vitlab.contract.monitor import LOSS, distance
-from vitlab.ml.checkpoint import LAST
-from vitlab.ml.gradients import add_gradients, cause, out_of_memory
-from vitlab.ml.meter import Meter
-from vitlab.ml.microbatches import Key, MicroBatch, make
-from vitlab.ml.optimizers import set_rate
-from vitlab.ml.parallel import quiet
-from vitlab.ml.predict import predictions
-from vitlab.ml.prefetch import Prefetch
 from vitlab.ml.progress import Best, Evaluation, NonFiniteLoss, Note, Progress, Step
-from vitlab.ml.schedules import learning_rate
-from vitlab.ml.state import State
-from vitlab.ml.task import Task
+from vitlab.ml.training.checkpoint import LAST
+from vitlab.ml.training.gradients import add_gradients, cause, out_of_memory
+from vitlab.ml.training.meter import Meter
+from vitlab.ml.training.microbatches import Key, MicroBatch, make
+from vitlab.ml.training.optimizers import set_rate
+from vitlab.ml.training.parallel import quiet
+from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.prefetch import Prefetch
+from vitlab.ml.training.schedules import learning_rate
+from vitlab.ml.training.state import State
+from vitlab.ml.training.task import Task
 
 
 def train(

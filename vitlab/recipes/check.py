@@ -9,10 +9,10 @@ import time
 import torch
 from torch import nn
 
-from vitlab.ml.gradients import add_gradients, out_of_memory
-from vitlab.ml.microbatches import Key, make
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.ml.task import Task
+from vitlab.ml.training.gradients import add_gradients, out_of_memory
+from vitlab.ml.training.microbatches import Key, make
+from vitlab.ml.training.task import Task
 
 
 def check(model: nn.Module, task: Task) -> str:

@@ -25,16 +25,16 @@ from vitlab.contract.config import (
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.result import Result, read_result
 from vitlab.contract.spec import Spec, read_spec
-from vitlab.ml import checkpoint
 from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
 from vitlab.ml.labels import LABELS
 from vitlab.ml.pfsspec import open_spectra_files
-from vitlab.ml.predict import predictions
 from vitlab.ml.residuals import Residuals, overall, save
 from vitlab.ml.spectra import GridSpectra, Spectra, open_spectra
 from vitlab.ml.teststars import conditions, overlap
+from vitlab.ml.training import checkpoint
+from vitlab.ml.training.predict import predictions
 from vitlab.recipes.context import Context, Outcome
 from vitlab.recipes.vit import make_model, make_task
 from vitlab.records.named import job_named

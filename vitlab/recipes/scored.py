@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
-from vitlab.ml.losses import calibration
 from vitlab.ml.residuals import Residuals, save
 from vitlab.ml.scores import score
 from vitlab.ml.spectra import Spectra
 from vitlab.ml.teststars import conditions, overlap
+from vitlab.ml.training.losses import calibration
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]

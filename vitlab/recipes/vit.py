@@ -14,11 +14,11 @@ from vitlab.jobs.estimate import describe
 from vitlab.ml.baselines.mlp import MLP
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.labels import fit_scaling
-from vitlab.ml.parallel import ALONE, Group, joined
-from vitlab.ml.predict import predictions
 from vitlab.ml.spectra import Spectra, open_spectra
-from vitlab.ml.task import Task
 from vitlab.ml.train import train
+from vitlab.ml.training.parallel import ALONE, Group, joined
+from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.task import Task
 from vitlab.ml.vit import build, param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped

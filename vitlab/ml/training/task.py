@@ -12,9 +12,9 @@ import torch
 from vitlab.contract.networks import TrainConfig
 from vitlab.ml.inputs import Inputs
 from vitlab.ml.labels import LabelScaling
-from vitlab.ml.losses import Loss, make_loss
-from vitlab.ml.parallel import ALONE, Group
 from vitlab.ml.spectra import Spectra
+from vitlab.ml.training.losses import Loss, make_loss
+from vitlab.ml.training.parallel import ALONE, Group
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

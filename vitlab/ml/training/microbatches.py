@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vitlab.ml.batch import on_device
-from vitlab.ml.task import Task
+from vitlab.ml.training.task import Task
 
 
 @dataclass(frozen=True)

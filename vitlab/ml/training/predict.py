@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitlab.ml.gradients import out_of_memory
-from vitlab.ml.losses import calibration, point, spread
 from vitlab.ml.scores import score
-from vitlab.ml.task import Task
+from vitlab.ml.training.gradients import out_of_memory
+from vitlab.ml.training.losses import calibration, point, spread
+from vitlab.ml.training.task import Task
 
 Array = NDArray[np.float64]
 PREDICT_BATCH = 512

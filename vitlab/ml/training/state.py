@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml import checkpoint
-from vitlab.ml.averaging import moving_average
-from vitlab.ml.checkpoint import BEST, LAST, Saved
-from vitlab.ml.optimizers import make_optimizers
 from vitlab.ml.progress import Checkpoint, NonFiniteLoss, Note, Progress
-from vitlab.ml.schedules import Plateau
-from vitlab.ml.task import Task
+from vitlab.ml.training import checkpoint
+from vitlab.ml.training.averaging import moving_average
+from vitlab.ml.training.checkpoint import BEST, LAST, Saved
+from vitlab.ml.training.optimizers import make_optimizers
+from vitlab.ml.training.schedules import Plateau
+from vitlab.ml.training.task import Task
 
 
 @dataclass

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
-from vitlab.ml.microbatches import MicroBatch
-from vitlab.ml.task import Task
+from vitlab.ml.training.microbatches import MicroBatch
+from vitlab.ml.training.task import Task
 
 _NO_MEMORY = "can't allocate memory"
 """What torch's CPU allocator says; it has no exception of its own."""
