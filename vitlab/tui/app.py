@@ -76,6 +76,7 @@ class VitLab(App[int]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
+        self.set_class(self.frame.plain, "-ascii")
         self.set_keymap({name: str(key) for name, key in self.frame.own.items()})
 
     def on_ready(self) -> None:
