@@ -239,6 +239,8 @@ class RoadmapScreen(LabScreen):
         super().on_resize()
 
     def key_words(self) -> list[tuple[str, str, str]]:
-        said = [verb for verb in VERBS if verb.said]
+        # Where there is room for a few alone, the way to all of them and the way out are said.
+        first = ("launch_next", "launch_selected", "stop_job", "write", "undo", "help", "quit")
+        said = sorted((v for v in VERBS if v.said), key=lambda verb: verb.name not in first)
         keys = [(shown_key(verb, self.frame.own), verb.word, f"app.{verb.action}") for verb in said]
         return [*keys, ("^p", "find", "app.command_palette")]
