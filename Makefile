@@ -12,8 +12,10 @@ lab: $(RUN_DEPS)
 demo: $(RUN_DEPS)
 	$(BIN)/vitlab demo
 
+# One process for each core, a file of tests at a time.
+WORKERS ?= auto
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(DEV_DEPS)
 	$(BIN)/ruff check .
