@@ -38,8 +38,8 @@ def finish(
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
     Numbers of a run of any profile but `full` are marked so, close no gate, and never take the
-    place of what a full run or a person wrote. `verdicts`: bare gate id -> `gates.Verdict`; `report`: path
-    from the roadmap's folder; `date`: YYYY-MM-DD.
+    place of what a full run or a person wrote. `verdicts`: bare gate id -> `gates.Verdict`;
+    `report`: path from the roadmap's folder; `date`: YYYY-MM-DD.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
