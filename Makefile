@@ -12,10 +12,10 @@ lab: $(RUN_DEPS)
 demo: $(RUN_DEPS)
 	$(BIN)/vitlab demo
 
-# One process for each core, a file of tests at a time.
+# One process of one thread for each core, a file of tests at a time.
 WORKERS ?= auto
 test: check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(DEV_DEPS)
 	$(BIN)/ruff check .

@@ -72,9 +72,11 @@ def test_little_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert texts(tmp_path, ridge) == ["bad disk: 100 MB free, a job needs 200 MB"]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     assert texts(tmp_path, ridge) == ["warn disk: 1.0 GB free"]
-    large = replace(VIT, config={"model": {"hidden": 384, "layers": 12, "heads": 6}})
+    large = replace(
+        VIT, config={"model": {"hidden": 384, "layers": 12, "heads": 6, "mlp_ratio": 4}}
+    )
     text = next(text for text in texts(tmp_path, large) if "disk" in text)
-    assert text.startswith("bad disk: 1000 MB free, a network of 21,")
+    assert text.startswith("bad disk: 1000 MB free, a network of 22,")
     assert "parameters with its checkpoints needs 12" in text
 
 
@@ -165,7 +167,8 @@ def test_a_silent_wandb_is_said_where_it_is_used(
 
 
 def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = replace(VIT, config={"model": {"hidden": 1024}, "train": {"batch": 4096}})
+    wide = {"tokenizer": "C1D", "patch": 16, "hidden": 1024}
+    large = replace(VIT, config={"model": wide, "train": {"batch": 4096}})
     monkeypatch.setattr(module, "machine_memory", lambda: (16 * 10**9, 8 * 10**9))
     [text] = texts(tmp_path, large)
     assert text.startswith("bad memory: about ")

@@ -114,6 +114,7 @@ def test_pipe_works_for_any_grid(pixels: int) -> None:
 def test_all_but_none_know_the_order_of_the_patches(positions: str) -> None:
     torch.manual_seed(0)
     model = VitModel(
+        tokenizer="SW",
         patch=8,
         hidden=16,
         layers=2,

@@ -119,7 +119,7 @@ def test_all_start_at_the_same_token_variance(
         input=kind,  # type: ignore[arg-type]
         patch=patch,
         stride=stride,
-        hidden=128,
+        hidden=32,
         layers=1,
     )
     observed = make_inputs(kind, spectra)(spectra.fixed("test", 0, 64))
