@@ -4,13 +4,24 @@ BIN := .venv/bin
 RUN_DEPS := .venv/.run
 DEV_DEPS := .venv/.dev
 
-.PHONY: lab demo test check bench gpu-check fuzz format clean
+.PHONY: lab demo everything test check bench gpu-check fuzz format clean
 
 lab: $(RUN_DEPS)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
 
 demo: $(RUN_DEPS)
 	$(BIN)/vitlab demo
+
+# Every MVP of the example plan at profile smoke, in a lab of its own, with the figures it gives.
+EVERYTHING := build/everything
+everything: $(RUN_DEPS)
+	rm -rf $(EVERYTHING)
+	$(BIN)/vitlab init $(EVERYTHING)
+	cd $(EVERYTHING) && $(CURDIR)/$(BIN)/vitlab demo --profile smoke \
+		--mvp 1.0 --mvp 2.0 --mvp 3.0 --mvp 4.0 --mvp 5.0 --mvp 6.0 --mvp 7.0 --mvp 8.0
+	cd $(EVERYTHING) && for figure in "training 1.0" "parity 2.0" "residuals 2.0" "scaling 3.0" \
+		"ablation 4.0" "ablation 5.0" "ablation 6.0" "ablation 7.0" "snr"; do \
+		$(CURDIR)/$(BIN)/vitlab figure $$figure || exit 1; done
 
 # One process of one thread for each core, a file of tests at a time.
 WORKERS ?= auto
