@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.docs.conftest import CORPUS, HERE
@@ -158,7 +158,32 @@ def only_inside(old: str, new: str, edits: list[Edit]) -> None:
     assert apply(new, reverse(edits)) == old
 
 
+NESTED = """# ### MVP-1.0: x (⏳)
+小路线图
+
+### Gate-1: 精度
+
+| 项 | 内容 |
+|----|------|
+| MVP | MVP-1.0 |
+| 若 R²_val ＞ 0.70 | 通过 |
+| 状态 | ⏳ 待启动 |
+
+| MVP | 实验名称   | 状态 | exp_id |
+| --- | ---------- | ---- | ------ |
+| 1.0 | 大模型     | ⏳   | -      |
+| 1.1 | 小模型训练 | 🚀   | -      |
+
+**状态**: ⏳计划 | 🚀训练中 | ✅完成 | ❌取消
+
+### MVP-1.0: 大模型 (⏳ 待启动)
+
+| 项 | 配置 前 | - |
+"""
+
+
 @given(DOCUMENTS, st.sampled_from(STATUSES), st.integers(0, 20))
+@example(NESTED, "ready", 0)  # a section inside another of the same name
 @MANY
 def test_a_status_change_touches_its_spans_and_is_read_back(
     text: str, status: str, number: int

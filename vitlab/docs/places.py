@@ -59,7 +59,9 @@ def places(roadmap: Roadmap) -> tuple[Place, ...]:
         *_gate_places(roadmap),
         *_card_places(roadmap),
     ]
-    return tuple(sorted(found, key=lambda place: place.span))
+    # A section inside another of the same name would tell of its statuses twice.
+    once = {place.span: place for place in reversed(found)}
+    return tuple(sorted(once.values(), key=lambda place: place.span))
 
 
 def _table_places(roadmap: Roadmap) -> Iterator[Place]:
