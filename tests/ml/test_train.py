@@ -34,7 +34,7 @@ from vitlab.ml.training import checkpoint
 from vitlab.ml.training.gradients import cause, out_of_memory
 from vitlab.ml.training.meter import LAG
 from vitlab.ml.training.microbatches import Key, make
-from vitlab.ml.training.predict import predict
+from vitlab.ml.training.predict import predictions
 from vitlab.ml.training.task import Task
 from vitlab.ml.vit import ViT
 
@@ -262,7 +262,8 @@ def test_it_learns_and_ends_with_its_best_weights() -> None:
         (e for e in said if isinstance(e, Evaluation)),
         key=lambda e: e.values["val/r2/log_g"] + e.values["val/r2/M_H"],
     )
-    true, predicted = predict(model, task, "val")
+    found = predictions(model, task, "val")
+    true, predicted = found.true, found.predicted
     mae = np.abs(true - predicted).mean(axis=0)
     assert mae[0] == pytest.approx(best.values["val/mae/log_g"])
     assert mae[1] == pytest.approx(best.values["val/mae/M_H"])
@@ -270,8 +271,8 @@ def test_it_learns_and_ends_with_its_best_weights() -> None:
 
 def test_bf16_is_near_fp32() -> None:
     precise, rough = a_model().eval(), a_model().eval()
-    a = predict(precise, a_task(), "val")[1]
-    b = predict(rough, a_task(config=replace(TRAIN, precision="bf16")), "val")[1]
+    a = predictions(precise, a_task(), "val").predicted
+    b = predictions(rough, a_task(config=replace(TRAIN, precision="bf16")), "val").predicted
     np.testing.assert_allclose(a, b, atol=0.1)
 
 

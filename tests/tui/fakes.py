@@ -345,6 +345,11 @@ class FakeDesk:
     def log(self, _: JobPaths) -> FakeTail:
         return FakeTail(list(self.lines))
 
+    def profiles(self, mvp_id: str) -> tuple[str, ...]:
+        assert mvp_id
+        assert threading.get_ident() != self.main_thread
+        return ("smoke", "demo", "full")
+
     def choice(self) -> tuple[str, str]:
         return self.chosen, self.place
 

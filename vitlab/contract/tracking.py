@@ -16,7 +16,6 @@ from vitlab.contract.strict import ConfigError, read_strict
 VERSION = 1
 FILE = "wandb.json"
 Mode = Literal["off", "offline", "online"]
-MODES: tuple[Mode, ...] = ("off", "offline", "online")
 LAB_KEYS = ("mode", "project", "entity")
 _WORDS: Mapping[str, Mode] = {
     "disabled": "off",

@@ -55,10 +55,12 @@ class Deeds:
             return
         mvps = view.roadmap.mvps if view and view.roadmap else ()
         name = next((mvp.name for mvp in mvps if mvp.id == mvp_id), "")
+        profiles = await asyncio.to_thread(desk.profiles, mvp_id)
         choice = await self._app.push_screen_wait(
             LaunchScreen(
                 f"MVP {mvp_id}  {name}",
                 desk.choice(),
+                profiles,
                 desk.backends(),
                 lambda profile, backend: self._outlook(mvp_id, profile, backend),
             )

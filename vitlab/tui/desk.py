@@ -190,6 +190,16 @@ class Desk(PaperDesk):
 
         return LogTail(job.log, LOG_BYTES)
 
+    def profiles(self, mvp_id: str) -> tuple[str, ...]:
+        """Those the MVP's experiment has; all where it can not be read: the outlook says why."""
+        from vitlab.jobs.experiment import find_experiment, load_experiment
+
+        named = self.lab.paths.relative(self._roadmap())
+        try:
+            return load_experiment(find_experiment(self.lab.paths, mvp_id, named)).profiles
+        except UsageError:
+            return PROFILES
+
     def choice(self) -> tuple[str, str]:
         """Profile and backend chosen last in this lab, or else the settings' profile, here."""
         try:

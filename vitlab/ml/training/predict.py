@@ -51,12 +51,6 @@ def predictions(network: nn.Module, task: Task, split: str) -> Predictions:
     return Predictions(true, predicted, errors.cpu().numpy(), loss)
 
 
-def predict(network: nn.Module, task: Task, split: str) -> tuple[Array, Array]:
-    """(n, K) true and predicted labels of a split, in their own units."""
-    found = predictions(network, task, split)
-    return found.true, found.predicted
-
-
 def _outputs(network: nn.Module, task: Task, split: str) -> tuple[Tensor, Tensor, Array]:
     """(n, outputs) of the network, (n, K) scaled labels it should have said, (n, K) labels."""
     network.eval()

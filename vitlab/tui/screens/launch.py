@@ -16,7 +16,6 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.spec import PROFILES
 from vitlab.tui.words import clean, ink
 
 COST = {
@@ -61,23 +60,27 @@ class LaunchScreen(ModalScreen[Choice | None]):
         self,
         title: str,
         choice: Choice,
+        profiles: Sequence[str],
         backends: Sequence[str],
         outlook: Callable[[str, str], Outlook],
     ) -> None:
         """`outlook(profile, backend)` blocks, so it is called in a thread; a UsageError is shown.
 
-        `choice`: what stands chosen to begin with. `backends`: those this machine has.
+        `choice`: what stands chosen to begin with. `profiles`: those the experiment has;
+        `backends`: those this machine has.
         """
         super().__init__()
         self._title = title
-        self._profile, backend = choice
+        profile, backend = choice
+        self._names = tuple(profiles)
+        self._profile = profile if profile in self._names else self._names[0]
         self._backends = tuple(backends)
         self._backend = backend if backend in self._backends else self._backends[0]
         self._outlook = outlook
         self._ready: set[Choice] = set()
         # Held, not looked up: an outlook may still come while the dialog is taken down.
         self._profiles = OptionList(
-            *(Option(_choice(name, False), id=name) for name in PROFILES),
+            *(Option(_choice(name, False), id=name) for name in self._names),
             id="profiles",
             markup=False,
         )
@@ -98,7 +101,7 @@ class LaunchScreen(ModalScreen[Choice | None]):
 
     def on_mount(self) -> None:
         profiles = self._profiles
-        profiles.highlighted = PROFILES.index(self._profile)
+        profiles.highlighted = self._names.index(self._profile)
         profiles.focus()
         self._say_backend()
 
@@ -116,18 +119,18 @@ class LaunchScreen(ModalScreen[Choice | None]):
 
     @property
     def _highlighted(self) -> str:
-        return PROFILES[self._profiles.highlighted or 0]
+        return self._names[self._profiles.highlighted or 0]
 
     def action_move(self, by: int) -> None:
         profiles = self._profiles
-        profiles.highlighted = ((profiles.highlighted or 0) + by) % len(PROFILES)
+        profiles.highlighted = ((profiles.highlighted or 0) + by) % len(self._names)
 
     def action_scroll_outlook(self, pages: int) -> None:
         outlook = self.query_one("#outlook", VerticalScroll)
         outlook.scroll_relative(y=pages * max(outlook.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        for name in PROFILES:
+        for name in self._names:
             chosen = name == event.option.id
             event.option_list.replace_option_prompt(name, _choice(name, chosen))
         self._look_ahead(event.option.id or self._profile, self._backend)
