@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from vitlab.contract.notify import Notify, read_notify
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.spec import PROFILES
 from vitlab.contract.strict import ConfigError
@@ -29,6 +30,8 @@ class Settings:
     """`auto`: statuses follow the jobs by themselves. `ask`: they wait for the diff view."""
     write_results: str = "ask"
     """`ask`: numbers and conclusions wait for a key. `auto`: written when a job ends."""
+    theme: str = "dark"
+    """The screen's colours."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Action name -> key, for the screen."""
     headers: Mapping[str, Any] = field(default_factory=dict)
@@ -37,12 +40,15 @@ class Settings:
     """Status word -> further glyphs and words a cell may carry."""
     wandb: Mapping[str, Any] = field(default_factory=dict)
     """`mode`, `project` and `entity` of its jobs at W&B; an experiment's own win."""
+    notify: Notify = field(default_factory=Notify)
+    """How it is told that a job has ended."""
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "profile": PROFILES,
     "write_status": ("auto", "ask"),
     "write_results": ("auto", "ask"),
+    "theme": ("dark", "light", "high-contrast"),
 }
 
 
@@ -66,16 +72,14 @@ def load_settings(lab: LabPaths) -> Settings:
     known = {entry.name: type(entry.default) for entry in fields(Settings)}
     for key, value in document.items():
         _check(where.name, key, value, known)
-    if "wandb" in document:
-        document["wandb"] = _read_wandb(where.name, document["wandb"])
-    return Settings(**document)
-
-
-def _read_wandb(where: str, value: object) -> dict[str, Any]:
     try:
-        return read_wandb(value, "wandb", LAB_KEYS)
+        if "wandb" in document:
+            document["wandb"] = read_wandb(document["wandb"], "wandb", LAB_KEYS)
+        if "notify" in document:
+            document["notify"] = read_notify(document["notify"], "notify")
     except ConfigError as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(f"{where.name}: {error}") from error
+    return Settings(**document)
 
 
 def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.aftermath import (
+    announce,
     free,
     gpu_memory,
     last_error,
@@ -254,6 +255,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     supervisor = Supervisor(job, lock)
     with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
         supervisor.run()
+        os.close(lock)  # what tells of the end waits for that
+        announce(job, wait=bool(supervisor.slurm))
     # The lock goes with this image of the process; the same process schedules what is next.
     scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(supervisor.root)]
     os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)
