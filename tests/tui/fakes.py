@@ -161,6 +161,7 @@ class FakeDesk:
 
     view: Any = field(default_factory=usual_view)
     keys: dict[str, str] = field(default_factory=dict)
+    theme: str = "dark"
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     error: str | None = None
     changes: tuple[Any, ...] = ((),)
@@ -187,7 +188,7 @@ class FakeDesk:
     roadmap: Path | None = Path("/lab") / ROADMAP
 
     def __post_init__(self) -> None:
-        settings = SimpleNamespace(keys=self.keys, profile="demo")
+        settings = SimpleNamespace(keys=self.keys, profile="demo", theme=self.theme)
         self.lab: Any = SimpleNamespace(settings=settings, paths=LabPaths(Path("/lab")))
         self.main_thread = threading.get_ident()
         if self.folder is not None:

@@ -28,7 +28,7 @@ from vitlab.tui.screens.base import Frame
 from vitlab.tui.screens.chooser import RoadmapChooser
 from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
 from vitlab.tui.terminal import Terminal
-from vitlab.tui.themes import DARK, LIGHT
+from vitlab.tui.themes import DARK, THEMES
 from vitlab.tui.verbs import VERBS, bindings
 from vitlab.tui.watch import Watch
 
@@ -67,9 +67,9 @@ class VitLab(Going, Doing):
         return {name: DARK.variables[name] for name in ("muted", "rim")}
 
     def on_mount(self) -> None:
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = THEMES[self.desk.lab.settings.theme].name
         self.set_class(self.frame.plain, "-ascii")
         self.set_keymap({name: str(key) for name, key in self.frame.own.items()})
 

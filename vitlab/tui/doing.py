@@ -7,6 +7,7 @@ from functools import partialmethod
 from textual import work
 
 from vitlab.tui.labapp import LabApp
+from vitlab.tui.themes import THEMES
 
 
 class Doing(LabApp):
@@ -70,6 +71,15 @@ class Doing(LabApp):
 
     def action_reread(self) -> None:
         self.watcher.poke()
+
+    def action_next_theme(self) -> None:
+        """Other colours, for this session; `theme` in the settings is for good."""
+        words = list(THEMES)
+        shown = next((i for i, word in enumerate(words) if THEMES[word].name == self.theme), -1)
+        word = words[(shown + 1) % len(words)]
+        self.theme = THEMES[word].name
+        self.call_after_refresh(self.front.on_resize)
+        self.tell(f"theme {word} (`theme: {word}` in vitlab.yaml keeps it)")
 
     def action_help(self) -> None:
         from vitlab.tui.screens.help import HelpScreen

@@ -60,6 +60,7 @@ VERBS = (
     Verb("X", "drop_left", "", "drop all that a crash or a restart left behind", said=False),
     Verb("m", "next_metric", "", "plot the next value", said=False),
     Verb("r", "reread", "", "read everything again now", said=False),
+    Verb("T", "next_theme", "", "the next theme: dark, light, high contrast", said=False),
     Verb("question_mark", "help", "help", "what this screen can do"),
     Verb("q", "quit", "quit", "leave the screen; jobs go on"),
 )
