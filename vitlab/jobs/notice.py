@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,12 @@ from vitlab.contract.result import read_result
 from vitlab.contract.state import Done, Lost
 from vitlab.jobs.jsonfiles import write_json
 from vitlab.jobs.settings import load_settings
-from vitlab.jobs.store import Job, look
+from vitlab.jobs.store import Job, end_of, look
 
 TIMEOUT = 10.0
 """Seconds the webhook may take."""
 PAUSE = 5.0
 """Seconds before the second try."""
-PATIENCE = 10.0
-"""Seconds the supervisor may take to let go of its lock."""
 
 
 def announce(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
@@ -128,17 +127,6 @@ def _post(address: str, body: bytes) -> str:
         return type(error).__name__  # its text may hold the address
 
 
-def _end_of(paths: JobPaths) -> Job | None:
-    """The job once it has ended; None when it goes on after all."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        job = look(paths)
-        if job is not None and isinstance(job.state, Done):
-            return job
-        time.sleep(0.05)
-    return None
-
-
 def main(arguments: Sequence[str]) -> int:
     """`JOBDIR`: tell of its end where the lab's settings name a webhook."""
     paths = JobPaths(Path(arguments[0]).resolve())
@@ -147,10 +135,10 @@ def main(arguments: Sequence[str]) -> int:
         webhook = load_settings(lab).notify.webhook
     except UsageError:
         return 2  # the queue, which reads them next, is who says so
-    job = _end_of(paths) if webhook else None
-    if job is None or webhook is None:
-        return 0
-    announce(lab, job, webhook)
+    # Its supervisor, which waits for us in a batch step, may still hold the lock.
+    job, end = look(paths), end_of(paths)
+    if webhook and job is not None and end is not None:
+        announce(lab, replace(job, state=end), webhook)
     return 0
 
 

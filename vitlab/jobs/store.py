@@ -181,7 +181,7 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         return running, str(owner.get("boot", ""))
     if (job.folder / RESUME).exists():
         return Queued(_modified(job.folder / RESUME)), ""
-    if ended := _ended(job):
+    if ended := end_of(job):
         return ended, ""
     started = read_json(job.started)
     if started or job.started.exists():
@@ -189,7 +189,7 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         if _held(job):
             return _look(job)
         began = _number(started.get("started"), _modified(job.started))
-        return _ended(job) or Lost(began), ""
+        return end_of(job) or Lost(began), ""
     submitted = read_json(job.spec).get("submitted")
     return Queued(_number(submitted, _modified(job.spec))), ""
 
@@ -206,7 +206,8 @@ def _held(job: JobPaths) -> bool:
     return is_alive(int(started.get("pid", 0)), int(started.get("ticks", 0)))
 
 
-def _ended(job: JobPaths) -> Done | None:
+def end_of(job: JobPaths) -> Done | None:
+    """What `exit.json` says of the job's end; None while there is none."""
     record = read_json(job.exit)
     if not record:
         return None

@@ -255,7 +255,6 @@ def main(arguments: Sequence[str]) -> NoReturn:
     supervisor = Supervisor(job, lock)
     with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
         supervisor.run()
-        os.close(lock)  # what tells of the end waits for that
         announce(job, wait=bool(supervisor.slurm))
     # The lock goes with this image of the process; the same process schedules what is next.
     scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(supervisor.root)]
