@@ -47,8 +47,9 @@ def attack(text: str, number: int) -> None:
     verdicts = {gate.id: judge(gate, [result], roadmap) for gate in roadmap.gates}
     sentence = conclusion([result], roadmap.language, list(verdicts.values()))
     edits = finish(
-        roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, "2026-01-02", "full"
-    )
+        roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, "2026-01-02", "full",
+        {"training": "./img/mvp_x_training.png"},
+    )  # fmt: skip
     new = apply(text, edits)
     only_inside(text, new, edits)
     assert parse_roadmap(Document(new)).mvp(mvp.id).status == status

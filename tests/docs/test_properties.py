@@ -257,8 +257,9 @@ def test_a_result_breaks_no_row_whatever_it_says(
     result = Result(mvp.id, "main", profile, "vit", values, model={"name": model})
     verdicts = {gate.id: Verdict(gate.id, "pass", sentence) for gate in roadmap.gates}
     edits = finish(
-        roadmap, mvp.id, [result], "done", sentence, model, verdicts, "2026-01-02", profile
-    )
+        roadmap, mvp.id, [result], "done", sentence, model, verdicts, "2026-01-02", profile,
+        {"training": "./img/mvp_x_training.png"},
+    )  # fmt: skip
     new = apply(text, edits)
     only_inside(text, new, edits)
     again = parse_roadmap(Document(new))

@@ -4,6 +4,7 @@ import pytest
 
 from vitlab.contract.result import Result
 from vitlab.docs.edits import apply
+from vitlab.docs.figures import link_figures
 from vitlab.docs.gates import Verdict, judge
 from vitlab.docs.hub import key_number, parse_hub
 from vitlab.docs.progress import set_progress
@@ -251,3 +252,25 @@ def test_a_hub_without_the_tables_is_left_alone_or_filled(text: str) -> None:
     hub = parse_hub(Document(text))
     edits = key_number(hub, "a", "1", "c", "s", DATE)
     assert apply(text, edits) in (text, text + "| a | 1 |", text.rstrip("\n") + "\n| a | 1 |\n")
+
+
+def test_figures_are_a_row_of_the_specification_and_later_ones_take_its_place(vit: Roadmap) -> None:
+    links = {"scaling": "./img/mvp_3.0_scaling_demo.png", "parity": "./img/mvp_3.0_parity_demo.png"}
+    new = apply(vit.document.text, link_figures(vit, "3.0", links))
+    told = ", ".join(f"[{name}]({path})" for name, path in links.items())
+    row = f"| 图表 | {told} |"
+    assert changed_lines(vit.document.text, new).splitlines() == [f"+{row}"]
+    again = parse_roadmap(Document(new))
+    assert link_figures(again, "3.0", links) == []
+    full = {"scaling": "./img/mvp_3.0_scaling.png"}
+    later = apply(new, link_figures(again, "3.0", full))
+    assert later == new.replace(row, "| 图表 | [scaling](./img/mvp_3.0_scaling.png) |")
+
+
+def test_a_row_on_figures_that_a_person_wrote_is_left_alone(vit: Roadmap) -> None:
+    links = {"scaling": "./img/mvp_3.0_scaling.png"}
+    text = apply(vit.document.text, link_figures(vit, "3.0", links))
+    own = text.replace("[scaling](./img/mvp_3.0_scaling.png)", "R² vs N, see [here](./img/a.png)")
+    new = apply(own, link_figures(parse_roadmap(Document(own)), "3.0", links))
+    assert "R² vs N, see [here](./img/a.png)" in new
+    assert "| 图表 | [scaling](./img/mvp_3.0_scaling.png) |" in new

@@ -50,8 +50,8 @@ def enriched(job: JobPaths, n: int, spread: float, seed: int | None = None) -> N
         job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}))
 
 
-@pytest.fixture
-def ceiling(ended: Ended) -> JobPaths:
+def bounded(ended: Ended) -> JobPaths:
+    """A job that computed ceilings, whole and at two magnitudes."""
     job = ended("main", 0.0, mvp="8.0", model="Ceiling")
     spec = json.loads(job.spec.read_bytes())
     config = {"data": {"source": "grid", "mag": [20.5, 22.5]}, "bayes": 4000}
@@ -63,6 +63,11 @@ def ceiling(ended: Ended) -> JobPaths:
         values |= {f"ceiling@{mag:g}/snr/median": snr, f"ceiling@{mag:g}/r2_bayes/log_g": r2}
     write_result(job.result, replace(result, values=values, headline="ceiling/r2_bayes/log_g"))
     return job
+
+
+@pytest.fixture
+def ceiling(ended: Ended) -> JobPaths:
+    return bounded(ended)
 
 
 @pytest.fixture

@@ -31,21 +31,14 @@ def draw_figure(args: argparse.Namespace) -> int:
     from vitlab.docs.edits import save
     from vitlab.plot.figures import write
     from vitlab.plot.terminal import shown
-    from vitlab.records import pictures, starpictures
     from vitlab.records.drawings import links, stem_of
+    from vitlab.records.illustrate import MAKERS
     from vitlab.records.named import found_named
+    from vitlab.records.pictures import material
 
-    makers: dict[str, pictures.Maker] = {
-        "scaling": pictures.scaling,
-        "ablation": pictures.ablation,
-        "training": pictures.training,
-        "snr": starpictures.snr,
-        "parity": starpictures.parity,
-        "residuals": starpictures.residuals,
-    }
     lab = this_lab()
-    made = pictures.material(lab, found_named(lab.paths, args.jobs))
-    picture = makers[args.name](made)
+    made = material(lab, found_named(lab.paths, args.jobs))
+    picture = MAKERS[args.name](made)
     stem = stem_of(lab, made.found, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name

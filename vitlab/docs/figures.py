@@ -1,16 +1,22 @@
-"""Pictures in a report: where the links to them stand, and a link that is still missing."""
+"""Pictures of results: where a report shows them, and where a roadmap links to them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from vitlab.docs.inline import cell_text
+from vitlab.docs.layout import insert_row, set_cell
+from vitlab.docs.roadmap import Roadmap
+from vitlab.docs.rows import by_column, view_with
 from vitlab.docs.source import Document, Heading, Span
 from vitlab.docs.splice import Edit
 
 TITLES = ("图表", "Figures")
 _AFTER = ("复现", "Reproduce")
 """The section a report has behind its pictures."""
+_OURS = re.compile(r"\[\w+\]\(<?[^)\s]*\bimg/mvp_[^)\s]*\)")
+"""A link of `link_figures`."""
 
 
 def figure_lines(links: Sequence[str]) -> list[str]:
@@ -44,6 +50,32 @@ def link_figure(report: Document, link: str) -> list[Edit]:
     end = len(report.text)
     lead = "" if not report.text or report.text.endswith(newline) else newline
     return [Edit(Span(end, end), "", f"{lead}{newline}{text.rstrip()}{newline}")]
+
+
+def link_figures(roadmap: Roadmap, mvp_id: str, links: Mapping[str, str]) -> list[Edit]:
+    """A row of links at the end of the MVP's specification; in place of our own earlier one.
+
+    `links`: figure's name -> path from the roadmap's folder. None where the MVP has no such table.
+    """
+    facts = next((spec.facts for spec in roadmap.specs if spec.mvp == mvp_id and spec.facts), ())
+    if not links or not facts:
+        return []
+    told = ", ".join(f"[{name}]({path})" for name, path in links.items())
+    view = view_with(roadmap, facts[-1])
+    for entry in facts:
+        content = entry.cells.get("content")
+        if (
+            entry.text("item") in TITLES
+            and content
+            and _OURS.sub("", content.raw).strip(", ") == ""
+        ):
+            where = view_with(roadmap, entry)
+            column = where.columns["content"]
+            edit = set_cell(roadmap.document, where.table, entry.row, column, told)
+            return [edit] if edit else []
+    title = TITLES[0] if roadmap.language == "zh" else TITLES[1]
+    values = by_column(view, {"item": title, "content": told})
+    return [insert_row(roadmap.document, view.table, values)]
 
 
 def _titled(headings: Sequence[Heading], titles: Sequence[str]) -> Heading | None:

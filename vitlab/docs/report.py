@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.result import Result
-from vitlab.docs.figures import figure_lines
+from vitlab.docs.figures import TITLES, figure_lines
 from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
 from vitlab.docs.phrases import Phrase, say
@@ -116,7 +116,7 @@ def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str
     rows = [
         (e.cells["item"].raw, e.cells["content"].raw)
         for e in (spec.facts if spec else ())
-        if "item" in e.cells and "content" in e.cells
+        if "item" in e.cells and "content" in e.cells and e.text("item") not in TITLES
     ]
     for result in results[:1]:
         n = "/".join(

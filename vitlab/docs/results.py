@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from vitlab.contract.result import Result
+from vitlab.docs.figures import link_figures
 from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, plain
 from vitlab.docs.layout import set_cell
@@ -34,12 +35,14 @@ def finish(
     verdicts: Mapping[str, Verdict],
     date: str,
     profile: str,
+    figures: Mapping[str, str] | None = None,
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
     Numbers of a run of any profile but `full` are marked so, close no gate, and never take the
     place of what a full run or a person wrote. `verdicts`: bare gate id -> `gates.Verdict`;
-    `report`: path from the roadmap's folder; `date`: YYYY-MM-DD.
+    `report`: path from the roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the
+    roadmap's folder.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -62,6 +65,7 @@ def finish(
     edits += run_rows(roadmap, mvp, results)
     edits += _conclusion(roadmap, mvp, sentence, key, profile)
     edits += _report_link(roadmap, mvp, report)
+    edits += link_figures(roadmap, mvp.id, figures or {})
     sections = _sections(roadmap, edits)
     done = EVENTS[roadmap.language]["done" if profile != "full" else status]
     trial = "" if profile == "full" else f" {profile}"

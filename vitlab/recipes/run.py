@@ -38,6 +38,7 @@ from vitlab.contract.spec import Spec, read_spec
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes import group
 from vitlab.recipes.context import Context, Outcome, Stopped
+from vitlab.recipes.draw import figures_of
 from vitlab.recipes.group import ENDED, NOT_FINITE
 from vitlab.recipes.report import Reporter
 from vitlab.recipes.wandblink import Wandb
@@ -132,6 +133,8 @@ def _run(
         report.note(trouble)
     if not number:
         write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
+        if said := figures_of(paths, spec):
+            report.note(said)
     writer.write("end", ok=True, error=None)
     return 0
 

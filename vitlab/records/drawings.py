@@ -18,21 +18,30 @@ from vitlab.records.results import Finished
 FOLDER = "img"
 
 
-def stem_of(lab: Lab, found: Sequence[Finished], figure: str) -> Path:
-    """`img/mvp_3.0_scaling_demo`, beside the roadmap the first job was launched from."""
-    roadmap = lab.paths.inside(found[0].job.spec.roadmap)
-    mvps = dict.fromkeys(one.result.mvp for one in found)
-    profiles = {one.result.profile for one in found}
-    profile = "" if profiles == {"full"} else sorted(profiles)[0]
-    head = _prefix(next(iter(mvps))) if len(mvps) == 1 else ""
-    return roadmap.parent / FOLDER / (head + "_".join(part for part in (figure, profile) if part))
-
-
-def drawn(folder: Path, mvp: str, profile: str) -> list[str]:
-    """The pictures of an MVP that are there, as paths from `folder`, the roadmap's."""
+def stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
+    """`img/mvp_3.0_scaling_demo`, beside the roadmap; without an MVP it is of several."""
+    head = _prefix(mvp) if mvp is not None else ""
     tail = "" if profile == "full" else f"_{profile}"
-    names = [f"{_prefix(mvp)}{figure}{tail}.png" for figure in FIGURES]
-    return [f"./{FOLDER}/{name}" for name in names if (folder / FOLDER / name).is_file()]
+    return roadmap.parent / FOLDER / f"{head}{figure}{tail}"
+
+
+def stem_of(lab: Lab, found: Sequence[Finished], figure: str) -> Path:
+    """Where a figure of these jobs goes: beside the roadmap the first was launched from."""
+    mvps = dict.fromkeys(one.result.mvp for one in found)
+    # Among trials and full runs the trials are what must be said.
+    profile = min({one.result.profile for one in found}, key=lambda name: (name == "full", name))
+    roadmap = lab.paths.inside(found[0].job.spec.roadmap)
+    return stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
+
+
+def drawn(folder: Path, mvp: str, profile: str) -> dict[str, str]:
+    """The pictures of an MVP that are there: figure -> path from `folder`, the roadmap's."""
+    stems = {figure: stem(folder / "roadmap", mvp, profile, figure).name for figure in FIGURES}
+    return {
+        figure: f"./{FOLDER}/{name}.png"
+        for figure, name in stems.items()
+        if (folder / FOLDER / f"{name}.png").is_file()
+    }
 
 
 def links(lab: Lab, found: Sequence[Finished], picture: Path) -> list[FileChange]:

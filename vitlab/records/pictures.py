@@ -38,7 +38,10 @@ class Material:
 
     @property
     def headline(self) -> str:
-        return self.found[0].result.headline
+        """The value in question; of a ceiling the one it is the ceiling of."""
+        name = self.found[0].result.headline
+        split, _, rest = name.partition("/")
+        return f"test/r2/{rest.rpartition('/')[2]}" if split == "ceiling" else name
 
     @property
     def title_mark(self) -> str:

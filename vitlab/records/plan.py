@@ -169,6 +169,7 @@ class _Story:
             self.verdicts,
             self.date,
             self.profile,
+            drawn(roadmap_path.parent, self.mvp.id, self.profile),
         )
         found = [change(self.roadmap.document, edits)] if edits else []
         found += [report, *self.hub(lab, report.path.stem, texts)]
@@ -186,7 +187,7 @@ class _Story:
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
-            figures=drawn(folder, self.mvp.id, self.profile),
+            figures=list(drawn(folder, self.mvp.id, self.profile).values()),
             checks=self.checks,
             made_by=self.made_by,
         )

@@ -78,8 +78,9 @@ def snr(made: Material) -> Picture:
     from vitlab.ml.residuals import binned
 
     _, metric, label = [*made.headline.split("/"), "", ""][:3]
+    bounds = _ceilings(made, label) if metric == "r2" else []
     curves = []
-    for one, found in _kept(made, "snr"):
+    for one, found in _kept(made, "snr", needed=not bounds):
         bins = binned(found, "snr", SEED)
         name = f"{metric}/{label}"
         bins = [part for part in bins if name in part.scores.values]
@@ -92,9 +93,9 @@ def snr(made: Material) -> Picture:
                     tuple(part.scores.errors[name] for part in bins),
                 )
             )
+    curves += bounds
     if not curves:
         raise UsageError(f"snr: no job knows the S/N of its test stars and {made.headline}")
-    curves += _ceilings(made, label) if metric == "r2" else []
     panel = Panel("S/N (median pixel)", value_label(made.headline), tuple(curves), log_x=True)
     return Picture(f"S/N{made.title_mark}", (panel,))
 
@@ -121,15 +122,15 @@ def _ceilings(made: Material, label: str) -> list[Curve]:
     return found
 
 
-def _kept(made: Material, figure: str) -> list[tuple[Finished, Residuals]]:
-    """The jobs that kept residuals, the best known first."""
+def _kept(made: Material, figure: str, needed: bool = True) -> list[tuple[Finished, Residuals]]:
+    """The jobs that kept residuals, the best known first; a figure that needs one says so."""
     from vitlab.ml.residuals import load
 
     found = []
     for one in made.found:
         with contextlib.suppress(UsageError):  # told below, when none has any
             found.append((one, load(one.job.paths.residuals)))
-    if not found:
+    if needed and not found:
         names = ", ".join(one.job.name for one in made.found[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
     return found

@@ -1,0 +1,107 @@
+"""The figures a launch is told with: which of them suit its results, drawn as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.result import read_result
+from vitlab.contract.spec import Spec
+from vitlab.contract.state import Done, Queued, Running
+from vitlab.docs.comparison import on_validation
+from vitlab.jobs.store import Job, all_jobs, look
+from vitlab.plot.figures import write
+from vitlab.plot.picture import Picture
+from vitlab.records.drawings import stem
+from vitlab.records.groups import grouped
+from vitlab.records.lab import open_lab
+from vitlab.records.pictures import Maker, Material, ablation, scaling, training
+from vitlab.records.plan import last_launch
+from vitlab.records.results import Finished, finished, latest
+from vitlab.records.starpictures import MOST, parity, residuals, snr
+
+MAKERS: dict[str, Maker] = {
+    "scaling": scaling,
+    "ablation": ablation,
+    "training": training,
+    "snr": snr,
+    "parity": parity,
+    "residuals": residuals,
+}
+LONG = 60.0
+"""Seconds from which on a run is worth a figure of what there is so far."""
+
+
+def draw_launch(folder: Path) -> list[Path]:
+    """Draw what the launch of the job in `folder` has given so far; the PNGs that were written.
+
+    A short run is drawn with the last of its launch. Nothing is drawn outside a lab, or of a
+    roadmap that is gone.
+    """
+    job = look(JobPaths(folder))
+    if job is None:
+        return []
+    lab = open_lab(find_lab(folder).root)
+    roadmap = lab.paths.inside(job.spec.roadmap)
+    everything = [_ended(one) for one in all_jobs(lab.paths)]
+    mine = last_launch([one for one in everything if _together(one.spec, job.spec)])
+    result = read_result(job.paths.result)
+    more = any(isinstance(one.state, Queued | Running) for one in mine)
+    if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
+        return []
+    others = _models(everything, job.spec) if job.spec.recipe == "ceiling" else []
+    made = Material(lab, tuple(finished(mine)), tuple(everything))
+    drawn = []
+    for name, picture in _suited(made, others):
+        target = stem(roadmap, job.spec.mvp, job.spec.profile, name)
+        drawn.append(write(picture, target)[1])
+    return drawn
+
+
+def _suited(made: Material, others: Sequence[Finished]) -> Iterator[tuple[str, Picture]]:
+    """The figures that have something to say of these results; `others`: models for a ceiling."""
+    runs = len(grouped(made.found))
+    sizes = {(one.result.model_name, one.result.n.get("train")) for one in made.found}
+    models = {model for model, _ in sizes}
+    alone = ["training", "parity", "residuals"] if runs <= MOST else []
+    if all(one.job.spec.recipe == "ceiling" for one in made.found):
+        wanted = ["snr"]
+        made = replace(made, found=(*others, *made.found))
+    elif len(sizes) > len(models):
+        wanted = ["scaling", *alone]
+    else:
+        wanted = ["ablation", *alone] if runs > 1 else alone
+    for name in wanted:
+        try:
+            yield name, MAKERS[name](made)
+        except UsageError:
+            continue  # its material is not there: no curve, or no star by star
+
+
+def _models(everything: Sequence[Job], ceiling: Spec) -> list[Finished]:
+    """The best run of each model at the ceiling's profile, by its validation."""
+    best: dict[str, Finished] = {}
+    for one in latest(finished(everything)):
+        alike = (one.result.profile, one.job.spec.roadmap) == (ceiling.profile, ceiling.roadmap)
+        if alike and one.job.spec.recipe != "ceiling":
+            name, headline = one.result.model_name, one.result.headline
+            before = best.get(name)
+            score = on_validation(one.result, headline)
+            if before is None or score > on_validation(before.result, headline):
+                best[name] = one
+    return list(best.values())
+
+
+def _together(one: Spec, other: Spec) -> bool:
+    keys = ("mvp", "profile", "roadmap")
+    return all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def _ended(job: Job) -> Job:
+    """The job as it will be in a moment, where it has its result and is about to end."""
+    if isinstance(job.state, Done) or not job.paths.result.is_file():
+        return job
+    return replace(job, state=Done(time.time(), time.time(), "ok", 0))
