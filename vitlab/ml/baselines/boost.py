@@ -22,6 +22,8 @@ from vitlab.ml.scores import score
 
 FORMAT = 1
 FILE = "trees.json"
+CELL = 16
+"""Bytes of a bin's sums, of gradients and of curvatures."""
 
 
 @dataclass
@@ -202,7 +204,7 @@ def _begin(
         boost.grown = before.grown
         starts = np.concatenate([before.grown_so_far(x) for x, _ in train.pieces()])
         val_starts = before.grown_so_far(val_x)
-    parameters = _parameters(model, config, boost.grown)
+    parameters = _parameters(model, config, boost.grown, val_x.shape[1])
     val_data = lgb.Dataset(val_x, reference=data, params=parameters).construct()
     boost.boosters = []
     for k in range(len(labels)):
@@ -218,9 +220,12 @@ def _begin(
     return _Growth(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
 
 
-def _parameters(model: BoostModel, config: BoostTrain, grown: int) -> dict[str, Any]:
+def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) -> dict[str, Any]:
+    every = model.leaves * pixels * model.bins * CELL
     return {
         **dataset_parameters(model.bins, config.threads),
+        # MB. Half of what all leaves would take grows the same trees in the same time.
+        "histogram_pool_size": every / 2 / 2**20,
         "objective": "none",
         "metric": "none",
         "learning_rate": config.lr,
