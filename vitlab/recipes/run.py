@@ -191,7 +191,8 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
         "host": platform.node(),
         "device": device,
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        # A launch writes into the plan itself: documents make no run another.
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/*.md")),
         "spec_hash": spec.hash,
         "seed": seed,
     }
