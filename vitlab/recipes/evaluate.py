@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +32,9 @@ from vitlab.ml.pfsspec import open_spectra_files
 from vitlab.ml.residuals import Residuals, overall, save
 from vitlab.ml.spectra import GridSpectra, Spectra, open_spectra
 from vitlab.ml.teststars import conditions, overlap
-from vitlab.ml.training import checkpoint
 from vitlab.ml.training.predict import predictions
 from vitlab.recipes.context import Context, Outcome
-from vitlab.recipes.vit import make_model, make_task
+from vitlab.recipes.trained import load_network
 from vitlab.records.named import job_named
 
 Array = NDArray[np.float64]
@@ -175,18 +173,8 @@ def _predict(
         guess, sigma = joined(parts).of([LABELS.index(name) for name in config.labels])
         return spectra.labels("test", 0, len(guess)), guess, sigma
     if isinstance(config, VitConfig | MlpConfig):
-        path = job.checkpoints / checkpoint.BEST
-        saved = checkpoint.load(path, device)
-        try:  # what it was built from then, whatever the defaults are now
-            built: Any = replace(config.model, **saved.config)
-            config = replace(config, model=built)
-            network = make_model(config, own).to(device)
-            network.load_state_dict(saved.model)
-        except (RuntimeError, TypeError) as error:
-            reason = str(error).split("\n", 1)[0]
-            raise UsageError(f"{path}: of another version of the model ({reason})") from None
-        task = make_task(config, own, device)
-        task = replace(task, spectra=spectra, inputs=saved.inputs, scaling=saved.scaling)
+        network, task = load_network(job, config, own, device)
+        task = replace(task, spectra=spectra)
         found = predictions(network, task, "test")
         return found.true, found.predicted, found.sigma
     model, inputs = load_model(job.checkpoints)

@@ -1,0 +1,191 @@
+"""One test star as a job sees it, and the list it is of: what the viewer and the command show."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line or a band by name; wavelengths in the spectra's own medium, Angstrom."""
+
+    name: str
+    wave: float
+    end: float
+    """The wavelength itself for a line."""
+    weight: int = 1
+    """0 for those named first where there is no room for all; 2 for what is the Earth's."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A number for each pixel, and what it is."""
+
+    kind: str
+    unit: str
+    values: Numbers
+    """(L,) NaN where a pixel has no datum."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What one job says of the star."""
+
+    job: str
+    name: str
+    """Model, MVP and run."""
+    values: Mapping[str, float | None]
+    """Label -> predicted, in its own unit."""
+    errors: Mapping[str, float | None] = field(default_factory=dict)
+    """Label -> predicted 1-sigma error; empty where the model says none."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What part of a star's information, and of the model's response, lies on one line."""
+
+    name: str
+    information: float | None
+    response: float | None
+    """Of its squares where it has a sign; None where there is none."""
+
+
+@dataclass(frozen=True)
+class StarList:
+    """The test stars of one job."""
+
+    job: str
+    model: str
+    labels: tuple[str, ...]
+    wave: Numbers
+    """(L,) Angstrom."""
+    vacuum: bool
+    """Whether the wavelengths are in vacuum."""
+    true: Mapping[str, Numbers]
+    """Label -> (n,)."""
+    predicted: Mapping[str, Numbers]
+    """Label -> (n,) what the job kept; empty where it kept nothing."""
+    snr: Numbers
+    mag: Numbers
+    """(n,) NaN where it is not known."""
+    marks: tuple[Mark, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is missing, and why."""
+
+    @property
+    def n(self) -> int:
+        return len(self.snr)
+
+    def order(self, label: str, *, worst: bool) -> list[int]:
+        """The stars by their number, or by how far the prediction of `label` is off."""
+        said = self.predicted.get(label)
+        if not worst or said is None:
+            return list(range(self.n))
+        off = [abs(a - b) for a, b in zip(said, self.true[label], strict=True)]
+        return sorted(range(self.n), key=lambda i: -off[i] if math.isfinite(off[i]) else math.inf)
+
+
+@dataclass(frozen=True)
+class StarSheet:
+    """One star: what was observed, what is true, what each job says, what the model hangs on."""
+
+    number: int
+    label: str
+    """The label that response, information and bound are of."""
+    true: Mapping[str, float]
+    mag: float
+    snr: float
+    flux: Numbers
+    """(L,) observed, over its median; NaN where a pixel has no datum."""
+    sigma: Numbers
+    """(L,) 1-sigma errors in the same unit."""
+    clean: Numbers
+    """(L,) noise-free flux; empty where nobody knows it."""
+    guesses: tuple[Guess, ...]
+    """The job's own first."""
+    response: Trace | None = None
+    """How the model's estimate hangs on each pixel."""
+    attention: Trace | None = None
+    best: Trace | None = None
+    """What the efficient estimator does with each pixel: where the information is."""
+    bound: float | None = None
+    """Smallest standard deviation of an unbiased estimate (Cramer-Rao)."""
+    scatter: float | None = None
+    """Standard deviation of the model's estimate under the pixels' noise, to first order."""
+    agreement: float | None = None
+    """Cosine between response and the efficient one."""
+    shares: tuple[Share, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plain(value: StarList | StarSheet) -> dict[str, Any]:
+    """As JSON has it: lists, and null for what is not finite."""
+    found: dict[str, Any] = _finite(asdict(value))
+    return found
+
+
+def write(value: Mapping[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def read_list(record: Mapping[str, Any]) -> StarList:
+    """What `plain` made of a list. `KeyError`, `TypeError` for anything else."""
+    return StarList(
+        **{
+            **record,
+            "labels": tuple(record["labels"]),
+            "wave": _numbers(record["wave"]),
+            "true": {name: _numbers(part) for name, part in record["true"].items()},
+            "predicted": {name: _numbers(part) for name, part in record["predicted"].items()},
+            "snr": _numbers(record["snr"]),
+            "mag": _numbers(record["mag"]),
+            "marks": tuple(Mark(**mark) for mark in record["marks"]),
+            "notes": tuple(record["notes"]),
+        }
+    )
+
+
+def read_sheet(record: Mapping[str, Any]) -> StarSheet:
+    """What `plain` made of a star. `KeyError`, `TypeError` for anything else."""
+    return StarSheet(
+        **{
+            **record,
+            **{name: _number(record[name]) for name in ("mag", "snr")},
+            **{name: _numbers(record[name]) for name in ("flux", "sigma", "clean")},
+            **{name: _trace(record[name]) for name in ("response", "attention", "best")},
+            "true": {name: _number(value) for name, value in record["true"].items()},
+            "guesses": tuple(Guess(**guess) for guess in record["guesses"]),
+            "shares": tuple(Share(**share) for share in record["shares"]),
+            "notes": tuple(record["notes"]),
+        }
+    )
+
+
+def _trace(record: Mapping[str, Any] | None) -> Trace | None:
+    return None if record is None else Trace(**{**record, "values": _numbers(record["values"])})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _numbers(values: Sequence[float | None]) -> Numbers:
+    return tuple(math.nan if value is None else value for value in values)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers to seven digits: the spectra are of single precision."""
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
