@@ -7,30 +7,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vitlab.plot.cells import cells, fit
-from vitlab.plot.chart import MARKS
+from vitlab.plot.dots import GAP, GREY, Columns, DotGrid, Range, Run
 from vitlab.plot.series import Line, Rgb, robust_range, tick_labels, ticks
 
-Run = list[tuple[str, Rgb | None]]
-"""One row of cells, in pieces of one colour."""
-Range = tuple[float, float]
-
-_LEFT = 8
+LEFT = 8
 """Cells of the y labels."""
-_MARK_EVERY = 18
-_COVERED = "covered"
-"""The second cell of a wide character."""
-_GREY: Rgb = (140, 140, 140)
-_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a braille cell: by its dot column, then its dot row."""
-_BARS = tuple(
-    tuple(tuple(sum(dots[begin : end + 1]) for end in range(4)) for begin in range(4))
-    for dots in _DOTS
-)
-"""Bits of a vertical bar in one cell: by dot column, first and last dot row."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +43,7 @@ class Look:
     """ASCII only."""
 
 
-Columns = list[tuple[float, float, float, float] | None]
-"""For each dot column first, lowest, highest and last value; None where there is none."""
 Folds = dict[tuple[int, Range, int, bool], Columns]
-_GAP = (math.nan, math.nan, math.nan, math.nan)
 
 
 def whole(curves: Sequence[Curve]) -> Range:
@@ -84,7 +65,7 @@ def paint(
 
     `folds`: what was folded before, kept by whoever draws the same curves again.
     """
-    columns, rows = width - _LEFT, height - 1
+    columns, rows = width - LEFT, height - 1
     if columns < 8 or rows < 3:
         return [[(" " * width, None)]] * height
     window = look.window or whole(curves)
@@ -93,12 +74,12 @@ def paint(
     for curve in curves:
         key = (id(curve), window, 2 * columns, look.log)
         if key not in folds:
-            folds[key] = _fold(curve, window, 2 * columns, look.log)
+            folds[key] = fold(curve, window, 2 * columns, look.log)
         folded.append(folds[key])
     levels = [(_scaled(line.value, look.log), line.label) for line in lines]
     known = [(level, label) for level, label in levels if level is not None]
     limits = _limits(folded, [level for level, _ in known])
-    grid = _Grid(columns, rows, limits, look.plain)
+    grid = DotGrid(columns, rows, limits, look.plain)
     for level, _ in known:
         grid.level(level)
     for number, (curve, column) in enumerate(zip(curves, folded, strict=True)):
@@ -109,11 +90,11 @@ def paint(
     for level, label in known:
         grid.label(level, label)
     body = grid.rows()
-    labels = _y_labels(limits, rows, look.log)
+    labels = y_labels(limits, rows, look.log)
     edge = "|" if look.plain else "│"
     for row, pieces in enumerate(body):
-        pieces.insert(0, (f"{labels.get(row, ''):>{_LEFT - 2}} {edge}", _GREY))
-    return [*body, [(_x_labels(window, columns, width), _GREY)]]
+        pieces.insert(0, (f"{labels.get(row, ''):>{LEFT - 2}} {edge}", GREY))
+    return [*body, [(x_labels(window, columns, width), GREY)]]
 
 
 def _scaled(value: float, log: bool) -> float | None:
@@ -122,7 +103,7 @@ def _scaled(value: float, log: bool) -> float | None:
     return math.log10(value) if log else max(min(value, 1e12), -1e12)
 
 
-def _fold(curve: Curve, window: Range, count: int, log: bool) -> Columns:
+def fold(curve: Curve, window: Range, count: int, log: bool) -> Columns:
     """The curve's values by dot column: no more than four of them each, however many there are."""
     low, high = window
     wide = (high - low) / count
@@ -144,7 +125,7 @@ def _fold(curve: Curve, window: Range, count: int, log: bool) -> Columns:
     for x in curve.gaps:
         if low <= x <= high:
             column = min(int((x - low) / wide), count - 1)
-            folded[column] = folded[column] or _GAP
+            folded[column] = folded[column] or GAP
     return folded
 
 
@@ -159,116 +140,7 @@ def _limits(folded: Sequence[Columns], levels: Sequence[float]) -> Range:
     return robust_range(values, levels)
 
 
-class _Grid:
-    """The cells between the axes."""
-
-    def __init__(self, columns: int, rows: int, limits: Range, plain: bool) -> None:
-        self._columns, self._rows = columns, rows
-        self._low, self._high = limits
-        self._per = (4 * rows - 1) / (limits[1] - limits[0])
-        self._beyond = 4 * rows + 2
-        self._plain = plain
-        self._bits = [[0] * columns for _ in range(rows)]
-        self._text: list[list[str]] = [[""] * columns for _ in range(rows)]
-        self._color: list[list[Rgb | None]] = [[None] * columns for _ in range(rows)]
-
-    def _dot(self, value: float) -> int:
-        """The dot row of a value, from the top; outside values just beyond the edge."""
-        dot = int((self._high - value) * self._per + 0.5)
-        return -2 if dot < 0 else self._beyond if dot > self._beyond else dot
-
-    def level(self, value: float) -> None:
-        """A horizontal line."""
-        row = self._dot(value) // 4
-        if 0 <= row < self._rows:
-            self._text[row] = ["-"] * self._columns
-            self._color[row] = [_GREY] * self._columns
-
-    def label(self, value: float, label: str) -> None:
-        """A level's words at its right end, over whatever is there."""
-        row = self._dot(value) // 4
-        if not 0 <= row < self._rows:
-            return
-        said = fit(label, min(cells(label), self._columns // 2)).replace("…", "~")
-        column = self._columns - cells(said)
-        for character in said:
-            wide = max(cells(character), 1)
-            self._text[row][column : column + wide] = [character, _COVERED][:wide]
-            self._color[row][column : column + wide] = [_GREY] * wide
-            column += wide
-
-    def cursor(self, column: int) -> None:
-        for row in range(self._rows):
-            if not self._bits[row][column]:
-                self._text[row][column] = "|" if self._plain else "┊"
-                self._color[row][column] = None
-
-    def curve(self, columns: Columns, number: int, color: Rgb) -> None:
-        """Join the columns' values by vertical strokes; a NaN column parts them."""
-        mark = MARKS[number % len(MARKS)]
-        before: tuple[int, int] | None = None  # dot column, dot row
-        rows = self._rows
-        for at, column in enumerate(columns):
-            if column is None:
-                continue
-            first, least, most, last = column
-            if math.isnan(first):
-                before = None
-                continue
-            entry = self._dot(first)
-            if before is not None:
-                self._join(before, (at, entry), color)
-            if least == most:
-                self._stroke(at, entry, entry, color)
-                before = (at, entry)
-            else:
-                self._stroke(at, self._dot(most), self._dot(least), color)
-                before = (at, self._dot(last))
-            row = before[1] // 4
-            marked = self._plain or (at // 2 - number * 3) % _MARK_EVERY == 0
-            if marked and 0 <= row < rows:
-                self._text[row][at // 2] = mark
-                self._color[row][at // 2] = color
-
-    def _join(self, start: tuple[int, int], end: tuple[int, int], color: Rgb) -> None:
-        (x0, y0), (x1, y1) = start, end
-        wide = x1 - x0
-        if wide == 1 and abs(y1 - y0) <= 1:
-            return  # the dots touch by themselves
-        for x in range(x0, x1):
-            a, b = y0 + (y1 - y0) * (x - x0) // wide, y0 + (y1 - y0) * (x + 1 - x0) // wide
-            self._stroke(x, min(a, b), max(a, b), color)
-
-    def _stroke(self, at: int, top: int, bottom: int, color: Rgb) -> None:
-        column, bars = at // 2, _BARS[at % 2]
-        top, bottom = max(top, 0), min(bottom, 4 * self._rows - 1)
-        begin = top % 4
-        for row in range(top // 4, bottom // 4 + 1):
-            self._bits[row][column] |= bars[begin][min(bottom - 4 * row, 3)]
-            self._color[row][column] = color
-            if self._text[row][column] == "-":
-                self._text[row][column] = ""
-            begin = 0
-
-    def rows(self) -> list[Run]:
-        return [list(self._row(number)) for number in range(self._rows)]
-
-    def _row(self, number: int) -> Iterator[tuple[str, Rgb | None]]:
-        piece, ink = "", self._color[number][0]
-        cells_of = zip(self._bits[number], self._text[number], self._color[number], strict=True)
-        for bits, text, color in cells_of:
-            if text is _COVERED:
-                continue
-            if bits and not text:
-                text = "." if self._plain else chr(0x2800 + bits)
-            if color != ink:
-                yield piece, ink
-                piece, ink = "", color
-            piece += text or " "
-        yield piece, ink
-
-
-def _y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
+def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
     """Row -> label, where a tick stands."""
     low, high = limits
     positions = ticks(low, high, max(2, rows // 4))
@@ -280,17 +152,17 @@ def _y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
         names = tick_labels(positions)
     span = high - low
     return {
-        round((high - position) / span * (rows - 1)): name[: _LEFT - 2]
+        round((high - position) / span * (rows - 1)): name[: LEFT - 2]
         for position, name in zip(positions, names, strict=True)
     }
 
 
-def _x_labels(window: Range, columns: int, width: int) -> str:
+def x_labels(window: Range, columns: int, width: int) -> str:
     low, high = window
     positions = ticks(low, high, max(2, columns // 12))
     text = " " * width
     for position, name in zip(positions, tick_labels(positions), strict=True):
-        at = _LEFT + round((position - low) / (high - low) * (columns - 1))
+        at = LEFT + round((position - low) / (high - low) * (columns - 1))
         at = min(max(at - len(name) // 2, 0), width - len(name))
         if not text[max(at - 1, 0) : at + len(name) + 1].strip():
             text = text[:at] + name + text[at + len(name) :]
