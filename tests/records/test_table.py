@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.records.conftest import Ended
@@ -168,3 +169,24 @@ def test_only_the_jobs_asked_for(
     assert swept
     ended("other", mvp="2.0")
     assert {row["mvp"] for row in json.loads(said(capsys, "2.0", "--json"))} == {"2.0"}
+
+
+def test_all_results_answer_sql_and_go_to_other_programs(
+    swept: dict[str, list[float]], lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = """SELECT "config.loss" AS loss, COUNT(*) AS n, AVG(score) AS mean
+        FROM results WHERE model = 'ViT' GROUP BY "config.loss" ORDER BY mean DESC"""
+    rows = json.loads(said(capsys, "--sql", query, "--json"))
+    assert [(row["loss"], row["n"]) for row in rows] == [("mse", 3), ("l1", 3)]
+    assert rows[0]["mean"] == pytest.approx(np.mean(swept["mse"]))
+    assert said(capsys, "--sql", query).split()[:3] == ["LOSS", "N", "MEAN"]
+    assert vitlab(["compare", "--sql", "SELECT scor FROM results"]) == 2
+    err = capsys.readouterr().err
+    assert "scor" in err
+    assert "columns: mvp, run" in err
+    assert err.count("\n") == 1
+    path = lab.paths.root / "all.parquet"
+    assert "7 rows" in said(capsys, "--out", str(path))
+    assert pl.read_parquet(path).equals(results_table(lab))
+    assert vitlab(["compare", "--out", "all.xlsx"]) == 2
+    assert "must end in .parquet or .csv" in capsys.readouterr().err

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from pathlib import Path
 
+from vitlab.commands.charts import draw_picture
 from vitlab.commands.here import this_lab
 from vitlab.commands.output import Commands, add_json, print_json
 from vitlab.plot.picture import FIGURES
@@ -30,7 +28,6 @@ def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
     from vitlab.docs.edits import save
     from vitlab.plot.figures import write
-    from vitlab.plot.terminal import shown
     from vitlab.records.drawings import links, stem_of
     from vitlab.records.illustrate import MAKERS
     from vitlab.records.named import found_named
@@ -50,10 +47,7 @@ def draw_figure(args: argparse.Namespace) -> int:
         files = [lab.paths.relative(path) for path in (pdf, png)]
         print_json({"figure": args.name, "files": files, "linked": linked})
         return 0
-    size = shutil.get_terminal_size((100, 30))
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    height = min(max(size.lines - 6, 12), 22)
-    print(shown(picture, min(size.columns, 120), height, color=color, ascii=args.ascii))
+    print(draw_picture(picture, ascii_=args.ascii))
     print(f"{lab.paths.relative(pdf)}\n{lab.paths.relative(png)}")
     for name in linked:
         print(f"linked in {name}; `vitlab undo` takes that back")

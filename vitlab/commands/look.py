@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitlab.commands.charts import draw_jobs
 from vitlab.commands.here import this_lab
 from vitlab.commands.output import Commands, add_json, print_json, print_table
 from vitlab.commands.tables import as_csv, as_latex, as_markdown, short
@@ -31,6 +29,8 @@ def add_commands(commands: Commands) -> None:
     compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
     compare.add_argument("--reverse", action="store_true", help="turn the order round")
     compare.add_argument("--each", action="store_true", help="seeds and reruns one by one")
+    compare.add_argument("--sql", metavar="QUERY", help="ask the table `results`, a row a job")
+    compare.add_argument("--out", metavar="FILE", help="keep that table as .parquet or .csv")
     form = compare.add_mutually_exclusive_group()
     add_json(form)
     form.add_argument("--csv", action="store_true", help="print CSV, with every column")
@@ -52,30 +52,6 @@ def plot_jobs(args: argparse.Namespace) -> int:
     return 0
 
 
-def draw_jobs(
-    lab: Lab, folders: list[Path], value: str | None = None, *, ascii_: bool = False
-) -> str | None:
-    """The chart of `folders` (of the last launch when empty); None without a single value."""
-    from vitlab.plot.chart import draw
-    from vitlab.records.curves import curves
-
-    found = curves(lab, folders, value)
-    if not found.series:
-        return None
-    size = shutil.get_terminal_size((100, 30))
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return draw(
-        found.series,
-        found.thresholds,
-        width=min(size.columns, 120),
-        height=min(max(size.lines - 4, 12), 26),
-        title=found.value,
-        x_label="seconds",
-        color=color,
-        ascii=ascii_,
-    )
-
-
 def compare_results(args: argparse.Namespace) -> int:
     """`vitlab compare`: a row a configuration, repeats over seeds together."""
     from vitlab.records.compare import compare, config_columns
@@ -83,6 +59,8 @@ def compare_results(args: argparse.Namespace) -> int:
     from vitlab.records.scan import scan
 
     lab = this_lab()
+    if args.sql is not None or args.out is not None:
+        return _table(lab, args)
     found = found_named(lab.paths, args.jobs) if args.jobs else scan(lab)
     to = found_named(lab.paths, [args.to])[0] if args.to else None
     rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
@@ -102,3 +80,34 @@ def compare_results(args: argparse.Namespace) -> int:
     else:
         print_table([name.upper() for name in header], cells)
     return 0
+
+
+def _table(lab: Lab, args: argparse.Namespace) -> int:
+    """Every result of every job as one table, or what a query makes of it."""
+    from vitlab.records.table import asked, keep, results_table
+
+    if args.jobs or args.to or args.sort or args.each or args.reverse:
+        raise UsageError("--sql and --out are of all results (WHERE, ORDER BY say which, and how)")
+    frame = results_table(lab) if args.sql is None else asked(lab, args.sql)
+    if args.out is not None:
+        keep(frame, Path(args.out))
+        print(f"{args.out}: {frame.height} rows, {frame.width} columns")
+        return 0
+    rows = frame.to_dicts()
+    if args.json:
+        print_json(rows)
+    elif args.csv:
+        print(frame.write_csv(), end="")
+    else:
+        cells = [[_said(value) for value in row.values()] for row in rows]
+        if args.latex or args.markdown:
+            print((as_latex if args.latex else as_markdown)(frame.columns, cells), end="")
+        else:
+            print_table([name.upper() for name in frame.columns], cells)
+    return 0
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

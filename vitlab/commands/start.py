@@ -58,7 +58,7 @@ def example_lab() -> Path:
 
 def run_demo(args: argparse.Namespace) -> int:
     """`vitlab demo`: launch, follow, chart, verdicts, diff, write-back; 1 if a job fails."""
-    from vitlab.commands.look import draw_jobs
+    from vitlab.commands.charts import draw_jobs
     from vitlab.commands.work import follow
     from vitlab.docs.edits import unified
     from vitlab.records.actions import accept, launch, pending

@@ -17,6 +17,7 @@ from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 
 if TYPE_CHECKING:
     from vitlab.contract.paths import JobPaths
+    from vitlab.contract.spec import Spec
     from vitlab.records.lab import Lab
     from vitlab.records.view import JobView
 
@@ -68,10 +69,31 @@ def run_mvp(args: argparse.Namespace) -> int:
             print(f"submitted {job.name}", flush=True)
     failed = follow(lab, jobs, roadmap) if args.wait else 0
     if args.wait:
+        if not args.json:
+            _tell_end(lab, roadmap, plan.specs[0])
         settle(lab, roadmap)
     if args.json:
         print_json({"jobs": [str(job.folder) for job in jobs]})
     return 1 if failed else 0
+
+
+def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
+    """The figure that says most of a launch, its conclusion, and where more is to be had."""
+    from vitlab.commands.charts import draw_picture
+    from vitlab.records.drawings import drawn
+    from vitlab.records.illustrate import pictures
+    from vitlab.records.plan import pending
+
+    first = next(pictures(lab, spec), None)
+    if first is not None:
+        print(f"\n{draw_picture(first[1])}\n")
+    plan = pending(lab, roadmap, spec.mvp)
+    for line in plan.summary:
+        print(line)
+    for picture in drawn(roadmap.parent, spec.mvp, spec.profile).values():
+        print(f"figure {lab.paths.relative(roadmap.parent / picture)}")
+    if plan.changes and lab.settings.write_results != "auto":
+        print("`vitlab sync` writes it into roadmap, hub and report")
 
 
 def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> int:

@@ -77,13 +77,14 @@ def flattened(spec: Spec) -> dict[str, object]:
     config: Mapping[str, object] = spec.config
     with contextlib.suppress(UsageError):  # of another version: what it says is all there is
         config = asdict(read_config(spec.recipe, spec.config))
-    return dict(_flat(config))
+    return dict(flat(config))
 
 
-def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+def flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+    """`{a: {b: 1}}` -> `a.b`, 1; tuples as lists."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{head}{key}.")
+            yield from flat(inner, f"{head}{key}.")
         else:
             told = list(inner) if isinstance(inner, tuple) else inner
             yield f"{head}{key}", told

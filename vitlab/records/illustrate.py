@@ -17,7 +17,7 @@ from vitlab.plot.figures import write
 from vitlab.plot.picture import Picture
 from vitlab.records.drawings import stem
 from vitlab.records.groups import grouped
-from vitlab.records.lab import open_lab
+from vitlab.records.lab import Lab, open_lab
 from vitlab.records.pictures import Maker, Material, ablation, scaling, training
 from vitlab.records.plan import last_launch
 from vitlab.records.results import Finished, finished, latest
@@ -46,19 +46,32 @@ def draw_launch(folder: Path) -> list[Path]:
         return []
     lab = open_lab(find_lab(folder).root)
     roadmap = lab.paths.inside(job.spec.roadmap)
-    everything = [_ended(one) for one in all_jobs(lab.paths)]
-    mine = last_launch([one for one in everything if _together(one.spec, job.spec)])
+    mine = _launch(all_jobs(lab.paths), job.spec)
     result = read_result(job.paths.result)
     more = any(isinstance(one.state, Queued | Running) for one in mine)
     if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
         return []
-    others = _models(everything, job.spec) if job.spec.recipe == "ceiling" else []
-    made = Material(lab, tuple(finished(mine)), tuple(everything))
     drawn = []
-    for name, picture in _suited(made, others):
+    for name, picture in pictures(lab, job.spec):
         target = stem(roadmap, job.spec.mvp, job.spec.profile, name)
         drawn.append(write(picture, target)[1])
     return drawn
+
+
+def pictures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
+    """The figures, by name, that have something to say of the launch `spec` is of."""
+    everything = [_ended(one) for one in all_jobs(lab.paths)]
+    found = tuple(finished(_launch(everything, spec)))
+    if not found:
+        return
+    others = _models(everything, spec) if spec.recipe == "ceiling" else []
+    yield from _suited(Material(lab, found, tuple(everything)), others)
+
+
+def _launch(jobs: Sequence[Job], spec: Spec) -> list[Job]:
+    """The newest job of each run, as far along as it will be in a moment."""
+    mine = [_ended(job) for job in jobs if _together(job.spec, spec)]
+    return last_launch(mine) if mine else []
 
 
 def _suited(made: Material, others: Sequence[Finished]) -> Iterator[tuple[str, Picture]]:

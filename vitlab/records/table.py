@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.records.ceilings import Ceiling, World, ceiling_of, ceilings
-from vitlab.records.groups import seedless
+from vitlab.records.groups import flat, seedless
 from vitlab.records.lab import Lab
 from vitlab.records.results import Finished
 from vitlab.records.scan import scan
@@ -16,23 +19,52 @@ if TYPE_CHECKING:
 
 
 def results_table(lab: Lab) -> pl.DataFrame:
-    """One row a finished job: MVP, run, profile, model, sizes, headline and every test score.
+    """One row a finished job: MVP, run, profile, model, sizes, headline, test scores, settings.
 
     `ceiling` is the Bayes ceiling under the same simulator where the lab has computed it, `share`
     the part of it reached. `overlap` is the number of test stars the training set holds too, and
     `leak` says that there are some, or that the result lies above its ceiling by more than 3
-    errors. Jobs with one `group` differ in their seed alone. Sorted by MVP, then profile, then
-    headline, best first.
+    errors. Jobs with one `group` differ in their seed alone. `config.*` are the keys their specs
+    name. Sorted by MVP, then profile, then headline, best first.
     """
     import polars as pl  # deferred: the screen starts without it
 
     found = scan(lab)
     known = ceilings(one.job for one in found)
-    rows = [row_of(one, known) for one in found]
+    rows = [{**row_of(one, known), **_settings(one)} for one in found]
     if not rows:
         return pl.DataFrame()
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    frame = pl.DataFrame(rows, infer_schema_length=None, strict=False)
     return frame.sort(["mvp", "profile", "score"], descending=[False, False, True], nulls_last=True)
+
+
+def asked(lab: Lab, query: str) -> pl.DataFrame:
+    """What an SQL query says of `results_table`, which it calls `results`."""
+    import polars as pl
+
+    frame = results_table(lab)
+    try:
+        return pl.SQLContext({"results": frame}).execute(query, eager=True)
+    except (pl.exceptions.PolarsError, pl.exceptions.SQLInterfaceError) as error:
+        line = str(error).strip().splitlines()[0]
+        columns = ", ".join(name for name in frame.columns if "." not in name)
+        raise UsageError(f"--sql: {line} (the table is `results`; columns: {columns})") from None
+
+
+def keep(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame as Parquet or CSV, by the file's name, whole or not at all."""
+    writers = {".parquet": frame.write_parquet, ".csv": frame.write_csv}
+    if path.suffix not in writers:
+        raise UsageError(f"{path}: must end in {' or '.join(writers)}")
+    buffer = io.BytesIO()
+    writers[path.suffix](buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _settings(one: Finished) -> dict[str, object]:
+    """The keys of a spec's configuration; what is no single value as text."""
+    named = flat(one.job.spec.config, "config.")
+    return {key: str(value) if isinstance(value, list) else value for key, value in named}
 
 
 def row_of(one: Finished, known: Mapping[World, Ceiling]) -> dict[str, object]:
