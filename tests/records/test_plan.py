@@ -216,3 +216,11 @@ def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
     assert "0.750" not in roadmap.read_text(encoding="utf-8")
     assert hub_text(lab) == HUB
     assert EXP_ID not in hub_text(lab)
+
+
+def test_one_run_of_a_sweep_can_be_launched_alone(lab: Lab, roadmap: Path) -> None:
+    plan = launch_plan(lab, roadmap, "1.0", "smoke", runs=["two"])
+    assert [spec.run for spec in plan.specs] == ["two"]
+    assert len(launch_plan(lab, roadmap, "1.0", "smoke", runs=["two", "one"]).specs) == 2
+    with pytest.raises(UsageError, match=r"no run 'on' \(there are: 'one', 'two'\)"):
+        launch_plan(lab, roadmap, "1.0", "smoke", runs=["on"])

@@ -31,6 +31,8 @@ def add_commands(commands: Commands) -> None:
     run = commands.add_parser("run", help="launch an MVP's experiment")
     run.add_argument("mvp", metavar="MVP")
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
+    run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
+                     help="this run of a sweep alone; may be said again")  # fmt: skip
     run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
@@ -59,7 +61,7 @@ def run_mvp(args: argparse.Namespace) -> int:
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
     profile = args.profile or lab.settings.profile
-    plan = launch_plan(lab, roadmap, mvp, profile, args.gpu, args.backend, args.memory)
+    plan = launch_plan(lab, roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
     for finding in plan.findings:
         if args.force or finding.status != "bad":
             print(f"{finding.status}: {finding.text}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,10 +46,12 @@ def launch_plan(
     device: str = "auto",
     backend: str = "local",
     memory: str | None = None,
+    runs: Sequence[str] = (),
 ) -> Plan:
     """Everything checked, nothing written: experiment file, MVP, profile, configuration.
 
-    `memory`: what a job may hold of its spectra (`8GiB`), in place of the configuration's.
+    `memory`: what a job may hold of its spectra (`8GiB`), in place of the configuration's; `runs`:
+    these of a sweep alone, by their names or the names' first words.
     """
     named = lab.paths.relative(roadmap_path)
     experiment = load_experiment(find_experiment(lab.paths, mvp_id, named))
@@ -58,12 +60,25 @@ def launch_plan(
     exp_id = _exp_id(lab, roadmap, mvp, experiment.path.stem.replace("_", "-"))
     if memory is not None:
         memory_bytes("--memory", memory)
-    wanted = experiment.specs(profile, exp_id)
+    wanted = _named_runs(experiment.specs(profile, exp_id), runs)
     specs = tuple(_tracked(lab, _asked(spec, device, backend, memory)) for spec in wanted)
     found = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
     if profile != "full" and mvp.status == "done":
         return Plan(specs, (), found)  # a trial run does not reopen what is done
     return Plan(specs, _launch_changes(roadmap, mvp, exp_id), found)
+
+
+def _named_runs(specs: list[Spec], runs: Sequence[str]) -> list[Spec]:
+    """The specs of the runs named; all of them where none is."""
+    for name in runs:
+        if not any(_is_run(spec, name) for spec in specs):
+            known = ", ".join(repr(spec.run) for spec in specs)
+            raise UsageError(f"{specs[0].experiment}: no run {name!r} (there are: {known})")
+    return [spec for spec in specs if not runs or any(_is_run(spec, name) for name in runs)]
+
+
+def _is_run(spec: Spec, name: str) -> bool:
+    return spec.run == name or spec.run.startswith(f"{name} ")
 
 
 def launch(
