@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 from vitlab.commands import data, evaluate, figures, look, plan, queue, screen, start, work
@@ -18,6 +17,19 @@ MVP is an id of the roadmap's overview (1.0, 16A-0); JOB is <exp_id>/<job>, or a
 of the job's name. Exit status: 0 done, 1 a finding (a failed job under --wait, lint),
 2 bad usage or input, with one line saying where.
 """
+
+
+class _Version(argparse.Action):
+    """Says the installed version; what finds it is loaded only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"vitlab {version('vitlab')}")
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"vitlab {version('vitlab')}")
+    parser.add_argument("--version", action=_Version)
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for group in (start, plan, work, queue, look, evaluate, figures, data):

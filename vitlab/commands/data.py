@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vitlab.commands.output import Commands, add_json, number, print_json, print_table
-from vitlab.contract.config import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
+from vitlab.contract.spec import GRID_LABELS
 
 MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 

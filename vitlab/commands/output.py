@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from wcwidth import wcswidth
-
 
 class Commands(Protocol):
     """What `add_subparsers` returns, as far as the command modules use it."""
@@ -46,4 +44,6 @@ def _plain(cell: object) -> str:
 
 
 def _width(text: str) -> int:
+    from wcwidth import wcswidth
+
     return max(wcswidth(text), 0)

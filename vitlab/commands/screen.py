@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from vitlab.commands.here import this_lab
@@ -19,6 +20,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def open_screen(args: argparse.Namespace) -> int:
     """Open the screen in the lab found from the current folder upwards."""
+    # Until the first picture is there: all that is loaded stays, looking for garbage is in vain.
+    gc.disable()
     from vitlab.tui.app import run_app
 
     lab = this_lab()

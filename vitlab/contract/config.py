@@ -25,12 +25,11 @@ from vitlab.contract.networks import (
     check_vit,
 )
 from vitlab.contract.sizes import memory_bytes
+from vitlab.contract.spec import GRID_LABELS
 from vitlab.contract.strict import ConfigError, Range, read_strict, unknown
 
 __all__ = ["Config", "ConfigError", "read_config"]
 
-GRID_LABELS = ("T_eff", "log_g", "M_H")
-"""The labels a spectrum drawn from the embedded grid has."""
 GRID_SOURCES = ("grid", "grid-infinite")
 NOISE_INPUTS = ("flux/error", "whitened", "flux+error")
 """Inputs that divide by the noise."""

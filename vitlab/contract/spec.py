@@ -16,6 +16,8 @@ VERSION = 1
 RECIPES = ("vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command")
 PROFILES = ("smoke", "demo", "hour", "full")
 """From a trial of seconds to the real thing, by what they cost; all but the last are trials."""
+GRID_LABELS = ("T_eff", "log_g", "M_H")
+"""The labels a spectrum drawn from the embedded grid has."""
 
 
 @dataclass(frozen=True)

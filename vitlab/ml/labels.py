@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from vitlab.contract.config import GRID_LABELS
+from vitlab.contract.spec import GRID_LABELS
 
 Array = NDArray[np.float64]
 

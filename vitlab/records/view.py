@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from vitlab.contract.state import Done, JobState, Lost, Queued, Running
 from vitlab.contract.tracking import read_link
 from vitlab.docs.gates import Verdict, judge
 from vitlab.docs.roadmap import Next, Roadmap, next_mvp
-from vitlab.jobs.experiment import known_mvps
 from vitlab.jobs.health import read_health
-from vitlab.jobs.queue import left_behind, plan
-from vitlab.jobs.slots import read_slots
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.jobs.store import look as look_at
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.progress import Progress
 from vitlab.records.results import belongs, finished, latest
+
+GLANCED = 40
+"""Ended jobs of which a glance tells more than their names: the newest, as many as a screen has."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class LabView:
 def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabView:
     """Read everything one screen shows; blocking, so call it in a worker thread.
 
-    `glance`: of ended jobs only the end of their events, and no experiment file, so that a first
-    picture is soon there.
+    `glance`: of ended jobs only the end of the newest ones' events, and no experiment file, so
+    that a first picture is soon there; what it does not need is not loaded before it either.
     """
     from vitlab.records.written import unwritten
 
@@ -99,8 +99,10 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
         if glance:  # a launch looks for the file itself, and says so where there is none
             experiments = frozenset(mvp.id for mvp in (roadmap.mvps if roadmap else ()))
         else:
+            from vitlab.jobs.experiment import known_mvps
+
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
-        here = [job for job in jobs if belongs(lab, job, roadmap_path)]
+        here = _of(lab, jobs, roadmap_path)
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
             found = latest(finished(here))
@@ -130,21 +132,47 @@ def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     if isinstance(job.state, Queued):
         views = {view.paths.name: view for view in look_at_jobs(lab)}
-        return views.get(job.name) or _view(lab, job)
-    return _view(lab, job)
+        return views.get(job.name) or _view(job, lab.progress(paths))
+    return _view(job, lab.progress(paths))
+
+
+def _of(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> list[Job]:
+    """The jobs launched from `roadmap`; each name of one is resolved once."""
+    known: dict[str, bool] = {}
+    for job in jobs:
+        if job.spec.roadmap not in known:
+            known[job.spec.roadmap] = belongs(lab, job, roadmap)
+    return [job for job in jobs if known[job.spec.roadmap]]
 
 
 def _views(lab: Lab, jobs: list[Job], glance: bool = False) -> list[JobView]:
+    told = _hasty(lab, jobs) if glance else [lab.progress(job.paths) for job in jobs]
     if not any(isinstance(job.state, Queued | Lost) for job in jobs):
-        return [_view(lab, job, glance=glance) for job in jobs]
+        return [_view(job, progress) for job, progress in zip(jobs, told, strict=True)]
+    from vitlab.jobs.queue import left_behind, plan
+    from vitlab.jobs.slots import read_slots
+
     slots = read_slots(lab.paths)
     why = plan(jobs, slots).reasons
-    return [_view(lab, job, why.get(job.name, ""), left_behind(job, slots), glance) for job in jobs]
+    return [
+        _view(job, progress, why.get(job.name, ""), left_behind(job, slots))
+        for job, progress in zip(jobs, told, strict=True)
+    ]
 
 
-def _view(lab: Lab, job: Job, why: str = "", left: bool = False, glance: bool = False) -> JobView:
-    over = isinstance(job.state, Done)
-    progress = lab.glance(job.paths) if glance and over else lab.progress(job.paths)
+def _hasty(lab: Lab, jobs: list[Job]) -> list[Progress]:
+    """How far the jobs are: of ended ones as their last events say, of old ones nothing."""
+    old = len(jobs) - GLANCED
+    told = []
+    for number, job in enumerate(jobs):
+        if not isinstance(job.state, Done):
+            told.append(lab.progress(job.paths))
+        else:
+            told.append(Progress() if number < old else lab.glance(job.paths))
+    return told
+
+
+def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> JobView:
     now = time.time()
     health = read_health(job.paths)
     eta: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,10 @@ from vitlab.tui.watch import Watch
 
 if TYPE_CHECKING:
     from vitlab.records.lab import Lab
+
+
+BEGUN = 2.0
+"""Seconds after which the first picture is surely there."""
 
 
 class VitLab(Going, Doing):
@@ -113,6 +118,12 @@ class VitLab(Going, Doing):
         self.watcher.select(chosen.job)
 
 
+def collect() -> None:
+    """Begin to collect garbage, of what is made from now on: what a program is made of stays."""
+    gc.freeze()
+    gc.enable()
+
+
 def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
     """Run the screen until it is left; SIGHUP and SIGTERM end it and restore the terminal."""
     app = VitLab(lab, roadmap)
@@ -121,6 +132,7 @@ def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        loop.call_later(BEGUN, collect)
         for name in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(name, app.exit)
         await app.run_async(mouse=mouse)
