@@ -22,7 +22,7 @@ from vitlab.tui.watch import Wish
 from vitlab.tui.widgets.job_table import in_order, job_label
 from vitlab.tui.widgets.run_chart import AXES, SMOOTH, RunChart, Sight
 from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import cell, duration, ink, metric_name, state_words
+from vitlab.tui.words import cell, clean, duration, ink, metric_name, state_words
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
@@ -131,7 +131,7 @@ class CurvesScreen(LabScreen):
         smooth = f", smoothed {sight.smooth:g}" if sight.smooth else ""
         log = ", log" if sight.look.log else ""
         title = metric_name(seen.metric) if seen else "no values yet"
-        self._chart_pane.border_title = Text(f"{title}{log}{smooth}")
+        self._chart_pane.border_title = Text(clean(f"{title}{log}{smooth}"))
         self._chart_pane.border_subtitle = Text(self._x_words())
         self.say(f"{len(runs)} of {len(jobs)} runs drawn")
 
