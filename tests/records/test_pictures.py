@@ -93,7 +93,7 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert all(error > 0 for curve in panel.curves for error in curve.errors)
     assert [line.label for line in panel.lines] == ["Bayes ceiling 0.970", "linear ceiling 0.500"]
     (panel,) = pictures.ablation(made).panels
-    assert panel.names[0] == "ViT ViT 1000"
+    assert panel.names[0] == "ViT 1000"
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y, reverse=True)
     live, loss = pictures.training(made).panels
     assert live.curves[0].x == loss.curves[0].x == (10.0, 20.0, 30.0)

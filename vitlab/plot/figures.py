@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,10 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
         figure = Figure(figsize=(_WIDTH * columns, tall * rows), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        models = _numbers(picture, reference=False)
+        bounds = _numbers(picture, reference=True)
         for panel, ax in zip(picture.panels, axes, strict=False):
-            _draw(panel, ax)
+            _draw(panel, ax, models, bounds)
         for ax in axes[len(picture.panels) :]:
             ax.remove()
         if picture.title:
@@ -71,15 +74,30 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _draw(panel: Panel, ax: Axes) -> None:
-    drawn = 0
+def _label_few(ax: Axes, xs: Sequence[float]) -> None:
+    """Plain numbers at 1, 2, 5 where the axis spans less than a decade and a half."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    if xs and max(xs) < 30 * min(xs):
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _numbers(picture: Picture, *, reference: bool) -> dict[str, int]:
+    """Curve's name -> its place among the curves: one look in all panels."""
+    found = (c.name for p in picture.panels for c in p.curves if c.reference == reference)
+    return {name: i for i, name in enumerate(dict.fromkeys(found))}
+
+
+def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str, int]) -> None:
     for curve in panel.curves:
-        color = _GREY if curve.reference else _color(drawn)
-        if panel.names:
-            _draw_on_side(curve, ax, color)
+        if curve.reference:
+            _draw_bound(curve, ax, bounds[curve.name])
+        elif panel.names:
+            _draw_on_side(curve, ax, _color(models[curve.name]))
         else:
-            _draw_curve(curve, ax, color, drawn)
-        drawn += not curve.reference
+            _draw_curve(curve, ax, models[curve.name])
     for i, line in enumerate(panel.lines):
         dash = _DASHES[i % len(_DASHES)]
         draw = ax.axvline if panel.names else ax.axhline
@@ -92,6 +110,7 @@ def _draw(panel: Panel, ax: Axes) -> None:
         ax.set_aspect("equal")
     if panel.log_x:
         ax.set_xscale("log")
+        _label_few(ax, [x for c in panel.curves for x in c.x])
     if panel.names:
         ax.set_yticks(range(len(panel.names)), panel.names)
         ax.invert_yaxis()
@@ -107,11 +126,12 @@ def _draw(panel: Panel, ax: Axes) -> None:
         ax.legend(frameon=False)
 
 
-def _draw_curve(curve: Curve, ax: Axes, color: tuple[float, ...], number: int) -> None:
-    if curve.reference:
-        dash = _DASHES[number % len(_DASHES)]
-        ax.plot(curve.x, curve.y, color=color, linestyle=dash, linewidth=1.0, label=curve.name)
-        return
+def _draw_bound(curve: Curve, ax: Axes, number: int) -> None:
+    dash = _DASHES[number % len(_DASHES)]
+    ax.plot(curve.x, curve.y, color=_GREY, linestyle=dash, linewidth=1.0, label=curve.name)
+
+
+def _draw_curve(curve: Curve, ax: Axes, number: int) -> None:
     marker = _MARKERS[number % len(_MARKERS)]
     many = len(curve.x) > _MANY
     crowded = len(curve.x) > 40
@@ -119,7 +139,7 @@ def _draw_curve(curve: Curve, ax: Axes, color: tuple[float, ...], number: int) -
         curve.x,
         curve.y,
         yerr=curve.errors or None,
-        color=color,
+        color=_color(number),
         marker="." if not curve.joined and crowded else "" if crowded else marker,
         markersize=1.5 if many else 4 if not crowded else 3,
         markeredgewidth=0,

@@ -61,11 +61,13 @@ def draw_launch(folder: Path) -> list[Path]:
 def pictures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
     """The figures, by name, that have something to say of the launch `spec` is of."""
     everything = [_ended(one) for one in all_jobs(lab.paths)]
-    found = tuple(finished(_launch(everything, spec)))
+    mine = _launch(everything, spec)
+    found = tuple(finished(mine))
     if not found:
         return
     others = _models(everything, spec) if spec.recipe == "ceiling" else []
-    yield from _suited(Material(lab, found, tuple(everything)), others)
+    made = Material(lab, found, tuple(everything))
+    yield from _suited(made, others, few=len(mine) <= MOST)
 
 
 def _launch(jobs: Sequence[Job], spec: Spec) -> list[Job]:
@@ -74,12 +76,15 @@ def _launch(jobs: Sequence[Job], spec: Spec) -> list[Job]:
     return last_launch(mine) if mine else []
 
 
-def _suited(made: Material, others: Sequence[Finished]) -> Iterator[tuple[str, Picture]]:
-    """The figures that have something to say of these results; `others`: models for a ceiling."""
+def _suited(made: Material, others: Sequence[Finished], few: bool) -> Iterator[tuple[str, Picture]]:
+    """The figures that have something to say of these results.
+
+    `others`: models to show under a ceiling; `few`: each run of the launch may have its own panel.
+    """
     runs = len(grouped(made.found))
     sizes = {(one.result.model_name, one.result.n.get("train")) for one in made.found}
     models = {model for model, _ in sizes}
-    alone = ["training", "parity", "residuals"] if runs <= MOST else []
+    alone = ["training", "parity", "residuals"] if few else []
     if all(one.job.spec.recipe == "ceiling" for one in made.found):
         wanted = ["snr"]
         made = replace(made, found=(*others, *made.found))

@@ -121,7 +121,8 @@ def ablation(made: Material) -> Picture:
     names = tuple(_named(group, models) for group in groups)
     curve = _curve("", list(range(len(groups))), groups, name, joined=False)
     panel = Panel("", value_label(name), (curve,), lines=made.levels(name), names=names)
-    return Picture(f"Ablation{made.title_mark}", (panel,))
+    title = "Models" if models else "Ablation"
+    return Picture(f"{title}{made.title_mark}", (panel,))
 
 
 def training(made: Material) -> Picture:
@@ -163,9 +164,11 @@ def _curve(
 
 
 def _named(group: Group, model: bool) -> str:
-    name = group.first.model_name if group.name == "main" else group.name
+    """The run's name, with its model's before it where that is not said yet."""
+    own = group.first.model_name
+    name = own if group.name == "main" else group.name
     seeds = f" (n={len(group.members)})" if len(group.members) > 1 else ""
-    return (f"{group.first.model_name} {name}" if model and group.name != "main" else name) + seeds
+    return (f"{own} {name}" if model and not name.startswith(own) else name) + seeds
 
 
 def _sizes(models: Mapping[str, Mapping[int, object]]) -> str:

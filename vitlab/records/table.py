@@ -53,11 +53,14 @@ def asked(lab: Lab, query: str) -> pl.DataFrame:
 
 def keep(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame as Parquet or CSV, by the file's name, whole or not at all."""
-    writers = {".parquet": frame.write_parquet, ".csv": frame.write_csv}
-    if path.suffix not in writers:
-        raise UsageError(f"{path}: must end in {' or '.join(writers)}")
     buffer = io.BytesIO()
-    writers[path.suffix](buffer)
+    match path.suffix:
+        case ".parquet":
+            frame.write_parquet(buffer)
+        case ".csv":
+            frame.write_csv(buffer)
+        case _:
+            raise UsageError(f"{path}: must end in .parquet or .csv")
     write_atomic(path, buffer.getvalue())
 
 
