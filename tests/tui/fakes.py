@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from vitlab.contract.events import Event
+from vitlab.contract.notify import Notify
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
@@ -163,6 +165,7 @@ class FakeDesk:
     keys: dict[str, str] = field(default_factory=dict)
     theme: str = "dark"
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    notify: Notify = field(default_factory=Notify)
     error: str | None = None
     changes: tuple[Any, ...] = ((),)
     edited: list[str] = field(default_factory=list)
@@ -184,11 +187,16 @@ class FakeDesk:
     lines_of_roadmaps: tuple[Any, ...] = ()
     refused: bool = False
     folder: Path | None = None
+    files: Path = Path("/lab")
+    """Where documents are said to be."""
+    exported: list[str] = field(default_factory=list)
     """Where the jobs' files really are; None for nowhere."""
     roadmap: Path | None = Path("/lab") / ROADMAP
 
     def __post_init__(self) -> None:
-        settings = SimpleNamespace(keys=self.keys, profile="demo", theme=self.theme)
+        settings = SimpleNamespace(
+            keys=self.keys, profile="demo", theme=self.theme, notify=self.notify
+        )
         self.lab: Any = SimpleNamespace(settings=settings, paths=LabPaths(Path("/lab")))
         self.main_thread = threading.get_ident()
         if self.folder is not None:
@@ -356,3 +364,27 @@ class FakeDesk:
 
     def remember(self, profile: str, backend: str) -> None:
         self.chosen, self.place = profile, backend
+
+    def section(self, mvp_id: str) -> tuple[Path, int]:
+        self._ask("section", mvp_id)
+        return self.files / ROADMAP, 7
+
+    def experiment(self, spec: Spec) -> tuple[Path, int]:
+        self._ask("experiment", spec.run)
+        return self.files / "experiments" / "one.yaml", 3
+
+    def conclusion(self, mvp_id: str) -> str:
+        self._ask("conclusion", mvp_id)
+        return "R² = 0.71 [/b]" if mvp_id == "1.0" else ""
+
+    def export(self, view: str, ending: str, text: str) -> Path:
+        self._ask("export", view, ending)
+        self.exported.append(text)
+        return Path(f"/lab/exports/{view}.{ending}")
+
+    def announce(self, jobs: Any) -> None:
+        self._ask("announce", *(job.spec.run for job in jobs))
+
+    def condition(self, screen: Any, errors: Any) -> str:
+        self._ask("condition")
+        return "\n".join(["[screen]", *(f"{a} {b}" for a, b in screen), *errors])

@@ -21,8 +21,10 @@ from textual.screen import Screen
 from vitlab.tui.deeds import Deeds
 from vitlab.tui.desk import Desk
 from vitlab.tui.doing import Doing
+from vitlab.tui.finishing import Finishing
 from vitlab.tui.going import Going
 from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, RunsSeen, Trouble
+from vitlab.tui.notices import Notices
 from vitlab.tui.palette import PlanCommands
 from vitlab.tui.places import unknown_keys
 from vitlab.tui.screens.base import Frame
@@ -41,7 +43,7 @@ BEGUN = 2.0
 """Seconds after which the first picture is surely there."""
 
 
-class VitLab(Going, Doing):
+class VitLab(Going, Doing, Finishing):
     """One lab; one of its roadmaps at a time; a home and a screen for each kind of work."""
 
     TITLE = "vitlab"
@@ -56,6 +58,7 @@ class VitLab(Going, Doing):
         self.desk = desk or Desk(lab, roadmap)
         self.watcher = Watch(self.desk, self.post_message)
         self.deeds = Deeds(self)
+        self.notices = Notices()
         self.frame = Frame(self.desk, self.watcher, self.deeds, plain, self.desk.lab.settings.keys)
         self.home = RoadmapScreen(self.frame)
         self.animation_level = "none"
@@ -92,6 +95,7 @@ class VitLab(Going, Doing):
         self.view = seen.view
         self.home.view = seen.view
         self.front.see(seen.view)
+        self.tell_ends(seen.view.jobs)
 
     @on(RoadmapsSeen)
     def _roadmaps_seen(self, seen: RoadmapsSeen) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from vitlab.records.actions import Plan
     from vitlab.records.comparison import Compared
     from vitlab.records.overview import RoadmapLine
-    from vitlab.records.view import LabView
+    from vitlab.records.view import JobView, LabView
 
 LOG_BYTES = 1 << 18
 """How much of a log is read when it is opened."""
@@ -31,6 +34,10 @@ ASK = 10.0
 
 class Events(Protocol):
     def poll(self) -> list[Event]: ...
+Facts = tuple[tuple[str, str], ...]
+"""Names and what is said of them."""
+
+
 
 
 class Lines(Protocol):
@@ -47,7 +54,17 @@ class Desk(PaperDesk):
     """Whether the first, hasty look has been taken."""
 
     def look(self) -> LabView:
-        """The lab as it is on disk now; what needs no asking is done first: queue, writes.
+    _looks: deque[float] = field(default_factory=lambda: deque(maxlen=60))
+    """Seconds each of the last looks took."""
+        """The lab as it is on disk now; how long that took is kept for a bug report."""
+        began = time.monotonic()
+        try:
+            return self._look()
+        finally:
+            self._looks.append(time.monotonic() - began)
+
+    def _look(self) -> LabView:
+        """What needs no asking is done first: queue, writes.
 
         The queue needs us only where a supervisor was killed and nobody else came by. The first
         look is a glance, so that the screen is there at once; the next reads everything.
@@ -156,29 +173,10 @@ class Desk(PaperDesk):
         return gaps(self.lab, reference)
 
     def levels(self, view: LabView, metric: str) -> tuple[Line, ...]:
-        """The levels the gates ask of this value, on whichever split they name it."""
-        from vitlab.docs.gates import thresholds
+        """The levels the gates ask of this value, and what no model can pass."""
+        from vitlab.tui.levels import levels
 
-        kind = metric.partition("/")[2]
-        gates: dict[float, list[str]] = {}
-        for gate in view.roadmap.gates if view.roadmap else ():
-            for value, level in thresholds(gate):
-                if value.partition("/")[2] == kind and gate.id not in gates.get(level, ()):
-                    gates.setdefault(level, []).append(gate.id)
-        lines = [
-            Line(level, f"Gate-{', '.join(ids)} at {level:g}")
-            for level, ids in sorted(gates.items())
-        ]
-        return (*lines, *self._ceilings(view, metric))
-
-    def _ceilings(self, view: LabView, metric: str) -> list[Line]:
-        """What no model on these spectra can pass, once a ceiling job has told it."""
-        if not any(job.spec.recipe == "ceiling" for job in view.jobs):
-            return []
-        from vitlab.jobs.store import all_jobs
-        from vitlab.records.curves import ceiling_lines
-
-        return ceiling_lines([job.spec for job in view.jobs], all_jobs(self.lab.paths), metric)
+        return levels(self.lab, view, metric)
 
     def events(self, job: JobPaths) -> Events:
         from vitlab.jobs.tail import EventTail
@@ -208,6 +206,32 @@ class Desk(PaperDesk):
         except (OSError, ValueError, AttributeError):
             profile = backend = None
         return (
+    def announce(self, jobs: Sequence[JobView]) -> None:
+        """Tell the lab's webhook of ends that no supervisor told it of."""
+        from vitlab.jobs.notice import announce
+        from vitlab.jobs.store import look
+
+        webhook = self.lab.settings.notify.webhook
+        found = [look(job.paths) for job in jobs]
+        for job in found:
+            if webhook is not None and job is not None:
+                announce(self.lab.paths, job, webhook)
+
+    def condition(self, screen: Facts, errors: Sequence[str]) -> str:
+        """What a bug report needs, as plain text; blocking.
+
+        `screen`: what only the screen knows. `errors`: the last ones it told.
+        """
+        from vitlab.records.condition import Section, gather, looks_said, written
+
+        told = tuple((line[:8], line[9:]) for line in errors) or (("none", ""),)
+        sections = [
+            *gather(self.lab, os.environ),
+            Section("screen", (*screen, ("reading", looks_said(self._looks)))),
+            Section("last errors", told),
+        ]
+        return written(sections, self.lab)
+
             profile if profile in PROFILES else self.lab.settings.profile,
             "slurm" if backend == "slurm" else "local",
         )

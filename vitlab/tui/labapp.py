@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from vitlab.tui.desk import Desk
     from vitlab.tui.screens.roadmap import RoadmapScreen
     from vitlab.tui.watch import Watch
+
+ERRORS = 10
+"""How many of the last errors are kept for a bug report."""
 
 
 class LabApp(App[int]):
@@ -31,6 +36,11 @@ class LabApp(App[int]):
     roadmaps: tuple[RoadmapLine, ...] = ()
     """Every roadmap in a line; empty before the first look at them."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.errors: deque[str] = deque(maxlen=ERRORS)
+        """The last errors told, each with its time of day."""
+
     @property
     def front(self) -> LabScreen:
         """The full screen in front, be there a dialog over it or not."""
@@ -40,4 +50,16 @@ class LabApp(App[int]):
     def tell(self, text: str, severity: str = "information") -> None:
         """A toast; errors stay longer."""
         seconds = 10 if severity == "error" else 5
-        self.notify(clean(text), severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+        self.notify(clean(text), severity=severity, timeout=seconds, markup=False)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Textual's toast; errors are kept for a bug report, whoever tells them."""
+        if options.get("severity") == "error":
+            self.errors.append(f"{time.strftime('%H:%M:%S')} {clean(message)}")
+        super().notify(message, **options)
+
+    def emit(self, sequence: str) -> None:
+        """Send the terminal something that draws nothing."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+            self._driver.flush()

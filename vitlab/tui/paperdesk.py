@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vitlab.contract.spec import Spec
     from vitlab.docs.edits import FileChange
     from vitlab.records.documents import Flaw, Papers
     from vitlab.records.lab import Lab
@@ -93,6 +95,30 @@ class PaperDesk:
             unified(change.old_text or "", change.new_text, self.name(change.path))
             for change in changes
         ]
+
+    def section(self, mvp_id: str) -> tuple[Path, int]:
+        """Where the roadmap specifies an MVP: file and line."""
+        from vitlab.records.whereabouts import section
+
+        return section(self.lab, self._roadmap(), mvp_id)
+
+    def experiment(self, spec: Spec) -> tuple[Path, int]:
+        """Where a job was declared: file and line."""
+        from vitlab.records.whereabouts import experiment
+
+        return experiment(self.lab, spec)
+
+    def conclusion(self, mvp_id: str) -> str:
+        """The sentence that concludes an MVP, written or waiting; empty: none."""
+        from vitlab.records.whereabouts import conclusion
+
+        return conclusion(self.lab, self._roadmap(), mvp_id)
+
+    def export(self, view: str, ending: str, text: str) -> Path:
+        """Write a view below `exports/`, never over a file; where it is."""
+        from vitlab.records.exports import save_new
+
+        return save_new(self.lab.paths, f"{view}-{time.strftime('%Y%m%d-%H%M%S')}", ending, text)
 
     def name(self, path: Path) -> str:
         return self.lab.paths.relative(path)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
     from vitlab.records.view import JobView, LabView
     from vitlab.tui.desk import Desk
+    from vitlab.tui.pointing import Copied, Spot
     from vitlab.tui.watch import Watch
+    from vitlab.tui.widgets.steady import Table
 
 T = TypeVar("T")
 
@@ -131,6 +133,22 @@ class LabScreen(Screen[None]):
 
     def selected_mvp(self) -> Mvp | None:
         """The MVP the verbs act on."""
+        return None
+
+    def selected_gate(self) -> str | None:
+        """The id of the gate under the cursor; None stands for all."""
+        return None
+
+    def copied(self) -> Copied | None:
+        """What `copy` takes here; None: the job, MVP or gate under the cursor. May block."""
+        return None
+
+    def source(self) -> Spot | None:
+        """Where the editor opens; None: at the job, MVP or gate under the cursor. May block."""
+        return None
+
+    def table_rows(self) -> Table | None:
+        """What is exported as CSV; None: the table that has the keys."""
         return None
 
     def point_at(self, key: str) -> None:

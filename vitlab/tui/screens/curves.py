@@ -21,7 +21,7 @@ from vitlab.tui.verbs import Verb, bindings
 from vitlab.tui.watch import Wish
 from vitlab.tui.widgets.job_table import in_order, job_label
 from vitlab.tui.widgets.run_chart import AXES, SMOOTH, RunChart, Sight
-from vitlab.tui.widgets.steady import Row, SteadyTable
+from vitlab.tui.widgets.steady import Row, SteadyTable, Table
 from vitlab.tui.words import cell, clean, duration, ink, metric_name, state_words
 
 if TYPE_CHECKING:
@@ -149,6 +149,17 @@ class CurvesScreen(LabScreen):
 
     def _wish(self) -> None:
         self.frame.watch.follow(Wish(self._chosen, self._metric))
+
+    def table_rows(self) -> Table | None:
+        seen = self._seen
+        if seen is None:
+            return None
+        rows = [
+            (run.job, run.label, *("" if part is None else f"{part:.10g}" for part in sample))
+            for run in seen.runs
+            for sample in run.samples
+        ]
+        return Table(("job", "run", "step", "epoch", "seconds", seen.metric), rows)
 
     def selected_job(self) -> JobView | None:
         key = self.table.selected

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.tui.pointing import Copied, Spot
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
 from vitlab.tui.verbs import Verb, bindings
@@ -189,6 +190,21 @@ class DocumentsScreen(LabScreen):
         except (UsageError, OSError) as error:
             found = [str(error)]
         self.diff.show(found or ["only a person can say what is right here"] * bool(paper.flaw))
+
+    def copied(self) -> Copied | None:
+        paper = self.selected()
+        if paper is None:
+            return None
+        diffs = list(self.frame.desk.diffs(paper.changes))
+        return Copied(clean(paper.what), "\n".join([clean(paper.what), *diffs]))
+
+    def source(self) -> Spot | None:
+        paper = self.selected()
+        if paper is None:
+            return None
+        if paper.flaw is not None:
+            return Spot(paper.flaw.path, paper.flaw.finding.line)
+        return Spot(paper.changes[0].path, 1) if paper.changes else None
 
     # what the keys do
 

@@ -135,5 +135,8 @@ class GatesScreen(LabScreen):
         mvps = self._known(gate) if gate else []
         return next((mvp for mvp in mvps if mvp.status not in ("done", "running")), None)
 
+    def selected_gate(self) -> str | None:
+        return self.table.selected
+
     def point_at(self, key: str) -> None:
         self.table.select(key)

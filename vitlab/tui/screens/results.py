@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.tui.pointing import Copied
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.verbs import Verb, bindings
 from vitlab.tui.widgets.steady import Row, SteadyTable
@@ -172,6 +173,15 @@ class ResultsScreen(LabScreen):
     def selected_job(self) -> JobView | None:
         jobs = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == self.table.selected), None)
+
+    def copied(self) -> Copied | None:
+        row = self._selected()
+        if row is None:
+            return None
+        known = [(n, v) for n, v in sorted(row.values.items()) if v is not None]
+        said = "\n".join(f"{n}\t{v:.6g}" for n, v in known)
+        head = clean(f"{row.job}\t{row.model}\t{row.profile}")
+        return Copied(f"the values of {clean(row.run)}", f"{head}\n{said}")
 
     def point_at(self, key: str) -> None:
         self.table.select(key)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 Row = tuple[Text, ...]
+
+
+class Table(NamedTuple):
+    """A table as plain text, no cell cut to the screen's width."""
+
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 class SteadyTable(DataTable[Text]):
@@ -66,6 +73,11 @@ class SteadyTable(DataTable[Text]):
             place = list(rows).index(key)
         if rows:
             self.move_cursor(row=min(max(place, 0), len(rows) - 1), animate=False)
+
+    def whole(self) -> Table:
+        """All rows that are shown, wherever it is scrolled to."""
+        rows = [tuple(cell.plain for cell in row) for row in self._shown.values()]
+        return Table(tuple(self.COLUMNS), rows)
 
     @property
     def selected(self) -> str | None:

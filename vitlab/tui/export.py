@@ -1,0 +1,65 @@
+"""A view as a file: the screen as seen (text, SVG), or the whole of its table (CSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING
+
+from vitlab.tui.widgets.steady import SteadyTable, Table
+from vitlab.tui.words import clean
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.screen import Screen
+
+    from vitlab.tui.screens.base import LabScreen
+
+KINDS = {"t": "txt", "c": "csv", "s": "svg"}
+"""Key -> what the file's name ends with."""
+
+
+def as_text(screen: Screen[None]) -> str:
+    """The screen as it is seen, without colours and trailing blanks."""
+    strips = screen._compositor.render_strips()
+    return "".join(strip.text.rstrip() + "\n" for strip in strips)
+
+
+def as_svg(app: App[int], title: str) -> str:
+    """The screen as a picture that fetches nothing: the reader's own monospaced font will do."""
+    drawing = app.export_screenshot(title=clean(title))
+    return re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
+
+
+def as_csv(table: Table) -> str:
+    """RFC 4180 with a header; no cell is one a spreadsheet would run as a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.header)
+    writer.writerows([_harmless(cell) for cell in row] for row in table.rows)
+    return out.getvalue()
+
+
+def table_of(screen: LabScreen) -> Table | None:
+    """What of the screen is a table: what it says itself, or else the table that has the keys."""
+    own = screen.table_rows()
+    if own is not None:
+        return own
+    tables = list(screen.query(SteadyTable))
+    if not tables:
+        return None
+    focus = screen.focused
+    chosen = focus if isinstance(focus, SteadyTable) else tables[0]
+    return chosen.whole()
+
+
+def _harmless(cell: str) -> str:
+    said = re.sub(r"^[-=+@] ", "", clean(cell))  # the glyph of a status: its word follows
+    if len(said) < 2 or not said.startswith(("=", "+", "-", "@")):
+        return said
+    try:
+        float(said)
+    except ValueError:
+        return f"'{said}"
+    return said
