@@ -164,8 +164,8 @@ class FakeDesk:
     view: Any = field(default_factory=usual_view)
     keys: dict[str, str] = field(default_factory=dict)
     theme: str = "dark"
-    asked: list[tuple[Any, ...]] = field(default_factory=list)
     notify: Notify = field(default_factory=Notify)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
     error: str | None = None
     changes: tuple[Any, ...] = ((),)
     edited: list[str] = field(default_factory=list)
@@ -186,10 +186,10 @@ class FakeDesk:
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
     refused: bool = False
-    folder: Path | None = None
     files: Path = Path("/lab")
     """Where documents are said to be."""
     exported: list[str] = field(default_factory=list)
+    folder: Path | None = None
     """Where the jobs' files really are; None for nowhere."""
     roadmap: Path | None = Path("/lab") / ROADMAP
 

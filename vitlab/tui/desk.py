@@ -32,12 +32,12 @@ ASK = 10.0
 """Seconds between two questions to Slurm, while it has jobs of ours."""
 
 
-class Events(Protocol):
-    def poll(self) -> list[Event]: ...
 Facts = tuple[tuple[str, str], ...]
 """Names and what is said of them."""
 
 
+class Events(Protocol):
+    def poll(self) -> list[Event]: ...
 
 
 class Lines(Protocol):
@@ -52,10 +52,10 @@ class Desk(PaperDesk):
     """What the queue was last tended for."""
     _glanced: bool = False
     """Whether the first, hasty look has been taken."""
-
-    def look(self) -> LabView:
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=60))
     """Seconds each of the last looks took."""
+
+    def look(self) -> LabView:
         """The lab as it is on disk now; how long that took is kept for a bug report."""
         began = time.monotonic()
         try:
@@ -198,14 +198,6 @@ class Desk(PaperDesk):
         except UsageError:
             return PROFILES
 
-    def choice(self) -> tuple[str, str]:
-        """Profile and backend chosen last in this lab, or else the settings' profile, here."""
-        try:
-            record = json.loads(self._memory.read_bytes())
-            profile, backend = record.get("profile"), record.get("backend")
-        except (OSError, ValueError, AttributeError):
-            profile = backend = None
-        return (
     def announce(self, jobs: Sequence[JobView]) -> None:
         """Tell the lab's webhook of ends that no supervisor told it of."""
         from vitlab.jobs.notice import announce
@@ -232,6 +224,14 @@ class Desk(PaperDesk):
         ]
         return written(sections, self.lab)
 
+    def choice(self) -> tuple[str, str]:
+        """Profile and backend chosen last in this lab, or else the settings' profile, here."""
+        try:
+            record = json.loads(self._memory.read_bytes())
+            profile, backend = record.get("profile"), record.get("backend")
+        except (OSError, ValueError, AttributeError):
+            profile = backend = None
+        return (
             profile if profile in PROFILES else self.lab.settings.profile,
             "slurm" if backend == "slurm" else "local",
         )

@@ -61,11 +61,11 @@ VERBS = (
     Verb("m", "next_metric", "", "plot the next value", said=False),
     Verb("r", "reread", "", "read everything again now", said=False),
     Verb("T", "next_theme", "", "the next theme: dark, light, high contrast", said=False),
-    Verb("question_mark", "help", "help", "what this screen can do"),
     Verb("y", "copy", "copy", "copy what is under the cursor to the clipboard", said=False),
     Verb("e", "edit", "edit", "open it in your editor ($EDITOR), at its line", said=False),
     Verb("E", "export", "export", "write this view to a file: text, CSV, SVG", said=False),
     Verb("B", "debug", "", "what a bug report needs", said=False),
+    Verb("question_mark", "help", "help", "what this screen can do"),
     Verb("q", "quit", "quit", "leave the screen; jobs go on"),
 )
 """The verbs of every screen; a screen's own win where the key is the same."""
