@@ -40,11 +40,11 @@ def _own_signals() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab with a ViT and trees that have ended."""
+    """A lab with a ViT, trees and a template fit that have ended."""
     root = tmp_path_factory.mktemp("lab")
     (root / "vitlab.yaml").write_text("{}\n")
     (root / "roadmaps").mkdir()
-    for number, recipe in enumerate(("vit", "lightgbm"), start=1):
+    for number, recipe in enumerate(("vit", "lightgbm", "template"), start=1):
         assert ran(root, recipe, recipe, CONFIGS[recipe], f"{number}.0").returncode == 0
     return root
 
@@ -89,8 +89,11 @@ def evaluated(
 def test_every_model_says_again_what_its_job_said(
     lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reports = evaluated(lab, capsys, monkeypatch, "1.0", f"{EXP_ID}/lightgbm")
-    assert [report["model"] for report in reports] == ["ViT", "LightGBM"]
+    reports = evaluated(lab, capsys, monkeypatch, "1.0", f"{EXP_ID}/lightgbm", "3.0")
+    assert [report["model"] for report in reports] == ["ViT", "LightGBM", "TemplateFit"]
+    fitted = load(lab / reports[2]["residuals"])
+    assert fitted.sigma is not None
+    assert (fitted.sigma > 0).all()  # a fit knows its own uncertainty
     for report in reports:
         for name in ("test/r2/log_g", "test/scatter/log_g"):
             assert report["values"][name] == pytest.approx(report["before"][name], rel=1e-5)
