@@ -12,16 +12,18 @@ lab: $(RUN_DEPS)
 demo: $(RUN_DEPS)
 	$(BIN)/vitlab demo
 
-# Every MVP of the example plan at profile smoke, in a lab of its own, with the figures it gives.
+# Every MVP of the example plan at profile smoke, in a lab of its own: each must end with figures
+# and a conclusion in the roadmap.
 EVERYTHING := build/everything
+MVPS := 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0
 everything: $(RUN_DEPS)
 	rm -rf $(EVERYTHING)
 	$(BIN)/vitlab init $(EVERYTHING)
-	cd $(EVERYTHING) && $(CURDIR)/$(BIN)/vitlab demo --profile smoke \
-		--mvp 1.0 --mvp 2.0 --mvp 3.0 --mvp 4.0 --mvp 5.0 --mvp 6.0 --mvp 7.0 --mvp 8.0
-	cd $(EVERYTHING) && for figure in "training 1.0" "parity 2.0" "residuals 2.0" "scaling 3.0" \
-		"ablation 4.0" "ablation 5.0" "ablation 6.0" "ablation 7.0" "snr"; do \
-		$(CURDIR)/$(BIN)/vitlab figure $$figure || exit 1; done
+	cd $(EVERYTHING) && for mvp in $(MVPS); do \
+		$(CURDIR)/$(BIN)/vitlab run $$mvp --profile smoke --wait && \
+		$(CURDIR)/$(BIN)/vitlab sync $$mvp --yes && \
+		ls roadmaps/img/mvp_$${mvp}_*_smoke.png && \
+		grep -q "^| $$mvp |.*(smoke) |" roadmaps/vit_roadmap.md || exit 1; done
 
 # One process of one thread for each core, a file of tests at a time.
 WORKERS ?= auto
