@@ -15,6 +15,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.plot.series import Line
+from vitlab.records.brief import Brief, Score
 from vitlab.records.comparison import Compared
 from vitlab.records.progress import Progress
 
@@ -226,6 +227,23 @@ class FakeDesk:
 
     def roadmaps(self) -> Any:
         return self.lines_of_roadmaps
+
+    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
+        assert threading.get_ident() != self.main_thread
+        if self.error:
+            raise UsageError(self.error)
+        found = next(mvp for mvp in self.view.roadmap.mvps if mvp.id == mvp_id)
+        launched = mvp_id in self.view.experiments
+        return Brief(
+            found,
+            facts=(("目标", "验证 ViT 在 1M 光谱上的性能 [/b]"), ("验收", "R²_test > 0.70")),
+            experiment=f"experiments/{mvp_id}.yaml" if launched else "",
+            profiles=("smoke", "demo", "full") if launched else (),
+            runs=("Run 1", "Run 2"),
+            scores={job.name: Score(0.6912, 0.0204) for job in ended},
+            conclusion="R² = 0.69 ± 0.02 [[hub|x]]" if ended else "",
+            report="roadmaps/exp_sweep.md" if ended else "",
+        )
 
     def backends(self) -> tuple[str, ...]:
         return self.places

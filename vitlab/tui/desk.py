@@ -21,6 +21,7 @@ from vitlab.tui.paperdesk import PaperDesk
 if TYPE_CHECKING:
     from vitlab.records.actions import Plan
     from vitlab.records.comparison import Compared
+    from vitlab.records.brief import Brief
     from vitlab.records.overview import RoadmapLine
     from vitlab.records.view import JobView, LabView
 
@@ -102,6 +103,12 @@ class Desk(PaperDesk):
         return overview(self.lab, self.roadmap)
 
     def backends(self) -> tuple[str, ...]:
+    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
+        """What is known of one MVP; `ended`: its jobs that ended, oldest first."""
+        from vitlab.records.brief import brief
+
+        return brief(self.lab, self._roadmap(), mvp_id, ended)
+
         """Where jobs can run from here."""
         from vitlab.jobs.slurm import is_here
 

@@ -80,7 +80,9 @@ def unknown_keys(own: Mapping[str, str]) -> list[str]:
     """What the settings' keys name that no screen does, a line each."""
     if not own:
         return []
-    known = {verb.name for verb in VERBS}
+    from vitlab.tui.screens.roadmap import RoadmapScreen
+
+    known = {verb.name for verb in (*VERBS, *RoadmapScreen.VERBS)}
     for name in SCREENS:
         known |= {verb.name for verb in screen_class(name).VERBS}
     lost = [name for name in own if name not in known]

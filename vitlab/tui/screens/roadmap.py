@@ -18,13 +18,15 @@ from textual.widgets import DataTable, Input, Static
 from vitlab.contract.paths import JobPaths
 from vitlab.tui.messages import CurvesSeen, LogSeen
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import VERBS, shown_key
+from vitlab.tui.verbs import VERBS, Verb, bindings, shown_key
+from vitlab.tui.widgets.board import Board
+from vitlab.tui.widgets.brief_pane import BriefPane
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
 from vitlab.tui.widgets.job_table import JobTable, job_detail
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
-from vitlab.tui.widgets.mvp_table import MvpTable
+from vitlab.tui.widgets.plan_pane import PlanPane
 from vitlab.tui.words import clean, ink, metric_name
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
     from vitlab.records.overview import RoadmapLine
     from vitlab.records.view import JobView, LabView
 
-LEFT, RIGHT = ("plan", "gates", "jobs"), ("curve", "log")
-PANES = LEFT + RIGHT
+LEFT, RIGHT = ("plan", "gates", "jobs"), ("brief", "curve", "log")
+PANES = ("plan", "gates", "jobs", "curve", "log")
+"""By their keys; what is known of the MVP follows the plan, and has none."""
+WIDE = 150
+"""From this width on the chosen MVP's section and runs stand beside the plan."""
 ROOMY = (120, 32)
 """From this width and height on, all panes are shown at once."""
 PAGES = {"plan": "plan", "gates": "plan", "jobs": "jobs", "log": "jobs", "curve": "curve"}
@@ -59,7 +64,12 @@ class RoadmapScreen(LabScreen):
         ("h l, tab, shift+tab", "previous and next pane"),
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
     )
+    VERBS = (
+        Verb("t", "turn_plan", "board", "the plan as a board of cards, or as a table again"),
+        Verb("enter", "open_row", "open", "all of the MVP, or the log of the job", said=False),
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(VERBS[:1]),
         Binding("l,tab", "pane(1)", "Next pane", show=False),
         Binding("h,shift+tab", "pane(-1)", "Previous pane", show=False),
         Binding("q", "app.quit", "Leave", show=False),
@@ -76,17 +86,22 @@ class RoadmapScreen(LabScreen):
     def compose(self) -> ComposeResult:
         # Held, not looked up: a message may still come while the widgets are taken down.
         self.headline, self.pages = Headline(self.frame.key), Static(id="pages", markup=False)
-        self.plan, self.gates, self.jobs = MvpTable("plan"), GatePanel(), JobTable("jobs")
+        plain = self.frame.plain
+        self.gates, self.jobs = GatePanel(), JobTable("jobs")
         self.chart, self.log_view = MetricChart(), LogView()
+        self.brief = BriefPane(self.frame.desk.brief, plain=plain)
+        self.plan_pane = PlanPane(self.filter, plain=plain)
+        self.plan = self.plan_pane.table
         self.panes = {
-            "plan": Vertical(self.plan, self.filter, id="plan-pane", classes="pane"),
+            "plan": self.plan_pane,
             "gates": Vertical(self.gates, id="gates-pane", classes="pane"),
             "jobs": Vertical(self.jobs, id="jobs-pane", classes="pane"),
+            "brief": Vertical(self.brief, id="brief-pane", classes="pane"),
             "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
             "log": Vertical(self.log_view, id="log-pane", classes="pane"),
         }
-        for widget in (self.headline, self.plan, self.gates, self.jobs, self.chart):
-            widget.plain = self.frame.plain
+        for widget in (self.headline, self.gates, self.jobs, self.chart):
+            widget.plain = plain
         self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
         self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
         yield self.headline
@@ -95,8 +110,9 @@ class RoadmapScreen(LabScreen):
         yield self.keys
 
     def on_mount(self) -> None:
-        for i, (name, pane) in enumerate(self.panes.items()):
-            pane.border_title = Text(f"{i + 1} {name}")
+        for i, name in enumerate(PANES):
+            self.panes[name].border_title = Text(f"{i + 1} {name}")
+        self.panes["brief"].border_title = Text("the selected MVP")
         self.filter.display = False
         self.go("plan")
         self.set_interval(1.0, self._age)
@@ -132,14 +148,17 @@ class RoadmapScreen(LabScreen):
     def _show_plan(self) -> None:
         if self.view is None:
             return
-        words = self.filter.value
-        self.plan.show(self.view, words)
-        pane = self.panes["plan"]
-        pane.border_subtitle = Text(f"/ {clean(words)}") if words else self._mvp_detail()
+        self.plan_pane.show(self.view, "")
+        self._describe_mvp()
 
-    def _mvp_detail(self) -> Text:
+    @on(DataTable.RowHighlighted, "#plan")
+    @on(Board.Chosen)
+    def _describe_mvp(self) -> None:
         mvp = self.selected_mvp()
-        return Text(clean(mvp.exp_id or "")) if mvp else Text()
+        if not self.filter.value:
+            self.plan_pane.border_subtitle = Text(clean(mvp.exp_id or "") if mvp else "")
+        if self.view is not None and self.panes["brief"].display:
+            self.brief.show(self.view, mvp)
 
     def show_curves(self, seen: CurvesSeen) -> None:
         more = "  m: other values" if len(seen.metrics) > 1 else ""
@@ -154,9 +173,7 @@ class RoadmapScreen(LabScreen):
     # what is selected
 
     def selected_mvp(self) -> Mvp | None:
-        key = self.plan.selected
-        mvps = self.view.roadmap.mvps if self.view and self.view.roadmap else ()
-        return next((mvp for mvp in mvps if mvp.id == key), None)
+        return self.plan_pane.chosen(self.view)
 
     def selected_job(self) -> JobView | None:
         key = self.jobs.selected
@@ -165,12 +182,25 @@ class RoadmapScreen(LabScreen):
 
     def point_at(self, key: str) -> None:
         self.action_clear_filter()
-        self.plan.select(key)
+        self.plan_pane.select(key)
         self.go("plan")
 
-    @on(DataTable.RowHighlighted, "#plan")
-    def _mvp_chosen(self) -> None:
-        self.panes["plan"].border_subtitle = self._mvp_detail()
+    @on(DataTable.RowSelected, "#plan")
+    @on(Board.Opened)
+    def _open_mvp(self) -> None:
+        from vitlab.tui.screens.mvp import MvpScreen
+
+        mvp, desk = self.selected_mvp(), self.frame.desk
+        if mvp is not None:
+            self.app.push_screen(MvpScreen(self, mvp, desk.brief, plain=self.frame.plain))
+
+    @on(DataTable.RowSelected, "#jobs")
+    async def action_open_row(self) -> None:
+        """What enter does in the pane that has the focus."""
+        if self.focused is self.jobs:
+            await self.app.run_action("app.open_log")
+        else:
+            self._open_mvp()
 
     @on(DataTable.RowHighlighted, "#jobs")
     def _describe_job(self) -> None:
@@ -187,13 +217,17 @@ class RoadmapScreen(LabScreen):
         """Put the focus on a pane; on a small terminal also turn to its page."""
         self._page = PAGES[pane]
         self._arrange()
-        self.query_one(f"#{pane}").focus()
+        if pane == "plan":
+            self.plan_pane.enter()
+        else:
+            self.query_one(f"#{pane}").focus()
 
     def _arrange(self) -> None:
         """Show the panes of the page, or all of them where there is room."""
         small = self.size.width < ROOMY[0] or self.size.height < ROOMY[1]
         self.set_class(small, "-small")
         shown = {name: not small or PAGES[name] == self._page for name in PANES}
+        shown["brief"] = self.size.width >= WIDE and not small
         for name, pane in self.panes.items():
             pane.display = shown[name]
         self.left.display = any(shown[name] for name in LEFT)
@@ -208,6 +242,11 @@ class RoadmapScreen(LabScreen):
 
     def action_go(self, pane: str) -> None:
         self.go(pane)
+
+    def action_turn_plan(self) -> None:
+        """Table or board; what is chosen stays chosen."""
+        self.go("plan")
+        self.plan_pane.turn()
 
     def action_pane(self, by: int) -> None:
         focused = self.focused.id if self.focused and self.focused.id in PANES else "plan"
@@ -243,4 +282,5 @@ class RoadmapScreen(LabScreen):
         first = ("launch_next", "launch_selected", "stop_job", "write", "undo", "help", "quit")
         said = sorted((v for v in VERBS if v.said), key=lambda verb: verb.name not in first)
         keys = [(shown_key(verb, self.frame.own), verb.word, f"app.{verb.action}") for verb in said]
+        keys.append((shown_key(self.VERBS[0], self.frame.own), "board", "screen.turn_plan"))
         return [*keys, ("^p", "find", "app.command_palette")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Running
@@ -24,7 +24,7 @@ class MvpTable(SteadyTable):
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
         upcoming = view.next.id if view.next else None
-        values = _best_values([job for job in view.jobs if belongs(job, view)])
+        values = best_values(view)
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
@@ -52,8 +52,9 @@ def matches(mvp: Mvp, words: str) -> bool:
     return all(word in row for word in words.casefold().split())
 
 
-def _best_values(jobs: Sequence[JobView]) -> Mapping[str, float]:
+def best_values(view: LabView) -> Mapping[str, float]:
     """MVP id -> its jobs' best R2 so far, the running ones' if any runs."""
+    jobs = [job for job in view.jobs if belongs(job, view)]
     best: dict[str, float] = {}
     alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
     for job in jobs:
