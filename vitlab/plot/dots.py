@@ -25,6 +25,8 @@ GREY: Rgb = (140, 140, 140)
 DIM: Rgb = (90, 100, 110)
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille cell: by its dot column, then its dot row."""
+_FREE = ("", "-", "░", ":", "┊", "|")
+"""What may be written over by a name."""
 _BARS = tuple(
     tuple(tuple(sum(dots[begin : end + 1]) for end in range(4)) for begin in range(4))
     for dots in _DOTS
@@ -42,6 +44,8 @@ class DotGrid:
         self._beyond = 4 * rows + 2
         self._plain = plain
         self._bits = [[0] * columns for _ in range(rows)]
+        self._own: set[tuple[int, int]] | None = None
+        """The cells of a curve that stands alone in its own; None for one that joins the others."""
         self._text: list[list[str]] = [[""] * columns for _ in range(rows)]
         self._color: list[list[Rgb | None]] = [[None] * columns for _ in range(rows)]
 
@@ -73,7 +77,7 @@ class DotGrid:
         wide = cells(said)
         start = min(max(column - wide // 2, 0), self._columns - wide)
         around = self._text[0][max(start - 1, 0) : start + wide + 1]
-        if start < 0 or any(part not in ("", "-", "░", ":") for part in around):
+        if start < 0 or any(part not in _FREE for part in around):
             return False
         for at, character in enumerate(said):
             self._text[0][start + at], self._color[0][start + at] = character, GREY
@@ -100,8 +104,12 @@ class DotGrid:
                 self._text[row][column] = "|" if self._plain else "┊"
                 self._color[row][column] = None
 
-    def curve(self, columns: Columns, number: int, color: Rgb) -> None:
-        """Join the columns' values by vertical strokes; a NaN column parts them."""
+    def curve(self, columns: Columns, number: int, color: Rgb, *, over: bool = False) -> None:
+        """Join the columns' values by vertical strokes; a NaN column parts them.
+
+        `over`: its cells show it alone, whatever was drawn there before.
+        """
+        self._own = set() if over else None
         mark = MARKS[number % len(MARKS)]
         before: tuple[int, int] | None = None  # dot column, dot row
         rows = self._rows
@@ -141,6 +149,9 @@ class DotGrid:
         top, bottom = max(top, 0), min(bottom, 4 * self._rows - 1)
         begin = top % 4
         for row in range(top // 4, bottom // 4 + 1):
+            if self._own is not None and (row, column) not in self._own:
+                self._own.add((row, column))
+                self._bits[row][column], self._text[row][column] = 0, ""
             self._bits[row][column] |= bars[begin][min(bottom - 4 * row, 3)]
             self._color[row][column] = color
             if self._text[row][column] == "-":

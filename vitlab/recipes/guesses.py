@@ -44,7 +44,7 @@ class Guesses:
         names = [guess.name for guess in every]
         return tuple(
             # Two jobs of one run are told apart by when they were submitted.
-            replace(guess, name=f"{guess.name} {guess.job.rpartition('/')[2][:15]}")
+            replace(guess, name=f"{guess.name} {_stamp(guess.job)}")
             if names.count(guess.name) > 1
             else guess
             for guess in every
@@ -75,6 +75,13 @@ class Guesses:
             if json.loads(pl.read_parquet_metadata(path)[KEY])["hash"] == self.hash:
                 return load(path)
         return None
+
+
+def _stamp(name: str) -> str:
+    """The time of day in a job's folder; the folder's name where it has none."""
+    folder = name.rpartition("/")[2]
+    time = folder[9:15]
+    return time if time.isdecimal() else folder
 
 
 def job_name(job: JobPaths) -> str:

@@ -17,6 +17,7 @@ from vitlab.contract.spec import PROFILES
 from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
 from vitlab.tui.paperdesk import PaperDesk
+from vitlab.tui.stars import StarDesk
 
 if TYPE_CHECKING:
     from vitlab.records.actions import Plan
@@ -46,7 +47,7 @@ class Lines(Protocol):
 
 
 @dataclass
-class Desk(PaperDesk):
+class Desk(PaperDesk, StarDesk):
     """One lab and the roadmap on the screen."""
 
     _tended: set[tuple[str, str]] = field(default_factory=set)

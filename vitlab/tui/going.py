@@ -42,6 +42,13 @@ class Going(LabApp):
         if job is not None:
             self.front.point_at(job.paths.name)
 
+    def action_open_spectrum(self) -> None:
+        """The test stars of the job selected on the screen in front."""
+        job = self.front.selected_job()
+        self.show_screen("spectrum")
+        if job is not None:
+            self.front.point_at(job.paths.name)
+
     @work(group="places")
     async def action_open_roadmaps(self) -> None:
         path = await self.push_screen_wait(RoadmapChooser(self.roadmaps, self.desk.roadmap))

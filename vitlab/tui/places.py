@@ -12,7 +12,7 @@ from vitlab.tui.verbs import VERBS
 if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
-SCREENS = ("jobs", "curves", "log", "gates", "documents", "results")
+SCREENS = ("jobs", "curves", "log", "gates", "documents", "results", "spectrum")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ def screen_class(name: str) -> type[LabScreen]:
             from vitlab.tui.screens.results import ResultsScreen
 
             return ResultsScreen
+        case "spectrum":
+            from vitlab.tui.screens.spectrum import SpectrumScreen
+
+            return SpectrumScreen
         case _:
             raise ValueError(name)
 

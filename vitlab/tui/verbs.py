@@ -46,6 +46,7 @@ VERBS = (
     Verb("v", "open_curves", "curves", "curves of any runs, any values"),
     Verb("f", "open_log", "log", "the log of the selected job"),
     Verb("a", "open_results", "results", "all results side by side"),
+    Verb("s", "open_spectrum", "stars", "test stars of the selected job: spectrum, models"),
     Verb("d", "open_documents", "docs", "edits that wait, past writes, contradictions"),
     Verb("i", "open_gates", "gates", "gates: rule, evidence, verdict, what each decides"),
     Verb("left_square_bracket", "last_roadmap", "", "the roadmap before this one", said=False),
