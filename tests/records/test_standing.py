@@ -13,8 +13,9 @@ from tests.records.conftest import Ended
 from tests.records.test_pairs import scored
 from tests.records.test_table import configured
 from vitlab.contract.result import read_result, write_result
+from vitlab.records.actions import accept
 from vitlab.records.lab import Lab
-from vitlab.records.plan import plan_mvp
+from vitlab.records.plan import pending, plan_mvp
 
 
 def concluded(lab: Lab, roadmap: Path) -> str:
@@ -49,6 +50,9 @@ def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: En
     said = concluded(lab, roadmap)
     mean, scatter = np.mean(r2[:3]), np.std(r2[:3], ddof=1)
     assert f"mean ± scatter of 3 seeds: {mean:.3f} ± {scatter:.3f}" in said
+    accept(lab, pending(lab, roadmap))
+    hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
+    assert f"| {mean:.3f} ± {scatter:.3f} |" in hub  # not the luckiest seed's
     assert "best of 2 runs on validation, runner-up loss=l1" in said
 
 

@@ -8,7 +8,7 @@ import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from vitlab.contract.config import read_config
 from vitlab.contract.paths import UsageError
@@ -45,6 +45,20 @@ class Group:
         """What a bar shows: the scatter over seeds, or of a single job its bootstrap error."""
         scatter = self.scatter(name)
         return scatter if scatter is not None else self.first.errors.get(name, 0.0)
+
+    def as_one(self) -> Result:
+        """Mean and scatter over the seeds as a single result; a single one as it is."""
+        if len(self.members) == 1:
+            return self.first
+        names = list(self.first.values)
+        errors = {name: x for name in names if (x := self.scatter(name)) is not None}
+        return replace(
+            self.first,
+            run=self.name,
+            values={name: self.value(name) for name in names},
+            errors=errors,
+            seconds=sum(one.result.seconds for one in self.members),
+        )
 
     def _values(self, name: str) -> list[float]:
         values = [one.result.values.get(name) for one in self.members]

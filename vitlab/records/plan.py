@@ -25,6 +25,7 @@ from vitlab.docs.source import Document, Span, read
 from vitlab.docs.writeback import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.records.drawings import drawn
+from vitlab.records.groups import grouped
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.results import Finished, belongs, finished, latest
@@ -108,6 +109,7 @@ def plan_mvp(
     mvp = roadmap.mvp(mvp_id)
     ended = latest(finished(mine))
     results = [_linked(one, roadmap_path.parent) for one in ended]
+    seedless = [_linked(one, roadmap_path.parent) for one in _seeds_as_one(ended)]
     status = end_status(mvp, mine, len(results))
     if not results:
         edits = set_status(roadmap, mvp.id, status)
@@ -123,6 +125,7 @@ def plan_mvp(
         roadmap=roadmap,
         mvp=mvp,
         results=results,
+        rows=seedless,
         verdicts=verdicts,
         sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values()), stands),
         exp_id=mine[-1].spec.exp_id,
@@ -142,6 +145,8 @@ class _Story:
     roadmap: Roadmap
     mvp: Mvp
     results: Sequence[Result]
+    rows: Sequence[Result]
+    """The same, repeats over seeds as one: what roadmap and hub have a row for."""
     verdicts: Mapping[str, Verdict]
     sentence: str
     exp_id: str
@@ -162,7 +167,7 @@ class _Story:
         edits = finish(
             self.roadmap,
             self.mvp.id,
-            self.results,
+            self.rows,
             status,
             self.sentence,
             link,
@@ -207,8 +212,8 @@ class _Story:
             return []
         hub = parse_hub(_document(path, texts), lab.vocabulary)
         edits: list[Edit] = []
-        for name in dict.fromkeys(result.model_name for result in self.results):
-            best = best_of([result for result in self.results if result.model_name == name])
+        for name in dict.fromkeys(result.model_name for result in self.rows):
+            best = best_of([result for result in self.rows if result.model_name == name])
             if best is None:
                 continue
             split = best.headline.split("/")[0]
@@ -251,6 +256,10 @@ def end_status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
     if profile != "full":
         return "analysing"
     return "done" if good == len(jobs) else "partial"
+
+
+def _seeds_as_one(ended: Sequence[Finished]) -> list[Finished]:
+    return [replace(group.members[0], result=group.as_one()) for group in grouped(ended)]
 
 
 def _reasons(jobs: Sequence[Job]) -> str:
