@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vitlab.commands import data, evaluate, figures, look, plan, queue, screen, start, work
+from vitlab.commands import (
+    data,
+    evaluate,
+    figures,
+    look,
+    plan,
+    queue,
+    screen,
+    spectrum,
+    start,
+    work,
+)
 from vitlab.contract.paths import UsageError
 
 _EPILOG = """\
@@ -49,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, work, queue, look, evaluate, figures, data):
+    for group in (start, plan, work, queue, look, spectrum, evaluate, figures, data):
         group.add_commands(commands)
     return parser
 
