@@ -31,12 +31,15 @@ def test_the_latest_of_each_value_is_kept() -> None:
     )
     assert (progress.step, progress.of) == (2, 10)
     assert progress.values == {"train/loss": 1.0, "val/r2/log_g": 0.1}
-    assert progress.eta(103.0) == pytest.approx(8 * 3 / 2)
-    assert progress.eta(104.0) == pytest.approx(8 * 3 / 2 - 1)
+    assert progress.eta(103.0) == pytest.approx(8 * 2)
+    assert progress.eta(104.0) == pytest.approx(8 * 2 - 1)
 
 
-def test_nothing_is_promised_before_the_first_step() -> None:
+def test_nothing_is_promised_before_the_second_step() -> None:
     assert folded(Event("start", 100.0, {})).eta(101.0) is None
+    # A minute of binning before the first step says nothing of the steps.
+    first = Event("step", 160.0, {"step": 1, "of": 300, "values": {}})
+    assert folded(Event("start", 100.0, {}), first).eta(160.0) is None
     assert Progress().eta(0.0) is None
 
 

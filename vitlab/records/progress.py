@@ -38,8 +38,8 @@ class Progress:
     """The latest of each value."""
     began: float = 0.0
     """Unix seconds of the last `start`; 0 before it."""
-    first_step: int = 0
-    """The step this process began from, when resumed."""
+    first: tuple[int, float] | None = None
+    """The first step this process told of, and when: what came before was no training."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
@@ -49,12 +49,10 @@ class Progress:
 
     def eta(self, now: float) -> float | None:
         """Seconds to the last step at the speed so far; None while it is not known."""
-        done = self.step - self.first_step
-        if done <= 0 or not self.of or not self.began:
+        if self.first is None or not self.of or self.step <= self.first[0]:
             return None
-        return max(self.of - self.step, 0) * (self.last - self.began) / done - max(
-            now - self.last, 0
-        )
+        each = (self.last - self.first[1]) / (self.step - self.first[0])
+        return max(self.of - self.step, 0) * each - max(now - self.last, 0)
 
 
 def fold(progress: Progress, event: Event) -> Progress:
@@ -66,7 +64,7 @@ def fold(progress: Progress, event: Event) -> Progress:
             return replace(
                 progress,
                 began=event.t,
-                first_step=progress.step if resumed else 0,
+                first=None,
                 before=_run_time(progress, progress.last) if resumed else 0.0,
                 last=event.t,
             )
@@ -80,6 +78,7 @@ def fold(progress: Progress, event: Event) -> Progress:
                 of=of if isinstance(of, int) else progress.of,
                 epoch=float(epoch) if isinstance(epoch, int | float) else progress.epoch,
                 values={**progress.values, **event.values},
+                first=progress.first or ((event.step, event.t) if event.kind == "step" else None),
                 last=event.t,
                 points=_points(progress, event),
             )
