@@ -133,9 +133,13 @@ def test_the_code_is_recorded(shop: Workshop) -> None:
 
     tracked = shop.lab.root / "model.py"
     tracked.write_text("x = 1\n")
+    plan = shop.lab.root / "plans" / "roadmap.md"
+    plan.parent.mkdir()
+    plan.write_text("planned\n")
     git("init", "-q")
-    git("add", "model.py")
+    git("add", "model.py", "plans")
     git("commit", "-q", "-m", "first")
+    plan.write_text("running\n")  # as a launch leaves it: no other code
     clean = shop.submit("")
     advance(shop.lab)
     ended(clean)

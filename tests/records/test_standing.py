@@ -11,7 +11,9 @@ import pytest
 
 from tests.records.conftest import Ended
 from tests.records.test_pairs import scored
+from tests.records.test_pictures import bounded
 from tests.records.test_table import configured
+from vitlab.contract.paths import JobPaths
 from vitlab.contract.result import read_result, write_result
 from vitlab.records.actions import accept
 from vitlab.records.lab import Lab
@@ -96,3 +98,41 @@ def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: st
         write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.6}))
         wanted = "above the Bayes ceiling 0.600: a leak, not a result"
     assert wanted in concluded(lab, roadmap)
+
+
+def sized(job: JobPaths, n: int) -> JobPaths:
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, n={"train": n, "test": 800}))
+    return job
+
+
+def test_a_scaling_sweep_is_told_against_another_model_of_its_size(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    r2 = {}
+    for model, spreads in (("ViT", (0.4, 0.1)), ("LightGBM", (0.8, 0.5))):
+        for n, spread in zip((1000, 9000), spreads, strict=True):
+            job = ended(f"{model} train_size={n}", model=model)
+            r2[model, n] = scored(job, spread, n)
+            sized(job, n)
+    other = ended("mlp", mvp="2.0", model="MLP")
+    scored(sized(other, 50_000), 0.2, 5)
+    said = concluded(lab, roadmap)
+    assert "ViT [ViT train_size=9000] on 9k spectra" in said
+    lead = r2["ViT", 9000] - r2["LightGBM", 9000]
+    assert f"against LightGBM (MVP-1.0): Δ = {lead:+.2g}" in said
+
+
+def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    job = bounded(ended)
+    for path in (job.spec, job.result):
+        document = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**document, "mvp": "1.0"}), encoding="utf-8")
+    said = concluded(lab, roadmap)
+    assert "Ceiling on 1k spectra: R²_Bayes=0.970; by magnitude 20.5: 0.99, 22.5: 0.80" in said
+    accept(lab, pending(lab, roadmap))
+    (report,) = roadmap.parent.glob("exp_*.md")
+    assert "| 22.5 | 6.0 | 0.8000 | - | - |" in report.read_text(encoding="utf-8")
+    hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
+    assert "| Ceiling R²_Bayes | 0.970 |" in hub

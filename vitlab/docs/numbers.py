@@ -18,6 +18,8 @@ from vitlab.docs.vocabulary import metric_header
 from vitlab.docs.writeback import status_cell
 
 _NUMBER = re.compile(r"\d")
+_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
+"""`Run 1` is written `Run1` in these rows."""
 
 
 def number_rows(
@@ -109,7 +111,7 @@ def _added(
 ) -> Edit:
     like = view.entries[-1] if view.entries else None
     prefix = "MVP-" if like and like.text("mvp").upper().startswith("MVP") else ""
-    run = "" if result.run == "main" else f" {result.run.replace(' ', '')}"
+    run = "" if result.run == "main" else f" {_BEFORE_DIGIT.sub('', result.run)}"
     train = result.n.get("train")
     config = result.model_name + (f", {spectra(train)}" if train else "")
     row = {**values, view.columns["mvp"]: f"{prefix}{mvp.id}{run}"}

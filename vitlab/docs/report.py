@@ -11,7 +11,7 @@ from vitlab.docs.gates import Verdict
 from vitlab.docs.inline import cell_text, code
 from vitlab.docs.phrases import Phrase, say
 from vitlab.docs.roadmap import Mvp, Roadmap
-from vitlab.docs.sentence import mark, metric_symbol, spectra
+from vitlab.docs.sentence import mags_of, mark, metric_symbol, spectra
 from vitlab.docs.specs import Spec
 
 _WORDS = {
@@ -84,7 +84,7 @@ def report_text(
         (words["conclusion"], [sentence]),
         (words["question"], _question(roadmap, mvp, spec)),
         (words["setup"], _setup(spec, results, words)),
-        (words["results"], [*_results(results, words), "", words["error"]]),
+        (words["results"], [*_results(results, words), *_ceilings(results), "", words["error"]]),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
         (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
         (words["reproduce"], _reproduce(command, [p.told(roadmap.language) for p in made_by])),
@@ -148,6 +148,25 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     return table(header, rows)
 
 
+def _ceilings(results: Sequence[Result]) -> list[str]:
+    """A ceiling by magnitude: of a regressor (Bayes) and of unbiased estimators (CRLB)."""
+    lines = []
+    for result in results:
+        label = result.headline.rpartition("/")[2]
+        names = [f"{kind}/{label}" for kind in ("r2_bayes", "r2_crlb_mean", "r2_crlb_median")]
+        rows = [
+            [
+                f"{mag:g}",
+                f"{result.values.get(f'ceiling@{mag:g}/snr/median') or 0:.1f}",
+                *(_cell(result, f"ceiling@{mag:g}/{name}") for name in names),
+            ]
+            for mag in mags_of(result)
+        ]
+        header = ["mag", "S/N", "R²_Bayes", "R²_CRLB", "R²_CRLB (median)"]
+        lines += ["", *table(header, rows)] if rows else []
+    return lines
+
+
 def _cell(result: Result, name: str) -> str:
     value = result.values.get(name)
     if value is None:
@@ -182,7 +201,7 @@ def _sanity(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     lines += [f"- {words['hash']}: {', '.join(map(code, sorted(hashes))) or words['none']}"]
     if len(results) > 1 and hashes:
         lines.append(f"- {words['same'] if len(hashes) == 1 else words['differ']}")
-    epochs = [f"{r.run} {r.best['epoch']:g}" for r in results if "epoch" in r.best]
+    epochs = [f"{r.run} {r.best['epoch']:g}" for r in results if r.best.get("epoch")]
     return [*lines, *([f"- {words['best']}: {', '.join(epochs)}"] if epochs else [])]
 
 

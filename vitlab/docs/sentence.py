@@ -8,8 +8,19 @@ from collections.abc import Sequence
 from vitlab.contract.result import Result
 from vitlab.docs.comparison import Standing
 from vitlab.docs.gates import Verdict
+from vitlab.docs.phrases import say
 
-_SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "bias": "bias", "rho": "ρ", "sigma": "σ"}
+_SYMBOL = {
+    "r2": "R²",
+    "r2_bayes": "R²_Bayes",
+    "r2_crlb_mean": "R²_CRLB",
+    "r2_linear": "R²_linear",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "bias": "bias",
+    "rho": "ρ",
+    "sigma": "σ",
+}
 _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
     "en": {"pass": "passes", "fail": "fails", "open": "stays open", "manual": "needs a judgement"},
@@ -37,6 +48,12 @@ def metric_symbol(name: str) -> str:
     """`test/r2/log_g` -> `R²`; a label other than log_g is named."""
     _, metric, label = (name.split("/") + ["", "", ""])[:3]  # noqa: RUF005
     return _SYMBOL.get(metric, metric) + ("" if label in ("log_g", "") else f"({label})")
+
+
+def split_mark(name: str) -> str:
+    """`test/r2/log_g` -> `_test`; a ceiling is of no split."""
+    split = name.split("/")[0]
+    return "" if split.startswith("ceiling") else f"_{split}"
 
 
 def number(result: Result, name: str, digits: int = 3) -> str:
@@ -69,9 +86,14 @@ def key_metric(results: Sequence[Result]) -> str:
     best = best_of(results)
     if best is None:
         return "-"
-    split = best.headline.split("/")[0]
-    symbol = metric_symbol(best.headline)
-    return f"{symbol}_{split}={number(best, best.headline)}{mark(best.profile)}"
+    symbol = metric_symbol(best.headline) + split_mark(best.headline)
+    return f"{symbol}={number(best, best.headline)}{mark(best.profile)}"
+
+
+def mags_of(result: Result) -> list[float]:
+    """The magnitudes a ceiling was computed at, brightest first; none for other results."""
+    found = (re.fullmatch(r"ceiling@([\d.]+)/r2_bayes/\w+", name) for name in result.values)
+    return sorted({float(match[1]) for match in found if match})
 
 
 def conclusion(
@@ -99,6 +121,11 @@ def conclusion(
         data = f" on {spectra(train)} spectra" if train else ""
         sentence = f"{name}{data}: {said}"
         stop = "; "
+    at = mags_of(best)
+    if at:
+        label = best.headline.rpartition("/")[2]
+        each = [f"{mag:g}: {number(best, f'ceiling@{mag:g}/r2_bayes/{label}', 2)}" for mag in at]
+        sentence += f"{stop}{say('at_mags', ', '.join(each)).told(language)}"
     sentence += "".join(f"{stop}{phrase.told(language)}" for phrase in standing.said())
     words = _JUDGED[language]
     for verdict in verdicts:

@@ -16,7 +16,7 @@ class Code:
 
     commit: str = ""
     diff: bytes = b""
-    """`git diff HEAD`: empty when nothing tracked is changed."""
+    """`git diff HEAD` without documents: empty when nothing tracked is changed that could run."""
 
 
 def read_code(root: Path) -> Code:
@@ -24,7 +24,9 @@ def read_code(root: Path) -> Code:
     commit = _git(root, "rev-parse", "HEAD").decode().strip()
     if not commit:
         return Code()
-    return Code(commit, _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD")[:MAX_DIFF])
+    # A launch writes into the plan itself, so documents would make every run another.
+    diff = _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ":/", ":!/*.md")
+    return Code(commit, diff[:MAX_DIFF])
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -217,7 +217,8 @@ class _Story:
             if best is None:
                 continue
             split = best.headline.split("/")[0]
-            indicator = f"{name} {metric_symbol(best.headline)} ({split}){mark(best.profile)}"
+            of = "" if split == "ceiling" else f" ({split})"
+            indicator = f"{name} {metric_symbol(best.headline)}{of}{mark(best.profile)}"
             sizes = "/".join(spectra(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = number(best, best.headline)

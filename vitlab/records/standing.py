@@ -32,8 +32,9 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
     ranked.sort(key=lambda g: _on_validation(g, name), reverse=True)
     best = ranked[0]
     second = ranked[1] if len(ranked) > 1 else None
-    rival = None if _one_model(ranked) else second
-    baseline = _baseline(best, everything, name) if rival is None else None
+    # In a sweep of several models the runner-up may be the same model at another size.
+    alike = second is None or second.first.model_name == best.first.model_name
+    baseline = _baseline(best, ranked, everything, name) if alike else None
     ceiling = ceiling_of(best.members[0].job.spec, ceilings(one.job for one in everything), name)
     value = best.value(name) or 0.0
     shared = best.first.data.get("overlap")
@@ -96,22 +97,27 @@ def _on_validation(group: Group, name: str) -> float:
     return statistics.fmean(on_validation(one.result, name) for one in group.members)
 
 
-def _one_model(groups: Sequence[Group]) -> bool:
-    return len({group.first.model_name for group in groups}) == 1
+def _baseline(
+    best: Group, ranked: Sequence[Group], everything: Sequence[Finished], name: str
+) -> Group | None:
+    """The best of another model at the same profile that was scored on the same stars.
 
-
-def _baseline(best: Group, everything: Sequence[Finished], name: str) -> Group | None:
-    """The best of another model that was scored on the same stars at the same profile."""
-    others = [
-        group
-        for group in grouped(everything)
-        if group.first.model_name != best.first.model_name
-        and group.first.profile == best.first.profile
-        and group.value(name) is not None
-        and same_stars(group.first, best.first)
-        and not group.first.data.get("permuted")
-    ]
-    return max(others, key=lambda g: _on_validation(g, name), default=None)
+    Of the same launch and as many training spectra, where there is one.
+    """
+    beside = [g for g in ranked if g.first.n.get("train") == best.first.n.get("train")]
+    for groups in (beside, grouped(everything)):
+        others = [
+            group
+            for group in groups
+            if group.first.model_name != best.first.model_name
+            and group.first.profile == best.first.profile
+            and group.value(name) is not None
+            and same_stars(group.first, best.first)
+            and not group.first.data.get("permuted")
+        ]
+        if others:
+            return max(others, key=lambda g: _on_validation(g, name))
+    return None
 
 
 def _missing(jobs: Sequence[Job], groups: Sequence[Group]) -> tuple[str, ...]:
