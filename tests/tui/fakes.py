@@ -15,6 +15,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
 from vitlab.plot.series import Line
+from vitlab.jobs.gpus import Device
 from vitlab.records.brief import Brief, Score
 from vitlab.records.comparison import Compared
 from vitlab.records.progress import Progress
@@ -186,6 +187,7 @@ class FakeDesk:
     place: str = "local"
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
+    gpus: tuple[Device, ...] = ()
     refused: bool = False
     files: Path = Path("/lab")
     """Where documents are said to be."""
@@ -247,6 +249,10 @@ class FakeDesk:
 
     def backends(self) -> tuple[str, ...]:
         return self.places
+
+    def devices(self) -> Sequence[Device]:
+        assert threading.get_ident() != self.main_thread
+        return self.gpus
 
     def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
         self._ask("plan", mvp_id, profile, *([backend] if backend != "local" else []))

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, mvp, usual_view
+from tests.tui.fakes import ROADMAP, FakeDesk, job, mvp, usual_view
+from tests.tui.test_screens import line
+from vitlab.contract.state import Done, Running
+from vitlab.jobs.gpus import Device
 from vitlab.plot.cells import cells
+from vitlab.records.progress import Point, Progress
+from vitlab.tui import clock
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.mvp import MvpScreen
 from vitlab.tui.widgets.board import arranged
+from vitlab.tui.widgets.devices import DeviceLine
+from vitlab.tui.widgets.job_table import BARS, change_of, silence, time_of, trend_of
+from vitlab.tui.words import age, roughly
 
 
 async def test_t_turns_the_plan_into_a_board_and_back(stage: Open) -> None:
@@ -111,3 +123,167 @@ async def test_enter_on_a_job_shows_its_log(stage: Open) -> None:
     async with stage() as it:
         await it.press("3", "enter")
         assert isinstance(it.app.screen, LogScreen)
+
+
+def followed(*scores: float | None, last: float = 1000.0, **more: Any) -> Any:
+    points = tuple(Point(i, 0.0, {"val/r2/log_g": score}) for i, score in enumerate(scores))
+    progress = Progress(points=points, last=last)
+    return job("run", "Run 1", Running(0, 1, "cpu"), progress=progress, **more)
+
+
+def test_a_trend_shows_the_rise_and_not_the_noise() -> None:
+    rising = trend_of(followed(-20.0, -3.0, 0.2, 0.5, 0.7))
+    assert rising[:2] == BARS[0] * 2
+    assert rising[2] not in (BARS[0], BARS[-1])
+    assert rising[-1] == BARS[-1]
+    assert trend_of(followed(-20.0, -3.0)) == BARS[0] + BARS[-1]
+    assert set(trend_of(followed(0.7131, 0.7132, 0.7131))) <= set(BARS[-2:])
+    assert trend_of(followed(0.5)) == ""
+    assert trend_of(followed(0.5, 0.7), plain=True) == "up"
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [((0.5,), ""), ((0.7, 0.712), "+.012"), ((0.7, 0.68), "-.020"), ((0.7, 0.7001), "+0"),
+     ((-20.0, -3.0), "+17.0"), ((0.5, None, 0.6), "+.100"), ((-500.0, 0.1), "+99")],
+)  # fmt: skip
+def test_the_last_change_is_a_number(scores: tuple[float | None, ...], said: str) -> None:
+    assert change_of(followed(*scores)) == said
+
+
+async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) -> None:
+    view = usual_view()
+    view.jobs = (
+        followed(0.7, 0.712, values={"val/r2/log_g": 0.712}, step=5, of=9, eta=2820.0,
+                 health="bad: loss is not finite", last=clock.now() + 1e6),
+    )  # fmt: skip
+    for size in ((80, 24), (200, 60)):
+        async with stage(size=size, desk=FakeDesk(view=view)) as it:
+            text = it.text()
+            assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 +.012 47m00s left" in text
+            assert "! 1 not well: b tells" in text
+            await it.press("3")
+            text = it.text()
+            assert f"0.712 +.012 {BARS[3]}"[:11] in text
+            assert "47m left" in text
+            assert "> bad" in text
+
+
+async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = usual_view()
+    view.jobs = (followed(0.7, 0.71, last=1000.0, values={"val/r2/log_g": 0.71}, eta=60.0),)
+    monkeypatch.setattr(clock, "now", lambda: 1001.0)
+    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+        assert "read" not in it.text().split("\n")[0]
+        assert "1m00s left" in it.text()
+        it.app.watcher.stop()
+        at = it.app.watcher.looked
+        monkeypatch.setattr(clock, "ticks", lambda: at + 12.5)
+        await it.until(lambda: "! read 12 s ago" in it.text())
+        await it.press("b")
+        await it.until(lambda: "! read 12 s ago" in it.text())
+        await it.press("escape")
+        monkeypatch.setattr(clock, "now", lambda: 1190.0)
+        it.app.home.show(view)
+        await it.settle()
+        assert "silent for 3 min" in it.text()
+        await it.press("3")
+        assert "silent 3m" in it.text()
+        assert "left" not in it.text().split("\n")[6]
+
+
+async def test_a_look_that_fails_leaves_the_age(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(size=(80, 24)) as it:
+
+        def gone() -> Any:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr(it.desk, "look", gone)
+        await it.press("r")
+        await it.until(lambda: "the disk is gone" in "".join(it.toasts))
+        at = it.app.watcher.looked
+        monkeypatch.setattr(clock, "ticks", lambda: at + 200)
+        await it.until(lambda: "! read 3 min ago" in it.text())
+
+
+def test_only_a_running_job_falls_silent() -> None:
+    ended = job("run", "Run 1", Done(0, 9, "ok", 0), progress=Progress(last=1.0))
+    assert silence(ended, 500.0) == 0
+    assert silence(job("run", "Run 1", Running(0, 1, "cpu")), 500.0) == 0
+    assert silence(followed(last=400.0), 500.0) == 100
+    assert time_of(followed(last=clock.now(), eta=2820.0)) == "47m left"
+
+
+def test_ages() -> None:
+    assert [age(s) for s in (-1, 12.9, 60, 7300, 90_000)] == ["0 s", "12 s", "1 min", "2 h", "1 d"]
+    assert [roughly(s) for s in (None, 42, 190, 2820, 7500)] == ["", "42s", "3m10s", "47m", "2h05m"]
+
+
+def gpu(index: int) -> Device:
+    return Device(index, f"GPU-{index}", "A100", 80 << 30, 60 << 30, utilisation=61, temperature=54)
+
+
+async def test_the_gpus_are_told_and_their_silence_too(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.tui.widgets.jobs_pane.ASK", 0.1)
+    async with stage(size=(80, 24), desk=FakeDesk(gpus=(gpu(0), gpu(1)))) as it:
+        await it.press("3")
+        await it.until(lambda: "3 jobs  gpu0 61% 21/86 GB 54C  gpu1 61% 21/86 GB 54C" in it.text())
+    told = DeviceLine()
+    told.take([gpu(0)])
+    at = clock.ticks()
+    monkeypatch.setattr(clock, "ticks", lambda: at + 90)
+    told.take([])
+    assert str(told) == "gpu0 61% 21/86 GB 54C  (read 1 min ago)"
+    assert str(DeviceLine()) == ""
+
+
+def ten_roadmaps() -> tuple[Any, ...]:
+    shown = line(ROADMAP.rpartition("/")[2], findings=2)
+    rest = [line(f"topic{i}_roadmap.md", done=i, mvps=9, running=i % 2) for i in range(1, 9)]
+    return (shown, *rest, line("broken_roadmap.md", problem="no table"))
+
+
+async def test_home_says_where_the_other_roadmaps_stand(stage: Open) -> None:
+    desk = FakeDesk(lines_of_roadmaps=ten_roadmaps())
+    async with stage(size=(80, 24), desk=desk) as it:
+        await it.until(lambda: "others  topic1 1/9 >1  topic2 2/9" in it.text())
+        assert "o 1 of 10" in it.text()
+        assert " more " in it.text().split("\n")[3]
+        assert {cells(row) for row in it.text().split("\n")} == {80}
+        await it.pilot.resize_terminal(200, 60)
+        await it.until(lambda: "topic8 8/9  broken !" in it.text())
+
+
+async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
+    desk = FakeDesk(lines_of_roadmaps=ten_roadmaps())
+    async with stage(size=(80, 24), desk=desk) as it:
+        for turn in ("t", "t"):
+            for size in ((200, 60), (81, 25), (160, 45), (30, 9), (150, 32), (119, 60), (80, 24)):
+                await it.pilot.resize_terminal(*size)
+                await it.settle()
+                text = it.text()
+                assert {cells(row) for row in text.split("\n")} == {size[0]}
+                assert "1.0" in text
+                if size[0] >= 80:
+                    assert "1/8 done" in text
+                    assert ("the selected MVP" in text) == (size[0] >= 150)
+            await it.press(turn)
+
+
+async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
+    view = usual_view(jobs=(), verdicts={}, pending=0)
+    view.roadmap.gates = ()
+    async with stage(size=(160, 45), desk=FakeDesk(view=view)) as it:
+        text = it.text()
+        assert "no jobs yet: n launches the next MVP" in text
+        assert "no decision gates in this roadmap" in text
+        assert "no job's log yet" in text
+        assert "runs        none yet: Run 1, Run 2 (L launches)" in text
+        await it.until(lambda: "no curve yet" in it.text())
+    nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
+    async with stage(size=(80, 24), desk=FakeDesk(view=nothing)) as it:
+        assert "no roadmap here: `vitlab init` makes an example" in it.text()

@@ -138,6 +138,6 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
         assert "1.0 a job's nam" in it.text()
         await it.pilot.resize_terminal(100, 30)
         await it.settle()
-        assert "1.0 a job's name so long that it ne" in it.text()
+        assert "1.0 a job's name so long that it" in it.text()
         await it.press("2")
         assert "word " * 16 in it.text()

@@ -20,6 +20,7 @@ from vitlab.tui.paperdesk import PaperDesk
 from vitlab.tui.stars import StarDesk
 
 if TYPE_CHECKING:
+    from vitlab.jobs.gpus import Device
     from vitlab.records.actions import Plan
     from vitlab.records.comparison import Compared
     from vitlab.records.brief import Brief
@@ -103,13 +104,19 @@ class Desk(PaperDesk, StarDesk):
 
         return overview(self.lab, self.roadmap)
 
-    def backends(self) -> tuple[str, ...]:
     def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
         """What is known of one MVP; `ended`: its jobs that ended, oldest first."""
         from vitlab.records.brief import brief
 
         return brief(self.lab, self._roadmap(), mvp_id, ended)
 
+    def devices(self) -> Sequence[Device]:
+        """The GPUs as the driver sees them now; a driver that hangs blocks."""
+        from vitlab.jobs.gpus import devices
+
+        return devices()
+
+    def backends(self) -> tuple[str, ...]:
         """Where jobs can run from here."""
         from vitlab.jobs.slurm import is_here
 

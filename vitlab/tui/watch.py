@@ -17,6 +17,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.state import Running
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Series
+from vitlab.tui import clock
 from vitlab.tui.messages import (
     CurvesSeen,
     LabSeen,
@@ -73,6 +74,8 @@ class Watch:
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
         self._sum_up = 0.0
+        self.looked = clock.ticks()
+        """When the lab was last read, by `clock.ticks`."""
         """When the roadmaps are due to be summed up."""
 
     def select(self, job: JobPaths | None) -> None:
@@ -145,6 +148,7 @@ class Watch:
         self._sum_up = time.monotonic() + max(AROUND, 10 * (time.monotonic() - began))
 
     def _say(self, text: str) -> None:
+        self.looked = clock.ticks()
         if text != self._said:
             self._said = text
             self._post(Trouble(text))

@@ -86,6 +86,21 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
+def roughly(seconds: float | None) -> str:
+    """As `duration`, without seconds from ten minutes on: `47m`."""
+    if seconds is None or not 600 <= seconds < 3600:
+        return duration(seconds)
+    return f"{int(seconds) // 60}m"
+
+
+def age(seconds: float) -> str:
+    """`12 s`, `3 min`, `2 h`, `4 d`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(int(seconds), 0)} s"
+
+
 def metric_name(name: str) -> str:
     """`val/r2/log_g` as a title: `R2 log_g (val)`."""
     split, _, rest = name.partition("/")

@@ -18,9 +18,10 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from vitlab.plot.cells import cells, fit
+from vitlab.tui import clock
 from vitlab.tui.verbs import VERBS, Verb, shown_key
 from vitlab.tui.widgets.key_line import KeyLine
-from vitlab.tui.words import clean, ink
+from vitlab.tui.words import age, clean, ink
 
 if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
@@ -119,6 +120,8 @@ class LabScreen(Screen[None]):
         title = self.view.roadmap.title if self.view and self.view.roadmap else "no roadmap"
         width = max(self.size.width - 2, 0)
         head = f"{self.WORDS}  "
+        if self.unread > clock.STALE:
+            right = f"! read {age(self.unread)} ago  {right}"
         right = fit(clean(right), min(cells(clean(right)), max(width - cells(head), 0)))
         room = max(width - cells(head) - cells(right) - 2, 0)
         text = Text()
@@ -193,6 +196,19 @@ class LabScreen(Screen[None]):
         ]
         back = ("esc", "back", "screen.leave")
         return [*own, back, *(entry for entry in general if entry[0] not in taken)]
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tell_age)
+
+    def _tell_age(self) -> None:
+        """Where nothing new is seen any more, at least say how old it is."""
+        if self.is_current and self.view is not None and self.unread > clock.STALE:
+            self.show(self.view)
+
+    @property
+    def unread(self) -> float:
+        """Seconds since the lab was last read."""
+        return clock.ticks() - self.frame.watch.looked
 
     def on_screen_resume(self) -> None:
         if self.view is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -23,7 +22,7 @@ from vitlab.tui.widgets.board import Board
 from vitlab.tui.widgets.brief_pane import BriefPane
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
-from vitlab.tui.widgets.job_table import JobTable, job_detail
+from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
 from vitlab.tui.widgets.plan_pane import PlanPane
@@ -80,27 +79,27 @@ class RoadmapScreen(LabScreen):
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame)
         self._page = "plan"
-        self._read_at = time.monotonic()
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
         # Held, not looked up: a message may still come while the widgets are taken down.
         self.headline, self.pages = Headline(self.frame.key), Static(id="pages", markup=False)
         plain = self.frame.plain
-        self.gates, self.jobs = GatePanel(), JobTable("jobs")
+        self.gates = GatePanel()
         self.chart, self.log_view = MetricChart(), LogView()
         self.brief = BriefPane(self.frame.desk.brief, plain=plain)
         self.plan_pane = PlanPane(self.filter, plain=plain)
-        self.plan = self.plan_pane.table
+        self.jobs_pane = JobsPane(self.frame.desk.devices, self._no_jobs(), plain=plain)
+        self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
         self.panes = {
             "plan": self.plan_pane,
             "gates": Vertical(self.gates, id="gates-pane", classes="pane"),
-            "jobs": Vertical(self.jobs, id="jobs-pane", classes="pane"),
+            "jobs": self.jobs_pane,
             "brief": Vertical(self.brief, id="brief-pane", classes="pane"),
             "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
             "log": Vertical(self.log_view, id="log-pane", classes="pane"),
         }
-        for widget in (self.headline, self.gates, self.jobs, self.chart):
+        for widget in (self.headline, self.gates, self.chart):
             widget.plain = plain
         self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
         self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
@@ -113,21 +112,18 @@ class RoadmapScreen(LabScreen):
         for i, name in enumerate(PANES):
             self.panes[name].border_title = Text(f"{i + 1} {name}")
         self.panes["brief"].border_title = Text("the selected MVP")
+        self.panes["log"].border_subtitle = Text("no job's log yet")
         self.filter.display = False
         self.go("plan")
         self.set_interval(1.0, self._age)
 
     # what is seen
 
-    def see(self, view: LabView) -> None:
-        self._read_at = time.monotonic()
-        super().see(view)
-
     def show(self, view: LabView) -> None:
         self._age()
         self._show_plan()
         self.gates.show(view)
-        self.jobs.show(view.jobs)
+        self.jobs_pane.show(view.jobs)
         self._describe_job()
 
     def show_roadmaps(self, lines: Sequence[RoadmapLine]) -> None:
@@ -143,12 +139,13 @@ class RoadmapScreen(LabScreen):
 
     def _age(self) -> None:
         if self.view is not None and self.is_mounted:
-            self.headline.show(self.view, time.monotonic() - self._read_at)
+            self.headline.show(self.view, self.unread)
+            self.jobs_pane.tell()
 
     def _show_plan(self) -> None:
         if self.view is None:
             return
-        self.plan_pane.show(self.view, "")
+        self.plan_pane.show(self.view, self._no_plan())
         self._describe_mvp()
 
     @on(DataTable.RowHighlighted, "#plan")
@@ -164,11 +161,26 @@ class RoadmapScreen(LabScreen):
         more = "  m: other values" if len(seen.metrics) > 1 else ""
         self.panes["curve"].border_subtitle = Text(more.strip())
         title = metric_name(seen.metric)
-        self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label))
+        empty = "no curve yet: a job draws it while it runs"
+        self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label, empty))
 
     def show_log(self, seen: LogSeen) -> None:
         self.log_view.take(seen.lines, seen.fresh)
         self.panes["log"].border_subtitle = Text(clean(seen.job))
+
+    # what is said where there is nothing to show
+
+    def _no_plan(self) -> str:
+        if self.view is not None and self.view.path is not None:
+            return "the roadmap could not be read: see gates (2) for the line that says why"
+        return "no roadmap here: `vitlab init` makes an example, then o chooses it"
+
+    def _no_jobs(self) -> str:
+        key = self.frame.key
+        return (
+            f"no jobs yet: {key('launch_next')} launches the next MVP of the plan, "
+            f"{key('launch_selected')} the selected one"
+        )
 
     # what is selected
 
@@ -205,7 +217,7 @@ class RoadmapScreen(LabScreen):
     @on(DataTable.RowHighlighted, "#jobs")
     def _describe_job(self) -> None:
         job = self.selected_job()
-        self.panes["jobs"].border_subtitle = Text(job_detail(job) if job else "no jobs yet")
+        self.jobs_pane.describe(job)
         paths = job.paths if job else None
         if paths != self._followed:
             self._followed = paths

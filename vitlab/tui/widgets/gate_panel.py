@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from vitlab.records.view import LabView
 
 
+NONE = (
+    "no decision gates in this roadmap: a section `### Gate-1: what it decides` with a table of "
+    "rules (`If R² > 0.70 | what then`) makes one"
+)
+"""What is said where there is none."""
 _INDENT = 9
 """Cells of `x manual` and a space: where a gate's own text begins."""
 
@@ -51,7 +56,7 @@ class GatePanel(VerticalScroll):
         for gate in gates:
             self._gate(text, gate, view.verdicts)
         if not gates:
-            text.append("no decision gates in this roadmap\n", ink(self, "muted"))
+            text.append(NONE + "\n", ink(self, "muted"))
         for problem in view.problems:
             text.append("! ", ink(self, "error"))
             text.append(clean(problem) + "\n")

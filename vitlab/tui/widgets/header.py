@@ -11,9 +11,18 @@ from textual.widgets import Static
 
 from vitlab.contract.state import Queued, Running
 from vitlab.plot.cells import cells, fit
-from vitlab.tui.widgets.job_table import job_label, short
+from vitlab.tui import clock
+from vitlab.tui.clock import STALE
+from vitlab.tui.widgets.job_table import (
+    SILENT,
+    change_of,
+    device_of,
+    job_label,
+    silence,
+    steps_of,
+)
 from vitlab.tui.widgets.mvp_table import last_r2
-from vitlab.tui.words import clean, duration, ink, progress
+from vitlab.tui.words import age, clean, duration, ink, progress
 
 if TYPE_CHECKING:
     from vitlab.records.overview import RoadmapLine
@@ -35,22 +44,27 @@ class Headline(Static):
         self._text = Text()
         self.roadmaps: Sequence[RoadmapLine] = ()
 
-    def show(self, view: LabView, age: float) -> None:
-        """`age`: seconds since the lab was read; said when it is stale."""
+    def show(self, view: LabView, unread: float) -> None:
+        """`unread`: seconds since the lab was read; said when that is long ago."""
         width = self.content_size.width
-        text = self._plan_line(view, age, width)
+        text = self._plan_line(view, unread, width)
         text.append("\n")
         text.append_text(self._work_line(view, width))
         text.append("\n")
         text.append_text(self._decision_line(view, width))
+        others = self._others_line(view, width)
+        if others:
+            text.append("\n")
+            text.append_text(others)
+        self.styles.height = 4 if others else 3
         if text != self._text:
             self._text = text
             self.update(text)
 
-    def _plan_line(self, view: LabView, age: float, width: int) -> Text:
+    def _plan_line(self, view: LabView, unread: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
         done = sum(1 for mvp in mvps if mvp.status == "done")
-        stale = f"read {duration(age)} ago  " if age > 5 else ""
+        stale = f"! read {age(unread)} ago  " if unread > STALE else ""
         place = self._place(view)
         bar = progress(done, len(mvps), 10, self.plain)
         count = f"{done}/{len(mvps)} done"
@@ -59,7 +73,8 @@ class Headline(Static):
         text = Text()
         text.append("vitlab  ", ink(self, "accent"))
         text.append(fit(clean(title or ""), max(room, 0)), "bold")
-        text.append(" " + stale, ink(self, "warning"))
+        text.append(" ")
+        text.append(stale, ink(self, "warning") + " bold")
         text.append(place, ink(self, "muted"))
         text.append(bar + " ", ink(self, "accent"))
         text.append(count)
@@ -86,7 +101,8 @@ class Headline(Static):
             name = next((mvp.name for mvp in mvps if mvp.id == view.next.id), "")
             upcoming = clean(f"next {view.next.id} {name}") + f" ({clean(view.next.why)})"
         text = Text()
-        half = max(width // 2, width - cells(upcoming) - 2)
+        share = width * 2 // 3 if running else width // 2
+        half = max(share, width - cells(upcoming) - 2)
         left = fit(left, min(half, cells(left) + 3))
         text.append(left, ink(self, "accent" if running else "muted"))
         upcoming = fit(upcoming, max(width - cells(left), 0))
@@ -100,9 +116,13 @@ class Headline(Static):
         text = Text()
         room = width
         for words, tone in waiting or [("nothing awaits you", "muted")]:
-            shown = fit(words, min(cells(words), max(room, 0)))
-            text.append(shown + "  ", ink(self, tone))
-            room -= cells(words) + 2
+            if room < 4:
+                break
+            shown = fit(words, min(cells(words), room))
+            text.append(shown, ink(self, tone))
+            room -= cells(shown)
+            text.append(" " * min(room, 2))
+            room -= min(room, 2)
         if cells(phases) <= room:
             text.append(" " * (room - cells(phases)) + phases, ink(self, "muted"))
         elif room > 12:
@@ -116,19 +136,62 @@ class Headline(Static):
         if lost := sum(1 for job in view.jobs if job.left):
             keys = f"{key('resume_left')} resumes, {key('drop_left')} drops"
             found.append((f"! {lost} lost: {keys}", "warning"))
+        if sick := sum(1 for job in view.jobs if unwell(job)):
+            found.append((f"! {sick} not well: {key('open_jobs')} tells", "warning"))
         if view.problems:
             found.append((f"! {len(view.problems)} unreadable", "error"))
         if view.pending:
-            found.append((f"{key('write')} writes {view.pending}", "accent"))
+            found.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
         if judged := sum(1 for one in view.verdicts.values() if one.verdict == "manual"):
-            found.append((f"{key('open_gates')} judges {judged}", "accent"))
+            found.append((f"{key('open_gates')} judges {_count(judged, 'gate')}", "accent"))
         mine = next((line for line in self.roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
-            found.append((f"{key('open_documents')} mends {mine.findings}", "warning"))
+            said = _count(mine.findings, "conflict")
+            found.append((f"{key('open_documents')} mends {said}", "warning"))
         others = sum(line.pending for line in self.roadmaps if line.path != view.path)
         if others:
             found.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
         return found
+
+    def _others_line(self, view: LabView, width: int) -> Text:
+        """Where the lab's other roadmaps stand: done of all, what runs, what is to be written."""
+        others = [line for line in self.roadmaps if line.path != view.path]
+        text = Text()
+        if not others:
+            return text
+        text.append(fit("others  ", 8), ink(self, "muted"))
+        room = width - 8
+        for number, line in enumerate(others):
+            said = _standing(line)
+            more = f"and {len(others) - number} more"
+            last = number == len(others) - 1
+            if cells(said) + (0 if last else cells(more) + 2) > room:
+                text.append(fit(more, max(min(cells(more), room), 0)), ink(self, "muted"))
+                break
+            tone = "error" if line.problem else "accent" if line.running or line.pending else ""
+            text.append(said, ink(self, tone))
+            text.append("" if last else "  ")
+            room -= cells(said) + 2
+        return text
+
+
+def _standing(line: RoadmapLine) -> str:
+    """`moe_snr 2/5 >1 w3`: done of all, running jobs, results to be written."""
+    name = clean(line.path.stem.replace("_roadmap", "").replace("roadmap_", ""))
+    if line.problem:
+        return f"{name} !"
+    runs = f" >{line.running}" if line.running else ""
+    waits = f" w{line.pending}" if line.pending else ""
+    return f"{name} {line.done}/{line.mvps}{runs}{waits}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def unwell(job: JobView) -> bool:
+    """Whether its supervisor found fault with a running job."""
+    return isinstance(job.state, Running) and job.health.partition(":")[0] in ("warn", "bad")
 
 
 def _phases(view: LabView) -> str:
@@ -143,12 +206,16 @@ def _phases(view: LabView) -> str:
 
 
 def _running(job: JobView) -> str:
-    parts = [f"> {job_label(job)}"]
-    if job.of:
-        parts.append(f"{short(job.step)}/{short(job.of)}")
+    parts = [f"> {job_label(job)}", steps_of(job)]
     value = last_r2(job)
     if value is not None:
         parts.append(f"R² {value:.3f}")
-    if job.eta is not None:
+        parts.append(change_of(job))
+    quiet = silence(job, clock.now())
+    if quiet > SILENT:
+        parts.append(f"silent for {age(quiet)}")
+    elif job.eta is not None:
         parts.append(f"{duration(job.eta)} left")
-    return " ".join(parts)
+    parts.append(f"on {device_of(job)}" if device_of(job) else "")
+    parts.append(clean(job.health) if unwell(job) else "")
+    return " ".join(filter(None, parts))

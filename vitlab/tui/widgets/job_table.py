@@ -7,24 +7,29 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Done, Queued, Running
+from vitlab.tui import clock
 from vitlab.tui.widgets.mvp_table import last_r2
 from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import cell, clean, duration, ink, state_words
+from vitlab.tui.words import age, cell, clean, duration, ink, roughly, state_words
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView
 
 
 BARS = "▁▂▃▄▅▆▇█"
-TREND = 6
+TREND = 5
 """Values of a trend."""
+SILENT = 30.0
+"""Seconds without an event from which a running job is said to be silent."""
+NOISE = 0.02
+"""The least span of R2 that fills the height of a trend: a smaller one is drawn lower."""
 
 
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
-    COLUMNS: ClassVar = {"State": 11, "On": 4, "Progress": 11, "Time": 10, "R²": 12, "Job": 16}
-    NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 9, "R²": 6, "Job": 12}
+    COLUMNS: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 17, "Job": 16}
+    NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 11, "Job": 12}
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
         self.show_rows({job.paths.name: self._row(job) for job in in_order(jobs)})
@@ -36,13 +41,15 @@ class JobTable(SteadyTable):
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
-        trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
+        quiet = silence(job, clock.now()) > SILENT
+        moved = [change_of(job)] + ([] if self.narrow else [trend_of(job, self.plain)])
+        score = "" if value is None else " ".join([f"{value:.3f}", *filter(None, moved)])
         return (
             cell(words, ink(self, tone)),
             cell(device_of(job), "" if alive else ink(self, "muted")),
             cell(steps_of(job), "" if alive else ink(self, "muted")),
-            cell(time_of(job), "" if alive else ink(self, "muted")),
-            cell("" if value is None else f"{value:.3f}{trend}"),
+            cell(time_of(job), ink(self, "warning" if quiet else "" if alive else "muted")),
+            cell(score),
             cell(job_label(job)),
         )
 
@@ -76,20 +83,53 @@ def steps_of(job: JobView) -> str:
     return f"{short(job.step)}/{short(job.of)}"
 
 
-def trend_of(job: JobView, plain: bool = False) -> str:
-    """The last values of its headline on the validation set, as a small picture or a word."""
+def _validated(job: JobView) -> list[float]:
+    """The last finite values of its headline on the validation set."""
     name = "val/" + job.spec.headline.partition("/")[2]
     values = [point.values.get(name) for point in job.progress.points[-TREND:]]
-    known = [value for value in values if value is not None and math.isfinite(value)]
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def change_of(job: JobView) -> str:
+    """From one evaluation to the next: `+.012`, `-1.4`, `+0`; empty before there are two."""
+    known = _validated(job)
     if len(known) < 2:
         return ""
-    low, span = min(known), max(known) - min(known)
+    move = known[-1] - known[-2]
+    if abs(move) < 0.0005:
+        return "+0"
+    if abs(move) < 0.9995:
+        return f"{move:+.3f}".replace("0.", ".", 1)
+    return f"{move:+.1f}" if abs(move) < 99 else ("-99" if move < 0 else "+99")
+
+
+def trend_of(job: JobView, plain: bool = False) -> str:
+    """The last values of its headline on the validation set, as a small picture or a word.
+
+    A boosted model's first R2 may be -20: where it is above 0 now, what lies below 0 is drawn at 0,
+    so that the rest is seen. Noise does not fill the height.
+    """
+    known = _validated(job)
+    if len(known) < 2:
+        return ""
     if plain:
         move = known[-1] - known[-2]
         return "up" if move > 0 else "down" if move < 0 else "flat"
+    if "/r2/" in job.spec.headline and known[-1] > 0:
+        known = [max(value, 0.0) for value in known]
+    high = max(known)
+    span = max(high - min(known), NOISE if "/r2/" in job.spec.headline else 0.0)
     if not span:
         return BARS[0] * len(known)
+    low = high - span
     return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in known)
+
+
+def silence(job: JobView, now: float) -> float:
+    """Seconds since a running job said anything; 0 for another, or before its first word."""
+    if not isinstance(job.state, Running) or not job.progress.last:
+        return 0.0
+    return max(now - job.progress.last, 0.0)
 
 
 def time_of(job: JobView) -> str:
@@ -98,7 +138,10 @@ def time_of(job: JobView) -> str:
         case Queued():
             return "waits"
         case Running():
-            left = duration(job.eta)
+            quiet = silence(job, clock.now())
+            if quiet > SILENT:  # the time left was told when it last spoke
+                return f"silent {age(quiet).replace(' ', '').removesuffix('in')}"
+            left = roughly(job.eta)
             return f"{left} left" if left else duration(job.seconds)
         case _:
             return duration(job.seconds)

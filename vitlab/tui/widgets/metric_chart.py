@@ -25,6 +25,8 @@ class Picture:
     lines: Sequence[Line] = ()
     title: str = ""
     x_label: str = ""
+    empty: str = ""
+    """What is said while there is no curve."""
 
 
 class MetricChart(Static, can_focus=True):
@@ -66,6 +68,8 @@ class MetricChart(Static, can_focus=True):
 
 def render(picture: Picture, width: int, height: int, plain: bool) -> Text:
     """The picture as Rich text."""
+    if not picture.series:
+        return Text(picture.empty)
     block = draw(
         picture.series,
         picture.lines,
