@@ -10,6 +10,8 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
 
+from vitlab.records.pages import wanted
+from vitlab.tui.pointing import Copied
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.verbs import Verb, bindings
 from vitlab.tui.widgets.job_table import in_order, job_label
@@ -18,6 +20,9 @@ from vitlab.tui.words import clean, state_words
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
+
+MOST = 2000
+"""Lines that are copied at once, at most."""
 
 
 class LogScreen(LabScreen):
@@ -33,6 +38,9 @@ class LogScreen(LabScreen):
         Verb("e", "error(1)", "error", "jump to the next line that tells of trouble"),
         Verb("E", "error(-1)", "", "to the one before", said=False),
         Verb("F", "follow", "follow", "follow the end"),
+        Verb(
+            "M", "mark", "mark", "mark the top line, for y to copy from there on", said=False
+        ),
         Verb("J", "other(1)", "next job", "the log of the next job"),
         Verb("K", "other(-1)", "", "the log of the job before", said=False),
     )
@@ -49,6 +57,8 @@ class LogScreen(LabScreen):
         self.pager = LogPager(self._say)
         self._pane = Vertical(self.pager, classes="pane")
         self._job = ""
+        self._mark: int | None = None
+        """Where the marked line starts in the file."""
 
     def body(self) -> tuple[Widget, ...]:
         return (self._pane,)
@@ -57,7 +67,7 @@ class LogScreen(LabScreen):
         self.pager.focus()
 
     def point_at(self, key: str) -> None:
-        self._job = key
+        self._job, self._mark = key, None
         job = self.selected_job()
         if job is not None:
             self.pager.open(job.paths.log)
@@ -73,13 +83,35 @@ class LogScreen(LabScreen):
         words = f"{job_label(job)}  {state_words(job.state, self.frame.plain)[0]}" if job else ""
         self.say(words or "no job yet")
         self._pane.border_title = Text(clean(self._job))
-        self._pane.border_subtitle = Text(clean(whereabouts(self.pager.reading)))
+        marked = "  marked, y copies from there" if self._mark is not None else ""
+        self._pane.border_subtitle = Text(clean(whereabouts(self.pager.reading)) + marked)
 
     def selected_job(self) -> JobView | None:
         jobs = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == self._job), None)
 
+    def copied(self) -> Copied | None:
+        """The lines shown, or those from the marked one to the last shown."""
+        reading = self.pager.reading
+        lines = reading.page.lines
+        if reading.log is None or not lines:
+            return None
+        if self._mark is not None:
+            begin, end = min(self._mark, lines[0].start), lines[-1].end
+            keep = wanted(reading.keep) if reading.keep else None
+            page = reading.log.page(begin, MOST, keep)  # a short one is filled up from before
+            lines = tuple(one for one in page.lines if begin <= one.start and one.end <= end)
+            self._mark = None
+        what = f"{len(lines)} line{'s' * (len(lines) != 1)} of the log of {clean(self._job)}"
+        return Copied(what, "".join(clean(line.text) + "\n" for line in lines))
+
     # what the keys do
+
+    def action_mark(self) -> None:
+        lines = self.pager.reading.page.lines
+        if lines:
+            self._mark = lines[0].start
+            self._say()
 
     @work(group="places")
     async def action_search(self) -> None:
