@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fakes import FakeDesk
+from tests.tui.real import RealLab
 from vitlab.tui import watch
 from vitlab.tui.app import VitLab
 
@@ -77,3 +79,11 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Open:
             yield it
 
     return opened
+
+
+@pytest.fixture
+def real_lab(tmp_path: Path) -> Iterator[RealLab]:
+    """A lab on disk; what still runs in it afterwards is ended."""
+    lab = RealLab(tmp_path / "lab")
+    yield lab
+    lab.end()

@@ -27,6 +27,7 @@ from vitlab.tui.messages import (
     RunsSeen,
     Trouble,
 )
+from vitlab.tui.stamps import Stamp, stamp
 from vitlab.tui.tracks import Track
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 POLL = 0.3
 """Seconds between two looks at the events and the log."""
 LOOK = 1.0
-"""Seconds between two looks at the whole lab."""
+"""Seconds between two looks at the whole lab where nothing seems to have changed."""
 PAINTED = 0.4
 """Seconds from the first look, which is a glance, to the one that reads everything."""
 AROUND = 5.0
@@ -73,10 +74,12 @@ class Watch:
         self._told: object = None
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
-        self._sum_up = 0.0
         self.looked = clock.ticks()
         """When the lab was last read, by `clock.ticks`."""
+        self._sum_up = 0.0
         """When the roadmaps are due to be summed up."""
+        self._stamp: Stamp | None = None
+        """Of the files as they were before the last look; None before the first."""
 
     def select(self, job: JobPaths | None) -> None:
         """Follow this job's log, and its curve even when it has ended."""
@@ -116,7 +119,7 @@ class Watch:
         view: LabView | None = None
         while not self._stopped.is_set():
             began = time.monotonic()
-            if self._wake.is_set() or began >= due:
+            if self._wake.is_set() or began >= due or self._changed(view):
                 self._wake.clear()
                 first = view is None
                 view = self._look() or view
@@ -132,13 +135,23 @@ class Watch:
             self._read_log()
             self._wake.wait(POLL)
 
+    def _changed(self, view: LabView | None) -> bool:
+        """Whether a file is not what it was: then the lab is looked at without delay."""
+        if view is None or self._stamp is None:
+            return False
+        before, self._stamp = self._stamp, stamp(self._desk.lab.paths, view)
+        return self._stamp != before
+
     def _look(self) -> LabView | None:
         try:
             view = self._desk.look()
         except (UsageError, OSError) as error:
             self._say(str(error))
             return None
+        self.looked = clock.ticks()
         self._post(LabSeen(view))
+        if self._stamp is None:
+            self._stamp = stamp(self._desk.lab.paths, view)
         return view
 
     def _look_around(self) -> None:
@@ -148,7 +161,6 @@ class Watch:
         self._sum_up = time.monotonic() + max(AROUND, 10 * (time.monotonic() - began))
 
     def _say(self, text: str) -> None:
-        self.looked = clock.ticks()
         if text != self._said:
             self._said = text
             self._post(Trouble(text))

@@ -50,7 +50,7 @@ class LineScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
-            yield Input(self._text, placeholder=self._hint, select_on_focus=False, id="line")
+            yield Input(clean(self._text), placeholder=self._hint, select_on_focus=False, id="line")
             yield Static("enter takes it   esc leaves", classes="keys", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
