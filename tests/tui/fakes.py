@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.notify import Notify
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
@@ -187,6 +188,8 @@ class FakeDesk:
     place: str = "local"
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
+    graphs: dict[str, FakeGraph] = field(default_factory=dict)
+    """Job -> the way to its stars."""
     gpus: tuple[Device, ...] = ()
     refused: bool = False
     files: Path = Path("/lab")
@@ -371,6 +374,12 @@ class FakeDesk:
                 for i in range(count)
             ]
         )  # fmt: skip
+
+    def spectrograph(self, job: JobPaths) -> FakeGraph:
+        self.asked.append(("spectrograph", job.name))
+        graph = self.graphs.setdefault(job.name, FakeGraph())
+        graph.closed = False
+        return graph
 
     def levels(self, _: Any, metric: str) -> tuple[Line, ...]:
         return (Line(0.7, "Gate-1 at 0.7"),) if "/r2/" in metric else ()

@@ -1,0 +1,196 @@
+"""Single stars of real jobs: what is computed of them, and the process that hands it on."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.recipes.test_evaluate import ran
+from tests.recipes.test_run import CONFIGS, DATA
+from vitlab.cli import main as vitlab
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.ml.baselines.ridge import Ridge
+from vitlab.ml.baselines.saved import load_model
+from vitlab.ml.residuals import load
+from vitlab.recipes.onestar import open_bench
+from vitlab.recipes.spectrum import serve
+from vitlab.records.spectrograph import Spectrograph
+from vitlab.records.stars import StarList, plain, read_list, read_sheet, write
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with a ViT, trees and a ridge of a blink."""
+    root = tmp_path_factory.mktemp("lab")
+    (root / "vitlab.yaml").write_text("{}\n")
+    (root / "roadmaps").mkdir()
+    before = signal.getsignal(signal.SIGTERM)  # a recipe in this process listens for it
+    for number, recipe in enumerate(("vit", "lightgbm", "ridge"), start=1):
+        assert ran(root, recipe, recipe, CONFIGS[recipe], f"{number}.0").returncode == 0
+    signal.signal(signal.SIGTERM, before)
+    return root
+
+
+def job(lab: Path, name: str) -> JobPaths:
+    return JobPaths(next((lab / "experiments").glob(f"*/{name}")))
+
+
+def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Path) -> None:
+    said: list[str] = []
+    bench = open_bench(job(lab, "vit"), said.append)
+    assert said == ["opening the data", "reading the checkpoint"]
+    stars = bench.stars()
+    kept = load(bench.job.residuals)
+    assert stars.n == DATA["test_size"]
+    assert (stars.labels, stars.vacuum, stars.notes) == (("log_g", "M_H"), False, ())
+    worst = stars.order("M_H", worst=True)[0]
+    assert worst == np.abs(kept.predicted - kept.true)[:, 1].argmax()
+    sheet = bench.star(worst, "M_H")
+    vit, trees, ridge = sheet.guesses
+    names = ["ViT 1.0 main", "LightGBM 2.0 main", "Ridge 3.0 main"]
+    assert [vit.name, trees.name, ridge.name] == names
+    assert kept.sigma is not None
+    for k, label in enumerate(stars.labels):
+        assert vit.values[label] == pytest.approx(kept.predicted[worst, k], abs=1e-4)
+        assert vit.errors[label] == pytest.approx(kept.sigma[worst, k], rel=1e-4)
+        assert sheet.true[label] == kept.true[worst, k]
+    assert set(ridge.values) == {"log_g"}
+    assert sheet.mag == pytest.approx(kept.mag[worst])
+    # The noise that was added is that of its sigma, and the bound is of this star.
+    pull = (np.array(sheet.flux) - np.array(sheet.clean)) / np.array(sheet.sigma)
+    assert pull.std() == pytest.approx(1, abs=0.05)
+    assert sheet.bound is not None
+    assert sheet.best is not None
+    assert math.hypot(*sheet.best.values) == pytest.approx(sheet.bound)
+    assert sheet.attention is not None
+    assert sum(sheet.attention.values) == pytest.approx(1)
+    assert sheet.response is not None
+    assert math.hypot(*sheet.response.values) == pytest.approx(sheet.scatter or 0)
+    assert -1 <= (sheet.agreement or 0) <= 1
+    assert any(share.name.startswith("Ca II") for share in sheet.shares)
+    again = read_sheet(json.loads(write(plain(sheet))))
+    assert again.response is not None
+    np.testing.assert_allclose(again.response.values, sheet.response.values, rtol=1e-6)
+    assert [guess.name for guess in again.guesses] == names
+    assert len(read_list(json.loads(write(plain(stars)))).marks) == len(stars.marks)
+    with pytest.raises(UsageError, match="star 30: the test set has the stars 0 to 29"):
+        bench.star(30, "log_g")
+
+
+def test_a_ridge_hangs_on_its_weights_and_trees_on_what_they_add(lab: Path) -> None:
+    sheet = open_bench(job(lab, "ridge"), print).star(3, "log_g")
+    model, inputs = load_model(job(lab, "ridge").checkpoints)
+    assert isinstance(model, Ridge)
+    assert inputs.kind == "flux"
+    assert sheet.response is not None
+    np.testing.assert_allclose(
+        sheet.response.values, model.weights[:, 0] * np.array(sheet.sigma), rtol=1e-5, atol=1e-12
+    )
+    sheet = open_bench(job(lab, "lightgbm"), print).star(3, "log_g")
+    assert sheet.response is not None
+    assert "TreeSHAP" in sheet.response.kind
+    assert (sheet.scatter, sheet.agreement, sheet.attention) == (None, None, None)
+
+
+def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
+    bare = JobPaths(tmp_path / "experiments" / "X-01" / "bare")
+    shutil.copytree(job(lab, "ridge").folder, bare.folder)
+    shutil.rmtree(bare.checkpoints)
+    bench = open_bench(bare, print)
+    assert "needs a checkpoint: " in bench.notes[0]
+    sheet = bench.star(0, "log_g")
+    assert sheet.response is None
+    assert sheet.best is not None
+    assert [guess.name for guess in sheet.guesses] == ["Ridge 3.0 main"]  # what it kept
+    bare.residuals.unlink()
+    bench = open_bench(bare, print)
+    assert "vitlab evaluate" in bench.notes[0]
+    assert bench.stars().order("log_g", worst=True) == list(range(30))
+    assert bench.star(0, "log_g").guesses == ()
+    answers: list[tuple[str, object]] = []
+    asked = ["nonsense\n", '{"star": 99, "label": "log_g"}\n', '{"star": 1, "label": "log_g"}\n']
+    assert serve(bench, asked, lambda kind, record: answers.append((kind, record))) == 0
+    assert [kind for kind, _ in answers] == ["error", "error", "star"]
+    spec = json.loads(bare.spec.read_bytes())
+    config = {"job": "3.0"}
+    bare.spec.write_text(json.dumps({**spec, "recipe": "evaluate", "config": config}))
+    with pytest.raises(UsageError, match=r"scores 3\.0: look at the stars of that job"):
+        open_bench(bare, print)
+
+
+def test_the_process_answers_star_after_star_and_ends_with_its_owner(lab: Path) -> None:
+    graph = Spectrograph(job(lab, "ridge"))
+    said: list[str] = []
+    stars = graph.open(said.append)
+    assert said[0] == "starting the reader"
+    assert stars.n == 30
+    first = graph.star(stars.order("log_g", worst=True)[0], "log_g")
+    assert graph.star(first.number, "log_g") is first
+    with pytest.raises(UsageError, match="does not predict 'T_eff'"):
+        graph.star(0, "T_eff")
+    assert graph.star(5, "log_g").number == 5
+    (child,) = _readers(graph.job)
+    assert graph._child is not None
+    assert graph._child.stdin is not None
+    graph._child.stdin.close()  # as when the screen is killed
+    until = time.monotonic() + 10
+    while psutil.pid_exists(child.pid) and child.status() != "zombie" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _readers(graph.job)
+    graph.close()
+
+
+def _readers(job: JobPaths) -> list[psutil.Process]:
+    """The living processes that read this job's stars."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline", "status"])
+        if "vitlab.recipes.spectrum" in (one.info["cmdline"] or ())
+        and str(job.folder) in one.info["cmdline"]
+        and one.info["status"] != "zombie"
+    ]
+
+
+def test_the_words_of_the_command(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    # In this process: the other one takes seconds to start, and is tested above.
+    monkeypatch.setattr("vitlab.records.spectrograph.Spectrograph", Here)
+    assert vitlab(["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["number"] == 5
+    assert len(told["wave"]) == len(told["flux"]) == 4096
+    with np.load("x.npz", allow_pickle=False) as arrays:
+        np.testing.assert_allclose(arrays["response"], told["response"]["values"], rtol=1e-6)
+    assert vitlab(["spectrum"]) == 0  # the newest
+    said = capsys.readouterr().out
+    assert "Ridge 3.0 main" in said
+    assert "no unbiased one beats" in said
+    assert "Ca II 8542" in said
+    assert vitlab(["spectrum", "1.0", "--out", "x.txt"]) == 2
+    assert "must end in .npz" in capsys.readouterr().err
+    assert vitlab(["spectrum", "9.9"]) == 2
+    assert "no job '9.9'" in capsys.readouterr().err
+
+
+class Here:
+    """A `Spectrograph` without a process."""
+
+    def __init__(self, job: JobPaths) -> None:
+        self.bench = open_bench(job, lambda _: None)
+        self.star = self.bench.star
+
+    def open(self) -> StarList:
+        return self.bench.stars()
+
+    def close(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,253 @@
+"""The spectrum viewer: which stars are shown, what its keys do, and what is missing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.conftest import Open, Stage
+from tests.tui.fakes import FakeDesk
+from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
+from vitlab.tui import watch
+from vitlab.tui.app import VitLab
+from vitlab.tui.screens.spectrum import SpectrumScreen
+
+pytestmark = pytest.mark.timeout(30)
+RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
+FIRST = f"{RUN}0-run-1"
+SCORED = "VIT-20251226-vit-1m-large-01/20251226-120000-sweep"
+
+
+async def opened(it: Stage) -> tuple[SpectrumScreen, FakeGraph]:
+    """The stars of the first running job, from the jobs screen."""
+    await it.press("b")
+    it.app.front.point_at(FIRST)
+    await it.press("s")
+    screen = it.app.screen
+    assert isinstance(screen, SpectrumScreen)
+    await it.until(lambda: screen.chart.sight.sheet is not None)
+    await it.settle()
+    return screen, it.desk.graphs[FIRST]
+
+
+def number(screen: SpectrumScreen) -> int | None:
+    sheet = screen.chart.sight.sheet
+    return None if sheet is None else sheet.number
+
+
+def shows(screen: SpectrumScreen, star: int) -> bool:
+    return number(screen) == star
+
+
+def says(it: Stage, words: str) -> bool:
+    return words in it.text()
+
+
+async def test_the_worst_star_is_first_and_the_keys_lead_through_them(stage: Open) -> None:
+    async with stage() as it:
+        screen, graph = await opened(it)
+        for keys, star in (
+            ((), 1),
+            (("n",), 3),
+            (("j",), 0),
+            (("N",), 3),
+            (("k", "k"), 1),  # no further than the first
+            (("G",), 2),
+            (("g",), 1),
+            (("s",), 1),  # by number: stays at the star
+            (("n",), 2),
+            (("m",), 2),
+            (("s",), 0),  # the worst of the other label
+        ):
+            await it.press(*keys)
+            await it.until(partial(shows, screen, star))
+        assert graph.asked[-1] == (0, "M_H")
+        await it.press("M", "4", "enter")
+        await it.until(lambda: number(screen) == 4)
+        await it.press("M", "9", "enter")
+        await it.until(lambda: it.toasts)
+        assert "9: no star of this number" in it.toasts[-1]
+        assert not graph.closed  # a dialog over it ends nothing
+
+
+async def test_star_truth_models_and_lines_are_said(stage: Open) -> None:
+    async with stage() as it:
+        screen, _ = await opened(it)
+        await it.until(lambda: "⠒" in it.text())
+        text = it.text()
+        assert "ViT 1.0 Run 1 [/b]: star 1 (1 of 5, worst first)" in text
+        assert "star 1: log_g 2.000, M_H -1.000, mag 22.00, S/N 5.0" in text
+        told = ("Ridge", "ViT 1.0 Run 1 [/b]  ")
+        rows = [line for line in text.split("\n") if any(model in line for model in told)]
+        assert "2.800" in rows[0]
+        assert "0.210" in rows[0]
+        assert "+0.800" in rows[0]
+        assert "+1.000" in rows[1]
+        assert "LightGBM" in text.partition("Ridge")[0]  # less wrong, so above
+        for said in (
+            "0.120 dex",
+            "0.310 dex",
+            "42%",
+            "60.0%",
+            "K I 7699",
+            "Ca II 8542",
+            "░ 1 sigma",
+        ):
+            assert said in text, said
+        assert screen.selected_job() is not None
+        assert screen.selected_job().paths.name == FIRST  # type: ignore[union-attr]
+
+
+async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -> None:
+    async with stage() as it:
+        screen, _ = await opened(it)
+
+        def reading() -> str:
+            return str(screen._reading.content)
+
+        # It begins where the model looks most.
+        assert reading().startswith("8542.00 A  ")
+        assert "Ca II 8542 -0.1  model +0.02  best" in reading()
+        await it.press("e")
+        assert "Ca II 8662" in reading()
+        await it.press("E", "E")
+        assert "Ca II 8498" in reading()
+        wave = WAVE[screen.chart.pixel or 0]
+        await it.press("h")
+        left = WAVE[screen.chart.pixel or 0]
+        assert left < wave
+        await it.press("L")
+        assert WAVE[screen.chart.pixel or 0] > wave
+        screen.chart.point_at(WAVE[MASKED])
+        assert "no datum" in reading()
+        assert "S/N" not in reading()
+
+
+async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -> None:
+    async with stage() as it:
+        screen, _ = await opened(it)
+        await it.press("plus", "plus", "plus")
+        low, high = screen.chart.sight.look.window or (0, 0)
+        assert high - low == pytest.approx((WAVE[-1] - WAVE[0]) / 8)
+        assert low < 8542 < high
+        await it.until(lambda: "Fe I 8468" in it.text())  # there is room for the weak ones
+        screen.chart.point_at(7200)
+        low, high = screen.chart.sight.look.window or (0, 0)
+        assert low <= 7200 <= high
+        for _ in range(12):
+            await it.press("plus")
+        low, high = screen.chart.sight.look.window or (0, 0)
+        assert high - low > 5 * (WAVE[1] - WAVE[0])
+        await it.press("minus", "0")
+        assert screen.chart.sight.look.window is None
+
+
+async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
+    async with stage() as it:
+        screen, _ = await opened(it)
+        for kind, said in (
+            ("response", "hangs on: in its own unit"),
+            ("attention", "attention rollout"),
+            ("shape", "each over its total"),
+        ):
+            await it.press("t")
+            assert screen.chart.sight.lower == kind
+            await it.until(partial(says, it, said))
+
+
+async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Open) -> None:
+    note = "what the model looks at needs a checkpoint: no such [/b] file"
+    graph = FakeGraph(
+        star_list(notes=(note,), predicted={}),
+        more={"response": None, "attention": None, "scatter": None, "agreement": None},
+    )
+    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+        screen, _ = await opened(it)
+        await it.until(lambda: "no model to look into" in it.text())
+        assert number(screen) == 0  # nothing kept to sort by
+        text = " ".join(it.text().split())
+        assert "needs a checkpoint" in text
+        assert "LightGBM 2.0" in text
+        assert "0.310 dex" in text
+        await it.press("t", "t")
+        assert screen.chart.sight.lower == "shape"
+
+
+async def test_what_is_wrong_is_one_line_and_the_next_job_is_not_harmed(stage: Open) -> None:
+    graph = FakeGraph(error="x/y: recipe ceiling [/b] has no test stars")
+    graph.opening.clear()
+    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+        await it.press("b")
+        it.app.front.point_at(FIRST)
+        await it.press("s")
+        await it.until(lambda: "reading the checkpoint ..." in it.text())
+        graph.opening.set()
+        await it.until(lambda: "recipe ceiling [/b] has no test stars" in it.text())
+        await it.press("n", "s", "t", "m", "e", "l", "plus", "G")
+        assert "has no test stars" in it.text()
+        screen = it.app.screen
+        assert isinstance(screen, SpectrumScreen)
+        screen.point_at(SCORED)
+        await it.until(lambda: number(screen) == 1)
+        assert graph.closed
+        assert not it.desk.graphs[SCORED].closed
+
+
+async def test_many_keys_ask_for_the_last_star_alone_and_leaving_ends_the_process(
+    stage: Open,
+) -> None:
+    async with stage() as it:
+        screen, graph = await opened(it)
+        graph.gate.clear()
+        asked = len(graph.asked)
+        await it.press("n")
+        await it.until(lambda: len(graph.asked) == asked + 1)
+        await it.press("n", "n", "n")
+        graph.gate.set()
+        await it.until(lambda: number(screen) == 2)
+        assert [star for star, _ in graph.asked[asked:]] == [3, 2]
+        await it.press("escape")
+        await it.until(lambda: graph.closed)
+
+
+async def test_without_a_job_the_newest_scored_one_is_shown(stage: Open) -> None:
+    async with stage(size=(80, 24)) as it:
+        it.app.show_screen("spectrum")
+        await it.until(lambda: SCORED in it.desk.graphs)
+        screen = it.app.screen
+        assert isinstance(screen, SpectrumScreen)
+        await it.until(lambda: "Ca II 8542" in it.text() and "gradient" in it.text())
+        lines = it.text().split("\n")
+        assert len(lines) == 24
+        assert any("LightGBM" in line for line in lines)
+
+
+async def test_in_ascii_nothing_else_is_drawn(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITLAB_ASCII", "1")
+    async with stage(size=(100, 30)) as it:
+        screen, _ = await opened(it)
+        await it.until(lambda: "gradient" in str(screen.chart.content))
+        await it.settle()
+        assert str(screen.chart.content).isascii()
+        assert str(screen._reading.content).isascii()
+
+
+def test_picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "LOOK", 3600.0)
+    app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
+
+    async def ready(pilot: Pilot[int]) -> None:
+        while app.home.view is None or app.home.selected_job() is None:
+            await pilot.pause(0.02)
+        await pilot.press("s")  # from home, the job selected there
+        screen = app.screen
+        assert isinstance(screen, SpectrumScreen)
+        while "gradient" not in str(screen.chart.content):
+            await pilot.pause(0.02)
+        await pilot.pause(0.3)
+
+    assert snap_compare(app, terminal_size=(160, 45), run_before=ready)
