@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.notify import Notify
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
@@ -188,9 +187,9 @@ class FakeDesk:
     place: str = "local"
     places: tuple[str, ...] = ("local",)
     lines_of_roadmaps: tuple[Any, ...] = ()
-    graphs: dict[str, FakeGraph] = field(default_factory=dict)
-    """Job -> the way to its stars."""
     gpus: tuple[Device, ...] = ()
+    toured: str = ""
+    """What it says when asked whether the tour is due."""
     refused: bool = False
     files: Path = Path("/lab")
     """Where documents are said to be."""
@@ -252,6 +251,11 @@ class FakeDesk:
 
     def backends(self) -> tuple[str, ...]:
         return self.places
+
+    def tour(self) -> str:
+        assert threading.get_ident() != self.main_thread
+        said, self.toured = self.toured, ""
+        return said
 
     def devices(self) -> Sequence[Device]:
         assert threading.get_ident() != self.main_thread
@@ -374,12 +378,6 @@ class FakeDesk:
                 for i in range(count)
             ]
         )  # fmt: skip
-
-    def spectrograph(self, job: JobPaths) -> FakeGraph:
-        self.asked.append(("spectrograph", job.name))
-        graph = self.graphs.setdefault(job.name, FakeGraph())
-        graph.closed = False
-        return graph
 
     def levels(self, _: Any, metric: str) -> tuple[Line, ...]:
         return (Line(0.7, "Gate-1 at 0.7"),) if "/r2/" in metric else ()

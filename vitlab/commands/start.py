@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from vitlab.commands.here import judged, this_lab
 from vitlab.commands.output import Commands, number, print_table
-from vitlab.contract.paths import SETTINGS, UsageError
+from vitlab.contract.paths import UsageError
 from vitlab.contract.spec import PROFILES
+from vitlab.records.example import make_example
 
 if TYPE_CHECKING:
     from vitlab.contract.paths import JobPaths
@@ -30,30 +31,10 @@ def add_commands(commands: Commands) -> None:
 
 def make_lab(args: argparse.Namespace) -> int:
     """`vitlab init`: copy the example lab; nothing that exists is overwritten."""
-    target = Path(args.folder)
-    source = example_lab()
-    files = [
-        source / SETTINGS,
-        *sorted((source / "roadmaps").glob("*.md")),
-        *sorted((source / "experiments").glob("*.yaml")),
-    ]
-    copies = [(file, target / file.relative_to(source)) for file in files]
-    for _, copy in copies:
-        if copy.exists():
-            raise UsageError(f"{copy}: is there already; nothing was written")
-    for file, copy in copies:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(file.read_bytes())
+    for copy in make_example(Path(args.folder)):
         print(f"made {copy}")
     print("open it with `vitlab`, or run its first experiments with `vitlab demo --profile smoke`")
     return 0
-
-
-def example_lab() -> Path:
-    """The example lab: beside the modules in a wheel, the project itself in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    bundled = package / "example"
-    return bundled if bundled.is_dir() else package.parent
 
 
 def run_demo(args: argparse.Namespace) -> int:

@@ -84,6 +84,7 @@ class VitLab(Going, Doing, Finishing):
     def on_ready(self) -> None:
         # Not before: what the watcher posts needs the widgets to be there.
         self.run_worker(self.watcher.run, thread=True, group="watch")
+        self.greet()
         for line in unknown_keys(self.frame.own):
             self.tell(line, "error")
 

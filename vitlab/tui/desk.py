@@ -110,6 +110,15 @@ class Desk(PaperDesk, StarDesk):
 
         return brief(self.lab, self._roadmap(), mvp_id, ended)
 
+    def tour(self) -> str:
+        """`due`, `new` or nothing (`records.example.tour`); said once."""
+        from vitlab.records.example import tour, toured
+
+        said = tour(self.lab.paths)
+        if said:
+            toured(self.lab.paths)
+        return said
+
     def devices(self) -> Sequence[Device]:
         """The GPUs as the driver sees them now; a driver that hangs blocks."""
         from vitlab.jobs.gpus import devices

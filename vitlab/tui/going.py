@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partialmethod
 from pathlib import Path
 
@@ -48,6 +49,22 @@ class Going(LabApp):
         self.show_screen("spectrum")
         if job is not None:
             self.front.point_at(job.paths.name)
+
+    def action_tour(self) -> None:
+        """Show around, at home."""
+        from vitlab.tui.screens.tour import TourScreen
+
+        self.show_screen(self.home.NAME)
+        self.push_screen(TourScreen(self.home, self.frame.key))
+
+    @work(group="places")
+    async def greet(self) -> None:
+        """Show a newcomer around, once; say where help is in a lab of one's own."""
+        said = await asyncio.to_thread(self.desk.tour)
+        if said == "due" and self.screen is self.home:
+            self.action_tour()
+        elif said:
+            self.tell(f"new here? {self.frame.key('tour')} shows you around")
 
     @work(group="places")
     async def action_open_roadmaps(self) -> None:

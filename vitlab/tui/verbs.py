@@ -66,6 +66,7 @@ VERBS = (
     Verb("e", "edit", "edit", "open it in your editor ($EDITOR), at its line", said=False),
     Verb("E", "export", "export", "write this view to a file: text, CSV, SVG", said=False),
     Verb("B", "debug", "", "what a bug report needs", said=False),
+    Verb("f1", "tour", "tour", "the tour of home again", said=False),
     Verb("question_mark", "help", "help", "what this screen can do"),
     Verb("q", "quit", "quit", "leave the screen; jobs go on"),
 )

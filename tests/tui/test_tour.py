@@ -1,0 +1,107 @@
+"""A newcomer: the offer of an example lab, and the tour of home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import FakeDesk
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.records.example import DUE, example_files, make_example, tour, toured
+from vitlab.records.lab import open_lab
+from vitlab.tui.screens.tour import STEPS, TourScreen
+from vitlab.tui.welcome import Welcome
+
+
+@pytest.mark.parametrize(("key", "wanted"), [("y", True), ("enter", True), ("n", False),
+                                             ("q", False), ("escape", False)])  # fmt: skip
+async def test_the_offer_names_the_files_and_takes_one_key(key: str, wanted: bool) -> None:
+    app = Welcome(Path("/home/[b]x"), example_files(), lab=False, theme="dark")
+    async with app.run_test(size=(80, 24)) as pilot:
+        strips = app.screen._compositor.render_strips()
+        text = "\n".join("".join(segment.text for segment in strip) for strip in strips)
+        assert "no lab in /home/[b]x" in text
+        assert "experiments/vit_1m.yaml" in text
+        assert "y makes them   n leaves" in text
+        await pilot.press("j", "k", key)
+    assert app.return_value is wanted
+
+
+async def test_a_lab_without_a_roadmap_is_offered_one_too() -> None:
+    app = Welcome(Path("/lab"), [Path("roadmaps/vit_roadmap.md")], lab=True, theme="light")
+    async with app.run_test(size=(60, 20)) as pilot:
+        strips = app.screen._compositor.render_strips()
+        text = "".join("".join(segment.text for segment in strip) for strip in strips)
+        assert "n goes on without" in text
+        assert app.theme == "vitlab-light"
+        await pilot.press("y")
+
+
+def test_the_example_never_overwrites(tmp_path: Path) -> None:
+    mine = tmp_path / "vitlab.yaml"
+    mine.write_text("theme: light\n")
+    with pytest.raises(UsageError, match="is there already; nothing was written"):
+        make_example(tmp_path)
+    assert list(tmp_path.iterdir()) == [mine]
+    made = make_example(tmp_path, keep=True)
+    assert mine.read_text() == "theme: light\n"
+    assert {path.relative_to(tmp_path) for path in made} == {*example_files()} - {Path(mine.name)}
+    assert open_lab(tmp_path).roadmaps()
+
+
+def test_the_tour_is_due_once(tmp_path: Path) -> None:
+    make_example(tmp_path)
+    lab = LabPaths(tmp_path)
+    assert tour(lab) == DUE
+    toured(lab)
+    assert tour(lab) == ""
+
+
+def test_a_lab_of_ones_own_is_only_told_where_help_is(tmp_path: Path) -> None:
+    lab = LabPaths(tmp_path)
+    assert tour(lab) == "new"
+    job = lab.experiments / "VIT-1" / "run-1"
+    job.mkdir(parents=True)
+    (job / "spec.json").write_text("{}")
+    assert tour(lab) == ""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, int]) -> None:
+    async with stage(size=size, desk=FakeDesk(toured="due", keys={"write": "W"})) as it:
+        await it.until(lambda: isinstance(it.app.screen, TourScreen))
+        assert "1 of 6  Your plan" in it.text()
+        assert "> running" in it.text()
+        shown = []
+        for _ in STEPS[1:]:
+            await it.press("enter")
+            shown.append(it.text())
+        assert "n launches the MVP that is next" in shown[0]
+        assert "47m left" in shown[1]
+        assert "W shows what it changes" in shown[3]
+        await it.press("h")
+        assert "5 of 6" in it.text()
+        await it.press("enter", "enter")
+        assert it.at_home
+
+
+async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
+    async with stage(size=(80, 24), desk=FakeDesk(toured="due")) as it:
+        await it.until(lambda: isinstance(it.app.screen, TourScreen))
+        await it.press("escape", "b", "ctrl+p")
+        await it.press(*"tour of home")
+        await it.until(lambda: "the tour of home again" in it.text())
+        await it.press("down", "enter")
+        await it.until(lambda: isinstance(it.app.screen, TourScreen))
+        await it.press("escape")
+        assert it.at_home
+        await it.press("f1")
+        assert isinstance(it.app.screen, TourScreen)
+
+
+async def test_a_newcomer_with_a_lab_is_told_of_it(stage: Open) -> None:
+    async with stage(desk=FakeDesk(toured="new")) as it:
+        await it.until(lambda: any("f1 shows you around" in said for said in it.toasts))
+        assert it.at_home

@@ -1,0 +1,73 @@
+"""The example lab: where it comes from, what it is made of, and whether its tour is due."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from vitlab.contract.paths import SETTINGS, LabPaths, UsageError
+
+DUE, SEEN = "due", "seen"
+
+
+def example_lab() -> Path:
+    """The example lab: beside the modules in a wheel, the project itself in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    bundled = package / "example"
+    return bundled if bundled.is_dir() else package.parent
+
+
+def example_files() -> tuple[Path, ...]:
+    """Its files, by their paths from the lab's root: settings, roadmap and hub, experiments."""
+    source = example_lab()
+    files = [
+        source / SETTINGS,
+        *sorted((source / "roadmaps").glob("*.md")),
+        *sorted((source / "experiments").glob("*.yaml")),
+    ]
+    return tuple(file.relative_to(source) for file in files)
+
+
+def make_example(target: Path, *, keep: bool = False) -> list[Path]:
+    """Copy the example lab to `target`; the files made.
+
+    Nothing that exists is overwritten: with `keep` it stays as it is, without it is refused.
+    """
+    source = example_lab()
+    copies = [(source / name, target / name) for name in example_files()]
+    for _, copy in copies:
+        if copy.exists() and not keep:
+            raise UsageError(f"{copy}: is there already; nothing was written")
+    made = []
+    for file, copy in copies:
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+            made.append(copy)
+    _mark(LabPaths(target), DUE)
+    return made
+
+
+def tour(lab: LabPaths) -> str:
+    """`due` in an example lab nobody was shown around in, `new` in another without any job yet."""
+    try:
+        said = _marker(lab).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return "" if any(lab.experiments.glob("*/*/spec.json")) else "new"
+    return DUE if said == DUE else ""
+
+
+def toured(lab: LabPaths) -> None:
+    """From now on the tour comes only when asked for."""
+    _mark(lab, SEEN)
+
+
+def _mark(lab: LabPaths, word: str) -> None:
+    # A lab we may only read is shown all the same.
+    with contextlib.suppress(OSError):
+        lab.private.mkdir(exist_ok=True)
+        _marker(lab).write_text(word + "\n", encoding="utf-8")
+
+
+def _marker(lab: LabPaths) -> Path:
+    return lab.private / "tour"
