@@ -129,6 +129,11 @@ def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str
 def _draw_bound(curve: Curve, ax: Axes, number: int) -> None:
     dash = _DASHES[number % len(_DASHES)]
     ax.plot(curve.x, curve.y, color=_GREY, linestyle=dash, linewidth=1.0, label=curve.name)
+    if curve.errors:
+        low, high = zip(
+            *((y - e, y + e) for y, e in zip(curve.y, curve.errors, strict=True)), strict=True
+        )
+        ax.fill_between(curve.x, low, high, color=_GREY, alpha=0.15, linewidth=0)
 
 
 def _draw_curve(curve: Curve, ax: Axes, number: int) -> None:

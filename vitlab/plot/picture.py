@@ -22,7 +22,7 @@ class Curve:
     joined: bool = True
     """False: points alone."""
     reference: bool = False
-    """A bound, not a measurement: drawn without marks, in grey."""
+    """A bound, not a measurement: drawn without marks, in grey, its errors as a band."""
 
 
 @dataclass(frozen=True)

@@ -105,20 +105,20 @@ def _ceilings(made: Material, label: str) -> list[Curve]:
     best = made.ceiling(f"test/r2/{label}")
     if best is None:
         return []
-    values = best.result.values
+    values, errors = best.result.values, best.result.errors
     found = []
     mags = [name.split("/")[0] for name in values if name.endswith("/snr/median") and "@" in name]
     for kind, told in KINDS.items():
         points = sorted(
-            (at, y)
+            (at, y, errors.get(f"{mag}/{kind}/{label}", 0.0))
             for mag in mags
             if (at := values[f"{mag}/snr/median"]) is not None
             and (y := values.get(f"{mag}/{kind}/{label}")) is not None
             and y > 0
         )
         if len(points) > 1:
-            xs, ys = zip(*points, strict=True)
-            found.append(Curve(told, xs, ys, reference=True))
+            xs, ys, known = zip(*points, strict=True)
+            found.append(Curve(told, xs, ys, known if any(known) else (), reference=True))
     return found
 
 
