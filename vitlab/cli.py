@@ -16,6 +16,7 @@ from vitlab.commands import (
     plan,
     queue,
     screen,
+    serve,
     spectrum,
     start,
     work,
@@ -60,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, work, queue, look, spectrum, evaluate, figures, data):
+    for group in (start, plan, work, queue, look, spectrum, evaluate, figures, data, serve):
         group.add_commands(commands)
     return parser
 

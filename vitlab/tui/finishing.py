@@ -40,7 +40,7 @@ class Finishing(LabApp):
             self.bell()
         if notify.desktop:
             title = f"vitlab {self.desk.lab.paths.root.name}"
-            self.emit(outward.desktop(title, summary(ended), notify.osc, os.environ))
+            self.emit(outward.desktop(title, summary(ended), notify.osc, self.around))
         if notify.webhook is not None:
             self._announce(ended)
 
@@ -72,9 +72,9 @@ class Finishing(LabApp):
             self.tell(f"{what}: {size / 1e3:.0f} kB are too much for a clipboard", "warning")
             return
         self._clipboard = text  # what `ctrl+v` in a line of ours takes
-        inside_tmux = bool(os.environ.get("TMUX")) and not self.is_web
+        inside_tmux = bool(self.around.get("TMUX"))
         if not (inside_tmux and await asyncio.to_thread(outward.into_tmux, text)):
-            self.emit(outward.clipboard(text, os.environ))
+            self.emit(outward.clipboard(text, self.around))
         self.tell(f"copied: {what}")
 
     # the editor

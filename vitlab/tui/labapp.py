@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
@@ -57,6 +59,11 @@ class LabApp(App[int]):
         if options.get("severity") == "error":
             self.errors.append(f"{time.strftime('%H:%M:%S')} {clean(message)}")
         super().notify(message, **options)
+
+    @property
+    def around(self) -> Mapping[str, str]:
+        """The environment, as far as it tells of the terminal: in a browser there is none."""
+        return {} if self.is_web else os.environ
 
     def emit(self, sequence: str) -> None:
         """Send the terminal something that draws nothing."""

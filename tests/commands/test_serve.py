@@ -1,0 +1,147 @@
+"""`vitlab serve`, a real one: its page on the loopback address, and whom it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from vitlab.cli import main
+
+ROADMAP = """\
+# Plan
+
+| MVP | Name | Phase | Gate | Status | exp_id | Report |
+|-----|------|-------|------|--------|--------|--------|
+| 1.0 | Sleep | 1 | - | ⏳ | - | - |
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "roadmaps").mkdir()
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "roadmaps" / "a_roadmap.md").write_text(ROADMAP)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def served(lab: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running server and the address it printed."""
+    argv = [sys.executable, "-P", "-m", "vitlab", "serve", "--port", "0"]
+    process = subprocess.Popen(argv, cwd=lab, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("open  http://127.0.0.1:"), line
+    yield process, line.split()[1]
+    process.kill()
+    process.wait()
+
+
+def children(pid: int) -> list[int]:
+    words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(word) for word in words]
+
+
+async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other_page(
+    served: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, address = served
+    assert process.stdout is not None
+    base, _, _ = address.partition("/?key=")
+    port = base.rpartition(":")[2]
+    assert f"ssh -N -L {port}:127.0.0.1:{port} " in process.stdout.readline()
+    jar = aiohttp.CookieJar(unsafe=True)  # an address without a name may have cookies too
+    async with aiohttp.ClientSession() as stranger, aiohttp.ClientSession(cookie_jar=jar) as user:
+        for path in ("/", "/ws", "/static/js/textual.js", "/?key=wrong"):
+            async with stranger.get(base + path) as answer:
+                assert answer.status == 403, path
+        async with user.get(address, headers={"Host": "evil.example"}) as answer:
+            assert answer.status == 403  # a name that was rebound to us
+        async with user.get(address) as answer:
+            page = await answer.text()
+            assert answer.status == 200
+            assert answer.url.query_string == ""
+            assert answer.headers["X-Frame-Options"] == "DENY"
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert f"ws://127.0.0.1:{port}/ws" in page
+        assert not re.search(r"https?://(?!127\.0\.0\.1|www\.w3\.org)", page)
+        async with user.get(base + "/static/js/textual.js") as answer:
+            assert answer.status == 200
+        async with user.get(base, headers={"Host": "localhost:9999"}) as answer:
+            assert answer.status == 200  # by a port that ssh forwards
+            assert "ws://localhost:9999/ws" in await answer.text()
+        for origin in ("http://evil.example", f"http://127.0.0.1:{int(port) - 1}", "null", None):
+            headers = {} if origin is None else {"Origin": origin}
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await user.ws_connect(f"{base}/ws", headers=headers)
+            assert refused.value.status == 403
+        assert children(process.pid) == []
+        async with user.ws_connect(f"{base}/ws?width=90&height=30", origin=base) as screen:
+            seen = b""
+            while b"Sleep" not in seen:
+                seen += await asyncio.wait_for(screen.receive_bytes(), 60)
+            drawn = children(process.pid)
+            assert len(drawn) == 1
+            await screen.send_json(["stdin", "q"])
+            while not screen.closed:
+                await asyncio.wait_for(screen.receive(), 60)
+        while children(process.pid):
+            await asyncio.sleep(0.02)
+        async with user.ws_connect(f"{base}/ws", origin=base) as screen:
+            await asyncio.wait_for(screen.receive_bytes(), 60)
+            [child] = children(process.pid)
+            process.send_signal(signal.SIGINT)
+            await asyncio.to_thread(process.wait, 30)
+    assert process.returncode in (0, 130)
+    while _alive(child):
+        await asyncio.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0: only 127.0.0.1; from another machine use ssh -L"),
+        (["--host", "example.org"], "--host example.org: only 127.0.0.1"),
+        (["--port", "70000"], "--port 70000: a number from 0"),
+        (["--roadmap", "none.md"], "none.md: no such roadmap"),
+    ],
+)
+def test_another_host_or_a_wrong_port_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"vitlab: {said}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from vitlab.tui.serve import listen
+
+    with listen(0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"vitlab: port {port}: Address already in use; --port"
+    )

@@ -1,0 +1,122 @@
+"""The screen in a browser: on this machine's own address only, for who has the key only.
+
+Every user of a machine can reach its loopback address, and so can, through a browser, any web page.
+So a request must name a loopback host (no DNS rebinding), carry the key the address had once, and a
+websocket, which drives the lab, must come from our own page (no cross-site websocket).
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import shlex
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+from textual_serve.server import Server
+
+from vitlab.contract.paths import UsageError
+
+HOST = "127.0.0.1"
+MOST = 4
+"""Screens at once: each is a process of its own."""
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+_FOREIGN = re.compile(r"<link[^>]*\"https?://[^>]*>")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self' ws://{host}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class LabServer(Server):
+    """textual-serve behind a guard."""
+
+    def __init__(self, argv: Sequence[str], port: int, title: str) -> None:
+        """`argv`: the program that draws the screen, one process for each that is opened."""
+        super().__init__(f"exec {shlex.join(argv)}", host=HOST, port=port, title=title)
+        self.key = secrets.token_urlsafe(24)
+        self._open = 0
+
+    @property
+    def address(self) -> str:
+        """What to open: it has the key, which becomes a cookie at once."""
+        return f"http://{HOST}:{self.port}/?key={self.key}"
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler)
+
+        app.middlewares.append(guard)
+        return app
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Say nothing: the command tells where it is."""
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not _LOOPBACK.fullmatch(request.host):
+            raise web.HTTPForbidden(text="only as 127.0.0.1 or localhost\n")
+        cookie = f"vitlab-{self.port}"
+        if self._knows(request.query.get("key", "")) and request.path == "/":
+            answer = web.Response(status=303, headers={"Location": "/"})
+            answer.set_cookie(cookie, self.key, httponly=True, samesite="Strict", path="/")
+            return self._sealed(answer, request)
+        if not self._knows(request.cookies.get(cookie, "")):
+            words = "open the address that `vitlab serve` printed: it has the key\n"
+            raise web.HTTPForbidden(text=words)
+        if request.path != "/ws":
+            return self._sealed(await handler(request), request)
+        if request.headers.get("Origin") != f"http://{request.host}":
+            raise web.HTTPForbidden(text="a websocket must come from this page\n")
+        if self._open >= MOST:
+            raise web.HTTPServiceUnavailable(text=f"{MOST} screens are open already\n")
+        self._open += 1
+        try:
+            return await handler(request)
+        finally:
+            self._open -= 1
+
+    async def handle_index(self, request: web.Request) -> web.Response:
+        """textual-serve's page, fetching nothing from elsewhere, by the port it was asked at."""
+        page = await super().handle_index(request)
+        assert isinstance(page, web.Response)
+        text = _FOREIGN.sub("", page.text or "")
+        page.text = text.replace(f"//{HOST}:{self.port}", f"//{request.host}")
+        return page
+
+    def _knows(self, key: str) -> bool:
+        return hmac.compare_digest(key.encode(), self.key.encode())
+
+    def _sealed(self, answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
+        if not answer.prepared:
+            for name, value in _HEADERS.items():
+                answer.headers[name] = value.replace("{host}", request.host)
+        return answer
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on the loopback address; 0 takes any free port. UsageError where it is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+        sock.listen(128)  # at once: the address is printed before the server is ready
+    except OSError as error:
+        sock.close()
+        raise UsageError(f"port {port}: {error.strerror}; --port takes another") from error
+    return sock
+
+
+def serve(server: LabServer, sock: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; the screens that are open end with it, no job does."""
+    # No access log: it would have the key.
+    web.run_app(server._make_app(), sock=sock, print=None, access_log=None, shutdown_timeout=0.5)
