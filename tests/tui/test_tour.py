@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import gc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
-from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.commands.screen import WEB, open_screen
+from vitlab.contract.paths import LabPaths, NoLab, UsageError
 from vitlab.records.example import DUE, example_files, make_example, tour, toured
 from vitlab.records.lab import open_lab
 from vitlab.tui.screens.tour import STEPS, TourScreen
@@ -105,3 +110,57 @@ async def test_a_newcomer_with_a_lab_is_told_of_it(stage: Open) -> None:
     async with stage(desk=FakeDesk(toured="new")) as it:
         await it.until(lambda: any("f1 shows you around" in said for said in it.toasts))
         assert it.at_home
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Any]]:
+    """What the command opens, in an empty folder and as if in a browser."""
+    seen: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXTUAL_DRIVER", WEB)
+    monkeypatch.setattr("vitlab.tui.app.run_app", lambda lab, path, **_: seen.append((lab, path)))
+    yield seen
+    gc.enable()
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
+    monkeypatch.setattr("vitlab.tui.welcome.offered", lambda *_, **__: yes)
+
+
+def screen(roadmap: str | None = None) -> int | None:
+    return open_screen(argparse.Namespace(roadmap=roadmap, no_mouse=True))
+
+
+def test_a_yes_makes_the_example_and_opens_it(
+    opened: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers(monkeypatch, True)
+    screen()
+    ((lab, path),) = opened
+    assert lab.paths.root == tmp_path
+    assert path == tmp_path / "roadmaps" / "vit_roadmap.md"
+    assert tour(lab.paths) == DUE
+    screen("roadmaps/vit_roadmap.md")
+    assert opened[1][1] == path
+
+
+def test_a_no_writes_nothing(
+    opened: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers(monkeypatch, False)
+    assert screen() == 0
+    assert not opened
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "vitlab.yaml").write_text("theme: light\n")
+    screen()
+    assert opened[0][1] is None
+
+
+def test_without_a_terminal_nothing_is_asked(
+    opened: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, True)
+    monkeypatch.delenv("TEXTUAL_DRIVER")
+    with pytest.raises(NoLab, match="vitlab init"):
+        screen()
+    assert not opened

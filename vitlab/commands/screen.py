@@ -48,7 +48,9 @@ def open_screen(args: argparse.Namespace) -> int:
         _offer(lab.paths.root, lab, mouse=not args.no_mouse)
         roadmap = next(iter(lab.roadmaps()), None)
     else:
-        roadmap = lab.roadmap_path(args.roadmap)
+        named = lab.roadmap_path(args.roadmap)
+        # As the lab calls it, so that it is known among the others.
+        roadmap = next((path for path in lab.roadmaps() if path.samefile(named)), named)
     if not terminal:
         raise UsageError("the screen needs a terminal; `vitlab status` and `vitlab demo` do not")
     return run_app(lab, roadmap, mouse=not args.no_mouse)

@@ -215,7 +215,7 @@ def _running(job: JobView) -> str:
     if quiet > SILENT:
         parts.append(f"silent for {age(quiet)}")
     elif job.eta is not None:
-        parts.append(f"{duration(job.eta)} left")
+        parts.append(f"{duration(max(job.eta, 0.0))} left")
     parts.append(f"on {device_of(job)}" if device_of(job) else "")
     parts.append(clean(job.health) if unwell(job) else "")
     return " ".join(filter(None, parts))
