@@ -25,6 +25,7 @@ class Guesses:
     """The job that is looked at."""
     hash: str
     """Of its test set."""
+    _names: dict[str, str] = field(default_factory=dict)
     _read: dict[Path, tuple[int, Residuals | None]] = field(default_factory=dict)
     """What each file held when it was last changed; None for other stars."""
 
@@ -37,7 +38,7 @@ class Guesses:
             if mine and own is not None:
                 continue
             found = self._found(job)
-            guess = None if found is None else _guess(job, found, star)
+            guess = None if found is None else self._guess(job, found, star)
             if guess is not None:
                 (first if mine else others).append(guess)
         every = [*first, *others]
@@ -49,6 +50,18 @@ class Guesses:
             else guess
             for guess in every
         )
+
+    def _guess(self, job: JobPaths, found: Residuals, star: int) -> Guess | None:
+        rows = np.flatnonzero(found.star == star)
+        if not len(rows):
+            return None
+        row = rows[0]
+        values = dict(zip(found.labels, found.predicted[row].tolist(), strict=True))
+        sigma = found.sigma
+        errors = {} if sigma is None else dict(zip(found.labels, sigma[row].tolist(), strict=True))
+        if job.name not in self._names:
+            self._names[job.name] = job_name(job)
+        return Guess(job.name, self._names[job.name], values, errors)
 
     def _jobs(self) -> list[JobPaths]:
         try:
@@ -88,17 +101,3 @@ def job_name(job: JobPaths) -> str:
     """`ViT 1.0 Run 1`: what a job is, in a word."""
     result = read_result(job.result)
     return job.name if result is None else f"{result.model_name} {result.mvp} {result.run}"
-
-
-def _guess(job: JobPaths, found: Residuals, star: int) -> Guess | None:
-    rows = np.flatnonzero(found.star == star)
-    if not len(rows):
-        return None
-    row = rows[0]
-    values = {name: float(found.predicted[row, k]) for k, name in enumerate(found.labels)}
-    errors = (
-        {}
-        if found.sigma is None
-        else {name: float(found.sigma[row, k]) for k, name in enumerate(found.labels)}
-    )
-    return Guess(job.name, job_name(job), values, errors)

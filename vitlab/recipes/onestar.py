@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.config import EvaluateConfig, read_config
@@ -152,6 +153,7 @@ def open_bench(job: JobPaths, say: Callable[[str], object]) -> Bench:
     say("opening the data")
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
     grid = load_grid(Path(config.data.grid) if config.data.grid else None)
+    grid = grid.to("cpu", torch.float64)  # once, not for each star
     vacuum = in_vacuum(spectra, grid)
     notes: list[str] = []
     kept = _kept(job, spectra, notes)

@@ -82,23 +82,26 @@ class SeenNetwork:
 
     def see(self, batch: Batch, k: int) -> Seen:
         task, network = self.task, self.network.eval()
-        with torch.no_grad():
-            inputs = task.inputs(batch)
-            outputs = network(inputs).float()
-        labels = task.scaling.original(point(outputs, task.loss).double())[0]
+        said: list[Tensor] = []
+
+        def labels(inputs: Tensor) -> Tensor:
+            """(1, K) in their own units."""
+            said.append(network(inputs).float())
+            own: Tensor = task.scaling.original(point(said[0], task.loss).double())
+            return own
+
+        slope = gradient(labels, task.inputs, batch, k)
+        outputs = said[0].detach()
+        predicted = task.scaling.original(point(outputs, task.loss).double())[0]
         errors = spread(outputs, task.loss)
         sigma = None
         if errors is not None:
             scale = errors.new_tensor(task.scaling.scale, dtype=torch.float64)
             sigma = (errors.double() * scale)[0].numpy()
-        slope = gradient(self._labels, task.inputs, batch, k)
-        attention = attention_by_pixel(network, inputs) if isinstance(network, ViT) else None
-        return Seen(labels.numpy(), sigma, to_noise(slope, batch.error), attention)
-
-    def _labels(self, inputs: Tensor) -> Tensor:
-        """(1, K) in their own units."""
-        said: Tensor = self.task.scaling.original(point(self.network(inputs), self.task.loss))
-        return said
+        attention = None
+        if isinstance(network, ViT):
+            attention = attention_by_pixel(network, task.inputs(batch))
+        return Seen(predicted.numpy(), sigma, to_noise(slope, batch.error), attention)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 Numbers = tuple[float, ...]
@@ -126,7 +126,7 @@ class StarSheet:
 
 def plain(value: StarList | StarSheet) -> dict[str, Any]:
     """As JSON has it: lists, and null for what is not finite."""
-    found: dict[str, Any] = _finite(asdict(value))
+    found: dict[str, Any] = _finite(vars(value))
     return found
 
 
@@ -188,4 +188,6 @@ def _finite(value: Any) -> Any:
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
+    if isinstance(value, Mark | Trace | Guess | Share):
+        return _finite(vars(value))
     return value
