@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from vitlab.contract.config import DataConfig
+from vitlab.ml.files.slabs import ROWS, Plan, Slabs
 from vitlab.ml.makedata import make_file
 from vitlab.ml.pfsspec import ERROR, FLUX, MASK, SpectraFiles, open_spectra_files
-from vitlab.ml.slabs import ROWS, Plan, Slabs
 from vitlab.ml.spectra import open_simulator
 
 BATCH = 256

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.frames import read_frame, write_frame
+from vitlab.ml.files.frames import read_frame, write_frame
 from vitlab.ml.makedata import chunk_shape, make_file, make_shards
 from vitlab.ml.pfsspec import ERROR, FLUX, MASK, PARAMS, describe, open_spectra_files
 from vitlab.ml.simulate import Simulator

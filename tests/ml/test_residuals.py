@@ -16,7 +16,7 @@ from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.ml.bootstrap import metrics
-from vitlab.ml.frames import read_frame, write_frame
+from vitlab.ml.files.frames import read_frame, write_frame
 from vitlab.ml.grid import load_grid
 from vitlab.ml.makedata import make_file
 from vitlab.ml.noise import load_noise

@@ -16,7 +16,7 @@ from vitlab.ml.baselines.boost import Boost
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.batch import Batch
 from vitlab.ml.efficient import agreement, derivatives_at, efficient
-from vitlab.ml.filespectra import FileSpectra
+from vitlab.ml.files.filespectra import FileSpectra
 from vitlab.ml.fisher import information, marginal_variance
 from vitlab.ml.grid import load_grid
 from vitlab.ml.inputs import Inputs

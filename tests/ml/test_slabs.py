@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vitlab.contract.config import ConfigError
 from vitlab.contract.sizes import memory_bytes
-from vitlab.ml.slabs import READERS, READING, ROWS, Plan, Slab, Slabs, make_plan
+from vitlab.ml.files.slabs import READERS, READING, ROWS, Plan, Slab, Slabs, make_plan
 
 WIDTH = 4
 

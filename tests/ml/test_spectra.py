@@ -13,7 +13,7 @@ import torch
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.filespectra import FileSpectra
+from vitlab.ml.files.filespectra import FileSpectra
 from vitlab.ml.inputs import make_inputs
 from vitlab.ml.pfsspec import open_pfsspec
 from vitlab.ml.spectra import open_spectra

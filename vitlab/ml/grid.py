@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.hdf5 import open_hdf5, read_array
+from vitlab.ml.files.hdf5 import open_hdf5, read_array
 from vitlab.ml.labels import LABELS
 
 OFFSETS = ("a_M", "C_M")

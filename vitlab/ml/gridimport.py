@@ -15,9 +15,9 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
+from vitlab.ml.files.spectrumfile import Array, read_columns
 from vitlab.ml.grid import load_grid
 from vitlab.ml.labels import LABELS
-from vitlab.ml.spectrumfile import Array, read_columns
 
 NAME = re.compile(
     r"_t(?P<T_eff>\d+(?:\.\d+)?)_g(?P<log_g>[+-]?\d+(?:\.\d+)?)_m(?P<M_H>[+-]?\d+(?:\.\d+)?)"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.ml.frames import write_frame
+from vitlab.ml.files.frames import write_frame
 from vitlab.ml.labels import LABELS
 from vitlab.ml.pfsspec import ERROR, FLUX, MASK, PARAMS, SHARDS, WAVE
 from vitlab.ml.simulate import Simulator

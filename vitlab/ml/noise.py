@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitlab.ml.files.hdf5 import open_hdf5, read_array
 from vitlab.ml.grid import packaged
-from vitlab.ml.hdf5 import open_hdf5, read_array
 
 STAR = 9590.0
 """a: counts of a star of magnitude `MAG_ZERO` in its median pixel."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.frames import Columns, read_frame
-from vitlab.ml.hdf5 import open_hdf5
-from vitlab.ml.rawread import RawRows, locate
+from vitlab.ml.files.frames import Columns, read_frame
+from vitlab.ml.files.hdf5 import open_hdf5
+from vitlab.ml.files.rawread import RawRows, locate
 
 WAVE = "spectrumdataset/wave"
 FLUX = "dataset/arrays/flux/value"

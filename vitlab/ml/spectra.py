@@ -16,7 +16,7 @@ from vitlab.contract.config import GRID_SOURCES, DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.contract.sizes import memory_bytes
 from vitlab.ml.batch import Batch, Indices, content_hash
-from vitlab.ml.filespectra import FileSpectra
+from vitlab.ml.files.filespectra import FileSpectra
 from vitlab.ml.grid import compress, load_grid, packaged
 from vitlab.ml.labels import LABELS, RANGES
 from vitlab.ml.noise import load_noise

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitlab.ml.filespectra import FileSpectra
-from vitlab.ml.frames import Columns
+from vitlab.ml.files.filespectra import FileSpectra
+from vitlab.ml.files.frames import Columns
 from vitlab.ml.labels import LABELS
 from vitlab.ml.permuted import as_they_are
 from vitlab.ml.spectra import GridSpectra, Spectra

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitlab.ml.filespectra import FileSpectra
+from vitlab.ml.files.filespectra import FileSpectra
 from vitlab.ml.grid import Grid, OutOfGrid
 from vitlab.ml.gridimport import air
 from vitlab.ml.labels import LABELS

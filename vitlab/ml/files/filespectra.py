@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.ml.batch import Batch, Indices, content_hash, on_device
+from vitlab.ml.files.slabs import ROWS, Slabs, make_plan
 from vitlab.ml.pfsspec import Rows, SpectraFiles
 from vitlab.ml.simulate import STREAMS
-from vitlab.ml.slabs import ROWS, Slabs, make_plan
 
 HASHED = 16
 """Test spectra whose flux goes into the hash of a data set."""
@@ -62,7 +62,7 @@ class FileSpectra:
         return self.values[first + start : first + stop]
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """Groups of slabs in a new order, shuffled inside (`vitlab.ml.slabs`)."""
+        """Groups of slabs in a new order, shuffled inside (`vitlab.ml.files.slabs`)."""
         self._order_seed = seed
         if (epoch, seed) not in self._orders:
             self._orders = {(epoch, seed): self.slabs.plan.order(epoch, seed)}
