@@ -162,6 +162,11 @@ def test_lines_stand_where_the_grid_has_them() -> None:
         near = np.flatnonzero(abs(grid.wave - line.wave) < 2)
         deepest = near[flux[near].argmin()]
         assert abs(grid.wave[deepest] - line.wave) < 0.5, line.name
+    for upper, wave in ((12, 8750.472), (14, 8598.392), (16, 8502.483)):
+        (line,) = [line for line in known_lines() if line.name.startswith(f"H P{upper} ")]
+        rydberg = 1e8 / (109677.5834 * (1 / 9 - 1 / upper**2))  # in vacuum
+        assert line.wave == wave
+        assert vacuum(line.wave) == pytest.approx(rydberg, abs=0.06)  # but for relativity
     assert vacuum(8542.091) == pytest.approx(8544.438, abs=1e-3)
     assert vacuum(7698.9646) == pytest.approx(7701.0835, abs=1e-3)
     moved = {line.name: line.wave for line in lines_between(7100, 8850, in_vacuum=True)}
