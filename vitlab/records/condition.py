@@ -54,7 +54,8 @@ def terminal(environment: Mapping[str, str]) -> Section:
         (
             *facts,
             ("size", f"{size.columns}x{size.lines}" if size.columns else "unknown"),
-            ("encoding", getattr(sys.stdout, "encoding", None) or "unknown"),
+            # Of the stream itself: a screen has put another in its place.
+            ("encoding", getattr(sys.__stdout__, "encoding", None) or "unknown"),
             ("inside", ", ".join(inside) or "neither tmux nor screen"),
             ("over ssh", "yes" if environment.get("SSH_CONNECTION") else "no"),
         ),

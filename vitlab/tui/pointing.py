@@ -49,7 +49,9 @@ def copied(screen: LabScreen, desk: Desk) -> Copied | None:
             mvp = screen.selected_mvp()
             if mvp is None:
                 return None
-            return Copied(f"MVP {mvp.id} and its conclusion", _mvp_words(mvp, view, desk))
+            conclusion = desk.conclusion(mvp.id)
+            what = f"MVP {mvp.id}" + (" and its conclusion" if conclusion else "")
+            return Copied(what, _mvp_words(mvp, view, conclusion))
         case _:
             job = screen.selected_job()
             if job is None:
@@ -99,7 +101,7 @@ def _gate_words(gate: Gate, view: LabView) -> str:
     return clean(f"Gate-{gate.id} {gate.title}: {word}" + (f", {because}" if because else ""))
 
 
-def _mvp_words(mvp: Mvp, view: LabView, desk: Desk) -> str:
+def _mvp_words(mvp: Mvp, view: LabView, conclusion: str) -> str:
     values = [
         value
         for job in view.jobs
@@ -107,7 +109,6 @@ def _mvp_words(mvp: Mvp, view: LabView, desk: Desk) -> str:
     ]
     parts = [mvp.status or mvp.status_text, f"R² {max(values):.4f}" if values else ""]
     said = ", ".join(part for part in parts if part)
-    conclusion = desk.conclusion(mvp.id)
     return clean(f"MVP-{mvp.id} {mvp.name}: {said}") + (
         f"\n{clean(conclusion)}" if conclusion else ""
     )
