@@ -20,6 +20,11 @@ from vitlab.tui.screens.tour import STEPS, TourScreen
 from vitlab.tui.welcome import Welcome
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitlab.tui.app.GREET", 0.01)
+
+
 @pytest.mark.parametrize(("key", "wanted"), [("y", True), ("enter", True), ("n", False),
                                              ("q", False), ("escape", False)])  # fmt: skip
 async def test_the_offer_names_the_files_and_takes_one_key(key: str, wanted: bool) -> None:
@@ -77,7 +82,7 @@ def test_a_lab_of_ones_own_is_only_told_where_help_is(tmp_path: Path) -> None:
 async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, int]) -> None:
     async with stage(size=size, desk=FakeDesk(toured="due", keys={"write": "W"})) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
-        assert "1 of 6  Your plan" in it.text()
+        await it.until(lambda: "1 of 6  Your plan" in it.text())
         assert "> running" in it.text()
         shown = []
         for _ in STEPS[1:]:

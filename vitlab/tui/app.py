@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from vitlab.tui.terminal import Terminal
 from vitlab.tui.themes import DARK, THEMES
 from vitlab.tui.verbs import VERBS, bindings
 from vitlab.tui.watch import Watch
+from vitlab.tui.words import ascii_only
 
 if TYPE_CHECKING:
     from vitlab.records.lab import Lab
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 BEGUN = 2.0
 """Seconds after which the first picture is surely there."""
+
+GREET = 0.7
+"""Seconds to the word for a newcomer: the first picture comes before."""
 
 
 class VitLab(Going, Doing, Finishing):
@@ -53,8 +56,7 @@ class VitLab(Going, Doing, Finishing):
 
     def __init__(self, lab: Lab, roadmap: Path | None, *, desk: Desk | None = None) -> None:
         super().__init__()
-        encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
-        plain = "utf" not in encoding or os.environ.get("VITLAB_ASCII", "") not in ("", "0")
+        plain = ascii_only()
         self.desk = desk or Desk(lab, roadmap)
         self.watcher = Watch(self.desk, self.post_message)
         self.deeds = Deeds(self)
@@ -84,7 +86,7 @@ class VitLab(Going, Doing, Finishing):
     def on_ready(self) -> None:
         # Not before: what the watcher posts needs the widgets to be there.
         self.run_worker(self.watcher.run, thread=True, group="watch")
-        self.greet()
+        self.set_timer(GREET, self.greet)
         for line in unknown_keys(self.frame.own):
             self.tell(line, "error")
 

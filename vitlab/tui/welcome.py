@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from vitlab.tui.themes import THEMES
-from vitlab.tui.words import clean
+from vitlab.tui.words import ascii_only, clean
 
 
 class Welcome(App[bool]):
@@ -26,6 +26,8 @@ class Welcome(App[bool]):
         border-title-color: $accent; background: $panel; padding: 1 2; }
     #files { height: auto; max-height: 1fr; margin: 1 0; background: $panel; }
     Static { height: auto; }
+    .-ascii #offer { border: ascii $accent; }
+    .-ascii #files { scrollbar-size: 0 0; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,6 +69,7 @@ class Welcome(App[bool]):
         theme = THEMES[self._theme]
         self.register_theme(theme)
         self.theme = theme.name
+        self.set_class(ascii_only(), "-ascii")
 
     def action_answer(self, yes: bool) -> None:
         self.exit(yes)

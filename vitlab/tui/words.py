@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import unicodedata
 
 from rich.text import Text
@@ -32,6 +34,12 @@ VERDICT = {
 
 
 _UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def ascii_only() -> bool:
+    """Whether the terminal is to be given ASCII alone: it can no more, or the user asked."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    return "utf" not in encoding or os.environ.get("VITLAB_ASCII", "") not in ("", "0")
 
 
 def clean(text: str) -> str:

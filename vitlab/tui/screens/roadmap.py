@@ -19,7 +19,7 @@ from vitlab.tui.messages import CurvesSeen, LogSeen
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.verbs import VERBS, Verb, bindings, shown_key
 from vitlab.tui.widgets.board import Board
-from vitlab.tui.widgets.brief_pane import BriefPane
+from vitlab.tui.widgets.brief_pane import FIRST, BriefPane
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
 from vitlab.tui.widgets.jobs_pane import JobsPane
@@ -87,7 +87,7 @@ class RoadmapScreen(LabScreen):
         plain = self.frame.plain
         self.gates = GatePanel()
         self.chart, self.log_view = MetricChart(), LogView()
-        self.brief = BriefPane(self.frame.desk.brief, plain=plain)
+        self.brief = BriefPane(self.frame.desk.brief, plain=plain, wait=FIRST)
         self.plan_pane = PlanPane(self.filter, plain=plain)
         self.jobs_pane = JobsPane(self.frame.desk.devices, self._no_jobs(), plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table

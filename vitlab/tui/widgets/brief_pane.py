@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vitlab.records.brief import Brief
     from vitlab.records.view import JobView, LabView
 
+FIRST = 0.5
+"""Seconds to the first reading on home: its first picture does not wait for it."""
 AGAIN = 1.0
 """Seconds after which it is read again even where nothing seems to have changed."""
 LABEL = 12
@@ -46,7 +48,8 @@ class BriefPane(VerticalScroll):
         Binding("G", "scroll_end", "End", show=False),
     ]
 
-    def __init__(self, read: Reader, *, plain: bool) -> None:
+    def __init__(self, read: Reader, *, plain: bool, wait: float = 0.0) -> None:
+        """`wait`: seconds from now before which nothing is read."""
         super().__init__(id="brief")
         self._read = read
         self._plain = plain
@@ -55,6 +58,7 @@ class BriefPane(VerticalScroll):
         self._wanted: tuple[Mvp, LabView] | None = None
         self._key: object = None
         self._read_at = 0.0
+        self._from = time.monotonic() + wait
         self._busy = False
         self._trouble = ""
         self._text = Text()
@@ -77,6 +81,8 @@ class BriefPane(VerticalScroll):
             self._brief = None
             self.scroll_home(animate=False)
         self._draw()
+        if time.monotonic() < self._from:
+            return
         if self._busy or (key == self._key and time.monotonic() - self._read_at < AGAIN):
             return
         self._key, self._busy = key, True
@@ -161,10 +167,10 @@ class BriefPane(VerticalScroll):
             said = "" if value is None else f"{value:.3f} so far"
         more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
-        room = max(width - 11, 0)
         text.append(fit(words, min(11, max(width, 0))), ink(self, tone))
-        rest = f"{name}  R² {said}  {more}" if said else f"{name}  {more}"
-        text.append(fit(rest.rstrip(), min(room, cells(rest.rstrip()))) + "\n")
+        # The score first: a run's name may be as long as it likes.
+        rest = fit(f"R² {said}" if said else "", 18) + f"{name}  {more}".rstrip()
+        text.append(fit(rest, min(max(width - 11, 0), cells(rest))) + "\n")
 
     def _outcome(self, text: Text, told: Brief, width: int) -> None:
         said = clean(told.conclusion) or "none yet"
