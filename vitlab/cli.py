@@ -12,6 +12,7 @@ from vitlab.commands import (
     data,
     evaluate,
     figures,
+    hub,
     look,
     plan,
     queue,
@@ -61,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, work, queue, look, spectrum, evaluate, figures, data, serve):
+    for group in (start, plan, hub, work, queue, look, spectrum, evaluate, figures, data, serve):
         group.add_commands(commands)
     return parser
 

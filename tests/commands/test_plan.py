@@ -157,3 +157,44 @@ def test_a_wrong_word_on_the_command_line_is_one_line(capsys: pytest.CaptureFixt
         main(["stauts"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+HUB = """\
+# Hub
+
+**Beliefs**:
+- ✅ A ViT learns log g
+
+## Hypotheses
+
+```
+├── Q1: does it scale? ✅
+└── Q2: which tokens? ⏳
+```
+
+**Next steps**:
+- larger nets
+
+| Indicator | Value | Condition | Source |
+|-----------|-------|-----------|--------|
+| ViT R² | 0.711 | 1M | exp_a |
+"""
+
+
+def test_a_hub_says_what_is_believed(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = alone.parent / "plan_hub.md"
+    hub.write_text(HUB, encoding="utf-8")
+    assert main(["hub", str(hub), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [point["status"] for point in said["hypotheses"]] == ["done", "planned"]
+    assert [point["text"] for point in said["next_steps"]] == ["larger nets"]
+    assert said["beliefs"][0]["line"] == 4
+    assert said["key_numbers"][0]["value"] == "0.711"
+    assert main(["hub", str(hub)]) == 0
+    text = capsys.readouterr().out
+    assert text.index("BELIEFS") < text.index("Q2: which tokens?") < text.index("KEY NUMBERS")
+    (alone.parent / "vitlab.yaml").write_text("{}\n", encoding="utf-8")
+    (alone.parent / "roadmaps").mkdir()
+    alone.rename(alone.parent / "roadmaps/plan_roadmap.md")
+    assert main(["hub"]) == 2
+    assert "plan_roadmap.md: names no hub that is there" in capsys.readouterr().err
