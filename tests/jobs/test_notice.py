@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.contract.state import Done
+from vitlab.contract.state import Done, Lost, Queued
 from vitlab.jobs import notice
 from vitlab.jobs.launch import advance
 from vitlab.jobs.settings import load_settings
@@ -82,6 +83,18 @@ def test_a_job_that_ends_with_nobody_watching_tells_the_webhook(shop: Workshop, 
     assert isinstance(found.state, Done)
     assert not notice.announce(shop.lab, found, hook.address)
     assert len(hook.got) == 1
+
+
+def test_a_lost_job_is_told_of_by_who_sees_it(shop: Workshop, hook: Hook) -> None:
+    job = shop.submit("pass")
+    job.started.write_text('{"pid": 1, "ticks": 1, "boot": "", "started": 7.0}')
+    found = look(job)
+    assert found is not None
+    lost = replace(found, state=Lost(7.0))
+    assert notice.announce(shop.lab, lost, hook.address)
+    assert not notice.announce(shop.lab, lost, hook.address)
+    assert [told["status"] for told in hook.got] == ["lost"]
+    assert not notice.announce(shop.lab, replace(found, state=Queued(1.0)), hook.address)
 
 
 def records_or_none(lab: LabPaths) -> list[dict[str, Any]]:

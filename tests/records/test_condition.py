@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import platform
 import subprocess
@@ -48,6 +49,15 @@ def test_the_command_tells_versions_terminal_lab_and_gpus(
     assert "roadmaps          1, 3 lines the longest" in said
     for secret in ("s3cret", "hooks.org", "secretive", "t0ken", "/tmp/tmux-0", str(lab)):
         assert secret not in said
+
+
+def test_the_same_as_json(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["debug", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == {"versions", "terminal", "lab", "webhook", "GPUs"}
+    assert said["terminal"]["inside"] == "tmux"
+    assert said["lab"]["jobs"] == "0"
+    assert str(lab) not in str(said)
 
 
 def test_it_works_outside_a_lab(

@@ -21,7 +21,7 @@ from vitlab.records.exports import save_new
 from vitlab.tui import outward
 from vitlab.tui.editor import editor_command, run_editor
 from vitlab.tui.export import as_csv
-from vitlab.tui.notices import Notices, summary
+from vitlab.tui.notices import Notices, asked_for, summary
 from vitlab.tui.screens.debug import DebugScreen
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.widgets.steady import Table
@@ -49,6 +49,9 @@ def test_an_end_is_told_once_and_only_when_it_happens() -> None:
     quick, brought = one(Done(0, now, "ok", 0), "quick"), one(Done(0, before, "ok", 0), "brought")
     assert notices.see([old, lost, quick, brought]) == [quick]
     assert summary([ended]) == "1.0 Run 1 (demo): oom: CUDA out of memory"
+    assert asked_for(one(Done(0, now, "killed", None, "stopped on request")))
+    assert not asked_for(one(Done(0, now, "killed", None, "ended by SIGTERM")))
+    assert not asked_for(lost)
     assert summary([lost, quick]) == "2 jobs ended, 1 of them badly"
 
 
@@ -145,6 +148,9 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         said = await taken(it, "2", "y")
         assert "Gate-2 LightGBM 1M Baseline 对比: fail, LGBM 0.71 > ViT 0.69" in said
         assert await taken(it, "3", "y") == str(it.app.front.selected_job().paths.folder)  # type: ignore[union-attr]
+        said = await taken(it, "5", "y")
+        assert said.endswith("epoch 39: loss [/bold] 39\n")
+        assert 1 < said.count("\n") < 40
         said = await taken(it, "i", "j", "y")
         assert said.startswith("Gate-2 LightGBM")
         assert "\n" not in said
@@ -284,6 +290,11 @@ async def test_a_view_becomes_text_csv_or_a_picture(stage: Open) -> None:
         )
         await it.until(lambda: it.toasts)
         assert it.toasts[-1] == "written: exports/roadmap.svg"
+        await it.press("4")
+        rows = list(csv.reader((await exported(it, "c")).splitlines()))
+        assert rows[0] == ["run", "epoch", "R² log_g (val)"]
+        assert rows[1] == ["1.0 Run 1", "0", "-20"]
+        assert len(rows) > 100
         await it.press("v")
         await it.until(lambda: it.app.front.table_rows() is not None)
         rows = list(csv.reader((await exported(it, "c")).splitlines()))

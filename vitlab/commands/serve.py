@@ -7,7 +7,7 @@ import os
 import sys
 
 from vitlab.commands.here import this_lab
-from vitlab.commands.output import Commands
+from vitlab.commands.output import Commands, add_json, print_json
 from vitlab.contract.paths import NoLab, UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -21,6 +21,7 @@ def add_commands(commands: Commands) -> None:
     serving.set_defaults(handler=serve_screen)
 
     debug = commands.add_parser("debug", help="what a bug report needs, without names and keys")
+    add_json(debug)
     debug.set_defaults(handler=print_debug)
 
 
@@ -49,15 +50,19 @@ def serve_screen(args: argparse.Namespace) -> int:
     return 0
 
 
-def print_debug(_: argparse.Namespace) -> int:
+def print_debug(args: argparse.Namespace) -> int:
     """The same as the debug screen, as far as it is known without one; works outside a lab too."""
-    from vitlab.records.condition import gather, written
+    from vitlab.records.condition import as_json, gather, written
 
     try:
         lab = this_lab()
     except NoLab:
         lab = None
-    print(written(gather(lab, os.environ), lab), end="")
+    sections = gather(lab, os.environ)
+    if args.json:
+        print_json(as_json(sections, lab))
+    else:
+        print(written(sections, lab), end="")
     return 0
 
 

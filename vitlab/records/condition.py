@@ -137,6 +137,15 @@ def written(sections: Iterable[Section], lab: Lab | None) -> str:
     return scrubbed("\n".join(lines), lab.paths.root if lab else None)
 
 
+def as_json(sections: Iterable[Section], lab: Lab | None) -> dict[str, dict[str, str]]:
+    """{section: {name: what is said}}, with the same taken out as in `written`."""
+    root = lab.paths.root if lab else None
+    return {
+        section.title: {name: scrubbed(said, root) for name, said in section.facts}
+        for section in sections
+    }
+
+
 def scrubbed(text: str, root: Path | None) -> str:
     """`text` with what could tell who or where taken out."""
     if root is not None:

@@ -7,6 +7,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from vitlab.tui.widgets.metric_chart import MetricChart
 from vitlab.tui.widgets.steady import SteadyTable, Table
 from vitlab.tui.words import clean
 
@@ -42,16 +43,15 @@ def as_csv(table: Table) -> str:
 
 
 def table_of(screen: LabScreen) -> Table | None:
-    """What of the screen is a table: what it says itself, or else the table that has the keys."""
+    """What of the screen is a table: what it says itself, or the one that has the keys, or any."""
     own = screen.table_rows()
     if own is not None:
         return own
-    tables = list(screen.query(SteadyTable))
-    if not tables:
-        return None
     focus = screen.focused
-    chosen = focus if isinstance(focus, SteadyTable) else tables[0]
-    return chosen.whole()
+    if isinstance(focus, SteadyTable | MetricChart):
+        return focus.whole()
+    shown = [table for table in screen.query(SteadyTable) if table.is_on_screen]
+    return shown[0].whole() if shown else None
 
 
 def _harmless(cell: str) -> str:

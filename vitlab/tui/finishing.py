@@ -26,7 +26,7 @@ class Finishing(LabApp):
 
     def tell_ends(self, jobs: Sequence[JobView]) -> None:
         """Tell, in the ways the settings name, of the jobs that have ended since the last look."""
-        from vitlab.tui.notices import in_a_line, is_bad, summary
+        from vitlab.tui.notices import asked_for, in_a_line, is_bad, summary
 
         ended = self.notices.see(jobs)
         if not ended:
@@ -36,6 +36,9 @@ class Finishing(LabApp):
             self.tell(in_a_line(job), "warning" if is_bad(job) else "information")
         if len(ended) > 3:
             self.tell(summary(ended))
+        ended = [job for job in ended if not asked_for(job)]
+        if not ended:
+            return
         if notify.bell:
             self.bell()
         if notify.desktop:

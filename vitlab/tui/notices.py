@@ -57,6 +57,12 @@ def is_bad(job: JobView) -> bool:
     return not (isinstance(job.state, Done) and job.state.outcome in ("ok", "killed"))
 
 
+def asked_for(job: JobView) -> bool:
+    """Whether a person ended it, who need not be told."""
+    state = job.state
+    return isinstance(state, Done) and state.outcome == "killed" and "stopped" in state.detail
+
+
 def in_a_line(job: JobView) -> str:
     """`1.0 Run 1 (demo): ok after 2h05m, R2 0.7132`."""
     value = last_r2(job)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vitlab.tui.widgets.job_table import job_label
+from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.mvp_table import belongs, last_r2
 from vitlab.tui.words import clean
 
@@ -52,6 +53,10 @@ def copied(screen: LabScreen, desk: Desk) -> Copied | None:
             conclusion = desk.conclusion(mvp.id)
             what = f"MVP {mvp.id}" + (" and its conclusion" if conclusion else "")
             return Copied(what, _mvp_words(mvp, view, conclusion))
+        case _ if isinstance(screen.focused, LogView):
+            lines = screen.focused.seen()
+            text = "".join(line + "\n" for line in lines)
+            return Copied(f"{len(lines)} lines of the log", text) if lines else None
         case _:
             job = screen.selected_job()
             if job is None:

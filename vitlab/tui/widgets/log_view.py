@@ -27,6 +27,11 @@ class LogView(Log):
     def __init__(self) -> None:
         super().__init__(id="log", max_lines=KEEP, highlight=False)
 
+    def seen(self) -> list[str]:
+        """The lines that are shown now, whole."""
+        top = int(self.scroll_offset.y)
+        return list(self.lines[top : top + self.scrollable_content_region.height])
+
     def take(self, lines: Iterable[str], fresh: bool) -> None:
         """Append lines; `fresh` ones replace another job's."""
         if fresh:

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from vitlab.plot.chart import draw
 from vitlab.plot.series import Line, Series
+from vitlab.tui.widgets.steady import Table
 
 REDRAW = 0.35
 """Seconds between two drawings."""
@@ -46,6 +47,16 @@ class MetricChart(Static, can_focus=True):
     def show(self, picture: Picture) -> None:
         self._picture = picture
         self._due = True
+
+    def whole(self) -> Table:
+        """All points of all curves, with the jobs' names."""
+        picture = self._picture
+        rows: list[tuple[str, ...]] = [
+            (series.name, *("" if part is None else f"{part:.10g}" for part in point))
+            for series in picture.series
+            for point in zip(series.x, series.y, strict=True)
+        ]
+        return Table(("run", picture.x_label or "x", picture.title or "value"), rows)
 
     def on_resize(self, _: events.Resize) -> None:
         self._due = True
