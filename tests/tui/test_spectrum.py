@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -12,6 +13,7 @@ from textual.pilot import Pilot
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeDesk
 from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
+from vitlab.records.stars import Guess, Share, Trace
 from vitlab.tui import watch
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
@@ -48,7 +50,7 @@ def says(it: Stage, words: str) -> bool:
 
 
 async def test_the_worst_star_is_first_and_the_keys_lead_through_them(stage: Open) -> None:
-    async with stage() as it:
+    async with stage(size=(104, 30)) as it:
         screen, graph = await opened(it)
         for keys, star in (
             ((), 1),
@@ -103,7 +105,7 @@ async def test_star_truth_models_and_lines_are_said(stage: Open) -> None:
 
 
 async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -> None:
-    async with stage() as it:
+    async with stage(size=(104, 30)) as it:
         screen, _ = await opened(it)
 
         def reading() -> str:
@@ -128,7 +130,7 @@ async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -
 
 
 async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -> None:
-    async with stage() as it:
+    async with stage(size=(104, 30)) as it:
         screen, _ = await opened(it)
         await it.press("plus", "plus", "plus")
         low, high = screen.chart.sight.look.window or (0, 0)
@@ -138,8 +140,7 @@ async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -
         screen.chart.point_at(7200)
         low, high = screen.chart.sight.look.window or (0, 0)
         assert low <= 7200 <= high
-        for _ in range(12):
-            await it.press("plus")
+        await it.press(*["plus"] * 12)
         low, high = screen.chart.sight.look.window or (0, 0)
         assert high - low > 5 * (WAVE[1] - WAVE[0])
         await it.press("minus", "0")
@@ -147,7 +148,7 @@ async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -
 
 
 async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
-    async with stage() as it:
+    async with stage(size=(104, 30)) as it:
         screen, _ = await opened(it)
         for kind, said in (
             ("response", "hangs on: in its own unit"),
@@ -200,7 +201,7 @@ async def test_what_is_wrong_is_one_line_and_the_next_job_is_not_harmed(stage: O
 async def test_many_keys_ask_for_the_last_star_alone_and_leaving_ends_the_process(
     stage: Open,
 ) -> None:
-    async with stage() as it:
+    async with stage(size=(104, 30)) as it:
         screen, graph = await opened(it)
         graph.gate.clear()
         asked = len(graph.asked)
@@ -234,6 +235,28 @@ async def test_in_ascii_nothing_else_is_drawn(stage: Open, monkeypatch: pytest.M
         await it.settle()
         assert str(screen.chart.content).isascii()
         assert str(screen._reading.content).isascii()
+
+
+async def test_no_text_of_a_job_reaches_the_terminal_as_it_is(stage: Open) -> None:
+    nasty = "[/x] \x1b[31m \u202e \u200b 专家\n[@click=app.quit]"
+    graph = FakeGraph(
+        star_list(model=nasty, notes=(nasty,)),
+        more={
+            "guesses": (Guess(nasty, nasty, {"log_g": 1.0, "M_H": 0.0}),),
+            "response": Trace(nasty, nasty, (0.1,) * len(WAVE)),
+            "shares": (Share(nasty, 0.5, None),),
+            "notes": (nasty,),
+        },
+    )
+    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+        screen, _ = await opened(it)
+        await it.until(lambda: "[/x]" in str(screen.chart.content))
+        await it.settle()
+        for strip in screen._compositor.render_strips():
+            text = "".join(segment.text for segment in strip)
+            assert strip.cell_length == 160
+            assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf")]
+        assert it.text().count("[@click=app.quit]") >= 3
 
 
 def test_picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
