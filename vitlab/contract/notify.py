@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from vitlab.contract.strict import ConfigError, read_strict
 
@@ -34,6 +33,8 @@ def read_notify(value: object, where: str) -> Notify:
 
 def host_of(address: str) -> str:
     """The host of an http(s) address, all of it that may be shown; empty where it is none."""
+    from urllib.parse import urlsplit  # deferred: few labs have a webhook, all are opened fast
+
     if not address.isprintable() or any(letter.isspace() for letter in address):
         return ""
     try:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from vitlab.tui.widgets.metric_chart import MetricChart
 from vitlab.tui.widgets.steady import SteadyTable, Table
 from vitlab.tui.words import clean
 
 if TYPE_CHECKING:
-    from textual.app import App
     from textual.screen import Screen
 
     from vitlab.tui.screens.base import LabScreen
@@ -27,9 +29,26 @@ def as_text(screen: Screen[None]) -> str:
     return "".join(strip.text.rstrip() + "\n" for strip in strips)
 
 
-def as_svg(app: App[int], title: str) -> str:
-    """The screen as a picture that fetches nothing: the reader's own monospaced font will do."""
-    drawing = app.export_screenshot(title=clean(title))
+def recorded(screen: Screen[None]) -> Console:
+    """The screen as it is seen, kept by a console that can make a picture of it in a thread."""
+    width, height = screen.size
+    console = Console(
+        width=width,
+        height=height,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        record=True,
+        legacy_windows=False,
+        safe_box=False,
+    )
+    console.print(screen._compositor.render_update(full=True))
+    return console
+
+
+def as_svg(console: Console, title: str) -> str:
+    """A picture that fetches nothing: the reader's own monospaced font will do."""
+    drawing = console.export_svg(title=clean(title))
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
 
 
@@ -42,16 +61,16 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def table_of(screen: LabScreen) -> Table | None:
-    """What of the screen is a table: what it says itself, or the one that has the keys, or any."""
+def table_of(screen: LabScreen) -> Callable[[], Table] | None:
+    """What makes the screen's table: its own, or that of what has the keys, or any in sight."""
     own = screen.table_rows()
     if own is not None:
         return own
     focus = screen.focused
     if isinstance(focus, SteadyTable | MetricChart):
-        return focus.whole()
+        return focus.whole
     shown = [table for table in screen.query(SteadyTable) if table.is_on_screen]
-    return shown[0].whole() if shown else None
+    return shown[0].whole if shown else None
 
 
 def _harmless(cell: str) -> str:

@@ -123,9 +123,10 @@ class Finishing(LabApp):
             self.tell("no table here: t writes the screen as text, s as a picture", "warning")
             return
         if kind == "csv" and table is not None:
-            text = export.as_csv(table)
+            text = await asyncio.to_thread(lambda: export.as_csv(table()))
         elif kind == "svg":
-            text = export.as_svg(self, f"vitlab {front.NAME}")
+            seen = export.recorded(front)
+            text = await asyncio.to_thread(export.as_svg, seen, f"vitlab {front.NAME}")
         else:
             text = export.as_text(front)
         await self.save_as(front.NAME, kind, text)

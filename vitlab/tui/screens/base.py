@@ -150,8 +150,8 @@ class LabScreen(Screen[None]):
         """Where the editor opens; None: at the job, MVP or gate under the cursor. May block."""
         return None
 
-    def table_rows(self) -> Table | None:
-        """What is exported as CSV; None: the table that has the keys."""
+    def table_rows(self) -> Callable[[], Table] | None:
+        """What makes the table exported as CSV, in a thread; None: the one that has the keys."""
         return None
 
     def point_at(self, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -150,16 +151,9 @@ class CurvesScreen(LabScreen):
     def _wish(self) -> None:
         self.frame.watch.follow(Wish(self._chosen, self._metric))
 
-    def table_rows(self) -> Table | None:
+    def table_rows(self) -> Callable[[], Table] | None:
         seen = self._seen
-        if seen is None:
-            return None
-        rows = [
-            (run.job, run.label, *("" if part is None else f"{part:.10g}" for part in sample))
-            for run in seen.runs
-            for sample in run.samples
-        ]
-        return Table(("job", "run", "step", "epoch", "seconds", seen.metric), rows)
+        return None if seen is None else lambda: samples(seen)
 
     def selected_job(self) -> JobView | None:
         key = self.table.selected
@@ -238,3 +232,13 @@ class CurvesScreen(LabScreen):
 
     def action_zoom_whole(self) -> None:
         self.chart.zoom(None)
+
+
+def samples(seen: RunsSeen) -> Table:
+    """Every sample of every run that is drawn."""
+    rows: list[tuple[str, ...]] = [
+        (run.job, run.label, *("" if part is None else f"{part:.10g}" for part in sample))
+        for run in seen.runs
+        for sample in run.samples
+    ]
+    return Table(("job", "run", "step", "epoch", "seconds", seen.metric), rows)
