@@ -128,7 +128,8 @@ class LabScreen(Screen[None]):
         text.append(head, ink(self, "accent"))
         text.append(fit(clean(title), room) + "  ", "bold")
         text.append(right)
-        self._head.update(text)
+        if text != self._head.content:
+            self._head.update(text)
 
     def selected_job(self) -> JobView | None:
         """The job the verbs act on."""

@@ -23,7 +23,8 @@ from vitlab.tui.watch import Wish
 from vitlab.tui.widgets.job_table import in_order, job_label
 from vitlab.tui.widgets.run_chart import AXES, SMOOTH, RunChart, Sight
 from vitlab.tui.widgets.steady import Row, SteadyTable, Table
-from vitlab.tui.words import cell, clean, duration, ink, metric_name, state_words
+from vitlab.tui.widgets.titles import retitle
+from vitlab.tui.words import cell, duration, ink, metric_name, state_words
 
 if TYPE_CHECKING:
     from vitlab.records.view import JobView, LabView
@@ -132,8 +133,7 @@ class CurvesScreen(LabScreen):
         smooth = f", smoothed {sight.smooth:g}" if sight.smooth else ""
         log = ", log" if sight.look.log else ""
         title = metric_name(seen.metric) if seen else "no values yet"
-        self._chart_pane.border_title = Text(clean(f"{title}{log}{smooth}"))
-        self._chart_pane.border_subtitle = Text(self._x_words())
+        retitle(self._chart_pane, f"{title}{log}{smooth}", self._x_words())
         self.say(f"{len(runs)} of {len(jobs)} runs drawn")
 
     def _x_words(self) -> str:

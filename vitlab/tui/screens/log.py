@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual import work
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -16,6 +15,7 @@ from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.verbs import Verb, bindings
 from vitlab.tui.widgets.job_table import in_order, job_label
 from vitlab.tui.widgets.log_pager import LogPager, whereabouts
+from vitlab.tui.widgets.titles import retitle
 from vitlab.tui.words import clean, state_words
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ class LogScreen(LabScreen):
         Verb("e", "error(1)", "error", "jump to the next line that tells of trouble"),
         Verb("E", "error(-1)", "", "to the one before", said=False),
         Verb("F", "follow", "follow", "follow the end"),
-        Verb(
-            "M", "mark", "mark", "mark the top line, for y to copy from there on", said=False
-        ),
+        Verb("M", "mark", "mark", "mark the top line, for y to copy from there on", said=False),
         Verb("J", "other(1)", "next job", "the log of the next job"),
         Verb("K", "other(-1)", "", "the log of the job before", said=False),
     )
@@ -82,9 +80,8 @@ class LogScreen(LabScreen):
         job = self.selected_job()
         words = f"{job_label(job)}  {state_words(job.state, self.frame.plain)[0]}" if job else ""
         self.say(words or "no job yet")
-        self._pane.border_title = Text(clean(self._job))
         marked = "  marked, y copies from there" if self._mark is not None else ""
-        self._pane.border_subtitle = Text(clean(whereabouts(self.pager.reading)) + marked)
+        retitle(self._pane, self._job, whereabouts(self.pager.reading) + marked)
 
     def selected_job(self) -> JobView | None:
         jobs = self.view.jobs if self.view else ()

@@ -26,7 +26,8 @@ from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.metric_chart import MetricChart, Picture
 from vitlab.tui.widgets.plan_pane import PlanPane
-from vitlab.tui.words import clean, ink, metric_name
+from vitlab.tui.widgets.titles import retitle
+from vitlab.tui.words import ink, metric_name
 
 if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
@@ -153,20 +154,19 @@ class RoadmapScreen(LabScreen):
     def _describe_mvp(self) -> None:
         mvp = self.selected_mvp()
         if not self.filter.value:
-            self.plan_pane.border_subtitle = Text(clean(mvp.exp_id or "") if mvp else "")
+            retitle(self.plan_pane, below=(mvp.exp_id or "") if mvp else "")
         if self.view is not None and self.panes["brief"].display:
             self.brief.show(self.view, mvp)
 
     def show_curves(self, seen: CurvesSeen) -> None:
-        more = "  m: other values" if len(seen.metrics) > 1 else ""
-        self.panes["curve"].border_subtitle = Text(more.strip())
+        retitle(self.panes["curve"], below="m: other values" if len(seen.metrics) > 1 else "")
         title = metric_name(seen.metric)
         empty = "no curve yet: a job draws it while it runs"
         self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label, empty))
 
     def show_log(self, seen: LogSeen) -> None:
         self.log_view.take(seen.lines, seen.fresh)
-        self.panes["log"].border_subtitle = Text(clean(seen.job))
+        retitle(self.panes["log"], below=seen.job)
 
     # what is said where there is nothing to show
 

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from vitlab.tui.widgets.devices import ASK, DeviceLine
 from vitlab.tui.widgets.job_table import JobTable, job_detail
+from vitlab.tui.widgets.titles import retitle
 
 if TYPE_CHECKING:
     from vitlab.jobs.gpus import Device
@@ -41,13 +42,11 @@ class JobsPane(Vertical):
 
     def describe(self, job: JobView | None) -> None:
         """What is to say of the chosen job, in the lower edge."""
-        self.border_subtitle = Text(job_detail(job) if job else "")
+        retitle(self, below=job_detail(job) if job else "")
 
     def tell(self) -> None:
         """The title, with the GPUs as they were told last."""
-        title = f"3 jobs  {self._devices}".rstrip()
-        if str(self.border_title) != title:
-            self.border_title = Text(title)
+        retitle(self, f"3 jobs  {self._devices}")
 
     def _look(self) -> None:
         if self.screen.is_current and not self._asking:

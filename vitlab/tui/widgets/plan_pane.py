@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from vitlab.tui.widgets.board import Board
 from vitlab.tui.widgets.mvp_table import MvpTable, best_values, matches
-from vitlab.tui.words import clean
+from vitlab.tui.widgets.titles import retitle
 
 if TYPE_CHECKING:
     from vitlab.docs.roadmap import Mvp
@@ -45,9 +45,7 @@ class PlanPane(Vertical):
         if self.empty.display and str(self.empty.content) != empty:
             self.empty.update(Text(empty))
         mvp = self.chosen(view)
-        self.border_subtitle = Text(
-            f"/ {clean(words)}" if words else clean(mvp.exp_id or "") if mvp else ""
-        )
+        retitle(self, below=f"/ {words}" if words else (mvp.exp_id or "") if mvp else "")
 
     def chosen(self, view: LabView | None) -> Mvp | None:
         """The MVP under the cursor."""
