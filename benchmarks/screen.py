@@ -2,8 +2,9 @@
 
 Run in a checkout: `python benchmarks/screen.py [SECONDS]` (60 by default; 600 for the memory). The
 lab has 200 ended jobs and 10 roadmaps; the load is 10 more that write 1,000 lines and 10 values a
-second each. Times on the wall are those of a machine with nothing else to do; the share of the
-processor that the screen itself took stands beside them.
+second each. In the same run `wandb leet` opens a local run of as many values. Every figure stands
+with its limit; times on the wall are those of a machine with nothing else to do, so the share of
+the processor stands beside them.
 """
 
 from __future__ import annotations
@@ -11,22 +12,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pty
-import select
-import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+import peer
+from program import Program
 
 from vitlab.contract.events import Event
 from vitlab.contract.spec import Spec
@@ -36,7 +33,7 @@ from vitlab.tui.messages import RunCurve
 from vitlab.tui.tracks import Track
 from vitlab.tui.widgets.run_chart import Sight, curve, render
 
-JOBS, ROADMAPS, LIVE = 200, 10, 10
+JOBS, ROADMAPS, LIVE, STEPS = 200, 10, 10, 300
 FIRST_MVP = b"ViT 1M Scaling"
 
 
@@ -53,7 +50,7 @@ def make_lab(root: Path) -> None:
         make_job(root, number, names[number % len(names)])
 
 
-def make_job(root: Path, number: int, roadmap: str, steps: int = 300) -> Path:
+def make_job(root: Path, number: int, roadmap: str, steps: int = STEPS) -> Path:
     """One ended job with a curve and a result."""
     began = time.time() - 90_000
     exp = f"VIT-20260101-bench-{number % 20:02d}"
@@ -83,43 +80,9 @@ def values(began: float, steps: int) -> Iterator[dict[str, object]]:
         }  # fmt: skip
 
 
-class Screen:
-    """The real program in a pseudo-terminal of 160x45."""
-
-    def __init__(self, lab: Path) -> None:
-        self.began = time.perf_counter()
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            os.chdir(lab)
-            os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="45")
-            os.execv(sys.executable, [sys.executable, "-m", "vitlab"])
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 160, 0, 0))
-        self.process = psutil.Process(self.pid)
-
-    def wait(self, mark: bytes, seconds: float = 120.0) -> float:
-        """Seconds until `mark` has arrived."""
-        begin, seen = time.perf_counter(), b""
-        while mark not in seen:
-            if not select.select([self.terminal], [], [], seconds)[0]:
-                raise TimeoutError(f"{mark!r} never came: {seen[-300:]!r}")
-            seen = seen[-200:] + os.read(self.terminal, 65536)
-        return time.perf_counter() - begin
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.terminal, keys)
-
-    def drain(self, seconds: float) -> int:
-        """Take what comes for so long; how many bytes it was."""
-        end, count = time.perf_counter() + seconds, 0
-        while (left := end - time.perf_counter()) > 0:
-            if select.select([self.terminal], [], [], left)[0]:
-                count += len(os.read(self.terminal, 65536))
-        return count
-
-    def close(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
-        os.close(self.terminal)
-        os.waitpid(self.pid, 0)
+def opened(lab: Path, rate: float | None = None, size: tuple[int, int] = (160, 45)) -> Program:
+    """The real program on a lab."""
+    return Program([sys.executable, "-m", "vitlab"], lab, rate=rate, size=size)
 
 
 @contextmanager
@@ -160,16 +123,17 @@ def load(root: Path) -> Iterator[None]:
             lock.close()
 
 
-def key_times(screen: Screen, presses: int) -> list[float]:
-    """Seconds from `?` to the help on the terminal."""
+def key_times(screen: Program, presses: int) -> list[float]:
+    """Seconds from a key to what it opens: the help, and the jobs, in turns."""
     times = []
-    for _ in range(presses):
-        screen.press(b"?")
-        times.append(screen.wait(b"Everywhere"))
-        screen.press(b"\x1b")
+    for number in range(presses):
+        key, mark = ((b"?", b"Everywhere"), (b"b", b" in all"))[number % 2]
+        screen.press(key)
+        times.append(screen.wait(mark))
+        screen.press(b"q")
         screen.wait(b"Tokenization")
-        screen.drain(0.2)
-    return times
+        screen.drain(0.15)
+    return sorted(times)
 
 
 def frames() -> tuple[float, float]:
@@ -214,50 +178,108 @@ def long_log(folder: Path) -> tuple[float, float]:
     return opened, time.process_time() - used
 
 
-def under_load(lab: Path, seconds: float) -> None:
+def first_paints(lab: Path, table: Table) -> tuple[float, float]:
+    """Seconds to the first paint, of the wall and of a core: medians of nine starts."""
+    paints, used = [], []
+    for _ in range(9):
+        screen = opened(lab)
+        try:
+            paints.append(screen.wait(FIRST_MVP))
+            used.append(screen.seconds())
+        finally:
+            screen.close()
+    paint = statistics.median(paints)
+    table.say("first paint", f"{paint:.2f} s", paint <= 0.8, "0.8 s")
+    table.say("  its best", f"{min(paints):.2f} s; {statistics.median(used):.2f} s of a core")
+    return paint, statistics.median(used)
+
+
+def under_load(lab: Path, seconds: float, table: Table) -> None:
+    """Keys, output and memory while ten jobs write."""
     with load(lab):
-        screen = Screen(lab)
+        screen = opened(lab)
         try:
             screen.wait(FIRST_MVP)
             screen.drain(10)
-            times = sorted(key_times(screen, 60))
-            print(f"key to screen    p50 {1e3 * times[30]:.0f} ms  p99 {1e3 * times[-1]:.0f} ms")
-            begin, memory = screen.process.cpu_times(), screen.process.memory_info().rss
-            count = screen.drain(seconds)
-            end, after = screen.process.cpu_times(), screen.process.memory_info().rss
-            used = (end.user + end.system - begin.user - begin.system) / seconds
-            print(f"steady output    {count / seconds / 1e3:.1f} kB/s, {100 * used:.0f}% of a core")
-            print(f"memory           {memory / 1e6:.0f} -> {after / 1e6:.0f} MB in {seconds:.0f} s")
+            times = key_times(screen, 100)
+            p99 = 1e3 * times[98]
+            table.say("key to screen, p50", f"{1e3 * times[50]:.0f} ms")
+            table.say("key to screen, p99", f"{p99:.0f} ms", p99 <= 60, "60 ms")
+            used, count, memory = screen.seconds(), 0, []
+            parts = max(int(seconds / 10), 6)
+            for _ in range(parts):
+                count += screen.drain(seconds / parts)
+                memory.append(screen.memory())
+            rate = count / seconds / 1e3
+            table.say("output, 10 jobs", f"{rate:.1f} kB/s", rate <= 50, "50 kB/s")
+            table.say("processor, 10 jobs", f"{(screen.seconds() - used) / seconds:.0%} of a core")
+            third = parts // 3
+            before, after = (statistics.median(m) for m in (memory[:third], memory[-third:]))
+            told = f"{before:.0f} -> {after:.0f} MB in {seconds:.0f} s"
+            table.say("memory, first and last third", told, after <= 1.05 * before, "+5%")
         finally:
             screen.close()
 
 
+def beside_leet(folder: Path, lab: Path, paint: tuple[float, float], table: Table) -> None:
+    """The same of `wandb leet`, and which of the two is better."""
+    screen = opened(lab)
+    try:
+        screen.wait(FIRST_MVP)
+        screen.drain(8)
+        output = screen.drain(10) / 10
+        memory = screen.memory()
+    finally:
+        screen.close()
+    try:
+        there = peer.measure(peer.write_run(folder, JOBS * STEPS))
+    except (OSError, subprocess.CalledProcessError, TimeoutError) as error:
+        table.say("wandb leet", f"not measured: {error}")
+        return
+    table.say("wandb leet: a run of as many values", f"{JOBS * STEPS:,} rows of two values")
+    for name, here, other, unit in (
+        ("first paint", paint[0], there.paint, "s"),
+        ("  of a core until then", paint[1], there.used, "s"),
+        ("memory, nothing runs", memory, there.memory, "MB"),
+        ("output, nothing runs", output, there.output, "bytes/s"),
+    ):
+        better = "the same" if here == other else "vitlab" if here < other else "leet"
+        table.say(name, f"vitlab {here:.3g} {unit}, leet {other:.3g} {unit}: better {better}")
+    table.say("  leet has read all after", f"{there.whole:.1f} s")
+
+
+class Table:
+    """The figures, each with its limit, as they come."""
+
+    def __init__(self) -> None:
+        self.over: list[str] = []
+
+    def say(self, name: str, figure: str, fine: bool = True, limit: str = "") -> None:
+        told = f"(limit {limit}: {'kept' if fine else 'OVER'})" if limit else ""
+        print(f"{name:<36} {figure} {told}".rstrip(), flush=True)
+        if not fine:
+            self.over.append(name.strip())
+
+
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Path(folder) / "lab"
+    table = Table()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lab = folder / "lab"
         make_lab(lab)
-        paints, used = [], []
-        for _ in range(5):
-            screen = Screen(lab)
-            paints.append(screen.wait(FIRST_MVP))
-            times = screen.process.cpu_times()
-            used.append(times.user + times.system)
-            screen.close()
-        print(f"machine          load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        print(
-            f"first paint      median {statistics.median(paints):.2f} s, best {min(paints):.2f} s"
-            f" ({statistics.median(used):.2f} s of a core), {JOBS} jobs, {ROADMAPS} roadmaps"
-        )
+        machine = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        print(f"{JOBS} jobs, {ROADMAPS} roadmaps; {machine}")
+        paint = first_paints(lab, table)
         first, again = frames()
-        print(
-            f"chart            {first:.0f} ms a frame, {again:.0f} ms where only the cursor moved"
-        )
-        opened, error = long_log(Path(folder))
-        print(
-            f"log of 400 MB    opens in {opened:.3f} s; its error found in {error:.2f} s of a core"
-        )
-        under_load(lab, seconds)
+        table.say("chart of 10 x 100,000 points", f"{first:.0f} ms a frame", first <= 40, "40 ms")
+        table.say("  where only the cursor moved", f"{again:.0f} ms")
+        opens, error = long_log(folder)
+        table.say("log of 400 MB opens in", f"{opens:.3f} s", opens <= 0.4, "0.4 s")
+        table.say("  its error found in", f"{error:.2f} s of a core")
+        beside_leet(folder, lab, paint, table)
+        under_load(lab, seconds, table)
+    print(f"over the limit: {', '.join(table.over) or 'nothing'}")
 
 
 if __name__ == "__main__":
