@@ -160,13 +160,16 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
     for size in ((80, 24), (200, 60)):
         async with stage(size=size, desk=FakeDesk(view=view)) as it:
             text = it.text()
-            assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 +.012 47m00s left" in text
+            assert "> 1.0 Run 1 (demo) bad: loss is not finite 5/9" in text
             assert "! 1 not well: b tells" in text
             await it.press("3")
             text = it.text()
             assert f"0.712 +.012 {BARS[3]}"[:11] in text
             assert "47m left" in text
             assert "> bad" in text
+    view.jobs[0].health = "ok"
+    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+        assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 +.012 47m00s left" in it.text()
 
 
 async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +285,7 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         assert "no jobs yet: n launches the next MVP" in text
         assert "no decision gates in this roadmap" in text
         assert "no job's log yet" in text
-        assert "runs        none yet: Run 1, Run 2 (L launches)" in text
+        await it.until(lambda: "none yet: Run 1, Run 2 (L launches)" in it.text())
         await it.until(lambda: "no curve yet" in it.text())
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), desk=FakeDesk(view=nothing)) as it:

@@ -11,7 +11,8 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.settings import load_settings
-from vitlab.tui.themes import CONTRAST, THEMES, contrast
+from vitlab.plot.chart import PALETTE
+from vitlab.tui.themes import CONTRAST, THEMES, contrast, legible
 
 
 def test_the_ratio_is_that_of_the_guidelines() -> None:
@@ -61,3 +62,25 @@ def test_the_settings_know_every_theme(tmp_path: Path) -> None:
     for word in THEMES:
         (tmp_path / "vitlab.yaml").write_text(f"theme: {word}\n")
         assert load_settings(LabPaths(tmp_path)).theme == word
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
+def test_curves_are_read_on_every_ground_and_stay_apart(theme: Theme) -> None:
+    assert theme.background is not None
+    shown = [legible(color, theme.background) for color in PALETTE]
+    assert len(set(shown)) == len(PALETTE)
+    for color in shown:
+        least = 4.5 if not theme.dark else 3.0
+        assert contrast("#{:02x}{:02x}{:02x}".format(*color), theme.background) >= least
+
+
+async def test_a_light_ground_darkens_the_curves_of_home(stage: Open) -> None:
+    async with stage(desk=FakeDesk(theme="light")) as it:
+        chart = it.app.home.chart
+        await it.until(lambda: chart.picture.series)
+        assert chart.picture.series[0].color != PALETTE[0]
+        await it.press("T")
+        assert chart.picture.series[0].color == PALETTE[0]
+        it.app.theme = "ansi-light"
+        await it.settle()
+        assert chart.picture.series

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+from vitlab.plot.series import Rgb
+
 DARK = Theme(
     name="vitlab-dark",
     primary="#e0a458",
@@ -81,6 +83,13 @@ def contrast(one: str, other: str) -> float:
     """The contrast ratio of two `#rrggbb` colours, 1 to 21, by WCAG 2.2."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def legible(color: Rgb, ground: str) -> Rgb:
+    """A curve's colour, darkened until a legend in it is read on a light ground; its hue stays."""
+    while contrast("#{:02x}{:02x}{:02x}".format(*color), ground) < 4.5 and _luminance(ground) > 0.5:
+        color = (color[0] * 9 // 10, color[1] * 9 // 10, color[2] * 9 // 10)
+    return color
 
 
 def _luminance(color: str) -> float:

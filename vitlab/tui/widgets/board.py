@@ -202,12 +202,12 @@ class Board(ScrollView, can_focus=True):
         value = self._values.get(mvp.id)
         score = "" if value is None else f"{value:.3f}"
         if part:
-            line.append(fit("  " + clean(mvp.name), room), ("none" + chosen).strip())
+            line.append(fit("  " + clean(mvp.name), room), chosen.strip())
         elif self._tall == 1:
             head += "  "
             line.append(fit(head, min(cells(head), room)), f"bold {ink(self, tone)}{chosen}")
             left = max(room - cells(head), 0)
-            line.append(fit(f"{score}  {clean(mvp.name)}".strip(), left), "none" + chosen)
+            line.append(fit(f"{score}  {clean(mvp.name)}".strip(), left), chosen.strip())
         else:
             head = fit(head, max(room - cells(score), 0)) + score
             line.append(fit(head, room), f"bold {ink(self, tone)}{chosen}")

@@ -206,16 +206,17 @@ def _phases(view: LabView) -> str:
 
 
 def _running(job: JobView) -> str:
-    parts = [f"> {job_label(job)}", steps_of(job)]
-    value = last_r2(job)
-    if value is not None:
-        parts.append(f"R² {value:.3f}")
-        parts.append(change_of(job))
+    """What ails it comes first, so that a narrow line still says it."""
     quiet = silence(job, clock.now())
-    if quiet > SILENT:
-        parts.append(f"silent for {age(quiet)}")
-    elif job.eta is not None:
+    value = last_r2(job)
+    parts = [
+        f"> {job_label(job)}",
+        clean(job.health) if unwell(job) else "",
+        f"silent for {age(quiet)}" if quiet > SILENT else "",
+        steps_of(job),
+        "" if value is None else f"R² {value:.3f} {change_of(job)}".rstrip(),
+    ]
+    if quiet <= SILENT and job.eta is not None:
         parts.append(f"{duration(max(job.eta, 0.0))} left")
     parts.append(f"on {device_of(job)}" if device_of(job) else "")
-    parts.append(clean(job.health) if unwell(job) else "")
     return " ".join(filter(None, parts))

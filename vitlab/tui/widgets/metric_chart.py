@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 from textual import events
@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from vitlab.plot.chart import draw
 from vitlab.plot.series import Line, Series
+from vitlab.tui.themes import legible
 from vitlab.tui.widgets.steady import Table
 
 REDRAW = 0.35
@@ -40,6 +41,7 @@ class MetricChart(Static, can_focus=True):
         self._picture = Picture()
         self._due = True
         self._drawing = False
+        self._theme = ""
 
     def on_mount(self) -> None:
         self.set_interval(REDRAW, self._tick)
@@ -58,11 +60,25 @@ class MetricChart(Static, can_focus=True):
         ]
         return Table(("run", picture.x_label or "x", picture.title or "value"), rows)
 
+    @property
+    def picture(self) -> Picture:
+        """What is drawn, in colours that are read on the theme's ground."""
+        ground = self.app.current_theme.background or ""
+        if self.app.current_theme.dark or len(ground) != 7:
+            return self._picture  # no light ground, or one the terminal names
+        series = tuple(
+            replace(one, color=legible(one.color, ground)) if one.color else one
+            for one in self._picture.series
+        )
+        return replace(self._picture, series=series)
+
     def on_resize(self, _: events.Resize) -> None:
         self._due = True
         self._tick()
 
     def _tick(self) -> None:
+        if self.app.theme != self._theme:
+            self._theme, self._due = self.app.theme, True
         visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
         if self._due and visible and not self._drawing:
             self._due, self._drawing = False, True
@@ -70,8 +86,9 @@ class MetricChart(Static, can_focus=True):
 
     async def _redraw(self) -> None:
         width, height = self.content_size
+        picture = self.picture
         try:
-            text = await asyncio.to_thread(render, self._picture, width, height, self.plain)
+            text = await asyncio.to_thread(render, picture, width, height, self.plain)
         finally:
             self._drawing = False
         self.update(text)
