@@ -1,0 +1,135 @@
+"""Every action of every screen has a test that presses its key."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import FakeDesk
+from vitlab.tui.app import VitLab
+from vitlab.tui.places import SCREENS, screen_class
+from vitlab.tui.screens.log import LogScreen
+from vitlab.tui.screens.roadmap import RoadmapScreen
+from vitlab.tui.verbs import VERBS, Verb
+
+PILOTS: dict[str, tuple[str, ...]] = {
+    "": (
+        "test_keys.py", "test_screens.py", "test_finish.py", "test_home.py", "test_tour.py",
+        "test_themes.py", "test_spectrum.py", "test_actions.py",
+    ),
+    "roadmap": ("test_home.py", "test_keys.py"),
+    "jobs": (
+        "test_the_queue_is_ordered_from_the_jobs_screen",
+        "test_a_log_is_followed_searched_filtered_and_read_by_pages",
+    ),
+    "curves": ("test_the_curves_are_zoomed_smoothed_and_read_by_keys",),
+    "log": (
+        "test_a_log_is_followed_searched_filtered_and_read_by_pages",
+        "test_the_log_s_other_keys", "test_y_copies_what_is_under_the_cursor",
+    ),
+    "gates": (),
+    "documents": (
+        "test_documents_are_accepted_reworded_refused_and_mended", "test_the_documents_other_keys",
+    ),
+    "results": ("test_results_are_sorted_filtered_and_held_against_one",),
+    "spectrum": ("test_spectrum.py",),
+}  # fmt: skip
+"""Screen -> the tests, or files of them, that press its keys; the empty one is every screen."""
+
+
+@cache
+def pressed() -> dict[str, frozenset[str]]:
+    """Test, and file, -> what its calls of `press` name, and what it takes keys from."""
+    found: dict[str, frozenset[str]] = {}
+    for path in Path(__file__).parent.glob("test_*.py"):
+        whole: frozenset[str] = frozenset()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                text = ast.unparse(node)
+                words = frozenset(
+                    one.value
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                )
+                found[node.name] = words if ".press(" in text else frozenset()
+                whole |= found[node.name]
+        found[path.name] = whole
+    return found
+
+
+def verbs() -> list[tuple[str, Verb]]:
+    own = [("roadmap", verb) for verb in RoadmapScreen.VERBS]
+    own += [(name, verb) for name in SCREENS for verb in screen_class(name).VERBS]
+    return [*(("", verb) for verb in VERBS), *own]
+
+
+@pytest.mark.parametrize(
+    ("screen", "verb"), verbs(), ids=lambda one: one if isinstance(one, str) else one.name
+)
+def test_an_action_exists_and_a_test_presses_its_key(screen: str, verb: Verb) -> None:
+    assert screen in PILOTS, f"the screen {screen} has no pilot tests"
+    known = pressed()
+    assert any(verb.key in known[name] for name in PILOTS[screen]), (
+        f"no test of {PILOTS[screen]} presses {verb.key}: {verb.meaning}"
+    )
+    place, _, action = verb.action.rpartition(".")
+    owner = VitLab if place == "app" or not screen else _class(screen)
+    assert hasattr(owner, f"action_{action.partition('(')[0]}")
+
+
+def _class(screen: str) -> type:
+    return RoadmapScreen if screen == "roadmap" else screen_class(screen)
+
+
+def test_no_key_means_two_things_on_one_screen() -> None:
+    for name in ("roadmap", *SCREENS):
+        own = [verb.key for verb in _class(name).VERBS]  # type: ignore[attr-defined]
+        assert len(own) == len(set(own)), name
+    keys = [verb.key for verb in VERBS]
+    assert len(keys) == len(set(keys))
+
+
+async def test_the_log_s_other_keys(stage: Open, tmp_path: Path) -> None:
+    """`f` shows the selected job's log, `J` `K` the others'; `E` goes back, `F` follows."""
+    desk = FakeDesk(folder=tmp_path)
+    for job in desk.view.jobs:
+        job.paths.folder.mkdir()
+        name = job.paths.folder.name
+        job.paths.log.write_text(f"log of {name}\nValueError: {name}\n" + "line\n" * 200)
+    async with stage(size=(80, 24), desk=desk) as it:
+        await it.press("3", "f")
+        screen = it.app.screen
+        assert isinstance(screen, LogScreen)
+        await it.until(lambda: "follows" in it.text())
+        first = screen._job
+        await it.press("J")
+        await it.until(lambda: screen._job != first)
+        await it.press("K")
+        await it.until(lambda: screen._job == first)
+        await it.until(lambda: "follows" in it.text())
+        await it.press("E")
+        await it.until(lambda: "ValueError" in it.text())
+        await it.until(lambda: "stands still" in it.text())
+        await it.press("F")
+        await it.until(lambda: "follows" in it.text())
+        await it.press("N", *"log of", "enter")
+        await it.until(lambda: "log of" in it.text())
+
+
+async def test_the_documents_other_keys(stage: Open) -> None:
+    """There `w` writes all, `u` and `U` undo and redo, as everywhere."""
+    async with stage() as it:
+        await it.press("d")
+        await it.until(lambda: "1 to write" in it.text())
+        await it.press("u")
+        await it.until(lambda: ("undo",) in it.desk.asked)
+        await it.settle()
+        await it.press("U")
+        await it.until(lambda: ("redo",) in it.desk.asked)
+        await it.settle()
+        await it.press("w")
+        await it.until(lambda: ("pending",) in it.desk.asked)
