@@ -33,6 +33,8 @@ def settled(*keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
         home = app.home
         while home.view is None or not home.log_view.line_count or not drawn(app):
             await pilot.pause(0.02)
+        while home.panes["brief"].display and home.brief._brief is None:
+            await pilot.pause(0.02)
         await pilot.press(*keys)
         while keys in (("w",), ("n",)) and app.screen is home:
             await pilot.pause(0.02)
