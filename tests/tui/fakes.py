@@ -9,13 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.notify import Notify
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done, Queued, Running
-from vitlab.plot.series import Line
 from vitlab.jobs.gpus import Device
+from vitlab.plot.series import Line
 from vitlab.records.brief import Brief, Score
 from vitlab.records.comparison import Compared
 from vitlab.records.progress import Progress
@@ -186,10 +187,12 @@ class FakeDesk:
     findings: tuple[Any, ...] = ()
     place: str = "local"
     places: tuple[str, ...] = ("local",)
-    lines_of_roadmaps: tuple[Any, ...] = ()
     gpus: tuple[Device, ...] = ()
     toured: str = ""
     """What it says when asked whether the tour is due."""
+    lines_of_roadmaps: tuple[Any, ...] = ()
+    graphs: dict[str, FakeGraph] = field(default_factory=dict)
+    """Job -> the way to its stars."""
     refused: bool = False
     files: Path = Path("/lab")
     """Where documents are said to be."""
@@ -249,9 +252,6 @@ class FakeDesk:
             report="roadmaps/exp_sweep.md" if ended else "",
         )
 
-    def backends(self) -> tuple[str, ...]:
-        return self.places
-
     def tour(self) -> str:
         assert threading.get_ident() != self.main_thread
         said, self.toured = self.toured, ""
@@ -260,6 +260,9 @@ class FakeDesk:
     def devices(self) -> Sequence[Device]:
         assert threading.get_ident() != self.main_thread
         return self.gpus
+
+    def backends(self) -> tuple[str, ...]:
+        return self.places
 
     def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
         self._ask("plan", mvp_id, profile, *([backend] if backend != "local" else []))
@@ -378,6 +381,12 @@ class FakeDesk:
                 for i in range(count)
             ]
         )  # fmt: skip
+
+    def spectrograph(self, job: JobPaths) -> FakeGraph:
+        self.asked.append(("spectrograph", job.name))
+        graph = self.graphs.setdefault(job.name, FakeGraph())
+        graph.closed = False
+        return graph
 
     def levels(self, _: Any, metric: str) -> tuple[Line, ...]:
         return (Line(0.7, "Gate-1 at 0.7"),) if "/r2/" in metric else ()
