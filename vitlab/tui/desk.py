@@ -22,8 +22,8 @@ from vitlab.tui.stars import StarDesk
 if TYPE_CHECKING:
     from vitlab.jobs.gpus import Device
     from vitlab.records.actions import Plan
-    from vitlab.records.comparison import Compared
     from vitlab.records.brief import Brief
+    from vitlab.records.comparison import Compared
     from vitlab.records.overview import RoadmapLine
     from vitlab.records.view import JobView, LabView
 
