@@ -239,7 +239,9 @@ class FakeDesk:
         assert threading.get_ident() != self.main_thread
         if self.error:
             raise UsageError(self.error)
-        found = next(mvp for mvp in self.view.roadmap.mvps if mvp.id == mvp_id)
+        found = next((mvp for mvp in self.view.roadmap.mvps if mvp.id == mvp_id), None)
+        if found is None:  # the document has changed meanwhile
+            raise UsageError(f"no MVP {mvp_id!r}")
         launched = mvp_id in self.view.experiments
         return Brief(
             found,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from tests.tui.conftest import Open
 from tests.tui.real import RealLab
 from vitlab.contract.state import Done
+from vitlab.plot import chart
+from vitlab.plot.series import Series
 from vitlab.tui import watch
+from vitlab.tui.widgets import metric_chart
 
 
 async def test_a_change_on_disk_is_seen_at_the_next_poll(
@@ -30,3 +36,46 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
         )
         await it.until(lambda: "✓ done" in it.text())
     assert watch.POLL <= 0.3
+
+
+async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(size=(80, 24)) as it:
+        await it.until(lambda: it.app.home.log_view.line_count)
+        await it.pilot.pause(1.0)  # the last toast, chart and look
+        written: list[str] = []
+        driver = it.app._driver
+        assert driver is not None
+        monkeypatch.setattr(driver, "write", written.append)
+        drawn: list[object] = []
+        monkeypatch.setattr(metric_chart, "draw", lambda *_, **__: drawn.append(1) or "")
+        looks = it.app.watcher.looked
+        chart = it.app.home.chart
+        chart.show(replace(chart._picture, title="another"))  # its page is not turned to
+        await it.until(lambda: it.app.watcher.looked > looks)
+        await it.pilot.pause(0.6)
+        assert not drawn
+        assert not written
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_series_has_twice_the_columns_at_most_before_it_is_plotted(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = chart._plot
+
+    def counted(curves: Any, *rest: Any) -> list[str]:
+        seen.extend(sum(len(run) for run in one.runs) for one in curves)
+        return real(curves, *rest)
+
+    monkeypatch.setattr(chart, "_plot", counted)
+    points = 100_000
+    many = [
+        Series(str(i), list(range(points)), [(7919 * x % 101) / 100 for x in range(points)])
+        for i in range(2)
+    ]
+    chart.draw(many, [], width, 24)
+    assert len(seen) == 2
+    assert max(seen) <= 2 * width

@@ -15,13 +15,6 @@ from tests.tui.fakes import FakeDesk, gate, job, mvp, usual_view, verdict
 from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.tui.words import clean, duration, metric_name, progress, state_words, status_word
 
-NASTY = (
-    "[/x/a] loss [/bold] - [x] done [red]x [[hub|alias]] [@click=app.quit]q[/] $accent [$error]{x}",
-    "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \x9b31m \r\n\t\x00\x08\x7f\x85\u2028\u2029",
-    "\u202eleft\u202c \u2066iso\u2069 zero\u200bwidth\u200d\ufeff ⚠️ 🗺️ 👩‍🔬 é é 中文字 | `code` \\",
-    "",
-)
-
 
 def nasty_view(text: str) -> Any:
     usual = usual_view()
@@ -42,30 +35,6 @@ def nasty_view(text: str) -> Any:
             job("d", text, Lost(0), mvp=text),
         ),
     )
-
-
-@pytest.mark.parametrize("text", NASTY)
-async def test_every_widget_shows_any_text_as_it_is(stage: Open, text: str) -> None:
-    desk = FakeDesk(
-        view=nasty_view(text),
-        lines=[text, f"[bold]{text}"],
-        shown_diffs=[f"--- a\n+++ {text}\n@@ {text}\n-{text}\n+{text}"],
-        keys={"undo": "z"},
-    )
-    async with stage(desk=desk) as it:
-        for pane in "12345":
-            await it.press(pane)
-        await it.press("n")
-        await it.until(lambda: ("plan", text or "x", "demo") in desk.asked)
-        await it.press("escape", "w")
-        await it.until(lambda: ("pending",) in desk.asked)
-        await it.press("escape", "3", "x", "n", "slash", "[")
-        await it.press("escape", "ctrl+p", "m", "escape")
-        it.app.tell(text)
-        await it.settle()
-        shown = it.text()
-        assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
-        assert it.app.is_running
 
 
 async def test_brackets_survive_everywhere(stage: Open) -> None:
