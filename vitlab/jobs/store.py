@@ -27,6 +27,12 @@ QUEUE = "queue.json"
 _BEGUN = frozenset({"lock", "started.json", "exit.json", RESUME})
 """A job that has none of these waits; whoever starts one takes its lock first."""
 
+SETTLED = 2.0
+"""Seconds a folder must have been left alone: within one tick of the file system's clock a second
+change leaves the same time behind."""
+_ended: dict[str, tuple[int, Job]] = {}
+"""Ended jobs by folder, each with the folder's time it was read at."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -157,8 +163,27 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:
-    """Every job of the lab with its state, oldest first."""
-    return [job for paths in jobs(lab) if (job := look(paths)) is not None]
+    """Every job of the lab with its state, oldest first; ended ones are read once a process."""
+    return [job for paths in jobs(lab) if (job := _known(paths)) is not None]
+
+
+def _known(paths: JobPaths) -> Job | None:
+    """`look`, remembered for an ended job while its folder's time stays.
+
+    Whatever happens to it afterwards, a resume or a second result, is a rename in its folder.
+    """
+    try:
+        changed = os.stat(paths.folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
+    except OSError:
+        return None
+    kept = _ended.get(str(paths.folder))
+    if kept is not None and kept[0] == changed:
+        return kept[1]
+    job = look(paths)
+    settled = abs(time.time() - changed / 1e9) > SETTLED
+    if job is not None and isinstance(job.state, Done) and settled:
+        _ended[str(paths.folder)] = (changed, job)
+    return job
 
 
 def unfinished(lab: LabPaths) -> list[Job]:

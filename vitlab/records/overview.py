@@ -15,7 +15,7 @@ from vitlab.docs.roadmap import Next, next_mvp
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
-from vitlab.records.results import belongs, finished, latest
+from vitlab.records.results import finished, latest, of_roadmap
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _line(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapLine
         roadmap = lab.shown_roadmap(path)
     except (UsageError, OSError) as error:
         return RoadmapLine(path, path.stem, problem=str(error))
-    here = [job for job in jobs if belongs(lab, job, path)]
+    here = of_roadmap(lab, jobs, path)
     found = latest(finished(here))
     results, evidence = [one.result for one in found], pairs_of(lab, found)
     return RoadmapLine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,15 @@ class Finished:
 def belongs(lab: Lab, job: Job, roadmap: Path) -> bool:
     """True when the job was launched from `roadmap`."""
     return (lab.paths.root / job.spec.roadmap).resolve() == roadmap.resolve()
+
+
+def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
+    """The jobs launched from `roadmap`; each name of one is resolved once."""
+    known: dict[str, bool] = {}
+    for job in jobs:
+        if job.spec.roadmap not in known:
+            known[job.spec.roadmap] = belongs(lab, job, roadmap)
+    return [job for job in jobs if known[job.spec.roadmap]]
 
 
 def finished(jobs: Iterable[Job]) -> list[Finished]:

@@ -18,14 +18,11 @@ from vitlab.contract.record import from_document
 from vitlab.contract.result import Result
 from vitlab.contract.spec import Spec
 from vitlab.contract.state import Done
-from vitlab.jobs.store import Job, look
+from vitlab.jobs.store import SETTLED, Job, look
 from vitlab.records.lab import Lab
 from vitlab.records.results import Finished, finished
 
 VERSION = 1
-_SETTLED = 2.0
-"""Seconds a folder must have been left alone: within one tick of the file system's clock a second
-change leaves the same time behind."""
 
 _Entry = dict[str, Any]
 """{mtime, state, spec, result} of a job that ended; `result` is null for one that counts for none.
@@ -55,7 +52,7 @@ def scan(lab: Lab) -> list[Finished]:
             continue
         mine = finished([job])
         found += mine
-        if isinstance(job.state, Done) and time.time() - mtime / 1e9 > _SETTLED:
+        if isinstance(job.state, Done) and time.time() - mtime / 1e9 > SETTLED:
             kept[name] = _entry(job, mine[0].result if mine else None, mtime)
     if kept != known:
         with contextlib.suppress(OSError):  # a lab that may only be read is read without a cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from vitlab.jobs.store import look as look_at
 from vitlab.records.lab import Lab
 from vitlab.records.pairs import pairs_of
 from vitlab.records.progress import Progress
-from vitlab.records.results import belongs, finished, latest
+from vitlab.records.results import finished, latest, of_roadmap
 
 GLANCED = 40
 """Ended jobs of which a glance tells more than their names: the newest, as many as a screen has."""
@@ -102,7 +102,7 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
             from vitlab.jobs.experiment import known_mvps
 
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
-        here = _of(lab, jobs, roadmap_path)
+        here = of_roadmap(lab, jobs, roadmap_path)
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
             found = latest(finished(here))
@@ -134,15 +134,6 @@ def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
         views = {view.paths.name: view for view in look_at_jobs(lab)}
         return views.get(job.name) or _view(job, lab.progress(paths))
     return _view(job, lab.progress(paths))
-
-
-def _of(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> list[Job]:
-    """The jobs launched from `roadmap`; each name of one is resolved once."""
-    known: dict[str, bool] = {}
-    for job in jobs:
-        if job.spec.roadmap not in known:
-            known[job.spec.roadmap] = belongs(lab, job, roadmap)
-    return [job for job in jobs if known[job.spec.roadmap]]
 
 
 def _views(lab: Lab, jobs: list[Job], glance: bool = False) -> list[JobView]:

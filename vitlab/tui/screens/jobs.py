@@ -16,6 +16,7 @@ from vitlab.contract.state import Done, Queued, Running
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.verbs import Verb, bindings
 from vitlab.tui.widgets.job_table import (
+    KeptRows,
     device_of,
     in_order,
     job_label,
@@ -48,16 +49,18 @@ class QueueTable(SteadyTable):
         "Why": 8,
     }
 
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id)
+        self._kept = KeptRows(self._row)
+        self._places: dict[str, int] = {}
+
     def show(self, jobs: list[JobView]) -> None:
         """`jobs` in their order."""
-        rows: dict[str, Row] = {}
-        place = 0
-        for job in jobs:
-            place += isinstance(job.state, Queued)
-            rows[job.paths.name] = self._row(job, place)
-        self.show_rows(rows)
+        waiting = [job.paths.name for job in jobs if isinstance(job.state, Queued)]
+        self._places = {name: place for place, name in enumerate(waiting, start=1)}
+        self.show_rows(self._kept.of(jobs, (self.narrow, self.app.theme)))
 
-    def _row(self, job: JobView, place: int) -> Row:
+    def _row(self, job: JobView) -> Row:
         words, tone = state_words(job.state, self.plain)
         waits, alive = isinstance(job.state, Queued), isinstance(job.state, Running)
         health = job.health.partition(":")[0]
@@ -67,7 +70,9 @@ class QueueTable(SteadyTable):
             words = "= held"
         value = last_r2(job)
         trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
-        rank = f"{place}" + (f" p{job.priority}" if job.priority else "")
+        rank = f"{self._places.get(job.paths.name, '')}" + (
+            f" p{job.priority}" if job.priority else ""
+        )
         return (
             cell(rank if waits else "", ink(self, "muted")),
             cell(words, ink(self, tone)),

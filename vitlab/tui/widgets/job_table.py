@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from vitlab.contract.state import Done, Queued, Running
@@ -25,14 +25,50 @@ NOISE = 0.02
 """The least span of R2 that fills the height of a trend: a smaller one is drawn lower."""
 
 
+class KeptRows:
+    """The rows of ended jobs, which say the same at every look."""
+
+    def __init__(self, make: Callable[[JobView], Row]) -> None:
+        self._make = make
+        self._kept: dict[str, tuple[JobView, object, Row]] = {}
+
+    def of(self, jobs: Iterable[JobView], look: object) -> dict[str, Row]:
+        """Job's name -> its row; `look`: what else a row hangs on, as width and theme."""
+        rows: dict[str, Row] = {}
+        kept: dict[str, tuple[JobView, object, Row]] = {}
+        for job in jobs:
+            name = job.paths.name
+            before = self._kept.get(name)
+            if before is None or before[1] != look or not _alike(before[0], job):
+                before = (job, look, self._make(job))
+            kept[name] = before
+            rows[name] = before[2]
+        self._kept = kept
+        return rows
+
+
+def _alike(before: JobView, now: JobView) -> bool:
+    """Whether both are of one end, read from the same events; cheap, as it is asked of all jobs."""
+    return (
+        isinstance(now.state, Done)
+        and before.state == now.state
+        and before.progress is now.progress
+        and (before.health, before.left) == (now.health, now.left)
+    )
+
+
 class JobTable(SteadyTable):
     """Every job of the roadmap."""
 
     COLUMNS: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 17, "Job": 16}
     NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 11, "Job": 12}
 
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id)
+        self._kept = KeptRows(self._row)
+
     def show(self, jobs: tuple[JobView, ...]) -> None:
-        self.show_rows({job.paths.name: self._row(job) for job in in_order(jobs)})
+        self.show_rows(self._kept.of(in_order(jobs), (self.narrow, self.app.theme)))
 
     def _row(self, job: JobView) -> Row:
         words, tone = state_words(job.state, self.plain)

@@ -45,6 +45,8 @@ class SteadyTable(DataTable[Text]):
         fits = self._last_width == self.last_width
         if fits and list(rows) == list(self._shown):
             for key, row in rows.items():
+                if row is self._shown[key]:
+                    continue
                 for name, old, new in zip(self.COLUMNS, self._shown[key], row, strict=True):
                     if old.plain != new.plain or old.style != new.style:
                         self.update_cell(key, name, new)
@@ -106,6 +108,9 @@ class SteadyTable(DataTable[Text]):
         """Cells for the last column at the table's size now."""
         *others, least = self.widths.values()
         room = self.scrollable_content_region.width
+        if not self.show_vertical_scrollbar:
+            # Kept free, or the bar that comes with many rows would have them all filled anew.
+            room -= self.styles.scrollbar_size_vertical
         return max(least, room - sum(others) - self._padding)
 
     @property
