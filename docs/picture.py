@@ -1,6 +1,7 @@
-"""Take the README's picture: the real screen on a real lab, as SVG.
+"""Take the pictures of the documentation: the real screens on a real lab, as SVG.
 
-Run while jobs run in a lab: `python docs/picture.py LAB docs/screen.svg [COLUMNSxROWS]`.
+`python docs/picture.py LAB docs/screens` takes one of each screen; `python docs/picture.py LAB
+docs/screen.svg 160x45` home alone, while jobs run in the lab.
 """
 
 from __future__ import annotations
@@ -13,24 +14,52 @@ from pathlib import Path
 from vitlab.records.lab import open_lab
 from vitlab.tui.app import VitLab
 
+CURVE = ("3", *"jjjjjjj")
+"""To a job worth a look: in the example plan at profile demo, the ViT of 50,000 stars."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "home": (*CURVE, "1"),
+    "board": (*CURVE, "1", "t"),
+    "jobs": (*CURVE, "b"),
+    "curves": ("v", "e"),
+    "log": (*CURVE, "f"),
+    "gates": ("i", "j"),
+    "documents": ("d",),
+    "results": ("a",),
+    "spectrum": (*CURVE, "s"),
+    "help": ("question_mark",),
+}
+"""Screen -> the keys that lead to it from home."""
+START, BETWEEN, END = 4.0, 0.3, 12.0
+"""Seconds before the first key, after each, and after the last: a model is read meanwhile."""
 
-async def picture(lab: Path, columns: int, rows: int) -> str:
-    """The screen a few seconds after it was opened, so that curve and log are there."""
+
+async def picture(lab: Path, columns: int, rows: int, keys: tuple[str, ...] = ()) -> str:
+    """The screen some seconds after the last key, so that all that is read is there."""
     opened = open_lab(lab)
     app = VitLab(opened, opened.roadmap_path())
     async with app.run_test(size=(columns, rows)) as pilot:
-        await asyncio.sleep(4)
+        await asyncio.sleep(START)
+        for key in keys:
+            await pilot.press(key)
+            await asyncio.sleep(BETWEEN)
+        await asyncio.sleep(END if keys else 0)
         await pilot.pause()
-        return app.export_screenshot(title="vitlab")
+        drawing = app.export_screenshot(title="vitlab")
+    # No font is fetched from anywhere: the reader's own monospaced one will do.
+    return re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
 
 
 def main() -> None:
     lab, out, *size = sys.argv[1:]
-    columns, rows = (int(part) for part in (size or ["140x40"])[0].split("x"))
-    drawing = asyncio.run(picture(Path(lab), columns, rows))
-    # No font is fetched from anywhere: the reader's own monospaced one will do.
-    drawing = re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
-    Path(out).write_text(drawing, encoding="utf-8")
+    columns, rows = (int(part) for part in (size or ["160x45"])[0].split("x"))
+    wanted = {Path(out): KEYS["home"]}
+    if not out.endswith(".svg"):
+        Path(out).mkdir(exist_ok=True)
+        wanted = {Path(out) / f"{name}.svg": keys for name, keys in KEYS.items()}
+    for path, keys in wanted.items():
+        drawing = asyncio.run(picture(Path(lab), columns, rows, keys))
+        path.write_text(drawing, encoding="utf-8")
+        print(path)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,10 @@ class VitLab(Going, Doing, Finishing):
     def _roadmaps_seen(self, seen: RoadmapsSeen) -> None:
         self.roadmaps = seen.lines
         self.home.show_roadmaps(seen.lines)
-        if isinstance(self.screen, RoadmapChooser):
-            self.screen.show(seen.lines)
+        # No screen is left while the app is taken down, and a message may still come.
+        for chooser in self.screen_stack:
+            if isinstance(chooser, RoadmapChooser):
+                chooser.show(seen.lines)
 
     @on(CurvesSeen)
     @on(LogSeen)
