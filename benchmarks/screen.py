@@ -123,13 +123,19 @@ def load(root: Path) -> Iterator[None]:
             lock.close()
 
 
-def cursor_times(screen: Program, presses: int) -> list[float]:
-    """Seconds from a key that moves the cursor to what is told of the MVP it is on now."""
+ROWS = ((b"LightGBM 1M", b"MVP 2.0"), (b"Scaling Curve", b"MVP 3.0"), (b"Tokenization", b"MVP 4.0"))
+"""What the row of an MVP says, and what the pane beside the plan begins with."""
+
+
+def cursor_times(screen: Program, presses: int, *, told: bool) -> list[float]:
+    """Seconds from `j` to the row the cursor is on now, or (`told`) to what is told of its MVP."""
     times = []
     for number in range(presses):
-        key, mark = ((b"j", b"MVP 2.0"), (b"k", b"MVP 1.0"))[number % 2]
-        screen.press(key)
-        times.append(screen.wait(mark))
+        if number % len(ROWS) == 0:
+            screen.press(b"g")
+            screen.drain(0.4)
+        screen.press(b"j")
+        times.append(screen.wait(ROWS[number % len(ROWS)][told]))
         screen.drain(0.1 + 0.013 * (number % 20))  # at any moment between two looks
     return sorted(times)
 
@@ -214,10 +220,14 @@ def under_load(lab: Path, seconds: float, table: Table) -> None:
             screen.drain(10)
             screen.press(b"\x1b")  # the tour, where it came
             screen.drain(2)
-            times = cursor_times(screen, 200)
-            p99 = 1e3 * times[197]
-            table.say("key to screen, p50", f"{1e3 * times[100]:.0f} ms")
-            table.say("key to screen, p99", f"{p99:.0f} ms", p99 <= 60, "60 ms")
+            for name, told, limit in (
+                ("key to screen", False, "60 ms"),
+                ("  its MVP told", True, ""),
+            ):
+                times = cursor_times(screen, 200, told=told)
+                p50, p99 = 1e3 * times[100], 1e3 * times[197]
+                table.say(f"{name}, p50", f"{p50:.0f} ms")
+                table.say(f"{name}, p99", f"{p99:.0f} ms", not limit or p99 <= 60, limit)
             times = opening_times(screen, 100)
             table.say(
                 "  a whole screen opened, p50, p99",

@@ -1,7 +1,7 @@
 """Take the pictures of the documentation: the real screens on a real lab, as SVG.
 
 `python docs/picture.py LAB docs/screens` takes one of each screen; `python docs/picture.py LAB
-docs/screen.svg 160x45` home alone, while jobs run in the lab.
+FILE.svg 160x45` home alone, as while jobs run in the lab.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any, cast
 
 from textual.message import Message
@@ -91,6 +92,14 @@ def test_when_nothing_runs_the_last_ended_ones_are() -> None:
     queued = job("20251230-x", "r", Queued(0))
     watched = worth_watching(cast(Any, [*ended, queued]), None)
     assert watched == ended[-4:]
+
+
+def test_beside_a_selected_job_stand_others_of_its_kind() -> None:
+    ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(6)]
+    for one, recipe in zip(ended, ("ridge", "vit", "ridge", "vit", "ridge", "ridge"), strict=True):
+        one.spec = replace(one.spec, recipe=recipe)
+    watched = worth_watching(cast(Any, ended), ended[3].paths)
+    assert watched == [ended[1], ended[3]]
 
 
 class Ear:

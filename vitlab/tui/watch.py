@@ -237,17 +237,20 @@ class Watch:
 
 
 def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
-    """Every running job and the selected one; the last ended ones when nothing runs."""
-    running = [job for job in jobs if isinstance(job.state, Running)]
-    chosen = (
-        running
-        or sorted(
-            (job for job in jobs if job.step > 0 or job.values),
-            key=lambda job: job.paths.folder.name,
-        )[-ENDED:]
-    )
-    chosen += [job for job in jobs if job.paths == selected and job not in chosen]
-    return chosen
+    """Every running job and the selected one.
+
+    When nothing runs, what ended last, of the selected job's kind where one is selected: steps of
+    a ridge and of a network have no axis in common.
+    """
+    chosen = [job for job in jobs if isinstance(job.state, Running)]
+    picked = next((job for job in jobs if job.paths == selected), None)
+    if not chosen:
+        ended = [job for job in jobs if job.step > 0 or job.values]
+        if picked is not None:
+            kind = (picked.spec.mvp, picked.spec.recipe)
+            ended = [job for job in ended if (job.spec.mvp, job.spec.recipe) == kind]
+        chosen = sorted(ended, key=lambda job: job.paths.folder.name)[-ENDED:]
+    return chosen if picked is None or picked in chosen else [*chosen, picked]
 
 
 def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
