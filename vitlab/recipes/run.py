@@ -243,4 +243,10 @@ def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    if group.rank(os.environ) is not None:
+        # Gloo's threads may outlive its group, and then abort a process that has done its work.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -12,7 +12,7 @@ from vitlab.jobs.tail import EventTail
 
 GLANCE = 1500
 """Bytes at the end of the events that a first look reads."""
-POINTS = 4096
+POINTS = 2048
 """Points kept of a live curve; beyond, every other one is dropped."""
 
 

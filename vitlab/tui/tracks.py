@@ -11,7 +11,7 @@ from vitlab.plot.series import Rgb
 if TYPE_CHECKING:
     from vitlab.tui.desk import Events
 
-KEEP = 4096
+KEEP = 2048
 """Points kept of one value of one job; more than any screen has columns."""
 
 
