@@ -23,7 +23,7 @@ everything: $(RUN_DEPS)
 		$(CURDIR)/$(BIN)/vitlab run $$mvp --profile smoke --wait && \
 		$(CURDIR)/$(BIN)/vitlab sync $$mvp --yes && \
 		ls roadmaps/img/mvp_$${mvp}_*_smoke.png && \
-		grep -q "^| $$mvp |.*(smoke) |" roadmaps/vit_roadmap.md || exit 1; done
+		grep -q "^| MVP-$$mvp |.*(smoke)" roadmaps/vit_roadmap.md || exit 1; done
 
 # One process of one thread for each core, a file of tests at a time.
 WORKERS ?= auto
