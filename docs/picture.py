@@ -7,12 +7,12 @@ FILE.svg 160x45` home alone, as while jobs run in the lab.
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from pathlib import Path
 
 from vitlab.records.lab import open_lab
 from vitlab.tui.app import VitLab
+from vitlab.tui.export import as_svg, recorded
 
 CURVE = ("3", *"jjjjjjj")
 """To a job worth a look: in the example plan at profile demo, the ViT of 50,000 stars."""
@@ -44,9 +44,7 @@ async def picture(lab: Path, columns: int, rows: int, keys: tuple[str, ...] = ()
             await asyncio.sleep(BETWEEN)
         await asyncio.sleep(END if keys else 0)
         await pilot.pause()
-        drawing = app.export_screenshot(title="vitlab")
-    # No font is fetched from anywhere: the reader's own monospaced one will do.
-    return re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
+        return as_svg(recorded(app.screen), "vitlab")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.strict import unknown
@@ -57,28 +58,15 @@ def config_columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
 
 def _row(group: Group, known: Mapping[World, Ceiling]) -> Row:
     """The table's row of the first job, its numbers those of the group."""
-    row = row_of(group.members[0], known)
-    first = group.first
     many = len(group.members) > 1
-    row |= {"run": group.name, "seeds": len(group.members), "error of": "stars"}
+    row = row_of(replace(group.members[0], result=group.as_one()), known)
+    row |= {
+        "run": group.name,
+        "seeds": len(group.members),
+        "error of": "seeds" if many else "stars",
+    }
     if many:
-        names = [name for name in first.values if name.startswith("test/")]
-        for name in names:
-            _, metric, label = name.split("/")
-            row[f"{metric} {label}"] = group.value(name)
-            if f"{metric} {label} error" in row:
-                row[f"{metric} {label} error"] = group.scatter(name)
-        row |= {
-            "score": group.value(first.headline),
-            "error": group.scatter(first.headline),
-            "error of": "seeds",
-            "seed": None,
-            "seconds": round(sum(one.result.seconds for one in group.members), 1),
-        }
-        row["leak"] = any(row_of(one, known)["leak"] for one in group.members)
-        ceiling, score = row["ceiling"], row["score"]
-        if isinstance(ceiling, float) and isinstance(score, float) and ceiling > 0:
-            row["share"] = score / ceiling
+        row |= {"seed": None, "leak": any(row_of(one, known)["leak"] for one in group.members)}
     return row
 
 

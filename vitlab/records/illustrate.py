@@ -46,13 +46,14 @@ def draw_launch(folder: Path) -> list[Path]:
         return []
     lab = open_lab(find_lab(folder).root)
     roadmap = lab.paths.inside(job.spec.roadmap)
-    mine = _launch(all_jobs(lab.paths), job.spec)
+    everything = [_ended(one) for one in all_jobs(lab.paths)]
+    mine = _launch(everything, job.spec)
     result = read_result(job.paths.result)
     more = any(isinstance(one.state, Queued | Running) for one in mine)
     if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
         return []
     drawn = []
-    for name, picture in pictures(lab, job.spec):
+    for name, picture in _pictures(lab, job.spec, everything):
         target = stem(roadmap, job.spec.mvp, job.spec.profile, name)
         drawn.append(write(picture, target)[1])
     return drawn
@@ -60,7 +61,10 @@ def draw_launch(folder: Path) -> list[Path]:
 
 def pictures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
     """The figures, by name, that have something to say of the launch `spec` is of."""
-    everything = [_ended(one) for one in all_jobs(lab.paths)]
+    yield from _pictures(lab, spec, [_ended(one) for one in all_jobs(lab.paths)])
+
+
+def _pictures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[str, Picture]]:
     mine = _launch(everything, spec)
     found = tuple(finished(mine))
     if not found:
@@ -71,8 +75,8 @@ def pictures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
 
 
 def _launch(jobs: Sequence[Job], spec: Spec) -> list[Job]:
-    """The newest job of each run, as far along as it will be in a moment."""
-    mine = [_ended(job) for job in jobs if _together(job.spec, spec)]
+    """The newest job of each run."""
+    mine = [job for job in jobs if _together(job.spec, spec)]
     return last_launch(mine) if mine else []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vitlab.tui.widgets.job_table import job_label
 from vitlab.tui.widgets.log_view import LogView
-from vitlab.tui.widgets.mvp_table import belongs, last_r2
+from vitlab.tui.widgets.mvp_table import best_values
 from vitlab.tui.words import clean
 
 if TYPE_CHECKING:
@@ -107,12 +107,8 @@ def _gate_words(gate: Gate, view: LabView) -> str:
 
 
 def _mvp_words(mvp: Mvp, view: LabView, conclusion: str) -> str:
-    values = [
-        value
-        for job in view.jobs
-        if job.spec.mvp == mvp.id and belongs(job, view) and (value := last_r2(job)) is not None
-    ]
-    parts = [mvp.status or mvp.status_text, f"R² {max(values):.4f}" if values else ""]
+    best = best_values(view).get(mvp.id)
+    parts = [mvp.status or mvp.status_text, "" if best is None else f"R² {best:.4f}"]
     said = ", ".join(part for part in parts if part)
     return clean(f"MVP-{mvp.id} {mvp.name}: {said}") + (
         f"\n{clean(conclusion)}" if conclusion else ""
