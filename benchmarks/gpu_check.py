@@ -33,7 +33,7 @@ from vitlab.ml.spectra import open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.microbatches import Key, make
 from vitlab.ml.training.task import Task
-from vitlab.recipes.vit import make_model, make_task
+from vitlab.ml.training.task import make_model, make_task
 
 STEPS = 16
 BATCH = 64

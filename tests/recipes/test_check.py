@@ -18,7 +18,7 @@ from vitlab.ml.train import train
 from vitlab.ml.training.task import Task
 from vitlab.ml.vit import param_count
 from vitlab.recipes.check import check
-from vitlab.recipes.vit import make_model, make_task
+from vitlab.ml.training.task import make_model, make_task
 
 CPU = torch.device("cpu")
 SMALL = replace(P16, patch=64, hidden=64, layers=3, heads=4, input="whitened")

@@ -19,6 +19,7 @@ from vitlab.contract.limits import (
 )
 from vitlab.contract.monitor import check_monitor
 from vitlab.contract.strict import ConfigError, Range
+from vitlab.contract.value import MEAN_R2
 
 VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
 """As `Input`, and `flux+error`: two channels, the flux and its 1-sigma error."""
@@ -115,9 +116,9 @@ class TrainConfig:
     """Largest norm of the gradient; 0 means no clipping."""
     ema: Annotated[float, Range(0, 0.99999)] = 0.999
     """Decay of the moving average of the weights that is validated and kept; 0 means none."""
-    monitor: str = "val/r2"
+    monitor: str = MEAN_R2
     """The value that says which state is best, as named in the events, or `val/r2` for the mean
-    over the labels; best is what is nearest perfect (`vitlab.contract.monitor`)."""
+    over the labels; best is what is nearest perfect (`vitlab.contract.value`)."""
     patience: Annotated[int, Range(0)] = 0
     """Validations without a better `monitor` before training ends; 0 means it never does."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

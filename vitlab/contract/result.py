@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.record import read_record
+from vitlab.contract.value import HEADLINE
 
 VERSION = 1
 
@@ -39,7 +40,7 @@ class Result:
     seconds: float = 0.0
     figures: tuple[str, ...] = ()
     wandb: str | None = None
-    headline: str = "test/r2/log_g"
+    headline: str = HEADLINE
     """The value the experiment file names as its answer."""
 
     @property

@@ -7,14 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vitlab.contract.record import read_record
+from vitlab.contract.value import HEADLINE
 
 VERSION = 1
 
-RECIPES = ("vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command")
-PROFILES = ("smoke", "demo", "hour", "full")
+Recipe = Literal["vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command"]
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+Profile = Literal["smoke", "demo", "hour", "full"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 """From a trial of seconds to the real thing, by what they cost; all but the last are trials."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
@@ -36,7 +39,7 @@ class Spec:
     exp_id: str
     roadmap: str
     """The roadmap's path from the lab's root."""
-    headline: str = "test/r2/log_g"
+    headline: str = HEADLINE
     device: str = "auto"
     """`auto`, `cpu`, or the index or UUID of a GPU."""
     priority: int = 0

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from vitlab.contract.monitor import LOSS, distance
+from vitlab.contract.value import LOSS, distance
 from vitlab.ml.progress import Best, Evaluation, NonFiniteLoss, Note, Progress, Step
 from vitlab.ml.training.checkpoint import LAST
 from vitlab.ml.training.gradients import add_gradients, cause, out_of_memory

@@ -33,8 +33,8 @@ from vitlab.ml.residuals import Residuals, overall, save
 from vitlab.ml.spectra import GridSpectra, Spectra, open_spectra
 from vitlab.ml.teststars import conditions, overlap
 from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
-from vitlab.recipes.trained import load_network
 from vitlab.records.named import job_named
 
 Array = NDArray[np.float64]

@@ -30,9 +30,8 @@ from vitlab.ml.rollout import attention_by_pixel
 from vitlab.ml.saliency import contributions, gradient, to_noise
 from vitlab.ml.spectra import GridSpectra, Spectra
 from vitlab.ml.training.losses import point, spread
-from vitlab.ml.training.task import Task
+from vitlab.ml.training.task import Task, load_network
 from vitlab.ml.vit import ViT
-from vitlab.recipes.trained import load_network
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")

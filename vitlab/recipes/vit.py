@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 
 import torch
-from torch import nn
 
 from vitlab.contract.config import MlpConfig, VitConfig
-from vitlab.contract.networks import MlpModel, VitModel, output_count
+from vitlab.contract.networks import VitModel
 from vitlab.jobs.estimate import describe
-from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.inputs import make_inputs
-from vitlab.ml.labels import fit_scaling
 from vitlab.ml.spectra import Spectra, open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.parallel import ALONE, Group, joined
 from vitlab.ml.training.predict import predictions
-from vitlab.ml.training.task import Task
-from vitlab.ml.vit import build, param_count
+from vitlab.ml.training.task import make_model, make_task
+from vitlab.ml.vit import param_count
 from vitlab.recipes.check import check
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.group import rank
 from vitlab.recipes.scored import described, scored
-
-SCALING_SAMPLE = 100_000
-"""Training stars the scale of the labels is fitted on."""
 
 
 def run(context: Context) -> Outcome:
@@ -78,32 +70,3 @@ def _distinct(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
     """How many different training stars the network was shown."""
     fresh = config.data.source == "grid-infinite"
     return spectra.sizes["train"] * (config.train.epochs if fresh else 1)
-
-
-def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
-    """The untrained network of a configuration for a data set."""
-    outputs = output_count(config.loss, len(config.labels))
-    match config.model:
-        case VitModel() as model:
-            return build(model, spectra, outputs)
-        case MlpModel() as model:
-            return MLP(model, spectra.pixels, outputs)
-
-
-def make_task(
-    config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device, group: Group = ALONE
-) -> Task:
-    """What the network of a configuration has to learn."""
-    sample = min(spectra.sizes["train"], SCALING_SAMPLE)
-    return Task(
-        spectra=spectra,
-        inputs=make_inputs(config.model.input, spectra),
-        scaling=fit_scaling(spectra.labels("train", 0, sample), config.label_norm),
-        labels=config.labels,
-        train=config.train,
-        device=device,
-        loss=config.loss,
-        label_weights=config.label_weights,
-        model=asdict(config.model),
-        group=group,
-    )

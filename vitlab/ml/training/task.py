@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import nn
 
-from vitlab.contract.networks import TrainConfig
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.labels import LabelScaling
+from vitlab.contract.config import MlpConfig, VitConfig
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel, output_count
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.ml.baselines.mlp import MLP
+from vitlab.ml.inputs import Inputs, make_inputs
+from vitlab.ml.labels import LabelScaling, fit_scaling
 from vitlab.ml.spectra import Spectra
+from vitlab.ml.training import checkpoint
 from vitlab.ml.training.losses import Loss, make_loss
 from vitlab.ml.training.parallel import ALONE, Group
+from vitlab.ml.vit import build
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+SCALING_SAMPLE = 100_000
+"""Training stars the scale of the labels is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +66,53 @@ class Task:
         return torch.autocast(
             self.device.type, dtype=dtype if enabled else torch.bfloat16, enabled=enabled
         )
+
+
+def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
+    """The untrained network of a configuration for a data set."""
+    outputs = output_count(config.loss, len(config.labels))
+    match config.model:
+        case VitModel() as model:
+            return build(model, spectra, outputs)
+        case MlpModel() as model:
+            return MLP(model, spectra.pixels, outputs)
+
+
+def make_task(
+    config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device, group: Group = ALONE
+) -> Task:
+    """What the network of a configuration has to learn."""
+    sample = min(spectra.sizes["train"], SCALING_SAMPLE)
+    return Task(
+        spectra=spectra,
+        inputs=make_inputs(config.model.input, spectra),
+        scaling=fit_scaling(spectra.labels("train", 0, sample), config.label_norm),
+        labels=config.labels,
+        train=config.train,
+        device=device,
+        loss=config.loss,
+        label_weights=config.label_weights,
+        model=asdict(config.model),
+        group=group,
+    )
+
+
+def load_network(
+    job: JobPaths, config: VitConfig | MlpConfig, own: Spectra, device: torch.device
+) -> tuple[nn.Module, Task]:
+    """The best state of a training; `own` is the data it was trained on.
+
+    `UsageError` where there is none, or it is of another version of the model.
+    """
+    path = job.checkpoints / checkpoint.BEST
+    saved = checkpoint.load(path, device)
+    try:  # what it was built from then, whatever the defaults are now
+        built: Any = replace(config.model, **saved.config)
+        config = replace(config, model=built)
+        network = make_model(config, own).to(device)
+        network.load_state_dict(saved.model)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UsageError(f"{path}: of another version of the model ({reason})") from None
+    task = make_task(config, own, device)
+    return network, replace(task, inputs=saved.inputs, scaling=saved.scaling)

@@ -1,0 +1,241 @@
+"""What a value's name says: its split, metric and label, its unit, its symbol, which way is better.
+
+Names are `split/metric/label`: `test/r2/log_g`, `val/loss`, `ceiling@21.5/r2_bayes/log_g`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
+Number = float | None
+
+NAME = re.compile(r"[\w.-]+(/[\w.-]+)+")
+"""A name a person may give a value in an experiment file or on the command line."""
+LABEL = "log_g"
+"""The label that is meant where a text names none."""
+HEADLINE = f"test/r2/{LABEL}"
+"""The value a run is judged by where its experiment file names none."""
+MEAN_R2, LOSS = "val/r2", "val/loss"
+SCORES = ("r2", "mae", "rmse", "bias", "scatter")
+"""What predictions of a label are scored by."""
+CALIBRATION = ("pull2", "within1", "within2")
+"""What predicted errors of a label are scored by (`loss: nll`)."""
+_UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
+_CEILING = "ceiling"
+
+
+@dataclass(frozen=True)
+class Better:
+    """Which of two numbers of one metric is better."""
+
+    way: Literal["larger", "smaller", "nearest"]
+    target: float = 0.0
+    """The number at best, from which distances count; 0 where there is no end to `way`."""
+
+    def distance(self, number: Number) -> float:
+        """How far from the best: smaller is better; inf for None, NaN and infinities."""
+        if number is None or not math.isfinite(number):
+            return math.inf
+        off = number - self.target
+        return {"larger": -off, "smaller": off, "nearest": abs(off)}[self.way]
+
+    def is_better(self, number: Number, other: Number) -> bool:
+        """Whether `number` is surely the better one; None and NaN are worse than any number."""
+        return self.distance(number) < self.distance(other)
+
+    def gain(self, number: float, other: float) -> float:
+        """By how much `number` is better than `other`; negative where it is worse."""
+        return self.distance(other) - self.distance(number)
+
+
+LARGER, SMALLER = Better("larger"), Better("smaller")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric."""
+
+    symbol: str
+    better: Better | None = None
+    """None: not known, or neither way is better."""
+    unit: str | None = ""
+    """`label`: that of the label; empty: a pure number; None: not known."""
+
+
+_R2 = Better("larger", 1.0)
+_METRICS = {
+    "r2": Metric("R²", _R2),
+    "r2_bayes": Metric("R²_Bayes", _R2),
+    "r2_crlb_mean": Metric("R²_CRLB", _R2),
+    "r2_crlb_median": Metric("R²_CRLB (median)", _R2),
+    "r2_linear": Metric("R²_linear", _R2),
+    "r2_permuted": Metric("R²_permuted", Better("nearest", 0.0)),
+    "mae": Metric("MAE", SMALLER, "label"),
+    "rmse": Metric("RMSE", SMALLER, "label"),
+    "bias": Metric("bias", Better("nearest", 0.0), "label"),
+    "scatter": Metric("scatter", SMALLER, "label"),
+    "rho": Metric("ρ", _R2),
+    "sigma": Metric("σ", SMALLER, "label"),
+    "sigma_crlb": Metric("σ_CRLB", None, "label"),
+    "pull2": Metric("pull²", Better("nearest", 1.0)),
+    "within1": Metric("within 1σ", Better("nearest", 0.6827)),
+    "within2": Metric("within 2σ", Better("nearest", 0.9545)),
+    "chi2": Metric("χ²", Better("nearest", 1.0)),
+    "loss": Metric("loss", SMALLER),
+    "nll": Metric("NLL", SMALLER),
+    "mse": Metric("MSE", SMALLER, None),
+    "acc": Metric("accuracy", LARGER),
+    "accuracy": Metric("accuracy", LARGER),
+    "lr": Metric("lr"),
+    "samples_per_s": Metric("samples_per_s", LARGER, "1/s"),
+    "snr": Metric("S/N"),
+}
+_COVERAGE = re.compile(r"coverage(\d+)")
+"""`coverage68`, `coverage683`, `coverage95`: the share of stars inside an interval, nominally
+.68, .683, .95."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """The name of a number, in its parts; empty where the name has no such part.
+
+    A name of one part is a metric of no split, of two a split and a metric. What no name is made
+    like (`a//b`, `/a`) is taken for a metric as it stands.
+    """
+
+    split: str
+    """`train`, `val`, `test`, `perf`, `ceiling`, `ceiling@21.5`, `ceiling@20.5-21`, ..."""
+    metric: str
+    label: str = ""
+    """`log_g`, ...; of some values no star's label but a statistic (`ceiling/snr/median`)."""
+
+    @staticmethod
+    @lru_cache(4096)
+    def parse(name: str) -> Value:
+        """The parts of any name; `str` gives the same name back."""
+        parts = name.split("/", 2)
+        if not all(parts) or len(parts) == 1:
+            return Value("", name)
+        return Value(*parts)
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.split, self.metric, self.label) if part)
+
+    def on(self, split: str) -> Value:
+        """The same on another split."""
+        return replace(self, split=split)
+
+    @property
+    def live(self) -> Value:
+        """The value that is known of it while a job runs: on validation in place of test."""
+        return self.on("val") if self.split == "test" else self
+
+    @property
+    def anywhere(self) -> Value:
+        """The same of no split, for comparing across splits."""
+        return self.on("")
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether it is a bound at a split of its own (`ceiling`, `ceiling@21.5`)."""
+        return self.split.partition("@")[0] == _CEILING
+
+    @property
+    def mag(self) -> float | None:
+        """The single magnitude a ceiling is of; None over a range (`ceiling@20.5-21`), or all."""
+        try:
+            return float(self.split.partition("@")[2]) if self.is_ceiling else None
+        except ValueError:
+            return None
+
+    @property
+    def better(self) -> Better | None:
+        """Which way is better; None where that is not known: then no number is called best."""
+        return self._known.better
+
+    @property
+    def unit(self) -> str | None:
+        """`dex`, `K`; empty for a pure number, None where it is not known."""
+        unit = self._known.unit
+        return unit_of(self.label) if unit == "label" else unit
+
+    @property
+    def symbol(self) -> str:
+        """The metric as printed: `R²`; an unknown one as it is named."""
+        return self._known.symbol
+
+    @property
+    def short(self) -> str:
+        """The symbol, with the label where it is not the usual one: `R²`, `MAE(T_eff)`."""
+        return self.symbol + (f"({self.label})" if self.label not in ("", LABEL) else "")
+
+    @property
+    def _known(self) -> Metric:
+        if self.metric in _METRICS:
+            return _METRICS[self.metric]
+        if match := _COVERAGE.fullmatch(self.metric):
+            nominal = float(f"0.{match[1]}")
+            return Metric(f"coverage {100 * nominal:g}%", Better("nearest", nominal))
+        return Metric(self.metric, None, None)
+
+    def best(self, items: Iterable[T], number: Callable[[T], Number]) -> T | None:
+        """The item with the best finite number, of equals the first; None where none has one.
+
+        None also of two or more where it is not known which way is better.
+        """
+        known = [one for one in items if (x := number(one)) is not None and math.isfinite(x)]
+        better = self.better
+        if better is None:
+            return known[0] if len(known) == 1 else None
+        return min(known, key=lambda one: better.distance(number(one)), default=None)
+
+    def ranked(self, items: Iterable[T], number: Callable[[T], Number]) -> list[T]:
+        """The items, best first, those without a finite number last.
+
+        Where it is not known which way is better, the order is kept.
+        """
+        return sorted(items, key=lambda one: self.rank(number(one)))
+
+    def rank(self, number: Number) -> tuple[bool, float]:
+        """A key by which numbers are sorted: best first, None and NaN last."""
+        if number is None or not math.isfinite(number):
+            return True, 0.0
+        return False, self.better.distance(number) if self.better else 0.0
+
+
+def unit_of(label: str) -> str | None:
+    """The unit of a star's label; None for one that is not known."""
+    return _UNITS.get(label)
+
+
+def shown(headline: str, values: Mapping[str, Number]) -> Number:
+    """The number a run is told by: its headline, or on validation while there is no test score."""
+    value = Value.parse(headline)
+    return _first(values, value, value.live)
+
+
+def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:
+    """The number a run is chosen by: on validation, so that the test set chooses nothing."""
+    value = Value.parse(headline)
+    return _first(values, value.on("val"), value)
+
+
+def _first(values: Mapping[str, Number], *names: Value) -> Number:
+    return next((x for name in names if (x := values.get(str(name))) is not None), None)
+
+
+def distance(name: str, values: Mapping[str, float], labels: Sequence[str]) -> float:
+    """How far the monitored one of a validation's values is from perfect: smaller is better.
+
+    `val/r2` is the mean over the labels.
+    """
+    value = Value.parse(name)
+    names = [name] if name != MEAN_R2 else [str(replace(value, label=one)) for one in labels]
+    assert value.better is not None, name
+    return value.better.distance(sum(values[one] for one in names) / len(names))
