@@ -11,8 +11,8 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
-from vitlab.contract.monitor import distance
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import distance
 
 REFUSED = [
     ("vit", {"model": {"pach": 16}}, "config.model.pach: unknown key; did you mean patch? (allow"),

@@ -1,0 +1,40 @@
+"""A job's end as what it means."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitlab.contract.state import (
+    NEVER_BEGAN,
+    OUTCOMES,
+    STOPPED,
+    Done,
+    End,
+    Failed,
+    Killed,
+    Lost,
+    Succeeded,
+    ended_well,
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "detail", "end"),
+    [
+        ("ok", "", Succeeded()),
+        ("ok", "started by hand: its exit code is not known", Succeeded()),
+        ("killed", STOPPED, Killed(asked=True)),
+        ("killed", f"{STOPPED}; a process held the GPU", Killed(asked=True)),
+        ("killed", NEVER_BEGAN, Killed(asked=True)),
+        ("killed", "SIGTERM from outside", Killed(asked=False)),
+        ("oom", "CUDA out of memory", Failed("oom")),
+        ("a newer word", "", Failed("a newer word")),
+    ],
+)
+def test_how_a_job_ended(outcome: str, detail: str, end: End) -> None:
+    assert Done(0, 1, outcome, 0, detail).end == end
+
+
+def test_only_ok_is_well() -> None:
+    assert [word for word in OUTCOMES if ended_well(Done(0, 1, word, 0))] == ["ok"]
+    assert not ended_well(Lost(0))
