@@ -20,11 +20,11 @@ from unittest import mock
 
 from markdown_it import MarkdownIt
 
-from vitlab.docs.edits import change, save
 from vitlab.docs.lint import lint
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document, read
-from vitlab.docs.writeback import set_status
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.save import change, save
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.status import set_status
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {"read the whole roadmap": 40.0, "status planned and written": 20.0}

@@ -23,17 +23,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
 from vitlab.contract.config import VitConfig, read_config
+from vitlab.contract.job import Spec, read_result
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.result import read_result
-from vitlab.contract.spec import Spec
 from vitlab.ml import train as training
 from vitlab.ml.progress import Note, Progress, Step
-from vitlab.ml.spectra import open_spectra
+from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
-from vitlab.ml.training.microbatches import Key, make
-from vitlab.ml.training.task import Task
-from vitlab.ml.training.task import make_model, make_task
+from vitlab.ml.training.microbatch import Key, make
+from vitlab.ml.training.task import Task, make_model, make_task
 
 STEPS = 16
 BATCH = 64

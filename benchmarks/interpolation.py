@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from vitlab.ml.grid import compress, load_grid
-from vitlab.ml.labels import LABELS
-from vitlab.ml.noise import load_noise
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import COMPONENTS
+from vitlab.ml.spectra.dataset import COMPONENTS
+from vitlab.ml.spectra.grid import compress, load_grid
+from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.simulate import Simulator
 
 STARS = 1000
 

@@ -16,15 +16,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, Queued, Running
 from vitlab.jobs import processes
-from vitlab.jobs.launch import advance, stop
-from vitlab.jobs.queue import plan
-from vitlab.jobs.room import Slots
+from vitlab.jobs.logs.tail import EventTail, LogTail
+from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.queue import plan
+from vitlab.jobs.queue.scheduler import advance, stop
 from vitlab.jobs.store import Job, all_jobs, state, submit
-from vitlab.jobs.tail import EventTail, LogTail
 
 
 def main() -> None:

@@ -15,10 +15,9 @@ import h5py
 import numpy as np
 
 from vitlab.contract.config import DataConfig
-from vitlab.ml.files.slabs import ROWS, Plan, Slabs
-from vitlab.ml.makedata import make_file
-from vitlab.ml.pfsspec import ERROR, FLUX, MASK, SpectraFiles, open_spectra_files
-from vitlab.ml.spectra import open_simulator
+from vitlab.ml.spectra.dataset import open_simulator
+from vitlab.ml.spectra.file_spectra import ROWS, Plan, Slabs
+from vitlab.ml.spectra.pfsspec import ERROR, FLUX, MASK, SpectraFiles, make_file, open_spectra_files
 
 BATCH = 256
 ROUNDS = 5

@@ -27,12 +27,12 @@ from keys import cursor_times, opening_times
 from program import Program
 
 from vitlab.contract.events import Event
-from vitlab.contract.spec import Spec
+from vitlab.contract.job import Spec
+from vitlab.lab.live.log_file import LogFile
 from vitlab.plot.series import Line
-from vitlab.records.pages import LogFile
-from vitlab.tui.messages import RunCurve
-from vitlab.tui.tracks import Track
-from vitlab.tui.widgets.run_chart import Sight, curve, render
+from vitlab.tui.watch.messages import RunCurve
+from vitlab.tui.watch.tracks import Track
+from vitlab.tui.widgets.curves_chart import Sight, curve, render
 
 JOBS, ROADMAPS, LIVE, STEPS = 200, 10, 10, 300
 FIRST_MVP = b"ViT 1M Scaling"
@@ -157,7 +157,7 @@ def long_log(folder: Path) -> tuple[float, float]:
     begin = time.perf_counter()
     page = LogFile(path).last(45)
     opened = time.perf_counter() - begin
-    from vitlab.records.pages import ERRORS
+    from vitlab.lab.live.log_file import ERRORS
 
     used = time.process_time()
     found = LogFile(path).find(ERRORS, page.size, back=True)

@@ -16,9 +16,9 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from vitlab.contract.config import DataConfig
-from vitlab.ml.grid import compress
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import COMPONENTS, open_simulator
+from vitlab.ml.spectra.dataset import COMPONENTS, open_simulator
+from vitlab.ml.spectra.grid import compress
+from vitlab.ml.spectra.simulate import Simulator
 
 BATCH = 4096
 REPEATS = 5

@@ -14,9 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from vitlab.contract.job import Result, Spec, write_result
 from vitlab.contract.paths import LabPaths
-from vitlab.contract.result import Result, write_result
-from vitlab.contract.spec import Spec
 from vitlab.jobs.store import submit
 
 PROBE = """
@@ -24,8 +23,8 @@ import sys, time
 from pathlib import Path
 begun = time.perf_counter()
 spent = time.process_time()
-from vitlab.records.lab import open_lab
-from vitlab.records.table import results_table
+from vitlab.lab.lab import open_lab
+from vitlab.lab.results.rows import results_table
 frame = results_table(open_lab(Path(sys.argv[1])))
 print(time.perf_counter() - begun, time.process_time() - spent, frame.height, frame.width)
 """

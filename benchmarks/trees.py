@@ -61,8 +61,8 @@ def simulate(n: int, folder: Path) -> None:
     import torch
 
     from vitlab.contract.config import DataConfig
-    from vitlab.ml.labels import LABELS
-    from vitlab.ml.spectra import open_spectra
+    from vitlab.ml.spectra.dataset import open_spectra
+    from vitlab.ml.spectra.labels import LABELS
 
     simulator = open_spectra(DataConfig(), 1.0, ("log_g",), torch.device("cpu")).simulator  # type: ignore[attr-defined]
     generator = torch.Generator().manual_seed(SEED)
@@ -117,7 +117,7 @@ def read(folder: Path, first: int, count: int) -> np.typing.NDArray[np.float32]:
 
 def ours(n: int, rounds: int, folder: Path, y: Any, _: bool) -> tuple[float, float]:
     from vitlab.contract.config import BoostModel, BoostTrain
-    from vitlab.ml.baselines.boost import Boost, fit
+    from vitlab.ml.baselines.trees import Boost, fit
     from vitlab.ml.progress import Note
 
     begun, bins, boost = time.perf_counter(), 0.0, Boost()

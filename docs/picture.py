@@ -10,9 +10,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from vitlab.records.lab import open_lab
+from vitlab.lab.lab import open_lab
 from vitlab.tui.app import VitLab
-from vitlab.tui.export import as_svg, recorded
+from vitlab.tui.terminal.export import as_svg, recorded
 
 CURVE = ("3", *"jjjjjjj")
 """To a job worth a look: in the example plan at profile demo, the ViT of 50,000 stars."""

@@ -8,20 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vitlab.commands import (
-    data,
-    evaluate,
-    figures,
-    hub,
-    look,
-    plan,
-    queue,
-    screen,
-    serve,
-    spectrum,
-    start,
-    work,
-)
+from vitlab.commands import charts, data, evaluate, jobs, plan, results, screen, spectrum, start
 from vitlab.contract.paths import UsageError
 
 _EPILOG = """\
@@ -62,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     screen.add_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, hub, work, queue, look, spectrum, evaluate, figures, data, serve):
+    for group in (start, plan, jobs, results, spectrum, evaluate, charts, data, screen):
         group.add_commands(commands)
     return parser
 

@@ -83,7 +83,7 @@ def test_mistakes_are_one_line(
 
 
 def test_numbers_of_a_file_are_those_of_the_same_seed(tmp_path: Path) -> None:
-    from vitlab.ml.pfsspec import open_spectra_files
+    from vitlab.ml.spectra.pfsspec import open_spectra_files
 
     for name in ("a.h5", "b.h5"):
         assert main(["data", "make", "--n", "5", "--out", str(tmp_path / name)]) == 0

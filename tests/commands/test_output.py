@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitlab.commands.output import number, print_table
+from vitlab.commands.common import number, print_table
 
 
 def test_columns_line_up_by_display_width(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from tests.jobs.conftest import ended, processes_of, wait_for
 from vitlab.cli import main
+from vitlab.contract.job import Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.contract.state import Lost, Queued, Running
-from vitlab.jobs.jsonfiles import read_json, write_json
-from vitlab.jobs.queue import in_line
+from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.queue.queue import in_line
 from vitlab.jobs.store import all_jobs, look, state
 
 ROADMAP = """\
@@ -159,7 +159,7 @@ def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.M
     def refuse(_: object) -> None:
         raise PermissionError(13, "read-only")
 
-    monkeypatch.setattr("vitlab.jobs.launch.advance", refuse)
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", refuse)
     assert bench("jobs")[0] == 0
     monkeypatch.undo()
     os.chdir(bench.lab.root)

@@ -136,7 +136,7 @@ def test_another_host_or_a_wrong_port_is_one_line(
 
 @pytest.mark.usefixtures("lab")
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    from vitlab.tui.serve import listen
+    from vitlab.tui.terminal.serve import listen
 
     with listen(0) as taken:
         taken.listen()

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.job import Result, Spec, read_result, read_spec, write_result
 from vitlab.contract.paths import LabPaths, UsageError, write_atomic
-from vitlab.contract.result import Result, read_result, write_result
-from vitlab.contract.spec import Spec, read_spec
 
 RESULT = Result(
     mvp="1.0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitlab.contract.state import (
+from vitlab.contract.job import (
     NEVER_BEGAN,
     OUTCOMES,
     STOPPED,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document, read
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.text.source import Document, read
 
 HERE = Path(__file__).parent
 CORPUS = HERE.parents[1].parent / "shared" / "corpus"

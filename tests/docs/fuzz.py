@@ -7,18 +7,18 @@ from pathlib import Path
 
 from tests.docs.conftest import CORPUS, HERE
 from tests.docs.test_properties import mutated, only_inside
-from vitlab.contract.result import Result
-from vitlab.docs.edits import apply
-from vitlab.docs.gates import judge
-from vitlab.docs.hub import key_number, parse_hub
+from vitlab.contract.job import Result
+from vitlab.docs.judge.conclusion import conclusion
+from vitlab.docs.judge.gates import judge
 from vitlab.docs.lint import mend
-from vitlab.docs.progress import set_progress
-from vitlab.docs.results import finish
-from vitlab.docs.roadmap import NoMvpTable, parse_roadmap
-from vitlab.docs.sentence import conclusion
-from vitlab.docs.source import Document
-from vitlab.docs.words import STATUSES
-from vitlab.docs.writeback import launch, set_status
+from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.roadmap import NoMvpTable, parse_roadmap
+from vitlab.docs.model.vocabulary import STATUSES
+from vitlab.docs.save import apply
+from vitlab.docs.text.source import Document
+from vitlab.docs.write.progress import set_progress
+from vitlab.docs.write.results import finish
+from vitlab.docs.write.status import launch, set_status
 
 
 def attack(text: str, number: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.edits import (
+from vitlab.docs.save import (
     Conflict,
     Edit,
     FileChange,
@@ -16,6 +16,7 @@ from vitlab.docs.edits import (
     between,
     change,
     create,
+    locked,
     open_elsewhere,
     rebase,
     redo,
@@ -24,8 +25,7 @@ from vitlab.docs.edits import (
     undo,
     unified,
 )
-from vitlab.docs.journal import locked
-from vitlab.docs.source import Document, Span, read
+from vitlab.docs.text.source import Document, Span, read
 
 TEXT = "# T\r\n\r\n| a | b |\r\n| 1 | 2 |\r\n| 3 | 4 |\r\nend"
 
@@ -304,7 +304,7 @@ def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
 def test_a_second_writer_is_told_to_wait(
     file: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitlab.docs.journal.PATIENCE", 0.05)
+    monkeypatch.setattr("vitlab.docs.save.PATIENCE", 0.05)
     with locked(journal), pytest.raises(UsageError, match="another vitlab"):
         save([planned(file, "4", "5")], journal)
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from vitlab.contract.result import Result
-from vitlab.docs.gates import Verdict, judge, thresholds
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document
+from vitlab.contract.job import Result
+from vitlab.docs.judge.gates import Verdict, judge, thresholds
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.text.source import Document
 
 
 def result(mvp: str, model: str, r2: float | None, **more: object) -> Result:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from vitlab.docs.hub import parse_hub
 from vitlab.docs.lint import lint_document
-from vitlab.docs.roadmap import next_mvp, parse_roadmap
-from vitlab.docs.source import Document
-from vitlab.docs.views import View
+from vitlab.docs.model.hub import parse_hub
+from vitlab.docs.model.roadmap import next_mvp, parse_roadmap
+from vitlab.docs.model.table_kinds import View
+from vitlab.docs.text.source import Document
 
 from .conftest import ROADMAPS, real
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from vitlab.docs.edits import apply, change, save
 from vitlab.docs.lint import lint, mend
-from vitlab.docs.memory import remembered
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document, read
-from vitlab.docs.vocabulary import default_vocabulary
-from vitlab.docs.writeback import set_status
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.vocabulary import default_vocabulary
+from vitlab.docs.save import apply, change, save
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.status import set_status
+from vitlab.lab.writeback.edits import remembered
 
 from .conftest import real
 

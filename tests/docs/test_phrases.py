@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from vitlab.contract.result import Result
-from vitlab.docs.gates import judge
-from vitlab.docs.phrases import _WORDS, say, several
-from vitlab.docs.roadmap import parse_roadmap
-from vitlab.docs.source import Document
+from vitlab.contract.job import Result
+from vitlab.docs.judge.gates import judge
+from vitlab.docs.judge.phrases import _WORDS, say, several
+from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.text.source import Document
 
 
 def test_both_languages_say_the_same_things() -> None:

@@ -10,21 +10,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.docs.conftest import CORPUS, HERE
+from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError
-from vitlab.contract.result import Result
-from vitlab.docs.blocks import map_blocks
-from vitlab.docs.edits import Conflict, Edit, apply, change, redo, save, undo
-from vitlab.docs.gates import Verdict
-from vitlab.docs.hub import key_number, parse_hub
-from vitlab.docs.inline import cell_text
+from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint import lint, mend
-from vitlab.docs.results import finish
-from vitlab.docs.roadmap import NoMvpTable, Roadmap, parse_roadmap
-from vitlab.docs.source import Document, Span, decoded, read
-from vitlab.docs.splice import rebase, reverse, split_lines
-from vitlab.docs.tables import tables_of
-from vitlab.docs.words import STATUSES
-from vitlab.docs.writeback import launch, set_status
+from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.model.vocabulary import STATUSES
+from vitlab.docs.save import Conflict, Edit, apply, change, redo, save, undo
+from vitlab.docs.text.edit import rebase, reverse, split_lines
+from vitlab.docs.text.inline import cell_text
+from vitlab.docs.text.source import Document, Span, decoded, map_blocks, read
+from vitlab.docs.text.tables import tables_of
+from vitlab.docs.write.results import finish
+from vitlab.docs.write.status import launch, set_status
 
 MANY = settings(
     max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow]

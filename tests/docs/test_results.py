@@ -2,18 +2,18 @@
 
 import pytest
 
-from vitlab.contract.result import Result
-from vitlab.docs.edits import apply
-from vitlab.docs.figures import link_figures
-from vitlab.docs.gates import Verdict, judge
-from vitlab.docs.hub import key_number, parse_hub
-from vitlab.docs.progress import set_progress
-from vitlab.docs.report import report_name, report_text
-from vitlab.docs.results import finish, link_report
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.sentence import conclusion, key_metric, spectra
-from vitlab.docs.source import Document
-from vitlab.docs.writeback import launch
+from vitlab.contract.job import Result
+from vitlab.docs.judge.conclusion import conclusion, key_metric, spectra
+from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.save import apply
+from vitlab.docs.text.source import Document
+from vitlab.docs.write.progress import set_progress
+from vitlab.docs.write.report import report_name, report_text
+from vitlab.docs.write.results import finish, link_report
+from vitlab.docs.write.rows import link_figures
+from vitlab.docs.write.status import launch
 
 from .conftest import real
 from .test_writeback import changed_lines

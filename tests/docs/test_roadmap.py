@@ -6,8 +6,8 @@ import pytest
 
 from tests.docs.conftest import real
 from vitlab.contract.paths import UsageError
-from vitlab.docs.roadmap import NoMvpTable, Roadmap, launch_order, next_mvp, parse_roadmap
-from vitlab.docs.source import Document
+from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, launch_order, next_mvp, parse_roadmap
+from vitlab.docs.text.source import Document
 
 
 def test_the_overview_of_the_roadmap_this_program_was_made_for(vit: Roadmap) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitlab.docs.rules import (
+from vitlab.docs.model.gate_rules import (
     Between,
     Comparison,
     Condition,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.source import Document, read
+from vitlab.docs.text.source import Document, read
 
 
 def test_lines_end_at_cr_lf_and_crlf_only() -> None:

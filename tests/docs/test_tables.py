@@ -3,8 +3,8 @@
 import pytest
 
 from tests.docs.conftest import real
-from vitlab.docs.source import Document
-from vitlab.docs.tables import Table, tables_of
+from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import Table, tables_of
 
 
 def table(header: str, *rows: str) -> Table:

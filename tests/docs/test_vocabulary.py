@@ -3,8 +3,8 @@
 import pytest
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.ids import IdIndex, bare_id, exp_id, gate_refs, report_target
-from vitlab.docs.vocabulary import default_vocabulary, metric_header, status_argument
+from vitlab.docs.model.ids import IdIndex, bare_id, exp_id, gate_refs, report_target
+from vitlab.docs.model.vocabulary import default_vocabulary, metric_header, status_argument
 
 WORDS = default_vocabulary()
 

@@ -6,11 +6,11 @@ import pytest
 
 from tests.docs.conftest import ROADMAPS, real, small
 from vitlab.contract.paths import UsageError
-from vitlab.docs.edits import apply, unified
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document
-from vitlab.docs.words import STATUSES
-from vitlab.docs.writeback import launch, set_status
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.vocabulary import STATUSES
+from vitlab.docs.save import apply, unified
+from vitlab.docs.text.source import Document
+from vitlab.docs.write.status import launch, set_status
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vitlab.records.example import example_lab
+from vitlab.lab.example import example_lab
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.jobs.conftest import processes_of, wait_for
+from vitlab.contract.job import Done, Lost, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, Lost, Running
 from vitlab.jobs import processes
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance, resume
+from vitlab.jobs.files import read_json
+from vitlab.jobs.queue.scheduler import advance, resume
 from vitlab.jobs.store import jobs, state, submit
 
 # A job that says it has begun, notices a twin, and has a child of its own.
@@ -40,14 +39,14 @@ subprocess.run(sleeper)
 
 def schedule(lab: LabPaths, **environment: str) -> subprocess.Popen[bytes]:
     """A scheduler of its own: a process as any command or supervisor would be."""
-    argv = [sys.executable, "-P", "-m", "vitlab.jobs.launch", str(lab.root)]
+    argv = [sys.executable, "-P", "-m", "vitlab.jobs.queue.scheduler", str(lab.root)]
     return subprocess.Popen(argv, env={**os.environ, **environment})
 
 
 def screen(lab: LabPaths) -> subprocess.Popen[bytes]:
     """What the screen's watcher does, as fast as it can."""
     code = (
-        "import sys; from pathlib import Path; from vitlab.records.lab import open_lab; "
+        "import sys; from pathlib import Path; from vitlab.lab.lab import open_lab; "
         "from vitlab.tui.desk import Desk; desk = Desk(open_lab(Path(sys.argv[1])), None)\n"
         "while True: desk.look()"
     )

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
+from vitlab.contract.job import Done, JobState, Lost, Spec
 from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, JobState, Lost
 from vitlab.jobs.processes import MARKER
 from vitlab.jobs.store import state, submit
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tests.jobs.campaign import Campaign, schedule, screen
 from tests.jobs.conftest import wait_for
+from vitlab.contract.job import Done, Lost, Running
 from vitlab.contract.paths import UsageError
-from vitlab.contract.state import Done, Lost, Running
 from vitlab.jobs import processes
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance, resume, stop
+from vitlab.jobs.files import read_json
+from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import state
 
 

@@ -11,15 +11,14 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
 from vitlab.contract.events import read_events
+from vitlab.contract.job import Running, read_result
 from vitlab.contract.paths import UsageError
-from vitlab.contract.result import read_result
-from vitlab.contract.state import Running
-from vitlab.jobs.adopt import adopt
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance, resume, stop
+from vitlab.jobs.files import read_json
+from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.processes import members, process
+from vitlab.jobs.queue.adopt import adopt
+from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import find_job, state
-from vitlab.jobs.tail import LogTail
 
 RUN = """
 import sys, time

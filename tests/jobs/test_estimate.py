@@ -13,15 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.ml.models import P16
 from vitlab.contract.config import VitConfig, read_config
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
-from vitlab.jobs.estimate import (
+from vitlab.jobs.experiment.estimate import (
     describe,
     forward_flops,
     parameters,
     training_bytes,
     training_flops,
 )
-from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.vit import ViT, param_count
+from vitlab.ml.network.layers import MLP
+from vitlab.ml.network.vit import ViT, param_count
 
 PIXELS = 77
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.jobs.experiment import find_experiment, known_mvps, load_experiment
-from vitlab.jobs.overrides import Setting, merge, nested
+from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
+from vitlab.jobs.experiment.yaml_file import Setting, merge, nested
 
 HEAD = 'mvp: "1.0"\nroadmap: roadmaps/vit.md\nrecipe: vit\n'
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
+from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.state import Queued, Running
+from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import child_environment, devices, not_returned
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance, stop
 from vitlab.jobs.processes import members
-from vitlab.jobs.queue import plan
-from vitlab.jobs.slots import read_slots
+from vitlab.jobs.queue.machine import read_slots
+from vitlab.jobs.queue.queue import plan
+from vitlab.jobs.queue.scheduler import advance, stop
 from vitlab.jobs.store import all_jobs, state
 
 GB = 10**9

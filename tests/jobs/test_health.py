@@ -9,7 +9,7 @@ import pytest
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.health import Facts, Health, History, Limits, health, read_health, remember
+from vitlab.jobs.process.health import Facts, Health, History, Limits, health, read_health, remember
 
 CALM = Facts(running=10, silent=1)
 

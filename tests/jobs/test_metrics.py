@@ -12,14 +12,13 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
 from vitlab.contract.events import read_events
+from vitlab.contract.job import Done, read_result
 from vitlab.contract.paths import UsageError
-from vitlab.contract.result import read_result
-from vitlab.contract.state import Done
 from vitlab.events import log
-from vitlab.jobs import wandbfile
-from vitlab.jobs.experiment import load_experiment
-from vitlab.jobs.launch import advance
-from vitlab.jobs.metrics import Follower, LogFollower, Source, read_rows, told
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.logs import metrics
+from vitlab.jobs.logs.metrics import Follower, LogFollower, Source, read_rows, told
+from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import state
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
@@ -182,8 +181,8 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     assert done.outcome == "ok", (done, job.log.read_text())
     [path] = shop.lab.root.glob("wandb/offline-run-*/*.wandb")
     data = path.read_bytes()
-    assert len(data) > 2 * wandbfile.BLOCK  # so that records are cut at the ends of blocks
-    rows = wandbfile.rows(data)
+    assert len(data) > 2 * metrics.BLOCK  # so that records are cut at the ends of blocks
+    rows = metrics.rows(data)
     assert [row["val_r2"] for row in rows[:400]] == [0.001 * i for i in range(400)]
     assert [row["step"] for row in rows] == list(range(401))
     assert (rows[7]["count"], rows[7]["deep.a"], rows[7]["note"]) == (-7, 14, "x" * 200)
@@ -191,7 +190,7 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     evals = [event for event in read_events(job.events)[0] if event.kind == "eval"]
     assert [event.step for event in evals] == list(range(401))
     for end in range(0, len(data), 997):  # a file that is being written
-        part = wandbfile.rows(data[:end])
+        part = metrics.rows(data[:end])
         assert part == rows[: len(part)]
 
 

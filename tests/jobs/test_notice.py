@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
+from vitlab.contract.job import Done, Lost, Queued
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.contract.state import Done, Lost, Queued
-from vitlab.jobs import notice
-from vitlab.jobs.launch import advance
-from vitlab.jobs.settings import load_settings
+from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.queue import notice
+from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import look
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
+from vitlab.contract.job import Lost, Running
 from vitlab.contract.paths import UsageError
-from vitlab.contract.state import Lost, Running
-from vitlab.jobs.experiment import load_experiment
-from vitlab.jobs.health import Limits, Policy, read_policy
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance
-from vitlab.jobs.logcap import cap
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.files import read_json
+from vitlab.jobs.process.health import Limits, Policy, read_policy
+from vitlab.jobs.process.supervisor import cap
+from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import state
 
 # Stuck at R2 = 0 on its first run, well on the next.

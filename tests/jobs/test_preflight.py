@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import Workshop, ended
+from vitlab.contract.job import Done, Queued, Spec
 from vitlab.contract.paths import LabPaths
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, Queued
-from vitlab.jobs import preflight as module
+from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import Device
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance
-from vitlab.jobs.preflight import Finding, preflight
-from vitlab.jobs.room import Gpu, Slots
+from vitlab.jobs.queue import preflight as module
+from vitlab.jobs.queue.machine import Gpu, Slots
+from vitlab.jobs.queue.preflight import Finding, preflight
+from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import all_jobs
 
 VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")

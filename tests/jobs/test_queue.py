@@ -10,12 +10,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vitlab.contract.job import Done, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs.gpus import Device
-from vitlab.jobs.queue import decide, plan
-from vitlab.jobs.room import Gpu, Slots
+from vitlab.jobs.queue.machine import Gpu, Slots
+from vitlab.jobs.queue.queue import decide, plan
 from vitlab.jobs.store import Job
 
 GB = 10**9

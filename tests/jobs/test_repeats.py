@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.test_experiment import COMPARISON, HEAD, write
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
-from vitlab.contract.spec import Spec
-from vitlab.jobs.experiment import load_experiment
-from vitlab.records.groups import base_name, seedless
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.lab.results.repeats import base_name, seedless
 
 
 def specs(folder: Path, text: str, profile: str = "full") -> list[Spec]:

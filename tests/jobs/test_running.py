@@ -16,11 +16,13 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended, processes_of, wait_for
 from vitlab.contract.events import read_events
+from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.jobs import child, launch, processes
-from vitlab.jobs.jsonfiles import read_json
-from vitlab.jobs.launch import advance, resume, stop
+from vitlab.jobs import processes
+from vitlab.jobs.files import read_json
+from vitlab.jobs.process import child
+from vitlab.jobs.queue import scheduler
+from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import state
 
 SLEEP = "import time; time.sleep(60)"
@@ -207,7 +209,9 @@ def test_the_queue_advances_with_nobody_watching(shop: Workshop) -> None:
     jobs = [shop.submit(f"print({i})") for i in range(4)]
     # The one who starts the first job is gone at once.
     subprocess.run(
-        [sys.executable, "-m", "vitlab.jobs.launch", str(shop.lab.root)], check=True, timeout=60
+        [sys.executable, "-m", "vitlab.jobs.queue.scheduler", str(shop.lab.root)],
+        check=True,
+        timeout=60,
     )
     begun = [ended(job).started for job in jobs]
     assert begun == sorted(begun)
@@ -219,7 +223,7 @@ def test_many_schedulers_at_once_start_nothing_twice(shop: Workshop) -> None:
     jobs = [shop.submit("print('once')") for _ in range(6)]
     threads = [threading.Thread(target=advance, args=(shop.lab,)) for _ in range(6)]
     commands = [
-        subprocess.Popen([sys.executable, "-m", "vitlab.jobs.launch", str(shop.lab.root)])
+        subprocess.Popen([sys.executable, "-m", "vitlab.jobs.queue.scheduler", str(shop.lab.root)])
         for _ in range(2)
     ]
     for thread in threads:
@@ -390,7 +394,7 @@ def test_a_supervisor_is_small(shop: Workshop) -> None:
     assert after.cpu_ticks - before <= 1
     assert after.resident < 15e6
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, vitlab.jobs.supervisor; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, vitlab.jobs.process.supervisor; print(*sys.modules)"],
         check=True,
         capture_output=True,
         text=True,
@@ -404,7 +408,7 @@ def test_a_manual_start_does_not_run_a_job_twice(shop: Workshop) -> None:
     job = shop.submit(SLEEP)
     advance(shop.lab)
     running(job)
-    command = [sys.executable, "-m", "vitlab.jobs.supervisor", str(job.folder)]
+    command = [sys.executable, "-m", "vitlab.jobs.process.supervisor", str(job.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "runs already" in done.stderr
@@ -430,6 +434,6 @@ def test_health_is_noted_while_it_runs(shop: Workshop) -> None:
 
 def test_broken_settings_are_one_line(shop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.settings("cpu_slot: 1\n")
-    assert launch.main([str(shop.lab.root)]) == 2
+    assert scheduler.main([str(shop.lab.root)]) == 2
     assert "did you mean cpu_slots?" in capsys.readouterr().err
     assert not Path(shop.lab.private / "again").exists()

@@ -17,19 +17,17 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended, wait_for
 from vitlab.contract.events import read_events
+from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.result import read_result
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.jobs.experiment import load_experiment
-from vitlab.jobs.jsonfiles import CLUSTER, read_json
-from vitlab.jobs.launch import advance, resume, stop
-from vitlab.jobs.preflight import preflight
-from vitlab.jobs.queue import plan
-from vitlab.jobs.room import Slots
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.files import CLUSTER, read_json
+from vitlab.jobs.process.slurm_step import across, number, rendezvous
+from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.preflight import preflight
+from vitlab.jobs.queue.queue import plan
+from vitlab.jobs.queue.scheduler import advance, hold, resume, stop
 from vitlab.jobs.slurm import ask, batch, is_here
-from vitlab.jobs.step import across, number, rendezvous
 from vitlab.jobs.store import all_jobs, look, state
-from vitlab.jobs.wishes import hold
 
 SLURM = {"backend": "slurm"}
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -159,7 +157,7 @@ def test_the_command_of_an_array() -> None:
             "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
             "--chdir=/lab"} <= set(argv)  # fmt: skip
     assert argv[-1].startswith("--wrap=exec ")
-    assert argv[-1].endswith(" -P -m vitlab.jobs.step /lab/.vitlab/slurm/E-1.txt")
+    assert argv[-1].endswith(" -P -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
 
 
 def test_several_nodes_meet_at_the_first() -> None:

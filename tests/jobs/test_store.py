@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop
+from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import UsageError
-from vitlab.contract.state import Done, Lost, Queued, Running
 from vitlab.jobs import store
-from vitlab.jobs.locks import is_held, take
+from vitlab.jobs.files import is_held, take
 from vitlab.jobs.store import all_jobs, find_job, jobs, look, new_exp_id, state, submit
 
 

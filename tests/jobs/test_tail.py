@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.jobs.tail import MAX_LINE, EventTail, LogTail, clean, last_json_line
+from vitlab.jobs.logs.tail import MAX_LINE, EventTail, LogTail, clean, last_json_line
 
 
 def test_whole_lines_only(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ import pytest
 
 from tests.jobs.conftest import Workshop, ended
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.jobs.jsonfiles import read_json, write_json
-from vitlab.jobs.launch import advance, resume
-from vitlab.jobs.queue import in_line, plan
-from vitlab.jobs.room import Slots
+from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.queue import in_line, plan
+from vitlab.jobs.queue.scheduler import advance, hold, move, release, resume
 from vitlab.jobs.store import Job, all_jobs, look
-from vitlab.jobs.wishes import hold, move, release
 
 
 def job_of(paths: JobPaths) -> Job:

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from sklearn import linear_model, metrics
 
 from vitlab.contract.config import BoostModel, BoostTrain, DataConfig, RidgeModel
-from vitlab.ml.baselines import boost, ridge
+from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.template import make_templates
-from vitlab.ml.fisher import bounds, information, marginal_variance
-from vitlab.ml.grid import load_grid
-from vitlab.ml.inputs import make_inputs
-from vitlab.ml.labels import LABELS
-from vitlab.ml.noise import load_noise
+from vitlab.ml.network.inputs import make_inputs
 from vitlab.ml.progress import Evaluation, Note
-from vitlab.ml.scores import score
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import GridSpectra, open_spectra
+from vitlab.ml.scoring import score
+from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.theory.fisher import bounds, information, marginal_variance
 
 LABEL_NAMES = ("log_g", "M_H")
 STEP = 16
@@ -94,9 +94,9 @@ def test_ridge_is_sklearns(kind: str, n: int) -> None:
 
 def test_trees_grow_stop_early_and_predict_with_the_best_round() -> None:
     rows = some_rows(400)
-    model = boost.Boost()
+    model = trees.Boost()
     config = BoostTrain(rounds=400, lr=0.3, patience=20, eval_every=5, threads=1)
-    said = list(boost.fit(model, rows["train"], rows["val"], BoostModel(), config, LABEL_NAMES))
+    said = list(trees.fit(model, rows["train"], rows["val"], BoostModel(), config, LABEL_NAMES))
     scored = {e.step: e.values for e in said if isinstance(e, Evaluation)}
     assert max(scored) < 400
     assert Note(f"no more trees after round {max(scored)}") in said

@@ -11,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from vitlab.ml import bayes
-from vitlab.ml.bayes import Posteriors, bayes_r2, gather, posteriors_of_test
-from vitlab.ml.grid import Grid, compress, load_grid, make_grid
-from vitlab.ml.labels import LABELS, RANGES, LabelPrior, prior_variance
-from vitlab.ml.linear import linear_r2
-from vitlab.ml.noise import NoiseModel, load_noise
-from vitlab.ml.posterior import ENOUGH, Model, posteriors
-from vitlab.ml.simulate import Simulator, Stars
+from vitlab.ml.spectra.grid import Grid, compress, load_grid, make_grid
+from vitlab.ml.spectra.labels import LABELS, RANGES, LabelPrior, prior_variance
+from vitlab.ml.spectra.observation import NoiseModel, load_noise
+from vitlab.ml.spectra.simulate import Simulator, Stars
+from vitlab.ml.theory import ceilings
+from vitlab.ml.theory.ceilings import Posteriors, bayes_r2, gather, linear_r2, posteriors_of_test
+from vitlab.ml.theory.posterior import ENOUGH, Model, posteriors
 
 Array = NDArray[np.float64]
 FAINT = 32.0
@@ -143,7 +142,7 @@ def test_results_are_kept_by_what_they_depend_on(
         raise AssertionError("integrated again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(bayes, "posteriors", never)
+        patched.setattr(ceilings, "posteriors", never)
         again = posteriors_of_test(simulator, 3, tmp_path)
         np.testing.assert_allclose(again.variance, first.variance, rtol=1e-3, atol=1e-5)
         fainter = replace(simulator, mag=(22.0, 22.0))

@@ -14,10 +14,18 @@ from sklearn import metrics
 from tests.ml.test_baselines import LABEL_NAMES, some_rows
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import UsageError
-from vitlab.ml.baselines import binned as module
-from vitlab.ml.baselines.binned import binned, dataset_parameters, sample
-from vitlab.ml.baselines.boost import FILE, Boost, Places, fit, load
+from vitlab.ml.baselines import trees as module
 from vitlab.ml.baselines.rows import Rows, predicted
+from vitlab.ml.baselines.trees import (
+    FILE,
+    Boost,
+    Places,
+    binned,
+    dataset_parameters,
+    fit,
+    load,
+    sample,
+)
 from vitlab.ml.progress import Checkpoint, Evaluation, Note
 
 PARAMETERS = dataset_parameters(63, 1)

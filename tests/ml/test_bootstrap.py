@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitlab.ml.bootstrap import METRICS, metrics, paired, resampled
+from vitlab.ml.scoring import METRICS, metrics, paired, resampled
 
 ONES = np.ones((1, 400))
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitlab.contract.config import (
-    ConfigError,
-    DataConfig,
-    RidgeConfig,
-    VitConfig,
-    read_config,
-)
+from vitlab.contract.config import ConfigError, DataConfig, RidgeConfig, VitConfig, read_config
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import distance
 

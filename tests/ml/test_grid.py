@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.grid import Grid, OutOfGrid, load_grid
-from vitlab.ml.labels import LABELS, RANGES
+from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
+from vitlab.ml.spectra.labels import LABELS, RANGES
 
 LABEL = st.tuples(*(st.floats(*RANGES[name]) for name in LABELS))
 

@@ -13,10 +13,17 @@ import torch
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.files.spectrumfile import Array, read_columns
-from vitlab.ml.grid import load_grid
-from vitlab.ml.gridimport import SIGMA, Source, air, convolved, import_grid
-from vitlab.ml.spectra import open_simulator
+from vitlab.ml.spectra.dataset import open_simulator
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.grid_import import (
+    SIGMA,
+    Array,
+    Source,
+    air,
+    convolved,
+    import_grid,
+    read_columns,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 AXES = ((3750.0, 4500.0, 5250.0, 6000.0), (1.0, 2.0, 3.0, 5.0), (-2.5, -1.0, 0.0, 0.75))

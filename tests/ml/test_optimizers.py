@@ -13,11 +13,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tests.ml.models import P16
 from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.training.averaging import decay_at, moving_average
-from vitlab.ml.training.optimizers import hidden_matrices, make_optimizers, set_rate
-from vitlab.ml.training.schedules import Plateau, learning_rate
-from vitlab.ml.vit import ViT
+from vitlab.ml.network.layers import MLP
+from vitlab.ml.network.vit import ViT
+from vitlab.ml.train import decay_at, moving_average
+from vitlab.ml.training.optimizers import (
+    Plateau,
+    hidden_matrices,
+    learning_rate,
+    make_optimizers,
+    set_rate,
+)
 
 TRAIN = TrainConfig(lr=1e-2, min_lr=1e-3, warmup=0.1)
 MUON = replace(TRAIN, optimizer="muon")

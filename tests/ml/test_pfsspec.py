@@ -17,11 +17,20 @@ from hypothesis import strategies as st
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.files.frames import read_frame, write_frame
-from vitlab.ml.makedata import chunk_shape, make_file, make_shards
-from vitlab.ml.pfsspec import ERROR, FLUX, MASK, PARAMS, describe, open_spectra_files
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import open_simulator
+from vitlab.ml.spectra.dataset import open_simulator
+from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.pfsspec import (
+    ERROR,
+    FLUX,
+    MASK,
+    PARAMS,
+    chunk_shape,
+    describe,
+    make_file,
+    make_shards,
+    open_spectra_files,
+)
+from vitlab.ml.spectra.simulate import Simulator
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FROZEN = json.loads((FIXTURES / "params.json").read_text(encoding="utf-8"))

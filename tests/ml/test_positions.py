@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitlab.contract.networks import FEATURES, VitModel
-from vitlab.ml.positions import (
+from vitlab.ml.network.vit import (
     Rotation,
     SinusoidalPositions,
+    ViT,
     WavelengthPositions,
     wavelength_features,
 )
-from vitlab.ml.vit import ViT
 
 LIGHT = 299_792.458
 """km/s."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitlab.ml.training.prefetch import Prefetch
+from vitlab.ml.training.microbatch import Prefetch
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.ml.models import P16
-from vitlab.ml.vit import Block, ViT
+from vitlab.ml.network.vit import Block, ViT
 
 FROZEN = Path(__file__).parent / "fixtures/hf_vit.npz"
 """Made by benchmarks/hf_reference.py."""

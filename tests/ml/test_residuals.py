@@ -13,20 +13,17 @@ import torch
 
 from vitlab.contract.config import DataConfig, RidgeConfig, read_config
 from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.spec import Spec
-from vitlab.ml.bootstrap import metrics
-from vitlab.ml.files.frames import read_frame, write_frame
-from vitlab.ml.grid import load_grid
-from vitlab.ml.makedata import make_file
-from vitlab.ml.noise import load_noise
-from vitlab.ml.pfsspec import ERROR, FLUX, PARAMS
-from vitlab.ml.residuals import Residuals, binned, load, overall, save
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import Spectra, open_spectra
-from vitlab.ml.teststars import conditions, overlap
-from vitlab.recipes.context import Context
-from vitlab.recipes.report import Reporter
+from vitlab.ml.scoring import Residuals, binned, load, metrics, overall, save
+from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, make_file
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.spectra.test_stars import conditions, overlap
+from vitlab.recipes.context import Context, Reporter
 from vitlab.recipes.scored import described, scored
 
 CPU = torch.device("cpu")

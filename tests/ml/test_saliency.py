@@ -11,26 +11,33 @@ import pytest
 import torch
 
 from vitlab.contract.networks import VitModel
-from vitlab.ml.attention import Attention
-from vitlab.ml.baselines.boost import Boost
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.batch import Batch
-from vitlab.ml.efficient import agreement, derivatives_at, efficient
-from vitlab.ml.files.filespectra import FileSpectra
-from vitlab.ml.fisher import information, marginal_variance
-from vitlab.ml.grid import load_grid
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.labels import LABELS
-from vitlab.ml.lines import Line, known_lines, lines_between, shares, vacuum
-from vitlab.ml.makedata import make_file
-from vitlab.ml.noise import load_noise
-from vitlab.ml.pfsspec import open_spectra_files
-from vitlab.ml.rollout import attention_by_pixel, attention_shares, rollout
-from vitlab.ml.saliency import contributions, gradient, to_noise
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.tokens import patch_starts
-from vitlab.ml.truth import in_vacuum
-from vitlab.ml.vit import ViT
+from vitlab.ml.baselines.trees import Boost
+from vitlab.ml.explain import (
+    attention_by_pixel,
+    attention_shares,
+    contributions,
+    gradient,
+    rollout,
+    to_noise,
+)
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.network.vit import Attention, ViT, patch_starts
+from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.lines import Line, known_lines, lines_between, shares, vacuum
+from vitlab.ml.spectra.observation import Batch, load_noise
+from vitlab.ml.spectra.pfsspec import make_file, open_spectra_files
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.spectra.test_stars import in_vacuum
+from vitlab.ml.theory.fisher import (
+    agreement,
+    derivatives_at,
+    efficient,
+    information,
+    marginal_variance,
+)
 
 PIXELS = 64
 TINY = VitModel(patch=16, stride=12, hidden=8, layers=2, heads=2, positions="rope")

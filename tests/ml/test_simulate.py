@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, kstest
 
-from vitlab.ml.grid import compress, load_grid
-from vitlab.ml.labels import BETA, LABELS, RANGES, fit_scaling, prior_variance
-from vitlab.ml.noise import load_noise
-from vitlab.ml.simulate import BLOCK, Simulator
-from vitlab.ml.spectra import COMPONENTS
+from vitlab.ml.spectra.dataset import COMPONENTS
+from vitlab.ml.spectra.grid import compress, load_grid
+from vitlab.ml.spectra.labels import BETA, LABELS, RANGES, fit_scaling, prior_variance
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.simulate import BLOCK, Simulator
 
 
 @pytest.fixture(scope="module")

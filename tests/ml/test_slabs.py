@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitlab.contract.config import ConfigError
-from vitlab.contract.sizes import memory_bytes
-from vitlab.ml.files.slabs import READERS, READING, ROWS, Plan, Slab, Slabs, make_plan
+from vitlab.contract.validation import memory_bytes
+from vitlab.ml.spectra.file_spectra import READERS, READING, ROWS, Plan, Slab, Slabs, make_plan
 
 WIDTH = 4
 

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 
 from tests.ml.test_baselines import some_rows
 from vitlab.ml.baselines.template import Fitted, Templates, fit, joined, make_templates
-from vitlab.ml.batch import Batch
-from vitlab.ml.spectra import GridSpectra
+from vitlab.ml.spectra.dataset import GridSpectra
+from vitlab.ml.spectra.observation import Batch
 
 STARS = 100
 OPTIONS = {"initial_simplex": [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], "maxfev": 60}

@@ -14,20 +14,20 @@ from torch.nn import functional
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import VitModel
-from vitlab.contract.strict import ConfigError
-from vitlab.ml.inputs import make_inputs
-from vitlab.ml.principal import principal_directions
-from vitlab.ml.spectra import Spectra, open_spectra
-from vitlab.ml.tokens import (
+from vitlab.contract.validation import ConfigError
+from vitlab.ml.network.inputs import make_inputs, principal_directions
+from vitlab.ml.network.vit import (
     Conv1dTokens,
     LocalTokens,
     SlidingWindowTokens,
+    ViT,
+    build,
     chunk_norm,
     cut,
     make_tokens,
     patch_starts,
 )
-from vitlab.ml.vit import ViT, build
+from vitlab.ml.spectra.dataset import Spectra, open_spectra
 
 NAMES = ("C1D", "SW", "LC")
 KINDS = tuple(product(NAMES, ("none", "zscore")))

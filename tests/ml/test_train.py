@@ -23,20 +23,18 @@ from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.batch import Batch
-from vitlab.ml.inputs import make_inputs
-from vitlab.ml.labels import fit_scaling
+from vitlab.ml.network.inputs import make_inputs
+from vitlab.ml.network.layers import MLP
+from vitlab.ml.network.vit import ViT
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Step
-from vitlab.ml.spectra import GridSpectra, open_spectra
-from vitlab.ml.train import train
+from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
+from vitlab.ml.spectra.labels import fit_scaling
+from vitlab.ml.spectra.observation import Batch
+from vitlab.ml.train import LAG, train
 from vitlab.ml.training import checkpoint
-from vitlab.ml.training.gradients import cause, out_of_memory
-from vitlab.ml.training.meter import LAG
-from vitlab.ml.training.microbatches import Key, make
+from vitlab.ml.training.microbatch import Key, cause, make, out_of_memory
 from vitlab.ml.training.predict import predictions
 from vitlab.ml.training.task import Task
-from vitlab.ml.vit import ViT
 
 MODEL = replace(P16, input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
 TRAIN = TrainConfig(epochs=2, batch=16, lr=1e-3, ema=0, eval_every=3)

@@ -11,12 +11,11 @@ from torch import nn
 
 from tests.ml.models import P16
 from vitlab.contract.networks import VitModel
-from vitlab.ml import attention
-from vitlab.ml.attention import Attention, attend
-from vitlab.ml.batch import Batch
-from vitlab.ml.dropout import drop, kept_share, random_bytes
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.vit import Block, ViT, param_count
+from vitlab.ml.network import vit
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.network.layers import drop, kept_share, random_bytes
+from vitlab.ml.network.vit import Attention, Block, ViT, attend, param_count
+from vitlab.ml.spectra.observation import Batch
 
 
 def test_the_model_of_record_has_its_size() -> None:
@@ -99,12 +98,12 @@ def test_attention_by_parts_is_the_formula(
     dropout: float, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the same bytes deciding: values and gradients, in parts of two spectra."""
-    monkeypatch.setattr(attention, "CACHE", 2 * 3 * 9 * 9 * 4)
+    monkeypatch.setattr(vit, "CACHE", 2 * 3 * 9 * 9 * 4)
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(batch, 3, 9, 8, generator=generator) for _ in range(3))
     parts = [part.requires_grad_() for part in (q, k, v)]
     torch.manual_seed(1)
-    found = attention.by_parts(q, k, v, dropout)
+    found = vit.by_parts(q, k, v, dropout)
     torch.manual_seed(1)
     share = (q @ k.transpose(2, 3) / 8**0.5).softmax(dim=-1)
     if dropout:

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitlab.plot.canvas import Curve, Folds, Look, paint, whole
-from vitlab.plot.cells import cells
-from vitlab.plot.series import Line
+from vitlab.plot.series import Line, cells
 
 RED = (255, 0, 0)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.cells import cells, fit
 from vitlab.plot.chart import MARKS, draw
 from vitlab.plot.series import (
     Line,
     Series,
+    cells,
     clip,
     decimate,
+    fit,
     number,
     outside,
     robust_range,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vitlab.plot.figures import write
-from vitlab.plot.picture import Curve, Panel, Picture
+from vitlab.plot.figures import Curve, Panel, Picture, write
 from vitlab.plot.series import Line
 from vitlab.plot.terminal import shown
 

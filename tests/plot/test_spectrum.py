@@ -7,9 +7,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.canvas import Look
-from vitlab.plot.cells import cells
-from vitlab.plot.dots import Run
+from vitlab.plot.canvas import Look, Run
+from vitlab.plot.series import cells
 from vitlab.plot.spectrum import Named, Panel, curve, nearest_pixel, paint_panel
 
 RED = (255, 0, 0)

@@ -11,14 +11,13 @@ import torch
 from tests.ml.models import P16
 from vitlab.contract.config import DataConfig, MlpConfig, VitConfig, read_config
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
-from vitlab.jobs.estimate import STATE, training_bytes
+from vitlab.jobs.experiment.estimate import STATE, training_bytes
+from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.ml.spectra import open_spectra
+from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
-from vitlab.ml.training.task import Task
-from vitlab.ml.vit import param_count
-from vitlab.recipes.check import check
-from vitlab.ml.training.task import make_model, make_task
+from vitlab.ml.training.task import Task, make_model, make_task
+from vitlab.recipes.vit import check
 
 CPU = torch.device("cpu")
 SMALL = replace(P16, patch=64, hidden=64, layers=3, heads=4, input="whitened")

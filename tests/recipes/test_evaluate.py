@@ -14,17 +14,16 @@ import pytest
 
 from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
+from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.result import Result, read_result
-from vitlab.contract.spec import Spec
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model, save_model
-from vitlab.ml.grid import load_grid
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.makedata import make_file
-from vitlab.ml.noise import load_noise
-from vitlab.ml.residuals import load
-from vitlab.ml.simulate import Simulator
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.scoring import load
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.pfsspec import make_file
+from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes import run
 
 EXP_ID = "VIT-20260101-x-01"

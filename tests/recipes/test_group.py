@@ -12,8 +12,8 @@ import torch
 
 from tests.recipes.test_run import DATA, VIT, a_job, events, start
 from vitlab.contract.config import read_config
+from vitlab.contract.job import read_result
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.result import read_result
 from vitlab.ml.training import checkpoint
 from vitlab.recipes import run
 from vitlab.recipes.group import launch, to_launch

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from vitlab.contract.events import Event, read_events
+from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.result import read_result
-from vitlab.contract.spec import Spec
 
 DATA = {"train_size": 64, "val_size": 20, "test_size": 30}
 VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2, "input": "whitened"}

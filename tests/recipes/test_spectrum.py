@@ -17,13 +17,12 @@ from tests.recipes.test_evaluate import ran
 from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.lab.inspector.client import Spectrograph
+from vitlab.lab.inspector.server import open_bench, serve
+from vitlab.lab.inspector.star import StarList, plain, read_list, read_sheet, write
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model
-from vitlab.ml.residuals import load
-from vitlab.recipes.onestar import open_bench
-from vitlab.recipes.spectrum import serve
-from vitlab.records.spectrograph import Spectrograph
-from vitlab.records.stars import StarList, plain, read_list, read_sheet, write
+from vitlab.ml.scoring import load
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def _readers(job: JobPaths) -> list[psutil.Process]:
     return [
         one
         for one in psutil.process_iter(["cmdline", "status"])
-        if "vitlab.recipes.spectrum" in (one.info["cmdline"] or ())
+        if "vitlab.lab.inspector.server" in (one.info["cmdline"] or ())
         and str(job.folder) in one.info["cmdline"]
         and one.info["status"] != "zombie"
     ]
@@ -164,7 +163,7 @@ def test_the_words_of_the_command(
 ) -> None:
     monkeypatch.chdir(lab)
     # In this process: the other one takes seconds to start, and is tested above.
-    monkeypatch.setattr("vitlab.records.spectrograph.Spectrograph", Here)
+    monkeypatch.setattr("vitlab.lab.inspector.client.Spectrograph", Here)
     assert vitlab(["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["number"] == 5

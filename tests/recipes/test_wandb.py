@@ -16,16 +16,15 @@ import yaml
 
 from tests.recipes.test_run import CONFIGS, a_job, events, start
 from vitlab.contract.events import EventWriter
+from vitlab.contract.job import Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.result import read_result
-from vitlab.contract.spec import Spec, read_spec
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
-from vitlab.jobs import wandbfile
-from vitlab.jobs.experiment import load_experiment
-from vitlab.jobs.settings import load_settings
-from vitlab.recipes import wandblink
-from vitlab.recipes.report import Reporter
-from vitlab.recipes.wandblink import Wandb
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.logs import metrics
+from vitlab.recipes import wandb_report
+from vitlab.recipes.context import Reporter
+from vitlab.recipes.wandb_report import Wandb
 
 R2 = "val/r2/log_g"
 
@@ -44,7 +43,7 @@ def logged(paths: JobPaths) -> list[list[dict[str, Any]]]:
     return [
         [
             {k: v for k, v in row.items() if not k.startswith("_")}
-            for row in wandbfile.rows(file.read_bytes())
+            for row in metrics.rows(file.read_bytes())
         ]
         for file in sorted(paths.folder.glob("wandb/*run-*/*.wandb"))
     ]
@@ -58,7 +57,7 @@ def say(paths: JobPaths, *said: tuple[int, float]) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobPaths:
-    monkeypatch.setattr(wandblink, "FINISH", 50.0)  # this machine may be busy
+    monkeypatch.setattr(wandb_report, "FINISH", 50.0)  # this machine may be busy
     folder = tmp_path / "experiments" / "VIT-1"
     folder.mkdir(parents=True)
     return a_job(folder / "job", "lightgbm", CONFIGS["lightgbm"])
@@ -171,7 +170,7 @@ def test_a_wandb_that_does_not_work_ends_with_the_job(
 ) -> None:
     (tmp_path / "wandb.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(wandblink, "FINISH", 50.0 if "raise" in program else 0.5)
+    monkeypatch.setattr(wandb_report, "FINISH", 50.0 if "raise" in program else 0.5)
     wandb = Wandb(paths, with_wandb(paths, mode="offline"), {})
     process = wandb._process
     assert process is not None

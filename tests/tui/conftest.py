@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from textual._context import active_app
 from textual.pilot import Pilot
 
+from tests import waiting
 from tests.tui.fakes import FakeDesk
 from tests.tui.real import RealLab
-from vitlab.tui import watch
 from vitlab.tui.app import VitLab
+from vitlab.tui.watch import watcher
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Stage:
     app: VitLab
     pilot: Pilot[int]
     desk: FakeDesk
+    threads: waiting.Threads
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -31,13 +35,11 @@ class Stage:
 
     async def settle(self) -> None:
         """Let workers and messages come to rest."""
-        for _ in range(2):
-            await self.pilot.pause(0.01)
+        await self.threads.at_rest(self.app)
 
     async def until(self, true: Callable[[], Any]) -> None:
-        """Wait for something a thread brings; the test's own timeout is the limit."""
-        while not true():
-            await self.pilot.pause(0.02)
+        """Wait for something a thread or a timer brings."""
+        await waiting.until(true, self.pilot.pause, self.text)
 
     @property
     def toasts(self) -> list[str]:
@@ -60,11 +62,29 @@ class Stage:
 Open = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> waiting.Threads:
+    """Lets pilots wait for messages and threads.
+
+    Textual's own wait until the process needs little of the processor: too long where a thread is
+    at work, and not long enough on a busy machine.
+    """
+
+    async def idle(*_: float) -> None:
+        await waiting.handled(active_app.get())
+
+    monkeypatch.setattr("textual.app.wait_for_idle", idle)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", idle)
+    threads = waiting.Threads()
+    monkeypatch.setattr(asyncio, "to_thread", threads.to_thread)
+    return threads
+
+
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Open:
+def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
     """Opens the app: `async with stage(size=(80, 24), desk=...) as it:`."""
-    monkeypatch.setattr(watch, "POLL", 0.1)
-    monkeypatch.setattr(watch, "LOOK", 0.3)
+    monkeypatch.setattr(watcher, "POLL", 0.1)
+    monkeypatch.setattr(watcher, "LOOK", 0.3)
 
     @asynccontextmanager
     async def opened(
@@ -73,7 +93,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Open:
         desk = desk or FakeDesk()
         app = VitLab(cast(Any, None), None, desk=cast(Any, desk))
         async with app.run_test(size=size, notifications=True) as pilot:
-            it = Stage(app, pilot, desk)
+            it = Stage(app, pilot, desk, threads)
             await it.until(lambda: app.home.view is not None)
             await it.settle()
             yield it

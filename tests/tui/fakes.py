@@ -11,15 +11,14 @@ from typing import Any
 
 from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
-from vitlab.contract.notify import Notify
+from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.spec import Spec
-from vitlab.contract.state import Done, Queued, Running
+from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
+from vitlab.lab.live.mvp_summary import Brief, Score
+from vitlab.lab.progress import Progress
+from vitlab.lab.results.rows import Compared
 from vitlab.plot.series import Line
-from vitlab.records.brief import Brief, Score
-from vitlab.records.comparison import Compared
-from vitlab.records.progress import Progress
 
 ROADMAP = "roadmaps/vit_roadmap.md"
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.waiting import Gate
 from vitlab.contract.paths import UsageError
-from vitlab.records.stars import Guess, Mark, Share, StarList, StarSheet, Trace
+from vitlab.lab.inspector.star import Guess, Mark, Share, StarList, StarSheet, Trace
 
 PIXELS = 876
 WAVE = tuple(7100.0 + 2 * i for i in range(PIXELS))
@@ -92,21 +93,19 @@ class FakeGraph:
     """What is wrong with the job."""
     more: dict[str, Any] = field(default_factory=dict)
     """What is special about its stars."""
-    gate: threading.Event = field(default_factory=threading.Event)
+    gate: Gate = field(default_factory=Gate)
     """Stars come only while it is set."""
-    opening: threading.Event = field(default_factory=threading.Event)
+    opening: Gate = field(default_factory=Gate)
     asked: list[tuple[int, str]] = field(default_factory=list)
     closed: bool = False
 
     def __post_init__(self) -> None:
-        self.gate.set()
-        self.opening.set()
         self._main = threading.get_ident()
 
     def open(self, progress: Callable[[str], object]) -> StarList:
         assert threading.get_ident() != self._main
         progress("reading the checkpoint")
-        self.opening.wait(5)
+        self.opening.wait()
         if self.error:
             raise UsageError(self.error)
         return self.stars
@@ -114,7 +113,7 @@ class FakeGraph:
     def star(self, number: int, label: str) -> StarSheet:
         assert threading.get_ident() != self._main
         self.asked.append((number, label))
-        self.gate.wait(5)
+        self.gate.wait()
         return sheet(number, label, **self.more)
 
     def close(self) -> None:

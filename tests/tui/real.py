@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.jobs.settings import load_settings
-from vitlab.records.lab import Lab
+from vitlab.jobs.experiment.settings import load_settings
+from vitlab.lab.lab import Lab
 from vitlab.tui.desk import Desk
 
 ROADMAP = """\
@@ -83,7 +83,7 @@ class RealLab:
         )
 
     def launch(self, mvp: str = "1.0") -> None:
-        from vitlab.records.actions import begin, launch_plan
+        from vitlab.lab.launch import begin, launch_plan
 
         begin(self.lab, launch_plan(self.lab, self.roadmap, mvp, "full"))
 

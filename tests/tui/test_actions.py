@@ -11,10 +11,10 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
 from vitlab.tui.app import VitLab
-from vitlab.tui.places import SCREENS, screen_class
+from vitlab.tui.keys import VERBS, Verb
+from vitlab.tui.navigation import SCREENS, screen_class
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.roadmap import RoadmapScreen
-from vitlab.tui.verbs import VERBS, Verb
 
 PILOTS: dict[str, tuple[str, ...]] = {
     "": (

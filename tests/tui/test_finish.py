@@ -14,17 +14,16 @@ import pytest
 
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import ROADMAP, FakeDesk, job, usual_jobs, usual_view
-from vitlab.contract.notify import Notify
+from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.records.exports import save_new
-from vitlab.tui import outward
-from vitlab.tui.editor import editor_command, run_editor
-from vitlab.tui.export import as_csv
-from vitlab.tui.notices import Notices, asked_for, summary
-from vitlab.tui.screens.debug import DebugScreen
+from vitlab.jobs.experiment.settings import Notify
+from vitlab.tui.screens.help import DebugScreen
 from vitlab.tui.screens.log import LogScreen
-from vitlab.tui.widgets.steady import Table
+from vitlab.tui.terminal import terminal_io
+from vitlab.tui.terminal.export import as_csv, save_new
+from vitlab.tui.terminal.terminal_io import editor_command, run_editor
+from vitlab.tui.watch.notices import Notices, asked_for, summary
+from vitlab.tui.widgets.stable_table import Table
 
 # notices
 
@@ -100,17 +99,17 @@ async def test_bell_desktop_and_webhook_are_each_by_themselves(
 def test_a_desktop_notice_goes_through_what_is_between(
     osc: Any, environment: dict[str, str], sequence: str
 ) -> None:
-    assert outward.desktop("la\x1bb", "a; \ab", osc, environment) == sequence
+    assert terminal_io.desktop("la\x1bb", "a; \ab", osc, environment) == sequence
 
 
 def test_the_clipboard_s_sequence_is_cut_for_screen_and_twofold_for_tmux() -> None:
     text = "字" * 300
     plain = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\a"
-    assert outward.clipboard(text, {"TERM": "xterm"}) == plain
-    inside = outward.clipboard(text, {"TMUX": "/x"})
+    assert terminal_io.clipboard(text, {"TERM": "xterm"}) == plain
+    inside = terminal_io.clipboard(text, {"TMUX": "/x"})
     assert inside == plain + "\x1bPtmux;" + plain.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-    parts = outward.clipboard(text, {"TERM": "screen"}).split("\x1b\\")
-    assert all(len(part) <= outward.CHUNK + 2 for part in parts)
+    parts = terminal_io.clipboard(text, {"TERM": "screen"}).split("\x1b\\")
+    assert all(len(part) <= terminal_io.CHUNK + 2 for part in parts)
     assert "".join(part.removeprefix("\x1bP") for part in parts) == plain
 
 
@@ -119,10 +118,10 @@ def test_tmux_is_given_the_text_itself(tmp_path: Path, monkeypatch: pytest.Monke
     fake.write_text(f'#!/bin/sh\necho "$@" > {out}\nexec cat >> {out}\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert outward.into_tmux("R² [/b]")
+    assert terminal_io.into_tmux("R² [/b]")
     assert out.read_text() == "load-buffer -w -\nR² [/b]"
     fake.write_text("#!/bin/sh\nexit 1\n")
-    assert not outward.into_tmux("x")
+    assert not terminal_io.into_tmux("x")
 
 
 # copying

@@ -22,9 +22,9 @@ from textual.keys import _character_to_key
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeDesk, job, mvp, usual_view
 from tests.tui.real import RealLab
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.records.pages import LogFile
-from vitlab.tui.watch import Watch
+from vitlab.contract.job import Done, Lost, Queued, Running
+from vitlab.lab.live.log_file import LogFile
+from vitlab.tui.watch.watcher import Watch
 
 KEYS = [
     *"nLxwuUobvfiadcpKJRXmrjkhlgGseEytTMSBNF0+-&#/ ?[]",

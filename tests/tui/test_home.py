@@ -9,17 +9,16 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeDesk, job, mvp, usual_view
 from tests.tui.test_screens import line
-from vitlab.contract.state import Done, Running
+from vitlab.contract.job import Done, Running
 from vitlab.jobs.gpus import Device
-from vitlab.plot.cells import cells
-from vitlab.records.progress import Point, Progress
-from vitlab.tui import clock
+from vitlab.lab.progress import Point, Progress
+from vitlab.plot.series import cells
 from vitlab.tui.screens.log import LogScreen
-from vitlab.tui.screens.mvp import MvpScreen
-from vitlab.tui.widgets.board import arranged
-from vitlab.tui.widgets.devices import DeviceLine
-from vitlab.tui.widgets.job_table import BARS, change_of, silence, time_of, trend_of
-from vitlab.tui.words import age, roughly
+from vitlab.tui.screens.roadmap import MvpScreen
+from vitlab.tui.text import age, roughly
+from vitlab.tui.watch import clock
+from vitlab.tui.widgets.jobs_pane import BARS, DeviceLine, change_of, silence, time_of, trend_of
+from vitlab.tui.widgets.plan_pane import arranged
 
 
 async def test_t_turns_the_plan_into_a_board_and_back(stage: Open) -> None:

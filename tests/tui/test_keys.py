@@ -9,16 +9,15 @@ from textual.widgets import Input, Log, Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk, held_job, job, usual_jobs, usual_view
-from vitlab.contract.state import Lost
-from vitlab.tui.screens.dialogs import ConfirmScreen
+from vitlab.contract.job import Lost
+from vitlab.tui.keys import VERBS
+from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
-from vitlab.tui.screens.write import WriteScreen
-from vitlab.tui.verbs import VERBS
-from vitlab.tui.widgets.job_table import JobTable
-from vitlab.tui.widgets.metric_chart import MetricChart
-from vitlab.tui.widgets.mvp_table import MvpTable
+from vitlab.tui.widgets.curves_chart import MetricChart
+from vitlab.tui.widgets.jobs_pane import JobTable
+from vitlab.tui.widgets.plan_pane import MvpTable
 
 
 async def test_n_shows_what_will_run_and_be_written_then_launches_the_next(stage: Open) -> None:

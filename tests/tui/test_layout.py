@@ -8,10 +8,10 @@ from textual.widgets import Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk, gate, job, usual_view
-from vitlab.contract.state import Lost
-from vitlab.plot.cells import cells
-from vitlab.tui.widgets.metric_chart import MetricChart
-from vitlab.tui.widgets.mvp_table import MvpTable
+from vitlab.contract.job import Lost
+from vitlab.plot.series import cells
+from vitlab.tui.widgets.curves_chart import MetricChart
+from vitlab.tui.widgets.plan_pane import MvpTable
 
 
 @pytest.mark.parametrize("size", [(160, 45), (200, 60), (120, 32)])

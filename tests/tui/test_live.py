@@ -9,11 +9,11 @@ import pytest
 
 from tests.tui.conftest import Open
 from tests.tui.real import RealLab
-from vitlab.contract.state import Done
+from vitlab.contract.job import Done
 from vitlab.plot import chart
 from vitlab.plot.series import Series
-from vitlab.tui import watch
-from vitlab.tui.widgets import metric_chart
+from vitlab.tui.watch import watcher
+from vitlab.tui.widgets import curves_chart
 
 
 async def test_a_change_on_disk_is_seen_at_the_next_poll(
@@ -22,7 +22,7 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
     """Polls are a third of a second apart; here nothing else makes the watcher look."""
     async with stage(desk=real_lab.desk()) as it:
         await it.until(lambda: it.app.view is not None and it.app.view.experiments == {"1.0"})
-        monkeypatch.setattr(watch, "LOOK", 1e6)
+        monkeypatch.setattr(watcher, "LOOK", 1e6)
         it.app.watcher.poke()
         await it.pilot.pause(0.3)
         real_lab.add_mvp("a row from vim")
@@ -35,7 +35,7 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
             lambda: it.app.view is not None and isinstance(it.app.view.jobs[0].state, Done)
         )
         await it.until(lambda: "✓ done" in it.text())
-    assert watch.POLL <= 0.3
+    assert watcher.POLL <= 0.3
 
 
 async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
@@ -49,7 +49,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
         assert driver is not None
         monkeypatch.setattr(driver, "write", written.append)
         drawn: list[object] = []
-        monkeypatch.setattr(metric_chart, "draw", lambda *_, **__: drawn.append(1) or "")
+        monkeypatch.setattr(curves_chart, "draw", lambda *_, **__: drawn.append(1) or "")
         looks = it.app.watcher.looked
         chart = it.app.home.chart
         chart.show(replace(chart._picture, title="another"))  # its page is not turned to

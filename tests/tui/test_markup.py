@@ -19,12 +19,11 @@ from textual.widgets import Static
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import ROADMAP, FakeDesk, FakeTail, gate, job, mvp, usual_view, verdict
 from vitlab.contract.events import Event
+from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.records.comparison import Compared
-from vitlab.tui.places import SCREENS
-from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
-from vitlab.tui.screens.pick import PickScreen
+from vitlab.lab.results.rows import Compared
+from vitlab.tui.navigation import SCREENS
+from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen, PickScreen
 
 SIGNAL = "[red]r[/] [/x] [[a|b]]"
 """What markup would eat; it must be there on every screen."""

@@ -9,9 +9,9 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fakes import FakeDesk
-from vitlab.tui import watch
 from vitlab.tui.app import VitLab
-from vitlab.tui.widgets.metric_chart import render
+from vitlab.tui.watch import watcher
+from vitlab.tui.widgets.curves_chart import render_live
 
 Compare = Callable[..., bool]
 
@@ -21,7 +21,7 @@ def drawn(app: VitLab) -> bool:
     chart = app.home.chart
     if not chart.content_size:
         return True
-    picture = render(chart._picture, *chart.content_size, False)
+    picture = render_live(chart._picture, *chart.content_size, False)
     return "Run 2" in picture.plain and str(chart.content) == picture.plain
 
 
@@ -65,6 +65,6 @@ def test_picture(
     size: tuple[int, int],
     keys: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr(watch, "POLL", 0.05)
+    monkeypatch.setattr(watcher, "POLL", 0.05)
     app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
     assert snap_compare(app, terminal_size=size, run_before=settled(*keys))

@@ -13,10 +13,10 @@ from textual.pilot import Pilot
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeDesk
 from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
-from vitlab.records.stars import Guess, Share, Trace
-from vitlab.tui import watch
+from vitlab.lab.inspector.star import Guess, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
+from vitlab.tui.watch import watcher
 
 pytestmark = pytest.mark.timeout(30)
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
@@ -260,7 +260,7 @@ async def test_no_text_of_a_job_reaches_the_terminal_as_it_is(stage: Open) -> No
 
 
 def test_picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOOK", 3600.0)
+    monkeypatch.setattr(watcher, "LOOK", 3600.0)
     app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
 
     async def ready(pilot: Pilot[int]) -> None:

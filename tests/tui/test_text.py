@@ -12,8 +12,8 @@ from textual.widgets import Log
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk, gate, job, mvp, usual_view, verdict
-from vitlab.contract.state import Done, Lost, Queued, Running
-from vitlab.tui.words import clean, duration, metric_name, progress, state_words, status_word
+from vitlab.contract.job import Done, Lost, Queued, Running
+from vitlab.tui.text import clean, duration, metric_name, progress, state_words, status_word
 
 
 def nasty_view(text: str) -> Any:

@@ -10,7 +10,7 @@ from textual.theme import Theme
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.jobs.settings import load_settings
+from vitlab.jobs.experiment.settings import load_settings
 from vitlab.plot.chart import PALETTE
 from vitlab.tui.themes import CONTRAST, THEMES, contrast, legible
 

@@ -14,8 +14,8 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
 from vitlab.commands.screen import WEB, open_screen
 from vitlab.contract.paths import LabPaths, NoLab, UsageError
-from vitlab.records.example import DUE, example_files, make_example, tour, toured
-from vitlab.records.lab import open_lab
+from vitlab.lab.example import DUE, example_files, make_example, tour, toured
+from vitlab.lab.lab import open_lab
 from vitlab.tui.screens.tour import STEPS, TourScreen
 from vitlab.tui.welcome import Welcome
 

@@ -10,11 +10,11 @@ from textual.message import Message
 
 from tests.tui.fakes import FakeDesk, job, usual_jobs
 from vitlab.contract.events import Event
+from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import UsageError
-from vitlab.contract.state import Done, Queued, Running
-from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, Trouble
-from vitlab.tui.tracks import KEEP, Sample, Track
-from vitlab.tui.watch import Watch, curves, default_metric, worth_watching
+from vitlab.tui.watch.messages import CurvesSeen, LabSeen, LogSeen, Trouble
+from vitlab.tui.watch.tracks import KEEP, Sample, Track
+from vitlab.tui.watch.watcher import Watch, curves, default_metric, worth_watching
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:

@@ -1,16 +1,20 @@
-"""Curves and figures as the commands print them: as wide as the terminal, coloured where it may."""
+"""Curves and figures as commands print and draw them: `vitlab figure`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitlab.commands.common import Commands, add_json, print_json, this_lab
+from vitlab.plot.figures import FIGURES
+
 if TYPE_CHECKING:
-    from vitlab.plot.picture import Picture
-    from vitlab.records.lab import Lab
+    from vitlab.lab.lab import Lab
+    from vitlab.plot.figures import Picture
 
 WIDEST = 120
 
@@ -19,8 +23,8 @@ def draw_jobs(
     lab: Lab, folders: list[Path], value: str | None = None, *, ascii_: bool = False
 ) -> str | None:
     """The chart of `folders` (of the last launch when empty); None without a single value."""
+    from vitlab.lab.figures.curves import curves
     from vitlab.plot.chart import draw
-    from vitlab.records.curves import curves
 
     found = curves(lab, folders, value)
     if not found.series:
@@ -54,3 +58,46 @@ def _size() -> tuple[int, int]:
 
 def _color() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def add_commands(commands: Commands) -> None:
+    figure = commands.add_parser("figure", help="a figure as PDF and PNG, shown here too")
+    figure.add_argument("name", choices=FIGURES, metavar="NAME", help=", ".join(FIGURES))
+    figure.add_argument(
+        "jobs", nargs="*", metavar="JOB|MVP", help="default: every newest result of the lab"
+    )
+    figure.add_argument("--out", metavar="FOLDER", help="default: img/ beside the roadmap")
+    figure.add_argument("--no-link", action="store_true", help="leave the reports as they are")
+    figure.add_argument("--ascii", action="store_true", help="only ASCII characters")
+    add_json(figure)
+    figure.set_defaults(handler=draw_figure)
+
+
+def draw_figure(args: argparse.Namespace) -> int:
+    """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
+    from vitlab.docs.save import save
+    from vitlab.lab.figures.auto_figures import MAKERS
+    from vitlab.lab.figures.figure_specs import material
+    from vitlab.lab.results.job_results import found_named
+    from vitlab.lab.writeback.figure_paths import links, stem_of
+    from vitlab.plot.figures import write
+
+    lab = this_lab()
+    made = material(lab, found_named(lab.paths, args.jobs))
+    picture = MAKERS[args.name](made)
+    stem = stem_of(lab, made.found, args.name)
+    if args.out is not None:
+        stem = Path(args.out) / stem.name
+    pdf, png = write(picture, stem)
+    changes = [] if args.no_link or args.out is not None else links(lab, made.found, png)
+    written = save(changes, lab.journal) if changes else ()
+    linked = [lab.paths.relative(one.path) for one in written]
+    if args.json:
+        files = [lab.paths.relative(path) for path in (pdf, png)]
+        print_json({"figure": args.name, "files": files, "linked": linked})
+        return 0
+    print(draw_picture(picture, ascii_=args.ascii))
+    print(f"{lab.paths.relative(pdf)}\n{lab.paths.relative(png)}")
+    for name in linked:
+        print(f"linked in {name}; `vitlab undo` takes that back")
+    return 0

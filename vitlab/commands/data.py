@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from vitlab.commands.output import Commands, add_json, number, print_json, print_table
+from vitlab.commands.common import Commands, add_json, number, print_json, print_table
+from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
-from vitlab.contract.spec import GRID_LABELS
 
 MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 
@@ -60,8 +60,8 @@ def make_data(args: argparse.Namespace) -> int:
         raise UsageError(f"--seed {args.seed}: must be 0 to {2**31 - 1}")
     _share_cores()
     from vitlab.contract.config import DataConfig
-    from vitlab.ml.makedata import make_file, make_shards
-    from vitlab.ml.spectra import open_simulator
+    from vitlab.ml.spectra.dataset import open_simulator
+    from vitlab.ml.spectra.pfsspec import make_file, make_shards
 
     simulator = open_simulator(DataConfig(seed=args.seed), 1.0)
     if args.shards:
@@ -77,8 +77,8 @@ def bring_grid(args: argparse.Namespace) -> int:
     """`vitlab data grid import`: the result is what `config.data.grid` names."""
     if not 100 <= args.resolution <= 1e6:
         raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
-    from vitlab.ml.grid import load_grid
-    from vitlab.ml.gridimport import import_grid
+    from vitlab.ml.spectra.grid import load_grid
+    from vitlab.ml.spectra.grid_import import import_grid
 
     n = _follow(import_grid(args.folder, args.out, args.resolution, args.vacuum))
     ranges = (f"{axis[0]:g} to {axis[-1]:g}" for axis in load_grid(args.out).axes)
@@ -105,7 +105,7 @@ def _follow(progress: Iterator[int]) -> int:
 
 def inspect_data(args: argparse.Namespace) -> int:
     """`vitlab data inspect`: sizes and ranges; every file's layout is checked."""
-    from vitlab.ml.pfsspec import describe, open_spectra_files
+    from vitlab.ml.spectra.pfsspec import describe, open_spectra_files
 
     found = describe(open_spectra_files(args.file))
     if args.json:
@@ -126,10 +126,10 @@ def show_ceiling(args: argparse.Namespace) -> int:
     if args.stars < 2:
         raise UsageError(f"--stars {args.stars}: must be at least 2")
     _share_cores()
-    from vitlab.ml.ceilings import ceilings
-    from vitlab.ml.grid import load_derivatives, load_grid
-    from vitlab.ml.noise import load_noise
-    from vitlab.ml.simulate import Simulator
+    from vitlab.ml.spectra.grid import load_derivatives, load_grid
+    from vitlab.ml.spectra.observation import load_noise
+    from vitlab.ml.spectra.simulate import Simulator
+    from vitlab.ml.theory.ceilings import ceilings
 
     try:
         cache = find_lab(Path.cwd()).private / "ceilings"

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.here import this_lab
-from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def add_commands(commands: Commands) -> None:
 def evaluate_jobs(args: argparse.Namespace) -> int:
     """`vitlab evaluate`: scores overall and in bins; the residuals are kept in the job's folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vitlab.records.named import job_named
+    from vitlab.lab.results.job_results import job_named
 
     lab = this_lab().paths
     if args.noise is not None and not args.noise >= 0:
@@ -51,7 +50,7 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
 
 
 def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[str, Any]:
-    from vitlab.ml.residuals import binned, save
+    from vitlab.ml.scoring import binned, save
     from vitlab.recipes.evaluate import rescore, residuals_path
 
     found = rescore(job, args.data, args.noise, args.device)

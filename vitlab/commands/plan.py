@@ -1,4 +1,4 @@
-"""Commands on the plan itself: status, gates, set, sync, undo."""
+"""Commands on the plan itself: status, gates, set, sync, undo, hub."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.here import existing, judged, lab_around, this_lab
-from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.commands.common import (
+    Commands,
+    add_json,
+    existing,
+    judged,
+    lab_around,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.paths import UsageError
 
 if TYPE_CHECKING:
-    from vitlab.records.lab import Lab
+    from vitlab.docs.model.hub import Hub, Point
+    from vitlab.docs.model.table_kinds import Entry
+    from vitlab.lab.lab import Lab
 
 
 def add_commands(commands: Commands) -> None:
@@ -52,11 +62,12 @@ def add_commands(commands: Commands) -> None:
 
     redo = commands.add_parser("redo", help="make the last undone write again")
     redo.set_defaults(handler=redo_last)
+    _add_hub_command(commands)
 
 
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
-    from vitlab.records.queue import tend
+    from vitlab.lab.launch import tend
 
     if args.roadmap is None:
         lab = this_lab()
@@ -90,7 +101,7 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
-    from vitlab.docs.roadmap import next_mvp
+    from vitlab.docs.model.roadmap import next_mvp
 
     roadmap, verdicts = judged(lab, path)
     following = next_mvp(roadmap)
@@ -164,8 +175,8 @@ def show_gates(args: argparse.Namespace) -> int:
 
 def lint_documents(args: argparse.Namespace) -> int:
     """`vitlab lint`: contradictions and breaks, each with its line and reason."""
-    from vitlab.docs.edits import save, unified
-    from vitlab.records.change import findings, journal_of, mended
+    from vitlab.docs.save import save, unified
+    from vitlab.lab.writeback.edits import findings, journal_of, mended
 
     paths = [existing(args.document)] if args.document else this_lab().roadmaps()
     records = []
@@ -191,8 +202,8 @@ def lint_documents(args: argparse.Namespace) -> int:
 
 def set_status(args: argparse.Namespace) -> int:
     """`vitlab set`: print the diff, and write it unless it is a dry run."""
-    from vitlab.docs.edits import save, unified
-    from vitlab.records.change import journal_of, status_change
+    from vitlab.docs.save import save, unified
+    from vitlab.lab.writeback.edits import journal_of, status_change
 
     path = existing(args.roadmap)
     lab = lab_around(path)
@@ -208,8 +219,8 @@ def set_status(args: argparse.Namespace) -> int:
 
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
-    from vitlab.docs.edits import unified
-    from vitlab.records.actions import accept, pending
+    from vitlab.docs.save import unified
+    from vitlab.lab.launch import accept, pending
 
     lab = this_lab()
     found = 0
@@ -241,12 +252,12 @@ def undo_last(_: argparse.Namespace) -> int:
     """`vitlab undo`: the files of the last write are as they were before it."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
-        from vitlab.records.actions import undo
+        from vitlab.lab.launch import undo
 
         restored = undo(lab)
     else:
-        from vitlab.docs.edits import undo as undo_lone
-        from vitlab.records.change import journal_of
+        from vitlab.docs.save import undo as undo_lone
+        from vitlab.lab.writeback.edits import journal_of
 
         restored = [change.path for change in undo_lone(journal_of(None))]
     if not restored:
@@ -260,12 +271,12 @@ def redo_last(_: argparse.Namespace) -> int:
     """`vitlab redo`: what the last undo took back is written again."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
-        from vitlab.records.history import redo
+        from vitlab.lab.writeback.edits import redo
 
         written = redo(lab)
     else:
-        from vitlab.docs.edits import redo as redo_lone
-        from vitlab.records.change import journal_of
+        from vitlab.docs.save import redo as redo_lone
+        from vitlab.lab.writeback.edits import journal_of
 
         written = [change.path for change in redo_lone(journal_of(None))]
     if not written:
@@ -276,7 +287,74 @@ def redo_last(_: argparse.Namespace) -> int:
 
 
 def _warn_of_editors(paths: Iterable[Path]) -> None:
-    from vitlab.records.history import open_in_editors
+    from vitlab.lab.writeback.edits import open_in_editors
 
     for line in open_in_editors(paths):
         print(f"vitlab: note: {line}", file=sys.stderr)
+
+
+POINTS = ("beliefs", "hypotheses", "next_steps")
+TABLES = {
+    "key_numbers": ("indicator", "value", "condition", "source"),
+    "gaps": ("gap", "question", "closes"),
+    "closed": ("direction", "reason", "lesson"),
+    "pointers": ("type", "path"),
+}
+"""Tables of a hub, and the columns of each that are shown."""
+
+
+def _add_hub_command(commands: Commands) -> None:
+    hub = commands.add_parser("hub", help="beliefs, hypotheses, key numbers, gaps, next steps")
+    hub.add_argument("document", nargs="?", metavar="HUB", help="default: the first roadmap's")
+    add_json(hub)
+    hub.set_defaults(handler=show_hub)
+
+
+def show_hub(args: argparse.Namespace) -> int:
+    """`vitlab hub`: what the hub says, in the order a reader wants it."""
+    hub = _hub(args.document)
+    if args.json:
+        points = {kind: [vars(point) for point in getattr(hub, kind)] for kind in POINTS}
+        tables = {kind: [_cells(row) for row in getattr(hub, kind)] for kind in TABLES}
+        print_json({"title": hub.title, **points, **tables})
+        return 0
+    print_table([hub.title], [])
+    for kind in POINTS:
+        _print_points(kind, getattr(hub, kind))
+    for kind, columns in TABLES.items():
+        rows = [_cells(row) for row in getattr(hub, kind)]
+        shown = [name for name in columns if any(row.get(name) for row in rows)]
+        if shown:
+            print()
+            header = [kind.replace("_", " ").upper() if i == 0 else "" for i in range(len(shown))]
+            print_table(header, [[row.get(name, "") for name in shown] for row in rows])
+    return 0
+
+
+def _hub(named: str | None) -> Hub:
+    from vitlab.docs.model.hub import parse_hub
+    from vitlab.docs.text.source import read
+    from vitlab.lab.writeback.writeback import find_hub
+
+    if named is not None:
+        path: Path | None = existing(named)
+        lab = lab_around(existing(named))
+    else:
+        lab = this_lab()
+        roadmap = lab.roadmap_path()
+        path = find_hub(lab, lab.read_roadmap(roadmap))
+        if path is None:
+            raise UsageError(f"{roadmap}: names no hub that is there (a file *hub*.md)")
+    assert path is not None
+    return parse_hub(read(path), lab.vocabulary) if lab else parse_hub(read(path))
+
+
+def _print_points(kind: str, points: Iterable[Point]) -> None:
+    rows = [(point.status or "", point.text) for point in points]
+    if rows:
+        print()
+        print_table((kind.replace("_", " ").upper(), ""), rows)
+
+
+def _cells(row: Entry) -> dict[str, str]:
+    return {name: cell.text for name, cell in row.cells.items()}

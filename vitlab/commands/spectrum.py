@@ -7,12 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitlab.commands.here import this_lab
-from vitlab.commands.output import Commands, add_json, print_json, print_table
+from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 
 if TYPE_CHECKING:
-    from vitlab.records.stars import StarList, StarSheet
+    from vitlab.lab.inspector.star import StarList, StarSheet
 
 
 def add_commands(commands: Commands) -> None:
@@ -36,9 +35,9 @@ def add_commands(commands: Commands) -> None:
 
 def show_star(args: argparse.Namespace) -> int:
     """`vitlab spectrum`: one star in words, as JSON, or in a file of arrays."""
-    from vitlab.contract.spec import read_spec
-    from vitlab.records.spectrograph import Spectrograph
-    from vitlab.records.stars import plain
+    from vitlab.contract.job import read_spec
+    from vitlab.lab.inspector.client import Spectrograph
+    from vitlab.lab.inspector.star import plain
 
     if args.out is not None and not args.out.endswith(".npz"):
         raise UsageError(f"--out {args.out}: must end in .npz")
@@ -77,8 +76,7 @@ def show_star(args: argparse.Namespace) -> int:
 def _job(lab: LabPaths, name: str | None) -> JobPaths:
     """The job named; else the newest with scores of test stars."""
     from vitlab.jobs.store import all_jobs
-    from vitlab.records.named import job_named
-    from vitlab.records.results import finished
+    from vitlab.lab.results.job_results import finished, job_named
 
     if name is not None:
         return job_named(lab, name)

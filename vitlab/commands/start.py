@@ -6,15 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitlab.commands.here import judged, this_lab
-from vitlab.commands.output import Commands, number, print_table
+from vitlab.commands.common import Commands, judged, number, print_table, this_lab
+from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.contract.spec import PROFILES
-from vitlab.records.example import make_example
+from vitlab.lab.example import make_example
 
 if TYPE_CHECKING:
     from vitlab.contract.paths import JobPaths
-    from vitlab.records.lab import Lab
+    from vitlab.lab.lab import Lab
 
 
 def add_commands(commands: Commands) -> None:
@@ -40,9 +39,9 @@ def make_lab(args: argparse.Namespace) -> int:
 def run_demo(args: argparse.Namespace) -> int:
     """`vitlab demo`: launch, follow, chart, verdicts, diff, write-back; 1 if a job fails."""
     from vitlab.commands.charts import draw_jobs
-    from vitlab.commands.work import follow
-    from vitlab.docs.edits import unified
-    from vitlab.records.actions import accept, launch, pending
+    from vitlab.commands.jobs import follow
+    from vitlab.docs.save import unified
+    from vitlab.lab.launch import accept, launch, pending
 
     lab = this_lab()
     roadmap = lab.roadmap_path()
@@ -74,7 +73,7 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def _next_two(lab: Lab, roadmap: Path) -> list[str]:
     """The two MVPs a researcher would launch now: by the week's priorities, then in order."""
-    from vitlab.docs.roadmap import launch_order
+    from vitlab.docs.model.roadmap import launch_order
 
     ready = launch_order(lab.read_roadmap(roadmap))
     if not ready:
@@ -83,7 +82,7 @@ def _next_two(lab: Lab, roadmap: Path) -> list[str]:
 
 
 def _print_scores(jobs: list[JobPaths]) -> None:
-    from vitlab.contract.result import read_result
+    from vitlab.contract.job import read_result
 
     found = [result for job in jobs if (result := read_result(job.result))]
     found.sort(key=lambda result: -(result.values.get(result.headline) or float("-inf")))

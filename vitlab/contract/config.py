@@ -6,15 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from vitlab.contract.limits import (
-    Count,
-    Input,
-    Magnitude,
-    NotNegative,
-    Positive,
-    Seed,
-    Threads,
-)
+from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.networks import (
     LabelNorm,
     Loss,
@@ -24,9 +16,20 @@ from vitlab.contract.networks import (
     check_train,
     check_vit,
 )
-from vitlab.contract.sizes import memory_bytes
-from vitlab.contract.spec import GRID_LABELS
-from vitlab.contract.strict import ConfigError, Range, read_strict, unknown
+from vitlab.contract.validation import (
+    ConfigError,
+    Count,
+    Input,
+    Magnitude,
+    NotNegative,
+    Positive,
+    Range,
+    Seed,
+    Threads,
+    memory_bytes,
+    read_strict,
+    unknown,
+)
 
 __all__ = ["Config", "ConfigError", "read_config"]
 

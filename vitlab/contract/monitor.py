@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitlab.contract.strict import ConfigError, unknown
+from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import CALIBRATION, LOSS, MEAN_R2, SCORES, Value
 
 

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from vitlab.contract.limits import (
+from vitlab.contract.monitor import check_monitor
+from vitlab.contract.validation import (
     PIXELS,
+    ConfigError,
     Count,
     Dropout,
     Fraction,
     Input,
     NotNegative,
     Positive,
+    Range,
     Seed,
     Threads,
 )
-from vitlab.contract.monitor import check_monitor
-from vitlab.contract.strict import ConfigError, Range
 from vitlab.contract.value import MEAN_R2
 
 VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]

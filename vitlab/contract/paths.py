@@ -100,7 +100,7 @@ class JobPaths:
 
     @property
     def residuals(self) -> Path:
-        """True and predicted labels of each test star (`vitlab.ml.residuals`)."""
+        """True and predicted labels of each test star (`vitlab.ml.scoring`)."""
         return self.folder / "residuals.parquet"
 
     @property

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vitlab.contract.paths import write_atomic
-from vitlab.contract.record import read_record
-from vitlab.contract.strict import ConfigError, read_strict
+from vitlab.contract.validation import ConfigError, read_record, read_strict
 
 VERSION = 1
 FILE = "wandb.json"

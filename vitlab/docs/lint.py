@@ -4,20 +4,101 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
-from vitlab.docs.findings import Finding
-from vitlab.docs.hub import Hub
-from vitlab.docs.ids import exp_id, gate_refs, report_target
-from vitlab.docs.inline import plain, same_glyph
-from vitlab.docs.lint_status import status_findings
-from vitlab.docs.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.source import Document
-from vitlab.docs.splice import Edit, apply
-from vitlab.docs.tables import Table, tables_of
-from vitlab.docs.views import Entry, View
+from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.ids import exp_id, gate_refs, report_target
+from vitlab.docs.model.kanban import move_card, seat_for, seat_of
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.status_sites import Place, place_edit, places, spelled
+from vitlab.docs.model.table_kinds import Entry, View
+from vitlab.docs.text.edit import Edit, apply
+from vitlab.docs.text.inline import plain, same_glyph
+from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import Table, tables_of
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One contradiction or break."""
+
+    line: int
+    """1-based."""
+    kind: str
+    """`status-conflict card-column stale-gate duplicate-id duplicate-exp-id unknown-mvp
+    unknown-gate card-without-row broken-row row-outside-table undefined-glyph unknown-status
+    date-order dead-link`."""
+    message: str
+    fix: tuple[Edit, ...] | None = None
+    """The edits that mend it; None where only a person can say what is right."""
+
+
+_GATES = ("gate", "gate_progress")
+_WAITING = ("planned", "ready", "running")
+_CLOSED = ("done", "failed", "partial")
+
+
+def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
+    """Every place that says another status than the overview, and every card in a wrong column."""
+    book = places(roadmap)
+    glyphs = {p.mvp: p.glyph for p in book if p.kind == "overview" and p.mvp}
+    said = {mvp.id: (mvp.status, mvp.line) for mvp in reversed(roadmap.mvps)}
+    for place in book:
+        status, line = said.get(place.mvp or "", (None, 0))
+        if status is None or place.kind in ("overview", "verdict", "other"):
+            continue
+        if place.kind in _GATES:
+            yield from _gate(place, status)
+        elif place.found.status == status or _of_one_run(roadmap, place):
+            continue
+        elif place.glyph and same_glyph(place.glyph) == same_glyph(glyphs.get(place.mvp or "", "")):
+            continue  # of one glyph for two statuses the word only says which
+        else:
+            message = f"MVP {place.mvp} is {place.found.status} here and {status} on line {line}"
+            fix = place_edit(roadmap, place, spelled(roadmap, book, place, status))
+            yield Finding(place.index + 1, "status-conflict", message, (fix,) if fix else None)
+    yield from _cards(roadmap, {mvp: status for mvp, (status, _) in said.items()})
+
+
+def _gate(place: Place, status: str) -> Iterator[Finding]:
+    """A gate may wait while its MVP is over; it cannot run without it, or be closed before it."""
+    gate = place.found.status
+    stale = gate == "running" and status not in ("running", "analysing")
+    early = gate in _CLOSED and status in _WAITING
+    if stale or early:
+        message = f"the gate is {gate} while its MVP {place.mvp} is {status}"
+        yield Finding(place.index + 1, "stale-gate", message)
+
+
+def _of_one_run(roadmap: Roadmap, place: Place) -> bool:
+    """A numeric row of one named run, which may be over before its MVP is."""
+    if place.kind != "numbers" or place.cell is None:
+        return False
+    opening = roadmap.ids.opening(place.cell[1].text("mvp"))
+    return bool(opening and opening[1])
+
+
+def _cards(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
+    board = roadmap.kanban
+    if board is None:
+        return
+    order = [mvp.id for mvp in roadmap.mvps]
+    for card in board.cards:
+        status = statuses.get(card.mvp or "")
+        if status is None:
+            continue
+        seat = seat_for(board, card, status, statuses)
+        if seat == seat_of(board, card):
+            continue
+        column = board.column_of(card)
+        there = column.text if column else "no column"
+        message = f"the card of MVP {card.mvp} is under {there} while it is {status}"
+        fix = tuple(move_card(roadmap.document, board, card, seat, card.text, order))
+        yield Finding(card.index + 1, "card-column", message, fix or None)
+
 
 __all__ = ["Finding", "lint", "lint_document", "mend"]
 
@@ -157,7 +238,7 @@ def _broken(document: Document, table: Table) -> Iterator[Finding]:
 
 
 def _completed(document: Document, table: Table, index: int) -> tuple[Edit, ...] | None:
-    from vitlab.docs.layout import set_cell
+    from vitlab.docs.text.tables import set_cell
 
     row = next(r for r in table.rows if r.index == index)
     if not document.line_text(index).rstrip().endswith("|"):

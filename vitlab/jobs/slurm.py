@@ -19,11 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.job import Lost
 from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.contract.state import Lost
 from vitlab.jobs import processes
-from vitlab.jobs.code import Code
-from vitlab.jobs.jsonfiles import CLUSTER, RESUME, read_json, write_json
+from vitlab.jobs.files import CLUSTER, RESUME, read_json, write_json
+from vitlab.jobs.git import Code
 from vitlab.jobs.store import Job
 
 WARNING = 120
@@ -73,7 +73,7 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
             argv.append(f"--{option}={options[name]}")
     if "memory" in options:
         argv.append(f"--mem={round(1000 * options['memory'])}M")
-    step = [sys.executable, "-P", "-m", "vitlab.jobs.step", str(folders)]
+    step = [sys.executable, "-P", "-m", "vitlab.jobs.process.slurm_step", str(folders)]
     # The shell of the batch step is Slurm's; `exec` lets its signals reach the supervisor.
     return [*argv, f"--wrap=exec {shlex.join(step)}"]
 

@@ -15,11 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
-from vitlab.contract.spec import Spec, read_spec
-from vitlab.contract.state import Done, JobState, Lost, Queued, Running
-from vitlab.jobs.jsonfiles import CLUSTER, RESUME, read_json
-from vitlab.jobs.locks import is_held
+from vitlab.jobs.files import CLUSTER, RESUME, is_held, read_json
 from vitlab.jobs.processes import boot, is_alive
 
 QUEUE = "queue.json"

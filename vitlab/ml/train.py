@@ -1,28 +1,257 @@
-"""The training loop of every network: a generator that says what happens and decides nothing."""
+"""The training loop of every network: a generator that reports what happens and decides nothing."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
+from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, distance
-from vitlab.ml.progress import Best, Evaluation, NonFiniteLoss, Note, Progress, Step
-from vitlab.ml.training.checkpoint import LAST
-from vitlab.ml.training.gradients import add_gradients, cause, out_of_memory
-from vitlab.ml.training.meter import Meter
-from vitlab.ml.training.microbatches import Key, MicroBatch, make
-from vitlab.ml.training.optimizers import set_rate
+from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Progress, Step
+from vitlab.ml.training import checkpoint
+from vitlab.ml.training.checkpoint import BEST, LAST, Saved
+from vitlab.ml.training.microbatch import (
+    Key,
+    MicroBatch,
+    Prefetch,
+    add_gradients,
+    cause,
+    make,
+    out_of_memory,
+)
+from vitlab.ml.training.optimizers import Plateau, learning_rate, make_optimizers, set_rate
 from vitlab.ml.training.parallel import quiet
 from vitlab.ml.training.predict import predictions
-from vitlab.ml.training.prefetch import Prefetch
-from vitlab.ml.training.schedules import learning_rate
-from vitlab.ml.training.state import State
 from vitlab.ml.training.task import Task
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `network` that follows it: after update t it keeps `decay_at(decay, t)` of itself.
+
+    The weights a training starts with have no say for long: the decay rises to its value.
+    """
+
+    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
+        # The count on the host: the argument lies on the device.
+        kept = decay_at(decay, int(average.n_averaged))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
+
+    # The network's buffers are tables that never change.
+    average = AveragedModel(network, multi_avg_fn=blend)
+    for parameter in average.parameters():
+        parameter.requires_grad_(False)
+    return average
+
+
+def decay_at(decay: float, updates: int) -> float:
+    """(1 + t) / (10 + t) until that reaches `decay`, as TensorFlow's ExponentialMovingAverage."""
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+LAG = {"cuda": 1}
+"""Steps a device may be ahead of what is known of it; on a CPU nothing runs ahead."""
+
+
+@dataclass
+class Meter:
+    """Losses and gradient norms on their way from the device to the host, in order."""
+
+    device: torch.device
+    lag: int = field(init=False)
+    _waiting: deque[tuple[Step, int, Tensor, Any]] = field(default_factory=deque)
+    _at: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.lag = LAG.get(self.device.type, 0)
+
+    def add(self, step: Step, rows: int, numbers: Tensor) -> None:
+        """(2,) loss and gradient norm of a step over `rows` spectra, both perhaps not there yet."""
+        if self.device.type != "cuda":
+            self._waiting.append((step, rows, numbers, None))
+            return
+        host = torch.empty(2, pin_memory=True).copy_(numbers, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        self._waiting.append((step, rows, host, copied))
+
+    def due(self) -> Iterator[Step]:
+        """The steps whose numbers are wanted by now. Raises `NonFiniteLoss`."""
+        while len(self._waiting) > self.lag:
+            yield self._next()
+
+    def rest(self) -> Iterator[Step]:
+        """All the others. Raises `NonFiniteLoss`."""
+        while self._waiting:
+            yield self._next()
+
+    def clear(self) -> None:
+        """Forget the steps not told; the time until the next one counts from now."""
+        self._waiting.clear()
+        self._at = time.perf_counter()
+
+    def _next(self) -> Step:
+        step, rows, numbers, copied = self._waiting.popleft()
+        if copied is not None:
+            copied.synchronize()  # with that copy alone, not with what was queued after it
+        loss, norm = numbers.tolist()
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(f"the loss is {loss} at step {step.step}", step.step)
+        if not math.isfinite(norm):
+            raise NonFiniteLoss(f"the gradient's norm is {norm} at step {step.step}", step.step)
+        now = time.perf_counter()
+        rate, self._at = rows / (now - self._at), now
+        return replace(step, loss=loss, samples_per_s=rate)
+
+
+@dataclass
+class State:
+    """Together with the network's weights all that an exact continuation needs."""
+
+    network: nn.Module
+    task: Task
+    folder: Path | None
+    """Of the checkpoints; None keeps none."""
+    optimizers: list[Optimizer] = field(init=False)
+    scaler: GradScaler = field(init=False)
+    average: AveragedModel | None = field(init=False)
+    step: int = 0
+    """Steps taken."""
+    accumulate: int = field(init=False)
+    """Micro-batches of a step and process."""
+    rewinds: int = 0
+    plateau: Plateau = field(default_factory=Plateau)
+    best_step: int = 0
+    best: float = math.inf
+    """How far the best validation's value was from perfect."""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    stale: int = 0
+    """Validations since the best one."""
+    kept: int = -1
+    """Step of the best state on the disk; -1: none."""
+
+    def __post_init__(self) -> None:
+        train = self.task.train
+        self.optimizers = make_optimizers(self.network, train)
+        self.scaler = GradScaler(self.task.device.type, enabled=train.precision == "fp16")
+        self.average = moving_average(self.network, train.ema) if train.ema else None
+        self.accumulate = train.accumulate
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.network if self.average is None else self.average.module
+
+    @property
+    def epoch(self) -> int:
+        return max(self.step - 1, 0) // self.task.steps_per_epoch
+
+    def judge(self, distance: float) -> None:
+        """Take in a validation: how far its value was from perfect."""
+        better = distance < self.best
+        self.plateau = self.plateau.after(better, self.task.train)
+        self.stale = 0 if better else self.stale + 1
+        if better:
+            self.best_step, self.best = self.step, distance
+            weights = self.judged.state_dict()
+            self.best_weights = {name: x.detach().clone() for name, x in weights.items()}
+
+    def save(self) -> Iterator[Progress]:
+        """Save this state, and the best one where it is not on the disk yet.
+
+        Raises `NonFiniteLoss` rather than keep weights that are no numbers. A full disk is said;
+        the checkpoints that are there stay, and the next save tries again.
+        """
+        norm = nn.utils.get_total_norm([p.detach() for p in self.network.parameters()])
+        if not norm.isfinite():
+            raise NonFiniteLoss(f"the weights are not finite after step {self.step}", self.step)
+        if self.folder is None or not self.task.group.first:
+            return
+        if self.best_step != self.kept and self.best_weights:
+            best = self._saved(self.best_step, self.best_weights)
+            for said in _write(self.folder / BEST, best):
+                if isinstance(said, Checkpoint):
+                    self.kept = self.best_step
+                yield said
+        yield from _write(self.folder / LAST, self._whole())
+
+    def restore(self) -> None:
+        """Go back to the last state saved. `UsageError` when it is another training's."""
+        assert self.folder is not None
+        path, device = self.folder / LAST, self.task.device
+        saved = checkpoint.load(path, device)
+        ours = (self.task.labels, self.task.model, self.task.loss)
+        same = (saved.labels, saved.config, saved.loss) == ours
+        parts = len(saved.optimizers) == len(self.optimizers)
+        if not (same and parts and bool(saved.average) == (self.average is not None)):
+            raise UsageError(f"{path}: made by another configuration")
+        self.network.load_state_dict(saved.model)
+        for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
+            optimizer.load_state_dict(state)
+        if self.average is not None:
+            self.average.load_state_dict(saved.average)
+        if saved.scaler:
+            self.scaler.load_state_dict(saved.scaler)
+        self.step, self.accumulate, self.rewinds = saved.step, saved.accumulate, saved.rewinds
+        self.plateau, self.stale = Plateau(*saved.plateau), saved.stale
+        self.best_step, self.best, self.best_weights = saved.best_step, saved.best, {}
+        if saved.best_step:
+            best = checkpoint.load(self.folder / BEST, device)
+            self.best_weights, self.kept = best.model, best.step
+            if best.step < saved.best_step:  # the disk was full when the better one came
+                self.best_step, self.best = best.step, best.best
+
+    def _whole(self) -> Saved:
+        return Saved(
+            **vars(self._saved(self.step, self.network.state_dict()))
+            | {
+                "stale": self.stale,
+                "plateau": (self.plateau.factor, self.plateau.waited),
+                "accumulate": self.accumulate,
+                "rewinds": self.rewinds,
+                "average": {} if self.average is None else self.average.state_dict(),
+                "optimizers": tuple(optimizer.state_dict() for optimizer in self.optimizers),
+                "scaler": self.scaler.state_dict(),
+            }
+        )
+
+    def _saved(self, step: int, weights: dict[str, Tensor]) -> Saved:
+        """Of a step the weights alone."""
+        return Saved(
+            step=step,
+            model=weights,
+            labels=self.task.labels,
+            scaling=self.task.scaling,
+            inputs=self.task.inputs,
+            config=self.task.model,
+            loss=self.task.loss,
+            best_step=self.best_step,
+            best=self.best,
+        )
+
+
+def _write(path: Path, saved: Saved) -> Iterator[Checkpoint | Note]:
+    try:
+        checkpoint.save(path, saved)
+    except OSError as error:
+        if error.errno not in checkpoint.FULL:
+            raise
+        kept = "the one before stays" if path.exists() else "there is none yet"
+        yield Note(f"{path.name} of step {saved.step} not saved: {error.strerror}; {kept}")
+    else:
+        yield Checkpoint(saved.step, path)
 
 
 def train(

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitlab.plot.cells import cells, fit
 from vitlab.plot.series import (
     Line,
     Point,
     Rgb,
     Segments,
     Series,
+    cells,
     clip,
     decimate,
+    fit,
     last_value,
     number,
     outside,

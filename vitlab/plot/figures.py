@@ -1,18 +1,63 @@
-"""Pictures for papers: PDF with embedded fonts, and PNG, drawn by matplotlib."""
+"""Figures as curves, points and levels in panels, drawn for papers by matplotlib as PDF and PNG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.plot.chart import PALETTE
-from vitlab.plot.picture import Curve, Panel, Picture
+from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FIGURES = ("scaling", "snr", "parity", "residuals", "ablation", "training")
+"""The figures there are, by name."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Some points, joined or not."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+    """Standard errors of `y`, as long as it; () where there are none."""
+    joined: bool = True
+    """False: points alone."""
+    reference: bool = False
+    """A bound, not a measurement: drawn without marks, in grey, its errors as a band."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    title: str = ""
+    lines: tuple[Line, ...] = ()
+    """Horizontal levels, each with its kind in the label."""
+    log_x: bool = False
+    names: tuple[str, ...] = ()
+    """Names of x = 0, 1, 2, ...; then `y` against them lies on its side."""
+    diagonal: bool = False
+    """Draw y = x, the axes alike."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
 
 _STYLE: Any = {
     "pdf.fonttype": 42,  # whole TrueType fonts: journals refuse Type 3

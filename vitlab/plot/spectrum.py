@@ -7,8 +7,21 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vitlab.plot.canvas import LEFT, Curve, Folds, Look, fold, whole, x_labels, y_labels
-from vitlab.plot.dots import GREY, Columns, DotGrid, Range, Run
+from vitlab.plot.canvas import (
+    GREY,
+    LEFT,
+    Columns,
+    Curve,
+    DotGrid,
+    Folds,
+    Look,
+    Range,
+    Run,
+    fold,
+    whole,
+    x_labels,
+    y_labels,
+)
 from vitlab.plot.series import Rgb
 
 NAMED = 1500.0

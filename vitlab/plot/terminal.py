@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from vitlab.plot.cells import fit
 from vitlab.plot.chart import draw
-from vitlab.plot.picture import Curve, Panel, Picture
-from vitlab.plot.series import Series
+from vitlab.plot.figures import Curve, Panel, Picture
+from vitlab.plot.series import Series, fit
 
 _CLOUD = 400
 """Points of a cloud a terminal can tell apart."""

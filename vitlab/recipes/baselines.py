@@ -1,21 +1,55 @@
-"""The recipes of the models without gradients: `lightgbm` and `ridge`."""
+"""The recipes of the models without gradients: `lightgbm`, `ridge` and `template`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from vitlab.contract.config import BoostConfig, RidgeConfig
+from vitlab.contract.config import BoostConfig, RidgeConfig, TemplateConfig
 from vitlab.contract.paths import NoLab, find_lab
-from vitlab.ml.baselines import boost, ridge
+from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.rows import Array, Rows, predicted
 from vitlab.ml.baselines.saved import save_model
-from vitlab.ml.inputs import make_inputs
-from vitlab.ml.spectra import Spectra, open_spectra
+from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
+from vitlab.ml.network.inputs import make_inputs
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
+from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.scored import described, scored
+
+
+def run_template(context: Context) -> Outcome:
+    """Fit every test spectrum, and score the labels and the errors it gives them."""
+    config = context.config
+    assert isinstance(config, TemplateConfig)
+    device = torch.device(context.device)
+    spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    assert isinstance(spectra, GridSpectra)
+    templates = make_templates(spectra.simulator.grid, config.refine)
+    context.report.note(f"{len(templates.labels)} templates on {device}")
+    found: list[Fitted] = []
+    context.report.follow(fit(found, templates, spectra, context.stopped))
+    if context.stopped():
+        raise Stopped
+    n = spectra.sizes["test"]
+    true = spectra.labels("test", 0, n)
+    fitted = joined(found)
+    predicted, sigma = fitted.of([LABELS.index(name) for name in config.labels])
+    values, errors = scored(context, spectra, (true, predicted), sigma=sigma)
+    for name, of_label in zip(config.labels, sigma.T, strict=True):
+        values[f"test/sigma/{name}"] = float(np.median(of_label))
+    values["test/chi2/per_pixel"] = float(np.median(fitted.chi2)) / spectra.pixels
+    return Outcome(
+        values=values,
+        errors=errors,
+        n={"train": 0, "val": 0, "test": n},
+        model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
+        data=described(context, spectra),
+    )
+
 
 CPU = torch.device("cpu")
 
@@ -26,10 +60,10 @@ def run_boost(context: Context) -> Outcome:
     assert isinstance(config, BoostConfig)
     spectra, train, val, test = _splits(config)
     train = replace(train, copies=config.model.copies)
-    model = boost.Boost()
-    places = boost.Places(_cache(context), context.paths.checkpoints, context.resume)
+    model = trees.Boost()
+    places = trees.Places(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
-        boost.fit(
+        trees.fit(
             model,
             train,
             val,

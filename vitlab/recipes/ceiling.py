@@ -12,14 +12,12 @@ import numpy as np
 
 from vitlab.contract.config import CeilingConfig
 from vitlab.contract.paths import NoLab, find_lab
-from vitlab.ml.bayes import Posteriors, bayes_r2, posteriors_of_test
-from vitlab.ml.ceilings import merged
-from vitlab.ml.fisher import WORST_CONDITION, Array, Bounds, bounds, r2_mean, r2_median
-from vitlab.ml.grid import load_derivatives
-from vitlab.ml.labels import LABELS, prior_variance
-from vitlab.ml.linear import linear_r2
-from vitlab.ml.simulate import Simulator
-from vitlab.ml.spectra import GridSpectra, open_simulator
+from vitlab.ml.spectra.dataset import GridSpectra, open_simulator
+from vitlab.ml.spectra.grid import load_derivatives
+from vitlab.ml.spectra.labels import LABELS, prior_variance
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.theory.ceilings import Posteriors, bayes_r2, linear_r2, merged, posteriors_of_test
+from vitlab.ml.theory.fisher import WORST_CONDITION, Array, Bounds, bounds, r2_mean, r2_median
 from vitlab.recipes.context import Context, Outcome, Stopped
 
 MAG_BINS = 4

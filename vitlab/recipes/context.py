@@ -1,15 +1,107 @@
-"""What a recipe is given, and what it hands back."""
+"""What a recipe is given and hands back, and how it reports its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitlab.contract.config import Config
+from vitlab.contract.events import EventWriter
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.spec import Spec
-from vitlab.recipes.report import Reporter
+from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
+
+STEP_INTERVAL = 0.5
+"""Least seconds between two step events: what lies between is averaged."""
+LINE_INTERVAL = 5.0
+"""Least seconds between two printed steps."""
+
+
+class Reporter:
+    """Writes the events of one job and prints the same for people."""
+
+    def __init__(
+        self,
+        writer: EventWriter,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`watch`: asked with each number whether there is something else to tell."""
+        self._writer = writer
+        self._clock = clock
+        self._watch = watch
+        self._event_at = self._line_at = -math.inf
+        self._first: tuple[int, float] | None = None
+        self._pending: list[Mapping[str, float]] = []
+
+    def follow(self, progress: Iterable[Progress]) -> dict[str, float]:
+        """Report everything a training says; returns `step` and `epoch` of its best state."""
+        best: dict[str, float] = {}
+        for event in progress:
+            match event:
+                case Step(step, of, epoch, loss, lr, rate):
+                    values = {"train/loss": loss, "train/lr": lr, "perf/samples_per_s": rate}
+                    values = {name: x for name, x in values.items() if not math.isnan(x)}
+                    self.step(step, of, epoch, values)
+                case Evaluation(step, epoch, split, n, values):
+                    self.evaluation(step, epoch, split, n, values)
+                case Checkpoint(step, path):
+                    relative = f"{path.parent.name}/{path.name}"
+                    self._writer.write("checkpoint", step=step, path=relative)
+                case Note(text):
+                    self.note(text)
+                case Best(step, epoch):
+                    best = {"step": step, "epoch": epoch}
+        return best
+
+    def step(self, step: int, of: int, epoch: int, values: Mapping[str, float]) -> None:
+        """One step; written when the last one is old enough, as the mean since then."""
+        now = self._clock()
+        self._first = self._first or (step, now)
+        self._pending.append(values)
+        if step < of and now - self._event_at < STEP_INTERVAL:
+            return
+        mean = {
+            name: math.fsum(v[name] for v in self._pending) / len(self._pending) for name in values
+        }
+        self._writer.write("step", step=step, of=of, epoch=epoch, values=mean)
+        self._event_at, self._pending = now, []
+        self._tell_else()
+        if step == of or now - self._line_at >= LINE_INTERVAL:
+            numbers = "  ".join(f"{name} {x:.4g}" for name, x in mean.items())
+            _say(f"step {step}/{of}  {numbers}  {self._left(step, of, now)}")
+            self._line_at = now
+
+    def evaluation(
+        self, step: int, epoch: int, split: str, n: int, values: Mapping[str, float]
+    ) -> None:
+        """The scores of a split."""
+        self._writer.write("eval", step=step, epoch=epoch, split=split, n=n, values=values)
+        _say(f"step {step}  " + "  ".join(f"{name} {x:.4g}" for name, x in values.items()))
+        self._tell_else()
+
+    def note(self, text: str) -> None:
+        self._writer.write("note", text=text)
+        _say(text)
+
+    def _tell_else(self) -> None:
+        if text := self._watch():
+            self.note(text)
+
+    def _left(self, step: int, of: int, now: float) -> str:
+        assert self._first is not None
+        first, since = self._first
+        if step <= first or step >= of:
+            return ""
+        seconds = round((now - since) / (step - first) * (of - step))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text.rstrip()}", flush=True)
 
 
 class Stopped(Exception):  # noqa: N818 - the name says what happened
@@ -33,7 +125,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The numbers of a finished job; names as in `vitlab.contract.result.Result`."""
+    """The numbers of a finished job; names as in `vitlab.contract.job.Result`."""
 
     values: Mapping[str, float]
     errors: Mapping[str, float] = field(default_factory=dict)

@@ -21,21 +21,20 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
+from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
-from vitlab.contract.result import Result, read_result
-from vitlab.contract.spec import Spec, read_spec
+from vitlab.lab.results.job_results import job_named
 from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
-from vitlab.ml.labels import LABELS
-from vitlab.ml.pfsspec import open_spectra_files
-from vitlab.ml.residuals import Residuals, overall, save
-from vitlab.ml.spectra import GridSpectra, Spectra, open_spectra
-from vitlab.ml.teststars import conditions, overlap
+from vitlab.ml.scoring import Residuals, overall, save
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
+from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.pfsspec import open_spectra_files
+from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.ml.training.predict import predictions
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
-from vitlab.records.named import job_named
 
 Array = NDArray[np.float64]
 Scored = VitConfig | MlpConfig | BoostConfig | RidgeConfig | TemplateConfig

@@ -32,23 +32,21 @@ from vitlab.contract.config import (
     read_config,
 )
 from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.result import Result, write_result
-from vitlab.contract.spec import Spec, read_spec
+from vitlab.lab.figures.auto_figures import figures_of
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes import group
-from vitlab.recipes.context import Context, Outcome, Stopped
-from vitlab.recipes.draw import figures_of
+from vitlab.recipes.context import Context, Outcome, Reporter, Stopped
 from vitlab.recipes.group import ENDED, NOT_FINITE
-from vitlab.recipes.report import Reporter
-from vitlab.recipes.wandblink import Wandb
+from vitlab.recipes.wandb_report import Wandb
 
 RECIPES = {
     "vit": ("vitlab.recipes.vit", "run"),
     "mlp": ("vitlab.recipes.vit", "run"),
     "lightgbm": ("vitlab.recipes.baselines", "run_boost"),
     "ridge": ("vitlab.recipes.baselines", "run_ridge"),
-    "template": ("vitlab.recipes.template", "run"),
+    "template": ("vitlab.recipes.baselines", "run_template"),
     "ceiling": ("vitlab.recipes.ceiling", "run"),
     "evaluate": ("vitlab.recipes.evaluate", "run"),
 }

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
-from vitlab.ml.residuals import Residuals, save
-from vitlab.ml.scores import score
-from vitlab.ml.spectra import Spectra
-from vitlab.ml.teststars import conditions, overlap
+from vitlab.ml.scoring import Residuals, save, score
+from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.ml.training.losses import calibration
 from vitlab.recipes.context import Context
 

@@ -22,21 +22,21 @@ from vitlab.tui.desk import Desk
 from vitlab.tui.doing import Doing
 from vitlab.tui.finishing import Finishing
 from vitlab.tui.going import Going
-from vitlab.tui.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, RunsSeen, Trouble
-from vitlab.tui.notices import Notices
+from vitlab.tui.keys import VERBS, bindings
+from vitlab.tui.navigation import unknown_keys
 from vitlab.tui.palette import PlanCommands
-from vitlab.tui.places import unknown_keys
 from vitlab.tui.screens.base import Frame
-from vitlab.tui.screens.chooser import RoadmapChooser
+from vitlab.tui.screens.dialogs import RoadmapChooser
 from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
-from vitlab.tui.terminal import Terminal
+from vitlab.tui.terminal.terminal_io import Terminal
+from vitlab.tui.text import ascii_only
 from vitlab.tui.themes import DARK, THEMES
-from vitlab.tui.verbs import VERBS, bindings
-from vitlab.tui.watch import Watch
-from vitlab.tui.words import ascii_only
+from vitlab.tui.watch.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, RunsSeen, Trouble
+from vitlab.tui.watch.notices import Notices
+from vitlab.tui.watch.watcher import Watch
 
 if TYPE_CHECKING:
-    from vitlab.records.lab import Lab
+    from vitlab.lab.lab import Lab
 
 
 BEGUN = 2.0

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from vitlab.contract.paths import UsageError
+from vitlab.tui.keys import JOB_VERBS
 from vitlab.tui.screens.dialogs import ConfirmScreen
-from vitlab.tui.verbs import JOB_VERBS
-from vitlab.tui.widgets.job_table import job_label
+from vitlab.tui.widgets.jobs_pane import job_label
 
 if TYPE_CHECKING:
-    from vitlab.records.view import JobView
+    from vitlab.lab.live.snapshot import JobView
     from vitlab.tui.app import VitLab
     from vitlab.tui.screens.launch import Outlook
 
@@ -127,7 +127,7 @@ class Deeds:
 
     async def write(self) -> None:
         """Show everything that waits to be written, and write it on a yes."""
-        from vitlab.tui.screens.write import WriteScreen
+        from vitlab.tui.screens.dialogs import WriteScreen
 
         waiting = await self.attempt(self._desk.pending)
         if waiting is None:

@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vitlab.contract.events import Event
+from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, UsageError, write_atomic
-from vitlab.contract.spec import PROFILES
-from vitlab.contract.state import Done, Lost, Queued, Running, state_word
 from vitlab.plot.series import Line
 from vitlab.tui.paperdesk import PaperDesk
 from vitlab.tui.stars import StarDesk
 
 if TYPE_CHECKING:
     from vitlab.jobs.gpus import Device
-    from vitlab.records.actions import Plan
-    from vitlab.records.brief import Brief
-    from vitlab.records.comparison import Compared
-    from vitlab.records.overview import RoadmapLine
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.launch import Plan
+    from vitlab.lab.live.mvp_summary import Brief
+    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+    from vitlab.lab.results.rows import Compared
 
 LOG_BYTES = 1 << 18
 """How much of a log is read when it is opened."""
@@ -72,14 +70,14 @@ class Desk(PaperDesk, StarDesk):
         The queue needs us only where a supervisor was killed and nobody else came by. The first
         look is a glance, so that the screen is there at once; the next reads everything.
         """
-        from vitlab.records.view import look
+        from vitlab.lab.live.snapshot import look
 
         if not self._glanced:
             self._glanced = True
             return look(self.lab, self.roadmap, glance=True)
         view = look(self.lab, self.roadmap)
         if (due := _due(view)) - self._tended:
-            from vitlab.records.queue import tend
+            from vitlab.lab.launch import tend
 
             tend(self.lab)
             view = look(self.lab, self.roadmap)
@@ -88,8 +86,8 @@ class Desk(PaperDesk, StarDesk):
         if self.roadmap is None or not moving:
             return view
         # Loaded when there is something to tell: the first picture does not wait for it.
-        from vitlab.records.actions import settle
-        from vitlab.records.told import tell
+        from vitlab.lab.launch import settle
+        from vitlab.lab.writeback.status_sync import tell
 
         written = [*tell(self.lab, self.roadmap), *settle(self.lab, self.roadmap)]
         return look(self.lab, self.roadmap) if written else view
@@ -100,19 +98,19 @@ class Desk(PaperDesk, StarDesk):
 
     def roadmaps(self) -> tuple[RoadmapLine, ...]:
         """Every roadmap of the lab in a line; blocking."""
-        from vitlab.records.overview import overview
+        from vitlab.lab.live.snapshot import overview
 
         return overview(self.lab, self.roadmap)
 
     def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
         """What is known of one MVP; `ended`: its jobs that ended, oldest first."""
-        from vitlab.records.brief import brief
+        from vitlab.lab.live.mvp_summary import brief
 
         return brief(self.lab, self._roadmap(), mvp_id, ended)
 
     def tour(self) -> str:
         """`due`, `new` or nothing (`records.example.tour`); said once."""
-        from vitlab.records.example import tour, toured
+        from vitlab.lab.example import tour, toured
 
         said = tour(self.lab.paths)
         if said:
@@ -133,50 +131,49 @@ class Desk(PaperDesk, StarDesk):
 
     def plan(self, mvp_id: str, profile: str, backend: str) -> Plan:
         """What launching an MVP would run and write."""
-        from vitlab.records.actions import launch_plan
+        from vitlab.lab.launch import launch_plan
 
         return launch_plan(self.lab, self._roadmap(), mvp_id, profile, backend=backend)
 
     def launch(self, mvp_id: str, profile: str, backend: str) -> list[JobPaths]:
-        from vitlab.records.actions import begin
+        from vitlab.lab.launch import begin
 
         return begin(self.lab, self.plan(mvp_id, profile, backend))
 
     def stop(self, *jobs: JobPaths) -> int:
-        from vitlab.records.queue import stop
+        from vitlab.lab.launch import stop
 
         for job in jobs:
             stop(self.lab, job)
         return len(jobs)
 
     def resume(self, *jobs: JobPaths) -> int:
-        from vitlab.records.queue import resume
+        from vitlab.lab.launch import resume
 
         for job in jobs:
             resume(self.lab, job)
         return len(jobs)
 
     def hold(self, job: JobPaths) -> None:
-        from vitlab.records.queue import hold
+        from vitlab.lab.launch import hold
 
         hold(self.lab, job)
 
     def release(self, job: JobPaths) -> None:
-        from vitlab.records.queue import release
+        from vitlab.lab.launch import release
 
         release(self.lab, job)
 
     def move(self, job: JobPaths, places: int | None) -> None:
         """Up (`places` < 0) or down the line; None makes it the first."""
-        from vitlab.records.queue import move
+        from vitlab.lab.launch import move
 
         move(self.lab, job, places)
 
     def prioritise(self, job: JobPaths, by: int) -> None:
         """Raise or lower a waiting job's priority; higher ones start first."""
-        from vitlab.jobs.launch import advance
+        from vitlab.jobs.queue.scheduler import advance, wish
         from vitlab.jobs.store import look
-        from vitlab.jobs.wishes import wish
 
         found = look(job)
         if found is None or not isinstance(found.state, Queued):
@@ -186,13 +183,13 @@ class Desk(PaperDesk, StarDesk):
 
     def results(self) -> tuple[Compared, ...]:
         """Every result of the lab, the newest first."""
-        from vitlab.records.comparison import compared
+        from vitlab.lab.results.rows import compared
 
         return compared(self.lab)
 
     def gaps(self, reference: str) -> dict[str, tuple[float, float]]:
         """Job -> its headline minus the reference's on the same stars, and the error."""
-        from vitlab.records.comparison import gaps
+        from vitlab.lab.results.rows import gaps
 
         return gaps(self.lab, reference)
 
@@ -203,18 +200,18 @@ class Desk(PaperDesk, StarDesk):
         return levels(self.lab, view, metric)
 
     def events(self, job: JobPaths) -> Events:
-        from vitlab.jobs.tail import EventTail
+        from vitlab.jobs.logs.tail import EventTail
 
         return EventTail(job.events)
 
     def log(self, job: JobPaths) -> Lines:
-        from vitlab.jobs.tail import LogTail
+        from vitlab.jobs.logs.tail import LogTail
 
         return LogTail(job.log, LOG_BYTES)
 
     def profiles(self, mvp_id: str) -> tuple[str, ...]:
         """Those the MVP's experiment has; all where it can not be read: the outlook says why."""
-        from vitlab.jobs.experiment import find_experiment, load_experiment
+        from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 
         named = self.lab.paths.relative(self._roadmap())
         try:
@@ -224,7 +221,7 @@ class Desk(PaperDesk, StarDesk):
 
     def announce(self, jobs: Sequence[JobView]) -> None:
         """Tell the lab's webhook of ends that no supervisor told it of."""
-        from vitlab.jobs.notice import announce
+        from vitlab.jobs.queue.notice import announce
         from vitlab.jobs.store import look
 
         webhook = self.lab.settings.notify.webhook
@@ -238,7 +235,7 @@ class Desk(PaperDesk, StarDesk):
 
         `screen`: what only the screen knows. `errors`: the last ones it told.
         """
-        from vitlab.records.condition import Section, gather, looks_said, written
+        from vitlab.lab.live.diagnostics import Section, gather, looks_said, written
 
         told = tuple((line[:8], line[9:]) for line in errors) or (("none", ""),)
         sections = [

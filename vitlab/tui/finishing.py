@@ -11,12 +11,12 @@ from textual import work
 from textual.app import SuspendNotSupported
 
 from vitlab.contract.paths import UsageError
-from vitlab.tui import outward
 from vitlab.tui.labapp import LabApp
+from vitlab.tui.terminal import terminal_io
 
 if TYPE_CHECKING:
-    from vitlab.records.view import JobView
-    from vitlab.tui.notices import Notices
+    from vitlab.lab.live.snapshot import JobView
+    from vitlab.tui.watch.notices import Notices
 
 
 class Finishing(LabApp):
@@ -26,7 +26,7 @@ class Finishing(LabApp):
 
     def tell_ends(self, jobs: Sequence[JobView]) -> None:
         """Tell, in the ways the settings name, of the jobs that have ended since the last look."""
-        from vitlab.tui.notices import asked_for, in_a_line, is_bad, summary
+        from vitlab.tui.watch.notices import asked_for, in_a_line, is_bad, summary
 
         ended = self.notices.see(jobs)
         if not ended:
@@ -43,7 +43,7 @@ class Finishing(LabApp):
             self.bell()
         if notify.desktop:
             title = f"vitlab {self.desk.lab.paths.root.name}"
-            self.emit(outward.desktop(title, summary(ended), notify.osc, self.around))
+            self.emit(terminal_io.desktop(title, summary(ended), notify.osc, self.around))
         if notify.webhook is not None:
             self._announce(ended)
 
@@ -59,7 +59,7 @@ class Finishing(LabApp):
     @work(group="outward")
     async def action_copy(self) -> None:
         """Copy the thing under the cursor."""
-        from vitlab.tui.pointing import copied
+        from vitlab.tui.selection import copied
 
         front = self.front
         found = await self.deeds.attempt(lambda: copied(front, self.desk) or ())
@@ -71,13 +71,13 @@ class Finishing(LabApp):
     async def copy_out(self, text: str, what: str) -> None:
         """Put a text into the clipboard of the terminal, however far away that is."""
         size = len(text.encode())
-        if size > outward.LONGEST:
+        if size > terminal_io.LONGEST:
             self.tell(f"{what}: {size / 1e3:.0f} kB are too much for a clipboard", "warning")
             return
         self._clipboard = text  # what `ctrl+v` in a line of ours takes
         inside_tmux = bool(self.around.get("TMUX"))
-        if not (inside_tmux and await asyncio.to_thread(outward.into_tmux, text)):
-            self.emit(outward.clipboard(text, self.around))
+        if not (inside_tmux and await asyncio.to_thread(terminal_io.into_tmux, text)):
+            self.emit(terminal_io.clipboard(text, self.around))
         self.tell(f"copied: {what}")
 
     # the editor
@@ -85,8 +85,8 @@ class Finishing(LabApp):
     @work(group="outward")
     async def action_edit(self) -> None:
         """Open the thing under the cursor in the user's editor, at its line."""
-        from vitlab.tui.editor import editor_command, run_editor
-        from vitlab.tui.pointing import spot
+        from vitlab.tui.selection import spot
+        from vitlab.tui.terminal.terminal_io import editor_command, run_editor
 
         front = self.front
         place = await self.deeds.attempt(lambda: spot(front, self.desk) or ())
@@ -111,8 +111,8 @@ class Finishing(LabApp):
     @work(group="outward")
     async def action_export(self) -> None:
         """Write the view in front to a file: text, CSV or SVG."""
-        from vitlab.tui import export
-        from vitlab.tui.screens.export import ExportScreen
+        from vitlab.tui.screens.dialogs import ExportScreen
+        from vitlab.tui.terminal import export
 
         front = self.front
         table = export.table_of(front)
@@ -142,7 +142,7 @@ class Finishing(LabApp):
     @work(group="outward")
     async def action_debug(self) -> None:
         """Show what a bug report needs."""
-        from vitlab.tui.screens.debug import DebugScreen
+        from vitlab.tui.screens.help import DebugScreen
 
         def copy(text: str) -> None:
             self.run_worker(self.copy_out(text, "the bug report's facts"), group="outward")

@@ -9,9 +9,9 @@ from pathlib import Path
 from textual import work
 
 from vitlab.tui.labapp import LabApp
-from vitlab.tui.places import Place, find, screen_class
+from vitlab.tui.navigation import Place, find, screen_class
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.screens.chooser import RoadmapChooser
+from vitlab.tui.screens.dialogs import RoadmapChooser
 
 
 class Going(LabApp):

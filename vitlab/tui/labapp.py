@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.words import clean
+from vitlab.tui.text import clean
 
 if TYPE_CHECKING:
-    from vitlab.records.overview import RoadmapLine
-    from vitlab.records.view import LabView
+    from vitlab.lab.live.snapshot import LabView, RoadmapLine
     from vitlab.tui.deeds import Deeds
     from vitlab.tui.desk import Desk
     from vitlab.tui.screens.roadmap import RoadmapScreen
-    from vitlab.tui.watch import Watch
+    from vitlab.tui.watch.watcher import Watch
 
 ERRORS = 10
 """How many of the last errors are kept for a bug report."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitlab.docs.gates import thresholds
+from vitlab.docs.judge.gates import thresholds
 from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
-    from vitlab.records.lab import Lab
-    from vitlab.records.view import LabView
+    from vitlab.lab.lab import Lab
+    from vitlab.lab.live.snapshot import LabView
 
 
 def levels(lab: Lab, view: LabView, metric: str) -> tuple[Line, ...]:
@@ -31,6 +31,6 @@ def _ceilings(lab: Lab, view: LabView, metric: str) -> list[Line]:
     if not any(job.spec.recipe == "ceiling" for job in view.jobs):
         return []
     from vitlab.jobs.store import all_jobs
-    from vitlab.records.curves import ceiling_lines
+    from vitlab.lab.figures.curves import ceiling_lines
 
     return ceiling_lines([job.spec for job in view.jobs], all_jobs(lab.paths), metric)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from vitlab.tui.places import Place
+from vitlab.tui.keys import VERBS
+from vitlab.tui.navigation import Place
 from vitlab.tui.screens.base import whole
-from vitlab.tui.verbs import VERBS
-from vitlab.tui.words import clean
+from vitlab.tui.text import clean
 
 if TYPE_CHECKING:
     from vitlab.tui.app import VitLab

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vitlab.contract.spec import Spec
-    from vitlab.docs.edits import FileChange
-    from vitlab.records.documents import Flaw, Papers
-    from vitlab.records.lab import Lab
-    from vitlab.records.plan import Pending, Step
+    from vitlab.contract.job import Spec
+    from vitlab.docs.save import FileChange
+    from vitlab.lab.lab import Lab
+    from vitlab.lab.writeback.edits import Flaw, Papers
+    from vitlab.lab.writeback.writeback import Pending, Step
 
 
 @dataclass
@@ -25,71 +25,71 @@ class PaperDesk:
 
     def pending(self) -> Pending:
         """What the results would change in the documents."""
-        from vitlab.records.actions import pending
+        from vitlab.lab.launch import pending
 
         return pending(self.lab, self._roadmap())
 
     def accept(self, waiting: Pending) -> list[Path]:
         """Write what is pending; the files written."""
-        from vitlab.records.actions import accept
+        from vitlab.lab.launch import accept
 
         return accept(self.lab, waiting)
 
     def papers(self) -> Papers:
         """What there is to decide about the roadmap's documents."""
-        from vitlab.records.documents import papers
+        from vitlab.lab.writeback.edits import papers
 
         return papers(self.lab, self._roadmap())
 
     def worded(self, mvp_id: str, sentence: str) -> Step:
         """One MVP's edits with a person's own sentence."""
-        from vitlab.records.documents import planned
+        from vitlab.lab.writeback.edits import planned
 
         return planned(self.lab, self._roadmap(), mvp_id, sentence)
 
     def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
         """Write one MVP's results; the files written."""
-        from vitlab.records.documents import write
+        from vitlab.lab.writeback.edits import write
 
         return write(self.lab, self._roadmap(), mvp_id, sentence)
 
     def refuse(self, mvp_id: str) -> None:
-        from vitlab.records.documents import refuse
+        from vitlab.lab.writeback.edits import refuse
 
         refuse(self.lab, self._roadmap(), mvp_id)
 
     def offer(self, mvp_id: str) -> None:
-        from vitlab.records.documents import offer
+        from vitlab.lab.writeback.edits import offer
 
         offer(self.lab, mvp_id)
 
     def fix(self, flaw: Flaw) -> list[Path]:
         """Mend a contradiction; the files written."""
-        from vitlab.records.documents import fix
+        from vitlab.lab.writeback.edits import fix
 
         return fix(self.lab, flaw)
 
     def undo(self) -> list[Path]:
         """Take the last write back; the files restored."""
-        from vitlab.records.actions import undo
+        from vitlab.lab.launch import undo
 
         return undo(self.lab)
 
     def redo(self) -> list[Path]:
         """Make the last undone write again; the files written."""
-        from vitlab.records.history import redo
+        from vitlab.lab.writeback.edits import redo
 
         return redo(self.lab)
 
     def open_in_editors(self, paths: Iterable[Path]) -> list[str]:
         """One line for each file that an editor has open too."""
-        from vitlab.records.history import open_in_editors
+        from vitlab.lab.writeback.edits import open_in_editors
 
         return open_in_editors(paths)
 
     def diffs(self, changes: Iterable[FileChange]) -> list[str]:
         """One unified diff for every file touched, paths as the lab names them."""
-        from vitlab.docs.edits import unified
+        from vitlab.docs.save import unified
 
         return [
             unified(change.old_text or "", change.new_text, self.name(change.path))
@@ -98,25 +98,25 @@ class PaperDesk:
 
     def section(self, mvp_id: str) -> tuple[Path, int]:
         """Where the roadmap specifies an MVP: file and line."""
-        from vitlab.records.whereabouts import section
+        from vitlab.lab.live.mvp_summary import section
 
         return section(self.lab, self._roadmap(), mvp_id)
 
     def experiment(self, spec: Spec) -> tuple[Path, int]:
         """Where a job was declared: file and line."""
-        from vitlab.records.whereabouts import experiment
+        from vitlab.lab.live.mvp_summary import experiment
 
         return experiment(self.lab, spec)
 
     def conclusion(self, mvp_id: str) -> str:
         """The sentence that concludes an MVP, written or waiting; empty: none."""
-        from vitlab.records.whereabouts import conclusion
+        from vitlab.lab.live.mvp_summary import conclusion
 
         return conclusion(self.lab, self._roadmap(), mvp_id)
 
     def export(self, view: str, ending: str, text: str) -> Path:
         """Write a view below `exports/`, never over a file; where it is."""
-        from vitlab.records.exports import save_new
+        from vitlab.tui.terminal.export import save_new
 
         return save_new(self.lab.paths, f"{view}-{time.strftime('%Y%m%d-%H%M%S')}", ending, text)
 

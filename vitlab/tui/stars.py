@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vitlab.contract.state import Done
+from vitlab.contract.job import Done
 
 if TYPE_CHECKING:
     from vitlab.contract.paths import JobPaths
-    from vitlab.records.spectrograph import Spectrograph
-    from vitlab.records.stars import StarList
-    from vitlab.records.view import JobView
+    from vitlab.lab.inspector.client import Spectrograph
+    from vitlab.lab.inspector.star import StarList
+    from vitlab.lab.live.snapshot import JobView
 
 
 class StarDesk:
@@ -20,7 +20,7 @@ class StarDesk:
 
     def spectrograph(self, job: JobPaths) -> Spectrograph:
         """The way to a job's test stars; nothing is read yet."""
-        from vitlab.records.spectrograph import Spectrograph
+        from vitlab.lab.inspector.client import Spectrograph
 
         return Spectrograph(job)
 

@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from vitlab.tui.text import ascii_only, clean
 from vitlab.tui.themes import THEMES
-from vitlab.tui.words import ascii_only, clean
 
 
 class Welcome(App[bool]):

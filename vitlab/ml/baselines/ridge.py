@@ -18,7 +18,7 @@ from scipy import linalg
 from vitlab.contract.config import RidgeModel
 from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows, predicted
 from vitlab.ml.progress import Best, Evaluation, Note, Progress, Step
-from vitlab.ml.scores import score
+from vitlab.ml.scoring import score
 
 
 @dataclass

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.spectra import Spectra
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.spectra.dataset import Spectra
 
 Array = NDArray[np.float64]
 Matrix = NDArray[np.float32]

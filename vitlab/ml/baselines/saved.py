@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.ml.baselines.boost import Boost
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.inputs import Inputs
+from vitlab.ml.baselines.trees import Boost
+from vitlab.ml.network.inputs import Inputs
 
 BEST = "best.npz"
 FORMAT = 1

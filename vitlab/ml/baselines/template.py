@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitlab.ml.batch import Batch
-from vitlab.ml.grid import Grid
 from vitlab.ml.progress import Note, Progress, Step
-from vitlab.ml.spectra import Spectra
+from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.spectra.grid import Grid
+from vitlab.ml.spectra.observation import Batch
 
 Array = NDArray[np.float64]
 PIECE = 256

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.ml.inputs import Inputs
-from vitlab.ml.labels import LabelScaling
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.spectra.labels import LabelScaling
 
 FORMAT = 2
 LAST, BEST = "last.pt", "best.pt"

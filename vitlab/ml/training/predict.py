@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitlab.ml.scores import score
-from vitlab.ml.training.gradients import out_of_memory
+from vitlab.ml.scoring import score
 from vitlab.ml.training.losses import calibration, point, spread
+from vitlab.ml.training.microbatch import out_of_memory
 from vitlab.ml.training.task import Task
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Predictions:
     """On the network's scale."""
 
     def named(self, labels: tuple[str, ...]) -> dict[str, float]:
-        """`metric/label` as `vitlab.ml.scores` names them, with the calibration of `sigma`."""
+        """`metric/label` as `vitlab.ml.scoring` names them, with the calibration of `sigma`."""
         values = score(self.true, self.predicted, labels).values
         if self.sigma is None:
             return values

@@ -13,14 +13,14 @@ from torch import nn
 from vitlab.contract.config import MlpConfig, VitConfig
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel, output_count
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.ml.baselines.mlp import MLP
-from vitlab.ml.inputs import Inputs, make_inputs
-from vitlab.ml.labels import LabelScaling, fit_scaling
-from vitlab.ml.spectra import Spectra
+from vitlab.ml.network.inputs import Inputs, make_inputs
+from vitlab.ml.network.layers import MLP
+from vitlab.ml.network.vit import build
+from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.spectra.labels import LabelScaling, fit_scaling
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.losses import Loss, make_loss
 from vitlab.ml.training.parallel import ALONE, Group
-from vitlab.ml.vit import build
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

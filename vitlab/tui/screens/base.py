@@ -17,19 +17,19 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from vitlab.plot.cells import cells, fit
-from vitlab.tui import clock
-from vitlab.tui.verbs import VERBS, Verb, shown_key
+from vitlab.plot.series import cells, fit
+from vitlab.tui.keys import VERBS, Verb, shown_key
+from vitlab.tui.text import age, clean, ink
+from vitlab.tui.watch import clock
 from vitlab.tui.widgets.key_line import KeyLine
-from vitlab.tui.words import age, clean, ink
 
 if TYPE_CHECKING:
-    from vitlab.docs.roadmap import Mvp
-    from vitlab.records.view import JobView, LabView
+    from vitlab.docs.model.roadmap import Mvp
+    from vitlab.lab.live.snapshot import JobView, LabView
     from vitlab.tui.desk import Desk
-    from vitlab.tui.pointing import Copied, Spot
-    from vitlab.tui.watch import Watch
-    from vitlab.tui.widgets.steady import Table
+    from vitlab.tui.selection import Copied, Spot
+    from vitlab.tui.watch.watcher import Watch
+    from vitlab.tui.widgets.stable_table import Table
 
 T = TypeVar("T")
 

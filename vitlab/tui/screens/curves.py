@@ -16,18 +16,18 @@ from textual.widgets import DataTable
 
 from vitlab.plot.chart import MARKS
 from vitlab.plot.series import Rgb, number
-from vitlab.tui.messages import RunsSeen
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import Verb, bindings
-from vitlab.tui.watch import Wish
-from vitlab.tui.widgets.job_table import in_order, job_label
-from vitlab.tui.widgets.run_chart import AXES, SMOOTH, RunChart, Sight
-from vitlab.tui.widgets.steady import Row, SteadyTable, Table
+from vitlab.tui.text import cell, duration, ink, metric_name, state_words
+from vitlab.tui.watch.messages import RunsSeen
+from vitlab.tui.watch.watcher import Wish
+from vitlab.tui.widgets.curves_chart import AXES, SMOOTH, RunChart, Sight
+from vitlab.tui.widgets.jobs_pane import in_order, job_label
+from vitlab.tui.widgets.stable_table import Row, SteadyTable, Table
 from vitlab.tui.widgets.titles import retitle
-from vitlab.tui.words import cell, duration, ink, metric_name, state_words
 
 if TYPE_CHECKING:
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabView
 
 
 class RunTable(SteadyTable):
@@ -192,7 +192,7 @@ class CurvesScreen(LabScreen):
 
     @work(group="places")
     async def action_pick_value(self) -> None:
-        from vitlab.tui.screens.pick import PickScreen
+        from vitlab.tui.screens.dialogs import PickScreen
 
         if self._seen is None or not self._seen.metrics:
             return

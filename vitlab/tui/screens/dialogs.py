@@ -1,17 +1,25 @@
-"""Small questions: whether one is sure, and a line of text."""
+"""Small questions: yes or no, a line of text, one of many, a roadmap, a file, diffs."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import DataTable, Input, OptionList, Static
+from textual.widgets.option_list import Option
 
-from vitlab.tui.words import clean
+from vitlab.tui.text import cell, clean, ink
+from vitlab.tui.widgets.diff_view import DiffView
+from vitlab.tui.widgets.stable_table import Row, SteadyTable
+
+if TYPE_CHECKING:
+    from vitlab.lab.live.snapshot import RoadmapLine
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -55,3 +63,194 @@ class LineScreen(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
+
+
+class RoadmapTable(SteadyTable):
+    """One row a roadmap."""
+
+    COLUMNS: ClassVar = {
+        "": 1,
+        "Done": 7,
+        "Runs": 4,
+        "Gates": 13,
+        "To write": 8,
+        "Next": 6,
+        "Roadmap": 24,
+    }
+    NARROW: ClassVar = {
+        "": 1,
+        "Done": 6,
+        "Runs": 4,
+        "Gates": 9,
+        "To write": 8,
+        "Next": 5,
+        "Roadmap": 12,
+    }
+
+    def show(self, lines: Sequence[RoadmapLine], shown: Path | None) -> None:
+        self.show_rows({str(line.path): self._row(line, line.path == shown) for line in lines})
+
+    def _row(self, line: RoadmapLine, shown: bool) -> Row:
+        verdicts = [
+            f"{count} {word}" for word, count in line.verdicts.items() if word in ("pass", "fail")
+        ]
+        return (
+            cell(">" if shown else "", ink(self, "accent")),
+            cell(
+                f"{line.done}/{line.mvps}" if not line.problem else "!",
+                ink(self, "error" if line.problem else ""),
+            ),
+            cell(str(line.running or ""), ink(self, "accent")),
+            cell(", ".join(verdicts), ink(self, "muted")),
+            cell(str(line.pending or ""), ink(self, "warning")),
+            cell(line.next.id if line.next else ""),
+            cell(line.problem or line.title, ink(self, "error" if line.problem else "strong")),
+        )
+
+
+class RoadmapChooser(ModalScreen[Path | None]):
+    """All roadmaps; enter shows the one under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss(None)", "Leave"),
+    ]
+
+    def __init__(self, lines: Sequence[RoadmapLine], shown: Path | None) -> None:
+        super().__init__()
+        self._lines = lines
+        self._table = RoadmapTable("roadmaps")
+        self._reading = Static("the roadmaps are still being read", id="reading", markup=False)
+        self._shown = shown
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -large") as dialog:
+            dialog.border_title = Text("Roadmaps")
+            dialog.border_subtitle = Text("enter shows it   esc leaves")
+            yield self._reading
+            yield self._table
+
+    def on_mount(self) -> None:
+        self._table.focus()
+        self.call_after_refresh(self.show, self._lines)
+
+    def show(self, lines: Sequence[RoadmapLine]) -> None:
+        """The roadmaps as they stand now; the cursor stays, and begins on the one shown."""
+        table = self._table
+        fresh = not table.row_count
+        table.show(lines, self._shown)
+        self._reading.display = not lines
+        if fresh and self._shown is not None:
+            table.select(str(self._shown))
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        self.dismiss(Path(str(event.row_key.value)))
+
+
+class PickScreen(ModalScreen[str | None]):
+    """One of `names`; None when it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Leave"),
+        Binding("down", "move(1)", "Down", show=False, priority=True),
+        Binding("up", "move(-1)", "Up", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, names: Sequence[str], chosen: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._names = tuple(names)
+        self._chosen = chosen
+        self._listed = OptionList(id="names", markup=False)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = Text(clean(self._title))
+            dialog.border_subtitle = Text("type, up down   enter takes   esc leaves")
+            yield Input(placeholder="words of the name", id="line", compact=True)
+            yield self._listed
+
+    def on_mount(self) -> None:
+        self._fill("")
+
+    def _fill(self, words: str) -> None:
+        listed = self._listed
+        listed.clear_options()
+        parts = words.casefold().split()
+        found = [name for name in self._names if all(part in name.casefold() for part in parts)]
+        listed.add_options([Option(Text(clean(name)), id=name) for name in found])
+        if found:
+            listed.highlighted = found.index(self._chosen) if self._chosen in found else 0
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._fill(event.value)
+
+    def action_move(self, by: int) -> None:
+        listed = self._listed
+        if listed.option_count:
+            listed.highlighted = ((listed.highlighted or 0) + by) % listed.option_count
+
+    def on_input_submitted(self) -> None:
+        listed = self._listed
+        if listed.highlighted is not None and listed.option_count:
+            self.dismiss(listed.get_option_at_index(listed.highlighted).id)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option.id)
+
+
+class ExportScreen(ModalScreen[str | None]):
+    """`txt`, `csv` or `svg`; None when it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t,enter", "dismiss('txt')", "Text"),
+        Binding("c", "dismiss('csv')", "CSV"),
+        Binding("s", "dismiss('svg')", "SVG"),
+        Binding("escape,q", "dismiss(None)", "Leave"),
+    ]
+
+    def __init__(self, table: bool) -> None:
+        """`table`: whether there is one to write as CSV."""
+        super().__init__()
+        self._table = table
+
+    def compose(self) -> ComposeResult:
+        csv = "c  the whole table, as CSV" if self._table else "c  (no table here)"
+        lines = ("Write this view to exports/", "", "t  the screen as seen, as text", csv,
+                 "s  the screen as seen, as SVG")  # fmt: skip
+        with Vertical(classes="dialog -small"):
+            yield Static("\n".join(lines), markup=False)
+            yield Static("esc leaves", classes="keys", markup=False)
+
+
+class WriteScreen(ModalScreen[bool]):
+    """The pending edits; True when they are accepted."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y,enter", "answer(True)", "Write"),
+        Binding("escape,q", "answer(False)", "Leave"),
+    ]
+
+    def __init__(self, summary: Sequence[str], diffs: Sequence[str]) -> None:
+        super().__init__()
+        self._summary = summary
+        self._diffs = diffs
+        self._diff = DiffView(id="diff")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -large") as dialog:
+            dialog.border_title = Text("Write into the documents")
+            yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
+            yield self._diff
+            keys = "y or enter writes   esc leaves   j k scroll"
+            yield Static(keys, classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self._diff.show(self._diffs)
+        self._diff.focus()
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
+
+
+def clean_lines(lines: Sequence[str]) -> str:
+    return "\n".join(clean(line) for line in lines)

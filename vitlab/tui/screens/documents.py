@@ -15,18 +15,18 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
-from vitlab.tui.pointing import Copied, Spot
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
-from vitlab.tui.verbs import Verb, bindings
+from vitlab.tui.selection import Copied, Spot
+from vitlab.tui.text import cell, clean, ink
 from vitlab.tui.widgets.diff_view import DiffView
-from vitlab.tui.widgets.steady import SteadyTable
-from vitlab.tui.words import cell, clean, ink
+from vitlab.tui.widgets.stable_table import SteadyTable
 
 if TYPE_CHECKING:
-    from vitlab.docs.edits import FileChange
-    from vitlab.records.documents import Flaw, Papers
-    from vitlab.records.view import LabView
+    from vitlab.docs.save import FileChange
+    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.writeback.edits import Flaw, Papers
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.widgets.mvp_table import belongs, last_r2
-from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import VERDICT, cell, clean, ink, status_word, verdict_word
+from vitlab.tui.text import VERDICT, cell, clean, ink, status_word, verdict_word
+from vitlab.tui.widgets.plan_pane import belongs, last_r2
+from vitlab.tui.widgets.stable_table import Row, SteadyTable
 
 if TYPE_CHECKING:
-    from vitlab.docs.gates import Gate, Verdict
-    from vitlab.docs.roadmap import Mvp
-    from vitlab.records.view import LabView
+    from vitlab.docs.judge.gates import Gate, Verdict
+    from vitlab.docs.model.roadmap import Mvp
+    from vitlab.lab.live.snapshot import LabView
 
 
 class GateTable(SteadyTable):

@@ -1,8 +1,8 @@
-"""What the screen in front can do: its own keys, then those of every screen."""
+"""Help: the keys of the screen in front and of every screen; and what a bug report needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,10 +12,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from vitlab.plot.cells import fit
+from vitlab.plot.series import fit
+from vitlab.tui.keys import VERBS, shown_key
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.verbs import VERBS, shown_key
-from vitlab.tui.words import STATUS, ink
+from vitlab.tui.text import STATUS, clean, ink
 
 Row = tuple[str, str]
 
@@ -64,3 +64,48 @@ class HelpScreen(ModalScreen[None]):
             text.append(fit(key, 20), ink(self, "accent"))
             text.append(meaning + "\n")
         text.append("\n")
+
+
+class DebugScreen(ModalScreen[None]):
+    """Plain text; `y` copies it, `E` writes it to a file."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,B", "dismiss(None)", "Close"),
+        Binding("j,down", "scroll_by(1)", "Down"),
+        Binding("k,up", "scroll_by(-1)", "Up"),
+        Binding("space,pagedown", "scroll_by(15)", "Page down"),
+        Binding("b,pageup", "scroll_by(-15)", "Page up"),
+        Binding("y", "copy", "Copy"),
+        Binding("E", "export", "Export"),
+    ]
+
+    def __init__(self, copy: Callable[[str], object], export: Callable[[str], object]) -> None:
+        super().__init__()
+        self.text = ""
+        """Empty until all has been gathered."""
+        self._copy = copy
+        self._export = export
+        self._static = Static(Text("gathering"), markup=False)
+        self._scroll = VerticalScroll(self._static, id="debug")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -large") as dialog:
+            dialog.border_title = Text("For a bug report")
+            dialog.border_subtitle = Text("y copies   E writes a file   esc closes")
+            yield self._scroll
+
+    def show(self, text: str) -> None:
+        """Show what was gathered."""
+        self.text = text
+        self._static.update(Text("\n".join(clean(line) for line in text.split("\n"))))
+
+    def action_scroll_by(self, lines: int) -> None:
+        self._scroll.scroll_relative(y=lines, animate=False)
+
+    def action_copy(self) -> None:
+        if self.text:
+            self._copy(self.text)
+
+    def action_export(self) -> None:
+        if self.text:
+            self._export(self.text)

@@ -12,10 +12,11 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from vitlab.contract.state import Done, Queued, Running
+from vitlab.contract.job import Done, Queued, Running
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import Verb, bindings
-from vitlab.tui.widgets.job_table import (
+from vitlab.tui.text import cell, clean, duration, ink, state_words
+from vitlab.tui.widgets.jobs_pane import (
     KeptRows,
     device_of,
     in_order,
@@ -24,12 +25,11 @@ from vitlab.tui.widgets.job_table import (
     time_of,
     trend_of,
 )
-from vitlab.tui.widgets.mvp_table import last_r2
-from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import cell, clean, duration, ink, state_words
+from vitlab.tui.widgets.plan_pane import last_r2
+from vitlab.tui.widgets.stable_table import Row, SteadyTable
 
 if TYPE_CHECKING:
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabView
 
 
 class QueueTable(SteadyTable):

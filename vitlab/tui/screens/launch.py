@@ -16,7 +16,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from vitlab.contract.paths import UsageError
-from vitlab.tui.words import clean, ink
+from vitlab.tui.text import clean, ink
 
 COST = {
     "smoke": "seconds on a CPU",

@@ -9,17 +9,17 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from vitlab.records.pages import wanted
-from vitlab.tui.pointing import Copied
+from vitlab.lab.live.log_file import wanted
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import Verb, bindings
-from vitlab.tui.widgets.job_table import in_order, job_label
-from vitlab.tui.widgets.log_pager import LogPager, whereabouts
+from vitlab.tui.selection import Copied
+from vitlab.tui.text import clean, state_words
+from vitlab.tui.widgets.jobs_pane import in_order, job_label
+from vitlab.tui.widgets.log_view import LogPager, whereabouts
 from vitlab.tui.widgets.titles import retitle
-from vitlab.tui.words import clean, state_words
 
 if TYPE_CHECKING:
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabView
 
 MOST = 2000
 """Lines that are copied at once, at most."""

@@ -14,15 +14,15 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
-from vitlab.tui.pointing import Copied
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import Verb, bindings
-from vitlab.tui.widgets.steady import Row, SteadyTable
-from vitlab.tui.words import cell, clean, duration, ink, metric_name
+from vitlab.tui.selection import Copied
+from vitlab.tui.text import cell, clean, duration, ink, metric_name
+from vitlab.tui.widgets.stable_table import Row, SteadyTable
 
 if TYPE_CHECKING:
-    from vitlab.records.comparison import Compared
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.results.rows import Compared
 
 ORDERS = ("newest", "score", "MVP", "train", "time")
 Gaps = Mapping[str, tuple[float, float]]
@@ -133,7 +133,7 @@ class ResultsScreen(LabScreen):
         return rows[::-1] if self._reversed else rows
 
     def _fill_rows(self) -> None:
-        from vitlab.records.comparison import differing
+        from vitlab.lab.results.rows import differing
 
         rows = self._shown()
         way = ", reversed" if self._reversed else ""
@@ -149,7 +149,7 @@ class ResultsScreen(LabScreen):
             self._text.update(text)
 
     def _about(self, row: Compared) -> Text:
-        from vitlab.records.comparison import differing
+        from vitlab.lab.results.rows import differing
 
         text = Text()
         text.append(clean(f"{row.job}  {row.model}") + "\n", "bold")

@@ -1,4 +1,4 @@
-"""Home: what stands, runs, is next and waits, plan, gates and jobs, curves and log."""
+"""Home: what stands, runs, is next and waits: plan, gates and jobs, curves and log."""
 
 from __future__ import annotations
 
@@ -12,27 +12,66 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
 from vitlab.contract.paths import JobPaths
-from vitlab.tui.messages import CurvesSeen, LogSeen
+from vitlab.tui.keys import VERBS, Verb, bindings, shown_key
 from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.verbs import VERBS, Verb, bindings, shown_key
-from vitlab.tui.widgets.board import Board
-from vitlab.tui.widgets.brief_pane import FIRST, BriefPane
+from vitlab.tui.text import clean, ink, metric_name
+from vitlab.tui.watch.messages import CurvesSeen, LogSeen
+from vitlab.tui.widgets.curves_chart import MetricChart, Picture
 from vitlab.tui.widgets.gate_panel import GatePanel
 from vitlab.tui.widgets.header import Headline
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
-from vitlab.tui.widgets.metric_chart import MetricChart, Picture
-from vitlab.tui.widgets.plan_pane import PlanPane
+from vitlab.tui.widgets.mvp_pane import FIRST, BriefPane, Reader
+from vitlab.tui.widgets.plan_pane import Board, PlanPane
 from vitlab.tui.widgets.titles import retitle
-from vitlab.tui.words import ink, metric_name
 
 if TYPE_CHECKING:
-    from vitlab.docs.roadmap import Mvp
-    from vitlab.records.overview import RoadmapLine
-    from vitlab.records.view import JobView, LabView
+    from vitlab.docs.model.roadmap import Mvp
+    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+
+
+class MvpScreen(ModalScreen[None]):
+    """Follows the lab while it is open."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss(None)", "Close"),
+        Binding("L", "launch", "Launch"),
+    ]
+
+    def __init__(self, of: LabScreen, mvp: Mvp, read: Reader, *, plain: bool) -> None:
+        """`of`: the screen it lies over, which has the lab as last seen."""
+        super().__init__()
+        self._of = of
+        self._mvp = mvp
+        self._pane = BriefPane(read, plain=plain)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -large") as dialog:
+            dialog.border_title = Text(clean(f"MVP {self._mvp.id}"))
+            dialog.border_subtitle = Text("j k scroll   L launches it   esc closes")
+            yield self._pane
+
+    def on_mount(self) -> None:
+        self._pane.focus()
+        self.call_after_refresh(self._show)
+        self.set_interval(1.0, self._show)
+
+    async def action_launch(self) -> None:
+        self.dismiss(None)
+        await self.app.run_action("app.launch_selected")
+
+    def _show(self) -> None:
+        view = self._of.view
+        if view is None or not self.is_mounted:
+            return
+        mvps = view.roadmap.mvps if view.roadmap else ()
+        self._mvp = next((mvp for mvp in mvps if mvp.id == self._mvp.id), self._mvp)
+        self._pane.show(view, self._mvp)
+
 
 LEFT, RIGHT = ("plan", "gates", "jobs"), ("brief", "curve", "log")
 PANES = ("plan", "gates", "jobs", "curve", "log")
@@ -200,7 +239,6 @@ class RoadmapScreen(LabScreen):
     @on(DataTable.RowSelected, "#plan")
     @on(Board.Opened)
     def _open_mvp(self) -> None:
-        from vitlab.tui.screens.mvp import MvpScreen
 
         mvp, desk = self.selected_mvp(), self.frame.desk
         if mvp is not None:

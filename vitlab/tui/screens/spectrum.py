@@ -16,18 +16,25 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.lab.inspector.star import StarSheet
 from vitlab.plot.canvas import Look
-from vitlab.records.stars import StarSheet
+from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.stars import Turns, newest_scored
-from vitlab.tui.verbs import Verb, bindings
-from vitlab.tui.widgets.spectrum_chart import LOWER, Sight, SpectrumChart
-from vitlab.tui.widgets.star_words import GuessTable, pixel_words, star_words, where_words
-from vitlab.tui.words import clean, ink
+from vitlab.tui.text import clean, ink
+from vitlab.tui.widgets.spectrum_chart import (
+    LOWER,
+    GuessTable,
+    Sight,
+    SpectrumChart,
+    pixel_words,
+    star_words,
+    where_words,
+)
 
 if TYPE_CHECKING:
-    from vitlab.records.spectrograph import Spectrograph
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.inspector.client import Spectrograph
+    from vitlab.lab.live.snapshot import JobView, LabView
 
 
 @dataclass

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from vitlab.tui.words import ink
+from vitlab.tui.text import ink
 
 if TYPE_CHECKING:
     from vitlab.tui.screens.roadmap import RoadmapScreen

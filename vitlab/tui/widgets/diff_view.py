@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vitlab.tui.words import clean, ink
+from vitlab.tui.text import clean, ink
 
 
 class DiffView(VerticalScroll):

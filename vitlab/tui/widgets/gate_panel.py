@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vitlab.tui.words import VERDICT, clean, ink, verdict_word
+from vitlab.tui.text import VERDICT, clean, ink, verdict_word
 
 if TYPE_CHECKING:
-    from vitlab.docs.gates import Gate, Verdict
-    from vitlab.records.view import LabView
+    from vitlab.docs.judge.gates import Gate, Verdict
+    from vitlab.lab.live.snapshot import LabView
 
 
 NONE = (

@@ -9,24 +9,16 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widgets import Static
 
-from vitlab.contract.state import Queued, Running
-from vitlab.plot.cells import cells, fit
-from vitlab.tui import clock
-from vitlab.tui.clock import STALE
-from vitlab.tui.widgets.job_table import (
-    SILENT,
-    change_of,
-    device_of,
-    job_label,
-    silence,
-    steps_of,
-)
-from vitlab.tui.widgets.mvp_table import last_r2
-from vitlab.tui.words import age, clean, duration, ink, progress
+from vitlab.contract.job import Queued, Running
+from vitlab.plot.series import cells, fit
+from vitlab.tui.text import age, clean, duration, ink, progress
+from vitlab.tui.watch import clock
+from vitlab.tui.watch.clock import STALE
+from vitlab.tui.widgets.jobs_pane import SILENT, change_of, device_of, job_label, silence, steps_of
+from vitlab.tui.widgets.plan_pane import last_r2
 
 if TYPE_CHECKING:
-    from vitlab.records.overview import RoadmapLine
-    from vitlab.records.view import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
 
 Entry = tuple[str, str]
 """Words and their tone."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from textual.content import Content
 from textual.widgets import Static
 
-from vitlab.plot.cells import cells
+from vitlab.plot.series import cells
 
 
 class KeyLine(Static):

@@ -1,14 +1,22 @@
-"""The live log of one job: follows its end, stays where the reader scrolled to."""
+"""Logs: the live end of one, and one of any length that is scrolled, searched and filtered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import Log
+from textual.widgets import Log, Static
 
-from vitlab.tui.words import clean
+from vitlab.lab.live.log_file import ERRORS, LogFile, Matcher, Page, wanted
+from vitlab.tui.text import clean, ink
 
 KEEP = 5000
 """Lines kept in memory; the file keeps all."""
@@ -39,3 +47,219 @@ class LogView(Log):
         lines = [clean(line) for line in lines]
         if lines:
             self.write_lines(lines, scroll_end=True if fresh else None)
+
+
+POLL = 0.3
+"""Seconds between two looks at a log that is followed."""
+SIDE = 20
+"""Columns of a step sideways."""
+
+
+@dataclass
+class Reading:
+    """What is read, and how."""
+
+    log: LogFile | None = None
+    page: Page = field(default_factory=lambda: Page((), 0))
+    follows: bool = True
+    keep: str = ""
+    """Only lines with these words are shown; empty shows all."""
+    words: str = ""
+    """What was searched last."""
+    side: int = 0
+    """Columns hidden at the left."""
+
+
+class LogPager(Static, can_focus=True):
+    """Reads only what it shows, and that in threads."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "lines(1)", "Down", show=False),
+        Binding("k,up", "lines(-1)", "Up", show=False),
+        Binding("space,pagedown,ctrl+d", "pages(1)", "Page down", show=False),
+        Binding("b,pageup,ctrl+u", "pages(-1)", "Page up", show=False),
+        Binding("g,home", "top", "First line", show=False),
+        Binding("G,end", "end", "Last line, follow", show=False),
+        Binding("h,left", "side(-1)", "Left", show=False),
+        Binding("l,right", "side(1)", "Right", show=False),
+    ]
+
+    def __init__(self, moved: Callable[[], object]) -> None:
+        """`moved()` is called whenever another page is shown."""
+        super().__init__(id="pager", markup=False)
+        self.reading = Reading()
+        self._moved = moved
+        self._turn = asyncio.Lock()
+        self._stop = threading.Event()
+
+    def on_mount(self) -> None:
+        self.set_interval(POLL, self._look)
+
+    def open(self, path: Path) -> None:
+        """Show the end of another log and follow it."""
+        self.reading = Reading(LogFile(path))
+        self.action_end()
+
+    @property
+    def _keep(self) -> Matcher | None:
+        return wanted(self.reading.keep) if self.reading.keep else None
+
+    @property
+    def _height(self) -> int:
+        return max(self.content_size.height, 1)
+
+    def _look(self) -> None:
+        """See whether the file has grown; only while it is looked at."""
+        visible = self.is_on_screen and self.screen.is_current
+        if visible and self.reading.follows and not self._turn.locked():
+            self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
+
+    def on_resize(self, _: events.Resize) -> None:
+        if self.reading.follows:
+            self.action_end()
+        else:
+            top = self.reading.page.top
+            self._read(lambda log, keep: log.page(top, self._height, keep))
+
+    # what the keys do
+
+    def action_lines(self, by: int) -> None:
+        """Move by lines; upwards it follows no more, at the end it does again."""
+
+        def move(log: LogFile, keep: Matcher | None) -> Page:
+            return log.moved(self.reading.page, by, self._height, keep, self._stop.is_set)
+
+        self.reading.follows = False
+        self._read(move, settle=by > 0)
+
+    def action_pages(self, by: int) -> None:
+        self.action_lines(by * max(self._height - 1, 1))
+
+    def action_top(self) -> None:
+        self.reading.follows = False
+        self._read(
+            lambda log, keep: log.page(0, self._height, keep, self._stop.is_set), settle=False
+        )
+
+    def action_end(self) -> None:
+        self.reading.follows = True
+        self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
+
+    def action_side(self, by: int) -> None:
+        self.reading.side = max(self.reading.side + by * SIDE, 0)
+        self._draw()
+
+    def filter_by(self, words: str) -> None:
+        """Show only lines with `words`; all when empty."""
+        self.reading.keep = words
+        if self.reading.follows:
+            self.action_end()
+        else:
+            top = self.reading.page.top
+            self._read(lambda log, keep: log.page(top, self._height, keep, self._stop.is_set))
+
+    def search(self, words: str, *, back: bool = False) -> None:
+        """Go to the next line with `words`, or the one before."""
+        self.reading.words = words
+        if words:
+            self._go(wanted(words), words, back=back)
+
+    def next_error(self, *, back: bool = False) -> None:
+        """Go to the next line that tells of trouble; from the end, the last one."""
+        self._go(ERRORS, "an error", back=back)
+
+    def _go(self, what: Matcher, name: str, *, back: bool) -> None:
+        page = self.reading.page
+        at_end = self.reading.follows and not back
+        where = (
+            "nowhere in this log" if at_end else f"not {'before' if back else 'after'} this line"
+        )
+        after = page.lines[0].end if page.lines and not back else page.top
+
+        def find(log: LogFile, keep: Matcher | None) -> Page | None:
+            if at_end:
+                found = log.find(what, page.size, back=True, stop=self._stop.is_set)
+            else:
+                found = log.find(what, after, back=back, stop=self._stop.is_set)
+            if found is None:
+                return None
+            return log.page(found, self._height, keep, self._stop.is_set)
+
+        self._read(find, missing=f"{name}: {where}")
+
+    # reading and drawing
+
+    def _read(
+        self,
+        read: Callable[[LogFile, Matcher | None], Page | None],
+        *,
+        settle: bool | None = None,
+        missing: str = "",
+    ) -> None:
+        """Read in a thread, one after the other; what still searches gives way to the next key.
+
+        `settle`: whether the end, once reached, is followed; None leaves that as it is.
+        """
+        if self.reading.log is None or not self.is_mounted:
+            return
+        if self._turn.locked():
+            self._stop.set()
+        self.run_worker(self._read_now(self.reading, read, settle, missing), group="pager")
+
+    async def _read_now(
+        self,
+        reading: Reading,
+        read: Callable[[LogFile, Matcher | None], Page | None],
+        settle: bool | None,
+        missing: str,
+    ) -> None:
+        async with self._turn:
+            if reading is not self.reading or reading.log is None:
+                return
+            self._stop.clear()
+            try:
+                page = await asyncio.to_thread(read, reading.log, self._keep)
+            except OSError as error:
+                self.app.notify(clean(str(error)), severity="error", markup=False)
+                return
+            if self._stop.is_set():
+                return
+        if page is None:
+            self.app.notify(clean(missing), severity="warning", markup=False)
+            return
+        if settle is not None or missing:
+            reading.follows = bool(settle) and page.at_end
+        if page != reading.page:
+            reading.page = page
+            self._draw()
+        self._moved()
+
+    def _draw(self) -> None:
+        reading, width = self.reading, self.content_size.width
+        words = reading.words or reading.keep
+        muted, error = ink(self, "muted"), ink(self, "error")
+        text = Text(no_wrap=True, end="")
+        for number, line in enumerate(reading.page.lines):
+            shown = clean(line.text)[reading.side : reading.side + 4 * width]
+            row = Text(shown, style=error if ERRORS.matches(shown.encode()) else "")
+            if words:
+                flags = 0 if any(c.isupper() for c in words) else re.IGNORECASE
+                row.highlight_regex(re.compile(re.escape(words), flags), "reverse")
+            row.truncate(max(width, 1), overflow="ellipsis")
+            text.append_text(row)
+            if number < len(reading.page.lines) - 1:
+                text.append("\n")
+        if not reading.page.lines:
+            text.append("nothing here yet" if not reading.keep else "no such line", muted)
+        self.update(text)
+
+
+def whereabouts(reading: Reading) -> str:
+    """How far one has read, in words."""
+    page = reading.page
+    size = page.size
+    unit = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+    reached = page.lines[-1].end if page.lines else size
+    place = "follows" if reading.follows else f"{100 * reached / max(size, 1):.0f}%, stands still"
+    kept = f'  only "{reading.keep}"' if reading.keep else ""
+    return f"{unit}, {place}{kept}"

@@ -1,20 +1,311 @@
-"""The pane of the plan: a table or a board of the same MVPs, the same one chosen in both."""
+"""The plan: a table or a board of the same MVPs, the same one chosen in both."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from vitlab.tui.widgets.board import Board
-from vitlab.tui.widgets.mvp_table import MvpTable, best_values, matches
+from vitlab.contract.job import Running
+from vitlab.plot.series import cells, fit
+from vitlab.tui.text import STATUS, cell, clean, ink, status_word
+from vitlab.tui.widgets.stable_table import Row, SteadyTable
 from vitlab.tui.widgets.titles import retitle
 
 if TYPE_CHECKING:
-    from vitlab.docs.roadmap import Mvp
-    from vitlab.records.view import LabView
+    from vitlab.docs.model.roadmap import Mvp
+    from vitlab.lab.live.snapshot import JobView, LabView
+
+
+class MvpTable(SteadyTable):
+    """The MVPs of the roadmap; rows keep their place while statuses change."""
+
+    COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 22}
+    NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 5, "Name": 10}
+
+    def show(self, view: LabView, words: str) -> None:
+        """The MVPs that hold every one of `words`, in the document's order."""
+        mvps = view.roadmap.mvps if view.roadmap else ()
+        upcoming = view.next.id if view.next else None
+        values = best_values(view)
+        rows: dict[str, Row] = {}
+        for mvp in mvps:
+            if matches(mvp, words):
+                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values)
+        self.show_rows(rows)
+
+    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, float]) -> Row:
+        tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
+        status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
+        value = values.get(mvp.id)
+        return (
+            cell(mvp.id, ink(self, "accent" if upcoming else "strong")),
+            cell(status, ink(self, "accent" if upcoming else tone)),
+            cell(mvp.gate or "-", ink(self, "muted")),
+            cell("" if value is None else f"{value:.3f}"),
+            cell(mvp.name),
+        )
+
+
+def matches(mvp: Mvp, words: str) -> bool:
+    """Whether every word stands somewhere in the MVP's row."""
+    row = " ".join(
+        str(part or "") for part in (mvp.id, mvp.name, mvp.status, mvp.gate, mvp.exp_id, mvp.phase)
+    ).casefold()
+    return all(word in row for word in words.casefold().split())
+
+
+def best_values(view: LabView) -> Mapping[str, float]:
+    """MVP id -> its jobs' best R2 so far, the running ones' if any runs."""
+    jobs = [job for job in view.jobs if belongs(job, view)]
+    best: dict[str, float] = {}
+    alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
+    for job in jobs:
+        value = last_r2(job)
+        mvp = job.spec.mvp
+        if value is None or (mvp in alive and not isinstance(job.state, Running)):
+            continue
+        best[mvp] = max(value, best.get(mvp, value))
+    return best
+
+
+def belongs(job: JobView, view: LabView) -> bool:
+    """Whether a job was launched from the roadmap on the screen."""
+    return view.path is not None and view.path.as_posix().endswith(job.spec.roadmap)
+
+
+def last_r2(job: JobView) -> float | None:
+    """The job's last R2: its headline, or the same on the validation split."""
+    rest = job.spec.headline.partition("/")[2]
+    for name in (job.spec.headline, f"val/{rest}"):
+        value = job.values.get(name)
+        if value is not None:
+            return value
+    return None
+
+
+COLUMNS: tuple[tuple[str, ...], ...] = (
+    ("planned", "paused", "?"),
+    ("ready",),
+    ("running",),
+    ("analysing",),
+    ("done", "partial"),
+    ("failed", "cancelled"),
+)
+"""The statuses each column holds; `?` for a cell that says none."""
+LEAST = 12
+"""Cells of a column with cards; a narrower board scrolls sideways."""
+ONE_LINE = 28
+"""From this width on a card is one line."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as it is drawn."""
+
+    title: str
+    cards: tuple[Mvp, ...]
+    width: int
+    """Cells, the gap to the next one included."""
+
+
+class Board(ScrollView, can_focus=True):
+    """Cards keep the document's order; the one chosen is kept while they move."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "card(1)", "Down", show=False),
+        Binding("k,up", "card(-1)", "Up", show=False),
+        Binding("h,left", "column(-1)", "Left", show=False),
+        Binding("l,right", "column(1)", "Right", show=False),
+        Binding("g,home", "edge(0)", "First", show=False),
+        Binding("G,end", "edge(-1)", "Last", show=False),
+        Binding("enter", "open", "Open", show=False),
+    ]
+    plain = False
+    """ASCII only."""
+
+    class Chosen(Message):
+        """Another card is under the cursor."""
+
+    class Opened(Message):
+        """Enter, or a click on the chosen card."""
+
+    def __init__(self) -> None:
+        super().__init__(id="board")
+        self.selected: str | None = None
+        """The chosen card's MVP."""
+        self._cards: tuple[Mvp, ...] = ()
+        self._columns: tuple[Column, ...] = ()
+        self._values: Mapping[str, float] = {}
+
+    def show(self, mvps: Sequence[Mvp], values: Mapping[str, float]) -> None:
+        """The cards; `values`: MVP -> R2 of its runs."""
+        cards = tuple({mvp.id: mvp for mvp in mvps}.values())
+        if self.selected not in [mvp.id for mvp in cards]:
+            self.selected = cards[0].id if cards else None
+        if cards != self._cards or values != self._values:
+            self._cards, self._values = cards, dict(values)
+            self._arrange()
+
+    def select(self, key: str) -> None:
+        """Choose the card `key`, if it is there."""
+        if key in [mvp.id for mvp in self._cards]:
+            self.selected = key
+            self._reveal()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width = self.scrollable_content_region.width
+        self._columns = arranged(self._cards, width)
+        most = max((len(column.cards) for column in self._columns), default=0)
+        across = sum(column.width for column in self._columns)
+        self.virtual_size = Size(across, most * self._tall + 1)
+        self.refresh()
+        self._reveal()
+
+    @property
+    def _tall(self) -> int:
+        """Lines of a card."""
+        return 1 if all(c.width >= ONE_LINE for c in self._columns if c.cards) else 2
+
+    # moving about
+
+    def _place(self) -> tuple[int, int]:
+        """Column and row of the chosen card."""
+        for i, column in enumerate(self._columns):
+            for j, mvp in enumerate(column.cards):
+                if mvp.id == self.selected:
+                    return i, j
+        return 0, 0
+
+    def action_card(self, by: int) -> None:
+        column, row = self._place()
+        self._choose(column, row + by)
+
+    def action_column(self, by: int) -> None:
+        """The next column that has a card."""
+        column, row = self._place()
+        full = [i for i, one in enumerate(self._columns) if one.cards]
+        beyond = [i for i in full if (i > column if by > 0 else i < column)]
+        if beyond:
+            self._choose(min(beyond) if by > 0 else max(beyond), row)
+
+    def action_edge(self, row: int) -> None:
+        column, _ = self._place()
+        self._choose(column, len(self._columns[column].cards) - 1 if row else 0)
+
+    def action_open(self) -> None:
+        self.post_message(self.Opened())
+
+    def _choose(self, column: int, row: int) -> None:
+        cards = self._columns[column].cards if self._columns else ()
+        if not cards:
+            return
+        chosen = cards[min(max(row, 0), len(cards) - 1)].id
+        if chosen != self.selected:
+            self.selected = chosen
+            self.post_message(self.Chosen())
+        self._reveal()
+
+    def _reveal(self) -> None:
+        """Scroll as little as needed to have the chosen card in sight, below the titles."""
+        column, row = self._place()
+        top, room = row * self._tall, max(self.scrollable_content_region.height - 1, 1)
+        y = min(self.scroll_offset.y, top)
+        y = max(y, top + self._tall - room)
+        left = sum(one.width for one in self._columns[:column])
+        right = left + (self._columns[column].width if self._columns else 0)
+        x = max(min(self.scroll_offset.x, left), right - self.scrollable_content_region.width)
+        self.scroll_to(x, y, animate=False, immediate=True)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.get_content_offset(self)
+        if at is None or at.y == 0:
+            return
+        x, row = at.x + self.scroll_offset.x, (at.y - 1 + self.scroll_offset.y) // self._tall
+        for i, column in enumerate(self._columns):
+            if x < column.width:
+                if row < len(column.cards):
+                    again = column.cards[row].id == self.selected
+                    self._choose(i, row)
+                    if again:
+                        self.action_open()
+                return
+            x -= column.width
+
+    # drawing
+
+    def render_line(self, y: int) -> Strip:
+        size = self.scrollable_content_region.width
+        row = y - 1 + self.scroll_offset.y
+        line = Text(no_wrap=True, end="")
+        for column in self._columns:
+            if y == 0:
+                line.append(fit(column.title, column.width - 1) + " ", ink(self, "muted"))
+            else:
+                self._card(line, column, row)
+        segments = list(line.render(self.app.console))
+        strip = Strip(segments).crop_extend(self.scroll_offset.x, self.scroll_offset.x + size, None)
+        return strip.apply_style(self.rich_style)
+
+    def _card(self, line: Text, column: Column, row: int) -> None:
+        """One line of the card that stands at `row` of a column, or the room where none does."""
+        at, part = divmod(row, self._tall)
+        if at >= len(column.cards):
+            line.append(" " * column.width)
+            return
+        mvp, room = column.cards[at], column.width - 1
+        glyph, plain_glyph, tone = STATUS.get(mvp.status or "", ("?", "?", "muted"))
+        head = f"{plain_glyph if self.plain else glyph} {clean(mvp.id)}"
+        chosen = " reverse" if mvp.id == self.selected and self.has_focus else ""
+        if mvp.id == self.selected and not chosen:
+            chosen = " underline"
+        value = self._values.get(mvp.id)
+        score = "" if value is None else f"{value:.3f}"
+        if part:
+            line.append(fit("  " + clean(mvp.name), room), chosen.strip())
+        elif self._tall == 1:
+            head += "  "
+            line.append(fit(head, min(cells(head), room)), f"bold {ink(self, tone)}{chosen}")
+            left = max(room - cells(head), 0)
+            line.append(fit(f"{score}  {clean(mvp.name)}".strip(), left), chosen.strip())
+        else:
+            head = fit(head, max(room - cells(score), 0)) + score
+            line.append(fit(head, room), f"bold {ink(self, tone)}{chosen}")
+        line.append(" ")
+
+
+def arranged(mvps: Sequence[Mvp], width: int) -> tuple[Column, ...]:
+    """The columns for a board `width` cells wide; empty ones are as wide as their title."""
+    found: list[tuple[str, tuple[Mvp, ...]]] = []
+    for words in COLUMNS:
+        cards = tuple(mvp for mvp in mvps if _word(mvp) in words)
+        there = [word for word in words if any(_word(mvp) == word for mvp in cards)]
+        title = "|".join(there) if words[0] == "failed" and there else words[0]
+        found.append((f"{len(cards)} {title}", cards))
+    spare = width - sum(cells(title) + 2 for title, cards in found if not cards)
+    full = sum(bool(cards) for _, cards in found)
+    share = max(spare // full, LEAST) if full else LEAST
+    return tuple(
+        Column(title, cards, share if cards else cells(title) + 2) for title, cards in found
+    )
+
+
+def _word(mvp: Mvp) -> str:
+    return mvp.status if mvp.status in STATUS else "?"
 
 
 class PlanPane(Vertical):

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widget import Widget
 
-from vitlab.tui.words import clean
+from vitlab.tui.text import clean
 
 
 def retitle(pane: Widget, title: str | None = None, below: str | None = None) -> None:

@@ -1,0 +1,124 @@
+"""A gate between two models is decided on the stars both were scored on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.lab.conftest import Ended
+from vitlab.commands.common import judged
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
+from vitlab.docs.judge.gates import Verdict
+from vitlab.lab.lab import Lab
+from vitlab.ml.scoring import Residuals, load, overall, save
+
+N = 800
+NAME = "test/r2/log_g"
+
+
+@pytest.fixture
+def compared(lab: Lab, roadmap: Path) -> Lab:
+    text = roadmap.read_text(encoding="utf-8")
+    text = text.replace("If R² > 0.70 |", "If ViT > LGBM |").replace(
+        "If R² < 0.65 |", "If ViT < LGBM |"
+    )
+    roadmap.write_text(text, encoding="utf-8")
+    return lab
+
+
+def scored(job: JobPaths, spread: float, seed: int, first: int = 0, digest: str = "same") -> float:
+    """Give a finished job residuals that it shares but for `spread` with all others; its R2."""
+    generator = np.random.default_rng(0)
+    true = generator.uniform(1, 5, size=(first + N, 1))[first:]
+    shared = generator.normal(scale=0.6, size=(first + N, 1))[first:]
+    own = np.random.default_rng(seed).normal(scale=spread, size=(N, 1))
+    star = np.arange(first, first + N)
+    kept = Residuals(("log_g",), star, true, true + shared + own, true[:, 0], true[:, 0], digest)
+    save(job.residuals, kept)
+    scores = overall(kept, 0)
+    result = read_result(job.result)
+    assert result is not None
+    values, errors = scores.named("test")
+    data = {"source": "grid", "hash": digest}
+    write_result(job.result, replace(result, values=values, errors=errors, data=data))
+    return values[NAME]
+
+
+def gate(lab: Lab, roadmap: Path) -> Verdict:
+    return judged(lab, roadmap)[1][0]
+
+
+def test_a_small_difference_counts_on_the_same_stars(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ours, theirs = ended("one"), ended("two", model="LightGBM")
+    gap = scored(ours, 0.1, 1) - scored(theirs, 0.25, 2)
+    found = gate(compared, roadmap)
+    assert found.verdict == "pass"
+    assert "on the same 800 stars" in found.because
+    assert f"{gap:+.2g}" in found.because
+    # Each number's own error is far larger: as independent ones nothing would be decided.
+    theirs.residuals.unlink()
+    alone = gate(compared, roadmap)
+    assert (alone.verdict, "independent errors" in alone.because) == ("open", True)
+
+
+def test_a_difference_within_two_errors_stays_open(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    scored(ended("one"), 0.1, 1)
+    scored(ended("two", model="LightGBM"), 0.1, 2)
+    found = gate(compared, roadmap)
+    assert found.verdict == "open"
+    assert "on the same 800 stars" in found.because
+
+
+def test_other_stars_of_the_same_kind_have_independent_errors(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ours, theirs = ended("one"), ended("two", model="LightGBM")
+    scored(ours, 0.1, 1)
+    scored(theirs, 2.0, 2, first=100, digest="another")
+    found = gate(compared, roadmap)
+    assert (found.verdict, "independent errors" in found.because) == ("pass", True)
+    spec = json.loads(theirs.spec.read_bytes())
+    fainter = {**spec, "config": {"data": {"mag": [22, 23]}}}
+    theirs.spec.write_text(json.dumps(fainter), encoding="utf-8")
+    unlike = gate(compared, roadmap)
+    assert (unlike.verdict, "on the same data" in unlike.because) == ("open", True)
+
+
+def test_residuals_that_lie_about_their_stars_are_not_paired(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ours, theirs = ended("one"), ended("two", model="LightGBM")
+    scored(ours, 0.1, 1)
+    scored(theirs, 0.25, 2)
+    kept = load(theirs.residuals)
+    save(theirs.residuals, replace(kept, star=kept.star[::-1].copy()))
+    assert "independent errors" in gate(compared, roadmap).because
+    theirs.residuals.write_bytes(b"broken")
+    assert "independent errors" in gate(compared, roadmap).because
+
+
+def test_what_was_compared_is_remembered_until_a_job_is_scored_anew(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ours, theirs = ended("one"), ended("two", model="LightGBM")
+    scored(ours, 0.1, 1)
+    scored(theirs, 0.25, 2)
+    first = gate(compared, roadmap)
+    cache = compared.paths.private / "pairs.json"
+    records = json.loads(cache.read_bytes())
+    ((key, kept),) = records.items()
+    cache.write_text(json.dumps({key: {**kept, "stars": 7}}), encoding="utf-8")
+    assert "on the same 7 stars" in gate(compared, roadmap).because
+    scored(theirs, 0.3, 3)
+    assert "on the same 800 stars" in gate(compared, roadmap).because
+    cache.write_text("broken", encoding="utf-8")
+    assert gate(compared, roadmap).verdict == first.verdict == "pass"

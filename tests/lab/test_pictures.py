@@ -1,0 +1,165 @@
+"""Every figure drawn from job folders alone, linked from its report, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.lab.conftest import Ended
+from vitlab.cli import main as vitlab
+from vitlab.contract.events import EventWriter
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
+from vitlab.lab.figures import figure_specs
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import accept
+from vitlab.lab.results.job_results import found_named
+from vitlab.lab.writeback.writeback import pending
+from vitlab.ml.scoring import Residuals, overall, save
+
+NAME = "test/r2/log_g"
+Figure = Callable[..., dict[str, Any]]
+
+
+def enriched(job: JobPaths, n: int, spread: float, seed: int | None = None) -> None:
+    """Residuals of 200 stars, a size of the training set, and a curve of the validation."""
+    generator = np.random.default_rng(seed or 0)
+    true = generator.uniform(1, 5, size=(200, 1))
+    snr = generator.uniform(5, 40, 200)
+    guess = true + spread * generator.normal(size=(200, 1)) * (20 / snr)[:, None]
+    kept = Residuals(("log_g",), np.arange(200), true, guess, 23 - snr / 20, snr, "same")
+    save(job.residuals, kept)
+    values, errors = overall(kept, 0).named("test")
+    result = read_result(job.result)
+    assert result is not None
+    values |= {"val/r2/log_g": values[NAME]}
+    write_result(job.result, replace(result, values=values, errors=errors, n={"train": n}))
+    with EventWriter(job.events) as events:
+        events.write("start", host="x")
+        for step in (10, 20, 30):
+            said = {"val/r2/log_g": values[NAME] * step / 30, "val/loss": 1 / step}
+            events.write("eval", step=step, epoch=0, split="val", n=9, values=said)
+    if seed is not None:
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}))
+
+
+def bounded(ended: Ended) -> JobPaths:
+    """A job that computed ceilings, whole and at two magnitudes."""
+    job = ended("main", 0.0, mvp="8.0", model="Ceiling")
+    spec = json.loads(job.spec.read_bytes())
+    config = {"data": {"source": "grid", "mag": [20.5, 22.5]}, "bayes": 4000}
+    job.spec.write_text(json.dumps({**spec, "recipe": "ceiling", "config": config}))
+    result = read_result(job.result)
+    assert result is not None
+    values = {"ceiling/r2_bayes/log_g": 0.97, "ceiling/r2_linear/log_g": 0.5}
+    for mag, snr, r2 in ((20.5, 40.0, 0.99), (22.5, 6.0, 0.8)):
+        values |= {f"ceiling@{mag:g}/snr/median": snr, f"ceiling@{mag:g}/r2_bayes/log_g": r2}
+    write_result(job.result, replace(result, values=values, headline="ceiling/r2_bayes/log_g"))
+    return job
+
+
+@pytest.fixture
+def ceiling(ended: Ended) -> JobPaths:
+    return bounded(ended)
+
+
+@pytest.fixture
+def figure(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Figure:
+    monkeypatch.chdir(lab.paths.root)
+
+    def draw(*args: str) -> dict[str, Any]:
+        assert vitlab(["figure", *args, "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return draw
+
+
+@pytest.mark.usefixtures("ceiling")
+def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None:
+    for n, model, spread in ((100, "ViT", 1.0), (1000, "ViT", 0.5), (1000, "Ridge", 0.9)):
+        enriched(ended(f"{model} {n}", model=model), n, spread)
+    made = figure_specs.material(lab, found_named(lab.paths, ["1.0"]))
+    assert len(made.found) == 3
+    (panel,) = figure_specs.scaling(made).panels
+    assert [(c.name, c.x) for c in panel.curves] == [("Ridge", (1000.0,)), ("ViT", (100.0, 1000.0))]
+    assert all(error > 0 for curve in panel.curves for error in curve.errors)
+    assert [line.label for line in panel.lines] == ["Bayes ceiling 0.970", "linear ceiling 0.500"]
+    (panel,) = figure_specs.ablation(made).panels
+    assert panel.names[0] == "ViT 1000"
+    assert list(panel.curves[0].y) == sorted(panel.curves[0].y, reverse=True)
+    live, loss = figure_specs.training(made).panels
+    assert live.curves[0].x == loss.curves[0].x == (10.0, 20.0, 30.0)
+    (panel,) = figure_specs.snr(made).panels
+    assert [c.name for c in panel.curves if c.reference] == ["Bayes ceiling"]
+    assert list(panel.curves[0].y) == sorted(panel.curves[0].y)
+    assert [p.title.split("  ")[0] for p in figure_specs.parity(made).panels] == [
+        f"{one.result.model_name} {one.result.run}" for one in made.found
+    ]
+    along_label, along_snr = figure_specs.residuals(made).panels
+    assert along_snr.curves[0].errors[0] > 2 * along_snr.curves[0].errors[-1]
+    assert len(along_label.curves) == 3
+
+
+def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: Ended) -> None:
+    for seed in (42, 43, 44):
+        enriched(ended(f"one seed={seed}"), 100, 0.8, seed)
+    enriched(ended("two"), 1000, 0.5)
+    made = figure_specs.material(lab, found_named(lab.paths, ["1.0"]))
+    (panel,) = figure_specs.scaling(made).panels
+    values = [one.result.values[NAME] or 0.0 for one in made.found[:3]]
+    assert panel.curves[0].x == (100.0, 1000.0)
+    assert panel.curves[0].y[0] == pytest.approx(np.mean(values))
+    assert panel.curves[0].errors[0] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_a_figure_goes_beside_the_roadmap_and_into_its_report(
+    lab: Lab, roadmap: Path, ended: Ended, figure: Figure
+) -> None:
+    enriched(ended("one", profile="demo"), 100, 0.5)
+    early = figure("parity", "1.0")
+    assert early["files"] == [f"roadmaps/img/mvp_1.0_parity_demo.{kind}" for kind in ("pdf", "png")]
+    assert early["linked"] == []  # there is no report yet
+    accept(lab, pending(lab, roadmap))
+    (report,) = roadmap.parent.glob("exp_*.md")
+    link = "(<./img/mvp_1.0_{}_demo.png>)"
+    assert link.format("parity") in report.read_text(encoding="utf-8")
+    later = figure("residuals", "MVP-1.0")
+    assert later["linked"] == [lab.paths.relative(report)]
+    text = report.read_text(encoding="utf-8")
+    assert text.index(link.format("parity")) < text.index(link.format("residuals"))
+    assert text.index(link.format("residuals")) < text.index("## Reproduce")
+    assert figure("residuals", "1.0")["linked"] == []
+    assert vitlab(["undo"]) == 0
+    assert link.format("residuals") not in report.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_drawn_is_one_line(
+    lab: Lab, ended: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab.paths.root)
+    said = {"scaling": "nothing to draw"}
+    for name, text in said.items():
+        assert vitlab(["figure", name]) == 2
+        assert text in capsys.readouterr().err
+    ended("one")
+    said = {
+        "scaling": "at two training sizes or more (there are: ViT at 1000)",
+        "ablation": "of two runs or more (there are: 1)",
+        "parity": "no residuals in VIT-20260102-the-run-01/",
+        "residuals": "`vitlab evaluate JOB` makes them",
+        "snr": "no residuals in",
+        "training": "no job has said a val/r2/log_g",
+    }
+    for name, text in said.items():
+        assert vitlab(["figure", name, "1.0"]) == 2
+        err = capsys.readouterr().err
+        assert text in err
+        assert err.count("\n") == 1

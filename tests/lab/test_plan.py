@@ -1,0 +1,226 @@
+"""What ended jobs add to the documents, and that an edit made elsewhere survives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import EXP_ID, HUB, ROADMAP, Ended
+from vitlab.contract.paths import UsageError
+from vitlab.docs.save import Conflict
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import accept, launch_plan, pending, settle, undo
+from vitlab.lab.writeback.edits import redo
+from vitlab.lab.writeback.writeback import plan_mvp
+
+
+def status(lab: Lab, roadmap: Path, mvp: str = "1.0") -> str | None:
+    return lab.read_roadmap(roadmap).mvp(mvp).status
+
+
+def hub_text(lab: Lab) -> str:
+    return (lab.paths.roadmaps / "plan_hub.md").read_text(encoding="utf-8")
+
+
+def test_nothing_ended_nothing_to_write(lab: Lab, roadmap: Path) -> None:
+    assert pending(lab, roadmap).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ([("one", "full", "ok")], "done"),
+        ([("one", "full", "ok"), ("two", "full", "failed")], "partial"),
+        ([("one", "full", "failed"), ("two", "full", "oom")], "failed"),
+        ([("one", "full", "killed"), ("two", "full", "killed")], "paused"),
+        ([("one", "demo", "ok"), ("two", "demo", "ok")], "analysing"),
+        ([("one", "full", "failed"), ("one", "full", "ok")], "done"),
+    ],
+)
+def test_the_status_tells_how_the_last_launch_ended(
+    lab: Lab, roadmap: Path, ended: Ended, jobs: list[tuple[str, str, str]], said: str
+) -> None:
+    for run, profile, outcome in jobs:
+        ended(run, profile=profile, outcome=outcome)
+    accept(lab, pending(lab, roadmap))
+    assert status(lab, roadmap) == said
+    assert pending(lab, roadmap).changes == ()
+
+
+def test_a_full_result_closes_its_gate_and_reaches_hub_and_report(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    touched = accept(lab, pending(lab, roadmap))
+    text = roadmap.read_text(encoding="utf-8")
+    assert {path.name for path in touched} == {
+        "plan_roadmap.md",
+        "plan_hub.md",
+        "exp_the_run_20260101.md",
+    }
+    assert "PASS" in text
+    assert "0.750 ± 0.004" in text
+    assert "| ViT R² (test) | 0.750 ± 0.004 | 1k/100, MVP-1.0 |" in hub_text(lab)
+
+
+def test_a_trial_closes_no_gate_and_does_not_undo_what_is_done(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75, profile="demo")
+    ended("one", 0.75, mvp="2.0", profile="demo")
+    accept(lab, pending(lab, roadmap))
+    text = roadmap.read_text(encoding="utf-8")
+    assert "PASS" not in text
+    assert "(demo)" in text
+    assert status(lab, roadmap) == "analysing"
+    assert status(lab, roadmap, "2.0") == "done"
+
+
+def test_several_mvps_are_shown_as_they_will_be_written(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    ended("one", 0.61, mvp="2.0")
+    plan = pending(lab, roadmap)
+    assert plan.mvps == ("1.0", "2.0")
+    accept(lab, plan)
+    for change in plan.changes:
+        assert change.path.read_text(encoding="utf-8") == change.new_text
+
+
+def test_an_edit_made_elsewhere_meanwhile_survives(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.75)
+    plan = pending(lab, roadmap)
+    edited = ROADMAP.replace("| Made |", "| Made by hand |").replace("# Plan\n", "# Our plan\n")
+    roadmap.write_text(edited, encoding="utf-8")
+    accept(lab, plan)
+    text = roadmap.read_text(encoding="utf-8")
+    assert "Made by hand" in text
+    assert "# Our plan" in text
+    assert "0.750" in text
+
+
+def test_results_are_written_unasked_only_where_the_settings_say_so(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    assert settle(lab, roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == ROADMAP
+    lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
+    assert roadmap in settle(open_lab(lab.paths.root), roadmap)
+    assert status(lab, roadmap) == "done"
+
+
+def test_undo_brings_back_every_byte_and_the_proposal(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    assert len(undo(lab)) == 3
+    assert roadmap.read_text(encoding="utf-8") == ROADMAP
+    assert hub_text(lab) == HUB
+    assert not list(lab.paths.roadmaps.glob("exp_*"))
+    assert pending(lab, roadmap).mvps == ("1.0",)
+    assert undo(lab) == []
+    assert len(redo(lab)) == 3
+    assert pending(lab, roadmap).changes == ()
+
+
+def test_a_second_launch_goes_on_in_the_same_report(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    (report,) = lab.paths.roadmaps.glob("exp_*")
+    first = report.read_text(encoding="utf-8")
+    ended("one", 0.76)
+    accept(lab, pending(lab, roadmap))
+    assert report.read_text(encoding="utf-8").startswith(first)
+    assert "0.760" in report.read_text(encoding="utf-8")
+    assert "0.760" in roadmap.read_text(encoding="utf-8")
+
+
+def test_a_file_where_the_report_should_go_is_not_overwritten(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    plan = pending(lab, roadmap)
+    (report,) = [c.path for c in plan.changes if c.old_text is None]
+    report.write_text("mine", encoding="utf-8")
+    accept(lab, plan)
+    assert report.read_text(encoding="utf-8").startswith("mine")
+
+
+def test_a_hub_outside_the_lab_is_left_alone(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    outside = lab.paths.root.parent / "plan_hub.md"
+    outside.write_text(HUB, encoding="utf-8")
+    (lab.paths.roadmaps / "plan_hub.md").unlink()
+    roadmap.write_text(ROADMAP.replace("./plan_hub.md", "../../plan_hub.md"), encoding="utf-8")
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    assert outside.read_text(encoding="utf-8") == HUB
+
+
+def test_a_launch_is_checked_before_anything_is_written(lab: Lab, roadmap: Path) -> None:
+    plan = launch_plan(lab, roadmap, "1.0", "smoke")
+    assert [spec.run for spec in plan.specs] == ["one", "two"]
+    assert plan.specs[0].exp_id.endswith("-the-run-01")
+    assert plan.specs[0].exp_id.startswith("VIT-")
+    (change,) = plan.changes
+    assert plan.specs[0].exp_id in (change.new_text or "")
+    assert roadmap.read_text(encoding="utf-8") == ROADMAP
+    roadmap.write_text(
+        ROADMAP.replace("| ⏳ | - | - |", "| ⏳ | `../../up` | - |"), encoding="utf-8"
+    )
+    assert launch_plan(lab, roadmap, "1.0", "smoke").specs[0].exp_id != "../../up"
+
+
+def test_the_memory_asked_for_reaches_the_job(lab: Lab, roadmap: Path) -> None:
+    plan = launch_plan(lab, roadmap, "1.0", "smoke", memory="500MB")
+    assert {spec.config["data"]["memory"] for spec in plan.specs} == {"500MB"}
+    with pytest.raises(UsageError, match="--memory: must be a size"):
+        launch_plan(lab, roadmap, "1.0", "smoke", memory="much")
+
+
+def test_a_trial_does_not_reopen_what_is_done(lab: Lab, roadmap: Path) -> None:
+    text = (lab.paths.experiments / "the_run.yaml").read_text(encoding="utf-8")
+    second = text.replace('"1.0"', '"2.0"')
+    (lab.paths.experiments / "another.yaml").write_text(second, encoding="utf-8")
+    assert launch_plan(lab, roadmap, "2.0", "smoke").changes == ()
+    assert len(launch_plan(lab, roadmap, "2.0", "full").changes) == 1
+
+
+def test_a_roadmap_without_a_project_word_is_a_mistake(lab: Lab, roadmap: Path) -> None:
+    lines = [line for line in ROADMAP.split("\n") if not line.startswith(">")]
+    roadmap.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"plan_roadmap\.md:1: no project word"):
+        launch_plan(lab, roadmap, "1.0", "smoke")
+
+
+def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("one", 0.75)
+    plan = pending(lab, roadmap)
+
+    def overtaken(*words: object) -> object:
+        step = plan_mvp(*words)  # type: ignore[arg-type]
+        edited = ROADMAP.replace(
+            "| 1.0 | The run | 1 | Gate-1 | ⏳ |", "| 1.0 | The run | 1 | Gate-1 | 🔴 |"
+        )
+        roadmap.write_text(edited, encoding="utf-8")
+        return step
+
+    monkeypatch.setattr("vitlab.lab.launch.plan_mvp", overtaken)
+    with pytest.raises(Conflict, match="plan_roadmap"):
+        accept(lab, plan)
+    assert "0.750" not in roadmap.read_text(encoding="utf-8")
+    assert hub_text(lab) == HUB
+    assert EXP_ID not in hub_text(lab)
+
+
+def test_one_run_of_a_sweep_can_be_launched_alone(lab: Lab, roadmap: Path) -> None:
+    plan = launch_plan(lab, roadmap, "1.0", "smoke", runs=["two"])
+    assert [spec.run for spec in plan.specs] == ["two"]
+    assert len(launch_plan(lab, roadmap, "1.0", "smoke", runs=["two", "one"]).specs) == 2
+    with pytest.raises(UsageError, match=r"no run 'on' \(there are: 'one', 'two'\)"):
+        launch_plan(lab, roadmap, "1.0", "smoke", runs=["on"])

@@ -1,0 +1,57 @@
+"""The Runs table of a roadmap gets the run's page at W&B, or the files of an offline run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.job import read_result, write_result
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import accept, launch_plan, pending
+
+RUNS = """
+### MVP-1.0: The run
+
+**Runs**:
+| Run | Status | WandB |
+|-----|--------|-------|
+| one | 🚀 | - |
+"""
+
+
+@pytest.mark.parametrize(
+    ("wandb", "target"),
+    [
+        ("https://wandb.ai/me/p/runs/abc", "https://wandb.ai/me/p/runs/abc"),
+        ("wandb/offline-run-1-abc", "../experiments/{job}/wandb/offline-run-1-abc"),
+    ],
+)
+def test_a_full_runs_link_lands_in_its_row(
+    lab: Lab, roadmap: Path, ended: Ended, wandb: str, target: str
+) -> None:
+    roadmap.write_text(ROADMAP + RUNS, encoding="utf-8")
+    job = ended("one")
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, wandb=wandb))
+    accept(lab, pending(lab, roadmap))
+    [row] = [r for r in roadmap.read_text("utf-8").splitlines() if r.startswith("| one ")]
+    link = target.format(job=job.name)
+    assert row.endswith(f"| [{wandb.rsplit('/', 1)[1]}]({link}) |")
+    if "://" not in link:
+        assert (roadmap.parent / link).resolve() == (job.folder / wandb).resolve()
+
+
+def test_a_launch_takes_the_labs_wandb_where_the_experiment_says_nothing(
+    lab: Lab, roadmap: Path
+) -> None:
+    [file] = lab.paths.experiments.glob("*.yaml")
+    file.write_text(file.read_text() + "wandb: {project: own}\n")
+    lab.paths.settings.write_text("wandb: {mode: off, project: ours, entity: us}\n")
+    plan = launch_plan(open_lab(lab.paths.root), roadmap, "1.0", "full")
+    assert {tuple(sorted(spec.extra["wandb"].items())) for spec in plan.specs} == {
+        (("entity", "us"), ("mode", "off"), ("project", "own"))
+    }

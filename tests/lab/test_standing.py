@@ -1,0 +1,138 @@
+"""A sweep's conclusion: best, runner-up, their difference, its error, and when that is noise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_pairs import scored
+from tests.lab.test_pictures import bounded
+from tests.lab.test_table import configured
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import accept
+from vitlab.lab.writeback.writeback import pending, plan_mvp
+
+
+def concluded(lab: Lab, roadmap: Path) -> str:
+    step = plan_mvp(lab, roadmap, "1.0")
+    assert step is not None
+    return step.summary
+
+
+def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    r2 = [scored(ended(run), spread, 1) for run, spread in (("a", 0.1), ("b", 0.5), ("c", 0.9))]
+    ended("d", outcome="failed")
+    said = concluded(lab, roadmap)
+    assert f"ViT [a] on 1k spectra: R²_test={r2[0]:.3f} ± " in said
+    assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.2g} ± " in said
+    assert "(on the same 800 stars)" in said
+    assert "noise" not in said
+    assert "without a result: d" in said
+
+
+def test_a_lead_within_two_errors_is_noise(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    scored(ended("a"), 0.2, 1)
+    scored(ended("b"), 0.2, 2)
+    assert "stars): noise" in concluded(lab, roadmap)
+
+
+def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    r2 = []
+    for loss, spread in (("mse", 0.2), ("l1", 0.25)):
+        for seed in (42, 43, 44):
+            job = configured(ended(f"loss={loss},seed={seed}"), loss=loss, train={"seed": seed})
+            r2.append(scored(job, spread, seed))
+    said = concluded(lab, roadmap)
+    mean, scatter = np.mean(r2[:3]), np.std(r2[:3], ddof=1)
+    assert f"mean ± scatter of 3 seeds: {mean:.3f} ± {scatter:.3f}" in said
+    accept(lab, pending(lab, roadmap))
+    hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
+    assert f"| {mean:.3f} ± {scatter:.3f} |" in hub  # not the luckiest seed's
+    assert "best of 2 runs on validation, runner-up loss=l1" in said
+
+
+def test_the_baseline_and_the_ceiling_are_named(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ceiling = configured(
+        ended("main", 0.0, mvp="8.0", model="Ceiling"),
+        data={"source": "grid", "mag": [20.5, 22.5]},
+        bayes=4000,
+    )
+    spec = json.loads(ceiling.spec.read_bytes())
+    ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+    result = read_result(ceiling.result)
+    assert result is not None
+    write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.9}))
+    scored(ended("trees", mvp="2.0", model="LightGBM"), 0.5, 2)
+    ours = scored(ended("main"), 0.1, 1)
+    said = concluded(lab, roadmap)
+    assert "against LightGBM (MVP-2.0): Δ = +0.1" in said
+    assert f"{ours / 0.9:.0%} of the Bayes ceiling 0.900" in said
+    roadmap.write_text(
+        roadmap.read_text(encoding="utf-8") + "\n# 结论在此说明以后的计划与目标\n" * 30,
+        encoding="utf-8",
+    )
+    chinese = concluded(lab, roadmap)
+    assert "相对 LightGBM (MVP-2.0)：Δ = +0.1" in chinese
+    assert "达到 Bayes 上限 0.900 的" in chinese
+
+
+@pytest.mark.parametrize("leak", ["ceiling", "overlap"])
+def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: str) -> None:
+    job = ended("main")
+    result = read_result(job.result)
+    assert result is not None
+    if leak == "overlap":
+        write_result(job.result, replace(result, data={"hash": "x", "overlap": 12}))
+        wanted = "12 test stars are in the training set: not a result"
+    else:
+        ceiling = configured(ended("main", 0.0, mvp="8.0", model="Ceiling"), bayes=4000)
+        spec = json.loads(ceiling.spec.read_bytes())
+        ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+        write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.6}))
+        wanted = "above the Bayes ceiling 0.600: a leak, not a result"
+    assert wanted in concluded(lab, roadmap)
+
+
+def sized(job: JobPaths, n: int) -> JobPaths:
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, n={"train": n, "test": 800}))
+    return job
+
+
+def test_a_scaling_sweep_is_told_against_another_model_of_its_size(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    r2 = {}
+    for model, spreads in (("ViT", (0.4, 0.1)), ("LightGBM", (0.8, 0.5))):
+        for n, spread in zip((1000, 9000), spreads, strict=True):
+            job = ended(f"{model} train_size={n}", model=model)
+            r2[model, n] = scored(job, spread, n)
+            sized(job, n)
+    other = ended("mlp", mvp="2.0", model="MLP")
+    scored(sized(other, 50_000), 0.2, 5)
+    said = concluded(lab, roadmap)
+    assert "ViT [ViT train_size=9000] on 9k spectra" in said
+    lead = r2["ViT", 9000] - r2["LightGBM", 9000]
+    assert f"against LightGBM (MVP-1.0): Δ = {lead:+.2g}" in said
+
+
+def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    job = bounded(ended)
+    for path in (job.spec, job.result):
+        document = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**document, "mvp": "1.0"}), encoding="utf-8")
+    said = concluded(lab, roadmap)
+    assert "Ceiling on 1k spectra: R²_Bayes=0.970; by magnitude 20.5: 0.99, 22.5: 0.80" in said
+    accept(lab, pending(lab, roadmap))
+    (report,) = roadmap.parent.glob("exp_*.md")
+    assert "| 22.5 | 6.0 | 0.8000 | - | - |" in report.read_text(encoding="utf-8")
+    hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
+    assert "| Ceiling R²_Bayes | 0.970 |" in hub

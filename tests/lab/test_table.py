@@ -1,0 +1,192 @@
+"""All results in one frame, from a cache that is never wrong, and compared side by side."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_pairs import scored
+from vitlab.cli import main as vitlab
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.lab import Lab
+from vitlab.lab.results import job_results as scanning
+from vitlab.lab.results.job_results import finished
+from vitlab.lab.results.rows import results_table
+
+NAME = "test/r2/log_g"
+
+
+def configured(job: JobPaths, **config: Any) -> JobPaths:
+    spec = json.loads(job.spec.read_bytes())
+    job.spec.write_text(json.dumps({**spec, "config": config}), encoding="utf-8")
+    return job
+
+
+def settle(job: JobPaths, ago: float = 60) -> None:
+    """As if nothing had happened in the folder for a minute."""
+    then = time.time() - ago
+    os.utime(job.folder, (then, then))
+
+
+def test_the_cache_gives_what_the_folders_hold(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [ended("one"), ended("two", outcome="failed"), ended("three", 0.5), ended("four", 0.6)]
+    for job in made:
+        settle(job)
+    wanted = finished(all_jobs(lab.paths))
+    assert scanning.scan(lab) == wanted
+    monkeypatch.setattr(scanning, "look", lambda paths: pytest.fail(f"{paths} was read again"))
+    again = scanning.scan(lab)
+    assert [one.result for one in again] == [one.result for one in wanted]
+    assert [one.job.spec for one in again] == [one.job.spec for one in wanted]
+    assert [one.ended for one in again] == [one.ended for one in wanted]
+    monkeypatch.undo()
+    # A new result comes by a rename, which its folder's time shows; a fresh folder is not trusted.
+    result = read_result(made[2].result)
+    assert result is not None
+    write_result(made[2].result, replace(result, values={NAME: 0.9}))
+    for _ in range(2):
+        values = [one.result.values[NAME] for one in scanning.scan(lab)]
+        assert values == [0.75, 0.9, 0.6]
+    cache = lab.paths.private / "results.json"
+    assert len(json.loads(cache.read_bytes())["jobs"]) == 3
+    made[3].exit.rename(made[3].folder / "exit.1.json")
+    assert len(scanning.scan(lab)) == 2
+    for broken in ("", "[]", '{"v": 1, "jobs": {"x": 1}}', '{"v": 1, "jobs": {"x": {}}}'):
+        cache.write_text(broken, encoding="utf-8")
+        assert len(scanning.scan(lab)) == 2
+
+
+def test_the_frame_has_every_score_with_its_error_and_what_leaks(lab: Lab, ended: Ended) -> None:
+    scored(ended("one"), 0.1, 1)
+    leaky = ended("two")
+    result = read_result(leaky.result)
+    assert result is not None
+    write_result(leaky.result, replace(result, data={"hash": "same", "overlap": 4}))
+    frame = results_table(lab)
+    row = {row["run"]: row for row in frame.to_dicts()}
+    assert row["one"]["scatter log_g"] > 0
+    assert row["one"]["scatter log_g error"] > 0
+    assert (row["two"]["overlap"], row["two"]["leak"], row["one"]["leak"]) == (4, True, False)
+    assert frame.filter(frame["run"] == "one")["data"].to_list() == ["same"]
+
+
+@pytest.fixture
+def swept(lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    """Two losses, three seeds each, and a LightGBM; the R2 of each."""
+    monkeypatch.chdir(lab.paths.root)
+    found: dict[str, list[float]] = {}
+    for loss, spread in (("mse", 0.1), ("l1", 0.4)):
+        for seed in (42, 43, 44):
+            job = configured(
+                ended(f"loss={loss} seed={seed}"), loss=loss, train={"seed": seed, "lr": 1e-3}
+            )
+            found.setdefault(loss, []).append(scored(job, spread, seed))
+    found["trees"] = [scored(ended("trees", model="LightGBM"), 0.5, 7)]
+    return found
+
+
+def said(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    capsys.readouterr()
+    assert vitlab(["compare", *args]) == 0
+    return capsys.readouterr().out
+
+
+def test_repeats_are_one_row_with_mean_and_scatter(
+    swept: dict[str, list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {row["run"]: row for row in json.loads(said(capsys, "--json"))}
+    assert set(rows) == {"loss=mse", "loss=l1", "trees"}
+    assert rows["loss=mse"]["seeds"] == 3
+    assert rows["loss=mse"]["score"] == pytest.approx(np.mean(swept["mse"]))
+    assert rows["loss=mse"]["error"] == pytest.approx(np.std(swept["mse"], ddof=1))
+    assert rows["trees"]["error of"] == "stars"
+    assert len(json.loads(said(capsys, "--json", "--each"))) == 7
+    text = said(capsys).splitlines()
+    assert text[0].split()[:3] == ["MVP", "RUN", "MODEL"]
+    assert "config.loss" in text[0].lower()
+    assert "train.lr" not in text[0].lower()  # all agree on it
+    assert "train.seed" not in text[0].lower()
+    assert [line.split()[1] for line in text[1:]] == ["loss=mse", "loss=l1", "trees"]
+
+
+def test_differences_to_a_job_are_paired(
+    swept: dict[str, list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {row["run"]: row for row in json.loads(said(capsys, "--to", "1.0/trees", "--json"))}
+    best = rows["loss=mse"]
+    assert best["delta"] == pytest.approx(np.mean(swept["mse"]) - swept["trees"][0])
+    assert (best["how"], best["noise"], rows["trees"]["how"]) == ("paired", False, "reference")
+    assert 0 < best["delta error"] < 0.02
+    assert "(reference)" in said(capsys, "--to", "1.0/trees")
+
+
+def test_the_same_table_for_papers_and_programs(
+    swept: dict[str, list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tex = said(capsys, "--latex", "--to", "1.0/trees")
+    assert tex.startswith("\\begin{tabular}{")
+    assert tex.count(r" \\") == 4
+    assert tex.count(" & ") % 4 == 0
+    assert r"\pm" in tex
+    assert "log_g" not in tex.replace(r"log\_g", "")
+    markdown = said(capsys, "--markdown").splitlines()
+    assert len(markdown) == 5
+    assert len({line.count("|") for line in markdown}) == 1
+    table = list(csv.DictReader(io.StringIO(said(capsys, "--csv"))))
+    assert float(table[0]["r2 log_g"]) == pytest.approx(np.mean(swept["mse"]))
+    assert table[0]["config.loss"] == "mse"
+
+
+def test_any_column_sorts(
+    swept: dict[str, list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swept
+    by_run = [row["run"] for row in json.loads(said(capsys, "--json", "--sort", "run"))]
+    assert by_run == sorted(by_run)
+    worst = json.loads(said(capsys, "--json", "--sort", "mae log_g", "--reverse"))
+    assert [row["run"] for row in worst] == ["trees", "loss=l1", "loss=mse"]
+    assert vitlab(["compare", "--sort", "scor"]) == 2
+    assert "'scor'" in capsys.readouterr().err
+
+
+def test_only_the_jobs_asked_for(
+    swept: dict[str, list[float]], ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swept
+    ended("other", mvp="2.0")
+    assert {row["mvp"] for row in json.loads(said(capsys, "2.0", "--json"))} == {"2.0"}
+
+
+def test_all_results_answer_sql_and_go_to_other_programs(
+    swept: dict[str, list[float]], lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = """SELECT "config.loss" AS loss, COUNT(*) AS n, AVG(score) AS mean
+        FROM results WHERE model = 'ViT' GROUP BY "config.loss" ORDER BY mean DESC"""
+    rows = json.loads(said(capsys, "--sql", query, "--json"))
+    assert [(row["loss"], row["n"]) for row in rows] == [("mse", 3), ("l1", 3)]
+    assert rows[0]["mean"] == pytest.approx(np.mean(swept["mse"]))
+    assert said(capsys, "--sql", query).split()[:3] == ["LOSS", "N", "MEAN"]
+    assert vitlab(["compare", "--sql", "SELECT scor FROM results"]) == 2
+    err = capsys.readouterr().err
+    assert "scor" in err
+    assert "columns: mvp, run" in err
+    assert err.count("\n") == 1
+    path = lab.paths.root / "all.parquet"
+    assert "7 rows" in said(capsys, "--out", str(path))
+    assert pl.read_parquet(path).equals(results_table(lab))
+    assert vitlab(["compare", "--out", "all.xlsx"]) == 2
+    assert "must end in .parquet or .csv" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""What the plan is told by itself: ends once, progress of full runs, never against a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.events import EventWriter
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.files import take
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import accept, pending, undo
+from vitlab.lab.writeback.status_sync import tell
+
+RUNNING = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | 🚀 |").replace(
+    "| Status | ⏳ planned |", "| Status | 🚀 running |"
+)
+
+
+@pytest.fixture
+def running(roadmap: Path) -> str:
+    """The roadmap after a launch."""
+    roadmap.write_text(RUNNING, encoding="utf-8")
+    return RUNNING
+
+
+@contextmanager
+def held(job: JobPaths) -> Iterator[None]:
+    """The job runs: its lock is held, and it has not ended."""
+    job.exit.unlink()
+    job.result.unlink(missing_ok=True)
+    lock = take(job.lock)
+    assert lock is not None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def status(lab: Lab, roadmap: Path) -> str | None:
+    return lab.read_roadmap(roadmap).mvp("1.0").status
+
+
+@pytest.mark.usefixtures("running")
+def test_an_end_is_told_once(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", outcome="failed")
+    assert tell(lab, roadmap) == [roadmap]
+    assert status(lab, roadmap) == "failed"
+    assert tell(lab, roadmap) == []
+
+
+def test_a_person_who_undoes_it_is_not_corrected(
+    lab: Lab, roadmap: Path, ended: Ended, running: str
+) -> None:
+    ended("one", outcome="failed")
+    tell(lab, roadmap)
+    undo(lab)
+    assert tell(lab, roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == running
+
+
+def test_a_status_a_person_set_stays(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one")
+    assert tell(lab, roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == ROADMAP
+
+
+@pytest.mark.usefixtures("running")
+def test_numbers_still_wait_for_a_word(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.75)
+    tell(lab, roadmap)
+    assert status(lab, roadmap) == "done"
+    assert "0.750" not in roadmap.read_text(encoding="utf-8")
+    accept(lab, pending(lab, roadmap))
+    assert "0.750" in roadmap.read_text(encoding="utf-8")
+
+
+def test_nothing_is_told_where_the_settings_say_ask(
+    lab: Lab, roadmap: Path, ended: Ended, running: str
+) -> None:
+    lab.paths.settings.write_text("write_status: ask\n", encoding="utf-8")
+    ended("one")
+    assert tell(open_lab(lab.paths.root), roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == running
+
+
+@pytest.mark.parametrize(("profile", "told"), [("full", True), ("demo", False)])
+def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
+    lab: Lab, roadmap: Path, ended: Ended, running: str, profile: str, told: bool
+) -> None:
+    job = ended("one", profile=profile)
+    with held(job), EventWriter(job.events) as events:
+        events.write("start", host="here")
+        events.write("eval", step=5, epoch=3, split="val", values={"val/r2/log_g": 0.5})
+        assert tell(lab, roadmap) == ([roadmap] if told else [])
+        text = roadmap.read_text(encoding="utf-8")
+        assert ("🚀 running (ep3)" in text) is told
+        events.write("eval", step=9, epoch=4, split="val", values={"val/r2/log_g": 0.6})
+        assert tell(lab, roadmap) == []  # not every epoch: once a minute at most
+        assert undo(lab) == []
+        assert roadmap.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.usefixtures("running")
+def test_a_failure_that_is_told_waits_for_nothing_more(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", outcome="failed")
+    tell(lab, roadmap)
+    assert pending(lab, roadmap).mvps == ()
+
+
+def test_what_has_nothing_to_write_is_accepted_all_the_same(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    failed = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | ❌ failed |")
+    roadmap.write_text(failed, encoding="utf-8")
+    ended("one", outcome="failed")
+    plan = pending(lab, roadmap)
+    assert plan.mvps == ("1.0",)
+    accept(lab, plan)
+    assert pending(lab, roadmap).mvps == ()

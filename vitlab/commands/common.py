@@ -1,0 +1,100 @@
+"""What commands share: the lab they speak of, and how they print JSON and aligned tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vitlab.contract.paths import NoLab, UsageError
+
+if TYPE_CHECKING:
+    from vitlab.docs.judge.gates import Verdict
+    from vitlab.docs.model.roadmap import Roadmap
+    from vitlab.lab.lab import Lab
+
+
+class Commands(Protocol):
+    """What `add_subparsers` returns, as far as the command modules use it."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...  # noqa: A002
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def print_json(value: object) -> None:
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    print()
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Left-aligned columns by display width, so that Chinese and emoji cells line up."""
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
+    for row in [list(header), *cells]:
+        padded = (cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _plain(cell: object) -> str:
+    """One line without control characters: a document's text must not steer the terminal."""
+    text = "-" if cell is None else str(cell)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _width(text: str) -> int:
+    from wcwidth import wcswidth
+
+    return max(wcswidth(text), 0)
+
+
+def this_lab() -> Lab:
+    """The lab found from the current folder upwards."""
+    from vitlab.lab.lab import open_lab
+
+    return open_lab(Path.cwd())
+
+
+def existing(name: str) -> Path:
+    """A document named on the command line."""
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"{name}: no such file")
+    return path
+
+
+def lab_around(path: Path) -> Lab | None:
+    """The lab that holds `path`; None for a document that stands alone."""
+    from vitlab.lab.lab import open_lab
+
+    try:
+        return open_lab(path.resolve().parent)
+    except NoLab:
+        return None
+
+
+def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
+    """The roadmap in `path` and its gates' verdicts by the results the lab has for it."""
+    from vitlab.docs.judge.gates import judge
+    from vitlab.docs.model.roadmap import parse_roadmap
+    from vitlab.docs.text.source import read
+
+    if lab is None:
+        roadmap = parse_roadmap(read(path))
+        return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
+    from vitlab.lab.results.job_results import found_of
+    from vitlab.lab.results.pairs import pairs_of
+
+    roadmap = lab.read_roadmap(path)
+    found = found_of(lab, path)
+    results, evidence = [one.result for one in found], pairs_of(lab, found)
+    return roadmap, [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]

@@ -1,0 +1,335 @@
+"""Commands on jobs: run, jobs, logs, stop, resume, hold, release, move, adopt."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitlab.commands.common import Commands, add_json, number, print_json, print_table, this_lab
+from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, state_word
+from vitlab.contract.paths import UsageError
+
+if TYPE_CHECKING:
+    from vitlab.contract.job import Spec
+    from vitlab.contract.paths import JobPaths
+    from vitlab.lab.lab import Lab
+    from vitlab.lab.live.snapshot import JobView
+
+POLL = 0.5
+"""Seconds between two looks at a followed job."""
+SAY = 5.0
+"""Seconds between two lines on a job that merely goes on."""
+
+
+def add_commands(commands: Commands) -> None:
+    run = commands.add_parser("run", help="launch an MVP's experiment")
+    run.add_argument("mvp", metavar="MVP")
+    run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
+    run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
+                     help="this run of a sweep alone; may be said again")  # fmt: skip
+    run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
+    run.add_argument("--backend", choices=("local", "slurm"), default="local")
+    run.add_argument("--memory", metavar="SIZE", help="of spectra a job holds: 8GiB")
+    run.add_argument("--force", action="store_true", help="launch what was found wanting too")
+    run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
+    add_json(run)
+    run.set_defaults(handler=run_mvp)
+
+    jobs = commands.add_parser("jobs", help="all jobs, with their state and progress")
+    add_json(jobs)
+    jobs.set_defaults(handler=list_jobs)
+
+    logs = commands.add_parser("logs", help="a job's output")
+    logs.add_argument("job", metavar="JOB")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
+    logs.set_defaults(handler=show_log)
+    _add_queue_commands(commands)
+
+
+def run_mvp(args: argparse.Namespace) -> int:
+    """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
+    from vitlab.docs.model.ids import bare_id
+    from vitlab.lab.launch import begin, launch_plan, settle
+
+    lab = this_lab()
+    mvp = bare_id(args.mvp) or args.mvp
+    roadmap = lab.roadmap_with(mvp, args.roadmap)
+    profile = args.profile or lab.settings.profile
+    plan = launch_plan(lab, roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
+    for finding in plan.findings:
+        if args.force or finding.status != "bad":
+            print(f"{finding.status}: {finding.text}", file=sys.stderr)
+    jobs = begin(lab, plan, force=args.force)
+    if not args.json:
+        for job in jobs:
+            print(f"submitted {job.name}", flush=True)
+    failed = follow(lab, jobs, roadmap) if args.wait else 0
+    if args.wait:
+        if not args.json:
+            _tell_end(lab, roadmap, plan.specs[0])
+        settle(lab, roadmap)
+    if args.json:
+        print_json({"jobs": [str(job.folder) for job in jobs]})
+    return 1 if failed else 0
+
+
+def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
+    """The figure that says most of a launch, its conclusion, and where more is to be had."""
+    from vitlab.commands.charts import draw_picture
+    from vitlab.lab.figures.auto_figures import pictures
+    from vitlab.lab.writeback.figure_paths import drawn
+    from vitlab.lab.writeback.writeback import pending
+
+    first = next(pictures(lab, spec), None)
+    if first is not None:
+        print(f"\n{draw_picture(first[1])}\n")
+    plan = pending(lab, roadmap, spec.mvp)
+    for line in plan.summary:
+        print(line)
+    for picture in drawn(roadmap.parent, spec.mvp, spec.profile).values():
+        print(f"figure {lab.paths.relative(roadmap.parent / picture)}")
+    if plan.changes and lab.settings.write_results != "auto":
+        print("`vitlab sync` writes it into roadmap, hub and report")
+
+
+def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> int:
+    """Wait for `jobs`, saying on stderr what changes; the number that did not end well.
+
+    A `roadmap` is told meanwhile how far they are, and how they ended.
+    """
+    from vitlab.jobs.queue.scheduler import advance
+    from vitlab.lab.live.snapshot import look_at_job
+    from vitlab.lab.writeback.status_sync import EVERY, tell
+
+    said: dict[str, tuple[str, float]] = {}
+    told = time.monotonic()
+    while True:
+        views = [look_at_job(lab, job) for job in jobs]
+        for view in views:
+            line, now = _progress(view), time.monotonic()
+            before, when = said.get(view.paths.name, ("", 0.0))
+            moving = isinstance(view.state, Running) and _stage(before) == _stage(line)
+            if line != before and (not moving or now - when >= SAY):
+                said[view.paths.name] = (line, now)
+                print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
+        over = all(isinstance(view.state, Done | Lost) for view in views)
+        if roadmap is not None and (over or time.monotonic() - told >= EVERY):
+            tell(lab, roadmap)
+            told = time.monotonic()
+        if over:
+            return sum(not (isinstance(v.state, Done) and v.state.outcome == "ok") for v in views)
+        if not any(isinstance(view.state, Running) for view in views):
+            advance(lab.paths)
+        time.sleep(POLL)
+
+
+def _stage(line: str) -> str:
+    """The first word: what does not change while a job merely goes on."""
+    return line.partition(" ")[0]
+
+
+def _progress(view: JobView) -> str:
+    match view.state:
+        case Queued():
+            return f"waiting: {view.why}" if view.why else "waiting"
+        case Running():
+            score = view.values.get(_live(view))
+            parts = [f"running {view.step}/{view.of}" if view.of else "running"]
+            if score is not None:
+                parts.append(f"{_live(view)} {score:.3f}")
+            if view.eta is not None:
+                parts.append(f"{datetime.timedelta(seconds=max(round(view.eta), 0))} left")
+            return ", ".join(parts)
+        case Done(outcome=outcome, detail=detail):
+            return f"{outcome}" + (f": {detail}" if detail and outcome != "ok" else "")
+        case Lost():
+            return "lost: its supervisor is gone; `vitlab resume` goes on with it"
+
+
+def _live(view: JobView) -> str:
+    """The value that moves while the job runs: the headline on the validation set."""
+    return view.spec.headline.replace("test/", "val/", 1)
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """`vitlab jobs`: every job of the lab, the newest last; the queue goes on by the way."""
+    from vitlab.lab.launch import tend
+    from vitlab.lab.live.snapshot import look_at_jobs
+
+    lab = this_lab()
+    tend(lab)
+    views = look_at_jobs(lab)
+    if args.json:
+        print_json([_job_record(view) for view in views])
+        return 0
+    rows = [
+        (
+            view.paths.name,
+            view.spec.mvp,
+            view.spec.run,
+            view.spec.profile,
+            state_word(view.state),
+            view.state.outcome if isinstance(view.state, Done) else view.why,
+            f"{view.step}/{view.of}" if view.of else "-",
+            number(view.values.get(view.spec.headline, view.values.get(_live(view)))),
+        )
+        for view in views
+    ]
+    print_table(("JOB", "MVP", "RUN", "PROFILE", "STATE", "OUTCOME", "STEP", "R2"), rows)
+    if left := [view.paths.name for view in views if view.left]:
+        names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        doing = "`vitlab resume JOB` goes on with it, `vitlab stop JOB` drops it"
+        print(f"{len(left)} left behind by a crash or a restart: {names}; {doing}", file=sys.stderr)
+    return 0
+
+
+def _job_record(view: JobView) -> dict[str, object]:
+    state = view.state
+    return {
+        "job": view.paths.name,
+        "mvp": view.spec.mvp,
+        "run": view.spec.run,
+        "profile": view.spec.profile,
+        "state": state_word(state),
+        "outcome": state.outcome if isinstance(state, Done) else None,
+        "health": view.health,
+        "device": state.device if isinstance(state, Running) else view.spec.device,
+        "step": view.step,
+        "of": view.of,
+        "values": dict(view.values),
+        "why": view.why or None,
+        "wandb": view.wandb,
+        "started": None if isinstance(state, Queued) else state.started,
+        "seconds": round(view.seconds, 3),
+    }
+
+
+def show_log(args: argparse.Namespace) -> int:
+    """`vitlab logs`: the output so far, and with `-f` what comes until the job ends."""
+    from vitlab.jobs.logs.tail import LogTail
+    from vitlab.jobs.store import find_job, state
+
+    job = find_job(this_lab().paths, args.job)
+    tail = LogTail(job.log)
+    while True:
+        ended = isinstance(state(job), Done | Lost)
+        lines = tail.poll()
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+        # The state is read before the log, so what was written before the end is printed.
+        if not lines and (ended or not args.follow):
+            return 0
+        if not lines:
+            time.sleep(POLL)
+
+
+def _add_queue_commands(commands: Commands) -> None:
+    for verb, meaning, said in (
+        ("stop", "end a job, or take it out of the queue", "stopping"),
+        ("resume", "go on with a stopped or lost job, in its folder", "resumed"),
+        ("hold", "put a waiting job aside", "held"),
+        ("release", "let a job start that was put aside", "released"),
+    ):
+        parser = commands.add_parser(verb, help=meaning)
+        parser.add_argument("job", metavar="JOB")
+        parser.set_defaults(handler=act, verb=verb, said=said)
+
+    move = commands.add_parser("move", help="change a waiting job's place in the queue")
+    move.add_argument("job", metavar="JOB")
+    where = move.add_mutually_exclusive_group(required=True)
+    where.add_argument("--up", type=int, metavar="N", help="places nearer to its start")
+    where.add_argument("--down", type=int, metavar="N", help="places further from its start")
+    where.add_argument("--first", action="store_true", help="before all others")
+    move.set_defaults(handler=move_job)
+
+    adopt = commands.add_parser("adopt", help="take in a run that was started by hand")
+    adopt.add_argument("--pid", type=int, required=True, metavar="P")
+    adopt.add_argument("--mvp", required=True, metavar="ID")
+    adopt.add_argument("--log", type=Path, metavar="FILE", help="its output, shown as the job's")
+    adopt.add_argument("--metrics", type=Path, metavar="FILE", help="its numbers: CSV, JSON lines")
+    adopt.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="THEIRS=OURS",
+        help="what a number is called: val_r2=val/r2/log_g (default: the experiment file's names)",
+    )
+    adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    adopt.set_defaults(handler=adopt_run)
+
+
+def act(args: argparse.Namespace) -> int:
+    """`vitlab stop|resume|hold|release JOB`; the queue goes on by the way."""
+    from vitlab.jobs.store import find_job
+    from vitlab.lab import launch
+
+    acts = {
+        "stop": launch.stop,
+        "resume": launch.resume,
+        "hold": launch.hold,
+        "release": launch.release,
+    }
+    lab = this_lab()
+    job = find_job(lab.paths, args.job)
+    acts[args.verb](lab, job)
+    print(f"{args.said} {job.name}")
+    return 0
+
+
+def move_job(args: argparse.Namespace) -> int:
+    """`vitlab move`: up, down, or to the front of the queue."""
+    from vitlab.jobs.store import find_job
+    from vitlab.lab.launch import move
+
+    places = None if args.first else (args.down or 0) - (args.up or 0)
+    if places == 0 or (args.up or 1) < 0 or (args.down or 1) < 0:
+        raise UsageError("move: --up and --down take a number of places from 1 up")
+    lab = this_lab()
+    job = find_job(lab.paths, args.job)
+    move(lab, job, places)
+    print(f"moved {job.name}")
+    return 0
+
+
+def adopt_run(args: argparse.Namespace) -> int:
+    """`vitlab adopt`: watch a running process to its end and treat it like any other job."""
+    from vitlab.docs.model.ids import bare_id
+    from vitlab.lab.launch import adopt
+
+    names = _names(args.name)
+    metrics = (_from_its_folder(args.pid, args.metrics), names) if args.metrics else None
+    if names and not metrics:
+        raise UsageError("--name: says how numbers are called; --metrics FILE says where they are")
+    lab = this_lab()
+    mvp = bare_id(args.mvp) or args.mvp
+    roadmap = lab.roadmap_with(mvp, args.roadmap)
+    job = adopt(lab, roadmap, mvp, args.pid, args.log, metrics)
+    print(f"adopted {job.name}")
+    return 0
+
+
+def _names(pairs: Iterable[str]) -> dict[str, str]:
+    names = {}
+    for pair in pairs:
+        theirs, _, ours = pair.partition("=")
+        if not theirs or not all(ours.split("/")) or "/" not in ours:
+            raise UsageError(f"--name {pair}: must be like val_r2=val/r2/log_g")
+        names[theirs] = ours
+    return names
+
+
+def _from_its_folder(pid: int, path: Path) -> str:
+    """`path` as the program names it: what an experiment file would say."""
+    try:
+        folder = Path(f"/proc/{pid}/cwd").readlink()
+    except OSError as error:
+        raise UsageError(f"process {pid}: {error.strerror}") from error
+    return os.path.relpath(path.resolve(), folder)

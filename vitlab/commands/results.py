@@ -1,0 +1,241 @@
+"""Commands that show results: plot and compare, as text, LaTeX, markdown or CSV."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitlab.commands.charts import draw_jobs
+from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
+from vitlab.contract.paths import UsageError
+
+if TYPE_CHECKING:
+    from vitlab.lab.lab import Lab
+
+Row = Mapping[str, object]
+
+_FIXED = ("mvp", "run", "profile", "model", "n_train", "params")
+_HEADS = {
+    "mvp": "MVP",
+    "run": "Run",
+    "profile": "Profile",
+    "model": "Model",
+    "n_train": "Train",
+    "params": "Params",
+    "score": "Score",
+    "share": "Of ceiling",
+    "delta": "Difference",
+    "seeds": "Seeds",
+}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+
+
+def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The header and the cells people read: what differs, the score, its share, the difference."""
+    columns = [name for name in _FIXED if name in ("mvp", "run", "model") or _differs(rows, name)]
+    columns += [name for name in config if name.removeprefix("data.train_size")]
+    columns += ["seeds"] if any(row.get("seeds") != 1 for row in rows) else []
+    columns += ["score"]
+    columns += ["share"] if any(row.get("share") is not None for row in rows) else []
+    columns += ["delta"] if any("delta" in row for row in rows) else []
+    headlines = {str(row["headline"]) for row in rows}
+    heads = [_HEADS.get(name, name) for name in columns]
+    if len(headlines) == 1:
+        heads[columns.index("score")] = next(iter(headlines))
+    return heads, [[_cell(row, name) for name in columns] for row in rows]
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Every column of every row, numbers unrounded."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_markdown(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table for a document; pipes inside a cell are escaped."""
+    lines = [header, ["---"] * len(header), *cells]
+    return "".join(
+        "| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |\n" for line in lines
+    )
+
+
+def as_latex(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A `tabular` with the rules of booktabs."""
+    kinds = ["r" if all(_number(row[i]) for row in cells) else "l" for i in range(len(header))]
+    body = [" & ".join(_tex(cell) for cell in line) + r" \\" for line in cells]
+    head = " & ".join(_tex(cell) for cell in header) + r" \\"
+    lines = [
+        rf"\begin{{tabular}}{{{''.join(kinds)}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tex(text: str) -> str:
+    if " ± " in text:
+        number, _, rest = text.partition(" ± ")
+        error, _, remark = rest.partition(" ")
+        return rf"${number} \pm {error}$" + (f" {_tex(remark)}" if remark else "")
+    return text.translate(_LATEX).replace("²", "$^2$").replace("Δ", r"$\Delta$")
+
+
+def _number(text: str) -> bool:
+    return not text or text == "-" or text[0].isdigit() or text[0] in "+-"
+
+
+def _differs(rows: Sequence[Row], name: str) -> bool:
+    return len({str(row.get(name)) for row in rows}) > 1
+
+
+def _cell(row: Row, name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return "-"
+    if name == "score":
+        warn = " LEAK" if row.get("leak") else ""
+        return _measured(value, row.get("error")) + warn
+    if name == "delta":
+        remark = {"reference": "(reference)", "independent": "(independent)"}.get(
+            str(row.get("how")), ""
+        )
+        if row.get("how") == "reference":
+            return remark
+        noise = "noise" if row.get("noise") else ""
+        sign = "+" if isinstance(value, float) and value > 0 else ""
+        shown = sign + _measured(value, row.get("delta error"))
+        return " ".join(part for part in (shown, noise, remark) if part)
+    if name == "share":
+        return f"{value:.0%}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _measured(value: object, error: object) -> str:
+    """With as many decimals as two figures of the error need."""
+    if not isinstance(value, float):
+        return str(value)
+    if not isinstance(error, float) or not error > 0:
+        return f"{value:.4g}"
+    digits = next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def add_commands(commands: Commands) -> None:
+    plot = commands.add_parser("plot", help="curves of jobs in the terminal")
+    plot.add_argument("jobs", nargs="*", metavar="JOB", help="default: the jobs of the last launch")
+    plot.add_argument("--value", metavar="NAME", help="default: the headline on validation")
+    plot.add_argument("--ascii", action="store_true", help="only ASCII characters")
+    plot.set_defaults(handler=plot_jobs)
+
+    compare = commands.add_parser("compare", help="results as one table, in what they differ")
+    compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
+    compare.add_argument("--to", metavar="JOB", help="show differences to this job, with errors")
+    compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
+    compare.add_argument("--reverse", action="store_true", help="turn the order round")
+    compare.add_argument("--each", action="store_true", help="seeds and reruns one by one")
+    compare.add_argument("--sql", metavar="QUERY", help="ask the table `results`, a row a job")
+    compare.add_argument("--out", metavar="FILE", help="keep that table as .parquet or .csv")
+    form = compare.add_mutually_exclusive_group()
+    add_json(form)
+    form.add_argument("--csv", action="store_true", help="print CSV, with every column")
+    form.add_argument("--latex", action="store_true", help="print a LaTeX tabular (booktabs)")
+    form.add_argument("--markdown", action="store_true", help="print a markdown table")
+    compare.set_defaults(handler=compare_results)
+
+
+def plot_jobs(args: argparse.Namespace) -> int:
+    """`vitlab plot`: one curve a job, drawn to the terminal's size."""
+    from vitlab.jobs.store import find_job, look
+
+    lab = this_lab()
+    jobs = [found for name in args.jobs if (found := look(find_job(lab.paths, name)))]
+    picture = draw_jobs(lab, [job.paths.folder for job in jobs], args.value, ascii_=args.ascii)
+    if picture is None:
+        raise UsageError("nothing to plot: no job has reported a value yet")
+    print(picture)
+    return 0
+
+
+def compare_results(args: argparse.Namespace) -> int:
+    """`vitlab compare`: a row a configuration, repeats over seeds together."""
+    from vitlab.lab.results.job_results import found_named, scan
+    from vitlab.lab.results.rows import compare, config_columns
+
+    lab = this_lab()
+    if args.sql is not None or args.out is not None:
+        return _table(lab, args)
+    found = found_named(lab.paths, args.jobs) if args.jobs else scan(lab)
+    to = found_named(lab.paths, [args.to])[0] if args.to else None
+    rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
+    if args.json:
+        print_json(rows)
+        return 0
+    if not rows:
+        raise UsageError("nothing to compare: no job has a result yet")
+    if args.csv:
+        print(as_csv(rows), end="")
+        return 0
+    header, cells = short(rows, config_columns(rows))
+    if args.latex:
+        print(as_latex(header, cells), end="")
+    elif args.markdown:
+        print(as_markdown(header, cells), end="")
+    else:
+        print_table([name.upper() for name in header], cells)
+    return 0
+
+
+def _table(lab: Lab, args: argparse.Namespace) -> int:
+    """Every result of every job as one table, or what a query makes of it."""
+    from vitlab.lab.results.rows import asked, keep, results_table
+
+    if args.jobs or args.to or args.sort or args.each or args.reverse:
+        raise UsageError("--sql and --out are of all results (WHERE, ORDER BY say which, and how)")
+    frame = results_table(lab) if args.sql is None else asked(lab, args.sql)
+    if args.out is not None:
+        keep(frame, Path(args.out))
+        print(f"{args.out}: {frame.height} rows, {frame.width} columns")
+        return 0
+    rows = frame.to_dicts()
+    if args.json:
+        print_json(rows)
+    elif args.csv:
+        print(frame.write_csv(), end="")
+    else:
+        cells = [[_said(value) for value in row.values()] for row in rows]
+        if args.latex or args.markdown:
+            print((as_latex if args.latex else as_markdown)(frame.columns, cells), end="")
+        else:
+            print_table([name.upper() for name in frame.columns], cells)
+    return 0
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

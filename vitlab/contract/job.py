@@ -1,0 +1,231 @@
+"""One job: what it is asked to do, where it stands, and what it found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from vitlab.contract.paths import write_atomic
+from vitlab.contract.validation import read_record
+from vitlab.contract.value import HEADLINE
+
+SPEC_VERSION = 1
+
+Recipe = Literal["vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command"]
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+Profile = Literal["smoke", "demo", "hour", "full"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+"""From a trial of seconds to the real thing, by what they cost; all but the last are trials."""
+GRID_LABELS = ("T_eff", "log_g", "M_H")
+"""The labels a spectrum drawn from the embedded grid has."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One job, fully resolved: nothing else is read to run it."""
+
+    mvp: str
+    """The bare id in the roadmap's overview table."""
+    run: str
+    """The run's name; `main` when the MVP has only one."""
+    profile: str
+    recipe: str
+    """One of `RECIPES`."""
+    config: Mapping[str, Any]
+    """The recipe's configuration, profile and run applied; see `vitlab.contract.config`."""
+    exp_id: str
+    roadmap: str
+    """The roadmap's path from the lab's root."""
+    headline: str = HEADLINE
+    device: str = "auto"
+    """`auto`, `cpu`, or the index or UUID of a GPU."""
+    priority: int = 0
+    after: tuple[str, ...] = ()
+    """Names of jobs (`<exp_id>/<job>`) that must end well first."""
+    submitted: float = 0.0
+    """Unix seconds."""
+    experiment: str = ""
+    """The experiment file's path from the lab's root."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Two jobs with one hash compute the same thing: recipe, configuration, headline."""
+        meaning = json.dumps([self.recipe, self.config, self.headline], sort_keys=True)
+        return hashlib.sha256(meaning.encode()).hexdigest()[:16]
+
+    def to_json(self) -> bytes:
+        document = {"v": SPEC_VERSION, **asdict(self)}
+        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def read_spec(path: Path) -> Spec | None:
+    """The spec in `path`; None when it is missing or not one of version 1."""
+    return read_record(path, Spec, SPEC_VERSION)
+
+
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """The numbers of one job, in original label units."""
+
+    mvp: str
+    """The bare id in the roadmap's overview: `1.0`, `16A-0`."""
+    run: str
+    """The run's name in the experiment file; `main` when the MVP has only one."""
+    profile: str
+    """`smoke`, `demo` or `full`; only `full` closes gates and replaces numbers."""
+    recipe: str
+    values: Mapping[str, float | None]
+    """`split/metric/label` -> number: `test/r2/log_g`. None for a non-finite one."""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """Bootstrap standard errors, by the same names."""
+    n: Mapping[str, int] = field(default_factory=dict)
+    """Spectra per split: train, val, test."""
+    model: Mapping[str, object] = field(default_factory=dict)
+    """`name` (`ViT`, `LightGBM`, `Ridge`, ...) and `params`, the number of parameters."""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """`source` and `hash`: two results with the same hash saw the same test set."""
+    best: Mapping[str, float] = field(default_factory=dict)
+    """`step` and `epoch` of the reported state."""
+    seconds: float = 0.0
+    figures: tuple[str, ...] = ()
+    wandb: str | None = None
+    headline: str = HEADLINE
+    """The value the experiment file names as its answer."""
+
+    @property
+    def model_name(self) -> str:
+        return str(self.model.get("name", self.recipe))
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write `result.json`, whole or not at all."""
+    document = {"v": RESULT_VERSION, **asdict(result)}
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    write_atomic(path, text.encode() + b"\n")
+
+
+def read_result(path: Path) -> Result | None:
+    """The result in `path`; None when there is none, or it is not one of version 1."""
+    return read_record(path, Result, RESULT_VERSION)
+
+
+Status = Literal[
+    "planned",
+    "ready",
+    "running",
+    "analysing",
+    "done",
+    "partial",
+    "failed",
+    "cancelled",
+    "paused",
+]
+"""Of an MVP or a gate, as commands and JSON say it."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+VerdictWord = Literal["pass", "fail", "open", "manual"]
+"""Of a gate: `open` is not decided yet, `manual` is for a person to judge."""
+VERDICTS: tuple[VerdictWord, ...] = get_args(VerdictWord)
+
+Outcome = Literal["ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error"]
+"""How a job can end: the `reason` of `exit.json`."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
+"""The details of a job that a person ended."""
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """It ended by itself and said of no error."""
+
+
+@dataclass(frozen=True)
+class Killed:
+    """It was ended from outside."""
+
+    asked: bool
+    """By a person, through `vitlab stop`."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It ended by itself, and not well."""
+
+    cause: str
+    """One of `OUTCOMES`; a word of a newer program as it stands."""
+
+
+End = Succeeded | Killed | Failed
+"""How a job ended."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Submitted, not started."""
+
+    submitted: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A supervisor holds the job's lock."""
+
+    started: float
+    """Unix seconds."""
+    pid: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The supervisor wrote `exit.json`."""
+
+    started: float
+    ended: float
+    outcome: str
+    """One of `OUTCOMES`; a word of a newer program as it stands."""
+    code: int | None
+    """The child's exit code; None when a signal ended it."""
+    detail: str = ""
+    """One line for people: the signal, the last line of an import error, ..."""
+
+    @property
+    def end(self) -> End:
+        """What the record means."""
+        match self.outcome:
+            case "ok":
+                return Succeeded()
+            case "killed":
+                return Killed(asked=self.detail.startswith((STOPPED, NEVER_BEGAN)))
+            case cause:
+                return Failed(cause)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Started, not alive, and no `exit.json`: the supervisor itself was killed."""
+
+    started: float
+
+
+JobState = Queued | Running | Done | Lost
+
+
+def state_word(state: JobState) -> str:
+    """The state as commands and JSON say it."""
+    return type(state).__name__.lower()
+
+
+def ended_well(state: JobState) -> bool:
+    """Whether the job is done, and ended as it should."""
+    return isinstance(state, Done) and isinstance(state.end, Succeeded)

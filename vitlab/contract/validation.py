@@ -1,0 +1,212 @@
+"""How untrusted mappings become frozen dataclasses: every key, value, limit and version checked."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from vitlab.contract.paths import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    R = TypeVar("R", bound=DataclassInstance)
+
+T = TypeVar("T")
+
+
+class ConfigError(UsageError):
+    """A key or value that is not allowed; `key` is its dotted name, the text starts with it."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(f"{key}: {text}")
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers a value may take; put it in an `Annotated` type."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    """True when `low` itself is refused."""
+
+    def __contains__(self, number: float) -> bool:
+        return (self.low < number if self.above else self.low <= number) and number <= self.high
+
+    def __str__(self) -> str:
+        low = f"{'>' if self.above else '>='} {self.low:g}" if math.isfinite(self.low) else ""
+        high = f"<= {self.high:g}" if math.isfinite(self.high) else ""
+        return " and ".join(part for part in (low, high) if part)
+
+
+def read_strict(kind: type[T], value: object, where: str) -> T:
+    """The dataclass `kind` from a mapping; `where` is the dotted key errors are named by.
+
+    Field types may be bool, int, float, str, `Literal`, `Annotated` with a `Range`, tuples,
+    `| None` and further dataclasses. Raises `ConfigError`.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(where, f"must be a mapping, not {_shown(value)}")
+    hints = get_type_hints(kind, include_extras=True)
+    for key in value:
+        if key not in hints:
+            raise ConfigError(f"{where}.{key}", unknown("key", str(key), hints))
+    known: dict[str, Any] = {}
+    for entry in fields(kind):  # type: ignore[arg-type]
+        if entry.name in value:
+            known[entry.name] = _convert(
+                hints[entry.name], value[entry.name], f"{where}.{entry.name}"
+            )
+        elif entry.default is MISSING and entry.default_factory is MISSING:
+            raise ConfigError(f"{where}.{entry.name}", "missing")
+    return kind(**known)
+
+
+def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
+    """`unknown key; did you mean patch? (allowed: ...)`."""
+    words = list(allowed)
+    close = difflib.get_close_matches(word, words, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown {what}{hint} (allowed: {', '.join(words)})"
+
+
+def _convert(hint: Any, value: object, where: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _in_range(_convert(arguments[0], value, where), arguments[1], where)
+    if origin is Literal:
+        if value in arguments and not isinstance(value, bool):
+            return value
+        raise ConfigError(where, unknown(f"value {_shown(value)}", str(value), map(str, arguments)))
+    if origin in (Union, types.UnionType):
+        return None if value is None else _convert(arguments[0], value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if is_dataclass(hint):
+        return read_strict(hint, value, where)  # type: ignore[arg-type]
+    return _scalar(hint, value, where)
+
+
+def _tuple(arguments: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(where, f"must be a list, not {_shown(value)}")
+    if arguments[-1] is Ellipsis:
+        hints = [arguments[0]] * len(value)
+        if not value:
+            raise ConfigError(where, "must not be empty")
+    else:
+        hints = list(arguments)
+        if len(value) != len(hints):
+            raise ConfigError(where, f"must be a list of {len(hints)}, not of {len(value)}")
+    return tuple(
+        _convert(hint, part, f"{where}[{i}]")
+        for i, (hint, part) in enumerate(zip(hints, value, strict=True))
+    )
+
+
+def _scalar(hint: type, value: object, where: str) -> Any:
+    if hint is str and isinstance(value, str) and value:
+        return value
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint in (int, float):
+        number = _number(value)
+        if number is not None and math.isfinite(number) and (hint is float or number % 1 == 0):
+            return hint(number)
+    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+    raise ConfigError(where, f"must be {names[hint]}, not {_shown(value)}")
+
+
+def _number(value: object) -> float | None:
+    """A number as people write it: YAML 1.1 reads `3e-4` and `1e6` as texts."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+
+
+def _in_range(value: Any, bounds: Range, where: str) -> Any:
+    if value is not None and value not in bounds:
+        raise ConfigError(where, f"must be {bounds}, not {_shown(value)}")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def memory_bytes(key: str, text: str) -> int:
+    """`8GiB`, `500 MB`, `1e9` -> bytes; `ConfigError` at `key` for anything else."""
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT]?)(i?)B?\s*", text)
+    try:
+        number = float(found[1]) if found else 0.0
+    except ValueError:
+        number = 0.0
+    if not found or number <= 0:
+        raise ConfigError(key, f"must be a size like 8GiB or 500MB, not {text!r}")
+    return int(number * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
+
+
+PIXELS = 4096
+"""Pixels of a spectrum from the embedded grid."""
+
+Count = Annotated[int, Range(1)]
+Seed = Annotated[int, Range(0, 2**31 - 1)]
+Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, 1)]
+Dropout = Annotated[float, Range(0, 0.95)]
+Threads = Annotated[int, Range(0, 1024)]
+"""CPU threads; 0 means all the machine offers."""
+Magnitude = Annotated[float, Range(10, 30)]
+Input = Literal["flux", "flux/error", "whitened"]
+"""What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
+
+
+def read_record(path: Path, kind: type[R], version: int) -> R | None:
+    """The record in `path`; None when it is missing, broken, or not of this version.
+
+    Unknown keys are passed over, so that a newer program of the same version may add some.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return from_document(document, kind, version)
+
+
+def from_document(document: object, kind: type[R], version: int) -> R | None:
+    """As `read_record`, of what has been read from a file already."""
+    if not isinstance(document, dict) or document.get("v") != version:
+        return None
+    known = {}
+    for entry in fields(kind):
+        if entry.name in document:
+            value = document[entry.name]
+            known[entry.name] = tuple(value or ()) if entry.type.startswith("tuple") else value
+    try:
+        return kind(**known)
+    except TypeError:
+        return None

@@ -1,0 +1,362 @@
+"""A roadmap as data: its MVPs, gates, board and tables, every one a view that keeps its spans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.gate_rules import Gate, Rule, bullet_rules, gates_of
+from vitlab.docs.model.ids import IdIndex, bare_id, exp_id, report_target
+from vitlab.docs.model.kanban import Kanban, find_kanban
+from vitlab.docs.model.table_kinds import Entry, View, is_section_row, recognise
+from vitlab.docs.model.vocabulary import StatusText, Vocabulary, default_vocabulary
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document, Heading, Span
+from vitlab.docs.text.tables import Cell, Table, tables_of
+
+_PREFIXED = re.compile(r"^[^\w]*MVP[-–_ ]", re.I)
+_PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
+_LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
+
+
+@dataclass(frozen=True)
+class HeadingStatus:
+    """The status at the end of a heading: `(🚀 运行中)`."""
+
+    span: Span
+    """From the status' first character to the end of what stands in the parentheses."""
+    text: str
+    found: StatusText
+    """Offsets in `text`."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One `### MVP-1.0: name (status)` section."""
+
+    mvp: str
+    """Bare id."""
+    heading: Heading
+    end: int
+    """0-based line at which the section ends."""
+    status: HeadingStatus | None
+    facts: tuple[Entry, ...]
+    runs: tuple[Entry, ...]
+
+    def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
+        """The content cell of the row whose item is a header word of `column`, or in `words`."""
+        for entry in self.facts:
+            item, content = entry.cells.get("item"), entry.cells.get("content")
+            if (
+                item
+                and content
+                and (column in vocabulary.columns([item.raw]) or item.text.casefold() in words)
+            ):
+                return content
+        return None
+
+
+def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | None:
+    """The status a heading ends with, in parentheses or as a last glyph; None when it has none."""
+    in_parentheses = _PAREN.search(heading.title)
+    match = in_parentheses or _LAST_MARK.search(heading.title)
+    if match is None:
+        return None
+    start = heading.span.start + match.start("inside")
+    text = match["inside"]
+    found = vocabulary.read(text)
+    if found is None:
+        return None
+    if found.end < len(text.rstrip()) and (found.glyph is None or not in_parentheses):
+        return None  # it only opens like a status: `(完成 3 个)`, `📋 MVP list`
+    return HeadingStatus(Span(start, start + len(text)), text, found)
+
+
+def specs_of(
+    document: Document, views: Sequence[View], vocabulary: Vocabulary, ids: IdIndex
+) -> tuple[Spec, ...]:
+    """Every MVP section, in order."""
+    found = []
+    for heading in document.headings:
+        opening = ids.opening(heading.title) if _PREFIXED.match(heading.title) else None
+        if opening is None:
+            continue
+        end = document.section_end(heading)
+        inside = [v for v in views if heading.index < v.table.first < end]
+        found.append(
+            Spec(
+                opening[0],
+                heading,
+                end,
+                heading_status(heading, vocabulary),
+                tuple(e for v in inside if v.kind == "facts" for e in v.entries),
+                tuple(e for v in inside if v.kind == "runs" for e in v.entries),
+            )
+        )
+    return tuple(found)
+
+
+_META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
+_OVER = ("done", "running", "cancelled", "analysing")
+_LATER = ("paused", "partial", "failed")
+
+
+class NoMvpTable(UsageError):  # noqa: N818  # what is missing says it
+    """The document has no MVP overview table."""
+
+
+@dataclass(frozen=True)
+class Mvp:
+    """One row of an overview table."""
+
+    id: str
+    """Bare: `1.0`, `16A-0`, `F-V3A`, `16T (V2)`."""
+    name: str
+    phase: str | None
+    gate: str | None
+    """The gate cell as a reader sees it (`Gate-1`); None for `-`."""
+    status: str | None
+    status_text: str
+    """The status cell as written."""
+    exp_id: str | None
+    report: str | None
+    """Where the report cell links to."""
+    line: int
+    """1-based."""
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Next:
+    """The MVP to launch next, and why it is that one."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Roadmap:
+    """Everything read from one roadmap; built anew after every edit, never changed."""
+
+    document: Document
+    vocabulary: Vocabulary
+    ids: IdIndex
+    mvps: tuple[Mvp, ...]
+    views: tuple[View, ...]
+    """Every table that was recognised, in order."""
+    unknown: tuple[Table, ...]
+    """Tables of no known kind; they are kept as they are."""
+
+    @property
+    def language(self) -> str:
+        """`zh` or `en`."""
+        return self.document.language
+
+    @cached_property
+    def title(self) -> str:
+        """The first heading, emphasis removed; empty where there is none."""
+        return next((plain(h.title) for h in self.document.headings), "")
+
+    @property
+    def legend(self) -> Mapping[str, str]:
+        """Glyph as written -> status, of the document's own legend line."""
+        return {glyph: status for status, (glyph, _) in self.vocabulary.legend.items()}
+
+    def rows(self, kind: str) -> tuple[Entry, ...]:
+        """The rows of every table of one kind, in order."""
+        return tuple(e for view in self.views if view.kind == kind for e in view.entries)
+
+    @cached_property
+    def priorities(self) -> tuple[Entry, ...]:
+        """The week's priorities, most urgent first."""
+        return self.rows("priorities")
+
+    @cached_property
+    def gate_progress(self) -> tuple[Entry, ...]:
+        return self.rows("gate_progress")
+
+    @cached_property
+    def conclusions(self) -> tuple[Entry, ...]:
+        return self.rows("conclusions")
+
+    @cached_property
+    def timeline(self) -> tuple[Entry, ...]:
+        return self.rows("timeline")
+
+    @cached_property
+    def experiment_index(self) -> tuple[Entry, ...]:
+        return self.rows("experiment_index")
+
+    @cached_property
+    def run_paths(self) -> tuple[Entry, ...]:
+        return self.rows("run_paths")
+
+    @cached_property
+    def numbers(self) -> tuple[Entry, ...]:
+        """The numeric summary: tables with an MVP column and a metric column."""
+        return tuple(e for e in self.rows("numbers") if "mvp" in e.cells)
+
+    @cached_property
+    def checklist(self) -> tuple[Entry, ...]:
+        return self.rows("checklist")
+
+    @cached_property
+    def files(self) -> tuple[Entry, ...]:
+        return self.rows("files")
+
+    @cached_property
+    def changelog(self) -> tuple[Entry, ...]:
+        return self.rows("changelog")
+
+    @cached_property
+    def runs(self) -> tuple[Entry, ...]:
+        return self.rows("runs")
+
+    @cached_property
+    def routes(self) -> tuple[Entry, ...]:
+        return self.rows("routes")
+
+    @cached_property
+    def lookup(self) -> tuple[Entry, ...]:
+        return self.rows("lookup")
+
+    @cached_property
+    def kanban(self) -> Kanban | None:
+        """The board in a fenced block; None where there is none."""
+        return find_kanban(self.document, self.vocabulary, self.ids)
+
+    @cached_property
+    def specs(self) -> tuple[Spec, ...]:
+        """The `### MVP-...` sections."""
+        return specs_of(self.document, self.views, self.vocabulary, self.ids)
+
+    @cached_property
+    def gates(self) -> tuple[Gate, ...]:
+        """Every gate; one without rules takes those its MVP's section states for it."""
+        gates = gates_of(self.document, self.views, self.vocabulary, self.ids, self.gate_progress)
+        return tuple(
+            gate if gate.rules else replace(gate, rules=self._stated(gate)) for gate in gates
+        )
+
+    def _stated(self, gate: Gate) -> tuple[Rule, ...]:
+        for spec in self.specs:
+            if spec.mvp in gate.mvps:
+                rules = bullet_rules(self.document, spec.heading.index, spec.end)
+                if rules:
+                    return rules
+        return ()
+
+    @cached_property
+    def meta(self) -> Mapping[str, str]:
+        """The `**Key:** value` pairs of the quoted head, keys case folded."""
+        head = (
+            self.document.text[: self.document.lines[15].start]
+            if len(self.document.lines) > 15
+            else self.document.text
+        )
+        return {m["key"].strip().casefold(): m["value"].strip() for m in _META.finditer(head)}
+
+    def mvp(self, mvp_id: str) -> Mvp:
+        """The MVP of an id, prefix optional; UsageError naming those there are."""
+        wanted = bare_id(mvp_id).casefold()
+        for mvp in self.mvps:
+            if mvp.id.casefold() == wanted:
+                return mvp
+        known = ", ".join(dict.fromkeys(m.id for m in self.mvps))
+        raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {known}")
+
+    def gate(self, gate_id: str) -> Gate:
+        """The gate of an id, prefix optional; UsageError naming those there are."""
+        wanted = bare_id(gate_id).casefold()
+        for gate in self.gates:
+            if gate.id.casefold() == wanted:
+                return gate
+        known = ", ".join(g.id for g in self.gates) or "none"
+        raise UsageError(f"{self.document.name}: no gate {gate_id!r}; there are {known}")
+
+
+def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> Roadmap:
+    """Read a roadmap; NoMvpTable when it holds no overview table."""
+    words = (vocabulary or default_vocabulary()).with_legend(document.text)
+    tables = tables_of(document)
+    titles = _titles(document, tables)
+    found = [recognise(t, words, under) for t, under in zip(tables, titles, strict=True)]
+    none = IdIndex(())
+    rows = [e for k in found if k and k.kind == "overview" for e in k.view(words, none).entries]
+    mvps = [_mvp(e) for e in rows if not is_section_row(e.row) and _id_of(e)]
+    if not mvps:
+        looked = "; ".join("/".join(words.headers[name][:3]) for name in ("mvp", "name", "status"))
+        raise NoMvpTable(
+            f"{document.name}: no MVP overview table (looked for a table with the headers {looked})"
+        )
+    ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
+    views = tuple(known.view(words, ids) for known in found if known)
+    unknown = tuple(t for t, known in zip(tables, found, strict=True) if not known)
+    return Roadmap(document, words, ids, tuple(mvps), views, unknown)
+
+
+def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
+    """For each table the titles of the headings it stands under, outermost first."""
+    found = []
+    path: list[tuple[int, str]] = []
+    headings = iter(document.headings)
+    heading = next(headings, None)
+    for table in tables:
+        while heading is not None and heading.index < table.first:
+            path = [p for p in path if p[0] < heading.level] + [(heading.level, heading.title)]
+            heading = next(headings, None)
+        found.append(tuple(title for _, title in path))
+    return found
+
+
+def _id_of(entry: Entry) -> str:
+    cell = entry.cells.get("mvp")
+    return bare_id(cell.raw) if cell else ""
+
+
+def _mvp(entry: Entry) -> Mvp:
+    status = entry.cells.get("status")
+    return Mvp(
+        id=_id_of(entry),
+        name=entry.text("name"),
+        phase=_said(entry, "phase"),
+        gate=_said(entry, "gate"),
+        status=entry.status,
+        status_text=status.raw if status else "",
+        exp_id=exp_id(entry.raw("exp_id")),
+        report=report_target(entry.raw("report")),
+        line=entry.line,
+        entry=entry,
+    )
+
+
+def _said(entry: Entry, column: str) -> str | None:
+    text = entry.text(column)
+    return None if text in ("", "-", "—", "–") else text
+
+
+def next_mvp(roadmap: Roadmap) -> Next | None:
+    """What to launch next: the first of `launch_order`; None when none waits."""
+    return next(iter(launch_order(roadmap)), None)
+
+
+def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
+    """What waits to be launched: first by the week's priorities, then by the overview's order.
+
+    What is over, runs or is being analysed is passed by; a paused, failed or half-done one comes
+    last.
+    """
+    by_id = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
+    order: dict[str, str] = {}
+    for entry in roadmap.priorities:
+        for mvp_id in entry.mvps:
+            if mvp_id in by_id:
+                order.setdefault(mvp_id, f"priority {entry.text('priority')}, line {entry.line}")
+    for mvp in roadmap.mvps:
+        order.setdefault(mvp.id, f"next in the overview, line {mvp.line}")
+    waiting = [i for i in order if by_id[i].status not in _OVER]
+    waiting.sort(key=lambda i: by_id[i].status in _LATER)
+    return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)

@@ -1,0 +1,162 @@
+"""What a table is, by its headers, and its rows with named cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from vitlab.docs.model.ids import IdIndex, gate_refs
+from vitlab.docs.model.vocabulary import StatusText, Vocabulary, is_measured
+from vitlab.docs.text.tables import Cell, Row, Table
+
+KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("priorities", ("priority", "mvp", "status"), ("exp_id",)),
+    ("board", ("exp_id", "priority"), ()),
+    ("experiment_index", ("exp_id", "mvp", "status"), ("name",)),
+    ("checklist", ("name", "mvp", "status", "artifact"), ()),
+    ("overview", ("mvp", "name", "status"), ()),
+    ("board", ("exp_id",), ("name", "mvp")),
+    ("gate_progress", ("gate", "status"), ("route", "name")),
+    ("conclusions", ("mvp", "conclusion"), ()),
+    ("run_paths", ("mvp", "script"), ()),
+    ("numbers", ("mvp", "+metric"), ()),
+    ("lookup", ("mvp", "key_variable"), ("status",)),
+    ("lookup", ("mvp", "data"), ("status",)),
+    ("timeline", ("date", "event"), ()),
+    ("changelog", ("date", "change"), ()),
+    ("runs", ("run", "status"), ()),
+    ("runs", ("run", "wandb"), ()),
+    ("routes", ("route",), ()),
+    ("ideas", ("idea",), ()),
+    ("consensus", ("consensus",), ()),
+    ("insights", ("insight",), ()),
+    ("gaps", ("gap", "question"), ()),
+    ("principles", ("principle",), ()),
+    ("answers", ("branch", "answer"), ()),
+    ("closed", ("direction", "reason"), ()),
+    ("directions", ("direction", "priority"), ()),
+    ("key_numbers", ("indicator", "value"), ()),
+    ("models", ("method", "value"), ()),
+    ("repositories", ("repository", "path"), ()),
+    ("files", ("type", "path"), ()),
+    ("related", ("type", "file"), ()),
+    ("counts", ("status", "count"), ()),
+    ("facts", ("item", "content"), ()),
+    ("facts", ("project", "content"), ()),
+    ("figures", ("figure",), ()),
+    ("findings", ("name", "conclusion"), ()),
+    ("commands", ("command", "purpose"), ()),
+    ("numbers", ("+metric",), ("mvp",)),
+)
+"""(kind, columns it must have, columns it must not have); the first that fits names the table."""
+
+
+_KINDS = tuple((kind, frozenset(needed), frozenset(no)) for kind, needed, no in KINDS)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a known table: its cells by column name, and what it refers to."""
+
+    kind: str
+    row: Row
+    cells: Mapping[str, Cell]
+    mvps: tuple[str, ...] = ()
+    """Bare ids of the MVPs it names."""
+    gates: tuple[str, ...] = ()
+    """Bare ids of the gates it names."""
+    found: StatusText | None = None
+    """The status its status cell opens with."""
+
+    @property
+    def line(self) -> int:
+        """1-based."""
+        return self.row.line
+
+    @property
+    def status(self) -> str | None:
+        return self.found.status if self.found else None
+
+    def raw(self, column: str) -> str:
+        """A cell as written; empty when the row has none."""
+        cell = self.cells.get(column)
+        return cell.raw if cell else ""
+
+    def text(self, column: str) -> str:
+        """A cell as a reader sees it; empty when the row has none."""
+        cell = self.cells.get(column)
+        return cell.text if cell else ""
+
+
+@dataclass(frozen=True)
+class View:
+    """One table that was recognised."""
+
+    kind: str
+    table: Table
+    columns: Mapping[str, int]
+    entries: tuple[Entry, ...]
+    headings: tuple[str, ...] = field(default=(), compare=False)
+    """The titles it stands under, outermost first."""
+
+    @cached_property
+    def headers(self) -> tuple[str, ...]:
+        return tuple(cell.text for cell in self.table.header.cells)
+
+
+def kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
+    """Which table this is, by its columns; None for one this program does not know."""
+    there = set(columns)
+    if any(is_measured(header) for header in headers):
+        there.add("+metric")
+    for kind, needed, refused in _KINDS:
+        if needed <= there and not refused & there:
+            return kind
+    return None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A table whose kind and columns are known, its rows not yet read."""
+
+    kind: str
+    table: Table
+    columns: Mapping[str, int]
+    headings: tuple[str, ...] = ()
+
+    def view(self, vocabulary: Vocabulary, ids: IdIndex) -> View:
+        """The table with its rows, references to `ids` found in them."""
+        entries = tuple(_entries(self.kind, self.table, self.columns, vocabulary, ids))
+        return View(self.kind, self.table, self.columns, entries, self.headings)
+
+
+def recognise(table: Table, vocabulary: Vocabulary, headings: tuple[str, ...] = ()) -> Known | None:
+    """What a table is; None when no kind fits."""
+    headers = [cell.raw for cell in table.header.cells]
+    columns = vocabulary.columns(headers)
+    kind = kind_of(columns, headers)
+    return Known(kind, table, columns, headings) if kind else None
+
+
+def _entries(
+    kind: str, table: Table, columns: Mapping[str, int], vocabulary: Vocabulary, ids: IdIndex
+) -> Iterator[Entry]:
+    for row in table.rows:
+        if row.is_rule or not any(cell.raw for cell in row.cells):
+            continue
+        cells = {name: row.cells[i] for name, i in columns.items() if i < len(row.cells)}
+        mvp, gate, status = cells.get("mvp"), cells.get("gate"), cells.get("status")
+        yield Entry(
+            kind,
+            row,
+            cells,
+            ids.refs(mvp.raw) if mvp and ids.ids else (),
+            gate_refs(gate.raw) if gate else (),
+            vocabulary.read(status.raw) if status else None,
+        )
+
+
+def is_section_row(row: Row) -> bool:
+    """A row that only titles the rows below it: one cell says something, no other does."""
+    return sum(bool(cell.raw.strip("-— ")) for cell in row.cells) <= 1

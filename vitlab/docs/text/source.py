@@ -1,0 +1,238 @@
+"""The text of a document, its lines, and where its tables, headings and fences stand."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import mdTrim
+from markdown_it.rules_block import StateBlock, table
+
+from vitlab.contract.paths import UsageError
+
+
+@dataclass(frozen=True)
+class BlockMap:
+    """0-based lines, end excluded, of the blocks this program reads."""
+
+    tables: tuple[tuple[int, int], ...]
+    headings: tuple[tuple[int, int], ...]
+    """(level, first line)."""
+    fences: tuple[tuple[int, int], ...]
+
+
+def _table_lines(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """markdown-it-py's own rule for what is a table and where it ends, without a token per cell."""
+    if not table(state, start, end, True):
+        return False
+    if silent:
+        return True
+    parent, state.parentType = state.parentType, "table"
+    enders = state.md.block.ruler.getRules("blockquote")
+    line = start + 2
+    while line < end and state.sCount[line] >= state.blkIndent:
+        first = state.bMarks[line] + state.tShift[line]
+        text = mdTrim(state.src[first : state.eMarks[line]])
+        # No block begins with a pipe, so a row that does ends nothing.
+        ended = not text or (text[0] != "|" and any(e(state, line, end, True) for e in enders))
+        if ended or state.is_code_block(line):
+            break
+        line += 1
+    token = state.push("table_open", "table", 0)
+    token.map = [start, line]
+    state.parentType = parent
+    state.line = line
+    return True
+
+
+@cache
+def _parser() -> MarkdownIt:
+    # Blocks only: cells and headings are read by our own column finder, which knows their spans,
+    # and inline parsing is two thirds of the cost.
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    parser.block.ruler.at("table", _table_lines, {"alt": ["paragraph", "reference"]})
+    return parser
+
+
+def map_blocks(text: str) -> BlockMap:
+    """The blocks of a text; a BOM in front hides nothing."""
+    tables, headings, fences = [], [], []
+    for token in _parser().parse(text.removeprefix("\ufeff")):
+        if token.map is None:
+            continue
+        first, last = token.map
+        if token.type == "table_open":
+            tables.append((first, last))
+        elif token.type == "heading_open":
+            headings.append((int(token.tag[1]), first))
+        elif token.type == "fence":
+            fences.append((first, last))
+    return BlockMap(tuple(tables), tuple(headings), tuple(fences))
+
+
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_LATIN = re.compile(r"[A-Za-z]{2,}")
+_PROSE = re.compile(r"`[^`\n]*`|\]\([^)\n]*\)|https?://\S+")
+_ATX = re.compile(
+    r"[\s>\ufeff]*(?:[-*+]\s+|\d+[.)]\s+)?#{1,6}(?:[ \t]+|$)(.*?)(?:[ \t]+#+)?[ \t]*$"
+)
+
+
+class Span(NamedTuple):
+    """A stretch of a document's text, in characters, end excluded."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading, by its level (1-6), its 0-based line and the span of its title as written."""
+
+    level: int
+    index: int
+    span: Span
+    title: str
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A fenced block: 0-based lines from the opening fence to past the closing one."""
+
+    first: int
+    last: int
+    content: tuple[int, int]
+    """0-based lines of what stands inside, end excluded."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text and where its lines are; `text` is the truth and is never changed."""
+
+    text: str
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path) if self.path is not None else "the document"
+
+    @cached_property
+    def lines(self) -> tuple[Span, ...]:
+        """The span of every line without its end: cut at CR LF, CR and LF, nowhere else."""
+        spans: list[Span] = []
+        start = 0
+        for end in _NEWLINE.finditer(self.text):
+            spans.append(Span(start, end.start()))
+            start = end.end()
+        if start < len(self.text):
+            spans.append(Span(start, len(self.text)))
+        return tuple(spans)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [span.start for span in self.lines]
+
+    def line_span(self, index: int) -> Span:
+        """The span of line `index` (0-based) without its end."""
+        return self.lines[index]
+
+    def line_text(self, index: int) -> str:
+        """Line `index` (0-based) without its end."""
+        return self.slice(self.lines[index])
+
+    def line_of(self, offset: int) -> int:
+        """The 1-based line that holds character `offset`."""
+        return max(1, bisect.bisect_right(self._starts, offset))
+
+    def slice(self, span: Span) -> str:
+        """The text of a span."""
+        return self.text[span.start : span.end]
+
+    @cached_property
+    def newline(self) -> str:
+        """The line end the document uses most; `\\n` where it has none."""
+        found = _NEWLINE.findall(self.text)
+        return max(("\n", "\r\n", "\r"), key=found.count) if found else "\n"
+
+    @cached_property
+    def language(self) -> str:
+        """`zh` or `en`: Chinese when one word in eight or more is, code and addresses aside."""
+        prose = _PROSE.sub(" ", self.text)
+        chinese = len(_CJK.findall(prose)) / 2
+        return "zh" if chinese > 0 and chinese * 8 >= len(_LATIN.findall(prose)) else "en"
+
+    @cached_property
+    def _map(self) -> BlockMap:
+        return map_blocks(self.text)
+
+    @property
+    def tables(self) -> tuple[tuple[int, int], ...]:
+        """The 0-based lines of every table, end excluded."""
+        return self._map.tables
+
+    @cached_property
+    def headings(self) -> tuple[Heading, ...]:
+        """Every heading, in order."""
+        found = []
+        for level, first in self._map.headings:
+            if first >= len(self.lines):
+                continue
+            line = self.lines[first]
+            match = _ATX.match(self.slice(line))
+            if match:
+                span = Span(line.start + match.start(1), line.start + match.end(1))
+            else:
+                raw = self.slice(line)
+                lead = len(raw) - len(raw.lstrip())
+                span = Span(line.start + lead, line.start + max(lead, len(raw.rstrip())))
+            found.append(Heading(level, first, span, self.slice(span)))
+        return tuple(found)
+
+    @cached_property
+    def fences(self) -> tuple[Fence, ...]:
+        """Every fenced block, in order."""
+        found = []
+        for first, last in self._map.fences:
+            last = min(last, len(self.lines))
+            mark = self.line_text(first).lstrip(" \t>")[:3]
+            closed = last - first > 1 and self.line_text(last - 1).lstrip(" \t>").startswith(mark)
+            found.append(Fence(first, last, (first + 1, last - 1 if closed else last)))
+        return tuple(found)
+
+    def section_end(self, heading: Heading) -> int:
+        """The 0-based line at which a heading's section ends: the next of its level or above."""
+        for other in self.headings:
+            if other.index > heading.index and other.level <= heading.level:
+                return other.index
+        return len(self.lines)
+
+
+def read(path: Path) -> Document:
+    """The document in a file, every character kept: line ends, BOM, NUL, missing last newline.
+
+    Raises UsageError when it cannot be read or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return decoded(data, path)
+
+
+def decoded(data: bytes, path: Path) -> Document:
+    """The document in the bytes of a file; UsageError naming the byte that is not UTF-8."""
+    try:
+        return Document(data.decode("utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: not UTF-8, byte 0x{data[error.start]:02x} at offset {error.start}; "
+            "save it as UTF-8 first"
+        ) from None

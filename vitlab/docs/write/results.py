@@ -1,0 +1,393 @@
+"""What a roadmap says when an MVP's results are in: numbers, verdicts, conclusion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from vitlab.contract.job import Result
+from vitlab.docs.judge.conclusion import TRIAL, key_metric, mark, spectra
+from vitlab.docs.judge.gates import Verdict
+from vitlab.docs.model.gate_rules import Gate
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_sites import Place, is_plain, places, spelled
+from vitlab.docs.model.table_kinds import Entry, View
+from vitlab.docs.model.vocabulary import metric_header, status_argument
+from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.inline import cell_text, plain
+from vitlab.docs.text.tables import insert_row, set_cell
+from vitlab.docs.write.progress import EPOCH, run_key
+from vitlab.docs.write.rows import (
+    add_row,
+    change_row,
+    link_figures,
+    named_like,
+    table_of,
+    timeline_row,
+    view_with,
+)
+from vitlab.docs.write.status import EVENTS, in_order, status_cell, status_edits
+
+_NUMBER = re.compile(r"\d")
+_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
+"""`Run 1` is written `Run1` in these rows."""
+
+
+def number_rows(
+    roadmap: Roadmap, mvp: Mvp, results: Sequence[Result], status: str, profile: str
+) -> list[Edit]:
+    """A row of the numeric summary for every result: filled in where it stands, else added.
+
+    The status of the MVP's rows follows a full run only.
+    """
+    view = next((v for v in roadmap.views if v.kind == "numbers" and "mvp" in v.columns), None)
+    if view is None or not any(metric_header(h) for h in view.headers):
+        return []
+    edits: list[Edit] = []
+    of_row: dict[int, Result] = {}
+    for result in results:
+        values = _by_header(view, result)
+        row = next((e for e in view.entries if _is_of(roadmap, e, mvp, result)), None)
+        if row is None:
+            edits.append(_added(roadmap, view, mvp, result, values, status))
+        elif result.profile == "full" or not _has_numbers(view, row):
+            of_row[row.line] = result
+            edits += _filled(roadmap, view, row, values)
+    if profile == "full":
+        edits += _statuses(roadmap, view, mvp, status, of_row)
+    return edits
+
+
+def _statuses(
+    roadmap: Roadmap, view: View, mvp: Mvp, status: str, of_row: Mapping[int, Result]
+) -> list[Edit]:
+    book = places(roadmap)
+    edits: list[Edit | None] = []
+    for place in book:
+        if place.kind == "numbers" and place.mvp == mvp.id and place.cell:
+            table, entry, column = place.cell
+            new = place.text
+            if place.found.status != status:
+                new = spelled(roadmap, book, place, status)
+            if table is view.table and entry.line in of_row:
+                new = _with_epoch(new, of_row[entry.line])
+            edits.append(set_cell(roadmap.document, table, entry.row, column, new))
+    return [edit for edit in edits if edit is not None]
+
+
+def _with_epoch(text: str, result: Result) -> str:
+    """A status remark `ep96+` brought to the epoch of the reported numbers."""
+    epoch = result.best.get("epoch")
+    return text if epoch is None else EPOCH.sub(f"ep{epoch:g}", text, count=1)
+
+
+def _by_header(view: View, result: Result) -> dict[int, str]:
+    """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`."""
+    split, _, label = [*result.headline.split("/"), "", ""][:3]
+    headers = [metric_header(header) for header in view.headers]
+    named = [found[1] for found in headers if found and found[1]]
+    found = {}
+    for column, header in enumerate(headers):
+        if header is None:
+            continue
+        metric, said = header
+        splits = [said] if said else [*named[:1], split]
+        values = [result.values.get(f"{s}/{metric}/{label}") for s in splits]
+        value = next((v for v in values if v is not None), None)
+        if value is not None:
+            found[column] = f"{value:.3f}{mark(result.profile)}"
+    return found
+
+
+def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
+    opening = roadmap.ids.opening(entry.text("mvp"))
+    if opening is None or opening[0] != mvp.id:
+        return False
+    named = run_key(TRIAL.sub("", opening[1]).strip(" ()"))
+    return named == ("" if result.run == "main" else run_key(result.run))
+
+
+def _has_numbers(view: View, entry: Entry) -> bool:
+    """Whether a row holds a number that no trial wrote."""
+    cells = [
+        entry.row.cells[i].text
+        for i, header in enumerate(view.headers)
+        if i < len(entry.row.cells) and metric_header(header)
+    ]
+    return any(_NUMBER.search(text) and not TRIAL.search(text) for text in cells)
+
+
+def _added(
+    roadmap: Roadmap, view: View, mvp: Mvp, result: Result, values: dict[int, str], status: str
+) -> Edit:
+    like = view.entries[-1] if view.entries else None
+    prefix = "MVP-" if like and like.text("mvp").upper().startswith("MVP") else ""
+    run = "" if result.run == "main" else f" {_BEFORE_DIGIT.sub('', result.run)}"
+    train = result.n.get("train")
+    config = result.model_name + (f", {spectra(train)}" if train else "")
+    row = {**values, view.columns["mvp"]: f"{prefix}{mvp.id}{run}"}
+    for column, text in (("config", config), ("status", status_cell(roadmap, status))):
+        if column in view.columns:
+            row.setdefault(view.columns[column], text)
+    mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
+    return insert_row(roadmap.document, view.table, row, mine[-1].row if mine else None)
+
+
+def _filled(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]) -> list[Edit]:
+    edits = []
+    for column, text in values.items():
+        old = entry.row.cells[column].raw if column < len(entry.row.cells) else ""
+        bold = old.startswith("**") and old.endswith("**") and len(old) > 4
+        new = f"**{text}**" if bold else text
+        edit = set_cell(roadmap.document, view.table, entry.row, column, cell_text(new))
+        edits += [edit] if edit else []
+    return edits
+
+
+def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
+    """In the MVP's table of runs: a full result's run is done, and its W&B page is linked."""
+    full = {run_key(result.run): result for result in results if result.profile == "full"}
+    book = places(roadmap)
+    edits: list[Edit | None] = []
+    for view in roadmap.views:
+        for entry in view.entries if view.kind == "runs" else ():
+            result = full.get(run_key(entry.text("run")))
+            if result is None or not _in_section(roadmap, mvp, entry):
+                continue
+            status = next((p for p in book if p.cell and p.cell[1] is entry), None)
+            if status and status.found.status in ("planned", "ready", "running"):
+                new = _with_epoch(spelled(roadmap, book, status, "done"), result)
+                where = view.columns["status"]
+                edits.append(set_cell(roadmap.document, view.table, entry.row, where, new))
+            if result.wandb and "wandb" in view.columns and not entry.text("wandb").strip("-—– "):
+                link = f"[{cell_text(result.wandb.rstrip('/').rsplit('/', 1)[-1])}]({result.wandb})"
+                where = view.columns["wandb"]
+                edits.append(
+                    set_cell(roadmap.document, view.table, entry.row, where, cell_text(link))
+                )
+    return [edit for edit in edits if edit is not None]
+
+
+def _in_section(roadmap: Roadmap, mvp: Mvp, entry: Entry) -> bool:
+    return any(spec.mvp == mvp.id and entry in spec.runs for spec in roadmap.specs)
+
+
+_CLOSING = ("done", "partial", "failed")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a gate is to show."""
+
+    status: str
+    text: str | None
+    """The verdict as its status row says it; None for a gate that is not closed."""
+
+
+def set_verdict(
+    roadmap: Roadmap,
+    gate: Gate,
+    verdict: Verdict | None,
+    *,
+    status: str,
+    profile: str,
+    result: str = "",
+    alone: bool = True,
+) -> list[Edit]:
+    """Write a gate's verdict and result; a gate without one shows what it waits for.
+
+    A verdict closes it only after a full run. One that stands there already is never overwritten.
+    `status`: of its MVP; `result`: the number for the progress row; `alone`: the MVP is the only
+    one the gate names, so that its status may speak for the gate.
+    """
+    shown = _shown(status, verdict, profile)
+    book = places(roadmap)
+    edits: list[Edit | None] = []
+    for place in book:
+        own = gate.status_cell is not None and place.span == gate.status_cell.span
+        if own and place.kind == "gate" and (alone or shown.text):
+            edits.append(_status_edit(roadmap, book, place, shown))
+    for entry in roadmap.gate_progress:
+        if gate.id in entry.gates:
+            edits += _progress_row(roadmap, book, entry, shown, alone=alone)
+            edits.append(_result_cell(roadmap, entry, result, profile))
+    return [edit for edit in edits if edit is not None]
+
+
+def _shown(status: str, verdict: Verdict | None, profile: str) -> _Shown:
+    """A verdict closes a gate; without one it waits, for a run or for a person."""
+    said = verdict.verdict if verdict else None
+    because = cell_text(verdict.told or verdict.because).replace("*", "·") if verdict else ""
+    if profile == "full" and said == "pass":
+        return _Shown("done", f"✅ **PASS: {because}**")
+    if profile == "full" and said == "fail":
+        return _Shown("failed", f"❌ **FAIL: {because}**")
+    if status not in _CLOSING:
+        return _Shown(status, None)
+    return _Shown("analysing" if profile == "full" else "planned", None)
+
+
+def _status_edit(
+    roadmap: Roadmap, book: tuple[Place, ...], place: Place, shown: _Shown
+) -> Edit | None:
+    if place.cell is None or (place.found.status == shown.status and not shown.text):
+        return None
+    table, entry, column = place.cell
+    new = shown.text or spelled(roadmap, book, place, shown.status)
+    return set_cell(roadmap.document, table, entry.row, column, new)
+
+
+def _progress_row(
+    roadmap: Roadmap, book: tuple[Place, ...], entry: Entry, shown: _Shown, *, alone: bool
+) -> list[Edit | None]:
+    cell = entry.cells.get("status")
+    if cell is None or not (alone or shown.text):
+        return []
+    view = view_with(roadmap, entry)
+    return [
+        set_cell(
+            roadmap.document,
+            view.table,
+            entry.row,
+            view.columns["status"],
+            spelled(roadmap, book, place, shown.status),
+        )
+        for place in book
+        if place.span == cell.span
+        and place.found.status != shown.status
+        and is_plain(cell.raw, place.found)
+    ]
+
+
+def _result_cell(roadmap: Roadmap, entry: Entry, result: str, profile: str) -> Edit | None:
+    view = view_with(roadmap, entry)
+    if not result or "result" not in view.columns or not may_write(entry.text("result"), profile):
+        return None
+    column = view.columns["result"]
+    return set_cell(roadmap.document, view.table, entry.row, column, cell_text(result))
+
+
+def may_write(there: str, profile: str) -> bool:
+    """Whether a number may go where a text stands: a trial's only into nothing or a trial's."""
+    return profile == "full" or not there.strip("-—– ") or bool(TRIAL.search(there))
+
+
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
+"""What may not stand in the target of a link, or not in a cell."""
+_SECTION = re.compile(r"\d+(?:\.\d+)*")
+
+
+def finish(
+    roadmap: Roadmap,
+    mvp_id: str,
+    results: Sequence[Result],
+    status: str,
+    sentence: str,
+    report: str | None,
+    verdicts: Mapping[str, Verdict],
+    date: str,
+    profile: str,
+    figures: Mapping[str, str] | None = None,
+) -> list[Edit]:
+    """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
+
+    Numbers of a run of any profile but `full` are marked so, close no gate, and never take the
+    place of what a full run or a person wrote. `verdicts`: bare gate id -> `gates.Verdict`;
+    `report`: path from the roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the
+    roadmap's folder.
+    """
+    status_argument(status)
+    mvp = roadmap.mvp(mvp_id)
+    held: dict[str, str | None] = {"": status, "gate": None, "gate_progress": None}
+    held["numbers"] = None
+    edits = status_edits(roadmap, mvp, held)
+    key = key_metric(results)
+    for gate in roadmap.gates:
+        if mvp.id in gate.mvps:
+            edits += set_verdict(
+                roadmap,
+                gate,
+                verdicts.get(gate.id),
+                status=status,
+                profile=profile,
+                result=key,
+                alone=gate.mvps == (mvp.id,),
+            )
+    edits += number_rows(roadmap, mvp, results, status, profile)
+    edits += run_rows(roadmap, mvp, results)
+    edits += _conclusion(roadmap, mvp, sentence, key, profile)
+    edits += _report_link(roadmap, mvp, report)
+    edits += link_figures(roadmap, mvp.id, figures or {})
+    sections = _sections(roadmap, edits)
+    done = EVENTS[roadmap.language]["done" if profile != "full" else status]
+    trial = "" if profile == "full" else f" {profile}"
+    what = f"MVP-{mvp.id}{trial} {done}"
+    edits += timeline_row(roadmap, f"{what} ({key.removesuffix(mark(profile))})", date, key)
+    edits += change_row(roadmap, f"{what}: {key}", sections, date)
+    return in_order(edits)
+
+
+def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: str) -> list[Edit]:
+    view = table_of(roadmap, "conclusions")
+    if view is None:
+        return []
+    marked = sentence if TRIAL.search(sentence) else sentence + mark(profile)
+    mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
+    if not mine:
+        named = named_like(view.entries[-1] if view.entries else None, mvp.id)
+        values = {"mvp": named, "conclusion": marked, "key_metric": key}
+        return add_row(roadmap, "conclusions", values)
+    edits = []
+    entry = mine[0]
+    for column, new in (("conclusion", marked), ("key_metric", key)):
+        said = entry.text(column)
+        is_status = (
+            roadmap.vocabulary.read(entry.cells[column].raw) if column in entry.cells else None
+        )
+        waiting = is_status is not None and is_status.status in ("planned", "ready", "running")
+        if column in view.columns and (waiting or may_write(said, profile)):
+            edit = set_cell(
+                roadmap.document, view.table, entry.row, view.columns[column], cell_text(new)
+            )
+            edits += [edit] if edit else []
+    return edits
+
+
+def _report_link(roadmap: Roadmap, mvp: Mvp, report: str | None) -> list[Edit]:
+    if report is None or mvp.report is not None:
+        return []
+    return link_report(roadmap, mvp.id, report)
+
+
+def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
+    """Write a report's link into the overview; `report` is a path from the roadmap's folder."""
+    mvp = roadmap.mvp(mvp_id)
+    view = view_with(roadmap, mvp.entry)
+    if "report" not in view.columns:
+        return []
+    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rsplit("/", 1)[-1])
+    target = _UNSAFE.sub(lambda mark: quote(mark.group()), report)
+    link = f"[{cell_text(title)}]({target})"
+    said = mvp.entry.text("report").strip("-—– ")
+    if said and mvp.report is None:  # a remark in the cell stays beside the link
+        link = f"{mvp.entry.cells['report'].raw} {link}"
+    column = view.columns["report"]
+    edit = set_cell(roadmap.document, view.table, mvp.entry.row, column, link)
+    return [edit] if edit else []
+
+
+def _sections(roadmap: Roadmap, edits: Sequence[Edit]) -> str:
+    """The numbered sections that edits fall into: `§2.1, §4.3`."""
+    document = roadmap.document
+    found: dict[str, None] = {}
+    for edit in in_order(edits):
+        line = document.line_of(edit.span.start) - 1
+        above = [h for h in document.headings if h.index <= line]
+        for heading in reversed(above):
+            number = _SECTION.match(plain(heading.title))
+            if number:
+                found.setdefault(f"§{number.group()}")
+                break
+    return ", ".join(found)

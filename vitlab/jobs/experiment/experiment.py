@@ -1,0 +1,451 @@
+"""Experiment files: `experiments/*.yaml`, one per MVP, read strictly and expanded into specs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.config import read_config
+from vitlab.contract.job import PROFILES, RECIPES, Spec
+from vitlab.contract.networks import TrainConfig
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.validation import ConfigError, unknown
+from vitlab.jobs.experiment.job_options import read_extras
+from vitlab.jobs.experiment.yaml_file import (
+    Key,
+    Layer,
+    Place,
+    Setting,
+    YamlFile,
+    line_of,
+    merge,
+    nested,
+    only,
+    read_layer,
+    read_yaml,
+)
+
+KEYS = (
+    "mvp",
+    "roadmap",
+    "recipe",
+    "name",
+    "config",
+    "runs",
+    "matrix",
+    "repeats",
+    "seeds",
+    "headline",
+    "profiles",
+    "device",
+    "after",
+    "queue",
+    "health",
+    "metrics",
+    "slurm",
+    "wandb",
+)
+RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
+
+
+def bare_id(text: str) -> str:
+    """An MVP's id without the prefix people write: `MVP-1.0` -> `1.0`."""
+    return re.sub(r"^\s*MVP[-_ ]", "", text, flags=re.IGNORECASE).strip()
+
+
+def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:
+    """Refuse a mapping at `place` with a key that is not one of `allowed`."""
+    data = file.at(place)
+    if data is None:
+        return
+    if not isinstance(data, Mapping):
+        raise file.error(place, f"{dotted(place)}: must be a mapping (key: value)")
+    words = list(allowed)
+    for key in data:
+        if key not in words:
+            here = (*place, str(key))
+            raise file.error(here, f"{dotted(here)}: {unknown('key', str(key), words)}")
+
+
+def read_text(
+    file: YamlFile, place: Place, default: str | None = None, allowed: Sequence[str] = ()
+) -> str:
+    """The one-line text at `place`, as written (`1.10` stays `1.10`); no default: required."""
+    value = file.at(place)
+    if value is None:
+        if default is None:
+            raise file.error(place, f"{dotted(place)}: missing")
+        return default
+    text = file.texts.get(place, "").strip()
+    if isinstance(value, bool) or not text or len(text) > 300 or not text.isprintable():
+        raise file.error(place, f"{dotted(place)}: must be a text of one line")
+    if allowed and text not in allowed:
+        raise file.error(place, f"{dotted(place)}: {unknown(f'value {text!r}', text, allowed)}")
+    return text
+
+
+def read_names(file: YamlFile, place: Place) -> tuple[str, ...]:
+    """A text or a list of texts."""
+    value = file.at(place)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        return (read_text(file, place),)
+    return tuple(read_text(file, (*place, i)) for i in range(len(value)))
+
+
+def read_matrix(file: YamlFile, place: Place) -> dict[Key, list[Setting]] | None:
+    """`{data.train_size: [10000, 50000]}` at `place`; None when there is none."""
+    data = file.at(place)
+    if data is None:
+        return None
+    if not isinstance(data, Mapping) or not data:
+        raise file.error(place, f"{dotted(place)}: must map dotted keys to lists of values")
+    matrix: dict[Key, list[Setting]] = {}
+    for name, values in data.items():
+        here = (*place, str(name))
+        if not isinstance(values, list) or not values:
+            raise file.error(here, f"{dotted(here)}: must be a list of values")
+        matrix[tuple(str(name).split("."))] = [
+            Setting(value, file.lines.get((*here, i), 1)) for i, value in enumerate(values)
+        ]
+    return matrix
+
+
+def dotted(place: Place) -> str:
+    """`runs[0].set`; the file itself has no name."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return "".join(parts).lstrip(".")
+
+
+REPEAT_KEYS = ("repeats", "seeds")
+SEED: Key = ("train", "seed")
+"""What repeats differ in; the stars and the test noise stay those of `data.seed`."""
+UNSEEDED = ("template", "ceiling", "evaluate", "command")
+"""Recipes in which nothing is drawn: they are run once."""
+MOST = 100
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often each run is run."""
+
+    count: int
+    """Seeds from the run's own upwards; 0 where `seeds` names them."""
+    seeds: tuple[int, ...]
+    line: int
+
+    def of(self, recipe: str, layer: Layer) -> tuple[Setting | None, ...]:
+        """The seeds of a run, each as the setting of `SEED`; (None,) for one that has none."""
+        if recipe in UNSEEDED or (self.count == 1 and not self.seeds):
+            return (None,)
+        if self.seeds:
+            return tuple(Setting(seed, self.line) for seed in self.seeds)
+        first = _own_seed(layer)
+        return tuple(Setting(first + k, self.line) for k in range(self.count))
+
+
+ONCE = Repeats(1, (), 1)
+
+
+def read_repeats(file: YamlFile, place: Place) -> Repeats | None:
+    """What stands at `place`; None when neither key does."""
+    count, seeds = (file.at((*place, key)) for key in REPEAT_KEYS)
+    if count is None and seeds is None:
+        return None
+    here = (*place, REPEAT_KEYS[0] if count is not None else REPEAT_KEYS[1])
+    line = file.lines.get(here, 1)
+    if count is not None and seeds is not None:
+        raise file.error(here, "repeats: seeds says how often already; keep one of them")
+    if count is not None:
+        if not _whole(count) or not 1 <= count <= MOST:
+            raise file.error(here, f"repeats: {count!r} is no number from 1 to {MOST}")
+        return Repeats(count, (), line)
+    good = isinstance(seeds, list) and 0 < len(seeds) <= MOST and all(map(_whole, seeds))
+    if not good or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+        raise file.error(here, f"seeds: must be a list of 1 to {MOST} different numbers >= 0")
+    return Repeats(0, tuple(seeds), line)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _own_seed(layer: Layer) -> int:
+    setting = layer.get(SEED)
+    return int(setting.value) if setting is not None and _whole(setting.value) else TrainConfig.seed
+
+
+SHARED = ("data", "noise", "labels")
+"""What a run with another recipe takes over from the experiment's `config` and profiles."""
+MAX_RUNS = 1000
+
+Matrix = Mapping[Key, Sequence[Setting]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entry of `runs`."""
+
+    name: str
+    recipe: str
+    layers: tuple[Layer, ...]
+    """`config` and `set`, before the profile."""
+    profiles: Mapping[str, Layer]
+    device: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Overrides that make the experiment smaller."""
+
+    layer: Layer
+    matrix: Matrix | None
+    """In place of the experiment's own sweep; None keeps it."""
+    repeats: Repeats | None = None
+    """In place of the experiment's own; None keeps them."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One MVP's experiment, checked for every run and profile."""
+
+    path: Path
+    mvp: str
+    roadmap: str
+    name: str
+    recipe: str
+    headline: str
+    device: str
+    after: tuple[str, ...]
+    runs: tuple[Run, ...]
+    matrix: Matrix
+    repeats: Repeats
+    overrides: Mapping[str, Profile]
+    priority: int
+    extra: Mapping[str, Any]
+    """What queue and supervisor need; see `jobs.extras`."""
+    file: YamlFile
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles it can be launched with; `full` is the configuration as it stands."""
+        return tuple(name for name in PROFILES if name in self.overrides or name == "full")
+
+    def specs(self, profile: str, exp_id: str) -> list[Spec]:
+        """One spec for each run: `config`, then the run's `set`, then the profile's overrides."""
+        if profile not in self.profiles:
+            allowed = ", ".join(self.profiles)
+            raise UsageError(f"{self.file.shown}: no profile {profile!r} (there are: {allowed})")
+        own = self.overrides.get(profile, Profile({}, None))
+        matrix = self.matrix if own.matrix is None else own.matrix
+        points = _points(matrix)
+        repeats = own.repeats or self.repeats
+        seeds = {run.name: repeats.of(run.recipe, merge(run.layers)) for run in self.runs}
+        count = len(points) * sum(map(len, seeds.values()))
+        if count > MAX_RUNS:
+            raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
+        return [
+            self._spec(run, point, names, seed, profile, exp_id)
+            for run in self.runs
+            for point, names in points
+            for seed in seeds[run.name]
+        ]
+
+    def _spec(
+        self, run: Run, point: Layer, names: str, seed: Setting | None, profile: str, exp_id: str
+    ) -> Spec:
+        over = self.overrides[profile].layer if profile in self.overrides else {}
+        if run.recipe != self.recipe:
+            over = only(over, _shared(run.recipe))
+        last: Layer = {} if seed is None else {SEED: seed}
+        layer = merge([*run.layers, point, over, run.profiles.get(profile, {}), last])
+        if seed is not None:
+            names = ",".join(part for part in (names, f"seed={seed.value}") if part)
+        config = nested(layer)
+        try:
+            read_config(run.recipe, config)
+        except ConfigError as error:
+            line = line_of(layer, error.key.removeprefix("config.")) or run.line
+            raise self.file.error_at(line, str(error)) from error
+        return Spec(
+            mvp=self.mvp,
+            run=" ".join(part for part in (run.name, names) if part) or "main",
+            profile=profile,
+            recipe=run.recipe,
+            config=config,
+            exp_id=exp_id,
+            roadmap=self.roadmap,
+            headline=self.headline,
+            device=run.device,
+            priority=self.priority,
+            after=self.after,
+            experiment=self.file.shown,
+            extra=self.extra,
+        )
+
+
+def _shared(recipe: str) -> tuple[str, ...]:
+    return () if recipe == "command" else SHARED
+
+
+def _points(matrix: Matrix) -> list[tuple[Layer, str]]:
+    """The sweep's points and their names: `train_size=10000`, dotted where the end is not clear."""
+    last = [key[-1] for key in matrix]
+    names = [key[-1] if last.count(key[-1]) == 1 else ".".join(key) for key in matrix]
+    return [
+        (
+            dict(zip(matrix, settings, strict=True)),
+            ",".join(f"{n}={_short(s.value)}" for n, s in zip(names, settings, strict=True)),
+        )
+        for settings in itertools.product(*matrix.values())
+    ]
+
+
+def _short(value: object) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return re.sub(r"\s+", "_", text)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """The experiment in `path`; `UsageError` is one line naming file, line and what is allowed."""
+    file = read_yaml(path)
+    check_keys(file, (), KEYS)
+    recipe = read_text(file, ("recipe",), allowed=RECIPES)
+    device = read_text(file, ("device",), "auto")
+    config = read_layer(file, ("config",))
+    priority, extra = read_extras(file)
+    experiment = Experiment(
+        path=path,
+        mvp=bare_id(read_text(file, ("mvp",))),
+        roadmap=_roadmap(file),
+        name=read_text(file, ("name",), ""),
+        recipe=recipe,
+        headline=_headline(file),
+        device=device,
+        after=tuple(bare_id(name) for name in read_names(file, ("after",))),
+        runs=_runs(file, recipe, config, device),
+        matrix=read_matrix(file, ("matrix",)) or {},
+        repeats=read_repeats(file, ()) or ONCE,
+        overrides=_profiles(file),
+        priority=priority,
+        extra=extra,
+        file=file,
+    )
+    for profile in experiment.profiles:
+        specs = experiment.specs(profile, "check")
+        twice = {s.run for s in specs if sum(t.run == s.run for t in specs) > 1}
+        if twice:
+            raise file.error(("runs",), f"runs: {min(twice)!r} is the name of two runs")
+    return experiment
+
+
+def _roadmap(file: YamlFile) -> str:
+    text = read_text(file, ("roadmap",))
+    if Path(text).is_absolute() or ".." in Path(text).parts:
+        raise file.error(("roadmap",), f"roadmap: {text}: must be a path inside the lab")
+    return Path(text).as_posix()
+
+
+def _headline(file: YamlFile) -> str:
+    text = read_text(file, ("headline",), Spec.headline)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text):
+        raise file.error(
+            ("headline",), f"headline: {text!r} is no value name such as test/r2/log_g"
+        )
+    return text
+
+
+def _runs(file: YamlFile, recipe: str, config: Layer, device: str) -> tuple[Run, ...]:
+    entries = file.data.get("runs")
+    if entries is None:
+        return (Run("", recipe, (config,), {}, device, file.lines.get(("config",), 1)),)
+    if not isinstance(entries, list) or not entries:
+        raise file.error(("runs",), "runs: must be a list of {name, set, ...}")
+    runs = []
+    for i in range(len(entries)):
+        at: Place = ("runs", i)
+        check_keys(file, at, RUN_KEYS)
+        own = read_text(file, (*at, "recipe"), recipe, allowed=RECIPES)
+        base = config if own == recipe else only(config, _shared(own))
+        check_keys(file, (*at, "profiles"), PROFILES)
+        runs.append(
+            Run(
+                read_text(file, (*at, "name"), f"run-{i + 1}"),
+                own,
+                (base, read_layer(file, (*at, "config")), read_layer(file, (*at, "set"))),
+                {p: read_layer(file, (*at, "profiles", p)) for p in PROFILES},
+                read_text(file, (*at, "device"), device),
+                file.lines[at],
+            )
+        )
+    return tuple(runs)
+
+
+def _profiles(file: YamlFile) -> dict[str, Profile]:
+    check_keys(file, ("profiles",), PROFILES)
+    return {
+        str(name): Profile(
+            read_layer(file, ("profiles", name), skip=["matrix", *REPEAT_KEYS]),
+            read_matrix(file, ("profiles", name, "matrix")),
+            read_repeats(file, ("profiles", str(name))),
+        )
+        for name in file.data.get("profiles") or {}
+    }
+
+
+def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
+    """The MVPs that have an experiment file, by bare id; files that cannot be read are skipped."""
+    found: dict[str, Path] = {}
+    for path in _files(lab):
+        try:
+            mvp, its_roadmap = _identity(path)
+        except UsageError:
+            continue
+        if roadmap is None or its_roadmap == roadmap:
+            found.setdefault(mvp, path)
+    return found
+
+
+def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
+    """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
+    wanted, found, broken = bare_id(mvp), [], []
+    for path in _files(lab):
+        try:
+            if _identity(path)[0] == wanted and roadmap in (None, _identity(path)[1]):
+                found.append(path)
+        except UsageError as error:
+            broken.append(str(error))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(lab.relative(path) for path in found)
+        raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); name the roadmap")
+    where = f" of {roadmap}" if roadmap else ""
+    known = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, known_mvps(lab, roadmap))
+    raise UsageError("; ".join([known, *(f"unreadable: {line}" for line in broken[:1])]))
+
+
+def _files(lab: LabPaths) -> list[Path]:
+    return sorted(p for p in lab.experiments.glob("*.yaml") if p.is_file())
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    """The MVP and the roadmap a file names; read anew only when it has changed."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path.name}: {error.strerror}") from error
+    return _identity_as_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str]:
+    file = read_yaml(path)
+    return bare_id(read_text(file, ("mvp",))), _roadmap(file)

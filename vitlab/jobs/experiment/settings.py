@@ -1,0 +1,137 @@
+"""The lab's settings, `vitlab.yaml`: read safely, checked strictly, every key with a default."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from vitlab.contract.job import PROFILES
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.tracking import LAB_KEYS, read_wandb
+from vitlab.contract.validation import ConfigError, read_strict
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Each way by itself; the screen tells the terminal, the webhook needs no screen."""
+
+    bell: bool = True
+    """Ring the terminal's bell."""
+    desktop: bool = False
+    """Have the terminal show a notice on the desktop."""
+    osc: Literal["auto", 9, 777] = "auto"
+    """The escape sequence it is asked by; `auto` goes by the terminal's name."""
+    webhook: str | None = None
+    """An address that takes a POST of JSON. It is a secret: shown and logged nowhere."""
+
+
+def read_notify(value: object, where: str) -> Notify:
+    """The settings' `notify`, checked; raises `ConfigError`, which never holds the address."""
+    notify = read_strict(Notify, value, where)
+    if notify.webhook is not None and not host_of(notify.webhook):
+        words = "must be one address that begins with http:// or https://"
+        raise ConfigError(f"{where}.webhook", words)
+    return notify
+
+
+def host_of(address: str) -> str:
+    """The host of an http(s) address, all of it that may be shown; empty where it is none."""
+    from urllib.parse import urlsplit  # deferred: few labs have a webhook, all are opened fast
+
+    if not address.isprintable() or any(letter.isspace() for letter in address):
+        return ""
+    try:
+        parts = urlsplit(address)
+        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+    except ValueError:  # a broken IPv6 address
+        return ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a lab's owner may set; an absent file means the defaults."""
+
+    profile: str = "demo"
+    """The profile a launch takes when none is named."""
+    cpu_slots: int = 1
+    """Jobs that may run on the CPU at once."""
+    cpu_threads: int = 0
+    """Threads of one CPU job; 0 shares the cores among the slots."""
+    grace: float = 20.0
+    """Seconds between SIGTERM and SIGKILL when a job is stopped."""
+    write_status: str = "auto"
+    """`auto`: statuses follow the jobs by themselves. `ask`: they wait for the diff view."""
+    write_results: str = "ask"
+    """`ask`: numbers and conclusions wait for a key. `auto`: written when a job ends."""
+    theme: str = "dark"
+    """The screen's colours."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Action name -> key, for the screen."""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    """Column meaning -> further header words a table may carry."""
+    statuses: Mapping[str, Any] = field(default_factory=dict)
+    """Status word -> further glyphs and words a cell may carry."""
+    wandb: Mapping[str, Any] = field(default_factory=dict)
+    """`mode`, `project` and `entity` of its jobs at W&B; an experiment's own win."""
+    notify: Notify = field(default_factory=Notify)
+    """How it is told that a job has ended."""
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "profile": PROFILES,
+    "write_status": ("auto", "ask"),
+    "write_results": ("auto", "ask"),
+    "theme": ("dark", "light", "high-contrast"),
+}
+
+
+def load_settings(lab: LabPaths) -> Settings:
+    """The settings of `lab`; a wrong key or value is one line naming the file and the key."""
+    if not lab.settings.is_file():
+        return Settings()
+    import yaml  # deferred: 40 ms that a lab without settings need not wait at each start
+
+    where = lab.settings
+    try:
+        document = yaml.safe_load(where.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{where}{line}: not readable as YAML") from error
+    if document is None:
+        return Settings()
+    if not isinstance(document, dict):
+        raise UsageError(f"{where}: expected a mapping of settings")
+    known = {entry.name: type(entry.default) for entry in fields(Settings)}
+    for key, value in document.items():
+        _check(where.name, key, value, known)
+    try:
+        if "wandb" in document:
+            document["wandb"] = read_wandb(document["wandb"], "wandb", LAB_KEYS)
+        if "notify" in document:
+            document["notify"] = read_notify(document["notify"], "notify")
+    except ConfigError as error:
+        raise UsageError(f"{where.name}: {error}") from error
+    return Settings(**document)
+
+
+def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{where}: {key}: unknown key{hint} (allowed: {', '.join(known)})")
+    name = str(key)
+    choices = _CHOICES.get(name)
+    if choices and value not in choices:
+        raise UsageError(f"{where}: {name}: {value!r} is none of {', '.join(choices)}")
+    if name in ("keys", "headers", "statuses"):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: {name}: expected a mapping")
+    elif name in ("cpu_slots", "cpu_threads", "grace"):
+        low = 1 if name == "cpu_slots" else 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
+            raise UsageError(f"{where}: {name}: expected a number from {low} up")
+        if name != "grace" and not isinstance(value, int):
+            raise UsageError(f"{where}: {name}: expected a whole number")

@@ -1,0 +1,129 @@
+"""The small files of a job: JSON read with care and written whole, and file locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.paths import JobPaths, write_atomic
+
+RESUME = "resume"
+"""An empty file of this name is a request: run this ended job again, in its folder."""
+CLUSTER = "slurm.json"
+"""What is known of a job in Slurm: {id, said, commit, dirty, grace}; absent before it is sent."""
+_ROOM = 4096
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`; empty when there is none, or it is half written."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace `path`, whole or not at all."""
+    write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+class Reserve:
+    """Room on the disk for one record, taken before the job can fill the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reserved = path.with_name(f".{path.name}.reserved")
+        self._reserved.write_bytes(b" " * (_ROOM - 1) + b"\n")
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Write the record over the reserved blocks and put it in its place."""
+        data = json.dumps(document, ensure_ascii=False, indent=1).encode()
+        descriptor = os.open(self._reserved, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, os.pwrite(descriptor, data + b"\n", 0))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._reserved.replace(self._path)
+
+
+def set_aside(job: JobPaths) -> bool:
+    """Rename `started.json` and `exit.json` of an earlier run to `started.1.json`, ...
+
+    True when the job has run before. Called under the job's lock.
+    """
+    number = 1
+    names = (job.started, job.exit)
+    while any(_numbered(path, number).exists() for path in names):
+        number += 1
+    if not job.started.exists() and not job.exit.exists():
+        return number > 1
+    for path in names:
+        if path.exists():
+            path.rename(_numbered(path, number))
+    return True
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+_UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def take(path: Path, patience: float = 1.0) -> int | None:
+    """The descriptor of the lock on `path`, now ours; None when another process has it.
+
+    `patience` (seconds) outlasts readers, who touch the lock for microseconds to see whether it
+    is held. The descriptor is not inherited unless it is passed on. Where the file system knows
+    no locks, the descriptor comes without one.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return descriptor
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(descriptor)
+                raise
+            if time.monotonic() < until:
+                time.sleep(0.002)
+                continue
+            os.close(descriptor)
+            return None
+        return descriptor
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether a live process holds the lock on `path`; None where locks are not supported."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return True
+        if error.errno in _UNSUPPORTED:
+            return None
+        raise
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:
+    """Say in the lock file who holds it; only its holder may."""
+    data = json.dumps(owner, ensure_ascii=False).encode() + b"\n"
+    os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))

@@ -1,0 +1,215 @@
+"""Is a running job well? Pure checks on what its events have said so far."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vitlab.contract.events import Event
+from vitlab.contract.paths import JobPaths
+
+LOSS, RATE, LR = "train/loss", "perf/samples_per_s", "train/lr"
+_KEPT = 64
+"""Values of each series that are looked at."""
+_STILL = 32
+"""Losses that are all the same before that is said: even a converged one moves with its batch."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a number is no longer right."""
+
+    first_step: float = 900.0
+    """Seconds from the start until the first step or evaluation."""
+    silence: float = 1800.0
+    """Seconds without any event after that."""
+    explosion: float = 10.0
+    """Loss over its running median: a warning; its square is bad."""
+    slow: float = 0.2
+    """Samples per second over the best so far."""
+    stuck: float = 0.02
+    """|R2| below this at every evaluation is a model that predicts the mean."""
+    stuck_after: int = 5
+    """Evaluations before that is said."""
+    growth: float = 1.5
+    """Resident memory over what it was in the beginning, while it grows with every sample."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the supervisor does about a bad verdict."""
+
+    limits: Limits = Limits()
+    action: str = "warn"
+    """`warn`; `stop`; or `restart` from the last checkpoint."""
+    restarts: int = 1
+    """How often at most."""
+
+
+def read_policy(extra: Mapping[str, object]) -> Policy:
+    """The policy of a spec's `extra`; what is missing or not sound has its default."""
+    keys = extra.get("health")
+    if not isinstance(keys, Mapping):
+        return Policy()
+    numbers = {k: v for k, v in keys.items() if isinstance(v, int | float)}
+    limits: dict[str, Any] = {k: numbers[k] for k in Limits.__dataclass_fields__ if k in numbers}
+    action = keys.get("action")
+    return Policy(
+        Limits(**limits),
+        action if action in ("stop", "restart") else "warn",
+        int(numbers.get("restarts", 1)),
+    )
+
+
+@dataclass(frozen=True)
+class Health:
+    """One verdict."""
+
+    status: str
+    """`ok`, `warn` or `bad`."""
+    what: str = ""
+    """`dead`, `stalled`, `not finite`, `explosion`, `stuck`, `slow`, ...; empty when ok."""
+    evidence: str = ""
+    """The numbers, for people."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What is remembered of a job's events."""
+
+    steps: int = 0
+    """Step and evaluation events so far."""
+    step: int = 0
+    last: float = 0.0
+    """Unix seconds of the last event; 0 before the first."""
+    nonfinite: str = ""
+    """The value that was not finite most lately, with its step; empty while all are."""
+    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The last values of each name."""
+    fastest: float = 0.0
+    """Best median rate so far, samples per second."""
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known from outside, in seconds of one monotonic clock."""
+
+    running: float
+    """Since the job's process began."""
+    silent: float
+    """Since its last event, or its beginning."""
+    alive: bool = True
+    stopped: bool = False
+    """By SIGSTOP or a debugger."""
+    memory: tuple[int, ...] = ()
+    """Resident bytes of its process, sampled at even times."""
+
+
+def remember(history: History, events: Iterable[Event]) -> History:
+    """The history after `events`."""
+    for event in events:
+        if event.kind == "start":
+            # A resumed job is judged by what it does from now on.
+            history = History(last=event.t)
+            continue
+        bad = event.data.get("nonfinite")
+        names = bad if isinstance(bad, list) else []
+        series = dict(history.series)
+        for name, value in event.values.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                series[name] = (*series.get(name, ())[-_KEPT + 1 :], float(value))
+        rates = series.get(RATE, ())[-8:]
+        history = replace(
+            history,
+            steps=history.steps + (event.kind in ("step", "eval")),
+            step=max(history.step, event.step),
+            last=event.t,
+            nonfinite=f"{names[0]} at step {event.step}" if names else history.nonfinite,
+            series=series,
+            fastest=max(history.fastest, _median(rates) if len(rates) == 8 else 0.0),
+            ended=history.ended or event.kind == "end",
+        )
+    return history
+
+
+def health(history: History, facts: Facts, limits: Limits) -> Health:
+    """The worst of all findings; `ok` with the step reached when there is none."""
+    if history.ended:
+        return Health("ok", "", f"ended at step {history.step}")
+    findings = [*_process(history, facts, limits), *_numbers(history, limits)]
+    for status in ("bad", "warn"):
+        for finding in findings:
+            if finding.status == status:
+                return finding
+    return Health("ok", "", f"step {history.step}" if history.steps else "before the first step")
+
+
+def _process(history: History, facts: Facts, limits: Limits) -> Iterator[Health]:
+    if not facts.alive:
+        yield Health("bad", "dead", "its process is gone")
+    elif facts.stopped:
+        yield Health("warn", "stopped", "its process is stopped (SIGSTOP); SIGCONT continues it")
+    if history.steps == 0 and facts.running > limits.first_step:
+        yield Health("warn", "no first step", f"none after {facts.running:.0f} s")
+    if history.steps and facts.silent > limits.silence:
+        yield Health("bad", "stalled", f"no event for {facts.silent:.0f} s, step {history.step}")
+
+    memory = facts.memory
+    rising = all(a < b for a, b in itertools.pairwise(memory))
+    if len(memory) >= 10 and rising and memory[-1] > limits.growth * memory[0]:
+        yield Health("warn", "memory", f"{memory[0] / 1e9:.2f} GB, now {memory[-1] / 1e9:.2f} GB")
+
+
+def _numbers(history: History, limits: Limits) -> Iterator[Health]:
+    if history.nonfinite:
+        yield Health("bad", "not finite", history.nonfinite)
+    losses = history.series.get(LOSS, ())
+    if len(losses) > 8:
+        usual = _median(losses[:-1])
+        ratio = losses[-1] / usual if usual > 0 else 0.0
+        if ratio > limits.explosion:
+            status = "bad" if ratio > limits.explosion**2 else "warn"
+            evidence = f"loss {losses[-1]:.3g} is {ratio:.0f} x its median {usual:.3g}"
+            yield Health(status, "explosion", evidence)
+    if len(losses) >= _STILL and max(losses) - min(losses) <= 1e-4 * abs(_median(losses)):
+        evidence = f"loss {losses[-1]:.5g}, the same for {len(losses)} steps"
+        yield Health("warn", "stagnation", evidence)
+    yield from _stuck(history, limits)
+    rates = history.series.get(RATE, ())[-4:]
+    if len(rates) == 4 and 0 < _median(rates) < limits.slow * history.fastest:
+        now, best = _median(rates), history.fastest
+        yield Health("warn", "slow", f"{now:.3g} samples/s, it was {best:.3g}")
+    if history.step > 0 and (history.series.get(LR) or (1.0,))[-1] == 0.0:
+        yield Health("warn", "lr zero", f"learning rate 0 at step {history.step}")
+
+
+def _stuck(history: History, limits: Limits) -> Iterator[Health]:
+    """R2 = 0 is a loss at the variance of the labels: the model has learned only their mean."""
+    for name, values in history.series.items():
+        if not name.startswith("val/r2/") or len(values) < limits.stuck_after:
+            continue
+        if all(abs(value) < limits.stuck for value in values[-limits.stuck_after :]):
+            losses = history.series.get(LOSS, ())
+            loss = f", loss {losses[-1]:.3g}" if losses else ""
+            evidence = f"{name} = {values[-1]:.3g} for {len(values)} evaluations{loss}"
+            yield Health("bad", "stuck", f"predicts the mean: {evidence}")
+
+
+def _median(values: Sequence[float]) -> float:
+    """The upper median; the `statistics` module would cost the supervisor 2 MB."""
+    return sorted(values)[len(values) // 2]
+
+
+def read_health(job: JobPaths) -> Health | None:
+    """The last verdict in `health.jsonl`; None before the first."""
+    from vitlab.jobs.logs.tail import last_json_line
+
+    record = last_json_line(job.health)
+    if not record:
+        return None
+    words = [str(record.get(key, "")) for key in ("status", "what", "evidence")]
+    return Health(*words)

@@ -1,0 +1,390 @@
+"""The process that runs one job: `python -m vitlab.jobs.process.supervisor JOBDIR`.
+
+It holds the job's lock, writes `started.json`, starts the job's own process, ends it on request,
+writes `exit.json`, and then becomes the scheduler for a moment, so the queue goes on with nobody
+watching. It loads the standard library only and stays small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vitlab.contract.events import read_events
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs import processes
+from vitlab.jobs.files import RESUME, Reserve, read_json, set_aside, take, write_json, write_owner
+from vitlab.jobs.process.child import (
+    Child,
+    End,
+    announce,
+    command,
+    explain,
+    follow,
+    free,
+    gpu_memory,
+    last_error,
+    size,
+    spawn,
+    tail,
+    write_command_result,
+)
+from vitlab.jobs.process.health import Facts, Health, History, Limits, health, read_policy, remember
+from vitlab.jobs.processes import process
+
+if TYPE_CHECKING:
+    from vitlab.jobs.logs.metrics import Follower, LogFollower
+
+LIMIT = 1 << 30
+"""Bytes a log may have."""
+KEPT = 16 << 20
+"""Bytes of its end that survive a cut, in `out.1.log`."""
+
+
+def cap(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
+    """Cut `log` when it is larger than `limit`; True when it was cut.
+
+    Its writers append, so they go on at the new end; what they write while the end is copied is
+    lost. A former `out.1.log` is replaced. The log of a run started by hand is a link: not ours.
+    """
+    if log.is_symlink():
+        return False
+    kept_in = log.with_name(f"{log.stem}.1{log.suffix}")
+    try:
+        size = log.stat().st_size
+        if size <= limit:
+            return False
+        with log.open("rb") as source, kept_in.open("wb") as target:
+            source.seek(size - kept)
+            source.readline()
+            while block := source.read(1 << 20):
+                target.write(block)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        kept_in.unlink(missing_ok=True)  # the disk is full already: room first
+    os.truncate(log, 0)
+    notice = f"[vitlab] the log had {size} bytes and was cut; its end is in {kept_in.name}\n"
+    with contextlib.suppress(OSError), log.open("ab") as file:
+        file.write(notice.encode())
+    return True
+
+
+EVERY = 2.0
+"""Seconds between two looks."""
+SAMPLE = 60.0
+"""Seconds between two samples of its memory."""
+
+
+class Monitor:
+    """Appends to `health.jsonl` whenever the verdict changes."""
+
+    def __init__(
+        self,
+        job: JobPaths,
+        pid: int,
+        offset: int,
+        limits: Limits,
+        follower: Follower | LogFollower | None,
+    ) -> None:
+        """`offset`: where this run's events begin; a resumed job is judged by these alone."""
+        self._job = job
+        self._pid = pid
+        self._follower = follower
+        self._offset = offset
+        self.history = History()
+        self._limits = limits
+        self._verdict: Health | None = None
+        self._began = self._heard = self._next = time.monotonic()
+        self._memory: tuple[int, ...] = ()
+        self._sample = self._began + SAMPLE
+
+    def look(self, alive: bool, last: bool = False) -> Health | None:
+        """The verdict, anew every two seconds and at the end."""
+        now = time.monotonic()
+        if now < self._next and not last:
+            return self._verdict
+        self._next = now + EVERY
+        if self._follower is not None:
+            # A file that is being replaced, or a full disk: the next look finds what is new.
+            with contextlib.suppress(OSError):
+                self._follower.poll()
+        events, self._offset = read_events(self._job.events, self._offset)
+        if events:
+            self._heard = now
+            self.history = remember(self.history, events)
+        if last and not events and self._verdict is None:
+            return None
+        cap(self._job.log)
+        found = process(self._pid)
+        if found is not None and now >= self._sample:
+            self._memory = (*self._memory[-19:], found.resident)
+            self._sample = now + SAMPLE
+        facts = Facts(
+            running=now - self._began,
+            silent=now - self._heard,
+            alive=alive,
+            stopped=found is not None and found.state == "T",
+            memory=self._memory,
+        )
+        verdict = health(self.history, facts, self._limits)
+        before = self._verdict
+        if before is None or (before.status, before.what) != (verdict.status, verdict.what):
+            note(self._job, verdict)
+        self._verdict = verdict
+        return verdict
+
+
+def note(job: JobPaths, verdict: Health) -> None:
+    """Append one verdict to `health.jsonl`."""
+    line = json.dumps(
+        {
+            "v": 1,
+            "t": round(time.time(), 3),
+            "status": verdict.status,
+            "what": verdict.what,
+            "evidence": verdict.evidence,
+        },
+        ensure_ascii=False,
+    )
+    # On a full disk, or when the folder is gone, the supervisor must live on.
+    with contextlib.suppress(OSError), job.health.open("ab", buffering=0) as file:
+        file.write(line.encode() + b"\n")
+
+
+POLL = 2.0
+"""Seconds between looks at `stop` and at the job's health; the child's death is seen at once, and
+so is a stop asked for on this machine. Each awakening costs 0.3 ms: they are the cost."""
+GRACE = 20.0
+"""Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
+
+
+class Supervisor:
+    """One run of one job."""
+
+    def __init__(self, job: JobPaths, lock: int) -> None:
+        self.job = job
+        self.lock = lock
+        self.root = job.folder.parents[2]
+        self.orders = read_json(job.lock)
+        """What the scheduler wrote for us: device, devices, environment, grace, commit."""
+        me = processes.process(os.getpid())
+        self.ticks = me.ticks if me else 0
+        self.session = _own_session()
+        self.asked = ("", "")
+        """Outcome and line, once somebody wants the job ended."""
+        self.unwell: tuple[str, str] | None = None
+        """Outcome and line, once its health and its policy want this attempt ended."""
+        extra = read_json(job.spec).get("extra")
+        self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
+        self.policy = read_policy(self.extra)
+        adopted = self.extra.get("adopt")
+        self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
+        """Pid and start of a process that was started by hand."""
+        self.slurm = str(self.orders.get("slurm", ""))
+        """The number of the Slurm job we are the batch step of."""
+        self.steps = False
+        """What it runs was started by `srun`, on several nodes as a rule."""
+        self.held = ""
+        """GPU memory that was not returned after the last attempt, with who holds it."""
+        self.again = False
+        """Its time is nearly up: it goes on in its next one."""
+        self.began = time.time()
+
+    def run(self) -> None:
+        """Run the job to its end; afterwards `exit.json` is there."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCONT, lambda *_: None)  # it ends the wait: see `processes.wake`
+        if self.slurm:
+            signal.signal(signal.SIGUSR2, self._on_time)
+        resumed = set_aside(self.job)
+        self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
+        (self.job.folder / RESUME).unlink(missing_ok=True)
+        reserve = Reserve(self.job.exit)
+        self._check_stop()
+        end, peak = End(None, None), 0
+        restarts = 0
+        while not self.asked[0]:
+            end, used = self._attempt(resumed)
+            peak = max(peak, used)
+            reason, detail = self.unwell or explain(end)
+            unwell = self.unwell or reason in ("nan", "stalled")
+            if not unwell or self.policy.action != "restart" or restarts >= self.policy.restarts:
+                break
+            restarts += 1
+            text = f"restart {restarts} of {self.policy.restarts} after {reason}: {detail}"
+            note(self.job, Health("warn", "restarted", text))
+            resumed = True
+        if self.adopted and self.asked[0]:  # perhaps before we came to watch it
+            self._end()
+        if self.again and end.code != 0:
+            from vitlab.jobs.slurm import requeue  # only a batch step needs it
+
+            requeue(self.job, self.slurm)
+        else:
+            self._write_exit(reserve, end, peak)
+
+    def _attempt(self, resumed: bool) -> tuple[End, int]:
+        """Run the job's process once: how it ended, and its peak bytes."""
+        argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
+        self.steps = bool(self.slurm) and Path(argv[0]).name == "srun"
+        kills = processes.oom_kills()
+        said, log_from = size(self.job.events), size(self.job.log)
+        self.unwell = None
+        told = self.orders.get("environment", {})
+        try:
+            follower = follow(self.job, self.extra, cwd, log_from, self.adopted is not None)
+            child = Child(self.adopted[0]) if self.adopted else spawn(self.job, argv, cwd, told)
+        except OSError as error:  # no room for another process
+            words = f"can not start {argv[0]}: {error.strerror}"
+            return End(127, None, last_words=words), 0
+        monitor = Monitor(self.job, child.pid, said, self.policy.limits, follower)
+        code, peak = self._watch(monitor, child.pid)
+        if why := child.failure():
+            return End(127, None, last_words=f"can not start {argv[0]}: {why}"), 0
+        self.held = gpu_memory(self.orders, self._grace)
+        if self.held:
+            note(self.job, Health("warn", "gpu memory", self.held))
+        if code == 0 or self.adopted:
+            write_command_result(self.job, monitor.history, time.time() - self.began)
+        end = End(
+            code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
+            last_words=tail(self.job.log, log_from),
+            error=last_error(self.job.events, said),
+            disk_free=free(self.job.folder),
+            oom_kills=processes.oom_kills() - kills,
+        )
+        return end, 0 if self.steps else peak  # of `srun` alone; the nodes' is not known here
+
+    def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
+        """See the process to its end: exit code (or minus its signal), and peak bytes."""
+        try:
+            with processes.Waiter(pid, self.adopted[1] if self.adopted else None) as waiter:
+                pause = POLL / 8  # many a job has said, or ended, by then
+                while True:
+                    self._check_stop()
+                    if self.asked[0] or self.unwell:
+                        self._end()
+                    if (ended := waiter.wait(pause)) is not None:
+                        break
+                    pause = POLL
+                    self._judge(monitor.look(alive=True))
+            monitor.look(alive=True, last=True)
+            return ended
+        finally:
+            # What the job left running would keep its device.
+            processes.end_all(self._members, min(self._grace, 5.0))
+
+    def _end(self) -> None:
+        """TERM, grace, KILL to all there is of the job, on all its nodes."""
+        if self.steps:
+            from vitlab.jobs.slurm import signal_steps  # only a batch step needs it
+
+            # A TERM to `srun` itself would kill what it started, before that has saved anything.
+            by_slurm = partial(signal_steps, self.slurm)
+            if processes.end_all(self._members, self._grace, by_slurm):
+                return
+        processes.end_all(self._members, self._grace)
+
+    def _judge(self, verdict: Health | None) -> None:
+        if verdict is None or verdict.status != "bad" or self.policy.action == "warn":
+            return
+        outcome = {"not finite": "nan", "stalled": "stalled"}.get(verdict.what, "failed")
+        self.unwell = (outcome, f"{verdict.what}: {verdict.evidence}")
+
+    @property
+    def _grace(self) -> float:
+        return float(self.orders.get("grace", GRACE))
+
+    def _members(self) -> list[processes.Process]:
+        if self.adopted:
+            return processes.tree(*self.adopted)
+        return processes.members(self.session, self.ticks, self.job.folder)
+
+    def _check_stop(self) -> None:
+        if self.asked[0]:
+            return
+        if self.job.stop.exists():
+            self.asked = ("killed", "stopped on request")
+        elif not self.job.folder.exists():
+            self.asked = ("killed", "its folder was deleted")
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.asked = ("killed", f"its supervisor was ended by {signal.Signals(number).name}")
+
+    def _on_time(self, _number: int, _frame: object) -> None:
+        self.again, self.asked = True, ("killed", "its time limit was near")
+
+    def _write_started(self, argv: Sequence[str]) -> None:
+        owner: dict[str, Any] = {
+            **self.orders,
+            "v": 1,
+            "host": os.uname().nodename,
+            "boot": processes.boot(),
+            "pid": os.getpid(),
+            "ticks": self.ticks,
+            "session": self.session,
+            "started": round(self.began, 3),
+            "device": self.orders.get("device", "cpu"),
+        }
+        write_owner(self.lock, owner)
+        owner.pop("environment", None)
+        write_json(self.job.started, {**owner, "argv": list(argv)})
+
+    def _write_exit(self, reserve: Reserve, end: End, peak: int) -> None:
+        reason, detail = self.asked if self.asked[0] else self.unwell or explain(end)
+        detail = "; ".join(words for words in (detail, self.held) if words)
+        reserve.write(
+            {
+                "v": 1,
+                "code": end.code,
+                "signal": end.signal,
+                "reason": reason,
+                "detail": detail,
+                "started": round(self.began, 3),
+                "ended": round(time.time(), 3),
+                "peak_memory_bytes": peak,
+            }
+        )
+
+
+def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
+    return int(adopted.get("pid", 0)), int(adopted.get("ticks", 0))
+
+
+def _own_session() -> int:
+    """The session all of the job's processes share; -1 when we can not have one of our own."""
+    with contextlib.suppress(PermissionError):  # already the leader of a group, or of a session
+        os.setsid()
+    return os.getpid() if os.getsid(0) == os.getpid() else -1
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """`JOBDIR [LOCK]`: LOCK is the descriptor of the job's lock, taken by who started us."""
+    job = JobPaths(Path(arguments[0]).resolve())
+    lock = int(arguments[1]) if len(arguments) > 1 else take(job.lock)
+    if lock is None:
+        sys.exit(f"{job.name}: runs already")
+    os.set_inheritable(lock, False)
+    supervisor = Supervisor(job, lock)
+    with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
+        supervisor.run()
+        announce(job, wait=bool(supervisor.slurm))
+    # The lock goes with this image of the process; the same process schedules what is next.
+    scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]
+    os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,186 @@
+"""What this machine has room for: CPU slots, GPUs and memory, less what is taken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitlab.contract.job import Running, Spec
+from vitlab.contract.paths import LabPaths
+from vitlab.jobs.experiment.settings import Settings, load_settings
+from vitlab.jobs.gpus import Device, devices
+from vitlab.jobs.processes import MARKER, boot, process
+from vitlab.jobs.store import Job
+
+GPU_RECIPES = ("vit", "mlp", "command")
+"""With `device: auto` these take a GPU where there is one; the others never need one."""
+MEMORY = "gpu_memory"
+"""Key of `Spec.extra`: bytes a job declares on each GPU it takes; without it, it has it alone."""
+GPUS = "gpus"
+"""Key of `Spec.extra`: how many GPUs a job takes; without it, one for each of its processes."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, and the processes on it that are not ours."""
+
+    device: Device
+    foreign: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
+    """Those of `foreign` no process here has: another container's, or a dead one's context."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The room of one machine."""
+
+    cpu: int = 1
+    """Jobs at once on the CPU."""
+    gpus: tuple[Gpu, ...] = ()
+    boot: str = ""
+    """See `processes.boot`: jobs queued in another one wait to be released."""
+
+
+def gpus_wanted(spec: Spec, gpus: int) -> int:
+    """How many GPUs the job takes on a machine that has `gpus` of them; 0: it runs on the CPU."""
+    if spec.device == "cpu" or (
+        spec.device == "auto" and not (gpus and spec.recipe in GPU_RECIPES)
+    ):
+        return 0
+    train = spec.config.get("train")
+    processes = train.get("processes") if isinstance(train, dict) else None
+    said = spec.extra.get(GPUS) or processes or len(spec.device.split(","))
+    return max(said, 1) if isinstance(said, int) else 1
+
+
+@dataclass
+class _Use:
+    """What our jobs use of one GPU."""
+
+    names: list[str] = field(default_factory=list)
+    declared: int = 0
+    exclusive: bool = False
+    promised: int = 0
+    """Declared by jobs that start in this very plan."""
+
+
+class Room:
+    """What is left while a plan is made."""
+
+    def __init__(self, slots: Slots, jobs: Iterable[Job]) -> None:
+        self._slots = slots
+        self._on_cpu: list[str] = []
+        self._use = {gpu.device.label: _Use() for gpu in slots.gpus}
+        self._closed: dict[str, str] = {}
+        for job in jobs:
+            elsewhere = job.in_slurm or (job.boot and job.boot != slots.boot)
+            if not isinstance(job.state, Running) or elsewhere:
+                continue
+            taken = [label for label in job.state.device.split(",") if label in self._use]
+            for label in taken:
+                self._take(job, label)
+            if not taken:
+                self._on_cpu.append(job.name)
+
+    def cpu(self, job: Job) -> str:
+        """Take a CPU slot, or say why not."""
+        if len(self._on_cpu) >= self._slots.cpu:
+            users = ", ".join(self._on_cpu[:2]) + (", ..." if len(self._on_cpu) > 2 else "")
+            return f"CPU slots: {self._slots.cpu} of {self._slots.cpu} used by {users}"
+        self._on_cpu.append(job.name)
+        return ""
+
+    def gpu(self, job: Job, count: int) -> tuple[tuple[Gpu, ...], str]:
+        """Take `count` GPUs (the fullest that have room), or say why they can not be had."""
+        usable = [gpu for gpu in self._slots.gpus if _is_meant(job.spec.device, gpu.device)]
+        if not usable:
+            return (), f"GPU {job.spec.device}: this machine has no such GPU"
+        if count > len(usable):
+            return (), f"takes {count} GPUs at once: this machine has {len(usable)} for it"
+        refused = {gpu.device.label: self._refusal(job, gpu) for gpu in usable}
+        free = [gpu for gpu in usable if not refused[gpu.device.label]]
+        if len(free) < count:
+            for gpu in usable:
+                self._closed.setdefault(gpu.device.label, job.name)
+            why = "; ".join(f"{label}: {why}" for label, why in refused.items() if why)
+            return (), why if count == 1 else f"takes {count} GPUs at once: {why}"
+        free.sort(key=lambda gpu: (self._left(gpu), gpu.device.index))
+        taken = sorted(free[:count], key=lambda gpu: gpu.device.index)
+        for gpu in taken:
+            self._take(job, gpu.device.label).promised += _memory(job)
+        return tuple(taken), ""
+
+    def _take(self, job: Job, label: str) -> _Use:
+        use = self._use[label]
+        use.names.append(job.name)
+        use.declared += _memory(job)
+        use.exclusive |= not _memory(job)
+        return use
+
+    def _left(self, gpu: Gpu) -> int:
+        """Bytes not spoken for: jobs just started may not have taken theirs yet."""
+        use = self._use[gpu.device.label]
+        free = gpu.device.memory_free - use.promised
+        return min(free, gpu.device.memory_total - use.declared)
+
+    def _refusal(self, job: Job, gpu: Gpu) -> str:
+        use, need, device = self._use[gpu.device.label], _memory(job), gpu.device
+        if gpu.foreign:
+            if gpu.foreign[0] in gpu.unseen:
+                return f"held by pid {gpu.foreign[0]}, which is dead or in another container"
+            return f"used by another program (pid {gpu.foreign[0]})"
+        if behind := self._closed.get(device.label):
+            return f"behind {behind}"
+        if use.exclusive or (use.names and not need):
+            return f"used by {', '.join(use.names)}"
+        if need > self._left(gpu):
+            return f"{_gb(self._left(gpu))} free of the {_gb(need)} it declares"
+        if not need and 2 * device.memory_free < device.memory_total:
+            return f"{_gb(device.memory_total - device.memory_free)} taken, by no process seen here"
+        return ""
+
+
+def _is_meant(wanted: str, device: Device) -> bool:
+    words = wanted.split(",")
+    return not {"auto", str(device.index), device.label, device.uuid}.isdisjoint(words)
+
+
+def _memory(job: Job) -> int:
+    declared = job.spec.extra.get(MEMORY)
+    return declared if isinstance(declared, int) and declared > 0 else 0
+
+
+def _gb(amount: int) -> str:
+    return f"{amount / 1e9:.1f} GB"
+
+
+def read_slots(lab: LabPaths) -> Slots:
+    """The room of this machine, now; a lab without settings has one CPU slot."""
+    return Slots(
+        cpu=load_settings(lab).cpu_slots,
+        gpus=tuple(_gpu(lab, device) for device in devices()),
+        boot=boot(),
+    )
+
+
+def threads(settings: Settings) -> int:
+    """CPU threads of one job, so that all slots together use every core once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return settings.cpu_threads or max(1, (cores or 1) // settings.cpu_slots)
+
+
+def _gpu(lab: LabPaths, device: Device) -> Gpu:
+    """With the processes on it that no job of this lab started; an unknown pid is one of them."""
+    ours = f"{MARKER}={lab.experiments.resolve()}/".encode()
+    foreign = tuple(pid for pid in device.pids if not _has(pid, ours))
+    return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))
+
+
+def _has(pid: int, prefix: bytes) -> bool:
+    try:
+        environment = Path("/proc", str(pid), "environ").read_bytes()
+    except OSError:
+        return False
+    return any(entry.startswith(prefix) for entry in environment.split(b"\0"))

@@ -1,0 +1,144 @@
+"""Telling a webhook of a job's end: once for each end, whoever sees it first, screen or no screen.
+
+Run as `python -m vitlab.jobs.queue.notice JOBDIR` by the job's supervisor in its own process, as
+the network's modules need more memory than a supervisor may have.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib import request
+from urllib.error import HTTPError, URLError
+
+from vitlab.contract.job import Done, Lost, read_result
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.jobs.experiment.settings import host_of, load_settings
+from vitlab.jobs.files import write_json
+from vitlab.jobs.store import Job, end_of, look
+
+TIMEOUT = 10.0
+"""Seconds the webhook may take."""
+PAUSE = 5.0
+"""Seconds before the second try."""
+
+
+def announce(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
+    """POST the job's end, unless somebody has; whether this call did.
+
+    What became of it is in `.vitlab/notices/`, with the webhook's host and nothing more of it.
+    """
+    if not isinstance(job.state, Done | Lost):
+        return False
+    record = _record(lab, job.paths, job.state)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(record, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    body = json.dumps(payload(lab, job), ensure_ascii=False).encode()
+    trouble = _post(webhook, body)
+    if trouble and not trouble.startswith("HTTP 4"):
+        time.sleep(pause)
+        trouble = _post(webhook, body)
+    said = {"t": round(time.time(), 3), "job": job.paths.name, "host": host_of(webhook)}
+    write_json(record, {**said, "trouble": trouble or None})
+    return True
+
+
+def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
+    """What is sent; `text` and `content` are what chat programs show."""
+    status = job.state.outcome if isinstance(job.state, Done) else "lost"
+    result = read_result(job.paths.result)
+    value = result.values.get(job.spec.headline) if result else None
+    said = "" if value is None else f", {job.spec.headline} = {value:.4f}"
+    name = lab.root.resolve().name
+    text = f"{name}: MVP {job.spec.mvp} {job.spec.run} ({job.spec.profile}): {status}{said}"
+    return {
+        "v": 1,
+        "lab": name,
+        "job": job.paths.name,
+        "mvp": job.spec.mvp,
+        "run": job.spec.run,
+        "profile": job.spec.profile,
+        "status": status,
+        "headline": job.spec.headline,
+        "value": value,
+        "text": text,
+        "content": text,
+    }
+
+
+def last_troubles(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
+    """The newest notices' records, the last first."""
+    records = sorted(
+        (lab.private / "notices").glob("*.json"), key=lambda path: path.stat().st_mtime
+    )
+    found = []
+    for path in records[-count:][::-1]:
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue  # another process writes it just now
+        found.append(document)
+    return found
+
+
+def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:
+    when = state.ended if isinstance(state, Done) else state.started
+    name = f"{job.name.replace('/', '--')}--{when:.3f}-{type(state).__name__.lower()}"
+    return lab.private / "notices" / f"{name}.json"
+
+
+def _post(address: str, body: bytes) -> str:
+    """Send it: empty, or why it did not arrive, without the address.
+
+    By an opener that knows http and https only, and follows no redirect to anywhere else.
+    """
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler(),
+        request.HTTPHandler(),
+        request.HTTPSHandler(),
+        request.HTTPDefaultErrorHandler(),
+        request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "vitlab"}
+    try:
+        wanted = request.Request(address, data=body, headers=headers, method="POST")
+        with opener.open(wanted, timeout=TIMEOUT):
+            return ""
+    except HTTPError as error:
+        error.close()
+        return f"HTTP {error.code}"
+    except URLError as error:
+        return str(error.reason)
+    except (OSError, HTTPException, ValueError) as error:
+        return type(error).__name__  # its text may hold the address
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`JOBDIR`: tell of its end where the lab's settings name a webhook."""
+    paths = JobPaths(Path(arguments[0]).resolve())
+    lab = LabPaths(paths.folder.parents[2])
+    try:
+        webhook = load_settings(lab).notify.webhook
+    except UsageError:
+        return 2  # the queue, which reads them next, is who says so
+    # Its supervisor, which waits for us in a batch step, may still hold the lock.
+    job, end = look(paths), end_of(paths)
+    if webhook and job is not None and end is not None:
+        announce(lab, replace(job, state=end), webhook)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,319 @@
+"""What can be known to go wrong before a job is queued: one line for each finding."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vitlab.contract.config import (
+    GRID_SOURCES,
+    CommandConfig,
+    Config,
+    EvaluateConfig,
+    MlpConfig,
+    VitConfig,
+    read_config,
+)
+from vitlab.contract.job import Done, Lost, Spec, state_word
+from vitlab.contract.networks import output_count
+from vitlab.contract.paths import LabPaths
+from vitlab.contract.tracking import wandb_of
+from vitlab.contract.validation import ConfigError
+from vitlab.jobs.experiment.estimate import parameters, training_bytes
+from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.processes import machine_memory
+from vitlab.jobs.queue.machine import GPU_RECIPES, MEMORY, Slots, gpus_wanted
+from vitlab.jobs.slurm import refusal
+from vitlab.jobs.store import Job
+
+PATIENCE = 120
+"""Seconds to read a file's layout, on a slow disk."""
+_KNOWN = "inspected.json"
+
+
+class Datasets:
+    """The data files of one launch: each is looked at once, however many runs learn from it."""
+
+    def __init__(self, lab: LabPaths) -> None:
+        self._lab = lab
+        self._found: dict[Path, dict[str, Any]] = {}
+
+    def misfits(
+        self, source: str, sizes: Mapping[str, int], labels: Sequence[str]
+    ) -> Iterator[str]:
+        """Why a run can not learn from the file or folder `source`; nothing when it can.
+
+        Its layout is broken, its arrays are of different lengths, it has too few spectra for
+        `sizes`, or a column of `labels` is missing.
+        """
+        path = self._lab.root / source
+        if path not in self._found:
+            self._found[path] = _inspect(self._lab, path)
+        found = self._found[path]
+        if "error" in found:
+            yield str(found["error"])
+            return
+        if sum(sizes.values()) > found["n"]:
+            wanted = " + ".join(f"{number:,} {name}" for name, number in sizes.items())
+            yield f"{source}: {found['n']:,} spectra, not {wanted}"
+        columns = found["labels"]
+        for name in labels:
+            if name not in columns:
+                yield f"{source}: no column {name} (there: {', '.join(sorted(columns))})"
+
+
+def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
+    """{n, labels, ...}, or {error}; what is known of a file is kept while it stays the same."""
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    known = read_json(lab.private / _KNOWN)
+    entry = known.get(str(path))
+    if isinstance(entry, dict) and entry.get("stamp") == stamp:
+        return dict(entry["found"])
+    # In a process of its own: whoever launches does not load what reads spectra.
+    argv = [sys.executable, "-P", "-m", "vitlab", "data", "inspect", str(path), "--json"]
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"{path.name}: not read within {PATIENCE} s"}
+    if said.returncode:
+        lines = said.stderr.strip().splitlines() or ["could not be read"]
+        return {"error": lines[-1].removeprefix("vitlab: ")}
+    found: dict[str, Any] = json.loads(said.stdout)
+    with contextlib.suppress(OSError):  # a lab that can only be read
+        lab.private.mkdir(exist_ok=True)
+        write_json(lab.private / _KNOWN, {**known, str(path): {"stamp": stamp, "found": found}})
+    return found
+
+
+NEED = 200 * 10**6
+"""Free bytes below which no job is begun."""
+WISH = 5 * 10**9
+"""Free bytes below which it is said."""
+CHECKPOINTS = 3 * 4 * 4
+"""Bytes on disk for a parameter: best, last and one being written; each with its moments, and the
+average or best weights."""
+
+SYSTEMD = Path("/etc/systemd")
+LINGER = Path("/var/lib/systemd/linger")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing before the launch."""
+
+    status: str
+    """`bad`: it can not end well; `warn`; `note`."""
+    text: str
+
+
+def preflight(
+    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], slots: Slots
+) -> list[Finding]:
+    """All findings on what would be launched together, the worst first, each once.
+
+    What is true of some of the runs alone says which.
+    """
+    twins, files = _Twins(jobs), Datasets(lab)
+    found: dict[Finding, list[str]] = {}
+    for spec in specs:
+        for finding in _check(lab, spec, slots, twins, files):
+            found.setdefault(finding, []).append(spec.run)
+    said = [
+        finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
+        for finding, runs in found.items()
+        for text in [finding.text]
+    ]
+    return sorted(said, key=lambda finding: ("bad", "warn", "note").index(finding.status))
+
+
+def _few(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
+
+
+def _check(
+    lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins, files: Datasets
+) -> list[Finding]:
+    try:
+        config = read_config(spec.recipe, spec.config)
+    except ConfigError as error:
+        return [Finding("bad", str(error))]
+    return [
+        *(_program(lab.root, config) if isinstance(config, CommandConfig) else ()),
+        *_data(lab.root, config, files),
+        *_disk(lab.root, config),
+        *_device(lab, spec, slots),
+        *_memory(spec, config, slots),
+        *twins.of(spec),
+        *_logout(),
+        *_wandb(spec, os.environ),
+    ]
+
+
+def _program(root: Path, config: CommandConfig) -> Iterator[Finding]:
+    folder = root / (config.cwd or ".")
+    program = config.argv[0]
+    # A program with a slash is looked for from its own folder, others in PATH.
+    where = str(folder / program) if "/" in program else program
+    if not folder.is_dir():
+        yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
+    elif shutil.which(where) is None:
+        yield Finding("bad", f"config.argv: {program}: no such program")
+
+
+def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
+    sizes: dict[str, int] = {}
+    match config:
+        case CommandConfig():
+            return
+        case EvaluateConfig():
+            key, source = "config.source", config.source
+        case _:
+            key, source = "config.data.source", config.data.source
+            data = config.data
+            sizes = {"train": data.train_size, "val": data.val_size, "test": data.test_size}
+    if source is None or source in GRID_SOURCES:
+        return
+    path = root / source
+    if not path.exists():  # a folder of shards is a data set too
+        yield Finding("bad", f"{key}: {source}: no such file")
+    elif not os.access(path, os.R_OK):
+        yield Finding("bad", f"{key}: {source}: not readable")
+    else:
+        for why in files.misfits(source, sizes, getattr(config, "labels", ())):
+            yield Finding("bad", f"{key}: {why}")
+
+
+def _disk(root: Path, config: Config) -> Iterator[Finding]:
+    free, need, what = shutil.disk_usage(root).free, NEED, "a job"
+    if isinstance(config, VitConfig | MlpConfig):
+        count = parameters(config.model, output_count(config.loss, len(config.labels)))
+        need += CHECKPOINTS * count
+        what = f"a network of {count:,} parameters with its checkpoints"
+    if free < need:
+        yield Finding("bad", f"disk: {free / 1e6:.0f} MB free, {what} needs {need / 1e6:.0f} MB")
+    elif free < WISH:
+        yield Finding("warn", f"disk: {free / 1e9:.1f} GB free")
+
+
+def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
+    if spec.extra.get("backend") == "slurm":
+        yield from _cluster(lab, spec)
+        return
+    names = [
+        word
+        for gpu in slots.gpus
+        for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
+    ]
+    if spec.device not in ("auto", "cpu") and not set(spec.device.split(",")) <= set(names):
+        here = f"GPUs 0 to {len(slots.gpus) - 1}" if slots.gpus else "no GPU"
+        yield Finding("bad", f"device: {spec.device}: this machine has {here}")
+    elif (count := gpus_wanted(spec, len(slots.gpus))) > len(slots.gpus):
+        here = f"{len(slots.gpus)} GPU" + ("s" if len(slots.gpus) > 1 else "")
+        yield Finding("bad", f"device: takes {count} GPUs at once, this machine has {here}")
+    elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
+        status = "warn" if spec.profile == "full" else "note"
+        yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
+
+
+def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
+    options = spec.extra.get("slurm", {})
+    if why := refusal(lab, options):
+        yield Finding("bad", f"slurm: {why}")
+    nodes = options.get("nodes", 1)
+    processes = spec.config.get("train", {}).get("processes", 1)
+    if nodes > 1 and spec.recipe in GPU_RECIPES[:2]:
+        if processes % nodes:
+            said = f"config.train.processes must be a multiple of it, is {processes}"
+            yield Finding("bad", f"slurm.nodes: {nodes}: {said}")
+    elif nodes > 1 and spec.recipe != "command":
+        yield Finding("warn", f"slurm.nodes: {spec.recipe} runs on the first of {nodes} nodes")
+
+
+def _memory(spec: Spec, config: Config, slots: Slots) -> Iterator[Finding]:
+    """The estimate against what the job declares, and against the devices it may get."""
+    on_gpu = bool(slots.gpus) and spec.device != "cpu"
+    need = training_bytes(config, on_gpu)
+    if need is None or spec.extra.get("backend") == "slurm":
+        return
+    declared = spec.extra.get(MEMORY)
+    if isinstance(declared, int) and declared < need:
+        said = f"declares {declared / 1e9:.1f} GB, and will take about {need / 1e9:.1f} GB"
+        yield Finding("warn", f"queue.gpu_memory: {said}")
+    if on_gpu:
+        largest = max(gpu.device.memory_total for gpu in slots.gpus)
+        free = max(gpu.device.memory_free for gpu in slots.gpus)
+        where = "the largest GPU"
+    else:
+        largest, free = machine_memory()
+        where = "this machine"
+    if need > largest > 0:
+        said = f"about {need / 1e9:.1f} GB, {where} has {largest / 1e9:.1f} GB"
+        yield Finding("bad", f"memory: {said}; a smaller train.batch needs less")
+    elif need > free > 0:
+        said = f"about {need / 1e9:.1f} GB, {where} has {free / 1e9:.1f} GB free now"
+        yield Finding("warn", f"memory: {said}")
+
+
+class _Twins:
+    """Jobs that compute the same, by the hash of what they compute."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs: dict[str, list[Job]] = {}
+        for job in jobs:
+            self._jobs.setdefault(job.spec.hash, []).append(job)
+
+    def of(self, spec: Spec) -> Iterator[Finding]:
+        for job in self._jobs.get(spec.hash, ())[-3:]:
+            match job.state:
+                case Done(outcome="ok"):
+                    show = f"`vitlab logs {job.name}` shows it"
+                    yield Finding("warn", f"the same was run before: {job.name}; {show}")
+                case Done() | Lost():
+                    continue
+                case state:
+                    yield Finding("warn", f"the same is {state_word(state)}: {job.name}")
+
+
+def _logout() -> Iterator[Finding]:
+    """Whether the system ends all of a user's processes at the end of the login."""
+    kills = False
+    for path in (SYSTEMD / "logind.conf", *sorted((SYSTEMD / "logind.conf.d").glob("*.conf"))):
+        for line in path.read_text().splitlines() if path.is_file() else []:
+            name, _, value = line.partition("=")
+            if name.strip() == "KillUserProcesses":
+                kills = value.strip().lower() in ("yes", "true", "1", "on")
+    user = os.environ.get("USER", "")
+    if kills and not (user and (LINGER / user).exists()):
+        yield Finding("warn", "logout: this system ends your jobs then; `loginctl enable-linger`")
+
+
+def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether W&B answers, where it is reported to: by us, or by a program of one's own."""
+    if spec.recipe == "command":
+        online = environment.get("WANDB_MODE", "online") == "online" and (
+            "WANDB_API_KEY" in environment or "WANDB_MODE" in environment
+        )
+        offline = "WANDB_MODE=offline keeps its numbers here"
+    else:
+        online = wandb_of(spec.extra).resolved(environment) == "online"
+        offline = "its numbers will be kept offline"
+    if not online:
+        return
+    url = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    port = url.port or (80 if url.scheme == "http" else 443)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=2).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        yield Finding("warn", f"W&B: {url.hostname} does not answer ({reason}); {offline}")

@@ -1,0 +1,127 @@
+"""Which waiting job starts now, where, and why the others wait: pure values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vitlab.contract.job import Done, Lost, Queued, state_word
+from vitlab.jobs.queue.machine import Gpu, Room, Slots, gpus_wanted
+from vitlab.jobs.store import Job
+
+ADOPTED = "adopt"
+"""Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The decision to start a job."""
+
+    job: Job
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `gpu0`, or `gpu0,gpu1`; Slurm decides on its own devices."""
+        return ",".join(gpu.device.label for gpu in self.gpus) or "cpu"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All decisions at one moment."""
+
+    starts: tuple[Start, ...]
+    reasons: Mapping[str, str]
+    """Why each of the others waits, by the job's name."""
+
+
+def decide(jobs: Sequence[Job], slots: Slots) -> list[Start]:
+    """The jobs to start now, and where."""
+    return list(plan(jobs, slots).starts)
+
+
+def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
+    """Highest priority first, then in order; a job that waits for room keeps its place.
+
+    A job put aside or waiting for another one does not block those behind it. One that waits
+    for a device does: later jobs do not take the devices it may use, or a large job would wait
+    for ever behind small ones.
+    """
+    room = Room(slots, jobs)
+    known = _Known(jobs)
+    starts, reasons = [], {}
+    for job in in_line(jobs):
+        why = _put_aside(job, slots) or known.why(job)
+        gpus: tuple[Gpu, ...] = ()
+        if not why and not job.in_slurm:
+            if count := gpus_wanted(job.spec, len(slots.gpus)):
+                gpus, why = room.gpu(job, count)
+            else:
+                why = room.cpu(job)
+        if why:
+            reasons[job.name] = why
+        else:
+            starts.append(Start(job, gpus))
+    return Plan(tuple(starts), reasons)
+
+
+def in_line(jobs: Iterable[Job]) -> list[Job]:
+    """The waiting jobs in the order they would start."""
+    queued = [job for job in jobs if isinstance(job.state, Queued)]
+    return sorted(queued, key=lambda job: (-job.priority, job.order, job.name))
+
+
+def left_behind(job: Job, slots: Slots) -> bool:
+    """Whether a crash or a restart of this machine left it: a person resumes or drops it."""
+    if isinstance(job.state, Lost):
+        return True
+    elsewhere = job.boot.split(":")[0] != slots.boot.split(":")[0]
+    waits = isinstance(job.state, Queued) and not job.in_slurm
+    return waits and job.boot not in ("", slots.boot) and not elsewhere
+
+
+def _put_aside(job: Job, slots: Slots) -> str:
+    if ADOPTED in job.spec.extra:
+        return "was started by hand"
+    if job.held:
+        return "held: release it to run"
+    if job.in_slurm:
+        return f"Slurm job {job.cluster}" if job.cluster else ""
+    if job.boot and slots.boot and job.boot != slots.boot:
+        host = job.boot.split(":")[0]
+        if host != slots.boot.split(":")[0]:
+            return f"queued on {host}: release it to run here"
+        return "queued before this machine was restarted: release it to run"
+    return ""
+
+
+class _Known:
+    """Answers what a job's `after` waits for."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._by_name: dict[str, list[Job]] = {}
+        for job in jobs:
+            for name in (job.name, job.spec.exp_id, f"{job.spec.mvp} {job.spec.profile}"):
+                self._by_name.setdefault(name, []).append(job)
+
+    def why(self, job: Job) -> str:
+        """The first of `after` that has not ended as it must; empty when all have."""
+        any_end = job.spec.extra.get("after") == "any"
+        for name in job.spec.after:
+            found = self._by_name.get(name) or self._by_name.get(f"{name} {job.spec.profile}")
+            newest = {(j.spec.exp_id, j.spec.run): j for j in sorted(found or [], key=_submitted)}
+            if not newest:
+                return f"after {name}, which has not been launched"
+            for other in newest.values():
+                match other.state:
+                    case Done(outcome=outcome) if outcome == "ok" or any_end:
+                        continue
+                    case Done(outcome=outcome):
+                        return f"after {name}: {other.name} ended as {outcome}"
+                    case _:
+                        return f"after {name}: {other.name} is {state_word(other.state)}"
+        return ""
+
+
+def _submitted(job: Job) -> float:
+    return job.spec.submitted

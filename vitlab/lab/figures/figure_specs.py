@@ -1,0 +1,313 @@
+"""The figures that results can draw: scaling, ablation, training, and star by star."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitlab.contract.job import PROFILES
+from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.comparison import on_validation, smaller_is_better
+from vitlab.docs.judge.conclusion import mark, metric_symbol
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.figures.curves import live_name
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.ceilings import world_of
+from vitlab.lab.results.job_results import Finished, finished
+from vitlab.lab.results.repeats import Group, grouped
+from vitlab.plot.figures import Curve, Panel, Picture
+from vitlab.plot.series import Line
+
+if TYPE_CHECKING:
+    from vitlab.ml.scoring import Residuals
+
+KINDS = {
+    "r2_bayes": "Bayes ceiling",
+    "r2_crlb_mean": "CRLB (unbiased)",
+    "r2_linear": "linear ceiling",
+}
+"""Ceilings by the name of their value."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a figure may be made of."""
+
+    lab: Lab
+    found: tuple[Finished, ...]
+    """The jobs it shows, each the newest of its run."""
+    jobs: tuple[Job, ...]
+    """Every job of the lab; the ceilings are among them."""
+
+    @property
+    def headline(self) -> str:
+        """The value in question; of a ceiling the one it is the ceiling of."""
+        name = self.found[0].result.headline
+        split, _, rest = name.partition("/")
+        return f"test/r2/{rest.rpartition('/')[2]}" if split == "ceiling" else name
+
+    @property
+    def title_mark(self) -> str:
+        """` (demo)`: nobody must take a trial's figure for the real thing."""
+        profiles = sorted({one.result.profile for one in self.found})
+        return "".join(mark(profile) for profile in profiles)
+
+    def ceiling(self, name: str) -> Finished | None:
+        """The largest ceiling job of the stars the first job was tested on."""
+        world = world_of(self.found[0].job.spec.config, name.rsplit("/", 1)[-1])
+        mine = [
+            one
+            for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
+            if world is not None and world_of(one.job.spec.config, name.rsplit("/", 1)[-1]) == world
+        ]
+        return max(mine, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
+
+    def levels(self, name: str) -> tuple[Line, ...]:
+        """The ceilings a value can be held against, each labelled with its kind."""
+        parts = name.split("/")
+        best = self.ceiling(name) if parts[1:2] == ["r2"] else None
+        if best is None:
+            return ()
+        values = {kind: best.result.values.get(f"ceiling/{kind}/{parts[2]}") for kind in KINDS}
+        return tuple(
+            Line(value, f"{KINDS[kind]} {value:.3f}")
+            for kind, value in values.items()
+            if value is not None and value > 0
+        )
+
+
+def material(lab: Lab, named: Sequence[Finished]) -> Material:
+    """`named`, or else every newest result of the highest profile there is."""
+    jobs = tuple(all_jobs(lab.paths))
+    if not named:
+        from vitlab.lab.results.job_results import latest
+
+        every = [one for one in latest(finished(jobs)) if one.job.spec.recipe != "ceiling"]
+        best = max((PROFILES.index(one.result.profile) for one in every), default=0)
+        named = [one for one in every if one.result.profile == PROFILES[best]]
+    if not named:
+        raise UsageError("nothing to draw: no job has a result yet")
+    return Material(lab, tuple(named), jobs)
+
+
+def scaling(made: Material) -> Picture:
+    """The headline against the number of training spectra, one curve a model."""
+    name = made.headline
+    models: dict[str, dict[int, list[Group]]] = {}
+    for group in grouped(made.found):
+        n = group.first.n.get("train", 0)
+        if n > 0 and group.value(name) is not None:
+            models.setdefault(group.first.model_name, {}).setdefault(n, []).append(group)
+    if not any(len(sizes) > 1 for sizes in models.values()):
+        raise UsageError(
+            f"scaling: needs {name} of one model at two training sizes or more "
+            f"(there are: {_sizes(models)})"
+        )
+    curves = []
+    for model, sizes in sorted(models.items()):
+        best = {n: max(sizes[n], key=lambda g: on_validation(g.first, name)) for n in sorted(sizes)}
+        curves.append(_curve(model, list(best), list(best.values()), name))
+    panel = Panel(
+        "training spectra", value_label(name), tuple(curves), lines=made.levels(name), log_x=True
+    )
+    return Picture(f"Scaling{made.title_mark}", (panel,))
+
+
+def ablation(made: Material) -> Picture:
+    """The headline of each run, best first."""
+    name = made.headline
+    groups = [group for group in grouped(made.found) if group.value(name) is not None]
+    if len(groups) < 2:
+        raise UsageError(f"ablation: needs {name} of two runs or more (there are: {len(groups)})")
+    groups.sort(key=lambda g: g.value(name) or 0.0, reverse=not smaller_is_better(name))
+    models = len({group.first.model_name for group in groups}) > 1
+    names = tuple(_named(group, models) for group in groups)
+    curve = _curve("", list(range(len(groups))), groups, name, joined=False)
+    panel = Panel("", value_label(name), (curve,), lines=made.levels(name), names=names)
+    title = "Models" if models else "Ablation"
+    return Picture(f"{title}{made.title_mark}", (panel,))
+
+
+def training(made: Material) -> Picture:
+    """The headline on validation against the steps taken, and the loss where it was validated."""
+    live = live_name(made.headline)
+    panels = []
+    for name in (live, "val/loss"):
+        curves = []
+        for one in made.found:
+            points = made.lab.progress(one.job.paths).points
+            kept = [(p.step, y) for p in points if (y := p.values.get(name)) is not None]
+            if kept:
+                label = one.result.run if len(made.found) > 1 else one.result.model_name
+                xs, ys = zip(*kept, strict=True)
+                curves.append(Curve(label, tuple(map(float, xs)), ys))
+        lines = made.levels(name)
+        if curves:
+            panels.append(Panel("step", value_label(name), tuple(curves), lines=lines))
+    if not panels:
+        raise UsageError(f"training: no job has said a {live} while it ran")
+    return Picture(f"Training{made.title_mark}", tuple(panels))
+
+
+def value_label(name: str) -> str:
+    """`test/r2/log_g` -> `test R² of log g`."""
+    split, metric, label = [*name.split("/"), "", ""][:3]
+    units = {"T_eff": " [K]", "log_g": " [dex]", "M_H": " [dex]"}
+    unit = units.get(label, "") if metric in ("mae", "rmse", "bias", "scatter") else ""
+    symbol = metric_symbol(f"{split}/{metric}/log_g")
+    return f"{split} {symbol}" + (f" of {label}{unit}" if label else "")
+
+
+def _curve(
+    name: str, xs: Sequence[float], groups: Sequence[Group], value: str, joined: bool = True
+) -> Curve:
+    ys = tuple(group.value(value) or 0.0 for group in groups)
+    errors = tuple(group.error(value) for group in groups)
+    return Curve(name, tuple(map(float, xs)), ys, errors, joined)
+
+
+def _named(group: Group, model: bool) -> str:
+    """The run's name, with its model's before it where that is not said yet."""
+    own = group.first.model_name
+    name = own if group.name == "main" else group.name
+    seeds = f" (n={len(group.members)})" if len(group.members) > 1 else ""
+    return (f"{own} {name}" if model and not name.startswith(own) else name) + seeds
+
+
+def _sizes(models: Mapping[str, Mapping[int, object]]) -> str:
+    return "; ".join(f"{m} at {', '.join(map(str, s))}" for m, s in models.items()) or "none"
+
+
+Maker = Callable[[Material], Picture]
+
+MOST = 4
+"""Panels of a figure; more are too small to read."""
+STEPS = 8
+"""Bins of a residual's run along the true label."""
+SEED = 42
+
+
+def parity(made: Material) -> Picture:
+    """Predicted against true labels, one panel a job and label."""
+    panels = []
+    for one, kept in _kept(made, "parity"):
+        for k, label in enumerate(kept.labels):
+            r2 = one.result.values.get(f"test/r2/{label}")
+            title = _name(one, made) + (f"  R² = {r2:.3f}" if r2 is not None else "")
+            x, y = tuple(kept.true[:, k].tolist()), tuple(kept.predicted[:, k].tolist())
+            curve = Curve(_name(one, made), x, y, joined=False)
+            axes = f"true {label}", f"predicted {label}"
+            panels.append(Panel(*axes, (curve,), title=title, diagonal=True))
+    return Picture(f"Parity{made.title_mark}", tuple(panels[:MOST]))
+
+
+def residuals(made: Material) -> Picture:
+    """Median and 68% scatter of predicted - true along the label and along S/N."""
+    import numpy as np
+
+    label = made.headline.rsplit("/", 1)[-1]
+    kept = [(one, r) for one, r in _kept(made, "residuals") if label in r.labels]
+    if not kept:
+        raise UsageError(f"residuals: no job was scored on {label}")
+    panels = []
+    for axis in (f"true {label}", "S/N"):
+        curves = []
+        for one, found in kept:
+            k = found.labels.index(label)
+            along = found.snr if axis == "S/N" else found.true[:, k]
+            off = found.predicted[:, k] - found.true[:, k]
+            good = np.isfinite(along) & np.isfinite(off)
+            along, off = along[good], off[good]
+            if len(along) < 2 * STEPS:
+                continue
+            edges = np.quantile(along, np.linspace(0, 1, STEPS + 1))
+            bins = np.clip(np.searchsorted(edges, along, "right") - 1, 0, STEPS - 1)
+            parts = [(along[bins == b], off[bins == b]) for b in range(STEPS) if (bins == b).any()]
+            low, high = zip(*(np.quantile(o, [0.1587, 0.8413]) for _, o in parts), strict=True)
+            curves.append(
+                Curve(
+                    _name(one, made),
+                    tuple(float(np.median(a)) for a, _ in parts),
+                    tuple(float(np.median(o)) for _, o in parts),
+                    tuple(float(h - lo) / 2 for lo, h in zip(low, high, strict=True)),
+                )
+            )
+        if curves:
+            y_label = f"predicted - true {label} (median, 68%)"
+            panels.append(Panel(axis, y_label, tuple(curves), log_x=axis == "S/N"))
+    if not panels:
+        raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
+    return Picture(f"Residuals{made.title_mark}", tuple(panels))
+
+
+def snr(made: Material) -> Picture:
+    """The headline's metric in bins of S/N, one curve a job, under the ceilings."""
+    from vitlab.ml.scoring import binned
+
+    _, metric, label = [*made.headline.split("/"), "", ""][:3]
+    bounds = _ceilings(made, label) if metric == "r2" else []
+    curves = []
+    for one, found in _kept(made, "snr", needed=not bounds):
+        bins = binned(found, "snr", SEED)
+        name = f"{metric}/{label}"
+        bins = [part for part in bins if name in part.scores.values]
+        if bins:
+            curves.append(
+                Curve(
+                    _name(one, made),
+                    tuple((part.low * part.high) ** 0.5 for part in bins),
+                    tuple(part.scores.values[name] for part in bins),
+                    tuple(part.scores.errors[name] for part in bins),
+                )
+            )
+    curves += bounds
+    if not curves:
+        raise UsageError(f"snr: no job knows the S/N of its test stars and {made.headline}")
+    panel = Panel("S/N (median pixel)", value_label(made.headline), tuple(curves), log_x=True)
+    return Picture(f"S/N{made.title_mark}", (panel,))
+
+
+def _ceilings(made: Material, label: str) -> list[Curve]:
+    """What the ceiling job says at each magnitude, by the S/N it gives for it."""
+    best = made.ceiling(f"test/r2/{label}")
+    if best is None:
+        return []
+    values, errors = best.result.values, best.result.errors
+    found = []
+    mags = [name.split("/")[0] for name in values if name.endswith("/snr/median") and "@" in name]
+    for kind, told in KINDS.items():
+        points = sorted(
+            (at, y, errors.get(f"{mag}/{kind}/{label}", 0.0))
+            for mag in mags
+            if (at := values[f"{mag}/snr/median"]) is not None
+            and (y := values.get(f"{mag}/{kind}/{label}")) is not None
+            and y > 0
+        )
+        if len(points) > 1:
+            xs, ys, known = zip(*points, strict=True)
+            found.append(Curve(told, xs, ys, known if any(known) else (), reference=True))
+    return found
+
+
+def _kept(made: Material, figure: str, needed: bool = True) -> list[tuple[Finished, Residuals]]:
+    """The jobs that kept residuals, the best known first; a figure that needs one says so."""
+    from vitlab.ml.scoring import load
+
+    found = []
+    for one in made.found:
+        with contextlib.suppress(UsageError):  # told below, when none has any
+            found.append((one, load(one.job.paths.residuals)))
+    if needed and not found:
+        names = ", ".join(one.job.name for one in made.found[:3])
+        raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
+    return found
+
+
+def _name(one: Finished, made: Material) -> str:
+    runs = {(o.result.model_name, o.result.run) for o in made.found}
+    models = {model for model, _ in runs}
+    if len(models) == len(runs):
+        return one.result.model_name
+    return one.result.run if len(models) == 1 else f"{one.result.model_name} {one.result.run}"

@@ -1,0 +1,161 @@
+"""The most any model can reach, from the lab's ceiling jobs, and checks on results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitlab.contract.config import GRID_SOURCES
+from vitlab.contract.job import Result, Spec
+from vitlab.docs.judge.conclusion import number
+from vitlab.docs.judge.phrases import Phrase, say
+from vitlab.docs.text.inline import code
+from vitlab.jobs.files import read_json
+from vitlab.jobs.store import Job
+from vitlab.lab.results.job_results import Finished, finished
+from vitlab.lab.results.repeats import flattened
+
+LEAK = 3.0
+"""Errors above the ceiling from which on a result is no chance but a leak."""
+
+World = tuple[str, tuple[float, ...], float, str]
+"""What a ceiling depends on: grid, range of magnitudes, noise level, label."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The Bayes ceiling of one label: the R2 of the posterior mean under the simulator."""
+
+    r2: float
+    error: float
+    """Monte-Carlo standard error."""
+
+    def share(self, result: Result, name: str) -> float | None:
+        """The part of the ceiling a result has reached; None without a number."""
+        value = result.values.get(name)
+        return None if value is None or self.r2 <= 0 else value / self.r2
+
+    def leaks(self, result: Result, name: str) -> bool:
+        """Whether a result lies above what any model can reach, beyond both errors."""
+        value = result.values.get(name)
+        error = math.hypot(self.error, result.errors.get(name, 0.0))
+        return value is not None and value > self.r2 + LEAK * error
+
+
+def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
+    """The ceilings the lab knows, the largest run of each world."""
+    found: dict[World, tuple[int, Ceiling]] = {}
+    for one in finished(job for job in jobs if job.spec.recipe == "ceiling"):
+        for name, value in one.result.values.items():
+            if not name.startswith("ceiling/r2_bayes/") or value is None:
+                continue
+            world = world_of(one.job.spec.config, name.rsplit("/", 1)[-1])
+            stars = int(one.job.spec.config.get("bayes", 0))
+            if world is not None and stars >= found.get(world, (0, None))[0]:
+                found[world] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
+    return {world: ceiling for world, (_, ceiling) in found.items()}
+
+
+def ceiling_of(spec: Spec, known: Mapping[World, Ceiling], name: str) -> Ceiling | None:
+    """The ceiling a job's value is to be held against; only an R2 on a grid has one."""
+    parts = name.split("/")
+    if len(parts) != 3 or parts[1] != "r2" or spec.recipe == "ceiling":
+        return None
+    world = world_of(spec.config, parts[2])
+    return known.get(world) if world is not None else None
+
+
+def world_of(config: Mapping[str, Any], label: str) -> World | None:
+    """What the stars of a job are drawn from; None for those of a file."""
+    data = config.get("data", {})
+    if data.get("source", "grid") not in GRID_SOURCES:
+        return None
+    mag = tuple(float(edge) for edge in data.get("mag", (20.5, 22.5)))
+    return str(data.get("grid") or ""), mag, float(config.get("noise", {}).get("level", 1.0)), label
+
+
+CHANCE = 3.0
+"""Times 1 / (n - 1) from which on predictions know something of other stars' labels: the mean over
+50 permutations scatters by a fifth of it."""
+
+
+def checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+    """What was looked at for the runs of an experiment; what failed is marked."""
+    scored = [one for one in mine if any(k.startswith("test/") for k in one.result.values)]
+    if not scored:
+        return []
+    controls = [one for one in scored if one.result.data.get("permuted")]
+    meant = [one for one in scored if not one.result.data.get("permuted")]
+    found = [_chance(one.result) for one in meant]
+    told = [phrase for phrase in found if phrase is not None]
+    bad = [phrase for phrase in told if phrase.key.endswith("_bad")]
+    return [
+        *(bad or told[:1]),
+        *(_control(one.result) for one in controls),
+        *_ceiling(meant, ceilings(one.job for one in everything)),
+        _overlap([one.result for one in meant]),
+    ]
+
+
+def made_by(mine: Sequence[Finished]) -> list[Phrase]:
+    """Which code, which configuration and which seed gave each run."""
+    found = []
+    for one in mine:
+        started = read_json(one.job.paths.started)
+        commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
+        seed = flattened(one.job.spec).get("train.seed", "-")
+        found.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
+    return found
+
+
+def _chance(result: Result) -> Phrase | None:
+    """Predictions held against the labels of other stars."""
+    n = result.n.get("test", 0)
+    values = [
+        value
+        for name, value in result.values.items()
+        if name.startswith("test/r2_permuted/") and value is not None
+    ]
+    if n < 3 or not values:
+        return None
+    chance = 1 / (n - 1)
+    key = "sanity_chance_bad" if max(values) > CHANCE * chance else "sanity_chance"
+    return say(key, f"{max(values):.2g}", f"{chance:.2g}")
+
+
+def _control(result: Result) -> Phrase:
+    """A model that was trained on the labels of other stars knows nothing of the test set."""
+    name = result.headline
+    value, error = result.values.get(name), result.errors.get(name, 0.0)
+    bad = value is not None and value > LEAK * max(error, 1 / max(result.n.get("test", 1), 1))
+    key = "sanity_control_bad" if bad else "sanity_control"
+    return say(key, result.run, number(result, name))
+
+
+def _ceiling(mine: Sequence[Finished], known: Mapping[World, Ceiling]) -> list[Phrase]:
+    found: dict[Ceiling, list[Result]] = {}
+    for one in mine:
+        ceiling = ceiling_of(one.job.spec, known, one.result.headline)
+        if ceiling is not None:
+            found.setdefault(ceiling, []).append(one.result)
+    told = []
+    for ceiling, results in found.items():
+        over = [result.run for result in results if ceiling.leaks(result, result.headline)]
+        highest = max(result.values.get(result.headline) or 0.0 for result in results)
+        if over:
+            told.append(say("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
+        else:
+            told.append(say("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
+    return told or ([say("sanity_no_ceiling")] if mine else [])
+
+
+def _overlap(results: Sequence[Result]) -> Phrase:
+    counts = [result.data.get("overlap") for result in results]
+    known = [count for count in counts if isinstance(count, int)]
+    if any(known):
+        return say("sanity_overlap_bad", max(known))
+    return say(
+        "sanity_overlap" if known and len(known) == len(counts) else "sanity_overlap_unknown"
+    )

@@ -1,0 +1,103 @@
+"""Repeats of one configuration over seeds, seen as one: their mean and their scatter."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from vitlab.contract.config import read_config
+from vitlab.contract.job import Result, Spec
+from vitlab.contract.paths import UsageError
+from vitlab.lab.results.job_results import Finished
+
+_SEED = re.compile(r"[ ,]?\bseed=\d+\b")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finished jobs that differ in `train.seed` alone; often a single one."""
+
+    name: str
+    """The run's name without its seed."""
+    members: tuple[Finished, ...]
+
+    @property
+    def first(self) -> Result:
+        return self.members[0].result
+
+    def value(self, name: str) -> float | None:
+        """The mean over the seeds; None where a member has no such number."""
+        found = self._values(name)
+        return statistics.fmean(found) if found else None
+
+    def scatter(self, name: str) -> float | None:
+        """Standard deviation over the seeds; None of a single one."""
+        found = self._values(name)
+        return statistics.stdev(found) if len(found) > 1 else None
+
+    def error(self, name: str) -> float:
+        """What a bar shows: the scatter over seeds, or of a single job its bootstrap error."""
+        scatter = self.scatter(name)
+        return scatter if scatter is not None else self.first.errors.get(name, 0.0)
+
+    def as_one(self) -> Result:
+        """Mean and scatter over the seeds as a single result; a single one as it is."""
+        if len(self.members) == 1:
+            return self.first
+        names = list(self.first.values)
+        errors = {name: x for name in names if (x := self.scatter(name)) is not None}
+        return replace(
+            self.first,
+            run=self.name,
+            values={name: self.value(name) for name in names},
+            errors=errors,
+            seconds=sum(one.result.seconds for one in self.members),
+        )
+
+    def _values(self, name: str) -> list[float]:
+        values = [one.result.values.get(name) for one in self.members]
+        return [x for x in values if x is not None] if None not in values else []
+
+
+def grouped(found: Iterable[Finished]) -> list[Group]:
+    """The jobs by what they compute but for the seed, in the order of their first."""
+    groups: dict[str, list[Finished]] = {}
+    for one in found:
+        groups.setdefault(seedless(one.job.spec), []).append(one)
+    return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]
+
+
+def seedless(spec: Spec) -> str:
+    """16 digits that are equal for two jobs that differ in `train.seed` alone."""
+    train = {k: v for k, v in dict(spec.config.get("train", {})).items() if k != "seed"}
+    config = {**spec.config, "train": train}
+    meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), config]
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def base_name(run: str) -> str:
+    """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
+    return _SEED.sub("", run).strip(" ,") or "main"
+
+
+def flattened(spec: Spec) -> dict[str, object]:
+    """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
+    config: Mapping[str, object] = spec.config
+    with contextlib.suppress(UsageError):  # of another version: what it says is all there is
+        config = asdict(read_config(spec.recipe, spec.config))
+    return dict(flat(config))
+
+
+def flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+    """`{a: {b: 1}}` -> `a.b`, 1; tuples as lists."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from flat(inner, f"{head}{key}.")
+        else:
+            told = list(inner) if isinstance(inner, tuple) else inner
+            yield f"{head}{key}", told

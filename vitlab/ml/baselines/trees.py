@@ -1,0 +1,413 @@
+"""Gradient-boosted trees (LightGBM): spectra in one-byte bins, trees round by round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from vitlab.contract.config import BoostModel, BoostTrain
+from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows
+from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
+from vitlab.ml.scoring import score
+from vitlab.ml.spectra.observation import content_hash
+
+BIN_SAMPLE = 5
+"""Pieces of rows the borders of the bins are found on, spread over the set."""
+ROOM = 16 * 10**9
+"""Most bytes the cached sets of a lab may take together; the oldest go first."""
+SUFFIX = ".lgb"
+
+
+@dataclass(frozen=True)
+class Binned:
+    """A training set ready for trees."""
+
+    data: lgb.Dataset
+    text: str
+    """Where it came from, for people."""
+
+
+class _Sequence(lgb.Sequence):
+    """Rows made when LightGBM asks for them, a piece at a time."""
+
+    batch_size = PIECE
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Matrix:
+        """(rows, L), or (L,) for a number."""
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(len(self))
+            return np.ascontiguousarray(self.rows.piece(start, stop)[0])
+        row: Matrix = self.rows.piece(int(index), int(index) + 1)[0][0]
+        return row
+
+
+def dataset_parameters(bins: int, threads: int) -> dict[str, Any]:
+    """What LightGBM's sets and trees must agree on."""
+    return {
+        "max_bin": bins,
+        # The borders come from `sample`, so all of its rows count.
+        "bin_construct_sample_cnt": BIN_SAMPLE * PIECE,
+        # The sample is smaller than the set: what a leaf may split says nothing about it.
+        "feature_pre_filter": False,
+        "force_col_wise": True,
+        "num_threads": threads,
+        "verbosity": -1,
+    }
+
+
+def binned(rows: Rows, parameters: Mapping[str, Any], cache: Path | None) -> Binned:
+    """The rows in bins, from the folder `cache` where they are known; `None`: nothing is kept."""
+    begun = time.perf_counter()
+    path = None if cache is None else cache / f"{_key(rows, parameters)}{SUFFIX}"
+    if path is not None and (found := _load(path, rows, parameters)) is not None:
+        return Binned(found, f"{len(rows)} spectra in bins from {path.name}")
+    data = _make(rows, dict(parameters))
+    text = f"binned {len(rows)} spectra in {time.perf_counter() - begun:.1f} s"
+    if path is not None:
+        text += _keep(data, path, len(rows) * rows.spectra.pixels)
+    return Binned(data, text)
+
+
+def sample(rows: Rows) -> Matrix:
+    """Pieces of rows spread over the set: single rows would make LightGBM simulate all of it."""
+    starts = np.linspace(0, len(rows) - PIECE, BIN_SAMPLE).astype(int)
+    return np.concatenate([rows.piece(start, start + PIECE)[0] for start in starts.tolist()])
+
+
+def _make(rows: Rows, parameters: dict[str, Any]) -> lgb.Dataset:
+    # The labels stay outside the set, which would hold only one of them.
+    none = np.zeros(len(rows), dtype=np.float32)
+    if len(rows) <= BIN_SAMPLE * PIECE:
+        x = rows.piece(0, len(rows))[0]
+        return lgb.Dataset(x, label=none, params=parameters).construct()
+    few = sample(rows)
+    borders = lgb.Dataset(few, label=none[: len(few)], params=parameters).construct()
+    del few
+    data = lgb.Dataset(_Sequence(rows), label=none, reference=borders, params=parameters)
+    return data.construct()
+
+
+def _key(rows: Rows, parameters: Mapping[str, Any]) -> str:
+    parts = [
+        "bins-1",
+        lgb.__version__,
+        rows.spectra.hash,
+        len(rows),
+        rows.copies,
+        rows.inputs.kind,
+        parameters["max_bin"],
+        BIN_SAMPLE,
+    ]
+    first = rows.piece(0, 1)[0].tobytes()  # the same spectra, seen through the same input
+    return content_hash([str(part) for part in parts], first)
+
+
+def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset | None:
+    """The set in `path`; a file that is damaged is removed."""
+    if not path.is_file():
+        return None
+    mark = path.with_suffix(".sum")
+    if not mark.is_file() or mark.read_text("ascii", "replace") != _checksum(path):
+        path.unlink(missing_ok=True)
+        return None
+    data = lgb.Dataset(path, params=dict(parameters)).construct()
+    if data.num_data() != len(rows):
+        return None
+    os.utime(path)  # the oldest go first
+    return data
+
+
+def _checksum(path: Path) -> str:
+    """LightGBM trusts what it loads, so a file cut short or changed must not get there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
+    """Save a set of about `size` bytes, whole or not at all; what a note adds about it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if size > ROOM or size > shutil.disk_usage(path.parent).free / 2:
+        return f"; {size / 1e9:.1f} GB are too many to keep"
+    _make_room(path.parent, size)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        data.save_binary(temporary)
+        mark = path.with_suffix(".sum")
+        mark.write_text(_checksum(temporary), "ascii")
+        temporary.replace(path)
+    except (OSError, lgb.basic.LightGBMError) as error:
+        return f"; not kept for another time: {error}"
+    finally:
+        temporary.unlink(missing_ok=True)
+    return ""
+
+
+def _make_room(folder: Path, size: int) -> None:
+    known = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
+    taken = sum(path.stat().st_size for path in known)
+    for path in known:
+        if taken + size <= ROOM:
+            return
+        taken -= path.stat().st_size
+        path.unlink(missing_ok=True)
+        path.with_suffix(".sum").unlink(missing_ok=True)
+
+
+FORMAT = 1
+FILE = "trees.json"
+CELL = 16
+"""Bytes of a bin's sums, of gradients and of curvatures."""
+
+
+@dataclass
+class Boost:
+    """One booster for each label, cut at the best round."""
+
+    boosters: list[lgb.Booster] = field(default_factory=list)
+    mean: Array = field(default_factory=lambda: np.zeros(0))
+    """(K,) of the training labels: the boosters grow from there."""
+    rounds: int = 0
+    """The best one."""
+    best_r2: float = -math.inf
+    grown: int = 0
+    """Rounds there are."""
+
+    def predict(self, x: Matrix) -> Array:
+        """(rows, L) inputs -> (rows, K) labels."""
+        return self._sum(x, self.rounds)
+
+    def grown_so_far(self, x: Matrix) -> Array:
+        """As `predict`, by all trees, without the mean."""
+        return self._sum(x, self.grown) - self.mean
+
+    def _sum(self, x: Matrix, rounds: int) -> Array:
+        parts = [b.predict(x, num_iteration=rounds) for b in self.boosters]
+        labels: Array = self.mean + np.stack([np.asarray(part) for part in parts], axis=1)
+        return labels
+
+    @property
+    def params(self) -> int:
+        """Leaves of all trees used."""
+        return sum(
+            tree["num_leaves"]
+            for booster in self.boosters
+            for tree in booster.dump_model(num_iteration=self.rounds)["tree_info"]
+        )
+
+
+def save(path: Path, boost: Boost) -> None:
+    """Write all trees and how far they are, whole or not at all."""
+    document = {
+        "format": FORMAT,
+        "mean": boost.mean.tolist(),
+        "rounds": boost.rounds,
+        "best_r2": boost.best_r2 if math.isfinite(boost.best_r2) else None,
+        "grown": boost.grown,
+        "trees": [booster.model_to_string(num_iteration=-1) for booster in boost.boosters],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(document).encode())
+
+
+def load(path: Path) -> Boost:
+    """The trees in `path`; `UsageError` when it is missing, broken or not one of ours."""
+    try:
+        document = json.loads(path.read_bytes())
+        if document["format"] != FORMAT:
+            raise UsageError(f"{path}: not trees of format {FORMAT}")
+        best = document["best_r2"]
+        return Boost(
+            boosters=[lgb.Booster(model_str=str(text)) for text in document["trees"]],
+            mean=np.array(document["mean"], dtype=np.float64),
+            rounds=int(document["rounds"]),
+            best_r2=-math.inf if best is None else float(best),
+            grown=int(document["grown"]),
+        )
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file of trees") from None
+    except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
+        raise UsageError(f"{path}: not a readable file of trees ({error})") from None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a growth keeps its files."""
+
+    cache: Path | None = None
+    """Folder of binned training sets."""
+    checkpoints: Path | None = None
+    resume: bool = False
+    """Go on with the trees of `checkpoints`, if there are any."""
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """A growth under way."""
+
+    boost: Boost
+    slopes: list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]
+    val_y: Array
+    val_starts: Array
+    """(n, K) guesses the trees of this growth are added to."""
+    labels: tuple[str, ...]
+    n: int
+
+    def grow(self) -> bool:
+        """One tree more for each label; False when none can be split further."""
+        # Every booster must grow, so no lazy `all`.
+        finished = [
+            booster.update(fobj=slope)
+            for booster, slope in zip(self.boost.boosters, self.slopes, strict=True)
+        ]
+        self.boost.grown += 1
+        return not all(finished)
+
+    def judge(self) -> Evaluation:
+        """Score the trees so far, and remember the best round."""
+        guess = self.val_starts + np.stack([_guess(b) for b in self.boost.boosters], axis=1)
+        scores = score(self.val_y, guess, self.labels)
+        r2 = float(np.mean([scores.values[f"r2/{label}"] for label in self.labels]))
+        if r2 > self.boost.best_r2:
+            self.boost.best_r2, self.boost.rounds = r2, self.boost.grown
+        return Evaluation(self.boost.grown, 0, "val", len(guess), scores.named("val")[0])
+
+
+def fit(
+    boost: Boost,
+    train: Rows,
+    val: Rows,
+    model: BoostModel,
+    config: BoostTrain,
+    labels: tuple[str, ...],
+    stopped: Callable[[], bool] = lambda: False,
+    places: Places | None = None,
+) -> Iterator[Progress]:
+    """Grow `boost` until `config.rounds`, or `config.patience` rounds without a better R2.
+
+    A step is one round: one tree for each label. What is saved goes on with the same trees, but
+    its later ones try other pixels than those of an uninterrupted growth.
+    """
+    places = places or Places()
+    path = places.checkpoints / FILE if places.checkpoints else None
+    before = load(path) if path and places.resume and path.is_file() else None
+    parameters = dataset_parameters(model.bins, config.threads)
+    found = binned(train, parameters, places.cache)
+    yield Note(found.text)
+    growth = _begin(boost, before, train, val, found.data, model, config, labels)
+    if before is not None:
+        yield Note(f"goes on after round {boost.grown}: like, but not bit for bit, uninterrupted")
+    alive = True
+    while boost.grown < config.rounds and alive and not stopped():
+        if boost.rounds and boost.grown - boost.rounds >= config.patience:
+            break
+        begun = time.perf_counter()
+        alive = growth.grow()
+        rate = growth.n * len(labels) / (time.perf_counter() - begun)
+        yield Step(boost.grown, config.rounds, 0, math.nan, config.lr, rate)
+        if boost.grown % config.eval_every == 0 or boost.grown == config.rounds or not alive:
+            yield growth.judge()
+        if path is not None and boost.grown % config.save_every == 0:
+            save(path, boost)
+            yield Checkpoint(boost.grown, path)
+    if boost.grown < config.rounds:
+        yield Note(f"{'stopped' if stopped() else 'no more trees'} after round {boost.grown}")
+    if path is not None:
+        save(path, boost)
+        yield Checkpoint(boost.grown, path)
+    yield Best(boost.rounds, 0)
+
+
+def _begin(
+    boost: Boost,
+    before: Boost | None,
+    train: Rows,
+    val: Rows,
+    data: lgb.Dataset,
+    model: BoostModel,
+    config: BoostTrain,
+    labels: tuple[str, ...],
+) -> _Growth:
+    """Boosters over one binned training set, empty or with the trees of `before`."""
+    wanted = train.labels()
+    boost.mean = wanted.mean(axis=0)
+    val_x, val_y = (np.concatenate(part) for part in zip(*val.pieces(), strict=True))
+    starts, val_starts = np.zeros_like(wanted), np.zeros_like(val_y)
+    if before is not None:
+        boost.mean, boost.rounds, boost.best_r2 = before.mean, before.rounds, before.best_r2
+        boost.grown = before.grown
+        starts = np.concatenate([before.grown_so_far(x) for x, _ in train.pieces()])
+        val_starts = before.grown_so_far(val_x)
+    parameters = _parameters(model, config, boost.grown, val_x.shape[1])
+    val_data = lgb.Dataset(val_x, reference=data, params=parameters).construct()
+    boost.boosters = []
+    for k in range(len(labels)):
+        if before is not None:
+            # As `init_model` of lightgbm.train does, which cannot once the spectra are bins: the
+            # booster gets these trees, but does not count them in its guesses.
+            first = lgb.basic._InnerPredictor.from_booster(before.boosters[k], {})
+            data._predictor = val_data._predictor = first
+        booster = lgb.Booster(parameters, data)
+        booster.add_valid(val_data, "val")
+        boost.boosters.append(booster)
+    slopes = [_squared_error(column) for column in (wanted - boost.mean - starts).T]
+    return _Growth(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
+
+
+def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) -> dict[str, Any]:
+    every = model.leaves * pixels * model.bins * CELL
+    return {
+        **dataset_parameters(model.bins, config.threads),
+        # MB. Half of what all leaves would take grows the same trees in the same time.
+        "histogram_pool_size": every / 2 / 2**20,
+        "objective": "none",
+        "metric": "none",
+        "learning_rate": config.lr,
+        "num_leaves": model.leaves,
+        "min_data_in_leaf": model.min_leaf,
+        "feature_fraction": model.feature_fraction,
+        "bagging_fraction": model.bagging_fraction,
+        "bagging_freq": int(model.bagging_fraction < 1),
+        "lambda_l2": model.l2,
+        # The trees to come must not try the pixels of the first ones once more.
+        "seed": (config.seed + grown) % 2**31,
+        "deterministic": True,
+    }
+
+
+def _squared_error(
+    wanted: Array,
+) -> Callable[[Array, lgb.Dataset], tuple[Array, Array]]:
+    def slopes(guess: Array, data: lgb.Dataset) -> tuple[Array, Array]:  # noqa: ARG001
+        return guess - wanted, np.ones_like(guess)
+
+    return slopes
+
+
+def _guess(booster: lgb.Booster) -> Array:
+    """What a booster says of its validation set: LightGBM keeps it, tree by tree."""
+    kept: list[Array] = []
+
+    def take(guess: Array, data: lgb.Dataset) -> tuple[str, float, bool]:  # noqa: ARG001
+        kept.append(np.array(guess, dtype=np.float64))
+        return "taken", 0.0, True
+
+    booster.eval_valid(take)
+    return kept[0]

@@ -1,0 +1,108 @@
+"""What a trained model's estimate hangs on: attention rollout and saliency, pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitlab.ml.baselines.trees import Boost
+from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.network.vit import Attention, ViT, patch_starts
+from vitlab.ml.spectra.observation import Batch
+
+Array = NDArray[np.float64]
+
+
+@torch.no_grad()
+def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
+    """(1, L) or (1, channels, L) input -> for each layer (places, places) mean shares of the heads.
+
+    Row i says where place i looks. The kernels do not keep them, so they are made again from what
+    each layer is given.
+    """
+    found: list[Tensor] = []
+
+    def keep(layer: Attention, given: tuple[Any, ...]) -> None:
+        tokens, rotation = given[0], given[1] if len(given) > 1 else None
+        batch, places, hidden = tokens.shape
+        qkv = layer.qkv(tokens).view(batch, places, 3, layer.heads, hidden // layer.heads)
+        q, k, _ = qkv.permute(2, 0, 3, 1, 4)  # (1, heads, places, width)
+        if rotation is not None:
+            q, k = rotation(q), rotation(k)
+        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        found.append(torch.softmax(scores.double(), dim=-1).mean(dim=1)[0])
+
+    layers = [part for part in network.modules() if isinstance(part, Attention)]
+    hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
+    try:
+        network.eval()(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def rollout(shares: list[Tensor]) -> Tensor:
+    """(places, places) how much of each place is in each at the end; rows sum to 1.
+
+    Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, the 1 for what
+    passes by the attention.
+    """
+    mixed = torch.eye(len(shares[0]), dtype=shares[0].dtype, device=shares[0].device)
+    one = mixed.clone()
+    for share in shares:
+        mixed = (share + one) / 2 @ mixed
+    return mixed
+
+
+def attention_by_pixel(network: ViT, inputs: Tensor) -> Array:
+    """(L,) share of each pixel in what the head reads, summing to 1: its patches' shares."""
+    mixed = rollout(attention_shares(network, inputs))
+    # [CLS] is what the head reads, and no part of the spectrum.
+    read = mixed[0, 1:] if network.cls is not None else mixed.mean(dim=0)
+    shares = (read / read.sum()).cpu().numpy()
+    patch, pixels = network.tokens.patch, inputs.shape[-1]
+    starts = patch_starts(pixels, patch, network.tokens.stride).tolist()
+    spread = np.zeros(pixels)
+    for start, share in zip(starts, shares, strict=True):
+        spread[start : start + patch] += share / patch
+    return spread
+
+
+def gradient(predict: Callable[[Tensor], Tensor], inputs: Inputs, batch: Batch, k: int) -> Tensor:
+    """(1, L) d label / d flux of one star, the errors as they are; `predict` inputs -> (1, K).
+
+    Simonyan, Vedaldi & Zisserman 2014, section 3. Exact for a linear model.
+    """
+    flux = batch.flux.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        label = predict(inputs(replace(batch, flux=flux)))[0, k]
+        (slope,) = torch.autograd.grad(label, flux)
+    return slope
+
+
+def to_noise(slope: Tensor, error: Tensor) -> Array:
+    """(1, L) slope, (1, L) 1-sigma errors -> (L,) change of the label by one sigma of each pixel.
+
+    NaN where a pixel has no datum. Under independent noise the squares sum to the variance of
+    the estimate, to first order.
+    """
+    seen = error.isfinite()
+    change = torch.where(seen, slope * torch.where(seen, error, 0), torch.nan)
+    return change[0].double().cpu().numpy()
+
+
+def contributions(boost: Boost, x: NDArray[np.float32], k: int) -> Array:
+    """(1, L) input -> (L,) what each pixel adds to label `k`, in its unit.
+
+    TreeSHAP (Lundberg et al. 2020, Nature MI 2, 56): with the mean of the training labels and
+    the trees' own mean they sum to the estimate. Trees have no gradient.
+    """
+    parts = np.asarray(boost.boosters[k].predict(x, num_iteration=boost.rounds, pred_contrib=True))
+    return parts[0, :-1].astype(np.float64)

@@ -1,0 +1,263 @@
+"""Data sets: stars of the simulator, or rows of a file, cut into train, validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitlab.contract.config import GRID_SOURCES, DataConfig
+from vitlab.contract.paths import UsageError
+from vitlab.contract.validation import memory_bytes
+from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.grid import compress, load_grid, packaged
+from vitlab.ml.spectra.labels import LABELS, RANGES
+from vitlab.ml.spectra.observation import Batch, Indices, content_hash, load_noise
+from vitlab.ml.spectra.pfsspec import open_spectra_files
+from vitlab.ml.spectra.simulate import SPLITS, STREAMS, Simulator, Stars, draw_stars
+
+COMPONENTS = 96
+"""Principal components the grid's spectra are mixed from: right to 4e-5 of the median flux (rms),
+chi-square to less than 0.01 at magnitude 20.5, for a quarter of the work."""
+
+
+class Spectra(Protocol):
+    """What a model learns from and is tested on."""
+
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        """(L,) wavelength of each pixel, Angstrom."""
+        ...
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Spectra in each of `SPLITS`."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """Equal for two data sets exactly when their test sets are equal."""
+        ...
+
+    def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
+        """(stop - start, K) labels alone."""
+        ...
+
+    def order(self, epoch: int, seed: int) -> Indices:
+        """The order in which an epoch takes the training spectra."""
+        ...
+
+    def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
+        """Training spectra with noise of this moment."""
+        ...
+
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        """Spectra of a split with the noise they always have; one for each `copy` of them."""
+        ...
+
+    def clean(self, start: int, stop: int) -> Batch:
+        """Training spectra as the set has them before noise is added."""
+        ...
+
+    def sky_sigma(self) -> Tensor:
+        """(L,) typical 1-sigma error of each pixel, in units of the median flux."""
+        ...
+
+
+@dataclass(frozen=True)
+class GridSpectra:
+    """Stars drawn from the grid and observed when asked for; nothing is kept."""
+
+    simulator: Simulator
+    sizes: dict[str, int]
+    columns: tuple[int, ...]
+    infinite: bool
+    """True: every epoch has stars of its own."""
+    grid: str | None = None
+    """The user's own grid file; None for the packaged one."""
+
+    @property
+    def pixels(self) -> int:
+        return self.simulator.grid.nodes.shape[1]
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.simulator.grid.wave
+
+    @property
+    def hash(self) -> str:
+        s = self.simulator
+        parts = [s.seed, s.mag, s.noise.level, self.sizes["test"], STREAMS, COMPONENTS]
+        grid = Path(self.grid) if self.grid else packaged("grid.h5")
+        return content_hash(parts, grid.read_bytes(), packaged("sky.h5").read_bytes())
+
+    def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
+        return self.simulator.stars(split, start, stop).labels[:, self.columns]
+
+    def order(self, epoch: int, seed: int) -> Indices:
+        n = self.sizes["train"]
+        return np.arange(n) if self.infinite else _shuffled(n, epoch, seed)
+
+    def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
+        n = self.sizes["train"]
+        if self.infinite:
+            start = epoch * n + int(rows[0])  # the order is the natural one
+            stars = self.simulator.stars("train", start, start + len(rows))
+        else:
+            stars = _train_stars(self.simulator.seed, self.simulator.mag, n).take(rows)
+        flux, error = self.simulator.observe(stars, generator)
+        return Batch(flux, error, stars.labels[:, self.columns])
+
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
+        return Batch(flux, error, stars.labels[:, self.columns])
+
+    def clean(self, start: int, stop: int) -> Batch:
+        stars = self.simulator.stars("train", start, stop)
+        flux, error = self.simulator.observe(stars, None)
+        return Batch(flux, error, stars.labels[:, self.columns])
+
+    def sky_sigma(self) -> Tensor:
+        """Of a flat spectrum in the middle of the range of magnitudes."""
+        sky = self.simulator.noise.sky
+        middle = sky.new_tensor([sum(self.simulator.mag) / 2])
+        return self.simulator.noise.sigma(torch.ones_like(sky)[None], middle)[0]
+
+
+def open_spectra(
+    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
+) -> Spectra:
+    """The data set of a configuration, its tensors on `device`. `UsageError` names the file."""
+    spectra = _as_it_is(data, level, labels, device)
+    if not data.permuted:
+        return spectra
+    return PermutedSpectra(spectra, data.seed, infinite=data.source == "grid-infinite")
+
+
+def _as_it_is(
+    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
+) -> Spectra:
+    sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
+    if data.source in GRID_SOURCES:
+        simulator = open_simulator(data, level)
+        simulator = replace(simulator, grid=compress(simulator.grid, COMPONENTS)).to(device)
+        columns = tuple(LABELS.index(name) for name in labels)
+        return GridSpectra(simulator, sizes, columns, data.source == "grid-infinite", data.grid)
+    files = open_spectra_files(Path(data.source))
+    params = files.params
+    for name in labels:
+        if name not in params:
+            known = ", ".join(sorted(params))
+            raise UsageError(f"{files.path}: dataset/params: no column {name} (there: {known})")
+        if params[name].dtype.kind not in "fiu":
+            raise UsageError(f"{files.path}: dataset/params: {name} is no number")
+        if not np.isfinite(params[name].astype(np.float64)).all():
+            raise UsageError(f"{files.path}: dataset/params: {name} has non-finite values")
+    if sum(sizes.values()) > files.n:
+        raise UsageError(
+            f"{files.path}: {files.n} spectra, fewer than train + val + test = "
+            f"{sum(sizes.values())}"
+        )
+    values = np.column_stack([params[name] for name in labels]).astype(np.float64)
+    memory = memory_bytes("config.data.memory", data.memory)
+    return FileSpectra(files, sizes, values, level, data.seed, device, memory)
+
+
+def open_simulator(data: DataConfig, level: float) -> Simulator:
+    """The simulator of a configuration. A grid that does not hold all labels is refused."""
+    grid = load_grid(Path(data.grid) if data.grid else None)
+    for name, axis in zip(LABELS, grid.axes, strict=True):
+        low, high = RANGES[name]
+        if axis[0] > low or axis[-1] < high:
+            raise UsageError(
+                f"{data.grid}: axes/{name} is {axis[0]:g} to {axis[-1]:g}, "
+                f"but stars are drawn from {low:g} to {high:g}"
+            )
+    return Simulator(grid, load_noise(level), data.mag, data.seed)
+
+
+@lru_cache(maxsize=2)
+def _train_stars(seed: int, mag: tuple[float, float], n: int) -> Stars:
+    """Labels of a whole training set: 32 MB for a million stars."""
+    return draw_stars(seed, mag, "train", 0, n)
+
+
+@lru_cache(maxsize=2)
+def _shuffled(n: int, epoch: int, seed: int) -> Indices:
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+@dataclass(frozen=True)
+class PermutedSpectra:
+    """A data set whose training and validation labels are dealt out anew; the test set is as it is.
+
+    Stars that come new in each epoch take labels from one another within their batch.
+    """
+
+    spectra: Spectra
+    seed: int
+    infinite: bool
+
+    @property
+    def pixels(self) -> int:
+        return self.spectra.pixels
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.spectra.wave
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return self.spectra.sizes
+
+    @property
+    def hash(self) -> str:
+        return self.spectra.hash
+
+    @cached_property
+    def _dealt(self) -> dict[str, NDArray[np.float64]]:
+        """(n, K) the labels each star gets instead of its own."""
+        found = {}
+        for k, split in enumerate(("train", "val")):
+            own = self.spectra.labels(split, 0, self.sizes[split])
+            found[split] = np.random.default_rng([self.seed, k]).permutation(own)
+        return found
+
+    def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
+        if split == "test":
+            return self.spectra.labels(split, start, stop)
+        return self._dealt[split][start:stop]
+
+    def order(self, epoch: int, seed: int) -> Indices:
+        return self.spectra.order(epoch, seed)
+
+    def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
+        batch = self.spectra.fresh(epoch, rows, generator)
+        if self.infinite:
+            deal = np.random.default_rng([self.seed, epoch, int(rows[0])])
+            return replace(batch, labels=deal.permutation(batch.labels))
+        return replace(batch, labels=self._dealt["train"][rows])
+
+    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        batch = self.spectra.fixed(split, start, stop, copy)
+        return replace(batch, labels=self.labels(split, start, stop))
+
+    def clean(self, start: int, stop: int) -> Batch:
+        batch = self.spectra.clean(start, stop)
+        return replace(batch, labels=self.labels("train", start, stop))
+
+    def sky_sigma(self) -> Tensor:
+        return self.spectra.sky_sigma()
+
+
+def as_they_are(spectra: Spectra) -> Spectra:
+    """The data set behind a control's."""
+    return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra

@@ -1,0 +1,245 @@
+"""HDF5 files: opening them, reading rows without the GIL, pandas' tables without pandas."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """`path` opened for reading; `UsageError` when it is missing or no HDF5 file."""
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: not a readable HDF5 file ({error})") from None
+
+
+def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
+    """The whole data set at the path `inside`; `UsageError` when there is none."""
+    found = file.get(inside)
+    if not isinstance(found, h5py.Dataset):
+        raise UsageError(f"{file.filename}: no data set {inside}")
+    values: NDArray[np.generic] = found[()]
+    return values
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Where the rows of a data set lie in its file."""
+
+    dtype: np.dtype[Any]
+    width: int
+    """Items of a row."""
+    rows: int
+    """Rows that lie together."""
+    offsets: tuple[int, ...]
+    """Bytes from the file's start to each run of `rows` rows."""
+
+    def read(self, descriptor: int, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` (n, width) from row `start` on. Raises `OSError`, also for a short file."""
+        done = 0
+        while done < len(out):
+            run, inside = divmod(start + done, self.rows)
+            part = out[done : done + self.rows - inside]
+            offset = self.offsets[run] + inside * self.width * self.dtype.itemsize
+            if os.preadv(descriptor, [part.data], offset) != part.nbytes:
+                raise OSError("the file is shorter than it says")
+            done += len(part)
+
+
+def locate(data: h5py.Dataset) -> RawRows | None:
+    """The place of the rows of a (n, W) data set; None where only HDF5 can read them."""
+    plain = data.compression is None and not data.shuffle and not data.fletcher32
+    native = data.dtype.kind in "fiu" and data.dtype.isnative
+    if not plain or not native or data.scaleoffset is not None or data.external:
+        return None
+    if data.chunks is None:
+        offset = data.id.get_offset()
+        runs = () if offset is None else (offset,)
+        rows = data.shape[0]
+    elif data.chunks[1] == data.shape[1]:
+        rows = data.chunks[0]
+        places = [data.id.get_chunk_info_by_coord((r, 0)) for r in range(0, data.shape[0], rows)]
+        runs = tuple(place.byte_offset for place in places)
+    else:
+        return None
+    if not runs or None in runs:
+        return None  # not written yet: HDF5 knows what to say instead
+    return RawRows(data.dtype, data.shape[1], rows, runs)
+
+
+Columns = dict[str, NDArray[Any]]
+
+
+def read_frame(file: h5py.File, inside: str, path: Path) -> Columns:
+    """The columns of the frame in the group `inside`, and its index as `index`.
+
+    Both of pandas' layouts: `table`, and `fixed` without texts. A missing text is empty, a
+    missing number NaN. `UsageError` names the file and what is wrong inside.
+    """
+    group = file.get(inside)
+    if isinstance(group, h5py.Group) and isinstance(group.get("table"), h5py.Dataset):
+        return _read_table(group["table"], f"{path}: {inside}/table", _missing_text(group))
+    if isinstance(group, h5py.Group) and "nblocks" in group.attrs:
+        return _read_fixed(group, f"{path}: {inside}")
+    raise UsageError(f"{path}: no pandas table in {inside}")
+
+
+def write_frame(file: h5py.File, inside: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """A frame of float64 and int64 columns in `table` format, which `pandas.read_hdf` opens."""
+    n = len(next(iter(columns.values())))
+    blocks = [
+        (kind, [name for name, values in columns.items() if values.dtype == kind])
+        for kind in (np.dtype(np.float64), np.dtype(np.int64))
+    ]
+    blocks = [(kind, names) for kind, names in blocks if names]
+    fields: list[Any] = [("index", np.int64)]
+    fields += [(f"values_block_{i}", k, (len(names),)) for i, (k, names) in enumerate(blocks)]
+    rows = np.zeros(n, dtype=fields)
+    rows["index"] = np.arange(n)
+    for i, (_, names) in enumerate(blocks):
+        rows[f"values_block_{i}"] = np.column_stack([columns[name] for name in names])
+    group = file.require_group(inside)
+    table = group.create_dataset("table", data=rows, maxshape=(None,), chunks=(min(n, 4096) or 1,))
+    _write_attributes(group, _group_attributes(list(columns), len(blocks)))
+    _write_attributes(table, _table_attributes(n, blocks))
+
+
+def _group_attributes(names: list[str], blocks: int) -> dict[str, Any]:
+    values = [f"values_block_{i}" for i in range(blocks)]
+    info: dict[Any, Any] = {1: {"names": [None], "type": "Index"}, "index": {}}
+    return {
+        "CLASS": "GROUP",
+        "VERSION": "1.0",
+        "pandas_type": "frame_table",
+        "pandas_version": "0.15.2",
+        "table_type": "appendable_frame",
+        "encoding": "UTF-8",
+        "errors": "strict",
+        "nan_rep": "nan",
+        "levels": np.int64(1),
+        "index_cols": [(0, "index")],
+        "values_cols": values,
+        "non_index_axes": [(1, names)],
+        "data_columns": [],
+        "info": {**info, **{name: {} for name in values}},
+    }
+
+
+def _table_attributes(n: int, blocks: list[tuple[np.dtype[Any], list[str]]]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        "CLASS": "TABLE",
+        "VERSION": "2.7",
+        "NROWS": np.int64(n),
+        "FIELD_0_NAME": "index",
+        "FIELD_0_FILL": np.int64(0),
+        "index_kind": "integer",
+    }
+    for i, (kind, names) in enumerate(blocks):
+        field = f"values_block_{i}"
+        attributes |= {
+            f"FIELD_{i + 1}_NAME": field,
+            f"FIELD_{i + 1}_FILL": kind.type(0),
+            f"{field}_kind": names,
+            f"{field}_dtype": kind.name,
+            f"{field}_meta": None,
+        }
+    return attributes
+
+
+def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Texts and numbers as they are, anything else pickled: PyTables' way.
+
+    PyTables tells a text from a pickle by its character set: UTF-8 or ASCII.
+    """
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            item.attrs.create(name, value, dtype=h5py.string_dtype("utf-8", len(value)))
+        elif isinstance(value, np.generic):
+            item.attrs[name] = value
+        else:
+            item.attrs[name] = np.bytes_(pickle.dumps(value, protocol=0))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Lists, texts and numbers only: names of classes are never resolved."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"asks for {module}.{name}")
+
+
+def _names(value: object, where: str) -> list[str]:
+    """A pickled list of column names."""
+    data = value.encode("utf-8") if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
+    try:
+        found = _PlainUnpickler(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+        raise UsageError(f"{where}: column names are no plain list ({error})") from None
+    if not isinstance(found, list):
+        raise UsageError(f"{where}: column names are no plain list")
+    return [str(name) for name in found]
+
+
+def _missing_text(group: h5py.Group) -> bytes:
+    """How a missing text is written; pandas 3 leaves the name of it out."""
+    value = group.attrs.get("nan_rep", b"nan")
+    return bytes(value) if isinstance(value, bytes) and value != b"N." else b"nan"
+
+
+def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
+    """Each field is a block of columns of one type; `<field>_kind` holds their names."""
+    try:
+        rows = table[()]
+    except OSError as error:
+        raise UsageError(f"{where}: cannot be read ({error})") from None
+    if "index" not in (rows.dtype.names or ()):
+        raise UsageError(f"{where}: no field index")
+    columns: Columns = {"index": rows["index"]}
+    for block in rows.dtype.names:
+        kind = table.attrs.get(f"{block}_kind")
+        if block == "index" or kind is None:
+            continue
+        names = _names(kind, where)
+        values = rows[block].reshape(len(rows), -1)
+        if len(names) != values.shape[1]:
+            raise UsageError(f"{where}: {block}_kind does not name its {values.shape[1]} columns")
+        if table.attrs.get(f"{block}_dtype") == b"bool":
+            values = values.astype(bool)
+        for i, name in enumerate(names):
+            column = values[:, i]
+            columns[name] = _texts(column, missing) if column.dtype.kind == "S" else column
+    return columns
+
+
+def _texts(column: NDArray[Any], missing: bytes) -> NDArray[Any]:
+    return np.array(["" if x == missing else x.decode("utf-8", "replace") for x in column])
+
+
+def _read_fixed(group: h5py.Group, where: str) -> Columns:
+    columns: Columns = {"index": group["axis1"][()]} if "axis1" in group else {}
+    for k in range(int(group.attrs["nblocks"])):
+        items, values = group.get(f"block{k}_items"), group.get(f"block{k}_values")
+        if not isinstance(items, h5py.Dataset) or not isinstance(values, h5py.Dataset):
+            raise UsageError(f"{where}: no block{k}_items and block{k}_values")
+        if values.dtype.kind not in "fiub":
+            names = ", ".join(x.decode("utf-8", "replace") for x in items[()])
+            raise UsageError(
+                f"{where}: block{k}_values ({names}) holds pickled objects, which are never "
+                "read; write the frame with format='table'"
+            )
+        for i, name in enumerate(items[()]):
+            columns[name.decode("utf-8", "replace")] = values[:, i]
+    return columns

@@ -1,0 +1,141 @@
+"""The lines and bands of the 7100-8850 A band by name: what a pixel of a spectrum may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.ml.spectra.grid_import import air
+
+Array = NDArray[np.float64]
+WINDOW = 4.0
+"""Angstrom to either side that count as a line's: its core and the wings at R = 5000."""
+WINGS = {"Ca II": 20.0, "Na I": 6.0, "K I": 6.0, "Mg I 8807": 6.0}
+"""The same for the lines with wide wings, by the beginning of the name."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line, or the stretch of a band."""
+
+    name: str
+    """As it is said: `Ca II 8542`."""
+    wave: float
+    """Angstrom; of a molecular band its head."""
+    end: float
+    """Where the stretch ends; the wavelength itself for a line."""
+    weight: int = 1
+    """0 for those named first where there is no room for all; 2 for what is the Earth's."""
+
+    @property
+    def is_band(self) -> bool:
+        return self.end > self.wave
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The stretch whose pixels count as this line's."""
+        if self.is_band:
+            return self.wave, self.end
+        wide = next((w for start, w in WINGS.items() if self.name.startswith(start)), WINDOW)
+        return self.wave - wide, self.wave + wide
+
+
+_LINES = (
+    (0, "Ca II", (8498.023, 8542.091, 8662.141)),
+    (0, "Na I", (8183.256, 8194.824)),
+    (0, "K I", (7664.899, 7698.965)),
+    (0, "Mg I", (8806.756,)),
+    (1, "Mg I", (7657.603, 8717.825, 8736.019)),
+    (1, "Ca I", (7148.150, 7202.200, 7326.145)),
+    (1, "Al I", (8773.896,)),
+    (1, "Si I", (7415.948, 7423.496, 7944.001, 8556.777, 8648.465, 8728.010, 8742.446, 8752.007)),
+    (1, "Ti I", (8364.237, 8412.358, 8426.506, 8434.957)),
+    (0, "Fe I", (8688.624,)),
+    (
+        1,
+        "Fe I",
+        (
+            *(7187.318, 7389.398, 7411.154, 7445.750, 7495.066, 7511.019, 7748.269, 7780.556),
+            *(7832.196, 7937.139, 7945.846, 7998.944, 8046.045, 8085.172, 8220.378, 8327.056),
+            *(8387.772, 8468.407, 8514.072, 8611.803, 8621.601, 8674.746, 8824.220),
+        ),
+    ),
+    (1, "O I", (7771.944, 7774.166, 7775.388)),
+)
+"""Air wavelengths: Ca II, Na I, K I and Mg I 8807 as NIST's Atomic Spectra Database has them
+(https://physics.nist.gov/asd), the others as the Gaia-ESO line list does (Heiter et al. 2021,
+A&A 645, A106). Each is, to 0.03 A, a minimum of the R = 50000 synthesis at 5750 or 4500 K with
+that list; the packaged grid, at R = 5000, is tested against the strongest."""
+_PASCHEN = ((12, 8750.472), (13, 8665.019), (14, 8598.392), (15, 8545.383), (16, 8502.483))
+"""Centroids of H I n-3, air (NIST); the Rydberg formula gives them to 0.06 A."""
+_TIO = ((7125.6, 7160.0), (7589.3, 7625.0), (7628.1, 7660.0), (8432.0, 8460.0))
+"""Heads of the gamma (7126, 7589, 7628) and epsilon (8432) systems, air, to 1 A: Valenti, Piskunov
+& Johns-Krull 1998, ApJ 498, 851 for the first; the steepest falls of the synthesis at 3750 K."""
+_EARTH = (("O2 A (air)", 7592.0, 7698.0), ("H2O (air)", 8130.0, 8340.0))
+"""Where the packaged sky's transmission (airmass 1, 2.5 mm of water) is below 0.95. The simulated
+spectra do not have them, observed ones do."""
+
+
+def known_lines() -> tuple[Line, ...]:
+    """All of them, rising, at their wavelengths in air."""
+    lines = [
+        Line(f"{ion} {wave:.0f}", wave, wave, weight)
+        for weight, ion, waves in _LINES
+        for wave in waves
+    ]
+    lines += [Line(f"H P{n} {wave:.0f}", wave, wave) for n, wave in _PASCHEN]
+    lines += [Line(f"TiO {head:.0f}", head, end) for head, end in _TIO]
+    lines += [Line(name, start, end, 2) for name, start, end in _EARTH]
+    return tuple(sorted(lines, key=lambda line: line.wave))
+
+
+def lines_between(low: float, high: float, *, in_vacuum: bool) -> tuple[Line, ...]:
+    """Those that begin between two wavelengths; `in_vacuum`: in which the wavelengths are."""
+    lines = known_lines()
+    if in_vacuum:
+        lines = tuple(replace(line, wave=vacuum(line.wave), end=vacuum(line.end)) for line in lines)
+    return tuple(line for line in lines if low <= line.wave <= high)
+
+
+def vacuum(wave: float) -> float:
+    """A wavelength in air -> in vacuum, Angstrom: the inverse of `gridimport.air`, to 1e-6 A."""
+    found = wave
+    for _ in range(4):  # the index changes by 1e-8 over an Angstrom
+        found += wave - float(air(np.array([found]))[0])
+    return found
+
+
+def shares(wave: Array, weight: Array, lines: tuple[Line, ...]) -> dict[str, float]:
+    """What part of a (L,) weight lies on each line: every pixel counts once; NaN counts as 0.
+
+    A pixel is the nearest line's within reach, measured in reaches; what no line takes is a
+    band's. Lines within the wings of a wider one (H P15 in Ca II 8542) count with that.
+    """
+    weight = np.nan_to_num(weight)
+    total = float(weight.sum())
+    narrow = [line for line in lines if not line.is_band]
+    apart = [line for line in narrow if not any(_swallows(other, line) for other in narrow)]
+    bands = [line for line in lines if line.is_band]
+    if not total > 0:
+        return {}
+    found = dict.fromkeys((line.name for line in lines), 0.0)
+    nearest = np.full(len(wave), np.inf)
+    owner = np.full(len(wave), -1)
+    for number, line in enumerate(apart):
+        away = np.abs(wave - line.wave) / (line.wave - line.reach[0])
+        nearer = (away < 1) & (away < nearest)
+        nearest[nearer], owner[nearer] = away[nearer], number
+    for number, line in enumerate(apart):
+        found[line.name] = float(weight[owner == number].sum()) / total
+    for line in bands:
+        inside = (owner < 0) & (wave >= line.wave) & (wave <= line.end)
+        owner[inside] = len(apart)
+        found[line.name] = float(weight[inside].sum()) / total
+    return found
+
+
+def _swallows(wide: Line, line: Line) -> bool:
+    low, high = wide.reach
+    return wide is not line and low < line.wave < high and high - wide.wave > WINDOW

@@ -1,0 +1,322 @@
+"""Reads and writes the HDF5 files of ga_pfsspec: spectra on one grid, and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.ml.spectra.hdf5 import Columns, RawRows, locate, open_hdf5, read_frame, write_frame
+from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.simulate import Simulator
+
+WAVE = "spectrumdataset/wave"
+FLUX = "dataset/arrays/flux/value"
+ERROR = "dataset/arrays/error/value"
+MASK = "dataset/arrays/mask/value"
+PARAMS = "dataset/params"
+SHARDS = "shard_index.txt"
+PIECE = 32
+"""Spectra read at once: three arrays of 1 MB."""
+NO_LABELS = ("index", "id", "snr")
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PfsspecFile:
+    """A file whose layout has been checked."""
+
+    path: Path
+    wave: NDArray[np.float64]
+    """(W,) Angstrom."""
+    n: int
+    """Spectra in the file."""
+    params: Columns
+    """(n,) for each column, row k belonging to spectrum k."""
+    scales: Rows
+    """(n,) medians of the flux, NaN until a row is read: finding one takes twice as long as
+    reading the row."""
+    places: dict[str, RawRows | None]
+    """Where flux, error and, if there is one, mask lie in the file."""
+
+
+@dataclass(frozen=True)
+class SpectraFiles:
+    """One or more files of the same pixels, as one row of spectra."""
+
+    path: Path
+    files: tuple[PfsspecFile, ...]
+
+    @property
+    def n(self) -> int:
+        return sum(file.n for file in self.files)
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        return self.files[0].wave
+
+    @property
+    def params(self) -> Columns:
+        """The columns that all files have."""
+        shared = set.intersection(*(set(file.params) for file in self.files))
+        names = [name for name in self.files[0].params if name in shared]
+        return {name: np.concatenate([file.params[name] for file in self.files]) for name in names}
+
+    def read(self, start: int, stop: int) -> tuple[Rows, Rows]:
+        """(rows, W) flux and error of spectra `start` to `stop`, as `read_rows` gives them."""
+        parts = []
+        first = 0
+        for file in self.files:
+            low, high = max(start - first, 0), min(stop - first, file.n)
+            if low < high:
+                parts.append(read_rows(file, low, high))
+            first += file.n
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def open_spectra_files(path: Path) -> SpectraFiles:
+    """A file, a folder of shards, or its index. `UsageError` names the file and the place."""
+    index = path / SHARDS if path.is_dir() else path
+    if index.suffix != ".txt":
+        return SpectraFiles(path, (open_pfsspec(path),))
+    try:
+        lines = index.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{index}: cannot be read as a list of shards ({error})") from None
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise UsageError(f"{index}: names no shard")
+    files = tuple(open_pfsspec(index.parent / name) for name in names)
+    for file in files[1:]:
+        if not np.array_equal(file.wave, files[0].wave):
+            raise UsageError(f"{file.path}: {WAVE}: other pixels than in {files[0].path.name}")
+    return SpectraFiles(path, files)
+
+
+class Description(TypedDict):
+    """What `vitlab data inspect` says."""
+
+    n: int
+    pixels: int
+    wave: list[float]
+    """Least and greatest, Angstrom."""
+    labels: dict[str, list[float]]
+    """Least and greatest of every column of numbers but `id` and `snr`; empty ones left out."""
+    snr: list[float]
+    """Least and greatest median S/N; empty when the files do not say."""
+
+
+def describe(files: SpectraFiles) -> Description:
+    """Sizes and ranges of a data set; reads no spectra."""
+    params = {k: v for k, v in files.params.items() if v.dtype.kind in "fiu"}
+    ranges = {name: _range(values) for name, values in params.items() if name not in NO_LABELS}
+    return {
+        "n": files.n,
+        "pixels": len(files.wave),
+        "wave": _range(files.wave),
+        "labels": {name: range_ for name, range_ in ranges.items() if range_},
+        "snr": _range(params["snr"]) if "snr" in params else [],
+    }
+
+
+def _range(values: NDArray[Any]) -> list[float]:
+    """Least and greatest finite value; empty when there is none."""
+    known = values[np.isfinite(values)]
+    return [float(known.min()), float(known.max())] if len(known) else []
+
+
+def open_pfsspec(path: Path) -> PfsspecFile:
+    """Check the layout of `path`. `UsageError` names the file and what is wrong inside."""
+    with open_hdf5(path) as file:
+        for inside in (FLUX, ERROR, WAVE):
+            if not isinstance(file.get(inside), h5py.Dataset):
+                raise UsageError(f"{path}: no data set {inside}{_layout_hint(file)}")
+        if file[FLUX].ndim != 2 or not file[FLUX].shape[0]:
+            raise UsageError(f"{path}: {FLUX}: shape {file[FLUX].shape}, not (spectra, pixels)")
+        n, pixels = file[FLUX].shape
+        for inside, shape in ((ERROR, (n, pixels)), (WAVE, (pixels,)), (MASK, (n, pixels))):
+            if inside in file and file[inside].shape != shape:
+                raise UsageError(f"{path}: {inside}: shape {file[inside].shape}, not {shape}")
+        params = read_frame(file, PARAMS, path)
+        wave = file[WAVE][()].astype(np.float64)
+        places = {x: locate(file[x]) for x in (FLUX, ERROR, MASK) if x in file}
+    unknown = np.full(n, np.nan, dtype=np.float32)
+    return PfsspecFile(path, wave, n, _aligned(params, n, path), unknown, places)
+
+
+def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
+    """(rows, W) flux over its median and 1-sigma error in the same unit, float32.
+
+    A pixel without a datum becomes flux 1 with an infinite error: its mask is not 0 (unset cells
+    are -1; there may be no mask), its flux or error is not finite, or its error is <= 0.
+    """
+    flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
+    error = np.empty_like(flux)
+    with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
+        # Small pieces into the same arrays each time: they never leave the processor's cache.
+        shape = (min(PIECE, stop - start), len(source.wave))
+        buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.places}
+        for first in range(start, stop, PIECE):
+            last = min(first + PIECE, stop)
+            parts = [buffer[: last - first] for buffer in buffers.values()]
+            for (inside, place), part in zip(source.places.items(), parts, strict=True):
+                try:
+                    if place is None:
+                        file[inside].read_direct(part, np.s_[first:last])
+                    else:
+                        place.read(raw.fileno(), first, part)
+                except OSError as error_:
+                    raise UsageError(
+                        f"{source.path}: {inside}: cannot be read ({error_})"
+                    ) from None
+            rows = slice(first - start, last - start)
+            _normalise(parts, flux[rows], error[rows], source.scales[first:last])
+    return flux, error
+
+
+def _normalise(parts: list[NDArray[Any]], flux: Rows, error: Rows, scales: Rows) -> None:
+    """Fill flux and error (rows, W), and scales (rows,), from the file's flux, error and mask."""
+    flux[:], error[:] = parts[0], parts[1]
+    mask = parts[2] if len(parts) == 3 else None
+    # A sum or a least value that is fine needs no look at the pixels.
+    if (
+        (mask is None or not mask.any())
+        and error.min() > 0
+        and np.isfinite(error.max())
+        and np.isfinite(flux.sum())
+    ):
+        if np.isnan(scales).any():
+            scales[:] = np.median(flux, axis=1)
+        if (scales > 0).all():
+            flux /= scales[:, None]
+            error /= scales[:, None]
+            return
+    good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
+    if mask is not None:
+        good &= mask == 0
+    for row, usable in enumerate(good):
+        middle = np.median(flux[row, usable]) if usable.any() else 0.0
+        if middle > 0:
+            flux[row] /= middle
+            error[row] /= middle
+        else:
+            usable[:] = False
+    flux[~good], error[~good] = 1, np.inf
+
+
+def _layout_hint(file: h5py.File) -> str:
+    if "dataset/arrays/wave/value" in file:
+        return " (every spectrum has its own wavelength grid: not supported)"
+    if "flux" in file and "params" in file:
+        return " (the layout from before 2022, with flux at the root: not supported)"
+    return ""
+
+
+def _aligned(columns: Columns, n: int, path: Path) -> Columns:
+    """Row k of every column for spectrum k: by the column `id`, else by the frame's index."""
+    identity = columns.get("id", columns.get("index", np.empty(0)))
+    if len(identity) != n or not np.array_equal(np.sort(identity), np.arange(n)):
+        raise UsageError(
+            f"{path}: {PARAMS}: {len(identity)} rows whose ids are not 0 to {n - 1}, "
+            f"so they cannot be matched to the {n} spectra"
+        )
+    order = np.argsort(identity, kind="stable")
+    return {name: values[order] for name, values in columns.items()}
+
+
+WRITE_PIECE = 1024
+"""Spectra written at once: 33 MB an array."""
+
+
+def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterator[int]:
+    """Write the training stars `start` to `stop`; yields how many are done.
+
+    The flux has no noise: it is added when the spectra are read, anew each epoch. `out` appears
+    only when it is whole; one that is there already is refused.
+    """
+    if out.exists():
+        raise UsageError(f"{out}: is there already; nothing was written")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out}: there is no folder {out.parent}")
+    n = stop - start
+    temporary = out.with_name(f".{out.name}.tmp")
+    snr = np.empty(n)
+    try:
+        with h5py.File(temporary, "w") as file:
+            file[WAVE] = simulator.grid.wave
+            shape = (n, len(simulator.grid.wave))
+            chunks = chunk_shape(shape)
+            flux = file.create_dataset(FLUX, shape, np.float64, chunks=chunks)
+            error = file.create_dataset(ERROR, shape, np.float64, chunks=chunks)
+            mask = file.create_dataset(MASK, shape, np.int64, chunks=chunks)
+            for first in range(0, n, WRITE_PIECE):
+                rows = slice(first, min(first + WRITE_PIECE, n))
+                stars = simulator.stars("train", start + rows.start, start + rows.stop)
+                clean, sigma = simulator.observe(stars, None)
+                flux[rows], error[rows] = clean.double().numpy(), sigma.double().numpy()
+                mask[rows] = 0
+                snr[rows] = torch.median(clean / sigma, dim=1).values.numpy()
+                yield rows.stop
+            write_frame(file, PARAMS, _columns(simulator, start, stop, snr))
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_shards(simulator: Simulator, n: int, shards: int, folder: Path) -> Iterator[int]:
+    """Write `n` stars to `shards` files of a new folder, and their index; yields the number done.
+
+    The index comes last: a folder with one is whole.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder}: is there already; nothing was written")
+    edges = np.linspace(0, n, shards + 1).astype(int)
+    names = [f"shard_{k:03d}.h5" for k in range(shards)]
+    folder.mkdir()
+    for name, start, stop in zip(names, edges[:-1], edges[1:], strict=True):
+        for done in make_file(simulator, int(start), int(stop), folder / name):
+            yield int(start) + done
+    write_atomic(folder / SHARDS, "".join(f"{name}\n" for name in names).encode())
+
+
+def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """ga_pfsspec's chunks: none below 2^20 elements, else by the size of each dimension."""
+    if np.prod(shape) < 2**20:
+        return None
+    return tuple(_chunk_length(length) for length in shape)
+
+
+def _chunk_length(length: int) -> int:
+    if length <= 128:
+        return 1
+    if length <= 1024:
+        return 64
+    return length if length <= 65536 else 4096
+
+
+def _columns(
+    simulator: Simulator, start: int, stop: int, snr: np.typing.NDArray[np.float64]
+) -> dict[str, np.typing.NDArray[np.generic]]:
+    stars = simulator.stars("train", start, stop)
+    n = len(stars)
+    columns: dict[str, np.typing.NDArray[np.generic]] = {
+        "id": np.arange(n, dtype=np.int64),
+        "redshift": np.zeros(n),
+        "snr": snr,
+        "mag": stars.mag,
+        "random_seed": np.full(n, simulator.seed, dtype=np.int64),
+        "M_H": stars.labels[:, LABELS.index("M_H")],
+        "T_eff": stars.labels[:, LABELS.index("T_eff")],
+        "log_g": stars.labels[:, LABELS.index("log_g")],
+    }
+    return columns

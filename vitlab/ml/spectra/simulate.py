@@ -1,0 +1,167 @@
+"""Simulated observations: stars of a seed, their spectra and their noise, made when asked for.
+
+A star is a pure function of (seed, split, i), whatever the size of the batch it is asked in.
+Labels and magnitudes come from numpy's counter-based Philox, one stream for each block of
+`BLOCK` stars; the noise of fixed sets from one Philox stream for each star. A spectrum is one row
+of a matrix product, equal between batch sizes to the rounding of its float type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitlab.ml.spectra.grid import Grid
+from vitlab.ml.spectra.labels import LABELS, draw_labels
+from vitlab.ml.spectra.observation import NoiseModel, on_device
+
+T = TypeVar("T")
+
+SPLITS = ("train", "val", "test")
+BLOCK = 1024
+"""Stars that share one random stream for their labels."""
+CHUNK = 256
+"""Spectra made at once: their 4 MB arrays stay in the processor's cache."""
+STREAMS = "philox-1"
+"""Names the way random numbers are assigned to stars; part of a data set's hash."""
+_STARS, _NOISE = 0, 1
+
+
+@dataclass(frozen=True)
+class Stars:
+    """Labels and magnitudes of some stars."""
+
+    labels: NDArray[np.float64]
+    """(n, 3) in the order of `LABELS`."""
+    mag: NDArray[np.float64]
+    """(n,) i band (HSC)."""
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Stars:
+        return Stars(self.labels[rows], self.mag[rows])
+
+    def __len__(self) -> int:
+        return len(self.mag)
+
+
+def draw_stars(seed: int, mag: tuple[float, float], split: str, start: int, stop: int) -> Stars:
+    """Stars `start` to `stop` of a split, with magnitudes uniform in `mag`."""
+    blocks = []
+    for block in range(start // BLOCK, -(-stop // BLOCK)):
+        generator = _stream(seed, split, _STARS, block)
+        labels = draw_labels(generator, BLOCK)
+        blocks.append(np.column_stack([labels, generator.uniform(*mag, size=BLOCK)]))
+    first = start // BLOCK * BLOCK
+    table = np.concatenate(blocks or [np.empty((0, len(LABELS) + 1))])
+    table = table[start - first : stop - first]
+    return Stars(table[:, :-1], table[:, -1])
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Draws stars and observes them, on the device its grid is on."""
+
+    grid: Grid
+    noise: NoiseModel
+    mag: tuple[float, float] = (20.5, 22.5)
+    """Magnitudes are uniform in this range."""
+    seed: int = 42
+
+    def to(self, device: torch.device | str) -> Simulator:
+        return replace(self, grid=self.grid.to(device), noise=self.noise.to(device))
+
+    def stars(self, split: str, start: int, stop: int) -> Stars:
+        """Stars `start` to `stop` of a split."""
+        return draw_stars(self.seed, self.mag, split, start, stop)
+
+    def flux(self, stars: Stars) -> Tensor:
+        """(n, L) noise-free flux over its median."""
+        return self.grid.flux(self._tensor(stars.labels))
+
+    def observe(self, stars: Stars, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """(n, L) observed flux and 1-sigma errors; new noise on each call, none for None."""
+        flux, error = self._empty(len(stars))
+        if generator is not None:
+            self._fill_fresh(flux, generator)
+        self._observe(stars, generator is not None, flux, error)
+        return flux, error
+
+    def observe_fixed(
+        self, split: str, start: int, stop: int, copy: int = 0
+    ) -> tuple[Stars, Tensor, Tensor]:
+        """Stars `start` to `stop`, (n, L) flux and errors; each star keeps its noise for ever.
+
+        Another `copy` is another noise of the same stars, kept likewise.
+        """
+        stars = self.stars(split, start, stop)
+        flux, error = self._empty(len(stars))
+        noise = np.empty(flux.shape, dtype=np.float32)
+
+        def fill(rows: slice) -> None:
+            for row in range(rows.start, rows.stop):
+                generator = _stream(self.seed, split, _NOISE, start + row, copy)
+                generator.standard_normal(out=noise[row], dtype=np.float32)
+
+        _in_threads(fill, _chunks(len(stars), CHUNK))
+        flux.copy_(torch.from_numpy(noise))
+        self._observe(stars, True, flux, error)
+        return stars, flux, error
+
+    def _observe(self, stars: Stars, noisy: bool, flux: Tensor, error: Tensor) -> None:
+        """Fill `flux` and `error` (n, L); a noisy `flux` comes with unit normal numbers in it."""
+        for rows in _chunks(len(stars), CHUNK if flux.device.type == "cpu" else len(stars)):
+            part = stars.take(rows)
+            clean = self.flux(part)
+            error[rows] = self.noise.sigma(clean, self._tensor(part.mag))
+            if noisy:
+                torch.addcmul(clean, error[rows], flux[rows], out=flux[rows])
+            else:
+                flux[rows] = clean
+
+    def _empty(self, n: int) -> tuple[Tensor, Tensor]:
+        flux = self.grid.nodes.new_empty((n, self.grid.nodes.shape[1]))
+        return flux, torch.empty_like(flux)
+
+    @staticmethod
+    def _fill_fresh(out: Tensor, generator: torch.Generator) -> None:
+        """Unit normal numbers; on a CPU by threads, each chunk from a seed of its own."""
+        if out.device.type != "cpu":
+            out.normal_(generator=generator)
+            return
+        chunks = _chunks(len(out), CHUNK)
+        seeds = torch.randint(2**62, (len(chunks),), generator=generator).tolist()
+
+        def fill(chunk: tuple[slice, int]) -> None:
+            rows, seed = chunk
+            out[rows].normal_(generator=torch.Generator().manual_seed(seed))
+
+        _in_threads(fill, list(zip(chunks, seeds, strict=True)))
+
+    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
+        return on_device(np.ascontiguousarray(values), self.grid.nodes.device)
+
+
+def _chunks(n: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, n)) for i in range(0, n, max(size, 1))]
+
+
+def _in_threads(work: Callable[[T], None], items: Sequence[T]) -> None:
+    """Random numbers are made outside Python's lock, so threads share them out well."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(work, items))
+
+
+def _stream(seed: int, split: str, purpose: int, number: int, copy: int = 0) -> np.random.Generator:
+    """The random stream of one block of stars, or of one copy of one star's noise.
+
+    Philox has 128 bits of key and 256 of counter: the key says which set, the counter's upper
+    half which stream, and its lower half counts inside the stream.
+    """
+    key = [seed, SPLITS.index(split) * 2 + purpose]
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, copy]))

@@ -1,0 +1,214 @@
+"""The test stars: brightness, true labels, noiseless flux, overlap with training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, as_they_are
+from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.grid import Grid, OutOfGrid
+from vitlab.ml.spectra.grid_import import air
+from vitlab.ml.spectra.hdf5 import Columns
+from vitlab.ml.spectra.labels import LABELS
+
+Array = NDArray[np.float64]
+PIECE = 1024
+NOT_A_STAR = ("id", "index", "snr", "random_seed")
+"""Columns of a file that say nothing of which star a row is."""
+GRID_COLUMNS = (*LABELS, "mag")
+"""What a star of the grid is known by."""
+DRAWN = 1_000_000
+"""Training stars drawn at once: 64 MB."""
+
+
+def conditions(spectra: Spectra) -> tuple[Array, Array]:
+    """(n,) magnitudes and (n,) S/N of the test stars, before noise; NaN where not known.
+
+    S/N is the median over the pixels of flux over its 1-sigma error.
+    """
+    spectra = as_they_are(spectra)
+    n = spectra.sizes["test"]
+    parts = [_snr(spectra, i, min(i + PIECE, n)) for i in range(0, n, PIECE)]
+    snr = np.concatenate(parts) if parts else np.empty(0)
+    return _magnitudes(spectra, n), snr
+
+
+def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None = None) -> int:
+    """How many test stars a training set holds too: 0, or no score means anything.
+
+    `trained`: whose training set, when not that of `spectra` itself; `shown`: how many stars of
+    it a model saw, when not as many as it has (new ones in each epoch). Two stars are the same
+    when all their labels and the magnitude are; rows of files only if their flux is, too.
+    """
+    spectra, trained = as_they_are(spectra), as_they_are(trained or spectra)
+    if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
+        return _file_overlap(trained, spectra)
+    n_train = trained.sizes["train"] if shown is None else shown
+    names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
+    if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
+        return 0  # a grid's star is not to be found in a file that says less of it
+    wanted = _keys(_table(_test_columns(spectra), names))
+    found = np.zeros(len(wanted), dtype=bool)
+    for start in range(0, n_train, DRAWN):
+        stop = min(start + DRAWN, n_train)
+        found |= np.isin(wanted, _keys(_table(_columns(trained, stop, start), names)))
+    return int(found.sum())
+
+
+def _file_overlap(trained: FileSpectra, tested: FileSpectra) -> int:
+    ours, theirs = trained.files, tested.files
+    names = sorted(set(_numbers(ours.params)) & set(_numbers(theirs.params)))
+    if not names or len(ours.wave) != len(theirs.wave):
+        return 0
+    n_train, n_test = trained.sizes["train"], tested.sizes["test"]
+    first = theirs.n - n_test
+    train = _keys(_table(ours.params, names))[:n_train]
+    test = _keys(_table(theirs.params, names))[first:]
+    order = np.argsort(train, kind="stable")
+    low = np.searchsorted(train, test, "left", sorter=order)
+    high = np.searchsorted(train, test, "right", sorter=order)
+    found = 0
+    for k in np.flatnonzero(high > low):
+        flux = theirs.read(first + int(k), first + int(k) + 1)[0]
+        twins = order[low[k] : high[k]]
+        found += any(np.allclose(ours.read(int(t), int(t) + 1)[0], flux) for t in twins)
+    return found
+
+
+def _numbers(params: Columns) -> list[str]:
+    return [k for k, v in params.items() if v.dtype.kind in "fiu" and k not in NOT_A_STAR]
+
+
+def _columns(spectra: Spectra, stop: int, start: int = 0, split: str = "train") -> Columns:
+    """What is known of stars `start` to `stop` of a grid's split; of a file's, of all rows."""
+    if isinstance(spectra, FileSpectra):
+        return spectra.files.params
+    if not isinstance(spectra, GridSpectra):
+        return {}
+    stars = spectra.simulator.stars(split, start, stop)
+    return {**dict(zip(LABELS, stars.labels.T, strict=True)), "mag": stars.mag}
+
+
+def _test_columns(spectra: Spectra) -> Columns:
+    n = spectra.sizes["test"]
+    columns = _columns(spectra, n, split="test")
+    return {name: values[-n:] for name, values in columns.items()}
+
+
+def _table(columns: Columns, names: Sequence[str]) -> Array:
+    return np.column_stack([columns[name].astype(np.float64) for name in names])
+
+
+def _keys(table: Array) -> NDArray[np.uint64]:
+    """Each row as one number: of a billion pairs of different rows, none are likely to share it."""
+    bits = np.ascontiguousarray(table).view(np.uint64)
+    generator = np.random.default_rng(0)
+    keys = np.zeros(len(bits), dtype=np.uint64)
+    for column in bits.T:
+        odd = generator.integers(2**63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        keys = (keys ^ (keys >> np.uint64(29))) * odd + column
+    return keys
+
+
+def _magnitudes(spectra: Spectra, n: int) -> Array:
+    if isinstance(spectra, GridSpectra):
+        return spectra.simulator.stars("test", 0, n).mag
+    if isinstance(spectra, FileSpectra) and "mag" in spectra.files.params:
+        mag = spectra.files.params["mag"][spectra.files.n - n :]
+        if mag.dtype.kind in "fiu":
+            return mag.astype(np.float64)
+    return np.full(n, np.nan)
+
+
+def _snr(spectra: Spectra, start: int, stop: int) -> Array:
+    if isinstance(spectra, GridSpectra):
+        flux, error = spectra.simulator.observe(spectra.simulator.stars("test", start, stop), None)
+    elif isinstance(spectra, FileSpectra):
+        first = spectra.files.n - spectra.sizes["test"]
+        rows = spectra.files.read(first + start, first + stop)
+        flux, error = (torch.from_numpy(part) for part in rows)
+        error = error * (spectra.level or 1.0)
+    else:
+        batch = spectra.fixed("test", start, stop)
+        flux, error = batch.flux, batch.error
+    ratio = torch.where(error.isfinite() & (error > 0), flux / error, torch.nan)
+    snr: Array = ratio.nanmedian(dim=1).values.double().cpu().numpy()
+    return snr
+
+
+COMPARED = 8
+"""Stars by which it is told whether a file's wavelengths are in vacuum."""
+
+
+def grid_labels(spectra: Spectra, number: int) -> Array | None:
+    """(3,) true labels of a test star in the order of `LABELS`; None where a file lacks one."""
+    spectra = as_they_are(spectra)
+    if isinstance(spectra, GridSpectra):
+        found: Array = spectra.simulator.stars("test", number, number + 1).labels[0]
+        return found
+    if not isinstance(spectra, FileSpectra):
+        return None
+    params = spectra.files.params
+    if any(name not in params or params[name].dtype.kind not in "fiu" for name in LABELS):
+        return None
+    row = spectra.files.n - spectra.sizes["test"] + number
+    return np.array([float(params[name][row]) for name in LABELS])
+
+
+def clean_flux(spectra: Spectra, number: int) -> Array | None:
+    """(L,) flux of a test star before noise, NaN without datum; None where it came with noise."""
+    spectra = as_they_are(spectra)
+    if isinstance(spectra, GridSpectra):
+        stars = spectra.simulator.stars("test", number, number + 1)
+        return np.asarray(spectra.simulator.flux(stars)[0].double().cpu().numpy())
+    if isinstance(spectra, FileSpectra) and spectra.level:
+        flux, error = _rows(spectra, number, number + 1)
+        return np.where(np.isfinite(error[0]), flux[0], np.nan)
+    return None
+
+
+def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
+    """Whether the wavelengths are in vacuum: the grid's are in air, a file's spectra show it.
+
+    Of both readings it is the one by which the first test stars look like the grid at their
+    labels; in air where these are not known. Lines are 2.3 A, five pixels, apart.
+    """
+    spectra = as_they_are(spectra)
+    n = min(COMPARED, spectra.sizes["test"])
+    labels = [grid_labels(spectra, i) for i in range(n)]
+    known = [one for one in labels if one is not None]
+    if not isinstance(spectra, FileSpectra) or not n or len(known) < n:
+        return False
+    flux, _ = _rows(spectra, 0, n)
+    exact = grid.to("cpu", torch.float64)
+    try:
+        expected = exact.flux(torch.from_numpy(np.stack(known))).numpy()
+    except OutOfGrid:
+        return False
+    wave = np.asarray(spectra.wave)
+    return _likeness(air(wave), flux, grid.wave, expected) > _likeness(
+        wave, flux, grid.wave, expected
+    )
+
+
+def _likeness(wave: Array, flux: Array, known: Array, expected: Array) -> float:
+    """Mean correlation of the slopes of some (n, L) spectra with those expected."""
+    inside = (wave > known[0]) & (wave < known[-1])
+    if inside.sum() < 3:
+        return -1.0
+    found = [
+        np.corrcoef(np.diff(np.interp(wave[inside], known, should)), np.diff(is_[inside]))[0, 1]
+        for should, is_ in zip(expected, flux, strict=True)
+    ]
+    return float(np.nan_to_num(np.mean(found), nan=-1.0))
+
+
+def _rows(spectra: FileSpectra, start: int, stop: int) -> tuple[Array, Array]:
+    """Flux and errors of test stars as the file has them."""
+    first = spectra.files.n - spectra.sizes["test"]
+    flux, error = spectra.files.read(first + start, first + stop)
+    return flux.astype(np.float64), error.astype(np.float64)

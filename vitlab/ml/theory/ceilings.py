@@ -1,0 +1,254 @@
+"""The ceilings no model can exceed: Bayes, Cramer-Rao, the best linear predictor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import write_atomic
+from vitlab.ml.spectra.dataset import COMPONENTS
+from vitlab.ml.spectra.grid import Grid, compress
+from vitlab.ml.spectra.labels import BETA, LABELS, RANGES, LabelPrior, prior_variance
+from vitlab.ml.spectra.simulate import STREAMS, Simulator
+from vitlab.ml.theory.fisher import Bounds, bounds, r2_mean, r2_median
+from vitlab.ml.theory.posterior import ENOUGH, Model, Posterior, posteriors
+
+Array = NDArray[np.float64]
+
+METHOD = 1
+"""Part of a cached result's name; rises when the integration changes."""
+PIECE = 1024
+"""Stars observed and held at once: two arrays of 16 MB."""
+
+
+def ignore(done: int) -> None:
+    """Nobody wants to hear of the number of stars done."""
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """Posteriors of some stars of the test set."""
+
+    mean: Array
+    """(n, 3) in the order of `LABELS`."""
+    variance: Array
+    """(n, 3)"""
+    pit: Array
+    """(n, 3) posterior probability of a label below the true one."""
+    effective: Array
+    """(n,) samples' worth of each integration."""
+    mag: Array
+    """(n,)"""
+
+    @property
+    def unsettled(self) -> int:
+        """Stars whose integration did not settle."""
+        return int(np.count_nonzero(self.effective < ENOUGH))
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The Bayes R2 of one label over some stars."""
+
+    r2: float
+    error: float
+    """Standard error from the finite number of stars."""
+    n: int
+
+
+def bayes_r2(posterior: Posteriors, label: str, rows: NDArray[np.bool_] | None = None) -> Ceiling:
+    """1 - mean posterior variance / prior variance, over `rows` (all when None)."""
+    variance = posterior.variance[:, LABELS.index(label)]
+    share = (variance if rows is None else variance[rows]) / prior_variance(label)
+    spread = float(share.std(ddof=1)) if len(share) > 1 else float("inf")
+    return Ceiling(1 - float(share.mean()), spread / len(share) ** 0.5, len(share))
+
+
+def posteriors_of_test(
+    simulator: Simulator,
+    n: int,
+    cache: Path | None,
+    tell: Callable[[int], None] = ignore,
+) -> Posteriors:
+    """Posteriors of the first `n` stars of the test set, the magnitude unknown.
+
+    Kept in the folder `cache` under the hash of grid, noise and prior, and read from there.
+    `tell` hears of the number done and may raise to end the work.
+    """
+    path = cache / f"bayes-{_hash(simulator, n)}.json" if cache else None
+    if path and (known := _read(path, n)):
+        return known
+    grid = compress(simulator.grid.to("cpu"), COMPONENTS)
+    model = Model(grid, simulator.noise.to("cpu"), LabelPrior())
+    observer = Simulator(grid, model.noise, simulator.mag, simulator.seed)
+    found: list[Posterior] = []
+    for one in _observed(observer, model, n):
+        found.append(one)
+        tell(len(found))
+    mags = observer.stars("test", 0, n).mag
+    done = gather(found, mags)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {name: np.round(x, 6).tolist() for name, x in asdict(done).items()}
+        write_atomic(path, json.dumps(document).encode())
+    return done
+
+
+def gather(found: list[Posterior], mags: Array) -> Posteriors:
+    """One table of many posteriors."""
+    return Posteriors(
+        mean=np.array([p.mean for p in found]),
+        variance=np.array([p.variance for p in found]),
+        pit=np.array([p.pit for p in found]),
+        effective=np.array([p.effective for p in found]),
+        mag=mags,
+    )
+
+
+def _observed(observer: Simulator, model: Model, n: int) -> Iterator[Posterior]:
+    """Posteriors of the test stars in order; a piece holds stars of like magnitude."""
+    with torch.inference_mode():
+        for start in range(0, n, PIECE):
+            stars, flux, _ = observer.observe_fixed("test", start, min(start + PIECE, n))
+            yield from posteriors(model, stars, flux, observer.seed + start)
+
+
+def _hash(simulator: Simulator, n: int) -> str:
+    """Of all the result depends on."""
+    digest = hashlib.sha256(simulator.grid.nodes.cpu().numpy().tobytes())
+    digest.update(simulator.noise.sky.cpu().numpy().tobytes())
+    parts = [METHOD, STREAMS, COMPONENTS, n, simulator.seed, simulator.mag, simulator.noise.level]
+    digest.update(json.dumps([*parts, RANGES, BETA]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path, n: int) -> Posteriors | None:
+    """A cached result; None when there is none, or it is not whole."""
+    try:
+        document = json.loads(path.read_bytes())
+        found = Posteriors(
+            **{name: np.array(document[name], float) for name in Posteriors.__dataclass_fields__}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.variance.shape == (n, len(LABELS)) else None
+
+
+SAMPLE = 40_000
+"""Stars the moments are taken over; the halves of them give the error."""
+
+
+def linear_r2(simulator: Simulator, label: str, n: int = SAMPLE) -> tuple[float, float]:
+    """(R2, standard error) of the best linear predictor of `label` from the flux.
+
+    R2 = c^T (S + D)^-1 c / Var(y), c the covariance of flux and label, S that of the noise-free
+    flux, D the mean noise variance of each pixel. Flux is w @ nodes, so S = N^T C N has the rank
+    of the weights' covariance C and is never made: with G = N D^-1 N^T and b = Cov(w, y) it is
+    Woodbury's identity in the space of the weights.
+    """
+    halves = [_r2(simulator, label, start, start + n // 2) for start in (0, n // 2)]
+    return float(np.mean(halves)), float(abs(halves[0] - halves[1]) / 2)
+
+
+def _r2(simulator: Simulator, label: str, start: int, stop: int) -> float:
+    stars = simulator.stars("train", start, stop)
+    y = stars.labels[:, LABELS.index(label)]
+    grid, noise = simulator.grid.to("cpu", torch.float64), simulator.noise.to("cpu", torch.float64)
+    weights = grid.weights(torch.from_numpy(stars.labels))  # (n, N)
+    star, sky = noise.coefficients(torch.from_numpy(stars.mag))
+    # The variance is linear in the flux, so its mean needs one spectrum only.
+    variance = grid.mixed(star @ weights / len(y)) + sky.mean() * noise.sky
+    away = (weights - weights.mean(dim=0)).numpy()
+    y = y - y.mean()
+    covariance, b = away.T @ away / len(y), away.T @ y / len(y)
+    nodes = grid.nodes.numpy() if grid.mixing is None else (grid.mixing @ grid.nodes).numpy()
+    gram = (nodes / variance.numpy()) @ nodes.T
+    return float(_explained(covariance, gram, b) / y.var())
+
+
+def _explained(covariance: Array, gram: Array, b: Array) -> float:
+    """b^T (gram - gram C^1/2 (1 + C^1/2 gram C^1/2)^-1 C^1/2 gram) b, C the covariance.
+
+    Written with the root of C, which need not have an inverse.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    inner = np.eye(len(b)) + root.T @ gram @ root
+    right = gram @ b
+    left = root.T @ right
+    return float(b @ right - left @ np.linalg.solve(inner, left))
+
+
+@dataclass(frozen=True)
+class Row:
+    """The ceilings of one label at one magnitude."""
+
+    mag: float
+    snr: float
+    """Median over stars of the median over pixels."""
+    r2_crlb_median: float
+    """Of a typical star; 0 where it is negative."""
+    r2_crlb_mean: float
+    """Of a population, by unbiased measurements; may be negative."""
+    r2_bayes: float
+    """Of the best model there can be."""
+    r2_bayes_err: float
+    sigma_crlb: float
+    """Median over stars, in the label's unit."""
+    unidentified: int
+    """Stars whose labels the spectrum cannot tell apart; not in `r2_crlb_mean`."""
+    unsettled: int
+    """Stars whose posterior was not integrated to the usual accuracy; they are counted in."""
+
+
+def ceilings(
+    simulator: Simulator,
+    nuisances: Sequence[Grid],
+    mags: Sequence[float],
+    label: str,
+    n: tuple[int, int],
+    cache: Path | None,
+    tell: Callable[[int], None] = ignore,
+) -> Iterator[Row]:
+    """One row a magnitude, over the first test stars of the seed.
+
+    `n`: stars of the Cramer-Rao bound and of the Bayes ceiling. `nuisances` as in
+    `vitlab.ml.theory.fisher.bounds`; the Bayes ceiling always has the three labels of the stars.
+    """
+    stars = simulator.stars("test", 0, n[0])
+    table = np.tile(np.asarray(mags, float), (len(stars), 1))
+    found = merged(bounds(simulator.grid, simulator.noise, stars.labels, table, nuisances))
+    prior = prior_variance(label)
+    for m, mag in enumerate(mags):
+        variance = found.variance[:, m, LABELS.index(label)]
+        posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, tell)
+        best = bayes_r2(posterior, label)
+        yield Row(
+            mag=mag,
+            snr=float(np.median(found.snr[:, m])),
+            r2_crlb_median=r2_median(variance, prior),
+            r2_crlb_mean=r2_mean(variance, prior),
+            r2_bayes=best.r2,
+            r2_bayes_err=best.error,
+            sigma_crlb=math.sqrt(float(np.median(variance))),
+            unidentified=int(np.count_nonzero(np.isinf(variance))),
+            unsettled=posterior.unsettled,
+        )
+
+
+def merged(parts: Iterator[Bounds]) -> Bounds:
+    """The parts of `vitlab.ml.theory.fisher.bounds` as one."""
+    table = list(parts)
+    return Bounds(
+        variance=np.concatenate([part.variance for part in table]),
+        condition=np.concatenate([part.condition for part in table]),
+        snr=np.concatenate([part.snr for part in table]),
+    )

@@ -1,0 +1,282 @@
+"""Reporting a job to W&B: a process of its own that reads the job's events, started by the job.
+
+    python -m vitlab.recipes.wandb_report JOBDIR
+
+The job holds the other end of its standard input: a word from there (`ok`, `failed`), or its
+closing, says that the job has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from vitlab.contract.config import read_config
+from vitlab.contract.events import Event, read_events
+from vitlab.contract.job import Spec, read_spec
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
+from vitlab.jobs.logs.metrics import rows
+from vitlab.jobs.processes import MARKER
+
+SILENCE = 60.0
+"""Seconds without a sign of W&B after which the job says so."""
+FINISH = 5.0
+"""Most seconds a job waits at its end for W&B to take the last numbers."""
+LOG = Path("wandb") / "vitlab.log"
+
+
+class Wandb:
+    """The reporting process of one job; none where the mode is `off`.
+
+    A process of its own: whatever W&B does, fail, hang or crash, is not the job's matter.
+    """
+
+    def __init__(self, paths: JobPaths, spec: Spec, environment: Mapping[str, str]) -> None:
+        self._paths = paths
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = time.monotonic()
+        self._said = ""
+        """The trouble that was told."""
+        keys = wandb_of(spec.extra)
+        if keys.resolved(environment) != "off" and spec.recipe != "command":
+            self._process = _spawn(paths)
+
+    def trouble(self) -> str | None:
+        """What went wrong, the first time it is asked after it did; else None."""
+        if self._process is None or self._said:
+            return None
+        self._said = self._trouble(self._process) or ""
+        return self._said or None
+
+    def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
+        if process.poll():
+            return f"W&B: {self._last_words()}; the numbers are in events.jsonl alone"
+        link = read_link(self._paths.folder)
+        if link is not None and link.shown is not None:
+            return None if link.trouble is None else f"W&B: {link.trouble}"
+        if time.monotonic() - self._began > SILENCE:
+            return f"W&B: no sign of it in {SILENCE:.0f} s; the job goes on without"
+        return None
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._paths.folder / LOG).read_text("utf-8", "replace").strip().splitlines()
+        except OSError as error:
+            return str(error)
+        return lines[-1][:300] if lines else "its process ended"
+
+    def close(self, ok: bool) -> tuple[str | None, str | None]:
+        """End the report: the run's page or path, and what went wrong, if it was not told yet."""
+        process = self._process
+        if process is None:
+            return None, None
+        assert process.stdin is not None
+        late = None
+        try:
+            process.stdin.write(b"ok" if ok else b"failed")
+            process.stdin.close()
+            process.wait(FINISH)
+        except BrokenPipeError:
+            process.wait()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            late = f"W&B: not ready {FINISH:.0f} s after the job's end; see events.jsonl"
+        trouble = late or self.trouble()
+        self._process = None
+        link = read_link(self._paths.folder)
+        return link.shown if link else None, trouble
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """After the job's `end` event nothing more may be said in the events."""
+        self.close(ok=False)
+
+
+def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
+    log = paths.folder / LOG
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "vitlab.recipes.wandb_report", str(paths.folder)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "WANDB_SILENT": "true"},
+        )
+
+
+EVERY = 1.0
+"""Seconds between two looks at the events."""
+FLUSH = 5.0
+"""Seconds after which what was logged is in W&B's file, so that `wandb leet` can follow it."""
+ANSWER = 20.0
+"""Seconds an online run may take to begin; then its numbers are kept offline."""
+
+
+def main(arguments: list[str]) -> int:
+    """Report the job in the folder named to its end; returns the exit status."""
+    # A stopped job ends after its step: what it says until then is reported too.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    control = os.dup(0)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nothing.fileno(), 0)
+    paths = JobPaths(Path(arguments[0]).resolve())
+    spec = read_spec(paths.spec)
+    assert spec is not None  # the job has read it
+    _shelter(paths)
+    said = _logged(paths)
+    run = _begin(paths, spec)
+    before = read_link(paths.folder) or Link()
+    write_link(paths.folder, _link(paths, run, before))
+    follower = Follower(run, paths, said)
+    word = b""
+    while not word:
+        ready, _, _ = select.select([control], [], [], EVERY)
+        if ready:
+            word = os.read(control, 16) or b"failed"
+        follower.poll()
+    run.finish(exit_code=0 if word == b"ok" else 1)
+    return 0
+
+
+def _shelter(paths: JobPaths) -> None:
+    """Keep all of W&B's files in the job's folder and its service out of the job's processes.
+
+    The service dies of the SIGTERM that asks a job to stop, and would take the last numbers with
+    it; it ends by itself when this process does.
+    """
+    os.environ.pop(MARKER, None)
+    os.environ["WANDB_DIR"] = str(paths.folder)
+    os.environ["WANDB_CACHE_DIR"] = str(paths.folder / "wandb" / "cache")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    (paths.folder / "wandb").mkdir(exist_ok=True)
+
+
+def _begin(paths: JobPaths, spec: Spec) -> Any:
+    """The run, in the mode asked for, or offline where W&B does not answer."""
+    import wandb
+
+    keys = wandb_of(spec.extra)
+    link = replace(read_link(paths.folder) or Link(), trouble=None)
+    write_link(paths.folder, link)  # the id is known before anything can go wrong
+    wanted: dict[str, Any] = {
+        "id": link.id,
+        "name": paths.name,
+        "project": keys.project,
+        "entity": keys.entity,
+        "group": keys.group or spec.exp_id,
+        "job_type": spec.recipe,
+        "tags": [f"MVP-{spec.mvp}", spec.profile, *keys.tags],
+        "config": _config(paths, spec),
+        "dir": str(paths.folder),
+        "resume": "allow",
+        "settings": wandb.Settings(
+            console="off",
+            silent=True,
+            save_code=False,
+            disable_git=True,
+            init_timeout=ANSWER,
+            x_disable_stats=True,
+            x_transaction_log_flush_interval=FLUSH,
+        ),
+    }
+    if keys.resolved(os.environ) == "offline":
+        return wandb.init(mode="offline", **wanted)
+    try:
+        return wandb.init(mode="online", **wanted)
+    except wandb.errors.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        write_link(paths.folder, replace(link, trouble=f"kept offline: {reason}"))
+        wandb.teardown()
+        return wandb.init(mode="offline", **wanted)
+
+
+def _config(paths: JobPaths, spec: Spec) -> dict[str, Any]:
+    """The whole configuration, and what the job is in the plan."""
+    names = ("exp_id", "mvp", "run", "profile", "recipe", "roadmap", "experiment", "headline")
+    return {
+        **asdict(read_config(spec.recipe, spec.config)),
+        **{name: getattr(spec, name) for name in names},
+        "spec_hash": spec.hash,
+        "job": str(paths.folder),
+    }
+
+
+def _link(paths: JobPaths, run: Any, before: Link) -> Link:
+    folder = Path(run.settings.sync_dir).resolve()
+    return replace(
+        before,
+        mode="offline" if run.offline else "online",
+        url=None if run.offline else run.url,
+        path=folder.relative_to(paths.folder).as_posix(),
+    )
+
+
+def _logged(paths: JobPaths) -> int:
+    """The last step that earlier processes of the job have logged; -1 when there is none."""
+    files = paths.folder.glob("wandb/*run-*/*.wandb")
+    return max((row.get("step", 0) for f in files for row in rows(f.read_bytes())), default=-1)
+
+
+class Follower:
+    """Logs what is new in a job's events, each under its own step."""
+
+    def __init__(self, run: Any, paths: JobPaths, said: int) -> None:
+        """`said`: the last step that is logged already."""
+        self._run = run
+        self._paths = paths
+        self._offset = 0
+        self._said = self._last = max(said, run.step - 1)
+
+    def poll(self) -> None:
+        """Log the whole lines there are."""
+        while True:
+            events, offset = read_events(self._paths.events, self._offset)
+            if offset == self._offset:
+                return
+            self._offset = offset
+            for event in events:
+                self._log(event)
+
+    def _log(self, event: Event) -> None:
+        if event.kind == "start":
+            keys = ("host", "device", "commit", "dirty", "seed")
+            known = {key: event.data.get(key) for key in keys}
+            self._run.config.update(known, allow_val_change=True)
+        if event.kind not in ("step", "eval"):
+            return
+        step = event.step
+        if event.data.get("split", "val") != "val":
+            # The best state is scored at its own step, which lies behind.
+            step = max(step, self._last + 1)
+        elif step <= self._said or step < self._last:
+            return  # said before a resume, or repeated after it
+        self._last = step
+        self._run.log({**_numbers(event.values), "epoch": event.data.get("epoch")}, step=step)
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if x is None else x for name, x in values.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

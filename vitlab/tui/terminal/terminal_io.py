@@ -1,0 +1,149 @@
+"""The terminal itself: when it is gone, its clipboard and notices, the user's editor."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+from vitlab.contract.paths import UsageError
+from vitlab.tui.text import clean
+
+
+class _Gone:
+    """A stream that takes everything, also after its other end has hung up."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+class Terminal(LinuxDriver):
+    """Textual's own driver, whose writer would die with the terminal.
+
+    The next write would then wait for ever, and the screen would never end.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._file: Any = _Gone(self._file)
+
+
+LONGEST = 72_000
+"""Bytes of a text the clipboard is given: many a terminal drops a longer sequence."""
+CHUNK = 240
+"""Characters GNU screen passes on at once."""
+
+
+def through(sequence: str, environment: Mapping[str, str]) -> str:
+    """The sequence wrapped so that tmux (`allow-passthrough on`) or screen hands it on."""
+    if environment.get("TMUX"):
+        inner = sequence.replace("\x1b", "\x1b\x1b")
+        return f"\x1bPtmux;{inner}\x1b\\"
+    if environment.get("TERM", "").startswith("screen"):
+        parts = [sequence[at : at + CHUNK] for at in range(0, len(sequence), CHUNK)]
+        return "".join(f"\x1bP{part}\x1b\\" for part in parts)
+    return sequence
+
+
+def clipboard(text: str, environment: Mapping[str, str]) -> str:
+    """OSC 52, by which a terminal, however far away, takes a text into its clipboard.
+
+    In tmux bare and wrapped: the one is heard with `set-clipboard on`, the other with
+    `allow-passthrough on`, and twice the same text does no harm.
+    """
+    coded = base64.b64encode(text.encode()).decode()
+    plain = f"\x1b]52;c;{coded}\a"
+    wrapped = through(plain, environment)
+    return plain + wrapped if environment.get("TMUX") else wrapped
+
+
+def into_tmux(text: str) -> bool:
+    """Give tmux the text, which hands it to the terminal's clipboard by itself; blocking.
+
+    By its command, as its default, `set-clipboard external`, heeds that and no sequence.
+    """
+    argv = ["tmux", "load-buffer", "-w", "-"]
+    try:
+        done = subprocess.run(
+            argv,
+            input=text.encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def desktop(title: str, body: str, osc: str | int, environment: Mapping[str, str]) -> str:
+    """OSC 9 or 777, by which a terminal shows a notice on the desktop."""
+    title, body = (clean(part).replace(";", ",") for part in (title, body))
+    if osc == "auto":
+        term = environment.get("TERM", "")
+        knows_777 = term.startswith(("foot", "rxvt")) or "VTE_VERSION" in environment
+        osc = 777 if knows_777 else 9
+    # Not OSC 9 with a number first: that is a progress bar in some terminals.
+    said = f"777;notify;{title};{body}" if osc == 777 else f"9;{title}: {body}"
+    return through(f"\x1b]{said}\a", environment)
+
+
+_PLUS = ("vi", "vim", "nvim", "view", "nano", "emacs", "emacsclient", "micro", "kak", "joe", "ne")
+"""Those that take the line as `+12` before the file."""
+_COLON = ("hx", "helix", "zed", "subl")
+"""Those that take it as `file:12`."""
+_GOTO = ("code", "codium", "code-insiders", "cursor")
+"""Those that take it as `-g file:12`."""
+
+
+def editor_command(environment: Mapping[str, str], path: Path, line: int) -> list[str]:
+    """The argv that opens `path` at `line` (1-based), by `$VISUAL`, or else `$EDITOR`."""
+    named = environment.get("VISUAL") or environment.get("EDITOR") or ""
+    try:
+        words = shlex.split(named)
+    except ValueError as error:
+        raise UsageError(f"the editor {named!r} can not be read: {error}") from error
+    if not words:
+        raise UsageError("no editor is set: export EDITOR=vim (or nano, hx, code, ...) and reopen")
+    name, at = Path(words[0]).name, max(line, 1)
+    file = str(path.absolute())  # so that no name is taken for an option
+    if name in _PLUS:
+        return [*words, f"+{at}", file]
+    if name in _COLON:
+        return [*words, f"{file}:{at}"]
+    if name in _GOTO:
+        return [*words, "-g", f"{file}:{at}"]
+    return [*words, file]
+
+
+def run_editor(argv: Sequence[str]) -> None:
+    """Run it to its end in the terminal, which must be its own meanwhile."""
+    # Ctrl-C is meant for the editor. A handler of ours, unlike SIG_IGN, is not inherited.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        done = subprocess.run(argv, check=False)
+    except OSError as error:
+        raise UsageError(f"{argv[0]}: {error.strerror}") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if done.returncode:
+        raise UsageError(f"{argv[0]} ended with status {done.returncode}")

@@ -1,0 +1,95 @@
+"""What the watcher tells the screen: facts, each replacing the one before it in a burst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from vitlab.plot.series import Line, Rgb, Series
+from vitlab.tui.watch.tracks import Sample
+
+if TYPE_CHECKING:
+    from vitlab.lab.live.snapshot import LabView, RoadmapLine
+
+
+@dataclass
+class LabSeen(Message, bubble=False):
+    """The lab as it is on disk now."""
+
+    view: LabView
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LabSeen)
+
+
+@dataclass
+class RoadmapsSeen(Message, bubble=False):
+    """Every roadmap of the lab, summed up."""
+
+    lines: tuple[RoadmapLine, ...]
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RoadmapsSeen)
+
+
+@dataclass
+class CurvesSeen(Message, bubble=False):
+    """The curves of the jobs worth watching have grown."""
+
+    metric: str
+    """The value they show: `val/r2/log_g`."""
+    metrics: tuple[str, ...]
+    """All values there are to show."""
+    x_label: str
+    """`epoch`, or `step` where a job counts no epochs."""
+    series: tuple[Series, ...]
+    lines: tuple[Line, ...]
+    """The levels the gates ask of it."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, CurvesSeen)
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """One run's samples of one value."""
+
+    job: str
+    label: str
+    color: Rgb
+    batch: float | None
+    """Spectra a step; None for a job that has no such thing."""
+    samples: tuple[Sample, ...]
+
+
+@dataclass
+class RunsSeen(Message, bubble=False):
+    """The runs the curves screen follows have grown."""
+
+    metric: str
+    metrics: tuple[str, ...]
+    runs: tuple[RunCurve, ...]
+    lines: tuple[Line, ...]
+    """What the gates ask of the value, and the ceilings."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunsSeen)
+
+
+@dataclass
+class LogSeen(Message, bubble=False):
+    """New lines in the watched job's log."""
+
+    job: str
+    lines: tuple[str, ...]
+    fresh: bool
+    """These are the first: what was shown before belongs to another job."""
+
+
+@dataclass
+class Trouble(Message, bubble=False):
+    """Something the user should know, in one line."""
+
+    text: str
