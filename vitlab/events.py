@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.value import Value
 
 
 def log(values: Mapping[str, float], step: int, of: int = 0, epoch: float | None = None) -> None:
@@ -30,7 +31,7 @@ def log(values: Mapping[str, float], step: int, of: int = 0, epoch: float | None
         at["epoch"] = epoch
     splits: dict[str, dict[str, float]] = {}
     for name, value in values.items():
-        split = name.split("/")[0]
+        split = Value.parse(name).split
         splits.setdefault(split if split in ("val", "test") else "", {})[name] = float(value)
     with EventWriter(JobPaths(Path(folder)).events) as writer:
         for split, named in splits.items():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn import linear_model, metrics
 
 from vitlab.contract.config import BoostModel, BoostTrain, DataConfig, RidgeModel
+from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.template import make_templates
@@ -22,6 +23,8 @@ from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.ml.theory.fisher import bounds, information, marginal_variance
+
+R2 = Value("", "r2", "log_g")
 
 LABEL_NAMES = ("log_g", "M_H")
 STEP = 16
@@ -64,9 +67,9 @@ def test_bootstrap_errors_are_the_spread_over_samples() -> None:
         true = generator.normal(size=(n, 1))
         guess = true + generator.normal(scale=0.7, size=(n, 1))
         scores = score(true, guess, ("log_g",), seed=seed if seed < 20 else None)
-        r2.append(scores.values["r2/log_g"])
+        r2.append(scores.values[R2])
         if seed < 20:
-            errors.append(scores.errors["r2/log_g"])
+            errors.append(scores.errors[R2])
     assert np.mean(errors) == pytest.approx(np.std(r2), rel=0.2)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitlab.ml.scoring import METRICS, metrics, paired, resampled
+from vitlab.contract.value import SCORES
+from vitlab.ml.scoring import metrics, paired, resampled
 
 ONES = np.ones((1, 400))
 
@@ -42,8 +43,8 @@ def test_the_error_of_a_difference_is_its_spread_over_samples(metric: str) -> No
 
 def test_every_error_is_the_spread_over_samples() -> None:
     generator = np.random.default_rng(2)
-    found: dict[str, list[float]] = {name: [] for name in METRICS}
-    errors: dict[str, list[float]] = {name: [] for name in METRICS}
+    found: dict[str, list[float]] = {name: [] for name in SCORES}
+    errors: dict[str, list[float]] = {name: [] for name in SCORES}
     for seed in range(150):
         true, left, _ = sample(generator)
         for name, value in metrics(ONES, true, left).items():
@@ -51,7 +52,7 @@ def test_every_error_is_the_spread_over_samples() -> None:
         if seed < 12:
             for name, value in metrics(resampled(400, seed), true, left).items():
                 errors[name].append(float(value.std(ddof=1)))
-    for name in METRICS:
+    for name in SCORES:
         assert np.mean(errors[name]) == pytest.approx(np.std(found[name]), rel=0.25), name
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from vitlab.contract.value import Value
 from vitlab.ml.training.losses import LOG_SIGMA, calibration, make_loss, output_count, point, spread
 
 NAMES = ("mse", "l1", "huber", "nll")
@@ -112,12 +113,12 @@ def test_calibration_of_known_errors() -> None:
     true = np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [-2.0, 0.0]])
     found = calibration(true, np.zeros((4, 2)), np.full((4, 2), 1.0), ["log_g", "M_H"])
     assert found == {
-        "pull2/log_g": 3.5,
-        "pull2/M_H": 0.0,
-        "within1/log_g": 0.5,
-        "within1/M_H": 1.0,
-        "within2/log_g": 0.75,
-        "within2/M_H": 1.0,
+        Value("", "pull2", "log_g"): 3.5,
+        Value("", "pull2", "M_H"): 0.0,
+        Value("", "within1", "log_g"): 0.5,
+        Value("", "within1", "M_H"): 1.0,
+        Value("", "within2", "log_g"): 0.75,
+        Value("", "within2", "M_H"): 1.0,
     }
 
 
@@ -128,7 +129,9 @@ def test_calibration_of_gaussian_errors(factor: float) -> None:
     sigma = np.random.default_rng(0).uniform(0.1, 3, (n, 1))
     true = np.random.default_rng(1).normal(0, sigma)
     found = calibration(true, np.zeros((n, 1)), factor * sigma, ["T_eff"])
-    assert found["pull2/T_eff"] == pytest.approx(factor**-2, rel=4 * math.sqrt(2 / n))
+    assert found[Value("", "pull2", "T_eff")] == pytest.approx(factor**-2, rel=4 * math.sqrt(2 / n))
     for k in (1, 2):
         share = math.erf(k * factor / math.sqrt(2))
-        assert found[f"within{k}/T_eff"] == pytest.approx(share, abs=4 * math.sqrt(0.25 / n))
+        assert found[Value("", f"within{k}", "T_eff")] == pytest.approx(
+            share, abs=4 * math.sqrt(0.25 / n)
+        )

@@ -15,6 +15,7 @@ from vitlab.contract.config import DataConfig, RidgeConfig, read_config
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.value import Value
 from vitlab.ml.scoring import Residuals, binned, load, metrics, overall, save
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
@@ -25,6 +26,8 @@ from vitlab.ml.spectra.simulate import Simulator
 from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.recipes.context import Context, Reporter
 from vitlab.recipes.scored import described, scored
+
+R2 = Value("", "r2", "log_g")
 
 CPU = torch.device("cpu")
 TRAIN, VAL, TEST = 30, 5, 20
@@ -76,11 +79,11 @@ def test_bins_hold_every_star_once_and_are_scored_by_themselves() -> None:
         inside = (values >= first.low) & (values < first.high)
         pair = kept.true[inside, 0], kept.predicted[inside, 0]
         wanted = metrics(np.ones((1, first.n)), *pair)["r2"][0]
-        assert first.scores.values["r2/log_g"] == pytest.approx(wanted)
-        assert first.scores.errors["r2/log_g"] > 0
-    faint_first = [one.scores.values["r2/log_g"] for one in binned(kept, "snr", 0)]
+        assert first.scores.values[R2] == pytest.approx(wanted)
+        assert first.scores.errors[R2] > 0
+    faint_first = [one.scores.values[R2] for one in binned(kept, "snr", 0)]
     assert faint_first == sorted(faint_first)
-    assert overall(kept, 0).values["r2/log_g"] > faint_first[0]
+    assert overall(kept, 0).values[R2] > faint_first[0]
 
 
 @pytest.fixture(scope="module")

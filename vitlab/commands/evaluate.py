@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.value import SCORES, Value
 
 if TYPE_CHECKING:
     from vitlab.recipes.evaluate import Rescored
-
-_METRICS = ("r2", "mae", "rmse", "bias", "scatter")
 
 
 def add_commands(commands: Commands) -> None:
@@ -90,7 +89,7 @@ def _before(found: Rescored) -> dict[str, float | None]:
     result = found.result
     if result is None or result.data.get("hash") != found.residuals.hash:
         return {}
-    return {k: v for k, v in result.values.items() if k.split("/")[1:2] and k.startswith("test/")}
+    return {k: v for k, v in result.values.items() if Value.parse(k).split == "test"}
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:
@@ -98,9 +97,9 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _print(reports: list[dict[str, Any]]) -> None:
-    labels = dict.fromkeys(name.split("/")[2] for report in reports for name in report["values"])
+    labels = dict.fromkeys(Value.parse(n).label for report in reports for n in report["values"])
     for position, label in enumerate(labels):
-        header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in _METRICS)]
+        header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in SCORES)]
         rows = []
         for report in reports:
             parts = [{"by": "", "n": report["n"], **report}, *report["bins"]]
@@ -113,7 +112,7 @@ def _print(reports: list[dict[str, Any]]) -> None:
                         report["model"] if first else "",
                         where,
                         part["n"],
-                        *(_shown(part, f"test/{metric}/{label}") for metric in _METRICS),
+                        *(_shown(part, str(Value("test", name, label))) for name in SCORES),
                     ]
                 )
         print("\n" * (position > 0), end="")

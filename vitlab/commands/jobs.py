@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vitlab.commands.common import Commands, add_json, number, print_json, print_table, this_lab
 from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import NAME, Value
 
 if TYPE_CHECKING:
     from vitlab.contract.job import Spec
@@ -155,7 +156,7 @@ def _progress(view: JobView) -> str:
 
 def _live(view: JobView) -> str:
     """The value that moves while the job runs: the headline on the validation set."""
-    return view.spec.headline.replace("test/", "val/", 1)
+    return str(Value.parse(view.spec.headline).live)
 
 
 def list_jobs(args: argparse.Namespace) -> int:
@@ -320,7 +321,7 @@ def _names(pairs: Iterable[str]) -> dict[str, str]:
     names = {}
     for pair in pairs:
         theirs, _, ours = pair.partition("=")
-        if not theirs or not all(ours.split("/")) or "/" not in ours:
+        if not theirs or not NAME.fullmatch(ours):
             raise UsageError(f"--name {pair}: must be like val_r2=val/r2/log_g")
         names[theirs] = ours
     return names

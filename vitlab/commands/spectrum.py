@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.value import Value
 
 if TYPE_CHECKING:
     from vitlab.lab.inspector.star import StarList, StarSheet
@@ -46,7 +47,7 @@ def show_star(args: argparse.Namespace) -> int:
     try:
         stars = graph.open()
         spec = read_spec(job.spec)
-        headline = spec.headline.rpartition("/")[2] if spec is not None else ""
+        headline = Value.parse(spec.headline).label if spec is not None else ""
         usual = headline if headline in stars.labels else stars.labels[0]
         label = args.label or usual
         if label not in stars.labels:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vitlab.commands.common import Commands, judged, number, print_table, this_lab
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.lab.example import make_example
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _print_scores(jobs: list[JobPaths]) -> None:
     from vitlab.contract.job import read_result
 
     found = [result for job in jobs if (result := read_result(job.result))]
-    found.sort(key=lambda result: -(result.values.get(result.headline) or float("-inf")))
+    found.sort(key=lambda r: Value.parse(r.headline).rank(r.values.get(r.headline)))
     rows = [
         (
             result.model_name,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from vitlab.contract.monitor import check_monitor
 from vitlab.contract.validation import (
     PIXELS,
     ConfigError,
@@ -19,8 +18,9 @@ from vitlab.contract.validation import (
     Range,
     Seed,
     Threads,
+    unknown,
 )
-from vitlab.contract.value import MEAN_R2
+from vitlab.contract.value import CALIBRATION, LOSS, MEAN_R2, SCORES, Value
 
 VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
 """As `Input`, and `flux+error`: two channels, the flux and its 1-sigma error."""
@@ -164,4 +164,9 @@ def check_train(train: TrainConfig, labels: Sequence[str], loss: str) -> None:
         raise ConfigError("config.train.batch", text)
     if train.min_lr > train.lr:
         raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")
-    check_monitor(train.monitor, labels, loss)
+    scores = [*SCORES, *(CALIBRATION if loss == "nll" else ())]
+    values = [Value("val", score, label) for score in scores for label in labels]
+    known = [MEAN_R2, LOSS, *map(str, values)]
+    if train.monitor not in known:
+        text = unknown(f"value {train.monitor!r}", train.monitor, known)
+        raise ConfigError("config.train.monitor", text)

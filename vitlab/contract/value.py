@@ -22,6 +22,7 @@ LABEL = "log_g"
 HEADLINE = f"test/r2/{LABEL}"
 """The value a run is judged by where its experiment file names none."""
 MEAN_R2, LOSS = "val/r2", "val/loss"
+TRAIN_LOSS, LEARNING_RATE, SPEED = "train/loss", "train/lr", "perf/samples_per_s"
 SCORES = ("r2", "mae", "rmse", "bias", "scatter")
 """What predictions of a label are scored by."""
 CALIBRATION = ("pull2", "within1", "within2")
@@ -176,6 +177,11 @@ class Value:
         return self.symbol + (f"({self.label})" if self.label not in ("", LABEL) else "")
 
     @property
+    def printed(self) -> str:
+        """As documents write it before a number: `R²_test`, `MAE(T_eff)_val`, `R²_Bayes`."""
+        return self.short + (f"_{self.split}" if self.split and not self.is_ceiling else "")
+
+    @property
     def _known(self) -> Metric:
         if self.metric in _METRICS:
             return _METRICS[self.metric]
@@ -202,11 +208,21 @@ class Value:
         """
         return sorted(items, key=lambda one: self.rank(number(one)))
 
-    def rank(self, number: Number) -> tuple[bool, float]:
-        """A key by which numbers are sorted: best first, None and NaN last."""
-        if number is None or not math.isfinite(number):
-            return True, 0.0
-        return False, self.better.distance(number) if self.better else 0.0
+    def rank(self, number: Number) -> tuple[bool, str, float]:
+        """A key by which numbers are sorted: best first, None and NaN last.
+
+        Numbers of several values can be sorted together: those of one metric and label stay
+        together, whatever their split.
+        """
+        known = number is not None and math.isfinite(number)
+        far = self.better.distance(number) if self.better and known else 0.0
+        return not known, str(self.anywhere), far
+
+
+def ceiling_split(low: float | None = None, high: float | None = None) -> str:
+    """The split of a ceiling: of all stars, at one magnitude, or from `low` to `high`."""
+    ends = [f"{mag:g}" for mag in (low, high) if mag is not None]
+    return _CEILING + ("@" + "-".join(ends) if ends else "")
 
 
 def unit_of(label: str) -> str | None:

@@ -300,7 +300,7 @@ def _dead(folder: Path, root: Path, target: str) -> str | None:
     target = target.split("#", 1)[0].strip("<>")
     if not target or re.match(r"[a-z][a-z0-9+.-]*:", target, re.I):
         return None
-    name = target if "." in target.rsplit("/", 1)[-1] else f"{target}.md"
+    name = target if "." in target.rpartition("/")[2] else f"{target}.md"
     name = unquote(name)
     if "\x00" in name:
         return f"{target} is no possible file name"

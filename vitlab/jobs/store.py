@@ -94,8 +94,8 @@ def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
 
 def jobs(lab: LabPaths) -> list[JobPaths]:
     """All jobs of the lab, oldest first."""
-    by_name = sorted(_folders(lab), key=lambda path: path.split("/")[:-3:-1])
-    return [JobPaths(Path(path)) for path in by_name]
+    folders = sorted(map(Path, _folders(lab)), key=lambda path: (path.name, path.parent.name))
+    return [JobPaths(folder) for folder in folders]
 
 
 def _folders(lab: LabPaths) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.value import SCORES, Value
 
 Array = NDArray[np.float64]
-METRICS = ("r2", "mae", "rmse", "bias", "scatter")
 RESAMPLES = 200
 PAIRED_RESAMPLES = 1000
 """More than for a single error: a verdict hangs on this one."""
@@ -45,9 +45,9 @@ def resampled(n: int, seed: int, times: int = RESAMPLES) -> Array:
 
 
 def metrics(
-    counts: Array, true: Array, predicted: Array, wanted: Sequence[str] = METRICS
+    counts: Array, true: Array, predicted: Array, wanted: Sequence[str] = SCORES
 ) -> dict[str, Array]:
-    """Each of `METRICS` for each row of `counts` (m, n); the scatter only when `wanted`.
+    """Each of `SCORES` for each row of `counts` (m, n); the scatter only when `wanted`.
 
     `scatter` is half the width of the central 68.3% of predicted - true: sigma for Gaussian
     residuals, unmoved by a few far ones.
@@ -99,17 +99,19 @@ def _first(below: Array, share: float) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Scores:
-    """`metric/label` -> number, and the standard errors by the same names."""
+    """Numbers by their values, of no split yet, and the standard errors by the same."""
 
-    values: dict[str, float]
-    errors: dict[str, float]
+    values: dict[Value, float]
+    errors: dict[Value, float]
 
     def named(self, split: str) -> tuple[dict[str, float], dict[str, float]]:
         """Values and errors by `split/metric/label`."""
-        return (
-            {f"{split}/{name}": x for name, x in self.values.items()},
-            {f"{split}/{name}": x for name, x in self.errors.items()},
-        )
+        return named(self.values, split), named(self.errors, split)
+
+
+def named(numbers: Mapping[Value, float], split: str) -> dict[str, float]:
+    """The same by `split/metric/label`."""
+    return {str(value.on(split)): number for value, number in numbers.items()}
 
 
 def score(
@@ -120,14 +122,15 @@ def score(
     `seed` is that of the bootstrap over the stars; None leaves the errors out.
     """
     ones = np.ones((1, len(true)))
-    values: dict[str, float] = {}
-    errors: dict[str, float] = {}
+    values: dict[Value, float] = {}
+    errors: dict[Value, float] = {}
     for k, label in enumerate(labels):
         found = metrics(ones, true[:, k], predicted[:, k])
-        values.update({f"{name}/{label}": float(x[0]) for name, x in found.items()})
+        values.update({Value("", name, label): float(x[0]) for name, x in found.items()})
         if seed is not None:
             spread = metrics(resampled(len(true), seed), true[:, k], predicted[:, k])
-            errors.update({f"{name}/{label}": float(x.std(ddof=1)) for name, x in spread.items()})
+            stds = {Value("", name, label): float(x.std(ddof=1)) for name, x in spread.items()}
+            errors.update(stds)
     return Scores(values, errors)
 
 

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, distance
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Progress, Step
+from vitlab.ml.scoring import named
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.checkpoint import BEST, LAST, Saved
 from vitlab.ml.training.microbatch import (
@@ -352,7 +353,7 @@ class _Loop:
         yield from self.meter.rest()
         state, labels = self.state, self.task.labels
         found = predictions(state.judged, self.task, "val")
-        values = {f"val/{name}": number for name, number in found.named(labels).items()}
+        values = named(found.scores(labels), "val")
         values[LOSS] = found.loss
         yield Evaluation(state.step, state.epoch, "val", len(found.true), values)
         state.judge(distance(self.task.train.monitor, values, labels))

@@ -10,6 +10,7 @@ import torch
 
 from vitlab.contract.config import BoostConfig, RidgeConfig, TemplateConfig
 from vitlab.contract.paths import NoLab, find_lab
+from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.rows import Array, Rows, predicted
 from vitlab.ml.baselines.saved import save_model
@@ -40,7 +41,7 @@ def run_template(context: Context) -> Outcome:
     predicted, sigma = fitted.of([LABELS.index(name) for name in config.labels])
     values, errors = scored(context, spectra, (true, predicted), sigma=sigma)
     for name, of_label in zip(config.labels, sigma.T, strict=True):
-        values[f"test/sigma/{name}"] = float(np.median(of_label))
+        values[str(Value("test", "sigma", name))] = float(np.median(of_label))
     values["test/chi2/per_pixel"] = float(np.median(fitted.chi2)) / spectra.pixels
     return Outcome(
         values=values,

@@ -12,6 +12,7 @@ import numpy as np
 
 from vitlab.contract.config import CeilingConfig
 from vitlab.contract.paths import NoLab, find_lab
+from vitlab.contract.value import SPEED, Value, ceiling_split
 from vitlab.ml.spectra.dataset import GridSpectra, open_simulator
 from vitlab.ml.spectra.grid import load_derivatives
 from vitlab.ml.spectra.labels import LABELS, prior_variance
@@ -39,7 +40,7 @@ class _Work:
         config = self.config
         of = config.data.test_size + config.bayes + config.bayes_each * len(config.mags)
         rate = (self.before + done) / (time.perf_counter() - self.begun)
-        self.context.report.step(self.before + done, of, 0, {"perf/samples_per_s": rate})
+        self.context.report.step(self.before + done, of, 0, {SPEED: rate})
         if self.context.stopped():
             raise Stopped
 
@@ -54,16 +55,16 @@ def run(context: Context) -> Outcome:
     errors: dict[str, float] = {}
     work = _Work(context, config)
     found = _cramer_rao(work, simulator)
-    for m, name in enumerate(["ceiling", *(f"ceiling@{mag:g}" for mag in config.mags)]):
-        values[f"{name}/snr/median"] = float(np.median(found.snr[:, m]))
+    for m, split in enumerate([ceiling_split(), *map(ceiling_split, config.mags)]):
+        values[str(Value(split, "snr", "median"))] = float(np.median(found.snr[:, m]))
         share = np.mean(found.condition[:, m] >= WORST_CONDITION)
-        values[f"{name}/unidentified/share"] = float(share)
+        values[str(Value(split, "unidentified", "share"))] = float(share)
         for label in config.labels:
             own, errs = _summary(found.variance[:, m, LABELS.index(label)], label)
-            values.update({f"{name}/{metric}/{label}": x for metric, x in own.items()})
-            errors.update({f"{name}/{metric}/{label}": x for metric, x in errs.items()})
+            values |= {str(Value(split, metric, label)): x for metric, x in own.items()}
+            errors |= {str(Value(split, metric, label)): x for metric, x in errs.items()}
     for label in config.labels:
-        name = f"ceiling/r2_linear/{label}"
+        name = str(Value(ceiling_split(), "r2_linear", label))
         values[name], errors[name] = linear_r2(simulator, label)
     context.report.evaluation(len(found.snr), 0, "ceiling", len(found.snr), values)
     own, errs = _bayes(work, simulator)
@@ -104,18 +105,18 @@ def _bayes(work: _Work, simulator: Simulator) -> tuple[dict[str, float], dict[st
     if config.bayes:
         found = _posteriors(work, simulator, config.bayes)
         edges = np.linspace(*config.data.mag, MAG_BINS + 1)
-        parts = {"ceiling": np.full(len(found.mag), True)}
+        parts = {ceiling_split(): np.full(len(found.mag), True)}
         for low, high in pairwise(edges):
             inside = (found.mag >= low) & (found.mag < high)
             if inside.any():
-                parts[f"ceiling@{low:g}-{high:g}"] = inside
-        for name, rows in parts.items():
-            _note(config, found, rows, name, values, errors)
+                parts[ceiling_split(low, high)] = inside
+        for split, rows in parts.items():
+            _note(config, found, rows, split, values, errors)
         values["ceiling/unsettled/share"] = found.unsettled / len(found.mag)
     for mag in config.mags if config.bayes_each else ():
         found = _posteriors(work, replace(simulator, mag=(mag, mag)), config.bayes_each)
         rows = np.full(len(found.mag), True)
-        _note(config, found, rows, f"ceiling@{mag:g}", values, errors)
+        _note(config, found, rows, ceiling_split(mag), values, errors)
     if values:
         work.context.report.evaluation(work.before, 0, "ceiling", config.bayes, values)
     return values, errors
@@ -125,14 +126,14 @@ def _note(
     config: CeilingConfig,
     found: Posteriors,
     rows: np.typing.NDArray[np.bool_],
-    name: str,
+    split: str,
     values: dict[str, float],
     errors: dict[str, float],
 ) -> None:
     for label in config.labels:
         best = bayes_r2(found, label, rows)
-        values[f"{name}/r2_bayes/{label}"] = best.r2
-        errors[f"{name}/r2_bayes/{label}"] = best.error
+        name = str(Value(split, "r2_bayes", label))
+        values[name], errors[name] = best.r2, best.error
 
 
 def _posteriors(work: _Work, simulator: Simulator, n: int) -> Posteriors:

@@ -12,6 +12,7 @@ from vitlab.contract.config import Config
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 
 STEP_INTERVAL = 0.5
@@ -43,7 +44,7 @@ class Reporter:
         for event in progress:
             match event:
                 case Step(step, of, epoch, loss, lr, rate):
-                    values = {"train/loss": loss, "train/lr": lr, "perf/samples_per_s": rate}
+                    values = {TRAIN_LOSS: loss, LEARNING_RATE: lr, SPEED: rate}
                     values = {name: x for name, x in values.items() if not math.isnan(x)}
                     self.step(step, of, epoch, values)
                 case Evaluation(step, epoch, split, n, values):

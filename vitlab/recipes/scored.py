@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
-from vitlab.ml.scoring import Residuals, save, score
+from vitlab.contract.value import Value
+from vitlab.ml.scoring import Residuals, named, save, score
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.ml.training.losses import calibration
@@ -33,8 +34,7 @@ def scored(
     assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
     values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
     if sigma is not None:
-        honest = calibration(*pair, sigma, config.labels)
-        values |= {f"test/{name}": number for name, number in honest.items()}
+        values |= named(calibration(*pair, sigma, config.labels), "test")
     values |= permuted(*pair, config.labels, config.data.seed)
     at = best or {}
     n = len(pair[0])
@@ -70,7 +70,8 @@ def permuted(true: Array, predicted: Array, labels: tuple[str, ...], seed: int) 
         size = float(np.sum(sides[0] ** 2) * np.sum(sides[1] ** 2))
         if size > 0:
             products = [generator.permutation(sides[0]) @ sides[1] for _ in range(PERMUTATIONS)]
-            found[f"test/r2_permuted/{label}"] = float(np.mean(np.square(products)) / size)
+            name = str(Value("test", "r2_permuted", label))
+            found[name] = float(np.mean(np.square(products)) / size)
     return found
 
 

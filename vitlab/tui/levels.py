@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
 from vitlab.plot.series import Line
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 def levels(lab: Lab, view: LabView, metric: str) -> tuple[Line, ...]:
     """The levels the gates ask of this value, on whichever split they name it; blocking."""
-    kind = metric.partition("/")[2]
+    kind = Value.parse(metric).anywhere
     gates: dict[float, list[str]] = {}
     for gate in view.roadmap.gates if view.roadmap else ():
         for value, level in thresholds(gate):
-            if value.partition("/")[2] == kind and gate.id not in gates.get(level, ()):
+            if Value.parse(value).anywhere == kind and gate.id not in gates.get(level, ()):
                 gates.setdefault(level, []).append(gate.id)
     lines = [
         Line(level, f"Gate-{', '.join(ids)} at {level:g}") for level, ids in sorted(gates.items())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vitlab.contract.job import Done
+from vitlab.contract.value import Value
 
 if TYPE_CHECKING:
     from vitlab.contract.paths import JobPaths
@@ -63,11 +64,15 @@ class Turns:
             self.sort(stars, 0 if self.worst else self.at)
 
 
+def _is_scored(job: JobView) -> bool:
+    return any(Value.parse(name).split == "test" for name in job.values)
+
+
 def newest_scored(jobs: Sequence[JobView]) -> JobView | None:
     """The job that ended well last, of those that tell of test stars."""
     ended = [
         (job.state.ended, number, job)
         for number, job in enumerate(jobs)
-        if isinstance(job.state, Done) and any(name.startswith("test/") for name in job.values)
+        if isinstance(job.state, Done) and _is_scored(job)
     ]
     return max(ended)[2] if ended else None

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running
+from vitlab.contract.value import Value
 from vitlab.plot.series import SELECTORS
 
 STATUS = {
@@ -110,13 +111,10 @@ def age(seconds: float) -> str:
 
 
 def metric_name(name: str) -> str:
-    """`val/r2/log_g` as a title: `R2 log_g (val)`."""
-    split, _, rest = name.partition("/")
-    metric, _, label = rest.partition("/")
-    if not metric:
-        return name
-    shown = {"r2": "R²", "mae": "MAE", "rmse": "RMSE"}.get(metric, metric)
-    return f"{shown} {label} ({split})" if label else f"{shown} ({split})"
+    """`val/r2/log_g` as a title: `R² log_g (val)`."""
+    value = Value.parse(name)
+    split = f"({value.split})" if value.split else ""
+    return " ".join(part for part in (value.symbol, value.label, split) if part)
 
 
 def progress(done: int, of: int, width: int, plain: bool = False) -> str:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vitlab.contract.job import Result
+from vitlab.contract.value import Value, for_choosing
 from vitlab.docs.judge.phrases import Phrase, say
-
-SMALLER_IS_BETTER = ("mae", "rmse", "scatter")
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def fair_pair(
         key=lambda p: (
             p[0].n.get("train") == p[1].n.get("train"),
             min(p[0].n.get("train", 0), p[1].n.get("train", 0)),
-            on_validation(p[0], name) + on_validation(p[1], name),
+            -far_from_best(p[0], name) - far_from_best(p[1], name),
         ),
     )
 
@@ -160,18 +159,13 @@ def same_stars(left: Result, right: Result) -> bool:
     return bool(left.data.get("hash")) and left.data.get("hash") == right.data.get("hash")
 
 
-def on_validation(result: Result, name: str) -> float:
-    """A result's standing for choosing among runs: by validation, so that the test stays one."""
-    on_val = "/".join(["val", *name.split("/")[1:]])
-    value = result.values.get(on_val, result.values.get(name))
-    if value is None:
-        return -math.inf
-    return -value if smaller_is_better(name) else value
+def far_from_best(result: Result, name: str) -> float:
+    """A key to choose among runs by, the least being best: on validation, so that the test stays.
 
-
-def smaller_is_better(name: str) -> bool:
-    """Whether a value is an error: `test/mae/log_g`."""
-    return name.split("/")[1:2] in [[metric] for metric in SMALLER_IS_BETTER]
+    inf without a number; 0 for all where it is not known which way is better.
+    """
+    better = Value.parse(name).better
+    return better.distance(for_choosing(name, result.values)) if better else 0.0
 
 
 def value_of(result: Result, name: str) -> float | None:

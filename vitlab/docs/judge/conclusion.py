@@ -6,21 +6,11 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.job import Result
+from vitlab.contract.value import Value, ceiling_split, for_choosing
 from vitlab.docs.judge.comparison import Standing
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import say
 
-_SYMBOL = {
-    "r2": "R²",
-    "r2_bayes": "R²_Bayes",
-    "r2_crlb_mean": "R²_CRLB",
-    "r2_linear": "R²_linear",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "bias": "bias",
-    "rho": "ρ",
-    "sigma": "σ",
-}
 _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
     "en": {"pass": "passes", "fail": "fails", "open": "stays open", "manual": "needs a judgement"},
@@ -44,18 +34,6 @@ def spectra(count: int) -> str:
     return str(count)
 
 
-def metric_symbol(name: str) -> str:
-    """`test/r2/log_g` -> `R²`; a label other than log_g is named."""
-    _, metric, label = (name.split("/") + ["", "", ""])[:3]  # noqa: RUF005
-    return _SYMBOL.get(metric, metric) + ("" if label in ("log_g", "") else f"({label})")
-
-
-def split_mark(name: str) -> str:
-    """`test/r2/log_g` -> `_test`; a ceiling is of no split."""
-    split = name.split("/")[0]
-    return "" if split.startswith("ceiling") else f"_{split}"
-
-
 def number(result: Result, name: str, digits: int = 3) -> str:
     """A value with its error: `0.614 ± 0.004`; `-` where there is none."""
     value = result.values.get(name)
@@ -66,34 +44,41 @@ def number(result: Result, name: str, digits: int = 3) -> str:
 
 
 def best_of(results: Sequence[Result]) -> Result | None:
-    """The result whose headline is best on validation, so that the test set chooses nothing."""
+    """The result whose headline is best on validation, so that the test set chooses nothing.
+
+    The first one's headline counts. None where none has it, and of several where it is not known
+    which way is better.
+    """
     usable = [r for r in results if r.values.get(r.headline) is not None]
     if not usable:
         return None
-
-    def standing(result: Result) -> float:
-        on_val = "/".join(["val", *result.headline.split("/")[1:]])
-        value = result.values.get(on_val)
-        value = value if value is not None else result.values[result.headline]
-        less_is_better = result.headline.split("/")[1:2] in (["mae"], ["rmse"])
-        return -(value or 0.0) if less_is_better else (value or 0.0)
-
-    return max(usable, key=standing)
+    name = usable[0].headline
+    return Value.parse(name).best(usable, lambda r: for_choosing(name, r.values))
 
 
 def key_metric(results: Sequence[Result]) -> str:
     """The number that sums up an experiment: `R²_test=0.614 ± 0.004`, marked when not full."""
     best = best_of(results)
     if best is None:
-        return "-"
-    symbol = metric_symbol(best.headline) + split_mark(best.headline)
+        return _range(results) or "-"
+    symbol = Value.parse(best.headline).printed
     return f"{symbol}={number(best, best.headline)}{mark(best.profile)}"
+
+
+def _range(results: Sequence[Result]) -> str:
+    """Least and greatest where none can be called best: `dice_test=0.300..0.500`."""
+    known = [(r, x) for r in results if (x := r.values.get(r.headline)) is not None]
+    if not known:
+        return ""
+    symbol = Value.parse(known[0][0].headline).printed
+    numbers = [x for _, x in known]
+    return f"{symbol}={min(numbers):.3f}..{max(numbers):.3f}{mark(known[0][0].profile)}"
 
 
 def mags_of(result: Result) -> list[float]:
     """The magnitudes a ceiling was computed at, brightest first; none for other results."""
-    found = (re.fullmatch(r"ceiling@([\d.]+)/r2_bayes/\w+", name) for name in result.values)
-    return sorted({float(match[1]) for match in found if match})
+    values = map(Value.parse, result.values)
+    return sorted({v.mag for v in values if v.metric == "r2_bayes" and v.mag is not None})
 
 
 def conclusion(
@@ -107,6 +92,8 @@ def conclusion(
     `standing` says by how much the best leads, and whether that is noise; the gates come last.
     """
     best = standing.best or best_of(results)
+    if best is None and (numbers := _range(results)):
+        return say("no_best", len(results), numbers).told(language)
     if best is None:
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
@@ -123,8 +110,9 @@ def conclusion(
         stop = "; "
     at = mags_of(best)
     if at:
-        label = best.headline.rpartition("/")[2]
-        each = [f"{mag:g}: {number(best, f'ceiling@{mag:g}/r2_bayes/{label}', 2)}" for mag in at]
+        bayes = Value("", "r2_bayes", Value.parse(best.headline).label)
+        names = [(mag, str(bayes.on(ceiling_split(mag)))) for mag in at]
+        each = [f"{mag:g}: {number(best, name, 2)}" for mag, name in names]
         sentence += f"{stop}{say('at_mags', ', '.join(each)).told(language)}"
     sentence += "".join(f"{stop}{phrase.told(language)}" for phrase in standing.said())
     words = _JUDGED[language]

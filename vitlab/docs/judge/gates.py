@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vitlab.contract.job import Result
+from vitlab.contract.value import HEADLINE, LABEL, Value
 from vitlab.docs.judge.comparison import (
     Evidence,
     NoEvidence,
     fair_pair,
+    far_from_best,
     gap_of,
-    on_validation,
-    smaller_is_better,
     value_of,
 )
 from vitlab.docs.judge.phrases import Phrase, say, several
@@ -33,8 +33,6 @@ __all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
 
 _GOOD = ("✅", "通过", "pass", "🟢")
 _BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫")
-_SYMBOL = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "rho": "ρ", "sigma": "σ"}
-DEFAULT_HEADLINE = "test/r2/log_g"
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def _threshold(
     if condition.delta:
         return _difference(condition, gate, results, evidence)
     chosen = _chosen(gate, results, condition)
-    name = value_name(condition, chosen.headline if chosen else DEFAULT_HEADLINE)
+    name = value_name(condition, chosen.headline if chosen else HEADLINE)
     if chosen is None:
         whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or say("any_mvp")
         return _Answer(None, say("no_full_result", whose, name), {})
@@ -182,7 +180,7 @@ def _difference(
     """ΔR² against a named model; one against nothing named is nobody's to guess."""
     named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
     if not named or condition.of is None:
-        symbol = _SYMBOL.get(condition.metric, condition.metric)
+        symbol = Value("", condition.metric).symbol
         unsaid = say("delta_unsaid", symbol)
         why = say("delta_unknown", symbol, condition.of) if condition.of else unsaid
         return _Answer(None, why, {}, readable=False)
@@ -228,6 +226,9 @@ def _compare(
         return _Answer(None, say("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
     name = (of_gate or sides[condition.left])[0].headline
+    better = Value.parse(name).better
+    if better is None:
+        return _Answer(None, say("no_direction", _show(name)), {}, readable=False)
     pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
     if pair is None:
         return _Answer(None, say("unlike", condition.left, condition.right, name), {})
@@ -236,11 +237,13 @@ def _compare(
     values = {f"{condition.left}/{name}": left or 0.0, f"{condition.right}/{name}": right or 0.0}
     ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
     told = (_show(name), ours, theirs, gap.shown())
-    if gap.noise:
+    gain = {"larger": gap.value, "smaller": -gap.value}.get(
+        better.way, better.gain(left or 0.0, right or 0.0)
+    )
+    if abs(gain) <= 2 * gap.error:
         return _Answer(None, say("gap_near", *told), values)
     # `A > B` says that A is better; of an error, the smaller number is.
-    better = -gap.value if smaller_is_better(name) else gap.value
-    return _Answer(_test(condition.op, better, 0.0), say("gap", *told), values)
+    return _Answer(_test(condition.op, gain, 0.0), say("gap", *told), values)
 
 
 def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Between) -> Result | None:
@@ -251,15 +254,16 @@ def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Betwee
         fit = [r for r in named or mine if value_name(condition, r.headline) in r.values]
         if fit:
             name = value_name(condition, fit[0].headline)
-            return max(fit, key=lambda r: on_validation(r, name))
+            return min(fit, key=lambda r: far_from_best(r, name))
     return None
 
 
 def value_name(condition: Threshold | Between, headline: str) -> str:
     """The value a condition speaks of: the headline's split and label unless it names others."""
-    parts = headline.split("/")
-    split, label = (parts[0], parts[-1]) if len(parts) == 3 else ("test", "log_g")
-    return f"{condition.split or split}/{condition.metric}/{condition.label or label}"
+    judged = Value.parse(headline)
+    usual = judged if judged.label else Value.parse(HEADLINE)
+    split, label = condition.split or usual.split, condition.label or usual.label
+    return str(Value(split, condition.metric, label))
 
 
 def _test(op: str, value: float, limit: float) -> bool:
@@ -268,13 +272,12 @@ def _test(op: str, value: float, limit: float) -> bool:
 
 def _show(name: str) -> str:
     delta, name = ("Δ", name[1:]) if name.startswith("Δ") else ("", name)
-    split, metric, label = [*name.split("/"), "", ""][:3]
-    return f"{delta}{_SYMBOL.get(metric, metric)}_{split}" + (
-        "" if label == "log_g" else f" {label}"
-    )
+    value = Value.parse(name)
+    label = "" if value.label in ("", LABEL) else f" {value.label}"
+    return f"{delta}{value.symbol}_{value.split}{label}"
 
 
-def thresholds(gate: Gate, headline: str = DEFAULT_HEADLINE) -> tuple[tuple[str, float], ...]:
+def thresholds(gate: Gate, headline: str = HEADLINE) -> tuple[tuple[str, float], ...]:
     """(value name, level) of every threshold of a gate that can be read, for a chart's lines."""
     return tuple(
         (value_name(rule.condition, headline), rule.condition.value)

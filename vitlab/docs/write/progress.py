@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vitlab.docs.judge.conclusion import metric_symbol
+from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_sites import is_plain
 from vitlab.docs.model.table_kinds import Entry
@@ -123,7 +123,7 @@ def _told(
     shown = _shown(metric)
 
     def fresh(match: re.Match[str]) -> str:
-        same = match[1].replace("R2", "R²") == metric_symbol(metric[0])
+        same = match[1].replace("R2", "R²") == Value.parse(metric[0]).short
         return f"{match[1]}{match[2] or ''}={metric[1]:.3f}" if same else match[0]
 
     found = _VALUE.search(new)
@@ -137,5 +137,4 @@ def _fresh(epoch: int, metric: tuple[str, float] | None) -> str:
 
 
 def _shown(metric: tuple[str, float]) -> str:
-    split = metric[0].split("/")[0]
-    return f"{metric_symbol(metric[0])}_{split}={metric[1]:.3f}"
+    return f"{Value.parse(metric[0]).printed}={metric[1]:.3f}"

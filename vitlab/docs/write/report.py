@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.job import Result
-from vitlab.docs.judge.conclusion import mags_of, mark, metric_symbol, spectra
+from vitlab.contract.value import Value, ceiling_split
+from vitlab.docs.judge.conclusion import mags_of, mark, spectra
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase, say
 from vitlab.docs.model.roadmap import Mvp, Roadmap, Spec
@@ -130,11 +131,11 @@ def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str
 
 
 def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
-    values = {name for r in results for name in r.values if name.startswith("test/")}
-    names = sorted(name for name in values if "/r2_permuted/" not in name)  # see the checks
-    names = names or sorted({r.headline for r in results})
+    values = {Value.parse(name) for r in results for name in r.values}
+    tested = [v for v in values if v.split == "test" and v.metric != "r2_permuted"]  # see checks
+    names = sorted(map(str, tested)) or sorted({r.headline for r in results})
     header = [words["run"], words["model"], words["train"], words["params"]]
-    header += [metric_symbol(name) for name in names] + [words["seconds"]]
+    header += [Value.parse(name).short for name in names] + [words["seconds"]]
     rows = []
     for result in results:
         train = spectra(result.n["train"]) if "train" in result.n else "-"
@@ -151,17 +152,18 @@ def _ceilings(results: Sequence[Result]) -> list[str]:
     """A ceiling by magnitude: of a regressor (Bayes) and of unbiased estimators (CRLB)."""
     lines = []
     for result in results:
-        label = result.headline.rpartition("/")[2]
-        names = [f"{kind}/{label}" for kind in ("r2_bayes", "r2_crlb_mean", "r2_crlb_median")]
+        label = Value.parse(result.headline).label
+        snr = Value("", "snr", "median")
+        bounds = [Value("", name, label) for name in ("r2_bayes", "r2_crlb_mean", "r2_crlb_median")]
         rows = [
             [
                 f"{mag:g}",
-                f"{result.values.get(f'ceiling@{mag:g}/snr/median') or 0:.1f}",
-                *(_cell(result, f"ceiling@{mag:g}/{name}") for name in names),
+                f"{result.values.get(str(snr.on(ceiling_split(mag)))) or 0:.1f}",
+                *(_cell(result, str(bound.on(ceiling_split(mag)))) for bound in bounds),
             ]
             for mag in mags_of(result)
         ]
-        header = ["mag", "S/N", "R²_Bayes", "R²_CRLB", "R²_CRLB (median)"]
+        header = ["mag", *(value.symbol for value in (snr, *bounds))]
         lines += ["", *table(header, rows)] if rows else []
     return lines
 

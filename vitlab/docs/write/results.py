@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from vitlab.contract.job import Result
+from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import TRIAL, key_metric, mark, spectra
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gate_rules import Gate
@@ -85,7 +86,7 @@ def _with_epoch(text: str, result: Result) -> str:
 
 def _by_header(view: View, result: Result) -> dict[int, str]:
     """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`."""
-    split, _, label = [*result.headline.split("/"), "", ""][:3]
+    judged = Value.parse(result.headline)
     headers = [metric_header(header) for header in view.headers]
     named = [found[1] for found in headers if found and found[1]]
     found = {}
@@ -93,8 +94,8 @@ def _by_header(view: View, result: Result) -> dict[int, str]:
         if header is None:
             continue
         metric, said = header
-        splits = [said] if said else [*named[:1], split]
-        values = [result.values.get(f"{s}/{metric}/{label}") for s in splits]
+        splits = [said] if said else [*named[:1], judged.split]
+        values = [result.values.get(str(Value(s, metric, judged.label))) for s in splits]
         value = next((v for v in values if v is not None), None)
         if value is not None:
             found[column] = f"{value:.3f}{mark(result.profile)}"
@@ -162,7 +163,7 @@ def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit
                 where = view.columns["status"]
                 edits.append(set_cell(roadmap.document, view.table, entry.row, where, new))
             if result.wandb and "wandb" in view.columns and not entry.text("wandb").strip("-—– "):
-                link = f"[{cell_text(result.wandb.rstrip('/').rsplit('/', 1)[-1])}]({result.wandb})"
+                link = f"[{cell_text(result.wandb.rstrip('/').rpartition('/')[2])}]({result.wandb})"
                 where = view.columns["wandb"]
                 edits.append(
                     set_cell(roadmap.document, view.table, entry.row, where, cell_text(link))
@@ -367,7 +368,7 @@ def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     view = view_with(roadmap, mvp.entry)
     if "report" not in view.columns:
         return []
-    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rsplit("/", 1)[-1])
+    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
     target = _UNSAFE.sub(lambda mark: quote(mark.group()), report)
     link = f"[{cell_text(title)}]({target})"
     said = mvp.entry.text("report").strip("-—– ")

@@ -88,7 +88,7 @@ _OURS = re.compile(r"\[\w+\]\(<?[^)\s]*\bimg/mvp_[^)\s]*\)")
 def figure_lines(links: Sequence[str]) -> list[str]:
     """One markdown line for each picture, by its path from the report."""
     paths = dict.fromkeys(links)
-    return [f"![{cell_text(p.rsplit('/', 1)[-1])}](<{p.replace('>', '')}>)" for p in paths]
+    return [f"![{cell_text(p.rpartition('/')[2])}](<{p.replace('>', '')}>)" for p in paths]
 
 
 def link_figure(report: Document, link: str) -> list[Edit]:

@@ -15,6 +15,7 @@ from vitlab.contract.job import PROFILES, RECIPES, Spec
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
+from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.job_options import read_extras
 from vitlab.jobs.experiment.yaml_file import (
     Key,
@@ -355,7 +356,7 @@ def _roadmap(file: YamlFile) -> str:
 
 def _headline(file: YamlFile) -> str:
     text = read_text(file, ("headline",), Spec.headline)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text):
+    if not NAME.fullmatch(text):
         raise file.error(
             ("headline",), f"headline: {text!r} is no value name such as test/r2/log_g"
         )

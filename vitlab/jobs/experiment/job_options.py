@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from vitlab.contract.tracking import read_wandb
 from vitlab.contract.validation import ConfigError, Range, read_strict
+from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.yaml_file import YamlFile
 
 Seconds = Annotated[float, Range(1)]
@@ -124,7 +125,7 @@ def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
     if not isinstance(names, Mapping) or not names:
         raise file.error(("metrics", "names"), "metrics.names: must map their names to ours")
     for theirs, ours in names.items():
-        if not isinstance(ours, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", ours):
+        if not isinstance(ours, str) or not NAME.fullmatch(ours):
             here = ("metrics", "names", str(theirs))
             raise file.error(here, f"metrics.names.{theirs}: {ours!r} is no name (val/r2/log_g)")
     said = {key: value for key, value in asdict(keys).items() if value is not None}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.events import EventWriter
+from vitlab.contract.value import Value
 
 HEADER = b":W&B"
 HEADER_SIZE = 7
@@ -249,7 +250,7 @@ def told(rows: Iterable[tuple[int, Row]], source: Source) -> Iterator[tuple[str,
         for theirs, ours in source.names.items():
             value = _number(row.get(theirs))
             if value is not None:
-                splits.setdefault(ours.split("/")[0], {})[ours] = value
+                splits.setdefault(Value.parse(ours).split, {})[ours] = value
         step = _number(row.get(source.step))
         epoch = _number(row.get(source.epoch))
         known = step is not None and math.isfinite(step)

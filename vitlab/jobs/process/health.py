@@ -10,8 +10,8 @@ from typing import Any
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS, Value
 
-LOSS, RATE, LR = "train/loss", "perf/samples_per_s", "train/lr"
 _KEPT = 64
 """Values of each series that are looked at."""
 _STILL = 32
@@ -122,7 +122,7 @@ def remember(history: History, events: Iterable[Event]) -> History:
         for name, value in event.values.items():
             if isinstance(value, int | float) and math.isfinite(value):
                 series[name] = (*series.get(name, ())[-_KEPT + 1 :], float(value))
-        rates = series.get(RATE, ())[-8:]
+        rates = series.get(SPEED, ())[-8:]
         history = replace(
             history,
             steps=history.steps + (event.kind in ("step", "eval")),
@@ -167,7 +167,7 @@ def _process(history: History, facts: Facts, limits: Limits) -> Iterator[Health]
 def _numbers(history: History, limits: Limits) -> Iterator[Health]:
     if history.nonfinite:
         yield Health("bad", "not finite", history.nonfinite)
-    losses = history.series.get(LOSS, ())
+    losses = history.series.get(TRAIN_LOSS, ())
     if len(losses) > 8:
         usual = _median(losses[:-1])
         ratio = losses[-1] / usual if usual > 0 else 0.0
@@ -179,21 +179,23 @@ def _numbers(history: History, limits: Limits) -> Iterator[Health]:
         evidence = f"loss {losses[-1]:.5g}, the same for {len(losses)} steps"
         yield Health("warn", "stagnation", evidence)
     yield from _stuck(history, limits)
-    rates = history.series.get(RATE, ())[-4:]
+    rates = history.series.get(SPEED, ())[-4:]
     if len(rates) == 4 and 0 < _median(rates) < limits.slow * history.fastest:
         now, best = _median(rates), history.fastest
         yield Health("warn", "slow", f"{now:.3g} samples/s, it was {best:.3g}")
-    if history.step > 0 and (history.series.get(LR) or (1.0,))[-1] == 0.0:
+    if history.step > 0 and (history.series.get(LEARNING_RATE) or (1.0,))[-1] == 0.0:
         yield Health("warn", "lr zero", f"learning rate 0 at step {history.step}")
 
 
 def _stuck(history: History, limits: Limits) -> Iterator[Health]:
     """R2 = 0 is a loss at the variance of the labels: the model has learned only their mean."""
     for name, values in history.series.items():
-        if not name.startswith("val/r2/") or len(values) < limits.stuck_after:
+        value = Value.parse(name)
+        scored = (value.split, value.metric) == ("val", "r2") and value.label
+        if not scored or len(values) < limits.stuck_after:
             continue
-        if all(abs(value) < limits.stuck for value in values[-limits.stuck_after :]):
-            losses = history.series.get(LOSS, ())
+        if all(abs(number) < limits.stuck for number in values[-limits.stuck_after :]):
+            losses = history.series.get(TRAIN_LOSS, ())
             loss = f", loss {losses[-1]:.3g}" if losses else ""
             evidence = f"{name} = {values[-1]:.3g} for {len(values)} evaluations{loss}"
             yield Health("bad", "stuck", f"predicts the mean: {evidence}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -33,7 +34,7 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     chosen = [job for job in jobs if job.paths.folder in folders] if folders else _newest(jobs)
     if not chosen:
         return Curves(value or "", (), ())
-    name = value or live_name(chosen[0].spec.headline)
+    name = value or str(Value.parse(chosen[0].spec.headline).live)
     series = [one for job in chosen if (one := _series(lab, job, name))]
     lines = [*_thresholds(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
     return Curves(name, tuple(series), tuple(lines))
@@ -45,11 +46,6 @@ def ceiling_lines(specs: Sequence[Spec], jobs: Sequence[Job], name: str) -> list
     found = {ceiling_of(spec, known, name) for spec in specs}
     levels = sorted(ceiling.r2 for ceiling in found if ceiling is not None)
     return [Line(level, f"Bayes ceiling {level:.3f}") for level in levels]
-
-
-def live_name(headline: str) -> str:
-    """The value that moves while a job runs: the headline on the validation set."""
-    return headline.replace("test/", "val/", 1)
 
 
 def _newest(jobs: Sequence[Job]) -> list[Job]:
@@ -70,7 +66,7 @@ def _series(lab: Lab, job: Job, name: str) -> Series | None:
 
 def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
     """Gates speak of test or validation; the live curve is held against either."""
-    kind = name.split("/", 1)[-1]
+    kind = Value.parse(name).anywhere
     levels: dict[float, str] = {}
     for path in {job.spec.roadmap for job in jobs}:
         try:
@@ -81,6 +77,6 @@ def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
         for gate in roadmap.gates:
             if mvps & set(gate.mvps):
                 for value, level in thresholds(gate):
-                    if value.split("/", 1)[-1] == kind:
+                    if Value.parse(value).anywhere == kind:
                         levels.setdefault(level, f"Gate-{gate.id} at {level:g}")
     return tuple(Line(level, label) for level, label in sorted(levels.items()))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.docs.judge.comparison import on_validation, smaller_is_better
-from vitlab.docs.judge.conclusion import mark, metric_symbol
+from vitlab.contract.value import LOSS, Value
+from vitlab.docs.judge.comparison import far_from_best
+from vitlab.docs.judge.conclusion import mark
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.figures.curves import live_name
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import world_of
 from vitlab.lab.results.job_results import Finished, finished
@@ -44,9 +44,8 @@ class Material:
     @property
     def headline(self) -> str:
         """The value in question; of a ceiling the one it is the ceiling of."""
-        name = self.found[0].result.headline
-        split, _, rest = name.partition("/")
-        return f"test/r2/{rest.rpartition('/')[2]}" if split == "ceiling" else name
+        value = Value.parse(self.found[0].result.headline)
+        return str(Value("test", "r2", value.label) if value.is_ceiling else value)
 
     @property
     def title_mark(self) -> str:
@@ -56,21 +55,23 @@ class Material:
 
     def ceiling(self, name: str) -> Finished | None:
         """The largest ceiling job of the stars the first job was tested on."""
-        world = world_of(self.found[0].job.spec.config, name.rsplit("/", 1)[-1])
+        label = Value.parse(name).label
+        world = world_of(self.found[0].job.spec.config, label)
         mine = [
             one
             for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
-            if world is not None and world_of(one.job.spec.config, name.rsplit("/", 1)[-1]) == world
+            if world is not None and world_of(one.job.spec.config, label) == world
         ]
         return max(mine, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
 
     def levels(self, name: str) -> tuple[Line, ...]:
         """The ceilings a value can be held against, each labelled with its kind."""
-        parts = name.split("/")
-        best = self.ceiling(name) if parts[1:2] == ["r2"] else None
+        value = Value.parse(name)
+        best = self.ceiling(name) if value.metric == "r2" else None
         if best is None:
             return ()
-        values = {kind: best.result.values.get(f"ceiling/{kind}/{parts[2]}") for kind in KINDS}
+        names = {kind: str(Value("ceiling", kind, value.label)) for kind in KINDS}
+        values = {kind: best.result.values.get(name) for kind, name in names.items()}
         return tuple(
             Line(value, f"{KINDS[kind]} {value:.3f}")
             for kind, value in values.items()
@@ -107,7 +108,7 @@ def scaling(made: Material) -> Picture:
         )
     curves = []
     for model, sizes in sorted(models.items()):
-        best = {n: max(sizes[n], key=lambda g: on_validation(g.first, name)) for n in sorted(sizes)}
+        best = {n: min(sizes[n], key=lambda g: far_from_best(g.first, name)) for n in sorted(sizes)}
         curves.append(_curve(model, list(best), list(best.values()), name))
     panel = Panel(
         "training spectra", value_label(name), tuple(curves), lines=made.levels(name), log_x=True
@@ -121,7 +122,7 @@ def ablation(made: Material) -> Picture:
     groups = [group for group in grouped(made.found) if group.value(name) is not None]
     if len(groups) < 2:
         raise UsageError(f"ablation: needs {name} of two runs or more (there are: {len(groups)})")
-    groups.sort(key=lambda g: g.value(name) or 0.0, reverse=not smaller_is_better(name))
+    groups = Value.parse(name).ranked(groups, lambda g: g.value(name))
     models = len({group.first.model_name for group in groups}) > 1
     names = tuple(_named(group, models) for group in groups)
     curve = _curve("", list(range(len(groups))), groups, name, joined=False)
@@ -132,9 +133,9 @@ def ablation(made: Material) -> Picture:
 
 def training(made: Material) -> Picture:
     """The headline on validation against the steps taken, and the loss where it was validated."""
-    live = live_name(made.headline)
+    live = str(Value.parse(made.headline).live)
     panels = []
-    for name in (live, "val/loss"):
+    for name in (live, LOSS):
         curves = []
         for one in made.found:
             points = made.lab.progress(one.job.paths).points
@@ -153,11 +154,9 @@ def training(made: Material) -> Picture:
 
 def value_label(name: str) -> str:
     """`test/r2/log_g` -> `test R² of log g`."""
-    split, metric, label = [*name.split("/"), "", ""][:3]
-    units = {"T_eff": " [K]", "log_g": " [dex]", "M_H": " [dex]"}
-    unit = units.get(label, "") if metric in ("mae", "rmse", "bias", "scatter") else ""
-    symbol = metric_symbol(f"{split}/{metric}/log_g")
-    return f"{split} {symbol}" + (f" of {label}{unit}" if label else "")
+    value = Value.parse(name)
+    unit = f" [{value.unit}]" if value.unit else ""
+    return f"{value.split} {value.symbol}" + (f" of {value.label}{unit}" if value.label else unit)
 
 
 def _curve(
@@ -194,8 +193,9 @@ def parity(made: Material) -> Picture:
     panels = []
     for one, kept in _kept(made, "parity"):
         for k, label in enumerate(kept.labels):
-            r2 = one.result.values.get(f"test/r2/{label}")
-            title = _name(one, made) + (f"  R² = {r2:.3f}" if r2 is not None else "")
+            value = Value("test", "r2", label)
+            r2 = one.result.values.get(str(value))
+            title = _name(one, made) + (f"  {value.symbol} = {r2:.3f}" if r2 is not None else "")
             x, y = tuple(kept.true[:, k].tolist()), tuple(kept.predicted[:, k].tolist())
             curve = Curve(_name(one, made), x, y, joined=False)
             axes = f"true {label}", f"predicted {label}"
@@ -207,7 +207,7 @@ def residuals(made: Material) -> Picture:
     """Median and 68% scatter of predicted - true along the label and along S/N."""
     import numpy as np
 
-    label = made.headline.rsplit("/", 1)[-1]
+    label = Value.parse(made.headline).label
     kept = [(one, r) for one, r in _kept(made, "residuals") if label in r.labels]
     if not kept:
         raise UsageError(f"residuals: no job was scored on {label}")
@@ -246,20 +246,19 @@ def snr(made: Material) -> Picture:
     """The headline's metric in bins of S/N, one curve a job, under the ceilings."""
     from vitlab.ml.scoring import binned
 
-    _, metric, label = [*made.headline.split("/"), "", ""][:3]
-    bounds = _ceilings(made, label) if metric == "r2" else []
+    value = Value.parse(made.headline).anywhere
+    bounds = _ceilings(made, value.label) if value.metric == "r2" else []
     curves = []
     for one, found in _kept(made, "snr", needed=not bounds):
         bins = binned(found, "snr", SEED)
-        name = f"{metric}/{label}"
-        bins = [part for part in bins if name in part.scores.values]
+        bins = [part for part in bins if value in part.scores.values]
         if bins:
             curves.append(
                 Curve(
                     _name(one, made),
                     tuple((part.low * part.high) ** 0.5 for part in bins),
-                    tuple(part.scores.values[name] for part in bins),
-                    tuple(part.scores.errors[name] for part in bins),
+                    tuple(part.scores.values[value] for part in bins),
+                    tuple(part.scores.errors[value] for part in bins),
                 )
             )
     curves += bounds
@@ -271,19 +270,19 @@ def snr(made: Material) -> Picture:
 
 def _ceilings(made: Material, label: str) -> list[Curve]:
     """What the ceiling job says at each magnitude, by the S/N it gives for it."""
-    best = made.ceiling(f"test/r2/{label}")
+    best = made.ceiling(str(Value("test", "r2", label)))
     if best is None:
         return []
     values, errors = best.result.values, best.result.errors
     found = []
-    mags = [name.split("/")[0] for name in values if name.endswith("/snr/median") and "@" in name]
+    snr = Value("", "snr", "median")
+    medians = [v for v in map(Value.parse, values) if v.mag is not None and v.anywhere == snr]
     for kind, told in KINDS.items():
+        names = [(str(at), str(Value(at.split, kind, label))) for at in medians]
         points = sorted(
-            (at, y, errors.get(f"{mag}/{kind}/{label}", 0.0))
-            for mag in mags
-            if (at := values[f"{mag}/snr/median"]) is not None
-            and (y := values.get(f"{mag}/{kind}/{label}")) is not None
-            and y > 0
+            (at, y, errors.get(name, 0.0))
+            for where, name in names
+            if (at := values[where]) is not None and (y := values.get(name)) is not None and y > 0
         )
         if len(points) > 1:
             xs, ys, known = zip(*points, strict=True)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from vitlab.contract.config import EvaluateConfig, read_config
 from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
+from vitlab.contract.value import unit_of
 from vitlab.jobs.store import jobs
 from vitlab.lab.inspector.model import CPU, Scored, Seen, Viewed, load_viewed
 from vitlab.lab.inspector.star import Guess, Mark, Share, StarList, StarSheet, Trace, plain, write
@@ -126,7 +127,6 @@ def job_name(job: JobPaths) -> str:
 
 
 Array = NDArray[np.float64]
-UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
 TELLING = 0.01
 """Least share of information or response for a line to be named in a star's table."""
 
@@ -228,7 +228,7 @@ class Bench:
         """How the model's estimate hangs on the pixels, and how like the best one that is."""
         if seen is None or self.model is None:
             return {}
-        unit = UNITS.get(label, "")
+        unit = unit_of(label) or ""
         if not self.model.signed:
             return {"response": Trace(self.model.kind, unit, _numbers(seen.hangs))}
         likeness = np.nan if best is None else agreement(seen.hangs, best.response)
@@ -303,7 +303,7 @@ def _attention(seen: Seen | None) -> Trace | None:
 def _best_trace(best: Efficient | None, label: str) -> Trace | None:
     if best is None:
         return None
-    unit = f"{UNITS[label]}/sigma"
+    unit = f"{unit_of(label)}/sigma"
     return Trace("information: the efficient estimator", unit, _numbers(best.response))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.job import Result, Spec
+from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import number
 from vitlab.docs.judge.phrases import Phrase, say
 from vitlab.docs.text.inline import code
@@ -49,9 +50,10 @@ def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
     found: dict[World, tuple[int, Ceiling]] = {}
     for one in finished(job for job in jobs if job.spec.recipe == "ceiling"):
         for name, value in one.result.values.items():
-            if not name.startswith("ceiling/r2_bayes/") or value is None:
+            bound = Value.parse(name)
+            if (bound.split, bound.metric) != ("ceiling", "r2_bayes") or value is None:
                 continue
-            world = world_of(one.job.spec.config, name.rsplit("/", 1)[-1])
+            world = world_of(one.job.spec.config, bound.label)
             stars = int(one.job.spec.config.get("bayes", 0))
             if world is not None and stars >= found.get(world, (0, None))[0]:
                 found[world] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
@@ -60,10 +62,10 @@ def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
 
 def ceiling_of(spec: Spec, known: Mapping[World, Ceiling], name: str) -> Ceiling | None:
     """The ceiling a job's value is to be held against; only an R2 on a grid has one."""
-    parts = name.split("/")
-    if len(parts) != 3 or parts[1] != "r2" or spec.recipe == "ceiling":
+    value = Value.parse(name)
+    if value.metric != "r2" or not value.label or spec.recipe == "ceiling":
         return None
-    world = world_of(spec.config, parts[2])
+    world = world_of(spec.config, value.label)
     return known.get(world) if world is not None else None
 
 
@@ -83,7 +85,7 @@ CHANCE = 3.0
 
 def checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
     """What was looked at for the runs of an experiment; what failed is marked."""
-    scored = [one for one in mine if any(k.startswith("test/") for k in one.result.values)]
+    scored = [one for one in mine if _is_tested(one.result)]
     if not scored:
         return []
     controls = [one for one in scored if one.result.data.get("permuted")]
@@ -110,13 +112,17 @@ def made_by(mine: Sequence[Finished]) -> list[Phrase]:
     return found
 
 
+def _is_tested(result: Result) -> bool:
+    return any(Value.parse(name).split == "test" for name in result.values)
+
+
 def _chance(result: Result) -> Phrase | None:
     """Predictions held against the labels of other stars."""
     n = result.n.get("test", 0)
     values = [
         value
         for name, value in result.values.items()
-        if name.startswith("test/r2_permuted/") and value is not None
+        if Value.parse(name).metric == "r2_permuted" and value is not None
     ]
     if n < 3 or not values:
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.value import SCORES, Value
 from vitlab.docs.judge.comparison import Gap, same_stars
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import world_of
@@ -44,8 +45,9 @@ class Pairs:
 
     def between(self, ours: Finished, theirs: Finished, name: str) -> Gap | None:
         """As `gap`, of any two jobs."""
-        parts = name.split("/")
-        if len(parts) != 3 or parts[0] != "test" or not same_stars(ours.result, theirs.result):
+        value = Value.parse(name)
+        tested = value.split == "test" and value.label
+        if not tested or not same_stars(ours.result, theirs.result):
             return None
         paths = ours.job.paths.residuals, theirs.job.paths.residuals
         try:
@@ -56,7 +58,7 @@ class Pairs:
         if asked not in self._known:
             self._known.update(_read(self.cache))
         if asked not in self._known:
-            self._known[asked] = _computed(*paths, parts[1], parts[2])
+            self._known[asked] = _computed(*paths, value.metric, value.label)
             _write(self.cache, self._known)
         return self._known[asked]
 
@@ -83,13 +85,13 @@ def _key(result: Result) -> _Key:
 def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
     import numpy as np  # deferred: nothing is computed until two models are compared
 
-    from vitlab.ml.scoring import METRICS, load, paired
+    from vitlab.ml.scoring import load, paired
 
     try:
         ours, theirs = load(left), load(right)
     except UsageError:
         return None
-    if metric not in METRICS or label not in ours.labels or label not in theirs.labels:
+    if metric not in SCORES or label not in ours.labels or label not in theirs.labels:
         return None
     _, i, j = np.intersect1d(ours.star, theirs.star, return_indices=True)
     a, b = ours.labels.index(label), theirs.labels.index(label)

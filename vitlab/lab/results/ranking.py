@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Sequence
 from itertools import product
 
-from vitlab.docs.judge.comparison import Gap, Standing, gap_of, on_validation, same_stars
+from vitlab.contract.value import Value
+from vitlab.docs.judge.comparison import Gap, Standing, far_from_best, gap_of, same_stars
 from vitlab.jobs.store import Job
 from vitlab.lab.results.ceilings import ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest
@@ -29,7 +30,9 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
     if not ranked:
         return Standing(missing=missing)
     name = ranked[0].first.headline
-    ranked.sort(key=lambda g: _on_validation(g, name), reverse=True)
+    if len(ranked) > 1 and Value.parse(name).better is None:
+        return Standing(missing=missing)  # which is best is not known
+    ranked.sort(key=lambda g: _far(g, name))
     best = ranked[0]
     second = ranked[1] if len(ranked) > 1 else None
     # In a sweep of several models the runner-up may be the same model at another size.
@@ -93,8 +96,8 @@ def _gap(one: Finished, other: Finished, name: str, pairs: Pairs) -> Gap | None:
     return gap_of(one.result, other.result, name)
 
 
-def _on_validation(group: Group, name: str) -> float:
-    return statistics.fmean(on_validation(one.result, name) for one in group.members)
+def _far(group: Group, name: str) -> float:
+    return statistics.fmean(far_from_best(one.result, name) for one in group.members)
 
 
 def _baseline(
@@ -116,7 +119,7 @@ def _baseline(
             and not group.first.data.get("permuted")
         ]
         if others:
-            return max(others, key=lambda g: _on_validation(g, name))
+            return min(others, key=lambda g: _far(g, name))
     return None
 
 

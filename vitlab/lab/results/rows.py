@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
-from vitlab.docs.judge.comparison import smaller_is_better
+from vitlab.contract.value import Value
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Ceiling, World, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, latest, scan
@@ -39,8 +38,7 @@ def results_table(lab: Lab) -> pl.DataFrame:
     rows = [{**row_of(one, known), **_settings(one)} for one in found]
     if not rows:
         return pl.DataFrame()
-    frame = pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    return frame.sort(["mvp", "profile", "score"], descending=[False, False, True], nulls_last=True)
+    return pl.DataFrame(sorted(rows, key=_order), infer_schema_length=None, strict=False)
 
 
 def asked(lab: Lab, query: str) -> pl.DataFrame:
@@ -83,11 +81,11 @@ def row_of(one: Finished, known: Mapping[World, Ceiling]) -> dict[str, object]:
     shared = result.data.get("overlap")
     scores: dict[str, object] = {}
     for name, value in result.values.items():
-        parts = name.split("/")
-        if parts[0] == "test" and len(parts) == 3:
-            scores[f"{parts[1]} {parts[2]}"] = value
+        score = Value.parse(name)
+        if score.split == "test" and score.label:
+            scores[f"{score.metric} {score.label}"] = value
             if name in result.errors:
-                scores[f"{parts[1]} {parts[2]} error"] = result.errors[name]
+                scores[f"{score.metric} {score.label} error"] = result.errors[name]
     return {
         "mvp": result.mvp,
         "run": result.run,
@@ -293,7 +291,7 @@ def _dotted(name: str) -> str:
 
 def _sorted(rows: list[Row], column: str | None, reverse: bool) -> list[Row]:
     if column is None:
-        rows.sort(key=lambda r: (str(r["mvp"]), str(r["profile"]), _better(r)))
+        rows.sort(key=_order)
         return rows[::-1] if reverse else rows
     names = list(dict.fromkeys(name for row in rows for name in row))
     if rows and column not in names:
@@ -304,9 +302,7 @@ def _sorted(rows: list[Row], column: str | None, reverse: bool) -> list[Row]:
     return known + [row for row in rows if row.get(column) is None]
 
 
-def _better(row: Row) -> float:
-    """Least for the best; those without a number last."""
-    score = row["score"]
-    if not isinstance(score, float):
-        return math.inf
-    return score if smaller_is_better(str(row["headline"])) else -score
+def _order(row: Row) -> tuple[object, ...]:
+    """By MVP, profile and headline, best first; those without a number last."""
+    score = row["score"] if isinstance(row["score"], int | float) else None
+    return str(row["mvp"]), str(row["profile"]), Value.parse(str(row["headline"])).rank(score)

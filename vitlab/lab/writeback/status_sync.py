@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.write.progress import set_progress
@@ -90,7 +91,7 @@ def _tell_progress(
         if job.spec.profile != "full" or not moved:
             continue
         roadmap = roadmap or lab.read_roadmap(path)
-        name = job.spec.headline.replace("test/", "val/", 1)
+        name = str(Value.parse(job.spec.headline).live)
         value = progress.values.get(name)
         metric = (name, value) if value is not None else None
         of = job.spec.config.get("train", {}).get("epochs")

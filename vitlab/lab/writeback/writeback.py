@@ -14,7 +14,8 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Queued, Result, Running
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.docs.judge.conclusion import best_of, conclusion, mark, metric_symbol, number, spectra
+from vitlab.contract.value import Value
+from vitlab.docs.judge.conclusion import best_of, conclusion, mark, number, spectra
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.judge.phrases import Phrase
 from vitlab.docs.model.hub import key_number, parse_hub
@@ -290,9 +291,9 @@ class _Story:
             best = best_of([result for result in self.rows if result.model_name == name])
             if best is None:
                 continue
-            split = best.headline.split("/")[0]
-            of = "" if split == "ceiling" else f" ({split})"
-            indicator = f"{name} {metric_symbol(best.headline)}{of}{mark(best.profile)}"
+            judged = Value.parse(best.headline)
+            of = "" if judged.is_ceiling or not judged.split else f" ({judged.split})"
+            indicator = f"{name} {judged.short}{of}{mark(best.profile)}"
             sizes = "/".join(spectra(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = number(best, best.headline)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from vitlab.contract.config import RidgeModel
+from vitlab.contract.value import Value
 from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows, predicted
 from vitlab.ml.progress import Best, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
@@ -124,7 +125,7 @@ def fit(
         scores = score(true, axes.mean_y + along @ axes.shrunk(alpha), labels)
         yield Note(f"alpha = {alpha:g}")
         yield Evaluation(pieces + k, 0, "val", len(val), scores.named("val")[0])
-        r2 = float(np.mean([scores.values[f"r2/{label}"] for label in labels]))
+        r2 = float(np.mean([scores.values[Value("", "r2", label)] for label in labels]))
         if r2 > best_r2:
             best_r2, best_step, ridge.alpha = r2, pieces + k, alpha
     ridge.weights = axes.vectors @ axes.shrunk(ridge.alpha)

@@ -18,6 +18,7 @@ import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.value import Value
 from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
@@ -284,7 +285,7 @@ class _Growth:
         """Score the trees so far, and remember the best round."""
         guess = self.val_starts + np.stack([_guess(b) for b in self.boost.boosters], axis=1)
         scores = score(self.val_y, guess, self.labels)
-        r2 = float(np.mean([scores.values[f"r2/{label}"] for label in self.labels]))
+        r2 = float(np.mean([scores.values[Value("", "r2", label)] for label in self.labels]))
         if r2 > self.boost.best_r2:
             self.boost.best_r2, self.boost.rounds = r2, self.boost.grown
         return Evaluation(self.boost.grown, 0, "val", len(guess), scores.named("val")[0])

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitlab.contract.networks import output_count
+from vitlab.contract.value import Value
 
 __all__ = ["Loss", "calibration", "make_loss", "output_count", "point", "spread"]
 
@@ -57,8 +58,8 @@ def make_loss(name: str, weights: Sequence[float] = ()) -> Loss:
 
 def calibration(
     true: Array, predicted: Array, sigma: Array, labels: Sequence[str]
-) -> dict[str, float]:
-    """How honest predicted errors are; (n, K) each, in one unit. Names as in `val/pull2/log_g`.
+) -> dict[Value, float]:
+    """How honest predicted errors are; (n, K) each, in one unit. By values of no split.
 
     pull = (true - predicted) / sigma. Of right Gaussian errors the mean square `pull2` is 1, and
     the shares `within1` and `within2` of |pull| <= 1 and 2 are 0.683 and 0.954.
@@ -66,7 +67,7 @@ def calibration(
     pull = np.abs(true - predicted) / sigma
     numbers = {"pull2": pull**2, "within1": pull <= 1, "within2": pull <= 2}
     return {
-        f"{name}/{label}": float(np.mean(of_label))
+        Value("", name, label): float(np.mean(of_label))
         for name, values in numbers.items()
         for label, of_label in zip(labels, values.T, strict=True)
     }

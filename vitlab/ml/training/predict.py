@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vitlab.contract.value import Value
 from vitlab.ml.scoring import score
 from vitlab.ml.training.losses import calibration, point, spread
 from vitlab.ml.training.microbatch import out_of_memory
@@ -31,8 +32,8 @@ class Predictions:
     loss: float
     """On the network's scale."""
 
-    def named(self, labels: tuple[str, ...]) -> dict[str, float]:
-        """`metric/label` as `vitlab.ml.scoring` names them, with the calibration of `sigma`."""
+    def scores(self, labels: tuple[str, ...]) -> dict[Value, float]:
+        """The scores, by values of no split, with the calibration of `sigma`."""
         values = score(self.true, self.predicted, labels).values
         if self.sigma is None:
             return values

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.tui.keys import Verb, bindings
 from vitlab.tui.screens.base import Frame, LabScreen
 from vitlab.tui.selection import Copied
@@ -123,7 +124,7 @@ class ResultsScreen(LabScreen):
         rows = [row for row in self._rows if self.wanted(row.mvp, row.run, row.profile, row.job)]
         match self._order:
             case "score":
-                rows.sort(key=lambda row: -(row.score if row.score is not None else -1e9))
+                rows.sort(key=lambda row: Value.parse(row.headline).rank(row.score))
             case "MVP":
                 rows.sort(key=lambda row: (row.mvp, row.profile, row.run))
             case "train":

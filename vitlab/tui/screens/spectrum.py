@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.lab.inspector.star import StarSheet
 from vitlab.plot.canvas import Look
 from vitlab.tui.keys import Verb, bindings
@@ -145,7 +146,7 @@ class SpectrumScreen(LabScreen):
         if graph is not self._graph:
             return
         job = self.selected_job()
-        headline = "" if job is None else job.spec.headline.rpartition("/")[2]
+        headline = "" if job is None else Value.parse(job.spec.headline).label
         self._turns.label = headline if headline in stars.labels else stars.labels[0]
         look = replace(self.chart.sight.look, window=None, cursor=None)
         self.chart.sight = Sight(stars=stars, look=look, lower=self.chart.sight.lower)

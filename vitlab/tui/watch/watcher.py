@@ -17,6 +17,7 @@ from textual.message import Message
 from vitlab.contract.job import Done, Running
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.value import HEADLINE, Value
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Series
 from vitlab.tui.watch import clock
@@ -293,13 +294,13 @@ def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobVi
 def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     """The headline on the validation split: what a running job can already say of it."""
     headlines = Counter(track.headline for track in tracks)
-    headline = headlines.most_common(1)[0][0] if headlines else "test/r2/log_g"
-    wanted = "val/" + headline.partition("/")[2]
+    headline = headlines.most_common(1)[0][0] if headlines else HEADLINE
+    wanted = str(Value.parse(headline).live)
     there = list(metrics)
     for name in (wanted, headline):
         if name in there:
             return name
-    similar = [name for name in there if name.startswith("val/")]
+    similar = [name for name in there if Value.parse(name).split == "val"]
     return similar[0] if similar else wanted
 
 

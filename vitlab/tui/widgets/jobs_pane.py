@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from vitlab.contract.job import Done, Queued, Running
+from vitlab.contract.value import Value
 from vitlab.tui.text import age, cell, clean, duration, ink, roughly, state_words
 from vitlab.tui.watch import clock
 from vitlab.tui.widgets.plan_pane import last_r2
@@ -165,7 +166,7 @@ def steps_of(job: JobView) -> str:
 
 def _validated(job: JobView) -> list[float]:
     """The last finite values of its headline on the validation set."""
-    name = "val/" + job.spec.headline.partition("/")[2]
+    name = str(Value.parse(job.spec.headline).live)
     values = [point.values.get(name) for point in job.progress.points[-TREND:]]
     return [value for value in values if value is not None and math.isfinite(value)]
 
@@ -195,10 +196,11 @@ def trend_of(job: JobView, plain: bool = False) -> str:
     if plain:
         move = known[-1] - known[-2]
         return "up" if move > 0 else "down" if move < 0 else "flat"
-    if "/r2/" in job.spec.headline and known[-1] > 0:
+    is_r2 = Value.parse(job.spec.headline).metric == "r2"
+    if is_r2 and known[-1] > 0:
         known = [max(value, 0.0) for value in known]
     high = max(known)
-    span = max(high - min(known), NOISE if "/r2/" in job.spec.headline else 0.0)
+    span = max(high - min(known), NOISE if is_r2 else 0.0)
     if not span:
         return BARS[0] * len(known)
     low = high - span

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from vitlab.contract.job import Running
+from vitlab.contract.value import Value, shown
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import STATUS, cell, clean, ink, status_word
 from vitlab.tui.widgets.stable_table import Row, SteadyTable
@@ -66,16 +67,22 @@ def matches(mvp: Mvp, words: str) -> bool:
 
 
 def best_values(view: LabView) -> Mapping[str, float]:
-    """MVP id -> its jobs' best R2 so far, the running ones' if any runs."""
+    """MVP id -> its jobs' best headline so far, the running ones' if any runs.
+
+    None is best where it is not known which way is better.
+    """
     jobs = [job for job in view.jobs if belongs(job, view)]
-    best: dict[str, float] = {}
     alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
+    found: dict[str, list[JobView]] = {}
     for job in jobs:
-        value = last_r2(job)
-        mvp = job.spec.mvp
-        if value is None or (mvp in alive and not isinstance(job.state, Running)):
-            continue
-        best[mvp] = max(value, best.get(mvp, value))
+        if isinstance(job.state, Running) or job.spec.mvp not in alive:
+            found.setdefault(job.spec.mvp, []).append(job)
+    best: dict[str, float] = {}
+    for mvp, mine in found.items():
+        one = Value.parse(mine[0].spec.headline).best(mine, last_r2)
+        value = None if one is None else last_r2(one)
+        if value is not None:
+            best[mvp] = value
     return best
 
 
@@ -86,12 +93,7 @@ def belongs(job: JobView, view: LabView) -> bool:
 
 def last_r2(job: JobView) -> float | None:
     """The job's last R2: its headline, or the same on the validation split."""
-    rest = job.spec.headline.partition("/")[2]
-    for name in (job.spec.headline, f"val/{rest}"):
-        value = job.values.get(name)
-        if value is not None:
-            return value
-    return None
+    return shown(job.spec.headline, job.values)
 
 
 COLUMNS: tuple[tuple[str, ...], ...] = (
