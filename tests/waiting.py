@@ -6,7 +6,9 @@ No test sleeps for as long as something "should" take: a busy machine takes long
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 60.0
 """Seconds."""
+SLEEP = "import time; print('up', flush=True); time.sleep(300)"
+"""A job that says it is up and then waits to be ended."""
 Value = TypeVar("Value")
 Kind = TypeVar("Kind", Queued, Running, Done, Lost)
 
@@ -98,9 +102,13 @@ def becomes(job: JobPaths, kind: type[Kind]) -> Kind:
     return wait_for(now, tell=lambda: state(job))
 
 
-def ended(job: JobPaths) -> Done:
+def ended(job: JobPaths, seconds: float = DEADLINE) -> Done:
     """Wait for the job's end."""
-    now = wait_for(lambda: found if isinstance(found := state(job), Done | Lost) else None)
+    now = wait_for(
+        lambda: found if isinstance(found := state(job), Done | Lost) else None,
+        seconds,
+        lambda: (state(job), job.log.read_text()[-500:] if job.log.exists() else ""),
+    )
     assert isinstance(now, Done), now
     return now
 
@@ -143,9 +151,19 @@ def processes_of(root: Path) -> list[int]:
     return found
 
 
+def kill_all(root: Path) -> None:
+    """End whatever still runs in this lab."""
+    for pid in processes_of(root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def nothing_runs(root: Path) -> None:
     """Wait until no job, supervisor or scheduler of this lab is left."""
-    wait_for(lambda: not processes_of(root), tell=lambda: processes_of(root))
+    try:
+        wait_for(lambda: not processes_of(root), tell=lambda: processes_of(root))
+    finally:
+        kill_all(root)
 
 
 # Screens.

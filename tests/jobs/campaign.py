@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.jobs.conftest import processes_of, wait_for
+from tests.waiting import nothing_runs, wait_for
 from vitlab.contract.job import Done, Lost, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
@@ -43,14 +43,37 @@ def schedule(lab: LabPaths, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, env={**os.environ, **environment})
 
 
-def screen(lab: LabPaths) -> subprocess.Popen[bytes]:
-    """What the screen's watcher does, as fast as it can."""
-    code = (
+class Screen:
+    """What the screen's watcher does, as fast as it can, in a process of its own."""
+
+    CODE = (
         "import sys; from pathlib import Path; from vitlab.lab.lab import open_lab; "
         "from vitlab.tui.desk import Desk; desk = Desk(open_lab(Path(sys.argv[1])), None)\n"
-        "while True: desk.look()"
+        "looks = open(sys.argv[2], 'ab', buffering=0)\n"
+        "while True: desk.look(); looks.write(b'.')"
     )
-    return subprocess.Popen([sys.executable, "-c", code, str(lab.root)])
+
+    def __init__(self, lab: LabPaths) -> None:
+        self._looks = lab.root.parent / f"looks-{time.monotonic_ns()}"
+        argv = [sys.executable, "-c", self.CODE, str(lab.root), str(self._looks)]
+        self._process = subprocess.Popen(argv)
+
+    def wait(self, looks: int = 1) -> None:
+        """Wait until it has looked at the lab so often again."""
+        begun = self._count()
+
+        def looked() -> bool:
+            assert self._process.poll() is None, "a screen died"
+            return self._count() >= begun + looks
+
+        wait_for(looked)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _count(self) -> int:
+        return self._looks.stat().st_size if self._looks.exists() else 0
 
 
 @dataclass
@@ -66,6 +89,8 @@ class Campaign:
     """How long the jobs take."""
     lag: float = 0.0
     """Longest time, in seconds, until the states were true after a fault."""
+    allowed: float = 2.0
+    """How long that may take."""
 
     disk: int = 0
     """Bytes of a file system of its own (needs root); 0: none."""
@@ -87,15 +112,25 @@ class Campaign:
         if self.disk:
             subprocess.run(["umount", "--lazy", self.root], check=True)
 
-    def run(self, name: str, fault: Callable[[Campaign], bool | None], count: int = 3) -> None:
+    def run(
+        self,
+        name: str,
+        fault: Callable[[Campaign], bool | None],
+        count: int = 3,
+        begun: bool = False,
+    ) -> None:
         """Some jobs, one fault, what people do then; everything must be true afterwards.
 
-        A fault that found nothing to harm is not counted.
+        The fault comes at any moment, or with `begun` when one of the jobs runs. One that found
+        nothing to harm is not counted.
         """
         fresh = [self._submit() for _ in range(count)]
         self.submitted += fresh
         schedule(self.lab).wait()
-        time.sleep(self.random.uniform(0, 0.5))
+        if begun:
+            wait_for(lambda: {str(job.folder) for job in fresh} & {*self._begun()})
+        else:
+            time.sleep(self.random.uniform(0, 0.5))
         if fault(self) is not False:
             self.counts[name] += 1
         self.lag = max(self.lag, self._until_true())
@@ -152,7 +187,7 @@ class Campaign:
                     return False
             return True
 
-        wait_for(true, 2.0)
+        wait_for(true, self.allowed)
         return time.monotonic() - begun
 
     def _recover(self) -> None:
@@ -166,7 +201,7 @@ class Campaign:
             advance(self.lab)
             return all(isinstance(state(job), Done) for job in self.alive())
 
-        wait_for(drained, 60.0)
+        wait_for(drained)
 
     def _check(self) -> None:
         known = set(jobs(self.lab))
@@ -174,7 +209,7 @@ class Campaign:
         assert not missing, f"lost: {missing}"
         twice = self.ledger / "twice"
         assert not twice.exists(), f"two at once: {twice.read_text()}"
-        begun = Counter((self.ledger / "begun").read_text().split()) if self._begun() else Counter()
+        begun = Counter(self._begun())
         for job in self.alive():
             runs = len(list(job.folder.glob("started*.json")))
             assert begun[str(job.folder)] <= runs, f"{job.name}: begun more often than started"
@@ -182,7 +217,9 @@ class Campaign:
             assert isinstance(done, Done)
             if done.outcome == "ok":
                 assert begun[str(job.folder)] >= 1, f"{job.name}: ok without having run"
-        wait_for(lambda: not processes_of(self.root), 20.0)
+        nothing_runs(self.root)
 
-    def _begun(self) -> bool:
-        return (self.ledger / "begun").exists()
+    def _begun(self) -> list[str]:
+        """The folders of the jobs that said they began, as often as they did."""
+        ledger = self.ledger / "begun"
+        return ledger.read_text().split() if ledger.exists() else []

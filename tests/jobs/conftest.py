@@ -4,54 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vitlab.contract.job import Done, JobState, Lost, Spec
+from tests.waiting import nothing_runs
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.processes import MARKER
-from vitlab.jobs.store import state, submit
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """The first true value of `condition`; fails when there is none in time."""
-    until = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-    return value
-
-
-def ended(job: JobPaths) -> Done:
-    """Wait for the job's end."""
-
-    def look() -> JobState | None:
-        now = state(job)
-        return now if isinstance(now, Done | Lost) else None
-
-    now = wait_for(look)
-    assert isinstance(now, Done), now
-    return now
-
-
-def processes_of(root: Path) -> list[int]:
-    """The pids of every process that a job or supervisor of this lab is."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
-            zombie = ") Z " in (entry / "stat").read_text()
-        except OSError:
-            continue
-        if not zombie and (str(root).encode() in words):
-            found.append(int(entry.name))
-    return found
+from vitlab.jobs.store import submit
 
 
 class Workshop:
@@ -87,4 +50,4 @@ def shop(tmp_path: Path) -> Iterator[Workshop]:
     assert MARKER not in os.environ
     root = tmp_path / "lab"
     yield Workshop(root)
-    wait_for(lambda: not processes_of(root))
+    nothing_runs(root)

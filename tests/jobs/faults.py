@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.jobs.campaign import Campaign, schedule, screen
-from tests.jobs.conftest import wait_for
+from tests.jobs.campaign import Campaign, Screen, schedule
+from tests.waiting import wait_for
 from vitlab.contract.job import Done, Lost, Running
 from vitlab.contract.paths import UsageError
 from vitlab.jobs import processes
@@ -191,22 +191,21 @@ def full_disk(it: Campaign) -> bool:
 
 
 def kill_screen(it: Campaign) -> None:
-    process = screen(it.lab)
-    time.sleep(it.random.uniform(0.3, 1.0))
-    process.kill()
-    process.wait()
+    screen = Screen(it.lab)
+    screen.wait()
+    time.sleep(it.random.uniform(0, 0.3))
+    screen.kill()
 
 
 def two_screens(it: Campaign) -> None:
     """Two vitlabs at once, and a supervisor killed under their eyes."""
-    screens = [screen(it.lab) for _ in range(2)]
-    time.sleep(0.5)
+    screens = [Screen(it.lab) for _ in range(2)]
+    for screen in screens:
+        screen.wait()
     kill(it.supervisor())
-    time.sleep(0.5)
-    for process in screens:
-        assert process.poll() is None, "a screen died"
-        process.kill()
-        process.wait()
+    for screen in screens:
+        screen.wait(3)
+        screen.kill()
 
 
 def reused_pid(it: Campaign) -> bool:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import SLEEP, children, ended, printed, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Running, read_result
 from vitlab.contract.paths import UsageError
-from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import LogTail
-from vitlab.jobs.processes import members, process
+from vitlab.jobs.processes import process
 from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import find_job, state
@@ -85,12 +85,11 @@ def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes
         adopt(shop.lab, shop.spec(""), 2**22 + 1)
     with pytest.raises(UsageError, match="no such log"):
         adopt(shop.lab, shop.spec(""), by_hand.pid, Path("/none.log"))
-    job = shop.submit("import time; print('up', flush=True); time.sleep(60)")
+    job = shop.submit(SLEEP)
     advance(shop.lab)
-    wait_for(lambda: job.log.exists() and job.log.read_text())
-    found = read_json(job.started)
-    [child] = members(found["session"], found["ticks"], job.folder)
+    printed(job)
+    [child] = children(job)
     with pytest.raises(UsageError, match="is a job already"):
-        adopt(shop.lab, shop.spec(""), child.pid)
+        adopt(shop.lab, shop.spec(""), child)
     stop(job)
     ended(job)

@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import child_environment, devices, not_returned
-from vitlab.jobs.processes import members
 from vitlab.jobs.queue.machine import read_slots
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, stop
@@ -26,7 +25,7 @@ from vitlab.jobs.store import all_jobs, state
 
 GB = 10**9
 SAY = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['CUDA_DEVICE_ORDER'])"
-WAIT = f"{SAY}; import sys; sys.stdout.flush(); import time; time.sleep(60)"
+WAIT = f"{SAY}; import sys; sys.stdout.flush(); import time; time.sleep(300)"
 Nvml = Callable[..., None]
 
 
@@ -52,8 +51,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
 
 def said(job: JobPaths) -> str:
     """The first line of its log, as soon as it is there."""
-    wait_for(lambda: job.log.exists() and job.log.read_text().endswith("\n"))
-    return job.log.read_text().splitlines()[0]
+    return printed(job).splitlines()[0]
 
 
 def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +87,7 @@ def test_the_child_sees_its_own_gpu_only(
     assert advance(shop.lab) == jobs
     assert {said(job) for job in jobs} == {"GPU-0 PCI_BUS_ID", "GPU-1 PCI_BUS_ID"}
     for job in jobs:
-        now = state(job)
-        assert isinstance(now, Running)
-        assert now.device in ("gpu0", "gpu1")
+        assert becomes(job, Running).device in ("gpu0", "gpu1")
         stop(job)
         assert ended(job).detail == "stopped on request"
 
@@ -102,9 +98,7 @@ def test_a_job_of_two_processes_has_two_gpus(shop: Workshop, nvml: Nvml) -> None
     next_one = shop.submit(SAY, extra={"gpus": 2})
     assert advance(shop.lab) == [both]
     assert said(both) == "GPU-0,GPU-1 PCI_BUS_ID"
-    now = state(both)
-    assert isinstance(now, Running)
-    assert now.device == "gpu0,gpu1"
+    assert becomes(both, Running).device == "gpu0,gpu1"
     why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[next_one.name]
     used = f"used by {both.name}"
     assert why == f"takes 2 GPUs at once: gpu0: {used}; gpu1: {used}"
@@ -121,8 +115,7 @@ def test_memory_a_killed_job_does_not_return_is_said_and_not_given_out(
     after = shop.submit(SAY, device="0")
     advance(shop.lab)
     said(job)
-    started = read_json(job.started)
-    [child] = [p.pid for p in members(started["session"], started["ticks"], job.folder)]
+    [child] = children(job)
     nvml(pids=[{str(child): 12 * GB}, {}])
     os.kill(child, signal.SIGKILL)
     done = ended(job)
@@ -151,9 +144,9 @@ def test_memory_comes_back_a_moment_after_the_end(nvml: Nvml) -> None:
 
 def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Nvml) -> None:
     ours = subprocess.Popen(
-        ["sleep", "60"], env={**os.environ, "VITLAB_JOB": f"{shop.lab.experiments}/E/job"}
+        ["sleep", "300"], env={**os.environ, "VITLAB_JOB": f"{shop.lab.experiments}/E/job"}
     )
-    other = subprocess.Popen(["sleep", "60"])
+    other = subprocess.Popen(["sleep", "300"])
     nobody = 2**22 + 1
     try:
         nvml(pids=[{str(ours.pid): GB}, {str(other.pid): GB, str(nobody): GB}])

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended
 from vitlab.contract.events import read_events
-from vitlab.contract.job import Done, read_result
+from vitlab.contract.job import read_result
 from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.logs import metrics
 from vitlab.jobs.logs.metrics import Follower, LogFollower, Source, read_rows, told
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import state
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
 
@@ -228,7 +228,7 @@ def test_a_real_lightning_run(shop: Workshop) -> None:
     config = {"argv": [sys.executable, "-c", LIGHTNING_RUN]}
     job = shop.submit("", config=config, extra=extra, run="linear")
     advance(shop.lab)
-    done = wait_for(lambda: state(job) if isinstance(state(job), Done) else None, 50)
+    done = ended(job, 120)
     assert done.outcome == "ok", (done, job.log.read_text()[-500:])
     events, _ = read_events(job.events)
     evals = [event for event in events if event.kind == "eval"]

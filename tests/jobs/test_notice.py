@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended, wait_for
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings

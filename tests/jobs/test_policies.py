@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import becomes, ended, printed
 from vitlab.contract.job import Lost, Running
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.experiment import load_experiment
@@ -17,7 +18,6 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Limits, Policy, read_policy
 from vitlab.jobs.process.supervisor import cap
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import state
 
 # Stuck at R2 = 0 on its first run, well on the next.
 STUCK = """
@@ -29,7 +29,7 @@ with open(job + "/events.jsonl", "a") as f:
         line = '{"v":1,"t":%f,"kind":"eval","step":%d,"values":{"val/r2/log_g":%f}}\\n'
         f.write(line % (time.time(), i, 0.001 if first else 0.1 * i))
 print("first" if first else "again", flush=True)
-if first: time.sleep(60)
+if first: time.sleep(300)
 """
 
 
@@ -66,15 +66,13 @@ def test_restarts_are_counted(shop: Workshop) -> None:
 def test_a_lost_job_that_asks_for_it_goes_on_by_itself(shop: Workshop) -> None:
     code = (
         "import os, time; first = not os.path.exists(os.environ['VITLAB_JOB'] + '/started.1.json')"
-        "\nprint(first, flush=True)\nif first: time.sleep(60)"
+        "\nprint(first, flush=True)\nif first: time.sleep(300)"
     )
     job = shop.submit(code, extra={"on_lost": "resume"})
     advance(shop.lab)
-    wait_for(lambda: job.log.exists() and job.log.read_text())
-    now = state(job)
-    assert isinstance(now, Running)
-    os.kill(now.pid, signal.SIGKILL)
-    wait_for(lambda: isinstance(state(job), Lost))
+    printed(job)
+    os.kill(becomes(job, Running).pid, signal.SIGKILL)
+    becomes(job, Lost)
     assert advance(shop.lab) == [job]
     assert ended(job).outcome == "ok"
     assert job.log.read_text() == "True\nFalse\n"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended
 from vitlab.contract.job import Done, Queued, Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.files import read_json

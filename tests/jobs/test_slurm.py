@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended, wait_for
+from tests.jobs.conftest import Workshop
+from tests.waiting import SLEEP, becomes, ended, printed, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
@@ -30,7 +31,6 @@ from vitlab.jobs.slurm import ask, batch, is_here
 from vitlab.jobs.store import all_jobs, look, state
 
 SLURM = {"backend": "slurm"}
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +137,13 @@ def passed_by(shop: Workshop, true: Callable[[], object]) -> None:
         advance(shop.lab)
         return true()
 
-    wait_for(look_again, 30.0)
+    wait_for(look_again)
 
 
 def began(shop: Workshop, job: JobPaths) -> Running:
     """Wait until the job says that it is up."""
-    wait_for(lambda: job.log.exists() and "up" in job.log.read_text(), 20.0)
-    now = state(job)
-    assert isinstance(now, Running)
-    return now
+    printed(job, "up")
+    return becomes(job, Running)
 
 
 def test_the_command_of_an_array() -> None:
@@ -240,11 +238,11 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     shop: Workshop, cluster: None
 ) -> None:
     code = (
-        "import os, sys, time; job = os.environ['VITLAB_JOB']; print('up', flush=True)\n"
+        "import os, signal, sys, time; job = os.environ['VITLAB_JOB']\n"
         "if os.path.exists(job + '/saved'): sys.exit(0)\n"
-        "import signal; signal.signal(signal.SIGTERM, lambda *_: ("
+        "signal.signal(signal.SIGTERM, lambda *_: ("
         "open(job + '/saved', 'w').close(), sys.exit(143)))\n"
-        "time.sleep(60)"
+        "print('up', flush=True); time.sleep(300)"
     )
     other = shop.submit(SLEEP, extra=SLURM)
     job = shop.submit(code, extra=SLURM)
@@ -252,9 +250,8 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     began(shop, other)
     began(shop, job)
     number = read_json(job.folder / CLUSTER)["id"]
-    time.sleep(0.5)  # its signal handler
     subprocess.run(["scancel", "--signal=USR2", "--batch", number], check=True)
-    wait_for(lambda: isinstance(state(job), Queued))
+    becomes(job, Queued)
     assert (job.folder / "saved").exists()
     assert isinstance(state(other), Running)  # of the same array
     stop(other)
@@ -301,7 +298,7 @@ def save(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, save)
 print("up" if me == "1" else "here", os.environ["PET_NNODES"], flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 
@@ -311,7 +308,7 @@ def test_a_stop_reaches_every_node_and_waits_for_each(shop: Workshop, cluster: N
     other = shop.submit(SLEEP, extra=SLURM)
     advance(shop.lab)
     began(shop, job)
-    wait_for(lambda: "here 2" in job.log.read_text())
+    printed(job, "here 2")
     stop(job)
     done = ended(job)
     assert (done.outcome, done.code, done.detail) == ("killed", 0, "stopped on request")
@@ -334,8 +331,7 @@ def test_a_network_is_trained_on_two_nodes_together(shop: Workshop, cluster: Non
     extra = {**SLURM, "slurm": {"nodes": 2}, "wandb": {"mode": "off"}}
     job = shop.submit("", recipe="mlp", config=config, extra=extra)
     advance(shop.lab)
-    wait_for(lambda: isinstance(state(job), Done), 240.0)
-    assert ended(job).outcome == "ok"
+    assert ended(job, 240).outcome == "ok"
     said = [event for event in read_events(job.events)[0] if event.kind != "note"]
     assert [event.kind for event in said].count("start") == 1
     assert [event.kind for event in said].count("end") == 1

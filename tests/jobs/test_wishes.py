@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.jobs.conftest import Workshop, ended
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.queue.machine import Slots
