@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 SELECTORS = "\ufe0e\ufe0f"
-_UNSEEN = ("Cc", "Cf")
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 
 
 def cells(text: str) -> int:
