@@ -26,12 +26,11 @@ import peer
 from keys import cursor_times, opening_times
 from program import Program
 
-from vitlab.contract.events import Event
 from vitlab.contract.job import Spec
 from vitlab.lab.live.log_file import LogFile
+from vitlab.lab.progress import Sample, Samples
 from vitlab.plot.series import Line
 from vitlab.tui.watch.messages import RunCurve
-from vitlab.tui.watch.tracks import Track
 from vitlab.tui.widgets.curves_chart import Sight, curve, render
 
 JOBS, ROADMAPS, LIVE, STEPS = 200, 10, 10, 300
@@ -128,12 +127,11 @@ def frames() -> tuple[float, float]:
     """Processor ms of a frame of ten runs of 100,000 points: drawn first, and drawn again."""
     runs = []
     for number in range(10):
-        track = Track(f"run {number}", "test/r2/log_g", (number, 99, 99), None)  # type: ignore[arg-type]
-        for step in range(100_000):
-            value = 1 - 1 / (1 + step / 100) + (step * 7919 % 101) / 5000
-            track.take(Event("eval", step, {"step": step, "values": {"val/r2/log_g": value}}))
-        samples = tuple(track.points["val/r2/log_g"])
-        runs.append(RunCurve(str(number), track.label, track.color, None, samples))
+        samples = Samples().extended(
+            Sample(step, None, None, 1 - 1 / (1 + step / 100) + (step * 7919 % 101) / 5000)
+            for step in range(100_000)
+        )
+        runs.append(RunCurve(str(number), f"run {number}", (number, 99, 99), None, tuple(samples)))
     sight = Sight(runs=tuple(runs), lines=(Line(0.7, "Gate-1"),))
     folds: dict[object, object] = {}
     taken = []

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vitlab.contract.events import Event, EventWriter
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
-from vitlab.lab.progress import Progress, ProgressReader, fold
+from vitlab.jobs.store import submit
+from vitlab.lab.figures.curves import curves
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.live.snapshot import look
+from vitlab.lab.progress import (
+    BUCKET,
+    KEEP,
+    RECENT,
+    Progress,
+    ProgressReader,
+    Sample,
+    fold,
+    kept_when_thinned,
+)
+from vitlab.tui.desk import Desk
+from vitlab.tui.watch.messages import CurvesSeen
+from vitlab.tui.watch.watcher import Watch
+
+NAME = "val/r2/log_g"
 
 
 def folded(*events: Event) -> Progress:
-    progress = Progress()
-    for event in events:
-        progress = fold(progress, event)
-    return progress
+    return fold(Progress(), events)
 
 
 def evaluation(step: int, t: float, r2: float) -> Event:
@@ -53,17 +73,86 @@ def test_a_resumed_run_is_one_curve_without_the_steps_it_repeats() -> None:
         evaluation(30, 1051.0, 0.3),
         evaluation(40, 1052.0, 0.4),
     )
-    assert [point.step for point in progress.points] == [10, 20, 30, 40]
-    assert [point.values["val/r2/log_g"] for point in progress.points] == [0.1, 0.2, 0.3, 0.4]
+    curve = progress.curve("val/r2/log_g")
+    assert [sample.step for sample in curve] == [10, 20, 30, 40]
+    assert [sample.value for sample in curve] == [0.1, 0.2, 0.3, 0.4]
     # the 47 seconds between the two processes are no run time
-    assert [point.seconds for point in progress.points] == [1.0, 2.0, 4.0, 5.0]
+    assert [sample.seconds for sample in curve] == [1.0, 2.0, 4.0, 5.0]
 
 
 def test_the_test_split_is_no_point_of_the_live_curve() -> None:
     test = Event("eval", 5.0, {"step": 40, "split": "test", "values": {"test/r2/log_g": 0.5}})
     progress = folded(evaluation(40, 4.0, 0.4), test)
-    assert len(progress.points) == 1
+    assert len(progress.curve("val/r2/log_g")) == 1
     assert progress.values["test/r2/log_g"] == 0.5
+
+
+def value(step: int, number: float | None) -> Event:
+    return Event("eval", 0.0, {"step": step, "values": {"val/r2/log_g": number}})
+
+
+def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_samples() -> None:
+    wild: dict[int, float | None] = {7_777: 9.0, 12_345: -9.0, 15_000: None}
+    curve = folded(*(value(i, wild.get(i, i / 20_000)) for i in range(20_000))).curve(NAME)
+    assert len(curve) <= KEEP
+    assert {
+        Sample(0, None, None, 0.0),
+        Sample(7_777, None, None, 9.0),
+        Sample(12_345, None, None, -9.0),
+        Sample(15_000, None, None, None),
+    } <= set(curve)
+    assert list(curve) == sorted(curve, key=lambda sample: sample.step)
+    assert [sample.step for sample in curve[-3:]] == [19_997, 19_998, 19_999]
+
+
+@given(st.lists(st.floats(allow_infinity=False), min_size=200, max_size=400))
+def test_thinning_keeps_the_ends_the_extremes_and_a_gap_of_each_bucket(values: list[float]) -> None:
+    kept = kept_when_thinned(values)
+    assert kept == sorted(set(kept))
+    assert {0, len(values) - 1} <= set(kept)
+    finite = [value for value in values if not math.isnan(value)]
+    if finite:
+        left = [values[i] for i in kept if not math.isnan(values[i])]
+        assert (min(left), max(left)) == (min(finite), max(finite))
+    for start in range(0, len(values) - RECENT - BUCKET, BUCKET):
+        bucket = range(start, start + BUCKET)
+        if any(math.isnan(values[i]) for i in bucket):
+            assert any(math.isnan(values[i]) for i in bucket if i in set(kept))
+
+
+def test_samples_are_the_same_however_the_events_come(tmp_path: Path) -> None:
+    events = [value(i, None if i % 500 == 7 else (i * 7919 % 101) / 100) for i in range(9_000)]
+    at_once = fold(Progress(), events)
+    bit_by_bit = Progress()
+    for start in range(0, len(events), 37):
+        bit_by_bit = fold(bit_by_bit, events[start : start + 37])
+    assert list(at_once.curve(NAME)) == list(bit_by_bit.curve(NAME))
+
+
+def test_what_is_no_number_is_a_gap() -> None:
+    odd = [value(1, True), value(2, "wide"), value(3, 10**400), value(4, float("inf"))]  # type: ignore[arg-type]
+    assert [sample.value for sample in folded(*odd).curve(NAME)] == [1.0, None, None, float("inf")]
+
+
+def test_screen_and_command_see_the_same_samples(lab: Lab) -> None:
+    job = submit(
+        lab.paths,
+        Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
+    )
+    with EventWriter(job.events) as writer:
+        writer.write("start", host="here")
+        for step in range(3_000):
+            writer.write("eval", step=step, split="val", values={NAME: (step * 7919 % 101) / 100})
+    command = curves(open_lab(lab.paths.root), [job.folder], NAME).series[0]
+    desk = Desk(lab, None)
+    posted: list[Any] = []
+    watch = Watch(desk, posted.append)
+    watch.select(job)
+    watch._follow(look(lab, None))
+    seen = next(message for message in posted if isinstance(message, CurvesSeen))
+    assert seen.series[0].y == command.y
+    assert len(command.y) < 3_000
+    assert list(desk.progress(job).curve(NAME)) == list(lab.progress(job).curve(NAME))
 
 
 def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:

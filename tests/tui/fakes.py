@@ -16,7 +16,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
 from vitlab.lab.live.mvp_summary import Brief, Score
-from vitlab.lab.progress import Progress
+from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results.rows import Compared
 from vitlab.plot.series import Line
 
@@ -191,6 +191,7 @@ class FakeDesk:
     """What it says when asked whether the tour is due."""
     lines_of_roadmaps: tuple[Any, ...] = ()
     graphs: dict[str, FakeGraph] = field(default_factory=dict)
+    progresses: dict[str, Progress] = field(default_factory=dict)
     """Job -> the way to its stars."""
     refused: bool = False
     files: Path = Path("/lab")
@@ -371,17 +372,20 @@ class FakeDesk:
     def name(self, path: Path) -> str:
         return path.relative_to("/lab").as_posix()
 
-    def events(self, job: JobPaths) -> FakeTail:
+    def progress(self, job: JobPaths) -> Progress:
+        if job.name not in self.progresses:
+            self.progresses[job.name] = fold(Progress(), self.events(job))
+        return self.progresses[job.name]
+
+    def events(self, job: JobPaths) -> list[Event]:
         top = 0.72 if "run-1" in job.name else 0.45
         count = 112 if "run-1" in job.name else 9
-        return FakeTail(
-            [
-                Event("eval", float(i), {"step": 1000 * i, "epoch": i, "split": "val",
-                      "values": {"val/r2/log_g": -20.0 if i == 0 else top * (1 - 0.9**i),
-                                 "train/loss": 1.0 / (i + 1)}})
-                for i in range(count)
-            ]
-        )  # fmt: skip
+        return [
+            Event("eval", float(i), {"step": 1000 * i, "epoch": i, "split": "val",
+                  "values": {"val/r2/log_g": -20.0 if i == 0 else top * (1 - 0.9**i),
+                             "train/loss": 1.0 / (i + 1)}})
+            for i in range(count)
+        ]  # fmt: skip
 
     def spectrograph(self, job: JobPaths) -> FakeGraph:
         self.asked.append(("spectrograph", job.name))

@@ -11,7 +11,7 @@ from tests.tui.fakes import ROADMAP, FakeDesk, job, mvp, usual_view
 from tests.tui.test_screens import line
 from vitlab.contract.job import Done, Running
 from vitlab.jobs.gpus import Device
-from vitlab.lab.progress import Point, Progress
+from vitlab.lab.progress import Progress, Sample, Samples
 from vitlab.plot.series import cells
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.roadmap import MvpScreen
@@ -125,8 +125,8 @@ async def test_enter_on_a_job_shows_its_log(stage: Open) -> None:
 
 
 def followed(*scores: float | None, last: float = 1000.0, **more: Any) -> Any:
-    points = tuple(Point(i, 0.0, {"val/r2/log_g": score}) for i, score in enumerate(scores))
-    progress = Progress(points=points, last=last)
+    samples = Samples().extended(Sample(i, None, 0.0, score) for i, score in enumerate(scores))
+    progress = Progress(curves={"val/r2/log_g": samples}, last=last)
     return job("run", "Run 1", Running(0, 1, "cpu"), progress=progress, **more)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from textual.widgets import Static
 
 from tests.tui.conftest import Open, Stage
-from tests.tui.fakes import ROADMAP, FakeDesk, FakeTail, gate, job, mvp, usual_view, verdict
+from tests.tui.fakes import ROADMAP, FakeDesk, gate, job, mvp, usual_view, verdict
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths
@@ -130,9 +130,9 @@ class NastyDesk(FakeDesk):
         )
         return plan
 
-    def events(self, _: JobPaths) -> FakeTail:
+    def events(self, _: JobPaths) -> list[Event]:
         values = {f"val/r2/{text}": 0.1 for text in self.texts}
-        return FakeTail([Event("eval", 0.0, {"step": i, "values": values}) for i in range(3)])
+        return [Event("eval", 0.0, {"step": i, "values": values}) for i in range(3)]
 
     def name(self, _: Path) -> str:
         return self.text()

@@ -9,37 +9,22 @@ from typing import Any, cast
 from textual.message import Message
 
 from tests.tui.fakes import FakeDesk, job, usual_jobs
+from tests.waiting import DEADLINE
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import UsageError
+from vitlab.lab.progress import Progress, fold
 from vitlab.tui.watch.messages import CurvesSeen, LabSeen, LogSeen, Trouble
-from vitlab.tui.watch.tracks import KEEP, Sample, Track
-from vitlab.tui.watch.watcher import Watch, curves, default_metric, worth_watching
+from vitlab.tui.watch.watcher import Track, Watch, curves, default_metric, worth_watching
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
-    made = Track(label, "test/r2/log_g", (1, 2, 3), cast(Any, None))
-    for event in events:
-        made.take(event)
-    return made
+    return Track(label, "test/r2/log_g", (1, 2, 3), curves=fold(Progress(), events).curves)
 
 
 def value(step: int, number: float | None, epoch: float | None = None) -> Event:
     data = {"step": step, "values": {"val/r2/log_g": number}}
     return Event("eval", 0.0, data if epoch is None else {**data, "epoch": epoch})
-
-
-def test_a_resumed_run_is_one_curve() -> None:
-    one = track(
-        value(10, 0.1), value(20, 0.2), value(30, 0.3),
-        Event("start", 0.0, {"resumed_from": "checkpoints/last.pt"}),
-        value(20, 0.25), value(30, 0.35),
-    )  # fmt: skip
-    assert one.points["val/r2/log_g"] == [
-        Sample(10, None, None, 0.1),
-        Sample(20, None, 0, 0.25),
-        Sample(30, None, 0, 0.35),
-    ]
 
 
 def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
@@ -56,20 +41,6 @@ def test_curves_run_by_epoch_only_when_every_job_counts_them() -> None:
     both = curves(name, (name,), [with_epochs, without], ())
     assert (both.x_label, both.series[0].x) == ("step", [10, 20])
     assert curves(name, (name,), [stepwise], ()).x_label == "step"
-
-
-def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_points() -> None:
-    wild: dict[int, float | None] = {7_777: 9.0, 12_345: -9.0, 15_000: None}
-    one = track(*(value(i, wild.get(i, i / 20_000)) for i in range(20_000)))
-    points = one.points["val/r2/log_g"]
-    assert len(points) <= KEEP
-    assert {
-        Sample(7_777, None, None, 9.0),
-        Sample(12_345, None, None, -9.0),
-        Sample(15_000, None, None, None),
-    } <= set(points)
-    assert points == sorted(points, key=lambda point: point[0])
-    assert points[-1] == Sample(19_999, None, None, 19_999 / 20_000)
 
 
 def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None:
@@ -116,7 +87,7 @@ class Ear:
 
     def wait(self, kind: type[Message], count: int = 1) -> list[Any]:
         with self._came:
-            assert self._came.wait_for(lambda: len(self._of(kind)) >= count, timeout=30)
+            assert self._came.wait_for(lambda: len(self._of(kind)) >= count, timeout=DEADLINE)
             return self._of(kind)
 
     def _of(self, kind: type[Message]) -> list[Message]:
@@ -151,7 +122,7 @@ def test_the_watcher_posts_the_lab_its_curves_and_the_selected_log() -> None:
         assert ear.wait(CurvesSeen)[-1].metric == "train/loss"
     finally:
         watch.stop()
-        thread.join(30)
+        thread.join(DEADLINE)
     assert not thread.is_alive()
 
 
@@ -174,4 +145,4 @@ def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
         assert len(ear.wait(Trouble)) == 1
     finally:
         watch.stop()
-        thread.join(30)
+        thread.join(DEADLINE)

@@ -14,7 +14,7 @@ from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.lab.progress import Progress, ProgressReader, glance
+from vitlab.lab.progress import Progress, ProgressReader, read_end
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Lab:
             reader = self._readers.setdefault(job.folder, ProgressReader(job))
             return reader.poll()
 
-    def glance(self, job: JobPaths) -> Progress:
+    def last_progress(self, job: JobPaths) -> Progress:
         """How far an ended job came, from the end of its events unless all are read already."""
         with self._lock:
             reader = self._readers.get(job.folder)
-            return glance(job) if reader is None else reader.poll()
+            return read_end(job) if reader is None else reader.poll()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

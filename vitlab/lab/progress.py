@@ -1,29 +1,105 @@
-"""How far a job is, folded from its events as they come."""
+"""One reading of a job's events: how far it is, and the curve of each of its values.
+
+Every chart, table and write-back of a process reads the same `Progress`, so that all show the same
+points.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple, overload
 
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.logs.tail import EventTail
 
-GLANCE = 1500
-"""Bytes at the end of the events that a first look reads."""
-POINTS = 2048
-"""Points kept of a live curve; beyond, every other one is dropped."""
+TAIL = 1500
+"""Bytes at the end of the events from which the last step and values are read."""
+KEEP = 2048
+"""Samples kept of one value; more than a screen has columns. Beyond, they are thinned."""
+RECENT = 64
+"""The newest samples, which thinning leaves alone."""
+BUCKET = 8
+"""Samples in a row of which thinning keeps first, last, lowest, highest and one gap."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One evaluation on the validation set."""
+class Sample(NamedTuple):
+    """One value at one step."""
 
-    step: int
-    seconds: float
-    """Run time until then; the pause before a resume does not count."""
-    values: Mapping[str, float | None]
+    step: float
+    epoch: float | None
+    seconds: float | None
+    """Run time until then; pauses before a resume do not count. None before any `start`."""
+    value: float | None
+    """None where it was not finite."""
+
+
+class Samples(Sequence[Sample]):
+    """The samples of one value, oldest first; in a plain array, as a lab has many of them."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: array[float] | None = None) -> None:
+        """`numbers`: the fields of the samples one after the other, NaN for None."""
+        self._numbers = array("d") if numbers is None else numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 4
+
+    def __iter__(self) -> Iterator[Sample]:
+        parts = [[None if x != x else x for x in self._numbers[i::4]] for i in range(4)]
+        return map(Sample._make, zip(*parts, strict=True))
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = 4 * range(len(self))[index]
+        return Sample(*(None if x != x else x for x in self._numbers[at : at + 4]))  # type: ignore[arg-type]
+
+    def extended(self, samples: Iterable[Sample]) -> Samples:
+        """The curve with more samples, thinned where it grows long.
+
+        A resumed run repeats the steps after its checkpoint: the later ones count.
+        """
+        numbers = self._numbers[:]
+        for sample in samples:
+            while numbers and numbers[-4] >= sample.step:
+                del numbers[-4:]
+            numbers.extend(_number(part) for part in sample)
+            if len(numbers) > 4 * KEEP:
+                kept = kept_when_thinned(numbers[3::4])
+                numbers = array("d", [x for i in kept for x in numbers[4 * i : 4 * i + 4]])
+        return Samples(numbers)
+
+
+def kept_when_thinned(values: Sequence[float]) -> list[int]:
+    """The places of about half the values (NaN for a gap); no extreme and no gap is lost."""
+    kept: list[int] = []
+    old = max(len(values) - RECENT, 0)
+    for start in range(0, old, BUCKET):
+        bucket = range(start, min(start + BUCKET, old))
+        known = [i for i in bucket if not math.isnan(values[i])]
+        gaps = [i for i in bucket if math.isnan(values[i])]
+        keep = {bucket[0], bucket[-1], *gaps[:1]}
+        if known:
+            keep |= {min(known, key=values.__getitem__), max(known, key=values.__getitem__)}
+        kept += sorted(keep)
+    return [*kept, *range(old, len(values))]
+
+
+def _number(value: object) -> float:
+    """What an event says, as a float; NaN for what is no number."""
+    with contextlib.suppress(OverflowError):
+        return float(value) if isinstance(value, int | float) else math.nan
+    return math.nan
 
 
 @dataclass(frozen=True)
@@ -36,16 +112,20 @@ class Progress:
     epoch: float | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
     """The latest of each value."""
-    began: float = 0.0
-    """Unix seconds of the last `start`; 0 before it."""
+    began: float | None = None
+    """Unix seconds of the last `start`; None before it."""
     first: tuple[int, float] | None = None
-    """The first step this process told of, and when: what came before was no training."""
+    """The first step of this process, and when: what came before was no training."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
     """Unix seconds of the latest event; 0 before any."""
-    points: tuple[Point, ...] = ()
-    """The live curve, oldest first."""
+    curves: Mapping[str, Samples] = field(default_factory=dict)
+    """Value name -> its samples; the same object until a value is added."""
+
+    def curve(self, name: str) -> Samples:
+        """The samples of one value; empty where the job has none."""
+        return self.curves.get(name) or Samples()
 
     def eta(self, now: float) -> float | None:
         """Seconds to the last step at the speed so far; None while it is not known."""
@@ -55,61 +135,61 @@ class Progress:
         return max(self.of - self.step, 0) * each - max(now - self.last, 0)
 
 
-def fold(progress: Progress, event: Event) -> Progress:
-    """`progress` after one more event."""
+def fold(progress: Progress, events: Iterable[Event]) -> Progress:
+    """`progress` after some more events."""
+    fresh: dict[str, list[Sample]] = {}
+    for event in events:
+        progress = _after(progress, event)
+        if event.kind in ("step", "eval"):
+            at = _epoch(event), _run_time(progress, event.t)
+            for name, value in event.values.items():
+                fresh.setdefault(name, []).append(Sample(event.step, *at, value))
+    if not fresh:
+        return progress
+    grown = {name: progress.curve(name).extended(samples) for name, samples in fresh.items()}
+    return replace(progress, curves={**progress.curves, **grown})
+
+
+def _after(progress: Progress, event: Event) -> Progress:
+    """All but the curves."""
     data = event.data
     match event.kind:
         case "start":
-            resumed = bool(data.get("resumed_from"))
-            return replace(
-                progress,
-                began=event.t,
-                first=None,
-                before=_run_time(progress, progress.last) if resumed else 0.0,
-                last=event.t,
-            )
+            before = _run_time(progress, progress.last) if data.get("resumed_from") else None
+            return replace(progress, began=event.t, first=None, before=before or 0.0, last=event.t)
         case "step" | "eval":
             of = data.get("of")
-            epoch = data.get("epoch")
+            epoch = _epoch(event)
             return replace(
                 progress,
                 # The test set is scored at the best step, which is behind the last one.
                 step=event.step if event.kind == "step" else max(progress.step, event.step),
                 of=of if isinstance(of, int) else progress.of,
-                epoch=float(epoch) if isinstance(epoch, int | float) else progress.epoch,
+                epoch=progress.epoch if epoch is None else epoch,
                 values={**progress.values, **event.values},
                 first=progress.first or ((event.step, event.t) if event.kind == "step" else None),
                 last=event.t,
-                points=_points(progress, event),
             )
         case _:
             return replace(progress, last=event.t)
 
 
-def _points(progress: Progress, event: Event) -> tuple[Point, ...]:
-    """A resumed run repeats the steps after its checkpoint: the later ones count."""
-    if event.kind != "eval" or event.data.get("split", "val") != "val":
-        return progress.points
-    kept = progress.points
-    if kept and kept[-1].step >= event.step:
-        kept = tuple(point for point in kept if point.step < event.step)
-    if len(kept) >= POINTS:
-        kept = kept[::2]
-    return (*kept, Point(event.step, _run_time(progress, event.t), event.values))
+def _epoch(event: Event) -> float | None:
+    epoch = event.data.get("epoch")
+    return float(epoch) if isinstance(epoch, int | float) else None
 
 
-def _run_time(progress: Progress, t: float) -> float:
-    return progress.before + max(t - progress.began, 0.0) if progress.began else 0.0
+def _run_time(progress: Progress, t: float) -> float | None:
+    return None if progress.began is None else progress.before + max(t - progress.began, 0.0)
 
 
-def glance(job: JobPaths) -> Progress:
-    """What the end of a job's events says: its last step and values, without the curve."""
+def read_end(job: JobPaths) -> Progress:
+    """The last step and values of a job, from the end of its events; no curves."""
     progress = Progress()
     with contextlib.suppress(OSError):
-        offset = max(job.events.stat().st_size - GLANCE, 0)
-        for event in read_events(job.events, offset)[0]:
-            progress = fold(progress, event)
-    return replace(progress, points=())
+        offset = max(job.events.stat().st_size - TAIL, 0)
+        progress = fold(progress, read_events(job.events, offset)[0])
+    return replace(progress, curves={})
 
 
 class ProgressReader:
@@ -120,6 +200,7 @@ class ProgressReader:
         self._progress = Progress()
 
     def poll(self) -> Progress:
-        for event in self._tail.poll():
-            self._progress = fold(self._progress, event)
+        # A long file comes in several blocks.
+        while events := self._tail.poll():
+            self._progress = fold(self._progress, events)
         return self._progress

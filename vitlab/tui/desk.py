@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vitlab.contract.events import Event
 from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, UsageError, write_atomic
 from vitlab.plot.series import Line
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from vitlab.lab.launch import Plan
     from vitlab.lab.live.mvp_summary import Brief
     from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+    from vitlab.lab.progress import Progress
     from vitlab.lab.results.rows import Compared
 
 LOG_BYTES = 1 << 18
@@ -35,10 +35,6 @@ ASK = 10.0
 
 Facts = tuple[tuple[str, str], ...]
 """Names and what is said of them."""
-
-
-class Events(Protocol):
-    def poll(self) -> list[Event]: ...
 
 
 class Lines(Protocol):
@@ -199,10 +195,9 @@ class Desk(PaperDesk, StarDesk):
 
         return levels(self.lab, view, metric)
 
-    def events(self, job: JobPaths) -> Events:
-        from vitlab.jobs.logs.tail import EventTail
-
-        return EventTail(job.events)
+    def progress(self, job: JobPaths) -> Progress:
+        """What the job's events have said so far, with the curve of each value."""
+        return self.lab.progress(job)
 
     def log(self, job: JobPaths) -> Lines:
         from vitlab.jobs.logs.tail import LogTail

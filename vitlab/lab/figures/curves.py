@@ -56,12 +56,11 @@ def _newest(jobs: Sequence[Job]) -> list[Job]:
 
 
 def _series(lab: Lab, job: Job, name: str) -> Series | None:
-    progress = lab.progress(job.paths)
-    points = [(p.seconds, p.values[name]) for p in progress.points if name in p.values]
-    if not points:
+    curve = lab.progress(job.paths).curve(name)
+    if not curve:
         return None
     label = f"{job.spec.mvp} {job.spec.run}" if job.spec.run != "main" else job.spec.mvp
-    return Series(label, tuple(x for x, _ in points), tuple(y for _, y in points))
+    return Series(label, [one.seconds or 0.0 for one in curve], [one.value for one in curve])
 
 
 def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:

@@ -138,8 +138,8 @@ def training(made: Material) -> Picture:
     for name in (live, LOSS):
         curves = []
         for one in made.found:
-            points = made.lab.progress(one.job.paths).points
-            kept = [(p.step, y) for p in points if (y := p.values.get(name)) is not None]
+            curve = made.lab.progress(one.job.paths).curve(name)
+            kept = [(sample.step, y) for sample in curve if (y := sample.value) is not None]
             if kept:
                 label = one.result.run if len(made.found) > 1 else one.result.model_name
                 xs, ys = zip(*kept, strict=True)

@@ -218,7 +218,7 @@ def _hasty(lab: Lab, jobs: list[Job]) -> list[Progress]:
         if not isinstance(job.state, Done):
             told.append(lab.progress(job.paths))
         else:
-            told.append(Progress() if number < old else lab.glance(job.paths))
+            told.append(Progress() if number < old else lab.last_progress(job.paths))
     return told
 
 

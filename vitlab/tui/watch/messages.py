@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from vitlab.lab.progress import Sample
 from vitlab.plot.series import Line, Rgb, Series
-from vitlab.tui.watch.tracks import Sample
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import LabView, RoadmapLine

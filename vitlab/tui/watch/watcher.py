@@ -6,8 +6,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from vitlab.contract.job import Done, Running
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import HEADLINE, Value
+from vitlab.lab.progress import Samples
 from vitlab.plot.chart import PALETTE
-from vitlab.plot.series import Line, Series
+from vitlab.plot.series import Line, Rgb, Series
 from vitlab.tui.watch import clock
 from vitlab.tui.watch.messages import (
     CurvesSeen,
@@ -30,7 +31,6 @@ from vitlab.tui.watch.messages import (
     RunsSeen,
     Trouble,
 )
-from vitlab.tui.watch.tracks import Track
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabView
@@ -82,6 +82,19 @@ AROUND = 5.0
 """Seconds between two looks at all the roadmaps."""
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
+
+
+@dataclass
+class Track:
+    """One job's values as the charts draw them."""
+
+    label: str
+    headline: str
+    color: Rgb
+    batch: float | None = None
+    """Spectra a step; None for a job that has no such thing."""
+    curves: Mapping[str, Samples] = field(default_factory=dict)
+    """Value name -> its samples, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -206,10 +219,10 @@ class Watch:
     def _follow(self, view: LabView) -> None:
         watched = worth_watching(list(view.jobs), self._selected)
         wished = self._wished(view, watched)
-        grown = {job.paths.name for job in (*watched, *wished) if self._track(job).grow()}
+        grown = {job.paths.name for job in (*watched, *wished) if self._grow(job)}
         names = [job.paths.name for job in watched]
         tracks = [self._tracks[name] for name in names]
-        metrics = tuple(sorted({name for track in tracks for name in track.points}))
+        metrics = tuple(sorted({name for track in tracks for name in track.curves}))
         metric = self._metric or default_metric(metrics, tracks)
         self._metrics, self._plotted = metrics, metric
         shown = (metric, tuple(names))
@@ -228,7 +241,8 @@ class Watch:
             return watched
         return [job for job in view.jobs if job.paths.name in names]
 
-    def _track(self, job: JobView) -> Track:
+    def _grow(self, job: JobView) -> bool:
+        """Read the job's new events; whether they brought values."""
         track = self._tracks.get(job.paths.name)
         if track is None:
             batch = job.spec.config.get("train", {}).get("batch", TrainConfig.batch)
@@ -236,16 +250,16 @@ class Watch:
                 f"{job.spec.mvp} {job.spec.run}",
                 job.spec.headline,
                 PALETTE[len(self._tracks) % len(PALETTE)],
-                self._desk.events(job.paths),
                 float(batch) if job.spec.recipe in ("vit", "mlp") else None,
             )
-        return track
+        before, track.curves = track.curves, self._desk.progress(job.paths).curves
+        return track.curves is not before
 
     def _tell_runs(self, view: LabView, jobs: list[JobView], grown: set[str]) -> None:
         """Post the samples the curves screen wants, when there is anything new to them."""
         assert self._wish is not None
         tracks = {job.paths.name: self._tracks[job.paths.name] for job in jobs}
-        metrics = tuple(sorted({name for track in tracks.values() for name in track.points}))
+        metrics = tuple(sorted({name for track in tracks.values() for name in track.curves}))
         metric = self._wish.metric
         if metric not in metrics:
             metric = default_metric(metrics, tracks.values())
@@ -255,7 +269,7 @@ class Watch:
         self._told = told
         runs = tuple(
             RunCurve(
-                name, track.label, track.color, track.batch, tuple(track.points.get(metric, ()))
+                name, track.label, track.color, track.batch, tuple(track.curves.get(metric, ()))
             )
             for name, track in tracks.items()
         )
@@ -318,7 +332,7 @@ def curves(
     metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
 ) -> CurvesSeen:
     """One series a job, by epoch where every job has one value an epoch, else by step."""
-    shown = [(track, list(track.points.get(metric, ()))) for track in tracks]
+    shown = [(track, list(track.curves.get(metric, ()))) for track in tracks]
     epochs = all(_one_an_epoch([sample.epoch for sample in points]) for _, points in shown)
     series = tuple(
         Series(

@@ -16,12 +16,12 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from vitlab.lab.progress import Sample
 from vitlab.plot.canvas import Curve, Folds, Look, paint, whole
 from vitlab.plot.chart import draw
 from vitlab.plot.series import Line, Rgb, Series
 from vitlab.tui.themes import legible
 from vitlab.tui.watch.messages import RunCurve
-from vitlab.tui.watch.tracks import Sample
 from vitlab.tui.widgets.stable_table import Table
 
 LIVE_REDRAW = 0.35

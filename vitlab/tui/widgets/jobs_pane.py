@@ -167,7 +167,7 @@ def steps_of(job: JobView) -> str:
 def _validated(job: JobView) -> list[float]:
     """The last finite values of its headline on the validation set."""
     name = str(Value.parse(job.spec.headline).live)
-    values = [point.values.get(name) for point in job.progress.points[-TREND:]]
+    values = [sample.value for sample in job.progress.curve(name)[-TREND:]]
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
