@@ -231,7 +231,7 @@ def move_card(
     """The edits that put a card, now reading `text`, into another column.
 
     `order`: ids as the overview has them; a column that is in that order stays so. A card stays
-    where it is on the line of a ruler, and where a line without it would read as column heads.
+    where it is on the line of a ruler, and where a line would become column heads or a fence.
     """
     home = seat_of(board, card)
     stays = [] if text == card.text else [Edit(card.span, card.text, text)]
@@ -252,8 +252,9 @@ def move_card(
         grids[home.band][home.column] = [("-",)]
     _put(grids[to.band][to.column], taken, _at(parts[to.band], to.column, card, order))
     drawn = {number: _drawn(document, parts[number], grid) for number, grid in grids.items()}
-    if any(_heads(line, board.vocabulary) for lines in drawn.values() for line in lines):
-        return stays
+    for line in (line for lines in drawn.values() for line in lines):
+        if line.lstrip().startswith(("```", "~~~")) or _heads(line, board.vocabulary):
+            return stays
     return [edit for n, lines in drawn.items() if (edit := _redraw(document, parts[n], lines))]
 
 
@@ -434,7 +435,7 @@ def _line(band: Band, cells: Sequence[_Cell]) -> tuple[str, dict[int, _Cell]]:
         heads = band.columns[column + 1 :]
         for number, text in enumerate(texts):
             start = max(0 if number else _offset(band, column), width(line) + 2 if line else 0)
-            if heads and start >= heads[0].offset - 1:
+            if line and heads and start >= heads[0].offset - 1:
                 rest[column] = texts[number:]
                 break
             line += " " * (start - width(line)) + text
