@@ -12,13 +12,12 @@ from sklearn import linear_model, metrics
 from vitlab.contract.config import BoostModel, BoostTrain, DataConfig, RidgeModel
 from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
-from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.template import make_templates
-from vitlab.ml.network.inputs import make_inputs
 from vitlab.ml.progress import Evaluation, Note
 from vitlab.ml.scoring import score
 from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.inputs import Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.simulate import Simulator
@@ -51,13 +50,15 @@ def test_scores_are_sklearns(n: int, seed: int, origin: float) -> None:
     generator = np.random.default_rng(seed)
     true = generator.normal(origin, 3, size=(n, 2))
     guess = true + generator.normal(1, 2, size=(n, 2))
-    found = score(true, guess, LABEL_NAMES).values
+    scores, _ = score(true, guess, LABEL_NAMES).named("test")
     for k, label in enumerate(LABEL_NAMES):
         pair = true[:, k], guess[:, k]
-        assert found[f"r2/{label}"] == pytest.approx(metrics.r2_score(*pair), rel=1e-6, abs=1e-6)
-        assert found[f"mae/{label}"] == pytest.approx(metrics.mean_absolute_error(*pair))
-        assert found[f"rmse/{label}"] == pytest.approx(metrics.root_mean_squared_error(*pair))
-        assert found[f"bias/{label}"] == pytest.approx((pair[1] - pair[0]).mean(), abs=1e-9)
+        assert scores[f"test/r2/{label}"] == pytest.approx(
+            metrics.r2_score(*pair), rel=1e-6, abs=1e-6
+        )
+        assert scores[f"test/mae/{label}"] == pytest.approx(metrics.mean_absolute_error(*pair))
+        assert scores[f"test/rmse/{label}"] == pytest.approx(metrics.root_mean_squared_error(*pair))
+        assert scores[f"test/bias/{label}"] == pytest.approx((pair[1] - pair[0]).mean(), abs=1e-9)
 
 
 def test_bootstrap_errors_are_the_spread_over_samples() -> None:
@@ -103,7 +104,7 @@ def test_trees_grow_stop_early_and_predict_with_the_best_round() -> None:
     scored = {e.step: e.values for e in said if isinstance(e, Evaluation)}
     assert max(scored) < 400
     assert Note(f"no more trees after round {max(scored)}") in said
-    true, guess = predicted(rows["val"], model.predict)
+    true, guess = predict_rows(rows["val"], model.predict)
     for k, label in enumerate(LABEL_NAMES):
         r2 = metrics.r2_score(true[:, k], guess[:, k])
         assert r2 == pytest.approx(scored[model.rounds][f"val/r2/{label}"], abs=1e-9)

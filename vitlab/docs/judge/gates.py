@@ -226,15 +226,15 @@ def _compare(
         return _Answer(None, say("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
     name = (of_gate or sides[condition.left])[0].headline
-    better = Value.parse(name).better
-    if better is None:
-        return _Answer(None, say("no_direction", _show(name)), {}, readable=False)
     pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
     if pair is None:
         return _Answer(None, say("unlike", condition.left, condition.right, name), {})
     left, right = value_of(pair[0], name), value_of(pair[1], name)
     gap = gap_of(*pair, name, evidence)
     values = {f"{condition.left}/{name}": left or 0.0, f"{condition.right}/{name}": right or 0.0}
+    better = Value.parse(name).better
+    if better is None:
+        return _Answer(None, say("no_direction", _show(name)), values, readable=False)
     ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
     told = (_show(name), ours, theirs, gap.shown())
     gain = {"larger": gap.value, "smaller": -gap.value}.get(

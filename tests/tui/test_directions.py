@@ -1,0 +1,67 @@
+"""Whatever the headline, the screens show the best of an MVP and sort the best first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.tui.conftest import Open
+from tests.tui.fakes import job, usual_view
+from vitlab.contract.job import Done, Running
+from vitlab.lab.results.rows import Compared
+from vitlab.tui.screens.results import ResultsScreen
+from vitlab.tui.widgets.plan_pane import best_values
+
+ROW = Compared("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
+
+
+def judged(name: str, metric: str, number: float, state: Any = None) -> Any:
+    values = {f"val/{metric}/log_g": number}
+    one = job(name, name, state or Done(0, 1, "ok", 0), values=values)
+    one.spec = replace(one.spec, headline=f"test/{metric}/log_g")
+    return one
+
+
+@pytest.mark.parametrize(
+    ("metric", "best", "worst"),
+    [("r2", 0.9, 0.1), ("mae", 0.1, 0.9), ("scatter", 0.1, 0.9), ("bias", 0.0, 0.3)],
+)
+def test_the_plan_shows_the_best_of_an_mvp(metric: str, best: float, worst: float) -> None:
+    jobs = (judged("a", metric, worst), judged("b", metric, best))
+    assert best_values(usual_view(jobs=jobs)) == {"1.0": best}
+    alive = judged("c", metric, worst, Running(0, 7, "cpu"))
+    assert best_values(usual_view(jobs=(*jobs, alive))) == {"1.0": worst}
+
+
+def test_of_an_unknown_metric_the_plan_shows_none_as_best() -> None:
+    jobs = (judged("a", "dice", 0.1), judged("b", "dice", 0.9))
+    assert best_values(usual_view(jobs=jobs)) == {}
+    assert best_values(usual_view(jobs=jobs[:1])) == {"1.0": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("name", "scores"),
+    [
+        ("test/r2/log_g", [0.9, 0.1, None]),
+        ("test/mae/log_g", [0.1, 0.9, None]),
+        ("test/bias/log_g", [0.0, -0.1, 0.3]),
+    ],
+)
+async def test_the_results_by_score_begin_with_the_best(
+    stage: Open, name: str, scores: list[float | None]
+) -> None:
+    async with stage() as it:
+        rows = [
+            replace(ROW, job=f"job-{i}", headline=name, score=score)
+            for i, score in enumerate(scores)
+        ]
+        it.desk.results = lambda: tuple(rows[::-1])  # type: ignore[method-assign]
+        await it.press("a")
+        screen = it.app.screen
+        assert isinstance(screen, ResultsScreen)
+        await it.until(lambda: "3 of 3, by newest" in it.text())
+        await it.press("s")
+        await it.until(lambda: "by score" in it.text())
+        assert list(screen.table._shown) == ["job-0", "job-1", "job-2"]
