@@ -23,7 +23,7 @@ import lightgbm as lgb
 import numpy as np
 
 if TYPE_CHECKING:
-    from vitlab.ml.baselines.rows import Rows
+    from vitlab.ml.spectra.inputs import Rows
 
 PIXELS = 4096
 VAL = 1000

@@ -15,7 +15,6 @@ from tests.ml.test_baselines import LABEL_NAMES, some_rows
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import UsageError
 from vitlab.ml.baselines import trees as module
-from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.trees import (
     FILE,
     Boost,
@@ -27,6 +26,7 @@ from vitlab.ml.baselines.trees import (
     sample,
 )
 from vitlab.ml.progress import Checkpoint, Evaluation, Note
+from vitlab.ml.spectra.inputs import Rows, predict_rows
 
 PARAMETERS = dataset_parameters(63, 1)
 MODEL = BoostModel(leaves=6, bins=63, feature_fraction=0.5)
@@ -113,7 +113,7 @@ def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
     x, _ = rows["test"].piece(0, 100)
     firsts = [b.predict(x, num_iteration=10) for b in (whole.boosters[0], resumed.boosters[0])]
     np.testing.assert_array_equal(*firsts)
-    true, guess = predicted(rows["val"], resumed.predict)
+    true, guess = predict_rows(rows["val"], resumed.predict)
     reached = metrics.r2_score(true[:, 1], guess[:, 1])
     assert reached == pytest.approx(resumed_r2(later, resumed.rounds), abs=1e-9)
     assert reached > scored[9]

@@ -21,10 +21,10 @@ from vitlab.ml.explain import (
     rollout,
     to_noise,
 )
-from vitlab.ml.network.inputs import Inputs
 from vitlab.ml.network.vit import Attention, ViT, patch_starts
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import Line, known_lines, lines_between, shares, vacuum
 from vitlab.ml.spectra.observation import Batch, load_noise
@@ -109,7 +109,7 @@ def test_attention_is_made_again_as_the_layers_make_it() -> None:
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     layer.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
     first, last = attention_shares(network, torch.randn(1, PIXELS))
-    assert first.shape == last.shape == (TINY.places(PIXELS),) * 2
+    assert first.shape == last.shape == (TINY.tokens(PIXELS),) * 2
     torch.testing.assert_close(first.sum(dim=1), torch.ones(len(first)).double())
     assert float(first.std()) > 0.01
     tokens, out = seen[0]

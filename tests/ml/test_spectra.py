@@ -13,9 +13,9 @@ import torch
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.network.inputs import make_inputs
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.inputs import make_inputs
 from vitlab.ml.spectra.pfsspec import open_pfsspec
 
 CPU = torch.device("cpu")

@@ -15,19 +15,23 @@ from torch.nn import functional
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import VitModel
 from vitlab.contract.validation import ConfigError
-from vitlab.ml.network.inputs import make_inputs, principal_directions
 from vitlab.ml.network.vit import (
     Conv1dTokens,
     LocalTokens,
     SlidingWindowTokens,
     ViT,
     build,
-    chunk_norm,
     cut,
+    fit_input,
+    init_weights,
     make_tokens,
+    normalise_patches,
     patch_starts,
+    principal_directions,
+    start_principal,
 )
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.inputs import make_inputs
 
 NAMES = ("C1D", "SW", "LC")
 KINDS = tuple(product(NAMES, ("none", "zscore")))
@@ -48,6 +52,8 @@ def test_the_tokenizers_are_the_same_map(
     pixels, patch, stride = cut_
     c1d = Conv1dTokens(channels, patch, stride, 6, zscore)
     sw = SlidingWindowTokens(channels, patch, stride, 6, zscore)
+    init_weights(c1d)
+    init_weights(sw)
     parts = [c1d.convolution.weight.flatten(1)]
     if c1d.features is not None:
         parts.append(c1d.features.weight)
@@ -79,8 +85,16 @@ def test_each_patch_is_its_pixels_and_the_last_ends_the_spectrum(
 def test_every_pixel_is_seen(cut_: tuple[int, int, int], name: str, norm: bool) -> None:
     pixels, patch, stride = cut_
     torch.manual_seed(0)
-    patches = len(patch_starts(pixels, patch, stride))
-    tokens = make_tokens(name, 2, patch, stride, 5, norm, patches)
+    model = VitModel(
+        input="flux+error",
+        tokenizer=name,  # type: ignore[arg-type]
+        patch=patch,
+        stride=stride,
+        chunk_norm="zscore" if norm else "none",
+        hidden=5,
+    )
+    tokens = make_tokens(model, pixels)
+    init_weights(tokens)
     spectra = torch.randn(1, 2, pixels, requires_grad=True)
     out = tokens(spectra)
     (gradient,) = torch.autograd.grad((out * torch.randn_like(out)).sum(), spectra)
@@ -91,7 +105,7 @@ def test_every_pixel_is_seen(cut_: tuple[int, int, int], name: str, norm: bool) 
 def test_a_normed_patch_can_be_made_whole_again(scatter: float, level: float) -> None:
     generator = torch.Generator().manual_seed(3)
     patches = level + scatter * torch.randn(2, 5, 2, 16, generator=generator)
-    normed, features = chunk_norm(patches)
+    normed, features = normalise_patches(patches)
     mean, log_scatter = features.view(2, 5, 2, 2).unbind(2)  # each (B, patches, C)
     again = normed * log_scatter.exp()[..., None] + mean[..., None]
     torch.testing.assert_close(again, patches, atol=1e-6 * max(scatter, 1e-3), rtol=1e-6)
@@ -127,7 +141,7 @@ def test_all_start_at_the_same_token_variance(
         model = replace(small, tokenizer=name, chunk_norm=norm)  # type: ignore[arg-type]
         network = build(model, spectra, 1)
         with torch.no_grad():
-            tokens = network.tokens(network.standardised(observed))
+            tokens = network.tokens(network.standardise(observed))
         assert float(tokens.var()) == pytest.approx(1, rel=0.25), (name, norm)
 
 
@@ -158,7 +172,7 @@ def _loss_after(which: tuple[str, str], pool: str, steps: int, standardised: boo
     )
     network = ViT(model, 64, 1)
     if standardised:
-        network.fit_input(_lines(256)[0])
+        fit_input(network, _lines(256)[0])
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     late = []
     for step in range(steps):
@@ -189,9 +203,10 @@ def test_principal_tokens_sum_to_the_products_with_the_directions(spectra: Spect
     torch.manual_seed(0)
     wanted = principal_directions(spectra, make_inputs("whitened", spectra), 40)
     torch.manual_seed(0)
-    tokens = make_tokens("LC", 1, 96, 60, 40, False, model.patches(spectra.pixels))
+    tokens = make_tokens(model, spectra.pixels)
     assert isinstance(tokens, LocalTokens)
-    tokens.see(wanted)
+    init_weights(tokens)
+    start_principal(tokens, wanted)
     x = torch.randn(5, 1, spectra.pixels)
     summed = tokens(x).sum(dim=1)
     torch.testing.assert_close(summed, torch.einsum("bcl,hcl->bh", x, wanted), atol=1e-4, rtol=1e-4)

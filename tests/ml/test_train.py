@@ -23,11 +23,11 @@ from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
 from vitlab.contract.networks import MlpModel, TrainConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.network.inputs import make_inputs
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import ViT
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Step
 from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
+from vitlab.ml.spectra.inputs import make_inputs
 from vitlab.ml.spectra.labels import fit_scaling
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.train import LAG, train

@@ -11,10 +11,10 @@ from torch import nn
 
 from tests.ml.models import P16
 from vitlab.contract.networks import VitModel
-from vitlab.ml.network import vit
-from vitlab.ml.network.inputs import Inputs
-from vitlab.ml.network.layers import drop, kept_share, random_bytes
-from vitlab.ml.network.vit import Attention, Block, ViT, attend, param_count
+from vitlab.ml.network import layers
+from vitlab.ml.network.layers import attend, attend_in_parts, drop, kept_share, random_bytes
+from vitlab.ml.network.vit import Attention, Block, ViT, param_count
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import Batch
 
 
@@ -59,7 +59,7 @@ def test_an_error_without_end_is_shown_as_no_weight() -> None:
     assert weight.tolist() == pytest.approx([0.5, 0.25, 0, 1])
 
 
-def test_layers_are_passed_over_and_the_mean_stays() -> None:
+def test_layers_are_dropped_and_the_mean_stays() -> None:
     torch.manual_seed(0)
     block = Block(VitModel(hidden=8, heads=2, mlp_ratio=4.0), 0.25)
     for parameter in block.mlp.parameters():  # so that the step is linear in its weight
@@ -74,9 +74,9 @@ def test_layers_are_passed_over_and_the_mean_stays() -> None:
     torch.testing.assert_close(steps.mean(dim=0), exact[0], rtol=0.05, atol=1e-6)
 
 
-def test_the_chance_to_be_passed_over_rises_to_the_last_layer() -> None:
+def test_drop_path_rises_to_the_last_layer() -> None:
     network = ViT(VitModel(patch=16, layers=3, hidden=8, heads=2, stochastic_depth=0.4), 64, 1)
-    rates = [block.pass_over for block in network.blocks if isinstance(block, Block)]
+    rates = [block.drop_path for block in network.blocks if isinstance(block, Block)]
     assert rates == pytest.approx([0, 0.2, 0.4])
 
 
@@ -94,16 +94,16 @@ def test_attention_is_torchs() -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("batch", [0, 1, 5])
-def test_attention_by_parts_is_the_formula(
+def test_attention_in_parts_is_the_formula(
     dropout: float, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the same bytes deciding: values and gradients, in parts of two spectra."""
-    monkeypatch.setattr(vit, "CACHE", 2 * 3 * 9 * 9 * 4)
+    monkeypatch.setattr(layers, "CACHE", 2 * 3 * 9 * 9 * 4)
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(batch, 3, 9, 8, generator=generator) for _ in range(3))
     parts = [part.requires_grad_() for part in (q, k, v)]
     torch.manual_seed(1)
-    found = vit.by_parts(q, k, v, dropout)
+    found = attend_in_parts(q, k, v, dropout)
     torch.manual_seed(1)
     share = (q @ k.transpose(2, 3) / 8**0.5).softmax(dim=-1)
     if dropout:

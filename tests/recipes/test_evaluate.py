@@ -18,9 +18,9 @@ from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model, save_model
-from vitlab.ml.network.inputs import Inputs
 from vitlab.ml.scoring import load
 from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import make_file
 from vitlab.ml.spectra.simulate import Simulator

@@ -76,7 +76,7 @@ class VitModel:
         """Tokens of a spectrum without [CLS]; the last one ends at its last pixel."""
         return -(-(pixels - self.patch) // (self.stride or self.patch)) + 1
 
-    def places(self, pixels: int) -> int:
+    def tokens(self, pixels: int) -> int:
         """Tokens of a spectrum, [CLS] among them."""
         return self.patches(pixels) + (self.pool == "cls")
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.ml.baselines.trees import Boost
-from vitlab.ml.network.inputs import Inputs
 from vitlab.ml.network.vit import Attention, ViT, patch_starts
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import Batch
 
 Array = NDArray[np.float64]
@@ -21,22 +21,17 @@ Array = NDArray[np.float64]
 
 @torch.no_grad()
 def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
-    """(1, L) or (1, channels, L) input -> for each layer (places, places) mean shares of the heads.
+    """(1, L) or (1, C, L) input -> for each layer (T, T) shares, the mean over the heads.
 
-    Row i says where place i looks. The kernels do not keep them, so they are made again from what
+    Row i is what token i reads. The kernels do not keep them, so they are made again from what
     each layer is given.
     """
-    found: list[Tensor] = []
+    shares: list[Tensor] = []
 
     def keep(layer: Attention, given: tuple[Any, ...]) -> None:
-        tokens, rotation = given[0], given[1] if len(given) > 1 else None
-        batch, places, hidden = tokens.shape
-        qkv = layer.qkv(tokens).view(batch, places, 3, layer.heads, hidden // layer.heads)
-        q, k, _ = qkv.permute(2, 0, 3, 1, 4)  # (1, heads, places, width)
-        if rotation is not None:
-            q, k = rotation(q), rotation(k)
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-        found.append(torch.softmax(scores.double(), dim=-1).mean(dim=1)[0])
+        q, k, _ = layer.queries_keys_values(given[0], given[1] if len(given) > 1 else None)
+        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (1, H, T, T)
+        shares.append(torch.softmax(scores.double(), dim=-1).mean(dim=1)[0])
 
     layers = [part for part in network.modules() if isinstance(part, Attention)]
     hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
@@ -45,11 +40,11 @@ def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return shares
 
 
 def rollout(shares: list[Tensor]) -> Tensor:
-    """(places, places) how much of each place is in each at the end; rows sum to 1.
+    """(T, T) how much of each token is in each at the end; rows sum to 1.
 
     Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, the 1 for what
     passes by the attention.

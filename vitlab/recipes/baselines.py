@@ -12,11 +12,10 @@ from vitlab.contract.config import BoostConfig, RidgeConfig, TemplateConfig
 from vitlab.contract.paths import NoLab, find_lab
 from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
-from vitlab.ml.baselines.rows import Array, Rows, predicted
 from vitlab.ml.baselines.saved import save_model
 from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
-from vitlab.ml.network.inputs import make_inputs
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
+from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.scored import described, scored
@@ -79,7 +78,7 @@ def run_boost(context: Context) -> Outcome:
         raise Stopped
     save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "LightGBM", "params": model.params}
-    return _outcome(context, spectra, named, best, predicted(test, model.predict))
+    return _outcome(context, spectra, named, best, predict_rows(test, model.predict))
 
 
 def run_ridge(context: Context) -> Outcome:
@@ -96,7 +95,7 @@ def run_ridge(context: Context) -> Outcome:
     context.report.note(f"alpha = {model.alpha:g}")
     save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
-    return _outcome(context, spectra, named, best, predicted(test, model.predict))
+    return _outcome(context, spectra, named, best, predict_rows(test, model.predict))
 
 
 def _cache(context: Context) -> Path | None:

@@ -24,11 +24,11 @@ from vitlab.contract.config import (
 from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.lab.results.job_results import job_named
-from vitlab.ml.baselines.rows import Rows, predicted
 from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
 from vitlab.ml.scoring import Residuals, overall, save
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
+from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.spectra.test_stars import conditions, overlap
@@ -178,4 +178,4 @@ def _predict(
         return found.true, found.predicted, found.sigma
     model, inputs = load_model(job.checkpoints)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), "test")
-    return *predicted(rows, model.predict), None
+    return *predict_rows(rows, model.predict), None

@@ -18,7 +18,7 @@ def describe(config: VitConfig | MlpConfig, pixels: int = PIXELS, cuda: bool = F
     name = "MLP"
     if isinstance(model, VitModel):
         kind = f"p{model.patch}_h{model.hidden}_L{model.layers}_a{model.heads}"
-        name = f"ViT {kind}, {model.places(pixels)} tokens"
+        name = f"ViT {kind}, {model.tokens(pixels)} tokens"
     count = parameters(model, outputs, pixels)
     forward = forward_flops(model, outputs, pixels)
     training = training_flops(model, outputs, pixels)
@@ -42,7 +42,7 @@ def parameters(model: VitModel | MlpModel, outputs: int, pixels: int = PIXELS) -
             maps = model.patches(pixels) if model.tokenizer == "LC" else 1
             edges = maps * (_patch_inputs(model) + 1) * h + 2 * h + (h * outputs + outputs)
             cls = h if model.pool == "cls" else 0
-            positions = {"learned": model.places(pixels) * h, "pipe": FEATURES * h}
+            positions = {"learned": model.tokens(pixels) * h, "pipe": FEATURES * h}
             return model.layers * block + edges + cls + positions.get(model.positions, 0)
 
 
@@ -55,8 +55,8 @@ def forward_flops(model: VitModel | MlpModel, outputs: int, pixels: int = PIXELS
     if isinstance(model, MlpModel):
         widths = (pixels, *model.hidden, outputs)
         return sum(2 * one * two for one, two in pairwise(widths))
-    h, places = model.hidden, model.places(pixels)
-    layer = places * (4 * h * h + 2 * h * model.inner) + 2 * places * places * h
+    h, tokens = model.hidden, model.tokens(pixels)
+    layer = tokens * (4 * h * h + 2 * h * model.inner) + 2 * tokens * tokens * h
     return 2 * (_token_products(model, pixels) + model.layers * layer + h * outputs)
 
 
@@ -89,12 +89,12 @@ def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
     width, channels = (4 if config.train.precision == "fp32" else 2.5), 1
     if isinstance(model, VitModel):
         dropout = 1.25 if model.dropout else 1.0  # its masks
-        places, channels = model.places(pixels), model.channels
+        tokens, channels = model.tokens(pixels), model.channels
         rotated = 2 * model.hidden if model.positions == "rope" else 0
-        kept = model.layers * places * (10 * model.hidden + 2 * model.inner + rotated) * dropout
+        kept = model.layers * tokens * (10 * model.hidden + 2 * model.inner + rotated) * dropout
         if not cuda and (model.dropout or config.train.precision == "bf16"):
-            # Where attention is not torch's fused one it keeps its shares (`vitlab.ml.attention`).
-            kept += (1.25 if model.dropout else 1) * model.layers * model.heads * places * places
+            # Where attention is not torch's fused one it keeps its shares (`vitlab.ml.network.layers`).
+            kept += (1.25 if model.dropout else 1) * model.layers * model.heads * tokens * tokens
         if model.chunk_norm == "zscore" or model.stride:
             kept += 2 * model.patches(pixels) * model.patch * channels
     else:

@@ -17,9 +17,9 @@ from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Templates, make_templates
 from vitlab.ml.baselines.trees import Boost
 from vitlab.ml.explain import attention_by_pixel, contributions, gradient, to_noise
-from vitlab.ml.network.inputs import Inputs
 from vitlab.ml.network.vit import ViT
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient

@@ -17,9 +17,9 @@ from scipy import linalg
 
 from vitlab.contract.config import RidgeModel
 from vitlab.contract.value import Value
-from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows, predicted
 from vitlab.ml.progress import Best, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
+from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows, predict_rows
 
 
 @dataclass
@@ -119,7 +119,7 @@ def fit(
             return
     assert sums is not None
     axes = _decompose(sums)
-    true, along = predicted(val, axes.project)
+    true, along = predict_rows(val, axes.project)
     best_r2, best_step = -math.inf, 0
     for k, alpha in enumerate(model.alphas, start=1):
         scores = score(true, axes.mean_y + along @ axes.shrunk(alpha), labels)

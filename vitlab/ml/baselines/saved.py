@@ -13,7 +13,7 @@ import torch
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost
-from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.spectra.inputs import Inputs
 
 BEST = "best.npz"
 FORMAT = 1

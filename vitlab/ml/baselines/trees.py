@@ -19,9 +19,9 @@ import numpy as np
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import Value
-from vitlab.ml.baselines.rows import PIECE, Array, Matrix, Rows
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
+from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows
 from vitlab.ml.spectra.observation import content_hash
 
 BIN_SAMPLE = 5

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.ml.network.inputs import Inputs
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LabelScaling
 
 FORMAT = 2

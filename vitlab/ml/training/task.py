@@ -13,10 +13,10 @@ from torch import nn
 from vitlab.contract.config import MlpConfig, VitConfig
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel, output_count
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.ml.network.inputs import Inputs, make_inputs
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import build
 from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.spectra.inputs import Inputs, make_inputs
 from vitlab.ml.spectra.labels import LabelScaling, fit_scaling
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.losses import Loss, make_loss

@@ -1,0 +1,102 @@
+"""What a model is shown of observed spectra: tensors, or the rows of a matrix piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.spectra.observation import Batch
+
+Array = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+SKY_INPUTS = ("whitened", "flux+error")
+PIECE = 1024
+"""Rows made at once."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Turns observations into a model's input; kept with the model."""
+
+    kind: str
+    """`flux`, `flux/error`, `whitened` or `flux+error`."""
+    sigma: Tensor
+    """(L,) typical errors, used by `SKY_INPUTS` alone."""
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """(B, L) input; (B, 2, L) for `flux+error`.
+
+        `whitened` is (flux - 1) / sigma with one sigma for every spectrum: bright airglow lines
+        weigh little, and the noise still shows how faint the star is. The error of `flux+error`
+        is shown as sigma / (sigma + error): an error is infinite where there is no datum and may
+        be hundreds of times the typical one beside it, while this weight lies between 0 (no
+        datum) and 1, is 1/2 for a typical pixel and still tells every error apart.
+        """
+        match self.kind:
+            case "flux":
+                return batch.flux
+            case "flux/error":
+                return batch.flux / batch.error
+            case "whitened":
+                return (batch.flux - 1) / self.sigma
+            case "flux+error":
+                weight = self.sigma / (self.sigma + batch.error)
+                return torch.stack([batch.flux, weight], dim=1)
+        raise ValueError(f"input {self.kind!r}")
+
+
+def make_inputs(kind: str, spectra: Spectra) -> Inputs:
+    """The input of a configuration for a data set."""
+    sigma = spectra.sky_sigma() if kind in SKY_INPUTS else torch.ones(spectra.pixels)
+    return Inputs(kind, sigma)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split of a data set with its fixed noise, as the input of a model without gradients."""
+
+    spectra: Spectra
+    inputs: Inputs
+    split: str
+    copies: int = 1
+    """Times the split is repeated, one copy after the other, each with a noise of its own."""
+
+    def __len__(self) -> int:
+        return self.spectra.sizes[self.split] * self.copies
+
+    def piece(self, start: int, stop: int) -> tuple[Matrix, Array]:
+        """(rows, L) inputs and (rows, K) labels."""
+        n = self.spectra.sizes[self.split]
+        parts = [
+            self._part(copy, max(start - copy * n, 0), min(stop - copy * n, n))
+            for copy in range(start // n, -(-stop // n))
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+    def pieces(self) -> Iterator[tuple[Matrix, Array]]:
+        for start in range(0, len(self), PIECE):
+            yield self.piece(start, min(start + PIECE, len(self)))
+
+    def labels(self) -> Array:
+        """(rows, K) of all rows."""
+        labels = self.spectra.labels(self.split, 0, self.spectra.sizes[self.split])
+        return np.tile(labels, (self.copies, 1))
+
+    def _part(self, copy: int, start: int, stop: int) -> tuple[Matrix, Array]:
+        """Rows inside one copy."""
+        batch = self.spectra.fixed(self.split, start, stop, copy)
+        return self.inputs(batch).cpu().numpy(), batch.labels
+
+
+def predict_rows(rows: Rows, predict: Callable[[Matrix], Array]) -> tuple[Array, Array]:
+    """(n, K) true and predicted labels."""
+    pairs = [(labels, predict(x)) for x, labels in rows.pieces()]
+    return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
