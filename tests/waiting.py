@@ -40,12 +40,13 @@ def wait_for(
     condition: Callable[[], Value | None],
     seconds: float = DEADLINE,
     tell: Callable[[], object] | None = None,
+    pause: float = 0.02,
 ) -> Value:
     """The first true value of `condition`; `tell` says what there was instead."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, _in_vain(tell)
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 

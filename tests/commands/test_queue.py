@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.conftest import ended, processes_of, wait_for
+from tests.waiting import SLEEP, becomes, ended, nothing_runs, printed, wait_for
 from vitlab.cli import main
 from vitlab.contract.job import Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, LabPaths
@@ -30,7 +30,7 @@ ROADMAP = """\
 | 1.0 | Sleep | 1 | - | ⏳ | - | - |
 | 2.0 | Broken | 1 | - | ⏳ | - | - |
 """
-SLEEP = [sys.executable, "-S", "-c", "import time; print('up', flush=True); time.sleep(60)"]
+SLEEPER = [sys.executable, "-S", "-c", SLEEP]
 
 
 class Bench:
@@ -69,18 +69,18 @@ def bench(
     (root / "vitlab.yaml").write_text("profile: full\ngrace: 1\n")
     monkeypatch.chdir(root)
     bench = Bench(root, capsys)
-    bench.experiment("1.0", SLEEP)
+    bench.experiment("1.0", SLEEPER)
     yield bench
     for job in bench.jobs():
         bench("stop", job.name)
-    wait_for(lambda: not processes_of(root))
+    nothing_runs(root)
 
 
 def test_hold_release_and_move(bench: Bench) -> None:
     for _ in range(4):
         assert bench("run", "1.0")[0] == 0
     first, *waiting = bench.jobs()
-    assert isinstance(state(first), Running)
+    becomes(first, Running)
     names = [job.folder.name for job in waiting]
     assert bench.line() == names
     assert bench("hold", waiting[0].name) == (0, f"held {waiting[0].name}\n", "")
@@ -98,9 +98,10 @@ def test_hold_release_and_move(bench: Bench) -> None:
     bench("stop", waiting[2].name)
     bench("stop", first.name)
     ended(first)
+    nothing_runs(bench.lab.root)
     assert isinstance(state(waiting[0]), Queued)  # held: it did not start
     assert bench("release", waiting[0].name)[0] == 0
-    wait_for(lambda: isinstance(state(waiting[0]), Running))
+    becomes(waiting[0], Running)
 
 
 def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
@@ -115,9 +116,11 @@ def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
     assert (status, said) == (0, "bad: config.argv: ./missing.sh: no such program\n")
     [job] = bench.jobs()
     assert ended(job).outcome == "failed"
+    nothing_runs(bench.lab.root)  # or its supervisor may be the one who starts the next job
     bench("run", "1.0")
+    [running] = [one for one in bench.jobs() if one != job]
+    becomes(running, Running)
     status, _, said = bench("run", "1.0")
-    [running] = [job for job in bench.jobs() if isinstance(state(job), Running)]
     assert (status, said) == (0, f"warn: the same is running: {running.name}\n")
 
 
@@ -126,11 +129,11 @@ def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, comm
     bench("run", "1.0")
     bench("run", "1.0")
     first, second = bench.jobs()
-    wait_for(lambda: first.log.exists() and first.log.read_text())
-    os.kill(read_json(first.started)["pid"], signal.SIGKILL)
-    wait_for(lambda: isinstance(state(first), Lost))
+    printed(first)
+    os.kill(becomes(first, Running).pid, signal.SIGKILL)
+    becomes(first, Lost)
     _, _, said = bench(*command.split())
-    assert isinstance(state(second), Running)
+    becomes(second, Running)
     if command == "jobs":
         assert f"1 left behind by a crash or a restart: {first.name}" in said
     assert bench("stop", first.name)[0] == 0
@@ -146,10 +149,11 @@ def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
     write_json(second.folder / "queue.json", {**queue, "boot": f"{host}:0:0"})
     bench("stop", first.name)
     ended(first)
+    nothing_runs(bench.lab.root)
     assert f"1 left behind by a crash or a restart: {second.name}" in bench("jobs")[2]
     assert isinstance(state(second), Queued)
     assert bench("resume", second.name)[0] == 0
-    wait_for(lambda: isinstance(state(second), Running))
+    becomes(second, Running)
 
 
 def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,13 +174,13 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "metrics.csv").write_text("step,val_r2\n1,0.25\n")
     with (folder / "train.log").open("wb") as log:
-        run = subprocess.Popen(SLEEP, cwd=folder, stdout=log)
+        run = subprocess.Popen(SLEEPER, cwd=folder, stdout=log)
     adopt = ("adopt", "--pid", str(run.pid), "--mvp", "MVP-1.0", "--log", str(folder / "train.log"))
     status, _, said = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
     assert (status, said.count("\n")) == (2, 1)
     assert "what its numbers are called is not known" in said
     assert bench(*adopt, "--name", "val_r2=val/r2/log_g")[0] == 2
-    bench.experiment("1.0", SLEEP, "metrics: {file: x.csv, names: {val_r2: val/r2/log_g}}\n")
+    bench.experiment("1.0", SLEEPER, "metrics: {file: x.csv, names: {val_r2: val/r2/log_g}}\n")
     status, out, _ = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
     assert status == 0
     [job] = bench.jobs()

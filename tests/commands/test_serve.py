@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.waiting import DEADLINE, until
 from vitlab.cli import main
 
 ROADMAP = """\
@@ -89,22 +90,20 @@ async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other
         async with user.ws_connect(f"{base}/ws?width=90&height=30", origin=base) as screen:
             seen = b""
             while b"Sleep" not in seen:
-                seen += await asyncio.wait_for(screen.receive_bytes(), 60)
+                seen += await asyncio.wait_for(screen.receive_bytes(), DEADLINE)
             drawn = children(process.pid)
             assert len(drawn) == 1
             await screen.send_json(["stdin", "q"])
             while not screen.closed:
-                await asyncio.wait_for(screen.receive(), 60)
-        while children(process.pid):
-            await asyncio.sleep(0.02)
+                await asyncio.wait_for(screen.receive(), DEADLINE)
+        await until(lambda: not children(process.pid))
         async with user.ws_connect(f"{base}/ws", origin=base) as screen:
-            await asyncio.wait_for(screen.receive_bytes(), 60)
+            await asyncio.wait_for(screen.receive_bytes(), DEADLINE)
             [child] = children(process.pid)
             process.send_signal(signal.SIGINT)
-            await asyncio.to_thread(process.wait, 30)
+            await asyncio.to_thread(process.wait, DEADLINE)
     assert process.returncode in (0, 130)
-    while _alive(child):
-        await asyncio.sleep(0.02)
+    await until(lambda: not _alive(child))
 
 
 def _alive(pid: int) -> bool:

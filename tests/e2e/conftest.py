@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+
+from tests.waiting import kill_all
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -47,9 +47,7 @@ def lab(tmp_path: Path) -> Iterator[Path]:
     (root / "experiments" / "lightgbm.yaml").write_text(EXPERIMENT, encoding="utf-8")
     (root / "vitlab.yaml").write_text("profile: smoke\ngrace: 2\n", encoding="utf-8")
     yield root
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(root) in word for word in process.info["cmdline"] or []):
-            process.send_signal(signal.SIGKILL)
+    kill_all(root)
 
 
 @pytest.fixture

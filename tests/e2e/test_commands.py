@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Vitlab
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -102,10 +102,7 @@ def test_a_second_shell_follows_and_stops_a_job(lab: Path, vitlab: Vitlab) -> No
     (lab / "experiments/lightgbm.yaml").write_text(slow, encoding="utf-8")
     vitlab("run", "2.0")  # this shell is closed by now; the job goes on
     name = json.loads(vitlab("jobs", "--json").stdout)[0]["job"]
-    deadline = time.monotonic() + 60
-    while json.loads(vitlab("jobs", "--json").stdout)[0]["step"] == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    wait_for(lambda: json.loads(vitlab("jobs", "--json").stdout)[0]["step"])
     vitlab("stop", name)
     follower = vitlab("logs", name.split("/")[1][:8], "-f")
     assert follower.stdout

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import DEADLINE, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
@@ -34,7 +35,7 @@ class Terminal:
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-L", self.socket, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE)
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -43,22 +44,22 @@ class Terminal:
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p")
 
-    def wait(self, shown: Callable[[str], bool], what: str, seconds: float = 60) -> str:
-        """The screen as soon as `shown` holds of it."""
-        deadline = time.monotonic() + seconds
-        while True:
-            text = self.screen()
-            if shown(text):
-                return text
-            assert time.monotonic() < deadline, f"no {what} on the screen:\n{text}"
-            time.sleep(0.2)
+    def wait(self, shown: Callable[[str], bool], what: str) -> None:
+        """Wait until `shown` holds of the screen."""
+        wait_for(
+            lambda: shown(self.screen()),
+            tell=lambda: f"no {what} on the screen:\n{self.screen()}",
+            pause=0.1,
+        )
 
     def alive(self) -> bool:
         command = ["tmux", "-L", self.socket, "has-session"]
-        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=DEADLINE).returncode == 0
 
     def close(self) -> None:
-        subprocess.run(["tmux", "-L", self.socket, "kill-server"], capture_output=True, timeout=20)
+        subprocess.run(
+            ["tmux", "-L", self.socket, "kill-server"], capture_output=True, timeout=DEADLINE
+        )
 
 
 @pytest.fixture(params=[(160, 45), (80, 24)], ids=["160x45", "80x24"])
@@ -82,17 +83,12 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     terminal.press("n")
     terminal.wait(lambda text: "MVP-2.0" in text and "smoke" in text, "launch dialog")
     terminal.press("Enter")
-    deadline = time.monotonic() + 60
-    while b"LightGBM 1M Baseline | 1 | Gate-2 | \xf0\x9f\x9a\x80" not in path.read_bytes():
-        assert time.monotonic() < deadline, terminal.screen()
-        time.sleep(0.1)
+    row = "LightGBM 1M Baseline | 1 | Gate-2 | "
+    wait_for(lambda: f"{row}🚀" in path.read_text(encoding="utf-8"), tell=terminal.screen)
     terminal.press("4")
     terminal.wait(lambda text: "R² log_g (val)" in text and "o 2.0" in text, "curve")
     terminal.wait(lambda text: "w writes 1" in text, "end of the job")
-    deadline = time.monotonic() + 20
-    while b"LightGBM 1M Baseline | 1 | Gate-2 | \xf0\x9f\x94\x86" not in path.read_bytes():
-        assert time.monotonic() < deadline, "the status does not follow the job by itself"
-        time.sleep(0.1)
+    wait_for(lambda: f"{row}🔆" in path.read_text(encoding="utf-8"))  # follows by itself
     launched = path.read_bytes()
 
     terminal.press("w")
@@ -111,7 +107,4 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     assert path.read_bytes() == launched != before
     assert not list((lab / "roadmaps").glob("exp_*.md"))
     terminal.press("q")
-    deadline = time.monotonic() + 10
-    while terminal.alive():
-        assert time.monotonic() < deadline, terminal.screen()
-        time.sleep(0.1)
+    wait_for(lambda: not terminal.alive())

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.waiting import DEADLINE
 from vitlab.ml.training.microbatch import Prefetch
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def test_the_next_one_is_made_while_the_last_is_used() -> None:
 
     feed = Prefetch(make, range(3), 1, CPU)
     assert feed.next().number == 0
-    assert begun.wait(10)
+    assert begun.wait(DEADLINE)
     feed.close()
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())
 

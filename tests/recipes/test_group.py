@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.recipes.test_run import DATA, VIT, a_job, events, start
+from tests.recipes.test_run import DATA, VIT, a_job, events, said_by, start
 from vitlab.contract.config import read_config
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import JobPaths, UsageError
@@ -40,12 +39,6 @@ def of_rank(number: int, parent: int) -> int:
     raise AssertionError(f"no rank {number}")
 
 
-def wait_for(paths: JobPaths, kind: str) -> None:
-    deadline = time.monotonic() + 50
-    while not any(e.kind == kind for e in events(paths)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
 def weights(paths: JobPaths) -> dict[str, torch.Tensor]:
     return checkpoint.load(paths.checkpoints / "last.pt", CPU).model
 
@@ -63,7 +56,7 @@ def test_two_processes_take_the_steps_of_one_and_are_one_job(
     assert run.main([str(alone.folder)]) == 0
     shared = a_job(tmp_path / "shared", "vit", config_of(processes=2))
     child = start(shared)
-    wait_for(shared, "checkpoint")
+    said_by(shared, child, "checkpoint")
     partner = of_rank(1, child.pid)
     os.kill(partner, signal.SIGKILL)
     child.communicate()

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.waiting import wait_for
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
@@ -69,6 +69,16 @@ def start(paths: JobPaths, *options: str) -> subprocess.Popen[str]:
 
 def events(paths: JobPaths) -> list[Event]:
     return read_events(paths.events)[0]
+
+
+def said_by(paths: JobPaths, child: subprocess.Popen[str], kind: str, seen: int = 0) -> None:
+    """Wait until the job says an event of this kind after the first `seen` ones."""
+
+    def said() -> bool:
+        assert child.poll() is None, child.communicate()[1]
+        return any(event.kind == kind for event in events(paths)[seen:])
+
+    wait_for(said, tell=lambda: events(paths))
 
 
 @pytest.mark.parametrize("recipe", list(CONFIGS))
@@ -135,9 +145,7 @@ def test_a_job_ended_on_request_goes_on_where_it_was(tmp_path: Path) -> None:
     config = {**CONFIGS["vit"], "train": {"epochs": 2000, "batch": 32, "threads": 1}}
     paths = a_job(tmp_path, "vit", config)
     child = start(paths)
-    deadline = time.monotonic() + 50
-    while not any(e.kind == "eval" for e in events(paths)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    said_by(paths, child, "eval")
     child.send_signal(signal.SIGTERM)
     child.communicate()
     assert child.returncode == 128 + signal.SIGTERM
@@ -149,8 +157,7 @@ def test_a_job_ended_on_request_goes_on_where_it_was(tmp_path: Path) -> None:
 
     child = start(paths, "--resume")
     seen = len(said)
-    while not any(e.kind == "eval" for e in events(paths)[seen:]) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    said_by(paths, child, "eval", seen)
     child.send_signal(signal.SIGTERM)
     child.communicate()
     resumed = events(paths)[seen:]

@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 
 from tests.recipes.test_evaluate import ran
 from tests.recipes.test_run import CONFIGS, DATA
+from tests.waiting import wait_for
 from vitlab.cli import main as vitlab
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.lab.inspector.client import Spectrograph
@@ -136,14 +136,11 @@ def test_the_process_answers_star_after_star_and_ends_with_its_owner(lab: Path) 
     with pytest.raises(UsageError, match="does not predict 'T_eff'"):
         graph.star(0, "T_eff")
     assert graph.star(5, "log_g").number == 5
-    (child,) = _readers(graph.job)
+    assert len(_readers(graph.job)) == 1
     assert graph._child is not None
     assert graph._child.stdin is not None
     graph._child.stdin.close()  # as when the screen is killed
-    until = time.monotonic() + 10
-    while psutil.pid_exists(child.pid) and child.status() != "zombie" and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not _readers(graph.job)
+    wait_for(lambda: not _readers(graph.job))
     graph.close()
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from tests.recipes.test_run import CONFIGS, a_job, events, start
+from tests.waiting import DEADLINE, wait_for
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
@@ -57,7 +57,7 @@ def say(paths: JobPaths, *said: tuple[int, float]) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobPaths:
-    monkeypatch.setattr(wandb_report, "FINISH", 50.0)  # this machine may be busy
+    monkeypatch.setattr(wandb_report, "FINISH", DEADLINE)  # this machine may be busy
     folder = tmp_path / "experiments" / "VIT-1"
     folder.mkdir(parents=True)
     return a_job(folder / "job", "lightgbm", CONFIGS["lightgbm"])
@@ -105,9 +105,7 @@ def test_a_resumed_job_goes_on_with_its_run(
     assert Wandb(paths, spec, {}).close(ok=True)[1] is None
     say(paths, (2, 0.2), (3, 0.3))
     wandb = Wandb(paths, spec, {})
-    until = time.monotonic() + 30
-    while len(list(paths.folder.glob("wandb/*run-*/*.wandb"))) < 2 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: len(list(paths.folder.glob("wandb/*run-*/*.wandb"))) == 2)
     say(paths, (4, float("nan")))
     assert wandb.close(ok=True)[1] is None
     first, second = logged(paths)
@@ -125,10 +123,12 @@ def test_a_service_that_dies_is_one_note(paths: JobPaths) -> None:
     os.kill(core, signal.SIGKILL)
     with EventWriter(paths.events) as writer:
         report = Reporter(writer, watch=wandb.trouble)
-        until = time.monotonic() + 30
-        while not notes(paths) and time.monotonic() < until:
+
+        def noted() -> list[str]:
             report.evaluation(1, 0, "val", 9, {R2: 0.5})
-            time.sleep(0.2)
+            return notes(paths)
+
+        wait_for(noted)
         report.evaluation(2, 0, "val", 9, {R2: 0.5})
     [said] = notes(paths)
     assert said.startswith("W&B: ")
@@ -138,8 +138,8 @@ def test_a_service_that_dies_is_one_note(paths: JobPaths) -> None:
 
 def service_of(paths: JobPaths) -> int:
     """The process id of W&B's own program that works for the job."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+
+    def found() -> int | None:
         for entry in Path("/proc").iterdir():
             try:
                 words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
@@ -149,8 +149,9 @@ def service_of(paths: JobPaths) -> int:
                 link = read_link(paths.folder)
                 if link is not None and link.path is not None:
                     return int(entry.name)
-        time.sleep(0.05)
-    raise AssertionError("no service")
+        return None
+
+    return wait_for(found)
 
 
 def notes(paths: JobPaths) -> list[str]:
@@ -170,7 +171,7 @@ def test_a_wandb_that_does_not_work_ends_with_the_job(
 ) -> None:
     (tmp_path / "wandb.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(wandb_report, "FINISH", 50.0 if "raise" in program else 0.5)
+    monkeypatch.setattr(wandb_report, "FINISH", DEADLINE if "raise" in program else 0.5)
     wandb = Wandb(paths, with_wandb(paths, mode="offline"), {})
     process = wandb._process
     assert process is not None

@@ -41,6 +41,13 @@ class Stage:
         """Wait for something a thread or a timer brings."""
         await waiting.until(true, self.pilot.pause, self.text)
 
+    async def look(self, times: int = 1) -> None:
+        """Wait until the watcher has looked at the lab again."""
+        for _ in range(times):
+            before = self.app.watcher.looked
+            await self.until(lambda before=before: self.app.watcher.looked > before)
+        await self.settle()
+
     @property
     def toasts(self) -> list[str]:
         return [note.message for note in self.app._notifications]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from tests.waiting import kill_all
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.lab.lab import Lab
@@ -107,6 +105,4 @@ class RealLab:
 
     def end(self) -> None:
         """Nothing runs any more."""
-        for process in psutil.process_iter(["cmdline"]):
-            if any(str(self.paths.root) in word for word in process.info["cmdline"] or []):
-                process.send_signal(signal.SIGKILL)
+        kill_all(self.paths.root)

@@ -33,7 +33,7 @@ def one(state: Any, name: str = "20251227-run-1", **more: Any) -> Any:
 
 
 def test_an_end_is_told_once_and_only_when_it_happens() -> None:
-    now, before = time.time() + 1, time.time() - 100
+    now, before = time.time() + 100, time.time() - 100
     notices, old = Notices(), one(Done(0, before, "ok", 0), "20250101-old")
     assert notices.see([old, one(Running(0, 7, "cpu"))]) == []
     assert notices.see([old, one(Running(0, 7, "cpu"))]) == []

@@ -22,6 +22,7 @@ from textual.keys import _character_to_key
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeDesk, job, mvp, usual_view
 from tests.tui.real import RealLab
+from tests.waiting import until
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.lab.live.log_file import LogFile
 from vitlab.tui.watch.watcher import Watch
@@ -177,9 +178,8 @@ def left_behind(before: set[asyncio.Task[Any]]) -> list[object]:
 
 
 async def nothing_left(before: set[asyncio.Task[Any]]) -> None:
-    """What reads just now may finish; the test's own timeout is the limit."""
-    while left_behind(before):
-        await asyncio.sleep(0.02)
+    """What reads just now may finish."""
+    await until(lambda: not left_behind(before), tell=lambda: left_behind(before))
 
 
 @pytest.mark.timeout(120 + PRESSES)

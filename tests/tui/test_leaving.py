@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import DEADLINE
+
 SCREEN = """
 from pathlib import Path
 from tests.tui.fakes import FakeDesk
@@ -25,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def read_until(terminal: int, mark: bytes) -> bytes:
     seen = b""
     while mark not in seen:
-        if not select.select([terminal], [], [], 30)[0]:
+        if not select.select([terminal], [], [], DEADLINE)[0]:
             raise AssertionError(f"{mark!r} never came: {seen[-300:]!r}")
         try:
             seen += os.read(terminal, 65536)
@@ -51,7 +53,7 @@ def test_it_ends_when_the_terminal_is_gone() -> None:
         read_until(ours, b"planned, next")
         os.close(ours)
         screen.send_signal(signal.SIGHUP)
-        screen.wait(40)
+        screen.wait(DEADLINE)
     finally:
         screen.kill()
         screen.wait()
@@ -78,7 +80,7 @@ def test_the_terminal_is_restored(how: signal.Signals | str) -> None:
         else:
             screen.send_signal(how)
         left = read_until(ours, b"\x1b[?1049l")
-        assert screen.wait(30) == 0
+        assert screen.wait(DEADLINE) == 0
         while select.select([ours], [], [], 0.2)[0]:
             try:
                 left += os.read(ours, 65536)

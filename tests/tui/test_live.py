@@ -24,7 +24,7 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
         await it.until(lambda: it.app.view is not None and it.app.view.experiments == {"1.0"})
         monkeypatch.setattr(watcher, "LOOK", 1e6)
         it.app.watcher.poke()
-        await it.pilot.pause(0.3)
+        await it.look()
         real_lab.add_mvp("a row from vim")
         await it.until(lambda: "a row from vim" in it.text())
         real_lab.add_experiment("2.0")
@@ -43,18 +43,20 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
 ) -> None:
     async with stage(size=(80, 24)) as it:
         await it.until(lambda: it.app.home.log_view.line_count)
-        await it.pilot.pause(1.0)  # the last toast, chart and look
         written: list[str] = []
         driver = it.app._driver
         assert driver is not None
         monkeypatch.setattr(driver, "write", written.append)
+        still = False
+        while not still:  # the last toast and chart are yet to come
+            written.clear()
+            await it.look(2)
+            still = not written
         drawn: list[object] = []
         monkeypatch.setattr(curves_chart, "draw", lambda *_, **__: drawn.append(1) or "")
-        looks = it.app.watcher.looked
         chart = it.app.home.chart
         chart.show(replace(chart._picture, title="another"))  # its page is not turned to
-        await it.until(lambda: it.app.watcher.looked > looks)
-        await it.pilot.pause(0.6)
+        await it.look(3)
         assert not drawn
         assert not written
 

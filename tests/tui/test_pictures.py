@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fakes import FakeDesk
+from tests.waiting import Threads, until
 from vitlab.tui.app import VitLab
 from vitlab.tui.watch import watcher
 from vitlab.tui.widgets.curves_chart import render_live
@@ -25,24 +26,20 @@ def drawn(app: VitLab) -> bool:
     return "Run 2" in picture.plain and str(chart.content) == picture.plain
 
 
-def settled(*keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
+def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
     """Waits for lab, log and chart, presses the keys, waits for what they open."""
 
     async def ready(pilot: Pilot[int]) -> None:
         app = cast(VitLab, pilot.app)
         home = app.home
-        while home.view is None or not home.log_view.line_count or not drawn(app):
-            await pilot.pause(0.02)
-        while home.panes["brief"].display and home.brief._brief is None:
-            await pilot.pause(0.02)
+        await until(lambda: home.view is not None and home.log_view.line_count, pilot.pause)
+        await until(lambda: drawn(app), pilot.pause)
+        beside = home.panes["brief"]
+        await until(lambda: not beside.display or home.brief._brief is not None, pilot.pause)
         await pilot.press(*keys)
-        while keys in (("w",), ("n",)) and app.screen is home:
-            await pilot.pause(0.02)
-        while keys == ("n",) and "Runs" not in str(app.screen.query_one("#outlook-text").render()):
-            await pilot.pause(0.02)
-        while not drawn(app):
-            await pilot.pause(0.02)
-        await pilot.pause(0.3)
+        await threads.at_rest(app)
+        await until(lambda: drawn(app), pilot.pause)
+        await threads.at_rest(app)
 
     return ready
 
@@ -64,7 +61,8 @@ def test_picture(
     name: str,
     size: tuple[int, int],
     keys: tuple[str, ...],
+    threads: Threads,
 ) -> None:
     monkeypatch.setattr(watcher, "POLL", 0.05)
     app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
-    assert snap_compare(app, terminal_size=size, run_before=settled(*keys))
+    assert snap_compare(app, terminal_size=size, run_before=settled(threads, *keys))

@@ -13,12 +13,12 @@ from textual.pilot import Pilot
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeDesk
 from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
+from tests.waiting import Threads, until
 from vitlab.lab.inspector.star import Guess, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
 from vitlab.tui.watch import watcher
 
-pytestmark = pytest.mark.timeout(30)
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
 FIRST = f"{RUN}0-run-1"
 SCORED = "VIT-20251226-vit-1m-large-01/20251226-120000-sweep"
@@ -259,18 +259,18 @@ async def test_no_text_of_a_job_reaches_the_terminal_as_it_is(stage: Open) -> No
         assert it.text().count("[@click=app.quit]") >= 3
 
 
-def test_picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture(
+    snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, threads: Threads
+) -> None:
     monkeypatch.setattr(watcher, "LOOK", 3600.0)
     app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
 
     async def ready(pilot: Pilot[int]) -> None:
-        while app.home.view is None or app.home.selected_job() is None:
-            await pilot.pause(0.02)
+        await until(lambda: app.home.view is not None and app.home.selected_job(), pilot.pause)
         await pilot.press("s")  # from home, the job selected there
         screen = app.screen
         assert isinstance(screen, SpectrumScreen)
-        while "gradient" not in str(screen.chart.content):
-            await pilot.pause(0.02)
-        await pilot.pause(0.3)
+        await until(lambda: "gradient" in str(screen.chart.content), pilot.pause)
+        await threads.at_rest(app)
 
     assert snap_compare(app, terminal_size=(160, 45), run_before=ready)
