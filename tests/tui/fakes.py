@@ -17,7 +17,7 @@ from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
 from vitlab.lab.live.mvp_summary import Brief, Score
 from vitlab.lab.progress import Progress, fold
-from vitlab.lab.results.rows import Compared
+from vitlab.lab.results.rows import ResultRow
 from vitlab.plot.series import Line
 
 ROADMAP = "roadmaps/vit_roadmap.md"
@@ -307,7 +307,7 @@ class FakeDesk:
 
     def results(self) -> tuple[Any, ...]:
         def one(job: Any, score: float, lr: float) -> Any:
-            return Compared(job.paths.name, job.spec.mvp, job.spec.run, "demo", "ViT [/b]",
+            return ResultRow(job.paths.name, job.spec.mvp, job.spec.run, "demo", "ViT [/b]",
                             "test/r2/log_g", score, 0.01, 0.9, 10_000, 90.0, 1.0,
                             {"train.lr": lr, "train.batch": 64},
                             {"test/mae/log_g": 0.1})  # fmt: skip

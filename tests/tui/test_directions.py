@@ -10,11 +10,11 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import job, usual_view
 from vitlab.contract.job import Done, Running
-from vitlab.lab.results.rows import Compared
+from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
 from vitlab.tui.widgets.plan_pane import best_values
 
-ROW = Compared("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
+ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 
 
 def judged(name: str, metric: str, number: float, state: Any = None) -> Any:

@@ -21,7 +21,7 @@ from tests.tui.fakes import ROADMAP, FakeDesk, gate, job, mvp, usual_view, verdi
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.lab.results.rows import Compared
+from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.navigation import SCREENS
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen, PickScreen
 
@@ -103,9 +103,9 @@ class NastyDesk(FakeDesk):
         )  # fmt: skip
         return usual
 
-    def results(self) -> tuple[Compared, ...]:
+    def results(self) -> tuple[ResultRow, ...]:
         return tuple(
-            Compared(one.paths.name, self.text(), self.text(), self.text(), self.text(),
+            ResultRow(one.paths.name, self.text(), self.text(), self.text(), self.text(),
                      "test/r2/log_g", 0.5, 0.01, 0.9, 10_000, 90.0, 1.0, {self.text(): self.text()},
                      {self.text(): 0.1})
             for one in self.view.jobs

@@ -212,13 +212,13 @@ def compare_results(args: argparse.Namespace) -> int:
 
 def _table(lab: Lab, args: argparse.Namespace) -> int:
     """Every result of every job as one table, or what a query makes of it."""
-    from vitlab.lab.results.rows import asked, keep, results_table
+    from vitlab.lab.results.rows import query_results, results_table, write_frame
 
     if args.jobs or args.to or args.sort or args.each or args.reverse:
         raise UsageError("--sql and --out are of all results (WHERE, ORDER BY say which, and how)")
-    frame = results_table(lab) if args.sql is None else asked(lab, args.sql)
+    frame = results_table(lab) if args.sql is None else query_results(lab, args.sql)
     if args.out is not None:
-        keep(frame, Path(args.out))
+        write_frame(frame, Path(args.out))
         print(f"{args.out}: {frame.height} rows, {frame.width} columns")
         return 0
     rows = frame.to_dicts()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vitlab.lab.live.mvp_summary import Brief
     from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
     from vitlab.lab.progress import Progress
-    from vitlab.lab.results.rows import Compared
+    from vitlab.lab.results.rows import ResultRow
 
 LOG_BYTES = 1 << 18
 """How much of a log is read when it is opened."""
@@ -177,11 +177,11 @@ class Desk(PaperDesk, StarDesk):
         wish(found, priority=found.priority + by)
         advance(self.lab.paths)
 
-    def results(self) -> tuple[Compared, ...]:
+    def results(self) -> tuple[ResultRow, ...]:
         """Every result of the lab, the newest first."""
-        from vitlab.lab.results.rows import compared
+        from vitlab.lab.results.rows import result_rows
 
-        return compared(self.lab)
+        return result_rows(self.lab)
 
     def gaps(self, reference: str) -> dict[str, tuple[float, float]]:
         """Job -> its headline minus the reference's on the same stars, and the error."""

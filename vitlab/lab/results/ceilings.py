@@ -16,7 +16,7 @@ from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job
 from vitlab.lab.results.job_results import Finished, finished
-from vitlab.lab.results.repeats import flattened
+from vitlab.lab.results.repeats import settings_of
 
 LEAK = 3.0
 """Errors above the ceiling from which on a result is no chance but a leak."""
@@ -107,7 +107,7 @@ def made_by(mine: Sequence[Finished]) -> list[Phrase]:
     for one in mine:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
-        seed = flattened(one.job.spec).get("train.seed", "-")
+        seed = settings_of(one.job.spec).get("train.seed", "-")
         found.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
     return found
 

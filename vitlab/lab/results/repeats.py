@@ -9,6 +9,7 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 from vitlab.contract.config import read_config
 from vitlab.contract.job import Result, Spec
@@ -74,9 +75,8 @@ def grouped(found: Iterable[Finished]) -> list[Group]:
 
 def seedless(spec: Spec) -> str:
     """16 digits that are equal for two jobs that differ in `train.seed` alone."""
-    train = {k: v for k, v in dict(spec.config.get("train", {})).items() if k != "seed"}
-    config = {**spec.config, "train": train}
-    meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), config]
+    settings = {name: value for name, value in settings_of(spec).items() if name != "train.seed"}
+    meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -85,19 +85,23 @@ def base_name(run: str) -> str:
     return _SEED.sub("", run).strip(" ,") or "main"
 
 
-def flattened(spec: Spec) -> dict[str, object]:
+def settings_of(spec: Spec) -> Mapping[str, object]:
     """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
-    config: Mapping[str, object] = spec.config
+    return _settings(spec.recipe, json.dumps(spec.config))
+
+
+@lru_cache(4096)
+def _settings(recipe: str, text: str) -> Mapping[str, object]:
+    config: Mapping[str, object] = json.loads(text)
     with contextlib.suppress(UsageError):  # of another version: what it says is all there is
-        config = asdict(read_config(spec.recipe, spec.config))
-    return dict(flat(config))
+        config = asdict(read_config(recipe, config))
+    return dict(_flat(config))
 
 
-def flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
     """`{a: {b: 1}}` -> `a.b`, 1; tuples as lists."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from flat(inner, f"{head}{key}.")
+            yield from _flat(inner, f"{head}{key}.")
         else:
-            told = list(inner) if isinstance(inner, tuple) else inner
-            yield f"{head}{key}", told
+            yield f"{head}{key}", list(inner) if isinstance(inner, tuple) else inner

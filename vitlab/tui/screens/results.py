@@ -23,7 +23,7 @@ from vitlab.tui.widgets.stable_table import Row, SteadyTable
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabView
-    from vitlab.lab.results.rows import Compared
+    from vitlab.lab.results.rows import ResultRow
 
 ORDERS = ("newest", "score", "MVP", "train", "time")
 Gaps = Mapping[str, tuple[float, float]]
@@ -42,12 +42,12 @@ class ResultTable(SteadyTable):
     }  # fmt: skip
 
     def show(
-        self, rows: Sequence[Compared], keys: Sequence[str], reference: str, gaps: Gaps
+        self, rows: Sequence[ResultRow], keys: Sequence[str], reference: str, gaps: Gaps
     ) -> None:
         """`keys`: the settings in which they differ."""
         self.show_rows({row.job: self._row(row, keys, reference, gaps) for row in rows})
 
-    def _row(self, row: Compared, keys: Sequence[str], reference: str, gaps: Gaps) -> Row:
+    def _row(self, row: ResultRow, keys: Sequence[str], reference: str, gaps: Gaps) -> Row:
         muted = ink(self, "muted")
         train = "" if row.n_train is None else _count(row.n_train)
         differs = "  ".join(
@@ -93,7 +93,7 @@ class ResultsScreen(LabScreen):
         self.table.plain = frame.plain
         self._text = Static(markup=False)
         self._detail = VerticalScroll(self._text, id="result-detail", classes="pane")
-        self._rows: tuple[Compared, ...] = ()
+        self._rows: tuple[ResultRow, ...] = ()
         self._order, self._reversed = ORDERS[0], False
         self._reference = ""
         self._gaps: Gaps = {}
@@ -120,7 +120,7 @@ class ResultsScreen(LabScreen):
             self.app.notify(clean(str(error)), severity="error", markup=False)
         self._fill_rows()
 
-    def _shown(self) -> list[Compared]:
+    def _shown(self) -> list[ResultRow]:
         rows = [row for row in self._rows if self.wanted(row.mvp, row.run, row.profile, row.job)]
         match self._order:
             case "score":
@@ -149,7 +149,7 @@ class ResultsScreen(LabScreen):
         if self._text.content != text:
             self._text.update(text)
 
-    def _about(self, row: Compared) -> Text:
+    def _about(self, row: ResultRow) -> Text:
         from vitlab.lab.results.rows import differing
 
         text = Text()
@@ -162,13 +162,15 @@ class ResultsScreen(LabScreen):
         base = next((one for one in self._rows if one.job == self._reference), None)
         if base is not None and base is not row:
             text.append("against the reference\n", ink(self, "muted"))
+            if row.recipe != base.recipe:
+                text.append(clean(f"  recipe: {row.recipe}, there {base.recipe}") + "\n")
             for key in differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
                 text.append(clean(f"  {key}: {ours}, there {theirs}") + "\n")
         text.rstrip()
         return text
 
-    def _selected(self) -> Compared | None:
+    def _selected(self) -> ResultRow | None:
         return next((row for row in self._rows if row.job == self.table.selected), None)
 
     def selected_job(self) -> JobView | None:
