@@ -30,7 +30,7 @@ from vitlab.ml import train as training
 from vitlab.ml.progress import Note, Progress, Step
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
-from vitlab.ml.training.microbatch import Key, make
+from vitlab.ml.training.batches import Key, make_batch
 from vitlab.ml.training.task import Task, make_model, make_task
 
 STEPS = 16
@@ -118,7 +118,7 @@ class CudaChecks(Checks):
     def flash(self) -> str:
         """Attention runs in the flash kernel in bf16."""
         model, task = self.made(precision="bf16")
-        part = make(task, Key(0, 0, 1))
+        part = make_batch(task, Key(0, 0, 1))
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION), task.autocast():
             out = model(part.inputs)
         assert out.isfinite().all()
@@ -127,8 +127,8 @@ class CudaChecks(Checks):
     def waits(self) -> str:
         """No step waits for the device: torch would raise at the first that did."""
         model, task = self.made(precision="bf16", prefetch=0)
-        parts = {step: make(task, Key(step, 0, 1)) for step in range(STEPS)}
-        real, training.make = training.make, lambda _task, key: parts[key.step]
+        parts = {step: make_batch(task, Key(step, 0, 1)) for step in range(STEPS)}
+        real, training.make_batch = training.make_batch, lambda _task, key: parts[key.step]
         steps = 0
         try:
             for event in train(model, replace(task, train=replace(task.train, epochs=2))):
@@ -138,14 +138,14 @@ class CudaChecks(Checks):
                     break
         finally:
             torch.cuda.set_sync_debug_mode("default")
-            training.make = real
+            training.make_batch = real
         return f"{STEPS - 8} steps"
 
     def copies(self) -> str:
         """Data reach the device from pinned memory."""
         _, task = self.made()
         with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
-            make(task, Key(0, 0, 1))
+            make_batch(task, Key(0, 0, 1))
             torch.cuda.synchronize()
         names = {event.key for event in seen.key_averages() if "Memcpy HtoD" in event.key}
         assert any("Pinned" in name for name in names), names

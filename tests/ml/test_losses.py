@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from vitlab.contract.networks import output_count
 from vitlab.contract.value import Value
-from vitlab.ml.training.losses import LOG_SIGMA, calibration, make_loss, output_count, point, spread
+from vitlab.ml.scoring import calibration
+from vitlab.ml.training.losses import LOG_SIGMA, make_loss, predicted_labels, predicted_sigma
 
 NAMES = ("mse", "l1", "huber", "nll")
 
@@ -29,13 +31,13 @@ def a_batch(name: str, labels: int = 3) -> tuple[Tensor, Tensor]:
 def test_the_losses_are_torchs(name: str, torchs: nn.Module) -> None:
     predicted, wanted = a_batch(name)
     torch.testing.assert_close(make_loss(name)(predicted, wanted), torchs(predicted, wanted))
-    assert point(predicted, name) is predicted
-    assert spread(predicted, name) is None
+    assert predicted_labels(predicted, name) is predicted
+    assert predicted_sigma(predicted, name) is None
 
 
 def test_nll_is_that_of_the_normal_distribution() -> None:
     predicted, wanted = a_batch("nll")
-    mean, sigma = point(predicted, "nll"), spread(predicted, "nll")
+    mean, sigma = predicted_labels(predicted, "nll"), predicted_sigma(predicted, "nll")
     assert sigma is not None
     assert mean.shape == sigma.shape == wanted.shape
     normal = torch.distributions.Normal(mean, sigma)
@@ -46,7 +48,7 @@ def test_nll_is_that_of_the_normal_distribution() -> None:
 
 
 def test_outputs_of_zero_mean_a_sigma_of_one() -> None:
-    sigma = spread(torch.zeros(2, 4), "nll")
+    sigma = predicted_sigma(torch.zeros(2, 4), "nll")
     assert sigma is not None
     assert sigma.tolist() == [[1, 1], [1, 1]]
 
@@ -58,7 +60,7 @@ def test_nll_and_its_gradient_stay_finite(raw: float) -> None:
     (gradient,) = torch.autograd.grad(loss, predicted)
     assert loss.isfinite()
     assert gradient.isfinite().all()
-    sigma = spread(predicted.detach(), "nll")
+    sigma = predicted_sigma(predicted.detach(), "nll")
     assert sigma is not None
     assert float(sigma.log().abs()) == pytest.approx(LOG_SIGMA)
 
@@ -72,7 +74,7 @@ def test_nll_is_least_at_the_mean_and_the_scatter() -> None:
     loss = make_loss("nll")(best.expand(len(wanted), 2), wanted)
     (gradient,) = torch.autograd.grad(loss, best)
     assert gradient.abs().max() < 1e-5
-    sigma = spread(best.detach(), "nll")
+    sigma = predicted_sigma(best.detach(), "nll")
     assert sigma is not None
     assert float(sigma) == pytest.approx(float(wanted.std(correction=0)), rel=1e-5)
 

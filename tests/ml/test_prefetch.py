@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.waiting import DEADLINE
-from vitlab.ml.training.microbatch import Prefetch
+from vitlab.ml.training.batches import Prefetch
 
 CPU = torch.device("cpu")
 

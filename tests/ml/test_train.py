@@ -32,8 +32,7 @@ from vitlab.ml.spectra.labels import fit_scaling
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.train import LAG, train
 from vitlab.ml.training import checkpoint
-from vitlab.ml.training.microbatch import Key, cause, make, out_of_memory
-from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.batches import Key, find_nonfinite, is_out_of_memory, make_batch, predict
 from vitlab.ml.training.task import Task
 
 MODEL = replace(P16, input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
@@ -178,7 +177,7 @@ class _Narrow(nn.Module):
 
 
 def test_out_of_memory_halves_the_micro_batch(tmp_path: Path) -> None:
-    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     config = replace(TRAIN, accumulate=4)
     wanted = losses(train(_Narrow(16), a_task(config=config)))
     taken: list[float] = []
@@ -260,7 +259,7 @@ def test_it_learns_and_ends_with_its_best_weights() -> None:
         (e for e in said if isinstance(e, Evaluation)),
         key=lambda e: e.values["val/r2/log_g"] + e.values["val/r2/M_H"],
     )
-    found = predictions(model, task, "val")
+    found = predict(model, task, "val")
     true, predicted = found.true, found.predicted
     mae = np.abs(true - predicted).mean(axis=0)
     assert mae[0] == pytest.approx(best.values["val/mae/log_g"])
@@ -269,8 +268,8 @@ def test_it_learns_and_ends_with_its_best_weights() -> None:
 
 def test_bf16_is_near_fp32() -> None:
     precise, rough = a_model().eval(), a_model().eval()
-    a = predictions(precise, a_task(), "val").predicted
-    b = predictions(rough, a_task(config=replace(TRAIN, precision="bf16")), "val").predicted
+    a = predict(precise, a_task(), "val").predicted
+    b = predict(rough, a_task(config=replace(TRAIN, precision="bf16")), "val").predicted
     np.testing.assert_allclose(a, b, atol=0.1)
 
 
@@ -325,7 +324,7 @@ def test_numbers_read_late_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert told() == at_once
 
 
-def test_a_training_is_set_back_and_goes_on_with_other_noise(tmp_path: Path) -> None:
+def test_a_training_is_rewound_and_goes_on_with_other_noise(tmp_path: Path) -> None:
     config = replace(TRAIN, on_nonfinite="rewind", rewinds=2)
     said = list(train(_Breaks(5, 6), a_task(config=config), tmp_path))
     steps = [e for e in said if isinstance(e, Step)]
@@ -335,7 +334,7 @@ def test_a_training_is_set_back_and_goes_on_with_other_noise(tmp_path: Path) -> 
     assert notes[0] == (
         "the loss is nan at step 5: the output of last is the first that is not finite"
     )
-    assert notes[1] == "set back to step 3, time 1 of at most 2"
+    assert notes[1] == "back to step 3: rewind 1 of at most 2"
     assert checkpoint.load(tmp_path / "last.pt", CPU).rewinds == 1
     with pytest.raises(NonFiniteLoss):
         list(train(_Breaks(*range(99)), a_task(config=config), tmp_path / "again"))
@@ -343,15 +342,18 @@ def test_a_training_is_set_back_and_goes_on_with_other_noise(tmp_path: Path) -> 
 
 def test_the_cause_is_named() -> None:
     task, model = a_task(), a_model()
-    part = make(task, Key(0, 0, 1))
-    assert cause(model, task, [part]) == ""
+    part = make_batch(task, Key(0, 0, 1))
+    assert find_nonfinite(model, task, [part]) == ""
     inputs = part.inputs.clone()
     inputs[7, 100] = math.inf
     bad = replace(part, inputs=inputs)
-    assert cause(model, task, [bad]) == "the input of spectrum 7 of micro-batch 0 is not finite"
+    assert (
+        find_nonfinite(model, task, [bad])
+        == "the input of spectrum 7 of micro-batch 0 is not finite"
+    )
     with torch.no_grad():
         model.get_parameter("head.bias").fill_(math.nan)
-    assert cause(model, task, [part]) == "the parameter head.bias is not finite"
+    assert find_nonfinite(model, task, [part]) == "the parameter head.bias is not finite"
 
 
 @pytest.mark.parametrize("monitor", ["val/mae/log_g", "val/loss", "val/bias/M_H"])

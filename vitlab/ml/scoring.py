@@ -134,6 +134,23 @@ def score(
     return Scores(values, errors)
 
 
+def calibration(
+    true: Array, predicted: Array, sigma: Array, labels: Sequence[str]
+) -> dict[Value, float]:
+    """How honest predicted errors are; (n, K) each, in one unit. By values of no split.
+
+    pull = (true - predicted) / sigma. Of right Gaussian errors the mean square `pull2` is 1, and
+    the shares `within1` and `within2` of |pull| <= 1 and 2 are 0.683 and 0.954.
+    """
+    pull = np.abs(true - predicted) / sigma
+    numbers = {"pull2": pull**2, "within1": pull <= 1, "within2": pull <= 2}
+    return {
+        Value("", name, label): float(np.mean(of_label))
+        for name, values in numbers.items()
+        for label, of_label in zip(labels, values.T, strict=True)
+    }
+
+
 VERSION = 1
 KEY = "vitlab"
 """Of the file's metadata: {v, hash, labels, source}."""

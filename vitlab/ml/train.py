@@ -21,100 +21,71 @@ from vitlab.contract.value import LOSS, distance
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Progress, Step
 from vitlab.ml.scoring import named
 from vitlab.ml.training import checkpoint
-from vitlab.ml.training.checkpoint import BEST, LAST, Saved
-from vitlab.ml.training.microbatch import (
+from vitlab.ml.training.batches import (
     Key,
     MicroBatch,
     Prefetch,
     add_gradients,
-    cause,
-    make,
-    out_of_memory,
+    find_nonfinite,
+    is_out_of_memory,
+    make_batch,
+    predict,
 )
+from vitlab.ml.training.checkpoint import BEST, LAST, Saved
 from vitlab.ml.training.optimizers import Plateau, learning_rate, make_optimizers, set_rate
-from vitlab.ml.training.parallel import quiet
-from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.parallel import without_sync
 from vitlab.ml.training.task import Task
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
+def train(
+    network: nn.Module,
+    task: Task,
+    folder: Path | None = None,
+    resume: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Progress]:
+    """Train `network` in place; at the end it has the weights of the best validation.
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `network` that follows it: after update t it keeps `decay_at(decay, t)` of itself.
-
-    The weights a training starts with have no say for long: the decay rises to its value.
+    Checkpoints go to `folder` at every validation and when `stopped` says so, after the step
+    under way. A resumed training takes the same steps an uninterrupted one takes (bitwise on a
+    CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
     """
-
-    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
-        # The count on the host: the argument lies on the device.
-        kept = decay_at(decay, int(average.n_averaged))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
-
-    # The network's buffers are tables that never change.
-    average = AveragedModel(network, multi_avg_fn=blend)
-    for parameter in average.parameters():
-        parameter.requires_grad_(False)
-    return average
-
-
-def decay_at(decay: float, updates: int) -> float:
-    """(1 + t) / (10 + t) until that reaches `decay`, as TensorFlow's ExponentialMovingAverage."""
-    return min(decay, (1 + updates) / (10 + updates))
-
-
-LAG = {"cuda": 1}
-"""Steps a device may be ahead of what is known of it; on a CPU nothing runs ahead."""
-
-
-@dataclass
-class Meter:
-    """Losses and gradient norms on their way from the device to the host, in order."""
-
-    device: torch.device
-    lag: int = field(init=False)
-    _waiting: deque[tuple[Step, int, Tensor, Any]] = field(default_factory=deque)
-    _at: float = field(default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        self.lag = LAG.get(self.device.type, 0)
-
-    def add(self, step: Step, rows: int, numbers: Tensor) -> None:
-        """(2,) loss and gradient norm of a step over `rows` spectra, both perhaps not there yet."""
-        if self.device.type != "cuda":
-            self._waiting.append((step, rows, numbers, None))
-            return
-        host = torch.empty(2, pin_memory=True).copy_(numbers, non_blocking=True)
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        copied.record()
-        self._waiting.append((step, rows, host, copied))
-
-    def due(self) -> Iterator[Step]:
-        """The steps whose numbers are wanted by now. Raises `NonFiniteLoss`."""
-        while len(self._waiting) > self.lag:
-            yield self._next()
-
-    def rest(self) -> Iterator[Step]:
-        """All the others. Raises `NonFiniteLoss`."""
-        while self._waiting:
-            yield self._next()
-
-    def clear(self) -> None:
-        """Forget the steps not told; the time until the next one counts from now."""
-        self._waiting.clear()
-        self._at = time.perf_counter()
-
-    def _next(self) -> Step:
-        step, rows, numbers, copied = self._waiting.popleft()
-        if copied is not None:
-            copied.synchronize()  # with that copy alone, not with what was queued after it
-        loss, norm = numbers.tolist()
-        if not math.isfinite(loss):
-            raise NonFiniteLoss(f"the loss is {loss} at step {step.step}", step.step)
-        if not math.isfinite(norm):
-            raise NonFiniteLoss(f"the gradient's norm is {norm} at step {step.step}", step.step)
-        now = time.perf_counter()
-        rate, self._at = rows / (now - self._at), now
-        return replace(step, loss=loss, samples_per_s=rate)
+    config = task.train
+    state = State(network, task, folder)
+    loop = _Loop(state)
+    if resume and folder is not None and (folder / LAST).exists():
+        state.restore()
+        yield Note(f"resumed after step {state.step} of {task.steps}")
+    elif config.on_nonfinite == "rewind":
+        yield from state.save()
+    interval = config.eval_every or task.steps_per_epoch
+    stepped = stop = False  # whether a step was taken since the state was made or restored
+    try:
+        while True:
+            try:
+                due = stepped and (state.step % interval == 0 or state.step == task.steps)
+                if due:
+                    yield from loop.evaluate()
+                    yield from loop.save()
+                stop = stepped and task.group.any(stopped())
+                if stop and not due:
+                    yield from loop.save()
+                if stop or state.step >= task.steps or state.is_stale:
+                    break
+                yield from loop.step()
+                stepped = True
+            except NonFiniteLoss as error:
+                yield from loop.rewind(error)
+                stepped = False
+    finally:
+        loop.close()
+    if stop and state.step < task.steps:
+        yield Note(f"stopped after step {state.step} of {task.steps}")
+    if state.is_stale:
+        yield Note(f"no better {config.monitor} in {state.stale} validations: the training ends")
+    if state.best_weights:
+        network.load_state_dict(state.best_weights)
+    yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
 
 
 @dataclass
@@ -140,7 +111,7 @@ class State:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     stale: int = 0
     """Validations since the best one."""
-    kept: int = -1
+    saved_best: int = -1
     """Step of the best state on the disk; -1: none."""
 
     def __post_init__(self) -> None:
@@ -151,7 +122,7 @@ class State:
         self.accumulate = train.accumulate
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated(self) -> nn.Module:
         """The network that is validated and kept."""
         return self.network if self.average is None else self.average.module
 
@@ -159,42 +130,47 @@ class State:
     def epoch(self) -> int:
         return max(self.step - 1, 0) // self.task.steps_per_epoch
 
-    def judge(self, distance: float) -> None:
-        """Take in a validation: how far its value was from perfect."""
-        better = distance < self.best
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is time for early stopping: `patience` validations brought nothing better."""
+        return 0 < self.task.train.patience <= self.stale
+
+    def add_validation(self, off: float) -> None:
+        """Keep the weights if they are the best; `off`: how far the value was from perfect."""
+        better = off < self.best
         self.plateau = self.plateau.after(better, self.task.train)
         self.stale = 0 if better else self.stale + 1
         if better:
-            self.best_step, self.best = self.step, distance
-            weights = self.judged.state_dict()
+            self.best_step, self.best = self.step, off
+            weights = self.evaluated.state_dict()
             self.best_weights = {name: x.detach().clone() for name, x in weights.items()}
 
     def save(self) -> Iterator[Progress]:
         """Save this state, and the best one where it is not on the disk yet.
 
-        Raises `NonFiniteLoss` rather than keep weights that are no numbers. A full disk is said;
-        the checkpoints that are there stay, and the next save tries again.
+        Raises `NonFiniteLoss` rather than keep weights that are not finite. A full disk gives a
+        note; the checkpoints that are there stay, and the next save tries again.
         """
         norm = nn.utils.get_total_norm([p.detach() for p in self.network.parameters()])
         if not norm.isfinite():
             raise NonFiniteLoss(f"the weights are not finite after step {self.step}", self.step)
         if self.folder is None or not self.task.group.first:
             return
-        if self.best_step != self.kept and self.best_weights:
-            best = self._saved(self.best_step, self.best_weights)
-            for said in _write(self.folder / BEST, best):
-                if isinstance(said, Checkpoint):
-                    self.kept = self.best_step
-                yield said
-        yield from _write(self.folder / LAST, self._whole())
+        if self.best_step != self.saved_best and self.best_weights:
+            best = self._weights_alone(self.best_step, self.best_weights)
+            event = _write(self.folder / BEST, best)
+            if isinstance(event, Checkpoint):
+                self.saved_best = self.best_step
+            yield event
+        yield _write(self.folder / LAST, self._whole())
 
     def restore(self) -> None:
         """Go back to the last state saved. `UsageError` when it is another training's."""
         assert self.folder is not None
         path, device = self.folder / LAST, self.task.device
         saved = checkpoint.load(path, device)
-        ours = (self.task.labels, self.task.model, self.task.loss)
-        same = (saved.labels, saved.config, saved.loss) == ours
+        expected = (self.task.labels, self.task.model, self.task.loss)
+        same = (saved.labels, saved.config, saved.loss) == expected
         parts = len(saved.optimizers) == len(self.optimizers)
         if not (same and parts and bool(saved.average) == (self.average is not None)):
             raise UsageError(f"{path}: made by another configuration")
@@ -210,26 +186,23 @@ class State:
         self.best_step, self.best, self.best_weights = saved.best_step, saved.best, {}
         if saved.best_step:
             best = checkpoint.load(self.folder / BEST, device)
-            self.best_weights, self.kept = best.model, best.step
+            self.best_weights, self.saved_best = best.model, best.step
             if best.step < saved.best_step:  # the disk was full when the better one came
                 self.best_step, self.best = best.step, best.best
 
     def _whole(self) -> Saved:
-        return Saved(
-            **vars(self._saved(self.step, self.network.state_dict()))
-            | {
-                "stale": self.stale,
-                "plateau": (self.plateau.factor, self.plateau.waited),
-                "accumulate": self.accumulate,
-                "rewinds": self.rewinds,
-                "average": {} if self.average is None else self.average.state_dict(),
-                "optimizers": tuple(optimizer.state_dict() for optimizer in self.optimizers),
-                "scaler": self.scaler.state_dict(),
-            }
+        return replace(
+            self._weights_alone(self.step, self.network.state_dict()),
+            stale=self.stale,
+            plateau=(self.plateau.factor, self.plateau.waited),
+            accumulate=self.accumulate,
+            rewinds=self.rewinds,
+            average={} if self.average is None else self.average.state_dict(),
+            optimizers=tuple(optimizer.state_dict() for optimizer in self.optimizers),
+            scaler=self.scaler.state_dict(),
         )
 
-    def _saved(self, step: int, weights: dict[str, Tensor]) -> Saved:
-        """Of a step the weights alone."""
+    def _weights_alone(self, step: int, weights: dict[str, Tensor]) -> Saved:
         return Saved(
             step=step,
             model=weights,
@@ -243,67 +216,15 @@ class State:
         )
 
 
-def _write(path: Path, saved: Saved) -> Iterator[Checkpoint | Note]:
+def _write(path: Path, saved: Saved) -> Checkpoint | Note:
     try:
         checkpoint.save(path, saved)
     except OSError as error:
-        if error.errno not in checkpoint.FULL:
+        if error.errno not in checkpoint.DISK_FULL:
             raise
         kept = "the one before stays" if path.exists() else "there is none yet"
-        yield Note(f"{path.name} of step {saved.step} not saved: {error.strerror}; {kept}")
-    else:
-        yield Checkpoint(saved.step, path)
-
-
-def train(
-    network: nn.Module,
-    task: Task,
-    folder: Path | None = None,
-    resume: bool = False,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress]:
-    """Train `network` in place; at the end it has the weights of the best validation.
-
-    Checkpoints go to `folder` at every validation and when `stopped` says so, after the step
-    under way. A resumed training takes the same steps an uninterrupted one takes (bitwise on a
-    CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
-    """
-    config = task.train
-    state = State(network, task, folder)
-    loop = _Loop(state)
-    if resume and folder is not None and (folder / LAST).exists():
-        state.restore()
-        yield Note(f"resumed after step {state.step} of {task.steps}")
-    elif config.on_nonfinite == "rewind":
-        yield from state.save()
-    interval = config.eval_every or task.steps_per_epoch
-    try:
-        while state.step < task.steps and not _tired(state):
-            try:
-                yield from loop.step()
-                due = state.step % interval == 0 or state.step == task.steps
-                if due:
-                    yield from loop.validate()
-                stop = task.group.any(stopped())
-                if stop and not due:
-                    yield from loop.save()
-            except NonFiniteLoss as error:
-                yield from loop.set_back(error)
-                continue
-            if stop and state.step < task.steps:
-                yield Note(f"stopped after step {state.step} of {task.steps}")
-                break
-    finally:
-        loop.close()
-    if _tired(state):
-        yield Note(f"no better {config.monitor} in {state.stale} validations: the training ends")
-    if state.best_weights:
-        network.load_state_dict(state.best_weights)
-    yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
-
-
-def _tired(state: State) -> bool:
-    return 0 < state.task.train.patience <= state.stale
+        return Note(f"{path.name} of step {saved.step} not saved: {error.strerror}; {kept}")
+    return Checkpoint(saved.step, path)
 
 
 class _Loop:
@@ -312,7 +233,7 @@ class _Loop:
     def __init__(self, state: State) -> None:
         self.state, self.task = state, state.task
         self.meter = Meter(state.task.device)
-        self.feed: Prefetch[Key, MicroBatch] | None = None
+        self.batches: Prefetch[Key, MicroBatch] | None = None
         self.compiled = state.task.train.compile
         self.local = state.network
         if self.compiled:
@@ -320,12 +241,27 @@ class _Loop:
         self.shared: nn.Module | None = None
         """`local`, its gradients averaged over the processes."""
 
+    def evaluate(self) -> Iterator[Progress]:
+        """Score the validation set, and keep the weights if they are the best."""
+        yield from self.meter.rest()
+        state, labels = self.state, self.task.labels
+        result = predict(state.evaluated, self.task, "val")
+        values = named(result.scores(labels), "val")
+        values[LOSS] = result.loss
+        yield Evaluation(state.step, state.epoch, "val", len(result.true), values)
+        state.add_validation(distance(self.task.train.monitor, values, labels))
+
+    def save(self) -> Iterator[Progress]:
+        yield from self.meter.rest()
+        yield from self.state.save()
+        self.meter.clear()
+
     def step(self) -> Iterator[Progress]:
         """Take the next step. Raises `NonFiniteLoss`: on a CPU before the weights are touched."""
         state, config = self.state, self.task.train
         rate = learning_rate(config, self.task.steps, state.step, state.plateau)
         set_rate(state.optimizers, rate)
-        loss = yield from self._gradients()
+        loss = yield from self._add_all_gradients()
         for optimizer in state.optimizers:
             state.scaler.unscale_(optimizer)
         given = [p for p in state.network.parameters() if p.grad is not None]
@@ -333,44 +269,29 @@ class _Loop:
         if config.clip:
             nn.utils.clip_grads_with_norm_(given, config.clip, norm)
         if state.scaler.is_enabled():
-            norm = torch.zeros_like(norm)  # the scaler itself passes over what is not finite
-        epoch, place = divmod(state.step, self.task.steps_per_epoch)
-        left = self.task.spectra.sizes["train"] - place * config.batch
+            norm = torch.zeros_like(norm)  # the scaler itself skips what is not finite
+        epoch, number = divmod(state.step, self.task.steps_per_epoch)
+        left = self.task.spectra.sizes["train"] - number * config.batch
         step = Step(state.step + 1, self.task.steps, epoch, math.nan, rate, math.nan)
         numbers = torch.stack([self.task.group.total(loss), norm])
         self.meter.add(step, min(config.batch, left), numbers)
-        told = list(self.meter.due())
+        known = list(self.meter.due())
         for optimizer in state.optimizers:
             state.scaler.step(optimizer)
         state.scaler.update()
         if state.average is not None:
             state.average.update_parameters(state.network)
         state.step += 1
-        yield from told
+        yield from known
 
-    def validate(self) -> Iterator[Progress]:
-        """Score the validation set, keep the weights if they are the best, save both states."""
-        yield from self.meter.rest()
-        state, labels = self.state, self.task.labels
-        found = predictions(state.judged, self.task, "val")
-        values = named(found.scores(labels), "val")
-        values[LOSS] = found.loss
-        yield Evaluation(state.step, state.epoch, "val", len(found.true), values)
-        state.judge(distance(self.task.train.monitor, values, labels))
-        yield from state.save()
-        self.meter.clear()
-
-    def save(self) -> Iterator[Progress]:
-        """Save the state between two validations."""
-        yield from self.meter.rest()
-        yield from self.state.save()
-
-    def set_back(self, error: NonFiniteLoss) -> Iterator[Progress]:
-        """Say the cause; go back to the last state saved, with other noise, or raise `error`."""
+    def rewind(self, error: NonFiniteLoss) -> Iterator[Progress]:
+        """Report the cause; go back to the last state saved, with other noise, or raise `error`."""
         state, config = self.state, self.task.train
         self.close()
-        why = cause(state.network, self.task, self._parts(max(error.step - 1, 0)))
-        why = self.task.group.first_word(why) or "all is finite when computed again"
+        numbers = range(state.accumulate)
+        keys = [self._key(max(error.step - 1, 0), number) for number in numbers]
+        why = find_nonfinite(state.network, self.task, [make_batch(self.task, key) for key in keys])
+        why = self.task.group.first_text(why) or "all is finite when computed again"
         yield Note(f"{error}: {why}")
         times = state.rewinds + 1
         last = None if state.folder is None else state.folder / LAST
@@ -379,53 +300,53 @@ class _Loop:
         state.restore()
         state.rewinds = times
         self.meter.clear()
-        yield Note(f"set back to step {state.step}, time {times} of at most {config.rewinds}")
+        yield Note(f"back to step {state.step}: rewind {times} of at most {config.rewinds}")
 
     def close(self) -> None:
-        """Let go of the batches on their way."""
-        if self.feed is not None:
-            self.feed.close()
-        self.feed = None
+        """Drop the batches on their way."""
+        if self.batches is not None:
+            self.batches.close()
+        self.batches = None
 
-    def _gradients(self) -> Generator[Progress, None, Tensor]:
+    def _add_all_gradients(self) -> Generator[Progress, None, Tensor]:
         """Leave the step's gradient in the parameters; returns this process' part of the loss."""
         while True:
-            if self.feed is None:
-                yield from self._open()
+            if self.batches is None:
+                yield from self._start_batches()
             self.state.network.train()
             for optimizer in self.state.optimizers:
                 optimizer.zero_grad(set_to_none=True)
             try:
-                return self._summed()
+                return self._sum_micro_batches()
             except RuntimeError as error:
                 alone = self.task.group.size == 1  # others would wait for our gradients
-                full = alone and out_of_memory(error)
-                broken = self.compiled and _not_compiled(error)
+                full = alone and is_out_of_memory(error)
+                broken = self.compiled and _is_compiler_error(error)
                 if not (full or broken):
                     raise
                 text = _first_line(error)
-            yield self._mended(full, text)
+            yield self._recover(full, text)
 
-    def _summed(self) -> Tensor:
-        assert self.feed is not None
+    def _sum_micro_batches(self) -> Tensor:
+        assert self.batches is not None
         assert self.shared is not None
         total = torch.zeros((), device=self.task.device)
         for _ in range(self.state.accumulate - 1):
-            with quiet(self.shared):
-                part = self.feed.next()
+            with without_sync(self.shared):
+                part = self.batches.next()
                 total += add_gradients(self.shared, self.task, part, self.state.scaler)
-        return total + add_gradients(self.shared, self.task, self.feed.next(), self.state.scaler)
+        return total + add_gradients(self.shared, self.task, self.batches.next(), self.state.scaler)
 
-    def _open(self) -> Iterator[Progress]:
-        """Set batches on their way; before that, what several must agree on is rehearsed."""
+    def _start_batches(self) -> Iterator[Progress]:
+        """Start the prefetch; before that, what several processes must agree on is rehearsed."""
         state, task = self.state, self.task
         while task.group.size > 1 or (self.compiled and self.shared is None):
             text, full, broken = "on another process", False, False
             try:
-                key = self._key(state.step, 0)
-                add_gradients(self.local, task, make(task, key))
+                add_gradients(self.local, task, make_batch(task, self._key(state.step, 0)))
             except RuntimeError as error:
-                full, broken = out_of_memory(error), self.compiled and _not_compiled(error)
+                full = is_out_of_memory(error)
+                broken = self.compiled and _is_compiler_error(error)
                 if not (full or broken):
                     raise
                 text = _first_line(error)
@@ -433,7 +354,7 @@ class _Loop:
             full, broken = task.group.any(full), task.group.any(broken)
             if not (full or broken):
                 break
-            yield self._mended(full, text)
+            yield self._recover(full, text)
         if self.shared is None:
             self.shared = task.group.share(self.local, task.device)
         keys = (
@@ -442,11 +363,11 @@ class _Loop:
             for number in range(state.accumulate)
         )
         ahead = task.train.prefetch
-        self.feed = Prefetch(lambda key: make(task, key), keys, ahead, task.device)
+        self.batches = Prefetch(lambda key: make_batch(task, key), keys, ahead, task.device)
         self.meter.clear()
 
-    def _mended(self, full: bool, text: str) -> Note:
-        """Halve the micro-batch, or go on without the compiler. `RuntimeError`: can not."""
+    def _recover(self, full: bool, text: str) -> Note:
+        """Halve the micro-batch, or go on without the compiler. `RuntimeError`: cannot."""
         self.close()
         state, size = self.state, self.task.group.size
         state.network.zero_grad(set_to_none=True)
@@ -471,12 +392,8 @@ class _Loop:
         of = state.accumulate * group.size
         return Key(step, number * group.size + group.rank, of, state.rewinds)
 
-    def _parts(self, step: int) -> list[MicroBatch]:
-        keys = (self._key(step, number) for number in range(self.state.accumulate))
-        return [make(self.task, key) for key in keys]
 
-
-def _not_compiled(error: RuntimeError) -> bool:
+def _is_compiler_error(error: RuntimeError) -> bool:
     """Whether it was the compiler that failed, not the network."""
     from torch._dynamo.exc import TorchDynamoException  # slow to load, needed with `compile` alone
 
@@ -485,3 +402,85 @@ def _not_compiled(error: RuntimeError) -> bool:
 
 def _first_line(error: RuntimeError) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+LAG = {"cuda": 1}
+"""Steps a device may be ahead of what is known of it; on a CPU nothing runs ahead."""
+
+
+@dataclass
+class Meter:
+    """Losses and gradient norms on their way from the device to the host, in order."""
+
+    device: torch.device
+    lag: int = field(init=False)
+    _waiting: deque[tuple[Step, int, Tensor, Any]] = field(default_factory=deque)
+    _last: float = field(default_factory=time.perf_counter)
+    """When the last step's numbers came."""
+
+    def __post_init__(self) -> None:
+        self.lag = LAG.get(self.device.type, 0)
+
+    def add(self, step: Step, rows: int, numbers: Tensor) -> None:
+        """(2,) loss and gradient norm of a step over `rows` spectra, both perhaps not there yet."""
+        if self.device.type != "cuda":
+            self._waiting.append((step, rows, numbers, None))
+            return
+        host = torch.empty(2, pin_memory=True).copy_(numbers, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+        self._waiting.append((step, rows, host, copied))
+
+    def due(self) -> Iterator[Step]:
+        """The steps whose numbers are wanted by now. Raises `NonFiniteLoss`."""
+        while len(self._waiting) > self.lag:
+            yield self._next()
+
+    def rest(self) -> Iterator[Step]:
+        """All the others. Raises `NonFiniteLoss`."""
+        while self._waiting:
+            yield self._next()
+
+    def clear(self) -> None:
+        """Drop the steps not reported; the time until the next one counts from now."""
+        self._waiting.clear()
+        self._last = time.perf_counter()
+
+    def _next(self) -> Step:
+        step, rows, numbers, copied = self._waiting.popleft()
+        if copied is not None:
+            copied.synchronize()  # with that copy alone, not with what was queued after it
+        loss, norm = numbers.tolist()
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(f"the loss is {loss} at step {step.step}", step.step)
+        if not math.isfinite(norm):
+            raise NonFiniteLoss(f"the gradient's norm is {norm} at step {step.step}", step.step)
+        now = time.perf_counter()
+        rate, self._last = rows / (now - self._last), now
+        return replace(step, loss=loss, samples_per_s=rate)
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `network` that follows it: after update t it keeps `decay_at(decay, t)` of itself.
+
+    The weights a training starts with count only for a short time: the decay rises to its value.
+    """
+
+    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
+        # The count on the host: the argument lies on the device.
+        kept = decay_at(decay, int(average.n_averaged))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
+
+    # The network's buffers are tables that never change.
+    average = AveragedModel(network, multi_avg_fn=blend)
+    for parameter in average.parameters():
+        parameter.requires_grad_(False)
+    return average
+
+
+def decay_at(decay: float, updates: int) -> float:
+    """(1 + t) / (10 + t) until that reaches `decay`, as TensorFlow's ExponentialMovingAverage."""
+    return min(decay, (1 + updates) / (10 + updates))

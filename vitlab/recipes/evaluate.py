@@ -32,7 +32,7 @@ from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.spectra.test_stars import conditions, overlap
-from vitlab.ml.training.predict import predictions
+from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
 
@@ -174,7 +174,7 @@ def _predict(
     if isinstance(config, VitConfig | MlpConfig):
         network, task = load_network(job, config, own, device)
         task = replace(task, spectra=spectra)
-        found = predictions(network, task, "test")
+        found = predict(network, task, "test")
         return found.true, found.predicted, found.sigma
     model, inputs = load_model(job.checkpoints)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), "test")

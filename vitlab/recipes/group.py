@@ -84,9 +84,9 @@ def tell_failure(error: BaseException, asked: Callable[[], bool]) -> None:
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-    from vitlab.ml.training.parallel import lost_partner
+    from vitlab.ml.training.parallel import is_lost_partner
 
-    until = time.monotonic() + (LAST_WORD if lost_partner(error) else 0.0)
+    until = time.monotonic() + (LAST_WORD if is_lost_partner(error) else 0.0)
     while time.monotonic() < until and not asked():
         time.sleep(0.05)
     get_error_handler().record_exception(error)

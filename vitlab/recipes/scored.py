@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
 from vitlab.contract.value import Value
-from vitlab.ml.scoring import Residuals, named, save, score
+from vitlab.ml.scoring import Residuals, calibration, named, save, score
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.test_stars import conditions, overlap
-from vitlab.ml.training.losses import calibration
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]

@@ -17,9 +17,8 @@ from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.train import train
-from vitlab.ml.training.microbatch import Key, add_gradients, make, out_of_memory
+from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
 from vitlab.ml.training.parallel import ALONE, Group, joined
-from vitlab.ml.training.predict import predictions
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.group import rank
@@ -35,17 +34,17 @@ def check(model: nn.Module, task: Task) -> str:
     begun = time.perf_counter()
     group = task.group
     of = task.train.accumulate * group.size
-    part = make(task, Key(0, group.rank, of))
+    part = make_batch(task, Key(0, group.rank, of))
     cuda = task.device.type == "cuda"
     model.train()
     with torch.random.fork_rng(devices=[task.device] if cuda else []):
         try:
             loss = float(add_gradients(model, task, part)) / (part.share or math.nan)
         except RuntimeError as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             model.zero_grad(set_to_none=True)
-            return f"checked: a micro-batch of {len(part.wanted)} does not fit into memory"
+            return f"checked: a micro-batch of {len(part.targets)} does not fit into memory"
     # Of this part alone, as if it were the whole step.
     weight = part.share * group.size
     grads = [p.grad for p in model.parameters() if p.grad is not None]
@@ -55,7 +54,7 @@ def check(model: nn.Module, task: Task) -> str:
         raise NonFiniteLoss(f"the loss of the first batch is {loss}, its gradient {norm}")
     seconds = time.perf_counter() - begun
     return (
-        f"checked on one batch of {len(part.wanted)}: loss {loss:.3g}, gradient {norm:.3g}, "
+        f"checked on one batch of {len(part.targets)}: loss {loss:.3g}, gradient {norm:.3g}, "
         f"{seconds:.2f} s, {_memory(task.device)}"
     )
 
@@ -97,7 +96,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     )
     if group.any(context.stopped()):
         raise Stopped
-    found = predictions(model, task, "test")
+    found = predict(model, task, "test")
     pair = found.true, found.predicted
     values, errors = scored(context, spectra, pair, best, found.sigma) if group.first else ({}, {})
     return Outcome(

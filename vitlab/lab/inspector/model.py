@@ -23,7 +23,7 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient
-from vitlab.ml.training.losses import point, spread
+from vitlab.ml.training.losses import predicted_labels, predicted_sigma
 from vitlab.ml.training.task import Task, load_network
 
 Array = NDArray[np.float64]
@@ -79,13 +79,13 @@ class SeenNetwork:
         def labels(inputs: Tensor) -> Tensor:
             """(1, K) in their own units."""
             said.append(network(inputs).float())
-            own: Tensor = task.scaling.original(point(said[0], task.loss).double())
+            own: Tensor = task.scaling.original(predicted_labels(said[0], task.loss).double())
             return own
 
         slope = gradient(labels, task.inputs, batch, k)
         outputs = said[0].detach()
-        predicted = task.scaling.original(point(outputs, task.loss).double())[0]
-        errors = spread(outputs, task.loss)
+        predicted = task.scaling.original(predicted_labels(outputs, task.loss).double())[0]
+        errors = predicted_sigma(outputs, task.loss)
         sigma = None
         if errors is not None:
             scale = errors.new_tensor(task.scaling.scale, dtype=torch.float64)

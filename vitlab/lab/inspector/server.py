@@ -115,7 +115,7 @@ class Guesses:
 
 def _stamp(name: str) -> str:
     """The time of day in a job's folder; the folder's name where it has none."""
-    folder = name.rpartition("/")[2]
+    folder = Path(name).name
     time = folder[9:15]
     return time if time.isdecimal() else folder
 

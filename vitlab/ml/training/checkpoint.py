@@ -19,8 +19,8 @@ from vitlab.ml.spectra.labels import LabelScaling
 
 FORMAT = 2
 LAST, BEST = "last.pt", "best.pt"
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What a disk says that has no room left."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk without room."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Saved:
     best_step: int = 0
     """Step of the best validation so far; 0 when there was none."""
     best: float = float("inf")
-    """How far the monitored value was from perfect there (`vitlab.ml.monitor`)."""
+    """How far the monitored value was from perfect there (`vitlab.contract.value.distance`)."""
     stale: int = 0
     """Validations since then."""
     plateau: tuple[float, int] = (1.0, 0)

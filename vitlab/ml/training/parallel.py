@@ -50,7 +50,7 @@ class Group:
         distributed.all_reduce(flag, op=distributed.ReduceOp.MAX, group=self.control)
         return bool(flag.item())
 
-    def first_word(self, text: str) -> str:
+    def first_text(self, text: str) -> str:
         """The text of the lowest process that has one; all of them must ask."""
         if self.size == 1:
             return text
@@ -66,12 +66,12 @@ class Group:
 ALONE = Group()
 
 
-def quiet(network: nn.Module) -> AbstractContextManager[Any]:
+def without_sync(network: nn.Module) -> AbstractContextManager[Any]:
     """In it a backward pass adds to this process' own gradients and averages nothing."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
-def lost_partner(error: BaseException) -> bool:
+def is_lost_partner(error: BaseException) -> bool:
     """Whether a process failed because another one is gone; gloo has no exception of its own."""
     gloo = isinstance(error, RuntimeError) and "gloo" in str(error)
     return gloo or isinstance(error, distributed.DistError)

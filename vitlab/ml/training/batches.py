@@ -1,0 +1,263 @@
+"""Spectra through a network: micro-batches made ahead, forward and backward, whole splits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.amp import GradScaler
+
+from vitlab.contract.value import Value
+from vitlab.ml.scoring import calibration, score
+from vitlab.ml.spectra.observation import on_device
+from vitlab.ml.training.losses import predicted_labels, predicted_sigma
+from vitlab.ml.training.task import Task
+
+Array = NDArray[np.float64]
+K = TypeVar("K")
+T = TypeVar("T")
+PREDICT_BATCH = 512
+_NO_MEMORY = "can't allocate memory"
+"""What torch's CPU allocator reports; it has no exception of its own."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which micro-batch: of step `step` (from 0) the one with `number` out of `of`."""
+
+    step: int
+    number: int
+    of: int
+    rewinds: int = 0
+    """How often the training was rewound: it goes on with other noise."""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """A part of a step's spectra, ready for the network."""
+
+    inputs: Tensor
+    """(B, L) or (B, channels, L)."""
+    targets: Tensor
+    """(B, K) scaled labels."""
+    share: float
+    """Of the step's spectra; 0 for one that only keeps the processes in step."""
+    seed: int
+    """Of the network's own random numbers (dropout)."""
+
+
+def make_batch(task: Task, key: Key) -> MicroBatch:
+    """The micro-batch, its noise drawn on the task's device.
+
+    Where a short last step has fewer spectra than micro-batches, its first spectrum stands in
+    with share 0.
+    """
+    epoch, number = divmod(key.step, task.steps_per_epoch)
+    size = task.train.batch
+    step_rows = task.spectra.order(epoch, task.train.seed)[number * size : (number + 1) * size]
+    rows = np.array_split(step_rows, key.of)[key.number]
+    share = len(rows) / len(step_rows)
+    rows = rows if len(rows) else step_rows[:1]
+    state = np.random.SeedSequence([task.train.seed, key.rewinds, key.step, key.number])
+    noise, dropout = state.generate_state(2, np.uint64).tolist()
+    generator = torch.Generator(task.device).manual_seed(noise)
+    batch = task.spectra.fresh(epoch, rows, generator)
+    scaled = task.scaling.scaled(batch.labels).astype(np.float32)
+    return MicroBatch(task.inputs(batch), on_device(scaled, task.device), share, dropout)
+
+
+class Prefetch(Generic[K, T]):
+    """`make(key)` for each key in turn, `ahead` of them made before they are asked for.
+
+    One thread makes them in the order of the keys, so what comes out does not depend on its
+    timing. On CUDA it works on a stream of its own: copies and noise overlap with the training.
+    """
+
+    def __init__(
+        self, make: Callable[[K], T], keys: Iterable[K], ahead: int, device: torch.device
+    ) -> None:
+        self._make, self._keys, self._ahead = make, iter(keys), ahead
+        self._stream: Any = None
+        if device.type == "cuda" and ahead:
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._waiting: deque[Future[tuple[T, Any]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "prefetch") if ahead else None
+
+    def next(self) -> T:
+        """The next one; raises what making it raised. `StopIteration` after the last key."""
+        if self._thread is None:
+            return self._make(next(self._keys))
+        while len(self._waiting) <= self._ahead:
+            key = next(self._keys, None)
+            if key is None:
+                break
+            self._waiting.append(self._thread.submit(self._made, key))
+        if not self._waiting:
+            raise StopIteration
+        item, ready = self._waiting.popleft().result()
+        if ready is not None:
+            now = torch.cuda.current_stream()
+            now.wait_event(ready)
+            for part in vars(item).values():
+                if isinstance(part, Tensor):
+                    part.record_stream(now)  # its memory is free when the training is done with it
+        return item
+
+    def close(self) -> None:
+        """End the thread; what it has made is dropped."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _made(self, key: K) -> tuple[T, Any]:
+        if self._stream is None:
+            return self._make(key), None
+        with torch.cuda.stream(self._stream):
+            item = self._make(key)
+        return item, self._stream.record_event()
+
+
+def add_gradients(
+    network: nn.Module, task: Task, part: MicroBatch, scaler: GradScaler | None = None
+) -> Tensor:
+    """Add the part's share of the step's gradient; returns its share of the loss, on the device.
+
+    The network's random numbers (dropout) come from the part's own seed.
+    """
+    torch.manual_seed(part.seed)
+    with task.autocast():
+        outputs = network(part.inputs)
+    loss = task.loss_function(outputs.float(), part.targets) * part.share
+    # The processes' gradients are averaged, the shares are to be summed.
+    whole = loss * task.group.size
+    torch.autograd.backward(scaler.scale(whole) if scaler else whole)
+    return loss.detach()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device, or on a CPU torch's allocator, had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or _NO_MEMORY in str(error)
+
+
+def find_nonfinite(network: nn.Module, task: Task, parts: Sequence[MicroBatch]) -> str:
+    """The first thing that is not finite on the way from the data to the gradient, by its name.
+
+    Empty when everything is finite now that it is computed again.
+    """
+    for name, parameter in network.named_parameters():
+        if not parameter.isfinite().all():
+            return f"the parameter {name} is not finite"
+    for number, part in enumerate(parts):
+        for what, tensor in (("input", part.inputs), ("scaled labels", part.targets)):
+            rows = (~tensor.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+            if rows:
+                return f"the {what} of spectrum {rows[0]} of micro-batch {number} is not finite"
+    for part in parts:
+        torch.manual_seed(part.seed)
+        with torch.no_grad(), _nonfinite_outputs(network) as names, task.autocast():
+            outputs = network(part.inputs)
+        if names:
+            return f"the output of {names[0]} is the first that is not finite"
+        if not task.loss_function(outputs.float(), part.targets).isfinite():
+            return f"the loss {task.loss} of finite predictions is not finite"
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            return f"the gradient of {name} is not finite"
+    return ""
+
+
+@contextmanager
+def _nonfinite_outputs(network: nn.Module) -> Iterator[list[str]]:
+    """The names of the modules whose output is not finite, in the order they return."""
+    names: list[str] = []
+
+    def watch(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                names.append(name)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(watch(name or type(network).__name__))
+        for name, module in network.named_modules()
+    ]
+    try:
+        yield names
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A split's labels, true and predicted, in their own units."""
+
+    true: Array
+    """(n, K)."""
+    predicted: Array
+    """(n, K)."""
+    sigma: Array | None
+    """(n, K) predicted errors; None for a loss without."""
+    loss: float
+    """On the network's scale."""
+
+    def scores(self, labels: tuple[str, ...]) -> dict[Value, float]:
+        """The scores, by values of no split, with the calibration of `sigma`."""
+        values = score(self.true, self.predicted, labels).values
+        if self.sigma is None:
+            return values
+        return values | calibration(self.true, self.predicted, self.sigma, labels)
+
+
+def predict(network: nn.Module, task: Task, split: str) -> Predictions:
+    """The predictions of a split; the processes share the work and all get the whole."""
+    true = task.spectra.labels(split, 0, task.spectra.sizes[split])
+    outputs = _split_outputs(network, task, split)
+    targets = torch.from_numpy(task.scaling.scaled(true)).to(outputs)
+    loss = float(task.loss_function(outputs, targets))
+    labels = task.scaling.original(predicted_labels(outputs, task.loss).double()).cpu().numpy()
+    sigma = predicted_sigma(outputs, task.loss)
+    if sigma is None:
+        return Predictions(true, labels, None, loss)
+    errors = sigma.double() * sigma.new_tensor(task.scaling.scale, dtype=torch.float64)
+    return Predictions(true, labels, errors.cpu().numpy(), loss)
+
+
+def _split_outputs(network: nn.Module, task: Task, split: str) -> Tensor:
+    """(n, outputs) of the network."""
+    network.eval()
+    n, group = task.spectra.sizes[split], task.group
+    total: Tensor | None = None
+    with torch.inference_mode():
+        for start in range(group.rank * PREDICT_BATCH, n, group.size * PREDICT_BATCH):
+            stop = min(start + PREDICT_BATCH, n)
+            outputs = _outputs(network, task, task.inputs(task.spectra.fixed(split, start, stop)))
+            total = outputs.new_zeros(n, outputs.shape[1]) if total is None else total
+            total[start:stop] = outputs
+        if total is None:  # more processes than batches
+            probe = _outputs(network, task, task.inputs(task.spectra.fixed(split, 0, 1)))
+            total = probe.new_zeros(n, probe.shape[1])
+        return group.total(total)
+
+
+def _outputs(network: nn.Module, task: Task, inputs: Tensor) -> Tensor:
+    """(B, outputs) in float32, in halves where the device has no memory for all at once."""
+    try:
+        with task.autocast():
+            outputs: Tensor = network(inputs)
+        return outputs.float()
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or len(inputs) == 1:
+            raise
+    middle = len(inputs) // 2
+    return torch.cat(
+        [_outputs(network, task, half) for half in inputs.split([middle, len(inputs) - middle])]
+    )
