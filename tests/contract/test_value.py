@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.contract.value import NAME, Better, Value, distance, for_choosing, shown
+from vitlab.contract.value import NAME, Better, Value, distance, for_choosing, judged_by, shown
 
 WRITTEN = {
     "val/r2": ("val", "r2", ""),
@@ -162,3 +162,9 @@ def test_a_training_is_judged_by_the_distance_from_perfect() -> None:
     assert distance("val/r2", values, ["a", "b"]) == pytest.approx(0.4)
     assert distance("val/r2/a", values, ["a", "b"]) == 0.5
     assert distance("val/bias/a", values, ["a", "b"]) == 0.1
+
+
+def test_several_runs_are_judged_by_the_commonest_headline() -> None:
+    assert judged_by(["a/r2/x", "b/mae/x", "b/mae/x"]) == "b/mae/x"
+    assert judged_by(["a/r2/x", "b/mae/x"]) == "a/r2/x"
+    assert judged_by([]) == "test/r2/log_g"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -228,6 +229,11 @@ def ceiling_split(low: float | None = None, high: float | None = None) -> str:
 def unit_of(label: str) -> str | None:
     """The unit of a star's label; None for one that is not known."""
     return _UNITS.get(label)
+
+
+def judged_by(headlines: Iterable[str]) -> str:
+    """The one value several runs are judged by: the most common headline, of equals the first."""
+    return next((name for name, _ in Counter(headlines).most_common(1)), HEADLINE)
 
 
 def shown(headline: str, values: Mapping[str, Number]) -> Number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
 from vitlab.plot.series import Line
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def levels(lab: Lab, view: LabView, metric: str) -> tuple[Line, ...]:
     """The levels the gates ask of this value, on whichever split they name it; blocking."""
     kind = Value.parse(metric).anywhere
+    headline = judged_by(job.spec.headline for job in view.jobs)
     gates: dict[float, list[str]] = {}
     for gate in view.roadmap.gates if view.roadmap else ():
-        for value, level in thresholds(gate):
+        for value, level in thresholds(gate, headline):
             if Value.parse(value).anywhere == kind and gate.id not in gates.get(level, ()):
                 gates.setdefault(level, []).append(gate.id)
     lines = [

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.job import Result
-from vitlab.contract.value import Value, ceiling_split, for_choosing
+from vitlab.contract.value import Value, ceiling_split, for_choosing, judged_by
 from vitlab.docs.judge.comparison import Standing
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import say
@@ -46,13 +46,10 @@ def number(result: Result, name: str, digits: int = 3) -> str:
 def best_of(results: Sequence[Result]) -> Result | None:
     """The result whose headline is best on validation, so that the test set chooses nothing.
 
-    The first one's headline counts. None where none has it, and of several where it is not known
-    which way is better.
+    None where none has it, and of several where it is not known which way is better.
     """
-    usable = [r for r in results if r.values.get(r.headline) is not None]
-    if not usable:
-        return None
-    name = usable[0].headline
+    name = _headline(results)
+    usable = [r for r in results if r.values.get(name) is not None]
     return Value.parse(name).best(usable, lambda r: for_choosing(name, r.values))
 
 
@@ -61,18 +58,24 @@ def key_metric(results: Sequence[Result]) -> str:
     best = best_of(results)
     if best is None:
         return _range(results) or "-"
-    symbol = Value.parse(best.headline).printed
-    return f"{symbol}={number(best, best.headline)}{mark(best.profile)}"
+    name = _headline(results)
+    return f"{Value.parse(name).printed}={number(best, name)}{mark(best.profile)}"
 
 
 def _range(results: Sequence[Result]) -> str:
     """Least and greatest where none can be called best: `dice_test=0.300..0.500`."""
-    known = [(r, x) for r in results if (x := r.values.get(r.headline)) is not None]
+    name = _headline(results)
+    known = [(x, r.profile) for r in results if (x := r.values.get(name)) is not None]
     if not known:
         return ""
-    symbol = Value.parse(known[0][0].headline).printed
-    numbers = [x for _, x in known]
-    return f"{symbol}={min(numbers):.3f}..{max(numbers):.3f}{mark(known[0][0].profile)}"
+    (low, profile), (high, _) = min(known), max(known)
+    return f"{Value.parse(name).printed}={low:.3f}..{high:.3f}{mark(profile)}"
+
+
+def _headline(results: Sequence[Result]) -> str:
+    """What the results that have a number are judged by; empty for none."""
+    usable = [r.headline for r in results if r.values.get(r.headline) is not None]
+    return judged_by(usable) if usable else ""
 
 
 def mags_of(result: Result) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vitlab.contract.job import Result
-from vitlab.contract.value import HEADLINE, LABEL, Value
+from vitlab.contract.value import HEADLINE, LABEL, Value, judged_by
 from vitlab.docs.judge.comparison import (
     Evidence,
     NoEvidence,
@@ -161,8 +161,7 @@ def _threshold(
 ) -> _Answer:
     if condition.delta:
         return _difference(condition, gate, results, evidence)
-    chosen = _chosen(gate, results, condition)
-    name = value_name(condition, chosen.headline if chosen else HEADLINE)
+    chosen, name = _chosen(gate, results, condition)
     if chosen is None:
         whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or say("any_mvp")
         return _Answer(None, say("no_full_result", whose, name), {})
@@ -186,7 +185,7 @@ def _difference(
         return _Answer(None, why, {}, readable=False)
     ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
     theirs = [r for r in results if model_key(r.model_name) == condition.of]
-    name = value_name(condition, (ours or theirs)[0].headline)
+    name = value_name(condition, judged_by(r.headline for r in ours or theirs))
     pair = fair_pair(ours, theirs, name, evidence)
     if pair is None:
         return _Answer(None, say("no_pair", condition.of), {})
@@ -225,7 +224,7 @@ def _compare(
     if missing:
         return _Answer(None, say("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
-    name = (of_gate or sides[condition.left])[0].headline
+    name = judged_by(r.headline for r in of_gate or sides[condition.left])
     pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
     if pair is None:
         return _Answer(None, say("unlike", condition.left, condition.right, name), {})
@@ -246,16 +245,20 @@ def _compare(
     return _Answer(_test(condition.op, gain, 0.0), say("gap", *told), values)
 
 
-def _chosen(gate: Gate, results: Sequence[Result], condition: Threshold | Between) -> Result | None:
-    """The result that answers for a gate: of its last MVP that has one, the best on validation."""
+def _chosen(
+    gate: Gate, results: Sequence[Result], condition: Threshold | Between
+) -> tuple[Result | None, str]:
+    """The result that answers for a gate, and the value it does so with.
+
+    Of its last MVP that has one, the best on validation.
+    """
     for mvp in reversed(gate.mvps):
         mine = [r for r in results if r.mvp == mvp]
         named = [r for r in mine if condition.of and model_key(r.model_name) == condition.of]
-        fit = [r for r in named or mine if value_name(condition, r.headline) in r.values]
-        if fit:
-            name = value_name(condition, fit[0].headline)
-            return min(fit, key=lambda r: far_from_best(r, name))
-    return None
+        name = value_name(condition, judged_by(r.headline for r in named or mine))
+        if fit := [r for r in named or mine if name in r.values]:
+            return min(fit, key=lambda r: far_from_best(r, name)), name
+    return None, value_name(condition, HEADLINE)
 
 
 def value_name(condition: Threshold | Between, headline: str) -> str:

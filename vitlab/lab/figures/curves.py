@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -34,7 +34,7 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     chosen = [job for job in jobs if job.paths.folder in folders] if folders else _newest(jobs)
     if not chosen:
         return Curves(value or "", (), ())
-    name = value or str(Value.parse(chosen[0].spec.headline).live)
+    name = value or str(Value.parse(judged_by(j.spec.headline for j in chosen)).live)
     series = [one for job in chosen if (one := _series(lab, job, name))]
     lines = [*_thresholds(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
     return Curves(name, tuple(series), tuple(lines))
@@ -66,6 +66,7 @@ def _series(lab: Lab, job: Job, name: str) -> Series | None:
 def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
     """Gates speak of test or validation; the live curve is held against either."""
     kind = Value.parse(name).anywhere
+    headline = judged_by(job.spec.headline for job in jobs)
     levels: dict[float, str] = {}
     for path in {job.spec.roadmap for job in jobs}:
         try:
@@ -75,7 +76,7 @@ def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
         mvps = {job.spec.mvp for job in jobs}
         for gate in roadmap.gates:
             if mvps & set(gate.mvps):
-                for value, level in thresholds(gate):
+                for value, level in thresholds(gate, headline):
                     if Value.parse(value).anywhere == kind:
                         levels.setdefault(level, f"Gate-{gate.id} at {level:g}")
     return tuple(Line(level, label) for level, label in sorted(levels.items()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import LOSS, Value
+from vitlab.contract.value import LOSS, Value, judged_by
 from vitlab.docs.judge.comparison import far_from_best
 from vitlab.docs.judge.conclusion import mark
 from vitlab.jobs.store import Job, all_jobs
@@ -44,7 +44,7 @@ class Material:
     @property
     def headline(self) -> str:
         """The value in question; of a ceiling the one it is the ceiling of."""
-        value = Value.parse(self.found[0].result.headline)
+        value = Value.parse(judged_by(one.result.headline for one in self.found))
         return str(Value("test", "r2", value.label) if value.is_ceiling else value)
 
     @property

@@ -34,9 +34,9 @@ from vitlab.lab.inspector.star import Guess, Mark, Share, StarList, StarSheet, T
 from vitlab.ml.scoring import KEY, Residuals, load
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
+from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import Line, lines_between, shares
-from vitlab.ml.spectra.test_stars import clean_flux, conditions, grid_labels, in_vacuum
 from vitlab.ml.theory.fisher import Efficient, agreement, derivatives_at, efficient
 
 

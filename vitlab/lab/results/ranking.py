@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import product
 
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.comparison import Gap, Standing, far_from_best, gap_of, same_stars
 from vitlab.jobs.store import Job
 from vitlab.lab.results.ceilings import ceiling_of, ceilings
@@ -24,12 +24,12 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
     groups = grouped(latest(finished(jobs)))
     controls = [one for g in groups for one in g.members if g.first.data.get("permuted")]
     groups = [group for group in groups if not group.first.data.get("permuted")]
-    ranked = [g for g in groups if g.value(g.first.headline) is not None]
+    name = judged_by(g.first.headline for g in groups if g.value(g.first.headline) is not None)
+    ranked = [g for g in groups if g.value(name) is not None]
     known = {one.job.name for one in controls}
     missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
         return Standing(missing=missing)
-    name = ranked[0].first.headline
     if len(ranked) > 1 and Value.parse(name).better is None:
         return Standing(missing=missing)  # which is best is not known
     ranked.sort(key=lambda g: _far(g, name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,7 +16,7 @@ from textual.message import Message
 from vitlab.contract.job import Done, Running
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.value import HEADLINE, Value
+from vitlab.contract.value import Value, judged_by
 from vitlab.lab.progress import Samples
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Rgb, Series
@@ -307,8 +306,7 @@ def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobVi
 
 def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     """The headline on the validation split: what a running job can already say of it."""
-    headlines = Counter(track.headline for track in tracks)
-    headline = headlines.most_common(1)[0][0] if headlines else HEADLINE
+    headline = judged_by(track.headline for track in tracks)
     wanted = str(Value.parse(headline).live)
     there = list(metrics)
     for name in (wanted, headline):

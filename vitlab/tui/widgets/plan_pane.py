@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from vitlab.contract.job import Running
-from vitlab.contract.value import Value, shown
+from vitlab.contract.value import Value, judged_by, shown
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import STATUS, cell, clean, ink, status_word
 from vitlab.tui.widgets.stable_table import Row, SteadyTable
@@ -79,7 +79,7 @@ def best_values(view: LabView) -> Mapping[str, float]:
             found.setdefault(job.spec.mvp, []).append(job)
     best: dict[str, float] = {}
     for mvp, mine in found.items():
-        one = Value.parse(mine[0].spec.headline).best(mine, last_r2)
+        one = Value.parse(judged_by(j.spec.headline for j in mine)).best(mine, last_r2)
         value = None if one is None else last_r2(one)
         if value is not None:
             best[mvp] = value
