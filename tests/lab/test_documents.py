@@ -9,8 +9,8 @@ import pytest
 from tests.lab.conftest import Ended
 from vitlab.contract.paths import UsageError
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import pending, undo
-from vitlab.lab.writeback.edits import fix, offer, papers, planned, refuse, write
+from vitlab.lab.writeback.edits import fix, offer, papers, planned, refuse, undo, write
+from vitlab.lab.writeback.writeback import pending
 
 
 def test_a_sentence_of_ones_own_is_written_and_undone(

@@ -15,7 +15,7 @@ from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import auto_figures
 from vitlab.lab.figures.auto_figures import draw_launch
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import accept
+from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 
 

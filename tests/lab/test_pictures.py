@@ -18,8 +18,8 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import figure_specs
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import accept
 from vitlab.lab.results.job_results import found_named
+from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 from vitlab.ml.scoring import Residuals, overall, save
 

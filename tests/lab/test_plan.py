@@ -10,9 +10,9 @@ from tests.lab.conftest import EXP_ID, HUB, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
 from vitlab.docs.save import Conflict
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.launch import accept, launch_plan, pending, settle, undo
-from vitlab.lab.writeback.edits import redo
-from vitlab.lab.writeback.writeback import plan_mvp
+from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
+from vitlab.lab.writeback.writeback import pending, plan_mvp
 
 
 def status(lab: Lab, roadmap: Path, mvp: str = "1.0") -> str | None:
@@ -105,10 +105,10 @@ def test_results_are_written_unasked_only_where_the_settings_say_so(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:
     ended("one", 0.75)
-    assert settle(lab, roadmap) == []
+    assert accept_automatically(lab, roadmap) == []
     assert roadmap.read_text(encoding="utf-8") == ROADMAP
     lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
-    assert roadmap in settle(open_lab(lab.paths.root), roadmap)
+    assert roadmap in accept_automatically(open_lab(lab.paths.root), roadmap)
     assert status(lab, roadmap) == "done"
 
 
@@ -161,7 +161,7 @@ def test_a_hub_outside_the_lab_is_left_alone(lab: Lab, roadmap: Path, ended: End
 
 
 def test_a_launch_is_checked_before_anything_is_written(lab: Lab, roadmap: Path) -> None:
-    plan = launch_plan(lab, roadmap, "1.0", "smoke")
+    plan = plan_launch(lab, Request(roadmap, "1.0", "smoke"))
     assert [spec.run for spec in plan.specs] == ["one", "two"]
     assert plan.specs[0].exp_id.endswith("-the-run-01")
     assert plan.specs[0].exp_id.startswith("VIT-")
@@ -171,29 +171,29 @@ def test_a_launch_is_checked_before_anything_is_written(lab: Lab, roadmap: Path)
     roadmap.write_text(
         ROADMAP.replace("| ⏳ | - | - |", "| ⏳ | `../../up` | - |"), encoding="utf-8"
     )
-    assert launch_plan(lab, roadmap, "1.0", "smoke").specs[0].exp_id != "../../up"
+    assert plan_launch(lab, Request(roadmap, "1.0", "smoke")).specs[0].exp_id != "../../up"
 
 
 def test_the_memory_asked_for_reaches_the_job(lab: Lab, roadmap: Path) -> None:
-    plan = launch_plan(lab, roadmap, "1.0", "smoke", memory="500MB")
+    plan = plan_launch(lab, Request(roadmap, "1.0", "smoke", memory="500MB"))
     assert {spec.config["data"]["memory"] for spec in plan.specs} == {"500MB"}
     with pytest.raises(UsageError, match="--memory: must be a size"):
-        launch_plan(lab, roadmap, "1.0", "smoke", memory="much")
+        plan_launch(lab, Request(roadmap, "1.0", "smoke", memory="much"))
 
 
 def test_a_trial_does_not_reopen_what_is_done(lab: Lab, roadmap: Path) -> None:
     text = (lab.paths.experiments / "the_run.yaml").read_text(encoding="utf-8")
     second = text.replace('"1.0"', '"2.0"')
     (lab.paths.experiments / "another.yaml").write_text(second, encoding="utf-8")
-    assert launch_plan(lab, roadmap, "2.0", "smoke").changes == ()
-    assert len(launch_plan(lab, roadmap, "2.0", "full").changes) == 1
+    assert plan_launch(lab, Request(roadmap, "2.0", "smoke")).changes == ()
+    assert len(plan_launch(lab, Request(roadmap, "2.0", "full")).changes) == 1
 
 
 def test_a_roadmap_without_a_project_word_is_a_mistake(lab: Lab, roadmap: Path) -> None:
     lines = [line for line in ROADMAP.split("\n") if not line.startswith(">")]
     roadmap.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UsageError, match=r"plan_roadmap\.md:1: no project word"):
-        launch_plan(lab, roadmap, "1.0", "smoke")
+        plan_launch(lab, Request(roadmap, "1.0", "smoke"))
 
 
 def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
@@ -210,7 +210,7 @@ def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
         roadmap.write_text(edited, encoding="utf-8")
         return step
 
-    monkeypatch.setattr("vitlab.lab.launch.plan_mvp", overtaken)
+    monkeypatch.setattr("vitlab.lab.writeback.edits.plan_mvp", overtaken)
     with pytest.raises(Conflict, match="plan_roadmap"):
         accept(lab, plan)
     assert "0.750" not in roadmap.read_text(encoding="utf-8")
@@ -219,8 +219,8 @@ def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(
 
 
 def test_one_run_of_a_sweep_can_be_launched_alone(lab: Lab, roadmap: Path) -> None:
-    plan = launch_plan(lab, roadmap, "1.0", "smoke", runs=["two"])
+    plan = plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["two"]))
     assert [spec.run for spec in plan.specs] == ["two"]
-    assert len(launch_plan(lab, roadmap, "1.0", "smoke", runs=["two", "one"]).specs) == 2
+    assert len(plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["two", "one"])).specs) == 2
     with pytest.raises(UsageError, match=r"no run 'on' \(there are: 'one', 'two'\)"):
-        launch_plan(lab, roadmap, "1.0", "smoke", runs=["on"])
+        plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["on"]))

@@ -10,7 +10,9 @@ import pytest
 from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.job import read_result, write_result
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.launch import accept, launch_plan, pending
+from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.writeback.edits import accept
+from vitlab.lab.writeback.writeback import pending
 
 RUNS = """
 ### MVP-1.0: The run
@@ -51,7 +53,7 @@ def test_a_launch_takes_the_labs_wandb_where_the_experiment_says_nothing(
     [file] = lab.paths.experiments.glob("*.yaml")
     file.write_text(file.read_text() + "wandb: {project: own}\n")
     lab.paths.settings.write_text("wandb: {mode: off, project: ours, entity: us}\n")
-    plan = launch_plan(open_lab(lab.paths.root), roadmap, "1.0", "full")
+    plan = plan_launch(open_lab(lab.paths.root), Request(roadmap, "1.0", "full"))
     assert {tuple(sorted(spec.extra["wandb"].items())) for spec in plan.specs} == {
         (("entity", "us"), ("mode", "off"), ("project", "own"))
     }

@@ -16,7 +16,7 @@ from tests.lab.test_table import configured
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import accept
+from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending, plan_mvp
 
 

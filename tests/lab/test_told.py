@@ -14,8 +14,9 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import take
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.launch import accept, pending, undo
+from vitlab.lab.writeback.edits import accept, undo
 from vitlab.lab.writeback.status_sync import tell
+from vitlab.lab.writeback.writeback import pending
 
 RUNNING = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | 🚀 |").replace(
     "| Status | ⏳ planned |", "| Status | 🚀 running |"

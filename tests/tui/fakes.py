@@ -185,6 +185,7 @@ class FakeDesk:
     chosen: str = "demo"
     findings: tuple[Any, ...] = ()
     place: str = "local"
+    changed: str = ""
     places: tuple[str, ...] = ("local",)
     gpus: tuple[Device, ...] = ()
     toured: str = ""
@@ -269,11 +270,12 @@ class FakeDesk:
     def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
         self._ask("plan", mvp_id, profile, *([backend] if backend != "local" else []))
         spec = SimpleNamespace(run="Run 1", recipe="vit", device="auto", exp_id="VIT-01")
-        return SimpleNamespace(specs=(spec,), changes=((),), findings=self.findings)
+        asked = (mvp_id, profile, *([backend] if backend != "local" else []))
+        return SimpleNamespace(specs=(spec,), changes=((),), findings=self.findings, asked=asked)
 
-    def launch(self, mvp_id: str, profile: str, backend: str) -> list[Any]:
-        self._ask("launch", mvp_id, profile, *([backend] if backend != "local" else []))
-        return [JobPaths(Path("/lab/experiments/VIT-01/run-1"))]
+    def launch(self, plan: Any) -> tuple[int, str]:
+        self._ask("launch", *plan.asked)
+        return 1, self.changed
 
     def stop(self, *jobs: JobPaths) -> int:
         for job in jobs:

@@ -81,9 +81,9 @@ class RealLab:
         )
 
     def launch(self, mvp: str = "1.0") -> None:
-        from vitlab.lab.launch import begin, launch_plan
+        from vitlab.lab.launch import Request, launch, plan_launch
 
-        begin(self.lab, launch_plan(self.lab, self.roadmap, mvp, "full"))
+        launch(self.lab, plan_launch(self.lab, Request(self.roadmap, mvp, "full")))
 
     def change(self, random_: random.Random) -> None:
         """A job starts, a document is edited, an experiment comes, a document is gone."""

@@ -33,6 +33,20 @@ async def test_n_shows_what_will_run_and_be_written_then_launches_the_next(stage
         assert any("1 job launched (demo)" in toast for toast in it.toasts)
 
 
+async def test_the_plan_that_was_shown_is_launched_and_what_changed_since_is_said(
+    stage: Open,
+) -> None:
+    async with stage() as it:
+        it.desk.changed = "experiments/x.yaml changed since the plan was shown: planned again"
+        await it.press("n")
+        await it.until(lambda: "Run 1: vit" in it.text())
+        await it.press("enter")
+        await it.until(lambda: ("launch", "2.0", "demo") in it.desk.asked)
+        await it.until(lambda: any("planned again" in toast for toast in it.toasts))
+        # Nothing is planned between the showing and the launch.
+        assert [asked[0] for asked in it.desk.asked].count("plan") == 1
+
+
 async def test_the_profile_chosen_is_the_default_of_the_next_launch(stage: Open) -> None:
     async with stage() as it:
         await it.press("n")

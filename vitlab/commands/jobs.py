@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitlab.commands.common import Commands, add_json, number, print_json, print_table, this_lab
-from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, state_word
+from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import NAME, Value
+from vitlab.contract.value import NAME, Value, shown
 
 if TYPE_CHECKING:
     from vitlab.contract.job import Spec
@@ -57,17 +57,22 @@ def add_commands(commands: Commands) -> None:
 def run_mvp(args: argparse.Namespace) -> int:
     """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
     from vitlab.docs.model.ids import bare_id
-    from vitlab.lab.launch import begin, launch_plan, settle
+    from vitlab.lab.launch import Request, launch, plan_launch
+    from vitlab.lab.writeback.edits import accept_automatically
 
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
     profile = args.profile or lab.settings.profile
-    plan = launch_plan(lab, roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
+    request = Request(roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
+    plan = plan_launch(lab, request)
     for finding in plan.findings:
         if args.force or finding.status != "bad":
             print(f"{finding.status}: {finding.text}", file=sys.stderr)
-    jobs = begin(lab, plan, force=args.force)
+    launched = launch(lab, plan, force=args.force)
+    if notice := launched.notice(lab):
+        print(notice, file=sys.stderr)
+    jobs = list(launched.jobs)
     if not args.json:
         for job in jobs:
             print(f"submitted {job.name}", flush=True)
@@ -75,7 +80,7 @@ def run_mvp(args: argparse.Namespace) -> int:
     if args.wait:
         if not args.json:
             _tell_end(lab, roadmap, plan.specs[0])
-        settle(lab, roadmap)
+        accept_automatically(lab, roadmap)
     if args.json:
         print_json({"jobs": [str(job.folder) for job in jobs]})
     return 1 if failed else 0
@@ -125,7 +130,7 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
             tell(lab, roadmap)
             told = time.monotonic()
         if over:
-            return sum(not (isinstance(v.state, Done) and v.state.outcome == "ok") for v in views)
+            return sum(not ended_well(v.state) for v in views)
         if not any(isinstance(view.state, Running) for view in views):
             advance(lab.paths)
         time.sleep(POLL)
@@ -161,11 +166,11 @@ def _live(view: JobView) -> str:
 
 def list_jobs(args: argparse.Namespace) -> int:
     """`vitlab jobs`: every job of the lab, the newest last; the queue goes on by the way."""
-    from vitlab.lab.launch import tend
+    from vitlab.lab.launch import advance_queue
     from vitlab.lab.live.snapshot import look_at_jobs
 
     lab = this_lab()
-    tend(lab)
+    advance_queue(lab)
     views = look_at_jobs(lab)
     if args.json:
         print_json([_job_record(view) for view in views])
@@ -179,7 +184,7 @@ def list_jobs(args: argparse.Namespace) -> int:
             state_word(view.state),
             view.state.outcome if isinstance(view.state, Done) else view.why,
             f"{view.step}/{view.of}" if view.of else "-",
-            number(view.values.get(view.spec.headline, view.values.get(_live(view)))),
+            number(shown(view.spec.headline, view.values)),
         )
         for view in views
     ]

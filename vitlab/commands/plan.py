@@ -67,11 +67,11 @@ def add_commands(commands: Commands) -> None:
 
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
-    from vitlab.lab.launch import tend
+    from vitlab.lab.launch import advance_queue
 
     if args.roadmap is None:
         lab = this_lab()
-        tend(lab)
+        advance_queue(lab)
         paths = lab.roadmaps()
         if not paths:
             raise UsageError(f"{lab.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
@@ -89,7 +89,7 @@ def show_status(args: argparse.Namespace) -> int:
         path = existing(args.roadmap)
         around = lab_around(path)
         if around is not None:
-            tend(around)
+            advance_queue(around)
         reports, broken = [_status(around, path)], 0
         if args.json:
             print_json(reports[0])
@@ -220,7 +220,8 @@ def set_status(args: argparse.Namespace) -> int:
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     from vitlab.docs.save import unified
-    from vitlab.lab.launch import accept, pending
+    from vitlab.lab.writeback.edits import accept
+    from vitlab.lab.writeback.writeback import pending
 
     lab = this_lab()
     found = 0
@@ -252,7 +253,7 @@ def undo_last(_: argparse.Namespace) -> int:
     """`vitlab undo`: the files of the last write are as they were before it."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
-        from vitlab.lab.launch import undo
+        from vitlab.lab.writeback.edits import undo
 
         restored = undo(lab)
     else:

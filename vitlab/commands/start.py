@@ -42,14 +42,16 @@ def run_demo(args: argparse.Namespace) -> int:
     from vitlab.commands.charts import draw_jobs
     from vitlab.commands.jobs import follow
     from vitlab.docs.save import unified
-    from vitlab.lab.launch import accept, launch, pending
+    from vitlab.lab.launch import Request, launch, plan_launch
+    from vitlab.lab.writeback.edits import accept
+    from vitlab.lab.writeback.writeback import pending
 
     lab = this_lab()
     roadmap = lab.roadmap_path()
     mvps = args.mvp or _next_two(lab, roadmap)
     jobs: list[JobPaths] = []
     for mvp in mvps:
-        jobs += launch(lab, roadmap, mvp, args.profile)
+        jobs += launch(lab, plan_launch(lab, Request(roadmap, mvp, args.profile))).jobs
     print(f"{lab.paths.relative(roadmap)}: MVP {', '.join(mvps)} at profile {args.profile}")
     failed = follow(lab, jobs)
 

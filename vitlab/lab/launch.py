@@ -1,9 +1,10 @@
-"""What a person does with a lab: launch, adopt, stop, resume, hold, write back, undo."""
+"""What a person does with jobs: launch, adopt, stop, resume, hold and move them."""
 
 from __future__ import annotations
 
 import datetime
 import errno
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,23 +15,21 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import Conflict, FileChange, change, save
-from vitlab.docs.save import undo as undo_edit
 from vitlab.docs.write import status
 from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
-from vitlab.jobs.queue import adopt as jobs_adopt
+from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.queue import adopt as process_adoption
 from vitlab.jobs.queue import scheduler
-from vitlab.jobs.queue import scheduler as jobs_launch
 from vitlab.jobs.queue.machine import read_slots
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, look, new_exp_id, submit, unfinished
 from vitlab.lab.lab import Lab
-from vitlab.lab.writeback.writeback import Pending, mark_written, pending, plan_mvp, unmark
 
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
-def tend(lab: Lab) -> None:
-    """Go on with the queue as whoever comes by does: start what fits, end what was left running.
+def advance_queue(lab: Lab) -> None:
+    """Start what fits and end what was left running, as anyone who looks at the lab does.
 
     So that a queue whose supervisor was killed goes on at the next look. A lab that can only be
     read is left to others.
@@ -45,83 +44,110 @@ def tend(lab: Lab) -> None:
 
 
 def stop(lab: Lab, job: JobPaths) -> None:
-    """Ask a job to end; its supervisor sees to it. A queued or lost one ends at once."""
+    """Ask a job to end; its supervisor ends it. A queued or lost one ends at once."""
     scheduler.stop(job)
     scheduler.advance(lab.paths)
 
 
 def resume(lab: Lab, job: JobPaths) -> None:
-    """Go on with an ended or lost job in its own folder, from its last checkpoint."""
+    """Resume an ended or lost job in its own folder, from its last checkpoint."""
     scheduler.resume(lab.paths, job)
     scheduler.advance(lab.paths)
 
 
 def hold(lab: Lab, job: JobPaths) -> None:
     """Put a waiting job aside; those behind it may start."""
-    scheduler.hold(_found(job))
+    scheduler.hold(_read_job(job))
     scheduler.advance(lab.paths)
 
 
 def release(lab: Lab, job: JobPaths) -> None:
-    """Let a waiting job start when its turn comes."""
-    scheduler.release(_found(job))
+    """Let a held job start when it is first in the queue."""
+    scheduler.release(_read_job(job))
     scheduler.advance(lab.paths)
 
 
 def move(lab: Lab, job: JobPaths, places: int | None) -> None:
-    """Move a waiting job up (`places` < 0) or down the line; None makes it the first."""
+    """Move a waiting job up (`places` < 0) or down the queue; None makes it the first."""
     jobs = all_jobs(lab.paths)
-    scheduler.move(_found(job), jobs, -len(jobs) if places is None else places)
+    scheduler.move(_read_job(job), jobs, -len(jobs) if places is None else places)
 
 
-def _found(job: JobPaths) -> Job:
-    found = look(job)
-    if found is None:
-        raise UsageError(f"{job.name}: the job's folder is gone")
-    return found
+def _read_job(paths: JobPaths) -> Job:
+    job = look(paths)
+    if job is None:
+        raise UsageError(f"{paths.name}: the job's folder is gone")
+    return job
 
 
-__all__ = ["Plan", "accept", "adopt", "begin", "launch", "launch_plan", "pending", "settle", "undo"]
+@dataclass(frozen=True)
+class Request:
+    """Which runs are asked for, and where they are to run."""
+
+    roadmap: Path
+    mvp: str
+    profile: str
+    device: str = "auto"
+    backend: str = "local"
+    memory: str | None = None
+    """What a job may hold of its spectra (`8GiB`), in place of the configuration's."""
+    runs: Sequence[str] = ()
+    """These of a sweep alone, by their names or the names' first words; none means all."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a launch will run, and what it will write into the roadmap."""
 
+    request: Request
     specs: tuple[Spec, ...]
     changes: tuple[FileChange, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...]
     """What was found before anything is spent, the worst first."""
+    fingerprint: Mapping[Path, str]
+    """Digests of the files it was made from: experiment, roadmap, settings."""
 
 
-def launch_plan(
-    lab: Lab,
-    roadmap_path: Path,
-    mvp_id: str,
-    profile: str,
-    device: str = "auto",
-    backend: str = "local",
-    memory: str | None = None,
-    runs: Sequence[str] = (),
-) -> Plan:
-    """Everything checked, nothing written: experiment file, MVP, profile, configuration.
+@dataclass(frozen=True)
+class Launched:
+    """The jobs of a launch."""
 
-    `memory`: what a job may hold of its spectra (`8GiB`), in place of the configuration's; `runs`:
-    these of a sweep alone, by their names or the names' first words.
-    """
-    named = lab.paths.relative(roadmap_path)
-    experiment = load_experiment(find_experiment(lab.paths, mvp_id, named))
-    roadmap = lab.read_roadmap(roadmap_path)
-    mvp = roadmap.mvp(mvp_id)
-    exp_id = _exp_id(lab, roadmap, mvp, experiment.path.stem.replace("_", "-"))
-    if memory is not None:
-        memory_bytes("--memory", memory)
-    wanted = _named_runs(experiment.specs(profile, exp_id), runs)
-    specs = tuple(_tracked(lab, _asked(spec, device, backend, memory)) for spec in wanted)
-    found = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
-    if profile != "full" and mvp.status == "done":
-        return Plan(specs, (), found)  # a trial run does not reopen what is done
-    return Plan(specs, _launch_changes(roadmap, mvp, exp_id), found)
+    jobs: tuple[JobPaths, ...]
+    changed: tuple[Path, ...] = ()
+    """Files that changed after the plan was made; what was launched was planned anew from them."""
+
+    def notice(self, lab: Lab) -> str:
+        """A line on what changed; empty when the plan was launched as it was."""
+        names = ", ".join(lab.paths.relative(path) for path in self.changed)
+        return f"{names} changed since the plan was shown: planned again" if names else ""
+
+
+def plan_launch(lab: Lab, request: Request) -> Plan:
+    """Everything checked, nothing written: experiment file, MVP, profile, configuration."""
+    named = lab.paths.relative(request.roadmap)
+    path = find_experiment(lab.paths, request.mvp, named)
+    # Before the files are read, so that no edit can come between.
+    fingerprint = {one: _digest(one) for one in (path, request.roadmap, lab.paths.settings)}
+    experiment = load_experiment(path)
+    roadmap = lab.read_roadmap(request.roadmap)
+    mvp = roadmap.mvp(request.mvp)
+    exp_id = _exp_id(lab, roadmap, mvp, path.stem.replace("_", "-"))
+    if request.memory is not None:
+        memory_bytes("--memory", request.memory)
+    wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
+    specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
+    findings = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
+    reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
+    changes = _launch_changes(roadmap, mvp, exp_id) if reopens else ()
+    return Plan(request, specs, changes, findings, fingerprint)
+
+
+def _digest(path: Path) -> str:
+    """Of the file's bytes; empty where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _named_runs(specs: list[Spec], runs: Sequence[str]) -> list[Spec]:
@@ -137,31 +163,29 @@ def _is_run(spec: Spec, name: str) -> bool:
     return spec.run == name or spec.run.startswith(f"{name} ")
 
 
-def launch(
-    lab: Lab, roadmap_path: Path, mvp_id: str, profile: str, device: str = "auto"
-) -> list[JobPaths]:
-    """Plan and begin, unless the plan can not end well."""
-    return begin(lab, launch_plan(lab, roadmap_path, mvp_id, profile, device))
+def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
+    """Queue the plan's jobs, write the launch into the roadmap, and start what fits.
 
-
-def begin(lab: Lab, plan: Plan, force: bool = False) -> list[JobPaths]:
-    """Queue the plan's jobs, say so in the roadmap, and start what fits.
-
-    What was found `bad` refuses, before anything is written, unless `force`.
+    Where a file it was made from has changed, the plan is made again and that one is launched. A
+    `bad` finding refuses, before anything is written, unless `force`.
     """
+    changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
+    if changed:
+        lab = replace(lab, settings=load_settings(lab.paths))
+        plan = plan_launch(lab, plan.request)
     bad = [finding.text for finding in plan.findings if finding.status == "bad"]
     if bad and not force:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
-    jobs = [submit(lab.paths, spec) for spec in plan.specs]
+    jobs = tuple(submit(lab.paths, spec) for spec in plan.specs)
     try:
-        _say_launched(lab, plan.changes)
+        _write_launch(lab, plan.changes)
     except (Conflict, OSError):
         for job in jobs:
-            jobs_launch.stop(job)
+            scheduler.stop(job)
         raise
-    jobs_launch.advance(lab.paths)
-    return jobs
+    scheduler.advance(lab.paths)
+    return Launched(jobs, changed)
 
 
 def adopt(
@@ -172,9 +196,9 @@ def adopt(
     log: Path | None = None,
     metrics: tuple[str, Mapping[str, str]] | None = None,
 ) -> JobPaths:
-    """Take in the process `pid`, started by hand for an MVP, and say so in the roadmap.
+    """Adopt the process `pid`, started by hand for an MVP, and write it into the roadmap.
 
-    `metrics`: the file its numbers stand in, from the program's folder, and their names -> ours;
+    `metrics`: the file with its numbers, from the program's folder, and their names -> ours;
     without names, those of the MVP's experiment file.
     """
     roadmap = lab.read_roadmap(roadmap_path)
@@ -205,8 +229,8 @@ def adopt(
         experiment=lab.paths.relative(path) if path else "",
         extra=extra,
     )
-    job = jobs_adopt.adopt(lab.paths, spec, pid, log)
-    _say_launched(lab, _launch_changes(roadmap, mvp, spec.exp_id))
+    job = process_adoption.adopt(lab.paths, spec, pid, log)
+    _write_launch(lab, _launch_changes(roadmap, mvp, spec.exp_id))
     return job
 
 
@@ -222,54 +246,25 @@ def _launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange
     return (change(roadmap.document, edits),) if edits else ()
 
 
-def _say_launched(lab: Lab, changes: tuple[FileChange, ...]) -> None:
+def _write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:
     if lab.settings.write_status == "auto" and changes:
         save(changes, lab.journal)
 
 
-def accept(lab: Lab, plan: Pending) -> list[Path]:
-    """Write what `plan` showed, each MVP as one undoable step; the files touched.
-
-    Each step is planned again on the files as they are now, so an edit made elsewhere meanwhile
-    survives; where it meets ours, `Conflict` names the place and that step writes nothing.
-    """
-    touched: list[Path] = []
-    for mvp_id in plan.mvps:
-        step = plan_mvp(lab, plan.path, mvp_id)
-        if step is None:
-            continue
-        written = save(step.changes, lab.journal)
-        mark_written(lab, step.jobs, [one.new_text for one in written if one.new_text is not None])
-        touched += [one.path for one in written if one.path not in touched]
-    return touched
-
-
-def settle(lab: Lab, roadmap_path: Path) -> list[Path]:
-    """Write what ended without being asked, where the lab's settings say `write_results: auto`."""
-    if lab.settings.write_results != "auto":
-        return []
-    return accept(lab, pending(lab, roadmap_path))
-
-
-def undo(lab: Lab) -> list[Path]:
-    """Reverse the last write to the documents; the files restored."""
-    undone = undo_edit(lab.journal)
-    unmark(lab, [one.old_text for one in undone if one.old_text is not None])
-    return [one.path for one in undone]
-
-
-def _asked(spec: Spec, device: str, backend: str, memory: str | None) -> Spec:
+def _with_options(spec: Spec, request: Request) -> Spec:
     """The spec for the device, the backend and the memory asked for."""
-    if device != "auto":
-        spec = replace(spec, device=device)
-    if memory is not None and spec.recipe != "command":
-        data = {**spec.config.get("data", {}), "memory": memory}
+    if request.device != "auto":
+        spec = replace(spec, device=request.device)
+    if request.memory is not None and spec.recipe != "command":
+        data = {**spec.config.get("data", {}), "memory": request.memory}
         spec = replace(spec, config={**spec.config, "data": data})
-    return spec if backend == "local" else replace(spec, extra={**spec.extra, "backend": backend})
+    if request.backend == "local":
+        return spec
+    return replace(spec, extra={**spec.extra, "backend": request.backend})
 
 
-def _tracked(lab: Lab, spec: Spec) -> Spec:
-    """The spec with what the lab says of W&B where its experiment says nothing."""
+def _with_wandb(lab: Lab, spec: Spec) -> Spec:
+    """The spec with the lab's W&B settings, where its experiment has none."""
     wandb = {**lab.settings.wandb, **spec.extra.get("wandb", {})}
     return replace(spec, extra={**spec.extra, "wandb": wandb}) if wandb else spec
 
@@ -277,9 +272,9 @@ def _tracked(lab: Lab, spec: Spec) -> Spec:
 def _project(roadmap: Roadmap) -> str:
     """The roadmap's own project word, from its head: `**Project:** `VIT``, or its id's."""
     for key, pattern in (("project", r"[A-Za-z]\w*"), ("id", r"[A-Za-z]\w*(?=-\d{8})")):
-        found = re.search(pattern, roadmap.meta.get(key, ""))
-        if found:
-            return found.group().upper()
+        match = re.search(pattern, roadmap.meta.get(key, ""))
+        if match:
+            return match.group().upper()
     raise UsageError(
         f"{roadmap.document.name}:1: no project word for a new exp_id "
         "(a head line with **Project:** `VIT`, or **ID:** `VIT-20251227-...`)"

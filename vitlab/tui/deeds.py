@@ -67,17 +67,22 @@ class Deeds:
         )
         if choice is None:
             return
-        profile, backend = choice
+        (profile, backend), outlook = choice
+        plan = outlook.plan
+        assert plan is not None
 
-        def deed() -> int:
+        def deed() -> tuple[int, str]:
             desk.remember(profile, backend)
-            return len(desk.launch(mvp_id, profile, backend))
+            return desk.launch(plan)
 
-        count = await self.attempt(deed)
-        if count is not None:
+        launched = await self.attempt(deed)
+        if launched is not None:
+            count, changed = launched
             where = ", on Slurm" if backend == "slurm" else ""
             jobs = f"{count} job{'s' * (count != 1)}"
             self._app.tell(f"MVP {mvp_id}: {jobs} launched ({profile}{where})")
+            if changed:
+                self._app.tell(changed, "warning")
             self._app.watcher.poke()
 
     def _outlook(self, mvp_id: str, profile: str, backend: str) -> Outlook:
@@ -90,7 +95,7 @@ class Deeds:
             for spec in plan.specs
         ]
         found = tuple((finding.status, finding.text) for finding in plan.findings)
-        return Outlook(tuple(jobs), tuple(self._desk.diffs(plan.changes)), found)
+        return Outlook(tuple(jobs), tuple(self._desk.diffs(plan.changes)), found, plan)
 
     async def job(self, word: str, job: JobView | None) -> None:
         """One of `JOB_VERBS` on the selected job."""

@@ -73,19 +73,19 @@ class Desk(PaperDesk, StarDesk):
             return look(self.lab, self.roadmap, glance=True)
         view = look(self.lab, self.roadmap)
         if (due := _due(view)) - self._tended:
-            from vitlab.lab.launch import tend
+            from vitlab.lab.launch import advance_queue
 
-            tend(self.lab)
+            advance_queue(self.lab)
             view = look(self.lab, self.roadmap)
         self._tended = due
         moving = view.pending or any(isinstance(job.state, Running) for job in view.jobs)
         if self.roadmap is None or not moving:
             return view
         # Loaded when there is something to tell: the first picture does not wait for it.
-        from vitlab.lab.launch import settle
+        from vitlab.lab.writeback.edits import accept_automatically
         from vitlab.lab.writeback.status_sync import tell
 
-        written = [*tell(self.lab, self.roadmap), *settle(self.lab, self.roadmap)]
+        written = [*tell(self.lab, self.roadmap), *accept_automatically(self.lab, self.roadmap)]
         return look(self.lab, self.roadmap) if written else view
 
     def turn(self, roadmap: Path) -> None:
@@ -127,14 +127,17 @@ class Desk(PaperDesk, StarDesk):
 
     def plan(self, mvp_id: str, profile: str, backend: str) -> Plan:
         """What launching an MVP would run and write."""
-        from vitlab.lab.launch import launch_plan
+        from vitlab.lab.launch import Request, plan_launch
 
-        return launch_plan(self.lab, self._roadmap(), mvp_id, profile, backend=backend)
+        request = Request(self._roadmap(), mvp_id, profile, backend=backend)
+        return plan_launch(self.lab, request)
 
-    def launch(self, mvp_id: str, profile: str, backend: str) -> list[JobPaths]:
-        from vitlab.lab.launch import begin
+    def launch(self, plan: Plan) -> tuple[int, str]:
+        """Launch what `plan` showed: how many jobs, and a line on what changed since, or empty."""
+        from vitlab.lab.launch import launch
 
-        return begin(self.lab, self.plan(mvp_id, profile, backend))
+        launched = launch(self.lab, plan)
+        return len(launched.jobs), launched.notice(self.lab)
 
     def stop(self, *jobs: JobPaths) -> int:
         from vitlab.lab.launch import stop

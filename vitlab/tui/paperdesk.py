@@ -25,13 +25,13 @@ class PaperDesk:
 
     def pending(self) -> Pending:
         """What the results would change in the documents."""
-        from vitlab.lab.launch import pending
+        from vitlab.lab.writeback.writeback import pending
 
         return pending(self.lab, self._roadmap())
 
     def accept(self, waiting: Pending) -> list[Path]:
         """Write what is pending; the files written."""
-        from vitlab.lab.launch import accept
+        from vitlab.lab.writeback.edits import accept
 
         return accept(self.lab, waiting)
 
@@ -71,7 +71,7 @@ class PaperDesk:
 
     def undo(self) -> list[Path]:
         """Take the last write back; the files restored."""
-        from vitlab.lab.launch import undo
+        from vitlab.lab.writeback.edits import undo
 
         return undo(self.lab)
 

@@ -76,7 +76,7 @@ def result_row(group: Group, known: Mapping[World, Ceiling]) -> ResultRow:
     one = group.members[0]
     result = group.as_one()
     ceiling = ceiling_of(one.job.spec, known, result.headline)
-    overlap = result.data.get("overlap")
+    data_hash = result.data.get("hash")
     return ResultRow(
         job=one.job.paths.name,
         mvp=result.mvp,
@@ -96,13 +96,17 @@ def result_row(group: Group, known: Mapping[World, Ceiling]) -> ResultRow:
         recipe=one.job.spec.recipe,
         seeds=len(group.members),
         n_test=result.n.get("test"),
-        params=result.model.get("params"),
+        params=_count(result.model.get("params")),
         ceiling=ceiling.r2 if ceiling else None,
-        overlap=overlap if isinstance(overlap, int) else None,
+        overlap=_count(result.data.get("overlap")),
         leak=any(_leaks(member, ceiling) for member in group.members),
-        data=result.data.get("hash"),
+        data=data_hash if isinstance(data_hash, str) else None,
         group=seedless(one.job.spec),
     )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _leaks(one: Finished, ceiling: Ceiling | None) -> bool:

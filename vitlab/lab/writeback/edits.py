@@ -14,15 +14,18 @@ from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
 from vitlab.docs.save import FileChange, change, open_elsewhere, save
 from vitlab.docs.save import redo as redo_edit
+from vitlab.docs.save import undo as undo_edit
 from vitlab.docs.text.edit import differences
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.writeback import (
+    Pending,
     Step,
     find_hub,
     is_marked,
     mark_written,
+    pending,
     plan_mvp,
     remark,
     unmark,
@@ -178,12 +181,37 @@ def _past(lab: Lab) -> Iterator[Past]:
             yield Past(number, state == "undone", entry.changes)
 
 
-def write(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str | None = None) -> list[Path]:
-    """Write what one MVP's results say, with a person's own sentence where there is one."""
-    step = _step(lab, roadmap_path, mvp_id, sentence)
+def accept(lab: Lab, plan: Pending) -> list[Path]:
+    """Write what `plan` showed, each MVP as one undoable step; the files touched.
+
+    Each step is planned again on the files as they are now, so an edit made elsewhere meanwhile
+    survives; where it meets ours, `Conflict` names the place and that step writes nothing.
+    """
+    touched: list[Path] = []
+    for mvp_id in plan.mvps:
+        step = plan_mvp(lab, plan.path, mvp_id)
+        if step is None:
+            continue
+        touched += [path for path in _save_step(lab, step) if path not in touched]
+    return touched
+
+
+def _save_step(lab: Lab, step: Step) -> list[Path]:
     written = save(step.changes, lab.journal)
     mark_written(lab, step.jobs, [one.new_text for one in written if one.new_text is not None])
     return [one.path for one in written]
+
+
+def accept_automatically(lab: Lab, roadmap_path: Path) -> list[Path]:
+    """Write the results of what ended, where the lab's settings say `write_results: auto`."""
+    if lab.settings.write_results != "auto":
+        return []
+    return accept(lab, pending(lab, roadmap_path))
+
+
+def write(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str | None = None) -> list[Path]:
+    """Write what one MVP's results say, with a person's own sentence where there is one."""
+    return _save_step(lab, _step(lab, roadmap_path, mvp_id, sentence))
 
 
 def planned(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str) -> Step:
@@ -223,6 +251,13 @@ def _step(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str | None) -> St
 
 def _refusal(mvp_id: str) -> str:
     return f"refused {mvp_id}"
+
+
+def undo(lab: Lab) -> list[Path]:
+    """Reverse the last write to the documents; the files restored."""
+    undone = undo_edit(lab.journal)
+    unmark(lab, [one.old_text for one in undone if one.old_text is not None])
+    return [one.path for one in undone]
 
 
 def redo(lab: Lab) -> list[Path]:

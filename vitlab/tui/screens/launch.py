@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
@@ -17,6 +17,9 @@ from textual.widgets.option_list import Option
 
 from vitlab.contract.paths import UsageError
 from vitlab.tui.text import clean, ink
+
+if TYPE_CHECKING:
+    from vitlab.lab.launch import Plan
 
 COST = {
     "smoke": "seconds on a CPU",
@@ -37,6 +40,8 @@ class Outlook:
     diffs: tuple[str, ...]
     findings: tuple[tuple[str, str], ...] = ()
     """Status (`bad` refuses the launch) and text of what was found beforehand."""
+    plan: Plan | None = None
+    """What it shows: this is launched."""
 
 
 def _choice(name: str, chosen: bool) -> Text:
@@ -44,7 +49,7 @@ def _choice(name: str, chosen: bool) -> Text:
     return Text(f"{'>' if chosen else ' '} {name:<7}{COST[name]}")
 
 
-class LaunchScreen(ModalScreen[Choice | None]):
+class LaunchScreen(ModalScreen[tuple[Choice, Outlook] | None]):
     """Choose profile and place for one MVP; shows what will run and what will be written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,7 +82,8 @@ class LaunchScreen(ModalScreen[Choice | None]):
         self._backends = tuple(backends)
         self._backend = backend if backend in self._backends else self._backends[0]
         self._outlook = outlook
-        self._ready: set[Choice] = set()
+        self._ready: dict[Choice, Outlook] = {}
+        """What has been shown and can be launched."""
         # Held, not looked up: an outlook may still come while the dialog is taken down.
         self._profiles = OptionList(
             *(Option(_choice(name, False), id=name) for name in self._names),
@@ -138,24 +144,27 @@ class LaunchScreen(ModalScreen[Choice | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         choice = (event.option.id or "", self._backend)
         if choice in self._ready:
-            self.dismiss(choice)
+            self.dismiss((choice, self._ready[choice]))
 
     @work(thread=True, exclusive=True, group="outlook")
     def _look_ahead(self, profile: str, backend: str) -> None:
+        outlook = None
         try:
             outlook = self._outlook(profile, backend)
         except (UsageError, OSError) as error:
             shown = Text(clean(str(error)), ink(self, "error"))
         else:
-            if not any(status == "bad" for status, _ in outlook.findings):
-                self._ready.add((profile, backend))
             shown = self._describe(outlook)
         if self.is_running:
-            self.app.call_later(self._show, (profile, backend), shown)
+            self.app.call_later(self._show, (profile, backend), outlook, shown)
 
-    def _show(self, choice: Choice, shown: Text) -> None:
-        if choice == (self._highlighted, self._backend):
-            self._says.update(shown)
+    def _show(self, choice: Choice, outlook: Outlook | None, shown: Text) -> None:
+        if choice != (self._highlighted, self._backend):
+            return
+        self._says.update(shown)
+        self._ready.pop(choice, None)
+        if outlook is not None and not any(status == "bad" for status, _ in outlook.findings):
+            self._ready[choice] = outlook
 
     def _describe(self, outlook: Outlook) -> Text:
         text = Text()

@@ -1,0 +1,69 @@
+"""The plan that was shown is the plan that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import ROADMAP
+from vitlab.contract.job import read_spec
+from vitlab.contract.paths import UsageError
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import Plan, Request, launch, plan_launch
+from vitlab.tui.desk import Desk
+
+
+@pytest.fixture
+def plan(lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """As the launch dialog shows it; nothing is started."""
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    return plan_launch(lab, Request(roadmap, "1.0", "smoke"))
+
+
+def test_an_unchanged_plan_is_launched_byte_for_byte(
+    lab: Lab, roadmap: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.lab.launch.plan_launch", lambda *_: pytest.fail("planned again"))
+    launched = launch(lab, plan)
+    assert (launched.changed, launched.notice(lab)) == ((), "")
+    specs = [read_spec(job.spec) for job in launched.jobs]
+    assert [spec.hash for spec in specs if spec] == [spec.hash for spec in plan.specs]
+    assert [spec.exp_id for spec in specs if spec] == [spec.exp_id for spec in plan.specs]
+    (change,) = plan.changes
+    assert roadmap.read_text(encoding="utf-8") == change.new_text
+
+
+def test_an_experiment_edited_after_it_was_shown_is_planned_again(lab: Lab, plan: Plan) -> None:
+    path = lab.paths.experiments / "the_run.yaml"
+    text = path.read_text(encoding="utf-8").replace("train_size: 10", "train_size: 20")
+    path.write_text(text, encoding="utf-8")
+    count, notice = Desk(lab, None).launch(plan)
+    assert count == 2
+    assert notice == "experiments/the_run.yaml changed since the plan was shown: planned again"
+    sizes = {job.spec.config["data"]["train_size"] for job in all_jobs(lab.paths)}
+    assert sizes == {20}
+
+
+def test_a_roadmap_edited_after_it_was_shown_keeps_the_edit(
+    lab: Lab, roadmap: Path, plan: Plan
+) -> None:
+    roadmap.write_text(ROADMAP.replace("# Plan", "# Our plan"), encoding="utf-8")
+    assert launch(lab, plan).changed == (roadmap,)
+    text = roadmap.read_text(encoding="utf-8")
+    assert "# Our plan" in text
+    assert plan.specs[0].exp_id in text
+
+
+def test_new_settings_count_for_the_plan_made_again(lab: Lab, plan: Plan) -> None:
+    lab.paths.settings.write_text("wandb: {project: stars}\n", encoding="utf-8")
+    assert launch(lab, plan).changed == (lab.paths.settings,)
+    assert {job.spec.extra["wandb"]["project"] for job in all_jobs(lab.paths)} == {"stars"}
+
+
+def test_a_plan_whose_experiment_is_gone_is_not_launched(lab: Lab, plan: Plan) -> None:
+    (lab.paths.experiments / "the_run.yaml").unlink()
+    with pytest.raises(UsageError, match=r"MVP '1\.0'"):
+        launch(lab, plan)
+    assert all_jobs(lab.paths) == []
