@@ -9,8 +9,8 @@ from vitlab.contract.job import (
     OUTCOMES,
     STOPPED,
     Done,
-    End,
     Failed,
+    JobEnd,
     Killed,
     Lost,
     Succeeded,
@@ -31,7 +31,7 @@ from vitlab.contract.job import (
         ("a newer word", "", Failed("a newer word")),
     ],
 )
-def test_how_a_job_ended(outcome: str, detail: str, end: End) -> None:
+def test_how_a_job_ended(outcome: str, detail: str, end: JobEnd) -> None:
     assert Done(0, 1, outcome, 0, detail).end == end
 
 

@@ -164,7 +164,7 @@ class Failed:
     """One of `OUTCOMES`; a word of a newer program as it stands."""
 
 
-End = Succeeded | Killed | Failed
+JobEnd = Succeeded | Killed | Failed
 """How a job ended."""
 
 
@@ -200,7 +200,7 @@ class Done:
     """One line for people: the signal, the last line of an import error, ..."""
 
     @property
-    def end(self) -> End:
+    def end(self) -> JobEnd:
         """What the record means."""
         match self.outcome:
             case "ok":

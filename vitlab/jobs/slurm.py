@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.job import Lost
+from vitlab.contract.job import Lost, Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import CLUSTER, RESUME, read_json, write_json
@@ -32,7 +32,7 @@ EVERY = 3.0
 """Least seconds between two questions to Slurm's controller."""
 PATIENCE = 20
 """Seconds for an answer of Slurm's own commands."""
-OUTCOMES = {
+OUTCOMES: dict[str, Outcome] = {
     "CANCELLED": "killed",
     "DEADLINE": "killed",
     "OUT_OF_MEMORY": "oom",

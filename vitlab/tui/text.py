@@ -9,7 +9,7 @@ import unicodedata
 from rich.text import Text
 from textual.widget import Widget
 
-from vitlab.contract.job import Done, JobState, Lost, Queued, Running
+from vitlab.contract.job import Done, JobState, Lost, Queued, Running, ended_well
 from vitlab.contract.value import Value
 from vitlab.plot.series import SELECTORS
 
@@ -73,7 +73,7 @@ def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
             return "- queued", ""
         case Running():
             return "> running", "accent"
-        case Done(outcome="ok"):
+        case Done() if ended_well(state):
             return ("v done" if plain else "✓ done"), "success"
         case Done(outcome=outcome):
             return f"{'x' if plain else '✗'} {outcome.replace('_', ' ')}", "error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import Result, VerdictWord
 from vitlab.contract.value import HEADLINE, LABEL, Value, judged_by
 from vitlab.docs.judge.comparison import (
     Evidence,
@@ -40,8 +40,7 @@ class Verdict:
     """What the results say of a gate."""
 
     id: str
-    verdict: str
-    """`pass`, `fail`, `open` (not decided yet) or `manual` (a person must judge)."""
+    verdict: VerdictWord
     because: str
     """In English, for screens and commands."""
     rule: str | None = None
@@ -56,7 +55,7 @@ class Verdict:
 class _Decision:
     """A verdict before it is said in a language."""
 
-    verdict: str
+    verdict: VerdictWord
     because: Phrase
     rule: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
@@ -118,8 +117,8 @@ def _decide(gate: Gate, results: Sequence[Result], evidence: Evidence) -> _Decis
         answer = _answer(rule.condition, gate, results, previous, evidence)
         values.update(answer.values)
         if answer.holds:
-            said = "pass" if _is_good(rule, number) else "fail"
-            return _Decision(said, answer.because, rule.if_, values)
+            word: VerdictWord = "pass" if _is_good(rule, number) else "fail"
+            return _Decision(word, answer.because, rule.if_, values)
         unread = unread or not answer.readable
         if answer.because not in reasons:
             reasons.append(answer.because)

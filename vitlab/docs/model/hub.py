@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vitlab.contract.job import STATUSES
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.table_kinds import Entry, View, recognise
-from vitlab.docs.model.vocabulary import STATUSES, Vocabulary, default_vocabulary
+from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.source import Document, Fence

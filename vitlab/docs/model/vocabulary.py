@@ -7,21 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 
+from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
-
-STATUSES = (
-    "planned",
-    "ready",
-    "running",
-    "analysing",
-    "done",
-    "partial",
-    "failed",
-    "cancelled",
-    "paused",
-)
-"""Every status, as commands and JSON say it."""
 
 GLYPHS: dict[str, tuple[str, ...]] = {
     "planned": ("⏳",),

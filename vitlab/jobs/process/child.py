@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vitlab.contract.job import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
@@ -151,8 +152,8 @@ class End:
     """Processes of its memory cgroup the kernel killed while it ran."""
 
 
-def explain(end: End) -> tuple[str, str]:
-    """The outcome (one of `contract.state.OUTCOMES`) and its line."""
+def explain(end: End) -> tuple[Outcome, str]:
+    """How the job ended, and a line for people."""
     if end.code == 0:
         return "ok", ""
     if end.code is None and end.signal is None:
@@ -182,10 +183,10 @@ def explain(end: End) -> tuple[str, str]:
     return outcome, last
 
 
-def _from_words(end: End) -> str:
+def _from_words(end: End) -> Outcome:
     words = f"{end.last_words}\n{end.error}"
     # The last exception decides: what came before it may have been caught.
-    found = {
+    found: dict[Outcome, list[int]] = {
         "oom": [m.start() for m in _OOM.finditer(words)],
         "disk_full": [m.start() for m in _DISK.finditer(words)],
         "import_error": [m.start() for m in _IMPORT.finditer(words)],

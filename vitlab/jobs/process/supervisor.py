@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitlab.contract.events import read_events
+from vitlab.contract.job import STOPPED
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import RESUME, Reserve, read_json, set_aside, take, write_json, write_owner
@@ -316,7 +317,7 @@ class Supervisor:
         if self.asked[0]:
             return
         if self.job.stop.exists():
-            self.asked = ("killed", "stopped on request")
+            self.asked = ("killed", STOPPED)
         elif not self.job.folder.exists():
             self.asked = ("killed", "its folder was deleted")
 

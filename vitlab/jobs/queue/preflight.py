@@ -24,7 +24,7 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
-from vitlab.contract.job import Done, Lost, Spec, state_word
+from vitlab.contract.job import Done, Lost, Spec, ended_well, state_word
 from vitlab.contract.networks import output_count
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.tracking import wandb_of
@@ -276,7 +276,7 @@ class _Twins:
     def of(self, spec: Spec) -> Iterator[Finding]:
         for job in self._jobs.get(spec.hash, ())[-3:]:
             match job.state:
-                case Done(outcome="ok"):
+                case Done() if ended_well(job.state):
                     show = f"`vitlab logs {job.name}` shows it"
                     yield Finding("warn", f"the same was run before: {job.name}; {show}")
                 case Done() | Lost():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import Done, Lost, Queued, state_word
+from vitlab.contract.job import Done, Lost, Queued, ended_well, state_word
 from vitlab.jobs.queue.machine import Gpu, Room, Slots, gpus_wanted
 from vitlab.jobs.store import Job
 
@@ -114,7 +114,7 @@ class _Known:
                 return f"after {name}, which has not been launched"
             for other in newest.values():
                 match other.state:
-                    case Done(outcome=outcome) if outcome == "ok" or any_end:
+                    case Done() if any_end or ended_well(other.state):
                         continue
                     case Done(outcome=outcome):
                         return f"after {name}: {other.name} ended as {outcome}"

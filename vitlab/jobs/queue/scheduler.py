@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitlab.contract.job import Done, Lost, Queued, Running, state_word
+from vitlab.contract.job import NEVER_BEGAN, Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
@@ -132,7 +132,7 @@ def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
             case Lost() if job.in_slurm:
                 continue  # Slurm knows what became of it
             case Queued() if job.paths.stop.exists():
-                _end_unstarted(job.paths, "stopped before it began")
+                _end_unstarted(job.paths, NEVER_BEGAN)
                 changed = True
             case Lost() if end_orphans(job.paths, settings.grace):
                 runs = len(list(job.paths.folder.glob("started*.json")))
@@ -222,7 +222,7 @@ def stop(job: JobPaths) -> None:
             return
         case Queued() | Lost() as now:
             job.stop.touch()
-            detail = "stopped before it began" if isinstance(now, Queued) else "lost, then dropped"
+            detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
             slurm.withdraw(job)
             _end_unstarted(job, detail)
         case Running():

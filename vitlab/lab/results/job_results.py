@@ -18,6 +18,7 @@ from vitlab.contract.job import (
     Done,
     Result,
     Spec,
+    ended_well,
     read_result,
 )
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
@@ -58,7 +59,7 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
     """The jobs with a result, oldest first; a job that failed has none that counts."""
     found = []
     for job in jobs:
-        if isinstance(job.state, Done) and job.state.outcome == "ok":
+        if ended_well(job.state):
             result = read_result(job.paths.result)
             if result is not None:
                 found.append(Finished(job, result))

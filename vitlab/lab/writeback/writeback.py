@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done, Queued, Result, Running
+from vitlab.contract.job import Done, Killed, Queued, Result, Running
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import best_of, conclusion, mark, number, spectra
@@ -327,7 +327,8 @@ def end_status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
     if profile != "full" and mvp.status == "done":
         return "done"
     if not good:
-        killed = all(isinstance(j.state, Done) and j.state.outcome == "killed" for j in jobs)
+        ends = [job.state.end for job in jobs if isinstance(job.state, Done)]
+        killed = len(ends) == len(jobs) and all(isinstance(end, Killed) for end in ends)
         return "paused" if killed else "failed"
     if profile != "full":
         return "analysing"

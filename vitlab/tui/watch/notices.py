@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vitlab.contract.job import Done, Lost
+from vitlab.contract.job import Done, Killed, Lost, Succeeded
 from vitlab.tui.text import duration
 from vitlab.tui.widgets.jobs_pane import job_label
 from vitlab.tui.widgets.plan_pane import last_r2
@@ -54,13 +54,12 @@ def _end(job: JobView) -> End | None:
 
 def is_bad(job: JobView) -> bool:
     """Whether it ended as nobody wanted it to."""
-    return not (isinstance(job.state, Done) and job.state.outcome in ("ok", "killed"))
+    return not (isinstance(job.state, Done) and isinstance(job.state.end, Succeeded | Killed))
 
 
 def asked_for(job: JobView) -> bool:
     """Whether a person ended it, who need not be told."""
-    state = job.state
-    return isinstance(state, Done) and state.outcome == "killed" and "stopped" in state.detail
+    return isinstance(job.state, Done) and job.state.end == Killed(asked=True)
 
 
 def in_a_line(job: JobView) -> str:

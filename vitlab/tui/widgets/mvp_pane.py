@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vitlab.contract.job import Done, Running
+from vitlab.contract.job import Running, ended_well
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import clean, ink, state_words, status_word
@@ -86,7 +86,7 @@ class BriefPane(VerticalScroll):
         if self._busy or (key == self._key and time.monotonic() - self._read_at < AGAIN):
             return
         self._key, self._busy = key, True
-        ended = [j.paths for j in jobs if isinstance(j.state, Done) and j.state.outcome == "ok"]
+        ended = [j.paths for j in jobs if ended_well(j.state)]
         self.run_worker(self._ask(mvp.id, ended), group="brief")
 
     async def _ask(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
