@@ -227,7 +227,7 @@ def _rows(document: Document) -> Iterator[Finding]:
 
 def _broken(document: Document, table: Table) -> Iterator[Finding]:
     for row in table.rows:
-        if row.is_rule:
+        if row.is_delimiter:
             yield Finding(row.line, "broken-row", "a second |---| line inside a table")
             continue
         missing = table.width - len(row.cells)

@@ -12,7 +12,7 @@ from vitlab.docs.model.vocabulary import GLYPHS, LONG_WORDS, SHORT_WORDS, Status
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Span
-from vitlab.docs.text.tables import Table, fit
+from vitlab.docs.text.tables import Table, replace_cell
 
 FOLLOWERS = ("overview", "experiment_index", "gate_progress", "numbers", "checklist")
 """Kinds of table whose status column says what the MVP of the row is doing."""
@@ -264,5 +264,5 @@ def place_edit(roadmap: Roadmap, place: Place, new: str) -> Edit | None:
         return None
     if place.cell:
         table, entry, column = place.cell
-        return fit(roadmap.document, table, entry.row, column, new)
+        return replace_cell(roadmap.document, table, entry.row, column, new)
     return Edit(place.span, place.text, new)

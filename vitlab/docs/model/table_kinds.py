@@ -143,7 +143,7 @@ def _entries(
     kind: str, table: Table, columns: Mapping[str, int], vocabulary: Vocabulary, ids: IdIndex
 ) -> Iterator[Entry]:
     for row in table.rows:
-        if row.is_rule or not any(cell.raw for cell in row.cells):
+        if row.is_delimiter or not any(cell.raw for cell in row.cells):
             continue
         cells = {name: row.cells[i] for name, i in columns.items() if i < len(row.cells)}
         mvp, gate, status = cells.get("mvp"), cells.get("gate"), cells.get("status")

@@ -1,4 +1,4 @@
-"""An edit of a text, compare-and-swap: what it replaces must stand where it says."""
+"""Edits of a text, compare-and-swap: each names the text it replaces and where that is."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ from vitlab.docs.text.source import Span
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
-class Conflict(UsageError):  # noqa: N818  # it is a state of affairs, shown as one line
-    """An edit's place no longer says what it said; nothing was written."""
+class Conflict(UsageError):  # noqa: N818  # reads better in messages than an error
+    """The text an edit replaces is not there any more; nothing was written."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace `old`, which stands at `span`, by `new`."""
+    """Replace `old` at `span` by `new`."""
 
     span: Span
     old: str
     new: str
 
 
-def ordered(edits: Sequence[Edit]) -> list[Edit]:
-    """The edits by place; Conflict when two overlap."""
-    in_place = sorted(edits, key=lambda edit: (edit.span.start, edit.span.end))
-    for first, second in pairwise(in_place):
+def sorted_edits(edits: Sequence[Edit]) -> list[Edit]:
+    """The edits by position; Conflict when two overlap."""
+    by_position = sorted(edits, key=lambda edit: (edit.span.start, edit.span.end))
+    for first, second in pairwise(by_position):
         if second.span.start < first.span.end:
             raise Conflict(f"two edits overlap at character {second.span.start}: {second.new!r}")
-    return in_place
+    return by_position
 
 
 def apply(text: str, edits: Sequence[Edit]) -> str:
-    """The text with every edit made; Conflict when an `old` is not there, or two overlap."""
+    """The text with every edit applied; Conflict when an `old` is not there, or two overlap."""
     pieces: list[str] = []
-    at = 0
-    for edit in ordered(edits):
-        there = text[edit.span.start : edit.span.end]
-        if there != edit.old:
-            raise Conflict(f"character {edit.span.start}: {there!r} stands where {edit.old!r} did")
-        pieces += [text[at : edit.span.start], edit.new]
-        at = edit.span.end
-    return "".join([*pieces, text[at:]])
+    end = 0
+    for edit in sorted_edits(edits):
+        current = text[edit.span.start : edit.span.end]
+        if current != edit.old:
+            raise Conflict(f"character {edit.span.start}: expected {edit.old!r}, found {current!r}")
+        pieces += [text[end : edit.span.start], edit.new]
+        end = edit.span.end
+    return "".join([*pieces, text[end:]])
 
 
 def reverse(edits: Sequence[Edit]) -> tuple[Edit, ...]:
-    """The edits that take the changed text back."""
-    found = []
+    """The edits that turn the changed text back into the original."""
+    reversed_edits = []
     shift = 0
-    for edit in ordered(edits):
+    for edit in sorted_edits(edits):
         start = edit.span.start + shift
-        found.append(Edit(Span(start, start + len(edit.new)), edit.new, edit.old))
+        reversed_edits.append(Edit(Span(start, start + len(edit.new)), edit.new, edit.old))
         shift += len(edit.new) - len(edit.old)
-    return tuple(found)
+    return tuple(reversed_edits)
 
 
 def differences(old: str, new: str) -> tuple[Edit, ...]:
-    """Edits, whole lines each, that lead from one text to another."""
+    """The edits, of whole lines, that turn one text into another."""
     before, after = split_lines(old), split_lines(new)
     starts = [*_starts(before), len(old)]
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
@@ -74,12 +74,12 @@ def differences(old: str, new: str) -> tuple[Edit, ...]:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text with their ends; cut at CR LF, CR and LF only."""
+    """The lines of a text with their ends; only CR LF, CR and LF end a line."""
     return _LINES.findall(text)
 
 
 def unified(old: str | None, new: str | None, path: Path | str) -> str:
-    """The unified diff of two texts; None for a file that is not there, empty when equal."""
+    """The unified diff of two texts, empty when they are equal; None: there is no file."""
     before, after = split_lines(old or ""), split_lines(new or "")
     name = Path(path).as_posix().lstrip("/")
     source = "/dev/null" if old is None else f"a/{name}"
@@ -91,11 +91,20 @@ def unified(old: str | None, new: str | None, path: Path | str) -> str:
     return "".join(lines)
 
 
-def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, ...]:
-    """The edits, planned on `old`, moved to where their places stand in `now`.
+def common_ends(old: str, new: str) -> tuple[int, int]:
+    """How many characters two texts share at their start, and then at their end."""
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    rest = shorter - head
+    tail = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
+    return head, tail
 
-    A place is found again when its line is unchanged and its neighbourhood tells which it is, or
-    when only another part of its line changed. Conflict otherwise.
+
+def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, ...]:
+    """The edits, planned on `old`, moved to the same places in `now`.
+
+    An edit can be moved when its line is unchanged and can be told from equal ones, or when only
+    another part of the line changed. Conflict otherwise.
     """
     if old == now:
         return tuple(edits)
@@ -103,13 +112,13 @@ def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, 
     lines = _line_map(before, after)
     starts_before, starts_after = _starts(before), _starts(after)
     moved = []
-    for edit in ordered(edits):
-        shift = _shift(edit, before, after, lines, starts_before, starts_after)
+    for edit in sorted_edits(edits):
+        shift = _moved_by(edit, before, after, lines, starts_before, starts_after)
         if shift is None:
             line = sum(1 for s in starts_before if s <= edit.span.start) or 1
             raise Conflict(
-                f"{name}: line {line} changed since it was read ({edit.old!r} is not there "
-                f"any more as it was); nothing written"
+                f"{name}: line {line} changed since it was read ({edit.old!r} is no longer "
+                f"there); nothing written"
             )
         span = Span(edit.span.start + shift, edit.span.end + shift)
         moved.append(Edit(span, edit.old, edit.new))
@@ -126,19 +135,19 @@ def _starts(lines: Sequence[str]) -> list[int]:
 
 def _line_map(before: list[str], after: list[str]) -> dict[int, int]:
     """Old line index -> new one, for unchanged lines and for lines changed one for one."""
-    found: dict[int, int] = {}
+    new_index: dict[int, int] = {}
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal" or (tag == "replace" and b - a == d - c):
-            found.update(zip(range(a, b), range(c, d), strict=True))
+            new_index.update(zip(range(a, b), range(c, d), strict=True))
     for index, line in enumerate(before):
-        # A line that was moved as a whole is found by its text, if there is only one such line.
-        if index not in found and before.count(line) == 1 and after.count(line) == 1:
-            found[index] = after.index(line)
-    return found
+        # A line that moved as a whole is known by its text, if there is only one such line.
+        if index not in new_index and before.count(line) == 1 and after.count(line) == 1:
+            new_index[index] = after.index(line)
+    return new_index
 
 
-def _shift(
+def _moved_by(
     edit: Edit,
     before: list[str],
     after: list[str],
@@ -146,7 +155,7 @@ def _shift(
     starts_before: list[int],
     starts_after: list[int],
 ) -> int | None:
-    """How far an edit's place moved; None when it cannot be told, or when it changed."""
+    """By how many characters an edit's text moved; None when unknown or when it changed."""
     touched = [
         i
         for i, start in enumerate(starts_before)
@@ -158,28 +167,23 @@ def _shift(
         target = lines.get(index)
         if target is None:
             return None
-        start, there = starts_before[index], after[target]
+        start = starts_before[index]
         low = max(edit.span.start - start, 0)
         high = min(edit.span.end - start, len(before[index]))
-        inside = _inside(before[index], there, low, high)
-        if inside is None:
+        moved = _moved_in_line(before[index], after[target], low, high)
+        if moved is None:
             return None
-        shifts.add(starts_after[target] - start + inside)
+        shifts.add(starts_after[target] - start + moved)
     if not touched:
         return 0 if not before else None
     return shifts.pop() if len(shifts) == 1 else None
 
 
-def _inside(old: str, new: str, low: int, high: int) -> int | None:
+def _moved_in_line(old: str, new: str, low: int, high: int) -> int | None:
     """How far `old[low:high]` moved inside its line; None when the change may have touched it."""
     if old == new:
         return 0
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
+    head, tail = common_ends(old, new)
     if high < head:
         return 0
     if low > len(old) - tail:

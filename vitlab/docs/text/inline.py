@@ -1,4 +1,4 @@
-"""Inline markdown: what a piece of it says, how wide it shows, how to put a text into a cell."""
+"""Inline markdown: its plain text, its width in a terminal, and text made safe for a cell."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 @lru_cache(16384)
 def plain(text: str) -> str:
-    """A piece of inline markdown as a reader sees it; math and emoji stay as they are."""
+    """Inline markdown as a reader sees it; math and emoji are kept."""
     if _MARKS.isdisjoint(text):
         return text.strip()
     codes: list[str] = []
 
-    def keep(match: re.Match[str]) -> str:
+    def hide_code(match: re.Match[str]) -> str:
         codes.append(match[2].strip() or match[2])
         return f"\x00{len(codes) - 1}\x00"
 
-    text = _CODE.sub(keep, text.replace("\x00", ""))
+    text = _CODE.sub(hide_code, text.replace("\x00", ""))
     text = _BREAK.sub(" ", text)
     text = _WIKI.sub(lambda m: m[2] if m[2] is not None else m[1], text)
     text = _IMAGE_OR_LINK.sub(r"\1", text)
@@ -47,34 +47,33 @@ def plain(text: str) -> str:
 
 
 def link_target(text: str) -> str | None:
-    """Where the first link of a piece points: `[a](b)`, `[[b|a]]`."""
+    """The target of the first link, `[a](b)` or `[[b|a]]`; None where there is none."""
     if match := _IMAGE_OR_LINK.search(text):
         return match[2] or None
-    if match := _WIKI.search(text):
-        return match[1] or None
-    return None
+    match = _WIKI.search(text)
+    return match[1] or None if match else None
 
 
 def same_glyph(text: str) -> str:
-    """A text for comparing: the emoji variation selector removed."""
+    """A text without emoji variation selectors, for comparing."""
     return text.replace(VS16, "")
 
 
 def folded(text: str) -> str:
-    """A text for comparing words: full-width forms made plain, case and edges dropped."""
+    """A text for comparing words: full-width forms made plain, case folded, edges stripped."""
     return same_glyph(unicodedata.normalize("NFKC", text)).casefold().strip()
 
 
 def width(text: str) -> int:
-    """Columns a text takes in a terminal; wide characters and emoji count two."""
+    """The columns a text takes in a terminal; wide characters and emoji count two."""
     if text.isascii():
         return len(text)
-    wide: int = wcswidth(text)
-    return wide if wide >= 0 else len(text)
+    columns: int = wcswidth(text)
+    return columns if columns >= 0 else len(text)
 
 
 def cell_text(text: str) -> str:
-    """A text made safe for a table cell: one line, no pipe and no code mark that can break it."""
+    """A text made safe for a table cell: one line, without a pipe or backtick that breaks it."""
     text = _CONTROL.sub(" ", text).strip()
     text = re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\\|", text)
     if text.endswith("\\") and (len(text) - len(text.rstrip("\\"))) % 2:
@@ -85,6 +84,6 @@ def cell_text(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A text as code inside a cell: what is no plain name is written as text instead."""
+    """A name as code inside a cell; plain text where it holds a backtick, pipe or backslash."""
     text = cell_text(text)
     return f"`{text}`" if text and not set("`|\\") & set(text) else text

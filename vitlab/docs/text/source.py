@@ -1,4 +1,4 @@
-"""The text of a document, its lines, and where its tables, headings and fences stand."""
+"""The text of a document: its lines, and where its tables, headings and fenced blocks are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitlab.contract.paths import UsageError
 
 @dataclass(frozen=True)
 class BlockMap:
-    """0-based lines, end excluded, of the blocks this program reads."""
+    """The blocks of a text, as 0-based lines with the end excluded."""
 
     tables: tuple[tuple[int, int], ...]
     headings: tuple[tuple[int, int], ...]
@@ -26,20 +26,22 @@ class BlockMap:
     fences: tuple[tuple[int, int], ...]
 
 
-def _table_lines(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """markdown-it-py's own rule for what is a table and where it ends, without a token per cell."""
+def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """markdown-it-py's rule for where a table ends, without making a token for every cell."""
     if not table(state, start, end, True):
         return False
     if silent:
         return True
     parent, state.parentType = state.parentType, "table"
-    enders = state.md.block.ruler.getRules("blockquote")
+    terminators = state.md.block.ruler.getRules("blockquote")
     line = start + 2
     while line < end and state.sCount[line] >= state.blkIndent:
         first = state.bMarks[line] + state.tShift[line]
         text = mdTrim(state.src[first : state.eMarks[line]])
-        # No block begins with a pipe, so a row that does ends nothing.
-        ended = not text or (text[0] != "|" and any(e(state, line, end, True) for e in enders))
+        # No block begins with a pipe, so the other rules need not be tried on such a row.
+        ended = not text or (
+            text[0] != "|" and any(rule(state, line, end, True) for rule in terminators)
+        )
         if ended or state.is_code_block(line):
             break
         line += 1
@@ -52,16 +54,16 @@ def _table_lines(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    # Blocks only: cells and headings are read by our own column finder, which knows their spans,
-    # and inline parsing is two thirds of the cost.
+    # Blocks only: cells are read by `tables`, which knows their spans, and inline parsing would
+    # take two thirds of the time.
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
-    parser.block.ruler.at("table", _table_lines, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
     return parser
 
 
 def map_blocks(text: str) -> BlockMap:
-    """The blocks of a text; a BOM in front hides nothing."""
+    """The blocks of a text; a BOM is ignored."""
     tables, headings, fences = [], [], []
     for token in _parser().parse(text.removeprefix("\ufeff")):
         if token.map is None:
@@ -86,7 +88,7 @@ _ATX = re.compile(
 
 
 class Span(NamedTuple):
-    """A stretch of a document's text, in characters, end excluded."""
+    """A range of characters in a document, end excluded."""
 
     start: int
     end: int
@@ -94,7 +96,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading, by its level (1-6), its 0-based line and the span of its title as written."""
+    """A heading: its level (1-6), its 0-based line, and its title as written."""
 
     level: int
     index: int
@@ -109,24 +111,24 @@ class Fence:
     first: int
     last: int
     content: tuple[int, int]
-    """0-based lines of what stands inside, end excluded."""
+    """0-based lines inside it, end excluded."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text and where its lines are; `text` is the truth and is never changed."""
+    """A text with its lines and blocks; `text` is never changed."""
 
     text: str
     path: Path | None = None
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return str(self.path) if self.path is not None else "the document"
 
     @cached_property
     def lines(self) -> tuple[Span, ...]:
-        """The span of every line without its end: cut at CR LF, CR and LF, nowhere else."""
+        """The span of every line without its end; only CR LF, CR and LF end a line."""
         spans: list[Span] = []
         start = 0
         for end in _NEWLINE.finditer(self.text):
@@ -149,7 +151,7 @@ class Document:
         return self.slice(self.lines[index])
 
     def line_of(self, offset: int) -> int:
-        """The 1-based line that holds character `offset`."""
+        """The 1-based line of character `offset`."""
         return max(1, bisect.bisect_right(self._starts, offset))
 
     def slice(self, span: Span) -> str:
@@ -158,13 +160,13 @@ class Document:
 
     @cached_property
     def newline(self) -> str:
-        """The line end the document uses most; `\\n` where it has none."""
-        found = _NEWLINE.findall(self.text)
-        return max(("\n", "\r\n", "\r"), key=found.count) if found else "\n"
+        """The most common line end; `\\n` where there is none."""
+        ends = _NEWLINE.findall(self.text)
+        return max(("\n", "\r\n", "\r"), key=ends.count) if ends else "\n"
 
     @cached_property
     def language(self) -> str:
-        """`zh` or `en`: Chinese when one word in eight or more is, code and addresses aside."""
+        """`zh` or `en`: Chinese from one word in eight on, not counting code and addresses."""
         prose = _PROSE.sub(" ", self.text)
         chinese = len(_CJK.findall(prose)) / 2
         return "zh" if chinese > 0 and chinese * 8 >= len(_LATIN.findall(prose)) else "en"
@@ -181,7 +183,7 @@ class Document:
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
         """Every heading, in order."""
-        found = []
+        headings = []
         for level, first in self._map.headings:
             if first >= len(self.lines):
                 continue
@@ -193,22 +195,22 @@ class Document:
                 raw = self.slice(line)
                 lead = len(raw) - len(raw.lstrip())
                 span = Span(line.start + lead, line.start + max(lead, len(raw.rstrip())))
-            found.append(Heading(level, first, span, self.slice(span)))
-        return tuple(found)
+            headings.append(Heading(level, first, span, self.slice(span)))
+        return tuple(headings)
 
     @cached_property
     def fences(self) -> tuple[Fence, ...]:
         """Every fenced block, in order."""
-        found = []
+        fences = []
         for first, last in self._map.fences:
             last = min(last, len(self.lines))
-            mark = self.line_text(first).lstrip(" \t>")[:3]
-            closed = last - first > 1 and self.line_text(last - 1).lstrip(" \t>").startswith(mark)
-            found.append(Fence(first, last, (first + 1, last - 1 if closed else last)))
-        return tuple(found)
+            marker = self.line_text(first).lstrip(" \t>")[:3]
+            closed = last - first > 1 and self.line_text(last - 1).lstrip(" \t>").startswith(marker)
+            fences.append(Fence(first, last, (first + 1, last - 1 if closed else last)))
+        return tuple(fences)
 
     def section_end(self, heading: Heading) -> int:
-        """The 0-based line at which a heading's section ends: the next of its level or above."""
+        """The 0-based line where a heading's section ends: at the next of its level or above."""
         for other in self.headings:
             if other.index > heading.index and other.level <= heading.level:
                 return other.index
@@ -216,19 +218,16 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """The document in a file, every character kept: line ends, BOM, NUL, missing last newline.
-
-    Raises UsageError when it cannot be read or is not UTF-8.
-    """
+    """The document in a file, every character kept; UsageError when it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
-    return decoded(data, path)
+    return decode(data, path)
 
 
-def decoded(data: bytes, path: Path) -> Document:
-    """The document in the bytes of a file; UsageError naming the byte that is not UTF-8."""
+def decode(data: bytes, path: Path) -> Document:
+    """The document in the bytes of a file; UsageError names the byte that is not UTF-8."""
     try:
         return Document(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Tables as they stand in the text, cell by cell, and new cells and rows laid out the same way."""
+"""Tables of a document, cell by cell with their spans, and edits that keep a table's layout."""
 
 from __future__ import annotations
 
@@ -22,19 +22,16 @@ _TOKEN = re.compile(
     r"|(?P<norm>\|\|[^\s|](?:[^|]*[^\s|])?\|\|)"
     r"|\|"
 )
-_RULE = re.compile(r":?-{2,}:?")
+_DELIMITER = re.compile(r":?-{2,}:?")
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
-_LEAD = re.compile(r"[\s\ufeff]*(?:>[ \t]?)*[ \t]*")
+_INDENT = re.compile(r"[\s\ufeff]*(?:>[ \t]?)*[ \t]*")
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])[ \t]+(?=\|)")
-_SOFT = ("code", "wiki", "norm", "math", "lead")
-_TRICKY = ("`", "[[", "||", "\\", "$")
+_PIPE_KINDS = ("code", "wiki", "norm", "math", "lead")
+_PIPE_MARKS = ("`", "[[", "||", "\\", "$")
 
 
 class Cell(NamedTuple):
-    """One cell: `span` is its content without padding, `outer` reaches from pipe to pipe.
-
-    A tuple, for a roadmap has thousands.
-    """
+    """One cell: `span` is its content without padding, `outer` reaches from pipe to pipe."""
 
     span: Span
     outer: Span
@@ -42,7 +39,7 @@ class Cell(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The content for reading: emphasis, code marks, links and escapes removed."""
+        """The content as a reader sees it."""
         return plain(self.raw)
 
 
@@ -61,11 +58,11 @@ class Row:
         return self.index + 1
 
     @cached_property
-    def is_rule(self) -> bool:
-        """A `|---|---|` line that stands among the rows."""
+    def is_delimiter(self) -> bool:
+        """Whether it is a `|---|---|` line among the rows."""
         if not self.cells or self.cells[0].raw[:1] not in ("-", ":"):
             return False
-        return all(_RULE.fullmatch(cell.raw) for cell in self.cells)
+        return all(_DELIMITER.fullmatch(cell.raw) for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def tables_of(document: Document) -> tuple[Table, ...]:
 
 def _table(document: Document, first: int, last: int) -> Table:
     delimiter = document.line_text(first + 1)
-    columns = len(_cut(delimiter, _simple_pipes(delimiter)))
+    columns = len(_cells_between(delimiter, _all_pipes(delimiter)))
     header = split_row(document, first, columns, header=True)
     rows = tuple(split_row(document, i, columns) for i in range(first + 2, last))
     return Table(header, rows, first, last)
@@ -104,7 +101,7 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
     """The cells of line `index`; of several readings of its pipes, the one with `columns`."""
     line = document.line_span(index)
     text = document.slice(line)
-    lead = _LEAD.match(text).end()  # type: ignore[union-attr]  # matches the empty string
+    lead = _INDENT.match(text).end()  # type: ignore[union-attr]  # matches the empty string
     if header and (bullet := _BULLET.match(text, lead)):
         lead = bullet.end()
     body, offset = text[lead:], line.start + lead
@@ -119,53 +116,49 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
 
 
 def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
-    """Where the cells of a row are, as (start, end) between the pipes.
+    """The cells of a row, as (start, end) between the pipes; None: any number of them.
 
     A pipe in code, in `[[a|b]]`, in `||x||`, in `$a|b$`, or doubled in front of the row is first
-    taken for text; only where the count then disagrees with the header is another reading tried.
+    taken for text; only where the count then disagrees with the header are others tried.
     """
-    if not any(mark in body for mark in _TRICKY):
-        return _cut(body, _simple_pipes(body))
-    hard, soft = _pipes(body)
-    kept = _cut(body, hard)
-    if columns is None or not soft or len(kept) == columns:
-        return kept
-    for classes in (frozenset(_SOFT), *(frozenset((name,)) for name in _SOFT)):
-        pipes = sorted([*hard, *(at for at, name in soft if name in classes)])
-        cells = _cut(body, pipes)
+    if not any(mark in body for mark in _PIPE_MARKS):
+        return _cells_between(body, _all_pipes(body))
+    certain, possible = _sorted_pipes(body)
+    first_try = _cells_between(body, certain)
+    if columns is None or not possible or len(first_try) == columns:
+        return first_try
+    for kinds in (frozenset(_PIPE_KINDS), *(frozenset((name,)) for name in _PIPE_KINDS)):
+        pipes = sorted([*certain, *(index for index, kind in possible if kind in kinds)])
+        cells = _cells_between(body, pipes)
         if len(cells) == columns:
             return cells
-    return kept
+    return first_try
 
 
-def _simple_pipes(body: str) -> list[int]:
-    found = []
-    at = body.find("|")
-    while at >= 0:
-        found.append(at)
-        at = body.find("|", at + 1)
-    return found
+def _all_pipes(body: str) -> list[int]:
+    return [match.start() for match in re.finditer(r"\|", body)]
 
 
-def _pipes(body: str) -> tuple[list[int], list[tuple[int, str]]]:
-    hard: list[int] = []
-    soft: list[tuple[int, str]] = []
+def _sorted_pipes(body: str) -> tuple[list[int], list[tuple[int, str]]]:
+    """The pipes that certainly end a cell, and those that may be text, with their kind."""
+    certain: list[int] = []
+    possible: list[tuple[int, str]] = []
     start = 0
     if body.startswith("||"):
-        soft.append((0, "lead"))
-        hard.append(1)
+        possible.append((0, "lead"))
+        certain.append(1)
         start = 2
     for token in _TOKEN.finditer(body, start):
         kind = token.lastgroup if token.lastgroup != "tick" else "code"
         if kind is not None:
             inner = _BARE_PIPE.finditer(body, token.start(), token.end())
-            soft.extend((pipe.start(), kind) for pipe in inner)
+            possible.extend((pipe.start(), kind) for pipe in inner)
         elif token.group() == "|":
-            hard.append(token.start())
-    return hard, soft
+            certain.append(token.start())
+    return certain, possible
 
 
-def _cut(body: str, pipes: Sequence[int]) -> list[tuple[int, int]]:
+def _cells_between(body: str, pipes: Sequence[int]) -> list[tuple[int, int]]:
     end = len(body.rstrip())
     edges = [-1, *pipes, end]
     cells = [(a + 1, b) for a, b in pairwise(edges)]
@@ -176,29 +169,26 @@ def _cut(body: str, pipes: Sequence[int]) -> list[tuple[int, int]]:
     return cells
 
 
-_TRAIL = re.compile(r"\s*$")
-
-
 def column_width(document: Document, table: Table, column: int) -> tuple[int, Callable[[str], int]]:
-    """How wide a hand-aligned column is between its pipes, and in what measure it is straight.
+    """The width of a hand-aligned column between its pipes, and how it is measured.
 
-    Display width first, characters second, as some editors pad; 0 for one that is not aligned.
+    By display width first, then by characters, as some editors pad; 0: it is not aligned.
     """
     cells = [row.cells[column] for row in (table.header, *table.rows) if column < len(row.cells)]
     outers = [document.slice(cell.outer) for cell in cells]
     for measure in (width, len):
         size, count = Counter(map(measure, outers)).most_common(1)[0]
-        straight = [text for text in outers if measure(text) == size]
-        # Equal cells are as wide as each other without any hand; padding shows in blanks.
-        if count * 5 >= len(outers) * 3 and any(text.endswith("  ") for text in straight):
+        aligned = [text for text in outers if measure(text) == size]
+        # Cells can be equally wide by chance; two trailing blanks show that they were padded.
+        if count * 5 >= len(outers) * 3 and any(text.endswith("  ") for text in aligned):
             return size, measure
     return 0, width
 
 
-def fit(document: Document, table: Table, row: Row, column: int, new: str) -> Edit | None:
-    """Replace a cell's content; the padding of an aligned column gives way as far as it can.
+def replace_cell(document: Document, table: Table, row: Row, column: int, new: str) -> Edit | None:
+    """Replace a cell's content, an aligned column's padding adjusted; None when it says it already.
 
-    None when the cell says it already. `new` is markdown, already safe for a cell.
+    `new` is markdown, already safe for a cell.
     """
     cell = row.cells[column]
     if cell.raw == new:
@@ -222,23 +212,22 @@ def fit(document: Document, table: Table, row: Row, column: int, new: str) -> Ed
 
 
 def set_cell(document: Document, table: Table, row: Row, column: int, new: str) -> Edit | None:
-    """`fit` where the row has the cell, else the cells it lacks are added at its end."""
-    own = document.slice(row.cells[column].span) if column < len(row.cells) else ""
-    if (document.slice(row.span).count("`") - own.count("`")) % 2:
-        new = new.replace("`", "")  # a lone one elsewhere in the row would pair with ours
+    """As `replace_cell`; a row that is too short gets the cells it lacks."""
+    old = document.slice(row.cells[column].span) if column < len(row.cells) else ""
+    if (document.slice(row.span).count("`") - old.count("`")) % 2:
+        new = new.replace("`", "")  # a lone one elsewhere in the row would pair with it
     if column < len(row.cells):
-        return fit(document, table, row, column, new)
+        return replace_cell(document, table, row, column, new)
     text = document.slice(row.span)
     closed = text.rstrip().endswith("|")
-    more = [""] * (column - len(row.cells)) + [new]
-    written = " | ".join(["", *more] if not closed else more).strip(" ")
+    missing = [""] * (column - len(row.cells)) + [new]
+    cells = " | ".join(["", *missing] if not closed else missing).strip(" ")
     end = row.span.start + len(text.rstrip())
-    added = f" {written} |" if closed else f" {written}"
-    return Edit(Span(end, end), "", added)
+    return Edit(Span(end, end), "", f" {cells} |" if closed else f" {cells}")
 
 
 def new_row(document: Document, table: Table, values: Mapping[int, str], empty: str = "-") -> str:
-    """A row's text in the table's own layout; `values` by column are markdown, made safe here."""
+    """A row's text in the table's layout; `values`: column -> markdown, made safe here."""
     like = table.rows[-1] if table.rows else table.header
     line = document.slice(like.span)
     first = like.cells[0].outer.start - like.span.start if like.cells else 0
@@ -262,9 +251,6 @@ def insert_row(
     empty: str = "-",
 ) -> Edit:
     """Add a row below `after`, or at the table's end."""
-    if after is None:
-        after_line = table.rows[-1].index if table.rows else table.first + 1
-    else:
-        after_line = after.index
-    end = document.line_span(after_line).end
+    last = table.rows[-1].index if table.rows else table.first + 1
+    end = document.line_span(after.index if after else last).end
     return Edit(Span(end, end), "", document.newline + new_row(document, table, values, empty))
