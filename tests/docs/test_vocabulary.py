@@ -2,8 +2,9 @@
 
 import pytest
 
+from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.ids import IdIndex, bare_id, exp_id, gate_refs, report_target
+from vitlab.docs.model.ids import IdIndex, exp_id, gate_refs, read_id, report_target
 from vitlab.docs.model.vocabulary import default_vocabulary, metric_header, status_argument
 
 WORDS = default_vocabulary()
@@ -134,7 +135,7 @@ def test_metric_columns_name_their_split(header: str, expected: object) -> None:
     ],
 )
 def test_ids_are_bare(text: str, bare: str) -> None:
-    assert bare_id(text) == bare == bare_id(bare)
+    assert read_id(text) == bare == bare_id(bare)
 
 
 def test_references_are_found_with_and_without_prefix() -> None:

@@ -56,7 +56,7 @@ def add_commands(commands: Commands) -> None:
 
 def run_mvp(args: argparse.Namespace) -> int:
     """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
-    from vitlab.docs.model.ids import bare_id
+    from vitlab.contract.job import bare_id
     from vitlab.lab.launch import Request, launch, plan_launch
     from vitlab.lab.writeback.edits import accept_automatically
 
@@ -307,7 +307,7 @@ def move_job(args: argparse.Namespace) -> int:
 
 def adopt_run(args: argparse.Namespace) -> int:
     """`vitlab adopt`: watch a running process to its end and treat it like any other job."""
-    from vitlab.docs.model.ids import bare_id
+    from vitlab.contract.job import bare_id
     from vitlab.lab.launch import adopt
 
     names = _names(args.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,14 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 """From a trial of seconds to the real thing, by what they cost; all but the last are trials."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
+_ID_EDGES = re.compile(r"^[^\w\[(<]+|[^\w\])>.+]+$")
+_ID_PREFIX = re.compile(r"^(?:MVP|Gate)(?:[-–—_:]\s*|\s+|(?=\d))", re.IGNORECASE)
+
+
+def bare_id(text: str) -> str:
+    """An MVP's or gate's id without emphasis, emoji and the prefix `MVP-` or `Gate-`: `16A-0`."""
+    bare = _ID_PREFIX.sub("", _ID_EDGES.sub("", text).strip()).strip()
+    return bare if bare == text else bare_id(bare)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gate_rules import Gate, Rule, bullet_rules, gates_of
-from vitlab.docs.model.ids import IdIndex, bare_id, exp_id, report_target
+from vitlab.docs.model.ids import IdIndex, exp_id, read_id, report_target
 from vitlab.docs.model.kanban import Kanban, find_kanban
 from vitlab.docs.model.table_kinds import Entry, View, is_section_row, recognise
 from vitlab.docs.model.vocabulary import StatusText, Vocabulary, default_vocabulary
@@ -261,7 +261,7 @@ class Roadmap:
 
     def mvp(self, mvp_id: str) -> Mvp:
         """The MVP of an id, prefix optional; UsageError naming those there are."""
-        wanted = bare_id(mvp_id).casefold()
+        wanted = read_id(mvp_id).casefold()
         for mvp in self.mvps:
             if mvp.id.casefold() == wanted:
                 return mvp
@@ -270,7 +270,7 @@ class Roadmap:
 
     def gate(self, gate_id: str) -> Gate:
         """The gate of an id, prefix optional; UsageError naming those there are."""
-        wanted = bare_id(gate_id).casefold()
+        wanted = read_id(gate_id).casefold()
         for gate in self.gates:
             if gate.id.casefold() == wanted:
                 return gate
@@ -314,7 +314,7 @@ def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]
 
 def _id_of(entry: Entry) -> str:
     cell = entry.cells.get("mvp")
-    return bare_id(cell.raw) if cell else ""
+    return read_id(cell.raw) if cell else ""
 
 
 def _mvp(entry: Entry) -> Mvp:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.config import read_config
-from vitlab.contract.job import PROFILES, RECIPES, Spec
+from vitlab.contract.job import PROFILES, RECIPES, Spec, bare_id
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
@@ -53,10 +53,6 @@ KEYS = (
 )
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 
-
-def bare_id(text: str) -> str:
-    """An MVP's id without the prefix people write: `MVP-1.0` -> `1.0`."""
-    return re.sub(r"^\s*MVP[-_ ]", "", text, flags=re.IGNORECASE).strip()
 
 
 def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:

@@ -18,12 +18,12 @@ from vitlab.contract.job import (
     Done,
     Result,
     Spec,
+    bare_id,
     ended_well,
     read_result,
 )
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
 from vitlab.contract.validation import from_document
-from vitlab.jobs.experiment.experiment import bare_id
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, look
 from vitlab.lab.lab import Lab
 
