@@ -6,9 +6,27 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docs.test_gates import COMPARED, gate, result, verdict
+from tests.docs.cases import result
 from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import best_of, conclusion, key_metric
+from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.text.source import Document
+
+COMPARED = """\
+### Gate-1: g
+
+| 项 | 内容 |
+|---|---|
+| MVP | MVP-1.0 |
+| 若 ViT > LGBM | ✅ ok |
+| 若 ViT < LGBM | 🔴 no |
+
+| MVP | 名称 | 状态 |
+|---|---|---|
+| 1.0 | x | ⏳ |
+| 2.0 | y | ⏳ |
+"""
 
 BETTER_AND_WORSE = [
     ("r2", 0.9, 0.1),
@@ -25,8 +43,13 @@ BETTER_AND_WORSE = [
 
 def judged(metric: str, number: float, model: str = "ViT", mvp: str = "1.0") -> Result:
     name = f"test/{metric}/log_g"
-    values = {name: number, f"val/{metric}/log_g": number}
-    return result(mvp, model, None, run=f"{number:g}", values=values, errors={}, headline=name)
+    line = f"{mvp} {model} - run={number:g} {name}={number} val/{metric}/log_g={number}"
+    return replace(result(f"{line} headline={name}"), errors={})
+
+
+def compared(*results: Result) -> Verdict:
+    roadmap = parse_roadmap(Document(COMPARED))
+    return judge(roadmap.gates[0], results, roadmap)
 
 
 @pytest.mark.parametrize(("metric", "better", "worse"), BETTER_AND_WORSE)
@@ -46,13 +69,13 @@ def test_a_model_is_greater_in_a_rule_when_it_is_better(
 ) -> None:
     for ours, theirs, said in ((better, worse, "pass"), (worse, better, "fail")):
         runs = judged(metric, ours), judged(metric, theirs, "LightGBM", "2.0")
-        assert verdict(gate(*COMPARED), *runs).verdict == said
+        assert compared(*runs).verdict == said
 
 
 def test_two_models_with_one_bias_of_either_sign_are_not_told_apart() -> None:
     runs = judged("bias", 0.3), judged("bias", -0.3, "LightGBM", "2.0")
     errors = {"test/bias/log_g": 0.01}
-    assert verdict(gate(*COMPARED), *(replace(r, errors=errors) for r in runs)).verdict == "open"
+    assert compared(*(replace(r, errors=errors) for r in runs)).verdict == "open"
 
 
 def test_of_an_unknown_metric_nothing_is_called_best() -> None:
@@ -63,5 +86,5 @@ def test_of_an_unknown_metric_nothing_is_called_best() -> None:
     said = "2 runs, dice_test=0.100..0.900; which way is better is not known"
     assert conclusion(runs, "en") == said
     assert "不知道" in conclusion(runs, "zh")
-    found = verdict(gate(*COMPARED), judged("dice", 0.9), judged("dice", 0.1, "LightGBM", "2.0"))
+    found = compared(judged("dice", 0.9), judged("dice", 0.1, "LightGBM", "2.0"))
     assert (found.verdict, "which way dice_test is better" in found.because) == ("manual", True)

@@ -1,0 +1,317 @@
+"""Cases kept as markdown files: a document, commands on it, and what each of them prints.
+
+    %%%% A title
+    %%% document survey.md
+    %%% set 2.0 running
+    %%% diff
+    -| a line | before |
+    +| a line | after |
+
+The lines after a command are what it prints; after `document` and `results` they are what it reads.
+`python -m tests.docs.cases FILE ...` writes what the commands print now: read its diff.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.docs.facts import hub_facts, roadmap_facts
+from vitlab.contract.job import Result
+from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.conclusion import conclusion
+from vitlab.docs.judge.gates import Verdict, judge, thresholds
+from vitlab.docs.lint import lint, lint_document, mend
+from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
+from vitlab.docs.model.vocabulary import STATUSES
+from vitlab.docs.text.edit import Edit, apply, unified
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.text.tables import tables_of
+from vitlab.docs.write.progress import set_progress
+from vitlab.docs.write.report import report_name, report_text
+from vitlab.docs.write.results import finish, link_report
+from vitlab.docs.write.rows import link_figures
+from vitlab.docs.write.status import launch, set_status
+
+HERE = Path(__file__).parent
+CORPUS = HERE.parents[1].parent / "shared" / "corpus"
+CASES = HERE / "cases"
+DATE = "2026-01-02"
+
+
+def document_path(name: str) -> Path:
+    """A document kept here, or a real one, which is not in every checkout."""
+    return next(
+        (p for p in (HERE / "roadmaps" / name, CORPUS / name) if p.is_file()), CORPUS / name
+    )
+
+
+def here(*names: str) -> list[str]:
+    """Those of some documents that are in this checkout."""
+    return [name for name in names if document_path(name).is_file()]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command and the lines below it."""
+
+    command: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a file."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether every document that the case names is in this checkout."""
+        named = [s.command.split()[1] for s in self.steps if s.command.startswith("document ")]
+        return here(*named) == named
+
+
+def load(path: Path) -> tuple[str, list[Case]]:
+    """The text before the first case, and the cases."""
+    head, *parts = re.split(r"^%%%% ", path.read_text(encoding="utf-8"), flags=re.M)
+    cases = []
+    for part in parts:
+        title, *steps = re.split(r"^%%% ", part, flags=re.M)
+        split = [step.rstrip("\n").split("\n") for step in steps]
+        cases.append(Case(title.strip(), tuple(Step(s[0], tuple(s[1:])) for s in split)))
+    return head, cases
+
+
+def dump(head: str, cases: list[Case]) -> str:
+    texts = []
+    for case in cases:
+        steps = ["\n".join([f"%%% {step.command}", *step.lines]) for step in case.steps]
+        texts.append("\n".join([f"%%%% {case.title}", *steps]) + "\n")
+    return head + "\n".join(texts)
+
+
+def run(case: Case) -> Iterator[tuple[Step, tuple[str, ...]]]:
+    """Each step with the lines that should stand below it."""
+    bench = Bench()
+    for step in case.steps:
+        yield step, tuple(bench.answer(step))
+
+
+def result(line: str) -> Result:
+    """A result from `MVP MODEL R2 key=value ...`: a full run on 1M spectra unless it says else.
+
+    R2 is that of the test set, `-` for none; on validation it is 0.01 more. Keys: `run profile
+    wandb headline`, `val` and any `split/metric/label`, `n` (training spectra), `hash` and
+    `overlap` of the data.
+    """
+    mvp, model, r2, *pairs = shlex.split(line)
+    keys = dict(pair.split("=", 1) for pair in pairs)
+    values: dict[str, float | None] = {}
+    if r2 != "-":
+        values = {"test/r2/log_g": float(r2), "val/r2/log_g": round(float(r2) + 0.01, 9),
+                  "test/mae/log_g": 0.3}  # fmt: skip
+    if "val" in keys:
+        keys["val/r2/log_g"] = keys.pop("val")
+    values |= {k: None if v == "none" else float(v) for k, v in keys.items() if "/" in k}
+    data = {"source": "simulated", "hash": keys.get("hash", "h1")}
+    if not data["hash"]:
+        data = {}
+    plain = Result(
+        mvp=mvp,
+        run=keys.get("run", "main"),
+        profile=keys.get("profile", "full"),
+        recipe="x",
+        values=values,
+        errors={"test/r2/log_g": 0.004},
+        n={"train": int(keys.get("n", 10**6)), "val": 1000, "test": 10_000},
+        model={"name": model, "params": 4_900_000},
+        data=data | ({"overlap": int(keys["overlap"])} if "overlap" in keys else {}),
+        best={"epoch": 187, "step": 1},
+        seconds=12.0,
+        wandb=keys.get("wandb"),
+    )
+    return replace(plain, headline=keys["headline"]) if "headline" in keys else plain
+
+
+def changed_lines(old: str, new: str, marks: str = "+-") -> list[str]:
+    """The lines of a diff that say something, context and positions left out."""
+    return [line for line in unified(old, new, "x").splitlines()[2:] if line[:1] in marks]
+
+
+@dataclass
+class Bench:
+    """A document, the results of its MVPs, and the commands of the cases."""
+
+    text: str = ""
+    first: str = ""
+    shown: str = ""
+    """The text at the last `diff`, `added` or `results`."""
+    results: list[Result] = field(default_factory=list)
+
+    def answer(self, step: Step) -> list[str]:
+        """What a command prints; of one that reads the lines below it, these."""
+        name, _, rest = step.command.partition(" ")
+        if name == "document":
+            text = read(document_path(rest)).text if rest else "\n".join(step.lines) + "\n"
+            self.text = self.first = self.shown = text
+            return list(step.lines)
+        if name == "results":
+            self.results, self.shown = [result(line) for line in step.lines], self.text
+            return list(step.lines)
+        if name == "has":
+            return [line for line in step.lines if line in self.text]
+        if name == "lacks":
+            return [line for line in step.lines if line not in self.text]
+        if name == "replace":
+            old, new = rest.split(" => ")
+            assert old in self.text, old
+            self.text = self.shown = self.text.replace(old, new)
+            return []
+        try:
+            command: Callable[..., list[str] | None] = getattr(self, f"do_{name}")
+            return command(*shlex.split(rest)) or []
+        except UsageError as error:
+            return [f"error: {error}"]
+
+    @property
+    def roadmap(self) -> Roadmap:
+        return parse_roadmap(Document(self.text))
+
+    def change(self, edits: list[Edit]) -> None:
+        self.text = apply(self.text, edits)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        roadmap = self.roadmap
+        return {gate.id: judge(gate, self.results, roadmap) for gate in roadmap.gates}
+
+    # What prints.
+
+    def do_read(self, *kinds: str) -> list[str]:
+        facts = roadmap_facts(Document(self.text))
+        return [
+            line for kind, lines in facts.items() if not kinds or kind in kinds for line in lines
+        ]
+
+    def do_hub(self) -> list[str]:
+        return [line for lines in hub_facts(Document(self.text)).values() for line in lines]
+
+    def do_cells(self) -> list[str]:
+        tables = tables_of(Document(self.text))
+        return ["".join(f"[{c.text}]" for c in r.cells) for t in tables for r in t.rows]
+
+    def do_order(self) -> list[str]:
+        return [f"{mvp.id}: {mvp.why}" for mvp in launch_order(self.roadmap)]
+
+    def do_lint(self) -> list[str]:
+        return [f"{f.line} {f.kind}" for f in lint(self.roadmap, None)]
+
+    def do_lint_hub(self) -> list[str]:
+        return [f"{f.line} {f.kind}" for f in lint_document(parse_hub(Document(self.text)))]
+
+    def do_judge(self, values: str = "") -> list[str]:
+        lines = []
+        for verdict in self.verdicts().values():
+            lines.append(f"Gate-{verdict.id} {verdict.verdict}: {verdict.because}")
+            lines += [f"  rule: {verdict.rule}"] if values and verdict.rule else []
+            lines += [f"  {k} = {v:.6g}" for k, v in verdict.values.items() if values]
+        return lines
+
+    def do_thresholds(self) -> list[str]:
+        return [f"{name} {value:g}" for g in self.roadmap.gates for name, value in thresholds(g)]
+
+    def do_diff(self, since: str = "") -> list[str]:
+        old, self.shown = self.first if since == "first" else self.shown, self.text
+        return changed_lines(old, self.text)
+
+    def do_added(self) -> list[str]:
+        old, self.shown = self.shown, self.text
+        return [line[1:] for line in changed_lines(old, self.text, "+")]
+
+    def do_board(self) -> list[str]:
+        """The first fenced block."""
+        document = Document(self.text)
+        return [document.line_text(i) for i in range(*document.fences[0].content)]
+
+    def do_section(self, title: str) -> list[str]:
+        """What stands below the heading with these words, without empty lines."""
+        document = Document(self.text)
+        (heading,) = [h for h in document.headings if title in h.title]
+        lines = range(heading.index + 1, document.section_end(heading))
+        return [line for i in lines if (line := document.line_text(i)).strip()]
+
+    def do_show(self) -> list[str]:
+        return self.text.rstrip("\n").split("\n")
+
+    # What changes the document.
+
+    def do_set(self, mvp: str, status: str, before: str = "") -> None:
+        memory = parse_roadmap(Document(self.first)) if before else None
+        self.change(set_status(self.roadmap, mvp, status, memory))
+
+    def do_every_status_and_back(self, before: str = "") -> None:
+        """Each MVP through every status and back, one after the other."""
+        for mvp in self.roadmap.mvps:
+            for status in (*STATUSES, mvp.status or ""):
+                self.do_set(mvp.id, status, before)
+
+    def do_launch(self, mvp: str, exp_id: str) -> None:
+        self.change(launch(self.roadmap, mvp, exp_id, DATE))
+
+    def do_progress(self, mvp: str, epochs: str, metric: str, run: str = "") -> None:
+        epoch, of = map(int, epochs.split("/"))
+        name, value = metric.split("=")
+        score = (name, float(value))
+        self.change(set_progress(self.roadmap, mvp, epoch, of, score, run or None))
+
+    def do_finish(self, mvp: str, status: str) -> None:
+        roadmap = self.roadmap
+        mine = [r for r in self.results if r.mvp == mvp]
+        verdicts = {i: v for i, v in self.verdicts().items() if mvp in roadmap.gate(i).mvps}
+        sentence = conclusion(mine, roadmap.language, list(verdicts.values()))
+        report = "./exp_x_20260102.md"
+        profile = mine[0].profile
+        self.change(finish(roadmap, mvp, mine, status, sentence, report, verdicts, DATE, profile))
+
+    def do_report(self, mvp: str, exp_id: str) -> list[str]:
+        """Print the report's file name and make the report the document."""
+        roadmap = self.roadmap
+        mine = [r for r in self.results if r.mvp == mvp]
+        verdicts = {i: v for i, v in self.verdicts().items() if mvp in roadmap.gate(i).mvps}
+        sentence = conclusion(mine, roadmap.language, list(verdicts.values()))
+        self.text = report_text(roadmap, mvp, mine, exp_id=exp_id, sentence=sentence, date=DATE,
+                                command=f"vitlab run {mvp}", verdicts=verdicts)  # fmt: skip
+        return [report_name(roadmap.mvp(mvp), exp_id, DATE)]
+
+    def do_link(self, mvp: str, path: str) -> None:
+        self.change(link_report(self.roadmap, mvp, path))
+
+    def do_figures(self, mvp: str, *links: str) -> None:
+        self.change(link_figures(self.roadmap, mvp, dict(link.split("=") for link in links)))
+
+    def do_mend(self) -> None:
+        self.text = mend(self.roadmap, None)
+
+    def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
+        hub = parse_hub(Document(self.text))
+        self.change(key_number(hub, indicator, value, condition, source, DATE))
+
+
+def main(paths: list[str]) -> None:
+    for path in map(Path, paths or sorted(CASES.glob("*.md"))):
+        head, cases = load(path)
+        new = [
+            Case(c.title, tuple(Step(s.command, lines) for s, lines in run(c))) if c.is_here else c
+            for c in cases
+        ]
+        path.write_text(dump(head, new), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
