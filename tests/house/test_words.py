@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 
 from vitlab.contract.job import OUTCOMES, STATUSES, VERDICTS, Done
+from vitlab.contract.value import Value
 from vitlab.docs.judge import conclusion, phrases
-from vitlab.docs.model import vocabulary
+from vitlab.docs.model import gate_rules, vocabulary
 from vitlab.docs.write import status
 from vitlab.jobs import slurm
 from vitlab.tui import text
@@ -52,3 +53,9 @@ def test_every_outcome_is_shown_by_its_name(outcome: str) -> None:
     words, tone = text.state_words(Done(0, 1, outcome, 0))
     assert words.split(" ", 1)[1] == ("done" if outcome == "ok" else outcome.replace("_", " "))
     assert tone == ("success" if outcome == "ok" else "error")
+
+
+@pytest.mark.parametrize("metric", gate_rules._METRICS)
+def test_of_every_metric_a_rule_names_the_better_number_is_known(metric: str) -> None:
+    assert Value("test", metric, "log_g").better is not None
+    assert Value("test", metric, "log_g").unit is not None
