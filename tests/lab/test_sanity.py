@@ -19,7 +19,7 @@ from vitlab.contract.paths import JobPaths
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.writeback import plan_mvp
 from vitlab.ml.spectra.dataset import open_spectra
-from vitlab.recipes.scored import permuted
+from vitlab.recipes.scores import permuted_r2
 
 
 def rewritten(job: JobPaths, **changes: Any) -> None:
@@ -117,6 +117,6 @@ def test_permuted_labels_are_those_of_other_stars(source: str) -> None:
 def test_chance_is_one_over_the_stars() -> None:
     generator = np.random.default_rng(0)
     true = generator.normal(size=(1001, 1))
-    found = permuted(true, true + 0.1, ("log_g",), 0)["test/r2_permuted/log_g"]
+    found = permuted_r2(true, true + 0.1, ("log_g",), 0)["test/r2_permuted/log_g"]
     assert found == pytest.approx(1e-3, rel=0.6)
-    assert permuted(true, np.zeros((1001, 1)), ("log_g",), 0) == {}
+    assert permuted_r2(true, np.zeros((1001, 1)), ("log_g",), 0) == {}

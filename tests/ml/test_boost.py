@@ -18,7 +18,7 @@ from vitlab.ml.baselines import trees as module
 from vitlab.ml.baselines.trees import (
     FILE,
     Boost,
-    Places,
+    Files,
     binned,
     dataset_parameters,
     fit,
@@ -79,7 +79,7 @@ def test_bins_are_kept_within_limits_and_only_whole(
     binned(rows, dataset_parameters(31, 1), cache)
     assert len(list(cache.glob("*"))) == 2  # the newest, and its checksum
     monkeypatch.setattr(module, "ROOM", 10)
-    assert binned(rows, dataset_parameters(15, 1), cache).text.endswith("too many to keep")
+    assert binned(rows, dataset_parameters(15, 1), cache).text.endswith("do not fit into the cache")
 
 
 def test_copies_are_the_same_stars_under_other_noise() -> None:
@@ -100,13 +100,13 @@ def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
     whole, said = grown(rows)
     scored = [e.values["val/r2/M_H"] for e in said if isinstance(e, Evaluation)]
     assert len(scored) == 20  # one for each round
-    places = Places(checkpoints=tmp_path)
+    files = Files(checkpoints=tmp_path)
     rounds = iter(range(100))
-    _, said = grown(rows, stopped=lambda: next(rounds) >= 10, places=places)
+    _, said = grown(rows, stopped=lambda: next(rounds) >= 10, files=files)
     assert [e.step for e in said if isinstance(e, Checkpoint)] == [4, 8, 10]
     assert load(tmp_path / FILE).grown == 10
-    resumed, said = grown(rows, places=replace(places, resume=True))
-    assert any(isinstance(e, Note) and "not bit for bit" in e.text for e in said)
+    resumed, said = grown(rows, files=replace(files, resume=True))
+    assert any(isinstance(e, Note) and "later trees differ" in e.text for e in said)
     later = [e for e in said if isinstance(e, Evaluation)]
     assert [e.step for e in later] == list(range(11, 21))
     # The first ten trees are the very same; with all of them the growth is as good.

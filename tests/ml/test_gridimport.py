@@ -19,11 +19,11 @@ from vitlab.ml.spectra.grid_import import (
     SIGMA,
     Array,
     Source,
-    air,
     convolved,
     import_grid,
     read_columns,
 )
+from vitlab.ml.spectra.lines import air
 
 FIXTURES = Path(__file__).parent / "fixtures"
 AXES = ((3750.0, 4500.0, 5250.0, 6000.0), (1.0, 2.0, 3.0, 5.0), (-2.5, -1.0, 0.0, 0.75))
@@ -114,7 +114,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"1 of 64 nodes .* T_eff 4500, log_g 3, M_H 0$"):
         list(import_grid(few, out, 5000, vacuum=False))
     bosz(few, (4500.0, 3.0, 0.0)).write_bytes(b"no gzip")
-    with pytest.raises(UsageError, match=r"\.gz:2: '3 x' is no number"):
+    with pytest.raises(UsageError, match=r"\.gz:2: '3 x' is not a number"):
         list(import_grid(few, out, 5000, vacuum=False))
     assert not out.exists()
     for text, what in (("", "has no numbers"), ("1 2\n3\n", r"bad\.txt:2: 1 columns, not 2")):

@@ -73,7 +73,7 @@ def test_pixels_without_a_datum(name: str) -> None:
     flux, error = open_spectra_files(FIXTURES / f"{name}.h5").read(0, 12)
     gone = {(1, 3), (2, 0), (2, 1), (3, 5), (4, 6)}
     assert set(map(tuple, np.argwhere(np.isinf(error)).tolist())) == gone
-    assert all(flux[place] == 1 for place in gone)
+    assert all(flux[location] == 1 for location in gone)
     assert np.isfinite(flux).all()
     for row in range(12):
         good = np.isfinite(error[row])
@@ -125,7 +125,11 @@ def test_compressed_and_odd_chunks_are_read_by_hdf5(simulator: Simulator, tmp_pa
             del file[inside]
             file.create_dataset(inside, data=values, **options)
     found = open_spectra_files(plain)
-    assert [place is None for place in found.files[0].places.values()] == [False, True, True]
+    assert [location is None for location in found.files[0].locations.values()] == [
+        False,
+        True,
+        True,
+    ]
     for one, other in zip(found.read(0, 30), wanted, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -184,9 +188,9 @@ def test_mistakes_are_named(
     simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(simulator, tmp_path / "a.h5", 3)
-    with pytest.raises(UsageError, match=r"a\.h5: is there already"):
+    with pytest.raises(UsageError, match=r"a\.h5: exists already"):
         list(make_file(simulator, 0, 3, path))
-    with pytest.raises(UsageError, match="there is no folder"):
+    with pytest.raises(UsageError, match="no folder"):
         list(make_file(simulator, 0, 3, tmp_path / "no" / "b.h5"))
     whole = path.read_bytes()
     (tmp_path / "short.h5").write_bytes(whole[: len(whole) // 2])
@@ -194,7 +198,7 @@ def test_mistakes_are_named(
         open_spectra_files(tmp_path / "short.h5")
     with h5py.File(path, "a") as file:
         file[PARAMS]["table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(_Evil(), 0))
-    with pytest.raises(UsageError, match=r"dataset/params/table: column names are no plain list"):
+    with pytest.raises(UsageError, match=r"dataset/params/table: column names are not a plain"):
         open_spectra_files(path)
     assert "owned" not in capsys.readouterr().out
     with h5py.File(path, "a") as file:
@@ -217,9 +221,9 @@ def test_mistakes_are_named(
 def test_a_file_cut_while_it_is_read(simulator: Simulator, tmp_path: Path) -> None:
     path = written(simulator, tmp_path / "a.h5", 3)
     files = open_spectra_files(path)
-    place = files.files[0].places[ERROR]
-    assert place is not None
+    location = files.files[0].locations[ERROR]
+    assert location is not None
     with path.open("r+b") as file:
-        file.truncate(place.offsets[0] + 100)
+        file.truncate(location.offsets[0] + 100)
     with pytest.raises(UsageError, match=r"a\.h5: (not a readable|dataset/arrays)"):
         files.read(0, 3)

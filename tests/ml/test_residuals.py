@@ -20,12 +20,12 @@ from vitlab.ml.scoring import Residuals, binned, load, metrics, overall, save
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.held_out import conditions, overlap
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, make_file
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.recipes.context import Context, Reporter
-from vitlab.recipes.scored import described, scored
+from vitlab.recipes.scores import describe_data, score_test
 
 R2 = Value("", "r2", "log_g")
 
@@ -130,19 +130,19 @@ def test_a_test_set_that_leaks_into_training_is_caught(
 ) -> None:
     source = made(simulator, tmp_path / "leaky.h5", leaked=3)
     with scoring(tmp_path / "job", str(source)) as (context, spectra):
-        assert described(context, spectra)["overlap"] == 3
+        assert describe_data(context, spectra)["overlap"] == 3
     notes = [e.data["text"] for e in read_events(context.paths.events)[0] if e.kind == "note"]
     assert any("3 of 20 test stars are in the training set" in text for text in notes)
     clean = made(simulator, tmp_path / "clean.h5", leaked=0)
     with scoring(tmp_path / "other", str(clean)) as (context, spectra):
-        assert described(context, spectra)["overlap"] == 0
+        assert describe_data(context, spectra)["overlap"] == 0
 
 
 def test_a_job_keeps_its_residuals(tmp_path: Path) -> None:
     with scoring(tmp_path / "job", "grid") as (context, spectra):
         true = spectra.labels("test", 0, TEST)
         guess = true + np.linspace(-0.3, 0.4, TEST)[:, None]
-        values, errors = scored(context, spectra, (true, guess), {"step": 7, "epoch": 1})
+        values, errors = score_test(context, spectra, (true, guess), {"step": 7, "epoch": 1})
     (said,) = [e for e in read_events(context.paths.events)[0] if e.kind == "eval"]
     assert (said.step, said.values["test/r2/log_g"]) == (7, pytest.approx(values["test/r2/log_g"]))
     kept = load(context.paths.residuals)

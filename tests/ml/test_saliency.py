@@ -18,19 +18,19 @@ from vitlab.ml.explain import (
     attention_shares,
     contributions,
     gradient,
+    noise_response,
     rollout,
-    to_noise,
 )
 from vitlab.ml.network.vit import Attention, ViT, patch_starts
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.held_out import in_vacuum
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import Line, known_lines, lines_between, shares, vacuum
 from vitlab.ml.spectra.observation import Batch, load_noise
 from vitlab.ml.spectra.pfsspec import make_file, open_spectra_files
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.ml.spectra.test_stars import in_vacuum
 from vitlab.ml.theory.fisher import (
     agreement,
     derivatives_at,
@@ -60,7 +60,7 @@ def test_a_linear_model_hangs_on_its_weights(kind: str) -> None:
     slope = gradient(lambda x: x @ weights, Inputs(kind, sky), batch, 1)
     expected = ridge.weights[:, 1] / (sky.numpy() if kind == "whitened" else 1)
     np.testing.assert_allclose(slope[0], expected, rtol=1e-12)
-    moved = to_noise(slope, batch.error)
+    moved = noise_response(slope, batch.error)
     assert np.isnan(moved[5])
     known = np.arange(PIXELS) != 5
     np.testing.assert_allclose(moved[known], (expected * batch.error[0].numpy())[known])

@@ -136,7 +136,7 @@ def test_files_that_are_refused(
     with pytest.raises(UsageError, match="ids are not 0 to 59"):
         open_pfsspec(file)
     write_file(file, columns=_Evil())
-    with pytest.raises(UsageError, match="column names are no plain list"):
+    with pytest.raises(UsageError, match="column names are not a plain list"):
         open_pfsspec(file)
     assert "owned" not in capsys.readouterr().out
 

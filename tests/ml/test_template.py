@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from tests.ml.test_baselines import some_rows
-from vitlab.ml.baselines.template import Fitted, Templates, fit, joined, make_templates
+from vitlab.ml.baselines.template import Fitted, Templates, concatenate, fit, make_templates
 from vitlab.ml.spectra.dataset import GridSpectra
 from vitlab.ml.spectra.observation import Batch
 
@@ -23,7 +23,7 @@ def fitted() -> tuple[Templates, Batch, Fitted]:
     templates = make_templates(spectra.simulator.grid, 2)
     found: list[Fitted] = []
     assert [event.step for event in fit(found, templates, spectra)] == [STARS]  # type: ignore[union-attr]
-    return templates, spectra.fixed("test", 0, STARS), joined(found)
+    return templates, spectra.fixed("test", 0, STARS), concatenate(found)
 
 
 def chi2(templates: Templates, batch: Batch, star: int, labels: np.ndarray) -> np.ndarray:

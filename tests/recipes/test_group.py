@@ -15,7 +15,7 @@ from vitlab.contract.job import read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.ml.training import checkpoint
 from vitlab.recipes import run
-from vitlab.recipes.group import launch, to_launch
+from vitlab.recipes.run import launch_group, starts_group
 
 CPU = torch.device("cpu")
 TRAIN = {"epochs": 4, "batch": 32, "threads": 1, "ema": 0.5, "eval_every": 2}
@@ -87,12 +87,12 @@ def test_two_processes_take_the_steps_of_one_and_are_one_job(
 
 def test_who_starts_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = (read_config("vit", {"train": {"processes": n}}) for n in (1, 2))
-    assert not to_launch(one, {})
-    assert to_launch(two, {})
-    assert not to_launch(two, {"TORCHELASTIC_RUN_ID": "1", "RANK": "0"})
-    assert to_launch(one, {"PET_NNODES": "2"})
-    assert not to_launch(read_config("ridge", {}), {"PET_NNODES": "2"})
+    assert not starts_group(one, {})
+    assert starts_group(two, {})
+    assert not starts_group(two, {"TORCHELASTIC_RUN_ID": "1", "RANK": "0"})
+    assert starts_group(one, {"PET_NNODES": "2"})
+    assert not starts_group(read_config("ridge", {}), {"PET_NNODES": "2"})
     monkeypatch.setenv("PET_NNODES", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with pytest.raises(UsageError, match=r"config\.train\.processes: 1 can not be shared out"):
-        launch(JobPaths(tmp_path), one, "cpu", resume=False)
+    with pytest.raises(UsageError, match=r"config\.train\.processes: 1 cannot be shared out"):
+        launch_group(JobPaths(tmp_path), one, "cpu", resume=False)

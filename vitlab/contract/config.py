@@ -224,7 +224,9 @@ class CommandConfig:
 
 
 Learning = VitConfig | MlpConfig | BoostConfig | RidgeConfig
-Config = Learning | TemplateConfig | CeilingConfig | EvaluateConfig | CommandConfig
+Scored = Learning | TemplateConfig
+"""Recipes whose model is scored on test stars."""
+Config = Scored | CeilingConfig | EvaluateConfig | CommandConfig
 
 _KINDS: dict[str, Callable[[object], Config]] = {
     "vit": lambda value: read_strict(VitConfig, value, "config"),
@@ -250,7 +252,7 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     return config
 
 
-def _check_data(config: Learning | TemplateConfig | CeilingConfig) -> None:
+def _check_data(config: Scored | CeilingConfig) -> None:
     memory_bytes("config.data.memory", config.data.memory)
     low, high = config.data.mag
     if low > high:

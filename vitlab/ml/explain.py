@@ -1,4 +1,4 @@
-"""What a trained model's estimate hangs on: attention rollout and saliency, pixel by pixel."""
+"""What a trained model's estimate depends on: attention rollout and saliency, by pixel."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
 def rollout(shares: list[Tensor]) -> Tensor:
     """(T, T) how much of each token is in each at the end; rows sum to 1.
 
-    Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, the 1 for what
-    passes by the attention.
+    Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, the 1 for the
+    residual connection.
     """
     mixed = torch.eye(len(shares[0]), dtype=shares[0].dtype, device=shares[0].device)
     one = mixed.clone()
@@ -59,7 +59,7 @@ def rollout(shares: list[Tensor]) -> Tensor:
 def attention_by_pixel(network: ViT, inputs: Tensor) -> Array:
     """(L,) share of each pixel in what the head reads, summing to 1: its patches' shares."""
     mixed = rollout(attention_shares(network, inputs))
-    # [CLS] is what the head reads, and no part of the spectrum.
+    # The head reads [CLS], which is not part of the spectrum.
     read = mixed[0, 1:] if network.cls is not None else mixed.mean(dim=0)
     shares = (read / read.sum()).cpu().numpy()
     patch, pixels = network.tokens.patch, inputs.shape[-1]
@@ -82,14 +82,14 @@ def gradient(predict: Callable[[Tensor], Tensor], inputs: Inputs, batch: Batch, 
     return slope
 
 
-def to_noise(slope: Tensor, error: Tensor) -> Array:
+def noise_response(slope: Tensor, error: Tensor) -> Array:
     """(1, L) slope, (1, L) 1-sigma errors -> (L,) change of the label by one sigma of each pixel.
 
     NaN where a pixel has no datum. Under independent noise the squares sum to the variance of
     the estimate, to first order.
     """
-    seen = error.isfinite()
-    change = torch.where(seen, slope * torch.where(seen, error, 0), torch.nan)
+    known = error.isfinite()
+    change = torch.where(known, slope * torch.where(known, error, 0), torch.nan)
     return change[0].double().cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""What a training says while it runs."""
+"""What a training reports while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class NonFiniteLoss(ArithmeticError):  # noqa: N818 - the name says what happene
     """The loss became NaN or infinite: going on would only spoil the weights."""
 
     def __init__(self, text: str, step: int = 0) -> None:
-        """`step`: the one it was found of, from 1; 0 when of none."""
+        """`step`: where it happened, from 1; 0 when in none."""
         super().__init__(text)
         self.step = step
 

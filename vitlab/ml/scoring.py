@@ -20,7 +20,7 @@ from vitlab.contract.value import SCORES, Value
 Array = NDArray[np.float64]
 RESAMPLES = 200
 PAIRED_RESAMPLES = 1000
-"""More than for a single error: a verdict hangs on this one."""
+"""More than for a single error: a verdict depends on this one."""
 _ONE_SIGMA = (0.1586552539314570, 0.8413447460685430)
 """The shares of a normal distribution below -1 and below +1 sigma."""
 
@@ -45,9 +45,9 @@ def resampled(n: int, seed: int, times: int = RESAMPLES) -> Array:
 
 
 def metrics(
-    counts: Array, true: Array, predicted: Array, wanted: Sequence[str] = SCORES
+    counts: Array, true: Array, predicted: Array, names: Sequence[str] = SCORES
 ) -> dict[str, Array]:
-    """Each of `SCORES` for each row of `counts` (m, n); the scatter only when `wanted`.
+    """Each of `SCORES` for each row of `counts` (m, n); the scatter only when in `names`.
 
     `scatter` is half the width of the central 68.3% of predicted - true: sigma for Gaussian
     residuals, unmoved by a few far ones.
@@ -59,8 +59,8 @@ def metrics(
     variance = second - first**2
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - squared / variance
-    found = {"r2": r2, "mae": absolute, "rmse": np.sqrt(squared), "bias": bias}
-    return found | ({"scatter": _scatter(counts, residual)} if "scatter" in wanted else {})
+    scores = {"r2": r2, "mae": absolute, "rmse": np.sqrt(squared), "bias": bias}
+    return scores | ({"scatter": _scatter(counts, residual)} if "scatter" in names else {})
 
 
 def paired(true: Array, left: Array, right: Array, metric: str, seed: int) -> Difference:
@@ -92,14 +92,13 @@ def _scatter(counts: Array, residual: Array) -> Array:
 
 
 def _first(below: Array, share: float) -> NDArray[np.intp]:
-    """(m,) the first place at which a row of cumulated counts holds `share` of its total."""
-    wanted = share * below[:, -1:]
-    return np.asarray((below < wanted).sum(axis=1))
+    """(m,) the first index at which a row of cumulated counts holds `share` of its total."""
+    return np.asarray((below < share * below[:, -1:]).sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Numbers by their values, of no split yet, and the standard errors by the same."""
+    """Numbers by their values (of no split yet), and their standard errors."""
 
     values: dict[Value, float]
     errors: dict[Value, float]
@@ -110,7 +109,7 @@ class Scores:
 
 
 def named(numbers: Mapping[Value, float], split: str) -> dict[str, float]:
-    """The same by `split/metric/label`."""
+    """Numbers by `split/metric/label`."""
     return {str(value.on(split)): number for value, number in numbers.items()}
 
 
@@ -125,8 +124,8 @@ def score(
     values: dict[Value, float] = {}
     errors: dict[Value, float] = {}
     for k, label in enumerate(labels):
-        found = metrics(ones, true[:, k], predicted[:, k])
-        values.update({Value("", name, label): float(x[0]) for name, x in found.items()})
+        scores = metrics(ones, true[:, k], predicted[:, k])
+        values.update({Value("", name, label): float(x[0]) for name, x in scores.items()})
         if seed is not None:
             spread = metrics(resampled(len(true), seed), true[:, k], predicted[:, k])
             stds = {Value("", name, label): float(x.std(ddof=1)) for name, x in spread.items()}
@@ -193,7 +192,7 @@ class Bin:
 
 
 def save(path: Path, residuals: Residuals) -> None:
-    """Write `path`, whole or not at all; about 250 kB for 10,000 stars and one label."""
+    """Write `path` atomically; about 250 kB for 10,000 stars and one label."""
     columns: dict[str, pl.Series] = {
         "star": pl.Series(residuals.star, dtype=pl.Int32),
         "mag": pl.Series(residuals.mag, dtype=pl.Float32, nan_to_null=True),
@@ -260,7 +259,7 @@ def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None)
     if edges is None:
         ends = np.linspace(known.min(), known.max(), SNR_BINS + 1)
         edges = ends if by == "mag" else np.quantile(known, np.linspace(0, 1, SNR_BINS + 1))
-    found = []
+    bins = []
     for low, high in pairwise(edges):
         last = high == edges[-1]
         inside = (values >= low) & ((values <= high) if last else (values < high))
@@ -268,8 +267,8 @@ def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None)
         if n >= 2:
             pair = residuals.true[inside], residuals.predicted[inside]
             scores = score(*pair, residuals.labels, seed)
-            found.append(Bin(by, float(low), float(high), n, scores))
-    return found
+            bins.append(Bin(by, float(low), float(high), n, scores))
+    return bins
 
 
 def _matrix(frame: pl.DataFrame, kind: str, labels: tuple[str, ...]) -> Array:

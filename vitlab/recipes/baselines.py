@@ -13,12 +13,12 @@ from vitlab.contract.paths import NoLab, find_lab
 from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.saved import save_model
-from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
+from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
 from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
-from vitlab.recipes.scored import described, scored
+from vitlab.recipes.scores import describe_data, score_test
 
 
 def run_template(context: Context) -> Outcome:
@@ -30,15 +30,15 @@ def run_template(context: Context) -> Outcome:
     assert isinstance(spectra, GridSpectra)
     templates = make_templates(spectra.simulator.grid, config.refine)
     context.report.note(f"{len(templates.labels)} templates on {device}")
-    found: list[Fitted] = []
-    context.report.follow(fit(found, templates, spectra, context.stopped))
+    parts: list[Fitted] = []
+    context.report.follow(fit(parts, templates, spectra, context.stopped))
     if context.stopped():
         raise Stopped
     n = spectra.sizes["test"]
     true = spectra.labels("test", 0, n)
-    fitted = joined(found)
+    fitted = concatenate(parts)
     predicted, sigma = fitted.of([LABELS.index(name) for name in config.labels])
-    values, errors = scored(context, spectra, (true, predicted), sigma=sigma)
+    values, errors = score_test(context, spectra, (true, predicted), sigma=sigma)
     for name, of_label in zip(config.labels, sigma.T, strict=True):
         values[str(Value("test", "sigma", name))] = float(np.median(of_label))
     values["test/chi2/per_pixel"] = float(np.median(fitted.chi2)) / spectra.pixels
@@ -47,7 +47,7 @@ def run_template(context: Context) -> Outcome:
         errors=errors,
         n={"train": 0, "val": 0, "test": n},
         model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
-        data=described(context, spectra),
+        data=describe_data(context, spectra),
     )
 
 
@@ -55,13 +55,13 @@ CPU = torch.device("cpu")
 
 
 def run_boost(context: Context) -> Outcome:
-    """Grow trees and score them on the test set. A resumed job goes on with its trees."""
+    """Grow trees and score them on the test set. A resumed job continues with its trees."""
     config = context.config
     assert isinstance(config, BoostConfig)
     spectra, train, val, test = _splits(config)
     train = replace(train, copies=config.model.copies)
     model = trees.Boost()
-    places = trees.Places(_cache(context), context.paths.checkpoints, context.resume)
+    files = trees.Files(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
         trees.fit(
             model,
@@ -71,7 +71,7 @@ def run_boost(context: Context) -> Outcome:
             config.train,
             config.labels,
             stopped=context.stopped,
-            places=places,
+            files=files,
         )
     )
     if context.stopped():
@@ -82,7 +82,7 @@ def run_boost(context: Context) -> Outcome:
 
 
 def run_ridge(context: Context) -> Outcome:
-    """Solve a ridge regression and score it on the test set. A resumed job begins anew."""
+    """Solve a ridge regression and score it on the test set. A resumed job starts again."""
     config = context.config
     assert isinstance(config, RidgeConfig)
     spectra, train, val, test = _splits(config)
@@ -121,12 +121,12 @@ def _outcome(
     pair: tuple[Array, Array],
 ) -> Outcome:
     """Score (true, predicted) labels of the test set."""
-    values, errors = scored(context, spectra, pair, best)
+    values, errors = score_test(context, spectra, pair, best)
     return Outcome(
         values=values,
         errors=errors,
         n=spectra.sizes,
         model=model,
-        data=described(context, spectra),
+        data=describe_data(context, spectra),
         best=best,
     )

@@ -1,4 +1,4 @@
-"""The recipe `ceiling`: what can be reached at chosen magnitudes and over the test set."""
+"""The recipe `ceiling`: the most any model can reach, at given magnitudes and over the test set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from vitlab.ml.spectra.dataset import GridSpectra, open_simulator
 from vitlab.ml.spectra.grid import load_derivatives
 from vitlab.ml.spectra.labels import LABELS, prior_variance
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.ml.theory.ceilings import Posteriors, bayes_r2, linear_r2, merged, posteriors_of_test
+from vitlab.ml.theory.ceilings import (
+    Posteriors,
+    bayes_r2,
+    concatenate,
+    linear_r2,
+    posteriors_of_test,
+)
 from vitlab.ml.theory.fisher import WORST_CONDITION, Array, Bounds, bounds, r2_mean, r2_median
 from vitlab.recipes.context import Context, Outcome, Stopped
 
@@ -26,7 +32,7 @@ MAG_BINS = 4
 
 
 @dataclass
-class _Work:
+class _Progress:
     """How much of a job is done: a step is one star of one bound or ceiling."""
 
     context: Context
@@ -35,8 +41,8 @@ class _Work:
     """Steps of the parts that are done."""
     begun: float = field(default_factory=time.perf_counter)
 
-    def tell(self, done: int) -> None:
-        """Report `done` steps of the part under way. Raises `Stopped`."""
+    def report(self, done: int) -> None:
+        """Report `done` steps of the current part. Raises `Stopped`."""
         config = self.config
         of = config.data.test_size + config.bayes + config.bayes_each * len(config.mags)
         rate = (self.before + done) / (time.perf_counter() - self.begun)
@@ -53,98 +59,98 @@ def run(context: Context) -> Outcome:
     simulator = open_simulator(config.data, config.noise.level)
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
-    work = _Work(context, config)
-    found = _cramer_rao(work, simulator)
+    progress = _Progress(context, config)
+    limits = _cramer_rao(progress, simulator)
     for m, split in enumerate([ceiling_split(), *map(ceiling_split, config.mags)]):
-        values[str(Value(split, "snr", "median"))] = float(np.median(found.snr[:, m]))
-        share = np.mean(found.condition[:, m] >= WORST_CONDITION)
+        values[str(Value(split, "snr", "median"))] = float(np.median(limits.snr[:, m]))
+        share = np.mean(limits.condition[:, m] >= WORST_CONDITION)
         values[str(Value(split, "unidentified", "share"))] = float(share)
         for label in config.labels:
-            own, errs = _summary(found.variance[:, m, LABELS.index(label)], label)
-            values |= {str(Value(split, metric, label)): x for metric, x in own.items()}
+            numbers, errs = _summary(limits.variance[:, m, LABELS.index(label)], label)
+            values |= {str(Value(split, metric, label)): x for metric, x in numbers.items()}
             errors |= {str(Value(split, metric, label)): x for metric, x in errs.items()}
     for label in config.labels:
         name = str(Value(ceiling_split(), "r2_linear", label))
         values[name], errors[name] = linear_r2(simulator, label)
-    context.report.evaluation(len(found.snr), 0, "ceiling", len(found.snr), values)
-    own, errs = _bayes(work, simulator)
-    values |= own
-    errors |= errs
+    context.report.evaluation(len(limits.snr), 0, "ceiling", len(limits.snr), values)
+    bayes, bayes_errors = _bayes(progress, simulator)
+    values |= bayes
+    errors |= bayes_errors
     n = config.data.test_size
     return Outcome(
         values=values,
         errors=errors,
         n={"train": 0, "val": 0, "test": n},
-        model={"name": "Ceiling", "params": 0, "condition_max": float(found.condition.max())},
+        model={"name": "Ceiling", "params": 0, "condition_max": float(limits.condition.max())},
         data={"source": config.data.source, "hash": _data_hash(config, simulator)},
     )
 
 
-def _cramer_rao(work: _Work, simulator: Simulator) -> Bounds:
-    config = work.config
+def _cramer_rao(progress: _Progress, simulator: Simulator) -> Bounds:
+    config = progress.config
     stars = simulator.stars("test", 0, config.data.test_size)
     fixed = np.tile(config.mags, (len(stars), 1))
     mags = np.column_stack([stars.mag, fixed])
     grid = Path(config.data.grid) if config.data.grid else None
     nuisances = load_derivatives(grid) if config.dims == 5 else ()
-    found: list[Bounds] = []
+    parts: list[Bounds] = []
     done = 0
     for part in bounds(simulator.grid, simulator.noise, stars.labels, mags, nuisances):
-        found.append(part)
+        parts.append(part)
         done += len(part.snr)
-        work.tell(done)
-    work.before += done
-    return merged(iter(found))
+        progress.report(done)
+    progress.before += done
+    return concatenate(parts)
 
 
-def _bayes(work: _Work, simulator: Simulator) -> tuple[dict[str, float], dict[str, float]]:
+def _bayes(progress: _Progress, simulator: Simulator) -> tuple[dict[str, float], dict[str, float]]:
     """`.../r2_bayes/...`: values and errors."""
-    config = work.config
+    config = progress.config
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
     if config.bayes:
-        found = _posteriors(work, simulator, config.bayes)
+        stars = _posteriors(progress, simulator, config.bayes)
         edges = np.linspace(*config.data.mag, MAG_BINS + 1)
-        parts = {ceiling_split(): np.full(len(found.mag), True)}
+        parts = {ceiling_split(): np.full(len(stars.mag), True)}
         for low, high in pairwise(edges):
-            inside = (found.mag >= low) & (found.mag < high)
+            inside = (stars.mag >= low) & (stars.mag < high)
             if inside.any():
                 parts[ceiling_split(low, high)] = inside
         for split, rows in parts.items():
-            _note(config, found, rows, split, values, errors)
-        values["ceiling/unsettled/share"] = found.unsettled / len(found.mag)
+            _add_bayes(config, stars, rows, split, values, errors)
+        values["ceiling/unsettled/share"] = stars.unsettled / len(stars.mag)
     for mag in config.mags if config.bayes_each else ():
-        found = _posteriors(work, replace(simulator, mag=(mag, mag)), config.bayes_each)
-        rows = np.full(len(found.mag), True)
-        _note(config, found, rows, ceiling_split(mag), values, errors)
+        stars = _posteriors(progress, replace(simulator, mag=(mag, mag)), config.bayes_each)
+        rows = np.full(len(stars.mag), True)
+        _add_bayes(config, stars, rows, ceiling_split(mag), values, errors)
     if values:
-        work.context.report.evaluation(work.before, 0, "ceiling", config.bayes, values)
+        progress.context.report.evaluation(progress.before, 0, "ceiling", config.bayes, values)
     return values, errors
 
 
-def _note(
+def _add_bayes(
     config: CeilingConfig,
-    found: Posteriors,
+    stars: Posteriors,
     rows: np.typing.NDArray[np.bool_],
     split: str,
     values: dict[str, float],
     errors: dict[str, float],
 ) -> None:
     for label in config.labels:
-        best = bayes_r2(found, label, rows)
+        best = bayes_r2(stars, label, rows)
         name = str(Value(split, "r2_bayes", label))
         values[name], errors[name] = best.r2, best.error
 
 
-def _posteriors(work: _Work, simulator: Simulator, n: int) -> Posteriors:
+def _posteriors(progress: _Progress, simulator: Simulator, n: int) -> Posteriors:
     """Posteriors of `n` test stars, from the lab's cache where they are known."""
     try:
-        cache = find_lab(work.context.paths.folder).private / "ceilings"
+        cache = find_lab(progress.context.paths.folder).private / "ceilings"
     except NoLab:
         cache = None
-    found = posteriors_of_test(simulator, n, cache, work.tell)
-    work.before += n
-    return found
+    stars = posteriors_of_test(simulator, n, cache, progress.report)
+    progress.before += n
+    return stars
 
 
 def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, float]]:

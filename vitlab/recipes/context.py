@@ -1,4 +1,4 @@
-"""What a recipe is given and hands back, and how it reports its progress."""
+"""What a recipe is given and returns, and how it reports its progress."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 
 STEP_INTERVAL = 0.5
-"""Least seconds between two step events: what lies between is averaged."""
+"""Least seconds between two step events: the steps between are averaged."""
 LINE_INTERVAL = 5.0
 """Least seconds between two printed steps."""
 
 
+def rank(environment: Mapping[str, str]) -> int | None:
+    """This process' number in its group; None for a process torchrun did not start."""
+    return int(environment["RANK"]) if "TORCHELASTIC_RUN_ID" in environment else None
+
+
 class Reporter:
-    """Writes the events of one job and prints the same for people."""
+    """Writes the events of one job and prints them."""
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
         watch: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`watch`: asked with each number whether there is something else to tell."""
+        """`watch`: called with each number; returns a note to add, or None."""
         self._writer = writer
         self._clock = clock
         self._watch = watch
@@ -39,7 +44,7 @@ class Reporter:
         self._pending: list[Mapping[str, float]] = []
 
     def follow(self, progress: Iterable[Progress]) -> dict[str, float]:
-        """Report everything a training says; returns `step` and `epoch` of its best state."""
+        """Report the progress of a training; returns `step` and `epoch` of its best state."""
         best: dict[str, float] = {}
         for event in progress:
             match event:
@@ -59,7 +64,7 @@ class Reporter:
         return best
 
     def step(self, step: int, of: int, epoch: int, values: Mapping[str, float]) -> None:
-        """One step; written when the last one is old enough, as the mean since then."""
+        """One step; written as the mean since the last one written, when that is old enough."""
         now = self._clock()
         self._first = self._first or (step, now)
         self._pending.append(values)
@@ -70,10 +75,10 @@ class Reporter:
         }
         self._writer.write("step", step=step, of=of, epoch=epoch, values=mean)
         self._event_at, self._pending = now, []
-        self._tell_else()
+        self._add_note()
         if step == of or now - self._line_at >= LINE_INTERVAL:
             numbers = "  ".join(f"{name} {x:.4g}" for name, x in mean.items())
-            _say(f"step {step}/{of}  {numbers}  {self._left(step, of, now)}")
+            _print(f"step {step}/{of}  {numbers}  {self._left(step, of, now)}")
             self._line_at = now
 
     def evaluation(
@@ -81,14 +86,14 @@ class Reporter:
     ) -> None:
         """The scores of a split."""
         self._writer.write("eval", step=step, epoch=epoch, split=split, n=n, values=values)
-        _say(f"step {step}  " + "  ".join(f"{name} {x:.4g}" for name, x in values.items()))
-        self._tell_else()
+        _print(f"step {step}  " + "  ".join(f"{name} {x:.4g}" for name, x in values.items()))
+        self._add_note()
 
     def note(self, text: str) -> None:
         self._writer.write("note", text=text)
-        _say(text)
+        _print(text)
 
-    def _tell_else(self) -> None:
+    def _add_note(self) -> None:
         if text := self._watch():
             self.note(text)
 
@@ -101,7 +106,7 @@ class Reporter:
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {text.rstrip()}", flush=True)
 
 

@@ -12,44 +12,43 @@ from numpy.typing import NDArray
 
 from vitlab.contract.config import (
     GRID_SOURCES,
-    BoostConfig,
     DataConfig,
     EvaluateConfig,
     MlpConfig,
-    RidgeConfig,
+    Scored,
     TemplateConfig,
     VitConfig,
     read_config,
 )
 from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
-from vitlab.lab.results.job_results import job_named
+from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.saved import load_model
-from vitlab.ml.baselines.template import Fitted, fit, joined, make_templates
+from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.scoring import Residuals, overall, save
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
+from vitlab.ml.spectra.held_out import overlap
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
-from vitlab.ml.spectra.test_stars import conditions, overlap
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
+from vitlab.recipes.scores import make_residuals
 
 Array = NDArray[np.float64]
-Scored = VitConfig | MlpConfig | BoostConfig | RidgeConfig | TemplateConfig
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """What a trained model says of a test set now."""
+    """A trained model's predictions of a test set."""
 
     spec: Spec
     result: Result | None
-    """What its job said of it when it ended."""
+    """What its job wrote when it ended."""
     residuals: Residuals
     overlap: int
-    """Test stars its training set holds too."""
+    """Test stars that are in its training set too."""
     seed: int
     """Of the bootstrap."""
 
@@ -72,72 +71,65 @@ def rescore(
     config = read_config(spec.recipe, spec.config)
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to score")
-    where = torch.device(device)
-    own = _opened(config.data, config.noise.level, config.labels, where)
+    on = torch.device(device)
+    trained = _open(config.data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
-    spectra = own
+    spectra = trained
     if source is not None or level != config.noise.level:
-        spectra = _opened(_data(config.data, source), level, config.labels, where)
-        if len(spectra.wave) != len(own.wave) or not np.allclose(spectra.wave, own.wave):
+        spectra = _open(_data(config.data, source), level, config.labels, on)
+        same = len(spectra.wave) == len(trained.wave)
+        if not (same and np.allclose(spectra.wave, trained.wave)):
             raise UsageError(
                 f"{source}: other pixels ({len(spectra.wave)}) than {job.name} learned from "
-                f"({len(own.wave)})"
+                f"({len(trained.wave)})"
             )
-    true, guess, sigma = _predict(job, config, own, spectra, where)
-    mag, snr = conditions(spectra)
-    residuals = Residuals(
-        labels=config.labels,
-        star=np.arange(len(true)),
-        true=true,
-        predicted=guess,
-        mag=mag,
-        snr=snr,
-        hash=spectra.hash,
-        source=source or config.data.source,
-        sigma=sigma,
-    )
-    shared = overlap(spectra, own, _shown(config))
+    true, predicted, sigma = _predict(job, config, trained, spectra, on)
+    pair = true, predicted
+    residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
+    shared = overlap(spectra, trained, _shown(config))
     return Rescored(spec, read_result(job.result), residuals, shared, config.data.seed)
 
 
 def run(context: Context) -> Outcome:
-    """The recipe `evaluate`: a result of the model as it is, on the data asked for."""
+    """The recipe `evaluate`: a trained model scored on the given data."""
     config = context.config
     assert isinstance(config, EvaluateConfig)
-    job = job_named(find_lab(context.paths.folder), config.job)
+    job = lookup_job(find_lab(context.paths.folder), config.job)
     context.report.note(f"scores {job.name}")
-    found = rescore(job, config.source, config.noise, context.device)
-    values, errors = found.named()
-    n = len(found.residuals.star)
+    rescored = rescore(job, config.source, config.noise, context.device)
+    values, errors = rescored.named()
+    residuals, result = rescored.residuals, rescored.result
+    n = len(residuals.star)
     context.report.evaluation(n, 0, "test", n, values)
-    if found.overlap:
-        context.report.note(f"{found.overlap} of {n} test stars are in its training set")
-    save(context.paths.residuals, found.residuals)
-    model = dict(found.result.model) if found.result else {"name": found.spec.recipe}
-    trained = dict(found.result.n) if found.result else {}
-    kept = found.residuals
+    if rescored.overlap:
+        context.report.note(f"{rescored.overlap} of {n} test stars are in its training set")
+    save(context.paths.residuals, residuals)
+    model = dict(result.model) if result else {"name": rescored.spec.recipe}
+    sizes = dict(result.n) if result else {}
     return Outcome(
         values=values,
         errors=errors,
-        n={**trained, "test": n},
+        n={**sizes, "test": n},
         model={**model, "job": job.name},
-        data={"source": kept.source, "hash": kept.hash, "overlap": found.overlap},
+        data={
+            "source": residuals.source,
+            "hash": residuals.hash,
+            "overlap": rescored.overlap,
+        },
     )
 
 
-def residuals_path(job: JobPaths, found: Rescored) -> Path:
-    """Where a job's folder keeps them: its own test set's by the result, others apart."""
-    own = found.result is not None and found.result.data.get("hash") == found.residuals.hash
-    if own:
+def residuals_path(job: JobPaths, rescored: Rescored) -> Path:
+    """The file of a job's folder: one by the result for its own test set, others for other data."""
+    result, residuals = rescored.result, rescored.residuals
+    if result is not None and result.data.get("hash") == residuals.hash:
         return job.residuals
-    stem = Path(found.residuals.source).stem
-    return job.folder / "evaluations" / f"{stem}-{found.residuals.hash}.parquet"
+    stem = Path(residuals.source).stem
+    return job.folder / "evaluations" / f"{stem}-{residuals.hash}.parquet"
 
 
 @lru_cache(maxsize=4)
-def _opened(
-    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
-) -> Spectra:
+def _open(data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device) -> Spectra:
     """The models of one plan share their data; a grid takes a second to open."""
     return open_spectra(data, level, labels, device)
 
@@ -160,22 +152,22 @@ def _shown(config: Scored) -> int:
 
 
 def _predict(
-    job: JobPaths, config: Scored, own: Spectra, spectra: Spectra, device: torch.device
+    job: JobPaths, config: Scored, trained: Spectra, spectra: Spectra, device: torch.device
 ) -> tuple[Array, Array, Array | None]:
-    """(n, K) true and predicted labels of the test set, and errors where the model says some."""
+    """(n, K) true and predicted labels of the test set, and errors where the model has some."""
     if isinstance(config, TemplateConfig):
-        assert isinstance(own, GridSpectra)
-        templates = make_templates(own.simulator.grid, config.refine)
+        assert isinstance(trained, GridSpectra)
+        templates = make_templates(trained.simulator.grid, config.refine)
         parts: list[Fitted] = []
         for _ in fit(parts, templates, spectra):
             pass
-        guess, sigma = joined(parts).of([LABELS.index(name) for name in config.labels])
-        return spectra.labels("test", 0, len(guess)), guess, sigma
+        labels, sigma = concatenate(parts).of([LABELS.index(name) for name in config.labels])
+        return spectra.labels("test", 0, len(labels)), labels, sigma
     if isinstance(config, VitConfig | MlpConfig):
-        network, task = load_network(job, config, own, device)
+        network, task = load_network(job, config, trained, device)
         task = replace(task, spectra=spectra)
-        found = predict(network, task, "test")
-        return found.true, found.predicted, found.sigma
+        test = predict(network, task, "test")
+        return test.true, test.predicted, test.sigma
     model, inputs = load_model(job.checkpoints)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), "test")
     return *predict_rows(rows, model.predict), None

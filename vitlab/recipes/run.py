@@ -1,10 +1,14 @@
-"""The child of every job: reads `spec.json`, runs the recipe, leaves `result.json`.
+"""The child of every job: reads `spec.json`, runs the recipe, writes `result.json`.
 
     python -m vitlab.recipes.run JOBDIR [--resume]
 
-Of a job of several processes it is the one that starts them (`vitlab.recipes.group`), and each of
-them. Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite;
-143 ended on request, its state saved.
+Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite; 143 ended on
+request, its state saved.
+
+For a job of several processes it becomes torchrun, which starts one of these for each device: it
+ends all when one dies and reports which and why, and with the variables `PET_NNODES` and
+`PET_RDZV_*` (set by `vitlab.jobs.slurm`) the same command, started once on each node, joins the
+others. Only the process of rank 0 writes the job's files.
 """
 
 from __future__ import annotations
@@ -17,28 +21,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from vitlab.contract.config import (
     CeilingConfig,
     CommandConfig,
     Config,
     EvaluateConfig,
+    MlpConfig,
     TemplateConfig,
+    VitConfig,
     read_config,
 )
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.lab.figures.auto_figures import figures_of
+from vitlab.lab.figures.auto_figures import draw_in_subprocess
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.recipes import group
-from vitlab.recipes.context import Context, Outcome, Reporter, Stopped
-from vitlab.recipes.group import ENDED, NOT_FINITE
+from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
 from vitlab.recipes.wandb_report import Wandb
 
 RECIPES = {
@@ -50,7 +55,11 @@ RECIPES = {
     "ceiling": ("vitlab.recipes.ceiling", "run"),
     "evaluate": ("vitlab.recipes.evaluate", "run"),
 }
-UNUSABLE = 2
+UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
+PATIENCE = 60
+"""Seconds the others have to end once one of them has, or all were asked to."""
+PARTNER_WAIT = 10.0
+"""Seconds a process that lost a partner waits, so that the partner is the one that is named."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,19 +78,19 @@ def main(arguments: Sequence[str]) -> int:
         if spec.recipe not in RECIPES:
             raise UsageError(f"{paths.spec}: recipe {spec.recipe} is started by its supervisor")
         resume = "--resume" in options
-        if group.to_launch(config, os.environ):
-            return group.launch(paths, config, _device(spec.device), resume)
+        if starts_group(config, os.environ):
+            return launch_group(paths, config, _device(spec.device), resume)
     except UsageError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    first = not group.rank(os.environ)
-    events, told = paths.events, spec
+    first = not rank(os.environ)
+    events, reported = paths.events, spec
     with ExitStack() as open_:
-        if not first:  # of several processes the first one alone writes and speaks
-            events, told = Path(os.devnull), replace(spec, extra={"wandb": {"mode": "off"}})
+        if not first:  # of several processes only the first one writes and prints
+            events, reported = Path(os.devnull), replace(spec, extra={"wandb": {"mode": "off"}})
             open_.enter_context(redirect_stdout(open_.enter_context(events.open("w"))))
         writer = open_.enter_context(EventWriter(events))
-        wandb = open_.enter_context(Wandb(paths, told, os.environ))
+        wandb = open_.enter_context(Wandb(paths, reported, os.environ))
         return _run(paths, spec, config, writer, wandb, resume)
 
 
@@ -90,7 +99,7 @@ def _run(
 ) -> int:
     """Start to end of a job whose spec is sound."""
     begun = time.monotonic()
-    number = group.rank(os.environ)
+    number = rank(os.environ)
     resumed_from = _last_checkpoint(paths) if resume else None
     ended = _listen_for_end()
     _set_threads(config)
@@ -108,7 +117,7 @@ def _run(
         return ENDED
     except UsageError as error:
         if number:
-            group.tell_failure(error, lambda: bool(ended))
+            _report_failure(error, lambda: bool(ended))
         else:
             print(error, file=sys.stderr)
         writer.write("end", ok=False, error=str(error))
@@ -119,11 +128,11 @@ def _run(
         writer.write("end", ok=False, error="nan")
         return NOT_FINITE
     except BaseException as error:
-        # Whatever it was, the job must say that it ended; then Python prints it and exits 1.
+        # Whatever it was, the events must have an end; then Python prints it and exits 1.
         if number is None:
             writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
         else:
-            group.tell_failure(error, lambda: bool(ended))
+            _report_failure(error, lambda: bool(ended))
         raise
     seconds = time.monotonic() - begun
     link, trouble = wandb.close(ok=True)
@@ -131,10 +140,98 @@ def _run(
         report.note(trouble)
     if not number:
         write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
-        if said := figures_of(paths, spec):
-            report.note(said)
+        if note := draw_in_subprocess(paths, spec):
+            report.note(note)
     writer.write("end", ok=True, error=None)
     return 0
+
+
+def starts_group(config: Config, environment: Mapping[str, str]) -> bool:
+    """Whether this process has to start a group instead of training itself."""
+    if rank(environment) is not None or not isinstance(config, VitConfig | MlpConfig):
+        return False
+    return config.train.processes > 1 or _nodes(environment) > 1
+
+
+def launch_group(paths: JobPaths, config: Config, device: str, resume: bool) -> int:
+    """Run this node's part of the group; returns the job's exit status.
+
+    `UsageError` when the processes do not fit the nodes or a node's GPUs.
+    """
+    assert isinstance(config, VitConfig | MlpConfig)
+    nodes = _nodes(os.environ)
+    here = _processes_here(config.train.processes, nodes)
+    cores = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
+    os.environ["OMP_NUM_THREADS"] = str(config.train.threads or max(cores // here, 1))
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    if device == "cuda":
+        _check_gpus(here)
+    program = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(paths.folder)]
+    command = [f"--nproc-per-node={here}", "--max-restarts=0", f"--shutdown-timeout={PATIENCE}"]
+    command += ["--no-python", *program, *(["--resume"] if resume else [])]
+    _, begun = read_events(paths.events)
+    try:
+        torchrun.run(torchrun.parse_args(command))  # type: ignore[no-untyped-call]
+    except SignalException:
+        return ENDED
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        message: Any = failure.message  # a text, or what the process recorded itself
+        text = str(message["message"] if isinstance(message, dict) else message)
+        if failure.exitcode == NOT_FINITE:
+            text = "nan"
+        if not _has_ended(paths.events, begun):
+            with EventWriter(paths.events) as writer:
+                writer.write("end", ok=False, error=f"rank {number}: {text.splitlines()[0]}")
+        return failure.exitcode if failure.exitcode > 0 else 1
+    return 0
+
+
+def _report_failure(error: BaseException, asked: Callable[[], bool]) -> None:
+    """Record for torchrun what ended this process.
+
+    One that only lost a partner waits, so that torchrun names the partner.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    from vitlab.ml.training.parallel import is_lost_partner
+
+    deadline = time.monotonic() + (PARTNER_WAIT if is_lost_partner(error) else 0.0)
+    while time.monotonic() < deadline and not asked():
+        time.sleep(0.05)
+    get_error_handler().record_exception(error)
+
+
+def _nodes(environment: Mapping[str, str]) -> int:
+    return int(environment.get("PET_NNODES", "1").rpartition(":")[2])
+
+
+def _processes_here(processes: int, nodes: int) -> int:
+    if processes % nodes:
+        raise UsageError(
+            f"config.train.processes: {processes} cannot be shared out over {nodes} nodes "
+            f"(allowed: multiples of {nodes})"
+        )
+    return processes // nodes
+
+
+def _check_gpus(processes: int) -> None:
+    import torch
+
+    count = torch.cuda.device_count()
+    if count < processes:
+        raise UsageError(
+            f"config.train.processes: {processes} on this node, where the job has {count} GPUs"
+        )
+
+
+def _has_ended(events: Path, offset: int) -> bool:
+    """Whether the group wrote its `end` itself; `offset`: where its events began."""
+    written, _ = read_events(events, offset)
+    return any(event.kind == "end" for event in written)
 
 
 def _listen_for_end() -> list[int]:
@@ -164,7 +261,7 @@ def _set_threads(config: Config) -> None:
 
 
 def _device(wanted: str) -> str:
-    """`cuda` when one is to be had and not refused; which one, the environment says."""
+    """`cuda` when one is there and not refused; the environment decides which one."""
     import torch
 
     if wanted == "cpu":
@@ -189,7 +286,7 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
         "host": platform.node(),
         "device": device,
         "commit": _git("rev-parse", "HEAD"),
-        # A launch writes into the plan itself: documents make no run another.
+        # A launch writes into the plan itself: changed documents do not make a run dirty.
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/*.md")),
         "spec_hash": spec.hash,
         "seed": seed,
@@ -199,11 +296,11 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
 
 def _last_checkpoint(paths: JobPaths) -> int:
     """Step of the last state saved; 0 when there is none and the job begins anew."""
-    steps, offset, seen = 0, 0, -1
-    while offset != seen:
-        seen = offset
+    steps, offset, before = 0, 0, -1
+    while offset != before:
+        before = offset
         events, offset = read_events(paths.events, offset)
-        # The best state is kept beside the last one, and not what a job goes on from.
+        # A job resumes from the last state, not from the best one.
         saved = (
             e for e in events if e.kind == "checkpoint" and "best" not in str(e.data.get("path"))
         )
@@ -212,14 +309,14 @@ def _last_checkpoint(paths: JobPaths) -> int:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the current folder; None outside a repository or without git."""
+    """What git prints in the current folder; None outside a repository or without git."""
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return done.stdout.strip()
 
 
 def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
@@ -242,7 +339,7 @@ def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    if group.rank(os.environ) is not None:
+    if rank(os.environ) is not None:
         # Gloo's threads may outlive its group, and then abort a process that has done its work.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -18,18 +18,17 @@ from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
-from vitlab.ml.training.parallel import ALONE, Group, joined
+from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.task import Task, make_model, make_task
-from vitlab.recipes.context import Context, Outcome, Stopped
-from vitlab.recipes.group import rank
-from vitlab.recipes.scored import described, scored
+from vitlab.recipes.context import Context, Outcome, Stopped, rank
+from vitlab.recipes.scores import describe_data, score_test
 
 
 def check(model: nn.Module, task: Task) -> str:
     """What the first micro-batch costs, as a line; nothing of the training is changed.
 
-    Raises `NonFiniteLoss`. A micro-batch that does not fit into memory is said: the training
-    will halve it.
+    Raises `NonFiniteLoss`. A micro-batch that does not fit into memory gives only a message: the
+    training will halve it.
     """
     begun = time.perf_counter()
     group = task.group
@@ -72,14 +71,14 @@ def run(context: Context) -> Outcome:
     """Train a network and score its best state on the test set."""
     if rank(os.environ) is None:
         return _run(context, torch.device(context.device), ALONE)
-    own = f":{os.environ['LOCAL_RANK']}" if context.device == "cuda" else ""
-    device = torch.device(context.device + own)
-    with joined(device) as group:
+    number = f":{os.environ['LOCAL_RANK']}" if context.device == "cuda" else ""
+    device = torch.device(context.device + number)
+    with join_group(device) as group:
         return _run(context, device, group)
 
 
 def _run(context: Context, device: torch.device, group: Group) -> Outcome:
-    """One process of the training; what it says is kept from the first one alone."""
+    """One process of the training; only the first one's report is kept."""
     config, report = context.config, context.report
     assert isinstance(config, VitConfig | MlpConfig)
     spectra = open_spectra(config.data, config.noise.level, config.labels, device)
@@ -96,15 +95,17 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     )
     if group.any(context.stopped()):
         raise Stopped
-    found = predict(model, task, "test")
-    pair = found.true, found.predicted
-    values, errors = scored(context, spectra, pair, best, found.sigma) if group.first else ({}, {})
+    test = predict(model, task, "test")
+    pair = test.true, test.predicted
+    values, errors = (
+        score_test(context, spectra, pair, best, test.sigma) if group.first else ({}, {})
+    )
     return Outcome(
         values=values,
         errors=errors,
-        n={**spectra.sizes, "train": _distinct(config, spectra)},
+        n={**spectra.sizes, "train": _shown(config, spectra)},
         model={"name": _name(config), "params": param_count(model)},
-        data=described(context, spectra),
+        data=describe_data(context, spectra),
         best=best,
     )
 
@@ -113,7 +114,7 @@ def _name(config: VitConfig | MlpConfig) -> str:
     return "ViT" if isinstance(config.model, VitModel) else "MLP"
 
 
-def _distinct(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
+def _shown(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
     """How many different training stars the network was shown."""
     fresh = config.data.source == "grid-infinite"
     return spectra.sizes["train"] * (config.train.epochs if fresh else 1)

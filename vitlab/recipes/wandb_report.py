@@ -2,8 +2,8 @@
 
     python -m vitlab.recipes.wandb_report JOBDIR
 
-The job holds the other end of its standard input: a word from there (`ok`, `failed`), or its
-closing, says that the job has ended.
+The job holds the other end of its standard input: `ok` or `failed` from there, or its closing,
+means that the job has ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vitlab.jobs.logs.metrics import rows
 from vitlab.jobs.processes import MARKER
 
 SILENCE = 60.0
-"""Seconds without a sign of W&B after which the job says so."""
+"""Seconds without an answer of W&B after which the job notes it."""
 FINISH = 5.0
 """Most seconds a job waits at its end for W&B to take the last numbers."""
 LOG = Path("wandb") / "vitlab.log"
@@ -38,37 +38,37 @@ LOG = Path("wandb") / "vitlab.log"
 class Wandb:
     """The reporting process of one job; none where the mode is `off`.
 
-    A process of its own: whatever W&B does, fail, hang or crash, is not the job's matter.
+    A separate process: whether W&B fails, hangs or crashes, the job goes on.
     """
 
     def __init__(self, paths: JobPaths, spec: Spec, environment: Mapping[str, str]) -> None:
         self._paths = paths
         self._process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()
-        self._said = ""
-        """The trouble that was told."""
+        self._reported = ""
+        """The problem that was reported."""
         keys = wandb_of(spec.extra)
         if keys.resolved(environment) != "off" and spec.recipe != "command":
             self._process = _spawn(paths)
 
     def trouble(self) -> str | None:
-        """What went wrong, the first time it is asked after it did; else None."""
-        if self._process is None or self._said:
+        """What went wrong, once; else None."""
+        if self._process is None or self._reported:
             return None
-        self._said = self._trouble(self._process) or ""
-        return self._said or None
+        self._reported = self._trouble(self._process) or ""
+        return self._reported or None
 
     def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
         if process.poll():
-            return f"W&B: {self._last_words()}; the numbers are in events.jsonl alone"
+            return f"W&B: {self._last_line()}; the numbers are in events.jsonl alone"
         link = read_link(self._paths.folder)
         if link is not None and link.shown is not None:
             return None if link.trouble is None else f"W&B: {link.trouble}"
         if time.monotonic() - self._began > SILENCE:
-            return f"W&B: no sign of it in {SILENCE:.0f} s; the job goes on without"
+            return f"W&B: no answer in {SILENCE:.0f} s; the job goes on without it"
         return None
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         try:
             lines = (self._paths.folder / LOG).read_text("utf-8", "replace").strip().splitlines()
         except OSError as error:
@@ -76,7 +76,7 @@ class Wandb:
         return lines[-1][:300] if lines else "its process ended"
 
     def close(self, ok: bool) -> tuple[str | None, str | None]:
-        """End the report: the run's page or path, and what went wrong, if it was not told yet."""
+        """End the report: the run's page or path, and what went wrong, if not reported yet."""
         process = self._process
         if process is None:
             return None, None
@@ -106,7 +106,7 @@ class Wandb:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """After the job's `end` event nothing more may be said in the events."""
+        """After the job's `end` event nothing more may be written to the events."""
         self.close(ok=False)
 
 
@@ -124,7 +124,7 @@ def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
 
 
 EVERY = 1.0
-"""Seconds between two looks at the events."""
+"""Seconds between two reads of the events."""
 FLUSH = 5.0
 """Seconds after which what was logged is in W&B's file, so that `wandb leet` can follow it."""
 ANSWER = 20.0
@@ -133,7 +133,7 @@ ANSWER = 20.0
 
 def main(arguments: list[str]) -> int:
     """Report the job in the folder named to its end; returns the exit status."""
-    # A stopped job ends after its step: what it says until then is reported too.
+    # A stopped job ends after its step: its numbers until then are reported too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     control = os.dup(0)
@@ -142,27 +142,27 @@ def main(arguments: list[str]) -> int:
     paths = JobPaths(Path(arguments[0]).resolve())
     spec = read_spec(paths.spec)
     assert spec is not None  # the job has read it
-    _shelter(paths)
-    said = _logged(paths)
-    run = _begin(paths, spec)
+    _isolate(paths)
+    logged = _last_logged(paths)
+    run = _start_run(paths, spec)
     before = read_link(paths.folder) or Link()
     write_link(paths.folder, _link(paths, run, before))
-    follower = Follower(run, paths, said)
-    word = b""
-    while not word:
+    follower = Follower(run, paths, logged)
+    end = b""
+    while not end:
         ready, _, _ = select.select([control], [], [], EVERY)
         if ready:
-            word = os.read(control, 16) or b"failed"
+            end = os.read(control, 16) or b"failed"
         follower.poll()
-    run.finish(exit_code=0 if word == b"ok" else 1)
+    run.finish(exit_code=0 if end == b"ok" else 1)
     return 0
 
 
-def _shelter(paths: JobPaths) -> None:
+def _isolate(paths: JobPaths) -> None:
     """Keep all of W&B's files in the job's folder and its service out of the job's processes.
 
-    The service dies of the SIGTERM that asks a job to stop, and would take the last numbers with
-    it; it ends by itself when this process does.
+    The service would be ended by the SIGTERM that asks a job to stop, and the last numbers lost;
+    it ends by itself when this process does.
     """
     os.environ.pop(MARKER, None)
     os.environ["WANDB_DIR"] = str(paths.folder)
@@ -171,8 +171,8 @@ def _shelter(paths: JobPaths) -> None:
     (paths.folder / "wandb").mkdir(exist_ok=True)
 
 
-def _begin(paths: JobPaths, spec: Spec) -> Any:
-    """The run, in the mode asked for, or offline where W&B does not answer."""
+def _start_run(paths: JobPaths, spec: Spec) -> Any:
+    """The run, in the mode of the spec, or offline where W&B does not answer."""
     import wandb
 
     keys = wandb_of(spec.extra)
@@ -231,7 +231,7 @@ def _link(paths: JobPaths, run: Any, before: Link) -> Link:
     )
 
 
-def _logged(paths: JobPaths) -> int:
+def _last_logged(paths: JobPaths) -> int:
     """The last step that earlier processes of the job have logged; -1 when there is none."""
     files = paths.folder.glob("wandb/*run-*/*.wandb")
     return max((row.get("step", 0) for f in files for row in rows(f.read_bytes())), default=-1)
@@ -240,15 +240,15 @@ def _logged(paths: JobPaths) -> int:
 class Follower:
     """Logs what is new in a job's events, each under its own step."""
 
-    def __init__(self, run: Any, paths: JobPaths, said: int) -> None:
-        """`said`: the last step that is logged already."""
+    def __init__(self, run: Any, paths: JobPaths, logged: int) -> None:
+        """`logged`: the last step that is logged already."""
         self._run = run
         self._paths = paths
         self._offset = 0
-        self._said = self._last = max(said, run.step - 1)
+        self._logged = self._last = max(logged, run.step - 1)
 
     def poll(self) -> None:
-        """Log the whole lines there are."""
+        """Log all complete lines."""
         while True:
             events, offset = read_events(self._paths.events, self._offset)
             if offset == self._offset:
@@ -266,10 +266,10 @@ class Follower:
             return
         step = event.step
         if event.data.get("split", "val") != "val":
-            # The best state is scored at its own step, which lies behind.
+            # The best state is scored at its own step, which is in the past.
             step = max(step, self._last + 1)
-        elif step <= self._said or step < self._last:
-            return  # said before a resume, or repeated after it
+        elif step <= self._logged or step < self._last:
+            return  # logged before a resume, or repeated after it
         self._last = step
         self._run.log({**_numbers(event.values), "epoch": event.data.get("epoch")}, step=step)
 

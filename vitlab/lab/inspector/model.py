@@ -16,7 +16,7 @@ from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Templates, make_templates
 from vitlab.ml.baselines.trees import Boost
-from vitlab.ml.explain import attention_by_pixel, contributions, gradient, to_noise
+from vitlab.ml.explain import attention_by_pixel, contributions, gradient, noise_response
 from vitlab.ml.network.vit import ViT
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra
 from vitlab.ml.spectra.inputs import Inputs
@@ -93,7 +93,7 @@ class SeenNetwork:
         attention = None
         if isinstance(network, ViT):
             attention = attention_by_pixel(network, task.inputs(batch))
-        return Seen(predicted.numpy(), sigma, to_noise(slope, batch.error), attention)
+        return Seen(predicted.numpy(), sigma, noise_response(slope, batch.error), attention)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class SeenRidge:
         weights = torch.from_numpy(self.ridge.weights)
         slope = gradient(lambda x: x.double() @ weights, self.inputs, batch, k)
         predicted = self.ridge.predict(self.inputs(batch).numpy())[0]
-        return Seen(predicted, None, to_noise(slope, batch.error))
+        return Seen(predicted, None, noise_response(slope, batch.error))
 
 
 @dataclass(frozen=True)

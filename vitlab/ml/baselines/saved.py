@@ -20,10 +20,7 @@ FORMAT = 1
 
 
 def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
-    """Write `best.npz`, whole or not at all; of trees also LightGBM's own text, `label-0.txt` on.
-
-    The text is complete before the arrays name it.
-    """
+    """Write `best.npz` atomically; of trees first LightGBM's text, `label-0.txt` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "format": np.int64(FORMAT),
@@ -63,7 +60,7 @@ def load_model(folder: Path) -> tuple[Ridge | Boost, Inputs]:
             ]
             return Boost(boosters, mean, int(kept["rounds"])), inputs
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such model (jobs of earlier versions kept none)") from None
+        raise UsageError(f"{path}: no such model") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, lgb.basic.LightGBMError) as error:
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: not a readable model ({reason})") from None

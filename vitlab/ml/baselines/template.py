@@ -1,4 +1,4 @@
-"""Template fitting: the labels whose synthetic spectrum is nearest in chi-square, and their errors.
+"""Template fitting: the labels whose synthetic spectrum is nearest by chi-square, with errors.
 
 The nearest of a set of templates is only the start: from there Gauss-Newton steps along the
 spline's own derivatives lead to the minimum between them.
@@ -23,7 +23,7 @@ from vitlab.ml.spectra.observation import Batch
 Array = NDArray[np.float64]
 PIECE = 256
 ROUNDS = 20
-"""Most steps to the minimum; a handful is the rule."""
+"""Most steps to the minimum; usually a handful suffice."""
 SETTLED = 1e-4
 """Fall of chi-square, in one step, below which a star is done: a hundredth of its error."""
 FLAT = 1e-9
@@ -32,7 +32,7 @@ FLAT = 1e-9
 
 @dataclass(frozen=True)
 class Fitted:
-    """Minima of chi-square of some stars."""
+    """The minima of chi-square of some stars."""
 
     labels: Array
     """(n, 3)"""
@@ -43,11 +43,11 @@ class Fitted:
     """(n,)"""
 
     def of(self, columns: list[int]) -> tuple[Array, Array]:
-        """(n, K) labels and errors of some labels alone."""
+        """(n, K) labels and errors of the labels `columns` alone."""
         return self.labels[:, columns], self.sigma[:, columns]
 
 
-def joined(parts: list[Fitted]) -> Fitted:
+def concatenate(parts: list[Fitted]) -> Fitted:
     """Several pieces as one."""
     return Fitted(
         np.concatenate([part.labels for part in parts]),
@@ -84,17 +84,17 @@ class Templates:
         weight = batch.error**-2
         chi2, slope, curvature = self._expand(labels, batch, weight, unit)
         damping = torch.full_like(chi2, 1e-3)
-        going = torch.full_like(chi2, True, dtype=torch.bool)
+        active = torch.full_like(chi2, True, dtype=torch.bool)
         for _ in range(ROUNDS):
-            if not going.any():
+            if not active.any():
                 break
             # Levenberg and Marquardt: where a step does not lead down, a shorter one is tried.
             pinned = ((labels <= low) & (slope < 0)) | ((labels >= high) & (slope > 0))
-            step = _solved(curvature, slope, damping, ~pinned)
+            step = _damped_steps(curvature, slope, damping, ~pinned)
             tried = (labels + step * unit).clamp(low, high)
             after, its_slope, its_curvature = self._expand(tried, batch, weight, unit)
-            better = going & (after < chi2)
-            going &= ~((chi2 - after).abs() < SETTLED) & (damping < 1e6)
+            better = active & (after < chi2)
+            active &= ~((chi2 - after).abs() < SETTLED) & (damping < 1e6)
             labels = torch.where(better[:, None], tried, labels)
             slope = torch.where(better[:, None], its_slope, slope)
             curvature = torch.where(better[:, None, None], its_curvature, curvature)
@@ -123,23 +123,23 @@ def make_templates(grid: Grid, refine: int) -> Templates:
     """Templates at the nodes, and `refine` - 1 more between neighbours on each axis."""
     axes = [_refined(axis, refine) for axis in grid.axes]
     labels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    wanted = torch.from_numpy(labels).to(grid.nodes.device)
-    residual = torch.cat([grid.flux(part) - 1 for part in torch.split(wanted, PIECE)])
+    points = torch.from_numpy(labels).to(grid.nodes.device)
+    residual = torch.cat([grid.flux(part) - 1 for part in torch.split(points, PIECE)])
     return Templates(labels, residual, grid)
 
 
 def fit(
-    found: list[Fitted],
+    results: list[Fitted],
     templates: Templates,
     spectra: Spectra,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Append the minima of the test set to `found`; a step is one spectrum."""
+    """Append the minima of the test set to `results`; a step is one spectrum."""
     n = spectra.sizes["test"]
     for start in range(0, n, PIECE):
         begun = time.perf_counter()
         stop = min(start + PIECE, n)
-        found.append(templates.fitted(spectra.fixed("test", start, stop)))
+        results.append(templates.fitted(spectra.fixed("test", start, stop)))
         rate = (stop - start) / (time.perf_counter() - begun)
         yield Step(stop, n, 0, float("nan"), float("nan"), rate)
         if stopped():
@@ -148,19 +148,19 @@ def fit(
 
 
 def _refined(axis: Array, refine: int) -> Array:
-    places = np.arange((len(axis) - 1) * refine + 1) / refine
-    return np.interp(places, np.arange(len(axis)), axis)
+    positions = np.arange((len(axis) - 1) * refine + 1) / refine
+    return np.interp(positions, np.arange(len(axis)), axis)
 
 
-def _solved(curvature: Tensor, slope: Tensor, damping: Tensor, free: Tensor) -> Tensor:
+def _damped_steps(curvature: Tensor, slope: Tensor, damping: Tensor, free: Tensor) -> Tensor:
     """(B, 3) steps, each direction's own curvature raised by the share `damping`.
 
     Labels that are not `free` stay, and the others go where they are least without them.
     """
-    own = torch.diag_embed(curvature.diagonal(dim1=1, dim2=2))
-    damped = _never_flat(curvature) + damping[:, None, None] * own
-    eye = torch.eye(own.shape[1]).to(own)
-    damped = torch.where(free[:, :, None] & free[:, None, :], damped, own + FLAT * eye)
+    diagonal = torch.diag_embed(curvature.diagonal(dim1=1, dim2=2))
+    damped = _never_flat(curvature) + damping[:, None, None] * diagonal
+    eye = torch.eye(diagonal.shape[1]).to(diagonal)
+    damped = torch.where(free[:, :, None] & free[:, None, :], damped, diagonal + FLAT * eye)
     step: Tensor = torch.linalg.solve(damped, slope * free)
     return step
 

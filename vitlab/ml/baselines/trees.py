@@ -25,7 +25,7 @@ from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows
 from vitlab.ml.spectra.observation import content_hash
 
 BIN_SAMPLE = 5
-"""Pieces of rows the borders of the bins are found on, spread over the set."""
+"""Pieces of rows that set the borders of the bins, spread over the set."""
 ROOM = 16 * 10**9
 """Most bytes the cached sets of a lab may take together; the oldest go first."""
 SUFFIX = ".lgb"
@@ -37,7 +37,7 @@ class Binned:
 
     data: lgb.Dataset
     text: str
-    """Where it came from, for people."""
+    """Where it came from, for the log."""
 
 
 class _Sequence(lgb.Sequence):
@@ -75,11 +75,11 @@ def dataset_parameters(bins: int, threads: int) -> dict[str, Any]:
 
 
 def binned(rows: Rows, parameters: Mapping[str, Any], cache: Path | None) -> Binned:
-    """The rows in bins, from the folder `cache` where they are known; `None`: nothing is kept."""
+    """The rows in bins, from the folder `cache` where they are known; None: nothing is kept."""
     begun = time.perf_counter()
     path = None if cache is None else cache / f"{_key(rows, parameters)}{SUFFIX}"
-    if path is not None and (found := _load(path, rows, parameters)) is not None:
-        return Binned(found, f"{len(rows)} spectra in bins from {path.name}")
+    if path is not None and (cached := _load(path, rows, parameters)) is not None:
+        return Binned(cached, f"{len(rows)} spectra in bins from {path.name}")
     data = _make(rows, dict(parameters))
     text = f"binned {len(rows)} spectra in {time.perf_counter() - begun:.1f} s"
     if path is not None:
@@ -117,7 +117,7 @@ def _key(rows: Rows, parameters: Mapping[str, Any]) -> str:
         parameters["max_bin"],
         BIN_SAMPLE,
     ]
-    first = rows.piece(0, 1)[0].tobytes()  # the same spectra, seen through the same input
+    first = rows.piece(0, 1)[0].tobytes()  # the same spectra as the same input
     return content_hash([str(part) for part in parts], first)
 
 
@@ -143,10 +143,10 @@ def _checksum(path: Path) -> str:
 
 
 def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
-    """Save a set of about `size` bytes, whole or not at all; what a note adds about it."""
+    """Save a set of about `size` bytes atomically; returns what a note adds about it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if size > ROOM or size > shutil.disk_usage(path.parent).free / 2:
-        return f"; {size / 1e9:.1f} GB are too many to keep"
+        return f"; {size / 1e9:.1f} GB do not fit into the cache"
     _make_room(path.parent, size)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
@@ -155,7 +155,7 @@ def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
         mark.write_text(_checksum(temporary), "ascii")
         temporary.replace(path)
     except (OSError, lgb.basic.LightGBMError) as error:
-        return f"; not kept for another time: {error}"
+        return f"; not cached: {error}"
     finally:
         temporary.unlink(missing_ok=True)
     return ""
@@ -249,29 +249,29 @@ def load(path: Path) -> Boost:
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a growth keeps its files."""
+class Files:
+    """Where a training keeps its files."""
 
     cache: Path | None = None
     """Folder of binned training sets."""
     checkpoints: Path | None = None
     resume: bool = False
-    """Go on with the trees of `checkpoints`, if there are any."""
+    """Continue with the trees of `checkpoints`, if there are any."""
 
 
 @dataclass(frozen=True)
-class _Growth:
-    """A growth under way."""
+class _Training:
+    """A training under way."""
 
     boost: Boost
     slopes: list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]
     val_y: Array
     val_starts: Array
-    """(n, K) guesses the trees of this growth are added to."""
+    """(n, K) predictions the trees of this training are added to."""
     labels: tuple[str, ...]
     n: int
 
-    def grow(self) -> bool:
+    def step(self) -> bool:
         """One tree more for each label; False when none can be split further."""
         # Every booster must grow, so no lazy `all`.
         finished = [
@@ -281,14 +281,15 @@ class _Growth:
         self.boost.grown += 1
         return not all(finished)
 
-    def judge(self) -> Evaluation:
+    def evaluate(self) -> Evaluation:
         """Score the trees so far, and remember the best round."""
-        guess = self.val_starts + np.stack([_guess(b) for b in self.boost.boosters], axis=1)
-        scores = score(self.val_y, guess, self.labels)
+        added = [_val_predictions(booster) for booster in self.boost.boosters]
+        predicted = self.val_starts + np.stack(added, axis=1)
+        scores = score(self.val_y, predicted, self.labels)
         r2 = float(np.mean([scores.values[Value("", "r2", label)] for label in self.labels]))
         if r2 > self.boost.best_r2:
             self.boost.best_r2, self.boost.rounds = r2, self.boost.grown
-        return Evaluation(self.boost.grown, 0, "val", len(guess), scores.named("val")[0])
+        return Evaluation(self.boost.grown, 0, "val", len(predicted), scores.named("val")[0])
 
 
 def fit(
@@ -299,32 +300,32 @@ def fit(
     config: BoostTrain,
     labels: tuple[str, ...],
     stopped: Callable[[], bool] = lambda: False,
-    places: Places | None = None,
+    files: Files | None = None,
 ) -> Iterator[Progress]:
     """Grow `boost` until `config.rounds`, or `config.patience` rounds without a better R2.
 
-    A step is one round: one tree for each label. What is saved goes on with the same trees, but
-    its later ones try other pixels than those of an uninterrupted growth.
+    A step is one round: one tree for each label. A resumed training keeps its trees, but later
+    ones try other pixels than those of an uninterrupted one.
     """
-    places = places or Places()
-    path = places.checkpoints / FILE if places.checkpoints else None
-    before = load(path) if path and places.resume and path.is_file() else None
+    files = files or Files()
+    path = files.checkpoints / FILE if files.checkpoints else None
+    before = load(path) if path and files.resume and path.is_file() else None
     parameters = dataset_parameters(model.bins, config.threads)
-    found = binned(train, parameters, places.cache)
-    yield Note(found.text)
-    growth = _begin(boost, before, train, val, found.data, model, config, labels)
+    bins = binned(train, parameters, files.cache)
+    yield Note(bins.text)
+    training = _start(boost, before, train, val, bins.data, model, config, labels)
     if before is not None:
-        yield Note(f"goes on after round {boost.grown}: like, but not bit for bit, uninterrupted")
+        yield Note(f"resumed after round {boost.grown}: later trees differ from uninterrupted ones")
     alive = True
     while boost.grown < config.rounds and alive and not stopped():
         if boost.rounds and boost.grown - boost.rounds >= config.patience:
             break
         begun = time.perf_counter()
-        alive = growth.grow()
-        rate = growth.n * len(labels) / (time.perf_counter() - begun)
+        alive = training.step()
+        rate = training.n * len(labels) / (time.perf_counter() - begun)
         yield Step(boost.grown, config.rounds, 0, math.nan, config.lr, rate)
         if boost.grown % config.eval_every == 0 or boost.grown == config.rounds or not alive:
-            yield growth.judge()
+            yield training.evaluate()
         if path is not None and boost.grown % config.save_every == 0:
             save(path, boost)
             yield Checkpoint(boost.grown, path)
@@ -336,7 +337,7 @@ def fit(
     yield Best(boost.rounds, 0)
 
 
-def _begin(
+def _start(
     boost: Boost,
     before: Boost | None,
     train: Rows,
@@ -345,12 +346,12 @@ def _begin(
     model: BoostModel,
     config: BoostTrain,
     labels: tuple[str, ...],
-) -> _Growth:
+) -> _Training:
     """Boosters over one binned training set, empty or with the trees of `before`."""
-    wanted = train.labels()
-    boost.mean = wanted.mean(axis=0)
+    targets = train.labels()
+    boost.mean = targets.mean(axis=0)
     val_x, val_y = (np.concatenate(part) for part in zip(*val.pieces(), strict=True))
-    starts, val_starts = np.zeros_like(wanted), np.zeros_like(val_y)
+    starts, val_starts = np.zeros_like(targets), np.zeros_like(val_y)
     if before is not None:
         boost.mean, boost.rounds, boost.best_r2 = before.mean, before.rounds, before.best_r2
         boost.grown = before.grown
@@ -362,14 +363,14 @@ def _begin(
     for k in range(len(labels)):
         if before is not None:
             # As `init_model` of lightgbm.train does, which cannot once the spectra are bins: the
-            # booster gets these trees, but does not count them in its guesses.
+            # booster gets these trees, but does not add them to its predictions.
             first = lgb.basic._InnerPredictor.from_booster(before.boosters[k], {})
             data._predictor = val_data._predictor = first
         booster = lgb.Booster(parameters, data)
         booster.add_valid(val_data, "val")
         boost.boosters.append(booster)
-    slopes = [_squared_error(column) for column in (wanted - boost.mean - starts).T]
-    return _Growth(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
+    slopes = [_squared_error(column) for column in (targets - boost.mean - starts).T]
+    return _Training(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
 
 
 def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) -> dict[str, Any]:
@@ -394,16 +395,16 @@ def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) 
 
 
 def _squared_error(
-    wanted: Array,
+    targets: Array,
 ) -> Callable[[Array, lgb.Dataset], tuple[Array, Array]]:
     def slopes(guess: Array, data: lgb.Dataset) -> tuple[Array, Array]:  # noqa: ARG001
-        return guess - wanted, np.ones_like(guess)
+        return guess - targets, np.ones_like(guess)
 
     return slopes
 
 
-def _guess(booster: lgb.Booster) -> Array:
-    """What a booster says of its validation set: LightGBM keeps it, tree by tree."""
+def _val_predictions(booster: lgb.Booster) -> Array:
+    """(n,) predictions of the validation set: LightGBM updates them tree by tree."""
     kept: list[Array] = []
 
     def take(guess: Array, data: lgb.Dataset) -> tuple[str, float, bool]:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""Data sets: stars of the simulator, or rows of a file, cut into train, validation and test."""
+"""Data sets: stars of the simulator, or rows of a file, split into train, validation and test."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ class Spectra(Protocol):
         ...
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """The order in which an epoch takes the training spectra."""
+        """(n,) the training spectra in the order of an epoch."""
         ...
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
-        """Training spectra with noise of this moment."""
+        """Training spectra with new noise."""
         ...
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
-        """Spectra of a split with the noise they always have; one for each `copy` of them."""
+        """Spectra of a split with the noise they always have; each `copy` has its own."""
         ...
 
     def clean(self, start: int, stop: int) -> Batch:
-        """Training spectra as the set has them before noise is added."""
+        """Training spectra before noise is added."""
         ...
 
     def sky_sigma(self) -> Tensor:
@@ -74,13 +74,13 @@ class Spectra(Protocol):
 
 @dataclass(frozen=True)
 class GridSpectra:
-    """Stars drawn from the grid and observed when asked for; nothing is kept."""
+    """Stars drawn from the grid and observed on demand; nothing is kept."""
 
     simulator: Simulator
     sizes: dict[str, int]
     columns: tuple[int, ...]
     infinite: bool
-    """True: every epoch has stars of its own."""
+    """True: every epoch has new stars."""
     grid: str | None = None
     """The user's own grid file; None for the packaged one."""
 
@@ -136,13 +136,13 @@ def open_spectra(
     data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
 ) -> Spectra:
     """The data set of a configuration, its tensors on `device`. `UsageError` names the file."""
-    spectra = _as_it_is(data, level, labels, device)
+    spectra = _open_unpermuted(data, level, labels, device)
     if not data.permuted:
         return spectra
     return PermutedSpectra(spectra, data.seed, infinite=data.source == "grid-infinite")
 
 
-def _as_it_is(
+def _open_unpermuted(
     data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
 ) -> Spectra:
     sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
@@ -158,7 +158,7 @@ def _as_it_is(
             known = ", ".join(sorted(params))
             raise UsageError(f"{files.path}: dataset/params: no column {name} (there: {known})")
         if params[name].dtype.kind not in "fiu":
-            raise UsageError(f"{files.path}: dataset/params: {name} is no number")
+            raise UsageError(f"{files.path}: dataset/params: {name} is not numeric")
         if not np.isfinite(params[name].astype(np.float64)).all():
             raise UsageError(f"{files.path}: dataset/params: {name} has non-finite values")
     if sum(sizes.values()) > files.n:
@@ -197,9 +197,9 @@ def _shuffled(n: int, epoch: int, seed: int) -> Indices:
 
 @dataclass(frozen=True)
 class PermutedSpectra:
-    """A data set whose training and validation labels are dealt out anew; the test set is as it is.
+    """A data set with permuted training and validation labels; the test set stays as it is.
 
-    Stars that come new in each epoch take labels from one another within their batch.
+    Stars that are new in each epoch exchange labels within their batch.
     """
 
     spectra: Spectra
@@ -223,18 +223,19 @@ class PermutedSpectra:
         return self.spectra.hash
 
     @cached_property
-    def _dealt(self) -> dict[str, NDArray[np.float64]]:
-        """(n, K) the labels each star gets instead of its own."""
-        found = {}
-        for k, split in enumerate(("train", "val")):
-            own = self.spectra.labels(split, 0, self.sizes[split])
-            found[split] = np.random.default_rng([self.seed, k]).permutation(own)
-        return found
+    def _permuted(self) -> dict[str, NDArray[np.float64]]:
+        """Split -> (n, K) the labels of other stars."""
+        return {
+            split: np.random.default_rng([self.seed, k]).permutation(
+                self.spectra.labels(split, 0, self.sizes[split])
+            )
+            for k, split in enumerate(("train", "val"))
+        }
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
         if split == "test":
             return self.spectra.labels(split, start, stop)
-        return self._dealt[split][start:stop]
+        return self._permuted[split][start:stop]
 
     def order(self, epoch: int, seed: int) -> Indices:
         return self.spectra.order(epoch, seed)
@@ -242,9 +243,9 @@ class PermutedSpectra:
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         batch = self.spectra.fresh(epoch, rows, generator)
         if self.infinite:
-            deal = np.random.default_rng([self.seed, epoch, int(rows[0])])
-            return replace(batch, labels=deal.permutation(batch.labels))
-        return replace(batch, labels=self._dealt["train"][rows])
+            generator_ = np.random.default_rng([self.seed, epoch, int(rows[0])])
+            return replace(batch, labels=generator_.permutation(batch.labels))
+        return replace(batch, labels=self._permuted["train"][rows])
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         batch = self.spectra.fixed(split, start, stop, copy)
@@ -258,6 +259,6 @@ class PermutedSpectra:
         return self.spectra.sky_sigma()
 
 
-def as_they_are(spectra: Spectra) -> Spectra:
-    """The data set behind a control's."""
+def unpermuted(spectra: Spectra) -> Spectra:
+    """The data set behind one with permuted labels."""
     return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra

@@ -27,7 +27,7 @@ READERS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """Which slabs of the first `n` rows stay, and in which groups the others come."""
+    """Which slabs of the first `n` rows stay in memory, and in which groups the others are read."""
 
     n: int
     kept: int
@@ -56,9 +56,9 @@ class Plan:
         """All rows once, group by group."""
         generator = np.random.default_rng([seed, epoch])
         groups = self.groups(epoch, seed)
-        own = generator.permutation(min(self.kept * ROWS, self.n))
+        kept = generator.permutation(min(self.kept * ROWS, self.n))
         parts = []
-        for slabs, share in zip(groups, np.array_split(own, len(groups)), strict=True):
+        for slabs, share in zip(groups, np.array_split(kept, len(groups)), strict=True):
             rows = [np.arange(s * ROWS, min((s + 1) * ROWS, self.n)) for s in slabs]
             parts.append(generator.permutation(np.concatenate([*rows, share])))
         return np.concatenate(parts)
@@ -84,7 +84,7 @@ class Slabs:
     reads: int = 0
     """Slabs read so far."""
     _held: dict[int, Future[Slab]] = field(default_factory=dict)
-    _at: tuple[int, int, int] | None = None
+    _position: tuple[int, int, int] | None = None
     """Epoch, seed and group in use."""
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
 
@@ -100,23 +100,23 @@ class Slabs:
         return flux, error
 
     def follow(self, epoch: int, seed: int, rows: Indices) -> None:
-        """Say that `rows` of the plan's order are next: read ahead, and let go what is past."""
+        """`rows` of the plan's order are next: read ahead, and drop what is past."""
         groups = self.plan.groups(epoch, seed)
         streamed = rows[rows >= self.plan.kept * ROWS] // ROWS
-        if not len(streamed) and self._at is not None:
-            return  # kept rows alone say nothing of the place
+        if not len(streamed) and self._position is not None:
+            return  # kept rows do not show where in the order they are
         # The first row's group: at a border the batch's other rows are in the one to come.
         first = int(streamed[0]) if len(streamed) else -1
         now = next((k for k, slabs in enumerate(groups) if first in slabs), 0)
-        if self._at == (epoch, seed, now):
+        if self._position == (epoch, seed, now):
             return
-        self._at = (epoch, seed, now)
+        self._position = (epoch, seed, now)
         later = self.plan.groups(epoch + 1, seed) if now + 1 == len(groups) else groups[now + 1 :]
         kept = range(self.plan.kept)
-        wanted = [*map(int, groups[now]), *kept, *map(int, later[0])]
-        for slab in set(self._held) - set(wanted):
+        needed = [*map(int, groups[now]), *kept, *map(int, later[0])]
+        for slab in set(self._held) - set(needed):
             del self._held[slab]
-        for slab in wanted:
+        for slab in needed:
             self._start(slab)
 
     def _slab(self, slab: int) -> Slab:

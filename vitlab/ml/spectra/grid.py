@@ -148,18 +148,18 @@ def load_derivatives(path: Path | None = None) -> tuple[Grid, ...]:
     """
     main = load_grid(path)
     cube = main.nodes.reshape(*map(len, main.axes), -1).double().numpy()
-    found = []
+    grids = []
     with resources.as_file(packaged("grid.h5")) as inside, open_hdf5(path or inside) as file:
         for name in OFFSETS:
             if f"offsets/{name}" not in file:
                 continue
             folder = f"offsets/{name}"
             axes = tuple(read_array(file, f"{folder}/{x}").astype(np.float64) for x in LABELS)
-            places = [np.searchsorted(main.axes[k], axis) for k, axis in enumerate(axes)]
+            indices = [np.searchsorted(main.axes[k], axis) for k, axis in enumerate(axes)]
             delta = float(read_array(file, f"{folder}/delta"))
-            change = (read_array(file, f"{folder}/flux") - cube[np.ix_(*places)]) / delta
-            found.append(make_grid(main.wave, axes, change.astype(np.float32)))
-    return tuple(found)
+            change = (read_array(file, f"{folder}/flux") - cube[np.ix_(*indices)]) / delta
+            grids.append(make_grid(main.wave, axes, change.astype(np.float32)))
+    return tuple(grids)
 
 
 def packaged(name: str) -> resources.abc.Traversable:

@@ -1,4 +1,4 @@
-"""Makes a grid file from a folder of spectra: read, convolved to R, resampled."""
+"""Make a grid file from a folder of spectra: read, convolved to R, resampled."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.lines import air
 
 Array = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ def _ascii_columns(data: bytes, path: Path) -> list[Array]:
         try:
             rows.append([float(cell) for cell in cells])
         except ValueError:
-            raise UsageError(f"{path}:{number}: {line.strip()[:40]!r} is no number") from None
+            raise UsageError(f"{path}:{number}: {line.strip()[:40]!r} is not a number") from None
         if len(rows[-1]) != len(rows[0]):
             raise UsageError(f"{path}:{number}: {len(cells)} columns, not {len(rows[0])}")
     if not rows:
@@ -108,14 +109,14 @@ def _table_columns(header: dict[str, str], table: bytes, path: Path) -> list[Arr
         else:
             raise UsageError(f"{path}: column {name} has the type {header[f'TFORM{i}']}")
     rows = np.frombuffer(table, dtype=fields)
-    found = []
+    columns = []
     for names in (WAVE_NAMES, FLUX_NAMES):
         column = next((n for n in names if n in (rows.dtype.names or ())), None)
         if column is None:
             known = ", ".join(rows.dtype.names or ())
             raise UsageError(f"{path}: no column {' or '.join(names)} (there: {known})")
-        found.append(rows[column].ravel().astype(np.float64))
-    return found
+        columns.append(rows[column].ravel().astype(np.float64))
+    return columns
 
 
 NAME = re.compile(
@@ -146,7 +147,7 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
 
     Spectra with [alpha/M] or [C/M] other than 0 are left out. Raises `UsageError`.
     """
-    found: dict[tuple[float, ...], Source] = {}
+    sources: dict[tuple[float, ...], Source] = {}
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
     for path in sorted(folder.rglob("*")):
@@ -156,24 +157,24 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
         if float(match["a_M"] or 0) or float(match["C_M"] or 0):
             continue
         labels = tuple(float(match[name]) for name in LABELS)
-        if labels in found:
-            raise UsageError(f"{path}: the same labels as {found[labels].path.name}")
+        if labels in sources:
+            raise UsageError(f"{path}: the same labels as {sources[labels].path.name}")
         known = match["R"] not in (None, "orig")
-        found[labels] = Source(path, labels, float(match["R"]) if known else np.inf)
-    if not found:
+        sources[labels] = Source(path, labels, float(match["R"]) if known else np.inf)
+    if not sources:
         raise UsageError(f"{folder}: no file is named like ..._t5000_g+4.5_m+0.00_...")
-    axes = tuple(np.unique([labels[k] for labels in found]) for k in range(len(LABELS)))
+    axes = tuple(np.unique([labels[k] for labels in sources]) for k in range(len(LABELS)))
     for name, axis in zip(LABELS, axes, strict=True):
         if len(axis) < 4:
             raise UsageError(f"{folder}: {len(axis)} values of {name}; a cubic spline needs 4")
     nodes = [tuple(map(float, node)) for node in product(*axes)]
-    missing = [node for node in nodes if node not in found]
+    missing = [node for node in nodes if node not in sources]
     if missing:
         named = ", ".join(f"{n} {x:g}" for n, x in zip(LABELS, missing[0], strict=True))
         raise UsageError(
             f"{folder}: {len(missing)} of {len(nodes)} nodes have no spectrum, the first {named}"
         )
-    return axes, [found[node] for node in nodes]
+    return axes, [sources[node] for node in nodes]
 
 
 def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Iterator[int]:
@@ -182,7 +183,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
     `vacuum`: the folder's wavelengths are in vacuum, the grid's in air.
     """
     if out.exists():
-        raise UsageError(f"{out}: is there already; nothing was written")
+        raise UsageError(f"{out}: exists already; nothing was written")
     axes, sources = find_sources(folder)
     pixels = load_grid().wave
     spectra = np.empty((len(sources), len(pixels)), dtype=np.float32)
@@ -223,7 +224,7 @@ def convolved(
         raise UsageError(
             f"{source.path}: {wave[0]:.1f} to {wave[-1]:.1f} A, not {low:.1f} to {high:.1f}"
         )
-    # A margin of its own, so that the spline's ends lie outside.
+    # A further margin, so that the spline's ends are outside.
     inside = (wave >= low * 0.999) & (wave <= high * 1.001)
     wave, flux = wave[inside], flux[inside]
     step = min(float(np.diff(np.log(wave)).min()), sigma / 4 if sigma else np.inf)
@@ -235,20 +236,12 @@ def convolved(
     return resampled
 
 
-def air(vacuum: Array) -> Array:
-    """Vacuum wavelengths in Angstrom -> in air (Morton 2000, ApJS 130, 403, eq. 8)."""
-    s2 = (1e4 / vacuum) ** 2
-    return np.asarray(
-        vacuum / (1 + 8.34254e-5 + 2.406147e-2 / (130 - s2) + 1.5998e-4 / (38.9 - s2))
-    )
-
-
 def _spectrum(source: Source) -> tuple[Array, Array]:
-    """Wavelength and flux; resampled BOSZ spectra have their wavelengths in a file apart."""
+    """Wavelength and flux; resampled BOSZ spectra have their wavelengths in another file."""
     columns = read_columns(source.path)
-    apart = _wave_file(source)
-    if apart is not None:
-        columns = [read_columns(apart)[0], columns[0]]
+    wave_file = _wave_file(source)
+    if wave_file is not None:
+        columns = [read_columns(wave_file)[0], columns[0]]
     if len(columns) < 2:
         raise UsageError(f"{source.path}: one column only, and no ..._wave_r....txt beside it")
     wave, flux = columns[:2]
@@ -263,7 +256,7 @@ def _wave_file(source: Source) -> Path | None:
     if not np.isfinite(source.resolution):
         return None
     for folder in (source.path.parent, *source.path.parents[1:3]):
-        found = sorted(folder.glob(f"*_wave_r{source.resolution:g}.txt*"))
-        if found:
-            return found[0]
+        files = sorted(folder.glob(f"*_wave_r{source.resolution:g}.txt*"))
+        if files:
+            return files[0]
     return None

@@ -1,4 +1,4 @@
-"""HDF5 files: opening them, reading rows without the GIL, pandas' tables without pandas."""
+"""HDF5 files: open them, read rows without the GIL, and pandas' tables without pandas."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def open_hdf5(path: Path) -> h5py.File:
 
 def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
     """The whole data set at the path `inside`; `UsageError` when there is none."""
-    found = file.get(inside)
-    if not isinstance(found, h5py.Dataset):
+    data = file.get(inside)
+    if not isinstance(data, h5py.Dataset):
         raise UsageError(f"{file.filename}: no data set {inside}")
-    values: NDArray[np.generic] = found[()]
+    values: NDArray[np.generic] = data[()]
     return values
 
 
@@ -72,12 +72,12 @@ def locate(data: h5py.Dataset) -> RawRows | None:
         rows = data.shape[0]
     elif data.chunks[1] == data.shape[1]:
         rows = data.chunks[0]
-        places = [data.id.get_chunk_info_by_coord((r, 0)) for r in range(0, data.shape[0], rows)]
-        runs = tuple(place.byte_offset for place in places)
+        locations = [data.id.get_chunk_info_by_coord((r, 0)) for r in range(0, data.shape[0], rows)]
+        runs = tuple(chunk.byte_offset for chunk in locations)
     else:
         return None
     if not runs or None in runs:
-        return None  # not written yet: HDF5 knows what to say instead
+        return None  # not written yet: HDF5 returns its fill value
     return RawRows(data.dtype, data.shape[1], rows, runs)
 
 
@@ -185,12 +185,12 @@ def _names(value: object, where: str) -> list[str]:
     """A pickled list of column names."""
     data = value.encode("utf-8") if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
     try:
-        found = _PlainUnpickler(io.BytesIO(data)).load()
+        names = _PlainUnpickler(io.BytesIO(data)).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise UsageError(f"{where}: column names are no plain list ({error})") from None
-    if not isinstance(found, list):
-        raise UsageError(f"{where}: column names are no plain list")
-    return [str(name) for name in found]
+        raise UsageError(f"{where}: column names are not a plain list ({error})") from None
+    if not isinstance(names, list):
+        raise UsageError(f"{where}: column names are not a plain list")
+    return [str(name) for name in names]
 
 
 def _missing_text(group: h5py.Group) -> bytes:

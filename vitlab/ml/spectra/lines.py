@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vitlab.ml.spectra.grid_import import air
-
 Array = NDArray[np.float64]
 WINDOW = 4.0
 """Angstrom to either side that count as a line's: its core and the wings at R = 5000."""
@@ -21,13 +19,13 @@ class Line:
     """A line, or the stretch of a band."""
 
     name: str
-    """As it is said: `Ca II 8542`."""
+    """`Ca II 8542`."""
     wave: float
     """Angstrom; of a molecular band its head."""
     end: float
     """Where the stretch ends; the wavelength itself for a line."""
     weight: int = 1
-    """0 for those named first where there is no room for all; 2 for what is the Earth's."""
+    """0: named first where there is no room for all; 2: of the Earth's atmosphere."""
 
     @property
     def is_band(self) -> bool:
@@ -99,28 +97,36 @@ def lines_between(low: float, high: float, *, in_vacuum: bool) -> tuple[Line, ..
     return tuple(line for line in lines if low <= line.wave <= high)
 
 
+def air(vacuum: Array) -> Array:
+    """Vacuum wavelengths in Angstrom -> in air (Morton 2000, ApJS 130, 403, eq. 8)."""
+    s2 = (1e4 / vacuum) ** 2
+    return np.asarray(
+        vacuum / (1 + 8.34254e-5 + 2.406147e-2 / (130 - s2) + 1.5998e-4 / (38.9 - s2))
+    )
+
+
 def vacuum(wave: float) -> float:
-    """A wavelength in air -> in vacuum, Angstrom: the inverse of `gridimport.air`, to 1e-6 A."""
-    found = wave
+    """A wavelength in air -> in vacuum, Angstrom: the inverse of `air`, to 1e-6 A."""
+    result = wave
     for _ in range(4):  # the index changes by 1e-8 over an Angstrom
-        found += wave - float(air(np.array([found]))[0])
-    return found
+        result += wave - float(air(np.array([result]))[0])
+    return result
 
 
 def shares(wave: Array, weight: Array, lines: tuple[Line, ...]) -> dict[str, float]:
-    """What part of a (L,) weight lies on each line: every pixel counts once; NaN counts as 0.
+    """What part of a (L,) weight is on each line: every pixel counts once; NaN counts as 0.
 
-    A pixel is the nearest line's within reach, measured in reaches; what no line takes is a
-    band's. Lines within the wings of a wider one (H P15 in Ca II 8542) count with that.
+    A pixel belongs to the nearest line within reach, measured in reaches; what no line takes, to
+    a band. Lines within the wings of a wider one (H P15 in Ca II 8542) count with that.
     """
     weight = np.nan_to_num(weight)
     total = float(weight.sum())
     narrow = [line for line in lines if not line.is_band]
-    apart = [line for line in narrow if not any(_swallows(other, line) for other in narrow)]
+    apart = [line for line in narrow if not any(_contains(other, line) for other in narrow)]
     bands = [line for line in lines if line.is_band]
     if not total > 0:
         return {}
-    found = dict.fromkeys((line.name for line in lines), 0.0)
+    parts = dict.fromkeys((line.name for line in lines), 0.0)
     nearest = np.full(len(wave), np.inf)
     owner = np.full(len(wave), -1)
     for number, line in enumerate(apart):
@@ -128,14 +134,14 @@ def shares(wave: Array, weight: Array, lines: tuple[Line, ...]) -> dict[str, flo
         nearer = (away < 1) & (away < nearest)
         nearest[nearer], owner[nearer] = away[nearer], number
     for number, line in enumerate(apart):
-        found[line.name] = float(weight[owner == number].sum()) / total
+        parts[line.name] = float(weight[owner == number].sum()) / total
     for line in bands:
         inside = (owner < 0) & (wave >= line.wave) & (wave <= line.end)
         owner[inside] = len(apart)
-        found[line.name] = float(weight[inside].sum()) / total
-    return found
+        parts[line.name] = float(weight[inside].sum()) / total
+    return parts
 
 
-def _swallows(wide: Line, line: Line) -> bool:
+def _contains(wide: Line, line: Line) -> bool:
     low, high = wide.reach
     return wide is not line and low < line.wave < high and high - wide.wave > WINDOW

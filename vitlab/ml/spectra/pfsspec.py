@@ -1,4 +1,4 @@
-"""Reads and writes the HDF5 files of ga_pfsspec: spectra on one grid, and parameters."""
+"""Read and write the HDF5 files of ga_pfsspec: spectra on one grid, and parameters."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class PfsspecFile:
     params: Columns
     """(n,) for each column, row k belonging to spectrum k."""
     scales: Rows
-    """(n,) medians of the flux, NaN until a row is read: finding one takes twice as long as
+    """(n,) medians of the flux, NaN until a row is read: computing one takes twice as long as
     reading the row."""
-    places: dict[str, RawRows | None]
+    locations: dict[str, RawRows | None]
     """Where flux, error and, if there is one, mask lie in the file."""
 
 
@@ -85,7 +85,7 @@ class SpectraFiles:
 
 
 def open_spectra_files(path: Path) -> SpectraFiles:
-    """A file, a folder of shards, or its index. `UsageError` names the file and the place."""
+    """A file, a folder of shards, or its index. `UsageError` names the file and the location."""
     index = path / SHARDS if path.is_dir() else path
     if index.suffix != ".txt":
         return SpectraFiles(path, (open_pfsspec(path),))
@@ -104,7 +104,7 @@ def open_spectra_files(path: Path) -> SpectraFiles:
 
 
 class Description(TypedDict):
-    """What `vitlab data inspect` says."""
+    """What `vitlab data inspect` shows."""
 
     n: int
     pixels: int
@@ -113,7 +113,7 @@ class Description(TypedDict):
     labels: dict[str, list[float]]
     """Least and greatest of every column of numbers but `id` and `snr`; empty ones left out."""
     snr: list[float]
-    """Least and greatest median S/N; empty when the files do not say."""
+    """Least and greatest median S/N; empty when not known."""
 
 
 def describe(files: SpectraFiles) -> Description:
@@ -149,9 +149,9 @@ def open_pfsspec(path: Path) -> PfsspecFile:
                 raise UsageError(f"{path}: {inside}: shape {file[inside].shape}, not {shape}")
         params = read_frame(file, PARAMS, path)
         wave = file[WAVE][()].astype(np.float64)
-        places = {x: locate(file[x]) for x in (FLUX, ERROR, MASK) if x in file}
+        locations = {x: locate(file[x]) for x in (FLUX, ERROR, MASK) if x in file}
     unknown = np.full(n, np.nan, dtype=np.float32)
-    return PfsspecFile(path, wave, n, _aligned(params, n, path), unknown, places)
+    return PfsspecFile(path, wave, n, _aligned(params, n, path), unknown, locations)
 
 
 def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
@@ -165,16 +165,16 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
         # Small pieces into the same arrays each time: they never leave the processor's cache.
         shape = (min(PIECE, stop - start), len(source.wave))
-        buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.places}
+        buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.locations}
         for first in range(start, stop, PIECE):
             last = min(first + PIECE, stop)
             parts = [buffer[: last - first] for buffer in buffers.values()]
-            for (inside, place), part in zip(source.places.items(), parts, strict=True):
+            for (inside, location), part in zip(source.locations.items(), parts, strict=True):
                 try:
-                    if place is None:
+                    if location is None:
                         file[inside].read_direct(part, np.s_[first:last])
                     else:
-                        place.read(raw.fileno(), first, part)
+                        location.read(raw.fileno(), first, part)
                 except OSError as error_:
                     raise UsageError(
                         f"{source.path}: {inside}: cannot be read ({error_})"
@@ -241,13 +241,13 @@ WRITE_PIECE = 1024
 def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterator[int]:
     """Write the training stars `start` to `stop`; yields how many are done.
 
-    The flux has no noise: it is added when the spectra are read, anew each epoch. `out` appears
-    only when it is whole; one that is there already is refused.
+    The flux has no noise: new noise is added whenever the spectra are read. `out` appears only
+    when it is complete; an existing file is refused.
     """
     if out.exists():
-        raise UsageError(f"{out}: is there already; nothing was written")
+        raise UsageError(f"{out}: exists already; nothing was written")
     if not out.parent.is_dir():
-        raise UsageError(f"{out}: there is no folder {out.parent}")
+        raise UsageError(f"{out}: no folder {out.parent}")
     n = stop - start
     temporary = out.with_name(f".{out.name}.tmp")
     snr = np.empty(n)
@@ -279,7 +279,7 @@ def make_shards(simulator: Simulator, n: int, shards: int, folder: Path) -> Iter
     The index comes last: a folder with one is whole.
     """
     if folder.exists():
-        raise UsageError(f"{folder}: is there already; nothing was written")
+        raise UsageError(f"{folder}: exists already; nothing was written")
     edges = np.linspace(0, n, shards + 1).astype(int)
     names = [f"shard_{k:03d}.h5" for k in range(shards)]
     folder.mkdir()

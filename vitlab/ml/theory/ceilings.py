@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,10 +27,6 @@ METHOD = 1
 """Part of a cached result's name; rises when the integration changes."""
 PIECE = 1024
 """Stars observed and held at once: two arrays of 16 MB."""
-
-
-def ignore(done: int) -> None:
-    """Nobody wants to hear of the number of stars done."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +72,12 @@ def posteriors_of_test(
     simulator: Simulator,
     n: int,
     cache: Path | None,
-    tell: Callable[[int], None] = ignore,
+    report: Callable[[int], object] = lambda _done: None,
 ) -> Posteriors:
     """Posteriors of the first `n` stars of the test set, the magnitude unknown.
 
     Kept in the folder `cache` under the hash of grid, noise and prior, and read from there.
-    `tell` hears of the number done and may raise to end the work.
+    `report` gets the number done and may raise to end the work.
     """
     path = cache / f"bayes-{_hash(simulator, n)}.json" if cache else None
     if path and (known := _read(path, n)):
@@ -89,32 +85,31 @@ def posteriors_of_test(
     grid = compress(simulator.grid.to("cpu"), COMPONENTS)
     model = Model(grid, simulator.noise.to("cpu"), LabelPrior())
     observer = Simulator(grid, model.noise, simulator.mag, simulator.seed)
-    found: list[Posterior] = []
+    single: list[Posterior] = []
     for one in _observed(observer, model, n):
-        found.append(one)
-        tell(len(found))
-    mags = observer.stars("test", 0, n).mag
-    done = gather(found, mags)
+        single.append(one)
+        report(len(single))
+    posteriors_ = gather(single, observer.stars("test", 0, n).mag)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {name: np.round(x, 6).tolist() for name, x in asdict(done).items()}
+        document = {name: np.round(x, 6).tolist() for name, x in asdict(posteriors_).items()}
         write_atomic(path, json.dumps(document).encode())
-    return done
+    return posteriors_
 
 
-def gather(found: list[Posterior], mags: Array) -> Posteriors:
+def gather(single: list[Posterior], mags: Array) -> Posteriors:
     """One table of many posteriors."""
     return Posteriors(
-        mean=np.array([p.mean for p in found]),
-        variance=np.array([p.variance for p in found]),
-        pit=np.array([p.pit for p in found]),
-        effective=np.array([p.effective for p in found]),
+        mean=np.array([p.mean for p in single]),
+        variance=np.array([p.variance for p in single]),
+        pit=np.array([p.pit for p in single]),
+        effective=np.array([p.effective for p in single]),
         mag=mags,
     )
 
 
 def _observed(observer: Simulator, model: Model, n: int) -> Iterator[Posterior]:
-    """Posteriors of the test stars in order; a piece holds stars of like magnitude."""
+    """Posteriors of the test stars in order."""
     with torch.inference_mode():
         for start in range(0, n, PIECE):
             stars, flux, _ = observer.observe_fixed("test", start, min(start + PIECE, n))
@@ -134,12 +129,12 @@ def _read(path: Path, n: int) -> Posteriors | None:
     """A cached result; None when there is none, or it is not whole."""
     try:
         document = json.loads(path.read_bytes())
-        found = Posteriors(
+        result = Posteriors(
             **{name: np.array(document[name], float) for name in Posteriors.__dataclass_fields__}
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if found.variance.shape == (n, len(LABELS)) else None
+    return result if result.variance.shape == (n, len(LABELS)) else None
 
 
 SAMPLE = 40_000
@@ -166,9 +161,9 @@ def _r2(simulator: Simulator, label: str, start: int, stop: int) -> float:
     star, sky = noise.coefficients(torch.from_numpy(stars.mag))
     # The variance is linear in the flux, so its mean needs one spectrum only.
     variance = grid.mixed(star @ weights / len(y)) + sky.mean() * noise.sky
-    away = (weights - weights.mean(dim=0)).numpy()
+    centred = (weights - weights.mean(dim=0)).numpy()
     y = y - y.mean()
-    covariance, b = away.T @ away / len(y), away.T @ y / len(y)
+    covariance, b = centred.T @ centred / len(y), centred.T @ y / len(y)
     nodes = grid.nodes.numpy() if grid.mixing is None else (grid.mixing @ grid.nodes).numpy()
     gram = (nodes / variance.numpy()) @ nodes.T
     return float(_explained(covariance, gram, b) / y.var())
@@ -206,7 +201,7 @@ class Row:
     unidentified: int
     """Stars whose labels the spectrum cannot tell apart; not in `r2_crlb_mean`."""
     unsettled: int
-    """Stars whose posterior was not integrated to the usual accuracy; they are counted in."""
+    """Stars whose posterior was not integrated to the usual accuracy; they are included."""
 
 
 def ceilings(
@@ -216,7 +211,7 @@ def ceilings(
     label: str,
     n: tuple[int, int],
     cache: Path | None,
-    tell: Callable[[int], None] = ignore,
+    report: Callable[[int], object] = lambda _done: None,
 ) -> Iterator[Row]:
     """One row a magnitude, over the first test stars of the seed.
 
@@ -225,15 +220,15 @@ def ceilings(
     """
     stars = simulator.stars("test", 0, n[0])
     table = np.tile(np.asarray(mags, float), (len(stars), 1))
-    found = merged(bounds(simulator.grid, simulator.noise, stars.labels, table, nuisances))
+    limits = concatenate(bounds(simulator.grid, simulator.noise, stars.labels, table, nuisances))
     prior = prior_variance(label)
     for m, mag in enumerate(mags):
-        variance = found.variance[:, m, LABELS.index(label)]
-        posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, tell)
+        variance = limits.variance[:, m, LABELS.index(label)]
+        posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, report)
         best = bayes_r2(posterior, label)
         yield Row(
             mag=mag,
-            snr=float(np.median(found.snr[:, m])),
+            snr=float(np.median(limits.snr[:, m])),
             r2_crlb_median=r2_median(variance, prior),
             r2_crlb_mean=r2_mean(variance, prior),
             r2_bayes=best.r2,
@@ -244,7 +239,7 @@ def ceilings(
         )
 
 
-def merged(parts: Iterator[Bounds]) -> Bounds:
+def concatenate(parts: Iterable[Bounds]) -> Bounds:
     """The parts of `vitlab.ml.theory.fisher.bounds` as one."""
     table = list(parts)
     return Bounds(

@@ -1,4 +1,4 @@
-"""The Cramer-Rao bound of one star's labels, and where in the spectrum the information lies."""
+"""The Cramer-Rao bound of one star's labels, and where in the spectrum the information is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.ml.spectra.grid import Grid
-from vitlab.ml.spectra.grid_import import air
 from vitlab.ml.spectra.labels import LABELS, RANGES
+from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.observation import NoiseModel
 
 Array = NDArray[np.float64]

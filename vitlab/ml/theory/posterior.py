@@ -2,7 +2,7 @@
 
 A spectrum d of a star with labels theta and magnitude m has, with t its noise-free flux and v the
 variance of `vitlab.ml.spectra.observation`, ln L = -1/2 sum [(d - t)^2 / v + ln v]: the noise
-tells of the star too. The labels live in the unit cube of their prior, where the prior is
+depends on the star too. The labels are in the unit cube of their prior, where the prior is
 uniform. First a coarse pass: ln L of every star in every cell, by matrix products. Then
 importance sampling around each star, from its likely cells and from a Student t at the maximum,
 and from new Student t's fitted to the samples until they are worth `ENOUGH` independent ones.
@@ -28,7 +28,7 @@ from vitlab.ml.spectra.simulate import Stars
 Array = NDArray[np.float64]
 
 FREEDOM = 5.0
-"""Of Student's t: tails heavier than a posterior's keep the weights bounded."""
+"""Degrees of Student's t: tails heavier than a posterior's keep the weights bounded."""
 TEMPER = 0.5
 """Power of the coarse likelihoods: cells a little less likely are tried too."""
 
@@ -185,7 +185,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What one spectrum says of its star."""
+    """What is known of a star from its spectrum."""
 
     mean: Array
     """(3,) posterior means: the best guess under squared error."""

@@ -258,6 +258,5 @@ def _outputs(network: nn.Module, task: Task, inputs: Tensor) -> Tensor:
         if not is_out_of_memory(error) or len(inputs) == 1:
             raise
     middle = len(inputs) // 2
-    return torch.cat(
-        [_outputs(network, task, half) for half in inputs.split([middle, len(inputs) - middle])]
-    )
+    halves = inputs[:middle], inputs[middle:]
+    return torch.cat([_outputs(network, task, half) for half in halves])

@@ -54,8 +54,8 @@ def hidden_matrices(network: nn.Module) -> list[Tensor]:
     """
     blocks = getattr(network, "blocks", None)
     inside = blocks if isinstance(blocks, nn.Module) else network
-    found = [m.weight for m in inside.modules() if isinstance(m, nn.Linear)]
-    return found if blocks is not None else found[1:-1]
+    matrices = [m.weight for m in inside.modules() if isinstance(m, nn.Linear)]
+    return matrices if blocks is not None else matrices[1:-1]
 
 
 def set_rate(optimizers: list[Optimizer], rate: float) -> None:

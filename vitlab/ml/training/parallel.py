@@ -1,7 +1,4 @@
-"""The processes that train one network together: who is first, and how they agree.
-
-Started by torchrun (`vitlab.recipes.group`), they find one another through its environment.
-"""
+"""The processes that train one network together; torchrun starts them (`vitlab.recipes.run`)."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Group:
     rank: int = 0
     size: int = 1
     control: Any = None
-    """Gloo's process group, for what hosts agree on; no device waits for it."""
+    """Gloo's process group, for what the hosts agree on; no device waits for it."""
 
     @property
     def first(self) -> bool:
@@ -42,24 +39,24 @@ class Group:
             distributed.all_reduce(numbers)
         return numbers
 
-    def any(self, said: bool) -> bool:
-        """Whether one of the processes says so; all of them must ask."""
+    def any(self, flag: bool) -> bool:
+        """Whether the flag of any process is set; all of them must call this."""
         if self.size == 1:
-            return said
-        flag = torch.tensor([float(said)])
-        distributed.all_reduce(flag, op=distributed.ReduceOp.MAX, group=self.control)
-        return bool(flag.item())
+            return flag
+        highest = torch.tensor([float(flag)])
+        distributed.all_reduce(highest, op=distributed.ReduceOp.MAX, group=self.control)
+        return bool(highest.item())
 
     def first_text(self, text: str) -> str:
-        """The text of the lowest process that has one; all of them must ask."""
+        """The text of the lowest process that has one; all of them must call this."""
         if self.size == 1:
             return text
-        said: list[str] = [""] * self.size
-        distributed.all_gather_object(said, text, group=self.control)
-        return next((one for one in said if one), "")
+        texts: list[str] = [""] * self.size
+        distributed.all_gather_object(texts, text, group=self.control)
+        return next((one for one in texts if one), "")
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         self.any(False)
 
 
@@ -67,7 +64,7 @@ ALONE = Group()
 
 
 def without_sync(network: nn.Module) -> AbstractContextManager[Any]:
-    """In it a backward pass adds to this process' own gradients and averages nothing."""
+    """Inside, a backward pass adds to this process' gradients and averages nothing."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
@@ -78,11 +75,11 @@ def is_lost_partner(error: BaseException) -> bool:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Group]:
+def join_group(device: torch.device) -> Iterator[Group]:
     """The group torchrun started this process in: NCCL on CUDA, gloo on a CPU.
 
-    All leave together, so that nobody is ended while the first still writes; only one that fails
-    leaves at once.
+    All leave together, so that none is ended while the first still writes; one that fails leaves
+    at once.
     """
     cuda = device.type == "cuda"
     if cuda:

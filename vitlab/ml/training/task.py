@@ -26,12 +26,12 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 SCALING_SAMPLE = 100_000
-"""Training stars the scale of the labels is fitted on."""
+"""Training stars that set the scale of the labels."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned, from what, and how."""
+    """What is learned, from what, and how."""
 
     spectra: Spectra
     inputs: Inputs
@@ -98,9 +98,9 @@ def make_task(
 
 
 def load_network(
-    job: JobPaths, config: VitConfig | MlpConfig, own: Spectra, device: torch.device
+    job: JobPaths, config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device
 ) -> tuple[nn.Module, Task]:
-    """The best state of a training; `own` is the data it was trained on.
+    """The best state of a training; `spectra` is the data it was trained on.
 
     `UsageError` where there is none, or it is of another version of the model.
     """
@@ -109,10 +109,10 @@ def load_network(
     try:  # what it was built from then, whatever the defaults are now
         built: Any = replace(config.model, **saved.config)
         config = replace(config, model=built)
-        network = make_model(config, own).to(device)
+        network = make_model(config, spectra).to(device)
         network.load_state_dict(saved.model)
     except (RuntimeError, TypeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: of another version of the model ({reason})") from None
-    task = make_task(config, own, device)
+    task = make_task(config, spectra, device)
     return network, replace(task, inputs=saved.inputs, scaling=saved.scaling)

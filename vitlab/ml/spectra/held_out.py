@@ -1,4 +1,4 @@
-"""The test stars: brightness, true labels, noiseless flux, overlap with training."""
+"""The test stars: brightness, true labels, noise-free flux, overlap with the training set."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, as_they_are
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import Grid, OutOfGrid
-from vitlab.ml.spectra.grid_import import air
 from vitlab.ml.spectra.hdf5 import Columns
 from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.lines import air
 
 Array = NDArray[np.float64]
 PIECE = 1024
 NOT_A_STAR = ("id", "index", "snr", "random_seed")
-"""Columns of a file that say nothing of which star a row is."""
+"""Columns of a file that do not identify a star."""
 GRID_COLUMNS = (*LABELS, "mag")
-"""What a star of the grid is known by."""
+"""What identifies a star of the grid."""
 DRAWN = 1_000_000
 """Training stars drawn at once: 64 MB."""
 
@@ -30,7 +30,7 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
 
     S/N is the median over the pixels of flux over its 1-sigma error.
     """
-    spectra = as_they_are(spectra)
+    spectra = unpermuted(spectra)
     n = spectra.sizes["test"]
     parts = [_snr(spectra, i, min(i + PIECE, n)) for i in range(0, n, PIECE)]
     snr = np.concatenate(parts) if parts else np.empty(0)
@@ -38,25 +38,25 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
 
 
 def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None = None) -> int:
-    """How many test stars a training set holds too: 0, or no score means anything.
+    """How many test stars are in the training set too: above 0 no score means anything.
 
-    `trained`: whose training set, when not that of `spectra` itself; `shown`: how many stars of
-    it a model saw, when not as many as it has (new ones in each epoch). Two stars are the same
-    when all their labels and the magnitude are; rows of files only if their flux is, too.
+    `trained`: whose training set, None for that of `spectra` itself; `shown`: how many of its
+    stars a model was shown, None for as many as it has. Two stars are the same when all their
+    labels and the magnitude are; rows of files only if their flux is, too.
     """
-    spectra, trained = as_they_are(spectra), as_they_are(trained or spectra)
+    spectra, trained = unpermuted(spectra), unpermuted(trained or spectra)
     if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
         return _file_overlap(trained, spectra)
     n_train = trained.sizes["train"] if shown is None else shown
     names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
     if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
-        return 0  # a grid's star is not to be found in a file that says less of it
-    wanted = _keys(_table(_test_columns(spectra), names))
-    found = np.zeros(len(wanted), dtype=bool)
+        return 0  # a file without these columns cannot name a star of the grid
+    tested = _keys(_table(_test_columns(spectra), names))
+    shared = np.zeros(len(tested), dtype=bool)
     for start in range(0, n_train, DRAWN):
         stop = min(start + DRAWN, n_train)
-        found |= np.isin(wanted, _keys(_table(_columns(trained, stop, start), names)))
-    return int(found.sum())
+        shared |= np.isin(tested, _keys(_table(_columns(trained, stop, start), names)))
+    return int(shared.sum())
 
 
 def _file_overlap(trained: FileSpectra, tested: FileSpectra) -> int:
@@ -71,12 +71,12 @@ def _file_overlap(trained: FileSpectra, tested: FileSpectra) -> int:
     order = np.argsort(train, kind="stable")
     low = np.searchsorted(train, test, "left", sorter=order)
     high = np.searchsorted(train, test, "right", sorter=order)
-    found = 0
+    shared = 0
     for k in np.flatnonzero(high > low):
         flux = theirs.read(first + int(k), first + int(k) + 1)[0]
         twins = order[low[k] : high[k]]
-        found += any(np.allclose(ours.read(int(t), int(t) + 1)[0], flux) for t in twins)
-    return found
+        shared += any(np.allclose(ours.read(int(t), int(t) + 1)[0], flux) for t in twins)
+    return shared
 
 
 def _numbers(params: Columns) -> list[str]:
@@ -84,7 +84,7 @@ def _numbers(params: Columns) -> list[str]:
 
 
 def _columns(spectra: Spectra, stop: int, start: int = 0, split: str = "train") -> Columns:
-    """What is known of stars `start` to `stop` of a grid's split; of a file's, of all rows."""
+    """The columns of stars `start` to `stop` of a grid's split; of all rows of a file."""
     if isinstance(spectra, FileSpectra):
         return spectra.files.params
     if not isinstance(spectra, GridSpectra):
@@ -104,7 +104,7 @@ def _table(columns: Columns, names: Sequence[str]) -> Array:
 
 
 def _keys(table: Array) -> NDArray[np.uint64]:
-    """Each row as one number: of a billion pairs of different rows, none are likely to share it."""
+    """Each row as one number; two different rows are very unlikely to share it."""
     bits = np.ascontiguousarray(table).view(np.uint64)
     generator = np.random.default_rng(0)
     keys = np.zeros(len(bits), dtype=np.uint64)
@@ -141,15 +141,15 @@ def _snr(spectra: Spectra, start: int, stop: int) -> Array:
 
 
 COMPARED = 8
-"""Stars by which it is told whether a file's wavelengths are in vacuum."""
+"""Stars that decide whether a file's wavelengths are in vacuum."""
 
 
 def grid_labels(spectra: Spectra, number: int) -> Array | None:
     """(3,) true labels of a test star in the order of `LABELS`; None where a file lacks one."""
-    spectra = as_they_are(spectra)
+    spectra = unpermuted(spectra)
     if isinstance(spectra, GridSpectra):
-        found: Array = spectra.simulator.stars("test", number, number + 1).labels[0]
-        return found
+        labels: Array = spectra.simulator.stars("test", number, number + 1).labels[0]
+        return labels
     if not isinstance(spectra, FileSpectra):
         return None
     params = spectra.files.params
@@ -161,7 +161,7 @@ def grid_labels(spectra: Spectra, number: int) -> Array | None:
 
 def clean_flux(spectra: Spectra, number: int) -> Array | None:
     """(L,) flux of a test star before noise, NaN without datum; None where it came with noise."""
-    spectra = as_they_are(spectra)
+    spectra = unpermuted(spectra)
     if isinstance(spectra, GridSpectra):
         stars = spectra.simulator.stars("test", number, number + 1)
         return np.asarray(spectra.simulator.flux(stars)[0].double().cpu().numpy())
@@ -172,12 +172,12 @@ def clean_flux(spectra: Spectra, number: int) -> Array | None:
 
 
 def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
-    """Whether the wavelengths are in vacuum: the grid's are in air, a file's spectra show it.
+    """Whether the wavelengths are in vacuum; the grid's are in air.
 
-    Of both readings it is the one by which the first test stars look like the grid at their
-    labels; in air where these are not known. Lines are 2.3 A, five pixels, apart.
+    A file's are where the first test stars then look more like the grid at their labels; in air
+    where these are not known. The difference is 2.3 A, five pixels.
     """
-    spectra = as_they_are(spectra)
+    spectra = unpermuted(spectra)
     n = min(COMPARED, spectra.sizes["test"])
     labels = [grid_labels(spectra, i) for i in range(n)]
     known = [one for one in labels if one is not None]
@@ -190,21 +190,21 @@ def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
     except OutOfGrid:
         return False
     wave = np.asarray(spectra.wave)
-    return _likeness(air(wave), flux, grid.wave, expected) > _likeness(
+    return _similarity(air(wave), flux, grid.wave, expected) > _similarity(
         wave, flux, grid.wave, expected
     )
 
 
-def _likeness(wave: Array, flux: Array, known: Array, expected: Array) -> float:
+def _similarity(wave: Array, flux: Array, known: Array, expected: Array) -> float:
     """Mean correlation of the slopes of some (n, L) spectra with those expected."""
     inside = (wave > known[0]) & (wave < known[-1])
     if inside.sum() < 3:
         return -1.0
-    found = [
-        np.corrcoef(np.diff(np.interp(wave[inside], known, should)), np.diff(is_[inside]))[0, 1]
-        for should, is_ in zip(expected, flux, strict=True)
+    correlations = [
+        np.corrcoef(np.diff(np.interp(wave[inside], known, ideal)), np.diff(real[inside]))[0, 1]
+        for ideal, real in zip(expected, flux, strict=True)
     ]
-    return float(np.nan_to_num(np.mean(found), nan=-1.0))
+    return float(np.nan_to_num(np.mean(correlations), nan=-1.0))
 
 
 def _rows(spectra: FileSpectra, start: int, stop: int) -> tuple[Array, Array]:

@@ -11,14 +11,14 @@ from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
 from vitlab.contract.value import Value
 from vitlab.ml.scoring import Residuals, calibration, named, save, score
 from vitlab.ml.spectra.dataset import Spectra
-from vitlab.ml.spectra.test_stars import conditions, overlap
+from vitlab.ml.spectra.held_out import conditions, overlap
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]
 PERMUTATIONS = 50
 
 
-def scored(
+def score_test(
     context: Context,
     spectra: Spectra,
     pair: tuple[Array, Array],
@@ -34,48 +34,59 @@ def scored(
     values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
     if sigma is not None:
         values |= named(calibration(*pair, sigma, config.labels), "test")
-    values |= permuted(*pair, config.labels, config.data.seed)
+    values |= permuted_r2(*pair, config.labels, config.data.seed)
     at = best or {}
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
-    mag, snr = conditions(spectra)
-    save(
-        context.paths.residuals,
-        Residuals(
-            labels=config.labels,
-            star=np.arange(n),
-            true=pair[0],
-            predicted=pair[1],
-            mag=mag,
-            snr=snr,
-            hash=spectra.hash,
-            source=config.data.source,
-            sigma=sigma,
-        ),
-    )
+    residuals = make_residuals(spectra, config.labels, pair, sigma, config.data.source)
+    save(context.paths.residuals, residuals)
     return values, errors
 
 
-def permuted(true: Array, predicted: Array, labels: tuple[str, ...], seed: int) -> dict[str, float]:
+def make_residuals(
+    spectra: Spectra,
+    labels: tuple[str, ...],
+    pair: tuple[Array, Array],
+    sigma: Array | None,
+    source: str,
+) -> Residuals:
+    """(n, K) true and predicted labels of the test set, star by star with its magnitude and S/N."""
+    mag, snr = conditions(spectra)
+    return Residuals(
+        labels=labels,
+        star=np.arange(len(pair[0])),
+        true=pair[0],
+        predicted=pair[1],
+        mag=mag,
+        snr=snr,
+        hash=spectra.hash,
+        source=source,
+        sigma=sigma,
+    )
+
+
+def permuted_r2(
+    true: Array, predicted: Array, labels: tuple[str, ...], seed: int
+) -> dict[str, float]:
     """`test/r2_permuted/label`: R2 of the predictions, rescaled, for the labels of other stars.
 
-    The mean over `PERMUTATIONS`; of n stars 1 / (n - 1) is chance, and much more an error in
-    which label is held against which star.
+    The mean over `PERMUTATIONS`; of n stars 1 / (n - 1) is chance, and much more means that
+    labels are compared with the wrong stars.
     """
     generator = np.random.default_rng(seed)
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for k, label in enumerate(labels):
         sides = true[:, k] - true[:, k].mean(), predicted[:, k] - predicted[:, k].mean()
         size = float(np.sum(sides[0] ** 2) * np.sum(sides[1] ** 2))
         if size > 0:
             products = [generator.permutation(sides[0]) @ sides[1] for _ in range(PERMUTATIONS)]
             name = str(Value("test", "r2_permuted", label))
-            found[name] = float(np.mean(np.square(products)) / size)
-    return found
+            values[name] = float(np.mean(np.square(products)) / size)
+    return values
 
 
-def described(context: Context, spectra: Spectra) -> dict[str, object]:
-    """A result's `data`: source, hash, and how many test stars the training set holds."""
+def describe_data(context: Context, spectra: Spectra) -> dict[str, object]:
+    """A result's `data`: source, hash, and how many test stars are in the training set."""
     config = context.config
     assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
     shared = overlap(spectra)
@@ -84,6 +95,6 @@ def described(context: Context, spectra: Spectra) -> dict[str, object]:
             f"{shared} of {spectra.sizes['test']} test stars are in the training set: "
             "the test scores mean nothing"
         )
-    known: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
-    known["overlap"] = shared
-    return {**known, "permuted": True} if config.data.permuted else known
+    data: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
+    data["overlap"] = shared
+    return {**data, "permuted": True} if config.data.permuted else data
