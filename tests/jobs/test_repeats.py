@@ -10,7 +10,7 @@ from tests.jobs.test_experiment import COMPARISON, HEAD, write
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.lab.results.repeats import base_name, seedless
+from vitlab.lab.results.repeats import base_name, seedless_hash
 
 
 def specs(folder: Path, text: str, profile: str = "full") -> list[Spec]:
@@ -23,7 +23,7 @@ def test_each_run_is_repeated_with_a_seed_of_its_own(tmp_path: Path) -> None:
     assert [spec.run for spec in once] == ["main"]
     assert [spec.run for spec in found] == ["seed=42", "seed=43", "seed=44"]
     assert [spec.config["train"]["seed"] for spec in found] == [42, 43, 44]
-    assert len({seedless(spec) for spec in found}) == 1
+    assert len({seedless_hash(spec) for spec in found}) == 1
     assert len({spec.hash for spec in found}) == 3
     assert {base_name(spec.run) for spec in found} == {"main"}
 
@@ -34,7 +34,7 @@ def test_seeds_and_a_matrix_multiply(tmp_path: Path) -> None:
     names = ["loss=mse,seed=1", "loss=mse,seed=7", "loss=l1,seed=1", "loss=l1,seed=7"]
     assert [spec.run for spec in found] == names
     assert [base_name(name) for name in names] == ["loss=mse", "loss=mse", "loss=l1", "loss=l1"]
-    assert len({seedless(spec) for spec in found}) == 2
+    assert len({seedless_hash(spec) for spec in found}) == 2
 
 
 def test_seeds_count_from_the_runs_own_and_a_profile_may_do_with_fewer(tmp_path: Path) -> None:

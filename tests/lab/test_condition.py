@@ -14,7 +14,7 @@ import pytest
 
 from vitlab.cli import main
 from vitlab.lab.lab import open_lab
-from vitlab.lab.live.diagnostics import PACKAGES, gather, looks_said, scrubbed, written
+from vitlab.lab.live.diagnostics import PACKAGES, anonymized, as_text, collect, read_times
 
 PROBE = """
 import sys
@@ -86,7 +86,7 @@ def test_names_folders_and_keys_are_taken_out(monkeypatch: pytest.MonkeyPatch) -
         "on gpu-07 via https://jane:pw@hooks.org/T0/abc?x=1 and ghp_0123456789abcdefABCDEF0123; "
         "VIT-20251226-vit-1m-large-01/20251227-100000-run-1 and janes stay"
     )
-    said = scrubbed(text, Path("/data/users/jane/sky"))
+    said = anonymized(text, Path("/data/users/jane/sky"))
     assert said == (
         "<lab>/roadmaps/a.md:3: bad cell; ~/x; /home/<user>/y by <user> "
         "on <host> via https://hooks.org/... and <token>; "
@@ -100,10 +100,10 @@ def test_a_webhook_s_last_answers_are_told_without_its_address(lab: Path) -> Non
     folder.mkdir(parents=True)
     (folder / "a.json").write_text('{"job": "e/a", "host": "hooks.org", "trouble": "HTTP 404"}')
     (folder / "b.json").write_text("")  # taken, not yet told
-    said = written(gather(opened, os.environ), opened)
+    said = as_text(collect(opened, os.environ), opened)
     assert "[webhook]\ne/a  HTTP 404\n" in said
 
 
 def test_how_long_reading_takes() -> None:
-    assert looks_said([]) == "none yet"
-    assert looks_said([0.2, 0.01, 0.02]) == "3 looks: median 20 ms, slowest 200 ms"
+    assert read_times([]) == "none yet"
+    assert read_times([0.2, 0.01, 0.02]) == "3 reads: median 20 ms, slowest 200 ms"

@@ -13,7 +13,7 @@ from tests.lab.test_pictures import bounded, enriched
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import auto_figures
-from vitlab.lab.figures.auto_figures import draw_launch
+from vitlab.lab.figures.auto_figures import draw_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
@@ -32,7 +32,7 @@ def test_one_run_gives_its_curve_and_its_stars(ended: Ended) -> None:
     job = ended("one", profile="demo")
     enriched(job, 100, 0.5)
     under_way(job)
-    drawn = draw_launch(job.folder)
+    drawn = draw_figures(job.folder)
     kinds = ("training", "parity", "residuals")
     assert names(drawn) == [f"mvp_1.0_{kind}_demo.png" for kind in kinds]
     assert all(path.stat().st_size > 5000 for path in drawn)
@@ -42,10 +42,10 @@ def test_one_run_gives_its_curve_and_its_stars(ended: Ended) -> None:
 def test_sizes_scale_and_other_choices_are_compared(ended: Ended) -> None:
     for n in (100, 1000):
         enriched(first := ended(f"train_size={n}"), n, 0.5)
-    assert names(draw_launch(first.folder))[0] == "mvp_1.0_scaling.png"
+    assert names(draw_figures(first.folder))[0] == "mvp_1.0_scaling.png"
     for run in ("a", "b"):
         enriched(second := ended(run, mvp="2.0"), 100, 0.5)
-    assert names(draw_launch(second.folder))[0] == "mvp_2.0_ablation.png"
+    assert names(draw_figures(second.folder))[0] == "mvp_2.0_ablation.png"
 
 
 def test_a_short_run_waits_for_the_last_of_its_launch(
@@ -57,19 +57,19 @@ def test_a_short_run_waits_for_the_last_of_its_launch(
     last.result.rename(last.result.with_suffix(".later"))
     for path in (last.exit, last.started):
         path.unlink()
-    assert draw_launch(first.folder) == []
+    assert draw_figures(first.folder) == []
     with monkeypatch.context() as patch:
         patch.setattr(auto_figures, "LONG", 1.0)  # its 5 s are long now
-        assert names(draw_launch(first.folder)) != []
+        assert names(draw_figures(first.folder)) != []
     last.result.with_suffix(".later").rename(last.result)
-    assert names(draw_launch(last.folder))[0] == "mvp_1.0_ablation.png"
+    assert names(draw_figures(last.folder))[0] == "mvp_1.0_ablation.png"
 
 
 def test_a_ceiling_is_shown_over_the_best_run_of_each_model(ended: Ended) -> None:
     for spread in (0.9, 0.5):
         enriched(ended(f"run {spread}"), 100, spread)
     job = bounded(ended)
-    assert names(draw_launch(job.folder)) == ["mvp_8.0_snr.png"]
+    assert names(draw_figures(job.folder)) == ["mvp_8.0_snr.png"]
 
 
 def test_a_job_outside_a_lab_or_of_no_roadmap_draws_nothing(lab: Lab, ended: Ended) -> None:
@@ -78,8 +78,8 @@ def test_a_job_outside_a_lab_or_of_no_roadmap_draws_nothing(lab: Lab, ended: End
     (lab.paths.roadmaps / "plan_roadmap.md").unlink()
     spec = read_spec(job.spec)
     assert spec is not None
-    assert draw_launch(job.folder) == []
-    assert auto_figures.figures_of(job, spec) == ""
+    assert draw_figures(job.folder) == []
+    assert auto_figures.draw_in_subprocess(job, spec) == ""
 
 
 def test_what_goes_wrong_with_a_figure_is_a_note(
@@ -93,7 +93,7 @@ def test_what_goes_wrong_with_a_figure_is_a_note(
         return SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nValueError: no font\n")
 
     monkeypatch.setattr(auto_figures.subprocess, "run", broken)
-    assert auto_figures.figures_of(job, spec) == "no figures: ValueError: no font"
+    assert auto_figures.draw_in_subprocess(job, spec) == "no figures: ValueError: no font"
 
 
 def test_what_was_drawn_is_linked_where_the_results_are_written(
@@ -106,7 +106,9 @@ def test_what_was_drawn_is_linked_where_the_results_are_written(
     enriched(job, 100, 0.5)
     found = read_spec(job.spec)
     assert found is not None
-    assert "drew roadmaps/img/mvp_1.0_training_demo.png" in auto_figures.figures_of(job, found)
+    assert "drew roadmaps/img/mvp_1.0_training_demo.png" in auto_figures.draw_in_subprocess(
+        job, found
+    )
     accept(lab, pending(lab, roadmap))
     links = ", ".join(
         f"[{kind}](./img/mvp_1.0_{kind}_demo.png)" for kind in ("parity", "residuals", "training")

@@ -39,10 +39,10 @@ def test_an_mvp_is_looked_for_in_every_roadmap(lab: Lab) -> None:
 
 
 def test_a_shown_roadmap_follows_the_file(lab: Lab, roadmap: Path) -> None:
-    first = lab.shown_roadmap(roadmap)
-    assert lab.shown_roadmap(roadmap) is first
+    first = lab.cached_roadmap(roadmap)
+    assert lab.cached_roadmap(roadmap) is first
     roadmap.write_text(ROADMAP.replace("The run", "Our run"), encoding="utf-8")
-    assert lab.shown_roadmap(roadmap).mvp("1.0").name == "Our run"
+    assert lab.cached_roadmap(roadmap).mvp("1.0").name == "Our run"
 
 
 def test_the_next_start_makes_a_save_whole_that_was_cut_short(lab: Lab, roadmap: Path) -> None:

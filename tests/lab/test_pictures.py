@@ -18,7 +18,7 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import figure_specs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import found_named
+from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 from vitlab.ml.scoring import Residuals, overall, save
@@ -86,7 +86,7 @@ def figure(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None:
     for n, model, spread in ((100, "ViT", 1.0), (1000, "ViT", 0.5), (1000, "Ridge", 0.9)):
         enriched(ended(f"{model} {n}", model=model), n, spread)
-    made = figure_specs.material(lab, found_named(lab.paths, ["1.0"]))
+    made = figure_specs.material(lab, lookup_results(lab.paths, ["1.0"]))
     assert len(made.found) == 3
     (panel,) = figure_specs.scaling(made).panels
     assert [(c.name, c.x) for c in panel.curves] == [("Ridge", (1000.0,)), ("ViT", (100.0, 1000.0))]
@@ -112,7 +112,7 @@ def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: En
     for seed in (42, 43, 44):
         enriched(ended(f"one seed={seed}"), 100, 0.8, seed)
     enriched(ended("two"), 1000, 0.5)
-    made = figure_specs.material(lab, found_named(lab.paths, ["1.0"]))
+    made = figure_specs.material(lab, lookup_results(lab.paths, ["1.0"]))
     (panel,) = figure_specs.scaling(made).panels
     values = [one.result.values[NAME] or 0.0 for one in made.found[:3]]
     assert panel.curves[0].x == (100.0, 1000.0)

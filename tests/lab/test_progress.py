@@ -16,7 +16,7 @@ from vitlab.contract.paths import JobPaths
 from vitlab.jobs.store import submit
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.live.snapshot import look
+from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.progress import (
     BUCKET,
     KEEP,
@@ -28,8 +28,8 @@ from vitlab.lab.progress import (
     kept_when_thinned,
 )
 from vitlab.tui.desk import Desk
-from vitlab.tui.watch.messages import CurvesSeen
-from vitlab.tui.watch.watcher import Watch
+from vitlab.tui.watch.messages import CurvesUpdated
+from vitlab.tui.watch.watcher import Watcher
 
 NAME = "val/r2/log_g"
 
@@ -146,10 +146,10 @@ def test_screen_and_command_see_the_same_samples(lab: Lab) -> None:
     command = curves(open_lab(lab.paths.root), [job.folder], NAME).series[0]
     desk = Desk(lab, None)
     posted: list[Any] = []
-    watch = Watch(desk, posted.append)
+    watch = Watcher(desk, posted.append)
     watch.select(job)
-    watch._follow(look(lab, None))
-    seen = next(message for message in posted if isinstance(message, CurvesSeen))
+    watch._follow(read_snapshot(lab, None))
+    seen = next(message for message in posted if isinstance(message, CurvesUpdated))
     assert seen.series[0].y == command.y
     assert len(command.y) < 3_000
     assert list(desk.progress(job).curve(NAME)) == list(lab.progress(job).curve(NAME))

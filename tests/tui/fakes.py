@@ -15,7 +15,7 @@ from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
-from vitlab.lab.live.mvp_summary import Brief, Score
+from vitlab.lab.live.mvp_summary import MvpSummary, Score
 from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results.rows import ResultRow
 from vitlab.plot.series import Line
@@ -236,7 +236,7 @@ class FakeDesk:
     def roadmaps(self) -> Any:
         return self.lines_of_roadmaps
 
-    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
+    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         assert threading.get_ident() != self.main_thread
         if self.error:
             raise UsageError(self.error)
@@ -244,7 +244,7 @@ class FakeDesk:
         if found is None:  # the document has changed meanwhile
             raise UsageError(f"no MVP {mvp_id!r}")
         launched = mvp_id in self.view.experiments
-        return Brief(
+        return MvpSummary(
             found,
             facts=(("目标", "验证 ViT 在 1M 光谱上的性能 [/b]"), ("验收", "R²_test > 0.70")),
             experiment=f"experiments/{mvp_id}.yaml" if launched else "",

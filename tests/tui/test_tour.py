@@ -14,7 +14,7 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeDesk
 from vitlab.commands.screen import WEB, open_screen
 from vitlab.contract.paths import LabPaths, NoLab, UsageError
-from vitlab.lab.example import DUE, example_files, make_example, tour, toured
+from vitlab.lab.example import DUE, example_files, make_example, mark_tour_shown, tour_due
 from vitlab.lab.lab import open_lab
 from vitlab.tui.screens.tour import STEPS, TourScreen
 from vitlab.tui.welcome import Welcome
@@ -52,7 +52,7 @@ async def test_a_lab_without_a_roadmap_is_offered_one_too() -> None:
 def test_the_example_never_overwrites(tmp_path: Path) -> None:
     mine = tmp_path / "vitlab.yaml"
     mine.write_text("theme: light\n")
-    with pytest.raises(UsageError, match="is there already; nothing was written"):
+    with pytest.raises(UsageError, match="already exists; nothing was written"):
         make_example(tmp_path)
     assert list(tmp_path.iterdir()) == [mine]
     made = make_example(tmp_path, keep=True)
@@ -64,18 +64,18 @@ def test_the_example_never_overwrites(tmp_path: Path) -> None:
 def test_the_tour_is_due_once(tmp_path: Path) -> None:
     make_example(tmp_path)
     lab = LabPaths(tmp_path)
-    assert tour(lab) == DUE
-    toured(lab)
-    assert tour(lab) == ""
+    assert tour_due(lab) == DUE
+    mark_tour_shown(lab)
+    assert tour_due(lab) == ""
 
 
 def test_a_lab_of_ones_own_is_only_told_where_help_is(tmp_path: Path) -> None:
     lab = LabPaths(tmp_path)
-    assert tour(lab) == "new"
+    assert tour_due(lab) == "new"
     job = lab.experiments / "VIT-1" / "run-1"
     job.mkdir(parents=True)
     (job / "spec.json").write_text("{}")
-    assert tour(lab) == ""
+    assert tour_due(lab) == ""
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
@@ -144,7 +144,7 @@ def test_a_yes_makes_the_example_and_opens_it(
     ((lab, path),) = opened
     assert lab.paths.root == tmp_path
     assert path == tmp_path / "roadmaps" / "vit_roadmap.md"
-    assert tour(lab.paths) == DUE
+    assert tour_due(lab.paths) == DUE
     screen("roadmaps/vit_roadmap.md")
     assert opened[1][1] == path
 

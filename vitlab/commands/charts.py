@@ -7,14 +7,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vitlab.commands.common import Commands, add_json, print_json, this_lab
-from vitlab.plot.figures import FIGURES
-
-if TYPE_CHECKING:
-    from vitlab.lab.lab import Lab
-    from vitlab.plot.figures import Picture
+from vitlab.commands.common import Options, add_json, print_json, this_lab
+from vitlab.docs.save import save
+from vitlab.lab.figures.auto_figures import MAKERS
+from vitlab.lab.figures.curves import curves
+from vitlab.lab.figures.figure_specs import material
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import lookup_results
+from vitlab.lab.writeback.figure_paths import links, stem_of
+from vitlab.plot.chart import draw
+from vitlab.plot.figures import FIGURES, Picture, write
+from vitlab.plot.terminal import shown
 
 WIDEST = 120
 
@@ -23,9 +27,6 @@ def draw_jobs(
     lab: Lab, folders: list[Path], value: str | None = None, *, ascii_: bool = False
 ) -> str | None:
     """The chart of `folders` (of the last launch when empty); None without a single value."""
-    from vitlab.lab.figures.curves import curves
-    from vitlab.plot.chart import draw
-
     found = curves(lab, folders, value)
     if not found.series:
         return None
@@ -44,8 +45,6 @@ def draw_jobs(
 
 def draw_picture(picture: Picture, *, ascii_: bool = False) -> str:
     """A figure in characters."""
-    from vitlab.plot.terminal import shown
-
     width, height = _size()
     return shown(picture, width, min(height, 22), color=_color(), ascii=ascii_)
 
@@ -60,8 +59,7 @@ def _color() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
-def add_commands(commands: Commands) -> None:
-    figure = commands.add_parser("figure", help="a figure as PDF and PNG, shown here too")
+def _figure_options(figure: argparse.ArgumentParser) -> None:
     figure.add_argument("name", choices=FIGURES, metavar="NAME", help=", ".join(FIGURES))
     figure.add_argument(
         "jobs", nargs="*", metavar="JOB|MVP", help="default: every newest result of the lab"
@@ -75,15 +73,8 @@ def add_commands(commands: Commands) -> None:
 
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
-    from vitlab.docs.save import save
-    from vitlab.lab.figures.auto_figures import MAKERS
-    from vitlab.lab.figures.figure_specs import material
-    from vitlab.lab.results.job_results import found_named
-    from vitlab.lab.writeback.figure_paths import links, stem_of
-    from vitlab.plot.figures import write
-
     lab = this_lab()
-    made = material(lab, found_named(lab.paths, args.jobs))
+    made = material(lab, lookup_results(lab.paths, args.jobs))
     picture = MAKERS[args.name](made)
     stem = stem_of(lab, made.found, args.name)
     if args.out is not None:
@@ -101,3 +92,6 @@ def draw_figure(args: argparse.Namespace) -> int:
     for name in linked:
         print(f"linked in {name}; `vitlab undo` takes that back")
     return 0
+
+
+OPTIONS: Options = {"figure": _figure_options}

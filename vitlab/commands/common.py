@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+
+from wcwidth import wcswidth
 
 from vitlab.contract.paths import NoLab, UsageError
+from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.text.source import read
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.pairs import pairs_of
 
-if TYPE_CHECKING:
-    from vitlab.docs.judge.gates import Verdict
-    from vitlab.docs.model.roadmap import Roadmap
-    from vitlab.lab.lab import Lab
-
-
-class Commands(Protocol):
-    """What `add_subparsers` returns, as far as the command modules use it."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...  # noqa: A002
+Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
+"""Of each command module: what adds a command's options and its handler, by the command's name."""
 
 
 def add_json(parser: argparse._ActionsContainer) -> None:
@@ -52,15 +51,11 @@ def _plain(cell: object) -> str:
 
 
 def _width(text: str) -> int:
-    from wcwidth import wcswidth
-
     return max(wcswidth(text), 0)
 
 
 def this_lab() -> Lab:
     """The lab found from the current folder upwards."""
-    from vitlab.lab.lab import open_lab
-
     return open_lab(Path.cwd())
 
 
@@ -74,8 +69,6 @@ def existing(name: str) -> Path:
 
 def lab_around(path: Path) -> Lab | None:
     """The lab that holds `path`; None for a document that stands alone."""
-    from vitlab.lab.lab import open_lab
-
     try:
         return open_lab(path.resolve().parent)
     except NoLab:
@@ -84,17 +77,11 @@ def lab_around(path: Path) -> Lab | None:
 
 def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     """The roadmap in `path` and its gates' verdicts by the results the lab has for it."""
-    from vitlab.docs.judge.gates import judge
-    from vitlab.docs.model.roadmap import parse_roadmap
-    from vitlab.docs.text.source import read
-
     if lab is None:
         roadmap = parse_roadmap(read(path))
         return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
-    from vitlab.lab.results.job_results import found_of
-    from vitlab.lab.results.pairs import pairs_of
 
     roadmap = lab.read_roadmap(path)
-    found = found_of(lab, path)
+    found = newest_results(lab, path)
     results, evidence = [one.result for one in found], pairs_of(lab, found)
     return roadmap, [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]

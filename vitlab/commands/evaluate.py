@@ -7,16 +7,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import SCORES, Value
+from vitlab.lab.results.job_results import lookup_job
 
 if TYPE_CHECKING:
     from vitlab.recipes.evaluate import Rescored
 
 
-def add_commands(commands: Commands) -> None:
-    evaluate = commands.add_parser("evaluate", help="score trained models again, on any data")
+def _evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "jobs", nargs="+", metavar="JOB", help="a job, or an MVP's newest: 1.0, 1.0/Run 1"
     )
@@ -32,14 +32,13 @@ def add_commands(commands: Commands) -> None:
 def evaluate_jobs(args: argparse.Namespace) -> int:
     """`vitlab evaluate`: scores overall and in bins; the residuals are kept in the job's folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vitlab.lab.results.job_results import job_named
 
     lab = this_lab().paths
     if args.noise is not None and not args.noise >= 0:
         raise UsageError(f"--noise {args.noise:g}: must be >= 0")
     if args.data is not None and not Path(args.data).exists():
         raise UsageError(f"--data {args.data}: no such file")
-    jobs = [job_named(lab, name) for name in args.jobs]
+    jobs = [lookup_job(lab, name) for name in args.jobs]
     reports = [_evaluated(lab, job, args) for job in jobs]
     if args.json:
         print_json(reports)
@@ -131,3 +130,6 @@ def _shown(part: dict[str, Any], name: str) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" + (f" ± {error:.2g}" if error is not None else "")
+
+
+OPTIONS: Options = {"evaluate": _evaluate_options}

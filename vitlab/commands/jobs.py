@@ -7,20 +7,47 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vitlab.commands.common import Commands, add_json, number, print_json, print_table, this_lab
-from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, ended_well, state_word
-from vitlab.contract.paths import UsageError
+from vitlab.commands.charts import draw_picture
+from vitlab.commands.common import Options, add_json, number, print_json, print_table, this_lab
+from vitlab.contract.job import (
+    PROFILES,
+    Done,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    bare_id,
+    ended_well,
+    state_word,
+)
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import NAME, Value, shown
-
-if TYPE_CHECKING:
-    from vitlab.contract.job import Spec
-    from vitlab.contract.paths import JobPaths
-    from vitlab.lab.lab import Lab
-    from vitlab.lab.live.snapshot import JobView
+from vitlab.jobs.logs.tail import LogTail
+from vitlab.jobs.queue.scheduler import advance
+from vitlab.jobs.store import find_job, state
+from vitlab.lab.figures.auto_figures import pictures
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import (
+    Request,
+    adopt,
+    advance_queue,
+    hold,
+    launch,
+    move,
+    plan_launch,
+    release,
+    resume,
+    stop,
+)
+from vitlab.lab.live.snapshot import JobView, job_view, job_views
+from vitlab.lab.writeback.edits import accept_automatically
+from vitlab.lab.writeback.figure_paths import drawn
+from vitlab.lab.writeback.status_sync import EVERY, tell
+from vitlab.lab.writeback.writeback import pending
 
 POLL = 0.5
 """Seconds between two looks at a followed job."""
@@ -28,8 +55,7 @@ SAY = 5.0
 """Seconds between two lines on a job that merely goes on."""
 
 
-def add_commands(commands: Commands) -> None:
-    run = commands.add_parser("run", help="launch an MVP's experiment")
+def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("mvp", metavar="MVP")
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
     run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
@@ -43,23 +69,20 @@ def add_commands(commands: Commands) -> None:
     add_json(run)
     run.set_defaults(handler=run_mvp)
 
-    jobs = commands.add_parser("jobs", help="all jobs, with their state and progress")
+
+def _jobs_options(jobs: argparse.ArgumentParser) -> None:
     add_json(jobs)
     jobs.set_defaults(handler=list_jobs)
 
-    logs = commands.add_parser("logs", help="a job's output")
+
+def _logs_options(logs: argparse.ArgumentParser) -> None:
     logs.add_argument("job", metavar="JOB")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
     logs.set_defaults(handler=show_log)
-    _add_queue_commands(commands)
 
 
 def run_mvp(args: argparse.Namespace) -> int:
     """`vitlab run`: write the launch into the roadmap, queue the jobs, start what fits."""
-    from vitlab.contract.job import bare_id
-    from vitlab.lab.launch import Request, launch, plan_launch
-    from vitlab.lab.writeback.edits import accept_automatically
-
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
@@ -88,11 +111,6 @@ def run_mvp(args: argparse.Namespace) -> int:
 
 def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     """The figure that says most of a launch, its conclusion, and where more is to be had."""
-    from vitlab.commands.charts import draw_picture
-    from vitlab.lab.figures.auto_figures import pictures
-    from vitlab.lab.writeback.figure_paths import drawn
-    from vitlab.lab.writeback.writeback import pending
-
     first = next(pictures(lab, spec), None)
     if first is not None:
         print(f"\n{draw_picture(first[1])}\n")
@@ -110,14 +128,10 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
 
     A `roadmap` is told meanwhile how far they are, and how they ended.
     """
-    from vitlab.jobs.queue.scheduler import advance
-    from vitlab.lab.live.snapshot import look_at_job
-    from vitlab.lab.writeback.status_sync import EVERY, tell
-
     said: dict[str, tuple[str, float]] = {}
     told = time.monotonic()
     while True:
-        views = [look_at_job(lab, job) for job in jobs]
+        views = [job_view(lab, job) for job in jobs]
         for view in views:
             line, now = _progress(view), time.monotonic()
             before, when = said.get(view.paths.name, ("", 0.0))
@@ -166,12 +180,9 @@ def _live(view: JobView) -> str:
 
 def list_jobs(args: argparse.Namespace) -> int:
     """`vitlab jobs`: every job of the lab, the newest last; the queue goes on by the way."""
-    from vitlab.lab.launch import advance_queue
-    from vitlab.lab.live.snapshot import look_at_jobs
-
     lab = this_lab()
     advance_queue(lab)
-    views = look_at_jobs(lab)
+    views = job_views(lab)
     if args.json:
         print_json([_job_record(view) for view in views])
         return 0
@@ -219,9 +230,6 @@ def _job_record(view: JobView) -> dict[str, object]:
 
 def show_log(args: argparse.Namespace) -> int:
     """`vitlab logs`: the output so far, and with `-f` what comes until the job ends."""
-    from vitlab.jobs.logs.tail import LogTail
-    from vitlab.jobs.store import find_job, state
-
     job = find_job(this_lab().paths, args.job)
     tail = LogTail(job.log)
     while True:
@@ -237,18 +245,15 @@ def show_log(args: argparse.Namespace) -> int:
             time.sleep(POLL)
 
 
-def _add_queue_commands(commands: Commands) -> None:
-    for verb, meaning, said in (
-        ("stop", "end a job, or take it out of the queue", "stopping"),
-        ("resume", "go on with a stopped or lost job, in its folder", "resumed"),
-        ("hold", "put a waiting job aside", "held"),
-        ("release", "let a job start that was put aside", "released"),
-    ):
-        parser = commands.add_parser(verb, help=meaning)
-        parser.add_argument("job", metavar="JOB")
-        parser.set_defaults(handler=act, verb=verb, said=said)
+def _action_options(
+    act: Callable[[Lab, JobPaths], None], done: str, parser: argparse.ArgumentParser
+) -> None:
+    """A command that does one thing to one job."""
+    parser.add_argument("job", metavar="JOB")
+    parser.set_defaults(handler=change_job, act=act, done=done)
 
-    move = commands.add_parser("move", help="change a waiting job's place in the queue")
+
+def _move_options(move: argparse.ArgumentParser) -> None:
     move.add_argument("job", metavar="JOB")
     where = move.add_mutually_exclusive_group(required=True)
     where.add_argument("--up", type=int, metavar="N", help="places nearer to its start")
@@ -256,7 +261,8 @@ def _add_queue_commands(commands: Commands) -> None:
     where.add_argument("--first", action="store_true", help="before all others")
     move.set_defaults(handler=move_job)
 
-    adopt = commands.add_parser("adopt", help="take in a run that was started by hand")
+
+def _adopt_options(adopt: argparse.ArgumentParser) -> None:
     adopt.add_argument("--pid", type=int, required=True, metavar="P")
     adopt.add_argument("--mvp", required=True, metavar="ID")
     adopt.add_argument("--log", type=Path, metavar="FILE", help="its output, shown as the job's")
@@ -272,29 +278,17 @@ def _add_queue_commands(commands: Commands) -> None:
     adopt.set_defaults(handler=adopt_run)
 
 
-def act(args: argparse.Namespace) -> int:
-    """`vitlab stop|resume|hold|release JOB`; the queue goes on by the way."""
-    from vitlab.jobs.store import find_job
-    from vitlab.lab import launch
-
-    acts = {
-        "stop": launch.stop,
-        "resume": launch.resume,
-        "hold": launch.hold,
-        "release": launch.release,
-    }
+def change_job(args: argparse.Namespace) -> int:
+    """`vitlab stop|resume|hold|release JOB`; advances the queue too."""
     lab = this_lab()
     job = find_job(lab.paths, args.job)
-    acts[args.verb](lab, job)
-    print(f"{args.said} {job.name}")
+    args.act(lab, job)
+    print(f"{args.done} {job.name}")
     return 0
 
 
 def move_job(args: argparse.Namespace) -> int:
     """`vitlab move`: up, down, or to the front of the queue."""
-    from vitlab.jobs.store import find_job
-    from vitlab.lab.launch import move
-
     places = None if args.first else (args.down or 0) - (args.up or 0)
     if places == 0 or (args.up or 1) < 0 or (args.down or 1) < 0:
         raise UsageError("move: --up and --down take a number of places from 1 up")
@@ -307,9 +301,6 @@ def move_job(args: argparse.Namespace) -> int:
 
 def adopt_run(args: argparse.Namespace) -> int:
     """`vitlab adopt`: watch a running process to its end and treat it like any other job."""
-    from vitlab.contract.job import bare_id
-    from vitlab.lab.launch import adopt
-
     names = _names(args.name)
     metrics = (_from_its_folder(args.pid, args.metrics), names) if args.metrics else None
     if names and not metrics:
@@ -339,3 +330,16 @@ def _from_its_folder(pid: int, path: Path) -> str:
     except OSError as error:
         raise UsageError(f"process {pid}: {error.strerror}") from error
     return os.path.relpath(path.resolve(), folder)
+
+
+OPTIONS: Options = {
+    "run": _run_options,
+    "jobs": _jobs_options,
+    "logs": _logs_options,
+    "stop": partial(_action_options, stop, "stopping"),
+    "resume": partial(_action_options, resume, "resumed"),
+    "hold": partial(_action_options, hold, "held"),
+    "release": partial(_action_options, release, "released"),
+    "move": _move_options,
+    "adopt": _adopt_options,
+}

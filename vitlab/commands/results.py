@@ -7,14 +7,20 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vitlab.commands.charts import draw_jobs
-from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import UsageError
-
-if TYPE_CHECKING:
-    from vitlab.lab.lab import Lab
+from vitlab.jobs.store import find_job, look
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import lookup_results, scan
+from vitlab.lab.results.rows import (
+    compare,
+    config_columns,
+    query_results,
+    results_table,
+    write_frame,
+)
 
 Row = Mapping[str, object]
 
@@ -145,14 +151,14 @@ def _measured(value: object, error: object) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def add_commands(commands: Commands) -> None:
-    plot = commands.add_parser("plot", help="curves of jobs in the terminal")
+def _plot_options(plot: argparse.ArgumentParser) -> None:
     plot.add_argument("jobs", nargs="*", metavar="JOB", help="default: the jobs of the last launch")
     plot.add_argument("--value", metavar="NAME", help="default: the headline on validation")
     plot.add_argument("--ascii", action="store_true", help="only ASCII characters")
     plot.set_defaults(handler=plot_jobs)
 
-    compare = commands.add_parser("compare", help="results as one table, in what they differ")
+
+def _compare_options(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
     compare.add_argument("--to", metavar="JOB", help="show differences to this job, with errors")
     compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
@@ -170,8 +176,6 @@ def add_commands(commands: Commands) -> None:
 
 def plot_jobs(args: argparse.Namespace) -> int:
     """`vitlab plot`: one curve a job, drawn to the terminal's size."""
-    from vitlab.jobs.store import find_job, look
-
     lab = this_lab()
     jobs = [found for name in args.jobs if (found := look(find_job(lab.paths, name)))]
     picture = draw_jobs(lab, [job.paths.folder for job in jobs], args.value, ascii_=args.ascii)
@@ -183,14 +187,11 @@ def plot_jobs(args: argparse.Namespace) -> int:
 
 def compare_results(args: argparse.Namespace) -> int:
     """`vitlab compare`: a row a configuration, repeats over seeds together."""
-    from vitlab.lab.results.job_results import found_named, scan
-    from vitlab.lab.results.rows import compare, config_columns
-
     lab = this_lab()
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    found = found_named(lab.paths, args.jobs) if args.jobs else scan(lab)
-    to = found_named(lab.paths, [args.to])[0] if args.to else None
+    found = lookup_results(lab.paths, args.jobs) if args.jobs else scan(lab)
+    to = lookup_results(lab.paths, [args.to])[0] if args.to else None
     rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:
         print_json(rows)
@@ -212,8 +213,6 @@ def compare_results(args: argparse.Namespace) -> int:
 
 def _table(lab: Lab, args: argparse.Namespace) -> int:
     """Every result of every job as one table, or what a query makes of it."""
-    from vitlab.lab.results.rows import query_results, results_table, write_frame
-
     if args.jobs or args.to or args.sort or args.each or args.reverse:
         raise UsageError("--sql and --out are of all results (WHERE, ORDER BY say which, and how)")
     frame = results_table(lab) if args.sql is None else query_results(lab, args.sql)
@@ -239,3 +238,6 @@ def _said(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+OPTIONS: Options = {"plot": _plot_options, "compare": _compare_options}

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import gc
+import getpass
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vitlab.commands.common import Commands, add_json, print_json, this_lab
+from vitlab.commands.common import Options, add_json, print_json, this_lab
 from vitlab.contract.paths import NoLab, UsageError
-
-if TYPE_CHECKING:
-    from vitlab.lab.lab import Lab
+from vitlab.lab.example import example_files, make_example
+from vitlab.lab.lab import Lab
+from vitlab.lab.live.diagnostics import as_json, as_text, collect
 
 WEB = "textual.drivers.web_driver:WebDriver"
 """What `vitlab serve` has the screen drawn by."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--roadmap", metavar="FILE", help="the roadmap to open (default: the first)"
-    )
-    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-    parser.set_defaults(handler=open_screen)
-
-
 def open_screen(args: argparse.Namespace) -> int:
     """Open the screen in the lab found from the current folder upwards; offer one without."""
-    # Until the first picture is there: all that is loaded stays, looking for garbage is in vain.
-    gc.disable()
     from vitlab.tui.app import run_app
 
     # Textual draws on standard error, so that one counts too; in a browser on none of them.
@@ -58,7 +47,6 @@ def open_screen(args: argparse.Namespace) -> int:
 
 def _offer(folder: Path, lab: Lab | None, *, mouse: bool) -> bool:
     """Offer to make the example lab in `folder`; whether it was made."""
-    from vitlab.lab.example import example_files, make_example
     from vitlab.tui.welcome import offered
 
     files = [file for file in example_files() if not (folder / file).exists()]
@@ -72,14 +60,14 @@ def _offer(folder: Path, lab: Lab | None, *, mouse: bool) -> bool:
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def add_commands(commands: Commands) -> None:
-    serving = commands.add_parser("serve", help="the screen in a browser, on this machine only")
+def _serve_options(serving: argparse.ArgumentParser) -> None:
     serving.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000")
     serving.add_argument("--host", default=LOOPBACK[0], help="127.0.0.1, and no other")
     serving.add_argument("--roadmap", metavar="FILE", help="the roadmap to open")
     serving.set_defaults(handler=serve_screen)
 
-    debug = commands.add_parser("debug", help="what a bug report needs, without names and keys")
+
+def _debug_options(debug: argparse.ArgumentParser) -> None:
     add_json(debug)
     debug.set_defaults(handler=print_debug)
 
@@ -111,26 +99,24 @@ def serve_screen(args: argparse.Namespace) -> int:
 
 def print_debug(args: argparse.Namespace) -> int:
     """The same as the debug screen, as far as it is known without one; works outside a lab too."""
-    from vitlab.lab.live.diagnostics import as_json, gather, written
-
     try:
         lab = this_lab()
     except NoLab:
         lab = None
-    sections = gather(lab, os.environ)
+    sections = collect(lab, os.environ)
     if args.json:
         print_json(as_json(sections, lab))
     else:
-        print(written(sections, lab), end="")
+        print(as_text(sections, lab), end="")
     return 0
 
 
 def _here() -> str:
-    import getpass
-    import platform
-
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = "USER"  # a container's user without a name
-    return f"{user}@{platform.node() or 'HOST'}"
+    return f"{user}@{os.uname().nodename or 'HOST'}"
+
+
+OPTIONS: Options = {"serve": _serve_options, "debug": _debug_options}

@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vitlab.commands.common import Commands, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import Value
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.star import StarList, StarSheet, to_json
+from vitlab.lab.results.job_results import finished, lookup_job
 
-if TYPE_CHECKING:
-    from vitlab.lab.inspector.star import StarList, StarSheet
 
-
-def add_commands(commands: Commands) -> None:
-    spectrum = commands.add_parser(
-        "spectrum", help="a test star: its spectrum, what each model says and looks at"
-    )
+def _spectrum_options(spectrum: argparse.ArgumentParser) -> None:
     spectrum.add_argument(
         "job",
         nargs="?",
@@ -36,14 +34,10 @@ def add_commands(commands: Commands) -> None:
 
 def show_star(args: argparse.Namespace) -> int:
     """`vitlab spectrum`: one star in words, as JSON, or in a file of arrays."""
-    from vitlab.contract.job import read_spec
-    from vitlab.lab.inspector.client import Spectrograph
-    from vitlab.lab.inspector.star import plain
-
     if args.out is not None and not args.out.endswith(".npz"):
         raise UsageError(f"--out {args.out}: must end in .npz")
     job = _job(this_lab().paths, args.job)
-    graph = Spectrograph(job)
+    graph = Client(job)
     try:
         stars = graph.open()
         spec = read_spec(job.spec)
@@ -65,10 +59,10 @@ def show_star(args: argparse.Namespace) -> int:
             "job": stars.job,
             "model": stars.model,
             "vacuum": stars.vacuum,
-            "wave": plain(stars)["wave"],
+            "wave": to_json(stars)["wave"],
             "notes": [*stars.notes, *sheet.notes],
         }
-        print_json({**plain(sheet), **about})
+        print_json({**to_json(sheet), **about})
     elif args.out is None:
         _print(stars, sheet)
     return 0
@@ -76,11 +70,8 @@ def show_star(args: argparse.Namespace) -> int:
 
 def _job(lab: LabPaths, name: str | None) -> JobPaths:
     """The job named; else the newest with scores of test stars."""
-    from vitlab.jobs.store import all_jobs
-    from vitlab.lab.results.job_results import finished, job_named
-
     if name is not None:
-        return job_named(lab, name)
+        return lookup_job(lab, name)
     for one in reversed(finished(all_jobs(lab))):
         if one.job.paths.residuals.is_file() and one.job.spec.recipe != "evaluate":
             return one.job.paths
@@ -148,3 +139,6 @@ def _print(stars: StarList, sheet: StarSheet) -> None:
     print_table(["LINE", "INFORMATION", "MODEL"], shares)
     for note in (*stars.notes, *sheet.notes):
         print(note)
+
+
+OPTIONS: Options = {"spectrum": _spectrum_options}

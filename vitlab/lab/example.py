@@ -1,4 +1,4 @@
-"""The example lab: where it comes from, what it is made of, and whether its tour is due."""
+"""The example lab: its files, how it is copied, and whether its tour is due."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def example_files() -> tuple[Path, ...]:
 
 
 def make_example(target: Path, *, keep: bool = False) -> list[Path]:
-    """Copy the example lab to `target`; the files made.
+    """Copy the example lab to `target`; returns the files made.
 
-    Nothing that exists is overwritten: with `keep` it stays as it is, without it is refused.
+    Nothing is overwritten: with `keep` an existing file stays as it is, without it is an error.
     """
     source = example_lab()
     copies = [(source / name, target / name) for name in example_files()]
     for _, copy in copies:
         if copy.exists() and not keep:
-            raise UsageError(f"{copy}: is there already; nothing was written")
+            raise UsageError(f"{copy}: already exists; nothing was written")
     made = []
     for file, copy in copies:
         if not copy.exists():
@@ -48,22 +48,22 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
     return made
 
 
-def tour(lab: LabPaths) -> str:
-    """`due` in an example lab nobody was shown around in, `new` in another without any job yet."""
+def tour_due(lab: LabPaths) -> str:
+    """`due` in an example lab whose tour was not shown yet, `new` in any other without a job."""
     try:
-        said = _marker(lab).read_text(encoding="utf-8", errors="replace").strip()
+        word = _marker(lab).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return "" if any(lab.experiments.glob("*/*/spec.json")) else "new"
-    return DUE if said == DUE else ""
+    return DUE if word == DUE else ""
 
 
-def toured(lab: LabPaths) -> None:
-    """From now on the tour comes only when asked for."""
+def mark_tour_shown(lab: LabPaths) -> None:
+    """From now on the tour is shown only on request."""
     _mark(lab, SEEN)
 
 
 def _mark(lab: LabPaths, word: str) -> None:
-    # A lab we may only read is shown all the same.
+    # A read-only lab is shown all the same.
     with contextlib.suppress(OSError):
         lab.private.mkdir(exist_ok=True)
         _marker(lab).write_text(word + "\n", encoding="utf-8")

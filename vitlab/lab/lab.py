@@ -19,7 +19,7 @@ from vitlab.lab.progress import Progress, ProgressReader, read_end
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab as it was opened; documents and jobs are read anew at each question."""
+    """A lab as it was opened; documents and jobs are read from disk at each call."""
 
     paths: LabPaths
     settings: Settings
@@ -43,7 +43,7 @@ class Lab:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The default words and the lab's own."""
+        """The default header and status words, and the lab's own."""
         words = default_vocabulary()
         return words.extended(headers=self.settings.headers, statuses=self.settings.statuses)
 
@@ -57,7 +57,7 @@ class Lab:
         return sorted(self.paths.roadmaps.glob("**/*roadmap*.md"))
 
     def roadmap_path(self, named: str | Path | None = None) -> Path:
-        """The roadmap named, or else the lab's first."""
+        """The named roadmap, or else the lab's first."""
         if named is not None:
             for path in (Path(named), self.paths.root / named, self.paths.roadmaps / named):
                 if path.is_file():
@@ -69,11 +69,11 @@ class Lab:
         return roadmaps[0]
 
     def read_roadmap(self, path: Path) -> Roadmap:
-        """The roadmap in `path`, by the lab's words."""
+        """The roadmap in `path`, parsed with the lab's vocabulary."""
         return parse_roadmap(read(path), self.vocabulary)
 
-    def shown_roadmap(self, path: Path) -> Roadmap:
-        """As `read_roadmap`, parsed anew only when the file has changed: for views, not edits."""
+    def cached_roadmap(self, path: Path) -> Roadmap:
+        """As `read_roadmap`, parsed again only when the file has changed: to show, not to edit."""
         stat = path.stat()
         mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         with self._lock:
@@ -85,7 +85,7 @@ class Lab:
         return kept[1]
 
     def roadmap_with(self, mvp_id: str, named: str | Path | None = None) -> Path:
-        """The roadmap that has `mvp_id`: the one named, or the first of the lab's."""
+        """The roadmap that has `mvp_id`: the named one, or the first of the lab's."""
         paths = [self.roadmap_path(named)] if named is not None else self.roadmaps()
         known: list[str] = []
         for path in paths:
@@ -103,10 +103,10 @@ class Lab:
 
 
 def open_lab(start: Path) -> Lab:
-    """The lab found from `start` upwards, its settings checked, a save cut short made whole."""
+    """The lab found from `start` upwards, settings checked and an interrupted save repaired."""
     paths = find_lab(start)
     lab = Lab(paths, load_settings(paths))
-    # Another vitlab that writes just now finishes its own save; a folder we may only read is read.
+    # Another vitlab that is writing finishes its own save; a read-only folder is only read.
     with contextlib.suppress(UsageError, PermissionError):
         repair(lab.journal)
     return lab

@@ -20,8 +20,8 @@ from vitlab.tui.stars import StarDesk
 if TYPE_CHECKING:
     from vitlab.jobs.gpus import Device
     from vitlab.lab.launch import Plan
-    from vitlab.lab.live.mvp_summary import Brief
-    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+    from vitlab.lab.live.mvp_summary import MvpSummary
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
     from vitlab.lab.progress import Progress
     from vitlab.lab.results.rows import ResultRow
 
@@ -52,7 +52,7 @@ class Desk(PaperDesk, StarDesk):
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=60))
     """Seconds each of the last looks took."""
 
-    def look(self) -> LabView:
+    def look(self) -> LabSnapshot:
         """The lab as it is on disk now; how long that took is kept for a bug report."""
         began = time.monotonic()
         try:
@@ -60,23 +60,23 @@ class Desk(PaperDesk, StarDesk):
         finally:
             self._looks.append(time.monotonic() - began)
 
-    def _look(self) -> LabView:
+    def _look(self) -> LabSnapshot:
         """What needs no asking is done first: queue, writes.
 
         The queue needs us only where a supervisor was killed and nobody else came by. The first
         look is a glance, so that the screen is there at once; the next reads everything.
         """
-        from vitlab.lab.live.snapshot import look
+        from vitlab.lab.live.snapshot import read_snapshot
 
         if not self._glanced:
             self._glanced = True
-            return look(self.lab, self.roadmap, glance=True)
-        view = look(self.lab, self.roadmap)
+            return read_snapshot(self.lab, self.roadmap, quick=True)
+        view = read_snapshot(self.lab, self.roadmap)
         if (due := _due(view)) - self._tended:
             from vitlab.lab.launch import advance_queue
 
             advance_queue(self.lab)
-            view = look(self.lab, self.roadmap)
+            view = read_snapshot(self.lab, self.roadmap)
         self._tended = due
         moving = view.pending or any(isinstance(job.state, Running) for job in view.jobs)
         if self.roadmap is None or not moving:
@@ -86,31 +86,31 @@ class Desk(PaperDesk, StarDesk):
         from vitlab.lab.writeback.status_sync import tell
 
         written = [*tell(self.lab, self.roadmap), *accept_automatically(self.lab, self.roadmap)]
-        return look(self.lab, self.roadmap) if written else view
+        return read_snapshot(self.lab, self.roadmap) if written else view
 
     def turn(self, roadmap: Path) -> None:
         """Look at another of the lab's roadmaps from now on."""
         self.roadmap = roadmap
 
-    def roadmaps(self) -> tuple[RoadmapLine, ...]:
+    def roadmaps(self) -> tuple[RoadmapSummary, ...]:
         """Every roadmap of the lab in a line; blocking."""
-        from vitlab.lab.live.snapshot import overview
+        from vitlab.lab.live.snapshot import roadmap_summaries
 
-        return overview(self.lab, self.roadmap)
+        return roadmap_summaries(self.lab, self.roadmap)
 
-    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
+    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         """What is known of one MVP; `ended`: its jobs that ended, oldest first."""
-        from vitlab.lab.live.mvp_summary import brief
+        from vitlab.lab.live.mvp_summary import summarize_mvp
 
-        return brief(self.lab, self._roadmap(), mvp_id, ended)
+        return summarize_mvp(self.lab, self._roadmap(), mvp_id, ended)
 
     def tour(self) -> str:
         """`due`, `new` or nothing (`records.example.tour`); said once."""
-        from vitlab.lab.example import tour, toured
+        from vitlab.lab.example import mark_tour_shown, tour_due
 
-        said = tour(self.lab.paths)
+        said = tour_due(self.lab.paths)
         if said:
-            toured(self.lab.paths)
+            mark_tour_shown(self.lab.paths)
         return said
 
     def devices(self) -> Sequence[Device]:
@@ -192,7 +192,7 @@ class Desk(PaperDesk, StarDesk):
 
         return gaps(self.lab, reference)
 
-    def levels(self, view: LabView, metric: str) -> tuple[Line, ...]:
+    def levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         """The levels the gates ask of this value, and what no model can pass."""
         from vitlab.tui.levels import levels
 
@@ -208,7 +208,7 @@ class Desk(PaperDesk, StarDesk):
         return LogTail(job.log, LOG_BYTES)
 
     def profiles(self, mvp_id: str) -> tuple[str, ...]:
-        """Those the MVP's experiment has; all where it can not be read: the outlook says why."""
+        """Those the MVP's experiment has; all where it can not be read: the preview says why."""
         from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 
         named = self.lab.paths.relative(self._roadmap())
@@ -233,15 +233,15 @@ class Desk(PaperDesk, StarDesk):
 
         `screen`: what only the screen knows. `errors`: the last ones it told.
         """
-        from vitlab.lab.live.diagnostics import Section, gather, looks_said, written
+        from vitlab.lab.live.diagnostics import Section, as_text, collect, read_times
 
         told = tuple((line[:8], line[9:]) for line in errors) or (("none", ""),)
         sections = [
-            *gather(self.lab, os.environ),
-            Section("screen", (*screen, ("reading", looks_said(self._looks)))),
+            *collect(self.lab, os.environ),
+            Section("screen", (*screen, ("reading", read_times(self._looks)))),
             Section("last errors", told),
         ]
-        return written(sections, self.lab)
+        return as_text(sections, self.lab)
 
     def choice(self) -> tuple[str, str]:
         """Profile and backend chosen last in this lab, or else the settings' profile, here."""
@@ -265,7 +265,7 @@ class Desk(PaperDesk, StarDesk):
         return self.lab.paths.private / "screen.json"
 
 
-def _due(view: LabView) -> set[tuple[str, str]]:
+def _due(view: LabSnapshot) -> set[tuple[str, str]]:
     """The jobs that could start at once, and those that were lost."""
     return {
         (job.paths.name, state_word(job.state))

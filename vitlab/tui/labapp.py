@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
-from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.screens.base import Session, LabScreen
 from vitlab.tui.text import clean
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import LabView, RoadmapLine
+    from vitlab.lab.live.snapshot import LabSnapshot, RoadmapSummary
     from vitlab.tui.deeds import Deeds
     from vitlab.tui.desk import Desk
     from vitlab.tui.screens.roadmap import RoadmapScreen
-    from vitlab.tui.watch.watcher import Watch
+    from vitlab.tui.watch.watcher import Watcher
 
 ERRORS = 10
 """How many of the last errors are kept for a bug report."""
@@ -28,13 +28,13 @@ class LabApp(App[int]):
     """The app as its parts know it; `VitLab` sets all of this."""
 
     desk: Desk
-    watcher: Watch
+    watcher: Watcher
     deeds: Deeds
-    frame: Frame
+    session: Session
     home: RoadmapScreen
-    view: LabView | None = None
+    view: LabSnapshot | None = None
     """The lab as last seen; None before the first look."""
-    roadmaps: tuple[RoadmapLine, ...] = ()
+    roadmaps: tuple[RoadmapSummary, ...] = ()
     """Every roadmap in a line; empty before the first look at them."""
 
     def __init__(self, **options: Any) -> None:

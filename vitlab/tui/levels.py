@@ -10,10 +10,10 @@ from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
-    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.live.snapshot import LabSnapshot
 
 
-def levels(lab: Lab, view: LabView, metric: str) -> tuple[Line, ...]:
+def levels(lab: Lab, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
     """The levels the gates ask of this value, on whichever split they name it; blocking."""
     kind = Value.parse(metric).anywhere
     headline = judged_by(job.spec.headline for job in view.jobs)
@@ -28,7 +28,7 @@ def levels(lab: Lab, view: LabView, metric: str) -> tuple[Line, ...]:
     return (*lines, *_ceilings(lab, view, metric))
 
 
-def _ceilings(lab: Lab, view: LabView, metric: str) -> list[Line]:
+def _ceilings(lab: Lab, view: LabSnapshot, metric: str) -> list[Line]:
     """What no model on these spectra can pass, once a ceiling job has told it."""
     if not any(job.spec.recipe == "ceiling" for job in view.jobs):
         return []

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitlab.tui.keys import VERBS
+from vitlab.tui.keys import KEYS
 from vitlab.tui.screens.base import LabScreen
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.live.snapshot import LabSnapshot
 
 SCREENS = ("jobs", "curves", "log", "gates", "documents", "results", "spectrum")
 
@@ -59,7 +59,7 @@ def screen_class(name: str) -> type[LabScreen]:
             raise ValueError(name)
 
 
-def find(words: str, view: LabView | None) -> Place | None:
+def find(words: str, view: LabSnapshot | None) -> Place | None:
     """The MVP, gate or job called `words`: exactly, or else as the beginning of its id."""
     if view is None:
         return None
@@ -86,9 +86,9 @@ def unknown_keys(own: Mapping[str, str]) -> list[str]:
         return []
     from vitlab.tui.screens.roadmap import RoadmapScreen
 
-    known = {verb.name for verb in (*VERBS, *RoadmapScreen.VERBS)}
+    known = {verb.name for verb in (*KEYS, *RoadmapScreen.KEYS)}
     for name in SCREENS:
-        known |= {verb.name for verb in screen_class(name).VERBS}
+        known |= {verb.name for verb in screen_class(name).KEYS}
     lost = [name for name in own if name not in known]
     return [
         f"vitlab.yaml: keys: {name}: no such action (allowed: {', '.join(sorted(known))})"

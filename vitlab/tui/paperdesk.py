@@ -98,21 +98,21 @@ class PaperDesk:
 
     def section(self, mvp_id: str) -> tuple[Path, int]:
         """Where the roadmap specifies an MVP: file and line."""
-        from vitlab.lab.live.mvp_summary import section
+        from vitlab.lab.live.mvp_summary import locate_mvp
 
-        return section(self.lab, self._roadmap(), mvp_id)
+        return locate_mvp(self.lab, self._roadmap(), mvp_id)
 
     def experiment(self, spec: Spec) -> tuple[Path, int]:
         """Where a job was declared: file and line."""
-        from vitlab.lab.live.mvp_summary import experiment
+        from vitlab.lab.live.mvp_summary import locate_experiment
 
-        return experiment(self.lab, spec)
+        return locate_experiment(self.lab, spec)
 
     def conclusion(self, mvp_id: str) -> str:
         """The sentence that concludes an MVP, written or waiting; empty: none."""
-        from vitlab.lab.live.mvp_summary import conclusion
+        from vitlab.lab.live.mvp_summary import read_conclusion
 
-        return conclusion(self.lab, self._roadmap(), mvp_id)
+        return read_conclusion(self.lab, self._roadmap(), mvp_id)
 
     def export(self, view: str, ending: str, text: str) -> Path:
         """Write a view below `exports/`, never over a file; where it is."""

@@ -1,17 +1,44 @@
-"""How the screen says things: width-safe status words, durations, text made harmless."""
+"""How the screen words things: statuses, durations, jobs; text made safe for a terminal."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
+from textual.content import Content
 from textual.widget import Widget
 
-from vitlab.contract.job import Done, JobState, Lost, Queued, Running, ended_well
-from vitlab.contract.value import Value
+from vitlab.contract.job import Done, JobState, Killed, Lost, Queued, Running, Succeeded, ended_well
+from vitlab.contract.value import Value, shown
 from vitlab.plot.series import SELECTORS
+
+if TYPE_CHECKING:
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
+
+STALE = 3.0
+"""Seconds after which what was read is shown to be old."""
+
+
+def now() -> float:
+    """Unix seconds, as in the jobs' events."""
+    return time.time()
+
+
+def ticks() -> float:
+    """Seconds of a clock that is never set."""
+    return time.monotonic()
+
+
+def since(then: float) -> float:
+    """Seconds since `then`, by `ticks`."""
+    return ticks() - then
+
 
 STATUS = {
     "planned": ("-", "-", ""),
@@ -35,16 +62,17 @@ VERDICT = {
 
 
 _UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+"""Unicode categories that are never shown."""
 
 
 def ascii_only() -> bool:
-    """Whether the terminal is to be given ASCII alone: it can no more, or the user asked."""
+    """Whether only ASCII may be drawn: the terminal cannot do more, or the user wants it."""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
     return "utf" not in encoding or os.environ.get("VITLAB_ASCII", "") not in ("", "0")
 
 
 def clean(text: str) -> str:
-    """`text` without anything that could move the cursor or hide: controls, bidi, zero width."""
+    """`text` without controls, bidi marks and zero-width characters."""
     kept = []
     for character in text:
         if character in "\n\r\t":
@@ -55,7 +83,7 @@ def clean(text: str) -> str:
 
 
 def status_word(word: str | None, plain: bool = False) -> str:
-    """`✓ done`; `? -` where the document's cell says none of the known words."""
+    """`✓ done`; `? -` for a cell with none of the known words."""
     if word not in STATUS:
         return "? -"
     return f"{STATUS[word][plain]} {word}"
@@ -95,7 +123,7 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
-def roughly(seconds: float | None) -> str:
+def short_duration(seconds: float | None) -> str:
     """As `duration`, without seconds from ten minutes on: `47m`."""
     if seconds is None or not 600 <= seconds < 3600:
         return duration(seconds)
@@ -117,15 +145,15 @@ def metric_name(name: str) -> str:
     return " ".join(part for part in (value.symbol, value.label, split) if part)
 
 
-def progress(done: int, of: int, width: int, plain: bool = False) -> str:
+def progress_bar(done: int, of: int, width: int, plain: bool = False) -> str:
     """A bar of `width` cells."""
     filled = round(width * done / of) if of > 0 else 0
     filled = min(max(filled, 0), width)
     return ("#" if plain else "━") * filled + ("." if plain else "─") * (width - filled)
 
 
-def ink(widget: Widget, tone: str) -> str:
-    """A tone as a Rich style, in the colours of the theme in use."""
+def tone_style(widget: Widget, tone: str) -> str:
+    """A tone as a Rich style, in the colours of the current theme."""
     if tone in ("", "strong"):
         return "bold" if tone else ""
     color = widget.app.theme_variables.get(tone, "")
@@ -134,5 +162,193 @@ def ink(widget: Widget, tone: str) -> str:
 
 
 def cell(text: str, style: str = "") -> Text:
-    """A table cell: harmless, never markup, cut by the table with an ellipsis."""
+    """A table cell: safe, never markup, cut by the table with an ellipsis."""
     return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis", end="")
+
+
+def set_titles(pane: Widget, title: str | None = None, below: str | None = None) -> None:
+    """Set the titles in the pane's upper and lower border; None leaves one as it is.
+
+    Only where they differ: setting the same text again would redraw everything inside the pane.
+    """
+    if title is not None and _unmarked(pane.border_title) != clean(title).rstrip():
+        pane.border_title = Text(clean(title).rstrip())
+    if below is not None and _unmarked(pane.border_subtitle) != clean(below).rstrip():
+        pane.border_subtitle = Text(clean(below).rstrip())
+
+
+def _unmarked(markup: str | None) -> str:
+    """Textual returns a title as markup."""
+    return Content.from_markup(markup).plain.rstrip() if markup else ""
+
+
+# jobs in words
+
+BARS = "▁▂▃▄▅▆▇█"
+TREND = 5
+"""Values of a trend."""
+SILENT = 30.0
+"""Seconds without an event after which a running job is shown as silent."""
+NOISE = 0.02
+"""The smallest span of R2 that fills the height of a trend; a smaller one is drawn lower."""
+
+
+def in_order(jobs: Iterable[JobView]) -> list[JobView]:
+    """Running jobs first, then the queue in its order, then ended ones, newest first."""
+    return sorted(jobs, key=_place)
+
+
+def _place(job: JobView) -> tuple[float, ...]:
+    match job.state:
+        case Running():
+            return (0, 0, -job.spec.submitted)
+        case Queued():
+            return (1, -job.priority, job.order or job.spec.submitted)
+        case _:
+            return (2, 0, -job.spec.submitted)
+
+
+def device_of(job: JobView) -> str:
+    """Where it runs: `cpu`, `gpu0`, `slrm` for Slurm; empty for a job that does not run."""
+    if job.spec.extra.get("backend") == "slurm":
+        return "slrm"  # four cells
+    return clean(job.state.device) if isinstance(job.state, Running) else ""
+
+
+def steps_of(job: JobView) -> str:
+    """`112k/200k`, or the steps alone while the total is not known."""
+    if not job.of:
+        return short_count(job.step) if job.step else ""
+    return f"{short_count(job.step)}/{short_count(job.of)}"
+
+
+def _validated(job: JobView) -> list[float]:
+    """The last finite values of its headline on the validation set."""
+    name = str(Value.parse(job.spec.headline).live)
+    values = [sample.value for sample in job.progress.curve(name)[-TREND:]]
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def change_of(job: JobView) -> str:
+    """Between the last two evaluations: `+.012`, `-1.4`, `+0`; empty before there are two."""
+    known = _validated(job)
+    if len(known) < 2:
+        return ""
+    move = known[-1] - known[-2]
+    if abs(move) < 0.0005:
+        return "+0"
+    if abs(move) < 0.9995:
+        return f"{move:+.3f}".replace("0.", ".", 1)
+    return f"{move:+.1f}" if abs(move) < 99 else ("-99" if move < 0 else "+99")
+
+
+def trend_of(job: JobView, plain: bool = False) -> str:
+    """The last values of its headline on the validation set, as a small picture or a word.
+
+    A boosted model may begin at R2 -20: once it is above 0, lower values are drawn at 0, so that
+    the rest can be seen. Noise does not fill the height.
+    """
+    known = _validated(job)
+    if len(known) < 2:
+        return ""
+    if plain:
+        move = known[-1] - known[-2]
+        return "up" if move > 0 else "down" if move < 0 else "flat"
+    is_r2 = Value.parse(job.spec.headline).metric == "r2"
+    if is_r2 and known[-1] > 0:
+        known = [max(value, 0.0) for value in known]
+    high = max(known)
+    span = max(high - min(known), NOISE if is_r2 else 0.0)
+    if not span:
+        return BARS[0] * len(known)
+    low = high - span
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in known)
+
+
+def silence(job: JobView) -> float:
+    """Seconds since a running job's last event; 0 for other jobs and before the first event."""
+    if not isinstance(job.state, Running) or not job.progress.last:
+        return 0.0
+    return max(now() - job.progress.last, 0.0)
+
+
+def time_of(job: JobView) -> str:
+    """What is left of a running job, or what an ended one took."""
+    match job.state:
+        case Queued():
+            return "waits"
+        case Running():
+            quiet = silence(job)
+            if quiet > SILENT:  # the time left is as old as the last event
+                return f"silent {age(quiet).replace(' ', '').removesuffix('in')}"
+            left = short_duration(job.eta)
+            return f"{left} left" if left else duration(job.seconds)
+        case _:
+            return duration(job.seconds)
+
+
+def job_label(job: JobView) -> str:
+    """`1.0 Run 1 (demo)`."""
+    profile = "" if job.spec.profile == "full" else f" ({job.spec.profile})"
+    return clean(f"{job.spec.mvp} {job.spec.run}{profile}")
+
+
+def job_detail(job: JobView) -> str:
+    """A job in a line: why it waits, what is wrong with it, or its folder."""
+    if isinstance(job.state, Queued) and job.why:
+        return clean(f"waits: {job.why}")
+    if isinstance(job.state, Running) and ":" in job.health:
+        return clean(job.health)
+    if isinstance(job.state, Done) and job.state.detail:
+        return clean(job.state.detail)
+    return clean(job.paths.name)
+
+
+def short_count(count: int) -> str:
+    """`950`, `12k`, `3.1M`."""
+    if count < 10_000:
+        return str(count)
+    if count < 1_000_000:
+        return f"{count // 1000}k"
+    return f"{count / 1e6:.1f}M"
+
+
+def belongs(job: JobView, view: LabSnapshot) -> bool:
+    """Whether a job was launched from the roadmap on the screen."""
+    return view.path is not None and view.path.as_posix().endswith(job.spec.roadmap)
+
+
+def last_r2(job: JobView) -> float | None:
+    """The job's last R2: its headline, or the same on the validation split."""
+    return shown(job.spec.headline, job.values)
+
+
+def ended_badly(job: JobView) -> bool:
+    """Whether it failed or was lost."""
+    return not (isinstance(job.state, Done) and isinstance(job.state.end, Succeeded | Killed))
+
+
+def was_requested(job: JobView) -> bool:
+    """Whether a person stopped it, who need not be told."""
+    return isinstance(job.state, Done) and job.state.end == Killed(asked=True)
+
+
+def end_line(job: JobView) -> str:
+    """`1.0 Run 1 (demo): ok after 2h05m, R2 0.7132`."""
+    value = last_r2(job)
+    score = "" if value is None else f", R² {value:.4f}"
+    if not isinstance(job.state, Done):
+        return f"{job_label(job)}: lost, its supervisor was killed"
+    outcome = job.state.outcome.replace("_", " ")
+    detail = f": {job.state.detail}" if ended_badly(job) and job.state.detail else ""
+    took = duration(job.seconds or None)
+    after = f" after {took}" if took else ""
+    return f"{job_label(job)}: {outcome}{after}{score}{detail}"
+
+
+def ends_line(jobs: Sequence[JobView]) -> str:
+    """One line on any number of ended jobs."""
+    if len(jobs) == 1:
+        return end_line(jobs[0])
+    bad = sum(ended_badly(job) for job in jobs)
+    return f"{len(jobs)} jobs ended, {bad} failed" if bad else f"{len(jobs)} jobs ended"

@@ -46,7 +46,7 @@ LONG = 60.0
 """Seconds from which on a run is worth a figure of what there is so far."""
 
 
-def draw_launch(folder: Path) -> list[Path]:
+def draw_figures(folder: Path) -> list[Path]:
     """Draw what the launch of the job in `folder` has given so far; the PNGs that were written.
 
     A short run is drawn with the last of its launch. Nothing is drawn outside a lab, or of a
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
 
     (folder,) = arguments
     try:
-        for picture in draw_launch(Path(folder)):
+        for picture in draw_figures(Path(folder)):
             print(picture)
     except (UsageError, OSError) as error:
         print(error, file=sys.stderr)
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def figures_of(job: JobPaths, spec: Spec) -> str:
+def draw_in_subprocess(job: JobPaths, spec: Spec) -> str:
     """Have the figures drawn; a note on what came of it, empty where there was nothing to draw."""
     try:
         lab = find_lab(job.folder)

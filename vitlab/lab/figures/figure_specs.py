@@ -14,7 +14,7 @@ from vitlab.docs.judge.comparison import far_from_best
 from vitlab.docs.judge.conclusion import mark
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import world_of
+from vitlab.lab.results.ceilings import population_of
 from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures import Curve, Panel, Picture
@@ -56,11 +56,11 @@ class Material:
     def ceiling(self, name: str) -> Finished | None:
         """The largest ceiling job of the stars the first job was tested on."""
         label = Value.parse(name).label
-        world = world_of(self.found[0].job.spec.config, label)
+        world = population_of(self.found[0].job.spec.config, label)
         mine = [
             one
             for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
-            if world is not None and world_of(one.job.spec.config, label) == world
+            if world is not None and population_of(one.job.spec.config, label) == world
         ]
         return max(mine, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
 

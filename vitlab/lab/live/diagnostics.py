@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, terminal, lab, GPUs, and nothing that tells who or where."""
+"""What a bug report needs: versions, terminal, lab, GPUs, without names of people and machines."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ PACKAGES = ("vitlab", "textual", "rich", "plotext", "polars", "markdown-it-py", 
             "lightgbm", "numpy", "h5py", "matplotlib", "wandb", "nvidia-ml-py")  # fmt: skip
 _VARIABLES = ("TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "LANG", "LC_ALL",
               "NO_COLOR", "VITLAB_ASCII", "TEXTUAL_COLOR_SYSTEM")  # fmt: skip
-"""All of the environment that is told."""
+"""The environment variables that are reported."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Some facts of one kind."""
+    """Facts of one kind."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
 
 
 def versions() -> Section:
-    """Of Python and the packages, by their metadata: none is loaded."""
+    """Python and the packages, from their metadata: none is loaded."""
     facts = [("python", platform.python_version()), ("system", platform.platform(terse=True))]
     for name in PACKAGES:
         try:
@@ -45,7 +45,7 @@ def versions() -> Section:
 
 
 def terminal(environment: Mapping[str, str]) -> Section:
-    """What the environment says of the terminal."""
+    """The terminal, from the environment."""
     size = shutil.get_terminal_size((0, 0))
     inside = [word for word, sign in (("tmux", "TMUX"), ("screen", "STY")) if environment.get(sign)]
     facts = [(name, environment[name]) for name in _VARIABLES if name in environment]
@@ -54,7 +54,7 @@ def terminal(environment: Mapping[str, str]) -> Section:
         (
             *facts,
             ("size", f"{size.columns}x{size.lines}" if size.columns else "unknown"),
-            # Of the stream itself: a screen has put another in its place.
+            # Of the original stream: a running screen replaces `sys.stdout`.
             ("encoding", getattr(sys.__stdout__, "encoding", None) or "unknown"),
             ("inside", ", ".join(inside) or "neither tmux nor screen"),
             ("over ssh", "yes" if environment.get("SSH_CONNECTION") else "no"),
@@ -63,7 +63,7 @@ def terminal(environment: Mapping[str, str]) -> Section:
 
 
 def lab_section(lab: Lab) -> Section:
-    """How big the lab is and what its jobs do; blocking."""
+    """The lab's size and the states of its jobs; blocking."""
     jobs = all_jobs(lab.paths)
     words = Counter(
         job.state.outcome if isinstance(job.state, Done) else state_word(job.state) for job in jobs
@@ -79,7 +79,7 @@ def lab_section(lab: Lab) -> Section:
         ("experiment files", str(experiments)),
         ("largest log", f"{max(sizes[::2], default=0) / 1e6:.1f} MB"),
         ("largest events", f"{max(sizes[1::2], default=0) / 1e6:.1f} MB"),
-        ("own settings", ", ".join(_set(lab)) or "none"),
+        ("own settings", ", ".join(_changed_settings(lab)) or "none"),
         ("git", "yes" if (lab.paths.root / ".git").exists() else "no"),
     ]
     return Section("lab", tuple(facts))
@@ -97,7 +97,7 @@ def gpu_section() -> Section:
 
 
 def notice_section(lab: Lab) -> Section | None:
-    """What became of the last notices to a webhook; None without one."""
+    """Whether the last notices to the webhook arrived; None without a webhook."""
     if lab.settings.notify.webhook is None:
         return None
     from vitlab.jobs.queue.notice import last_troubles
@@ -107,47 +107,47 @@ def notice_section(lab: Lab) -> Section | None:
     return Section("webhook", tuple(facts) or (("none", "sent yet"),))
 
 
-def looks_said(seconds: Iterable[float]) -> str:
-    """How long the last looks at the lab took."""
-    looks = sorted(seconds)
-    if not looks:
+def read_times(seconds: Iterable[float]) -> str:
+    """How long the last reads of the lab took."""
+    times = sorted(seconds)
+    if not times:
         return "none yet"
-    median, slowest = 1e3 * looks[len(looks) // 2], 1e3 * looks[-1]
-    return f"{len(looks)} looks: median {median:.0f} ms, slowest {slowest:.0f} ms"
+    median, slowest = 1e3 * times[len(times) // 2], 1e3 * times[-1]
+    return f"{len(times)} reads: median {median:.0f} ms, slowest {slowest:.0f} ms"
 
 
-def gather(lab: Lab | None, environment: Mapping[str, str]) -> list[Section]:
-    """All that is known without a screen; blocking."""
+def collect(lab: Lab | None, environment: Mapping[str, str]) -> list[Section]:
+    """Everything known without a screen; blocking."""
     sections = [versions(), terminal(environment)]
     if lab is not None:
         sections.append(lab_section(lab))
-        if (told := notice_section(lab)) is not None:
-            sections.append(told)
+        if (notices := notice_section(lab)) is not None:
+            sections.append(notices)
     return [*sections, gpu_section()]
 
 
-def written(sections: Iterable[Section], lab: Lab | None) -> str:
+def as_text(sections: Iterable[Section], lab: Lab | None) -> str:
     """The sections as plain text, without names of people, folders and machines, or tokens."""
     lines = []
     for section in sections:
         width = max((len(name) for name, _ in section.facts), default=0)
         lines.append(f"[{section.title}]")
-        lines += [f"{name:<{width}}  {said}".rstrip() for name, said in section.facts]
+        lines += [f"{name:<{width}}  {fact}".rstrip() for name, fact in section.facts]
         lines.append("")
-    return scrubbed("\n".join(lines), lab.paths.root if lab else None)
+    return anonymized("\n".join(lines), lab.paths.root if lab else None)
 
 
 def as_json(sections: Iterable[Section], lab: Lab | None) -> dict[str, dict[str, str]]:
-    """{section: {name: what is said}}, with the same taken out as in `written`."""
+    """{section: {name: fact}}, with the same left out as in `as_text`."""
     root = lab.paths.root if lab else None
     return {
-        section.title: {name: scrubbed(said, root) for name, said in section.facts}
+        section.title: {name: anonymized(fact, root) for name, fact in section.facts}
         for section in sections
     }
 
 
-def scrubbed(text: str, root: Path | None) -> str:
-    """`text` with what could tell who or where taken out."""
+def anonymized(text: str, root: Path | None) -> str:
+    """`text` without names of people, folders and machines, or tokens."""
     if root is not None:
         for path in dict.fromkeys((str(root), str(root.resolve()))):
             text = _folder(text, path, "<lab>")
@@ -159,7 +159,7 @@ def scrubbed(text: str, root: Path | None) -> str:
     for name, shown in ((_user(), "<user>"), (platform.node(), "<host>")):
         if len(name) > 1:
             text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", shown, text)
-    # What looks like a key: long, with letters and digits, not a job's or file's name of words.
+    # What looks like a token: long, of letters and digits; names of jobs and files have words.
     return re.sub(r"(?<![\w/.-])(?=\w*\d)(?=\w*[A-Za-z])\w{24,}(?![\w/.-])", "<token>", text)
 
 
@@ -173,7 +173,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        return ""  # a container's user without a name
+        return ""  # in a container a user may have no name
 
 
 def _size(path: Path) -> int:
@@ -183,7 +183,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _set(lab: Lab) -> list[str]:
-    """The names of the settings that are not the default; no value, as those may be secret."""
+def _changed_settings(lab: Lab) -> list[str]:
+    """Names of the settings that are not the default; no values, as those may be secret."""
     default = type(lab.settings)()
-    return [name for name, said in vars(lab.settings).items() if said != getattr(default, name)]
+    return [name for name, value in vars(lab.settings).items() if value != getattr(default, name)]

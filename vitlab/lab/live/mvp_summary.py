@@ -11,6 +11,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
 from vitlab.lab.lab import Lab
+from vitlab.lab.writeback.writeback import plan_mvp
 
 NEWEST = 40
 """How many of an MVP's runs have their result read."""
@@ -18,7 +19,7 @@ NEWEST = 40
 
 @dataclass(frozen=True)
 class Score:
-    """What a run's result says of its headline."""
+    """A run's headline."""
 
     value: float
     error: float | None
@@ -26,8 +27,8 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Brief:
-    """One MVP, summed up from documents, experiment file and results."""
+class MvpSummary:
+    """One MVP, from documents, experiment file and results."""
 
     mvp: Mvp
     facts: tuple[tuple[str, str], ...] = ()
@@ -35,35 +36,37 @@ class Brief:
     experiment: str = ""
     """Its experiment file as the lab names it; empty when it has none."""
     profiles: tuple[str, ...] = ()
-    """Those it can be launched with."""
+    """The profiles it can be launched with."""
     runs: tuple[str, ...] = ()
     """The runs the experiment file names."""
     trouble: str = ""
-    """Why the experiment file is not usable; empty when it is."""
+    """What is wrong with the experiment file; empty when it can be used."""
     scores: Mapping[str, Score] = field(default_factory=dict)
-    """Job name -> its result's headline."""
+    """Job name -> its headline."""
     conclusion: str = ""
     """The sentence of the roadmap's table of conclusions."""
     report: str = ""
     """The report as the lab names it; empty when the roadmap links to none."""
     written: bool = False
-    """Whether the report is there."""
+    """Whether the report exists."""
 
 
-def brief(lab: Lab, roadmap_path: Path, mvp_id: str, ended: Sequence[JobPaths]) -> Brief:
-    """Read it; blocking. UsageError where the roadmap has no such MVP.
+def summarize_mvp(
+    lab: Lab, roadmap_path: Path, mvp_id: str, ended: Sequence[JobPaths]
+) -> MvpSummary:
+    """Read all of it; blocking. UsageError where the roadmap has no such MVP.
 
     `ended`: its jobs that ended well, oldest first.
     """
-    roadmap = lab.shown_roadmap(roadmap_path)
+    roadmap = lab.cached_roadmap(roadmap_path)
     mvp = roadmap.mvp(mvp_id)
-    named = lab.paths.relative(roadmap_path)
-    experiment, profiles, runs, trouble = _experiment(lab, mvp.id, named)
+    roadmap_name = lab.paths.relative(roadmap_path)
+    path, profiles, runs, trouble = _experiment(lab, mvp.id, roadmap_name)
     report = _report(lab, roadmap_path, mvp)
-    return Brief(
+    return MvpSummary(
         mvp=mvp,
         facts=_facts(roadmap, mvp.id),
-        experiment=experiment,
+        experiment=path,
         profiles=profiles,
         runs=runs,
         trouble=trouble,
@@ -88,7 +91,7 @@ def _facts(roadmap: Roadmap, mvp_id: str) -> tuple[tuple[str, str], ...]:
 def _experiment(
     lab: Lab, mvp_id: str, roadmap: str
 ) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
-    """File, profiles, runs and trouble; all empty where there simply is no file."""
+    """File, profiles, runs and what is wrong; all empty where there is no file."""
     if mvp_id not in known_mvps(lab.paths, roadmap):
         return "", (), (), ""
     try:
@@ -104,17 +107,17 @@ def _experiment(
 
 
 def _scores(ended: Sequence[JobPaths]) -> dict[str, Score]:
-    found: dict[str, Score] = {}
+    scores: dict[str, Score] = {}
     for job in ended[-NEWEST:]:
         result = read_result(job.result)
         value = result.values.get(result.headline) if result else None
         if result is not None and value is not None:
-            found[job.name] = Score(value, result.errors.get(result.headline))
-    return found
+            scores[job.name] = Score(value, result.errors.get(result.headline))
+    return scores
 
 
 def _report(lab: Lab, roadmap: Path, mvp: Mvp) -> Path | None:
-    """The report the roadmap's row links to, by name where the link is a bare one; in the lab."""
+    """The report the MVP's row links to, by path or by name; None outside the lab."""
     if not mvp.report:
         return None
     target = mvp.report.partition("#")[0].partition("|")[0].strip()
@@ -132,33 +135,31 @@ def _report(lab: Lab, roadmap: Path, mvp: Mvp) -> Path | None:
         return None
 
 
-def section(lab: Lab, roadmap_path: Path, mvp_id: str) -> tuple[Path, int]:
-    """Where the roadmap specifies an MVP: its section, or else its row of the overview.
+def locate_mvp(lab: Lab, roadmap_path: Path, mvp_id: str) -> tuple[Path, int]:
+    """File and line (from 1) of an MVP's section, or else of its row of the overview.
 
-    The line is 1-based; UsageError for an MVP the roadmap does not have any more.
+    UsageError for an MVP the roadmap no longer has.
     """
-    roadmap = lab.shown_roadmap(roadmap_path)
+    roadmap = lab.cached_roadmap(roadmap_path)
     for spec in roadmap.specs:
         if spec.mvp == mvp_id:
             return roadmap_path, spec.heading.index + 1
     return roadmap_path, roadmap.mvp(mvp_id).line
 
 
-def experiment(lab: Lab, spec: Spec) -> tuple[Path, int]:
-    """The file a job was declared in, and the line that names its run, or else the first."""
+def locate_experiment(lab: Lab, spec: Spec) -> tuple[Path, int]:
+    """The file a job was declared in, and the line (from 1) that names its run, or else 1."""
     if not spec.experiment:
-        raise UsageError(f"{spec.exp_id}: no experiment file; it was submitted by itself")
+        raise UsageError(f"{spec.exp_id}: has no experiment file")
     path = lab.paths.inside(spec.experiment)
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    named = (number for number, line in enumerate(lines, 1) if _names(line, spec.run))
-    return path, next(named, 1)
+    numbers = (number for number, line in enumerate(lines, 1) if _names(line, spec.run))
+    return path, next(numbers, 1)
 
 
-def conclusion(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
-    """The sentence the roadmap has of an MVP, or else the one that waits; empty: none."""
-    from vitlab.lab.writeback.writeback import plan_mvp
-
-    for entry in lab.shown_roadmap(roadmap_path).conclusions:
+def read_conclusion(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
+    """An MVP's conclusion in the roadmap, or else the one not written yet; empty: none."""
+    for entry in lab.cached_roadmap(roadmap_path).conclusions:
         if entry.mvps[:1] == (mvp_id,):
             return entry.text("conclusion") or ""
     step = plan_mvp(lab, roadmap_path, mvp_id)

@@ -1,4 +1,4 @@
-"""What one screen shows of a lab, read in one go: a plain value, made off the event loop."""
+"""What a screen shows of a lab: one plain value, read in one go off the event loop."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.process.health import read_health
-from vitlab.jobs.store import Job, all_jobs
-from vitlab.jobs.store import look as look_at
+from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import finished, latest, of_roadmap
 from vitlab.lab.results.pairs import pairs_of
+from vitlab.lab.writeback.writeback import unwritten
 
 
 @dataclass(frozen=True)
-class RoadmapLine:
-    """One roadmap, summed up."""
+class RoadmapSummary:
+    """One roadmap in numbers."""
 
     path: Path
     title: str
     statuses: Mapping[str, int] = field(default_factory=dict)
-    """Status word -> MVPs; `?` for a cell that says none."""
+    """Status word -> number of MVPs; `?` for a cell with no known status."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
-    """Verdict -> gates."""
+    """Verdict -> number of gates."""
     running: int = 0
-    """Jobs of it that run now."""
+    """Its jobs that run now."""
     pending: int = 0
-    """Ended jobs its documents have not been told of."""
+    """Ended jobs whose results are not written yet."""
     next: Next | None = None
     findings: int | None = None
-    """Contradictions in it; None where nobody looked."""
+    """Number of contradictions; None where nobody checked."""
     problem: str = ""
     """Why it could not be read; empty when it was."""
 
@@ -52,23 +52,21 @@ class RoadmapLine:
         return self.statuses.get("done", 0)
 
 
-def overview(lab: Lab, shown: Path | None = None) -> tuple[RoadmapLine, ...]:
-    """Every roadmap by name; `shown` is also looked through for contradictions. Blocking."""
+def roadmap_summaries(lab: Lab, shown: Path | None = None) -> tuple[RoadmapSummary, ...]:
+    """Every roadmap, by name; `shown` is also checked for contradictions. Blocking."""
     jobs = all_jobs(lab.paths)
-    return tuple(_line(lab, path, jobs, path == shown) for path in lab.roadmaps())
+    return tuple(_summary(lab, path, jobs, path == shown) for path in lab.roadmaps())
 
 
-def _line(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapLine:
-    from vitlab.lab.writeback.writeback import unwritten
-
+def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapSummary:
     try:
-        roadmap = lab.shown_roadmap(path)
+        roadmap = lab.cached_roadmap(path)
     except (UsageError, OSError) as error:
-        return RoadmapLine(path, path.stem, problem=str(error))
+        return RoadmapSummary(path, path.stem, problem=str(error))
     here = of_roadmap(lab, jobs, path)
-    found = latest(finished(here))
-    results, evidence = [one.result for one in found], pairs_of(lab, found)
-    return RoadmapLine(
+    newest = latest(finished(here))
+    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
+    return RoadmapSummary(
         path=path,
         title=roadmap.title or path.stem,
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
@@ -80,8 +78,8 @@ def _line(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapLine
     )
 
 
-GLANCED = 40
-"""Ended jobs of which a glance tells more than their names: the newest, as many as a screen has."""
+QUICK = 40
+"""Ended jobs whose last events a quick read looks at: the newest, as many as a screen shows."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class JobView:
     values: Mapping[str, float | None]
     """The latest of each value, and the result's once there is one."""
     health: str
-    """`ok`, `warn: ...` or `bad: ...`; empty before the first look."""
+    """`ok`, `warn: ...` or `bad: ...`; empty before the first check."""
     why: str
     """Why a queued job waits; empty when it does not."""
     seconds: float
@@ -108,17 +106,17 @@ class JobView:
     held: bool = False
     """Put aside by hand."""
     left: bool = False
-    """Left behind by a crash or a restart: resume it or drop it."""
+    """Left behind by a crash or a restart: resume or drop it."""
     priority: int = 0
     order: float = 0.0
-    """Place among waiting jobs of one priority."""
+    """Order among waiting jobs of one priority."""
     progress: Progress = field(default_factory=Progress)
     wandb: str | None = None
-    """Its page at W&B, or the folder of its offline run from the job's own."""
+    """Its page at W&B, or the folder of its offline run, from the job's folder."""
 
 
 @dataclass(frozen=True)
-class LabView:
+class LabSnapshot:
     """A lab and one of its roadmaps, at one moment."""
 
     path: Path | None
@@ -131,19 +129,17 @@ class LabView:
     problems: tuple[str, ...]
     """What could not be read, one line each."""
     experiments: frozenset[str]
-    """MVP ids that have an experiment file, so can be launched."""
+    """Ids of the MVPs with an experiment file, which can be launched."""
     pending: int = 0
-    """Ended jobs whose results the documents do not have yet."""
+    """Ended jobs whose results are not written yet."""
 
 
-def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabView:
+def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -> LabSnapshot:
     """Read everything one screen shows; blocking, so call it in a worker thread.
 
-    `glance`: of ended jobs only the end of the newest ones' events, and no experiment file, so
-    that a first picture is soon there; what it does not need is not loaded before it either.
+    `quick`: of ended jobs only the end of the newest ones' events, and no experiment file, so that
+    the first picture comes soon; modules it does not need are not loaded before it either.
     """
-    from vitlab.lab.writeback.writeback import unwritten
-
     jobs = all_jobs(lab.paths)
     problems: list[str] = []
     roadmap: Roadmap | None = None
@@ -152,10 +148,10 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
     waiting = 0
     if roadmap_path is not None:
         try:
-            roadmap = lab.shown_roadmap(roadmap_path)
+            roadmap = lab.cached_roadmap(roadmap_path)
         except (UsageError, OSError) as error:
             problems.append(str(error))
-        if glance:  # a launch looks for the file itself, and says so where there is none
+        if quick:  # a launch looks for the file itself, and reports a missing one
             experiments = frozenset(mvp.id for mvp in (roadmap.mvps if roadmap else ()))
         else:
             from vitlab.jobs.experiment.experiment import known_mvps
@@ -164,13 +160,13 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
         here = of_roadmap(lab, jobs, roadmap_path)
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
-            found = latest(finished(here))
-            results, evidence = [one.result for one in found], pairs_of(lab, found)
+            newest = latest(finished(here))
+            results, evidence = [one.result for one in newest], pairs_of(lab, newest)
             verdicts = {g.id: judge(g, results, roadmap, evidence) for g in roadmap.gates}
-    return LabView(
+    return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
-        jobs=tuple(_views(lab, jobs, glance)),
+        jobs=tuple(_views(lab, jobs, quick)),
         verdicts=verdicts,
         next=next_mvp(roadmap) if roadmap is not None else None,
         problems=tuple(problems),
@@ -179,26 +175,26 @@ def look(lab: Lab, roadmap_path: Path | None, *, glance: bool = False) -> LabVie
     )
 
 
-def look_at_jobs(lab: Lab) -> list[JobView]:
+def job_views(lab: Lab) -> list[JobView]:
     """All jobs of the lab, oldest first."""
     return _views(lab, all_jobs(lab.paths))
 
 
-def look_at_job(lab: Lab, paths: JobPaths) -> JobView:
-    """One job, with the reason it waits when it does."""
-    job = look_at(paths)
+def job_view(lab: Lab, paths: JobPaths) -> JobView:
+    """One job, with the reason when it waits."""
+    job = look(paths)
     if job is None:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     if isinstance(job.state, Queued):
-        views = {view.paths.name: view for view in look_at_jobs(lab)}
+        views = {view.paths.name: view for view in job_views(lab)}
         return views.get(job.name) or _view(job, lab.progress(paths))
     return _view(job, lab.progress(paths))
 
 
-def _views(lab: Lab, jobs: list[Job], glance: bool = False) -> list[JobView]:
-    told = _hasty(lab, jobs) if glance else [lab.progress(job.paths) for job in jobs]
+def _views(lab: Lab, jobs: list[Job], quick: bool = False) -> list[JobView]:
+    progresses = _quick_progress(lab, jobs) if quick else [lab.progress(job.paths) for job in jobs]
     if not any(isinstance(job.state, Queued | Lost) for job in jobs):
-        return [_view(job, progress) for job, progress in zip(jobs, told, strict=True)]
+        return [_view(job, progress) for job, progress in zip(jobs, progresses, strict=True)]
     from vitlab.jobs.queue.machine import read_slots
     from vitlab.jobs.queue.queue import left_behind, plan
 
@@ -206,20 +202,20 @@ def _views(lab: Lab, jobs: list[Job], glance: bool = False) -> list[JobView]:
     why = plan(jobs, slots).reasons
     return [
         _view(job, progress, why.get(job.name, ""), left_behind(job, slots))
-        for job, progress in zip(jobs, told, strict=True)
+        for job, progress in zip(jobs, progresses, strict=True)
     ]
 
 
-def _hasty(lab: Lab, jobs: list[Job]) -> list[Progress]:
-    """How far the jobs are: of ended ones as their last events say, of old ones nothing."""
-    old = len(jobs) - GLANCED
-    told = []
+def _quick_progress(lab: Lab, jobs: list[Job]) -> list[Progress]:
+    """Progress of the jobs: of ended ones from their last events, of old ones nothing."""
+    old = len(jobs) - QUICK
+    progresses = []
     for number, job in enumerate(jobs):
         if not isinstance(job.state, Done):
-            told.append(lab.progress(job.paths))
+            progresses.append(lab.progress(job.paths))
         else:
-            told.append(Progress() if number < old else lab.last_progress(job.paths))
-    return told
+            progresses.append(Progress() if number < old else lab.last_progress(job.paths))
+    return progresses
 
 
 def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> JobView:

@@ -53,7 +53,7 @@ def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
             bound = Value.parse(name)
             if (bound.split, bound.metric) != ("ceiling", "r2_bayes") or value is None:
                 continue
-            world = world_of(one.job.spec.config, bound.label)
+            world = population_of(one.job.spec.config, bound.label)
             stars = int(one.job.spec.config.get("bayes", 0))
             if world is not None and stars >= found.get(world, (0, None))[0]:
                 found[world] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
@@ -65,11 +65,11 @@ def ceiling_of(spec: Spec, known: Mapping[World, Ceiling], name: str) -> Ceiling
     value = Value.parse(name)
     if value.metric != "r2" or not value.label or spec.recipe == "ceiling":
         return None
-    world = world_of(spec.config, value.label)
+    world = population_of(spec.config, value.label)
     return known.get(world) if world is not None else None
 
 
-def world_of(config: Mapping[str, Any], label: str) -> World | None:
+def population_of(config: Mapping[str, Any], label: str) -> World | None:
     """What the stars of a job are drawn from; None for those of a file."""
     data = config.get("data", {})
     if data.get("source", "grid") not in GRID_SOURCES:

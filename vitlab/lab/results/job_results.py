@@ -72,7 +72,7 @@ def latest(found: Iterable[Finished]) -> list[Finished]:
     return list(newest.values())
 
 
-def found_of(lab: Lab, roadmap: Path) -> list[Finished]:
+def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
     """The newest finished job of each run launched from `roadmap`."""
     jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap)]
     return latest(finished(jobs))
@@ -167,7 +167,7 @@ def _read(path: Path) -> dict[str, _Entry]:
     return jobs if good else {}
 
 
-def found_named(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
+def lookup_results(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
     """What `names` call: of an MVP the newest of each run at its highest profile; or single jobs.
 
     `UsageError` for a job without a result.
@@ -180,7 +180,7 @@ def found_named(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
             ranks = [PROFILES.index(one.result.profile) for one in of_mvp]
             mine = [one for one, rank in zip(of_mvp, ranks, strict=True) if rank == max(ranks)]
         else:
-            paths = job_named(lab, name)
+            paths = lookup_job(lab, name)
             mine = [one for one in every if one.job.paths == paths]
             if not mine:
                 raise UsageError(f"{paths.name}: has no result")
@@ -188,7 +188,7 @@ def found_named(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
     return list(chosen.values())
 
 
-def job_named(lab: LabPaths, text: str) -> JobPaths:
+def lookup_job(lab: LabPaths, text: str) -> JobPaths:
     """A job by its name (a unique beginning will do), or an MVP's newest good one.
 
     `1.0` or `MVP-1.0`: the newest of the MVP; `1.0/Run 1`: of one of its runs.

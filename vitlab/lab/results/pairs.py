@@ -13,7 +13,7 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value
 from vitlab.docs.judge.comparison import Gap, same_stars
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import world_of
+from vitlab.lab.results.ceilings import population_of
 from vitlab.lab.results.job_results import Finished
 
 SEED = 42
@@ -69,8 +69,8 @@ class Pairs:
 
     def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
         """As `alike`, of any two jobs."""
-        world = world_of(ours.job.spec.config, "")
-        return world is not None and world == world_of(theirs.job.spec.config, "")
+        world = population_of(ours.job.spec.config, "")
+        return world is not None and world == population_of(theirs.job.spec.config, "")
 
 
 def pairs_of(lab: Lab, found: Iterable[Finished]) -> Pairs:

@@ -69,11 +69,11 @@ def grouped(found: Iterable[Finished]) -> list[Group]:
     """The jobs by what they compute but for the seed, in the order of their first."""
     groups: dict[str, list[Finished]] = {}
     for one in found:
-        groups.setdefault(seedless(one.job.spec), []).append(one)
+        groups.setdefault(seedless_hash(one.job.spec), []).append(one)
     return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]
 
 
-def seedless(spec: Spec) -> str:
+def seedless_hash(spec: Spec) -> str:
     """16 digits that are equal for two jobs that differ in `train.seed` alone."""
     settings = {name: value for name, value in settings_of(spec).items() if name != "train.seed"}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]

@@ -16,7 +16,7 @@ from vitlab.lab.results.ceilings import Ceiling, World, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, latest, scan
 from vitlab.lab.results.pairs import Pairs, pairs_of
 from vitlab.lab.results.ranking import group_gap
-from vitlab.lab.results.repeats import Group, grouped, seedless, settings_of
+from vitlab.lab.results.repeats import Group, grouped, seedless_hash, settings_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,7 +101,7 @@ def result_row(group: Group, known: Mapping[World, Ceiling]) -> ResultRow:
         overlap=_count(result.data.get("overlap")),
         leak=any(_leaks(member, ceiling) for member in group.members),
         data=data_hash if isinstance(data_hash, str) else None,
-        group=seedless(one.job.spec),
+        group=seedless_hash(one.job.spec),
     )
 
 

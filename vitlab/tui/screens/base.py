@@ -18,17 +18,16 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from vitlab.plot.series import cells, fit
-from vitlab.tui.keys import VERBS, Verb, shown_key
-from vitlab.tui.text import age, clean, ink
-from vitlab.tui.watch import clock
+from vitlab.tui.keys import KEYS, Key, shown_key
+from vitlab.tui.text import STALE, age, clean, since, tone_style
 from vitlab.tui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
     from vitlab.tui.desk import Desk
-    from vitlab.tui.selection import Copied, Spot
-    from vitlab.tui.watch.watcher import Watch
+    from vitlab.tui.selection import CopiedText, Location
+    from vitlab.tui.watch.watcher import Watcher
     from vitlab.tui.widgets.stable_table import Table
 
 T = TypeVar("T")
@@ -46,11 +45,11 @@ class Doer(Protocol):
 
 
 @dataclass(frozen=True)
-class Frame:
+class Session:
     """What the app hands to each of its screens."""
 
     desk: Desk
-    watch: Watch
+    watch: Watcher
     doer: Doer
     plain: bool = False
     """ASCII only."""
@@ -59,7 +58,7 @@ class Frame:
 
     def key(self, action: str) -> str:
         """The key of a general verb as it is written on the screen."""
-        return next((shown_key(v, self.own) for v in VERBS if v.action == action), "")
+        return next((shown_key(v, self.own) for v in KEYS if v.action == action), "")
 
 
 class LabScreen(Screen[None]):
@@ -67,9 +66,9 @@ class LabScreen(Screen[None]):
 
     NAME: ClassVar[str] = ""
     """What the app opens it by."""
-    VERBS: ClassVar[tuple[Verb, ...]] = ()
+    KEYS: ClassVar[tuple[Key, ...]] = ()
     """Its own, before the general ones."""
-    WORDS: ClassVar[str] = ""
+    HEADING: ClassVar[str] = ""
     """What it is, in the title line."""
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (("j k g G, arrows", "move in the pane"),)
     """Further keys the help tells of."""
@@ -81,10 +80,10 @@ class LabScreen(Screen[None]):
         Binding("l,tab", "app.focus_next", "Next pane", show=False),
     ]
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__(id=self.NAME, name=self.NAME)
-        self.frame = frame
-        self.view: LabView | None = None
+        self.session = frame
+        self.view: LabSnapshot | None = None
         """The lab as last seen; None before the first look."""
         self.keys = KeyLine()
         self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
@@ -101,31 +100,31 @@ class LabScreen(Screen[None]):
         """The widgets between title and keys."""
         return ()
 
-    def see(self, view: LabView) -> None:
+    def see(self, view: LabSnapshot) -> None:
         """Keep the lab as seen now; show it when this screen is the one in front."""
         self.view = view
         if self.is_mounted:
             self.show(view)
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         """Draw what has changed."""
 
-    def hear(self, seen: Message) -> None:
+    def receive(self, seen: Message) -> None:
         """Take what the watcher saw for this screen."""
 
-    def say(self, right: str) -> None:
+    def set_heading(self, right: str) -> None:
         """The title line: what this is, of which roadmap, and how it stands."""
         if not self.is_mounted:
             return
         title = self.view.roadmap.title if self.view and self.view.roadmap else "no roadmap"
         width = max(self.size.width - 2, 0)
-        head = f"{self.WORDS}  "
-        if self.unread > clock.STALE:
-            right = f"! read {age(self.unread)} ago  {right}"
+        head = f"{self.HEADING}  "
+        if self.seconds_since_read > STALE:
+            right = f"! read {age(self.seconds_since_read)} ago  {right}"
         right = fit(clean(right), min(cells(clean(right)), max(width - cells(head), 0)))
         room = max(width - cells(head) - cells(right) - 2, 0)
         text = Text()
-        text.append(head, ink(self, "accent"))
+        text.append(head, tone_style(self, "accent"))
         text.append(fit(clean(title), room) + "  ", "bold")
         text.append(right)
         if text != self._head.content:
@@ -143,11 +142,11 @@ class LabScreen(Screen[None]):
         """The id of the gate under the cursor; None stands for all."""
         return None
 
-    def copied(self) -> Copied | None:
+    def copy_text(self) -> CopiedText | None:
         """What `copy` takes here; None: the job, MVP or gate under the cursor. May block."""
         return None
 
-    def source(self) -> Spot | None:
+    def source(self) -> Location | None:
         """Where the editor opens; None: at the job, MVP or gate under the cursor. May block."""
         return None
 
@@ -181,18 +180,18 @@ class LabScreen(Screen[None]):
         self.filter.display = bool(self.filter.value)
         self.focus_next()
 
-    def key_words(self) -> list[tuple[str, str, str]]:
+    def key_entries(self) -> list[tuple[str, str, str]]:
         """Key as shown, word, action: what the key line says, the screen's own first."""
         own = [
-            (shown_key(verb, self.frame.own), verb.word, whole(verb.action))
-            for verb in self.VERBS
+            (shown_key(verb, self.session.own), verb.word, whole(verb.action))
+            for verb in self.KEYS
             if verb.said
         ]
         taken = {key for key, _, _ in own}
         shown = ("open_jobs", "open_curves", "open_log", "open_gates", "open_documents", "help")
         general = [
-            (shown_key(verb, self.frame.own), verb.word, f"app.{verb.action}")
-            for verb in VERBS
+            (shown_key(verb, self.session.own), verb.word, f"app.{verb.action}")
+            for verb in KEYS
             if verb.action in shown and verb.action != f"open_{self.id}"
         ]
         back = ("esc", "back", "screen.leave")
@@ -203,13 +202,13 @@ class LabScreen(Screen[None]):
 
     def _tell_age(self) -> None:
         """Where nothing new is seen any more, at least say how old it is."""
-        if self.is_current and self.view is not None and self.unread > clock.STALE:
+        if self.is_current and self.view is not None and self.seconds_since_read > STALE:
             self.show(self.view)
 
     @property
-    def unread(self) -> float:
+    def seconds_since_read(self) -> float:
         """Seconds since the lab was last read."""
-        return clock.ticks() - self.frame.watch.looked
+        return since(self.session.watch.read_at)
 
     def on_screen_resume(self) -> None:
         if self.view is not None:
@@ -220,7 +219,7 @@ class LabScreen(Screen[None]):
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
-        self.keys.show(self.key_words())
+        self.keys.show(self.key_entries())
         if self.view is not None:
             self.show(self.view)
 

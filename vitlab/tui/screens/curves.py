@@ -16,21 +16,28 @@ from textual.widgets import DataTable
 
 from vitlab.plot.chart import MARKS
 from vitlab.plot.series import Rgb, number
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.text import cell, duration, ink, metric_name, state_words
-from vitlab.tui.watch.messages import RunsSeen
-from vitlab.tui.watch.watcher import Wish
-from vitlab.tui.widgets.curves_chart import AXES, SMOOTH, RunChart, Sight
-from vitlab.tui.widgets.jobs_pane import in_order, job_label
-from vitlab.tui.widgets.stable_table import Row, SteadyTable, Table
-from vitlab.tui.widgets.titles import retitle
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.text import (
+    cell,
+    duration,
+    in_order,
+    job_label,
+    metric_name,
+    set_titles,
+    state_words,
+    tone_style,
+)
+from vitlab.tui.watch.messages import RunsUpdated
+from vitlab.tui.watch.watcher import RunRequest
+from vitlab.tui.widgets.curves_chart import AXES, SMOOTH, CurvesChart, CurvesState
+from vitlab.tui.widgets.stable_table import Row, StableTable, Table
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
-class RunTable(SteadyTable):
+class RunTable(StableTable):
     """The runs that have values: which are drawn, with which mark, and what they say."""
 
     COLUMNS: ClassVar = {"": 1, "Value": 9, "State": 9, "Run": 12}
@@ -42,31 +49,36 @@ class RunTable(SteadyTable):
     def _row(self, job: JobView, drawn: tuple[str, Rgb, float | None] | None) -> Row:
         words, tone = state_words(job.state, self.plain)
         if drawn is None:
-            muted = ink(self, "muted")
+            muted = tone_style(self, "muted")
             return cell(""), cell(""), cell(words, muted), cell(job_label(job), muted)
         mark, (r, g, b), value = drawn
         paint = f"bold #{r:02x}{g:02x}{b:02x}"
         says = cell(number(value))
-        return cell(mark, paint), says, cell(words, ink(self, tone)), cell(job_label(job), paint)
+        return (
+            cell(mark, paint),
+            says,
+            cell(words, tone_style(self, tone)),
+            cell(job_label(job), paint),
+        )
 
 
 class CurvesScreen(LabScreen):
     """A chart, and the runs to draw in it."""
 
     NAME = "curves"
-    WORDS = "Curves"
+    HEADING = "Curves"
     FILTERS = True
-    VERBS = (
-        Verb("space", "toggle_run", "on/off", "draw the run under the cursor, or not"),
-        Verb("e", "toggle_all", "all", "draw all runs, or only those that run or ended last"),
-        Verb("m", "next_value", "value", "the next value"),
-        Verb("M", "pick_value", "pick", "choose the value by its name"),
-        Verb("t", "next_axis", "x axis", "against step, epoch, spectra seen or run time"),
-        Verb("s", "next_smoothing", "smooth", "smooth by a running mean, more, or not"),
-        Verb("y", "toggle_log", "log", "log axis for the value"),
-        Verb("plus", "zoom_in", "zoom", "half the window, about the cursor"),
-        Verb("minus", "zoom_out", "", "twice the window", said=False),
-        Verb("0", "zoom_whole", "", "the whole run", said=False),
+    KEYS = (
+        Key("space", "toggle_run", "on/off", "draw the run under the cursor, or not"),
+        Key("e", "toggle_all", "all", "draw all runs, or only those that run or ended last"),
+        Key("m", "next_value", "value", "the next value"),
+        Key("M", "pick_value", "pick", "choose the value by its name"),
+        Key("t", "next_axis", "x axis", "against step, epoch, spectra seen or run time"),
+        Key("s", "next_smoothing", "smooth", "smooth by a running mean, more, or not"),
+        Key("y", "toggle_log", "log", "log axis for the value"),
+        Key("plus", "zoom_in", "zoom", "half the window, about the cursor"),
+        Key("minus", "zoom_out", "", "twice the window", said=False),
+        Key("0", "zoom_whole", "", "the whole run", said=False),
     )
     MOVES = (
         ("h l, arrows", "move the cursor, which reads the values; H L ten columns"),
@@ -74,16 +86,16 @@ class CurvesScreen(LabScreen):
         ("tab", "to the runs and back"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(VERBS),
+        *bindings(KEYS),
         Binding("j,down", "choose(1)", "Next run", show=False),
         Binding("k,up", "choose(-1)", "Previous run", show=False),
     ]
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
-        self.chart = RunChart(self._read)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.chart = CurvesChart(self._read)
         self.table = RunTable("runs")
-        self.table.plain = frame.plain
+        self.table.plain = session.plain
         self._chart_pane = Vertical(self.chart, id="chart-pane", classes="pane")
         self._runs_pane = Vertical(self.table, id="runs-pane", classes="pane")
         self._runs_pane.border_title = Text("runs")
@@ -91,14 +103,14 @@ class CurvesScreen(LabScreen):
         """Job names; None until somebody chose."""
         self._metric: str | None = None
         """The value chosen; None for the headline."""
-        self._seen: RunsSeen | None = None
+        self._seen: RunsUpdated | None = None
 
     def body(self) -> tuple[Widget, ...]:
         return (self._chart_pane, self._runs_pane)
 
     def on_mount(self) -> None:
-        look = replace(self.chart.sight.look, plain=self.frame.plain)
-        self.chart.sight = replace(self.chart.sight, look=look)
+        look = replace(self.chart.state.look, plain=self.session.plain)
+        self.chart.state = replace(self.chart.state, look=look)
         self.chart.focus()
 
     def on_screen_resume(self) -> None:
@@ -106,16 +118,16 @@ class CurvesScreen(LabScreen):
         self._wish()
 
     def on_screen_suspend(self) -> None:
-        self.frame.watch.follow(None)
+        self.session.watch.follow(None)
 
-    def hear(self, seen: Message) -> None:
-        if not isinstance(seen, RunsSeen):
+    def receive(self, seen: Message) -> None:
+        if not isinstance(seen, RunsUpdated):
             return
         self._seen = seen
-        self.chart.show(replace(self.chart.sight, runs=seen.runs, lines=seen.lines))
+        self.chart.show(replace(self.chart.state, runs=seen.runs, lines=seen.lines))
         self._read()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         seen = self._seen
         runs = seen.runs if seen else ()
         says = self.chart.readings()
@@ -129,27 +141,27 @@ class CurvesScreen(LabScreen):
             if job.step > 0 or job.values or job.paths.name in drawn
         ]
         self.table.show([job for job in jobs if self.wanted(job_label(job), job.paths.name)], drawn)
-        sight = self.chart.sight
-        smooth = f", smoothed {sight.smooth:g}" if sight.smooth else ""
-        log = ", log" if sight.look.log else ""
+        state = self.chart.state
+        smooth = f", smoothed {state.smooth:g}" if state.smooth else ""
+        log = ", log" if state.look.log else ""
         title = metric_name(seen.metric) if seen else "no values yet"
-        retitle(self._chart_pane, f"{title}{log}{smooth}", self._x_words())
-        self.say(f"{len(runs)} of {len(jobs)} runs drawn")
+        set_titles(self._chart_pane, f"{title}{log}{smooth}", self._x_words())
+        self.set_heading(f"{len(runs)} of {len(jobs)} runs drawn")
 
     def _x_words(self) -> str:
-        sight = self.chart.sight
-        at = sight.look.cursor
+        state = self.chart.state
+        at = state.look.cursor
         if at is None:
-            return f"x: {sight.axis}"
-        said = duration(at) if sight.axis == "seconds" else f"{at:,.6g}"
-        return f"at {sight.axis} {said}"
+            return f"x: {state.axis}"
+        said = duration(at) if state.axis == "seconds" else f"{at:,.6g}"
+        return f"at {state.axis} {said}"
 
     def _read(self) -> None:
         if self.view is not None:
             self.show(self.view)
 
     def _wish(self) -> None:
-        self.frame.watch.follow(Wish(self._chosen, self._metric))
+        self.session.watch.follow(RunRequest(self._chosen, self._metric))
 
     def table_rows(self) -> Callable[[], Table] | None:
         seen = self._seen
@@ -205,24 +217,24 @@ class CurvesScreen(LabScreen):
         self._metric = name
         self._wish()
 
-    def _change(self, sight: Sight) -> None:
-        self.chart.show(sight, now=True)
+    def _change(self, state: CurvesState) -> None:
+        self.chart.show(state, now=True)
         self._read()
 
     def action_next_axis(self) -> None:
-        sight = self.chart.sight
-        axis = AXES[(AXES.index(sight.axis) + 1) % len(AXES)]
-        look = replace(sight.look, window=None, cursor=None)
-        self._change(replace(sight, axis=axis, look=look))
+        state = self.chart.state
+        axis = AXES[(AXES.index(state.axis) + 1) % len(AXES)]
+        look = replace(state.look, window=None, cursor=None)
+        self._change(replace(state, axis=axis, look=look))
 
     def action_next_smoothing(self) -> None:
-        sight = self.chart.sight
-        smooth = SMOOTH[(SMOOTH.index(sight.smooth) + 1) % len(SMOOTH)]
-        self._change(replace(sight, smooth=smooth))
+        state = self.chart.state
+        smooth = SMOOTH[(SMOOTH.index(state.smooth) + 1) % len(SMOOTH)]
+        self._change(replace(state, smooth=smooth))
 
     def action_toggle_log(self) -> None:
-        sight = self.chart.sight
-        self._change(replace(sight, look=replace(sight.look, log=not sight.look.log)))
+        state = self.chart.state
+        self._change(replace(state, look=replace(state.look, log=not state.look.log)))
 
     def action_zoom_in(self) -> None:
         self.chart.zoom(0.5)
@@ -234,7 +246,7 @@ class CurvesScreen(LabScreen):
         self.chart.zoom(None)
 
 
-def samples(seen: RunsSeen) -> Table:
+def samples(seen: RunsUpdated) -> Table:
     """Every sample of every run that is drawn."""
     rows: list[tuple[str, ...]] = [
         (run.job, run.label, *("" if part is None else f"{part:.10g}" for part in sample))

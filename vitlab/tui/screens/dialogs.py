@@ -14,12 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from vitlab.tui.text import cell, clean, ink
+from vitlab.tui.text import cell, clean, tone_style
 from vitlab.tui.widgets.diff_view import DiffView
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
+from vitlab.tui.widgets.stable_table import Row, StableTable
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import RoadmapLine
+    from vitlab.lab.live.snapshot import RoadmapSummary
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -65,7 +65,7 @@ class LineScreen(ModalScreen[str | None]):
         self.dismiss(event.value)
 
 
-class RoadmapTable(SteadyTable):
+class RoadmapTable(StableTable):
     """One row a roadmap."""
 
     COLUMNS: ClassVar = {
@@ -87,24 +87,26 @@ class RoadmapTable(SteadyTable):
         "Roadmap": 12,
     }
 
-    def show(self, lines: Sequence[RoadmapLine], shown: Path | None) -> None:
+    def show(self, lines: Sequence[RoadmapSummary], shown: Path | None) -> None:
         self.show_rows({str(line.path): self._row(line, line.path == shown) for line in lines})
 
-    def _row(self, line: RoadmapLine, shown: bool) -> Row:
+    def _row(self, line: RoadmapSummary, shown: bool) -> Row:
         verdicts = [
             f"{count} {word}" for word, count in line.verdicts.items() if word in ("pass", "fail")
         ]
         return (
-            cell(">" if shown else "", ink(self, "accent")),
+            cell(">" if shown else "", tone_style(self, "accent")),
             cell(
                 f"{line.done}/{line.mvps}" if not line.problem else "!",
-                ink(self, "error" if line.problem else ""),
+                tone_style(self, "error" if line.problem else ""),
             ),
-            cell(str(line.running or ""), ink(self, "accent")),
-            cell(", ".join(verdicts), ink(self, "muted")),
-            cell(str(line.pending or ""), ink(self, "warning")),
+            cell(str(line.running or ""), tone_style(self, "accent")),
+            cell(", ".join(verdicts), tone_style(self, "muted")),
+            cell(str(line.pending or ""), tone_style(self, "warning")),
             cell(line.next.id if line.next else ""),
-            cell(line.problem or line.title, ink(self, "error" if line.problem else "strong")),
+            cell(
+                line.problem or line.title, tone_style(self, "error" if line.problem else "strong")
+            ),
         )
 
 
@@ -115,7 +117,7 @@ class RoadmapChooser(ModalScreen[Path | None]):
         Binding("escape,q", "dismiss(None)", "Leave"),
     ]
 
-    def __init__(self, lines: Sequence[RoadmapLine], shown: Path | None) -> None:
+    def __init__(self, lines: Sequence[RoadmapSummary], shown: Path | None) -> None:
         super().__init__()
         self._lines = lines
         self._table = RoadmapTable("roadmaps")
@@ -133,7 +135,7 @@ class RoadmapChooser(ModalScreen[Path | None]):
         self._table.focus()
         self.call_after_refresh(self.show, self._lines)
 
-    def show(self, lines: Sequence[RoadmapLine]) -> None:
+    def show(self, lines: Sequence[RoadmapSummary]) -> None:
         """The roadmaps as they stand now; the cursor stays, and begins on the one shown."""
         table = self._table
         fresh = not table.row_count

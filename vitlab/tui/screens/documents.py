@@ -15,22 +15,22 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
-from vitlab.tui.selection import Copied, Spot
-from vitlab.tui.text import cell, clean, ink
+from vitlab.tui.selection import CopiedText, Location
+from vitlab.tui.text import cell, clean, tone_style
 from vitlab.tui.widgets.diff_view import DiffView
-from vitlab.tui.widgets.stable_table import SteadyTable
+from vitlab.tui.widgets.stable_table import StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
-    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.live.snapshot import LabSnapshot
     from vitlab.lab.writeback.edits import Flaw, Papers
 
 
 @dataclass(frozen=True)
-class Paper:
+class Entry:
     """One row: something to decide, or that was decided."""
 
     key: str
@@ -46,17 +46,17 @@ class Paper:
 TONES = {"write": "accent", "mend": "warning", "look at": "warning"}
 
 
-class PaperTable(SteadyTable):
+class EditTable(StableTable):
     """What kind of thing each is, and what it says."""
 
     COLUMNS: ClassVar = {"": 8, "What": 30}
 
-    def show(self, rows: Iterable[Paper]) -> None:
+    def show(self, rows: Iterable[Entry]) -> None:
         self.show_rows(
             {
                 paper.key: (
-                    cell(paper.kind, ink(self, TONES.get(paper.kind, "muted"))),
-                    cell(paper.what, "" if paper.kind in TONES else ink(self, "muted")),
+                    cell(paper.kind, tone_style(self, TONES.get(paper.kind, "muted"))),
+                    cell(paper.what, "" if paper.kind in TONES else tone_style(self, "muted")),
                 )
                 for paper in rows
             }
@@ -67,35 +67,35 @@ class DocumentsScreen(LabScreen):
     """A list of all there is to decide; beside it the edit of the one under the cursor."""
 
     NAME = "documents"
-    WORDS = "Documents"
+    HEADING = "Documents"
     FILTERS = True
-    VERBS = (
-        Verb("y", "accept", "yes", "write it, mend it, or offer again what was refused"),
-        Verb("e", "reword", "sentence", "say the conclusion in your own words"),
-        Verb("x", "refuse", "refuse", "write nothing of it, and do not offer it again"),
-        Verb("w", "app.write", "write all", "everything that waits, on a yes"),
-        Verb("u", "app.undo", "undo", "undo the last write"),
-        Verb("U", "app.redo", "redo", "make the last undone write again"),
+    KEYS = (
+        Key("y", "accept", "yes", "write it, mend it, or offer again what was refused"),
+        Key("e", "reword", "sentence", "say the conclusion in your own words"),
+        Key("x", "refuse", "refuse", "write nothing of it, and do not offer it again"),
+        Key("w", "app.write", "write all", "everything that waits, on a yes"),
+        Key("u", "app.undo", "undo", "undo the last write"),
+        Key("U", "app.redo", "redo", "make the last undone write again"),
     )
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k g G, arrows", "choose"),
         ("tab", "to the edit, where j k scroll"),
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
-        self.table = PaperTable("papers")
-        self.table.plain = frame.plain
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.table = EditTable("papers")
+        self.table.plain = session.plain
         self._says = Static(id="paper-says", markup=False)
         self.diff = DiffView(id="paper-diff")
         self._list = Vertical(self.table, classes="pane", id="paper-list")
         self._edit = Vertical(self._says, self.diff, classes="pane", id="paper-edit")
         self._papers: Papers | None = None
-        self._words: dict[str, Paper] = {}
+        self._words: dict[str, Entry] = {}
         """MVP -> its paper with the user's own sentence."""
         self._mark: object = None
-        self._shown: Paper | None = None
+        self._shown: Entry | None = None
 
     def body(self) -> tuple[Widget, ...]:
         return (self._list, self._edit)
@@ -103,7 +103,7 @@ class DocumentsScreen(LabScreen):
     def on_mount(self) -> None:
         self.table.focus()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         mark = (view.path, view.pending, id(view.roadmap))
         if mark != self._mark:
             self._mark = mark
@@ -117,7 +117,7 @@ class DocumentsScreen(LabScreen):
     @work(group="papers", exclusive=True)
     async def _read(self) -> None:
         try:
-            self._papers = await asyncio.to_thread(self.frame.desk.papers)
+            self._papers = await asyncio.to_thread(self.session.desk.papers)
         except (UsageError, OSError) as error:
             self.app.notify(clean(str(error)), severity="error", markup=False)
             return
@@ -125,40 +125,40 @@ class DocumentsScreen(LabScreen):
         self._words = {mvp: paper for mvp, paper in self._words.items() if mvp in waiting}
         self._fill_rows()
 
-    def _rows(self) -> list[Paper]:
-        papers, name = self._papers, self.frame.desk.name
+    def _rows(self) -> list[Entry]:
+        papers, name = self._papers, self.session.desk.name
         if papers is None:
             return []
         rows = [
             self._words.get(step.mvp)
-            or Paper(step.mvp, "write", step.summary, step.changes, step.mvp, step.sentence)
+            or Entry(step.mvp, "write", step.summary, step.changes, step.mvp, step.sentence)
             for step in papers.waiting
         ]
         for number, flaw in enumerate(papers.flaws):
             kind = "mend" if flaw.finding.fix is not None else "look at"
             place = f"{flaw.path.name}:{flaw.finding.line} {flaw.finding.message}"
-            rows.append(Paper(f"flaw {number}", kind, place, flaw=flaw))
+            rows.append(Entry(f"flaw {number}", kind, place, flaw=flaw))
         rows += [
-            Paper(f"refused {mvp}", "refused", f"the results of MVP-{mvp}", mvp=mvp)
+            Entry(f"refused {mvp}", "refused", f"the results of MVP-{mvp}", mvp=mvp)
             for mvp in papers.refused
         ]
         for past in papers.past:
             files = ", ".join(name(change.path) for change in past.changes)
             kind = "undone" if past.undone else "done"
-            rows.append(Paper(f"past {past.number}", kind, files, past.changes))
+            rows.append(Entry(f"past {past.number}", kind, files, past.changes))
         return rows
 
     def _fill_rows(self) -> None:
         rows = self._rows()
         papers = self._papers
         if papers is None:
-            self.say("reading the documents")
+            self.set_heading("reading the documents")
             return
-        self.say(f"{len(papers.waiting)} to write, {len(papers.flaws)} to mend or look at")
+        self.set_heading(f"{len(papers.waiting)} to write, {len(papers.flaws)} to mend or look at")
         self.table.show([row for row in rows if self.wanted(row.kind, row.what)])
         self._describe()
 
-    def selected(self) -> Paper | None:
+    def selected(self) -> Entry | None:
         """The row under the cursor."""
         return next((row for row in self._rows() if row.key == self.table.selected), None)
 
@@ -177,13 +177,13 @@ class DocumentsScreen(LabScreen):
         self._draw(paper)
 
     @work(group="paper", exclusive=True)
-    async def _draw(self, paper: Paper) -> None:
+    async def _draw(self, paper: Entry) -> None:
         def diffs() -> list[str]:
             changes = paper.changes
             if paper.flaw is not None:
                 mended = paper.flaw.change
                 changes = (mended,) if mended else ()
-            return list(self.frame.desk.diffs(changes))
+            return list(self.session.desk.diffs(changes))
 
         try:
             found = await asyncio.to_thread(diffs)
@@ -191,37 +191,37 @@ class DocumentsScreen(LabScreen):
             found = [str(error)]
         self.diff.show(found or ["only a person can say what is right here"] * bool(paper.flaw))
 
-    def copied(self) -> Copied | None:
+    def copy_text(self) -> CopiedText | None:
         paper = self.selected()
         if paper is None:
             return None
-        diffs = list(self.frame.desk.diffs(paper.changes))
-        return Copied(clean(paper.what), "\n".join([clean(paper.what), *diffs]))
+        diffs = list(self.session.desk.diffs(paper.changes))
+        return CopiedText(clean(paper.what), "\n".join([clean(paper.what), *diffs]))
 
-    def source(self) -> Spot | None:
+    def source(self) -> Location | None:
         paper = self.selected()
         if paper is None:
             return None
         if paper.flaw is not None:
-            return Spot(paper.flaw.path, paper.flaw.finding.line)
-        return Spot(paper.changes[0].path, 1) if paper.changes else None
+            return Location(paper.flaw.path, paper.flaw.finding.line)
+        return Location(paper.changes[0].path, 1) if paper.changes else None
 
     # what the keys do
 
     @work(group="deeds")
     async def action_accept(self) -> None:
-        paper, desk = self.selected(), self.frame.desk
+        paper, desk = self.selected(), self.session.desk
         if paper is None:
             return
         flaw = paper.flaw
         if paper.kind == "write":
             sentence = paper.sentence if paper.mvp in self._words else None
-            await self.frame.doer.written(lambda: desk.write(paper.mvp, sentence))
+            await self.session.doer.written(lambda: desk.write(paper.mvp, sentence))
         elif paper.kind == "refused":
-            await self.frame.doer.attempt(lambda: desk.offer(paper.mvp))
-            self.frame.watch.poke()
+            await self.session.doer.attempt(lambda: desk.offer(paper.mvp))
+            self.session.watch.refresh_now()
         elif paper.kind == "mend" and flaw is not None:
-            await self.frame.doer.written(lambda: desk.fix(flaw))
+            await self.session.doer.written(lambda: desk.fix(flaw))
         else:
             self._only("what is to write, to mend or was refused")
             return
@@ -238,9 +238,9 @@ class DocumentsScreen(LabScreen):
         if not words or not words.strip():
             return
         said = words.strip()
-        step = await self.frame.doer.attempt(lambda: self.frame.desk.worded(paper.mvp, said))
+        step = await self.session.doer.attempt(lambda: self.session.desk.worded(paper.mvp, said))
         if step is not None:
-            self._words[paper.mvp] = Paper(
+            self._words[paper.mvp] = Entry(
                 step.mvp, "write", step.summary, step.changes, step.mvp, step.sentence
             )
             self._fill_rows()
@@ -253,8 +253,8 @@ class DocumentsScreen(LabScreen):
             return
         question = f"Write nothing of MVP-{paper.mvp}'s results? (y on it offers them again)"
         if await self.app.push_screen_wait(ConfirmScreen(question)):
-            await self.frame.doer.attempt(lambda: self.frame.desk.refuse(paper.mvp))
-            self.frame.watch.poke()
+            await self.session.doer.attempt(lambda: self.session.desk.refuse(paper.mvp))
+            self.session.watch.refresh_now()
             self._read()
 
     def _only(self, what: str) -> None:

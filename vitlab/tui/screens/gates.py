@@ -10,23 +10,31 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.text import VERDICT, cell, clean, ink, status_word, verdict_word
-from vitlab.tui.widgets.plan_pane import belongs, last_r2
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.text import (
+    VERDICT,
+    belongs,
+    cell,
+    clean,
+    last_r2,
+    status_word,
+    tone_style,
+    verdict_word,
+)
+from vitlab.tui.widgets.stable_table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.judge.gates import Gate, Verdict
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.live.snapshot import LabSnapshot
 
 
-class GateTable(SteadyTable):
+class GateTable(StableTable):
     """One row a gate."""
 
     COLUMNS: ClassVar = {"Gate": 8, "Verdict": 10, "MVPs": 12, "Title": 24}
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         gates = view.roadmap.gates if view.roadmap else ()
         self.show_rows({gate.id: self._row(gate, view.verdicts.get(gate.id)) for gate in gates})
 
@@ -35,8 +43,8 @@ class GateTable(SteadyTable):
         tone = VERDICT.get(word, VERDICT["manual"])[2]
         return (
             cell(gate.id, "bold"),
-            cell(verdict_word(word, self.plain), ink(self, tone)),
-            cell(", ".join(gate.mvps), ink(self, "muted")),
+            cell(verdict_word(word, self.plain), tone_style(self, tone)),
+            cell(", ".join(gate.mvps), tone_style(self, "muted")),
             cell(gate.title),
         )
 
@@ -45,16 +53,16 @@ class GatesScreen(LabScreen):
     """The gates of the roadmap; below, all that is known of the one under the cursor."""
 
     NAME = "gates"
-    WORDS = "Gates"
+    HEADING = "Gates"
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k g G, arrows", "choose a gate"),
         ("tab", "to its text, where j k scroll"),
     )
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.table = GateTable("gate-table")
-        self.table.plain = frame.plain
+        self.table.plain = session.plain
         self._text = Static(markup=False)
         self._detail = VerticalScroll(self._text, id="gate-detail", classes="pane")
 
@@ -64,10 +72,10 @@ class GatesScreen(LabScreen):
     def on_mount(self) -> None:
         self.table.focus()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         words = [verdict.verdict for verdict in view.verdicts.values()]
         known = ("pass", "fail", "open", "manual")
-        self.say(", ".join(f"{words.count(word)} {word}" for word in known if word in words))
+        self.set_heading(", ".join(f"{words.count(word)} {word}" for word in known if word in words))
         self.table.show(view)
         self._describe()
 
@@ -87,33 +95,33 @@ class GatesScreen(LabScreen):
         text = Text()
         text.append(clean(gate.title) + "\n", "bold")
         tone = VERDICT.get(word, VERDICT["manual"])[2]
-        text.append(verdict_word(word, self.frame.plain), ink(self, tone))
+        text.append(verdict_word(word, self.session.plain), tone_style(self, tone))
         because = verdict.because if verdict else ""
         text.append(f"  {clean(because)}\n\n")
         self._rules(text, gate, verdict)
         if verdict and verdict.values:
-            text.append("Evidence\n", ink(self, "muted"))
+            text.append("Evidence\n", tone_style(self, "muted"))
             for name, value in verdict.values.items():
                 text.append(f"  {value:<10.4g} {clean(name)}\n")
         self._mvps(text, gate)
-        text.append(f"line {gate.line} of the roadmap", ink(self, "muted"))
+        text.append(f"line {gate.line} of the roadmap", tone_style(self, "muted"))
         if gate.status_text:
-            text.append(f", which says: {clean(gate.status_text)}", ink(self, "muted"))
+            text.append(f", which says: {clean(gate.status_text)}", tone_style(self, "muted"))
         return text
 
     def _rules(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
-        text.append("Rules, and what they decide\n", ink(self, "muted"))
+        text.append("Rules, and what they decide\n", tone_style(self, "muted"))
         for rule in gate.rules:
             decided = verdict is not None and verdict.rule == rule.if_
             mark = ">" if decided else " "
             text.append(f"{mark} {clean(rule.if_)}\n", "bold" if decided else "")
-            then = ink(self, "accent") if decided else ink(self, "muted")
+            then = tone_style(self, "accent") if decided else tone_style(self, "muted")
             text.append(f"    then {clean(rule.then)}\n", then)
         if not gate.rules:
             text.append("  none is written: a person decides, in the document\n")
 
     def _mvps(self, text: Text, gate: Gate) -> None:
-        text.append("Decided by\n", ink(self, "muted"))
+        text.append("Decided by\n", tone_style(self, "muted"))
         for mvp in self._known(gate):
             values = [
                 value
@@ -122,7 +130,7 @@ class GatesScreen(LabScreen):
                 if (value := last_r2(job)) is not None
             ]
             best = f"  R² {max(values):.4f}" if values else ""
-            status = status_word(mvp.status, self.frame.plain)
+            status = status_word(mvp.status, self.session.plain)
             text.append(f"  MVP-{clean(mvp.id)}  {status:<13} {clean(mvp.name)}{best}\n")
 
     def _known(self, gate: Gate) -> list[Mvp]:

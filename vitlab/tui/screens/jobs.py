@@ -13,26 +13,30 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.job import Done, Queued, Running
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.text import cell, clean, duration, ink, state_words
-from vitlab.tui.widgets.jobs_pane import (
-    KeptRows,
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.text import (
+    cell,
+    clean,
     device_of,
+    duration,
     in_order,
     job_label,
+    last_r2,
+    state_words,
     steps_of,
     time_of,
+    tone_style,
     trend_of,
 )
-from vitlab.tui.widgets.plan_pane import last_r2
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
+from vitlab.tui.widgets.jobs_pane import KeptRows
+from vitlab.tui.widgets.stable_table import Row, StableTable
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
-class QueueTable(SteadyTable):
+class QueueTable(StableTable):
     """One row a job of the lab; the waiting ones by their place in the line."""
 
     COLUMNS: ClassVar = {
@@ -74,14 +78,14 @@ class QueueTable(SteadyTable):
             f" p{job.priority}" if job.priority else ""
         )
         return (
-            cell(rank if waits else "", ink(self, "muted")),
-            cell(words, ink(self, tone)),
+            cell(rank if waits else "", tone_style(self, "muted")),
+            cell(words, tone_style(self, tone)),
             cell(device_of(job)),
             cell(steps_of(job)),
             cell(time_of(job)),
             cell("" if value is None else f"{value:.3f}{trend}"),
             cell(job_label(job)),
-            cell(reason(job), ink(self, "muted")),
+            cell(reason(job), tone_style(self, "muted")),
         )
 
 
@@ -89,25 +93,25 @@ class JobsScreen(LabScreen):
     """All jobs of the lab; what is known of the one under the cursor stands below."""
 
     NAME = "jobs"
-    WORDS = "Jobs"
+    HEADING = "Jobs"
     FILTERS = True
-    VERBS = (
-        Verb("x", "app.stop_job", "stop", "stop the selected job, or drop a lost one"),
-        Verb("c", "app.resume_job", "continue", "continue it from its last checkpoint"),
-        Verb("p", "app.hold_job", "hold", "put a waiting job aside, or release it"),
-        Verb("K", "app.move_up", "up", "move a waiting job up the queue"),
-        Verb("J", "app.move_down", "down", "move it down"),
-        Verb("t", "app.move_first", "first", "move it to the front"),
-        Verb("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
-        Verb("minus", "app.lower_job", "", "lower its priority", said=False),
-        Verb("enter", "app.open_log", "log", "show its log", said=False),
+    KEYS = (
+        Key("x", "app.stop_job", "stop", "stop the selected job, or drop a lost one"),
+        Key("c", "app.resume_job", "continue", "continue it from its last checkpoint"),
+        Key("p", "app.hold_job", "hold", "put a waiting job aside, or release it"),
+        Key("K", "app.move_up", "up", "move a waiting job up the queue"),
+        Key("J", "app.move_down", "down", "move it down"),
+        Key("t", "app.move_first", "first", "move it to the front"),
+        Key("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
+        Key("minus", "app.lower_job", "", "lower its priority", said=False),
+        Key("enter", "app.open_log", "log", "show its log", said=False),
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.table = QueueTable("queue")
-        self.table.plain = frame.plain
+        self.table.plain = session.plain
         self._detail = Static(markup=False)
 
     def body(self) -> tuple[Widget, ...]:
@@ -118,13 +122,13 @@ class JobsScreen(LabScreen):
     def on_mount(self) -> None:
         self.table.focus()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         jobs = in_order(view.jobs)
         running = sum(isinstance(job.state, Running) for job in jobs)
         queued = sum(isinstance(job.state, Queued) for job in jobs)
         left = sum(job.left for job in jobs)
         lost = f", {left} lost" if left else ""
-        self.say(f"{running} running, {queued} waiting{lost}, {len(jobs)} in all")
+        self.set_heading(f"{running} running, {queued} waiting{lost}, {len(jobs)} in all")
         self.table.show(
             [job for job in jobs if self.wanted(job.paths.name, job_label(job), reason(job))]
         )
@@ -140,8 +144,8 @@ class JobsScreen(LabScreen):
     def _about(self, job: JobView) -> Text:
         text = Text()
         spec = job.spec
-        words, tone = state_words(job.state, self.frame.plain)
-        text.append(words, ink(self, tone))
+        words, tone = state_words(job.state, self.session.plain)
+        text.append(words, tone_style(self, tone))
         text.append(f"  {clean(job.paths.name)}\n", "bold")
         since = time.time() - spec.submitted
         rows = [
@@ -157,7 +161,7 @@ class JobsScreen(LabScreen):
         ]
         for name, said in rows:
             if said:
-                text.append(f"{name:<10}", ink(self, "muted"))
+                text.append(f"{name:<10}", tone_style(self, "muted"))
                 text.append(clean(said) + "\n")
         text.rstrip()
         return text

@@ -10,16 +10,14 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from vitlab.lab.live.log_file import wanted
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.selection import Copied
-from vitlab.tui.text import clean, state_words
-from vitlab.tui.widgets.jobs_pane import in_order, job_label
-from vitlab.tui.widgets.log_view import LogPager, whereabouts
-from vitlab.tui.widgets.titles import retitle
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.selection import CopiedText
+from vitlab.tui.text import clean, in_order, job_label, set_titles, state_words
+from vitlab.tui.widgets.log_view import LogPager, position_text
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 MOST = 2000
 """Lines that are copied at once, at most."""
@@ -29,18 +27,18 @@ class LogScreen(LabScreen):
     """One log; which one is told by `point_at`."""
 
     NAME = "log"
-    WORDS = "Log"
-    VERBS = (
-        Verb("slash", "search", "search", "search for words; capital letters are meant"),
-        Verb("n", "search_next(1)", "next", "the next line found"),
-        Verb("N", "search_next(-1)", "", "the line found before", said=False),
-        Verb("ampersand", "keep", "filter", "show only lines with some words"),
-        Verb("e", "error(1)", "error", "jump to the next line that tells of trouble"),
-        Verb("E", "error(-1)", "", "to the one before", said=False),
-        Verb("F", "follow", "follow", "follow the end"),
-        Verb("M", "mark", "mark", "mark the top line, for y to copy from there on", said=False),
-        Verb("J", "other(1)", "next job", "the log of the next job"),
-        Verb("K", "other(-1)", "", "the log of the job before", said=False),
+    HEADING = "Log"
+    KEYS = (
+        Key("slash", "search", "search", "search for words; capital letters are meant"),
+        Key("n", "search_next(1)", "next", "the next line found"),
+        Key("N", "search_next(-1)", "", "the line found before", said=False),
+        Key("ampersand", "keep", "filter", "show only lines with some words"),
+        Key("e", "error(1)", "error", "jump to the next line that tells of trouble"),
+        Key("E", "error(-1)", "", "to the one before", said=False),
+        Key("F", "follow", "follow", "follow the end"),
+        Key("M", "mark", "mark", "mark the top line, for y to copy from there on", said=False),
+        Key("J", "other(1)", "next job", "the log of the next job"),
+        Key("K", "other(-1)", "", "the log of the job before", said=False),
     )
     MOVES = (
         ("j k, arrows", "a line down or up; up stops following"),
@@ -48,10 +46,10 @@ class LogScreen(LabScreen):
         ("g G", "the first line; the last one, and follow"),
         ("h l", "sideways"),
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.pager = LogPager(self._say)
         self._pane = Vertical(self.pager, classes="pane")
         self._job = ""
@@ -71,23 +69,23 @@ class LogScreen(LabScreen):
             self.pager.open(job.paths.log)
         self._say()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         if not self._job and view.jobs:
             self.point_at(in_order(view.jobs)[0].paths.name)
         self._say()
 
     def _say(self) -> None:
         job = self.selected_job()
-        words = f"{job_label(job)}  {state_words(job.state, self.frame.plain)[0]}" if job else ""
-        self.say(words or "no job yet")
+        words = f"{job_label(job)}  {state_words(job.state, self.session.plain)[0]}" if job else ""
+        self.set_heading(words or "no job yet")
         marked = "  marked, y copies from there" if self._mark is not None else ""
-        retitle(self._pane, self._job, whereabouts(self.pager.reading) + marked)
+        set_titles(self._pane, self._job, position_text(self.pager.reading) + marked)
 
     def selected_job(self) -> JobView | None:
         jobs = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == self._job), None)
 
-    def copied(self) -> Copied | None:
+    def copy_text(self) -> CopiedText | None:
         """The lines shown, or those from the marked one to the last shown."""
         reading = self.pager.reading
         lines = reading.page.lines
@@ -100,7 +98,7 @@ class LogScreen(LabScreen):
             lines = tuple(one for one in page.lines if begin <= one.start and one.end <= end)
             self._mark = None
         what = f"{len(lines)} line{'s' * (len(lines) != 1)} of the log of {clean(self._job)}"
-        return Copied(what, "".join(clean(line.text) + "\n" for line in lines))
+        return CopiedText(what, "".join(clean(line.text) + "\n" for line in lines))
 
     # what the keys do
 

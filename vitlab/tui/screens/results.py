@@ -15,21 +15,21 @@ from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.selection import Copied
-from vitlab.tui.text import cell, clean, duration, ink, metric_name
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.selection import CopiedText
+from vitlab.tui.text import cell, clean, duration, metric_name, tone_style
+from vitlab.tui.widgets.stable_table import Row, StableTable
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
     from vitlab.lab.results.rows import ResultRow
 
 ORDERS = ("newest", "score", "MVP", "train", "time")
 Gaps = Mapping[str, tuple[float, float]]
 
 
-class ResultTable(SteadyTable):
+class ResultTable(StableTable):
     """One row a finished job."""
 
     COLUMNS: ClassVar = {
@@ -48,7 +48,7 @@ class ResultTable(SteadyTable):
         self.show_rows({row.job: self._row(row, keys, reference, gaps) for row in rows})
 
     def _row(self, row: ResultRow, keys: Sequence[str], reference: str, gaps: Gaps) -> Row:
-        muted = ink(self, "muted")
+        muted = tone_style(self, "muted")
         train = "" if row.n_train is None else _count(row.n_train)
         differs = "  ".join(
             f"{key.rpartition('.')[2]}={row.settings[key]}" for key in keys if key in row.settings
@@ -64,7 +64,7 @@ class ResultTable(SteadyTable):
             cell("-" if row.score is None else _with_error(row.score, error)),
             cell(
                 "reference" if row.job == reference else minus,
-                ink(self, "accent" if good else "muted"),
+                tone_style(self, "accent" if good else "muted"),
             ),
             cell("" if row.share is None else f"{100 * row.share:.0f}%"),
             cell(train),
@@ -77,20 +77,20 @@ class ResultsScreen(LabScreen):
     """All results of the lab; below, every value of the one under the cursor."""
 
     NAME = "results"
-    WORDS = "Results"
+    HEADING = "Results"
     FILTERS = True
-    VERBS = (
-        Verb("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
-        Verb("S", "turn_order", "reverse", "the other way round"),
-        Verb("slash", "app.filter", "filter", "show only rows with some words"),
-        Verb("space", "refer", "reference", "hold all others against this one, on the same stars"),
+    KEYS = (
+        Key("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
+        Key("S", "turn_order", "reverse", "the other way round"),
+        Key("slash", "app.filter", "filter", "show only rows with some words"),
+        Key("space", "refer", "reference", "hold all others against this one, on the same stars"),
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.table = ResultTable("result-table")
-        self.table.plain = frame.plain
+        self.table.plain = session.plain
         self._text = Static(markup=False)
         self._detail = VerticalScroll(self._text, id="result-detail", classes="pane")
         self._rows: tuple[ResultRow, ...] = ()
@@ -105,7 +105,7 @@ class ResultsScreen(LabScreen):
     def on_mount(self) -> None:
         self.table.focus()
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         mark = tuple(job.paths.name for job in view.jobs if job.seconds and not job.eta)
         if mark != self._mark:
             self._mark = mark
@@ -115,7 +115,7 @@ class ResultsScreen(LabScreen):
     @work(group="results", exclusive=True)
     async def _read(self) -> None:
         try:
-            self._rows = await asyncio.to_thread(self.frame.desk.results)
+            self._rows = await asyncio.to_thread(self.session.desk.results)
         except (UsageError, OSError) as error:
             self.app.notify(clean(str(error)), severity="error", markup=False)
         self._fill_rows()
@@ -138,7 +138,7 @@ class ResultsScreen(LabScreen):
 
         rows = self._shown()
         way = ", reversed" if self._reversed else ""
-        self.say(f"{len(rows)} of {len(self._rows)}, by {self._order}{way}")
+        self.set_heading(f"{len(rows)} of {len(self._rows)}, by {self._order}{way}")
         self.table.show(rows, differing(rows), self._reference, self._gaps)
         self._describe()
 
@@ -157,11 +157,11 @@ class ResultsScreen(LabScreen):
         for name, value in sorted(row.values.items()):
             if value is not None:
                 said = _with_error(value, row.errors.get(name) or 0.0)
-                text.append(f"{clean(metric_name(name)):<26}", ink(self, "muted"))
+                text.append(f"{clean(metric_name(name)):<26}", tone_style(self, "muted"))
                 text.append(f"{said}\n")
         base = next((one for one in self._rows if one.job == self._reference), None)
         if base is not None and base is not row:
-            text.append("against the reference\n", ink(self, "muted"))
+            text.append("against the reference\n", tone_style(self, "muted"))
             if row.recipe != base.recipe:
                 text.append(clean(f"  recipe: {row.recipe}, there {base.recipe}") + "\n")
             for key in differing([base, row]):
@@ -177,14 +177,14 @@ class ResultsScreen(LabScreen):
         jobs = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == self.table.selected), None)
 
-    def copied(self) -> Copied | None:
+    def copy_text(self) -> CopiedText | None:
         row = self._selected()
         if row is None:
             return None
         known = [(n, v) for n, v in sorted(row.values.items()) if v is not None]
         said = "\n".join(f"{n}\t{v:.6g}" for n, v in known)
         head = clean(f"{row.job}\t{row.model}\t{row.profile}")
-        return Copied(f"the values of {clean(row.run)}", f"{head}\n{said}")
+        return CopiedText(f"the values of {clean(row.run)}", f"{head}\n{said}")
 
     def point_at(self, key: str) -> None:
         self.table.select(key)
@@ -208,7 +208,7 @@ class ResultsScreen(LabScreen):
         self._gaps = {}
         self._fill_rows()
         if self._reference:
-            found = await self.frame.doer.attempt(lambda: self.frame.desk.gaps(row.job))
+            found = await self.session.doer.attempt(lambda: self.session.desk.gaps(row.job))
             self._gaps = found or {}
             self._fill_rows()
             if found is not None and not found:

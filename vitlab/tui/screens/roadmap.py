@@ -16,22 +16,21 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
 from vitlab.contract.paths import JobPaths
-from vitlab.tui.keys import VERBS, Verb, bindings, shown_key
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.text import clean, ink, metric_name
-from vitlab.tui.watch.messages import CurvesSeen, LogSeen
-from vitlab.tui.widgets.curves_chart import MetricChart, Picture
+from vitlab.tui.keys import KEYS, Key, bindings, shown_key
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.text import clean, metric_name, set_titles, tone_style
+from vitlab.tui.watch.messages import CurvesUpdated, LogUpdated
+from vitlab.tui.widgets.curves_chart import LiveChart, Picture
 from vitlab.tui.widgets.gate_panel import GatePanel
-from vitlab.tui.widgets.header import Headline
+from vitlab.tui.widgets.header import Header
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
-from vitlab.tui.widgets.mvp_pane import FIRST, BriefPane, Reader
+from vitlab.tui.widgets.mvp_pane import FIRST, MvpPane, Reader
 from vitlab.tui.widgets.plan_pane import Board, PlanPane
-from vitlab.tui.widgets.titles import retitle
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
 
 
 class MvpScreen(ModalScreen[None]):
@@ -47,7 +46,7 @@ class MvpScreen(ModalScreen[None]):
         super().__init__()
         self._of = of
         self._mvp = mvp
-        self._pane = BriefPane(read, plain=plain)
+        self._pane = MvpPane(read, plain=plain)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
@@ -87,7 +86,7 @@ TITLES = {"plan": "1 plan, 2 gates", "jobs": "3 jobs, 5 log", "curve": "4 curve"
 
 
 @dataclass
-class JobChosen(Message):
+class JobSelected(Message):
     """Another job is under the cursor: its log and its curve are wanted."""
 
     job: JobPaths | None
@@ -103,12 +102,12 @@ class RoadmapScreen(LabScreen):
         ("h l, tab, shift+tab", "previous and next pane"),
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
     )
-    VERBS = (
-        Verb("t", "turn_plan", "board", "the plan as a board of cards, or as a table again"),
-        Verb("enter", "open_row", "open", "all of the MVP, or the log of the job", said=False),
+    KEYS = (
+        Key("t", "turn_plan", "board", "the plan as a board of cards, or as a table again"),
+        Key("enter", "open_row", "open", "all of the MVP, or the log of the job", said=False),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(VERBS[:1]),
+        *bindings(KEYS[:1]),
         Binding("l,tab", "pane(1)", "Next pane", show=False),
         Binding("h,shift+tab", "pane(-1)", "Previous pane", show=False),
         Binding("q", "app.quit", "Leave", show=False),
@@ -116,20 +115,20 @@ class RoadmapScreen(LabScreen):
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self._page = "plan"
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
         # Held, not looked up: a message may still come while the widgets are taken down.
-        self.headline, self.pages = Headline(self.frame.key), Static(id="pages", markup=False)
-        plain = self.frame.plain
+        self.header, self.pages = Header(self.session.key), Static(id="pages", markup=False)
+        plain = self.session.plain
         self.gates = GatePanel()
-        self.chart, self.log_view = MetricChart(), LogView()
-        self.brief = BriefPane(self.frame.desk.brief, plain=plain, wait=FIRST)
+        self.chart, self.log_view = LiveChart(), LogView()
+        self.brief = MvpPane(self.session.desk.brief, plain=plain, wait=FIRST)
         self.plan_pane = PlanPane(self.filter, plain=plain)
-        self.jobs_pane = JobsPane(self.frame.desk.devices, self._no_jobs(), plain=plain)
+        self.jobs_pane = JobsPane(self.session.desk.devices, self._no_jobs(), plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
         self.panes = {
             "plan": self.plan_pane,
@@ -139,11 +138,11 @@ class RoadmapScreen(LabScreen):
             "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
             "log": Vertical(self.log_view, id="log-pane", classes="pane"),
         }
-        for widget in (self.headline, self.gates, self.chart):
+        for widget in (self.header, self.gates, self.chart):
             widget.plain = plain
         self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
         self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
-        yield self.headline
+        yield self.header
         yield self.pages
         yield Horizontal(self.left, self.right, id="body")
         yield self.keys
@@ -159,27 +158,27 @@ class RoadmapScreen(LabScreen):
 
     # what is seen
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         self._age()
         self._show_plan()
         self.gates.show(view)
         self.jobs_pane.show(view.jobs)
         self._describe_job()
 
-    def show_roadmaps(self, lines: Sequence[RoadmapLine]) -> None:
+    def show_roadmaps(self, lines: Sequence[RoadmapSummary]) -> None:
         """Keep where the other roadmaps stand, for the headline."""
-        self.headline.roadmaps = lines
+        self.header.roadmaps = lines
         self._age()
 
-    def hear(self, seen: Message) -> None:
-        if isinstance(seen, CurvesSeen):
+    def receive(self, seen: Message) -> None:
+        if isinstance(seen, CurvesUpdated):
             self.show_curves(seen)
-        elif isinstance(seen, LogSeen):
+        elif isinstance(seen, LogUpdated):
             self.show_log(seen)
 
     def _age(self) -> None:
         if self.view is not None and self.is_mounted:
-            self.headline.show(self.view, self.unread)
+            self.header.show(self.view, self.seconds_since_read)
             self.jobs_pane.tell()
 
     def _show_plan(self) -> None:
@@ -193,19 +192,19 @@ class RoadmapScreen(LabScreen):
     def _describe_mvp(self) -> None:
         mvp = self.selected_mvp()
         if not self.filter.value:
-            retitle(self.plan_pane, below=(mvp.exp_id or "") if mvp else "")
+            set_titles(self.plan_pane, below=(mvp.exp_id or "") if mvp else "")
         if self.view is not None and self.panes["brief"].display:
             self.brief.show(self.view, mvp)
 
-    def show_curves(self, seen: CurvesSeen) -> None:
-        retitle(self.panes["curve"], below="m: other values" if len(seen.metrics) > 1 else "")
+    def show_curves(self, seen: CurvesUpdated) -> None:
+        set_titles(self.panes["curve"], below="m: other values" if len(seen.metrics) > 1 else "")
         title = metric_name(seen.metric)
         empty = "no curve yet: a job draws it while it runs"
         self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label, empty))
 
-    def show_log(self, seen: LogSeen) -> None:
+    def show_log(self, seen: LogUpdated) -> None:
         self.log_view.take(seen.lines, seen.fresh)
-        retitle(self.panes["log"], below=seen.job)
+        set_titles(self.panes["log"], below=seen.job)
 
     # what is said where there is nothing to show
 
@@ -215,7 +214,7 @@ class RoadmapScreen(LabScreen):
         return "no roadmap here: `vitlab init` makes an example, then o chooses it"
 
     def _no_jobs(self) -> str:
-        key = self.frame.key
+        key = self.session.key
         return (
             f"no jobs yet: {key('launch_next')} launches the next MVP of the plan, "
             f"{key('launch_selected')} the selected one"
@@ -240,9 +239,9 @@ class RoadmapScreen(LabScreen):
     @on(Board.Opened)
     def _open_mvp(self) -> None:
 
-        mvp, desk = self.selected_mvp(), self.frame.desk
+        mvp, desk = self.selected_mvp(), self.session.desk
         if mvp is not None:
-            self.app.push_screen(MvpScreen(self, mvp, desk.brief, plain=self.frame.plain))
+            self.app.push_screen(MvpScreen(self, mvp, desk.brief, plain=self.session.plain))
 
     @on(DataTable.RowSelected, "#jobs")
     async def action_open_row(self) -> None:
@@ -259,7 +258,7 @@ class RoadmapScreen(LabScreen):
         paths = job.paths if job else None
         if paths != self._followed:
             self._followed = paths
-            self.post_message(JobChosen(paths))
+            self.post_message(JobSelected(paths))
 
     # moving about
 
@@ -285,7 +284,7 @@ class RoadmapScreen(LabScreen):
         if small:
             strip = Text()
             for page, title in TITLES.items():
-                tone = ink(self, "accent") + " reverse" if page == self._page else ""
+                tone = tone_style(self, "accent") + " reverse" if page == self._page else ""
                 strip.append(f" {title} ", tone)
                 strip.append("  ")
             self.pages.update(strip)
@@ -327,10 +326,10 @@ class RoadmapScreen(LabScreen):
         self._arrange()
         super().on_resize()
 
-    def key_words(self) -> list[tuple[str, str, str]]:
+    def key_entries(self) -> list[tuple[str, str, str]]:
         # Where there is room for a few alone, the way to all of them and the way out are said.
         first = ("launch_next", "launch_selected", "stop_job", "write", "undo", "help", "quit")
-        said = sorted((v for v in VERBS if v.said), key=lambda verb: verb.name not in first)
-        keys = [(shown_key(verb, self.frame.own), verb.word, f"app.{verb.action}") for verb in said]
-        keys.append((shown_key(self.VERBS[0], self.frame.own), "board", "screen.turn_plan"))
+        said = sorted((v for v in KEYS if v.said), key=lambda verb: verb.name not in first)
+        keys = [(shown_key(verb, self.session.own), verb.word, f"app.{verb.action}") for verb in said]
+        keys.append((shown_key(self.KEYS[0], self.session.own), "board", "screen.turn_plan"))
         return [*keys, ("^p", "find", "app.command_palette")]

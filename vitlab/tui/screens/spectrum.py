@@ -19,14 +19,14 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
 from vitlab.lab.inspector.star import StarSheet
 from vitlab.plot.canvas import Look
-from vitlab.tui.keys import Verb, bindings
-from vitlab.tui.screens.base import Frame, LabScreen
-from vitlab.tui.stars import Turns, newest_scored
-from vitlab.tui.text import clean, ink
+from vitlab.tui.keys import Key, bindings
+from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.stars import StarOrder, newest_scored
+from vitlab.tui.text import clean, tone_style
 from vitlab.tui.widgets.spectrum_chart import (
     LOWER,
     GuessTable,
-    Sight,
+    SpectrumState,
     SpectrumChart,
     pixel_words,
     star_words,
@@ -34,8 +34,8 @@ from vitlab.tui.widgets.spectrum_chart import (
 )
 
 if TYPE_CHECKING:
-    from vitlab.lab.inspector.client import Spectrograph
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.inspector.client import Client
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
 @dataclass
@@ -49,19 +49,19 @@ class SpectrumScreen(LabScreen):
     """One test star at a time: charts, predictions, and where the information is."""
 
     NAME = "spectrum"
-    WORDS = "Spectrum"
-    VERBS = (
-        Verb("n", "turn_star(1)", "next star", "the next star; N the one before"),
-        Verb("N", "turn_star(-1)", "", "the star before", said=False),
-        Verb("s", "next_order", "sort", "the stars by error, worst first, or by number"),
-        Verb("t", "next_lower", "below", "below: shape, response in its unit, attention"),
-        Verb("m", "next_label", "label", "the next label the model predicts"),
-        Verb("e", "next_mark(1)", "line", "to the next line that has a name"),
-        Verb("E", "next_mark(-1)", "", "to the line before", said=False),
-        Verb("M", "pick_star", "", "a star by its number", said=False),
-        Verb("plus", "zoom_in", "zoom", "half the window, about the cursor"),
-        Verb("minus", "zoom_out", "", "twice the window", said=False),
-        Verb("0", "zoom_whole", "", "the whole spectrum", said=False),
+    HEADING = "Spectrum"
+    KEYS = (
+        Key("n", "turn_star(1)", "next star", "the next star; N the one before"),
+        Key("N", "turn_star(-1)", "", "the star before", said=False),
+        Key("s", "next_order", "sort", "the stars by error, worst first, or by number"),
+        Key("t", "next_lower", "below", "below: shape, response in its unit, attention"),
+        Key("m", "next_label", "label", "the next label the model predicts"),
+        Key("e", "next_mark(1)", "line", "to the next line that has a name"),
+        Key("E", "next_mark(-1)", "", "to the line before", said=False),
+        Key("M", "pick_star", "", "a star by its number", said=False),
+        Key("plus", "zoom_in", "zoom", "half the window, about the cursor"),
+        Key("minus", "zoom_out", "", "twice the window", said=False),
+        Key("0", "zoom_whole", "", "the whole spectrum", said=False),
     )
     MOVES = (
         ("h l, arrows", "move the cursor, which reads the pixel; H L ten columns"),
@@ -69,17 +69,17 @@ class SpectrumScreen(LabScreen):
         ("tab", "to the predictions and back"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(VERBS),
+        *bindings(KEYS),
         Binding("j,down", "turn_star(1)", "Next star", show=False),
         Binding("k,up", "turn_star(-1)", "Star before", show=False),
         Binding("g,home", "end_star(0)", "First star", show=False),
         Binding("G,end", "end_star(-1)", "Last star", show=False),
     ]
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.chart = SpectrumChart(self._read)
-        self.chart.sight = Sight(look=Look(plain=frame.plain))
+        self.chart.state = SpectrumState(look=Look(plain=session.plain))
         self.table = GuessTable("guesses")
         self._reading = Static(id="reading", markup=False)
         self._where = Static(markup=False)
@@ -87,9 +87,9 @@ class SpectrumScreen(LabScreen):
         self._star_pane = Vertical(
             self.table, VerticalScroll(self._where, id="where"), id="star-pane", classes="pane"
         )
-        self._graph: Spectrograph | None = None
+        self._graph: Client | None = None
         self._job = ""
-        self._turns = Turns()
+        self._turns = StarOrder()
         self._busy = False
 
     def body(self) -> tuple[Widget, ...]:
@@ -128,13 +128,13 @@ class SpectrumScreen(LabScreen):
             self._say("no job with test stars yet: n at home launches the next MVP")
         elif found.paths.name != self._job:
             self._close()
-            self._job, self._turns = found.paths.name, Turns(worst=self._turns.worst)
-            self._graph = self.frame.desk.spectrograph(found.paths)
+            self._job, self._turns = found.paths.name, StarOrder(worst=self._turns.worst)
+            self._graph = self.session.desk.spectrograph(found.paths)
             self._say("opening ...")
             self._open(self._graph)
 
     @work(group="stars")
-    async def _open(self, graph: Spectrograph) -> None:
+    async def _open(self, graph: Client) -> None:
         try:
             stars = await asyncio.to_thread(
                 graph.open, lambda text: self.post_message(Progress(f"{text} ..."))
@@ -148,8 +148,8 @@ class SpectrumScreen(LabScreen):
         job = self.selected_job()
         headline = "" if job is None else Value.parse(job.spec.headline).label
         self._turns.label = headline if headline in stars.labels else stars.labels[0]
-        look = replace(self.chart.sight.look, window=None, cursor=None)
-        self.chart.sight = Sight(stars=stars, look=look, lower=self.chart.sight.lower)
+        look = replace(self.chart.state.look, window=None, cursor=None)
+        self.chart.state = SpectrumState(stars=stars, look=look, lower=self.chart.state.lower)
         self._turns.sort(stars, 0)
         self._look()
 
@@ -159,7 +159,7 @@ class SpectrumScreen(LabScreen):
 
     def _say(self, text: str) -> None:
         """One line instead of the charts."""
-        self.chart.show(replace(self.chart.sight, sheet=None, text=text))
+        self.chart.show(replace(self.chart.state, sheet=None, text=text))
         self._read()
 
     # which star
@@ -173,7 +173,7 @@ class SpectrumScreen(LabScreen):
             self._fetch(self._graph)
 
     @work(group="stars")
-    async def _fetch(self, graph: Spectrograph) -> None:
+    async def _fetch(self, graph: Client) -> None:
         shown: tuple[int, str] | None = None
         try:
             while graph is self._graph:
@@ -193,12 +193,12 @@ class SpectrumScreen(LabScreen):
                 self._look()
 
     def _show_star(self, sheet: StarSheet) -> None:
-        look, stars = self.chart.sight.look, self.chart.sight.stars
+        look, stars = self.chart.state.look, self.chart.state.stars
         traced = sheet.response or sheet.best
         if look.cursor is None and traced is not None and stars is not None:
             size = [abs(v) if math.isfinite(v) else 0.0 for v in traced.values]
             look = replace(look, cursor=stars.wave[size.index(max(size))])
-        self.chart.show(replace(self.chart.sight, sheet=sheet, look=look, text=""))
+        self.chart.show(replace(self.chart.state, sheet=sheet, look=look, text=""))
         self._read()
 
     def action_turn_star(self, by: int) -> None:
@@ -212,13 +212,13 @@ class SpectrumScreen(LabScreen):
             self._look()
 
     def action_next_order(self) -> None:
-        if self.chart.sight.stars is not None:
-            self._turns.turn_order(self.chart.sight.stars)
+        if self.chart.state.stars is not None:
+            self._turns.turn_order(self.chart.state.stars)
             self._look()
 
     def action_next_label(self) -> None:
-        if self.chart.sight.stars is not None:
-            self._turns.next_label(self.chart.sight.stars)
+        if self.chart.state.stars is not None:
+            self._turns.next_label(self.chart.state.stars)
             self._look()
 
     @work(group="places")
@@ -239,19 +239,19 @@ class SpectrumScreen(LabScreen):
     # how it is looked at
 
     def action_next_lower(self) -> None:
-        sight = self.chart.sight
-        kinds = [one for one in LOWER if one != "attention" or _has_attention(sight.sheet)]
-        at = kinds.index(sight.lower) + 1 if sight.lower in kinds else 0
-        self.chart.show(replace(sight, lower=kinds[at % len(kinds)]))
+        state = self.chart.state
+        kinds = [one for one in LOWER if one != "attention" or _has_attention(state.sheet)]
+        at = kinds.index(state.lower) + 1 if state.lower in kinds else 0
+        self.chart.show(replace(state, lower=kinds[at % len(kinds)]))
         self._read()
 
     def action_next_mark(self, by: int) -> None:
         """The cursor to the next line with a name, after or before it."""
-        sight = self.chart.sight
-        if sight.stars is None:
+        state = self.chart.state
+        if state.stars is None:
             return
-        at = sight.look.cursor or self.chart.whole[0]
-        waves = [mark.wave for mark in sight.stars.marks]
+        at = state.look.cursor or self.chart.whole[0]
+        waves = [mark.wave for mark in state.stars.marks]
         # A line lies between two pixels: the one the cursor is on is not the next.
         beyond = [wave for wave in waves if (wave - at) * by > 1.0]
         if beyond:
@@ -266,15 +266,15 @@ class SpectrumScreen(LabScreen):
     def action_zoom_whole(self) -> None:
         self.chart.zoom(None)
 
-    def show(self, view: LabView) -> None:  # noqa: ARG002 - a job's stars do not change
+    def show(self, view: LabSnapshot) -> None:  # noqa: ARG002 - a job's stars do not change
         if not self._job:
             self.point_at("")
         self._read()
 
     def _read(self) -> None:
         """All that is said in words."""
-        sight = self.chart.sight
-        stars, sheet, pixel = sight.stars, sight.sheet, self.chart.pixel
+        state = self.chart.state
+        stars, sheet, pixel = state.stars, state.sheet, self.chart.pixel
         if not self.is_mounted:
             return
         self.table.show(sheet)
@@ -283,19 +283,19 @@ class SpectrumScreen(LabScreen):
             self._where.update("")
             self._star_pane.border_title = Text("no star")
             self._chart_pane.border_title = Text("")
-            self.say(self._job)
+            self.set_heading(self._job)
             return
-        said = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.frame.plain)
+        said = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.session.plain)
         self._reading.update(clean(said))
-        self._where.update(where_words(stars, sheet, ink(self, "muted")))
+        self._where.update(where_words(stars, sheet, tone_style(self, "muted")))
         self._star_pane.border_title = Text(clean(star_words(sheet)))
         below = {"shape": "each over its total", "response": "in its own unit"}
-        kind = below.get(sight.lower, sight.lower)
+        kind = below.get(state.lower, state.lower)
         title = f"flux over median; below, what {sheet.label} hangs on: {kind}"
         self._chart_pane.border_title = Text(title)
         order = "worst first" if self._turns.worst else "by number"
         place = f"{self._turns.at + 1} of {len(self._turns.order)}, {order}"
-        self.say(f"{stars.model}: star {sheet.number} ({place})")
+        self.set_heading(f"{stars.model}: star {sheet.number} ({place})")
 
 
 def _has_attention(sheet: StarSheet | None) -> bool:

@@ -11,31 +11,31 @@ from vitlab.lab.progress import Sample
 from vitlab.plot.series import Line, Rgb, Series
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import LabView, RoadmapLine
+    from vitlab.lab.live.snapshot import LabSnapshot, RoadmapSummary
 
 
 @dataclass
-class LabSeen(Message, bubble=False):
+class LabUpdated(Message, bubble=False):
     """The lab as it is on disk now."""
 
-    view: LabView
+    view: LabSnapshot
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, LabSeen)
+        return isinstance(message, LabUpdated)
 
 
 @dataclass
-class RoadmapsSeen(Message, bubble=False):
+class RoadmapsUpdated(Message, bubble=False):
     """Every roadmap of the lab, summed up."""
 
-    lines: tuple[RoadmapLine, ...]
+    lines: tuple[RoadmapSummary, ...]
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, RoadmapsSeen)
+        return isinstance(message, RoadmapsUpdated)
 
 
 @dataclass
-class CurvesSeen(Message, bubble=False):
+class CurvesUpdated(Message, bubble=False):
     """The curves of the jobs worth watching have grown."""
 
     metric: str
@@ -49,7 +49,7 @@ class CurvesSeen(Message, bubble=False):
     """The levels the gates ask of it."""
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, CurvesSeen)
+        return isinstance(message, CurvesUpdated)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RunCurve:
 
 
 @dataclass
-class RunsSeen(Message, bubble=False):
+class RunsUpdated(Message, bubble=False):
     """The runs the curves screen follows have grown."""
 
     metric: str
@@ -75,11 +75,11 @@ class RunsSeen(Message, bubble=False):
     """What the gates ask of the value, and the ceilings."""
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, RunsSeen)
+        return isinstance(message, RunsUpdated)
 
 
 @dataclass
-class LogSeen(Message, bubble=False):
+class LogUpdated(Message, bubble=False):
     """New lines in the watched job's log."""
 
     job: str
@@ -89,7 +89,7 @@ class LogSeen(Message, bubble=False):
 
 
 @dataclass
-class Trouble(Message, bubble=False):
+class ReadFailed(Message, bubble=False):
     """Something the user should know, in one line."""
 
     text: str

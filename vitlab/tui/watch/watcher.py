@@ -1,86 +1,54 @@
-"""The watcher: reads the lab, the events and one log in a thread, and posts what it saw."""
+"""The watcher: reads the lab, the events and one log in a thread, and posts what is new."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
-from vitlab.contract.job import Done, Running
+from vitlab.contract.job import Done, Lost, Running
 from vitlab.contract.networks import TrainConfig
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value, judged_by
+from vitlab.jobs.logs.tail import LogTail
 from vitlab.lab.progress import Samples
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Rgb, Series
-from vitlab.tui.watch import clock
+from vitlab.tui.text import ticks
 from vitlab.tui.watch.messages import (
-    CurvesSeen,
-    LabSeen,
-    LogSeen,
-    RoadmapsSeen,
+    CurvesUpdated,
+    JobsEnded,
+    LabUpdated,
+    LogUpdated,
+    ReadFailed,
+    RoadmapsUpdated,
     RunCurve,
-    RunsSeen,
-    Trouble,
+    RunsUpdated,
 )
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView
-    from vitlab.tui.desk import Desk, Lines
-
-Stamp = frozenset[tuple[str, int, int]]
-"""Path, time of the last change in ns, and size of everything that was there."""
-
-
-def stamp(lab: LabPaths, view: LabView) -> Stamp:
-    """The documents, the experiments' files and folders, and the jobs that have not ended.
-
-    A job that comes, starts or ends changes the time of a folder: all its files are renamed into
-    their place. Ended jobs are left out; a thousand of them cost nothing.
-    """
-    paths = [str(job.paths.folder) for job in view.jobs if not isinstance(job.state, Done)]
-    if view.path is not None:
-        paths.append(str(view.path))
-    found = {one for path in paths if (one := _of(path)) is not None}
-    return frozenset(found.union(_inside(lab.roadmaps), _inside(lab.experiments)))
-
-
-def _of(path: str) -> tuple[str, int, int] | None:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - strings, not a Path for each
-    except OSError:
-        return None
-    return path, stat.st_mtime_ns, stat.st_size
-
-
-def _inside(folder: Path) -> Iterator[tuple[str, int, int]]:
-    try:
-        names = os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return
-    for name in names:
-        one = _of(os.path.join(folder, name))  # noqa: PTH118
-        if one is not None:
-            yield one
-
+    from vitlab.lab.lab import Lab
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
+    from vitlab.tui.watch.reader import LabReader, Stamp
 
 POLL = 0.3
-"""Seconds between two looks at the events and the log."""
+"""Seconds between two readings of the events and the log."""
 LOOK = 1.0
-"""Seconds between two looks at the whole lab where nothing seems to have changed."""
+"""Seconds between two readings of the whole lab where nothing seems to have changed."""
 PAINTED = 0.4
-"""Seconds from the first look, which is a glance, to the one that reads everything."""
-AROUND = 5.0
-"""Seconds between two looks at all the roadmaps."""
+"""Seconds from the first, quick reading to the one that reads everything."""
+SUMMARIES = 5.0
+"""Seconds between two readings of all the roadmaps."""
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
+LOG_BYTES = 1 << 18
+"""How much of a log is read when it is opened."""
 
 
 @dataclass
@@ -91,14 +59,14 @@ class Track:
     headline: str
     color: Rgb
     batch: float | None = None
-    """Spectra a step; None for a job that has no such thing."""
+    """Spectra a step; None for a job without batches."""
     curves: Mapping[str, Samples] = field(default_factory=dict)
     """Value name -> its samples, oldest first."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the curves screen wants to be told of."""
+class RunRequest:
+    """The runs and the value that the curves screen shows."""
 
     jobs: frozenset[str] | None = None
     """Job names; None for those that run, or ended last."""
@@ -106,57 +74,71 @@ class Wish:
     """None for the headline."""
 
 
-class Watch:
-    """Polls until it is stopped; everything it finds is posted, nothing is drawn here."""
+class Lines(Protocol):
+    def poll(self) -> list[str]: ...
 
-    def __init__(self, desk: Desk, post: Callable[[Message], object]) -> None:
-        self._desk = desk
+
+class Watcher:
+    """Polls until it is stopped; everything new is posted, nothing is drawn here."""
+
+    def __init__(self, lab: Lab, roadmap: Path | None, post: Callable[[Message], object]) -> None:
+        self.roadmap = roadmap
+        """The one that is read; None for a lab without any."""
+        self.reader: LabReader | None = None
+        """Loaded by the thread."""
+        self.read_at = ticks()
+        """When the lab was last read, by `text.ticks`."""
+        self._lab = lab
         self._post = post
         self._stopped = threading.Event()
         self._wake = threading.Event()
         self._tracks: dict[str, Track] = {}
-        self._selected: JobPaths | None = None
+        self._ends = EndedJobs()
+        self._job: JobPaths | None = None
         self._metric: str | None = None
         self._log: tuple[JobPaths, Lines] | None = None
-        self._said: str | None = None
-        self._shown: object = None
-        self._wish: Wish | None = None
-        self._told: object = None
+        self._error: str | None = None
+        """The last one posted, which is not posted again."""
+        self._request: RunRequest | None = None
+        self._posted_curves: object = None
+        self._posted_runs: object = None
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
-        self.looked = clock.ticks()
-        """When the lab was last read, by `clock.ticks`."""
-        self._sum_up = 0.0
-        """When the roadmaps are due to be summed up."""
+        self._summaries_due = 0.0
         self._stamp: Stamp | None = None
-        """Of the files as they were before the last look; None before the first."""
+        """Of the files before the last reading; None before the first."""
 
-    def select(self, job: JobPaths | None) -> None:
-        """Follow this job's log, and its curve even when it has ended."""
-        if job != self._selected:
-            self._selected = job
+    def follow_job(self, job: JobPaths | None) -> None:
+        """Read this job's log, and its curves even when it has ended."""
+        if job != self._job:
+            self._job = job
             self._wake.set()
 
-    def show(self, metric: str) -> None:
-        """Plot this value from now on."""
+    def follow_runs(self, request: RunRequest | None) -> None:
+        """Post these runs' values from now on; None when no screen shows them."""
+        self._request, self._posted_runs = request, None
+        self._wake.set()
+
+    def open_roadmap(self, roadmap: Path) -> None:
+        """Read another of the lab's roadmaps from now on."""
+        self.roadmap = roadmap
+        self.refresh_now()
+
+    def show_metric(self, metric: str) -> None:
+        """Post the curves of this value from now on."""
         self._metric = metric
         self._wake.set()
 
-    def follow(self, wish: Wish | None) -> None:
-        """Tell of these runs' values from now on; None when nobody looks at them any more."""
-        self._wish, self._told = wish, None
-        self._wake.set()
-
-    def show_next(self) -> None:
-        """Plot the next of the values there are."""
+    def show_next_metric(self) -> None:
+        """Post the curves of the next value."""
         if self._metrics:
             at = self._metrics.index(self._plotted) + 1 if self._plotted in self._metrics else 0
-            self.show(self._metrics[at % len(self._metrics)])
+            self.show_metric(self._metrics[at % len(self._metrics)])
 
-    def poke(self) -> None:
-        """Look at once: something has just been done."""
-        self._said = None
-        self._sum_up = 0.0
+    def refresh_now(self) -> None:
+        """Read everything at once: something was just changed."""
+        self._error = None
+        self._summaries_due = 0.0
         self._wake.set()
 
     def stop(self) -> None:
@@ -165,82 +147,91 @@ class Watch:
 
     def run(self) -> None:
         """The thread's body."""
+        # The lab's side is loaded here, while Textual draws its first frame.
+        from vitlab.tui.watch import reader
+
+        self.reader = reader.LabReader(self._lab)
         due = 0.0
-        view: LabView | None = None
+        view: LabSnapshot | None = None
         while not self._stopped.is_set():
             began = time.monotonic()
             if self._wake.is_set() or began >= due or self._changed(view):
                 self._wake.clear()
                 first = view is None
-                view = self._look() or view
-                # A big lab is looked at less often, so that looking never fills a core.
+                view = self._read(self.reader) or view
+                # A big lab is read less often, so that reading never fills a core.
                 due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
                 if first and view is not None:
-                    # It was a glance, which is to be painted before all is read.
+                    # The quick reading is to be painted before all is read.
                     due = time.monotonic() + PAINTED
-            elif view is not None and began >= self._sum_up:
-                self._look_around()
+            elif view is not None and began >= self._summaries_due:
+                self._read_summaries()
             if view is not None:
-                self._follow(view)
+                self._read_curves(view)
             self._read_log()
             self._wake.wait(POLL)
 
-    def _changed(self, view: LabView | None) -> bool:
-        """Whether a file is not what it was: then the lab is looked at without delay."""
+    def _changed(self, view: LabSnapshot | None) -> bool:
+        """Whether a file has changed: then the lab is read without delay."""
+        from vitlab.tui.watch.reader import change_stamp
+
         if view is None or self._stamp is None:
             return False
-        before, self._stamp = self._stamp, stamp(self._desk.lab.paths, view)
+        before, self._stamp = self._stamp, change_stamp(self._lab.paths, view)
         return self._stamp != before
 
-    def _look(self) -> LabView | None:
+    def _read(self, reader: LabReader) -> LabSnapshot | None:
+        from vitlab.tui.watch.reader import change_stamp
+
         try:
-            view = self._desk.look()
+            view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
-            self._say(str(error))
+            if str(error) != self._error:
+                self._error = str(error)
+                self._post(ReadFailed(self._error))
             return None
-        self.looked = clock.ticks()
-        self._post(LabSeen(view))
+        self.read_at = ticks()
+        self._post(LabUpdated(view))
+        if ended := self._ends.update(view.jobs):
+            self._post(JobsEnded(tuple(ended)))
         if self._stamp is None:
-            self._stamp = stamp(self._desk.lab.paths, view)
+            self._stamp = change_stamp(self._lab.paths, view)
         return view
 
-    def _look_around(self) -> None:
-        """Sum up every roadmap; after the first picture, and seldom."""
+    def _read_summaries(self) -> None:
+        """Read every roadmap; after the first picture, and seldom."""
+        from vitlab.lab.live import snapshot
+
         began = time.monotonic()
-        self._post(RoadmapsSeen(self._desk.roadmaps()))
-        self._sum_up = time.monotonic() + max(AROUND, 10 * (time.monotonic() - began))
+        self._post(RoadmapsUpdated(snapshot.roadmap_summaries(self._lab, self.roadmap)))
+        self._summaries_due = time.monotonic() + max(SUMMARIES, 10 * (time.monotonic() - began))
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._post(Trouble(text))
+    def _read_curves(self, view: LabSnapshot) -> None:
+        from vitlab.tui.watch.reader import levels
 
-    def _follow(self, view: LabView) -> None:
-        watched = worth_watching(list(view.jobs), self._selected)
-        wished = self._wished(view, watched)
-        grown = {job.paths.name for job in (*watched, *wished) if self._grow(job)}
-        names = [job.paths.name for job in watched]
+        jobs = charted_jobs(list(view.jobs), self._job)
+        requested = self._requested_jobs(view, jobs)
+        grown = {job.paths.name for job in (*jobs, *requested) if self._read_track(job)}
+        names = [job.paths.name for job in jobs]
         tracks = [self._tracks[name] for name in names]
         metrics = tuple(sorted({name for track in tracks for name in track.curves}))
         metric = self._metric or default_metric(metrics, tracks)
         self._metrics, self._plotted = metrics, metric
-        shown = (metric, tuple(names))
-        if grown & set(names) or shown != self._shown:
-            self._shown = shown
-            self._post(curves(metric, metrics, tracks, self._desk.levels(view, metric)))
-        if self._wish is not None:
-            self._tell_runs(view, wished, grown)
+        key = (metric, tuple(names))
+        if grown & set(names) or key != self._posted_curves:
+            self._posted_curves = key
+            self._post(curves(metric, metrics, tracks, levels(self._lab, view, metric)))
+        if self._request is not None:
+            self._post_runs(view, self._request, requested, grown)
 
-    def _wished(self, view: LabView, watched: list[JobView]) -> list[JobView]:
-        """The runs the curves screen wants; those home watches where it named none."""
-        if self._wish is None:
+    def _requested_jobs(self, view: LabSnapshot, default: list[JobView]) -> list[JobView]:
+        """The runs the curves screen shows; those at home where it names none."""
+        if self._request is None:
             return []
-        names = self._wish.jobs
-        if names is None:
-            return watched
-        return [job for job in view.jobs if job.paths.name in names]
+        names = self._request.jobs
+        return default if names is None else [job for job in view.jobs if job.paths.name in names]
 
-    def _grow(self, job: JobView) -> bool:
+    def _read_track(self, job: JobView) -> bool:
         """Read the job's new events; whether they brought values."""
         track = self._tracks.get(job.paths.name)
         if track is None:
@@ -251,47 +242,83 @@ class Watch:
                 PALETTE[len(self._tracks) % len(PALETTE)],
                 float(batch) if job.spec.recipe in ("vit", "mlp") else None,
             )
-        before, track.curves = track.curves, self._desk.progress(job.paths).curves
+        before, track.curves = track.curves, self._lab.progress(job.paths).curves
         return track.curves is not before
 
-    def _tell_runs(self, view: LabView, jobs: list[JobView], grown: set[str]) -> None:
-        """Post the samples the curves screen wants, when there is anything new to them."""
-        assert self._wish is not None
+    def _post_runs(
+        self, view: LabSnapshot, request: RunRequest, jobs: list[JobView], grown: set[str]
+    ) -> None:
+        """Post the samples the curves screen shows, where any are new."""
+        from vitlab.tui.watch.reader import levels
+
         tracks = {job.paths.name: self._tracks[job.paths.name] for job in jobs}
         metrics = tuple(sorted({name for track in tracks.values() for name in track.curves}))
-        metric = self._wish.metric
+        metric = request.metric
         if metric not in metrics:
             metric = default_metric(metrics, tracks.values())
-        told = (metric, metrics, tuple(tracks))
-        if not grown & set(tracks) and told == self._told:
+        key = (metric, metrics, tuple(tracks))
+        if not grown & set(tracks) and key == self._posted_runs:
             return
-        self._told = told
+        self._posted_runs = key
         runs = tuple(
-            RunCurve(
-                name, track.label, track.color, track.batch, tuple(track.curves.get(metric, ()))
-            )
-            for name, track in tracks.items()
+            RunCurve(name, one.label, one.color, one.batch, tuple(one.curves.get(metric, ())))
+            for name, one in tracks.items()
         )
-        self._post(RunsSeen(metric, metrics, runs, self._desk.levels(view, metric)))
+        self._post(RunsUpdated(metric, metrics, runs, levels(self._lab, view, metric)))
 
     def _read_log(self) -> None:
-        job = self._selected
+        job = self._job
         if job is None:
             return
         fresh = self._log is None or self._log[0] != job
         if fresh:
-            self._log = (job, self._desk.log(job))
+            self._log = (job, LogTail(job.log, LOG_BYTES))
         assert self._log is not None
         lines = self._log[1].poll()
         if lines or fresh:
-            self._post(LogSeen(job.name, tuple(lines), fresh))
+            self._post(LogUpdated(job.name, tuple(lines), fresh))
 
 
-def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
-    """Every running job and the selected one.
+class EndedJobs:
+    """Compares each reading of the jobs with the one before, so that each end is told once."""
 
-    When nothing runs, what ended last, of the selected job's kind where one is selected: steps of
-    a ridge and of a network have no axis in common.
+    def __init__(self) -> None:
+        self._opened = time.time()
+        self._known: dict[str, tuple[str, float] | None] | None = None
+        """Job -> its end; None for one that has not ended. None before the first reading."""
+
+    def update(self, jobs: Sequence[JobView]) -> list[JobView]:
+        """The jobs that have ended, or were lost, since the last reading."""
+        before, self._known = self._known, {job.paths.name: _end(job) for job in jobs}
+        if before is None:
+            return []
+        return [job for job in jobs if self._is_new(job, before)]
+
+    def _is_new(self, job: JobView, before: Mapping[str, tuple[str, float] | None]) -> bool:
+        name, end = job.paths.name, _end(job)
+        if end is None:
+            return False
+        if name in before:
+            return before[name] != end
+        # Launched and ended between two readings, not an old folder that was brought here.
+        return end[1] >= self._opened
+
+
+def _end(job: JobView) -> tuple[str, float] | None:
+    match job.state:
+        case Done(ended=when):
+            return "done", when
+        case Lost(started=when):
+            return "lost", when
+        case _:
+            return None
+
+
+def charted_jobs(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
+    """The jobs in the chart: every running one and the selected one.
+
+    When nothing runs, those that ended last, of the selected job's kind where one is selected:
+    steps of a ridge and of a network have no axis in common.
     """
     chosen = [job for job in jobs if isinstance(job.state, Running)]
     picked = next((job for job in jobs if job.paths == selected), None)
@@ -305,40 +332,37 @@ def worth_watching(jobs: list[JobView], selected: JobPaths | None) -> list[JobVi
 
 
 def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
-    """The headline on the validation split: what a running job can already say of it."""
+    """The headline on the validation split, which a running job already has."""
     headline = judged_by(track.headline for track in tracks)
-    wanted = str(Value.parse(headline).live)
-    there = list(metrics)
-    for name in (wanted, headline):
-        if name in there:
+    preferred = str(Value.parse(headline).live)
+    known = list(metrics)
+    for name in (preferred, headline):
+        if name in known:
             return name
-    similar = [name for name in there if Value.parse(name).split == "val"]
-    return similar[0] if similar else wanted
+    similar = [name for name in known if Value.parse(name).split == "val"]
+    return similar[0] if similar else preferred
 
 
-def _one_an_epoch(epochs: list[float | None]) -> bool:
-    return (
-        all(
-            before is not None and after is not None and before < after
-            for before, after in pairwise(epochs)
-        )
-        and None not in epochs
+def _has_one_value_per_epoch(epochs: list[float | None]) -> bool:
+    return None not in epochs and all(
+        before is not None and after is not None and before < after
+        for before, after in pairwise(epochs)
     )
 
 
 def curves(
     metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
-) -> CurvesSeen:
+) -> CurvesUpdated:
     """One series a job, by epoch where every job has one value an epoch, else by step."""
-    shown = [(track, list(track.curves.get(metric, ()))) for track in tracks]
-    epochs = all(_one_an_epoch([sample.epoch for sample in points]) for _, points in shown)
+    samples = [(track, list(track.curves.get(metric, ()))) for track in tracks]
+    epochs = all(_has_one_value_per_epoch([one.epoch for one in points]) for _, points in samples)
     series = tuple(
         Series(
             track.label,
-            [sample.epoch if epochs else sample.step for sample in points],
-            [sample.value for sample in points],
+            [one.epoch if epochs else one.step for one in points],
+            [one.value for one in points],
             track.color,
         )
-        for track, points in shown
+        for track, points in samples
     )
-    return CurvesSeen(metric, metrics, "epoch" if epochs else "step", series, lines)
+    return CurvesUpdated(metric, metrics, "epoch" if epochs else "step", series, lines)

@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from vitlab.tui.text import VERDICT, clean, ink, verdict_word
+from vitlab.tui.text import VERDICT, clean, tone_style, verdict_word
 
 if TYPE_CHECKING:
     from vitlab.docs.judge.gates import Gate, Verdict
-    from vitlab.lab.live.snapshot import LabView
+    from vitlab.lab.live.snapshot import LabSnapshot
 
 
 NONE = (
@@ -40,7 +40,7 @@ class GatePanel(VerticalScroll):
         super().__init__(id="gates")
         self._body = Static(markup=False)
         self._text = Text()
-        self._view: LabView | None = None
+        self._view: LabSnapshot | None = None
 
     def compose(self) -> ComposeResult:
         yield self._body
@@ -49,16 +49,16 @@ class GatePanel(VerticalScroll):
         if self._view is not None:
             self.show(self._view)
 
-    def show(self, view: LabView) -> None:
+    def show(self, view: LabSnapshot) -> None:
         self._view = view
         gates = view.roadmap.gates if view.roadmap else ()
         text = Text()
         for gate in gates:
             self._gate(text, gate, view.verdicts)
         if not gates:
-            text.append(NONE + "\n", ink(self, "muted"))
+            text.append(NONE + "\n", tone_style(self, "muted"))
         for problem in view.problems:
-            text.append("! ", ink(self, "error"))
+            text.append("! ", tone_style(self, "error"))
             text.append(clean(problem) + "\n")
         text.rstrip()
         if text != self._text:
@@ -70,7 +70,7 @@ class GatePanel(VerticalScroll):
         word = verdict.verdict if verdict else "open"
         text.append(
             f"{verdict_word(word, self.plain):<{_INDENT}}",
-            ink(self, VERDICT.get(word, VERDICT["manual"])[2]),
+            tone_style(self, VERDICT.get(word, VERDICT["manual"])[2]),
         )
         text.append(f"Gate-{clean(gate.id)}  ", "bold")
         text.append(clean(gate.title) + "\n")
@@ -84,4 +84,4 @@ class GatePanel(VerticalScroll):
         """Append a line under its gate's title, wrapped with the same indent."""
         room = max(self.scrollable_content_region.width - _INDENT, 20)
         for part in Text(line).wrap(self.app.console, room):
-            text.append(" " * _INDENT + part.plain.rstrip() + "\n", ink(self, "muted"))
+            text.append(" " * _INDENT + part.plain.rstrip() + "\n", tone_style(self, "muted"))

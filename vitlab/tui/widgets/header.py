@@ -11,35 +11,45 @@ from textual.widgets import Static
 
 from vitlab.contract.job import Queued, Running
 from vitlab.plot.series import cells, fit
-from vitlab.tui.text import age, clean, duration, ink, progress
-from vitlab.tui.watch import clock
-from vitlab.tui.watch.clock import STALE
-from vitlab.tui.widgets.jobs_pane import SILENT, change_of, device_of, job_label, silence, steps_of
-from vitlab.tui.widgets.plan_pane import last_r2
+from vitlab.tui.text import (
+    SILENT,
+    STALE,
+    age,
+    change_of,
+    clean,
+    device_of,
+    duration,
+    job_label,
+    last_r2,
+    progress_bar,
+    silence,
+    steps_of,
+    tone_style,
+)
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import JobView, LabView, RoadmapLine
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
 
 Entry = tuple[str, str]
 """Words and their tone."""
 
 
-class Headline(Static):
+class Header(Static):
     """Answers without a key."""
 
     plain = False
 
     def __init__(self, key: Callable[[str], str]) -> None:
         """`key(action)`: the key of a verb as it is written."""
-        super().__init__("vitlab", id="headline", markup=False)
+        super().__init__("vitlab", id="header", markup=False)
         self._key = key
         self._text = Text()
-        self.roadmaps: Sequence[RoadmapLine] = ()
+        self.roadmaps: Sequence[RoadmapSummary] = ()
 
-    def show(self, view: LabView, unread: float) -> None:
-        """`unread`: seconds since the lab was read; said when that is long ago."""
+    def show(self, view: LabSnapshot, seconds_since_read: float) -> None:
+        """`seconds_since_read`: seconds since the lab was read; said when that is long ago."""
         width = self.content_size.width
-        text = self._plan_line(view, unread, width)
+        text = self._plan_line(view, seconds_since_read, width)
         text.append("\n")
         text.append_text(self._work_line(view, width))
         text.append("\n")
@@ -53,33 +63,33 @@ class Headline(Static):
             self._text = text
             self.update(text)
 
-    def _plan_line(self, view: LabView, unread: float, width: int) -> Text:
+    def _plan_line(self, view: LabSnapshot, seconds_since_read: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
         done = sum(1 for mvp in mvps if mvp.status == "done")
-        stale = f"! read {age(unread)} ago  " if unread > STALE else ""
+        stale = f"! read {age(seconds_since_read)} ago  " if seconds_since_read > STALE else ""
         place = self._place(view)
-        bar = progress(done, len(mvps), 10, self.plain)
+        bar = progress_bar(done, len(mvps), 10, self.plain)
         count = f"{done}/{len(mvps)} done"
         room = width - cells(stale + place + bar + count) - 11
         title = view.roadmap.title if view.roadmap else "no roadmap"
         text = Text()
-        text.append("vitlab  ", ink(self, "accent"))
+        text.append("vitlab  ", tone_style(self, "accent"))
         text.append(fit(clean(title or ""), max(room, 0)), "bold")
         text.append(" ")
-        text.append(stale, ink(self, "warning") + " bold")
-        text.append(place, ink(self, "muted"))
-        text.append(bar + " ", ink(self, "accent"))
+        text.append(stale, tone_style(self, "warning") + " bold")
+        text.append(place, tone_style(self, "muted"))
+        text.append(bar + " ", tone_style(self, "accent"))
         text.append(count)
         return text
 
-    def _place(self, view: LabView) -> str:
+    def _place(self, view: LabSnapshot) -> str:
         """`o 2 of 10`: which of the lab's roadmaps this is."""
         paths = [line.path for line in self.roadmaps]
         if len(paths) < 2 or view.path not in paths:
             return ""
         return f"{self._key('open_roadmaps')} {paths.index(view.path) + 1} of {len(paths)}  "
 
-    def _work_line(self, view: LabView, width: int) -> Text:
+    def _work_line(self, view: LabSnapshot, width: int) -> Text:
         running = [job for job in view.jobs if isinstance(job.state, Running)]
         queued = sum(1 for job in view.jobs if isinstance(job.state, Queued))
         left = _running(running[0]) if running else "nothing runs"
@@ -96,13 +106,13 @@ class Headline(Static):
         share = width * 2 // 3 if running else width // 2
         half = max(share, width - cells(upcoming) - 2)
         left = fit(left, min(half, cells(left) + 3))
-        text.append(left, ink(self, "accent" if running else "muted"))
+        text.append(left, tone_style(self, "accent" if running else "muted"))
         upcoming = fit(upcoming, max(width - cells(left), 0))
-        text.append(upcoming[:5], ink(self, "muted"))
+        text.append(upcoming[:5], tone_style(self, "muted"))
         text.append(upcoming[5:])
         return text
 
-    def _decision_line(self, view: LabView, width: int) -> Text:
+    def _decision_line(self, view: LabSnapshot, width: int) -> Text:
         waiting = self._waiting(view)
         phases = _phases(view)
         text = Text()
@@ -111,17 +121,17 @@ class Headline(Static):
             if room < 4:
                 break
             shown = fit(words, min(cells(words), room))
-            text.append(shown, ink(self, tone))
+            text.append(shown, tone_style(self, tone))
             room -= cells(shown)
             text.append(" " * min(room, 2))
             room -= min(room, 2)
         if cells(phases) <= room:
-            text.append(" " * (room - cells(phases)) + phases, ink(self, "muted"))
+            text.append(" " * (room - cells(phases)) + phases, tone_style(self, "muted"))
         elif room > 12:
-            text.append(fit(phases, room), ink(self, "muted"))
+            text.append(fit(phases, room), tone_style(self, "muted"))
         return text
 
-    def _waiting(self, view: LabView) -> list[Entry]:
+    def _waiting(self, view: LabSnapshot) -> list[Entry]:
         """What only a person can decide, and the key that leads to it."""
         key = self._key
         found: list[Entry] = []
@@ -145,29 +155,29 @@ class Headline(Static):
             found.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
         return found
 
-    def _others_line(self, view: LabView, width: int) -> Text:
+    def _others_line(self, view: LabSnapshot, width: int) -> Text:
         """Where the lab's other roadmaps stand: done of all, what runs, what is to be written."""
         others = [line for line in self.roadmaps if line.path != view.path]
         text = Text()
         if not others:
             return text
-        text.append(fit("others  ", 8), ink(self, "muted"))
+        text.append(fit("others  ", 8), tone_style(self, "muted"))
         room = width - 8
         for number, line in enumerate(others):
             said = _standing(line)
             more = f"and {len(others) - number} more"
             last = number == len(others) - 1
             if cells(said) + (0 if last else cells(more) + 2) > room:
-                text.append(fit(more, max(min(cells(more), room), 0)), ink(self, "muted"))
+                text.append(fit(more, max(min(cells(more), room), 0)), tone_style(self, "muted"))
                 break
             tone = "error" if line.problem else "accent" if line.running or line.pending else ""
-            text.append(said, ink(self, tone))
+            text.append(said, tone_style(self, tone))
             text.append("" if last else "  ")
             room -= cells(said) + 2
         return text
 
 
-def _standing(line: RoadmapLine) -> str:
+def _standing(line: RoadmapSummary) -> str:
     """`moe_snr 2/5 >1 w3`: done of all, running jobs, results to be written."""
     name = clean(line.path.stem.replace("_roadmap", "").replace("roadmap_", ""))
     if line.problem:
@@ -186,7 +196,7 @@ def unwell(job: JobView) -> bool:
     return isinstance(job.state, Running) and job.health.partition(":")[0] in ("warn", "bad")
 
 
-def _phases(view: LabView) -> str:
+def _phases(view: LabSnapshot) -> str:
     """`phase 1 2/4  phase 2 0/3`: done of all, by phase."""
     mvps = view.roadmap.mvps if view.roadmap else ()
     total = Counter(mvp.phase or "-" for mvp in mvps)
@@ -199,7 +209,7 @@ def _phases(view: LabView) -> str:
 
 def _running(job: JobView) -> str:
     """What ails it comes first, so that a narrow line still says it."""
-    quiet = silence(job, clock.now())
+    quiet = silence(job)
     value = last_r2(job)
     parts = [
         f"> {job_label(job)}",

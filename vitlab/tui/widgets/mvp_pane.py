@@ -16,14 +16,23 @@ from textual.widgets import Static
 from vitlab.contract.job import Running, ended_well
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.plot.series import cells, fit
-from vitlab.tui.text import clean, ink, state_words, status_word
-from vitlab.tui.widgets.jobs_pane import in_order, job_label, steps_of, time_of
-from vitlab.tui.widgets.plan_pane import belongs, last_r2
+from vitlab.tui.text import (
+    belongs,
+    clean,
+    in_order,
+    job_label,
+    last_r2,
+    state_words,
+    status_word,
+    steps_of,
+    time_of,
+    tone_style,
+)
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.mvp_summary import Brief
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.mvp_summary import MvpSummary
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 FIRST = 0.5
 """Seconds to the first reading on home: its first picture does not wait for it."""
@@ -34,11 +43,11 @@ LABEL = 12
 RUNS = 12
 """How many runs are shown."""
 
-Reader = Callable[[str, Sequence[JobPaths]], "Brief"]
+Reader = Callable[[str, Sequence[JobPaths]], "MvpSummary"]
 """MVP and its jobs that ended well -> what is known of it; blocking."""
 
 
-class BriefPane(VerticalScroll):
+class MvpPane(VerticalScroll):
     """Reads in a thread, only what is looked at, and only the last MVP asked for."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,8 +63,8 @@ class BriefPane(VerticalScroll):
         self._read = read
         self._plain = plain
         self._body = Static(markup=False)
-        self._brief: Brief | None = None
-        self._wanted: tuple[Mvp, LabView] | None = None
+        self._brief: MvpSummary | None = None
+        self._wanted: tuple[Mvp, LabSnapshot] | None = None
         self._key: object = None
         self._read_at = 0.0
         self._from = time.monotonic() + wait
@@ -69,11 +78,11 @@ class BriefPane(VerticalScroll):
     def on_resize(self) -> None:
         self._draw()
 
-    def show(self, view: LabView, mvp: Mvp | None) -> None:
+    def show(self, view: LabSnapshot, mvp: Mvp | None) -> None:
         """Show this MVP; what is known of it follows from a thread."""
         self._wanted = (mvp, view) if mvp else None
         if mvp is None:
-            self._update(Text("no MVP is selected", ink(self, "muted")))
+            self._update(Text("no MVP is selected", tone_style(self, "muted")))
             return
         jobs = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
         key = (mvp.id, id(view.roadmap), tuple((job.paths.name, job.state) for job in jobs))
@@ -116,7 +125,7 @@ class BriefPane(VerticalScroll):
         if told is not None:
             self._outcome(text, told, width)
         elif self._trouble:
-            text.append(f"! {clean(self._trouble)}\n", ink(self, "error"))
+            text.append(f"! {clean(self._trouble)}\n", tone_style(self, "error"))
         text.rstrip()
         self._update(text)
 
@@ -125,7 +134,7 @@ class BriefPane(VerticalScroll):
             self._text = text
             self._body.update(text)
 
-    def _facts(self, text: Text, mvp: Mvp, told: Brief | None, width: int) -> None:
+    def _facts(self, text: Text, mvp: Mvp, told: MvpSummary | None, width: int) -> None:
         gate = f", {clean(mvp.gate)}" if mvp.gate else ""
         self._row(text, "status", f"{status_word(mvp.status, self._plain)}{gate}", width)
         if told is None:
@@ -142,12 +151,14 @@ class BriefPane(VerticalScroll):
         else:
             self._row(text, "experiment", "no file in experiments/ names it", width, "warning")
 
-    def _runs(self, text: Text, mvp: Mvp, view: LabView, told: Brief | None, width: int) -> None:
+    def _runs(
+        self, text: Text, mvp: Mvp, view: LabSnapshot, told: MvpSummary | None, width: int
+    ) -> None:
         """Its jobs, the running and the newest ones first, each with its last R2."""
         mine = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
         jobs = in_order(mine)
         for number, job in enumerate(jobs[:RUNS]):
-            text.append(fit("runs" if not number else "", LABEL), ink(self, "muted"))
+            text.append(fit("runs" if not number else "", LABEL), tone_style(self, "muted"))
             self._run(text, job, told, width - LABEL)
         if len(jobs) > RUNS:
             self._row(text, "", f"and {len(jobs) - RUNS} more", width)
@@ -156,7 +167,7 @@ class BriefPane(VerticalScroll):
             waits = clean(f"none yet{': ' + named if named else ''}")
             self._row(text, "runs", f"{waits} (L launches)", width)
 
-    def _run(self, text: Text, job: JobView, told: Brief | None, width: int) -> None:
+    def _run(self, text: Text, job: JobView, told: MvpSummary | None, width: int) -> None:
         words, tone = state_words(job.state, self._plain)
         score = told.scores.get(job.paths.name) if told else None
         if score is not None:
@@ -167,12 +178,12 @@ class BriefPane(VerticalScroll):
             said = "" if value is None else f"{value:.3f} so far"
         more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
-        text.append(fit(words, min(11, max(width, 0))), ink(self, tone))
+        text.append(fit(words, min(11, max(width, 0))), tone_style(self, tone))
         # The score first: a run's name may be as long as it likes.
         rest = fit(f"R² {said}" if said else "", 18) + f"{name}  {more}".rstrip()
         text.append(fit(rest, min(max(width - 11, 0), cells(rest))) + "\n")
 
-    def _outcome(self, text: Text, told: Brief, width: int) -> None:
+    def _outcome(self, text: Text, told: MvpSummary, width: int) -> None:
         said = clean(told.conclusion) or "none yet"
         self._row(text, "conclusion", said, width, "" if told.conclusion else "muted")
         if told.report:
@@ -187,5 +198,5 @@ class BriefPane(VerticalScroll):
         lines = Text(said).wrap(self.app.console, room)
         for number, line in enumerate(lines or [Text("")]):
             shown = fit(name, LABEL - 1) + " " if not number else " " * LABEL
-            text.append(shown, ink(self, "muted"))
-            text.append(line.plain.rstrip() + "\n", ink(self, tone))
+            text.append(shown, tone_style(self, "muted"))
+            text.append(line.plain.rstrip() + "\n", tone_style(self, tone))

@@ -17,24 +17,32 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from vitlab.contract.job import Running
-from vitlab.contract.value import Value, judged_by, shown
+from vitlab.contract.value import Value, judged_by
 from vitlab.plot.series import cells, fit
-from vitlab.tui.text import STATUS, cell, clean, ink, status_word
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
-from vitlab.tui.widgets.titles import retitle
+from vitlab.tui.text import (
+    STATUS,
+    belongs,
+    cell,
+    clean,
+    last_r2,
+    set_titles,
+    status_word,
+    tone_style,
+)
+from vitlab.tui.widgets.stable_table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import JobView, LabView
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
-class MvpTable(SteadyTable):
+class MvpTable(StableTable):
     """The MVPs of the roadmap; rows keep their place while statuses change."""
 
     COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 22}
     NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 5, "Name": 10}
 
-    def show(self, view: LabView, words: str) -> None:
+    def show(self, view: LabSnapshot, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
         upcoming = view.next.id if view.next else None
@@ -50,9 +58,9 @@ class MvpTable(SteadyTable):
         status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
         value = values.get(mvp.id)
         return (
-            cell(mvp.id, ink(self, "accent" if upcoming else "strong")),
-            cell(status, ink(self, "accent" if upcoming else tone)),
-            cell(mvp.gate or "-", ink(self, "muted")),
+            cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
+            cell(status, tone_style(self, "accent" if upcoming else tone)),
+            cell(mvp.gate or "-", tone_style(self, "muted")),
             cell("" if value is None else f"{value:.3f}"),
             cell(mvp.name),
         )
@@ -66,7 +74,7 @@ def matches(mvp: Mvp, words: str) -> bool:
     return all(word in row for word in words.casefold().split())
 
 
-def best_values(view: LabView) -> Mapping[str, float]:
+def best_values(view: LabSnapshot) -> Mapping[str, float]:
     """MVP id -> its jobs' best headline so far, the running ones' if any runs.
 
     None is best where it is not known which way is better.
@@ -84,16 +92,6 @@ def best_values(view: LabView) -> Mapping[str, float]:
         if value is not None:
             best[mvp] = value
     return best
-
-
-def belongs(job: JobView, view: LabView) -> bool:
-    """Whether a job was launched from the roadmap on the screen."""
-    return view.path is not None and view.path.as_posix().endswith(job.spec.roadmap)
-
-
-def last_r2(job: JobView) -> float | None:
-    """The job's last R2: its headline, or the same on the validation split."""
-    return shown(job.spec.headline, job.values)
 
 
 COLUMNS: tuple[tuple[str, ...], ...] = (
@@ -222,7 +220,7 @@ class Board(ScrollView, can_focus=True):
         self._reveal()
 
     def _reveal(self) -> None:
-        """Scroll as little as needed to have the chosen card in sight, below the titles."""
+        """Scroll as little as needed to have the chosen card in state, below the titles."""
         column, row = self._place()
         top, room = row * self._tall, max(self.scrollable_content_region.height - 1, 1)
         y = min(self.scroll_offset.y, top)
@@ -256,7 +254,7 @@ class Board(ScrollView, can_focus=True):
         line = Text(no_wrap=True, end="")
         for column in self._columns:
             if y == 0:
-                line.append(fit(column.title, column.width - 1) + " ", ink(self, "muted"))
+                line.append(fit(column.title, column.width - 1) + " ", tone_style(self, "muted"))
             else:
                 self._card(line, column, row)
         segments = list(line.render(self.app.console))
@@ -281,12 +279,12 @@ class Board(ScrollView, can_focus=True):
             line.append(fit("  " + clean(mvp.name), room), chosen.strip())
         elif self._tall == 1:
             head += "  "
-            line.append(fit(head, min(cells(head), room)), f"bold {ink(self, tone)}{chosen}")
+            line.append(fit(head, min(cells(head), room)), f"bold {tone_style(self, tone)}{chosen}")
             left = max(room - cells(head), 0)
             line.append(fit(f"{score}  {clean(mvp.name)}".strip(), left), chosen.strip())
         else:
             head = fit(head, max(room - cells(score), 0)) + score
-            line.append(fit(head, room), f"bold {ink(self, tone)}{chosen}")
+            line.append(fit(head, room), f"bold {tone_style(self, tone)}{chosen}")
         line.append(" ")
 
 
@@ -322,9 +320,9 @@ class PlanPane(Vertical):
         self.table.plain = self.board.plain = plain
         self.board.display = self.empty.display = False
         self._filter = filter_line
-        self._view: LabView | None = None
+        self._view: LabSnapshot | None = None
 
-    def show(self, view: LabView, empty: str) -> None:
+    def show(self, view: LabSnapshot, empty: str) -> None:
         """The MVPs that the filter leaves; `empty` is said where the roadmap has none."""
         self._view = view
         words = self._filter.value
@@ -338,9 +336,9 @@ class PlanPane(Vertical):
         if self.empty.display and str(self.empty.content) != empty:
             self.empty.update(Text(empty))
         mvp = self.chosen(view)
-        retitle(self, below=f"/ {words}" if words else (mvp.exp_id or "") if mvp else "")
+        set_titles(self, below=f"/ {words}" if words else (mvp.exp_id or "") if mvp else "")
 
-    def chosen(self, view: LabView | None) -> Mvp | None:
+    def chosen(self, view: LabSnapshot | None) -> Mvp | None:
         """The MVP under the cursor."""
         mvps = view.roadmap.mvps if view and view.roadmap else ()
         return next((mvp for mvp in mvps if mvp.id == self.selected), None)
