@@ -17,9 +17,9 @@ from tests.recipes.test_run import CONFIGS, DATA
 from tests.waiting import wait_for
 from vitlab.cli import main as vitlab
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.lab.inspector.client import Spectrograph
-from vitlab.lab.inspector.server import open_bench, serve
-from vitlab.lab.inspector.star import StarList, plain, read_list, read_sheet, write
+from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.server import open_inspector, serve
+from vitlab.lab.inspector.star import StarList, read_list, read_sheet, to_json, to_line
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.scoring import load
@@ -44,7 +44,7 @@ def job(lab: Path, name: str) -> JobPaths:
 
 def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Path) -> None:
     said: list[str] = []
-    bench = open_bench(job(lab, "vit"), said.append)
+    bench = open_inspector(job(lab, "vit"), said.append)
     assert said == ["opening the data", "reading the checkpoint"]
     stars = bench.stars()
     kept = load(bench.job.residuals)
@@ -75,17 +75,17 @@ def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Pa
     assert math.hypot(*sheet.response.values) == pytest.approx(sheet.scatter or 0)
     assert -1 <= (sheet.agreement or 0) <= 1
     assert any(share.name.startswith("Ca II") for share in sheet.shares)
-    again = read_sheet(json.loads(write(plain(sheet))))
+    again = read_sheet(json.loads(to_line(to_json(sheet))))
     assert again.response is not None
     np.testing.assert_allclose(again.response.values, sheet.response.values, rtol=1e-6)
     assert [guess.name for guess in again.guesses] == names
-    assert len(read_list(json.loads(write(plain(stars)))).marks) == len(stars.marks)
+    assert len(read_list(json.loads(to_line(to_json(stars)))).marks) == len(stars.marks)
     with pytest.raises(UsageError, match="star 30: the test set has the stars 0 to 29"):
         bench.star(30, "log_g")
 
 
 def test_a_ridge_hangs_on_its_weights_and_trees_on_what_they_add(lab: Path) -> None:
-    sheet = open_bench(job(lab, "ridge"), print).star(3, "log_g")
+    sheet = open_inspector(job(lab, "ridge"), print).star(3, "log_g")
     model, inputs = load_model(job(lab, "ridge").checkpoints)
     assert isinstance(model, Ridge)
     assert inputs.kind == "flux"
@@ -93,7 +93,7 @@ def test_a_ridge_hangs_on_its_weights_and_trees_on_what_they_add(lab: Path) -> N
     np.testing.assert_allclose(
         sheet.response.values, model.weights[:, 0] * np.array(sheet.sigma), rtol=1e-5, atol=1e-12
     )
-    sheet = open_bench(job(lab, "lightgbm"), print).star(3, "log_g")
+    sheet = open_inspector(job(lab, "lightgbm"), print).star(3, "log_g")
     assert sheet.response is not None
     assert "TreeSHAP" in sheet.response.kind
     assert (sheet.scatter, sheet.agreement, sheet.attention) == (None, None, None)
@@ -103,14 +103,14 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
     bare = JobPaths(tmp_path / "experiments" / "X-01" / "bare")
     shutil.copytree(job(lab, "ridge").folder, bare.folder)
     shutil.rmtree(bare.checkpoints)
-    bench = open_bench(bare, print)
+    bench = open_inspector(bare, print)
     assert "needs a checkpoint: " in bench.notes[0]
     sheet = bench.star(0, "log_g")
     assert sheet.response is None
     assert sheet.best is not None
     assert [guess.name for guess in sheet.guesses] == ["Ridge 3.0 main"]  # what it kept
     bare.residuals.unlink()
-    bench = open_bench(bare, print)
+    bench = open_inspector(bare, print)
     assert "vitlab evaluate" in bench.notes[0]
     assert bench.stars().order("log_g", worst=True) == list(range(30))
     assert bench.star(0, "log_g").guesses == ()
@@ -122,11 +122,11 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
     config = {"job": "3.0"}
     bare.spec.write_text(json.dumps({**spec, "recipe": "evaluate", "config": config}))
     with pytest.raises(UsageError, match=r"scores 3\.0: look at the stars of that job"):
-        open_bench(bare, print)
+        open_inspector(bare, print)
 
 
 def test_the_process_answers_star_after_star_and_ends_with_its_owner(lab: Path) -> None:
-    graph = Spectrograph(job(lab, "ridge"))
+    graph = Client(job(lab, "ridge"))
     said: list[str] = []
     stars = graph.open(said.append)
     assert said[0] == "starting the reader"
@@ -160,7 +160,7 @@ def test_the_words_of_the_command(
 ) -> None:
     monkeypatch.chdir(lab)
     # In this process: the other one takes seconds to start, and is tested above.
-    monkeypatch.setattr("vitlab.lab.inspector.client.Spectrograph", Here)
+    monkeypatch.setattr("vitlab.lab.inspector.client.Client", Here)
     assert vitlab(["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["number"] == 5
@@ -179,10 +179,10 @@ def test_the_words_of_the_command(
 
 
 class Here:
-    """A `Spectrograph` without a process."""
+    """A `Client` without a process."""
 
     def __init__(self, job: JobPaths) -> None:
-        self.bench = open_bench(job, lambda _: None)
+        self.bench = open_inspector(job, lambda _: None)
         self.star = self.bench.star
 
     def open(self) -> StarList:

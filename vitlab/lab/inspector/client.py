@@ -1,4 +1,4 @@
-"""The screen's and the command's way to a job's stars: a process that has the model in memory."""
+"""The client of the star inspector: starts the process that has a job's model in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, write
+from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, to_line
 
 KEPT = 64
 """Stars kept in memory: a quarter of a megabyte each."""
@@ -23,28 +23,28 @@ GRACE = 2.0
 
 
 @dataclass
-class Spectrograph:
+class Client:
     """One job's stars. Its calls block: seconds for the first, a tenth of one for each star.
 
-    The process ends with `close`, and also when whoever holds this dies: its input ends then.
+    The process ends with `close`, and when the process of this client dies: its input ends then.
     """
 
     job: JobPaths
     _child: subprocess.Popen[bytes] | None = None
-    _said: IO[bytes] | None = None
-    """What the child wrote on its standard error."""
+    _errors: IO[bytes] | None = None
+    """The child's standard error."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _stars: StarList | None = None
     _sheets: dict[tuple[int, str], StarSheet] = field(default_factory=dict)
 
     def open(self, progress: Callable[[str], object] = lambda _: None) -> StarList:
-        """The job's test stars; `progress` is told what takes its time. Raises `UsageError`."""
+        """The job's test stars; `progress` gets what takes time. Raises `UsageError`."""
         with self._lock:
             if self._stars is None:
                 progress("starting the reader")
                 self._start()
-                self._stars = read_list(self._answer("list", progress))
+                self._stars = read_list(self._receive("list", progress))
             return self._stars
 
     def star(self, number: int, label: str) -> StarSheet:
@@ -52,8 +52,8 @@ class Spectrograph:
         with self._lock:
             key = number, label
             if key not in self._sheets:
-                self._ask({"star": number, "label": label})
-                self._sheets[key] = read_sheet(self._answer("star", lambda _: None))
+                self._send({"star": number, "label": label})
+                self._sheets[key] = read_sheet(self._receive("star", lambda _: None))
                 while len(self._sheets) > KEPT:
                     del self._sheets[next(iter(self._sheets))]
             return self._sheets[key]
@@ -70,15 +70,15 @@ class Spectrograph:
     def _start(self) -> None:
         if self._ended.is_set():
             raise UsageError(f"{self.job.name}: closed")
-        # One star needs no GPU, which may belong to a job; a session of its own, so that the
-        # terminal's signals reach the screen alone.
+        # One star needs no GPU, which may belong to a job; a new session, so that the terminal's
+        # signals reach the screen alone.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "vitlab.lab.inspector.server", str(self.job.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._errors,
             cwd=self._root(),
             env=environment,
             start_new_session=True,
@@ -87,18 +87,18 @@ class Spectrograph:
             self._child.kill()
 
     def _root(self) -> str:
-        """From where a job names its files: the lab, as when it ran."""
+        """The folder that a job's file names start from: the lab, as when it ran."""
         parents = self.job.folder.resolve().parents
         return str(parents[2] if len(parents) > 2 else self.job.folder)
 
-    def _ask(self, question: Mapping[str, Any]) -> None:
+    def _send(self, request: Mapping[str, Any]) -> None:
         assert self._child is not None
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its answer says why
-            self._child.stdin.write(write(question).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # its reply has the reason
+            self._child.stdin.write(to_line(request).encode() + b"\n")
             self._child.stdin.flush()
 
-    def _answer(self, kind: str, progress: Callable[[str], object]) -> dict[str, Any]:
+    def _receive(self, kind: str, progress: Callable[[str], object]) -> dict[str, Any]:
         """The next record of this kind."""
         assert self._child is not None
         assert self._child.stdout is not None
@@ -109,13 +109,13 @@ class Spectrograph:
                     progress(str(record["text"]))
                 case "error":
                     raise UsageError(str(record["text"]))
-                case said if said == kind:
+                case received if received == kind:
                     return record
-        raise UsageError(f"{self.job.name}: the reader of its stars ended: {self._last_words()}")
+        raise UsageError(f"{self.job.name}: the reader of its stars ended: {self._last_line()}")
 
-    def _last_words(self) -> str:
-        if self._said is None or self._ended.is_set():
+    def _last_line(self) -> str:
+        if self._errors is None or self._ended.is_set():
             return "closed"
-        self._said.seek(0)
-        lines = self._said.read()[-4000:].decode("utf-8", "replace").strip().split("\n")
-        return lines[-1] or "without a word"
+        self._errors.seek(0)
+        lines = self._errors.read()[-4000:].decode("utf-8", "replace").strip().split("\n")
+        return lines[-1] or "without a message"

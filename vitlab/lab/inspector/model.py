@@ -1,4 +1,4 @@
-"""A trained model as the spectrum viewer asks it: an estimate, and what it hangs on."""
+"""A trained model explained star by star: its prediction, and what that depends on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitlab.contract.config import BoostConfig, MlpConfig, RidgeConfig, TemplateConfig, VitConfig
+from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.paths import JobPaths
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.saved import load_model
@@ -28,43 +28,42 @@ from vitlab.ml.training.task import Task, load_network
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
-Scored = VitConfig | MlpConfig | BoostConfig | RidgeConfig | TemplateConfig
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a model says of one star."""
+class Explained:
+    """A model's prediction of one star, and what it depends on."""
 
     predicted: Array
     """(K,) labels."""
     sigma: Array | None
-    """(K,) their errors; None for a model that says none."""
-    hangs: Array
-    """(L,) how the estimate of the label asked for hangs on each pixel."""
+    """(K,) their errors; None for a model that predicts none."""
+    response: Array
+    """(L,) how the prediction of the given label depends on each pixel."""
     attention: Array | None = None
     """(L,) share of each pixel in what the head reads; None without attention."""
 
 
-class Viewed(Protocol):
-    """A model that can be asked about one star."""
+class Model(Protocol):
+    """A trained model that can be explained for one star."""
 
     @property
     def kind(self) -> str:
-        """What `Seen.hangs` is."""
+        """What `Explained.response` is."""
         ...
 
     @property
     def signed(self) -> bool:
-        """Whether `Seen.hangs` is the response to one sigma of each pixel's noise."""
+        """Whether `Explained.response` is that to one sigma of each pixel's noise."""
         ...
 
-    def see(self, batch: Batch, k: int) -> Seen:
-        """`batch` of one star; `k` the label that is asked for."""
+    def explain(self, batch: Batch, k: int) -> Explained:
+        """`batch` of one star; `k` the index of the label."""
         ...
 
 
 @dataclass(frozen=True)
-class SeenNetwork:
+class NetworkModel:
     """A ViT or a perceptron, in single precision whatever it was trained in."""
 
     network: nn.Module
@@ -72,20 +71,22 @@ class SeenNetwork:
     kind: str = "gradient x 1 sigma"
     signed: bool = True
 
-    def see(self, batch: Batch, k: int) -> Seen:
+    def explain(self, batch: Batch, k: int) -> Explained:
         task, network = self.task, self.network.eval()
-        said: list[Tensor] = []
+        outputs: list[Tensor] = []
 
         def labels(inputs: Tensor) -> Tensor:
             """(1, K) in their own units."""
-            said.append(network(inputs).float())
-            own: Tensor = task.scaling.original(predicted_labels(said[0], task.loss).double())
-            return own
+            outputs.append(network(inputs).float())
+            return scaled_back(outputs[0])
+
+        def scaled_back(output: Tensor) -> Tensor:
+            original: Tensor = task.scaling.original(predicted_labels(output, task.loss).double())
+            return original
 
         slope = gradient(labels, task.inputs, batch, k)
-        outputs = said[0].detach()
-        predicted = task.scaling.original(predicted_labels(outputs, task.loss).double())[0]
-        errors = predicted_sigma(outputs, task.loss)
+        predicted = scaled_back(outputs[0].detach())[0]
+        errors = predicted_sigma(outputs[0].detach(), task.loss)
         sigma = None
         if errors is not None:
             scale = errors.new_tensor(task.scaling.scale, dtype=torch.float64)
@@ -93,11 +94,11 @@ class SeenNetwork:
         attention = None
         if isinstance(network, ViT):
             attention = attention_by_pixel(network, task.inputs(batch))
-        return Seen(predicted.numpy(), sigma, noise_response(slope, batch.error), attention)
+        return Explained(predicted.numpy(), sigma, noise_response(slope, batch.error), attention)
 
 
 @dataclass(frozen=True)
-class SeenRidge:
+class LinearModel:
     """A linear model: its weights are its gradient."""
 
     ridge: Ridge
@@ -105,15 +106,15 @@ class SeenRidge:
     kind: str = "weights x 1 sigma (exact)"
     signed: bool = True
 
-    def see(self, batch: Batch, k: int) -> Seen:
+    def explain(self, batch: Batch, k: int) -> Explained:
         weights = torch.from_numpy(self.ridge.weights)
         slope = gradient(lambda x: x.double() @ weights, self.inputs, batch, k)
         predicted = self.ridge.predict(self.inputs(batch).numpy())[0]
-        return Seen(predicted, None, noise_response(slope, batch.error))
+        return Explained(predicted, None, noise_response(slope, batch.error))
 
 
 @dataclass(frozen=True)
-class SeenTrees:
+class TreeModel:
     """Boosted trees: steps have no gradient, so what each pixel adds to the estimate."""
 
     boost: Boost
@@ -121,45 +122,45 @@ class SeenTrees:
     kind: str = "TreeSHAP: what each pixel adds"
     signed: bool = False
 
-    def see(self, batch: Batch, k: int) -> Seen:
+    def explain(self, batch: Batch, k: int) -> Explained:
         x = self.inputs(batch).numpy()
-        return Seen(self.boost.predict(x)[0], None, contributions(self.boost, x, k))
+        return Explained(self.boost.predict(x)[0], None, contributions(self.boost, x, k))
 
 
 @dataclass(frozen=True)
-class SeenTemplates:
-    """The chi-square fit: an efficient estimator where its model holds, seen at its own minimum."""
+class TemplateModel:
+    """The chi-square fit: an efficient estimator where its model holds, taken at its minimum."""
 
     templates: Templates
     columns: list[int]
     kind: str = "weights of the fit x 1 sigma (exact)"
     signed: bool = True
 
-    def see(self, batch: Batch, k: int) -> Seen:
+    def explain(self, batch: Batch, k: int) -> Explained:
         fitted = self.templates.fitted(batch)
         predicted, sigma = fitted.of(self.columns)
         grid = self.templates.grid
         slopes = grid.to("cpu", torch.float64).derivatives(torch.from_numpy(fitted.labels))
         error = batch.error[0].double().numpy()
         best = efficient(slopes[0].numpy(), error, LABELS[self.columns[k]])
-        hangs = best.response if best else np.full(len(error), np.nan)
-        return Seen(predicted[0], sigma[0], np.where(np.isfinite(error), hangs, np.nan))
+        response = best.response if best else np.full(len(error), np.nan)
+        return Explained(predicted[0], sigma[0], np.where(np.isfinite(error), response, np.nan))
 
 
-def load_viewed(job: JobPaths, config: Scored, own: Spectra) -> Viewed:
-    """The model in a job's folder; `own` is the data it was trained on.
+def load(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
+    """The model in a job's folder; `spectra` is the data it was trained on.
 
     `UsageError` where the job kept none.
     """
     match config:
         case TemplateConfig():
-            assert isinstance(own, GridSpectra)
+            assert isinstance(spectra, GridSpectra)
             columns = [LABELS.index(name) for name in config.labels]
-            return SeenTemplates(make_templates(own.simulator.grid, config.refine), columns)
+            return TemplateModel(make_templates(spectra.simulator.grid, config.refine), columns)
         case VitConfig() | MlpConfig():
-            return SeenNetwork(*load_network(job, config, own, CPU))
+            return NetworkModel(*load_network(job, config, spectra, CPU))
         case _:
             model, inputs = load_model(job.checkpoints)
             if isinstance(model, Ridge):
-                return SeenRidge(model, inputs)
-            return SeenTrees(model, inputs)
+                return LinearModel(model, inputs)
+            return TreeModel(model, inputs)

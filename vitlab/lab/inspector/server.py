@@ -1,10 +1,11 @@
-"""The process behind the spectrum viewer: opens a job once, then answers for star after star.
+"""The process behind the star inspector: opens a job once, then answers for star after star.
 
     python -m vitlab.lab.inspector.server JOBDIR
 
-A line of JSON on standard input asks, `{"star": 17, "label": "log_g"}`; a line on standard output
-answers: `{"kind": "note", "text": ...}` while it works, `list` once (`vitlab.lab.inspector.star`),
-then `star`, or `error` with one line. It ends with its input, so with whoever asks.
+A request is a line of JSON on standard input, `{"star": 17, "label": "log_g"}`; a reply is a line
+on standard output: `{"kind": "note", "text": ...}` while it works, `list` once, then for each
+request `star`, or `error` with one line of text (`vitlab.lab.inspector.star`). It ends with its
+input, so with the process that asks.
 """
 
 from __future__ import annotations
@@ -24,14 +25,24 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from vitlab.contract.config import EvaluateConfig, read_config
+from vitlab.contract.config import EvaluateConfig, Scored, read_config
 from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import jobs
-from vitlab.lab.inspector.model import CPU, Scored, Seen, Viewed, load_viewed
-from vitlab.lab.inspector.star import Guess, Mark, Share, StarList, StarSheet, Trace, plain, write
-from vitlab.ml.scoring import KEY, Residuals, load
+from vitlab.lab.inspector.model import CPU, Explained, Model, load
+from vitlab.lab.inspector.star import (
+    Mark,
+    Prediction,
+    Share,
+    StarList,
+    StarSheet,
+    Trace,
+    to_json,
+    to_line,
+)
+from vitlab.ml.scoring import KEY, Residuals
+from vitlab.ml.scoring import load as load_residuals
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
@@ -39,100 +50,111 @@ from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import Line, lines_between, shares
 from vitlab.ml.theory.fisher import Efficient, agreement, derivatives_at, efficient
 
-
-@dataclass
-class Guesses:
-    """The jobs that were scored on the same stars with the same noise."""
-
-    own: JobPaths
-    """The job that is looked at."""
-    hash: str
-    """Of its test set."""
-    _names: dict[str, str] = field(default_factory=dict)
-    _read: dict[Path, tuple[int, Residuals | None]] = field(default_factory=dict)
-    """What each file held when it was last changed; None for other stars."""
-
-    def of(self, star: int, own: Guess | None) -> tuple[Guess, ...]:
-        """Each job's word on a star, the own job's first; `own` is what its model says now."""
-        first = [own] if own is not None else []
-        others: list[Guess] = []
-        for job in self._jobs():
-            mine = job.folder == self.own.folder
-            if mine and own is not None:
-                continue
-            found = self._found(job)
-            guess = None if found is None else self._guess(job, found, star)
-            if guess is not None:
-                (first if mine else others).append(guess)
-        every = [*first, *others]
-        names = [guess.name for guess in every]
-        return tuple(
-            # Two jobs of one run are told apart by when they were submitted.
-            replace(guess, name=f"{guess.name} {_stamp(guess.job)}")
-            if names.count(guess.name) > 1
-            else guess
-            for guess in every
-        )
-
-    def _guess(self, job: JobPaths, found: Residuals, star: int) -> Guess | None:
-        rows = np.flatnonzero(found.star == star)
-        if not len(rows):
-            return None
-        row = rows[0]
-        values = dict(zip(found.labels, found.predicted[row].tolist(), strict=True))
-        sigma = found.sigma
-        errors = {} if sigma is None else dict(zip(found.labels, sigma[row].tolist(), strict=True))
-        if job.name not in self._names:
-            self._names[job.name] = job_name(job)
-        return Guess(job.name, self._names[job.name], values, errors)
-
-    def _jobs(self) -> list[JobPaths]:
-        try:
-            return jobs(find_lab(self.own.folder))
-        except NoLab:
-            return [self.own]
-
-    def _found(self, job: JobPaths) -> Residuals | None:
-        path = job.residuals
-        try:
-            changed = path.stat().st_mtime_ns
-        except OSError:
-            return None
-        known = self._read.get(path)
-        if known is None or known[0] != changed:
-            known = self._read[path] = changed, self._load(path)
-        return known[1]
-
-    def _load(self, path: Path) -> Residuals | None:
-        """Only what is of the same stars is read whole."""
-        with contextlib.suppress(
-            UsageError, OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError
-        ):
-            if json.loads(pl.read_parquet_metadata(path)[KEY])["hash"] == self.hash:
-                return load(path)
-        return None
-
-
-def _stamp(name: str) -> str:
-    """The time of day in a job's folder; the folder's name where it has none."""
-    folder = Path(name).name
-    time = folder[9:15]
-    return time if time.isdecimal() else folder
-
-
-def job_name(job: JobPaths) -> str:
-    """`ViT 1.0 Run 1`: what a job is, in a word."""
-    result = read_result(job.result)
-    return job.name if result is None else f"{result.model_name} {result.mvp} {result.run}"
-
-
 Array = NDArray[np.float64]
-TELLING = 0.01
-"""Least share of information or response for a line to be named in a star's table."""
+Reply = Callable[[str, Mapping[str, Any]], None]
+"""Sends a kind and its record."""
+LEAST_SHARE = 0.01
+"""Of information or response, for a line to be named in a star's table."""
+UNUSABLE = 2
+THREADS = 2
+"""One star is little work: more threads would only wait for each other."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the job in the folder named; returns the exit status."""
+    if len(arguments) != 1:
+        print("usage: python -m vitlab.lab.inspector.server JOBDIR", file=sys.stderr)
+        return UNUSABLE
+    torch.set_num_threads(min(THREADS, torch.get_num_threads()))
+    # What a library prints must not come between two replies.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, redirect_stdout(sys.stderr):
+
+        def reply(kind: str, record: Mapping[str, Any]) -> None:
+            out.write(to_line({"kind": kind, **record}) + "\n")
+            out.flush()
+
+        try:
+            job = JobPaths(Path(arguments[0]))
+            inspector = open_inspector(job, lambda text: reply("note", {"text": text}))
+        except UsageError as error:
+            reply("error", {"text": str(error)})
+            return UNUSABLE
+        reply("list", to_json(inspector.stars()))
+        return serve(inspector, sys.stdin, reply)
+
+
+def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
+    """Answer each request until they end."""
+    for line in requests:
+        try:
+            request = json.loads(line)
+            star, label = int(request["star"]), str(request["label"])
+        except (ValueError, KeyError, TypeError):
+            reply("error", {"text": f"not a request: {line.strip()[:80]}"})
+            continue
+        try:
+            reply("star", to_json(inspector.star(star, label)))
+        except UsageError as error:
+            reply("error", {"text": str(error)})
+    return 0
+
+
+def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspector:
+    """Open a job; `progress` gets what takes time. `UsageError` where it has no test stars."""
+    spec = read_spec(job.spec)
+    if spec is None:
+        raise UsageError(f"{job.name}: no spec of version 1 here")
+    config = read_config(spec.recipe, spec.config)
+    if isinstance(config, EvaluateConfig):
+        raise UsageError(f"{job.name}: scores {config.job}: look at the stars of that job")
+    if not isinstance(config, Scored):
+        raise UsageError(f"{job.name}: recipe {spec.recipe} has no test stars")
+    progress("opening the data")
+    spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
+    grid = load_grid(Path(config.data.grid) if config.data.grid else None)
+    grid = grid.to("cpu", torch.float64)  # once, not for each star
+    vacuum = in_vacuum(spectra, grid)
+    notes: list[str] = []
+    residuals = _own_residuals(job, spectra, notes)
+    mag, snr = conditions(spectra) if residuals is None else (residuals.mag, residuals.snr)
+    progress("reading the checkpoint")
+    model: Model | None = None
+    try:
+        model = load(job, config, spectra)
+    except UsageError as error:
+        notes.append(f"explaining the model needs a checkpoint: {error}")
+    ends = float(spectra.wave[0]), float(spectra.wave[-1])
+    return Inspector(
+        job=job,
+        labels=config.labels,
+        spectra=spectra,
+        grid=grid,
+        vacuum=vacuum,
+        lines=lines_between(*ends, in_vacuum=vacuum),
+        model=model,
+        residuals=residuals,
+        mag=mag,
+        snr=snr,
+        predictions=JobPredictions(job, spectra.hash),
+        notes=tuple(notes),
+    )
+
+
+def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residuals | None:
+    """The job's residuals, if they are of these stars; else a note why not."""
+    try:
+        residuals = load_residuals(job.residuals)
+    except UsageError:
+        notes.append(f"no predictions kept: `vitlab evaluate {job.name}` makes them")
+        return None
+    if residuals.hash != spectra.hash or len(residuals.star) != spectra.sizes["test"]:
+        notes.append("the data has changed since this job was scored")
+        return None
+    return residuals
 
 
 @dataclass(frozen=True)
-class Bench:
+class Inspector:
     """One job, opened: its data, its model if it kept one, the grid its information comes from."""
 
     job: JobPaths
@@ -142,28 +164,27 @@ class Bench:
     vacuum: bool
     """Whether the wavelengths are in vacuum."""
     lines: tuple[Line, ...]
-    model: Viewed | None
-    kept: Residuals | None
-    """What the job itself said of these stars."""
+    model: Model | None
+    residuals: Residuals | None
+    """The job's own predictions of these stars."""
     mag: Array
     snr: Array
-    guesses: Guesses
+    predictions: JobPredictions
     notes: tuple[str, ...]
 
     def stars(self) -> StarList:
         """The job's test stars."""
-        n = self.spectra.sizes["test"]
-        true = self.spectra.labels("test", 0, n)
-        kept = self.kept
-        said = {} if kept is None else dict(zip(kept.labels, kept.predicted.T, strict=True))
+        true = self.spectra.labels("test", 0, self.spectra.sizes["test"])
+        kept = self.residuals
+        predicted = {} if kept is None else dict(zip(kept.labels, kept.predicted.T, strict=True))
         return StarList(
             job=self.job.name,
-            model=job_name(self.job),
+            model=_job_title(self.job),
             labels=self.labels,
             wave=_numbers(np.asarray(self.spectra.wave)),
             vacuum=self.vacuum,
             true={name: _numbers(true[:, k]) for k, name in enumerate(self.labels)},
-            predicted={name: _numbers(column) for name, column in said.items()},
+            predicted={name: _numbers(column) for name, column in predicted.items()},
             snr=_numbers(self.snr),
             mag=_numbers(self.mag),
             marks=tuple(Mark(one.name, one.wave, one.end, one.weight) for one in self.lines),
@@ -182,8 +203,8 @@ class Bench:
         error = batch.error[0].double().numpy()
         observed = np.isfinite(error)
         clean = clean_flux(self.spectra, number)
-        seen = self.model.see(batch, self.labels.index(label)) if self.model else None
-        best, why = self._best(number, error, label)
+        explained = self.model.explain(batch, self.labels.index(label)) if self.model else None
+        best, problem = self._efficient(number, error, label)
         return StarSheet(
             number=number,
             label=label,
@@ -193,111 +214,146 @@ class Bench:
             flux=_numbers(np.where(observed, batch.flux[0].double().numpy(), np.nan)),
             sigma=_numbers(np.where(observed, error, np.nan)),
             clean=() if clean is None else _numbers(clean),
-            guesses=self.guesses.of(number, None if seen is None else self._own(seen)),
-            attention=_attention(seen),
+            guesses=self.predictions.of(number, self._own_prediction(explained)),
+            attention=_attention_trace(explained),
             best=_best_trace(best, label),
             bound=None if best is None else best.bound,
-            shares=_shares(np.asarray(self.spectra.wave), self.lines, seen, best),
-            notes=(why,) if why else (),
-            **self._response(seen, best, label),
+            shares=_line_shares(np.asarray(self.spectra.wave), self.lines, explained, best),
+            notes=(problem,) if problem else (),
+            **self._response(explained, best, label),
         )
 
-    def _own(self, seen: Seen) -> Guess:
-        """What the model says now."""
-        values = dict(zip(self.labels, seen.predicted.tolist(), strict=True))
-        sigma = seen.sigma
+    def _own_prediction(self, explained: Explained | None) -> Prediction | None:
+        """What the model predicts now."""
+        if explained is None:
+            return None
+        values = dict(zip(self.labels, explained.predicted.tolist(), strict=True))
+        sigma = explained.sigma
         errors = {} if sigma is None else dict(zip(self.labels, sigma.tolist(), strict=True))
-        return Guess(self.job.name, job_name(self.job), values, errors)
+        return Prediction(self.job.name, _job_title(self.job), values, errors)
 
-    def _best(self, number: int, error: Array, label: str) -> tuple[Efficient | None, str]:
+    def _efficient(self, number: int, error: Array, label: str) -> tuple[Efficient | None, str]:
         """The efficient estimator at the star's true labels; or why there is none."""
         labels = grid_labels(self.spectra, number)
         if labels is None or label not in LABELS:
-            return None, f"no information: known of {', '.join(LABELS)} on the grid alone"
+            return None, f"no information: known for {', '.join(LABELS)} on the grid alone"
         wave = np.asarray(self.spectra.wave)
         try:
             slopes = derivatives_at(self.grid, labels, wave, in_vacuum=self.vacuum)
         except OutOfGrid as outside:
             return None, f"no information: {outside}"
-        found = efficient(slopes, error, label)
-        if found is None:
-            return None, "no information: there is no noise, or the labels can not be told apart"
-        return found, ""
+        best = efficient(slopes, error, label)
+        if best is None:
+            return None, "no information: there is no noise, or the labels cannot be told apart"
+        return best, ""
 
-    def _response(self, seen: Seen | None, best: Efficient | None, label: str) -> dict[str, Any]:
-        """How the model's estimate hangs on the pixels, and how like the best one that is."""
-        if seen is None or self.model is None:
+    def _response(
+        self, explained: Explained | None, best: Efficient | None, label: str
+    ) -> dict[str, Any]:
+        """The model's response to each pixel, and how close it is to the efficient one."""
+        if explained is None or self.model is None:
             return {}
-        unit = unit_of(label) or ""
+        unit, response = unit_of(label) or "", explained.response
         if not self.model.signed:
-            return {"response": Trace(self.model.kind, unit, _numbers(seen.hangs))}
-        likeness = np.nan if best is None else agreement(seen.hangs, best.response)
+            return {"response": Trace(self.model.kind, unit, _numbers(response))}
+        cosine = np.nan if best is None else agreement(response, best.response)
         return {
-            "response": Trace(self.model.kind, f"{unit}/sigma", _numbers(seen.hangs)),
-            "scatter": float(np.sqrt(np.nansum(seen.hangs**2))),
-            "agreement": likeness if np.isfinite(likeness) else None,
+            "response": Trace(self.model.kind, f"{unit}/sigma", _numbers(response)),
+            "scatter": float(np.sqrt(np.nansum(response**2))),
+            "agreement": cosine if np.isfinite(cosine) else None,
         }
 
 
-def open_bench(job: JobPaths, say: Callable[[str], object]) -> Bench:
-    """Open a job; `say` is told what takes its time. `UsageError` where it has no test stars."""
-    spec = read_spec(job.spec)
-    if spec is None:
-        raise UsageError(f"{job.name}: no spec of version 1 here")
-    config = read_config(spec.recipe, spec.config)
-    if isinstance(config, EvaluateConfig):
-        raise UsageError(f"{job.name}: scores {config.job}: look at the stars of that job")
-    if not isinstance(config, Scored):
-        raise UsageError(f"{job.name}: recipe {spec.recipe} has no test stars")
-    say("opening the data")
-    spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
-    grid = load_grid(Path(config.data.grid) if config.data.grid else None)
-    grid = grid.to("cpu", torch.float64)  # once, not for each star
-    vacuum = in_vacuum(spectra, grid)
-    notes: list[str] = []
-    kept = _kept(job, spectra, notes)
-    mag, snr = conditions(spectra) if kept is None else (kept.mag, kept.snr)
-    say("reading the checkpoint")
-    model: Viewed | None = None
-    try:
-        model = load_viewed(job, config, spectra)
-    except UsageError as error:
-        notes.append(f"what the model looks at needs a checkpoint: {error}")
-    ends = float(spectra.wave[0]), float(spectra.wave[-1])
-    return Bench(
-        job=job,
-        labels=config.labels,
-        spectra=spectra,
-        grid=grid,
-        vacuum=vacuum,
-        lines=lines_between(*ends, in_vacuum=vacuum),
-        model=model,
-        kept=kept,
-        mag=mag,
-        snr=snr,
-        guesses=Guesses(job, spectra.hash),
-        notes=tuple(notes),
-    )
+@dataclass
+class JobPredictions:
+    """The predictions of all jobs that were scored on the same stars with the same noise."""
 
+    own: JobPaths
+    """The inspected job."""
+    hash: str
+    """Of its test set."""
+    _titles: dict[str, str] = field(default_factory=dict)
+    _read: dict[Path, tuple[int, Residuals | None]] = field(default_factory=dict)
+    """File -> when it was changed, and what it held then; None for other stars."""
 
-def _kept(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residuals | None:
-    """What the job kept of its test stars, if they still are what they were."""
-    try:
-        found = load(job.residuals)
-    except UsageError:
-        notes.append(f"no predictions kept: `vitlab evaluate {job.name}` makes them")
+    def of(self, star: int, own: Prediction | None) -> tuple[Prediction, ...]:
+        """Each job's prediction of a star, the own job's first; `own` replaces what that kept."""
+        first = [own] if own is not None else []
+        others: list[Prediction] = []
+        for job in self._jobs():
+            is_own = job.folder == self.own.folder
+            if is_own and own is not None:
+                continue
+            prediction = self._of_job(job, star)
+            if prediction is not None:
+                (first if is_own else others).append(prediction)
+        every = [*first, *others]
+        names = [one.name for one in every]
+        return tuple(
+            # Two jobs of one run differ by when they were submitted.
+            replace(one, name=f"{one.name} {_submitted(one.job)}")
+            if names.count(one.name) > 1
+            else one
+            for one in every
+        )
+
+    def _of_job(self, job: JobPaths, star: int) -> Prediction | None:
+        residuals = self._residuals(job)
+        rows = np.empty(0) if residuals is None else np.flatnonzero(residuals.star == star)
+        if residuals is None or not len(rows):
+            return None
+        row, labels, sigma = rows[0], residuals.labels, residuals.sigma
+        values = dict(zip(labels, residuals.predicted[row].tolist(), strict=True))
+        errors = {} if sigma is None else dict(zip(labels, sigma[row].tolist(), strict=True))
+        if job.name not in self._titles:
+            self._titles[job.name] = _job_title(job)
+        return Prediction(job.name, self._titles[job.name], values, errors)
+
+    def _jobs(self) -> list[JobPaths]:
+        try:
+            return jobs(find_lab(self.own.folder))
+        except NoLab:
+            return [self.own]
+
+    def _residuals(self, job: JobPaths) -> Residuals | None:
+        path = job.residuals
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        known = self._read.get(path)
+        if known is None or known[0] != changed:
+            known = self._read[path] = changed, self._load(path)
+        return known[1]
+
+    def _load(self, path: Path) -> Residuals | None:
+        """The residuals in a file; only files of the same stars are read whole."""
+        with contextlib.suppress(
+            UsageError, OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError
+        ):
+            if json.loads(pl.read_parquet_metadata(path)[KEY])["hash"] == self.hash:
+                return load_residuals(path)
         return None
-    if found.hash != spectra.hash or len(found.star) != spectra.sizes["test"]:
-        notes.append("the data has changed since this job was scored")
-        return None
-    return found
 
 
-def _attention(seen: Seen | None) -> Trace | None:
-    if seen is None or seen.attention is None:
+def _submitted(name: str) -> str:
+    """The time of day in the name of a job's folder; the name where it has none."""
+    folder = Path(name).name
+    time = folder[9:15]
+    return time if time.isdecimal() else folder
+
+
+def _job_title(job: JobPaths) -> str:
+    """`ViT 1.0 Run 1`: model, MVP and run of a job."""
+    result = read_result(job.result)
+    return job.name if result is None else f"{result.model_name} {result.mvp} {result.run}"
+
+
+def _attention_trace(explained: Explained | None) -> Trace | None:
+    if explained is None or explained.attention is None:
         return None
     kind = "attention rollout (Abnar & Zuidema 2020)"
-    return Trace(kind, "share of a pixel", _numbers(seen.attention))
+    return Trace(kind, "share of a pixel", _numbers(explained.attention))
 
 
 def _best_trace(best: Efficient | None, label: str) -> Trace | None:
@@ -307,67 +363,22 @@ def _best_trace(best: Efficient | None, label: str) -> Trace | None:
     return Trace("information: the efficient estimator", unit, _numbers(best.response))
 
 
-def _shares(
-    wave: Array, lines: tuple[Line, ...], seen: Seen | None, best: Efficient | None
+def _line_shares(
+    wave: Array, lines: tuple[Line, ...], explained: Explained | None, best: Efficient | None
 ) -> tuple[Share, ...]:
-    """The lines that tell most, or that the model looks at most, the most telling first."""
+    """The lines with most information, or most response of the model, most information first."""
     stellar = tuple(line for line in lines if line.weight < 2)
-    truth = {} if best is None else shares(wave, best.information, stellar)
-    used = {} if seen is None else shares(wave, seen.hangs**2, stellar)
-    found = [Share(line.name, truth.get(line.name), used.get(line.name)) for line in stellar]
-    found = [one for one in found if max(one.information or 0, one.response or 0) >= TELLING]
-    return tuple(sorted(found, key=lambda one: (-(one.information or 0), -(one.response or 0))))
+    information = {} if best is None else shares(wave, best.information, stellar)
+    response = {} if explained is None else shares(wave, explained.response**2, stellar)
+    every = [
+        Share(line.name, information.get(line.name), response.get(line.name)) for line in stellar
+    ]
+    large = [one for one in every if max(one.information or 0, one.response or 0) >= LEAST_SHARE]
+    return tuple(sorted(large, key=lambda one: (-(one.information or 0), -(one.response or 0))))
 
 
 def _numbers(values: Array) -> tuple[float, ...]:
     return tuple(np.asarray(values, dtype=np.float64).tolist())
-
-
-UNUSABLE = 2
-THREADS = 2
-"""One star is little work: more threads would only wait for each other."""
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Serve the job in the folder named; returns the exit status."""
-    if len(arguments) != 1:
-        print("usage: python -m vitlab.lab.inspector.server JOBDIR", file=sys.stderr)
-        return UNUSABLE
-    torch.set_num_threads(min(THREADS, torch.get_num_threads()))
-    # What a library prints must not stand between two answers.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, redirect_stdout(sys.stderr):
-
-        def tell(kind: str, record: Mapping[str, Any]) -> None:
-            out.write(write({"kind": kind, **record}) + "\n")
-            out.flush()
-
-        try:
-            bench = open_bench(
-                JobPaths(Path(arguments[0])), lambda text: tell("note", {"text": text})
-            )
-        except UsageError as error:
-            tell("error", {"text": str(error)})
-            return UNUSABLE
-        tell("list", plain(bench.stars()))
-        return serve(bench, sys.stdin, tell)
-
-
-def serve(
-    bench: Bench, asked: Iterable[str], tell: Callable[[str, Mapping[str, Any]], None]
-) -> int:
-    """Answer each line of `asked` until they end."""
-    for line in asked:
-        try:
-            request = json.loads(line)
-            star, label = int(request["star"]), str(request["label"])
-        except (ValueError, KeyError, TypeError):
-            tell("error", {"text": f"not a question: {line.strip()[:80]}"})
-            continue
-        try:
-            tell("star", plain(bench.star(star, label)))
-        except UsageError as error:
-            tell("error", {"text": str(error)})
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One test star as a job sees it, and the list it is of: what the viewer and the command show."""
+"""The test stars of a job and one of them in full: what the screen and the command show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mark:
     end: float
     """The wavelength itself for a line."""
     weight: int = 1
-    """0 for those named first where there is no room for all; 2 for what is the Earth's."""
+    """0: named first where there is no room for all; 2: of the Earth's atmosphere."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Guess:
-    """What one job says of the star."""
+class Prediction:
+    """What one job predicts for the star."""
 
     job: str
     name: str
@@ -43,12 +43,12 @@ class Guess:
     values: Mapping[str, float | None]
     """Label -> predicted, in its own unit."""
     errors: Mapping[str, float | None] = field(default_factory=dict)
-    """Label -> predicted 1-sigma error; empty where the model says none."""
+    """Label -> predicted 1-sigma error; empty where the model predicts none."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What part of a star's information, and of the model's response, lies on one line."""
+    """What part of a star's information, and of the model's response, is on one line."""
 
     name: str
     information: float | None
@@ -84,20 +84,20 @@ class StarList:
 
     def order(self, label: str, *, worst: bool) -> list[int]:
         """The stars by their number, or by how far the prediction of `label` is off."""
-        said = self.predicted.get(label)
-        if not worst or said is None:
+        predicted = self.predicted.get(label)
+        if not worst or predicted is None:
             return list(range(self.n))
-        off = [abs(a - b) for a, b in zip(said, self.true[label], strict=True)]
+        off = [abs(a - b) for a, b in zip(predicted, self.true[label], strict=True)]
         return sorted(range(self.n), key=lambda i: -off[i] if math.isfinite(off[i]) else math.inf)
 
 
 @dataclass(frozen=True)
 class StarSheet:
-    """One star: what was observed, what is true, what each job says, what the model hangs on."""
+    """One star: what was observed and is true, all predictions, what the model depends on."""
 
     number: int
     label: str
-    """The label that response, information and bound are of."""
+    """Of response, information and bound."""
     true: Mapping[str, float]
     mag: float
     snr: float
@@ -106,14 +106,14 @@ class StarSheet:
     sigma: Numbers
     """(L,) 1-sigma errors in the same unit."""
     clean: Numbers
-    """(L,) noise-free flux; empty where nobody knows it."""
-    guesses: tuple[Guess, ...]
+    """(L,) noise-free flux; empty where it is not known."""
+    guesses: tuple[Prediction, ...]
     """The job's own first."""
     response: Trace | None = None
-    """How the model's estimate hangs on each pixel."""
+    """How the model's prediction depends on each pixel."""
     attention: Trace | None = None
     best: Trace | None = None
-    """What the efficient estimator does with each pixel: where the information is."""
+    """The efficient estimator's response to each pixel: where the information is."""
     bound: float | None = None
     """Smallest standard deviation of an unbiased estimate (Cramer-Rao)."""
     scatter: float | None = None
@@ -124,19 +124,19 @@ class StarSheet:
     notes: tuple[str, ...] = ()
 
 
-def plain(value: StarList | StarSheet) -> dict[str, Any]:
-    """As JSON has it: lists, and null for what is not finite."""
-    found: dict[str, Any] = _finite(vars(value))
-    return found
+def to_json(value: StarList | StarSheet) -> dict[str, Any]:
+    """Lists, and None for what is not finite."""
+    record: dict[str, Any] = _finite(vars(value))
+    return record
 
 
-def write(value: Mapping[str, Any]) -> str:
+def to_line(value: Mapping[str, Any]) -> str:
     """One line of JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def read_list(record: Mapping[str, Any]) -> StarList:
-    """What `plain` made of a list. `KeyError`, `TypeError` for anything else."""
+    """What `to_json` made of a list. `KeyError`, `TypeError` for anything else."""
     return StarList(
         **{
             **record,
@@ -153,7 +153,7 @@ def read_list(record: Mapping[str, Any]) -> StarList:
 
 
 def read_sheet(record: Mapping[str, Any]) -> StarSheet:
-    """What `plain` made of a star. `KeyError`, `TypeError` for anything else."""
+    """What `to_json` made of a star. `KeyError`, `TypeError` for anything else."""
     return StarSheet(
         **{
             **record,
@@ -161,7 +161,7 @@ def read_sheet(record: Mapping[str, Any]) -> StarSheet:
             **{name: _numbers(record[name]) for name in ("flux", "sigma", "clean")},
             **{name: _trace(record[name]) for name in ("response", "attention", "best")},
             "true": {name: _number(value) for name, value in record["true"].items()},
-            "guesses": tuple(Guess(**guess) for guess in record["guesses"]),
+            "guesses": tuple(Prediction(**one) for one in record["guesses"]),
             "shares": tuple(Share(**share) for share in record["shares"]),
             "notes": tuple(record["notes"]),
         }
@@ -188,6 +188,6 @@ def _finite(value: Any) -> Any:
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
-    if isinstance(value, Mark | Trace | Guess | Share):
+    if isinstance(value, Mark | Trace | Prediction | Share):
         return _finite(vars(value))
     return value
