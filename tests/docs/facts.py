@@ -38,7 +38,7 @@ def roadmap_facts(document: Document) -> dict[str, list[str]]:
         ],
         "gates": gates,
         "specs": [
-            f"{s.heading.index + 1} spec {s.mvp}: {s.status.found.status if s.status else None}"
+            f"{s.heading.index + 1} spec {s.mvp}: {s.status.parsed.status if s.status else None}"
             f" | facts {len(s.facts)} runs {len(s.runs)}"
             for s in roadmap.specs
         ],

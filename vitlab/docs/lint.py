@@ -13,7 +13,7 @@ from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
 from vitlab.docs.model.kanban import move_card, seat_for, seat_of
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.model.status_sites import Place, place_edit, places, spelled
+from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
@@ -43,41 +43,41 @@ _CLOSED = ("done", "failed", "partial")
 
 def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
     """Every place that says another status than the overview, and every card in a wrong column."""
-    book = places(roadmap)
-    glyphs = {p.mvp: p.glyph for p in book if p.kind == "overview" and p.mvp}
+    sites = StatusSites(roadmap)
+    glyphs = {p.mvp: p.glyph for p in sites if p.kind == "overview" and p.mvp}
     said = {mvp.id: (mvp.status, mvp.line) for mvp in reversed(roadmap.mvps)}
-    for place in book:
-        status, line = said.get(place.mvp or "", (None, 0))
-        if status is None or place.kind in ("overview", "verdict", "other"):
+    for site in sites:
+        status, line = said.get(site.mvp or "", (None, 0))
+        if status is None or site.kind in ("overview", "verdict", "other"):
             continue
-        if place.kind in _GATES:
-            yield from _gate(place, status)
-        elif place.found.status == status or _of_one_run(roadmap, place):
+        if site.kind in _GATES:
+            yield from _gate(site, status)
+        elif site.parsed.status == status or _of_one_run(roadmap, site):
             continue
-        elif place.glyph and same_glyph(place.glyph) == same_glyph(glyphs.get(place.mvp or "", "")):
+        elif site.glyph and same_glyph(site.glyph) == same_glyph(glyphs.get(site.mvp or "", "")):
             continue  # of one glyph for two statuses the word only says which
         else:
-            message = f"MVP {place.mvp} is {place.found.status} here and {status} on line {line}"
-            fix = place_edit(roadmap, place, spelled(roadmap, book, place, status))
-            yield Finding(place.index + 1, "status-conflict", message, (fix,) if fix else None)
+            message = f"MVP {site.mvp} is {site.parsed.status} here and {status} on line {line}"
+            fix = sites.edit(site, sites.spell(site, status))
+            yield Finding(site.index + 1, "status-conflict", message, (fix,) if fix else None)
     yield from _cards(roadmap, {mvp: status for mvp, (status, _) in said.items()})
 
 
-def _gate(place: Place, status: str) -> Iterator[Finding]:
+def _gate(site: StatusSite, status: str) -> Iterator[Finding]:
     """A gate may wait while its MVP is over; it cannot run without it, or be closed before it."""
-    gate = place.found.status
+    gate = site.parsed.status
     stale = gate == "running" and status not in ("running", "analysing")
     early = gate in _CLOSED and status in _WAITING
     if stale or early:
-        message = f"the gate is {gate} while its MVP {place.mvp} is {status}"
-        yield Finding(place.index + 1, "stale-gate", message)
+        message = f"the gate is {gate} while its MVP {site.mvp} is {status}"
+        yield Finding(site.index + 1, "stale-gate", message)
 
 
-def _of_one_run(roadmap: Roadmap, place: Place) -> bool:
+def _of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
     """A numeric row of one named run, which may be over before its MVP is."""
-    if place.kind != "numbers" or place.cell is None:
+    if site.kind != "numbers" or site.cell is None:
         return False
-    opening = roadmap.ids.opening(place.cell[1].text("mvp"))
+    opening = roadmap.ids.opening(site.cell[1].text("mvp"))
     return bool(opening and opening[1])
 
 
@@ -250,7 +250,7 @@ def _completed(document: Document, table: Table, index: int) -> tuple[Edit, ...]
 def _legend(roadmap: Roadmap) -> Iterator[Finding]:
     defined = {same_glyph(glyph) for glyph in roadmap.legend}
     for mvp in roadmap.mvps:
-        found = mvp.entry.found
+        found = mvp.entry.parsed
         if mvp.status is None and mvp.status_text.strip("-—– "):
             message = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which says none"
             yield Finding(mvp.line, "unknown-status", message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.table_kinds import Entry, View
-from vitlab.docs.model.vocabulary import StatusText, Vocabulary
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading
 from vitlab.docs.text.tables import Cell
@@ -292,7 +292,7 @@ class Gate:
     line: int
     """1-based line of its heading, or of its row where it has no section."""
     status_cell: Cell | None
-    found: StatusText | None
+    parsed: ParsedStatus | None
     """The status, offsets in the raw status cell."""
     result_cell: Cell | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.ids import IdIndex
-from vitlab.docs.model.vocabulary import StatusText, Vocabulary
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import width
 from vitlab.docs.text.source import Document, Fence, Span
@@ -40,7 +40,7 @@ class Segment:
     """Index of the column it stands in; -1 for a piece that is in none."""
     mvp: str | None
     """Bare id when it is a card."""
-    found: StatusText | None
+    parsed: ParsedStatus | None
     """The status a card carries itself, offsets in `text`."""
 
 
@@ -164,13 +164,13 @@ def _segments(
     return found
 
 
-def _own_status(text: str, rest: str, vocabulary: Vocabulary) -> StatusText | None:
+def _own_status(text: str, rest: str, vocabulary: Vocabulary) -> ParsedStatus | None:
     """The status written right after a card's id, with a glyph; offsets in `text`."""
     at = text.find(rest)
     found = vocabulary.read(text[at:]) if at >= 0 else None
     if found is None or found.glyph is None:
         return None
-    return StatusText(
+    return ParsedStatus(
         found.status,
         (found.glyph[0] + at, found.glyph[1] + at),
         (found.word[0] + at, found.word[1] + at) if found.word else None,
@@ -234,7 +234,7 @@ def move_card(
     where it is on the line of a ruler, and where a line would become column heads or a fence.
     """
     home = seat_of(board, card)
-    stays = [] if text == card.text else [Edit(card.span, card.text, text)]
+    stays = [] if text == card.text else [_reworded(document, board.bands[home.band], card, text)]
     if home == to:
         return stays
     band = board.bands[home.band]
@@ -310,6 +310,18 @@ def _offset(band: Band, column: int) -> int:
     first = {s.index: s for s in reversed(band.segments) if s.column == column}
     offsets = Counter(s.offset for s in reversed(first.values()) if s.mvp)
     return offsets.most_common(1)[0][0] if offsets else band.columns[column].offset
+
+
+def _reworded(document: Document, band: Band, card: Segment, text: str) -> Edit:
+    """The edit of a card's text alone; the gap behind it gives way where a column would change."""
+    behind = [s for s in band.segments if s.index == card.index and s.offset > card.offset]
+    wider = width(text) - width(card.text)
+    if all(s.column in (-1, _column_at(band.columns, s.offset + wider)) for s in behind):
+        return Edit(card.span, card.text, text)
+    end = behind[0].span.start
+    gap = width(document.text[card.span.end : end])
+    old = document.text[card.span.start : end]
+    return Edit(Span(card.span.start, end), old, text + " " * max(2, gap - wider))
 
 
 def _same_line(document: Document, band: Band, card: Segment, column: int, text: str) -> Edit:

@@ -12,7 +12,7 @@ from vitlab.docs.model.gate_rules import Gate, Rule, bullet_rules, gates_of
 from vitlab.docs.model.ids import IdIndex, exp_id, read_id, report_target
 from vitlab.docs.model.kanban import Kanban, find_kanban
 from vitlab.docs.model.table_kinds import Entry, View, is_section_row, recognise
-from vitlab.docs.model.vocabulary import StatusText, Vocabulary, default_vocabulary
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Table, tables_of
@@ -29,7 +29,7 @@ class HeadingStatus:
     span: Span
     """From the status' first character to the end of what stands in the parentheses."""
     text: str
-    found: StatusText
+    parsed: ParsedStatus
     """Offsets in `text`."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from vitlab.docs.model.ids import IdIndex, gate_refs
-from vitlab.docs.model.vocabulary import StatusText, Vocabulary, is_measured
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, is_measured
 from vitlab.docs.text.tables import Cell, Row, Table
 
 KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -66,7 +66,7 @@ class Entry:
     """Bare ids of the MVPs it names."""
     gates: tuple[str, ...] = ()
     """Bare ids of the gates it names."""
-    found: StatusText | None = None
+    parsed: ParsedStatus | None = None
     """The status its status cell opens with."""
 
     @property
@@ -76,7 +76,7 @@ class Entry:
 
     @property
     def status(self) -> str | None:
-        return self.found.status if self.found else None
+        return self.parsed.status if self.parsed else None
 
     def raw(self, column: str) -> str:
         """A cell as written; empty when the row has none."""

@@ -1,4 +1,4 @@
-"""The words a roadmap is read by: statuses and table headers, its own legend first."""
+"""The words of statuses and table headers; a document's own legend comes first."""
 
 from __future__ import annotations
 
@@ -26,35 +26,18 @@ GLYPHS: dict[str, tuple[str, ...]] = {
 
 SHORT_WORDS: dict[str, dict[str, str]] = {
     "zh": {
-        "planned": "计划",
-        "ready": "就绪",
-        "running": "运行",
-        "analysing": "分析",
-        "done": "完成",
-        "partial": "部分",
-        "failed": "失败",
-        "cancelled": "取消",
-        "paused": "暂停",
+        "planned": "计划", "ready": "就绪", "running": "运行", "analysing": "分析", "done": "完成",
+        "partial": "部分", "failed": "失败", "cancelled": "取消", "paused": "暂停",
     },
-    "en": {
-        "planned": "planned",
-        "ready": "ready",
-        "running": "running",
-        "analysing": "analysing",
-        "done": "done",
-        "partial": "partial",
-        "failed": "failed",
-        "cancelled": "cancelled",
-        "paused": "paused",
-    },
-}
+    "en": {status: status for status in STATUSES},
+}  # fmt: skip
 """The word of a legend or a column head."""
 
 LONG_WORDS: dict[str, dict[str, str]] = {
     "zh": {**SHORT_WORDS["zh"], "planned": "待启动", "running": "运行中", "analysing": "分析中"},
     "en": SHORT_WORDS["en"],
 }
-"""The word that stands beside a glyph in a cell or a heading."""
+"""The word beside a glyph in a cell or a heading."""
 
 STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "planned": (
@@ -83,14 +66,14 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "paused": ("暂停", "已暂停", "搁置", "paused", "on hold", "blocked", "hold"),
 }  # fmt: skip
-"""Words that say a status, when they open a cell or follow its glyph."""
+"""Words of a status, where they open a cell or follow its glyph."""
 
 VERDICT_WORDS: dict[str, tuple[str, ...]] = {
     "done": ("pass", "passed", "通过"),
     "partial": ("marginal",),
     "failed": ("fail", "不通过", "未通过"),
 }
-"""Words of a verdict: they say a status, but are never rewritten as one."""
+"""Words of a verdict: each implies a status, but is never replaced by one."""
 
 HEADERS: dict[str, tuple[str, ...]] = {
     "mvp": ("mvp", "对应mvp", "mvpid", "mvp编号", "mvps", "相关mvp", "编号", "id"),
@@ -176,7 +159,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "count": ("数量", "count"),
     "note": ("备注", "note", "notes", "说明", "remark", "remarks"),
 }  # fmt: skip
-"""Header words of every column this program knows, full-width and case folded, no spaces."""
+"""Header words of every column, case folded and without spaces."""
 
 _LEGEND = re.compile(
     r"^[\s>*_\ufeff-]*(?:状态|图例|status|legend)[*_\s]*[:：][*_\s]*(?P<items>.*)$", re.I
@@ -184,31 +167,29 @@ _LEGEND = re.compile(
 _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
-_MARKS = re.compile(r"[\s*_~`\ufeff]*")
-_METRIC = re.compile(r"(Δ?)(R\W{0,2}[²2]|MAE|RMSE|bias|ρ|σ|loss)", re.I)
+_MARKUP = re.compile(r"[\s*_~`\ufeff]*")
+_METRIC_NAME = re.compile(r"(Δ?)(R\W{0,2}[²2]|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
-
-
-_AGREES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
-"""Verdict -> statuses of a glyph before it that it makes more exact; another glyph outweighs it."""
+_REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
+"""Status of a verdict -> those of a glyph before it that it refines; any other glyph wins."""
 
 
 @dataclass(frozen=True)
-class StatusText:
-    """A status found in a text, and where its glyph and its word stand (offsets in that text)."""
+class ParsedStatus:
+    """A status in a text, and where its glyph and its word are (offsets in that text)."""
 
     status: str
     glyph: tuple[int, int] | None
     word: tuple[int, int] | None
-    """None too where the word is a verdict (`PASS`), which is nobody's to rewrite."""
+    """None also for the word of a verdict (`PASS`), which is never rewritten."""
     verdict: bool
     end: int
-    """Where the status ends and a remark may begin."""
+    """Where the status ends; a remark may follow."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The glyphs, words and headers a document is read by."""
+    """The glyphs, words and headers of one document."""
 
     glyphs: Mapping[str, str]
     """Glyph without variation selector -> status."""
@@ -221,76 +202,76 @@ class Vocabulary:
 
     @cached_property
     def _glyph(self) -> re.Pattern[str]:
-        known = sorted(self.glyphs, key=len, reverse=True)
-        return re.compile("(?:" + "|".join(map(re.escape, known)) + f"){VS16}?")
+        glyphs = sorted(self.glyphs, key=len, reverse=True)
+        return re.compile("(?:" + "|".join(map(re.escape, glyphs)) + f"){VS16}?")
 
     @cached_property
     def _word(self) -> re.Pattern[str]:
-        known = sorted(self.words, key=len, reverse=True)
-        # A word must end: `完成度` says nothing of a status, nor does `plans`.
-        return re.compile("(?:" + "|".join(map(re.escape, known)) + r")(?!\w)", re.I)
+        words = sorted(self.words, key=len, reverse=True)
+        # Whole words only: `完成度` and `plans` are no statuses.
+        return re.compile("(?:" + "|".join(map(re.escape, words)) + r")(?!\w)", re.I)
 
     @cached_property
     def _verdict(self) -> re.Pattern[str]:
-        known = sorted((w for ws in VERDICT_WORDS.values() for w in ws), key=len, reverse=True)
-        return re.compile("(?:" + "|".join(known) + r")(?![A-Za-z\d])", re.I)
+        words = sorted((w for ws in VERDICT_WORDS.values() for w in ws), key=len, reverse=True)
+        return re.compile("(?:" + "|".join(words) + r")(?![A-Za-z\d])", re.I)
 
     @cached_property
     def _columns(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        columns: dict[str, tuple[str, ...]] = {}
         for column, words in self.headers.items():
             for word in words:
-                found[word] = (*found.get(word, ()), column)
-        return found
+                columns[word] = (*columns.get(word, ()), column)
+        return columns
 
-    def read(self, text: str) -> StatusText | None:
-        """The status a text opens with; None when it says none, or several at once (`⏳/🚀/✅`).
+    def read(self, text: str) -> ParsedStatus | None:
+        """The status a text opens with; None for none, or several at once (`⏳/🚀/✅`).
 
         The first glyph decides; a word right after it is more exact and wins (`❌ 失败`).
         """
-        start = _skip(text, 0)
-        at, glyph, status = start, None, None
-        if found := self._glyph.match(text, at):
-            if text[found.end() : found.end() + 1] in ("/", "／"):
+        start = _skip_markup(text, 0)
+        glyph, status = None, None
+        if match := self._glyph.match(text, start):
+            if text[match.end() : match.end() + 1] in ("/", "／"):
                 return None
-            glyph, at = found.span(), _skip(text, found.end())
-            status = self.glyphs[same_glyph(found.group())]
-        elif other := _EMOJI.match(text, at):
-            at = _skip(text, other.end())
-        if found := self._verdict.match(text, at):
-            said = next(s for s, ws in VERDICT_WORDS.items() if found.group().lower() in ws)
-            if glyph is None or status in _AGREES[said]:
-                return StatusText(said, glyph, None, True, found.end())
-        elif found := self._word.match(text, at):
-            if text[found.end() : found.end() + 1] in ("/", "／") and glyph is None:
+            glyph, start = match.span(), _skip_markup(text, match.end())
+            status = self.glyphs[same_glyph(match.group())]
+        elif other := _EMOJI.match(text, start):
+            start = _skip_markup(text, other.end())
+        if match := self._verdict.match(text, start):
+            verdict = next(s for s, ws in VERDICT_WORDS.items() if match.group().lower() in ws)
+            if glyph is None or status in _REFINES[verdict]:
+                return ParsedStatus(verdict, glyph, None, True, match.end())
+        elif match := self._word.match(text, start):
+            if text[match.end() : match.end() + 1] in ("/", "／") and glyph is None:
                 return None
-            said, word, end = self.words[folded(found.group())], found.span(), found.end()
-            if glyph is None and (late := self._glyph.match(text, _skip(text, end))):
+            status, word, end = self.words[folded(match.group())], match.span(), match.end()
+            if glyph is None and (late := self._glyph.match(text, _skip_markup(text, end))):
                 glyph, end = late.span(), late.end()
-            return StatusText(said, glyph, word, False, end)
+            return ParsedStatus(status, glyph, word, False, end)
         if glyph is None or status is None:
             return None
-        return StatusText(status, glyph, None, False, glyph[1])
+        return ParsedStatus(status, glyph, None, False, glyph[1])
 
     def status(self, cell: str) -> str | None:
-        """The status word of a cell, one of `STATUSES`; None when it says none."""
-        found = self.read(cell)
-        return found.status if found else None
+        """The status of a cell, one of `STATUSES`; None for none."""
+        parsed = self.read(cell)
+        return parsed.status if parsed else None
 
     def columns(self, headers: Sequence[str]) -> dict[str, int]:
-        """Which column is which: canonical name -> the first column whose header says it."""
-        found: dict[str, int] = {}
+        """Column name -> index of the first column with such a header."""
+        columns: dict[str, int] = {}
         for index, header in enumerate(headers):
             for key in _header_keys(header):
                 names = self._columns.get(key)
                 for name in names or ():
-                    found.setdefault(name, index)
+                    columns.setdefault(name, index)
                 if names:
                     break
-        return found
+        return columns
 
     def with_legend(self, text: str) -> Vocabulary:
-        """This vocabulary with a document's legend line before it; itself where there is none."""
+        """This vocabulary with a document's legend taking precedence; itself without a legend."""
         for line in re.split(r"\r\n|\r|\n", text):
             match = _LEGEND.match(line)
             items = re.split(r"[|｜]", match["items"]) if match else []
@@ -320,28 +301,29 @@ class Vocabulary:
         headers: Mapping[str, str | Sequence[str]],
         statuses: Mapping[str, str | Sequence[str]],
     ) -> Vocabulary:
-        """This vocabulary with a lab's own words added, which win over the defaults.
+        """This vocabulary with a lab's own words, which take precedence.
 
         `headers`: column -> header words; `statuses`: status -> glyphs and words.
         """
-        more = {}
-        for name, words in headers.items():
-            old = self.headers[_known(name, self.headers, "header")]
-            more[name] = (*map(_header_key, _words(words)), *old)
-        glyphs, spoken = dict(self.glyphs), dict(self.words)
-        for status, words in statuses.items():
+        columns = dict(self.headers)
+        for name, listed in headers.items():
+            if name not in columns:
+                raise UsageError(f"header {name!r}: one of {', '.join(columns)}")
+            columns[name] = (*map(_header_key, _word_list(listed)), *columns[name])
+        glyphs, words = dict(self.glyphs), dict(self.words)
+        for status, listed in statuses.items():
             status_argument(status)
-            for word in _words(words):
+            for word in _word_list(listed):
                 if _EMOJI.fullmatch(word):
                     glyphs[same_glyph(word)] = status
                 else:
-                    spoken[folded(word)] = status
-        return replace(self, glyphs=glyphs, words=spoken, headers={**self.headers, **more})
+                    words[folded(word)] = status
+        return replace(self, glyphs=glyphs, words=words, headers=columns)
 
 
 @cache
 def default_vocabulary() -> Vocabulary:
-    """The vocabulary of a document without a legend."""
+    """The words of a document without a legend, in a lab without its own."""
     glyphs = {same_glyph(g): status for status, gs in GLYPHS.items() for g in gs}
     words = {folded(w): status for status, ws in STATUS_WORDS.items() for w in ws}
     headers = {name: tuple(map(_header_key, words)) for name, words in HEADERS.items()}
@@ -349,7 +331,7 @@ def default_vocabulary() -> Vocabulary:
 
 
 def status_argument(word: str) -> str:
-    """A status as a user gives it; UsageError naming the allowed ones."""
+    """A status a user typed; UsageError names the allowed ones."""
     if word not in STATUSES:
         raise UsageError(f"status {word!r}: one of {', '.join(STATUSES)}")
     return word
@@ -357,14 +339,14 @@ def status_argument(word: str) -> str:
 
 @lru_cache(4096)
 def metric_header(header: str) -> tuple[str, str | None] | None:
-    """The metric a number column holds and its split: `R² (val)` -> ("r2", "val")."""
+    """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""
     text = plain(header)
-    match = _METRIC.search(text)
+    match = _METRIC_NAME.search(text)
     if not match:
         return None
-    said = folded(match[2])
-    is_r2 = said.startswith("r") and said.endswith("2")
-    name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(said, said)
+    word = folded(match[2])
+    is_r2 = word.startswith("r") and word.endswith("2")
+    name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
     split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
     rest = text[match.end() : match.end() + 1]
     if rest == "_" and not split:  # R²_max is no score of a model
@@ -374,26 +356,20 @@ def metric_header(header: str) -> tuple[str, str | None] | None:
 
 @lru_cache(4096)
 def is_measured(header: str) -> bool:
-    """Whether a column holds numbers of some metric, a model's score or not (`R²_max`)."""
-    return bool(_METRIC.search(plain(header)))
+    """Whether a column holds numbers of a metric, even one that is no model's score (`R²_max`)."""
+    return bool(_METRIC_NAME.search(plain(header)))
 
 
-def _skip(text: str, at: int) -> int:
-    return _MARKS.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
+def _skip_markup(text: str, at: int) -> int:
+    return _MARKUP.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
 
 
-def _words(words: object) -> tuple[str, ...]:
+def _word_list(words: object) -> tuple[str, ...]:
     """One word or a list of them, as a settings file gives it."""
-    found = (words,) if isinstance(words, str) else words
-    if not isinstance(found, list | tuple) or not all(isinstance(w, str) and w for w in found):
+    listed = (words,) if isinstance(words, str) else words
+    if not isinstance(listed, list | tuple) or not all(isinstance(w, str) and w for w in listed):
         raise UsageError(f"words {words!r}: a word or a list of words")
-    return tuple(found)
-
-
-def _known(name: str, allowed: Mapping[str, object], what: str) -> str:
-    if name not in allowed:
-        raise UsageError(f"{what} {name!r}: one of {', '.join(allowed)}")
-    return name
+    return tuple(listed)
 
 
 def _header_key(header: str) -> str:

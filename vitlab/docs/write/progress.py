@@ -6,7 +6,7 @@ import re
 
 from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.model.status_sites import is_plain
+from vitlab.docs.model.status_sites import is_progress_status
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
@@ -39,7 +39,12 @@ def set_progress(
     edits: list[Edit | None] = []
     for gate in roadmap.gates:
         cell = gate.status_cell
-        if gate.mvps == (mvp.id,) and cell and gate.found and is_plain(cell.raw, gate.found):
+        if (
+            gate.mvps == (mvp.id,)
+            and cell
+            and gate.parsed
+            and is_progress_status(cell.raw, gate.parsed)
+        ):
             edits.append(_status_remark(roadmap, cell, epoch, of))
     for entry in roadmap.gate_progress:
         if entry.mvps == (mvp.id,) and "result" in entry.cells:
@@ -122,14 +127,14 @@ def _told(
         return new
     shown = _shown(metric)
 
-    def fresh(match: re.Match[str]) -> str:
+    def updated(match: re.Match[str]) -> str:
         same = match[1].replace("R2", "R²") == Value.parse(metric[0]).short
         return f"{match[1]}{match[2] or ''}={metric[1]:.3f}" if same else match[0]
 
     found = _VALUE.search(new)
     if found is None:
         return f"{new}, {shown}" if new.strip() else shown
-    return _VALUE.sub(fresh, new, count=1)
+    return _VALUE.sub(updated, new, count=1)
 
 
 def _fresh(epoch: int, metric: tuple[str, float] | None) -> str:

@@ -13,7 +13,7 @@ from vitlab.docs.judge.conclusion import TRIAL, key_metric, mark, spectra
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gate_rules import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import Place, is_plain, places, spelled
+from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import metric_header, status_argument
 from vitlab.docs.text.edit import Edit
@@ -64,14 +64,14 @@ def number_rows(
 def _statuses(
     roadmap: Roadmap, view: View, mvp: Mvp, status: str, of_row: Mapping[int, Result]
 ) -> list[Edit]:
-    book = places(roadmap)
+    sites = StatusSites(roadmap)
     edits: list[Edit | None] = []
-    for place in book:
-        if place.kind == "numbers" and place.mvp == mvp.id and place.cell:
-            table, entry, column = place.cell
-            new = place.text
-            if place.found.status != status:
-                new = spelled(roadmap, book, place, status)
+    for site in sites:
+        if site.kind == "numbers" and site.mvp == mvp.id and site.cell:
+            table, entry, column = site.cell
+            new = site.text
+            if site.parsed.status != status:
+                new = sites.spell(site, status)
             if table is view.table and entry.line in of_row:
                 new = _with_epoch(new, of_row[entry.line])
             edits.append(set_cell(roadmap.document, table, entry.row, column, new))
@@ -150,16 +150,16 @@ def _filled(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]) 
 def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
     """In the MVP's table of runs: a full result's run is done, and its W&B page is linked."""
     full = {run_key(result.run): result for result in results if result.profile == "full"}
-    book = places(roadmap)
+    sites = StatusSites(roadmap)
     edits: list[Edit | None] = []
     for view in roadmap.views:
         for entry in view.entries if view.kind == "runs" else ():
             result = full.get(run_key(entry.text("run")))
             if result is None or not _in_section(roadmap, mvp, entry):
                 continue
-            status = next((p for p in book if p.cell and p.cell[1] is entry), None)
-            if status and status.found.status in ("planned", "ready", "running"):
-                new = _with_epoch(spelled(roadmap, book, status, "done"), result)
+            status = next((p for p in sites if p.cell and p.cell[1] is entry), None)
+            if status and status.parsed.status in ("planned", "ready", "running"):
+                new = _with_epoch(sites.spell(status, "done"), result)
                 where = view.columns["status"]
                 edits.append(set_cell(roadmap.document, view.table, entry.row, where, new))
             if result.wandb and "wandb" in view.columns and not entry.text("wandb").strip("-—– "):
@@ -204,15 +204,15 @@ def set_verdict(
     one the gate names, so that its status may speak for the gate.
     """
     shown = _shown(status, verdict, profile)
-    book = places(roadmap)
+    sites = StatusSites(roadmap)
     edits: list[Edit | None] = []
-    for place in book:
-        own = gate.status_cell is not None and place.span == gate.status_cell.span
-        if own and place.kind == "gate" and (alone or shown.text):
-            edits.append(_status_edit(roadmap, book, place, shown))
+    for site in sites:
+        own = gate.status_cell is not None and site.span == gate.status_cell.span
+        if own and site.kind == "gate" and (alone or shown.text):
+            edits.append(_status_edit(roadmap, sites, site, shown))
     for entry in roadmap.gate_progress:
         if gate.id in entry.gates:
-            edits += _progress_row(roadmap, book, entry, shown, alone=alone)
+            edits += _progress_row(roadmap, sites, entry, shown, alone=alone)
             edits.append(_result_cell(roadmap, entry, result, profile))
     return [edit for edit in edits if edit is not None]
 
@@ -231,17 +231,17 @@ def _shown(status: str, verdict: Verdict | None, profile: str) -> _Shown:
 
 
 def _status_edit(
-    roadmap: Roadmap, book: tuple[Place, ...], place: Place, shown: _Shown
+    roadmap: Roadmap, sites: StatusSites, site: StatusSite, shown: _Shown
 ) -> Edit | None:
-    if place.cell is None or (place.found.status == shown.status and not shown.text):
+    if site.cell is None or (site.parsed.status == shown.status and not shown.text):
         return None
-    table, entry, column = place.cell
-    new = shown.text or spelled(roadmap, book, place, shown.status)
+    table, entry, column = site.cell
+    new = shown.text or sites.spell(site, shown.status)
     return set_cell(roadmap.document, table, entry.row, column, new)
 
 
 def _progress_row(
-    roadmap: Roadmap, book: tuple[Place, ...], entry: Entry, shown: _Shown, *, alone: bool
+    roadmap: Roadmap, sites: StatusSites, entry: Entry, shown: _Shown, *, alone: bool
 ) -> list[Edit | None]:
     cell = entry.cells.get("status")
     if cell is None or not (alone or shown.text):
@@ -253,12 +253,12 @@ def _progress_row(
             view.table,
             entry.row,
             view.columns["status"],
-            spelled(roadmap, book, place, shown.status),
+            sites.spell(site, shown.status),
         )
-        for place in book
-        if place.span == cell.span
-        and place.found.status != shown.status
-        and is_plain(cell.raw, place.found)
+        for site in sites
+        if site.span == cell.span
+        and site.parsed.status != shown.status
+        and is_progress_status(cell.raw, site.parsed)
     ]
 
 

@@ -9,7 +9,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.kanban import as_it_was, move_card, seat_for
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import Place, fresh, place_edit, places, spelled
+from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, code, plain
@@ -52,51 +52,53 @@ def status_edits(
 
     `wanted`: kind of place -> status; `""` is for all the others.
     """
-    book = places(roadmap)
-    mine = [place for place in book if place.mvp == mvp.id]
+    sites = StatusSites(roadmap)
+    mine = [site for site in sites if site.mvp == mvp.id]
     earlier = _earlier(before, mvp, wanted[""])
     edits: list[Edit | None] = []
     cards: dict[int, str] = {}
-    for place, key in zip(mine, _keys(mine), strict=True):
-        status = wanted.get(place.kind, wanted[""])
-        if status is None or place.kind == "verdict":
+    for site, key in zip(mine, _keys(mine), strict=True):
+        status = wanted.get(site.kind, wanted[""])
+        if status is None or site.kind == "verdict":
             continue
-        if key in earlier and _same_remark(place, earlier[key]):
+        if key in earlier and _same_remark(site, earlier[key]):
             text = earlier[key].text
-        elif place.found.status == status:
-            text = place.text
+        elif site.parsed.status == status:
+            text = site.text
         else:
-            text = spelled(roadmap, book, place, status)
-        if place.kind == "card":
-            cards[place.span.start] = text
+            text = sites.spell(site, status)
+        if site.kind == "card":
+            cards[site.span.start] = text
         else:
-            edits.append(place_edit(roadmap, place, text))
+            edits.append(sites.edit(site, text))
     edits += _card_edits(roadmap, mvp, wanted[""], cards, before if earlier else None)
     if mvp.status is None and wanted[""]:
         edits.append(_fill_status(roadmap, mvp, wanted[""]))
     return [edit for edit in edits if edit is not None]
 
 
-def _keys(mine: Sequence[Place]) -> list[tuple[str, int]]:
+def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:
     """For each place its kind and its number among those of the kind."""
     seen: dict[str, int] = {}
     keys = []
-    for place in mine:
-        seen[place.kind] = seen.get(place.kind, -1) + 1
-        keys.append((place.kind, seen[place.kind]))
+    for site in mine:
+        seen[site.kind] = seen.get(site.kind, -1) + 1
+        keys.append((site.kind, seen[site.kind]))
     return keys
 
 
-def _earlier(before: Roadmap | None, mvp: Mvp, status: str | None) -> dict[tuple[str, int], Place]:
+def _earlier(
+    before: Roadmap | None, mvp: Mvp, status: str | None
+) -> dict[tuple[str, int], StatusSite]:
     if before is None or not any(m.id == mvp.id and m.status == status for m in before.mvps):
         return {}
-    mine = [place for place in places(before) if place.mvp == mvp.id]
+    mine = [site for site in StatusSites(before) if site.mvp == mvp.id]
     return dict(zip(_keys(mine), mine, strict=True))
 
 
-def _same_remark(place: Place, earlier: Place) -> bool:
+def _same_remark(site: StatusSite, earlier: StatusSite) -> bool:
     """Whether what follows the status is what followed it earlier: then it is the same place."""
-    return place.text[place.found.end :] == earlier.text[earlier.found.end :]
+    return site.remark == earlier.remark
 
 
 def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
@@ -119,7 +121,7 @@ def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
 
 def status_cell(roadmap: Roadmap, status: str) -> str:
     """A new status cell, as this document's overview writes one."""
-    return fresh(roadmap, places(roadmap), None, status)
+    return StatusSites(roadmap).new_text(status)
 
 
 def _card_edits(
