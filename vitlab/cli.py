@@ -3,13 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
 
-from vitlab.commands import charts, data, evaluate, jobs, plan, results, screen, spectrum, start
 from vitlab.contract.paths import UsageError
+
+COMMANDS = {
+    "init": ("start", "make a lab: an example roadmap, hub and experiments"),
+    "demo": ("start", "the whole loop once, without a screen"),
+    "status": ("plan", "MVPs, gates and what is next"),
+    "lint": ("plan", "contradictions in a document; 1 if there is one"),
+    "gates": ("plan", "judge the gates by the results so far"),
+    "set": ("plan", "set an MVP's status in every place it is written"),
+    "sync": ("plan", "write results back into roadmap, hub and reports"),
+    "undo": ("plan", "reverse the last write to the documents"),
+    "redo": ("plan", "repeat the last undone write"),
+    "hub": ("plan", "beliefs, hypotheses, key numbers, gaps, next steps"),
+    "run": ("jobs", "launch an MVP's experiment"),
+    "jobs": ("jobs", "all jobs, with their state and progress"),
+    "logs": ("jobs", "a job's output"),
+    "stop": ("jobs", "stop a job, or take it out of the queue"),
+    "resume": ("jobs", "resume a stopped or lost job, in its folder"),
+    "hold": ("jobs", "keep a waiting job from starting"),
+    "release": ("jobs", "let a held job start"),
+    "move": ("jobs", "change a waiting job's place in the queue"),
+    "adopt": ("jobs", "take over a run that was started by hand"),
+    "plot": ("results", "curves of jobs in the terminal"),
+    "compare": ("results", "all results as one table, with what they differ in"),
+    "spectrum": (
+        "spectrum",
+        "one test star: its spectrum, and what each model makes of it",
+    ),
+    "evaluate": ("evaluate", "score trained models again, on any data"),
+    "figure": ("charts", "a figure as PDF and PNG, shown here too"),
+    "data": ("data", "files of spectra: make, inspect, import a grid"),
+    "ceiling": ("data", "the most any model can reach, by magnitude"),
+    "serve": ("screen", "the screen in a browser, on this machine only"),
+    "debug": ("screen", "what a bug report needs, without names and keys"),
+}
+"""Name -> (its module in `vitlab.commands`, its line in the help).
+
+The module's `OPTIONS[name]` adds the command's options, and `handler(args) -> exit status`."""
 
 _EPILOG = """\
 Without a command, vitlab opens the screen in the lab found from this folder upwards.
@@ -20,7 +58,7 @@ of the job's name. Exit status: 0 done, 1 a finding (a failed job under --wait, 
 
 
 class _Version(argparse.Action):
-    """Says the installed version; what finds it is loaded only then."""
+    """Prints the installed version; what finds it is loaded only then."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
         super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
@@ -33,13 +71,27 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
+    """Adds the options of its command only when it is used: no other command is imported."""
+
+    def __init__(self, *args: Any, command: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._command = command
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._command:
+            command, self._command = self._command, ""
+            options = import_module(f"vitlab.commands.{COMMANDS[command][0]}").OPTIONS
+            add_options: Callable[[argparse.ArgumentParser], None] = options[command]
+            add_options(self)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """One line, like every other mistake."""
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands; each carries its handler as `handler(args) -> exit status`."""
+    """All commands; parsing sets the chosen one's `handler(args) -> exit status`."""
     parser = _Parser(
         prog="vitlab",
         description="Run, judge and write back the experiments of a markdown roadmap.",
@@ -47,11 +99,23 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version)
-    screen.add_options(parser)
+    parser.add_argument(
+        "--roadmap", metavar="FILE", help="the roadmap to open (default: the first)"
+    )
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.set_defaults(handler=_open_screen)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for group in (start, plan, jobs, results, spectrum, evaluate, charts, data, screen):
-        group.add_commands(commands)
+    for name, (_, help_line) in COMMANDS.items():
+        commands.add_parser(name, help=help_line, command=name)
     return parser
+
+
+def _open_screen(args: argparse.Namespace) -> int:
+    # Until the first paint: all that is loaded stays, so looking for garbage only costs time.
+    gc.disable()
+    from vitlab.commands.screen import open_screen
+
+    return open_screen(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output went away (`vitlab jobs | head`): nothing to say, and Python
+        # The reader of our output is gone (`vitlab jobs | head`): nothing to say, and Python
         # must not try to flush into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from vitlab.commands.common import Commands, add_json, number, print_json, print_table
+from vitlab.commands.common import Options, add_json, number, print_json, print_table
+from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
 
 MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 
 
-def add_commands(commands: Commands) -> None:
-    data = commands.add_parser("data", help="files of spectra: make, inspect, import a grid")
+def _data_options(data: argparse.ArgumentParser) -> None:
     parts = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
     make = parts.add_parser("make", help="write simulated spectra in the layout of ga_pfsspec")
     make.add_argument("--n", type=int, required=True, help="spectra")
@@ -40,7 +40,8 @@ def add_commands(commands: Commands) -> None:
     bring.add_argument("--vacuum", action="store_true", help="its wavelengths are in vacuum")
     bring.set_defaults(handler=bring_grid)
 
-    ceiling = commands.add_parser("ceiling", help="the most any model can reach, by magnitude")
+
+def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
     ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...")
     ceiling.add_argument("--dims", type=int, choices=(3, 5), default=3, help="5: with a_M, C_M")
     ceiling.add_argument("--label", choices=GRID_LABELS, default="log_g")
@@ -59,7 +60,6 @@ def make_data(args: argparse.Namespace) -> int:
     if not 0 <= args.seed < 2**31:
         raise UsageError(f"--seed {args.seed}: must be 0 to {2**31 - 1}")
     _share_cores()
-    from vitlab.contract.config import DataConfig
     from vitlab.ml.spectra.dataset import open_simulator
     from vitlab.ml.spectra.pfsspec import make_file, make_shards
 
@@ -172,3 +172,6 @@ def _magnitudes(text: str) -> list[float]:
     if not mags or not all(10 <= mag <= 30 for mag in mags):
         raise UsageError(f"--mag {text}: must be magnitudes between 10 and 30, like 20.5,22")
     return mags
+
+
+OPTIONS: Options = {"data": _data_options, "ceiling": _ceiling_options}

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vitlab.commands.common import (
-    Commands,
+    Options,
     add_json,
     existing,
     judged,
@@ -19,56 +19,73 @@ from vitlab.commands.common import (
     this_lab,
 )
 from vitlab.contract.paths import UsageError
+from vitlab.docs.model.hub import Hub, Point, parse_hub
+from vitlab.docs.model.roadmap import next_mvp
+from vitlab.docs.model.table_kinds import Entry
+from vitlab.docs.save import redo as redo_lone
+from vitlab.docs.save import save, unified
+from vitlab.docs.save import undo as undo_lone
+from vitlab.docs.text.source import read
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import advance_queue
+from vitlab.lab.writeback.edits import (
+    accept,
+    findings,
+    journal_of,
+    mended,
+    open_in_editors,
+    redo,
+    status_change,
+    undo,
+)
+from vitlab.lab.writeback.writeback import find_hub, pending
 
-if TYPE_CHECKING:
-    from vitlab.docs.model.hub import Hub, Point
-    from vitlab.docs.model.table_kinds import Entry
-    from vitlab.lab.lab import Lab
 
-
-def add_commands(commands: Commands) -> None:
-    status = commands.add_parser("status", help="MVPs, gates and what is next")
+def _status_options(status: argparse.ArgumentParser) -> None:
     status.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the whole lab")
     add_json(status)
     status.set_defaults(handler=show_status)
 
-    lint = commands.add_parser("lint", help="contradictions in a document; 1 if there is one")
+
+def _lint_options(lint: argparse.ArgumentParser) -> None:
     lint.add_argument("document", nargs="?", metavar="ROADMAP", help="default: the whole lab")
     lint.add_argument("--fix", action="store_true", help="mend what is safe, and print the diff")
     add_json(lint)
     lint.set_defaults(handler=lint_documents)
 
-    gates = commands.add_parser("gates", help="judge the gates by the results so far")
+
+def _gates_options(gates: argparse.ArgumentParser) -> None:
     gates.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the lab's first")
     add_json(gates)
     gates.set_defaults(handler=show_gates)
 
-    change = commands.add_parser("set", help="set an MVP's status in every place it stands")
+
+def _set_options(change: argparse.ArgumentParser) -> None:
     change.add_argument("roadmap", metavar="ROADMAP")
     change.add_argument("--mvp", required=True, metavar="ID")
     change.add_argument("--status", required=True, metavar="WORD", help="planned, running, ...")
     change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     change.set_defaults(handler=set_status)
 
-    sync = commands.add_parser("sync", help="write results back into roadmap, hub and reports")
+
+def _sync_options(sync: argparse.ArgumentParser) -> None:
     sync.add_argument("mvp", nargs="?", metavar="MVP", help="default: all that ended")
     sync.add_argument("--roadmap", metavar="FILE")
     sync.add_argument("--dry-run", action="store_true", help="print the diffs, write nothing")
     sync.add_argument("--yes", action="store_true", help="do not ask; asked only in a terminal")
     sync.set_defaults(handler=sync_results)
 
-    undo = commands.add_parser("undo", help="reverse the last write to the documents")
+
+def _undo_options(undo: argparse.ArgumentParser) -> None:
     undo.set_defaults(handler=undo_last)
 
-    redo = commands.add_parser("redo", help="make the last undone write again")
+
+def _redo_options(redo: argparse.ArgumentParser) -> None:
     redo.set_defaults(handler=redo_last)
-    _add_hub_command(commands)
 
 
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
-    from vitlab.lab.launch import advance_queue
-
     if args.roadmap is None:
         lab = this_lab()
         advance_queue(lab)
@@ -101,8 +118,6 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
-    from vitlab.docs.model.roadmap import next_mvp
-
     roadmap, verdicts = judged(lab, path)
     following = next_mvp(roadmap)
     return {
@@ -175,9 +190,6 @@ def show_gates(args: argparse.Namespace) -> int:
 
 def lint_documents(args: argparse.Namespace) -> int:
     """`vitlab lint`: contradictions and breaks, each with its line and reason."""
-    from vitlab.docs.save import save, unified
-    from vitlab.lab.writeback.edits import findings, journal_of, mended
-
     paths = [existing(args.document)] if args.document else this_lab().roadmaps()
     records = []
     for path in paths:
@@ -202,9 +214,6 @@ def lint_documents(args: argparse.Namespace) -> int:
 
 def set_status(args: argparse.Namespace) -> int:
     """`vitlab set`: print the diff, and write it unless it is a dry run."""
-    from vitlab.docs.save import save, unified
-    from vitlab.lab.writeback.edits import journal_of, status_change
-
     path = existing(args.roadmap)
     lab = lab_around(path)
     change = status_change(lab, path, args.mvp, args.status)
@@ -219,10 +228,6 @@ def set_status(args: argparse.Namespace) -> int:
 
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
-    from vitlab.docs.save import unified
-    from vitlab.lab.writeback.edits import accept
-    from vitlab.lab.writeback.writeback import pending
-
     lab = this_lab()
     found = 0
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
@@ -253,13 +258,8 @@ def undo_last(_: argparse.Namespace) -> int:
     """`vitlab undo`: the files of the last write are as they were before it."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
-        from vitlab.lab.writeback.edits import undo
-
         restored = undo(lab)
     else:
-        from vitlab.docs.save import undo as undo_lone
-        from vitlab.lab.writeback.edits import journal_of
-
         restored = [change.path for change in undo_lone(journal_of(None))]
     if not restored:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to undo")
@@ -272,13 +272,8 @@ def redo_last(_: argparse.Namespace) -> int:
     """`vitlab redo`: what the last undo took back is written again."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
-        from vitlab.lab.writeback.edits import redo
-
         written = redo(lab)
     else:
-        from vitlab.docs.save import redo as redo_lone
-        from vitlab.lab.writeback.edits import journal_of
-
         written = [change.path for change in redo_lone(journal_of(None))]
     if not written:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to redo")
@@ -288,8 +283,6 @@ def redo_last(_: argparse.Namespace) -> int:
 
 
 def _warn_of_editors(paths: Iterable[Path]) -> None:
-    from vitlab.lab.writeback.edits import open_in_editors
-
     for line in open_in_editors(paths):
         print(f"vitlab: note: {line}", file=sys.stderr)
 
@@ -304,8 +297,7 @@ TABLES = {
 """Tables of a hub, and the columns of each that are shown."""
 
 
-def _add_hub_command(commands: Commands) -> None:
-    hub = commands.add_parser("hub", help="beliefs, hypotheses, key numbers, gaps, next steps")
+def _hub_options(hub: argparse.ArgumentParser) -> None:
     hub.add_argument("document", nargs="?", metavar="HUB", help="default: the first roadmap's")
     add_json(hub)
     hub.set_defaults(handler=show_hub)
@@ -333,10 +325,6 @@ def show_hub(args: argparse.Namespace) -> int:
 
 
 def _hub(named: str | None) -> Hub:
-    from vitlab.docs.model.hub import parse_hub
-    from vitlab.docs.text.source import read
-    from vitlab.lab.writeback.writeback import find_hub
-
     if named is not None:
         path: Path | None = existing(named)
         lab = lab_around(existing(named))
@@ -359,3 +347,15 @@ def _print_points(kind: str, points: Iterable[Point]) -> None:
 
 def _cells(row: Entry) -> dict[str, str]:
     return {name: cell.text for name, cell in row.cells.items()}
+
+
+OPTIONS: Options = {
+    "status": _status_options,
+    "lint": _lint_options,
+    "gates": _gates_options,
+    "set": _set_options,
+    "sync": _sync_options,
+    "undo": lambda parser: parser.set_defaults(handler=undo_last),
+    "redo": lambda parser: parser.set_defaults(handler=redo_last),
+    "hub": _hub_options,
+}

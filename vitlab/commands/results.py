@@ -13,7 +13,7 @@ from vitlab.commands.common import Options, add_json, print_json, print_table, t
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import find_job, look
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import lookup_results, scan
+from vitlab.lab.results.job_results import all_results, lookup_results
 from vitlab.lab.results.rows import (
     compare,
     config_columns,
@@ -190,7 +190,7 @@ def compare_results(args: argparse.Namespace) -> int:
     lab = this_lab()
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    found = lookup_results(lab.paths, args.jobs) if args.jobs else scan(lab)
+    found = lookup_results(lab.paths, args.jobs) if args.jobs else all_results(lab)
     to = lookup_results(lab.paths, [args.to])[0] if args.to else None
     rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vitlab.commands.common import Commands, judged, number, print_table, this_lab
-from vitlab.contract.job import PROFILES
-from vitlab.contract.paths import UsageError
+from vitlab.commands.charts import draw_jobs
+from vitlab.commands.common import Options, judged, number, print_table, this_lab
+from vitlab.commands.jobs import follow
+from vitlab.contract.job import PROFILES, read_result
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
+from vitlab.docs.model.roadmap import launch_order
+from vitlab.docs.save import unified
 from vitlab.lab.example import make_example
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import Request, launch, plan_launch
+from vitlab.lab.writeback.edits import accept
+from vitlab.lab.writeback.writeback import pending
 
-if TYPE_CHECKING:
-    from vitlab.contract.paths import JobPaths
-    from vitlab.lab.lab import Lab
 
-
-def add_commands(commands: Commands) -> None:
-    init = commands.add_parser("init", help="make a lab: an example roadmap, hub and experiments")
+def _init_options(init: argparse.ArgumentParser) -> None:
     init.add_argument("folder", nargs="?", default=".", metavar="FOLDER")
     init.set_defaults(handler=make_lab)
 
-    demo = commands.add_parser("demo", help="the whole loop once, without a screen")
+
+def _demo_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--profile", choices=PROFILES, default="demo")
     demo.add_argument("--mvp", action="append", metavar="ID", help="default: the next two")
     demo.add_argument("--dry-run", action="store_true", help="leave the results unwritten")
@@ -39,13 +42,6 @@ def make_lab(args: argparse.Namespace) -> int:
 
 def run_demo(args: argparse.Namespace) -> int:
     """`vitlab demo`: launch, follow, chart, verdicts, diff, write-back; 1 if a job fails."""
-    from vitlab.commands.charts import draw_jobs
-    from vitlab.commands.jobs import follow
-    from vitlab.docs.save import unified
-    from vitlab.lab.launch import Request, launch, plan_launch
-    from vitlab.lab.writeback.edits import accept
-    from vitlab.lab.writeback.writeback import pending
-
     lab = this_lab()
     roadmap = lab.roadmap_path()
     mvps = args.mvp or _next_two(lab, roadmap)
@@ -76,8 +72,6 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def _next_two(lab: Lab, roadmap: Path) -> list[str]:
     """The two MVPs a researcher would launch now: by the week's priorities, then in order."""
-    from vitlab.docs.model.roadmap import launch_order
-
     ready = launch_order(lab.read_roadmap(roadmap))
     if not ready:
         raise UsageError(f"{roadmap}: no MVP waits; name one with --mvp")
@@ -85,8 +79,6 @@ def _next_two(lab: Lab, roadmap: Path) -> list[str]:
 
 
 def _print_scores(jobs: list[JobPaths]) -> None:
-    from vitlab.contract.job import read_result
-
     found = [result for job in jobs if (result := read_result(job.result))]
     found.sort(key=lambda r: Value.parse(r.headline).rank(r.values.get(r.headline)))
     rows = [
@@ -112,3 +104,6 @@ def _print_verdicts(lab: Lab, roadmap: Path) -> None:
         print_table(
             ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
         )
+
+
+OPTIONS: Options = {"init": _init_options, "demo": _demo_options}
