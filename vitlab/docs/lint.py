@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
-from vitlab.docs.model.kanban import move_card, seat_for, seat_of
+from vitlab.docs.model.kanban import current_column, move_card, target_column
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View
@@ -90,13 +90,13 @@ def _cards(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Findin
         status = statuses.get(card.mvp or "")
         if status is None:
             continue
-        seat = seat_for(board, card, status, statuses)
-        if seat == seat_of(board, card):
+        target = target_column(board, card, status, statuses)
+        if target == current_column(board, card):
             continue
         column = board.column_of(card)
-        there = column.text if column else "no column"
-        message = f"the card of MVP {card.mvp} is under {there} while it is {status}"
-        fix = tuple(move_card(roadmap.document, board, card, seat, card.text, order))
+        head = column.text if column else "no column"
+        message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
+        fix = tuple(move_card(roadmap.document, board, card, target, card.text, order))
         yield Finding(card.index + 1, "card-column", message, fix or None)
 
 

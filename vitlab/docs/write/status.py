@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.ids import exp_id as exp_id_of
-from vitlab.docs.model.kanban import as_it_was, move_card, seat_for
+from vitlab.docs.model.kanban import move_card, restore_board, target_column
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.vocabulary import status_argument
@@ -136,13 +136,13 @@ def _card_edits(
     for card in [c for c in board.cards if c.mvp == mvp.id][:1]:
         text = texts.get(card.span.start, card.text)
         if before is not None and before.kanban is not None:
-            restored = as_it_was(
+            restored = restore_board(
                 roadmap.document, board, before.document, before.kanban, card, text
             )
             if restored is not None:
                 return restored
-        seat = seat_for(board, card, status, statuses)
-        edits += move_card(roadmap.document, board, card, seat, text, order)
+        column = target_column(board, card, status, statuses)
+        edits += move_card(roadmap.document, board, card, column, text, order)
     return edits
 
 
