@@ -13,7 +13,6 @@ from tests.lab.conftest import Ended
 from vitlab.cli import main as vitlab
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.rows import ResultRow, differing, gaps, result_rows
-from vitlab.tui.desk import Desk
 
 ROW = ResultRow("a", "1", "r", "full", "m", "h", 0.5, None, None, None, 1.0, 1.0, recipe="vit")
 
@@ -63,7 +62,7 @@ def test_screen_compare_and_sql_agree_on_what_differs(
         job.spec.write_text(json.dumps({**spec, "recipe": "vit", "config": config}), "utf-8")
     assert vitlab(["compare", "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
-    screen = Desk(lab, None).results()
+    screen = result_rows(lab)
     assert vitlab(["compare", "--sql", "SELECT * FROM results", "--json"]) == 0
     table = pl.DataFrame(json.loads(capsys.readouterr().out))
     no_choice = {"config.train.seed"}

@@ -12,7 +12,6 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, launch, plan_launch
-from vitlab.tui.desk import Desk
 
 
 @pytest.fixture
@@ -39,9 +38,12 @@ def test_an_experiment_edited_after_it_was_shown_is_planned_again(lab: Lab, plan
     path = lab.paths.experiments / "the_run.yaml"
     text = path.read_text(encoding="utf-8").replace("train_size: 10", "train_size: 20")
     path.write_text(text, encoding="utf-8")
-    count, notice = Desk(lab, None).launch(plan)
-    assert count == 2
-    assert notice == "experiments/the_run.yaml changed since the plan was shown: planned again"
+    launched = launch(lab, plan)
+    assert len(launched.jobs) == 2
+    assert (
+        launched.notice(lab)
+        == "experiments/the_run.yaml changed since the plan was shown: planned again"
+    )
     sizes = {job.spec.config["data"]["train_size"] for job in all_jobs(lab.paths)}
     assert sizes == {20}
 

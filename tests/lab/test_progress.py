@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,6 @@ from vitlab.contract.paths import JobPaths
 from vitlab.jobs.store import submit
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.progress import (
     BUCKET,
     KEEP,
@@ -27,9 +25,8 @@ from vitlab.lab.progress import (
     fold,
     kept_when_thinned,
 )
-from vitlab.tui.desk import Desk
-from vitlab.tui.watch.messages import CurvesUpdated
-from vitlab.tui.watch.watcher import Watcher
+from vitlab.tui.watch import watcher
+from vitlab.tui.watch.watcher import Track
 
 NAME = "val/r2/log_g"
 
@@ -144,15 +141,10 @@ def test_screen_and_command_see_the_same_samples(lab: Lab) -> None:
         for step in range(3_000):
             writer.write("eval", step=step, split="val", values={NAME: (step * 7919 % 101) / 100})
     command = curves(open_lab(lab.paths.root), [job.folder], NAME).series[0]
-    desk = Desk(lab, None)
-    posted: list[Any] = []
-    watch = Watcher(desk, posted.append)
-    watch.select(job)
-    watch._follow(read_snapshot(lab, None))
-    seen = next(message for message in posted if isinstance(message, CurvesUpdated))
-    assert seen.series[0].y == command.y
-    assert len(command.y) < 3_000
-    assert list(desk.progress(job).curve(NAME)) == list(lab.progress(job).curve(NAME))
+    track = Track("1.0", NAME, (1, 2, 3), curves=lab.progress(job).curves)
+    screen = watcher.curves(NAME, (NAME,), [track], ()).series[0]
+    assert screen.y == command.y
+    assert len(screen.y) < 3_000
 
 
 def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:

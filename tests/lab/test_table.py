@@ -47,9 +47,9 @@ def test_the_cache_gives_what_the_folders_hold(
     for job in made:
         settle(job)
     wanted = finished(all_jobs(lab.paths))
-    assert scanning.scan(lab) == wanted
+    assert scanning.all_results(lab) == wanted
     monkeypatch.setattr(scanning, "look", lambda paths: pytest.fail(f"{paths} was read again"))
-    again = scanning.scan(lab)
+    again = scanning.all_results(lab)
     assert [one.result for one in again] == [one.result for one in wanted]
     assert [one.job.spec for one in again] == [one.job.spec for one in wanted]
     assert [one.ended for one in again] == [one.ended for one in wanted]
@@ -59,15 +59,15 @@ def test_the_cache_gives_what_the_folders_hold(
     assert result is not None
     write_result(made[2].result, replace(result, values={NAME: 0.9}))
     for _ in range(2):
-        values = [one.result.values[NAME] for one in scanning.scan(lab)]
+        values = [one.result.values[NAME] for one in scanning.all_results(lab)]
         assert values == [0.75, 0.9, 0.6]
     cache = lab.paths.private / "results.json"
     assert len(json.loads(cache.read_bytes())["jobs"]) == 3
     made[3].exit.rename(made[3].folder / "exit.1.json")
-    assert len(scanning.scan(lab)) == 2
+    assert len(scanning.all_results(lab)) == 2
     for broken in ("", "[]", '{"v": 1, "jobs": {"x": 1}}', '{"v": 1, "jobs": {"x": {}}}'):
         cache.write_text(broken, encoding="utf-8")
-        assert len(scanning.scan(lab)) == 2
+        assert len(scanning.all_results(lab)) == 2
 
 
 def test_the_frame_has_every_score_with_its_error_and_what_leaks(lab: Lab, ended: Ended) -> None:

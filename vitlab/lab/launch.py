@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Spec
+from vitlab.contract.job import Queued, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -71,6 +71,15 @@ def move(lab: Lab, job: JobPaths, places: int | None) -> None:
     """Move a waiting job up (`places` < 0) or down the queue; None makes it the first."""
     jobs = all_jobs(lab.paths)
     scheduler.move(_read_job(job), jobs, -len(jobs) if places is None else places)
+
+
+def change_priority(lab: Lab, job: JobPaths, by: int) -> None:
+    """Raise or lower a waiting job's priority; higher ones start first."""
+    waiting = _read_job(job)
+    if not isinstance(waiting.state, Queued):
+        raise UsageError(f"{job.name}: the job is not queued")
+    scheduler.wish(waiting, priority=waiting.priority + by)
+    scheduler.advance(lab.paths)
 
 
 def _read_job(paths: JobPaths) -> Job:

@@ -19,9 +19,9 @@ from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import settings_of
 
 LEAK = 3.0
-"""Errors above the ceiling from which on a result is no chance but a leak."""
+"""A result more errors than this above the ceiling is a leak, not chance."""
 
-World = tuple[str, tuple[float, ...], float, str]
+Population = tuple[str, tuple[float, ...], float, str]
 """What a ceiling depends on: grid, range of magnitudes, noise level, label."""
 
 
@@ -39,37 +39,37 @@ class Ceiling:
         return None if value is None or self.r2 <= 0 else value / self.r2
 
     def leaks(self, result: Result, name: str) -> bool:
-        """Whether a result lies above what any model can reach, beyond both errors."""
+        """Whether a result lies above the ceiling by more than both errors allow."""
         value = result.values.get(name)
         error = math.hypot(self.error, result.errors.get(name, 0.0))
         return value is not None and value > self.r2 + LEAK * error
 
 
-def ceilings(jobs: Iterable[Job]) -> dict[World, Ceiling]:
-    """The ceilings the lab knows, the largest run of each world."""
-    found: dict[World, tuple[int, Ceiling]] = {}
+def ceilings(jobs: Iterable[Job]) -> dict[Population, Ceiling]:
+    """The lab's ceilings, each from the run with the most stars."""
+    largest: dict[Population, tuple[int, Ceiling]] = {}
     for one in finished(job for job in jobs if job.spec.recipe == "ceiling"):
         for name, value in one.result.values.items():
             bound = Value.parse(name)
             if (bound.split, bound.metric) != ("ceiling", "r2_bayes") or value is None:
                 continue
-            world = population_of(one.job.spec.config, bound.label)
+            population = population_of(one.job.spec.config, bound.label)
             stars = int(one.job.spec.config.get("bayes", 0))
-            if world is not None and stars >= found.get(world, (0, None))[0]:
-                found[world] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
-    return {world: ceiling for world, (_, ceiling) in found.items()}
+            if population is not None and stars >= largest.get(population, (0, None))[0]:
+                largest[population] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
+    return {population: ceiling for population, (_, ceiling) in largest.items()}
 
 
-def ceiling_of(spec: Spec, known: Mapping[World, Ceiling], name: str) -> Ceiling | None:
-    """The ceiling a job's value is to be held against; only an R2 on a grid has one."""
+def ceiling_of(spec: Spec, known: Mapping[Population, Ceiling], name: str) -> Ceiling | None:
+    """The ceiling of a job's value; only an R2 on a grid has one."""
     value = Value.parse(name)
     if value.metric != "r2" or not value.label or spec.recipe == "ceiling":
         return None
-    world = population_of(spec.config, value.label)
-    return known.get(world) if world is not None else None
+    population = population_of(spec.config, value.label)
+    return known.get(population) if population is not None else None
 
 
-def population_of(config: Mapping[str, Any], label: str) -> World | None:
+def population_of(config: Mapping[str, Any], label: str) -> Population | None:
     """What the stars of a job are drawn from; None for those of a file."""
     data = config.get("data", {})
     if data.get("source", "grid") not in GRID_SOURCES:
@@ -79,37 +79,36 @@ def population_of(config: Mapping[str, Any], label: str) -> World | None:
 
 
 CHANCE = 3.0
-"""Times 1 / (n - 1) from which on predictions know something of other stars' labels: the mean over
-50 permutations scatters by a fifth of it."""
+"""Predictions whose permuted R2 is above this many times 1 / (n - 1) know other stars' labels: the
+mean over 50 permutations scatters by a fifth of 1 / (n - 1)."""
 
 
-def checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
-    """What was looked at for the runs of an experiment; what failed is marked."""
+def sanity_checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+    """The checks of an experiment's runs; what failed is marked."""
     scored = [one for one in mine if _is_tested(one.result)]
     if not scored:
         return []
     controls = [one for one in scored if one.result.data.get("permuted")]
-    meant = [one for one in scored if not one.result.data.get("permuted")]
-    found = [_chance(one.result) for one in meant]
-    told = [phrase for phrase in found if phrase is not None]
-    bad = [phrase for phrase in told if phrase.key.endswith("_bad")]
+    models = [one for one in scored if not one.result.data.get("permuted")]
+    chances = [phrase for one in models if (phrase := _chance(one.result)) is not None]
+    bad = [phrase for phrase in chances if phrase.key.endswith("_bad")]
     return [
-        *(bad or told[:1]),
+        *(bad or chances[:1]),
         *(_control(one.result) for one in controls),
-        *_ceiling(meant, ceilings(one.job for one in everything)),
-        _overlap([one.result for one in meant]),
+        *_ceiling(models, ceilings(one.job for one in everything)),
+        _overlap([one.result for one in models]),
     ]
 
 
-def made_by(mine: Sequence[Finished]) -> list[Phrase]:
-    """Which code, which configuration and which seed gave each run."""
-    found = []
+def provenance(mine: Sequence[Finished]) -> list[Phrase]:
+    """Commit, configuration and seed of each run."""
+    phrases = []
     for one in mine:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
         seed = settings_of(one.job.spec).get("train.seed", "-")
-        found.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
-    return found
+        phrases.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
+    return phrases
 
 
 def _is_tested(result: Result) -> bool:
@@ -117,7 +116,7 @@ def _is_tested(result: Result) -> bool:
 
 
 def _chance(result: Result) -> Phrase | None:
-    """Predictions held against the labels of other stars."""
+    """The R2 of predictions on the labels of other stars; None where not computed."""
     n = result.n.get("test", 0)
     values = [
         value
@@ -132,7 +131,7 @@ def _chance(result: Result) -> Phrase | None:
 
 
 def _control(result: Result) -> Phrase:
-    """A model that was trained on the labels of other stars knows nothing of the test set."""
+    """A model trained on the labels of other stars must know nothing of the test set."""
     name = result.headline
     value, error = result.values.get(name), result.errors.get(name, 0.0)
     bad = value is not None and value > LEAK * max(error, 1 / max(result.n.get("test", 1), 1))
@@ -140,21 +139,21 @@ def _control(result: Result) -> Phrase:
     return say(key, result.run, number(result, name))
 
 
-def _ceiling(mine: Sequence[Finished], known: Mapping[World, Ceiling]) -> list[Phrase]:
-    found: dict[Ceiling, list[Result]] = {}
+def _ceiling(mine: Sequence[Finished], known: Mapping[Population, Ceiling]) -> list[Phrase]:
+    below: dict[Ceiling, list[Result]] = {}
     for one in mine:
         ceiling = ceiling_of(one.job.spec, known, one.result.headline)
         if ceiling is not None:
-            found.setdefault(ceiling, []).append(one.result)
-    told = []
-    for ceiling, results in found.items():
+            below.setdefault(ceiling, []).append(one.result)
+    phrases = []
+    for ceiling, results in below.items():
         over = [result.run for result in results if ceiling.leaks(result, result.headline)]
         highest = max(result.values.get(result.headline) or 0.0 for result in results)
         if over:
-            told.append(say("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
+            phrases.append(say("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
         else:
-            told.append(say("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
-    return told or ([say("sanity_no_ceiling")] if mine else [])
+            phrases.append(say("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
+    return phrases or ([say("sanity_no_ceiling")] if mine else [])
 
 
 def _overlap(results: Sequence[Result]) -> Phrase:

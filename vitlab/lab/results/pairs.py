@@ -26,10 +26,10 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Pairs:
-    """The evidence of the jobs' residuals, for `vitlab.docs.judge.gates.judge`."""
+    """Differences between jobs by their residuals, for `vitlab.docs.judge.gates.judge`."""
 
     cache: Path
-    """Differences found before: `.vitlab/pairs.json`, which can be deleted."""
+    """Differences computed before: `.vitlab/pairs.json`, which can be deleted."""
     jobs: dict[_Key, Finished]
     _known: dict[str, Gap | None] = field(default_factory=dict)
 
@@ -54,13 +54,13 @@ class Pairs:
             stamps = [path.stat().st_mtime_ns for path in paths]
         except OSError:
             return None
-        asked = json.dumps([ours.job.name, theirs.job.name, name, *stamps])
-        if asked not in self._known:
+        key = json.dumps([ours.job.name, theirs.job.name, name, *stamps])
+        if key not in self._known:
             self._known.update(_read(self.cache))
-        if asked not in self._known:
-            self._known[asked] = _computed(*paths, value.metric, value.label)
+        if key not in self._known:
+            self._known[key] = _computed(*paths, value.metric, value.label)
             _write(self.cache, self._known)
-        return self._known[asked]
+        return self._known[key]
 
     def alike(self, left: Result, right: Result) -> bool:
         """Whether both test sets are drawn alike: one grid, range of magnitudes and noise."""
@@ -69,13 +69,13 @@ class Pairs:
 
     def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
         """As `alike`, of any two jobs."""
-        world = population_of(ours.job.spec.config, "")
-        return world is not None and world == population_of(theirs.job.spec.config, "")
+        population = population_of(ours.job.spec.config, "")
+        return population is not None and population == population_of(theirs.job.spec.config, "")
 
 
-def pairs_of(lab: Lab, found: Iterable[Finished]) -> Pairs:
-    """The evidence of `found`, the newest job of each run."""
-    return Pairs(lab.paths.private / "pairs.json", {_key(one.result): one for one in found})
+def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
+    """The differences between `results`, the newest job of each run."""
+    return Pairs(lab.paths.private / "pairs.json", {_key(one.result): one for one in results})
 
 
 def _key(result: Result) -> _Key:
@@ -83,7 +83,7 @@ def _key(result: Result) -> _Key:
 
 
 def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
-    import numpy as np  # deferred: nothing is computed until two models are compared
+    import numpy as np
 
     from vitlab.ml.scoring import load, paired
 
@@ -98,10 +98,10 @@ def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
     true = ours.true[i, a]
     if ours.hash != theirs.hash or len(i) < 2 or not np.array_equal(true, theirs.true[j, b]):
         return None
-    found = paired(true, ours.predicted[i, a], theirs.predicted[j, b], metric, SEED)
-    if not np.isfinite([found.value, found.error]).all():
+    difference = paired(true, ours.predicted[i, a], theirs.predicted[j, b], metric, SEED)
+    if not np.isfinite([difference.value, difference.error]).all():
         return None
-    return Gap(found.value, found.error, found.n)
+    return Gap(difference.value, difference.error, difference.n)
 
 
 def _read(cache: Path) -> dict[str, Gap | None]:
@@ -115,6 +115,6 @@ def _read(cache: Path) -> dict[str, Gap | None]:
 def _write(cache: Path, known: dict[str, Gap | None]) -> None:
     kept = known if len(known) <= _KEPT else {}
     records = {key: asdict(gap) if gap else None for key, gap in kept.items()}
-    with contextlib.suppress(OSError):  # a lab that may only be read is read without a cache
+    with contextlib.suppress(OSError):  # a read-only lab has no cache
         cache.parent.mkdir(exist_ok=True)
         write_atomic(cache, json.dumps(records, indent=0).encode())

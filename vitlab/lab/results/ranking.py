@@ -1,4 +1,4 @@
-"""Where the best of an experiment stands: its lead, its baseline, its ceiling, what went wrong."""
+"""The best run of an experiment: its lead, its baseline, its ceiling, and runs that failed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vitlab.lab.results.pairs import Pairs
 from vitlab.lab.results.repeats import Group, grouped
 
 
-def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) -> Standing:
-    """Of the `jobs` of one launch, among `everything` the roadmap's runs have given.
+def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) -> Standing:
+    """The best of the `jobs` of one launch, compared with all results of the roadmap.
 
-    Best and runner-up are chosen on validation and told apart on the test set.
+    Best and runner-up are chosen on validation and compared on the test set.
     """
     groups = grouped(latest(finished(jobs)))
     controls = [one for g in groups for one in g.members if g.first.data.get("permuted")]
@@ -32,7 +32,7 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
         return Standing(missing=missing)
     if len(ranked) > 1 and Value.parse(name).better is None:
         return Standing(missing=missing)  # which is best is not known
-    ranked.sort(key=lambda g: _far(g, name))
+    ranked.sort(key=lambda g: _distance(g, name))
     best = ranked[0]
     second = ranked[1] if len(ranked) > 1 else None
     # In a sweep of several models the runner-up may be the same model at another size.
@@ -47,7 +47,7 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
         seeds=len(best.members),
         mean=value if len(best.members) > 1 else None,
         scatter=best.scatter(name) or 0.0,
-        second=told(second) if second else "",
+        second=run_label(second) if second else "",
         lead=group_gap(best, second, name, pairs) if second else None,
         baseline=f"{baseline.first.model_name} (MVP-{baseline.first.mvp})" if baseline else "",
         over=group_gap(best, baseline, name, pairs) if baseline else None,
@@ -60,13 +60,13 @@ def standing(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) 
 
 
 def group_gap(left: Group, right: Group, name: str, pairs: Pairs) -> Gap | None:
-    """Mean difference over the seeds; its error that of the stars and of the seeds together.
+    """Mean difference over the seeds; its error is that of stars and seeds together.
 
     None where the stars are neither the same nor alike.
     """
     same = len(left.members) == len(right.members)
-    both = zip(left.members, right.members, strict=True) if same else None
-    couples = list(both or product(left.members, right.members))
+    paired = zip(left.members, right.members, strict=True) if same else None
+    couples = list(paired or product(left.members, right.members))
     gaps = [_gap(a, b, name, pairs) for a, b in couples]
     known = [gap for gap in gaps if gap is not None]
     if not known or len(known) < len(gaps):
@@ -79,8 +79,8 @@ def group_gap(left: Group, right: Group, name: str, pairs: Pairs) -> Gap | None:
     return Gap(statistics.fmean(gap.value for gap in known), error, min(gap.stars for gap in known))
 
 
-def told(group: Group) -> str:
-    """A run as a sentence names it."""
+def run_label(group: Group) -> str:
+    """A run's name in a sentence."""
     name, model = group.name, group.first.model_name
     return model if name in ("main", model) else name
 
@@ -96,7 +96,7 @@ def _gap(one: Finished, other: Finished, name: str, pairs: Pairs) -> Gap | None:
     return gap_of(one.result, other.result, name)
 
 
-def _far(group: Group, name: str) -> float:
+def _distance(group: Group, name: str) -> float:
     return statistics.fmean(far_from_best(one.result, name) for one in group.members)
 
 
@@ -119,14 +119,14 @@ def _baseline(
             and not group.first.data.get("permuted")
         ]
         if others:
-            return min(others, key=lambda g: _far(g, name))
+            return min(others, key=lambda g: _distance(g, name))
     return None
 
 
 def _missing(jobs: Sequence[Job], groups: Sequence[Group]) -> tuple[str, ...]:
-    """Runs of the launch that ended without a result, by name, seeds and all."""
+    """Names of the launch's runs that ended without a result, with their seeds."""
     good = {one.job.name for group in groups for one in group.members}
     names = [job.spec.run for job in jobs if job.name not in good]
     if not groups:
-        return ()  # all failed: the status says so
+        return ()  # all failed, which the status shows
     return tuple(dict.fromkeys(names))

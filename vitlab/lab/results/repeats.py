@@ -1,4 +1,4 @@
-"""Repeats of one configuration over seeds, seen as one: their mean and their scatter."""
+"""Repeats of one configuration over seeds as one: their mean and their scatter."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Group:
 
     def value(self, name: str) -> float | None:
         """The mean over the seeds; None where a member has no such number."""
-        found = self._values(name)
-        return statistics.fmean(found) if found else None
+        values = self._values(name)
+        return statistics.fmean(values) if values else None
 
     def scatter(self, name: str) -> float | None:
         """Standard deviation over the seeds; None of a single one."""
-        found = self._values(name)
-        return statistics.stdev(found) if len(found) > 1 else None
+        values = self._values(name)
+        return statistics.stdev(values) if len(values) > 1 else None
 
     def error(self, name: str) -> float:
-        """What a bar shows: the scatter over seeds, or of a single job its bootstrap error."""
+        """The scatter over seeds, or of a single job its bootstrap error."""
         scatter = self.scatter(name)
         return scatter if scatter is not None else self.first.errors.get(name, 0.0)
 
@@ -65,16 +65,16 @@ class Group:
         return [x for x in values if x is not None] if None not in values else []
 
 
-def grouped(found: Iterable[Finished]) -> list[Group]:
+def grouped(results: Iterable[Finished]) -> list[Group]:
     """The jobs by what they compute but for the seed, in the order of their first."""
     groups: dict[str, list[Finished]] = {}
-    for one in found:
+    for one in results:
         groups.setdefault(seedless_hash(one.job.spec), []).append(one)
     return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]
 
 
 def seedless_hash(spec: Spec) -> str:
-    """16 digits that are equal for two jobs that differ in `train.seed` alone."""
+    """16 hex digits, equal for two jobs that differ in `train.seed` alone."""
     settings = {name: value for name, value in settings_of(spec).items() if name != "train.seed"}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
@@ -86,14 +86,14 @@ def base_name(run: str) -> str:
 
 
 def settings_of(spec: Spec) -> Mapping[str, object]:
-    """The configuration with its defaults, by dotted keys; as it stands where it is not ours."""
+    """The configuration with its defaults, by dotted keys; as written where it cannot be read."""
     return _settings(spec.recipe, json.dumps(spec.config))
 
 
 @lru_cache(4096)
 def _settings(recipe: str, text: str) -> Mapping[str, object]:
     config: Mapping[str, object] = json.loads(text)
-    with contextlib.suppress(UsageError):  # of another version: what it says is all there is
+    with contextlib.suppress(UsageError):  # of another version: defaults unknown
         config = asdict(read_config(recipe, config))
     return dict(_flat(config))
 

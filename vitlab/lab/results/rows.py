@@ -12,8 +12,8 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import Ceiling, World, ceiling_of, ceilings
-from vitlab.lab.results.job_results import Finished, latest, scan
+from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
+from vitlab.lab.results.job_results import Finished, all_results, latest
 from vitlab.lab.results.pairs import Pairs, pairs_of
 from vitlab.lab.results.ranking import group_gap
 from vitlab.lab.results.repeats import Group, grouped, seedless_hash, settings_of
@@ -71,7 +71,7 @@ class ResultRow:
     """Equal for jobs that differ in their seed alone."""
 
 
-def result_row(group: Group, known: Mapping[World, Ceiling]) -> ResultRow:
+def result_row(group: Group, known: Mapping[Population, Ceiling]) -> ResultRow:
     """The row of a job or its repeats; `known`: the lab's ceilings."""
     one = group.members[0]
     result = group.as_one()
@@ -116,7 +116,7 @@ def _leaks(one: Finished, ceiling: Ceiling | None) -> bool:
 
 def result_rows(lab: Lab) -> tuple[ResultRow, ...]:
     """Every finished job, the newest first; blocking."""
-    results = scan(lab)
+    results = all_results(lab)
     known = ceilings(one.job for one in results)
     return tuple(result_row(_alone(one), known) for one in reversed(results))
 
@@ -228,7 +228,7 @@ def gaps(lab: Lab, reference: str) -> dict[str, tuple[float, float]]:
 
     Only jobs with the same stars that kept their prediction of each; blocking.
     """
-    results = scan(lab)
+    results = all_results(lab)
     pairs = pairs_of(lab, results)
     base = next((one for one in results if one.job.paths.name == reference), None)
     if base is None:
@@ -257,7 +257,7 @@ def compare(
     errors. Sorted by MVP, profile and headline, best first, or by the column `sort`.
     """
     groups = [_alone(one) for one in results] if each else grouped(latest(results))
-    known = ceilings(one.job for one in scan(lab))
+    known = ceilings(one.job for one in all_results(lab))
     rows = [result_row(group, known) for group in groups]
     settings = differing(rows)
     lines: list[Columns] = [

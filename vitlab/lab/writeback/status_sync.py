@@ -20,7 +20,7 @@ from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.status import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import belongs, finished
+from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.writeback.writeback import end_status, last_launch, mark_written
 
 EVERY = 60.0
@@ -45,7 +45,7 @@ def tell(lab: Lab, roadmap_path: Path) -> list[Path]:
     """
     if lab.settings.write_status != "auto":
         return []
-    jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap_path)]
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
     told = _read(lab)
     fresh = told
     touched: list[Path] = []

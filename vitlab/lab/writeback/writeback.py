@@ -27,10 +27,10 @@ from vitlab.docs.write.results import finish
 from vitlab.docs.write.status import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import checks, made_by
-from vitlab.lab.results.job_results import Finished, belongs, finished, latest
+from vitlab.lab.results.ceilings import provenance, sanity_checks
+from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.pairs import pairs_of
-from vitlab.lab.results.ranking import standing
+from vitlab.lab.results.ranking import rank_runs
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.figure_paths import drawn
 
@@ -175,7 +175,7 @@ def plan_mvp(
     `sentence`: a person's own conclusion, in place of the one the results make.
     """
     texts = texts or {}
-    jobs = [job for job in all_jobs(lab.paths) if belongs(lab, job, roadmap_path)]
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
     mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
     if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
         return None
@@ -195,7 +195,7 @@ def plan_mvp(
     evidence = pairs_of(lab, everything)
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
     verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
-    stands = standing(mine, everything, evidence)
+    stands = rank_runs(mine, everything, evidence)
     story = _Story(
         roadmap=roadmap,
         mvp=mvp,
@@ -205,8 +205,8 @@ def plan_mvp(
         sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values()), stands),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
-        checks=checks(ended, everything),
-        made_by=made_by(ended),
+        checks=sanity_checks(ended, everything),
+        made_by=provenance(ended),
     )
     changes = story.changes(lab, roadmap_path, status, texts)
     summary = f"MVP-{mvp.id}: {story.sentence}"
