@@ -40,7 +40,7 @@ def test_the_best_comes_first(
     found = finished(all_jobs(lab.paths))
     assert results_table(lab)["run"].to_list() == ["a", "b", "c"]
     assert [row["run"] for row in compare(lab, found)] == ["a", "b", "c"]
-    made = figure_specs.material(lab, found)
+    made = figure_specs.figure_data(lab, found)
     (panel,) = figure_specs.ablation(made).panels
     assert panel.curves[0].y == (best, middle, worst)
     step = plan_mvp(lab, lab.roadmap_path(), "1.0")

@@ -86,8 +86,8 @@ def figure(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None:
     for n, model, spread in ((100, "ViT", 1.0), (1000, "ViT", 0.5), (1000, "Ridge", 0.9)):
         enriched(ended(f"{model} {n}", model=model), n, spread)
-    made = figure_specs.material(lab, lookup_results(lab.paths, ["1.0"]))
-    assert len(made.found) == 3
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    assert len(made.results) == 3
     (panel,) = figure_specs.scaling(made).panels
     assert [(c.name, c.x) for c in panel.curves] == [("Ridge", (1000.0,)), ("ViT", (100.0, 1000.0))]
     assert all(error > 0 for curve in panel.curves for error in curve.errors)
@@ -101,7 +101,7 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert [c.name for c in panel.curves if c.reference] == ["Bayes ceiling"]
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y)
     assert [p.title.split("  ")[0] for p in figure_specs.parity(made).panels] == [
-        f"{one.result.model_name} {one.result.run}" for one in made.found
+        f"{one.result.model_name} {one.result.run}" for one in made.results
     ]
     along_label, along_snr = figure_specs.residuals(made).panels
     assert along_snr.curves[0].errors[0] > 2 * along_snr.curves[0].errors[-1]
@@ -112,9 +112,9 @@ def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: En
     for seed in (42, 43, 44):
         enriched(ended(f"one seed={seed}"), 100, 0.8, seed)
     enriched(ended("two"), 1000, 0.5)
-    made = figure_specs.material(lab, lookup_results(lab.paths, ["1.0"]))
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
     (panel,) = figure_specs.scaling(made).panels
-    values = [one.result.values[NAME] or 0.0 for one in made.found[:3]]
+    values = [one.result.values[NAME] or 0.0 for one in made.results[:3]]
     assert panel.curves[0].x == (100.0, 1000.0)
     assert panel.curves[0].y[0] == pytest.approx(np.mean(values))
     assert panel.curves[0].errors[0] == pytest.approx(np.std(values, ddof=1))
@@ -156,7 +156,7 @@ def test_what_cannot_be_drawn_is_one_line(
         "parity": "no residuals in VIT-20260102-the-run-01/",
         "residuals": "`vitlab evaluate JOB` makes them",
         "snr": "no residuals in",
-        "training": "no job has said a val/r2/log_g",
+        "training": "no job has reported val/r2/log_g",
     }
     for name, text in said.items():
         assert vitlab(["figure", name, "1.0"]) == 2

@@ -12,7 +12,7 @@ from vitlab.commands.common import Options, add_json, print_json, this_lab
 from vitlab.docs.save import save
 from vitlab.lab.figures.auto_figures import MAKERS
 from vitlab.lab.figures.curves import curves
-from vitlab.lab.figures.figure_specs import material
+from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.figure_paths import links, stem_of
@@ -74,13 +74,13 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
     lab = this_lab()
-    made = material(lab, lookup_results(lab.paths, args.jobs))
+    made = figure_data(lab, lookup_results(lab.paths, args.jobs))
     picture = MAKERS[args.name](made)
-    stem = stem_of(lab, made.found, args.name)
+    stem = stem_of(lab, made.results, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name
     pdf, png = write(picture, stem)
-    changes = [] if args.no_link or args.out is not None else links(lab, made.found, png)
+    changes = [] if args.no_link or args.out is not None else links(lab, made.results, png)
     written = save(changes, lab.journal) if changes else ()
     linked = [lab.paths.relative(one.path) for one in written]
     if args.json:

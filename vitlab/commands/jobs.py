@@ -29,7 +29,7 @@ from vitlab.contract.value import NAME, Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import find_job, state
-from vitlab.lab.figures.auto_figures import pictures
+from vitlab.lab.figures.auto_figures import launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import (
     Request,
@@ -111,7 +111,7 @@ def run_mvp(args: argparse.Namespace) -> int:
 
 def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     """The figure that says most of a launch, its conclusion, and where more is to be had."""
-    first = next(pictures(lab, spec), None)
+    first = next(launch_figures(lab, spec), None)
     if first is not None:
         print(f"\n{draw_picture(first[1])}\n")
     plan = pending(lab, roadmap, spec.mvp)

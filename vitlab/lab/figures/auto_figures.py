@@ -1,6 +1,6 @@
-"""The figures a launch is reported with, drawn by a process of its own as soon as it ends.
+"""The figures of a launch, drawn by a separate process as soon as it ends.
 
-A process of its own, so that a figure that can not be drawn takes no result with it.
+So a figure that cannot be drawn costs no result.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from vitlab.docs.judge.comparison import far_from_best
 from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.lab.figures.figure_specs import (
     MOST,
+    FigureData,
     Maker,
-    Material,
     ablation,
     parity,
     residuals,
@@ -43,14 +43,13 @@ MAKERS: dict[str, Maker] = {
     "residuals": residuals,
 }
 LONG = 60.0
-"""Seconds from which on a run is worth a figure of what there is so far."""
+"""A run of more seconds is drawn at its end, a shorter one with the last of its launch."""
 
 
 def draw_figures(folder: Path) -> list[Path]:
-    """Draw what the launch of the job in `folder` has given so far; the PNGs that were written.
+    """Draw the results so far of the launch of the job in `folder`; the PNGs that were written.
 
-    A short run is drawn with the last of its launch. Nothing is drawn outside a lab, or of a
-    roadmap that is gone.
+    Nothing is drawn outside a lab, or where the roadmap is gone.
     """
     job = look(JobPaths(folder))
     if job is None:
@@ -58,60 +57,62 @@ def draw_figures(folder: Path) -> list[Path]:
     lab = open_lab(find_lab(folder).root)
     roadmap = lab.paths.inside(job.spec.roadmap)
     everything = [_ended(one) for one in all_jobs(lab.paths)]
-    mine = _launch(everything, job.spec)
+    launched = _launch(everything, job.spec)
     result = read_result(job.paths.result)
-    more = any(isinstance(one.state, Queued | Running) for one in mine)
+    more = any(isinstance(one.state, Queued | Running) for one in launched)
     if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
         return []
     drawn = []
-    for name, picture in _pictures(lab, job.spec, everything):
+    for name, picture in _figures(lab, job.spec, everything):
         target = stem(roadmap, job.spec.mvp, job.spec.profile, name)
         drawn.append(write(picture, target)[1])
     return drawn
 
 
-def pictures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
-    """The figures, by name, that have something to say of the launch `spec` is of."""
-    yield from _pictures(lab, spec, [_ended(one) for one in all_jobs(lab.paths)])
+def launch_figures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
+    """The figures, by name, worth drawing of the launch `spec` is of."""
+    yield from _figures(lab, spec, [_ended(one) for one in all_jobs(lab.paths)])
 
 
-def _pictures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[str, Picture]]:
-    mine = _launch(everything, spec)
-    found = tuple(finished(mine))
-    if not found:
+def _figures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[str, Picture]]:
+    launched = _launch(everything, spec)
+    results = tuple(finished(launched))
+    if not results:
         return
     others = _models(everything, spec) if spec.recipe == "ceiling" else []
-    made = Material(lab, found, tuple(everything))
-    yield from _suited(made, others, few=len(mine) <= MOST)
+    data = FigureData(lab, results, tuple(everything))
+    yield from _worth_drawing(data, others, few=len(launched) <= MOST)
 
 
 def _launch(jobs: Sequence[Job], spec: Spec) -> list[Job]:
     """The newest job of each run."""
-    mine = [job for job in jobs if _together(job.spec, spec)]
-    return last_launch(mine) if mine else []
+    same = [job for job in jobs if _together(job.spec, spec)]
+    return last_launch(same) if same else []
 
 
-def _suited(made: Material, others: Sequence[Finished], few: bool) -> Iterator[tuple[str, Picture]]:
-    """The figures that have something to say of these results.
+def _worth_drawing(
+    data: FigureData, others: Sequence[Finished], few: bool
+) -> Iterator[tuple[str, Picture]]:
+    """The figures worth drawing of these results.
 
     `others`: models to show under a ceiling; `few`: each run of the launch may have its own panel.
     """
-    runs = len(grouped(made.found))
-    sizes = {(one.result.model_name, one.result.n.get("train")) for one in made.found}
+    runs = len(grouped(data.results))
+    sizes = {(one.result.model_name, one.result.n.get("train")) for one in data.results}
     models = {model for model, _ in sizes}
     alone = ["training", "parity", "residuals"] if few else []
-    if all(one.job.spec.recipe == "ceiling" for one in made.found):
+    if all(one.job.spec.recipe == "ceiling" for one in data.results):
         wanted = ["snr"]
-        made = replace(made, found=(*others, *made.found))
+        data = replace(data, results=(*others, *data.results))
     elif len(sizes) > len(models):
         wanted = ["scaling", *alone]
     else:
         wanted = ["ablation", *alone] if runs > 1 else alone
     for name in wanted:
         try:
-            yield name, MAKERS[name](made)
+            yield name, MAKERS[name](data)
         except UsageError:
-            continue  # its material is not there: no curve, or no star by star
+            continue  # what it needs is missing: a curve, or residuals
 
 
 def _models(everything: Sequence[Job], ceiling: Spec) -> list[Finished]:
@@ -134,23 +135,22 @@ def _together(one: Spec, other: Spec) -> bool:
 
 
 def _ended(job: Job) -> Job:
-    """The job as it will be in a moment, where it has its result and is about to end."""
+    """The job as if it had ended, where it has its result and is about to end."""
     if isinstance(job.state, Done) or not job.paths.result.is_file():
         return job
     return replace(job, state=Done(time.time(), time.time(), "ok", 0))
 
 
 PATIENCE = 300.0
-"""Seconds a job waits for its figures."""
+"""Seconds a job waits for its figures to be drawn."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draw what the launch of the job in the folder named has given; print what was written."""
-
+    """Draw the launch of the job in the folder given; print the files written."""
     (folder,) = arguments
     try:
-        for picture in draw_figures(Path(folder)):
-            print(picture)
+        for path in draw_figures(Path(folder)):
+            print(path)
     except (UsageError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def draw_in_subprocess(job: JobPaths, spec: Spec) -> str:
-    """Have the figures drawn; a note on what came of it, empty where there was nothing to draw."""
+    """Have the figures drawn; a note on the outcome, empty where there was nothing to draw."""
     try:
         lab = find_lab(job.folder)
         if not lab.inside(spec.roadmap).is_file():

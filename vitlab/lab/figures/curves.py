@@ -1,8 +1,9 @@
-"""The live curves of jobs, ready to draw: what was measured, against time, with the thresholds."""
+"""The live curves of jobs against time, with the levels of gates and ceilings, ready to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
+from vitlab.docs.model.gate_rules import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings
@@ -25,7 +27,7 @@ class Curves:
     series: tuple[Series, ...]
     """x in seconds since each job's start."""
     thresholds: tuple[Line, ...]
-    """The levels the gates of the jobs' roadmaps ask for, and the ceilings."""
+    """The levels of the jobs' gates, and the ceilings."""
 
 
 def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curves:
@@ -36,15 +38,28 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
         return Curves(value or "", (), ())
     name = value or str(Value.parse(judged_by(j.spec.headline for j in chosen)).live)
     series = [one for job in chosen if (one := _series(lab, job, name))]
-    lines = [*_thresholds(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
+    lines = [*_gate_lines(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
     return Curves(name, tuple(series), tuple(lines))
 
 
+def gate_lines(gates: Iterable[Gate], headline: str, name: str) -> list[Line]:
+    """The levels that gates ask of a value, on whichever split they name it."""
+    kind = Value.parse(name).anywhere
+    levels: dict[float, list[str]] = {}
+    for gate in gates:
+        for value, level in thresholds(gate, headline):
+            if Value.parse(value).anywhere == kind and gate.id not in levels.get(level, ()):
+                levels.setdefault(level, []).append(gate.id)
+    return [
+        Line(level, f"Gate-{', '.join(ids)} at {level:g}") for level, ids in sorted(levels.items())
+    ]
+
+
 def ceiling_lines(specs: Sequence[Spec], jobs: Sequence[Job], name: str) -> list[Line]:
-    """The Bayes ceilings the curves can be held against, each once."""
+    """The Bayes ceilings of these jobs' value, each once."""
     known = ceilings(jobs)
-    found = {ceiling_of(spec, known, name) for spec in specs}
-    levels = sorted(ceiling.r2 for ceiling in found if ceiling is not None)
+    bounds = {ceiling_of(spec, known, name) for spec in specs}
+    levels = sorted(ceiling.r2 for ceiling in bounds if ceiling is not None)
     return [Line(level, f"Bayes ceiling {level:.3f}") for level in levels]
 
 
@@ -63,20 +78,12 @@ def _series(lab: Lab, job: Job, name: str) -> Series | None:
     return Series(label, [one.seconds or 0.0 for one in curve], [one.value for one in curve])
 
 
-def _thresholds(lab: Lab, jobs: Sequence[Job], name: str) -> tuple[Line, ...]:
-    """Gates speak of test or validation; the live curve is held against either."""
-    kind = Value.parse(name).anywhere
-    headline = judged_by(job.spec.headline for job in jobs)
-    levels: dict[float, str] = {}
-    for path in {job.spec.roadmap for job in jobs}:
-        try:
+def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:
+    """The levels of the gates that wait for these jobs' MVPs."""
+    mvps = {job.spec.mvp for job in jobs}
+    gates: list[Gate] = []
+    for path in dict.fromkeys(job.spec.roadmap for job in jobs):
+        with contextlib.suppress(UsageError, OSError):
             roadmap = lab.read_roadmap(lab.paths.root / path)
-        except (UsageError, OSError):
-            continue
-        mvps = {job.spec.mvp for job in jobs}
-        for gate in roadmap.gates:
-            if mvps & set(gate.mvps):
-                for value, level in thresholds(gate, headline):
-                    if Value.parse(value).anywhere == kind:
-                        levels.setdefault(level, f"Gate-{gate.id} at {level:g}")
-    return tuple(Line(level, label) for level, label in sorted(levels.items()))
+            gates += [gate for gate in roadmap.gates if mvps & set(gate.mvps)]
+    return gate_lines(gates, judged_by(job.spec.headline for job in jobs), name)

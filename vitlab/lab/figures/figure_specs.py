@@ -15,7 +15,7 @@ from vitlab.docs.judge.conclusion import mark
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import population_of
-from vitlab.lab.results.job_results import Finished, finished
+from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures import Curve, Panel, Picture
 from vitlab.plot.series import Line
@@ -32,40 +32,40 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a figure may be made of."""
+class FigureData:
+    """The results a figure is drawn from."""
 
     lab: Lab
-    found: tuple[Finished, ...]
-    """The jobs it shows, each the newest of its run."""
+    results: tuple[Finished, ...]
+    """Those it shows, each the newest of its run."""
     jobs: tuple[Job, ...]
-    """Every job of the lab; the ceilings are among them."""
+    """Every job of the lab, ceilings included."""
 
     @property
     def headline(self) -> str:
-        """The value in question; of a ceiling the one it is the ceiling of."""
-        value = Value.parse(judged_by(one.result.headline for one in self.found))
+        """The value that is drawn; for a ceiling the value it limits."""
+        value = Value.parse(judged_by(one.result.headline for one in self.results))
         return str(Value("test", "r2", value.label) if value.is_ceiling else value)
 
     @property
     def title_mark(self) -> str:
-        """` (demo)`: nobody must take a trial's figure for the real thing."""
-        profiles = sorted({one.result.profile for one in self.found})
+        """` (demo)`, so that nobody takes a trial's figure for that of a full run."""
+        profiles = sorted({one.result.profile for one in self.results})
         return "".join(mark(profile) for profile in profiles)
 
     def ceiling(self, name: str) -> Finished | None:
         """The largest ceiling job of the stars the first job was tested on."""
         label = Value.parse(name).label
-        world = population_of(self.found[0].job.spec.config, label)
-        mine = [
+        population = population_of(self.results[0].job.spec.config, label)
+        matches = [
             one
             for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
-            if world is not None and population_of(one.job.spec.config, label) == world
+            if population is not None and population_of(one.job.spec.config, label) == population
         ]
-        return max(mine, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
+        return max(matches, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
 
     def levels(self, name: str) -> tuple[Line, ...]:
-        """The ceilings a value can be held against, each labelled with its kind."""
+        """The ceilings of a value, each labelled with its kind."""
         value = Value.parse(name)
         best = self.ceiling(name) if value.metric == "r2" else None
         if best is None:
@@ -79,25 +79,23 @@ class Material:
         )
 
 
-def material(lab: Lab, named: Sequence[Finished]) -> Material:
-    """`named`, or else every newest result of the highest profile there is."""
+def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
+    """`results`, or else the newest of everything run at the highest profile there is."""
     jobs = tuple(all_jobs(lab.paths))
-    if not named:
-        from vitlab.lab.results.job_results import latest
-
-        every = [one for one in latest(finished(jobs)) if one.job.spec.recipe != "ceiling"]
-        best = max((PROFILES.index(one.result.profile) for one in every), default=0)
-        named = [one for one in every if one.result.profile == PROFILES[best]]
-    if not named:
+    if not results:
+        everything = [one for one in latest(finished(jobs)) if one.job.spec.recipe != "ceiling"]
+        best = max((PROFILES.index(one.result.profile) for one in everything), default=0)
+        results = [one for one in everything if one.result.profile == PROFILES[best]]
+    if not results:
         raise UsageError("nothing to draw: no job has a result yet")
-    return Material(lab, tuple(named), jobs)
+    return FigureData(lab, tuple(results), jobs)
 
 
-def scaling(made: Material) -> Picture:
+def scaling(data: FigureData) -> Picture:
     """The headline against the number of training spectra, one curve a model."""
-    name = made.headline
+    name = data.headline
     models: dict[str, dict[int, list[Group]]] = {}
-    for group in grouped(made.found):
+    for group in grouped(data.results):
         n = group.first.n.get("train", 0)
         if n > 0 and group.value(name) is not None:
             models.setdefault(group.first.model_name, {}).setdefault(n, []).append(group)
@@ -111,45 +109,45 @@ def scaling(made: Material) -> Picture:
         best = {n: min(sizes[n], key=lambda g: far_from_best(g.first, name)) for n in sorted(sizes)}
         curves.append(_curve(model, list(best), list(best.values()), name))
     panel = Panel(
-        "training spectra", value_label(name), tuple(curves), lines=made.levels(name), log_x=True
+        "training spectra", value_label(name), tuple(curves), lines=data.levels(name), log_x=True
     )
-    return Picture(f"Scaling{made.title_mark}", (panel,))
+    return Picture(f"Scaling{data.title_mark}", (panel,))
 
 
-def ablation(made: Material) -> Picture:
+def ablation(data: FigureData) -> Picture:
     """The headline of each run, best first."""
-    name = made.headline
-    groups = [group for group in grouped(made.found) if group.value(name) is not None]
+    name = data.headline
+    groups = [group for group in grouped(data.results) if group.value(name) is not None]
     if len(groups) < 2:
         raise UsageError(f"ablation: needs {name} of two runs or more (there are: {len(groups)})")
     groups = Value.parse(name).ranked(groups, lambda g: g.value(name))
     models = len({group.first.model_name for group in groups}) > 1
-    names = tuple(_named(group, models) for group in groups)
+    names = tuple(_run_label(group, models) for group in groups)
     curve = _curve("", list(range(len(groups))), groups, name, joined=False)
-    panel = Panel("", value_label(name), (curve,), lines=made.levels(name), names=names)
+    panel = Panel("", value_label(name), (curve,), lines=data.levels(name), names=names)
     title = "Models" if models else "Ablation"
-    return Picture(f"{title}{made.title_mark}", (panel,))
+    return Picture(f"{title}{data.title_mark}", (panel,))
 
 
-def training(made: Material) -> Picture:
+def training(data: FigureData) -> Picture:
     """The headline on validation against the steps taken, and the loss where it was validated."""
-    live = str(Value.parse(made.headline).live)
+    live = str(Value.parse(data.headline).live)
     panels = []
     for name in (live, LOSS):
         curves = []
-        for one in made.found:
-            curve = made.lab.progress(one.job.paths).curve(name)
-            kept = [(sample.step, y) for sample in curve if (y := sample.value) is not None]
-            if kept:
-                label = one.result.run if len(made.found) > 1 else one.result.model_name
-                xs, ys = zip(*kept, strict=True)
+        for one in data.results:
+            curve = data.lab.progress(one.job.paths).curve(name)
+            points = [(sample.step, y) for sample in curve if (y := sample.value) is not None]
+            if points:
+                label = one.result.run if len(data.results) > 1 else one.result.model_name
+                xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, tuple(map(float, xs)), ys))
-        lines = made.levels(name)
+        lines = data.levels(name)
         if curves:
             panels.append(Panel("step", value_label(name), tuple(curves), lines=lines))
     if not panels:
-        raise UsageError(f"training: no job has said a {live} while it ran")
-    return Picture(f"Training{made.title_mark}", tuple(panels))
+        raise UsageError(f"training: no job has reported {live} while it ran")
+    return Picture(f"Training{data.title_mark}", tuple(panels))
 
 
 def value_label(name: str) -> str:
@@ -167,8 +165,8 @@ def _curve(
     return Curve(name, tuple(map(float, xs)), ys, errors, joined)
 
 
-def _named(group: Group, model: bool) -> str:
-    """The run's name, with its model's before it where that is not said yet."""
+def _run_label(group: Group, model: bool) -> str:
+    """The run's name, after its model's where there are several models."""
     own = group.first.model_name
     name = own if group.name == "main" else group.name
     seeds = f" (n={len(group.members)})" if len(group.members) > 1 else ""
@@ -179,45 +177,45 @@ def _sizes(models: Mapping[str, Mapping[int, object]]) -> str:
     return "; ".join(f"{m} at {', '.join(map(str, s))}" for m, s in models.items()) or "none"
 
 
-Maker = Callable[[Material], Picture]
+Maker = Callable[[FigureData], Picture]
 
 MOST = 4
 """Panels of a figure; more are too small to read."""
 STEPS = 8
-"""Bins of a residual's run along the true label."""
+"""Bins of the residuals along the true label."""
 SEED = 42
 
 
-def parity(made: Material) -> Picture:
+def parity(data: FigureData) -> Picture:
     """Predicted against true labels, one panel a job and label."""
     panels = []
-    for one, kept in _kept(made, "parity"):
-        for k, label in enumerate(kept.labels):
+    for one, stars in _residuals_of(data, "parity"):
+        for k, label in enumerate(stars.labels):
             value = Value("test", "r2", label)
             r2 = one.result.values.get(str(value))
-            title = _name(one, made) + (f"  {value.symbol} = {r2:.3f}" if r2 is not None else "")
-            x, y = tuple(kept.true[:, k].tolist()), tuple(kept.predicted[:, k].tolist())
-            curve = Curve(_name(one, made), x, y, joined=False)
+            title = _name(one, data) + (f"  {value.symbol} = {r2:.3f}" if r2 is not None else "")
+            x, y = tuple(stars.true[:, k].tolist()), tuple(stars.predicted[:, k].tolist())
+            curve = Curve(_name(one, data), x, y, joined=False)
             axes = f"true {label}", f"predicted {label}"
             panels.append(Panel(*axes, (curve,), title=title, diagonal=True))
-    return Picture(f"Parity{made.title_mark}", tuple(panels[:MOST]))
+    return Picture(f"Parity{data.title_mark}", tuple(panels[:MOST]))
 
 
-def residuals(made: Material) -> Picture:
+def residuals(data: FigureData) -> Picture:
     """Median and 68% scatter of predicted - true along the label and along S/N."""
     import numpy as np
 
-    label = Value.parse(made.headline).label
-    kept = [(one, r) for one, r in _kept(made, "residuals") if label in r.labels]
-    if not kept:
+    label = Value.parse(data.headline).label
+    residual_sets = [(one, r) for one, r in _residuals_of(data, "residuals") if label in r.labels]
+    if not residual_sets:
         raise UsageError(f"residuals: no job was scored on {label}")
     panels = []
     for axis in (f"true {label}", "S/N"):
         curves = []
-        for one, found in kept:
-            k = found.labels.index(label)
-            along = found.snr if axis == "S/N" else found.true[:, k]
-            off = found.predicted[:, k] - found.true[:, k]
+        for one, stars in residual_sets:
+            k = stars.labels.index(label)
+            along = stars.snr if axis == "S/N" else stars.true[:, k]
+            off = stars.predicted[:, k] - stars.true[:, k]
             good = np.isfinite(along) & np.isfinite(off)
             along, off = along[good], off[good]
             if len(along) < 2 * STEPS:
@@ -228,7 +226,7 @@ def residuals(made: Material) -> Picture:
             low, high = zip(*(np.quantile(o, [0.1587, 0.8413]) for _, o in parts), strict=True)
             curves.append(
                 Curve(
-                    _name(one, made),
+                    _name(one, data),
                     tuple(float(np.median(a)) for a, _ in parts),
                     tuple(float(np.median(o)) for _, o in parts),
                     tuple(float(h - lo) / 2 for lo, h in zip(low, high, strict=True)),
@@ -239,23 +237,23 @@ def residuals(made: Material) -> Picture:
             panels.append(Panel(axis, y_label, tuple(curves), log_x=axis == "S/N"))
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
-    return Picture(f"Residuals{made.title_mark}", tuple(panels))
+    return Picture(f"Residuals{data.title_mark}", tuple(panels))
 
 
-def snr(made: Material) -> Picture:
+def snr(data: FigureData) -> Picture:
     """The headline's metric in bins of S/N, one curve a job, under the ceilings."""
     from vitlab.ml.scoring import binned
 
-    value = Value.parse(made.headline).anywhere
-    bounds = _ceilings(made, value.label) if value.metric == "r2" else []
+    value = Value.parse(data.headline).anywhere
+    bounds = _ceilings(data, value.label) if value.metric == "r2" else []
     curves = []
-    for one, found in _kept(made, "snr", needed=not bounds):
-        bins = binned(found, "snr", SEED)
+    for one, stars in _residuals_of(data, "snr", needed=not bounds):
+        bins = binned(stars, "snr", SEED)
         bins = [part for part in bins if value in part.scores.values]
         if bins:
             curves.append(
                 Curve(
-                    _name(one, made),
+                    _name(one, data),
                     tuple((part.low * part.high) ** 0.5 for part in bins),
                     tuple(part.scores.values[value] for part in bins),
                     tuple(part.scores.errors[value] for part in bins),
@@ -263,21 +261,21 @@ def snr(made: Material) -> Picture:
             )
     curves += bounds
     if not curves:
-        raise UsageError(f"snr: no job knows the S/N of its test stars and {made.headline}")
-    panel = Panel("S/N (median pixel)", value_label(made.headline), tuple(curves), log_x=True)
-    return Picture(f"S/N{made.title_mark}", (panel,))
+        raise UsageError(f"snr: no job knows the S/N of its test stars and {data.headline}")
+    panel = Panel("S/N (median pixel)", value_label(data.headline), tuple(curves), log_x=True)
+    return Picture(f"S/N{data.title_mark}", (panel,))
 
 
-def _ceilings(made: Material, label: str) -> list[Curve]:
-    """What the ceiling job says at each magnitude, by the S/N it gives for it."""
-    best = made.ceiling(str(Value("test", "r2", label)))
+def _ceilings(data: FigureData, label: str) -> list[Curve]:
+    """The ceilings at each magnitude, against the S/N at it."""
+    best = data.ceiling(str(Value("test", "r2", label)))
     if best is None:
         return []
     values, errors = best.result.values, best.result.errors
-    found = []
+    curves = []
     snr = Value("", "snr", "median")
     medians = [v for v in map(Value.parse, values) if v.mag is not None and v.anywhere == snr]
-    for kind, told in KINDS.items():
+    for kind, title in KINDS.items():
         names = [(str(at), str(Value(at.split, kind, label))) for at in medians]
         points = sorted(
             (at, y, errors.get(name, 0.0))
@@ -286,26 +284,28 @@ def _ceilings(made: Material, label: str) -> list[Curve]:
         )
         if len(points) > 1:
             xs, ys, known = zip(*points, strict=True)
-            found.append(Curve(told, xs, ys, known if any(known) else (), reference=True))
-    return found
+            curves.append(Curve(title, xs, ys, known if any(known) else (), reference=True))
+    return curves
 
 
-def _kept(made: Material, figure: str, needed: bool = True) -> list[tuple[Finished, Residuals]]:
-    """The jobs that kept residuals, the best known first; a figure that needs one says so."""
+def _residuals_of(
+    data: FigureData, figure: str, needed: bool = True
+) -> list[tuple[Finished, Residuals]]:
+    """The jobs whose residuals were kept; UsageError where there is none but one is `needed`."""
     from vitlab.ml.scoring import load
 
-    found = []
-    for one in made.found:
-        with contextlib.suppress(UsageError):  # told below, when none has any
-            found.append((one, load(one.job.paths.residuals)))
-    if needed and not found:
-        names = ", ".join(one.job.name for one in made.found[:3])
+    residual_sets = []
+    for one in data.results:
+        with contextlib.suppress(UsageError):
+            residual_sets.append((one, load(one.job.paths.residuals)))
+    if needed and not residual_sets:
+        names = ", ".join(one.job.name for one in data.results[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
-    return found
+    return residual_sets
 
 
-def _name(one: Finished, made: Material) -> str:
-    runs = {(o.result.model_name, o.result.run) for o in made.found}
+def _name(one: Finished, data: FigureData) -> str:
+    runs = {(o.result.model_name, o.result.run) for o in data.results}
     models = {model for model, _ in runs}
     if len(models) == len(runs):
         return one.result.model_name

@@ -71,12 +71,15 @@ def summarize_mvp(
         runs=runs,
         trouble=trouble,
         scores=_scores(ended),
-        conclusion=next(
-            (e.text("conclusion") for e in reversed(roadmap.conclusions) if mvp.id in e.mvps), ""
-        ).strip("- "),
+        conclusion=_conclusion(roadmap, mvp.id),
         report=lab.paths.relative(report) if report else "",
         written=report is not None and report.is_file(),
     )
+
+
+def _conclusion(roadmap: Roadmap, mvp_id: str) -> str:
+    rows = [row for row in roadmap.rows("conclusions") if mvp_id in row.mvps]
+    return rows[-1].text("conclusion").strip("- ") if rows else ""
 
 
 def _facts(roadmap: Roadmap, mvp_id: str) -> tuple[tuple[str, str], ...]:
@@ -159,7 +162,7 @@ def locate_experiment(lab: Lab, spec: Spec) -> tuple[Path, int]:
 
 def read_conclusion(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
     """An MVP's conclusion in the roadmap, or else the one not written yet; empty: none."""
-    for entry in lab.cached_roadmap(roadmap_path).conclusions:
+    for entry in lab.cached_roadmap(roadmap_path).rows("conclusions"):
         if entry.mvps[:1] == (mvp_id,):
             return entry.text("conclusion") or ""
     step = plan_mvp(lab, roadmap_path, mvp_id)
