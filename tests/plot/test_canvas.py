@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.canvas import Curve, Folds, Look, paint, whole
+from vitlab.plot.canvas import Curve, Folds, Look, Panel, paint, whole
 from vitlab.plot.series import Line, cells
 
 RED = (255, 0, 0)
@@ -33,7 +33,9 @@ def test_any_values_fill_exactly_the_size(
     points.sort()
     curve = Curve("a", [x for x, _ in points], [y for _, y in points], RED, (3.0, 5e5))
     look = Look(log=log, plain=plain, cursor=5e5)
-    rows = text(paint([curve], [Line(0.7, "专家 gate"), Line(-1.0, "x")], look, width, height))
+    rows = text(
+        paint(Panel([curve], [Line(0.7, "专家 gate"), Line(-1.0, "x")]), look, width, height)
+    )
     assert len(rows) == height
     assert {cells(row) for row in rows} == {width}
     if plain:
@@ -42,31 +44,33 @@ def test_any_values_fill_exactly_the_size(
 
 def test_a_gap_is_not_joined_and_a_window_shows_its_part() -> None:
     curve = Curve("a", [0.0, 1, 2, 8, 9, 10], [1.0] * 6, RED, (5.0,))
-    row = next(row for row in text(paint([curve], [], Look(), 68, 9)) if "o⠉" in row)
+    row = next(row for row in text(paint(Panel([curve]), Look(), 68, 9)) if "o⠉" in row)
     assert "⠁     " in row
-    rows = text(paint([curve], [], Look(window=(8.0, 10.0)), 68, 9))
+    rows = text(paint(Panel([curve]), Look(window=(8.0, 10.0)), 68, 9))
     assert rows[-1].split() == ["8.0", "8.5", "9.0", "9.5", "10.0"]
 
 
 def test_every_spike_of_a_long_curve_is_drawn() -> None:
     ys = [0.0] * 50_000
     ys[31_234] = 1.0
-    rows = text(paint([Curve("a", range(50_000), ys, RED)], [], Look(), 60, 20))
+    rows = text(paint(Panel([Curve("a", range(50_000), ys, RED)]), Look(), 60, 20))
     assert any("⡇" in row or "⢸" in row for row in rows[1:6])
 
 
 def test_a_log_axis_is_labelled_by_powers_of_ten() -> None:
     curve = Curve("a", [0.0, 1, 2, 3], [0.001, 0.1, -1, 10], RED)
-    labels = " ".join(row[:7].strip() for row in text(paint([curve], [], Look(log=True), 60, 20)))
+    labels = " ".join(
+        row[:7].strip() for row in text(paint(Panel([curve]), Look(log=True), 60, 20))
+    )
     assert labels.split() == ["10", "1", "0.1", "0.01", "0.001", "0.0"] or "0.01" in labels
 
 
 def test_folds_are_kept_for_the_next_frame() -> None:
     folds: Folds = {}
     curve = Curve("a", [0.0, 1], [0.0, 1], RED)
-    first = paint([curve], [], Look(), 60, 10, folds)
+    first = paint(Panel([curve]), Look(), 60, 10, folds)
     assert len(folds) == 1
-    assert paint([curve], [], Look(), 60, 10, folds) == first
+    assert paint(Panel([curve]), Look(), 60, 10, folds) == first
     assert len(folds) == 1
 
 

@@ -1,6 +1,6 @@
-"""A chart drawn cell by cell: windows, log axes and a cursor over many long curves.
+"""The interactive charts, drawn cell by cell: curves or a spectrum with a window and a cursor.
 
-plotext takes 100 ms for ten curves; whoever moves a cursor by the keyboard waits for each frame.
+Needed for speed: plotext takes 100 ms for ten curves, and a key that moves the cursor waits for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from vitlab.plot.chart import MARKS
 from vitlab.plot.series import Line, Rgb, cells, fit, robust_range, tick_labels, ticks
@@ -16,8 +17,6 @@ from vitlab.plot.series import Line, Rgb, cells, fit, robust_range, tick_labels,
 Run = list[tuple[str, Rgb | None]]
 """One row of cells, in pieces of one colour."""
 Range = tuple[float, float]
-
-
 Columns = list[tuple[float, float, float, float] | None]
 """For each dot column first, lowest, highest and last value; None where there is none."""
 GAP = (math.nan, math.nan, math.nan, math.nan)
@@ -30,7 +29,7 @@ DIM: Rgb = (90, 100, 110)
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille cell: by its dot column, then its dot row."""
 _FREE = ("", "-", "░", ":", "┊", "|")
-"""What may be written over by a name."""
+"""What a name may be written over."""
 _BARS = tuple(
     tuple(tuple(sum(dots[begin : end + 1]) for end in range(4)) for begin in range(4))
     for dots in _DOTS
@@ -49,7 +48,7 @@ class DotGrid:
         self._plain = plain
         self._bits = [[0] * columns for _ in range(rows)]
         self._own: set[tuple[int, int]] | None = None
-        """The cells of a curve that stands alone in its own; None for one that joins the others."""
+        """Cells of a curve that covers the others; None for one that shares cells with them."""
         self._text: list[list[str]] = [[""] * columns for _ in range(rows)]
         self._color: list[list[Rgb | None]] = [[None] * columns for _ in range(rows)]
 
@@ -76,27 +75,27 @@ class DotGrid:
                     self._text[row][column] = ":" if self._plain else "░"
                     self._color[row][column] = DIM
 
-    def name(self, column: int, said: str) -> bool:
-        """Words in the first row about a column, and a tick below; False where they hit others."""
-        wide = cells(said)
+    def name(self, column: int, text: str) -> bool:
+        """A text in the first row at a column, and a tick below; False where it hits another."""
+        wide = cells(text)
         start = min(max(column - wide // 2, 0), self._columns - wide)
         around = self._text[0][max(start - 1, 0) : start + wide + 1]
         if start < 0 or any(part not in _FREE for part in around):
             return False
-        for at, character in enumerate(said):
+        for at, character in enumerate(text):
             self._text[0][start + at], self._color[0][start + at] = character, GREY
         if self._rows > 2 and not self._bits[1][column]:
             self._text[1][column], self._color[1][column] = "'", GREY
         return True
 
     def label(self, value: float, label: str) -> None:
-        """A level's words at its right end, over whatever is there."""
+        """A level's label at its right end, over whatever is there."""
         row = self._dot(value) // 4
         if not 0 <= row < self._rows:
             return
-        said = fit(label, min(cells(label), self._columns // 2)).replace("…", "~")
-        column = self._columns - cells(said)
-        for character in said:
+        text = fit(label, min(cells(label), self._columns // 2)).replace("…", "~")
+        column = self._columns - cells(text)
+        for character in text:
             wide = max(cells(character), 1)
             self._text[row][column : column + wide] = [character, _COVERED][:wide]
             self._color[row][column : column + wide] = [GREY] * wide
@@ -109,9 +108,9 @@ class DotGrid:
                 self._color[row][column] = None
 
     def curve(self, columns: Columns, number: int, color: Rgb, *, over: bool = False) -> None:
-        """Join the columns' values by vertical strokes; a NaN column parts them.
+        """Join the columns' values by vertical strokes; a NaN column is a gap.
 
-        `over`: its cells show it alone, whatever was drawn there before.
+        `over`: it covers whatever was drawn in its cells before.
         """
         self._own = set() if over else None
         mark = MARKS[number % len(MARKS)]
@@ -182,6 +181,10 @@ class DotGrid:
 
 LEFT = 8
 """Cells of the y labels."""
+ALL_NAMED = 1500.0
+"""Window, in x, up to which all names are shown; beyond, only those of rank 0 and 2."""
+TRIM = 0.03
+"""Share of the noisy curve's values beyond either end of a `trimmed` range."""
 
 
 @dataclass(frozen=True)
@@ -196,72 +199,119 @@ class Curve:
     """x of missing values: the curve is not joined across them."""
 
 
+def curve(name: str, x: Sequence[float], y: Sequence[float], color: Rgb) -> Curve:
+    """A curve of the finite values; the others are gaps."""
+    known = [i for i, value in enumerate(y) if math.isfinite(value)]
+    missing = [x[i] for i, value in enumerate(y) if not math.isfinite(value)]
+    return Curve(name, [x[i] for i in known], [y[i] for i in known], color, missing)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A position on the x axis with a name."""
+
+    x: float
+    name: str
+    rank: int = 0
+    """The lower come first where there is no room for all; 1 only in a narrow window."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart."""
+
+    curves: Sequence[Curve]
+    lines: Sequence[Line] = ()
+    """Horizontal levels."""
+    band: tuple[Curve, Curve] | None = None
+    """Lower and upper edge of an error band."""
+    names: Sequence[Named] = ()
+    scale: Literal["robust", "trimmed", "signed"] = "robust"
+    """The y range. robust: `series.robust_range`; trimmed: all of the curves but the first, which
+    is noisy; signed: as far below 0 as above, and 0 is a line. But for `robust` each curve covers
+    those before it."""
+
+
 @dataclass(frozen=True)
 class Look:
-    """How the curves are looked at."""
+    """How the curves are shown."""
 
     window: Range | None = None
     """The part of x shown; None shows all."""
     log: bool = False
     """y by powers of ten; what is not positive is a gap."""
     cursor: float | None = None
-    """Where a vertical line stands, in x."""
+    """x of a vertical line."""
     plain: bool = False
     """ASCII only."""
 
 
 Folds = dict[tuple[int, Range, int, bool], Columns]
+"""Folded curves by what they depend on, kept by the caller that draws the same curves again."""
 
 
 def whole(curves: Sequence[Curve]) -> Range:
     """The x range of all curves."""
-    ends = [(curve.x[0], curve.x[-1]) for curve in curves if len(curve.x)]
+    ends = [(one.x[0], one.x[-1]) for one in curves if len(one.x)]
     low, high = min((a for a, _ in ends), default=0.0), max((b for _, b in ends), default=1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
+def visible(x: Sequence[float], window: Range) -> slice:
+    """The indices of the ascending `x` inside a window."""
+    return slice(bisect_left(x, window[0]), bisect_right(x, window[1]))
+
+
+def nearest(x: Sequence[float], position: float) -> int:
+    """The index of the ascending `x` that is nearest to a position."""
+    after = min(bisect_left(x, position), len(x) - 1)
+    before = max(after - 1, 0)
+    return before if position - x[before] < x[after] - position else after
+
+
 def paint(
-    curves: Sequence[Curve],
-    lines: Sequence[Line],
+    panel: Panel,
     look: Look,
     width: int,
     height: int,
     folds: Folds | None = None,
+    *,
+    axis: bool = True,
 ) -> list[Run]:
-    """`height` rows of `width` cells: curves, levels, cursor, both axes.
-
-    `folds`: what was folded before, kept by whoever draws the same curves again.
-    """
-    columns, rows = width - LEFT, height - 1
-    if columns < 8 or rows < 3:
+    """`height` rows of `width` cells; the last has the x labels where `axis` is set."""
+    columns, rows = width - LEFT, height - axis
+    if columns < 8 or rows < 2:
         return [[(" " * width, None)]] * height
-    window = look.window or whole(curves)
+    window = look.window or whole(panel.curves)
     folds = {} if folds is None else folds
-    folded = []
-    for curve in curves:
-        key = (id(curve), window, 2 * columns, look.log)
-        if key not in folds:
-            folds[key] = fold(curve, window, 2 * columns, look.log)
-        folded.append(folds[key])
-    levels = [(_scaled(line.value, look.log), line.label) for line in lines]
-    known = [(level, label) for level, label in levels if level is not None]
-    limits = _limits(folded, [level for level, _ in known])
+    folded = [_folded(one, window, columns, look.log, folds) for one in panel.curves]
+    lines = [(_scaled(line.value, look.log), line.label) for line in panel.lines]
+    levels = [(level, label) for level, label in lines if level is not None]
+    limits = _limits(panel, folded, [level for level, _ in levels], window)
     grid = DotGrid(columns, rows, limits, look.plain)
-    for level, _ in known:
+    for level in [level for level, _ in levels] + [0.0] * (panel.scale == "signed"):
         grid.level(level)
-    for number, (curve, column) in enumerate(zip(curves, folded, strict=True)):
-        grid.curve(column, number, curve.color)
+    for number, (one, column) in enumerate(zip(panel.curves, folded, strict=True)):
+        grid.curve(column, number, one.color, over=number > 0 and panel.scale != "robust")
+    if panel.band is not None:
+        low, high = (_folded(edge, window, columns, look.log, folds) for edge in panel.band)
+        grid.shade([_span(low, high, at) for at in range(columns)])
     if look.cursor is not None and window[0] <= look.cursor <= window[1]:
-        share = (look.cursor - window[0]) / (window[1] - window[0])
-        grid.cursor(min(round(share * columns), columns - 1))
-    for level, label in known:
+        grid.cursor(_column(look.cursor, window, columns))
+    for level, label in levels:
         grid.label(level, label)
+    _write_names(grid, panel.names, window, columns)
     body = grid.rows()
     labels = y_labels(limits, rows, look.log)
     edge = "|" if look.plain else "│"
     for row, pieces in enumerate(body):
         pieces.insert(0, (f"{labels.get(row, ''):>{LEFT - 2}} {edge}", GREY))
-    return [*body, [(x_labels(window, columns, width), GREY)]]
+    return [*body, [(x_labels(window, columns, width), GREY)]] if axis else body
+
+
+def _column(x: float, window: Range, columns: int) -> int:
+    share = (x - window[0]) / (window[1] - window[0])
+    return min(max(int(share * columns), 0), columns - 1)
 
 
 def _scaled(value: float, log: bool) -> float | None:
@@ -270,12 +320,19 @@ def _scaled(value: float, log: bool) -> float | None:
     return math.log10(value) if log else max(min(value, 1e12), -1e12)
 
 
-def fold(curve: Curve, window: Range, count: int, log: bool) -> Columns:
+def _folded(one: Curve, window: Range, columns: int, log: bool, folds: Folds) -> Columns:
+    key = (id(one), window, 2 * columns, log)
+    if key not in folds:
+        folds[key] = fold(one, window, 2 * columns, log)
+    return folds[key]
+
+
+def fold(one: Curve, window: Range, count: int, log: bool) -> Columns:
     """The curve's values by dot column: no more than four of them each, however many there are."""
     low, high = window
     wide = (high - low) / count
     folded: Columns = [None] * count
-    xs, ys = curve.x, curve.y
+    xs, ys = one.x, one.y
     end = bisect_left(xs, low)
     last = bisect_right(xs, high)
     while end < last:
@@ -289,14 +346,18 @@ def fold(curve: Curve, window: Range, count: int, log: bool) -> Columns:
             if not part:
                 continue
         folded[column] = (part[0], min(part), max(part), part[-1])
-    for x in curve.gaps:
+    for x in one.gaps:
         if low <= x <= high:
             column = min(int((x - low) / wide), count - 1)
             folded[column] = folded[column] or GAP
     return folded
 
 
-def _limits(folded: Sequence[Columns], levels: Sequence[float]) -> Range:
+def _limits(
+    panel: Panel, folded: Sequence[Columns], levels: Sequence[float], window: Range
+) -> Range:
+    if panel.scale == "trimmed":
+        return _trimmed(panel.curves, window)
     values = [
         value
         for columns in folded
@@ -304,11 +365,48 @@ def _limits(folded: Sequence[Columns], levels: Sequence[float]) -> Range:
         if column is not None and not math.isnan(column[0])
         for value in column[1:3]
     ]
-    return robust_range(values, levels)
+    if panel.scale == "robust":
+        return robust_range(values, levels)
+    most = max(map(abs, values), default=0.0) or 1.0
+    return -1.05 * most, 1.05 * most
+
+
+def _trimmed(curves: Sequence[Curve], window: Range) -> Range:
+    """All of the curves but the first, which is noisy: of it what lies between two quantiles.
+
+    A few pixels under bright sky lines are ten times noisier than the rest.
+    """
+    low, high = math.inf, -math.inf
+    for number, one in enumerate(curves):
+        ys = sorted(one.y[visible(one.x, window)])
+        cut = len(ys) * TRIM if number == 0 and len(ys) > 2 else 0
+        if ys:
+            low, high = min(low, ys[int(cut)]), max(high, ys[-1 - int(cut)])
+    if low > high:
+        return 0.0, 1.0
+    margin = (high - low) * 0.08 or 0.05
+    return low - margin, high + margin
+
+
+def _span(low: Columns, high: Columns, at: int) -> Range | None:
+    """The lowest and the highest value of a band in a column of cells."""
+    under = [part[1] for part in low[2 * at : 2 * at + 2] if part is not None]
+    over = [part[2] for part in high[2 * at : 2 * at + 2] if part is not None]
+    known = [value for value in (*under, *over) if math.isfinite(value)]
+    return (min(known), max(known)) if under and over and known else None
+
+
+def _write_names(grid: DotGrid, names: Sequence[Named], window: Range, columns: int) -> None:
+    """As many names as there is room for, the lower ranks first."""
+    narrow = window[1] - window[0] <= ALL_NAMED
+    inside = [one for one in names if window[0] <= one.x <= window[1]]
+    for one in sorted(inside, key=lambda one: one.rank):
+        if one.rank != 1 or narrow:
+            grid.name(_column(one.x, window, columns), one.name)
 
 
 def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
-    """Row -> label, where a tick stands."""
+    """Row -> label of the tick there."""
     low, high = limits
     positions = ticks(low, high, max(2, rows // 4))
     if log:
