@@ -31,7 +31,7 @@ from vitlab.lab.live.log_file import LogFile
 from vitlab.lab.progress import Sample, Samples
 from vitlab.plot.series import Line
 from vitlab.tui.watch.messages import RunCurve
-from vitlab.tui.widgets.curves_chart import Sight, curve, render
+from vitlab.tui.widgets.curves_chart import CurvesState, curve, render
 
 JOBS, ROADMAPS, LIVE, STEPS = 200, 10, 10, 300
 FIRST_MVP = b"ViT 1M Scaling"
@@ -132,13 +132,13 @@ def frames() -> tuple[float, float]:
             for step in range(100_000)
         )
         runs.append(RunCurve(str(number), f"run {number}", (number, 99, 99), None, tuple(samples)))
-    sight = Sight(runs=tuple(runs), lines=(Line(0.7, "Gate-1"),))
+    state = CurvesState(runs=tuple(runs), lines=(Line(0.7, "Gate-1"),))
     folds: dict[object, object] = {}
     taken = []
     made = [curve(run, "step", 0.0) for run in runs]
     for _ in range(2):
         begin = time.process_time()
-        render(made, sight, 110, 38, folds)  # type: ignore[arg-type]
+        render(made, state, 110, 38, folds)  # type: ignore[arg-type]
         taken.append(1e3 * (time.process_time() - begin))
     return taken[0], taken[1]
 
@@ -158,7 +158,7 @@ def long_log(folder: Path) -> tuple[float, float]:
     from vitlab.lab.live.log_file import ERRORS
 
     used = time.process_time()
-    found = LogFile(path).find(ERRORS, page.size, back=True)
+    found = LogFile(path).find(ERRORS, page.size, backward=True)
     assert found is not None
     path.unlink()
     return opened, time.process_time() - used

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vitlab.lab.live import log_file
-from vitlab.lab.live.log_file import ERRORS, LogFile, wanted
+from vitlab.lab.live.log_file import ERRORS, LogFile, text_matcher
 
 LINES = st.lists(st.text("ab \u4e13", max_size=12), max_size=40)
 
@@ -34,15 +34,15 @@ def test_pages_are_the_files_own_lines(
         assert last.at_end
         first = log.first(height)
         assert [line.text for line in first.lines] == whole[:height]
-        moved = log.moved(first, by, height)
+        moved = log.scrolled(first, by, height)
         top = max(0, min(max(by, 0), len(whole) - height))
         assert [line.text for line in moved.lines] == whole[top : top + height]
-        up = log.moved(last, by, height)
+        up = log.scrolled(last, by, height)
         top = max(0, min(len(whole) - height + min(by, 0), len(whole) - height))
         assert [line.text for line in up.lines] == whole[top : top + height]
-        kept = log.page(0, 99, wanted("a"))
+        kept = log.page(0, 99, text_matcher("a"))
         assert [line.text for line in kept.lines] == [line for line in whole if "a" in line]
-        assert log.last(99, wanted("a")).lines == kept.lines
+        assert log.last(99, text_matcher("a")).lines == kept.lines
 
 
 def test_a_search_goes_both_ways_and_capitals_are_meant(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_a_search_goes_both_ways_and_capitals_are_meant(tmp_path: Path) -> None:
     assert log.find(ERRORS, 0) == 6
     assert log.find(ERRORS, 20) == 25
     assert log.find(ERRORS, 34) is None
-    assert log.find(ERRORS, 34, back=True) == 25
-    assert log.find(wanted("END"), 0) is None
-    assert log.find(wanted("end"), 0) == 44
+    assert log.find(ERRORS, 34, backward=True) == 25
+    assert log.find(text_matcher("END"), 0) is None
+    assert log.find(text_matcher("end"), 0) == 44
 
 
 def test_a_missing_file_and_a_line_without_end(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_missing_file_and_a_line_without_end(tmp_path: Path) -> None:
     (tmp_path / "none.log").write_bytes(b"x" * (3 << 20) + b"\nend\n")
     assert [line.text for line in log.last(2).lines][-1] == "end"
     assert log.first(1).lines[0].text.startswith("xxx")
-    assert log.find(wanted("end"), 0) == (3 << 20) + 1
+    assert log.find(text_matcher("end"), 0) == (3 << 20) + 1
 
 
 def test_who_does_not_wait_any_more_stops_the_search(tmp_path: Path) -> None:
@@ -76,5 +76,5 @@ def test_who_does_not_wait_any_more_stops_the_search(tmp_path: Path) -> None:
         asked += 1
         return asked > 2
 
-    assert LogFile(path).find(wanted("b"), 0, stop=stop) is None
+    assert LogFile(path).find(text_matcher("b"), 0, stop=stop) is None
     assert asked == 3

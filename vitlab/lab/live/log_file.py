@@ -1,4 +1,4 @@
-"""Any page of a log by seeking: no file is read whole, however long it is."""
+"""Pages of a log of any length, read by seeking: no file is read whole."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pathlib import Path
 from vitlab.jobs.logs.tail import clean
 
 BLOCK = 1 << 18
-"""Bytes read at once: a search gives other threads a turn after each."""
+"""Bytes read at once: a search lets other threads run after each."""
 LONGEST = 1 << 20
-"""Bytes of a line; what has no end after so many is cut into several."""
+"""Bytes of a line; a longer one is cut into several."""
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """What lines are looked for; by plain search, which passes over a gigabyte in a second."""
+    """Which lines match; by plain search, which takes a second for a gigabyte."""
 
     tokens: tuple[bytes, ...]
-    """One of them is in every such line; in small letters where `fold`."""
+    """Every matching line has one of them; lower case where `fold`."""
     fold: bool = True
-    """Whether capitals do not matter."""
+    """Whether case is ignored."""
     exact: re.Pattern[bytes] | None = None
-    """What such a line matches besides; None for nothing."""
+    """What a line must match besides; None for nothing."""
 
     def matches(self, line: bytes) -> bool:
-        """Whether this one line is looked for."""
+        """Whether this one line matches."""
         return next(self.lines(line), None) is not None
 
     def lines(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Start and end of each line of `data` that is looked for."""
+        """Start and end of each matching line of `data`."""
         text = data.lower() if self.fold else data
         ahead = {token: text.find(token) for token in self.tokens}
         at = 0
@@ -56,15 +56,15 @@ ERRORS = Matcher(
         rb"(?i)error\b|exception\b|traceback|\bfatal\b|\bkilled\b|out of memory|\bnan\b"
     ),
 )
-"""What a line says that tells of trouble."""
+"""Lines that report an error."""
 
 Stop = Callable[[], bool]
-"""Whether whoever asked does not wait any more."""
+"""Whether the caller no longer waits for the result."""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line and where it stands in the file."""
+    """One line and its place in the file, in bytes."""
 
     start: int
     end: int
@@ -74,7 +74,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Page:
-    """Some lines in a row, and how long the file was."""
+    """Consecutive lines, and the size of the file."""
 
     lines: tuple[LogLine, ...]
     size: int
@@ -89,14 +89,14 @@ class Page:
         return not self.lines or self.lines[-1].end >= self.size
 
 
-def wanted(words: str) -> Matcher:
-    """What a search for `words` looks for; capital letters in them are meant."""
+def text_matcher(words: str) -> Matcher:
+    """Lines with `words`; case counts where they have a capital letter."""
     fold = not any(character.isupper() for character in words)
     return Matcher((words.encode(),), fold)
 
 
 class LogFile:
-    """A growing file, read by pages; missing, truncated and rotated files are what they are now."""
+    """A growing file, read by pages; it may be missing, truncated or rotated at any time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -105,22 +105,21 @@ class LogFile:
         return self.page(0, height, keep)
 
     def last(self, height: int, keep: Matcher | None = None, stop: Stop = bool) -> Page:
-        """The page that ends with the file."""
+        """The last page of the file."""
         with _Opened(self.path) as file:
-            found = _take_last(file.back(file.size, keep, stop), height)
-            return Page(found, file.size)
+            return Page(_take_last(file.backward(file.size, keep, stop), height), file.size)
 
     def page(self, top: int, height: int, keep: Matcher | None = None, stop: Stop = bool) -> Page:
         """The page whose first line starts at or after `top`, or the last one when it is short."""
         with _Opened(self.path) as file:
-            found = list(islice(file.forth(min(top, file.size), keep, stop), height))
-            if len(found) < height and not stop():
-                before = found[0].start if found else file.size
-                missing = height - len(found)
-                found = [*_take_last(file.back(before, keep, stop), missing), *found]
-            return Page(tuple(found), file.size)
+            lines = list(islice(file.forward(min(top, file.size), keep, stop), height))
+            if len(lines) < height and not stop():
+                before = lines[0].start if lines else file.size
+                missing = height - len(lines)
+                lines = [*_take_last(file.backward(before, keep, stop), missing), *lines]
+            return Page(tuple(lines), file.size)
 
-    def moved(
+    def scrolled(
         self,
         page: Page,
         lines: int,
@@ -131,20 +130,22 @@ class LogFile:
         """The page `lines` further down, or up when negative."""
         if lines >= 0:
             with _Opened(self.path) as file:
-                below = list(islice(file.forth(page.top, keep, stop), lines + height))[lines:]
+                below = list(islice(file.forward(page.top, keep, stop), lines + height))[lines:]
             if len(below) < height and not stop():
                 return self.last(height, keep, stop)
             return Page(tuple(below), file.size)
         with _Opened(self.path) as file:
-            above = _take_last(file.back(page.top, keep, stop), -lines)
+            above = _take_last(file.backward(page.top, keep, stop), -lines)
         return self.page(above[0].start if above else 0, height, keep, stop)
 
     def find(
-        self, what: Matcher, after: int, *, back: bool = False, stop: Stop = bool
+        self, what: Matcher, after: int, *, backward: bool = False, stop: Stop = bool
     ) -> int | None:
-        """Where the first line that has `what` starts, from the line at `after` on or before it."""
+        """Where the next line that matches `what` starts: at `after` or later, or before it."""
         with _Opened(self.path) as file:
-            lines = file.back(after, what, stop) if back else file.forth(after, what, stop)
+            lines = (
+                file.backward(after, what, stop) if backward else file.forward(after, what, stop)
+            )
             return next((line.start for line in lines), None)
 
 
@@ -153,7 +154,7 @@ def _take_last(backwards: Iterator[LogLine], count: int) -> tuple[LogLine, ...]:
 
 
 class _Opened:
-    """The file while it is read once."""
+    """The file while one page of it is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -172,7 +173,7 @@ class _Opened:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def forth(self, start: int, keep: Matcher | None, stop: Stop) -> Iterator[LogLine]:
+    def forward(self, start: int, keep: Matcher | None, stop: Stop) -> Iterator[LogLine]:
         """The lines from `start`, where one begins; only those with `keep` in them."""
         rest = b""
         while start + len(rest) < self.size and not stop():
@@ -189,7 +190,7 @@ class _Opened:
                 return
             start, rest = start + end, data[end:]
 
-    def back(self, end: int, keep: Matcher | None, stop: Stop) -> Iterator[LogLine]:
+    def backward(self, end: int, keep: Matcher | None, stop: Stop) -> Iterator[LogLine]:
         """The lines that begin before `end`, where one ends, the last first."""
         rest = b""
         while end > 0 and not stop():
