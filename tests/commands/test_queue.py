@@ -178,7 +178,7 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     adopt = ("adopt", "--pid", str(run.pid), "--mvp", "MVP-1.0", "--log", str(folder / "train.log"))
     status, _, said = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
     assert (status, said.count("\n")) == (2, 1)
-    assert "what its numbers are called is not known" in said
+    assert "the names of its numbers are unknown" in said
     assert bench(*adopt, "--name", "val_r2=val/r2/log_g")[0] == 2
     bench.experiment("1.0", SLEEPER, "metrics: {file: x.csv, names: {val_r2: val/r2/log_g}}\n")
     status, out, _ = bench(*adopt, "--metrics", str(folder / "metrics.csv"))

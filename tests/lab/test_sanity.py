@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.lab.conftest import Ended
-from tests.lab.test_table import configured
+from tests.lab.test_results_table import configured
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths

@@ -112,7 +112,7 @@ class Plan:
     specs: tuple[Spec, ...]
     changes: tuple[FileChange, ...]
     findings: tuple[Finding, ...]
-    """What was found before anything is spent, the worst first."""
+    """Problems found beforehand, the worst first."""
     fingerprint: Mapping[Path, str]
     """Digests of the files it was made from: experiment, roadmap, settings."""
 
@@ -123,7 +123,7 @@ class Launched:
 
     jobs: tuple[JobPaths, ...]
     changed: tuple[Path, ...] = ()
-    """Files that changed after the plan was made; what was launched was planned anew from them."""
+    """Files that changed after the plan was made, so that it was made again from them."""
 
     def notice(self, lab: Lab) -> str:
         """A line on what changed; empty when the plan was launched as it was."""
@@ -221,8 +221,8 @@ def adopt(
         names = names or extra.get("metrics", {}).get("names", {})
         if not names:
             raise UsageError(
-                f"{file}: what its numbers are called is not known; name them "
-                "(--name val_r2=val/r2/log_g), or under metrics.names in the experiment file"
+                f"{file}: the names of its numbers are unknown; give them with "
+                "--name val_r2=val/r2/log_g, or under metrics.names in the experiment file"
             )
         extra["metrics"] = {"file": file, "names": dict(names)}
     topic = path.stem.replace("_", "-") if path else mvp.name

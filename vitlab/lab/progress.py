@@ -96,7 +96,7 @@ def kept_when_thinned(values: Sequence[float]) -> list[int]:
 
 
 def _number(value: object) -> float:
-    """What an event says, as a float; NaN for what is no number."""
+    """A value of an event as a float; NaN for what is no number."""
     with contextlib.suppress(OverflowError):
         return float(value) if isinstance(value, int | float) else math.nan
     return math.nan
@@ -104,7 +104,7 @@ def _number(value: object) -> float:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a job's events have said so far."""
+    """The state of a job by its events so far."""
 
     step: int = 0
     of: int = 0

@@ -83,9 +83,9 @@ CHANCE = 3.0
 mean over 50 permutations scatters by a fifth of 1 / (n - 1)."""
 
 
-def sanity_checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
     """The checks of an experiment's runs; what failed is marked."""
-    scored = [one for one in mine if _is_tested(one.result)]
+    scored = [one for one in results if _is_tested(one.result)]
     if not scored:
         return []
     controls = [one for one in scored if one.result.data.get("permuted")]
@@ -100,10 +100,10 @@ def sanity_checks(mine: Sequence[Finished], everything: Sequence[Finished]) -> l
     ]
 
 
-def provenance(mine: Sequence[Finished]) -> list[Phrase]:
+def provenance(results: Sequence[Finished]) -> list[Phrase]:
     """Commit, configuration and seed of each run."""
     phrases = []
-    for one in mine:
+    for one in results:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
         seed = settings_of(one.job.spec).get("train.seed", "-")
@@ -139,9 +139,9 @@ def _control(result: Result) -> Phrase:
     return say(key, result.run, number(result, name))
 
 
-def _ceiling(mine: Sequence[Finished], known: Mapping[Population, Ceiling]) -> list[Phrase]:
+def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) -> list[Phrase]:
     below: dict[Ceiling, list[Result]] = {}
-    for one in mine:
+    for one in models:
         ceiling = ceiling_of(one.job.spec, known, one.result.headline)
         if ceiling is not None:
             below.setdefault(ceiling, []).append(one.result)
@@ -153,7 +153,7 @@ def _ceiling(mine: Sequence[Finished], known: Mapping[Population, Ceiling]) -> l
             phrases.append(say("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
         else:
             phrases.append(say("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
-    return phrases or ([say("sanity_no_ceiling")] if mine else [])
+    return phrases or ([say("sanity_no_ceiling")] if models else [])
 
 
 def _overlap(results: Sequence[Result]) -> Phrase:

@@ -19,7 +19,7 @@ from vitlab.lab.results.job_results import Finished
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
 _KEPT = 5000
-"""Differences the cache holds; beyond, it begins anew."""
+"""Differences the cache holds; beyond, it starts again."""
 
 _Key = tuple[str, str, str]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.lab.conftest import Ended
+from tests.lab.test_figures import bounded
 from tests.lab.test_pairs import scored
-from tests.lab.test_pictures import bounded
-from tests.lab.test_table import configured
+from tests.lab.test_results_table import configured
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.lab import Lab

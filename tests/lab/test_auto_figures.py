@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.lab.conftest import Ended
-from tests.lab.test_pictures import bounded, enriched
+from tests.lab.test_figures import bounded, enriched
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import auto_figures
