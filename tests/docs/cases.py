@@ -26,7 +26,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import Verdict, judge, thresholds
 from vitlab.docs.lint import lint, lint_document, mend
-from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
 from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.text.edit import Edit, apply, unified
@@ -35,7 +35,7 @@ from vitlab.docs.text.tables import tables_of
 from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import finish, link_report
-from vitlab.docs.write.rows import link_figures
+from vitlab.docs.write.rows import link_figures, set_key_number
 from vitlab.docs.write.status import launch, set_status
 
 HERE = Path(__file__).parent
@@ -300,7 +300,7 @@ class Bench:
 
     def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
         hub = parse_hub(Document(self.text))
-        self.change(key_number(hub, indicator, value, condition, source, DATE))
+        self.change(set_key_number(hub, indicator, value, condition, source, DATE))
 
 
 def main(paths: list[str]) -> None:

@@ -11,13 +11,14 @@ from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import judge
 from vitlab.docs.lint import mend
-from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, parse_roadmap
 from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.save import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.results import finish
+from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import launch, set_status
 
 
@@ -27,7 +28,7 @@ def attack(text: str, number: int) -> None:
     hub = parse_hub(document)
     assert hub.beliefs is not None
     assert hub.hypotheses is not None
-    edits = key_number(hub, "R² | x", "0.7\n`", "||y||", "\\", "2026-01-02")
+    edits = set_key_number(hub, "R² | x", "0.7\n`", "||y||", "\\", "2026-01-02")
     only_inside(text, apply(text, edits), edits)
     try:
         roadmap = parse_roadmap(document)

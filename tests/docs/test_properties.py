@@ -14,7 +14,8 @@ from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint import lint, mend
-from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.hub import parse_hub
+from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.save import Conflict, Edit, apply, change, redo, save, undo
@@ -290,7 +291,7 @@ def test_a_key_number_breaks_no_hub(values: list[str]) -> None:
     )
     hub = parse_hub(Document(text))
     indicator, value, condition, source = values
-    edits = key_number(hub, indicator, value, condition, source, "2026-01-02")
+    edits = set_key_number(hub, indicator, value, condition, source, "2026-01-02")
     new = apply(text, edits)
     only_inside(text, new, edits)
     assert {len(e.row.cells) for e in parse_hub(Document(new)).key_numbers} == {4}

@@ -7,11 +7,12 @@ import pytest
 from tests.docs.cases import DATE, result
 from vitlab.docs.judge.conclusion import conclusion, key_metric, spectra
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.results import finish
+from vitlab.docs.write.rows import set_key_number
 
 
 def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
@@ -35,5 +36,5 @@ def test_sentences_and_sizes() -> None:
 
 @pytest.mark.parametrize("text", ["", "# Nothing\n", "| 指标 | 值 |\n|---|---|\n"])
 def test_a_hub_without_the_tables_is_left_alone_or_filled(text: str) -> None:
-    edits = key_number(parse_hub(Document(text)), "a", "1", "c", "s", DATE)
+    edits = set_key_number(parse_hub(Document(text)), "a", "1", "c", "s", DATE)
     assert apply(text, edits) in (text, text + "| a | 1 |", text.rstrip("\n") + "\n| a | 1 |\n")

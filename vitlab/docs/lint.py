@@ -171,7 +171,7 @@ def _ids(roadmap: Roadmap) -> Iterator[Finding]:
             message = f"{mvp.exp_id} is the exp_id of MVP {owner} and of MVP {mvp.id}"
             yield Finding(mvp.line, "duplicate-exp-id", message)
     listed: dict[str, int] = {}
-    for entry in roadmap.experiment_index:
+    for entry in roadmap.rows("experiment_index"):
         name = exp_id(entry.raw("exp_id"))
         if name and name in listed:
             message = f"{name} is in the index on line {listed[name]}"

@@ -1,4 +1,4 @@
-"""A roadmap as data: its MVPs, gates, board and tables, every one a view that keeps its spans."""
+"""A roadmap as data: its MVPs, gates, kanban block and tables, each with its place in the text."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ from vitlab.docs.text.tables import Cell, Table, tables_of
 _PREFIXED = re.compile(r"^[^\w]*MVP[-–_ ]", re.I)
 _PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
 _LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
+_META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
+_NOT_WAITING = ("done", "running", "cancelled", "analysing")
+_LAST = ("paused", "partial", "failed")
+"""Statuses that are launched again only after all others."""
+
+
+class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an error
+    """The document has no MVP overview table."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class HeadingStatus:
     """The status at the end of a heading: `(🚀 运行中)`."""
 
     span: Span
-    """From the status' first character to the end of what stands in the parentheses."""
+    """From the status to the end of the parentheses."""
     text: str
     parsed: ParsedStatus
     """Offsets in `text`."""
@@ -47,7 +55,7 @@ class Spec:
     runs: tuple[Entry, ...]
 
     def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
-        """The content cell of the row whose item is a header word of `column`, or in `words`."""
+        """The content of the row whose item is a header word of `column` or one of `words`."""
         for entry in self.facts:
             item, content = entry.cells.get("item"), entry.cells.get("content")
             if (
@@ -60,33 +68,33 @@ class Spec:
 
 
 def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | None:
-    """The status a heading ends with, in parentheses or as a last glyph; None when it has none."""
+    """The status at the end of a heading, in parentheses or as a glyph; None for none."""
     in_parentheses = _PAREN.search(heading.title)
     match = in_parentheses or _LAST_MARK.search(heading.title)
     if match is None:
         return None
     start = heading.span.start + match.start("inside")
     text = match["inside"]
-    found = vocabulary.read(text)
-    if found is None:
+    parsed = vocabulary.read(text)
+    if parsed is None:
         return None
-    if found.end < len(text.rstrip()) and (found.glyph is None or not in_parentheses):
-        return None  # it only opens like a status: `(完成 3 个)`, `📋 MVP list`
-    return HeadingStatus(Span(start, start + len(text)), text, found)
+    if parsed.end < len(text.rstrip()) and (parsed.glyph is None or not in_parentheses):
+        return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
+    return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 
 def specs_of(
     document: Document, views: Sequence[View], vocabulary: Vocabulary, ids: IdIndex
 ) -> tuple[Spec, ...]:
     """Every MVP section, in order."""
-    found = []
+    specs = []
     for heading in document.headings:
         opening = ids.opening(heading.title) if _PREFIXED.match(heading.title) else None
         if opening is None:
             continue
         end = document.section_end(heading)
         inside = [v for v in views if heading.index < v.table.first < end]
-        found.append(
+        specs.append(
             Spec(
                 opening[0],
                 heading,
@@ -96,16 +104,7 @@ def specs_of(
                 tuple(e for v in inside if v.kind == "runs" for e in v.entries),
             )
         )
-    return tuple(found)
-
-
-_META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
-_OVER = ("done", "running", "cancelled", "analysing")
-_LATER = ("paused", "partial", "failed")
-
-
-class NoMvpTable(UsageError):  # noqa: N818  # what is missing says it
-    """The document has no MVP overview table."""
+    return tuple(specs)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Mvp:
     """The status cell as written."""
     exp_id: str | None
     report: str | None
-    """Where the report cell links to."""
+    """The target of the report cell's link."""
     line: int
     """1-based."""
     entry: Entry
@@ -131,7 +130,7 @@ class Mvp:
 
 @dataclass(frozen=True)
 class Next:
-    """The MVP to launch next, and why it is that one."""
+    """The MVP to launch next, and why."""
 
     id: str
     why: str
@@ -139,16 +138,16 @@ class Next:
 
 @dataclass(frozen=True)
 class Roadmap:
-    """Everything read from one roadmap; built anew after every edit, never changed."""
+    """Everything read from one roadmap; never changed, but parsed again after every edit."""
 
     document: Document
     vocabulary: Vocabulary
     ids: IdIndex
     mvps: tuple[Mvp, ...]
     views: tuple[View, ...]
-    """Every table that was recognised, in order."""
+    """Every table of a known kind, in order."""
     unknown: tuple[Table, ...]
-    """Tables of no known kind; they are kept as they are."""
+    """The other tables."""
 
     @property
     def language(self) -> str:
@@ -157,7 +156,7 @@ class Roadmap:
 
     @cached_property
     def title(self) -> str:
-        """The first heading, emphasis removed; empty where there is none."""
+        """The first heading; empty where there is none."""
         return next((plain(h.title) for h in self.document.headings), "")
 
     @property
@@ -170,62 +169,13 @@ class Roadmap:
         return tuple(e for view in self.views if view.kind == kind for e in view.entries)
 
     @cached_property
-    def priorities(self) -> tuple[Entry, ...]:
-        """The week's priorities, most urgent first."""
-        return self.rows("priorities")
-
-    @cached_property
-    def gate_progress(self) -> tuple[Entry, ...]:
-        return self.rows("gate_progress")
-
-    @cached_property
-    def conclusions(self) -> tuple[Entry, ...]:
-        return self.rows("conclusions")
-
-    @cached_property
-    def timeline(self) -> tuple[Entry, ...]:
-        return self.rows("timeline")
-
-    @cached_property
-    def experiment_index(self) -> tuple[Entry, ...]:
-        return self.rows("experiment_index")
-
-    @cached_property
-    def run_paths(self) -> tuple[Entry, ...]:
-        return self.rows("run_paths")
-
-    @cached_property
     def numbers(self) -> tuple[Entry, ...]:
-        """The numeric summary: tables with an MVP column and a metric column."""
+        """The rows of the numeric summary."""
         return tuple(e for e in self.rows("numbers") if "mvp" in e.cells)
 
     @cached_property
-    def checklist(self) -> tuple[Entry, ...]:
-        return self.rows("checklist")
-
-    @cached_property
-    def files(self) -> tuple[Entry, ...]:
-        return self.rows("files")
-
-    @cached_property
-    def changelog(self) -> tuple[Entry, ...]:
-        return self.rows("changelog")
-
-    @cached_property
-    def runs(self) -> tuple[Entry, ...]:
-        return self.rows("runs")
-
-    @cached_property
-    def routes(self) -> tuple[Entry, ...]:
-        return self.rows("routes")
-
-    @cached_property
-    def lookup(self) -> tuple[Entry, ...]:
-        return self.rows("lookup")
-
-    @cached_property
     def kanban(self) -> Kanban | None:
-        """The board in a fenced block; None where there is none."""
+        """The kanban block; None where there is none."""
         return find_kanban(self.document, self.vocabulary, self.ids)
 
     @cached_property
@@ -235,13 +185,14 @@ class Roadmap:
 
     @cached_property
     def gates(self) -> tuple[Gate, ...]:
-        """Every gate; one without rules takes those its MVP's section states for it."""
-        gates = gates_of(self.document, self.views, self.vocabulary, self.ids, self.gate_progress)
+        """Every gate; one without rules gets those in its MVP's section."""
+        progress = self.rows("gate_progress")
+        gates = gates_of(self.document, self.views, self.vocabulary, self.ids, progress)
         return tuple(
-            gate if gate.rules else replace(gate, rules=self._stated(gate)) for gate in gates
+            gate if gate.rules else replace(gate, rules=self._section_rules(gate)) for gate in gates
         )
 
-    def _stated(self, gate: Gate) -> tuple[Rule, ...]:
+    def _section_rules(self, gate: Gate) -> tuple[Rule, ...]:
         for spec in self.specs:
             if spec.mvp in gate.mvps:
                 rules = bullet_rules(self.document, spec.heading.index, spec.end)
@@ -251,56 +202,54 @@ class Roadmap:
 
     @cached_property
     def meta(self) -> Mapping[str, str]:
-        """The `**Key:** value` pairs of the quoted head, keys case folded."""
-        head = (
-            self.document.text[: self.document.lines[15].start]
-            if len(self.document.lines) > 15
-            else self.document.text
-        )
+        """The `**Key:** value` pairs of the first 15 lines, keys case folded."""
+        lines = self.document.lines
+        head = self.document.text[: lines[15].start] if len(lines) > 15 else self.document.text
         return {m["key"].strip().casefold(): m["value"].strip() for m in _META.finditer(head)}
 
     def mvp(self, mvp_id: str) -> Mvp:
-        """The MVP of an id, prefix optional; UsageError naming those there are."""
+        """The MVP of an id, prefix optional; UsageError names the known ones."""
         wanted = read_id(mvp_id).casefold()
         for mvp in self.mvps:
             if mvp.id.casefold() == wanted:
                 return mvp
-        known = ", ".join(dict.fromkeys(m.id for m in self.mvps))
-        raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {known}")
+        ids = ", ".join(dict.fromkeys(m.id for m in self.mvps))
+        raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {ids}")
 
     def gate(self, gate_id: str) -> Gate:
-        """The gate of an id, prefix optional; UsageError naming those there are."""
+        """The gate of an id, prefix optional; UsageError names the known ones."""
         wanted = read_id(gate_id).casefold()
         for gate in self.gates:
             if gate.id.casefold() == wanted:
                 return gate
-        known = ", ".join(g.id for g in self.gates) or "none"
-        raise UsageError(f"{self.document.name}: no gate {gate_id!r}; there are {known}")
+        ids = ", ".join(g.id for g in self.gates) or "none"
+        raise UsageError(f"{self.document.name}: no gate {gate_id!r}; there are {ids}")
 
 
 def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> Roadmap:
-    """Read a roadmap; NoMvpTable when it holds no overview table."""
+    """Read a roadmap; NoMvpTable when it has no overview table."""
     words = (vocabulary or default_vocabulary()).with_legend(document.text)
     tables = tables_of(document)
     titles = _titles(document, tables)
-    found = [recognise(t, words, under) for t, under in zip(tables, titles, strict=True)]
-    none = IdIndex(())
-    rows = [e for k in found if k and k.kind == "overview" for e in k.view(words, none).entries]
+    known = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
+    no_ids = IdIndex(())
+    rows = [e for k in known if k and k.kind == "overview" for e in k.view(words, no_ids).entries]
     mvps = [_mvp(e) for e in rows if not is_section_row(e.row) and _id_of(e)]
     if not mvps:
-        looked = "; ".join("/".join(words.headers[name][:3]) for name in ("mvp", "name", "status"))
+        headers = "; ".join("/".join(words.headers[name][:3]) for name in ("mvp", "name", "status"))
         raise NoMvpTable(
-            f"{document.name}: no MVP overview table (looked for a table with the headers {looked})"
+            f"{document.name}: no MVP overview table "
+            f"(looked for a table with the headers {headers})"
         )
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
-    views = tuple(known.view(words, ids) for known in found if known)
-    unknown = tuple(t for t, known in zip(tables, found, strict=True) if not known)
+    views = tuple(table.view(words, ids) for table in known if table)
+    unknown = tuple(t for t, table in zip(tables, known, strict=True) if not table)
     return Roadmap(document, words, ids, tuple(mvps), views, unknown)
 
 
 def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
-    """For each table the titles of the headings it stands under, outermost first."""
-    found = []
+    """For each table the titles of the headings above it, outermost first."""
+    titles = []
     path: list[tuple[int, str]] = []
     headings = iter(document.headings)
     heading = next(headings, None)
@@ -308,8 +257,8 @@ def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]
         while heading is not None and heading.index < table.first:
             path = [p for p in path if p[0] < heading.level] + [(heading.level, heading.title)]
             heading = next(headings, None)
-        found.append(tuple(title for _, title in path))
-    return found
+        titles.append(tuple(title for _, title in path))
+    return titles
 
 
 def _id_of(entry: Entry) -> str:
@@ -322,8 +271,8 @@ def _mvp(entry: Entry) -> Mvp:
     return Mvp(
         id=_id_of(entry),
         name=entry.text("name"),
-        phase=_said(entry, "phase"),
-        gate=_said(entry, "gate"),
+        phase=_text_or_none(entry, "phase"),
+        gate=_text_or_none(entry, "gate"),
         status=entry.status,
         status_text=status.raw if status else "",
         exp_id=exp_id(entry.raw("exp_id")),
@@ -333,30 +282,29 @@ def _mvp(entry: Entry) -> Mvp:
     )
 
 
-def _said(entry: Entry, column: str) -> str | None:
+def _text_or_none(entry: Entry, column: str) -> str | None:
     text = entry.text(column)
     return None if text in ("", "-", "—", "–") else text
 
 
 def next_mvp(roadmap: Roadmap) -> Next | None:
-    """What to launch next: the first of `launch_order`; None when none waits."""
+    """The first of `launch_order`; None when no MVP is waiting."""
     return next(iter(launch_order(roadmap)), None)
 
 
 def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
-    """What waits to be launched: first by the week's priorities, then by the overview's order.
+    """The MVPs waiting to be launched: by the week's priorities, then by the overview's order.
 
-    What is over, runs or is being analysed is passed by; a paused, failed or half-done one comes
-    last.
+    Paused, failed and partial ones come last; done, running and cancelled ones are left out.
     """
     by_id = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
     order: dict[str, str] = {}
-    for entry in roadmap.priorities:
+    for entry in roadmap.rows("priorities"):
         for mvp_id in entry.mvps:
             if mvp_id in by_id:
                 order.setdefault(mvp_id, f"priority {entry.text('priority')}, line {entry.line}")
     for mvp in roadmap.mvps:
         order.setdefault(mvp.id, f"next in the overview, line {mvp.line}")
-    waiting = [i for i in order if by_id[i].status not in _OVER]
-    waiting.sort(key=lambda i: by_id[i].status in _LATER)
+    waiting = [i for i in order if by_id[i].status not in _NOT_WAITING]
+    waiting.sort(key=lambda i: by_id[i].status in _LAST)
     return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)

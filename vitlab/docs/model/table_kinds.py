@@ -1,4 +1,4 @@
-"""What a table is, by its headers, and its rows with named cells."""
+"""The kinds of tables, known by their headers, and their rows with named cells."""
 
 from __future__ import annotations
 
@@ -49,25 +49,23 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("commands", ("command", "purpose"), ()),
     ("numbers", ("+metric",), ("mvp",)),
 )
-"""(kind, columns it must have, columns it must not have); the first that fits names the table."""
-
-
+"""(kind, columns it must have, columns it must not have); the first match decides."""
 _KINDS = tuple((kind, frozenset(needed), frozenset(no)) for kind, needed, no in KINDS)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a known table: its cells by column name, and what it refers to."""
+    """One row of a known table: its cells by column name, and the MVPs and gates it names."""
 
     kind: str
     row: Row
     cells: Mapping[str, Cell]
     mvps: tuple[str, ...] = ()
-    """Bare ids of the MVPs it names."""
+    """Bare ids."""
     gates: tuple[str, ...] = ()
-    """Bare ids of the gates it names."""
+    """Bare ids."""
     parsed: ParsedStatus | None = None
-    """The status its status cell opens with."""
+    """The status its status cell starts with."""
 
     @property
     def line(self) -> int:
@@ -91,34 +89,31 @@ class Entry:
 
 @dataclass(frozen=True)
 class View:
-    """One table that was recognised."""
+    """One table of a known kind."""
 
     kind: str
     table: Table
     columns: Mapping[str, int]
     entries: tuple[Entry, ...]
     headings: tuple[str, ...] = field(default=(), compare=False)
-    """The titles it stands under, outermost first."""
+    """The titles of the headings above it, outermost first."""
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
         return tuple(cell.text for cell in self.table.header.cells)
 
 
-def kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
-    """Which table this is, by its columns; None for one this program does not know."""
-    there = set(columns)
+def _kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
+    present = set(columns)
     if any(is_measured(header) for header in headers):
-        there.add("+metric")
-    for kind, needed, refused in _KINDS:
-        if needed <= there and not refused & there:
-            return kind
-    return None
+        present.add("+metric")
+    kinds = (kind for kind, needed, no in _KINDS if needed <= present and not no & present)
+    return next(kinds, None)
 
 
 @dataclass(frozen=True)
-class Known:
-    """A table whose kind and columns are known, its rows not yet read."""
+class KnownTable:
+    """A table of a known kind whose rows are not yet read."""
 
     kind: str
     table: Table
@@ -126,17 +121,19 @@ class Known:
     headings: tuple[str, ...] = ()
 
     def view(self, vocabulary: Vocabulary, ids: IdIndex) -> View:
-        """The table with its rows, references to `ids` found in them."""
+        """The table with its rows, which may refer to `ids`."""
         entries = tuple(_entries(self.kind, self.table, self.columns, vocabulary, ids))
         return View(self.kind, self.table, self.columns, entries, self.headings)
 
 
-def recognise(table: Table, vocabulary: Vocabulary, headings: tuple[str, ...] = ()) -> Known | None:
-    """What a table is; None when no kind fits."""
+def recognise(
+    table: Table, vocabulary: Vocabulary, headings: tuple[str, ...] = ()
+) -> KnownTable | None:
+    """The kind and columns of a table; None when it is of no known kind."""
     headers = [cell.raw for cell in table.header.cells]
     columns = vocabulary.columns(headers)
-    kind = kind_of(columns, headers)
-    return Known(kind, table, columns, headings) if kind else None
+    kind = _kind_of(columns, headers)
+    return KnownTable(kind, table, columns, headings) if kind else None
 
 
 def _entries(
@@ -158,5 +155,5 @@ def _entries(
 
 
 def is_section_row(row: Row) -> bool:
-    """A row that only titles the rows below it: one cell says something, no other does."""
+    """Whether a row only titles the rows below it: at most one of its cells is filled."""
     return sum(bool(cell.raw.strip("-— ")) for cell in row.cells) <= 1

@@ -11,8 +11,8 @@ from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.tables import Cell, set_cell
-from vitlab.docs.write.rows import view_with
-from vitlab.docs.write.status import in_order
+from vitlab.docs.write.rows import view_of
+from vitlab.docs.write.status import unique_edits
 
 EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
 _VALUE = re.compile(r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?")
@@ -46,7 +46,7 @@ def set_progress(
             and is_progress_status(cell.raw, gate.parsed)
         ):
             edits.append(_status_remark(roadmap, cell, epoch, of))
-    for entry in roadmap.gate_progress:
+    for entry in roadmap.rows("gate_progress"):
         if entry.mvps == (mvp.id,) and "result" in entry.cells:
             edits.append(_result_cell(roadmap, entry, epoch, metric))
     for spec in roadmap.specs:
@@ -60,7 +60,7 @@ def set_progress(
     for entry in roadmap.numbers:
         if entry.mvps == (mvp.id,):
             edits.append(_run_cell(roadmap, entry, "mvp", run, epoch))
-    return in_order([edit for edit in edits if edit is not None])
+    return unique_edits([edit for edit in edits if edit is not None])
 
 
 def epoch_text(epoch: int, of: int | None) -> str:
@@ -74,7 +74,7 @@ def run_key(text: str) -> str:
 
 
 def _cell_edit(roadmap: Roadmap, entry: Entry, column: str, new: str) -> Edit | None:
-    view = view_with(roadmap, entry)
+    view = view_of(roadmap, entry)
     return set_cell(roadmap.document, view.table, entry.row, view.columns[column], cell_text(new))
 
 

@@ -21,15 +21,15 @@ from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.tables import insert_row, set_cell
 from vitlab.docs.write.progress import EPOCH, run_key
 from vitlab.docs.write.rows import (
+    add_change_row,
     add_row,
-    change_row,
+    add_timeline_row,
+    first_view,
     link_figures,
-    named_like,
-    table_of,
-    timeline_row,
-    view_with,
+    mvp_name_like,
+    view_of,
 )
-from vitlab.docs.write.status import EVENTS, in_order, status_cell, status_edits
+from vitlab.docs.write.status import EVENTS, status_cell, status_edits, unique_edits
 
 _NUMBER = re.compile(r"\d")
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
@@ -210,7 +210,7 @@ def set_verdict(
         own = gate.status_cell is not None and site.span == gate.status_cell.span
         if own and site.kind == "gate" and (alone or shown.text):
             edits.append(_status_edit(roadmap, sites, site, shown))
-    for entry in roadmap.gate_progress:
+    for entry in roadmap.rows("gate_progress"):
         if gate.id in entry.gates:
             edits += _progress_row(roadmap, sites, entry, shown, alone=alone)
             edits.append(_result_cell(roadmap, entry, result, profile))
@@ -246,7 +246,7 @@ def _progress_row(
     cell = entry.cells.get("status")
     if cell is None or not (alone or shown.text):
         return []
-    view = view_with(roadmap, entry)
+    view = view_of(roadmap, entry)
     return [
         set_cell(
             roadmap.document,
@@ -263,7 +263,7 @@ def _progress_row(
 
 
 def _result_cell(roadmap: Roadmap, entry: Entry, result: str, profile: str) -> Edit | None:
-    view = view_with(roadmap, entry)
+    view = view_of(roadmap, entry)
     if not result or "result" not in view.columns or not may_write(entry.text("result"), profile):
         return None
     column = view.columns["result"]
@@ -325,19 +325,19 @@ def finish(
     done = EVENTS[roadmap.language]["done" if profile != "full" else status]
     trial = "" if profile == "full" else f" {profile}"
     what = f"MVP-{mvp.id}{trial} {done}"
-    edits += timeline_row(roadmap, f"{what} ({key.removesuffix(mark(profile))})", date, key)
-    edits += change_row(roadmap, f"{what}: {key}", sections, date)
-    return in_order(edits)
+    edits += add_timeline_row(roadmap, f"{what} ({key.removesuffix(mark(profile))})", date, key)
+    edits += add_change_row(roadmap, f"{what}: {key}", sections, date)
+    return unique_edits(edits)
 
 
 def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: str) -> list[Edit]:
-    view = table_of(roadmap, "conclusions")
+    view = first_view(roadmap, "conclusions")
     if view is None:
         return []
     marked = sentence if TRIAL.search(sentence) else sentence + mark(profile)
     mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
     if not mine:
-        named = named_like(view.entries[-1] if view.entries else None, mvp.id)
+        named = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": named, "conclusion": marked, "key_metric": key}
         return add_row(roadmap, "conclusions", values)
     edits = []
@@ -365,7 +365,7 @@ def _report_link(roadmap: Roadmap, mvp: Mvp, report: str | None) -> list[Edit]:
 def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     """Write a report's link into the overview; `report` is a path from the roadmap's folder."""
     mvp = roadmap.mvp(mvp_id)
-    view = view_with(roadmap, mvp.entry)
+    view = view_of(roadmap, mvp.entry)
     if "report" not in view.columns:
         return []
     title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
@@ -383,7 +383,7 @@ def _sections(roadmap: Roadmap, edits: Sequence[Edit]) -> str:
     """The numbered sections that edits fall into: `§2.1, §4.3`."""
     document = roadmap.document
     found: dict[str, None] = {}
-    for edit in in_order(edits):
+    for edit in unique_edits(edits):
         line = document.line_of(edit.span.start) - 1
         above = [h for h in document.headings if h.index <= line]
         for heading in reversed(above):

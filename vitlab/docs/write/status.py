@@ -14,7 +14,7 @@ from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, code, plain
 from vitlab.docs.text.tables import set_cell
-from vitlab.docs.write.rows import add_row, named_like, timeline_row, view_with
+from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, view_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EVENTS = {
@@ -109,7 +109,7 @@ def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
             f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
             "which is no status; write one there first"
         )
-    view = view_with(roadmap, mvp.entry)
+    view = view_of(roadmap, mvp.entry)
     return set_cell(
         roadmap.document,
         view.table,
@@ -157,16 +157,16 @@ def launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
     cell = _exp_cell(roadmap, mvp, exp_id)
     edits += [*([cell] if cell else []), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
-    return in_order([*edits, *timeline_row(roadmap, event, date)])
+    return unique_edits([*edits, *add_timeline_row(roadmap, event, date)])
 
 
-def in_order(edits: Sequence[Edit]) -> list[Edit]:
+def unique_edits(edits: Sequence[Edit]) -> list[Edit]:
     """The edits with double ones dropped, by place."""
     return sorted(dict.fromkeys(edits), key=lambda e: (e.span.start, e.span.end))
 
 
 def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
-    view = view_with(roadmap, mvp.entry)
+    view = view_of(roadmap, mvp.entry)
     if "exp_id" not in view.columns or mvp.exp_id == exp_id:
         return None
     cell = mvp.entry.cells.get("exp_id")
@@ -179,16 +179,16 @@ def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
 
 
 def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
-    for entry in roadmap.experiment_index:
-        if exp_id_of(entry.raw("exp_id")) == exp_id:
-            return []
-    last = roadmap.experiment_index[-1] if roadmap.experiment_index else None
+    rows = roadmap.rows("experiment_index")
+    if any(exp_id_of(row.raw("exp_id")) == exp_id for row in rows):
+        return []
+    last = rows[-1] if rows else None
     values = {
         "exp_id": code(exp_id),
         "project": last.text("project") if last else roadmap.meta.get("project", ""),
         "topic": last.text("topic") if last else roadmap.meta.get("topic", ""),
         "status": status_cell(roadmap, "running"),
-        "mvp": named_like(last, mvp.id),
+        "mvp": mvp_name_like(last, mvp.id),
         "name": mvp.name,
         "phase": mvp.phase or "",
         "gate": mvp.gate or "",

@@ -18,12 +18,13 @@ from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import best_of, conclusion, mark, number, spectra
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.judge.phrases import Phrase
-from vitlab.docs.model.hub import key_number, parse_hub
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import Edit, FileChange, change, create
 from vitlab.docs.text.source import Document, Span, read
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import finish
+from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -297,7 +298,7 @@ class _Story:
             sizes = "/".join(spectra(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = number(best, best.headline)
-            edits += key_number(hub, indicator, value, condition, source, self.date)
+            edits += set_key_number(hub, indicator, value, condition, source, self.date)
         return [change(hub.document, edits)] if edits else []
 
 
