@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,57 +26,16 @@ COMPONENTS = 96
 chi-square to less than 0.01 at magnitude 20.5, for a quarter of the work."""
 
 
-class Spectra(Protocol):
-    """What a model learns from and is tested on."""
-
-    @property
-    def pixels(self) -> int: ...
-    @property
-    def wave(self) -> NDArray[np.float64]:
-        """(L,) wavelength of each pixel, Angstrom."""
-        ...
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Spectra in each of `SPLITS`."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """Equal for two data sets exactly when their test sets are equal."""
-        ...
-
-    def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
-        """(stop - start, K) labels alone."""
-        ...
-
-    def order(self, epoch: int, seed: int) -> Indices:
-        """(n,) the training spectra in the order of an epoch."""
-        ...
-
-    def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
-        """Training spectra with new noise."""
-        ...
-
-    def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
-        """Spectra of a split with the noise they always have; each `copy` has its own."""
-        ...
-
-    def clean(self, start: int, stop: int) -> Batch:
-        """Training spectra before noise is added."""
-        ...
-
-    def sky_sigma(self) -> Tensor:
-        """(L,) typical 1-sigma error of each pixel, in units of the median flux."""
-        ...
-
-
 @dataclass(frozen=True)
 class GridSpectra:
-    """Stars drawn from the grid and observed on demand; nothing is kept."""
+    """Stars drawn from the grid and observed on demand; nothing is kept.
+
+    All data sets have these properties and methods (`Spectra`).
+    """
 
     simulator: Simulator
     sizes: dict[str, int]
+    """Spectra in each of `SPLITS`."""
     columns: tuple[int, ...]
     infinite: bool
     """True: every epoch has new stars."""
@@ -90,23 +48,28 @@ class GridSpectra:
 
     @property
     def wave(self) -> NDArray[np.float64]:
+        """(L,) wavelength of each pixel, Angstrom."""
         return self.simulator.grid.wave
 
     @property
     def hash(self) -> str:
+        """Equal for two data sets exactly when their test sets are equal."""
         s = self.simulator
         parts = [s.seed, s.mag, s.noise.level, self.sizes["test"], STREAMS, COMPONENTS]
         grid = Path(self.grid) if self.grid else packaged("grid.h5")
         return content_hash(parts, grid.read_bytes(), packaged("sky.h5").read_bytes())
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
+        """(stop - start, K) labels alone."""
         return self.simulator.stars(split, start, stop).labels[:, self.columns]
 
     def order(self, epoch: int, seed: int) -> Indices:
+        """(n,) the training spectra in the order of an epoch."""
         n = self.sizes["train"]
         return np.arange(n) if self.infinite else _shuffled(n, epoch, seed)
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
+        """Training spectra with new noise; `rows` a part of `order(epoch, ...)`."""
         n = self.sizes["train"]
         if self.infinite:
             start = epoch * n + int(rows[0])  # the order is the natural one
@@ -117,16 +80,18 @@ class GridSpectra:
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
+        """Spectra of a split with the noise they always have; each `copy` has its own."""
         stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def clean(self, start: int, stop: int) -> Batch:
+        """Training spectra before noise is added."""
         stars = self.simulator.stars("train", start, stop)
         flux, error = self.simulator.observe(stars, None)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def sky_sigma(self) -> Tensor:
-        """Of a flat spectrum in the middle of the range of magnitudes."""
+        """(L,) typical 1-sigma errors over the median flux, of a star of middle magnitude."""
         sky = self.simulator.noise.sky
         middle = sky.new_tensor([sum(self.simulator.mag) / 2])
         return self.simulator.noise.sigma(torch.ones_like(sky)[None], middle)[0]
@@ -144,7 +109,7 @@ def open_spectra(
 
 def _open_unpermuted(
     data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
-) -> Spectra:
+) -> GridSpectra | FileSpectra:
     sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
     if data.source in GRID_SOURCES:
         simulator = open_simulator(data, level)
@@ -202,7 +167,7 @@ class PermutedSpectra:
     Stars that are new in each epoch exchange labels within their batch.
     """
 
-    spectra: Spectra
+    spectra: GridSpectra | FileSpectra
     seed: int
     infinite: bool
 
@@ -259,6 +224,10 @@ class PermutedSpectra:
         return self.spectra.sky_sigma()
 
 
-def unpermuted(spectra: Spectra) -> Spectra:
+Spectra = GridSpectra | FileSpectra | PermutedSpectra
+"""What a model learns from and is tested on."""
+
+
+def unpermuted(spectra: Spectra) -> GridSpectra | FileSpectra:
     """The data set behind one with permuted labels."""
     return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra

@@ -51,7 +51,9 @@ def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None 
     names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
     if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
         return 0  # a file without these columns cannot name a star of the grid
-    tested = _keys(_table(_test_columns(spectra), names))
+    n_test = spectra.sizes["test"]
+    columns = _columns(spectra, n_test, split="test")
+    tested = _keys(_table(columns, names)[-n_test:])
     shared = np.zeros(len(tested), dtype=bool)
     for start in range(0, n_train, DRAWN):
         stop = min(start + DRAWN, n_train)
@@ -83,20 +85,14 @@ def _numbers(params: Columns) -> list[str]:
     return [k for k, v in params.items() if v.dtype.kind in "fiu" and k not in NOT_A_STAR]
 
 
-def _columns(spectra: Spectra, stop: int, start: int = 0, split: str = "train") -> Columns:
+def _columns(
+    spectra: GridSpectra | FileSpectra, stop: int, start: int = 0, split: str = "train"
+) -> Columns:
     """The columns of stars `start` to `stop` of a grid's split; of all rows of a file."""
     if isinstance(spectra, FileSpectra):
         return spectra.files.params
-    if not isinstance(spectra, GridSpectra):
-        return {}
     stars = spectra.simulator.stars(split, start, stop)
     return {**dict(zip(LABELS, stars.labels.T, strict=True)), "mag": stars.mag}
-
-
-def _test_columns(spectra: Spectra) -> Columns:
-    n = spectra.sizes["test"]
-    columns = _columns(spectra, n, split="test")
-    return {name: values[-n:] for name, values in columns.items()}
 
 
 def _table(columns: Columns, names: Sequence[str]) -> Array:
@@ -114,27 +110,24 @@ def _keys(table: Array) -> NDArray[np.uint64]:
     return keys
 
 
-def _magnitudes(spectra: Spectra, n: int) -> Array:
+def _magnitudes(spectra: GridSpectra | FileSpectra, n: int) -> Array:
     if isinstance(spectra, GridSpectra):
         return spectra.simulator.stars("test", 0, n).mag
-    if isinstance(spectra, FileSpectra) and "mag" in spectra.files.params:
+    if "mag" in spectra.files.params:
         mag = spectra.files.params["mag"][spectra.files.n - n :]
         if mag.dtype.kind in "fiu":
             return mag.astype(np.float64)
     return np.full(n, np.nan)
 
 
-def _snr(spectra: Spectra, start: int, stop: int) -> Array:
+def _snr(spectra: GridSpectra | FileSpectra, start: int, stop: int) -> Array:
     if isinstance(spectra, GridSpectra):
         flux, error = spectra.simulator.observe(spectra.simulator.stars("test", start, stop), None)
-    elif isinstance(spectra, FileSpectra):
+    else:
         first = spectra.files.n - spectra.sizes["test"]
         rows = spectra.files.read(first + start, first + stop)
         flux, error = (torch.from_numpy(part) for part in rows)
         error = error * (spectra.level or 1.0)
-    else:
-        batch = spectra.fixed("test", start, stop)
-        flux, error = batch.flux, batch.error
     ratio = torch.where(error.isfinite() & (error > 0), flux / error, torch.nan)
     snr: Array = ratio.nanmedian(dim=1).values.double().cpu().numpy()
     return snr
@@ -150,8 +143,6 @@ def grid_labels(spectra: Spectra, number: int) -> Array | None:
     if isinstance(spectra, GridSpectra):
         labels: Array = spectra.simulator.stars("test", number, number + 1).labels[0]
         return labels
-    if not isinstance(spectra, FileSpectra):
-        return None
     params = spectra.files.params
     if any(name not in params or params[name].dtype.kind not in "fiu" for name in LABELS):
         return None
@@ -165,7 +156,7 @@ def clean_flux(spectra: Spectra, number: int) -> Array | None:
     if isinstance(spectra, GridSpectra):
         stars = spectra.simulator.stars("test", number, number + 1)
         return np.asarray(spectra.simulator.flux(stars)[0].double().cpu().numpy())
-    if isinstance(spectra, FileSpectra) and spectra.level:
+    if spectra.level:
         flux, error = _rows(spectra, number, number + 1)
         return np.where(np.isfinite(error[0]), flux[0], np.nan)
     return None

@@ -33,21 +33,12 @@ TEMPER = 0.5
 """Power of the coarse likelihoods: cells a little less likely are tried too."""
 
 
-class Proposal(Protocol):
-    """(n, 4) points and their log density; the magnitude is the last column."""
-
-    @property
-    def drawn(self) -> int:
-        """Points drawn so far."""
-        ...
-
-    def draw(self, n: int, generator: np.random.Generator) -> Array: ...
-    def log_density(self, points: Array) -> Array: ...
-
-
 @dataclass
 class Cells:
-    """Uniform in each cell of the cube; the magnitude normal around one value."""
+    """Uniform in each cell of the cube; the magnitude normal around one value.
+
+    As `Student` it draws (n, 4) points, the magnitude last, and knows their log density.
+    """
 
     probabilities: Array
     """(cells,)"""
@@ -56,6 +47,7 @@ class Cells:
     mag_sigma: float
     """0: the magnitude is known."""
     drawn: int = 0
+    """Points drawn so far."""
 
     @classmethod
     def around(
@@ -142,6 +134,9 @@ class Student:
     def _scale(self) -> Array:
         k = self._columns
         return self.covariance[:k, :k] + 1e-14 * np.eye(k)
+
+
+Proposal = Cells | Student
 
 
 def mixture_log_density(proposals: Sequence[Proposal], points: Array) -> Array:
