@@ -1,7 +1,7 @@
 """Cases kept as markdown files: a document, commands on it, and what each of them prints.
 
     %%%% A title
-    %%% document survey.md
+    %%% document survey_roadmap.md
     %%% set 2.0 running
     %%% diff
     -| a line | before |
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tests.docs.documents import HERE, document_path, here
 from tests.docs.facts import hub_facts, roadmap_facts
 from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError
@@ -38,22 +39,8 @@ from vitlab.docs.write.results import finish, link_report
 from vitlab.docs.write.rows import link_figures, set_key_number
 from vitlab.docs.write.status import launch, set_status
 
-HERE = Path(__file__).parent
-CORPUS = HERE.parents[1].parent / "shared" / "corpus"
 CASES = HERE / "cases"
 DATE = "2026-01-02"
-
-
-def document_path(name: str) -> Path:
-    """A document kept here, or a real one, which is not in every checkout."""
-    return next(
-        (p for p in (HERE / "roadmaps" / name, CORPUS / name) if p.is_file()), CORPUS / name
-    )
-
-
-def here(*names: str) -> list[str]:
-    """Those of some documents that are in this checkout."""
-    return [name for name in names if document_path(name).is_file()]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.docs.conftest import CORPUS, HERE
+from tests.docs.documents import CORPUS, HERE
 from tests.docs.test_properties import mutated, only_inside
 from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import conclusion
@@ -14,7 +14,7 @@ from vitlab.docs.lint import mend
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, parse_roadmap
 from vitlab.docs.model.vocabulary import STATUSES
-from vitlab.docs.save import apply
+from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.results import finish

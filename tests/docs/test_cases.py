@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.docs.cases import CASES, HERE, Case, Step, load, run
+from tests.docs.cases import CASES, Case, Step, load, run
+from tests.docs.documents import HERE
 
 ALL = [(path.stem, case) for path in sorted(CASES.glob("*.md")) for case in load(path)[1]]
 

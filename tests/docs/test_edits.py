@@ -9,22 +9,18 @@ import pytest
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.save import (
-    Conflict,
-    Edit,
     FileChange,
-    apply,
     between,
     change,
     create,
     locked,
     open_elsewhere,
-    rebase,
     redo,
     repair,
     save,
     undo,
-    unified,
 )
+from vitlab.docs.text.edit import Conflict, Edit, apply, rebase, unified
 from vitlab.docs.text.source import Document, Span, read
 
 TEXT = "# T\r\n\r\n| a | b |\r\n| 1 | 2 |\r\n| 3 | 4 |\r\nend"
@@ -191,7 +187,7 @@ def test_a_made_file_that_was_edited_since_stays(journal: Path, tmp_path: Path) 
     path = tmp_path / "report.md"
     save([create(path, "# R\n")], journal)
     path.write_text("# mine\n")
-    with pytest.raises(Conflict, match="it stays"):
+    with pytest.raises(Conflict, match="it is kept"):
         undo(journal)
     assert path.read_text() == "# mine\n"
 
@@ -304,7 +300,7 @@ def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
 def test_a_second_writer_is_told_to_wait(
     file: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitlab.docs.save.PATIENCE", 0.05)
+    monkeypatch.setattr("vitlab.docs.save.LOCK_TIMEOUT", 0.05)
     with locked(journal), pytest.raises(UsageError, match="another vitlab"):
         save([planned(file, "4", "5")], journal)
 

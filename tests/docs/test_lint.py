@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.cases import document_path, here
+from tests.docs.documents import document_path, here
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
-from vitlab.docs.save import apply, change, save
+from vitlab.docs.save import change, save
+from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
 from vitlab.lab.writeback.edits import remembered

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docs.cases import document_path, here
+from tests.docs.documents import document_path, here
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import Table, tables_of
 
@@ -30,7 +30,7 @@ def test_a_ruler_among_the_rows_is_told_from_a_row() -> None:
 
 
 @pytest.mark.parametrize("name", here(
-    "survey.md", "verdicts.md", "letters.md", "placeholders.md", "survey_hub.md",
+    "survey_roadmap.md", "verdicts.md", "letters.md", "placeholders.md", "survey_hub.md",
     "vit_roadmap_20251227.md", "moe_snr_roadmap.md", "fisher_roadmap_20251225.md",
     "template_roadmap.md", "vit_hub_20251227.md", "kanban.md",
 ))  # fmt: skip

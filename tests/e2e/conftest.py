@@ -1,9 +1,8 @@
-"""A small lab around the owner's real roadmap, with an experiment of seconds."""
+"""A small lab around a roadmap with all that roadmaps have, with an experiment of seconds."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.documents import document_path, here
 from tests.waiting import kill_all
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = ROOT.parent / "shared" / "corpus"
+OWN = "survey_roadmap.md"
+ROADMAPS = here(OWN, "vit_roadmap_20251227.md")
+"""Sources of the lab's roadmap: the one written for the tests, and a real one where it is."""
+HUBS = {OWN: "survey_hub.md", "vit_roadmap_20251227.md": "vit_hub_20251227.md"}
 
 EXPERIMENT = """\
 mvp: "2.0"
-roadmap: roadmaps/vit_roadmap_20251227.md
+roadmap: roadmaps/survey_roadmap.md
 recipe: lightgbm
 config:
   labels: [log_g]
@@ -34,16 +36,19 @@ Vitlab = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Path]:
-    """A lab with the real roadmap and hub; whatever still runs in it afterwards is ended."""
-    if not CORPUS.is_dir():
-        pytest.skip("the real documents are not beside this checkout")
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A lab with a roadmap and its hub; whatever still runs in it afterwards is ended.
+
+    Parametrised indirectly with another name of `ROADMAPS`, it has that one under the same name.
+    """
+    source = getattr(request, "param", OWN)
     root = tmp_path / "lab"
     (root / "roadmaps").mkdir(parents=True)
     (root / "experiments").mkdir()
-    for name in ("vit_roadmap_20251227.md", "vit_hub_20251227.md"):
-        shutil.copy(CORPUS / name, root / "roadmaps" / name)
-        (root / "roadmaps" / name).chmod(0o644)
+    for name, copied in ((source, OWN), (HUBS[source], HUBS[OWN])):
+        text = document_path(name).read_bytes().decode()
+        text = text.replace(HUBS[source], HUBS[OWN])
+        (root / "roadmaps" / copied).write_bytes(text.encode())
     (root / "experiments" / "lightgbm.yaml").write_text(EXPERIMENT, encoding="utf-8")
     (root / "vitlab.yaml").write_text("profile: smoke\ngrace: 2\n", encoding="utf-8")
     yield root

@@ -1,4 +1,4 @@
-"""The real screen in a real terminal: launch, curve, write, on the owner's roadmap."""
+"""The real screen in a real terminal: launch, curve, write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
 
-ROADMAP = "roadmaps/vit_roadmap_20251227.md"
+ROADMAP = "roadmaps/survey_roadmap.md"
 
 
 class Terminal:
@@ -78,12 +78,12 @@ def score(lab: Path) -> str:
 def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     path = lab / ROADMAP
     before = path.read_bytes()
-    terminal.wait(lambda text: "LightGBM 1M" in text, "roadmap table")
+    terminal.wait(lambda text: "Tree Baseline" in text, "roadmap table")
 
     terminal.press("n")
     terminal.wait(lambda text: "MVP-2.0" in text and "smoke" in text, "launch dialog")
     terminal.press("Enter")
-    row = "LightGBM 1M Baseline | 1 | Gate-2 | "
+    row = "Tree Baseline | 1 | Gate-2 | "
     wait_for(lambda: f"{row}🚀" in path.read_text(encoding="utf-8"), tell=terminal.screen)
     terminal.press("4")
     terminal.wait(lambda text: "R² log_g (val)" in text and "o 2.0" in text, "curve")
