@@ -105,7 +105,7 @@ def drain(lab: LabPaths, count: int) -> None:
         submit(lab, _spec(argv=("true",)))
     begun = time.monotonic()
     advance(lab)
-    _until(lambda: (lab.private / "lease").exists())
+    _until(lambda: lab.private.lease.exists())
     while any(isinstance(job.state, Queued | Running) for job in all_jobs(lab)):
         time.sleep(1.0)
     took = time.monotonic() - begun

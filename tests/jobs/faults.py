@@ -241,9 +241,9 @@ def held_by_reader(it: Campaign) -> None:
 
 def leftover_lease(it: Campaign) -> None:
     """The lease file of a dead scheduler, and its word to look again."""
-    (it.lab.private / "lease").write_text('{"pid": 1}')
-    (it.lab.private / "again").touch()
-    with (it.lab.private / "lease").open() as file:
+    it.lab.private.lease.write_text('{"pid": 1}')
+    it.lab.private.again.touch()
+    with it.lab.private.lease.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert advance(it.lab) == []
 

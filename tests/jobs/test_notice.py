@@ -59,7 +59,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
 
 
 def records(lab: LabPaths) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((lab.private / "notices").glob("*"))]
+    return [json.loads(path.read_text()) for path in sorted(lab.private.notices.glob("*"))]
 
 
 def test_a_job_that_ends_with_nobody_watching_tells_the_webhook(shop: Workshop, hook: Hook) -> None:

@@ -145,13 +145,13 @@ def test_the_code_is_recorded(shop: Workshop) -> None:
     ended(clean)
     record = read_json(clean.started)
     assert (len(record["commit"]), record["dirty"]) == (40, False)
-    assert not (clean.folder / "code.diff").exists()
+    assert not clean.code_diff.exists()
     tracked.write_text("x = 2\n")
     changed = shop.submit("")
     advance(shop.lab)
     ended(changed)
     assert read_json(changed.started)["dirty"] is True
-    assert "+x = 2" in (changed.folder / "code.diff").read_text()
+    assert "+x = 2" in changed.code_diff.read_text()
 
 
 def test_a_silent_wandb_is_said_where_it_is_used(

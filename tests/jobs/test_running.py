@@ -433,4 +433,4 @@ def test_broken_settings_are_one_line(shop: Workshop, capsys: pytest.CaptureFixt
     shop.settings("cpu_slot: 1\n")
     assert scheduler.main([str(shop.lab.root)]) == 2
     assert "did you mean cpu_slots?" in capsys.readouterr().err
-    assert not Path(shop.lab.private / "again").exists()
+    assert not shop.lab.private.again.exists()

@@ -21,7 +21,7 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.jobs.files import CLUSTER, read_json
+from vitlab.jobs.files import read_json
 from vitlab.jobs.process.slurm_step import across, number, rendezvous
 from vitlab.jobs.queue.machine import Slots
 from vitlab.jobs.queue.preflight import preflight
@@ -198,7 +198,7 @@ def test_a_sweep_is_one_array_followed_by_its_folders(shop: Workshop, cluster: N
     jobs = [shop.submit(f"print('run {i}')", extra=SLURM) for i in range(3)]
     after = shop.submit("print('after')", extra=SLURM, after=(jobs[0].name,))
     assert [job.name for job in advance(shop.lab)] == [job.name for job in jobs]
-    numbers = [read_json(job.folder / CLUSTER)["id"] for job in jobs]
+    numbers = [read_json(job.slurm)["id"] for job in jobs]
     assert {number.partition("_")[0] for number in numbers} == {numbers[0].partition("_")[0]}
     for i, job in enumerate(jobs):
         assert ended(job).outcome == "ok"
@@ -220,7 +220,7 @@ def test_stopped_running_waiting_held_and_from_outside(shop: Workshop, cluster: 
     held = look(jobs[2])
     assert held is not None
     hold(held)
-    number = read_json(jobs[3].folder / CLUSTER)["id"]
+    number = read_json(jobs[3].slurm)["id"]
     subprocess.run(["scancel", number], check=True)
     passed_by(shop, lambda: isinstance(state(jobs[3]), Done))
     done = state(jobs[3])
@@ -228,7 +228,7 @@ def test_stopped_running_waiting_held_and_from_outside(shop: Workshop, cluster: 
     assert done.outcome == "killed"
     assert done.detail in (f"Slurm job {number}: {word}" for word in ("cancelled", "gone"))
     assert isinstance(state(jobs[2]), Queued)
-    assert not (jobs[2].folder / CLUSTER).exists()
+    assert not jobs[2].slurm.exists()
     stop(jobs[0])
     assert ended(jobs[0]).detail == "stopped on request"
     stop(jobs[2])
@@ -249,7 +249,7 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     advance(shop.lab)
     began(shop, other)
     began(shop, job)
-    number = read_json(job.folder / CLUSTER)["id"]
+    number = read_json(job.slurm)["id"]
     subprocess.run(["scancel", "--signal=USR2", "--batch", number], check=True)
     becomes(job, Queued)
     assert (job.folder / "saved").exists()
@@ -267,7 +267,7 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     done = wait_for(over)
     assert done.outcome == "ok"
     assert (job.folder / "started.1.json").exists()
-    assert read_json(job.folder / CLUSTER)["id"] == number
+    assert read_json(job.slurm)["id"] == number
     assert ended(other).detail == "stopped on request"
 
 

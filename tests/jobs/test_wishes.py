@@ -55,7 +55,7 @@ def test_moved_by_hand(shop: Workshop) -> None:
 
 def test_what_waited_over_a_restart_goes_on_when_told_to(shop: Workshop) -> None:
     paths = shop.submit("print('now')")
-    write_json(paths.folder / "queue.json", {"boot": "vm:before:1"})
+    write_json(paths.queue, {"boot": "vm:before:1"})
     assert advance(shop.lab) == []
     [reason] = plan(all_jobs(shop.lab), Slots(boot="vm:after:1")).reasons.values()
     assert reason == "queued before this machine was restarted: release it to run"

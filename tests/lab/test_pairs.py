@@ -113,7 +113,7 @@ def test_what_was_compared_is_remembered_until_a_job_is_scored_anew(
     scored(ours, 0.1, 1)
     scored(theirs, 0.25, 2)
     first = gate(compared, roadmap)
-    cache = compared.paths.private / "pairs.json"
+    cache = compared.paths.private.pairs
     records = json.loads(cache.read_bytes())
     ((key, kept),) = records.items()
     cache.write_text(json.dumps({key: {**kept, "stars": 7}}), encoding="utf-8")

@@ -61,7 +61,7 @@ def test_the_cache_gives_what_the_folders_hold(
     for _ in range(2):
         values = [one.result.values[NAME] for one in scanning.all_results(lab)]
         assert values == [0.75, 0.9, 0.6]
-    cache = lab.paths.private / "results.json"
+    cache = lab.paths.private.results
     assert len(json.loads(cache.read_bytes())["jobs"]) == 3
     made[3].exit.rename(made[3].folder / "exit.1.json")
     assert len(scanning.all_results(lab)) == 2

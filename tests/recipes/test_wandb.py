@@ -79,7 +79,7 @@ def test_what_a_job_says_is_in_its_offline_run(
             values = wanted.setdefault(step, {"step": step, "epoch": event.data["epoch"]})
             values.update(event.values)
     assert logged(paths) == [list(wanted.values())]
-    link, result = read_link(paths.folder), read_result(paths.result)
+    link, result = read_link(paths), read_result(paths.result)
     assert link is not None
     assert link.mode == "offline"
     assert result is not None
@@ -112,7 +112,7 @@ def test_a_resumed_job_goes_on_with_its_run(
     assert [row[R2] for row in first] == [0.1, 0.2]
     assert [row["step"] for row in second] == [3, 4]
     names = {file.name for file in paths.folder.glob("wandb/*run-*/*.wandb")}
-    link = read_link(paths.folder)
+    link = read_link(paths)
     assert link is not None
     assert names == {f"run-{link.id}.wandb"}
 
@@ -146,7 +146,7 @@ def service_of(paths: JobPaths) -> int:
             except (OSError, ValueError):
                 continue
             if b"wandb-core" in words and str(paths.folder).encode() in words:
-                link = read_link(paths.folder)
+                link = read_link(paths)
                 if link is not None and link.path is not None:
                     return int(entry.name)
         return None
@@ -242,8 +242,8 @@ def test_a_labs_settings_of_wandb(tmp_path: Path) -> None:
 
 
 def test_a_link_is_whole_or_not_there(tmp_path: Path) -> None:
-    assert read_link(tmp_path) is None
-    write_link(tmp_path, Link("a", "online", "https://w/a", "wandb/run-a"))
-    assert read_link(tmp_path) == Link("a", "online", "https://w/a", "wandb/run-a")
+    assert read_link(JobPaths(tmp_path)) is None
+    write_link(JobPaths(tmp_path), Link("a", "online", "https://w/a", "wandb/run-a"))
+    assert read_link(JobPaths(tmp_path)) == Link("a", "online", "https://w/a", "wandb/run-a")
     assert json.loads((tmp_path / "wandb.json").read_bytes())["v"] == 1
     assert subprocess.run(["ls", tmp_path], capture_output=True).stdout == b"wandb.json\n"

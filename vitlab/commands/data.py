@@ -132,7 +132,7 @@ def show_ceiling(args: argparse.Namespace) -> int:
     from vitlab.ml.theory.ceilings import ceilings
 
     try:
-        cache = find_lab(Path.cwd()).private / "ceilings"
+        cache = find_lab(Path.cwd()).private.ceilings
     except NoLab:
         cache = None
     simulator = Simulator(load_grid(), load_noise(), seed=args.seed)

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SETTINGS = "vitlab.yaml"
+SPEC = "spec.json"
+UNFINISHED = "unfinished.json"
+"""In the journal: a save that is under way, or was cut short."""
+TREES = "trees.json"
+"""In the checkpoints of boosted trees: the trees grown so far."""
+FIGURE_FOLDER = "img"
+"""Folder of the figures, beside the roadmap that shows them."""
 _EXP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
@@ -17,6 +24,96 @@ class UsageError(Exception):
 
 class NoLab(UsageError):  # noqa: N818  # what is missing says it
     """No lab was found from a folder upwards."""
+
+
+@dataclass(frozen=True)
+class PrivatePaths:
+    """The lab's own files, in `.vitlab/`; they can be deleted when nothing runs."""
+
+    folder: Path
+
+    def make(self) -> None:
+        """Make the folder, unless it exists."""
+        self.folder.mkdir(exist_ok=True)
+
+    @property
+    def journal(self) -> Path:
+        """Folder of the documents' edits, for undo."""
+        return self.folder / "journal"
+
+    @property
+    def lease(self) -> Path:
+        """Locked by the process that schedules."""
+        return self.folder / "lease"
+
+    @property
+    def again(self) -> Path:
+        """Asks whoever has the lease to schedule once more."""
+        return self.folder / "again"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.folder / "supervisor.log"
+
+    @property
+    def slurm(self) -> Path:
+        """Folder of what is submitted to Slurm."""
+        return self.folder / "slurm"
+
+    @property
+    def slurm_asked(self) -> Path:
+        """Its time is that of the last question to Slurm."""
+        return self.slurm / "asked"
+
+    @property
+    def notices(self) -> Path:
+        """Folder of one record for each end a webhook was told of."""
+        return self.folder / "notices"
+
+    @property
+    def inspected(self) -> Path:
+        """What is known of data files."""
+        return self.folder / "inspected.json"
+
+    @property
+    def results(self) -> Path:
+        """Cache of the ended jobs' results."""
+        return self.folder / "results.json"
+
+    @property
+    def pairs(self) -> Path:
+        """Cache of differences between two jobs."""
+        return self.folder / "pairs.json"
+
+    @property
+    def ceilings(self) -> Path:
+        """Folder of computed ceilings."""
+        return self.folder / "ceilings"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of prepared training data."""
+        return self.folder / "cache"
+
+    @property
+    def status_sync(self) -> Path:
+        """Which statuses were written into the documents."""
+        return self.folder / "told.json"
+
+    @property
+    def sync_ledger(self) -> Path:
+        """Which results were written into the documents, and which a person refused."""
+        return self.folder / "written.json"
+
+    @property
+    def screen(self) -> Path:
+        """How the screen was left."""
+        return self.folder / "screen.json"
+
+    @property
+    def tour(self) -> Path:
+        """Whether the tour was shown."""
+        return self.folder / "tour"
 
 
 @dataclass(frozen=True)
@@ -38,9 +135,17 @@ class LabPaths:
         return self.root / "experiments"
 
     @property
-    def private(self) -> Path:
-        """The lab's own state: edit journal, caches, scheduler lease."""
-        return self.root / ".vitlab"
+    def exports(self) -> Path:
+        """Where views are saved as files."""
+        return self.root / "exports"
+
+    @property
+    def private(self) -> PrivatePaths:
+        return PrivatePaths(self.root / ".vitlab")
+
+    def experiment_files(self) -> list[Path]:
+        """All experiment files, by name."""
+        return sorted(path for path in self.experiments.glob("*.yaml") if path.is_file())
 
     def exp_folder(self, exp_id: str) -> Path:
         """The folder of one experiment's jobs; an id that is no plain name is refused."""
@@ -76,7 +181,7 @@ class JobPaths:
 
     @property
     def spec(self) -> Path:
-        return self.folder / "spec.json"
+        return self.folder / SPEC
 
     @property
     def started(self) -> Path:
@@ -87,8 +192,42 @@ class JobPaths:
         return self.folder / "lock"
 
     @property
+    def queue(self) -> Path:
+        """Written by people while the job waits: {hold, order, priority, boot}."""
+        return self.folder / "queue.json"
+
+    @property
+    def resume(self) -> Path:
+        """An empty file: a request to run this ended job again, in its folder."""
+        return self.folder / "resume"
+
+    @property
+    def slurm(self) -> Path:
+        """What is known of it in Slurm: {id, said, commit, dirty, grace}; once it is submitted."""
+        return self.folder / "slurm.json"
+
+    @property
+    def code_diff(self) -> Path:
+        """What was changed since the commit it ran with."""
+        return self.folder / "code.diff"
+
+    @property
     def log(self) -> Path:
         return self.folder / "out.log"
+
+    @property
+    def old_log(self) -> Path:
+        """The end of a log that was cut."""
+        return self.folder / "out.1.log"
+
+    @property
+    def wandb(self) -> Path:
+        """Where it is at W&B."""
+        return self.folder / "wandb.json"
+
+    @property
+    def wandb_log(self) -> Path:
+        return self.folder / "wandb" / "vitlab.log"
 
     @property
     def events(self) -> Path:
@@ -102,6 +241,11 @@ class JobPaths:
     def residuals(self) -> Path:
         """True and predicted labels of each test star (`vitlab.ml.scoring`)."""
         return self.folder / "residuals.parquet"
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of the residuals of later evaluations."""
+        return self.folder / "evaluations"
 
     @property
     def exit(self) -> Path:

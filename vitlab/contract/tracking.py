@@ -6,14 +6,12 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from vitlab.contract.paths import write_atomic
+from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.validation import ConfigError, read_record, read_strict
 
 VERSION = 1
-FILE = "wandb.json"
 Mode = Literal["off", "offline", "online"]
 LAB_KEYS = ("mode", "project", "entity")
 _WORDS: Mapping[str, Mode] = {
@@ -85,12 +83,12 @@ def wandb_of(extra: Mapping[str, Any]) -> WandbConfig:
     return read_strict(WandbConfig, extra.get("wandb", {}), "wandb")
 
 
-def read_link(folder: Path) -> Link | None:
-    """The link of the job in `folder`; None when it has none."""
-    return read_record(folder / FILE, Link, VERSION)
+def read_link(job: JobPaths) -> Link | None:
+    """The link of `job`; None when it has none."""
+    return read_record(job.wandb, Link, VERSION)
 
 
-def write_link(folder: Path, link: Link) -> None:
+def write_link(job: JobPaths, link: Link) -> None:
     """Write `wandb.json`, whole or not at all."""
     document = {"v": VERSION, **asdict(link)}
-    write_atomic(folder / FILE, json.dumps(document, ensure_ascii=False).encode() + b"\n")
+    write_atomic(job.wandb, json.dumps(document, ensure_ascii=False).encode() + b"\n")

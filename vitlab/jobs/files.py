@@ -13,10 +13,6 @@ from typing import Any
 
 from vitlab.contract.paths import JobPaths, write_atomic
 
-RESUME = "resume"
-"""An empty file of this name is a request: run this ended job again, in its folder."""
-CLUSTER = "slurm.json"
-"""What is known of a job in Slurm: {id, said, commit, dirty, grace}; absent before it is sent."""
 _ROOM = 4096
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from vitlab.contract.job import Lost, Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import CLUSTER, RESUME, read_json, write_json
+from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.store import Job
 
@@ -91,14 +91,14 @@ def send(
     for job in jobs:
         groups.setdefault(f"{job.spec.exp_id} {job.spec.extra.get('slurm')}", []).append(job)
     for group in groups.values():
-        (lab.private / "slurm").mkdir(parents=True, exist_ok=True)
-        folders = lab.private / "slurm" / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
+        lab.private.slurm.mkdir(parents=True, exist_ok=True)
+        folders = lab.private.slurm / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
         folders.write_text("".join(f"{job.paths.folder}\n" for job in group))
         orders = {"v": 1, "commit": code.commit, "dirty": bool(code.diff), "grace": grace}
         for job in group:
             if code.diff:
-                (job.paths.folder / "code.diff").write_bytes(code.diff)
-            write_json(job.paths.folder / CLUSTER, orders)  # it may begin before its id is written
+                job.paths.code_diff.write_bytes(code.diff)
+            write_json(job.paths.slurm, orders)  # it may begin before its id is written
         options = group[0].spec.extra.get("slurm", {})
         said = _run(batch(options, lab.root, folders, len(group)))
         if said is None:
@@ -108,7 +108,7 @@ def send(
             continue
         number = said.stdout.strip().partition(";")[0]
         for i, job in enumerate(group):
-            write_json(job.paths.folder / CLUSTER, {**orders, "id": f"{number}_{i}"})
+            write_json(job.paths.slurm, {**orders, "id": f"{number}_{i}"})
             begun.append(job.paths)
     return begun, refused
 
@@ -120,7 +120,7 @@ def is_here() -> bool:
 
 def refusal(lab: LabPaths, options: Mapping[str, Any]) -> str:
     """Why Slurm would not take a job with these options; empty when it would."""
-    argv = [*batch(options, lab.root, lab.private / "test.txt", 1), "--test-only"]
+    argv = [*batch(options, lab.root, lab.private.folder / "test.txt", 1), "--test-only"]
     said = _run(argv)
     if said is None:
         return "no answer from sbatch on this machine"
@@ -134,7 +134,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
     lab, Slurm is asked once in `EVERY` seconds.
     """
     sent = {number: job for job in jobs if (number := str(_record(job).get("id", "")))}
-    stamp = lab.private / "slurm" / "asked"
+    stamp = lab.private.slurm_asked
     if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < EVERY):
         return []
     stamp.parent.mkdir(exist_ok=True)
@@ -148,10 +148,10 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
         folder = job.paths.folder
         if state in WAITING:
             if isinstance(job.state, Lost):
-                (folder / RESUME).touch()  # Slurm will start it again
+                job.paths.resume.touch()  # Slurm will start it again
             said = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
             if _record(job).get("said") != said:
-                write_json(folder / CLUSTER, {**_record(job), "said": said})
+                write_json(job.paths.slurm, {**_record(job), "said": said})
         elif state in OUTCOMES:
             detail = f"Slurm job {number}: {state.lower().replace('_', ' ')}"
             over.append((job, OUTCOMES[state], detail))
@@ -171,18 +171,18 @@ def ask(numbers: Sequence[str]) -> dict[str, str] | None:
 
 def withdraw(job: JobPaths) -> None:
     """Take a job out of Slurm's queue; it is as if it had never been sent."""
-    number = read_json(job.folder / CLUSTER).get("id")
+    number = read_json(job.slurm).get("id")
     if number:
         _run(["scancel", str(number)])
-    (job.folder / CLUSTER).unlink(missing_ok=True)
+    job.slurm.unlink(missing_ok=True)
 
 
 def requeue(job: JobPaths, number: str) -> None:
     """Have Slurm start our own batch step again; where it refuses, any look sends it anew."""
-    (job.folder / RESUME).touch()
+    job.resume.touch()
     said = _run(["scontrol", "requeue", number])
     if said is None or said.returncode:
-        (job.folder / CLUSTER).unlink(missing_ok=True)
+        job.slurm.unlink(missing_ok=True)
 
 
 def signal_steps(number: str, sent: int) -> None:
@@ -191,7 +191,7 @@ def signal_steps(number: str, sent: int) -> None:
 
 
 def _record(job: Job) -> dict[str, Any]:
-    return read_json(job.paths.folder / CLUSTER)
+    return read_json(job.paths.slurm)
 
 
 def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str] | None:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, read_spec
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
-from vitlab.jobs.files import CLUSTER, RESUME, is_held, read_json
+from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, sync_folder, write_atomic
+from vitlab.jobs.files import is_held, read_json
 from vitlab.jobs.processes import boot, is_alive
 
-QUEUE = "queue.json"
-"""Written by people (TUI or CLI) while a job waits: {hold, order, priority, boot}."""
-_BEGUN = frozenset({"lock", "started.json", "exit.json", RESUME})
+_ANY = JobPaths(Path())
+_BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _ANY.resume))
 """A job that has none of these waits; whoever starts one takes its lock first."""
 
 SETTLED = 2.0
@@ -68,8 +67,8 @@ def submit(lab: LabPaths, spec: Spec) -> JobPaths:
     temporary = parent / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
     temporary.mkdir()
     try:
-        write_atomic(temporary / "spec.json", spec.to_json())
-        write_atomic(temporary / QUEUE, json.dumps({"boot": boot()}).encode())
+        write_atomic(JobPaths(temporary).spec, spec.to_json())
+        write_atomic(JobPaths(temporary).queue, json.dumps({"boot": boot()}).encode())
         folder = _rename(temporary, parent, spec)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -101,7 +100,7 @@ def jobs(lab: LabPaths) -> list[JobPaths]:
 def _folders(lab: LabPaths) -> Iterator[str]:
     for parent in _subfolders(lab.experiments):
         for folder in _subfolders(parent):
-            if os.path.isfile(f"{folder}/spec.json"):  # noqa: PTH113 - of thousands of folders
+            if os.path.isfile(f"{folder}/{SPEC}"):  # noqa: PTH113 - of thousands of folders
                 yield folder
 
 
@@ -135,7 +134,7 @@ def _read(job: JobPaths, names: set[str]) -> Job | None:
     spec = read_spec(job.spec)
     if spec is None:
         return None
-    wishes = read_json(job.folder / QUEUE)
+    wishes = read_json(job.queue)
     state: JobState
     if spec.submitted and _BEGUN.isdisjoint(names):
         state, where = Queued(spec.submitted), ""  # of a thousand jobs most wait: no more to read
@@ -156,7 +155,7 @@ def _read(job: JobPaths, names: set[str]) -> Job | None:
 def _cluster(job: JobPaths, spec: Spec) -> str:
     if spec.extra.get("backend") != "slurm":
         return ""
-    record = read_json(job.folder / CLUSTER)
+    record = read_json(job.slurm)
     return " ".join(str(record[key]) for key in ("id", "said") if key in record)
 
 
@@ -189,7 +188,11 @@ def unfinished(lab: LabPaths) -> list[Job]:
     found = []
     for paths in jobs(lab):
         names = _names(paths)
-        if "exit.json" not in names or RESUME in names or is_held(paths.lock) is not False:
+        if (
+            _ANY.exit.name not in names
+            or _ANY.resume.name in names
+            or is_held(paths.lock) is not False
+        ):
             found.append(_read(paths, names))
     return [job for job in found if job is not None]
 
@@ -202,8 +205,8 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         began = _number(owner.get("started"), _modified(job.lock))
         running = Running(began, int(owner.get("pid", 0)), str(owner.get("device", "")))
         return running, str(owner.get("boot", ""))
-    if (job.folder / RESUME).exists():
-        return Queued(_modified(job.folder / RESUME)), ""
+    if job.resume.exists():
+        return Queued(_modified(job.resume)), ""
     if ended := end_of(job):
         return ended, ""
     started = read_json(job.started)

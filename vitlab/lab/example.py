@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import SETTINGS, LabPaths, UsageError
+from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError
 
 DUE, SEEN = "due", "seen"
 
@@ -22,8 +22,8 @@ def example_files() -> tuple[Path, ...]:
     source = example_lab()
     files = [
         source / SETTINGS,
-        *sorted((source / "roadmaps").glob("*.md")),
-        *sorted((source / "experiments").glob("*.yaml")),
+        *sorted(LabPaths(source).roadmaps.glob("*.md")),
+        *LabPaths(source).experiment_files(),
     ]
     return tuple(file.relative_to(source) for file in files)
 
@@ -53,7 +53,7 @@ def tour_due(lab: LabPaths) -> str:
     try:
         word = _marker(lab).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        return "" if any(lab.experiments.glob("*/*/spec.json")) else "new"
+        return "" if any(lab.experiments.glob(f"*/*/{SPEC}")) else "new"
     return DUE if word == DUE else ""
 
 
@@ -65,9 +65,9 @@ def mark_tour_shown(lab: LabPaths) -> None:
 def _mark(lab: LabPaths, word: str) -> None:
     # A read-only lab is shown all the same.
     with contextlib.suppress(OSError):
-        lab.private.mkdir(exist_ok=True)
+        lab.private.make()
         _marker(lab).write_text(word + "\n", encoding="utf-8")
 
 
 def _marker(lab: LabPaths) -> Path:
-    return lab.private / "tour"
+    return lab.private.tour

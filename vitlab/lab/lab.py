@@ -50,7 +50,7 @@ class Lab:
     @property
     def journal(self) -> Path:
         """Where edits of the documents are journalled for undo."""
-        return self.paths.private / "journal"
+        return self.paths.private.journal
 
     def roadmaps(self) -> list[Path]:
         """The lab's roadmaps by name: every file of `roadmaps/` that calls itself one."""

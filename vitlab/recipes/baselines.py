@@ -12,7 +12,7 @@ from vitlab.contract.config import BoostConfig, RidgeConfig, TemplateConfig
 from vitlab.contract.paths import NoLab, find_lab
 from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
-from vitlab.ml.baselines.saved import save_model
+from vitlab.ml.baselines.model_file import save_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
 from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
@@ -101,7 +101,7 @@ def run_ridge(context: Context) -> Outcome:
 def _cache(context: Context) -> Path | None:
     """Where the lab keeps binned training sets; None for a job outside any lab."""
     try:
-        return find_lab(context.paths.folder).private / "cache"
+        return find_lab(context.paths.folder).private.cache
     except NoLab:
         return None
 

@@ -23,7 +23,7 @@ from vitlab.contract.config import (
 from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.lab.results.job_results import lookup_job
-from vitlab.ml.baselines.saved import load_model
+from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.scoring import Residuals, overall, save
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
@@ -125,7 +125,7 @@ def residuals_path(job: JobPaths, rescored: Rescored) -> Path:
     if result is not None and result.data.get("hash") == residuals.hash:
         return job.residuals
     stem = Path(residuals.source).stem
-    return job.folder / "evaluations" / f"{stem}-{residuals.hash}.parquet"
+    return job.evaluations / f"{stem}-{residuals.hash}.parquet"
 
 
 @lru_cache(maxsize=4)

@@ -32,7 +32,6 @@ SILENCE = 60.0
 """Seconds without an answer of W&B after which the job notes it."""
 FINISH = 5.0
 """Most seconds a job waits at its end for W&B to take the last numbers."""
-LOG = Path("wandb") / "vitlab.log"
 
 
 class Wandb:
@@ -61,7 +60,7 @@ class Wandb:
     def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
         if process.poll():
             return f"W&B: {self._last_line()}; the numbers are in events.jsonl alone"
-        link = read_link(self._paths.folder)
+        link = read_link(self._paths)
         if link is not None and link.shown is not None:
             return None if link.trouble is None else f"W&B: {link.trouble}"
         if time.monotonic() - self._began > SILENCE:
@@ -70,7 +69,7 @@ class Wandb:
 
     def _last_line(self) -> str:
         try:
-            lines = (self._paths.folder / LOG).read_text("utf-8", "replace").strip().splitlines()
+            lines = self._paths.wandb_log.read_text("utf-8", "replace").strip().splitlines()
         except OSError as error:
             return str(error)
         return lines[-1][:300] if lines else "its process ended"
@@ -94,7 +93,7 @@ class Wandb:
             late = f"W&B: not ready {FINISH:.0f} s after the job's end; see events.jsonl"
         trouble = late or self.trouble()
         self._process = None
-        link = read_link(self._paths.folder)
+        link = read_link(self._paths)
         return link.shown if link else None, trouble
 
     def __enter__(self) -> Self:
@@ -111,7 +110,7 @@ class Wandb:
 
 
 def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
-    log = paths.folder / LOG
+    log = paths.wandb_log
     log.parent.mkdir(exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -145,8 +144,8 @@ def main(arguments: list[str]) -> int:
     _isolate(paths)
     logged = _last_logged(paths)
     run = _start_run(paths, spec)
-    before = read_link(paths.folder) or Link()
-    write_link(paths.folder, _link(paths, run, before))
+    before = read_link(paths) or Link()
+    write_link(paths, _link(paths, run, before))
     follower = Follower(run, paths, logged)
     end = b""
     while not end:
@@ -176,8 +175,8 @@ def _start_run(paths: JobPaths, spec: Spec) -> Any:
     import wandb
 
     keys = wandb_of(spec.extra)
-    link = replace(read_link(paths.folder) or Link(), trouble=None)
-    write_link(paths.folder, link)  # the id is known before anything can go wrong
+    link = replace(read_link(paths) or Link(), trouble=None)
+    write_link(paths, link)  # the id is known before anything can go wrong
     wanted: dict[str, Any] = {
         "id": link.id,
         "name": paths.name,
@@ -205,7 +204,7 @@ def _start_run(paths: JobPaths, spec: Spec) -> Any:
         return wandb.init(mode="online", **wanted)
     except wandb.errors.Error as error:
         reason = str(error).strip().splitlines()[0]
-        write_link(paths.folder, replace(link, trouble=f"kept offline: {reason}"))
+        write_link(paths, replace(link, trouble=f"kept offline: {reason}"))
         wandb.teardown()
         return wandb.init(mode="offline", **wanted)
 

@@ -54,7 +54,6 @@ KEYS = (
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 
 
-
 def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:
     """Refuse a mapping at `place` with a key that is not one of `allowed`."""
     data = file.at(place)
@@ -400,7 +399,7 @@ def _profiles(file: YamlFile) -> dict[str, Profile]:
 def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
     """The MVPs that have an experiment file, by bare id; files that cannot be read are skipped."""
     found: dict[str, Path] = {}
-    for path in _files(lab):
+    for path in lab.experiment_files():
         try:
             mvp, its_roadmap = _identity(path)
         except UsageError:
@@ -413,7 +412,7 @@ def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
 def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
     """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
     wanted, found, broken = bare_id(mvp), [], []
-    for path in _files(lab):
+    for path in lab.experiment_files():
         try:
             if _identity(path)[0] == wanted and roadmap in (None, _identity(path)[1]):
                 found.append(path)
@@ -427,10 +426,6 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
     where = f" of {roadmap}" if roadmap else ""
     known = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, known_mvps(lab, roadmap))
     raise UsageError("; ".join([known, *(f"unreadable: {line}" for line in broken[:1])]))
-
-
-def _files(lab: LabPaths) -> list[Path]:
-    return sorted(p for p in lab.experiments.glob("*.yaml") if p.is_file())
 
 
 def _identity(path: Path) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import CLUSTER, RESUME, read_json, take, write_owner
+from vitlab.jobs.files import read_json, take, write_owner
 
 STRAGGLERS = 120
 """Seconds the other nodes have to end after the first one has."""
@@ -64,7 +64,7 @@ def _may_run(job: JobPaths, restarted: bool) -> bool:
     """Asked under the lock: the job waits, or Slurm runs it again after it was interrupted."""
     if not job.spec.exists() or job.stop.exists():
         return False
-    if (job.folder / RESUME).exists() or not (job.started.exists() or job.exit.exists()):
+    if job.resume.exists() or not (job.started.exists() or job.exit.exists()):
         return True
     return restarted and read_json(job.exit).get("reason", "killed") == "killed"
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     lock = take(job.lock)
     if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
         sys.exit(0)
-    orders = read_json(job.folder / CLUSTER)
+    orders = read_json(job.slurm)
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     record: dict[str, Any] = {
         "v": 1,

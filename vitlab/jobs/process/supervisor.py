@@ -22,7 +22,7 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import STOPPED
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import RESUME, Reserve, read_json, set_aside, take, write_json, write_owner
+from vitlab.jobs.files import Reserve, read_json, set_aside, take, write_json, write_owner
 from vitlab.jobs.process.child import (
     Child,
     End,
@@ -210,7 +210,7 @@ class Supervisor:
             signal.signal(signal.SIGUSR2, self._on_time)
         resumed = set_aside(self.job)
         self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
-        (self.job.folder / RESUME).unlink(missing_ok=True)
+        self.job.resume.unlink(missing_ok=True)
         reserve = Reserve(self.job.exit)
         self._check_stop()
         end, peak = End(None, None), 0

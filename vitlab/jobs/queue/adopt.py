@@ -56,7 +56,7 @@ def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
     lock = take(job.lock)
     if lock is None:
         raise UsageError(f"{job.name}: somebody else holds its lock")
-    lab.private.mkdir(exist_ok=True)
+    lab.private.make()
     on = [device for device in devices() if pid in device.pids]
     try:
         write_owner(

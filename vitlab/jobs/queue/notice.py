@@ -78,9 +78,7 @@ def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
 
 def last_troubles(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
     """The newest notices' records, the last first."""
-    records = sorted(
-        (lab.private / "notices").glob("*.json"), key=lambda path: path.stat().st_mtime
-    )
+    records = sorted(lab.private.notices.glob("*.json"), key=lambda path: path.stat().st_mtime)
     found = []
     for path in records[-count:][::-1]:
         try:
@@ -94,7 +92,7 @@ def last_troubles(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
 def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:
     when = state.ended if isinstance(state, Done) else state.started
     name = f"{job.name.replace('/', '--')}--{when:.3f}-{type(state).__name__.lower()}"
-    return lab.private / "notices" / f"{name}.json"
+    return lab.private.notices / f"{name}.json"
 
 
 def _post(address: str, body: bytes) -> str:

@@ -38,7 +38,6 @@ from vitlab.jobs.store import Job
 
 PATIENCE = 120
 """Seconds to read a file's layout, on a slow disk."""
-_KNOWN = "inspected.json"
 
 
 class Datasets:
@@ -76,7 +75,7 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
     """{n, labels, ...}, or {error}; what is known of a file is kept while it stays the same."""
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
-    known = read_json(lab.private / _KNOWN)
+    known = read_json(lab.private.inspected)
     entry = known.get(str(path))
     if isinstance(entry, dict) and entry.get("stamp") == stamp:
         return dict(entry["found"])
@@ -91,8 +90,8 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
         return {"error": lines[-1].removeprefix("vitlab: ")}
     found: dict[str, Any] = json.loads(said.stdout)
     with contextlib.suppress(OSError):  # a lab that can only be read
-        lab.private.mkdir(exist_ok=True)
-        write_json(lab.private / _KNOWN, {**known, str(path): {"stamp": stamp, "found": found}})
+        lab.private.make()
+        write_json(lab.private.inspected, {**known, str(path): {"stamp": stamp, "found": found}})
     return found
 
 

@@ -14,18 +14,18 @@ from vitlab.contract.job import NEVER_BEGAN, Done, Lost, Queued, Running, state_
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.jobs.files import RESUME, read_json, take, write_json, write_owner
+from vitlab.jobs.files import read_json, take, write_json, write_owner
 from vitlab.jobs.git import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.machine import Slots, read_slots, threads
 from vitlab.jobs.queue.queue import ADOPTED, Start, decide, in_line
-from vitlab.jobs.store import QUEUE, Job, all_jobs, look, state, unfinished
+from vitlab.jobs.store import Job, all_jobs, look, state, unfinished
 
 
 def wish(job: Job, **changes: object) -> None:
     """Change keys of the job's `queue.json`: hold, order, priority, boot."""
-    path = job.paths.folder / QUEUE
+    path = job.paths.queue
     write_json(path, {**read_json(path), **changes})
 
 
@@ -81,12 +81,12 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
     Never waits for another scheduler: it leaves word (`again`), and the one who holds the lease
     looks once more after letting go, so no request is lost between the two.
     """
-    lab.private.mkdir(exist_ok=True)
-    again = lab.private / "again"
+    lab.private.make()
+    again = lab.private.again
     started: list[JobPaths] = []
     while True:
         again.touch()
-        lease = take(lab.private / "lease", patience=0.0)
+        lease = take(lab.private.lease, patience=0.0)
         if lease is None:
             return started
         try:
@@ -156,7 +156,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
             return False
         end_orphans(job, settings.grace)
         if code.diff:
-            (job.folder / "code.diff").write_bytes(code.diff)
+            job.code_diff.write_bytes(code.diff)
         given = [gpu.device for gpu in start.gpus]
         write_owner(
             lock,
@@ -182,14 +182,14 @@ def _still_queued(job: JobPaths) -> bool:
     """Asked under the lock: nobody else has started, stopped or deleted it since we decided."""
     if not job.spec.exists() or job.stop.exists():
         return False
-    if (job.folder / RESUME).exists():
+    if job.resume.exists():
         return True
     return not job.started.exists() and not job.exit.exists()
 
 
 def spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
     """Start the job's supervisor, in a session of its own, and hand it the job's lock."""
-    log = os.open(lab.private / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    log = os.open(lab.private.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
     try:
         process = subprocess.Popen(
@@ -236,8 +236,8 @@ def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:
     if lock is None:
         return
     try:
-        if (job.folder / RESUME).exists():
-            (job.folder / RESUME).unlink()
+        if job.resume.exists():
+            job.resume.unlink()
             if job.exit.exists():
                 return
         if job.exit.exists():
@@ -296,7 +296,7 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
             job.stop.unlink(missing_ok=True)
             slurm.withdraw(job)
             wish(found, boot=processes.boot(), hold=False)
-            (job.folder / RESUME).touch()
+            job.resume.touch()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -69,16 +69,16 @@ def lab_section(lab: Lab) -> Section:
         job.state.outcome if isinstance(job.state, Done) else state_word(job.state) for job in jobs
     )
     states = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
-    sizes = [_size(job.paths.folder / name) for job in jobs for name in ("out.log", "events.jsonl")]
+    logs = [_size(job.paths.log) for job in jobs]
+    events = [_size(job.paths.events) for job in jobs]
     roadmaps = lab.roadmaps()
     lines = [path.read_bytes().count(b"\n") for path in roadmaps]
-    experiments = sum(1 for _ in lab.paths.experiments.glob("*.yaml"))
     facts = [
         ("jobs", f"{len(jobs)}" + (f": {states}" if states else "")),
         ("roadmaps", f"{len(roadmaps)}" + (f", {max(lines)} lines the longest" if lines else "")),
-        ("experiment files", str(experiments)),
-        ("largest log", f"{max(sizes[::2], default=0) / 1e6:.1f} MB"),
-        ("largest events", f"{max(sizes[1::2], default=0) / 1e6:.1f} MB"),
+        ("experiment files", str(len(lab.paths.experiment_files()))),
+        ("largest log", f"{max(logs, default=0) / 1e6:.1f} MB"),
+        ("largest events", f"{max(events, default=0) / 1e6:.1f} MB"),
         ("own settings", ", ".join(_changed_settings(lab)) or "none"),
         ("git", "yes" if (lab.paths.root / ".git").exists() else "no"),
     ]

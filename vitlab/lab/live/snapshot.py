@@ -248,7 +248,7 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         priority=job.priority,
         order=job.order,
         progress=progress,
-        wandb=link.shown if (link := read_link(job.paths.folder)) else None,
+        wandb=link.shown if (link := read_link(job.paths)) else None,
     )
 
 

@@ -22,7 +22,7 @@ from vitlab.contract.job import (
     ended_well,
     read_result,
 )
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, write_atomic
 from vitlab.contract.validation import from_document
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, look
 from vitlab.lab.lab import Lab
@@ -86,7 +86,7 @@ def all_results(lab: Lab) -> list[Finished]:
 
     The cache is `.vitlab/results.json`; it can be deleted at any time.
     """
-    path = lab.paths.private / "results.json"
+    path = lab.paths.private.results
     cached = _read_cache(path)
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
@@ -117,7 +117,7 @@ def _folders(experiments: Path) -> Iterator[tuple[Path, int]]:
         (entry.name, Path(entry.path), entry.stat().st_mtime_ns)
         for parent in _subfolders(experiments)
         for entry in _subfolders(Path(parent.path))
-        if os.path.exists(f"{entry.path}/spec.json")  # noqa: PTH110 - 1,000 of them
+        if os.path.exists(f"{entry.path}/{SPEC}")  # noqa: PTH110 - 1,000 of them
     ]
     for _, path, mtime in sorted(folders):
         yield path, mtime

@@ -75,7 +75,7 @@ class Pairs:
 
 def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
     """The differences between `results`, the newest job of each run."""
-    return Pairs(lab.paths.private / "pairs.json", {_key(one.result): one for one in results})
+    return Pairs(lab.paths.private.pairs, {_key(one.result): one for one in results})
 
 
 def _key(result: Result) -> _Key:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import FIGURE_FOLDER, UsageError
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.source import read
 from vitlab.docs.write.rows import link_figure
@@ -15,14 +15,12 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished
 from vitlab.plot.figures import FIGURES
 
-FOLDER = "img"
-
 
 def stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
     """`img/mvp_3.0_scaling_demo`, beside the roadmap; without an MVP it is of several."""
     head = _prefix(mvp) if mvp is not None else ""
     tail = "" if profile == "full" else f"_{profile}"
-    return roadmap.parent / FOLDER / f"{head}{figure}{tail}"
+    return roadmap.parent / FIGURE_FOLDER / f"{head}{figure}{tail}"
 
 
 def stem_of(lab: Lab, found: Sequence[Finished], figure: str) -> Path:
@@ -38,9 +36,9 @@ def drawn(folder: Path, mvp: str, profile: str) -> dict[str, str]:
     """The pictures of an MVP that are there: figure -> path from `folder`, the roadmap's."""
     stems = {figure: stem(folder / "roadmap", mvp, profile, figure).name for figure in FIGURES}
     return {
-        figure: f"./{FOLDER}/{name}.png"
+        figure: f"./{FIGURE_FOLDER}/{name}.png"
         for figure, name in stems.items()
-        if (folder / FOLDER / f"{name}.png").is_file()
+        if (folder / FIGURE_FOLDER / f"{name}.png").is_file()
     }
 
 

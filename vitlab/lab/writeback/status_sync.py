@@ -106,7 +106,7 @@ def _tell_progress(
 
 
 def _path(lab: Lab) -> Path:
-    return lab.paths.private / "told.json"
+    return lab.paths.private.status_sync
 
 
 def _read(lab: Lab) -> _Told:
@@ -119,6 +119,6 @@ def _read(lab: Lab) -> _Told:
 
 
 def _save(lab: Lab, told: _Told) -> None:
-    lab.paths.private.mkdir(exist_ok=True)
+    lab.paths.private.make()
     record = {"ends": told.ends, "epochs": told.epochs}
     write_atomic(_path(lab), json.dumps(record, indent=0).encode())

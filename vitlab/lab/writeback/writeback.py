@@ -20,7 +20,8 @@ from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.judge.phrases import Phrase
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
-from vitlab.docs.save import Edit, FileChange, change, create
+from vitlab.docs.save import FileChange, change, create
+from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, Span, read
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import finish
@@ -94,7 +95,7 @@ def _digest(text: str) -> str:
 
 def _read(lab: Lab) -> list[_Mark]:
     try:
-        records = json.loads((lab.paths.private / "written.json").read_bytes())
+        records = json.loads(lab.paths.private.sync_ledger.read_bytes())
         return [
             _Mark(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
             for one in records
@@ -104,9 +105,9 @@ def _read(lab: Lab) -> list[_Mark]:
 
 
 def _save(lab: Lab, marks: Sequence[_Mark]) -> None:
-    lab.paths.private.mkdir(exist_ok=True)
+    lab.paths.private.make()
     records = [asdict(one) for one in marks]
-    write_atomic(lab.paths.private / "written.json", json.dumps(records, indent=0).encode())
+    write_atomic(lab.paths.private.sync_ledger, json.dumps(records, indent=0).encode())
 
 
 Texts = Mapping[Path, str]

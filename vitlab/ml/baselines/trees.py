@@ -17,7 +17,7 @@ import lightgbm as lgb
 import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import TREES, UsageError, write_atomic
 from vitlab.contract.value import Value
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
@@ -173,7 +173,6 @@ def _make_room(folder: Path, size: int) -> None:
 
 
 FORMAT = 1
-FILE = "trees.json"
 CELL = 16
 """Bytes of a bin's sums, of gradients and of curvatures."""
 
@@ -308,7 +307,7 @@ def fit(
     ones try other pixels than those of an uninterrupted one.
     """
     files = files or Files()
-    path = files.checkpoints / FILE if files.checkpoints else None
+    path = files.checkpoints / TREES if files.checkpoints else None
     before = load(path) if path and files.resume and path.is_file() else None
     parameters = dataset_parameters(model.bins, config.threads)
     bins = binned(train, parameters, files.cache)
