@@ -22,14 +22,13 @@ from pathlib import Path
 
 from tests.docs.documents import HERE, document_path, here
 from tests.docs.facts import hub_facts, roadmap_facts
-from vitlab.contract.job import Result
+from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import Verdict, judge, thresholds
 from vitlab.docs.lint import lint, lint_document, mend
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
-from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of

@@ -1,63 +1,66 @@
-"""Break real documents at random for some minutes and watch that nothing is lost."""
+"""Break documents at random for some minutes and watch that what holds for every text holds."""
+
+from __future__ import annotations
 
 import itertools
+import random
 import sys
 import time
-from pathlib import Path
+from typing import Any
 
+from tests.docs import test_properties as properties
 from tests.docs.documents import CORPUS, HERE
-from tests.docs.test_properties import mutated, only_inside
+from tests.docs.test_properties import PIECES, mutated, only_inside
 from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import judge
-from vitlab.docs.lint import mend
 from vitlab.docs.model.hub import parse_hub
-from vitlab.docs.model.roadmap import NoMvpTable, parse_roadmap
 from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.results import finish
 from vitlab.docs.write.rows import set_key_number
-from vitlab.docs.write.status import launch, set_status
+
+DATE = "2026-01-02"
 
 
 def attack(text: str, number: int) -> None:
     """Read a text every way there is, change it, and check what must hold."""
-    document = Document(text)
-    hub = parse_hub(document)
-    assert hub.beliefs is not None
-    assert hub.hypotheses is not None
-    edits = set_key_number(hub, "R² | x", "0.7\n`", "||y||", "\\", "2026-01-02")
+    dice = random.Random(number)
+    status, row = dice.choice(STATUSES), dice.randrange(21)
+    words = "".join(dice.choices(PIECES, k=dice.randrange(6)))
+    check(properties.test_reading_never_raises, text)
+    check(properties.test_a_status_change_touches_its_spans_and_is_read_back, text, status, row)
+    check(properties.test_a_launch_breaks_no_row_whatever_the_id, text, f"FZ-{number}", row)
+    check(properties.test_a_result_breaks_no_row_whatever_it_says, text, words, "ViT", "full", row)
+    if number % 10 == 0:
+        check(properties.test_what_lint_mends_stays_mended, text)
+    hub = parse_hub(Document(text))
+    edits = set_key_number(hub, "R² | x", "0.7\n`", "||y||", "\\", DATE)
     only_inside(text, apply(text, edits), edits)
-    try:
-        roadmap = parse_roadmap(document)
-    except NoMvpTable:
+    roadmap = properties.parsed(text)
+    if roadmap is None:
         return
-    mvp = roadmap.mvp(roadmap.mvps[number % len(roadmap.mvps)].id)
-    status = STATUSES[number % len(STATUSES)]
+    mvp = roadmap.mvp(roadmap.mvps[row % len(roadmap.mvps)].id)
     if mvp.status is None:
         return
-    edits = set_status(roadmap, mvp.id, status)
-    new = apply(text, edits)
-    only_inside(text, new, edits)
-    assert parse_roadmap(Document(new)).mvp(mvp.id).status == status
-    edits = launch(roadmap, mvp.id, f"FZ-{number}", "2026-01-02")
-    only_inside(text, apply(text, edits), edits)
     result = Result(mvp.id, "Run 1", "full", "vit", {"test/r2/log_g": 0.7}, wandb="https://w/a|b")
     verdicts = {gate.id: judge(gate, [result], roadmap) for gate in roadmap.gates}
     sentence = conclusion([result], roadmap.language, list(verdicts.values()))
-    edits = finish(
-        roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, "2026-01-02", "full",
-        {"training": "./img/mvp_x_training.png"},
-    )  # fmt: skip
+    edits = finish(roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, DATE, "full")
     new = apply(text, edits)
     only_inside(text, new, edits)
-    assert parse_roadmap(Document(new)).mvp(mvp.id).status == status
+    again = properties.parsed(new)
+    assert again is not None
+    assert again.mvp(mvp.id).status == status
     edits = set_progress(roadmap, mvp.id, 7, 9, ("val/r2/log_g", 0.5), "Run 1")
     only_inside(text, apply(text, edits), edits)
-    if number % 10 == 0:
-        mend(roadmap, Path("/nowhere"))
+
+
+def check(test: Any, *drawn: object) -> None:
+    """Run a property with what was drawn here."""
+    test.hypothesis.inner_test(*drawn)
 
 
 def main(minutes: float) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.conftest import EXP_ID, HUB, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
-from vitlab.docs.save import Conflict
+from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, plan_launch
 from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo

@@ -23,8 +23,9 @@ from vitlab.docs.model.hub import Hub, Point, parse_hub
 from vitlab.docs.model.roadmap import next_mvp
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.save import redo as redo_lone
-from vitlab.docs.save import save, unified
+from vitlab.docs.save import save
 from vitlab.docs.save import undo as undo_lone
+from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import advance_queue

@@ -12,7 +12,7 @@ from vitlab.contract.job import PROFILES, read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import launch_order
-from vitlab.docs.save import unified
+from vitlab.docs.text.edit import unified
 from vitlab.lab.example import make_example
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Request, launch, plan_launch

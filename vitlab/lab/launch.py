@@ -14,7 +14,8 @@ from vitlab.contract.job import Queued, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.save import Conflict, FileChange, change, save
+from vitlab.docs.save import FileChange, change, save
+from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write import status
 from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
 from vitlab.jobs.experiment.settings import load_settings

@@ -89,7 +89,7 @@ class PaperDesk:
 
     def diffs(self, changes: Iterable[FileChange]) -> list[str]:
         """One unified diff for every file touched, paths as the lab names them."""
-        from vitlab.docs.save import unified
+        from vitlab.docs.text.edit import unified
 
         return [
             unified(change.old_text or "", change.new_text, self.name(change.path))

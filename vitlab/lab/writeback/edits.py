@@ -48,8 +48,8 @@ def remembered(
         return None
     wanted = roadmap.mvp(mvp_id).id
     looked_at = 0
-    for number, state in reversed(journal.states(journal_folder)):
-        entry = journal.entry(journal_folder, number, state)
+    for number, state in reversed(journal.entry_states(journal_folder)):
+        entry = journal.read_entry(journal_folder, number, state)
         for done in entry.changes if entry else ():
             if done.path != path.resolve() or done.old_text is None:
                 continue
@@ -175,8 +175,8 @@ def papers(lab: Lab, roadmap_path: Path) -> Papers:
 
 
 def _past(lab: Lab) -> Iterator[Past]:
-    for number, state in reversed(journal.states(lab.journal)[-PAST:]):
-        entry = journal.entry(lab.journal, number, state)
+    for number, state in reversed(journal.entry_states(lab.journal)[-PAST:]):
+        entry = journal.read_entry(lab.journal, number, state)
         if entry is not None:
             yield Past(number, state == "undone", entry.changes)
 
