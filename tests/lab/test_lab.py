@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import ROADMAP
+from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.paths import NoLab, UsageError
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Span, read
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.live.snapshot import read_snapshot
 
 
 def test_a_lab_is_found_from_any_folder_below(lab: Lab) -> None:
@@ -59,3 +60,17 @@ def test_the_next_start_makes_a_save_whole_that_was_cut_short(lab: Lab, roadmap:
     open_lab(lab.paths.root)
     assert roadmap.read_text(encoding="utf-8") == ROADMAP.replace("# Plan", "# Ours")
     assert not list(roadmap.parent.glob(".*.tmp-*"))
+
+
+def test_a_job_is_of_the_roadmap_it_was_launched_from_and_of_no_like_named_one(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one")
+    (lab.paths.roadmaps / "linked_roadmap.md").symlink_to(roadmap)
+    longer = lab.paths.root / "roadmaps" / "roadmaps"
+    longer.mkdir()
+    (longer / roadmap.name).write_text(ROADMAP, encoding="utf-8")
+    names = {"roadmaps/plan_roadmap.md"}
+    assert read_snapshot(lab, roadmap).names == names
+    assert read_snapshot(lab, lab.paths.roadmaps / "linked_roadmap.md").names == names
+    assert read_snapshot(lab, longer / roadmap.name).names == set()

@@ -128,6 +128,7 @@ def usual_view(**more: Any) -> Any:
     )
     shape: dict[str, Any] = {
         "path": Path("/lab") / ROADMAP,
+        "names": frozenset({ROADMAP}),
         "roadmap": SimpleNamespace(
             title="ViT Roadmap: Scaling to Fisher Ceiling",
             mvps=tuple(mvp(*m) for m in PLAN),

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from vitlab.contract.job import Done, JobState, Killed, Lost, Queued, Running, Succeeded, ended_well
-from vitlab.contract.value import Value, shown
+from vitlab.contract.value import Value, judged_by, shown
 from vitlab.plot.series import SELECTORS
 
 if TYPE_CHECKING:
@@ -315,12 +315,32 @@ def short_count(count: int) -> str:
 
 def belongs(job: JobView, view: LabSnapshot) -> bool:
     """Whether a job was launched from the roadmap on the screen."""
-    return view.path is not None and view.path.as_posix().endswith(job.spec.roadmap)
+    return job.spec.roadmap in view.names
 
 
 def last_r2(job: JobView) -> float | None:
     """The job's last R2: its headline, or the same on the validation split."""
     return shown(job.spec.headline, job.values)
+
+
+def best_values(view: LabSnapshot) -> Mapping[str, float]:
+    """MVP id -> its jobs' best headline so far, the running ones' if any runs.
+
+    None is best where it is not known which way is better.
+    """
+    jobs = [job for job in view.jobs if belongs(job, view)]
+    alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
+    groups: dict[str, list[JobView]] = {}
+    for job in jobs:
+        if isinstance(job.state, Running) or job.spec.mvp not in alive:
+            groups.setdefault(job.spec.mvp, []).append(job)
+    best: dict[str, float] = {}
+    for mvp, mine in groups.items():
+        one = Value.parse(judged_by(j.spec.headline for j in mine)).best(mine, last_r2)
+        value = None if one is None else last_r2(one)
+        if value is not None:
+            best[mvp] = value
+    return best
 
 
 def ended_badly(job: JobView) -> bool:

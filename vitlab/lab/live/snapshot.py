@@ -18,7 +18,7 @@ from vitlab.jobs.process.health import read_health
 from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
-from vitlab.lab.results.job_results import finished, latest, of_roadmap
+from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.pairs import pairs_of
 from vitlab.lab.writeback.writeback import unwritten
 
@@ -132,6 +132,8 @@ class LabSnapshot:
     """Ids of the MVPs with an experiment file, which can be launched."""
     pending: int = 0
     """Ended jobs whose results are not written yet."""
+    names: frozenset[str] = frozenset()
+    """The `spec.roadmap` of the jobs launched from this roadmap."""
 
 
 def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -> LabSnapshot:
@@ -146,6 +148,7 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
     verdicts: dict[str, Verdict] = {}
     experiments: frozenset[str] = frozenset()
     waiting = 0
+    names: frozenset[str] = frozenset()
     if roadmap_path is not None:
         try:
             roadmap = lab.cached_roadmap(roadmap_path)
@@ -157,7 +160,8 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
             from vitlab.jobs.experiment.experiment import known_mvps
 
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
-        here = of_roadmap(lab, jobs, roadmap_path)
+        names = names_of_roadmap(lab, jobs, roadmap_path)
+        here = [job for job in jobs if job.spec.roadmap in names]
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
             newest = latest(finished(here))
@@ -172,6 +176,7 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
         problems=tuple(problems),
         experiments=experiments,
         pending=waiting,
+        names=names,
     )
 
 

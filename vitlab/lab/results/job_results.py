@@ -43,11 +43,15 @@ class Finished:
 
 def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
     """The jobs launched from `roadmap`."""
+    names = names_of_roadmap(lab, jobs, roadmap)
+    return [job for job in jobs if job.spec.roadmap in names]
+
+
+def names_of_roadmap(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> frozenset[str]:
+    """The `spec.roadmap` of every job launched from `roadmap`, each resolved once."""
     path = roadmap.resolve()
-    # Each name is resolved once: a lab has many jobs and few roadmaps.
     names = {job.spec.roadmap for job in jobs}
-    same = {name for name in names if (lab.paths.root / name).resolve() == path}
-    return [job for job in jobs if job.spec.roadmap in same]
+    return frozenset(name for name in names if (lab.paths.root / name).resolve() == path)
 
 
 def finished(jobs: Iterable[Job]) -> list[Finished]:
