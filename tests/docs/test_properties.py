@@ -268,6 +268,7 @@ def test_a_result_breaks_no_row_whatever_it_says(
     again = parse_roadmap(Document(new))
     assert again.mvp(mvp.id).status == "done"
     assert others(again, mvp.id) == others(roadmap, mvp.id)
+    assert seats(again, mvp.id) == seats(roadmap, mvp.id)
     for before, after in zip(roadmap.views, again.views, strict=True):
         assert (before.kind, before.columns) == (after.kind, after.columns)
         assert len(after.entries) - len(before.entries) in (0, 1)
