@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitlab.plot.figures import Curve, Panel, Picture, write
 from vitlab.plot.series import Line
-from vitlab.plot.terminal import shown
+from vitlab.plot.terminal import draw_panels
 
 CEILING = Line(0.76, "Bayes ceiling 0.760")
 MODELS = (
@@ -42,9 +42,9 @@ def test_fonts_are_embedded_and_the_same_picture_is_the_same_file(tmp_path: Path
 
 
 def test_the_terminal_shows_the_same_names_and_levels() -> None:
-    text = shown(PICTURE, 90, 14, color=False)
+    text = draw_panels(PICTURE, 90, 14, color=False)
     for name in ("ViT 0.5000", "Ridge 0.3500", "Bayes ceiling 0.760", "C1D p16 0.5000", "y = x"):
         assert name in text
     assert "log10 training spectra" in text
     assert len(text.split("\n")) == 1 + 3 * 14
-    assert "─" not in shown(PICTURE, 90, 14, color=False, ascii=True)
+    assert "─" not in draw_panels(PICTURE, 90, 14, color=False, ascii=True)

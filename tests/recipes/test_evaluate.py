@@ -16,8 +16,8 @@ from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.baselines.saved import load_model, save_model
 from vitlab.ml.scoring import load
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.inputs import Inputs

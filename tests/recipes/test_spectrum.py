@@ -20,8 +20,8 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.inspector.server import open_inspector, serve
 from vitlab.lab.inspector.star import StarList, read_list, read_sheet, to_json, to_line
+from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.scoring import load
 
 

@@ -36,7 +36,7 @@ PALETTE: tuple[Rgb, ...] = (
     (0, 114, 178),
     (170, 170, 170),
 )
-"""Okabe and Ito's colours, told apart by colour-blind readers."""
+"""Okabe and Ito's colours, distinct for colour-blind readers."""
 
 MARKS = "ox+*#%@&"
 """One mark a curve, so that the legend is read without colour."""
@@ -69,7 +69,7 @@ def draw(
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
     color: bool = True,
-    ascii: bool = False,  # noqa: A002 - the word everybody knows the mode by
+    ascii: bool = False,  # noqa: A002 - the usual name of the mode
 ) -> str:
     """`height` lines of `width` cells: title, plot, legend; with ANSI colours when `color`.
 
@@ -79,9 +79,9 @@ def draw(
     if width < 1 or height < 1:
         return ""
     wholes = [segments(one) for one in series]
-    seen = [decimate(whole, max(width - 8, 1)) for whole in wholes]
+    drawn = [decimate(whole, max(width - 8, 1)) for whole in wholes]
     low, high = y_range or robust_range(
-        [y for runs in seen for run in runs for _, y in run], [line.value for line in lines]
+        [y for runs in drawn for run in runs for _, y in run], [line.value for line in lines]
     )
     cut = sum(outside(whole, low, high) for whole in wholes)
     curves = [
@@ -92,7 +92,7 @@ def draw(
             clip(runs, low, high),
             last_value(one),
         )
-        for i, (one, runs) in enumerate(zip(series, seen, strict=True))
+        for i, (one, runs) in enumerate(zip(series, drawn, strict=True))
     ]
     legend = _legend(curves, lines, width, max(1, height // 4), color)
     rows = height - len(legend) - 1
@@ -187,7 +187,7 @@ def _title(
     left = "  ".join(part for part in (title, y_label) if part)
     notes = []
     if cut:
-        # Which side is cut is seen on the curve; the range says the rest.
+        # The curve shows which side is cut.
         points = "point" if cut == 1 else "points"
         notes.append(f"{cut} {points} outside {limits[0]:.3g}..{limits[1]:.3g}")
     if x_label:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURES = ("scaling", "snr", "parity", "residuals", "ablation", "training")
-"""The figures there are, by name."""
+"""All figures by name."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Panel:
     """Horizontal levels, each with its kind in the label."""
     log_x: bool = False
     names: tuple[str, ...] = ()
-    """Names of x = 0, 1, 2, ...; then `y` against them lies on its side."""
+    """Names of x = 0, 1, 2, ...; then the panel is drawn on its side."""
     diagonal: bool = False
     """Draw y = x, the axes alike."""
 
@@ -80,11 +80,11 @@ _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
 """Inches of one panel: a column of a journal."""
 _MANY = 1500
-"""Points from which on a cloud is drawn small and without edges."""
+"""Points from which a cloud is drawn small and without edges."""
 
 
 def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
-    """Draw `stem`.pdf and `stem`.png, each whole or not at all; without date, so the same again."""
+    """Draw `stem`.pdf and `stem`.png, each atomically; without a date, so always the same bytes."""
     import io
 
     try:
@@ -92,7 +92,7 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise UsageError(f"figures need matplotlib: {error} (install vitlab anew)") from None
+        raise UsageError(f"figures need matplotlib: {error} (install vitlab again)") from None
 
     columns = min(len(picture.panels), 2)
     rows = math.ceil(len(picture.panels) / columns)
@@ -130,9 +130,9 @@ def _label_few(ax: Axes, xs: Sequence[float]) -> None:
 
 
 def _numbers(picture: Picture, *, reference: bool) -> dict[str, int]:
-    """Curve's name -> its place among the curves: one look in all panels."""
-    found = (c.name for p in picture.panels for c in p.curves if c.reference == reference)
-    return {name: i for i, name in enumerate(dict.fromkeys(found))}
+    """Curve's name -> its number among the curves: one style in all panels."""
+    names = (c.name for p in picture.panels for c in p.curves if c.reference == reference)
+    return {name: i for i, name in enumerate(dict.fromkeys(names))}
 
 
 def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""What a chart draws, made fit for drawing: gaps, decimation, ranges, ticks, widths."""
+"""What charts draw, and how it is prepared: gaps, decimation, ranges, ticks, widths of text."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ def _extremes(run: list[Point], low: float, width: float) -> list[Point]:
 
 
 def robust_range(values: Sequence[float], lines: Sequence[float]) -> tuple[float, float]:
-    """The y range worth looking at.
+    """The y range that shows most.
 
-    The first epochs of a regression may say R2 = -50; shown whole, they flatten the rest. A side
-    is cut where it lies further from the median than four times the other side or the quartiles.
+    The first epochs of a regression may have R2 = -50; shown whole, they flatten the rest. A side
+    is cut where it is further from the median than four times the other side or the quartiles.
     """
     if not values:
         low, high = (min(lines), max(lines)) if lines else (0.0, 1.0)
@@ -192,7 +192,7 @@ def _trim(value: float, step: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A value as the legend says it: four figures, a dash for none."""
+    """A value as in the legend: four figures, a dash for none."""
     if value is None:
         return "-"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"

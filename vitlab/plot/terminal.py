@@ -1,4 +1,4 @@
-"""Pictures as blocks of text: the same panels, by plotext."""
+"""Figures as blocks of text: the same panels as in print, drawn by plotext."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from vitlab.plot.figures import Curve, Panel, Picture
 from vitlab.plot.series import Series, fit
 
 _CLOUD = 400
-"""Points of a cloud a terminal can tell apart."""
+"""Most points of a cloud that a terminal can show."""
 
 
-def shown(
+def draw_panels(
     picture: Picture,
     width: int,
     height: int,
@@ -56,18 +56,18 @@ def _series(curve: Curve, panel: Panel) -> Series:
         place = math.log10(at) if panel.log_x and at > 0 else at
         x += [place] if curve.joined else [place, place]
         y += [value] if curve.joined else [value, None]
-    if not curve.joined:  # what stands last is told in the legend
+    if not curve.joined:  # the legend shows the last value
         x, y = x[:-1], y[:-1]
     return Series(curve.name, tuple(x), tuple(y))
 
 
 def _on_side(panel: Panel) -> list[Series]:
     """One series for each name, so that the legend says which is which."""
-    found = []
+    series = []
     for curve in panel.curves:
         for at, value in zip(curve.x, curve.y, strict=True):
-            found.append(Series(panel.names[round(at)], (at,), (value,)))
-    return found
+            series.append(Series(panel.names[round(at)], (at,), (value,)))
+    return series
 
 
 def _diagonal(panel: Panel) -> list[Series]:

@@ -18,7 +18,6 @@ import math
 import os
 import platform
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +40,7 @@ from vitlab.contract.config import (
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.jobs.git import read_code
 from vitlab.lab.figures.auto_figures import draw_in_subprocess
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
@@ -282,12 +282,13 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
             seed = config.data.seed
         case _:
             seed = config.train.seed
+    code = read_code(Path.cwd())
+    code = read_code(Path.cwd())
     known: dict[str, object] = {
         "host": platform.node(),
         "device": device,
-        "commit": _git("rev-parse", "HEAD"),
-        # A launch writes into the plan itself: changed documents do not make a run dirty.
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/*.md")),
+        "commit": code.commit or None,
+        "dirty": bool(code.diff),
         "spec_hash": spec.hash,
         "seed": seed,
     }
@@ -295,7 +296,7 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
 
 
 def _last_checkpoint(paths: JobPaths) -> int:
-    """Step of the last state saved; 0 when there is none and the job begins anew."""
+    """Step of the last state saved; 0 when there is none and the job starts again."""
     steps, offset, before = 0, 0, -1
     while offset != before:
         before = offset
@@ -306,17 +307,6 @@ def _last_checkpoint(paths: JobPaths) -> int:
         )
         steps = max([steps, *(event.step for event in saved)])
     return steps
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints in the current folder; None outside a repository or without git."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.paths import JobPaths
+from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.baselines.saved import load_model
 from vitlab.ml.baselines.template import Templates, make_templates
 from vitlab.ml.baselines.trees import Boost
 from vitlab.ml.explain import attention_by_pixel, contributions, gradient, noise_response

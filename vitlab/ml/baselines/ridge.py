@@ -71,7 +71,7 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Axes:
-    """The training rows' principal axes: what every penalty's answer is made of."""
+    """The training rows' principal axes, from which every penalty's weights are made."""
 
     values: Array
     """(r,) of X_c^T X_c."""
@@ -151,7 +151,7 @@ def _no_sums(x: Matrix, y: Array, n: int) -> _Sums:
 
 
 def _decompose(sums: _Sums) -> _Axes:
-    """Of the rows' products with each other where they are fewer than the pixels."""
+    """From the rows' products with each other where there are fewer rows than pixels."""
     mean_x, mean_y = sums.x / sums.n, sums.y / sums.n
     right = sums.xy - sums.n * np.outer(mean_x, mean_y)
     if sums.xx is None:

@@ -76,7 +76,7 @@ def make_plan(n: int, pixels: int, memory: int) -> Plan:
 
 @dataclass
 class Slabs:
-    """Slabs in memory or on their way."""
+    """Slabs in memory or being read."""
 
     read: Callable[[int, int], Slab]
     """Rows from, to -> (rows, W) flux and error."""
@@ -89,7 +89,7 @@ class Slabs:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
 
     def rows(self, rows: Indices) -> Slab:
-        """(rows, W) flux and error; slabs that are not on their way are read now."""
+        """(rows, W) flux and error; slabs that are not being read are read now."""
         slabs = {int(slab): self._slab(int(slab)) for slab in np.unique(rows // ROWS)}
         first = next(iter(slabs.values()))[0]
         flux = np.empty((len(rows), first.shape[1]), dtype=np.float32)
@@ -218,7 +218,7 @@ class FileSpectra:
         return starts[split]
 
     def _fixed_rows(self, split: str, start: int, stop: int) -> tuple[Rows, Rows]:
-        """Flux and error; the validation set is asked for again and again, so it is kept."""
+        """Flux and error; the validation set is kept, since it is read again and again."""
         if split != "val":
             return self.files.read(start, stop)
         if (start, stop) not in self._val:

@@ -14,7 +14,7 @@ from vitlab.contract.job import GRID_LABELS
 Array = NDArray[np.float64]
 
 LABELS = GRID_LABELS
-"""The order of the columns wherever all labels of a star stand in one array."""
+"""The order of the columns wherever all labels of a star are in one array."""
 
 RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
 """K, dex (cgs), dex: the corners of the embedded grid."""
@@ -81,7 +81,7 @@ def fit_scaling(labels: Array, kind: str) -> LabelScaling:
     else:
         low, high = labels.min(axis=0), labels.max(axis=0)
         offset, scale = (low + high) / 2, high - low
-    scale = np.where(scale > 0, scale, 1.0)  # a constant label is learned as it is
+    scale = np.where(scale > 0, scale, 1.0)  # a constant label stays as it is
     return LabelScaling(tuple(map(float, offset)), tuple(map(float, scale)))
 
 

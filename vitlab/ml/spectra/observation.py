@@ -1,4 +1,4 @@
-"""Observed spectra: the batch every data set hands to every model, and the noise of an observation.
+"""Observed spectra: the batches that models get from data sets, and the noise of an observation.
 
 With f = 10^(-0.4 (mag - 18)), x the flux over its median and s the sky over its median, a pixel
 counts a f x from the star and has the variance a f x + b s. a and b are fitted to the median S/N

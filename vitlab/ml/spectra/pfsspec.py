@@ -188,7 +188,7 @@ def _normalise(parts: list[NDArray[Any]], flux: Rows, error: Rows, scales: Rows)
     """Fill flux and error (rows, W), and scales (rows,), from the file's flux, error and mask."""
     flux[:], error[:] = parts[0], parts[1]
     mask = parts[2] if len(parts) == 3 else None
-    # A sum or a least value that is fine needs no look at the pixels.
+    # Where sums and least values are fine the pixels need not be checked.
     if (
         (mask is None or not mask.any())
         and error.min() > 0

@@ -1,4 +1,4 @@
-"""Simulated observations: stars of a seed, their spectra and their noise, made when asked for.
+"""Simulated observations: stars of a seed, their spectra and their noise, made on demand.
 
 A star is a pure function of (seed, split, i), whatever the size of the batch it is asked in.
 Labels and magnitudes come from numpy's counter-based Philox, one stream for each block of
@@ -95,9 +95,9 @@ class Simulator:
     def observe_fixed(
         self, split: str, start: int, stop: int, copy: int = 0
     ) -> tuple[Stars, Tensor, Tensor]:
-        """Stars `start` to `stop`, (n, L) flux and errors; each star keeps its noise for ever.
+        """Stars `start` to `stop`, (n, L) flux and errors; each star always has the same noise.
 
-        Another `copy` is another noise of the same stars, kept likewise.
+        Another `copy` is another noise of the same stars, also always the same.
         """
         stars = self.stars(split, start, stop)
         flux, error = self._empty(len(stars))
