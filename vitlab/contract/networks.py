@@ -26,7 +26,7 @@ VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
 """As `Input`, and `flux+error`: two channels, the flux and its 1-sigma error."""
 LabelNorm = Literal["standard", "minmax", "none"]
 Loss = Literal["mse", "l1", "huber", "nll"]
-"""`nll`: Gaussian negative log-likelihood; the network says a sigma of its own for each label."""
+"""`nll`: Gaussian negative log-likelihood; the network predicts a sigma for each label."""
 
 FEATURES = 128
 """Sines and cosines of ln(wavelength) that `pipe` positions are made from."""
@@ -57,7 +57,7 @@ class VitModel:
     mlp_ratio: Annotated[float, Range(0.5, 8)] = 2.0
     dropout: Dropout = 0.0
     stochastic_depth: Dropout = 0.0
-    """Chance that the last layer is passed over for a spectrum; rises linearly from 0."""
+    """Chance that a spectrum skips the last layer (drop path); rises linearly from 0."""
     pool: Literal["cls", "mean"] = "mean"
     positions: Literal["none", "learned", "sinusoidal", "rope", "pipe"] = "learned"
     """rope: rotary, inside attention; pipe: Fourier features of ln(wavelength)."""
@@ -152,7 +152,7 @@ def check_vit(model: VitModel) -> None:
         text = f"hidden / heads = {model.hidden // model.heads} must be even with rope positions"
         raise ConfigError("config.model.heads", text)
     if model.stride > model.patch:
-        text = f"must be <= patch = {model.patch}, or pixels are passed over"
+        text = f"must be <= patch = {model.patch}, or pixels are skipped"
         raise ConfigError("config.model.stride", text)
 
 
