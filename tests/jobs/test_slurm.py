@@ -20,26 +20,26 @@ from tests.waiting import SLEEP, becomes, ended, printed, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json
-from vitlab.jobs.process.slurm_step import across, number, rendezvous
 from vitlab.jobs.queue.machine import Slots
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, hold, resume, stop
-from vitlab.jobs.slurm import ask, batch, is_here
+from vitlab.jobs.slurm import ask
 from vitlab.jobs.store import all_jobs, look, state
 
 SLURM = {"backend": "slurm"}
+PROGRAMS = {
+    name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    for name in ("munged", "slurmctld", "slurmd")
+}
+if missing := [name for name, path in PROGRAMS.items() if path is None]:
+    pytest.skip(f"no {', '.join(missing)} here (Debian: slurm-wlm, munge)", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """munged, slurmctld and two slurmd on loopback."""
-    programs = ("munged", "slurmctld", "slurmd")
-    where = {p: shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin") for p in programs}
-    if missing := [name for name in programs if where[name] is None]:
-        pytest.skip(f"no {', '.join(missing)} here (Debian: slurm-wlm, munge)")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o711)
     (folder / "key").write_bytes(secrets.token_bytes(1024))
@@ -48,11 +48,11 @@ def cluster() -> Iterator[None]:
     conf = folder / "slurm.conf"
     conf.write_text(_conf(folder))
     daemons = [
-        [where["munged"], "-F", "--force", f"--key-file={folder}/key",
+        [PROGRAMS["munged"], "-F", "--force", f"--key-file={folder}/key",
          f"--socket={folder}/munge/s", f"--pid-file={folder}/munge/pid",
          f"--log-file={folder}/munge.log", f"--seed-file={folder}/seed"],
-        [where["slurmctld"], "-D", "-c", "-f", str(conf)],
-        *([where["slurmd"], "-D", "-c", "-N", name, "-f", str(conf)] for name in ("n1", "n2")),
+        [PROGRAMS["slurmctld"], "-D", "-c", "-f", str(conf)],
+        *([PROGRAMS["slurmd"], "-D", "-c", "-N", name, "-f", str(conf)] for name in ("n1", "n2")),
     ]  # fmt: skip
     patch = pytest.MonkeyPatch()
     patch.setenv("SLURM_CONF", str(conf))
@@ -144,54 +144,6 @@ def began(shop: Workshop, job: JobPaths) -> Running:
     """Wait until the job says that it is up."""
     printed(job, "up")
     return becomes(job, Running)
-
-
-def test_the_command_of_an_array() -> None:
-    options = {"partition": "gpu", "time": "12:00:00", "gpus": "a100:1", "memory": 32.5,
-               "cpus": 8, "at_once": 4, "warning": 300}  # fmt: skip
-    argv = batch(options, Path("/lab"), Path("/lab/.vitlab/slurm/E-1.txt"), 10)
-    assert argv[0] == "sbatch"
-    assert {"--array=0-9%4", "--partition=gpu", "--time=12:00:00", "--gpus-per-node=a100:1",
-            "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
-            "--chdir=/lab"} <= set(argv)  # fmt: skip
-    assert argv[-1].startswith("--wrap=exec ")
-    assert argv[-1].endswith(" -P -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
-
-
-def test_several_nodes_meet_at_the_first() -> None:
-    assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a") == {}
-    assert across({}) == []
-    two = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}
-    found = rendezvous(two, "n1")
-    assert found["PET_RDZV_ENDPOINT"] == "n1:20007"
-    assert found["PET_NNODES"] == "2"
-    argv = across(two)
-    assert argv[:4] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
-    assert argv[-1] == "--cpus-per-task=8"
-    # Slurm gives the last task of an array the number of the whole array.
-    last = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
-    assert number(last) == "7_3"
-
-
-def test_without_slurm_a_job_waits_and_the_launch_is_refused(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    job = shop.submit("print(1)", extra=SLURM)
-    assert not is_here()
-    assert advance(shop.lab) == []
-    assert isinstance(state(job), Queued)
-    config = {"argv": [sys.executable, "-c", "print(2)"]}
-    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Slots())
-    assert bad.text == "slurm: no answer from sbatch on this machine"
-
-
-def test_options_come_from_the_experiment_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    head = "mvp: x\nroadmap: r.md\nrecipe: command\nconfig: {argv: [python, train.py]}\n"
-    path.write_text(f'{head}slurm: {{partition: gpu, time: "1:00:00", memory: 8}}\n')
-    [spec] = load_experiment(path).specs("full", "E")
-    assert spec.extra["slurm"] == {"partition": "gpu", "time": "1:00:00", "memory": 8.0}
 
 
 def test_a_sweep_is_one_array_followed_by_its_folders(shop: Workshop, cluster: None) -> None:

@@ -1,0 +1,68 @@
+"""What of Slurm can be tested without one: its options, its command lines, its absence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop
+from vitlab.contract.job import Queued
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.process.slurm_step import across, number, rendezvous
+from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.preflight import preflight
+from vitlab.jobs.queue.scheduler import advance
+from vitlab.jobs.slurm import batch, is_here
+from vitlab.jobs.store import state
+
+SLURM = {"backend": "slurm"}
+
+
+def test_the_command_of_an_array() -> None:
+    options = {"partition": "gpu", "time": "12:00:00", "gpus": "a100:1", "memory": 32.5,
+               "cpus": 8, "at_once": 4, "warning": 300}  # fmt: skip
+    argv = batch(options, Path("/lab"), Path("/lab/.vitlab/slurm/E-1.txt"), 10)
+    assert argv[0] == "sbatch"
+    assert {"--array=0-9%4", "--partition=gpu", "--time=12:00:00", "--gpus-per-node=a100:1",
+            "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
+            "--chdir=/lab"} <= set(argv)  # fmt: skip
+    assert argv[-1].startswith("--wrap=exec ")
+    assert argv[-1].endswith(" -P -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
+
+
+def test_several_nodes_meet_at_the_first() -> None:
+    assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a") == {}
+    assert across({}) == []
+    two = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}
+    found = rendezvous(two, "n1")
+    assert found["PET_RDZV_ENDPOINT"] == "n1:20007"
+    assert found["PET_NNODES"] == "2"
+    argv = across(two)
+    assert argv[:4] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
+    assert argv[-1] == "--cpus-per-task=8"
+    # Slurm gives the last task of an array the number of the whole array.
+    last = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    assert number(last) == "7_3"
+
+
+def test_without_slurm_a_job_waits_and_the_launch_is_refused(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    job = shop.submit("print(1)", extra=SLURM)
+    assert not is_here()
+    assert advance(shop.lab) == []
+    assert isinstance(state(job), Queued)
+    config = {"argv": [sys.executable, "-c", "print(2)"]}
+    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Slots())
+    assert bad.text == "slurm: no answer from sbatch on this machine"
+
+
+def test_options_come_from_the_experiment_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    head = "mvp: x\nroadmap: r.md\nrecipe: command\nconfig: {argv: [python, train.py]}\n"
+    path.write_text(f'{head}slurm: {{partition: gpu, time: "1:00:00", memory: 8}}\n')
+    [spec] = load_experiment(path).specs("full", "E")
+    assert spec.extra["slurm"] == {"partition": "gpu", "time": "1:00:00", "memory": 8.0}
