@@ -48,9 +48,9 @@ class Screen:
 
     CODE = (
         "import sys; from pathlib import Path; from vitlab.lab.lab import open_lab; "
-        "from vitlab.tui.desk import Desk; desk = Desk(open_lab(Path(sys.argv[1])), None)\n"
+        "from vitlab.tui.watch.reader import LabReader; reader = LabReader(open_lab(Path(sys.argv[1])))\n"
         "looks = open(sys.argv[2], 'ab', buffering=0)\n"
-        "while True: desk.look(); looks.write(b'.')"
+        "while True: reader.read(None); looks.write(b'.')"
     )
 
     def __init__(self, lab: LabPaths) -> None:

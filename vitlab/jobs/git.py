@@ -1,4 +1,4 @@
-"""The code a job ran with, as git knows it: commit, and what was changed since."""
+"""The code a job runs with, by git: its commit, and what was changed since."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ class Code:
 
     commit: str = ""
     diff: bytes = b""
-    """`git diff HEAD` without documents: empty when nothing tracked is changed that could run."""
+    """`git diff HEAD` without documents: empty when no tracked code is changed."""
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.diff)
 
 
 def read_code(root: Path) -> Code:
-    """What the work tree at `root` holds now. Runs no program the repository names."""
+    """The code in the work tree at `root`. Runs no program the repository names."""
     commit = _git(root, "rev-parse", "HEAD").decode().strip()
     if not commit:
         return Code()
-    # A launch writes into the plan itself, so documents would make every run another.
+    # Every launch writes into the roadmap, which makes the code no other.
     diff = _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ":/", ":!/*.md")
     return Code(commit, diff[:MAX_DIFF])
 
 
 def _git(root: Path, *arguments: str) -> bytes:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-c", "core.fsmonitor=false", *arguments],
             cwd=root,
             stdin=subprocess.DEVNULL,
@@ -41,4 +45,4 @@ def _git(root: Path, *arguments: str) -> bytes:
         )
     except (OSError, subprocess.TimeoutExpired):
         return b""
-    return done.stdout if done.returncode == 0 else b""
+    return process.stdout if process.returncode == 0 else b""

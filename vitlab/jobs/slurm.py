@@ -94,9 +94,9 @@ def send(
         lab.private.slurm.mkdir(parents=True, exist_ok=True)
         folders = lab.private.slurm / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
         folders.write_text("".join(f"{job.paths.folder}\n" for job in group))
-        orders = {"v": 1, "commit": code.commit, "dirty": bool(code.diff), "grace": grace}
+        orders = {"v": 1, "commit": code.commit, "dirty": code.dirty, "grace": grace}
         for job in group:
-            if code.diff:
+            if code.dirty:
                 job.paths.code_diff.write_bytes(code.diff)
             write_json(job.paths.slurm, orders)  # it may begin before its id is written
         options = group[0].spec.extra.get("slurm", {})
@@ -145,7 +145,6 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
     over = []
     for number, job in sent.items():
         state, _, reason = told.get(number, "GONE|").partition("|")
-        folder = job.paths.folder
         if state in WAITING:
             if isinstance(job.state, Lost):
                 job.paths.resume.touch()  # Slurm will start it again

@@ -155,7 +155,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
         if not _still_queued(job):
             return False
         end_orphans(job, settings.grace)
-        if code.diff:
+        if code.dirty:
             job.code_diff.write_bytes(code.diff)
         given = [gpu.device for gpu in start.gpus]
         write_owner(
@@ -169,7 +169,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
                 "environment": child_environment(given, threads(settings)),
                 "grace": settings.grace,
                 "commit": code.commit,
-                "dirty": bool(code.diff),
+                "dirty": code.dirty,
             },
         )
         spawn(lab, job, lock)

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vitlab.contract.job import Done, state_word
+from vitlab.jobs.git import read_code
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 
@@ -80,7 +81,7 @@ def lab_section(lab: Lab) -> Section:
         ("largest log", f"{max(logs, default=0) / 1e6:.1f} MB"),
         ("largest events", f"{max(events, default=0) / 1e6:.1f} MB"),
         ("own settings", ", ".join(_changed_settings(lab)) or "none"),
-        ("git", "yes" if (lab.paths.root / ".git").exists() else "no"),
+        ("git", "yes" if read_code(lab.paths.root).commit else "no"),
     ]
     return Section("lab", tuple(facts))
 
