@@ -71,9 +71,9 @@ class Samples(Sequence[Sample]):
         """
         numbers = self._numbers[:]
         for sample in samples:
-            while numbers and numbers[-4] >= sample.step:
+            while numbers and numbers[-4] >= sample[0]:
                 del numbers[-4:]
-            numbers.extend(_number(part) for part in sample)
+            numbers.extend([_number(part) for part in sample])
             if len(numbers) > 4 * KEEP:
                 kept = kept_when_thinned(numbers[3::4])
                 numbers = array("d", [x for i in kept for x in numbers[4 * i : 4 * i + 4]])
@@ -97,9 +97,12 @@ def kept_when_thinned(values: Sequence[float]) -> list[int]:
 
 def _number(value: object) -> float:
     """A value of an event as a float; NaN for what is no number."""
-    with contextlib.suppress(OverflowError):
+    if type(value) is float:  # nearly always
+        return value
+    try:
         return float(value) if isinstance(value, int | float) else math.nan
-    return math.nan
+    except OverflowError:
+        return math.nan
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,9 @@ def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     for event in events:
         progress = _after(progress, event)
         if event.kind in ("step", "eval"):
-            at = _epoch(event), _run_time(progress, event.t)
+            at = event.step, _epoch(event), _run_time(progress, event.t)
             for name, value in event.values.items():
-                fresh.setdefault(name, []).append(Sample(event.step, *at, value))
+                fresh.setdefault(name, []).append(Sample(*at, value))
     if not fresh:
         return progress
     grown = {name: progress.curve(name).extended(samples) for name, samples in fresh.items()}
