@@ -290,7 +290,7 @@ class Bench:
 
 
 def main(paths: list[str]) -> None:
-    for path in map(Path, paths or sorted(CASES.glob("*.md"))):
+    for path in [Path(name) for name in paths] or sorted(CASES.glob("*.md")):
         head, cases = load(path)
         new = [
             Case(c.title, tuple(Step(s.command, lines) for s, lines in run(c))) if c.is_here else c

@@ -11,11 +11,10 @@ from typing import Any
 from tests.docs import test_properties as properties
 from tests.docs.documents import CORPUS, HERE
 from tests.docs.test_properties import PIECES, mutated, only_inside
-from vitlab.contract.job import Result
+from vitlab.contract.job import STATUSES, Result
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import judge
 from vitlab.docs.model.hub import parse_hub
-from vitlab.docs.model.vocabulary import STATUSES
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.progress import set_progress

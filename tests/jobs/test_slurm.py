@@ -21,12 +21,12 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import read_json
-from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, hold, resume, stop
-from vitlab.jobs.slurm import ask
-from vitlab.jobs.store import all_jobs, look, state
+from vitlab.jobs.slurm import query
+from vitlab.jobs.store import all_jobs, read_job, read_state
 
 SLURM = {"backend": "slurm"}
 PROGRAMS = {
@@ -60,8 +60,8 @@ def cluster() -> Iterator[None]:
     try:
         with (folder / "log").open("wb") as log:
             for argv in daemons:
-                argv = [str(word) for word in argv]
-                running.append(subprocess.Popen(argv, stdout=log, stderr=log))
+                command = [str(word) for word in argv]
+                running.append(subprocess.Popen(command, stdout=log, stderr=log))
                 time.sleep(0.3)
         if not _is_up():
             pytest.skip(f"Slurm does not come up here: {(folder / 'log').read_text()[-300:]}")
@@ -166,20 +166,20 @@ def test_stopped_running_waiting_held_and_from_outside(shop: Workshop, cluster: 
     advance(shop.lab)
     began(shop, jobs[0])
     found = all_jobs(shop.lab)
-    assert plan(found, Slots()).reasons[jobs[1].name].startswith("Slurm job ")
+    assert plan(found, Machine()).reasons[jobs[1].name].startswith("Slurm job ")
     stop(jobs[1])
-    assert isinstance(state(jobs[1]), Done)
-    held = look(jobs[2])
+    assert isinstance(read_state(jobs[1]), Done)
+    held = read_job(jobs[2])
     assert held is not None
     hold(held)
     number = read_json(jobs[3].slurm)["id"]
     subprocess.run(["scancel", number], check=True)
-    passed_by(shop, lambda: isinstance(state(jobs[3]), Done))
-    done = state(jobs[3])
+    passed_by(shop, lambda: isinstance(read_state(jobs[3]), Done))
+    done = read_state(jobs[3])
     assert isinstance(done, Done)
     assert done.outcome == "killed"
     assert done.detail in (f"Slurm job {number}: {word}" for word in ("cancelled", "gone"))
-    assert isinstance(state(jobs[2]), Queued)
+    assert isinstance(read_state(jobs[2]), Queued)
     assert not jobs[2].slurm.exists()
     stop(jobs[0])
     assert ended(jobs[0]).detail == "stopped on request"
@@ -205,7 +205,7 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     subprocess.run(["scancel", "--signal=USR2", "--batch", number], check=True)
     becomes(job, Queued)
     assert (job.folder / "saved").exists()
-    assert isinstance(state(other), Running)  # of the same array
+    assert isinstance(read_state(other), Running)  # of the same array
     stop(other)
     # Slurm lets a requeued job wait two minutes; we do not.
     now = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
@@ -213,7 +213,7 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     def over() -> Done | None:
         subprocess.run(now, capture_output=True, check=False)
         time.sleep(0.3)
-        found = state(job)
+        found = read_state(job)
         return found if isinstance(found, Done) else None
 
     done = wait_for(over)
@@ -228,10 +228,10 @@ def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) 
     advance(shop.lab)
     pid = began(shop, job).pid
     os.kill(pid, 9)
-    wait_for(lambda: not isinstance(state(job), Running))
-    assert isinstance(state(job), Lost | Done)
-    passed_by(shop, lambda: isinstance(state(job), Done))
-    done = state(job)
+    wait_for(lambda: not isinstance(read_state(job), Running))
+    assert isinstance(read_state(job), Lost | Done)
+    passed_by(shop, lambda: isinstance(read_state(job), Done))
+    done = read_state(job)
     assert isinstance(done, Done)
     assert done.outcome == "failed"
     assert done.detail.startswith("Slurm job ")
@@ -299,12 +299,12 @@ def test_a_network_is_trained_on_two_nodes_together(shop: Workshop, cluster: Non
 def test_what_slurm_refuses_is_said_beforehand(shop: Workshop, cluster: None) -> None:
     wrong = {**SLURM, "slurm": {"partition": "nowhere"}}
     spec = shop.spec("print(1)", extra=wrong)
-    [bad] = preflight(shop.lab, [spec], [], Slots())
+    [bad] = preflight(shop.lab, [spec], [], Machine())
     assert bad.status == "bad"
     assert "partition" in bad.text
-    assert preflight(shop.lab, [replace(spec, extra=SLURM)], [], Slots()) == []
+    assert preflight(shop.lab, [replace(spec, extra=SLURM)], [], Machine()) == []
     job = shop.submit("print(1)", extra=wrong)
     advance(shop.lab)
     done = ended(job)
     assert (done.outcome, "partition" in done.detail) == ("failed", True)
-    assert ask(["999999_0"]) == {}
+    assert query(["999999_0"]) == {}
