@@ -99,7 +99,7 @@ def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_samples() -> None:
         Sample(15_000, None, None, None),
     } <= set(curve)
     assert list(curve) == sorted(curve, key=lambda sample: sample.step)
-    assert [sample.step for sample in curve[-3:]] == [19_997, 19_998, 19_999]
+    assert [sample.step for sample in curve.newest(3)] == [19_997, 19_998, 19_999]
 
 
 @given(st.lists(st.floats(allow_infinity=False), min_size=200, max_size=400))

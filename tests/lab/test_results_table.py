@@ -48,7 +48,7 @@ def test_the_cache_gives_what_the_folders_hold(
         settle(job)
     wanted = finished(all_jobs(lab.paths))
     assert scanning.all_results(lab) == wanted
-    monkeypatch.setattr(scanning, "look", lambda paths: pytest.fail(f"{paths} was read again"))
+    monkeypatch.setattr(scanning, "read_job", lambda paths: pytest.fail(f"{paths} was read again"))
     again = scanning.all_results(lab)
     assert [one.result for one in again] == [one.result for one in wanted]
     assert [one.job.spec for one in again] == [one.job.spec for one in wanted]

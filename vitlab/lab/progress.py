@@ -11,7 +11,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     """None where it was not finite."""
 
 
-class Samples(Sequence[Sample]):
+class Samples:
     """The samples of one value, oldest first; in a plain array, as a lab has many of them."""
 
     __slots__ = ("_numbers",)
@@ -54,15 +54,8 @@ class Samples(Sequence[Sample]):
         parts = [[None if x != x else x for x in self._numbers[i::4]] for i in range(4)]
         return map(Sample._make, zip(*parts, strict=True))
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        at = 4 * range(len(self))[index]
-        return Sample(*(None if x != x else x for x in self._numbers[at : at + 4]))  # type: ignore[arg-type]
+    def newest(self, count: int) -> Samples:
+        return Samples(self._numbers[-4 * count :])
 
     def extended(self, samples: Iterable[Sample]) -> Samples:
         """The curve with more samples, thinned where it grows long.

@@ -225,7 +225,7 @@ def steps_of(job: JobView) -> str:
 def _validated(job: JobView) -> list[float]:
     """The last finite values of its headline on the validation set."""
     name = str(Value.parse(job.spec.headline).live)
-    values = [sample.value for sample in job.progress.curve(name)[-TREND:]]
+    values = [sample.value for sample in job.progress.curve(name).newest(TREND)]
     return [value for value in values if value is not None and math.isfinite(value)]
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from vitlab.contract.job import (
     ended_well,
     read_result,
 )
-from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
 from vitlab.contract.validation import from_document
-from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, look
+from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.lab import Lab
 
 
@@ -94,20 +94,17 @@ def all_results(lab: Lab) -> list[Finished]:
     cached = _read_cache(path)
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
-    for folder, mtime in _folders(lab.paths.experiments):
-        name = f"{folder.parent.name}/{folder.name}"
-        entry = cached.get(name)
+    for paths in job_folders(lab.paths):
+        entry = cached.get(paths.name)
+        mtime = _modified(paths.folder)
         if entry is not None and entry["mtime"] == mtime:
-            fresh[name] = entry
-            results += _from_entry(entry, JobPaths(folder))
-            continue
-        job = look(JobPaths(folder))
-        if job is None:
-            continue
-        read = finished([job])
-        results += read
-        if isinstance(job.state, Done) and time.time() - mtime / 1e9 > SETTLED:
-            fresh[name] = _entry(job, read[0].result if read else None, mtime)
+            fresh[paths.name] = entry
+            results += _from_entry(entry, paths)
+        elif (job := read_job(paths)) is not None:
+            read = finished([job])
+            results += read
+            if isinstance(job.state, Done) and time.time() - mtime / 1e9 > SETTLED:
+                fresh[paths.name] = _entry(job, read[0].result if read else None, mtime)
     if fresh != cached:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
@@ -115,24 +112,12 @@ def all_results(lab: Lab) -> list[Finished]:
     return sorted(results, key=lambda one: one.ended)
 
 
-def _folders(experiments: Path) -> Iterator[tuple[Path, int]]:
-    """Every job's folder and the time of its last change in ns, by name."""
-    folders = [
-        (entry.name, Path(entry.path), entry.stat().st_mtime_ns)
-        for parent in _subfolders(experiments)
-        for entry in _subfolders(Path(parent.path))
-        if os.path.exists(f"{entry.path}/{SPEC}")  # noqa: PTH110 - 1,000 of them
-    ]
-    for _, path, mtime in sorted(folders):
-        yield path, mtime
-
-
-def _subfolders(folder: Path) -> list[os.DirEntry[str]]:
+def _modified(folder: Path) -> int:
+    """When the folder last changed, in ns; 0 where it is gone."""
     try:
-        with os.scandir(folder) as entries:
-            return [e for e in entries if not e.name.startswith(".") and e.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
+    except OSError:
+        return 0
 
 
 def _entry(job: Job, result: Result | None, mtime: int) -> _Entry:
