@@ -13,10 +13,9 @@ from sklearn import metrics
 
 from tests.ml.test_baselines import LABEL_NAMES, some_rows
 from vitlab.contract.config import BoostModel, BoostTrain
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import TREES, UsageError
 from vitlab.ml.baselines import trees as module
 from vitlab.ml.baselines.trees import (
-    FILE,
     Boost,
     Files,
     binned,
@@ -104,7 +103,7 @@ def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
     rounds = iter(range(100))
     _, said = grown(rows, stopped=lambda: next(rounds) >= 10, files=files)
     assert [e.step for e in said if isinstance(e, Checkpoint)] == [4, 8, 10]
-    assert load(tmp_path / FILE).grown == 10
+    assert load(tmp_path / TREES).grown == 10
     resumed, said = grown(rows, files=replace(files, resume=True))
     assert any(isinstance(e, Note) and "later trees differ" in e.text for e in said)
     later = [e for e in said if isinstance(e, Evaluation)]
@@ -125,7 +124,7 @@ def resumed_r2(said: list[Evaluation], step: int) -> float:
 
 
 def test_a_broken_file_of_trees_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / TREES
     for content in (b"", b"{}", b'{"format": 1, "trees": ["x"]}', b'{"format": 2}'):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"trees\.json: not "):

@@ -162,14 +162,10 @@ class Residuals:
     """Predictions for one test set, star by star, labels in their own units."""
 
     labels: tuple[str, ...]
-    star: NDArray[np.int64]
-    """(n,) index in the test set."""
-    true: Array
-    """(n, K)"""
-    predicted: Array
-    """(n, K)"""
-    mag: Array
-    """(n,) i band (HSC); NaN where it is not known."""
+    star: NDArray[np.int64]  # (n,) index in the test set
+    true: Array  # (n, K)
+    predicted: Array  # (n, K)
+    mag: Array  # (n,) i band (HSC); NaN where it is not known
     snr: Array
     """(n,) median over the pixels of flux over its 1-sigma error; NaN where there is none."""
     hash: str

@@ -24,7 +24,7 @@ from vitlab.ml.theory.ceilings import (
     linear_r2,
     posteriors_of_test,
 )
-from vitlab.ml.theory.fisher import WORST_CONDITION, Array, Bounds, bounds, r2_mean, r2_median
+from vitlab.ml.theory.fisher import WORST_CONDITION, Array, Bounds, bounds, crlb_numbers
 from vitlab.recipes.context import Context, Outcome, Stopped
 
 MAG_BINS = 4
@@ -155,15 +155,9 @@ def _posteriors(progress: _Progress, simulator: Simulator, n: int) -> Posteriors
 
 def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, float]]:
     """Numbers of one label from its (n,) bounds, and the error of the mean."""
-    prior = prior_variance(label)
-    values = {
-        "r2_crlb_median": r2_median(variance, prior),
-        "r2_crlb_mean": r2_mean(variance, prior),
-        "sigma_crlb": math.sqrt(float(np.median(variance))),
-    }
     known = variance[np.isfinite(variance)]
-    spread = float(np.std(known)) / prior / math.sqrt(max(len(known), 1))
-    return values, {"r2_crlb_mean": spread}
+    spread = float(np.std(known)) / prior_variance(label) / math.sqrt(max(len(known), 1))
+    return crlb_numbers(variance, label), {"r2_crlb_mean": spread}
 
 
 def _data_hash(config: CeilingConfig, simulator: Simulator) -> str:

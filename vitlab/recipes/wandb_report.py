@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from vitlab.contract.config import read_config
@@ -25,7 +24,7 @@ from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
-from vitlab.jobs.logs.metrics import rows
+from vitlab.jobs.logs.metrics import wandb_rows
 from vitlab.jobs.processes import MARKER
 
 SILENCE = 60.0
@@ -99,12 +98,7 @@ class Wandb:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """After the job's `end` event nothing more may be written to the events."""
         self.close(ok=False)
 
@@ -233,7 +227,9 @@ def _link(paths: JobPaths, run: Any, before: Link) -> Link:
 def _last_logged(paths: JobPaths) -> int:
     """The last step that earlier processes of the job have logged; -1 when there is none."""
     files = paths.folder.glob("wandb/*run-*/*.wandb")
-    return max((row.get("step", 0) for f in files for row in rows(f.read_bytes())), default=-1)
+    return max(
+        (row.get("step", 0) for f in files for row in wandb_rows(f.read_bytes())), default=-1
+    )
 
 
 class Follower:

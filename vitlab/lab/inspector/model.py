@@ -34,12 +34,9 @@ CPU = torch.device("cpu")
 class Explained:
     """A model's prediction of one star, and what it depends on."""
 
-    predicted: Array
-    """(K,) labels."""
-    sigma: Array | None
-    """(K,) their errors; None for a model that predicts none."""
-    response: Array
-    """(L,) how the prediction of the given label depends on each pixel."""
+    predicted: Array  # (K,) labels
+    sigma: Array | None  # (K,) their errors; None for a model that predicts none
+    response: Array  # (L,) how the prediction of the given label depends on each pixel
     attention: Array | None = None
     """(L,) share of each pixel in what the head reads; None without attention."""
 

@@ -29,7 +29,7 @@ from vitlab.contract.config import EvaluateConfig, Scored, read_config
 from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.value import unit_of
-from vitlab.jobs.store import jobs
+from vitlab.jobs.store import job_folders
 from vitlab.lab.inspector.model import CPU, Explained, Model, load
 from vitlab.lab.inspector.star import (
     Mark,
@@ -311,7 +311,7 @@ class JobPredictions:
 
     def _jobs(self) -> list[JobPaths]:
         try:
-            return jobs(find_lab(self.own.folder))
+            return job_folders(find_lab(self.own.folder))
         except NoLab:
             return [self.own]
 

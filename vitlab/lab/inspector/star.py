@@ -29,8 +29,7 @@ class Trace:
 
     kind: str
     unit: str
-    values: Numbers
-    """(L,) NaN where a pixel has no datum."""
+    values: Numbers  # (L,) NaN where a pixel has no datum
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ class StarList:
     job: str
     model: str
     labels: tuple[str, ...]
-    wave: Numbers
-    """(L,) Angstrom."""
+    wave: Numbers  # (L,) Angstrom
     vacuum: bool
     """Whether the wavelengths are in vacuum."""
     true: Mapping[str, Numbers]
@@ -72,8 +70,7 @@ class StarList:
     predicted: Mapping[str, Numbers]
     """Label -> (n,) what the job kept; empty where it kept nothing."""
     snr: Numbers
-    mag: Numbers
-    """(n,) NaN where it is not known."""
+    mag: Numbers  # (n,) NaN where it is not known
     marks: tuple[Mark, ...] = ()
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
@@ -101,12 +98,9 @@ class StarSheet:
     true: Mapping[str, float]
     mag: float
     snr: float
-    flux: Numbers
-    """(L,) observed, over its median; NaN where a pixel has no datum."""
-    sigma: Numbers
-    """(L,) 1-sigma errors in the same unit."""
-    clean: Numbers
-    """(L,) noise-free flux; empty where it is not known."""
+    flux: Numbers  # (L,) observed, over its median; NaN where a pixel has no datum
+    sigma: Numbers  # (L,) 1-sigma errors in the same unit
+    clean: Numbers  # (L,) noise-free flux; empty where it is not known
     guesses: tuple[Prediction, ...]
     """The job's own first."""
     response: Trace | None = None

@@ -26,10 +26,8 @@ from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows, predict_rows
 class Ridge:
     """Minimises |y - X w - c|^2 + alpha |w|^2; the intercept c is not penalised."""
 
-    weights: Array
-    """(L, K)"""
-    intercept: Array
-    """(K,)"""
+    weights: Array  # (L, K)
+    intercept: Array  # (K,)
     alpha: float = math.nan
 
     def predict(self, x: Matrix) -> Array:
@@ -46,8 +44,7 @@ class Ridge:
 class _Sums:
     """Sums over the training rows, float64, from an origin near their mean."""
 
-    origin: Array
-    """(L,) the first rows' mean: sums of what is left keep their digits."""
+    origin: Array  # (L,) the first rows' mean: sums of what is left keep their digits
     y: Array
     xy: Array
     xx: NDArray[np.float64] | None
@@ -73,12 +70,9 @@ class _Sums:
 class _Axes:
     """The training rows' principal axes, from which every penalty's weights are made."""
 
-    values: Array
-    """(r,) of X_c^T X_c."""
-    vectors: Array
-    """(L, r)"""
-    right: Array
-    """(r, K) V^T X_c^T y_c."""
+    values: Array  # (r,) of X_c^T X_c
+    vectors: Array  # (L, r)
+    right: Array  # (r, K) V^T X_c^T y_c
     mean_x: Array
     mean_y: Array
 

@@ -34,13 +34,11 @@ FLAT = 1e-9
 class Fitted:
     """The minima of chi-square of some stars."""
 
-    labels: Array
-    """(n, 3)"""
+    labels: Array  # (n, 3)
     sigma: Array
     """(n, 3) where chi-square is 1 above its minimum, the other labels at their best, by its
     curvature; at most the whole axis."""
-    chi2: Array
-    """(n,)"""
+    chi2: Array  # (n,)
 
     def of(self, columns: list[int]) -> tuple[Array, Array]:
         """(n, K) labels and errors of the labels `columns` alone."""
@@ -60,8 +58,7 @@ def concatenate(parts: list[Fitted]) -> Fitted:
 class Templates:
     """Spectra between the nodes of a grid, ready to be compared."""
 
-    labels: Array
-    """(N, 3)"""
+    labels: Array  # (N, 3)
     residual: Tensor
     """(N, L) flux - 1, so that single precision keeps the digits that tell templates apart."""
     grid: Grid

@@ -265,8 +265,7 @@ class _Training:
     boost: Boost
     slopes: list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]
     val_y: Array
-    val_starts: Array
-    """(n, K) predictions the trees of this training are added to."""
+    val_starts: Array  # (n, K) predictions the trees of this training are added to
     labels: tuple[str, ...]
     n: int
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -171,21 +172,9 @@ class PermutedSpectra:
     seed: int
     infinite: bool
 
-    @property
-    def pixels(self) -> int:
-        return self.spectra.pixels
-
-    @property
-    def wave(self) -> NDArray[np.float64]:
-        return self.spectra.wave
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return self.spectra.sizes
-
-    @property
-    def hash(self) -> str:
-        return self.spectra.hash
+    def __getattr__(self, name: str) -> Any:
+        """Whatever does not depend on the labels is that of `spectra`."""
+        return getattr(self.spectra, name)
 
     @cached_property
     def _permuted(self) -> dict[str, NDArray[np.float64]]:
@@ -202,9 +191,6 @@ class PermutedSpectra:
             return self.spectra.labels(split, start, stop)
         return self._permuted[split][start:stop]
 
-    def order(self, epoch: int, seed: int) -> Indices:
-        return self.spectra.order(epoch, seed)
-
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         batch = self.spectra.fresh(epoch, rows, generator)
         if self.infinite:
@@ -219,9 +205,6 @@ class PermutedSpectra:
     def clean(self, start: int, stop: int) -> Batch:
         batch = self.spectra.clean(start, stop)
         return replace(batch, labels=self.labels("train", start, stop))
-
-    def sky_sigma(self) -> Tensor:
-        return self.spectra.sky_sigma()
 
 
 Spectra = GridSpectra | FileSpectra | PermutedSpectra

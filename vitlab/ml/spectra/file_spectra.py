@@ -140,8 +140,7 @@ class FileSpectra:
 
     files: SpectraFiles
     sizes: dict[str, int]
-    values: NDArray[np.float64]
-    """(n, K) labels."""
+    values: NDArray[np.float64]  # (n, K) labels
     level: float
     """Factor on the noise that is added."""
     seed: int

@@ -36,8 +36,7 @@ class Grid:
     (1 at one node, 0 at the others; not-a-knot ends), so a spectrum is weights x nodes.
     """
 
-    wave: NDArray[np.float64]
-    """(L,) air wavelength, Angstrom."""
+    wave: NDArray[np.float64]  # (L,) air wavelength, Angstrom
     axes: tuple[NDArray[np.float64], ...]
     """Rising values of T_eff, log_g, M_H."""
     nodes: Tensor

@@ -26,8 +26,7 @@ class Inputs:
 
     kind: str
     """`flux`, `flux/error`, `whitened` or `flux+error`."""
-    sigma: Tensor
-    """(L,) typical errors, used by `SKY_INPUTS` alone."""
+    sigma: Tensor  # (L,) typical errors, used by `SKY_INPUTS` alone
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, L) input; (B, 2, L) for `flux+error`.

@@ -29,12 +29,9 @@ Indices = NDArray[np.int64]
 class Batch:
     """Some observed spectra."""
 
-    flux: Tensor
-    """(B, L) over the median."""
-    error: Tensor
-    """(B, L) 1-sigma; infinite where there is no datum."""
-    labels: NDArray[np.float64]
-    """(B, K) in their own units."""
+    flux: Tensor  # (B, L) over the median
+    error: Tensor  # (B, L) 1-sigma; infinite where there is no datum
+    labels: NDArray[np.float64]  # (B, K) in their own units
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
@@ -64,8 +61,7 @@ MAG_ZERO = 18.0
 class NoiseModel:
     """What an observed spectrum's 1-sigma error is, in units of the median flux."""
 
-    sky: Tensor
-    """(L,) sky over its median."""
+    sky: Tensor  # (L,) sky over its median
     level: float = 1.0
     """Factor on sigma."""
 

@@ -35,12 +35,10 @@ class PfsspecFile:
     """A file whose layout has been checked."""
 
     path: Path
-    wave: NDArray[np.float64]
-    """(W,) Angstrom."""
+    wave: NDArray[np.float64]  # (W,) Angstrom
     n: int
     """Spectra in the file."""
-    params: Columns
-    """(n,) for each column, row k belonging to spectrum k."""
+    params: Columns  # (n,) for each column, row k belonging to spectrum k
     scales: Rows
     """(n,) medians of the flux, NaN until a row is read: computing one takes twice as long as
     reading the row."""

@@ -38,10 +38,8 @@ _STARS, _NOISE = 0, 1
 class Stars:
     """Labels and magnitudes of some stars."""
 
-    labels: NDArray[np.float64]
-    """(n, 3) in the order of `LABELS`."""
-    mag: NDArray[np.float64]
-    """(n,) i band (HSC)."""
+    labels: NDArray[np.float64]  # (n, 3) in the order of `LABELS`
+    mag: NDArray[np.float64]  # (n,) i band (HSC)
 
     def take(self, rows: NDArray[np.int64] | slice) -> Stars:
         return Stars(self.labels[rows], self.mag[rows])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import Grid, compress
 from vitlab.ml.spectra.labels import BETA, LABELS, RANGES, LabelPrior, prior_variance
 from vitlab.ml.spectra.simulate import STREAMS, Simulator
-from vitlab.ml.theory.fisher import Bounds, bounds, r2_mean, r2_median
+from vitlab.ml.theory.fisher import Bounds, bounds, crlb_numbers
 from vitlab.ml.theory.posterior import ENOUGH, Model, Posterior, posteriors
 
 Array = NDArray[np.float64]
@@ -33,16 +32,11 @@ PIECE = 1024
 class Posteriors:
     """Posteriors of some stars of the test set."""
 
-    mean: Array
-    """(n, 3) in the order of `LABELS`."""
-    variance: Array
-    """(n, 3)"""
-    pit: Array
-    """(n, 3) posterior probability of a label below the true one."""
-    effective: Array
-    """(n,) samples' worth of each integration."""
-    mag: Array
-    """(n,)"""
+    mean: Array  # (n, 3) in the order of `LABELS`
+    variance: Array  # (n, 3)
+    pit: Array  # (n, 3) posterior probability of a label below the true one
+    effective: Array  # (n,) samples' worth of each integration
+    mag: Array  # (n,)
 
     @property
     def unsettled(self) -> int:
@@ -99,13 +93,8 @@ def posteriors_of_test(
 
 def gather(single: list[Posterior], mags: Array) -> Posteriors:
     """One table of many posteriors."""
-    return Posteriors(
-        mean=np.array([p.mean for p in single]),
-        variance=np.array([p.variance for p in single]),
-        pit=np.array([p.pit for p in single]),
-        effective=np.array([p.effective for p in single]),
-        mag=mags,
-    )
+    columns = {name: np.array([vars(p)[name] for p in single]) for name in vars(single[0])}
+    return Posteriors(**columns, mag=mags)
 
 
 def _observed(observer: Simulator, model: Model, n: int) -> Iterator[Posterior]:
@@ -221,7 +210,6 @@ def ceilings(
     stars = simulator.stars("test", 0, n[0])
     table = np.tile(np.asarray(mags, float), (len(stars), 1))
     limits = concatenate(bounds(simulator.grid, simulator.noise, stars.labels, table, nuisances))
-    prior = prior_variance(label)
     for m, mag in enumerate(mags):
         variance = limits.variance[:, m, LABELS.index(label)]
         posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, report)
@@ -229,11 +217,9 @@ def ceilings(
         yield Row(
             mag=mag,
             snr=float(np.median(limits.snr[:, m])),
-            r2_crlb_median=r2_median(variance, prior),
-            r2_crlb_mean=r2_mean(variance, prior),
+            **crlb_numbers(variance, label),
             r2_bayes=best.r2,
             r2_bayes_err=best.error,
-            sigma_crlb=math.sqrt(float(np.median(variance))),
             unidentified=int(np.count_nonzero(np.isinf(variance))),
             unsettled=posterior.unsettled,
         )

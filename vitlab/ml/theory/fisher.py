@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.ml.spectra.grid import Grid
-from vitlab.ml.spectra.labels import LABELS, RANGES
+from vitlab.ml.spectra.labels import LABELS, RANGES, prior_variance
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.observation import NoiseModel
 
@@ -28,10 +28,8 @@ class Bounds:
     variance: Array
     """(stars, magnitudes, 3) lowest variance of each of `LABELS`, in its unit squared; infinite
     where the spectrum cannot tell the labels apart."""
-    condition: Array
-    """(stars, magnitudes) condition number of F, labels in units of their ranges."""
-    snr: Array
-    """(stars, magnitudes) median S/N of a pixel."""
+    condition: Array  # (stars, magnitudes) condition number of F, labels in units of their ranges
+    snr: Array  # (stars, magnitudes) median S/N of a pixel
 
 
 def information(derivatives: Tensor, sigma: Tensor) -> Tensor:
@@ -96,6 +94,16 @@ def r2_mean(variance: Array, prior: float) -> float:
     """
     known = np.isfinite(variance)
     return float(1 - np.mean(variance[known]) / prior) if known.any() else float("nan")
+
+
+def crlb_numbers(variance: Array, label: str) -> dict[str, float]:
+    """Numbers of one label from its (n,) bounds."""
+    prior = prior_variance(label)
+    return {
+        "r2_crlb_median": r2_median(variance, prior),
+        "r2_crlb_mean": r2_mean(variance, prior),
+        "sigma_crlb": float(np.median(variance)) ** 0.5,
+    }
 
 
 @dataclass(frozen=True)

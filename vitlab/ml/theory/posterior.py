@@ -40,8 +40,7 @@ class Cells:
     As `Student` it draws (n, 4) points, the magnitude last, and knows their log density.
     """
 
-    probabilities: Array
-    """(cells,)"""
+    probabilities: Array  # (cells,)
     shape: tuple[int, ...]
     mag: float
     mag_sigma: float
@@ -84,10 +83,8 @@ class Cells:
 class Student:
     """Student's t in all columns; in all but the magnitude when that is known."""
 
-    mean: Array
-    """(4,)"""
-    covariance: Array
-    """(4, 4) scale."""
+    mean: Array  # (4,)
+    covariance: Array  # (4, 4) scale
     mag_known: bool
     drawn: int = 0
 
@@ -182,10 +179,8 @@ class Model:
 class Posterior:
     """What is known of a star from its spectrum."""
 
-    mean: Array
-    """(3,) posterior means: the best guess under squared error."""
-    variance: Array
-    """(3,)"""
+    mean: Array  # (3,) posterior means: the best guess under squared error
+    variance: Array  # (3,)
     pit: Array
     """(3,) posterior probability of a label below the true one: uniform when all is right."""
     effective: float

@@ -44,10 +44,8 @@ class Key:
 class MicroBatch:
     """A part of a step's spectra, ready for the network."""
 
-    inputs: Tensor
-    """(B, L) or (B, channels, L)."""
-    targets: Tensor
-    """(B, K) scaled labels."""
+    inputs: Tensor  # (B, L) or (B, channels, L)
+    targets: Tensor  # (B, K) scaled labels
     share: float
     """Of the step's spectra; 0 for one that only keeps the processes in step."""
     seed: int
@@ -200,12 +198,9 @@ def _nonfinite_outputs(network: nn.Module) -> Iterator[list[str]]:
 class Predictions:
     """A split's labels, true and predicted, in their own units."""
 
-    true: Array
-    """(n, K)."""
-    predicted: Array
-    """(n, K)."""
-    sigma: Array | None
-    """(n, K) predicted errors; None for a loss without."""
+    true: Array  # (n, K)
+    predicted: Array  # (n, K)
+    sigma: Array | None  # (n, K) predicted errors; None for a loss without
     loss: float
     """On the network's scale."""
 

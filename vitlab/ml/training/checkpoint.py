@@ -85,10 +85,10 @@ def load(path: Path, device: torch.device) -> Saved:
     except (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: not a readable checkpoint ({reason})") from None
-    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
+    names = {"format", *Saved.__dataclass_fields__}
+    if not isinstance(document, dict) or document.get("format") != FORMAT or set(document) != names:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
-    if set(document) != set(Saved.__dataclass_fields__):
-        raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
+    del document["format"]
     scaling, inputs = document.pop("scaling"), document.pop("inputs")
     factor, waited = document.pop("plateau")
     return Saved(
