@@ -53,7 +53,7 @@ class Lab:
         return self.paths.private.journal
 
     def roadmaps(self) -> list[Path]:
-        """The lab's roadmaps by name: every file of `roadmaps/` that calls itself one."""
+        """The lab's roadmaps by name: every file of `roadmaps/` named so."""
         return sorted(self.paths.roadmaps.glob("**/*roadmap*.md"))
 
     def roadmap_path(self, named: str | Path | None = None) -> Path:

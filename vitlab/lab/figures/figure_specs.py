@@ -80,7 +80,7 @@ class FigureData:
 
 
 def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
-    """`results`, or else the newest of everything run at the highest profile there is."""
+    """`results`, or else the newest of every run at the highest profile there is."""
     jobs = tuple(all_jobs(lab.paths))
     if not results:
         everything = [one for one in latest(finished(jobs)) if one.job.spec.recipe != "ceiling"]
@@ -292,12 +292,12 @@ def _residuals_of(
     data: FigureData, figure: str, needed: bool = True
 ) -> list[tuple[Finished, Residuals]]:
     """The jobs whose residuals were kept; UsageError where there is none but one is `needed`."""
-    from vitlab.ml.scoring import load
+    from vitlab.ml.scoring import load_residuals
 
     residual_sets = []
     for one in data.results:
         with contextlib.suppress(UsageError):
-            residual_sets.append((one, load(one.job.paths.residuals)))
+            residual_sets.append((one, load_residuals(one.job.paths.residuals)))
     if needed and not residual_sets:
         names = ", ".join(one.job.name for one in data.results[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
