@@ -26,7 +26,7 @@ from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import Verdict, judge, thresholds
-from vitlab.docs.lint import lint, lint_document, mend
+from vitlab.docs.lint import fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
 from vitlab.docs.text.edit import Edit, apply, unified
@@ -282,7 +282,7 @@ class Bench:
         self.change(link_figures(self.roadmap, mvp, dict(link.split("=") for link in links)))
 
     def do_mend(self) -> None:
-        self.text = mend(self.roadmap, None)
+        self.text = fix_all(self.roadmap, None)
 
     def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
         hub = parse_hub(Document(self.text))

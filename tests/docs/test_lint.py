@@ -12,7 +12,7 @@ from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
-from vitlab.lab.writeback.edits import remembered
+from vitlab.lab.writeback.edits import earlier_roadmap
 
 HEAD = "| MVP | Name | Gate | Status | exp_id | Report |\n|---|---|---|---|---|---|\n"
 
@@ -37,10 +37,10 @@ def test_the_journal_remembers_how_a_status_was_spelled(tmp_path: Path, name: st
     words = default_vocabulary()
     path.write_bytes(read(document_path(name)).text.encode())
     first = path.read_bytes()
-    assert remembered(journal, parse_roadmap(read(path)), mvp, "done", words) is None
+    assert earlier_roadmap(journal, parse_roadmap(read(path)), mvp, "done", words) is None
     for status in ("running", "done", "cancelled"):
         roadmap = parse_roadmap(read(path))
-        before = remembered(journal, roadmap, mvp, status, words)
+        before = earlier_roadmap(journal, roadmap, mvp, status, words)
         save([change(roadmap.document, set_status(roadmap, mvp, status, before))], journal)
     assert path.read_bytes() == first
 

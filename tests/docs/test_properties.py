@@ -13,7 +13,7 @@ from tests.docs.documents import HERE
 from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.lint import lint, mend
+from vitlab.docs.lint import fix_all, lint
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.save import change, redo, save, undo
@@ -306,9 +306,9 @@ def test_what_lint_mends_stays_mended(text: str) -> None:
     roadmap = parsed(text)
     if roadmap is None:
         return
-    new = mend(roadmap, None)
+    new = fix_all(roadmap, None)
     again = parse_roadmap(Document(new))
-    assert mend(again, None) == new
+    assert fix_all(again, None) == new
     assert [m.id for m in again.mvps] == [m.id for m in roadmap.mvps]
 
 

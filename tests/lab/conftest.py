@@ -100,6 +100,8 @@ def ended(lab: Lab) -> Ended:
         profile: str = "full",
         outcome: str = "ok",
         model: str = "ViT",
+        roadmap: str = "roadmaps/plan_roadmap.md",
+        exp_id: str = EXP_ID,
     ) -> JobPaths:
         now = float(next(clock))
         job = submit(
@@ -110,8 +112,8 @@ def ended(lab: Lab) -> Ended:
                 profile=profile,
                 recipe="ridge",
                 config={},
-                exp_id=EXP_ID,
-                roadmap="roadmaps/plan_roadmap.md",
+                exp_id=exp_id,
+                roadmap=roadmap,
                 submitted=now,
             ),
         )

@@ -8,8 +8,18 @@ import pytest
 
 from tests.lab.conftest import Ended
 from vitlab.contract.paths import UsageError
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.writeback.edits import fix, offer, papers, planned, refuse, undo, write
+from vitlab.lab.writeback.edits import (
+    document_state,
+    fix,
+    plan_update,
+    propose_again,
+    refuse,
+    undo,
+    write,
+)
+from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.lab.writeback.writeback import pending
 
 
@@ -18,20 +28,20 @@ def test_a_sentence_of_ones_own_is_written_and_undone(
 ) -> None:
     before = roadmap.read_bytes()
     ended("one", 0.75)
-    (step,) = papers(lab, roadmap).waiting
-    assert step.sentence in step.summary
+    (step,) = document_state(lab, roadmap).updates
+    assert step.conclusion in step.summary
     own = "ViT wins | by far `x`"
-    assert planned(lab, roadmap, "1.0", own).sentence == own
+    assert plan_update(lab, roadmap, "1.0", own).conclusion == own
     write(lab, roadmap, "1.0", own)
     assert r"ViT wins \| by far" in roadmap.read_text(encoding="utf-8")
     assert lab.read_roadmap(roadmap).mvp("1.0").status == "done"
-    now = papers(lab, roadmap)
-    assert now.waiting == ()
+    now = document_state(lab, roadmap)
+    assert now.updates == ()
     assert [past.undone for past in now.past] == [False]
     undo(lab)
     assert roadmap.read_bytes() == before
-    now = papers(lab, roadmap)
-    assert [step.mvp for step in now.waiting] == ["1.0"]
+    now = document_state(lab, roadmap)
+    assert [step.mvp for step in now.updates] == ["1.0"]
     assert [past.undone for past in now.past] == [True]
 
 
@@ -41,26 +51,57 @@ def test_what_is_refused_waits_no_more_until_it_is_offered_again(
     before = roadmap.read_bytes()
     ended("one", 0.75)
     refuse(lab, roadmap, "1.0")
-    now = papers(lab, roadmap)
-    assert (now.waiting, now.refused) == ((), ("1.0",))
+    now = document_state(lab, roadmap)
+    assert (now.updates, now.refused) == ((), ("1.0",))
     assert pending(lab, roadmap).changes == ()
-    with pytest.raises(UsageError, match="nothing waits"):
+    with pytest.raises(UsageError, match="nothing is waiting"):
         write(lab, roadmap, "1.0")
-    offer(lab, "1.0")
-    assert papers(lab, roadmap).refused == ()
-    assert [step.mvp for step in papers(lab, roadmap).waiting] == ["1.0"]
+    propose_again(lab, roadmap, "1.0")
+    assert document_state(lab, roadmap).refused == ()
+    assert [step.mvp for step in document_state(lab, roadmap).updates] == ["1.0"]
     assert roadmap.read_bytes() == before
+
+
+def test_a_refusal_is_of_one_roadmap_where_two_share_an_mvp(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    other = roadmap.with_name("other_roadmap.md")
+    other.write_text(roadmap.read_text(encoding="utf-8"), encoding="utf-8")
+    ended("one", 0.75)
+    ended("two", 0.7, roadmap="roadmaps/other_roadmap.md", exp_id="VIT-20260103-other-01")
+    refuse(lab, roadmap, "1.0")
+    assert document_state(lab, roadmap).refused == ("1.0",)
+    assert document_state(lab, other).refused == ()
+    assert [update.mvp for update in document_state(lab, other).updates] == ["1.0"]
+    refuse(lab, other, "1.0")
+    propose_again(lab, other, "1.0")
+    assert document_state(lab, roadmap).refused == ("1.0",)
+    assert document_state(lab, other).refused == ()
+
+
+def test_a_refusal_that_was_recorded_by_mvp_alone_is_known_by_its_jobs(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    other = roadmap.with_name("other_roadmap.md")
+    other.write_text(roadmap.read_text(encoding="utf-8"), encoding="utf-8")
+    ended("one", 0.75)
+    record_written(lab, all_jobs(lab.paths), ["refused 1.0"])
+    assert document_state(lab, roadmap).refused == ("1.0",)
+    assert document_state(lab, other).refused == ()
+    propose_again(lab, roadmap, "1.0")
+    now = document_state(lab, roadmap)
+    assert (now.refused, [update.mvp for update in now.updates]) == ((), ["1.0"])
 
 
 def test_a_contradiction_is_mended_once(lab: Lab, roadmap: Path) -> None:
     text = roadmap.read_text(encoding="utf-8")
     short = "| 2.0 | Another | 1 | - | ✅ | `VIT-20260101-another-01` |"
     roadmap.write_text(text.replace(short + " - |", short), encoding="utf-8")
-    flaws = [flaw for flaw in papers(lab, roadmap).flaws if flaw.finding.fix]
-    assert [flaw.finding.message for flaw in flaws] == ["6 cells where the header has 7"]
-    assert flaws[0].change is not None
-    assert fix(lab, flaws[0]) == [flaws[0].path]
-    with pytest.raises(UsageError, match="nothing to mend"):
-        fix(lab, flaws[0])
+    problems = [flaw for flaw in document_state(lab, roadmap).problems if flaw.finding.fix]
+    assert [flaw.finding.message for flaw in problems] == ["6 cells where the header has 7"]
+    assert problems[0].fix is not None
+    assert fix(lab, problems[0]) == [problems[0].path]
+    with pytest.raises(UsageError, match="nothing to fix"):
+        fix(lab, problems[0])
     undo(lab)
-    assert papers(lab, roadmap).flaws != ()
+    assert document_state(lab, roadmap).problems != ()

@@ -15,7 +15,7 @@ from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import take
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import accept, undo
-from vitlab.lab.writeback.status_sync import tell
+from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.writeback import pending
 
 RUNNING = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | 🚀 |").replace(
@@ -50,31 +50,31 @@ def status(lab: Lab, roadmap: Path) -> str | None:
 @pytest.mark.usefixtures("running")
 def test_an_end_is_told_once(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", outcome="failed")
-    assert tell(lab, roadmap) == [roadmap]
+    assert sync_status(lab, roadmap) == [roadmap]
     assert status(lab, roadmap) == "failed"
-    assert tell(lab, roadmap) == []
+    assert sync_status(lab, roadmap) == []
 
 
 def test_a_person_who_undoes_it_is_not_corrected(
     lab: Lab, roadmap: Path, ended: Ended, running: str
 ) -> None:
     ended("one", outcome="failed")
-    tell(lab, roadmap)
+    sync_status(lab, roadmap)
     undo(lab)
-    assert tell(lab, roadmap) == []
+    assert sync_status(lab, roadmap) == []
     assert roadmap.read_text(encoding="utf-8") == running
 
 
 def test_a_status_a_person_set_stays(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one")
-    assert tell(lab, roadmap) == []
+    assert sync_status(lab, roadmap) == []
     assert roadmap.read_text(encoding="utf-8") == ROADMAP
 
 
 @pytest.mark.usefixtures("running")
 def test_numbers_still_wait_for_a_word(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", 0.75)
-    tell(lab, roadmap)
+    sync_status(lab, roadmap)
     assert status(lab, roadmap) == "done"
     assert "0.750" not in roadmap.read_text(encoding="utf-8")
     accept(lab, pending(lab, roadmap))
@@ -86,7 +86,7 @@ def test_nothing_is_told_where_the_settings_say_ask(
 ) -> None:
     lab.paths.settings.write_text("write_status: ask\n", encoding="utf-8")
     ended("one")
-    assert tell(open_lab(lab.paths.root), roadmap) == []
+    assert sync_status(open_lab(lab.paths.root), roadmap) == []
     assert roadmap.read_text(encoding="utf-8") == running
 
 
@@ -98,11 +98,11 @@ def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
     with held(job), EventWriter(job.events) as events:
         events.write("start", host="here")
         events.write("eval", step=5, epoch=3, split="val", values={"val/r2/log_g": 0.5})
-        assert tell(lab, roadmap) == ([roadmap] if told else [])
+        assert sync_status(lab, roadmap) == ([roadmap] if told else [])
         text = roadmap.read_text(encoding="utf-8")
         assert ("🚀 running (ep3)" in text) is told
         events.write("eval", step=9, epoch=4, split="val", values={"val/r2/log_g": 0.6})
-        assert tell(lab, roadmap) == []  # not every epoch: once a minute at most
+        assert sync_status(lab, roadmap) == []  # not every epoch: once a minute at most
         assert undo(lab) == []
         assert roadmap.read_text(encoding="utf-8") == text
 
@@ -112,7 +112,7 @@ def test_a_failure_that_is_told_waits_for_nothing_more(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:
     ended("one", outcome="failed")
-    tell(lab, roadmap)
+    sync_status(lab, roadmap)
     assert pending(lab, roadmap).mvps == ()
 
 

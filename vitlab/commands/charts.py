@@ -15,7 +15,7 @@ from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
-from vitlab.lab.writeback.figure_paths import links, stem_of
+from vitlab.lab.writeback.writeback import figure_stem_of, link_in_reports
 from vitlab.plot.chart import draw
 from vitlab.plot.figures import FIGURES, Picture, write
 from vitlab.plot.terminal import shown
@@ -76,11 +76,12 @@ def draw_figure(args: argparse.Namespace) -> int:
     lab = this_lab()
     made = figure_data(lab, lookup_results(lab.paths, args.jobs))
     picture = MAKERS[args.name](made)
-    stem = stem_of(lab, made.results, args.name)
+    stem = figure_stem_of(lab, made.results, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name
     pdf, png = write(picture, stem)
-    changes = [] if args.no_link or args.out is not None else links(lab, made.results, png)
+    linking = not args.no_link and args.out is None
+    changes = link_in_reports(lab, made.results, png) if linking else []
     written = save(changes, lab.journal) if changes else ()
     linked = [lab.paths.relative(one.path) for one in written]
     if args.json:

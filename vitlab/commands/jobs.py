@@ -45,9 +45,8 @@ from vitlab.lab.launch import (
 )
 from vitlab.lab.live.snapshot import JobView, job_view, job_views
 from vitlab.lab.writeback.edits import accept_automatically
-from vitlab.lab.writeback.figure_paths import drawn
-from vitlab.lab.writeback.status_sync import EVERY, tell
-from vitlab.lab.writeback.writeback import pending
+from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
+from vitlab.lab.writeback.writeback import existing_figures, pending
 
 POLL = 0.5
 """Seconds between two looks at a followed job."""
@@ -117,7 +116,7 @@ def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     plan = pending(lab, roadmap, spec.mvp)
     for line in plan.summary:
         print(line)
-    for picture in drawn(roadmap.parent, spec.mvp, spec.profile).values():
+    for picture in existing_figures(roadmap.parent, spec.mvp, spec.profile).values():
         print(f"figure {lab.paths.relative(roadmap.parent / picture)}")
     if plan.changes and lab.settings.write_results != "auto":
         print("`vitlab sync` writes it into roadmap, hub and report")
@@ -140,8 +139,8 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
                 said[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
         over = all(isinstance(view.state, Done | Lost) for view in views)
-        if roadmap is not None and (over or time.monotonic() - told >= EVERY):
-            tell(lab, roadmap)
+        if roadmap is not None and (over or time.monotonic() - told >= PROGRESS_INTERVAL):
+            sync_status(lab, roadmap)
             told = time.monotonic()
         if over:
             return sum(not ended_well(v.state) for v in views)

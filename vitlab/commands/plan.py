@@ -31,9 +31,9 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import advance_queue
 from vitlab.lab.writeback.edits import (
     accept,
-    findings,
     journal_of,
-    mended,
+    lint_file,
+    lint_fixes,
     open_in_editors,
     redo,
     status_change,
@@ -195,10 +195,10 @@ def lint_documents(args: argparse.Namespace) -> int:
     records = []
     for path in paths:
         lab = lab_around(path)
-        if args.fix and (change := mended(lab, path)) is not None:
+        if args.fix and (change := lint_fixes(lab, path)) is not None:
             print(unified(change.old_text, change.new_text, str(path)), end="")
             save([change], journal_of(lab))
-        for found in findings(lab, path):
+        for found in lint_file(lab, path):
             record = {"line": found.line, "kind": found.kind, "message": found.message}
             if found.fix:
                 record["fix"] = "; ".join(edit.new.strip() for edit in found.fix)

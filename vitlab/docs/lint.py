@@ -33,7 +33,7 @@ class Finding:
     date-order dead-link`."""
     message: str
     fix: tuple[Edit, ...] | None = None
-    """The edits that mend it; None where only a person can say what is right."""
+    """The edits that fix it; None where a person must decide."""
 
 
 _GATES = ("gate", "gate_progress")
@@ -100,7 +100,6 @@ def _cards(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Findin
         yield Finding(card.index + 1, "card-column", message, fix or None)
 
 
-__all__ = ["Finding", "lint", "lint_document", "mend"]
 
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
@@ -144,7 +143,7 @@ def _doubled(hub: Hub) -> Iterator[Finding]:
             first.setdefault(name, entry.line)
 
 
-def mend(roadmap: Roadmap, lab_root: Path | None) -> str:
+def fix_all(roadmap: Roadmap, lab_root: Path | None) -> str:
     """The document's text with every safe fix made, one at a time on the text the last one left."""
     text = roadmap.document.text
     seen = {text}

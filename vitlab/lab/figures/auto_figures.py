@@ -30,8 +30,7 @@ from vitlab.lab.figures.figure_specs import (
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.writeback.figure_paths import stem
-from vitlab.lab.writeback.writeback import last_launch
+from vitlab.lab.writeback.writeback import figure_stem, last_launch
 from vitlab.plot.figures import Picture, write
 
 MAKERS: dict[str, Maker] = {
@@ -64,7 +63,7 @@ def draw_figures(folder: Path) -> list[Path]:
         return []
     drawn = []
     for name, picture in _figures(lab, job.spec, everything):
-        target = stem(roadmap, job.spec.mvp, job.spec.profile, name)
+        target = figure_stem(roadmap, job.spec.mvp, job.spec.profile, name)
         drawn.append(write(picture, target)[1])
     return drawn
 

@@ -166,7 +166,7 @@ def read_conclusion(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
         if entry.mvps[:1] == (mvp_id,):
             return entry.text("conclusion") or ""
     step = plan_mvp(lab, roadmap_path, mvp_id)
-    return f"{step.sentence} (not written yet)" if step and step.sentence else ""
+    return f"{step.conclusion} (not written yet)" if step and step.conclusion else ""
 
 
 def _names(line: str, run: str) -> bool:

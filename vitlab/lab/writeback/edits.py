@@ -1,4 +1,4 @@
-"""Edits a person asks for: statuses, lint fixes, pending write-backs, undo and redo."""
+"""Edits a person asks for: statuses, lint fixes, pending results, undo and redo."""
 
 from __future__ import annotations
 
@@ -8,80 +8,75 @@ from pathlib import Path
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs import save as journal
-from vitlab.docs.lint import Finding, lint, lint_document, mend
+from vitlab.docs.lint import Finding, fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
-from vitlab.docs.save import FileChange, change, open_elsewhere, save
-from vitlab.docs.save import redo as redo_edit
-from vitlab.docs.save import undo as undo_edit
-from vitlab.docs.text.edit import differences
+from vitlab.docs.save import FileChange, between, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.writeback.writeback import (
-    Pending,
-    Step,
-    find_hub,
-    is_marked,
-    mark_written,
-    pending,
-    plan_mvp,
-    remark,
-    unmark,
+from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.sync_ledger import (
+    is_refused,
+    record_refused,
+    record_undone,
+    record_written,
+    withdraw_refusal,
 )
+from vitlab.lab.writeback.writeback import MvpUpdate, Pending, find_hub, pending, plan_mvp
 
-_LOOKED_AT = 20
-"""Saves that are looked at, newest first; what is older is history."""
+_SEARCHED = 20
+"""Saves of a document in which an earlier status is looked for, newest first."""
 
 
-def remembered(
+def earlier_roadmap(
     journal_folder: Path, roadmap: Roadmap, mvp_id: str, status: str, vocabulary: Vocabulary
 ) -> Roadmap | None:
-    """The newest earlier state of a roadmap in which an MVP had a status; None when there is none.
+    """The last state of a roadmap in which an MVP had a status; None when there is none.
 
-    Given to `set_status` as `before`, it brings back remarks of wording that the document itself
-    no longer shows: `⏳ 待规划`, a card's place among others.
+    Given to `set_status` as `before`, it restores wording that the document no longer shows.
     """
     path = roadmap.document.path
     if path is None or not journal_folder.is_dir():
         return None
     wanted = roadmap.mvp(mvp_id).id
-    looked_at = 0
+    searched = 0
     for number, state in reversed(journal.entry_states(journal_folder)):
         entry = journal.read_entry(journal_folder, number, state)
         for done in entry.changes if entry else ():
             if done.path != path.resolve() or done.old_text is None:
                 continue
-            looked_at += 1
+            searched += 1
             try:
                 earlier = parse_roadmap(Document(done.old_text, path), vocabulary)
             except NoMvpTable:
                 continue
             if any(mvp.id == wanted and mvp.status == status for mvp in earlier.mvps):
                 return earlier
-        if looked_at >= _LOOKED_AT:
+        if searched >= _SEARCHED:
             return None
     return None
 
 
 def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileChange | None:
-    """The change that sets `mvp_id` to `word`; None when it stands so already.
+    """The change that sets the status of `mvp_id` to `word`; None when it is that already.
 
-    A status it had before this program changed it is spelled as it was then.
+    A status it had before a recent edit is spelled as it was then.
     """
     status = status_argument(word)
-    roadmap = parse_roadmap(read(path), _words(lab))
+    roadmap = parse_roadmap(read(path), _vocabulary(lab))
     mvp = roadmap.mvp(mvp_id)
     before = None
     if mvp.status != status:
-        before = remembered(journal_of(lab), roadmap, mvp.id, status, _words(lab))
+        before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab))
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
 
 
 def journal_of(lab: Lab | None) -> Path:
-    """Where edits are journalled: in the lab, or for lone documents in the user's own state."""
+    """The journal of a lab's documents, or of documents outside any lab."""
     if lab is not None:
         return lab.journal
     from platformdirs import user_state_path
@@ -89,42 +84,42 @@ def journal_of(lab: Lab | None) -> Path:
     return user_state_path("vitlab") / "journal"
 
 
-def findings(lab: Lab | None, path: Path) -> list[Finding]:
-    """What contradicts itself or is broken in a roadmap, a hub or a board."""
+def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
+    """The contradictions and breaks in a roadmap, a hub or a kanban file."""
     document = read(path)
     roadmap = _roadmap(document, lab)
     if roadmap is None:
-        return lint_document(parse_hub(document, _words(lab)))
+        return lint_document(parse_hub(document, _vocabulary(lab)))
     return lint(roadmap, lab.paths.root if lab else None)
 
 
-def mended(lab: Lab | None, path: Path) -> FileChange | None:
-    """The change that makes every safe fix; None when there is none to make."""
+def lint_fixes(lab: Lab | None, path: Path) -> FileChange | None:
+    """The change that makes every safe fix; None when there is none."""
     roadmap = _roadmap(read(path), lab)
     if roadmap is None:
         return None
     old = roadmap.document.text
-    new = mend(roadmap, lab.paths.root if lab else None)
-    return FileChange(path, old, new, differences(old, new)) if new != old else None
+    new = fix_all(roadmap, lab.paths.root if lab else None)
+    return between(path, old, new) if new != old else None
 
 
 def _roadmap(document: Document, lab: Lab | None) -> Roadmap | None:
     try:
-        return parse_roadmap(document, _words(lab))
+        return parse_roadmap(document, _vocabulary(lab))
     except NoMvpTable:
         return None
 
 
-def _words(lab: Lab | None) -> Vocabulary:
+def _vocabulary(lab: Lab | None) -> Vocabulary:
     return lab.vocabulary if lab else default_vocabulary()
 
 
-PAST = 50
-"""Writes of the past that are listed."""
+PAST_WRITES = 50
+"""Past writes that are listed."""
 
 
 @dataclass(frozen=True)
-class Past:
+class PastWrite:
     """One write that was made."""
 
     number: int
@@ -133,73 +128,68 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Flaw:
-    """A contradiction, and the document it is in."""
+class Problem:
+    """A contradiction or break, and its document."""
 
     path: Path
     finding: Finding
 
     @property
-    def change(self) -> FileChange | None:
-        """What mends it; None where only a person can say what is right."""
+    def fix(self) -> FileChange | None:
+        """The change that fixes it; None where a person must decide."""
         if self.finding.fix is None:
             return None
         return change(read(self.path), self.finding.fix)
 
 
 @dataclass(frozen=True)
-class Papers:
-    """All of it, at one moment."""
+class DocumentState:
+    """What can be decided about a roadmap's documents."""
 
-    waiting: tuple[Step, ...]
+    updates: tuple[MvpUpdate, ...]
+    """What waits to be written."""
     refused: tuple[str, ...]
-    """MVPs whose results a person did not want written."""
-    past: tuple[Past, ...]
+    """MVPs whose results a person refused to have written."""
+    past: tuple[PastWrite, ...]
     """The newest first."""
-    flaws: tuple[Flaw, ...]
+    problems: tuple[Problem, ...]
 
 
-def papers(lab: Lab, roadmap_path: Path) -> Papers:
+def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
     """Everything about one roadmap and its hub."""
     roadmap = lab.read_roadmap(roadmap_path)
     ids = list(dict.fromkeys(mvp.id for mvp in roadmap.mvps))
-    steps = [plan_mvp(lab, roadmap_path, mvp_id) for mvp_id in ids]
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    updates = [plan_mvp(lab, roadmap_path, mvp_id) for mvp_id in ids]
     hub = find_hub(lab, roadmap)
     documents = [roadmap_path, *([hub] if hub else [])]
-    return Papers(
-        waiting=tuple(step for step in steps if step is not None),
-        refused=tuple(mvp_id for mvp_id in ids if is_marked(lab, _refusal(mvp_id))),
-        past=tuple(_past(lab)),
-        flaws=tuple(Flaw(path, found) for path in documents for found in findings(lab, path)),
+    return DocumentState(
+        updates=tuple(update for update in updates if update is not None),
+        refused=tuple(i for i in ids if is_refused(lab, roadmap_path, i, jobs)),
+        past=tuple(_past_writes(lab)),
+        problems=tuple(Problem(path, one) for path in documents for one in lint_file(lab, path)),
     )
 
 
-def _past(lab: Lab) -> Iterator[Past]:
-    for number, state in reversed(journal.entry_states(lab.journal)[-PAST:]):
+def _past_writes(lab: Lab) -> Iterator[PastWrite]:
+    for number, state in reversed(journal.entry_states(lab.journal)[-PAST_WRITES:]):
         entry = journal.read_entry(lab.journal, number, state)
         if entry is not None:
-            yield Past(number, state == "undone", entry.changes)
+            yield PastWrite(number, state == "undone", entry.changes)
 
 
 def accept(lab: Lab, plan: Pending) -> list[Path]:
-    """Write what `plan` showed, each MVP as one undoable step; the files touched.
+    """Write what `plan` showed, each MVP as one undoable step; the files written.
 
-    Each step is planned again on the files as they are now, so an edit made elsewhere meanwhile
-    survives; where it meets ours, `Conflict` names the place and that step writes nothing.
+    Each MVP is planned again on the files as they are now, so an edit made meanwhile survives;
+    where it contradicts this one, `Conflict` names the place and nothing of the MVP is written.
     """
-    touched: list[Path] = []
+    written: list[Path] = []
     for mvp_id in plan.mvps:
-        step = plan_mvp(lab, plan.path, mvp_id)
-        if step is None:
-            continue
-        touched += [path for path in _save_step(lab, step) if path not in touched]
-    return touched
-
-
-def _save_step(lab: Lab, step: Step) -> list[Path]:
-    written = save(step.changes, lab.journal)
-    mark_written(lab, step.jobs, [one.new_text for one in written if one.new_text is not None])
-    return [one.path for one in written]
+        update = plan_mvp(lab, plan.path, mvp_id)
+        if update is not None:
+            written += [path for path in _write(lab, update) if path not in written]
+    return written
 
 
 def accept_automatically(lab: Lab, roadmap_path: Path) -> list[Path]:
@@ -209,66 +199,69 @@ def accept_automatically(lab: Lab, roadmap_path: Path) -> list[Path]:
     return accept(lab, pending(lab, roadmap_path))
 
 
-def write(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str | None = None) -> list[Path]:
-    """Write what one MVP's results say, with a person's own sentence where there is one."""
-    return _save_step(lab, _step(lab, roadmap_path, mvp_id, sentence))
+def plan_update(
+    lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = None
+) -> MvpUpdate:
+    """What is written of one MVP's results, with a person's own conclusion if given."""
+    update = plan_mvp(lab, roadmap_path, mvp_id, own_conclusion=conclusion)
+    if update is None:
+        raise UsageError(f"MVP {mvp_id}: nothing is waiting to be written any more")
+    return update
 
 
-def planned(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str) -> Step:
-    """The step with a person's own sentence."""
-    return _step(lab, roadmap_path, mvp_id, sentence)
+def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = None) -> list[Path]:
+    """Write `plan_update`; the files written."""
+    return _write(lab, plan_update(lab, roadmap_path, mvp_id, conclusion))
+
+
+def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
+    written = save(update.changes, lab.journal)
+    record_written(lab, update.jobs, [file.new_text for file in written])
+    return [file.path for file in written]
 
 
 def refuse(lab: Lab, roadmap_path: Path, mvp_id: str) -> None:
-    """Write nothing of these results, and offer them no more; `offer` takes it back."""
-    mark_written(lab, _step(lab, roadmap_path, mvp_id, None).jobs, [_refusal(mvp_id)])
+    """Write nothing of an MVP's results and propose them no more, until `propose_again`."""
+    jobs = plan_update(lab, roadmap_path, mvp_id).jobs
+    record_refused(lab, roadmap_path, mvp_id, jobs)
 
 
-def offer(lab: Lab, mvp_id: str) -> None:
-    """Offer again what was refused."""
-    unmark(lab, [_refusal(mvp_id)])
+def propose_again(lab: Lab, roadmap_path: Path, mvp_id: str) -> None:
+    """Withdraw the refusal of an MVP's results."""
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    withdraw_refusal(lab, roadmap_path, mvp_id, jobs)
 
 
-def fix(lab: Lab, flaw: Flaw) -> list[Path]:
-    """Mend one contradiction, if it is still there as it was found."""
+def fix(lab: Lab, problem: Problem) -> list[Path]:
+    """Fix one problem if it is still there; the files written."""
+    wanted = problem.finding
     same = [
-        found
-        for found in findings(lab, flaw.path)
-        if (found.kind, found.message) == (flaw.finding.kind, flaw.finding.message) and found.fix
+        finding
+        for finding in lint_file(lab, problem.path)
+        if (finding.kind, finding.message) == (wanted.kind, wanted.message) and finding.fix
     ]
-    nearest = min(same, key=lambda found: abs(found.line - flaw.finding.line), default=None)
+    nearest = min(same, key=lambda finding: abs(finding.line - wanted.line), default=None)
     if nearest is None or nearest.fix is None:
-        raise UsageError(f"{flaw.path.name}:{flaw.finding.line}: nothing to mend here any more")
-    return [one.path for one in save([change(read(flaw.path), nearest.fix)], lab.journal)]
-
-
-def _step(lab: Lab, roadmap_path: Path, mvp_id: str, sentence: str | None) -> Step:
-    step = plan_mvp(lab, roadmap_path, mvp_id, sentence=sentence)
-    if step is None:
-        raise UsageError(f"MVP {mvp_id}: nothing waits to be written any more")
-    return step
-
-
-def _refusal(mvp_id: str) -> str:
-    return f"refused {mvp_id}"
+        raise UsageError(f"{problem.path.name}:{wanted.line}: nothing to fix here any more")
+    return [file.path for file in save([change(read(problem.path), nearest.fix)], lab.journal)]
 
 
 def undo(lab: Lab) -> list[Path]:
-    """Reverse the last write to the documents; the files restored."""
-    undone = undo_edit(lab.journal)
-    unmark(lab, [one.old_text for one in undone if one.old_text is not None])
-    return [one.path for one in undone]
+    """Undo the last write to the documents; the files restored."""
+    undone = journal.undo(lab.journal)
+    record_undone(lab, [file.old_text for file in undone if file.old_text is not None])
+    return [file.path for file in undone]
 
 
 def redo(lab: Lab) -> list[Path]:
-    """Make the last undone write again; the files written."""
-    made = redo_edit(lab.journal)
-    remark(lab, [one.new_text for one in made if one.new_text is not None])
-    return [one.path for one in made]
+    """Redo the last undone write; the files written."""
+    redone = journal.redo(lab.journal)
+    record_undone(lab, [file.new_text for file in redone], undone=False)
+    return [file.path for file in redone]
 
 
 def open_in_editors(paths: Iterable[Path]) -> list[str]:
-    """One line for each document an editor has open: its next save would undo ours."""
+    """One line for each document that is open in an editor, whose next save would revert ours."""
     return [
         f"{path.name} is open in an editor ({sign}): reload it there before you save"
         for path in paths

@@ -1,19 +1,17 @@
-"""From ended jobs to the edits that report them, and the ledger of what is written."""
+"""From ended jobs to the edits that report them in the roadmap, its hub, and reports."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import Done, Killed, Queued, Result, Running
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import FIGURE_FOLDER, UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import best_of, conclusion, mark, number, spectra
 from vitlab.docs.judge.gates import Verdict, judge
@@ -25,7 +23,7 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, Span, read
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import finish
-from vitlab.docs.write.rows import set_key_number
+from vitlab.docs.write.rows import link_figure, set_key_number
 from vitlab.docs.write.status import set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -34,134 +32,61 @@ from vitlab.lab.results.job_results import Finished, finished, latest, of_roadma
 from vitlab.lab.results.pairs import pairs_of
 from vitlab.lab.results.ranking import rank_runs
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.writeback.figure_paths import drawn
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """One accepted write."""
-
-    jobs: dict[str, float]
-    """Job name -> unix seconds of the end that was written; a resumed job ends anew."""
-    texts: list[str]
-    """Digests of the texts it left, by which its undo is known."""
-    undone: bool = False
-    """Taken back, so its jobs count as unwritten; kept for a redo."""
-
-
-def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
-    """The ended jobs whose end no accepted write has told yet."""
-    marks = [one for one in _read(lab) if not one.undone]
-    told = {(name, end) for one in marks for name, end in one.jobs.items()}
-    return [
-        job
-        for job in jobs
-        if isinstance(job.state, Done) and (job.paths.name, job.state.ended) not in told
-    ]
-
-
-def mark_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
-    """Remember that the ends of `jobs` are written, by a write that left `texts`."""
-    ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
-    _save(lab, [*_read(lab), _Mark(ends, [_digest(text) for text in texts])])
-
-
-def is_marked(lab: Lab, text: str) -> bool:
-    """Whether a write that left `text` stands."""
-    return any(_digest(text) in one.texts and not one.undone for one in _read(lab))
-
-
-def unmark(lab: Lab, texts: Iterable[str]) -> None:
-    """The write that left `texts` was undone: it is proposed again."""
-    _turn(lab, texts, undone=True)
-
-
-def remark(lab: Lab, texts: Iterable[str]) -> None:
-    """The write that leaves `texts` was made again."""
-    _turn(lab, texts, undone=False)
-
-
-def _turn(lab: Lab, texts: Iterable[str], *, undone: bool) -> None:
-    meant = {_digest(text) for text in texts}
-    marks = _read(lab)
-    turned = [replace(one, undone=undone) if meant & set(one.texts) else one for one in marks]
-    if turned != marks:
-        _save(lab, turned)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _read(lab: Lab) -> list[_Mark]:
-    try:
-        records = json.loads(lab.paths.private.sync_ledger.read_bytes())
-        return [
-            _Mark(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
-            for one in records
-        ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return []
-
-
-def _save(lab: Lab, marks: Sequence[_Mark]) -> None:
-    lab.paths.private.make()
-    records = [asdict(one) for one in marks]
-    write_atomic(lab.paths.private.sync_ledger, json.dumps(records, indent=0).encode())
-
+from vitlab.lab.writeback.sync_ledger import unwritten
+from vitlab.plot.figures import FIGURES
 
 Texts = Mapping[Path, str]
-"""The files as earlier steps of the same plan will leave them."""
+"""The files as earlier updates of the same plan leave them."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """All that one MVP's ended jobs add to the documents."""
+class MvpUpdate:
+    """All that the ended jobs of one MVP add to the documents."""
 
     mvp: str
     changes: tuple[FileChange, ...]
     jobs: tuple[Job, ...]
     summary: str
     """One line for people."""
-    sentence: str = ""
-    """The conclusion; empty where there are no numbers to draw one from."""
+    conclusion: str = ""
+    """Empty where there are no numbers to draw one from."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """What a write would do, shown before it is done."""
+    """What waits to be written into a roadmap's documents."""
 
     path: Path
     """The roadmap."""
     changes: tuple[FileChange, ...]
-    """One for each file touched, all MVPs together."""
+    """One for each file, of all MVPs together."""
     mvps: tuple[str, ...]
     summary: tuple[str, ...]
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
-    """What the documents lack of the jobs that ended; of one MVP when named.
+    """What the documents lack of the ended jobs, of one MVP or of all.
 
     Several MVPs are planned one after the other, each on the text the one before leaves.
     """
     roadmap = lab.read_roadmap(roadmap_path)
-    wanted = [roadmap.mvp(mvp_id)] if mvp_id is not None else roadmap.mvps
-    whole: dict[Path, FileChange] = {}
-    steps = []
-    for mvp_id_ in dict.fromkeys(mvp.id for mvp in wanted):
-        texts = {path: one.new_text or "" for path, one in whole.items()}
-        step = plan_mvp(lab, roadmap_path, mvp_id_, texts)
-        if step is None:
+    mvps = [roadmap.mvp(mvp_id)] if mvp_id is not None else roadmap.mvps
+    changes: dict[Path, FileChange] = {}
+    updates = []
+    for each in dict.fromkeys(mvp.id for mvp in mvps):
+        texts = {path: change.new_text for path, change in changes.items()}
+        update = plan_mvp(lab, roadmap_path, each, texts)
+        if update is None:
             continue
-        steps.append(step)
-        for one in step.changes:
-            first = whole.get(one.path, one)
-            whole[one.path] = replace(one, old_text=first.old_text)
+        updates.append(update)
+        for new in update.changes:
+            first = changes.get(new.path, new)
+            changes[new.path] = replace(new, old_text=first.old_text)
     return Pending(
         roadmap_path,
-        tuple(whole.values()),
-        tuple(step.mvp for step in steps),
-        tuple(step.summary for step in steps),
+        tuple(changes.values()),
+        tuple(update.mvp for update in updates),
+        tuple(update.summary for update in updates),
     )
 
 
@@ -170,11 +95,11 @@ def plan_mvp(
     roadmap_path: Path,
     mvp_id: str,
     texts: Texts | None = None,
-    sentence: str | None = None,
-) -> Step | None:
-    """The step for one MVP; None when its last launch still runs, or is written already.
+    own_conclusion: str | None = None,
+) -> MvpUpdate | None:
+    """The update for one MVP; None when its last launch still runs, or is written already.
 
-    `sentence`: a person's own conclusion, in place of the one the results make.
+    `own_conclusion`: a person's own, in place of the one drawn from the results.
     """
     texts = texts or {}
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
@@ -185,47 +110,49 @@ def plan_mvp(
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
     ended = latest(finished(mine))
-    results = [_linked(one, roadmap_path.parent) for one in ended]
-    seedless = [_linked(one, roadmap_path.parent) for one in _seeds_as_one(ended)]
+    results = [_with_wandb_path(one, roadmap_path.parent) for one in ended]
+    rows = [_with_wandb_path(one, roadmap_path.parent) for one in _seeds_as_one(ended)]
     status = end_status(mvp, mine, len(results))
     if not results:
         edits = set_status(roadmap, mvp.id, status)
-        told = tuple(change(document, one) for one in (edits,) if one)
-        return Step(mvp.id, told, tuple(mine), f"MVP-{mvp.id}: {status}: {_reasons(mine)}")
+        changes = (change(document, edits),) if edits else ()
+        summary = f"MVP-{mvp.id}: {status}: {_reasons(mine)}"
+        return MvpUpdate(mvp.id, changes, tuple(mine), summary)
     everything = latest(finished(jobs))
-    known = [one.result for one in everything]
     evidence = pairs_of(lab, everything)
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
+    known = [one.result for one in everything]
     verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
-    stands = rank_runs(mine, everything, evidence)
-    story = _Story(
+    ranking = rank_runs(mine, everything, evidence)
+    report = _Report(
         roadmap=roadmap,
         mvp=mvp,
         results=results,
-        rows=seedless,
+        rows=rows,
         verdicts=verdicts,
-        sentence=sentence or conclusion(results, roadmap.language, list(verdicts.values()), stands),
+        conclusion=own_conclusion
+        or conclusion(results, roadmap.language, list(verdicts.values()), ranking),
         exp_id=mine[-1].spec.exp_id,
         date=_date(mine),
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
     )
-    changes = story.changes(lab, roadmap_path, status, texts)
-    summary = f"MVP-{mvp.id}: {story.sentence}"
-    return Step(mvp.id, changes, tuple(mine), summary, story.sentence)
+    summary = f"MVP-{mvp.id}: {report.conclusion}"
+    files = report.changes(lab, roadmap_path, status, texts)
+    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
 
 
 @dataclass(frozen=True)
-class _Story:
-    """What there is to tell of one MVP."""
+class _Report:
+    """What is reported of one MVP."""
 
     roadmap: Roadmap
     mvp: Mvp
     results: Sequence[Result]
     rows: Sequence[Result]
-    """The same, repeats over seeds as one: what roadmap and hub have a row for."""
+    """The same with repeats over seeds as one: what has a row in roadmap and hub."""
     verdicts: Mapping[str, Verdict]
-    sentence: str
+    conclusion: str
     exp_id: str
     date: str
     checks: Sequence[Phrase] = ()
@@ -246,30 +173,30 @@ class _Story:
             self.mvp.id,
             self.rows,
             status,
-            self.sentence,
+            self.conclusion,
             link,
             self.verdicts,
             self.date,
             self.profile,
-            drawn(roadmap_path.parent, self.mvp.id, self.profile),
+            existing_figures(roadmap_path.parent, self.mvp.id, self.profile),
         )
-        found = [change(self.roadmap.document, edits)] if edits else []
-        found += [report, *self.hub(lab, report.path.stem, texts)]
-        return tuple(one for one in found if one.old_text != one.new_text)
+        changes = [change(self.roadmap.document, edits)] if edits else []
+        changes += [report, *self.hub(lab, report.path.stem, texts)]
+        return tuple(one for one in changes if one.old_text != one.new_text)
 
     def report(self, folder: Path, texts: Texts) -> FileChange:
-        """The report beside the roadmap: made, or gone on with below a rule when it is there."""
+        """The report beside the roadmap: a new file, or appended to the old one below a rule."""
         path = folder / report_name(self.mvp, self.exp_id, self.date)
         text = report_text(
             self.roadmap,
             self.mvp.id,
             self.results,
             exp_id=self.exp_id,
-            sentence=self.sentence,
+            sentence=self.conclusion,
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
-            figures=list(drawn(folder, self.mvp.id, self.profile).values()),
+            figures=list(existing_figures(folder, self.mvp.id, self.profile).values()),
             checks=self.checks,
             made_by=self.made_by,
         )
@@ -283,7 +210,7 @@ class _Story:
         return change(document, [Edit(Span(end, end), "", rule + text)])
 
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
-        """The hub's key numbers, the best of each model, and its change log."""
+        """The hub's key numbers, one for the best run of each model, and its change log."""
         path = find_hub(lab, self.roadmap)
         if path is None:
             return []
@@ -304,12 +231,12 @@ class _Story:
 
 
 def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
-    """The hub the roadmap names first, if it is there and inside the lab."""
+    """The first hub the roadmap names that is there and inside the lab."""
     if roadmap.document.path is None:
         return None
     folder = roadmap.document.path.parent
     for name in re.findall(r"[\w./-]*hub[\w.-]*\.md", roadmap.document.text):
-        with contextlib.suppress(UsageError):  # a hub outside the lab is not ours to write
+        with contextlib.suppress(UsageError):  # a hub outside the lab is never written
             path = lab.paths.inside((folder / name).absolute())
             if path.is_file():
                 return path
@@ -317,14 +244,14 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
 
 
 def last_launch(jobs: Sequence[Job]) -> list[Job]:
-    """The newest job of each run, of the profile launched last; oldest first."""
+    """The newest job of each run of the profile launched last, oldest first."""
     ordered = sorted(jobs, key=lambda job: job.spec.submitted)
     newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
     return sorted(newest.values(), key=lambda job: job.spec.submitted)
 
 
 def end_status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
-    """What the plan may say now: only a full run ends an MVP."""
+    """The status after `jobs` ended, `good` of them well; only a full run can make it done."""
     profile = jobs[-1].spec.profile
     if profile != "full" and mvp.status == "done":
         return "done"
@@ -352,8 +279,8 @@ def _date(jobs: Sequence[Job]) -> str:
     return datetime.date.fromtimestamp(ended).isoformat()
 
 
-def _linked(one: Finished, folder: Path) -> Result:
-    """The result with the files of an offline W&B run as a path from the roadmap's folder."""
+def _with_wandb_path(one: Finished, folder: Path) -> Result:
+    """The result, with the folder of an offline W&B run as a path from the roadmap's folder."""
     result = one.result
     if result.wandb is None or "://" in result.wandb:
         return result
@@ -364,3 +291,54 @@ def _linked(one: Finished, folder: Path) -> Result:
 
 def _document(path: Path, texts: Texts) -> Document:
     return Document(texts[path], path) if path in texts else read(path)
+
+
+def figure_stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
+    """A figure's file without ending, `img/mvp_3.0_scaling_demo`; None: it shows several MVPs."""
+    name = re.sub(r"[^\w.-]+", "_", mvp or "")
+    head = f"mvp_{name}_" if mvp is not None else ""
+    tail = "" if profile == "full" else f"_{profile}"
+    return roadmap.parent / FIGURE_FOLDER / f"{head}{figure}{tail}"
+
+
+def figure_stem_of(lab: Lab, results: Sequence[Finished], figure: str) -> Path:
+    """As `figure_stem` for a figure of these jobs, beside the roadmap of the first."""
+    mvps = dict.fromkeys(one.result.mvp for one in results)
+    # Of trials and full runs together, the name tells of the trials.
+    profile = min({one.result.profile for one in results}, key=lambda name: (name == "full", name))
+    roadmap = lab.paths.inside(results[0].job.spec.roadmap)
+    return figure_stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
+
+
+def existing_figures(folder: Path, mvp: str, profile: str) -> dict[str, str]:
+    """The figures an MVP has: name -> path from `folder`, the roadmap's."""
+    names = {name: figure_stem(folder / "roadmap", mvp, profile, name).name for name in FIGURES}
+    return {
+        name: f"./{FIGURE_FOLDER}/{file}.png"
+        for name, file in names.items()
+        if (folder / FIGURE_FOLDER / f"{file}.png").is_file()
+    }
+
+
+def link_in_reports(lab: Lab, results: Sequence[Finished], picture: Path) -> list[FileChange]:
+    """The changes that link `picture` in the existing reports of the MVPs it shows."""
+    roadmap_path = lab.paths.inside(results[0].job.spec.roadmap)
+    if not roadmap_path.is_file():
+        return []
+    roadmap = lab.read_roadmap(roadmap_path)
+    wanted = {one.result.mvp for one in results}
+    changes = []
+    for mvp in roadmap.mvps:
+        if mvp.id not in wanted or not mvp.report:
+            continue
+        try:
+            path = lab.paths.inside(roadmap_path.parent / mvp.report)
+        except UsageError:
+            continue  # a report outside the lab is never written
+        if path.suffix != ".md" or not path.is_file():
+            continue
+        link = Path(os.path.relpath(picture, path.parent)).as_posix()
+        document = read(path)
+        edits = link_figure(document, link if link.startswith(".") else f"./{link}")
+        changes += [change(document, edits)] if edits else []
+    return list({one.path: one for one in changes}.values())

@@ -1,0 +1,104 @@
+"""The ledger of job ends whose results are written into the documents, or were refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vitlab.contract.job import Done
+from vitlab.contract.paths import write_atomic
+from vitlab.jobs.store import Job
+from vitlab.lab.lab import Lab
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One write of results, or one refusal."""
+
+    jobs: dict[str, float]
+    """Job name -> unix seconds of the end it covers; a resumed job ends again."""
+    texts: list[str]
+    """Digests of the texts it left, by which its undo is known; of a refusal its key's."""
+    undone: bool = False
+    """Undone, so its jobs count as unwritten; kept for a redo."""
+
+
+def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
+    """The ended jobs whose end is neither written nor refused."""
+    entries = [entry for entry in _read(lab) if not entry.undone]
+    covered = {(name, end) for entry in entries for name, end in entry.jobs.items()}
+    return [
+        job
+        for job in jobs
+        if isinstance(job.state, Done) and (job.paths.name, job.state.ended) not in covered
+    ]
+
+
+def record_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
+    """Record that the ends of `jobs` are written, by a write that left `texts`."""
+    ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
+    _save(lab, [*_read(lab), _Entry(ends, [_digest(text) for text in texts])])
+
+
+def record_undone(lab: Lab, texts: Iterable[str], *, undone: bool = True) -> None:
+    """Record that the write that left `texts` was undone, or redone."""
+    digests = {_digest(text) for text in texts}
+    old = _read(lab)
+    new = [replace(e, undone=undone) if digests & set(e.texts) else e for e in old]
+    if new != old:
+        _save(lab, new)
+
+
+def record_refused(lab: Lab, roadmap: Path, mvp_id: str, jobs: Sequence[Job]) -> None:
+    """Record that a person wants nothing written of `jobs`, an MVP's last launch."""
+    record_written(lab, jobs, [_refusal(lab, roadmap, mvp_id)])
+
+
+def is_refused(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> bool:
+    """Whether a refusal of the MVP's results is in force; `jobs`: those of the roadmap."""
+    return any(not entry.undone for entry in _refusals(lab, roadmap, mvp_id, jobs))
+
+
+def withdraw_refusal(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> None:
+    """Record that the MVP's results may be written after all."""
+    refusals = _refusals(lab, roadmap, mvp_id, jobs)
+    _save(lab, [replace(e, undone=True) if e in refusals else e for e in _read(lab)])
+
+
+def _refusals(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> list[_Entry]:
+    names = {job.paths.name for job in jobs}
+    key, old_key = _digest(_refusal(lab, roadmap, mvp_id)), _digest(f"refused {mvp_id}")
+    # Refusals were once recorded by MVP alone; whose they are shows in their jobs.
+    return [
+        entry
+        for entry in _read(lab)
+        if key in entry.texts or (old_key in entry.texts and names & entry.jobs.keys())
+    ]
+
+
+def _refusal(lab: Lab, roadmap: Path, mvp_id: str) -> str:
+    return f"refused {lab.paths.relative(roadmap)} {mvp_id}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _read(lab: Lab) -> list[_Entry]:
+    try:
+        records = json.loads(lab.paths.private.sync_ledger.read_bytes())
+        return [
+            _Entry(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
+            for one in records
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def _save(lab: Lab, entries: Sequence[_Entry]) -> None:
+    lab.paths.private.make()
+    records = [asdict(entry) for entry in entries]
+    write_atomic(lab.paths.private.sync_ledger, json.dumps(records, indent=0).encode())
