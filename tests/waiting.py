@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from vitlab.jobs.store import state
 
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.message_pump import MessagePump
 
 DEADLINE = 60.0
 """Seconds."""
@@ -175,20 +176,35 @@ async def handled(app: App[Any]) -> None:
 
     At a size of 1 x 1 there is no end to them: the scroll bars come and go.
     """
-    from textual.pilot import Pilot
-
-    pilot = Pilot(app)
     calm = rounds = 0
     while calm < 2 and rounds < 100 and app.is_running and app.screen_stack:
         rounds += 1
-        await pilot._wait_for_screen(DEADLINE)
-        if app.is_running and app.screen_stack:
-            # What Textual does a moment later, to do it once for many.
-            app._check_resize()
-            app.screen._on_timer_update()
-            pumps = [app, *app.screen.walk_children(with_self=True)]
-            left = any(one._next_callbacks or one.message_queue_size for one in pumps)
-            calm = 0 if left else calm + 1
+        behind = app._background_screens
+        screens = [*behind, app.screen]
+        pumps = [app, *(one for each in screens for one in each.walk_children(with_self=True))]
+        await _answered(app, pumps)
+        if any(one._next_callbacks or one.message_queue_size for one in pumps):
+            calm = 0
+            continue
+        # What Textual does a moment later, to do it once for many.
+        app._check_resize()
+        for screen in screens:
+            # Behind a dialog each repaint asks for the next.
+            if screen not in behind or screen._layout_required or screen._callbacks:
+                screen._on_timer_update()
+        left = any(one._next_callbacks or one.message_queue_size for one in pumps)
+        calm = 0 if left else calm + 1
+
+
+async def _answered(app: App[Any], pumps: Sequence[MessagePump]) -> None:
+    """Wait until each of them has come to a message that is posted now, or has ended."""
+    silent = {pump for pump in pumps if pump.call_later(lambda pump=pump: silent.discard(pump))}
+    begun = time.monotonic()
+    while silent and not app._exception_event.is_set():
+        took = time.monotonic() - begun
+        assert took < DEADLINE, f"no answer from {silent}"
+        await asyncio.sleep(0 if took < 0.05 else 0.005)
+        silent -= {pump for pump in silent if not pump.is_running}
 
 
 class Threads:
@@ -214,10 +230,8 @@ class Threads:
     async def at_rest(self, app: App[Any]) -> None:
         """Wait until messages are handled and threads have answered."""
         end = time.monotonic() + DEADLINE
-        calm = 0
-        while calm < 2 and app.is_running:
+        await handled(app)
+        while app.is_running and self.at_work(app):
+            assert time.monotonic() < end, f"{self._asked} threads at work"
+            await asyncio.sleep(0.005)
             await handled(app)
-            calm = 0 if self.at_work(app) else calm + 1
-            if not calm:
-                assert time.monotonic() < end, f"{self._asked} threads at work"
-                await asyncio.sleep(0.005)

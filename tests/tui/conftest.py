@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from textual import events
 from textual._context import active_app
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests import waiting
@@ -18,6 +20,13 @@ from tests.tui.fakes import FakeDesk
 from tests.tui.real import RealLab
 from vitlab.tui.app import VitLab
 from vitlab.tui.watch import watcher
+
+
+def post(app: VitLab, key: str) -> None:
+    """Put a key into the app's queue, as the terminal's reader does."""
+    name = _character_to_key(key) if len(key) == 1 else key
+    character = {"space": " "}.get(key, key)
+    app.post_message(events.Key(name, character if len(character) == 1 else None))
 
 
 @dataclass
@@ -30,7 +39,11 @@ class Stage:
     threads: waiting.Threads
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press keys one after the other, then let come to rest what they began."""
+        for key in keys:
+            post(self.app, key)
+            await waiting.handled(self.app)
+            await self.app.animator.wait_until_complete()
         await self.settle()
 
     async def settle(self) -> None:
@@ -38,8 +51,9 @@ class Stage:
         await self.threads.at_rest(self.app)
 
     async def until(self, true: Callable[[], Any]) -> None:
-        """Wait for something a thread or a timer brings."""
+        """Wait for something a thread or a timer brings, and for what comes with it."""
         await waiting.until(true, self.pilot.pause, self.text)
+        await self.settle()
 
     async def look(self, times: int = 1) -> None:
         """Wait until the watcher has looked at the lab again."""

@@ -16,10 +16,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from textual import events
-from textual.keys import _character_to_key
 
-from tests.tui.conftest import Open, Stage
+from tests.tui.conftest import Open, Stage, post
 from tests.tui.fakes import FakeDesk, job, mvp, usual_view
 from tests.tui.real import RealLab
 from tests.waiting import until
@@ -131,12 +129,6 @@ def changed(random_: random.Random) -> Any:
     return view
 
 
-def press(it: Stage, key: str) -> None:
-    """Put one key into the app's queue, as the terminal's reader does."""
-    name = _character_to_key(key) if len(key) == 1 else key
-    it.app.post_message(events.Key(name, key if len(key) == 1 else None))
-
-
 async def mash(it: Stage, presses: int, change: Callable[[random.Random], object]) -> None:
     """Press `presses` random keys; something changes in the lab at every tenth."""
     random_ = random.Random(SEED)
@@ -145,7 +137,7 @@ async def mash(it: Stage, presses: int, change: Callable[[random.Random], object
         if number % 10 == 0:
             change(random_)
         await it.pilot._wait_for_screen()
-        press(it, key)
+        post(it.app, key)
         await asyncio.sleep(0)
         if number % 7 == 0:
             await it.pilot.pause(0.001)
