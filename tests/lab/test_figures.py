@@ -21,7 +21,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
-from vitlab.ml.scoring import Residuals, overall, save
+from vitlab.ml.scoring import Residuals, overall, save_residuals
 
 NAME = "test/r2/log_g"
 Figure = Callable[..., dict[str, Any]]
@@ -34,7 +34,7 @@ def enriched(job: JobPaths, n: int, spread: float, seed: int | None = None) -> N
     snr = generator.uniform(5, 40, 200)
     guess = true + spread * generator.normal(size=(200, 1)) * (20 / snr)[:, None]
     kept = Residuals(("log_g",), np.arange(200), true, guess, 23 - snr / 20, snr, "same")
-    save(job.residuals, kept)
+    save_residuals(job.residuals, kept)
     values, errors = overall(kept, 0).named("test")
     result = read_result(job.result)
     assert result is not None

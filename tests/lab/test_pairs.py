@@ -15,7 +15,7 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.docs.judge.gates import Verdict
 from vitlab.lab.lab import Lab
-from vitlab.ml.scoring import Residuals, load, overall, save
+from vitlab.ml.scoring import Residuals, load_residuals, overall, save_residuals
 
 N = 800
 NAME = "test/r2/log_g"
@@ -39,7 +39,7 @@ def scored(job: JobPaths, spread: float, seed: int, first: int = 0, digest: str 
     own = np.random.default_rng(seed).normal(scale=spread, size=(N, 1))
     star = np.arange(first, first + N)
     kept = Residuals(("log_g",), star, true, true + shared + own, true[:, 0], true[:, 0], digest)
-    save(job.residuals, kept)
+    save_residuals(job.residuals, kept)
     scores = overall(kept, 0)
     result = read_result(job.result)
     assert result is not None
@@ -99,8 +99,8 @@ def test_residuals_that_lie_about_their_stars_are_not_paired(
     ours, theirs = ended("one"), ended("two", model="LightGBM")
     scored(ours, 0.1, 1)
     scored(theirs, 0.25, 2)
-    kept = load(theirs.residuals)
-    save(theirs.residuals, replace(kept, star=kept.star[::-1].copy()))
+    kept = load_residuals(theirs.residuals)
+    save_residuals(theirs.residuals, replace(kept, star=kept.star[::-1].copy()))
     assert "independent errors" in gate(compared, roadmap).because
     theirs.residuals.write_bytes(b"broken")
     assert "independent errors" in gate(compared, roadmap).because

@@ -16,7 +16,7 @@ from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
-from vitlab.ml.scoring import Residuals, binned, load, metrics, overall, save
+from vitlab.ml.scoring import Residuals, binned, load_residuals, metrics, overall, save_residuals
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import read_frame, write_frame
@@ -50,8 +50,8 @@ def some(n: int = 400, sigma: bool = False) -> Residuals:
 def test_residuals_come_back_as_they_were(tmp_path: Path, sigma: bool) -> None:
     kept = some(sigma=sigma)
     kept.snr[3] = np.nan
-    save(tmp_path / "r.parquet", kept)
-    found = load(tmp_path / "r.parquet")
+    save_residuals(tmp_path / "r.parquet", kept)
+    found = load_residuals(tmp_path / "r.parquet")
     assert (found.labels, found.hash, found.source) == (kept.labels, "hash", "grid")
     np.testing.assert_array_equal(found.true, kept.true)
     np.testing.assert_array_equal(found.predicted, kept.predicted)
@@ -65,7 +65,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes | None) -> Non
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UsageError, match=r"r\.parquet: (no|not readable) residuals") as caught:
-        load(path)
+        load_residuals(path)
     assert "\n" not in str(caught.value)
 
 
@@ -145,7 +145,7 @@ def test_a_job_keeps_its_residuals(tmp_path: Path) -> None:
         values, errors = score_test(context, spectra, (true, guess), {"step": 7, "epoch": 1})
     (said,) = [e for e in read_events(context.paths.events)[0] if e.kind == "eval"]
     assert (said.step, said.values["test/r2/log_g"]) == (7, pytest.approx(values["test/r2/log_g"]))
-    kept = load(context.paths.residuals)
+    kept = load_residuals(context.paths.residuals)
     assert kept.hash == spectra.hash
     again = overall(kept, 42).named("test")
     assert again[0] == pytest.approx({name: values[name] for name in again[0]})

@@ -18,7 +18,7 @@ from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.scoring import load
+from vitlab.ml.scoring import load_residuals
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import load_noise
@@ -90,7 +90,7 @@ def test_every_model_says_again_what_its_job_said(
 ) -> None:
     reports = evaluated(lab, capsys, monkeypatch, "1.0", f"{EXP_ID}/lightgbm", "3.0")
     assert [report["model"] for report in reports] == ["ViT", "LightGBM", "TemplateFit"]
-    fitted = load(lab / reports[2]["residuals"])
+    fitted = load_residuals(lab / reports[2]["residuals"])
     assert fitted.sigma is not None
     assert (fitted.sigma > 0).all()  # a fit knows its own uncertainty
     for report in reports:
@@ -98,7 +98,7 @@ def test_every_model_says_again_what_its_job_said(
             assert report["values"][name] == pytest.approx(report["before"][name], rel=1e-5)
         assert report["n"] == DATA["test_size"]
         assert sum(one["n"] for one in report["bins"] if one["by"] == "mag") == report["n"]
-        kept = load(lab / report["residuals"])
+        kept = load_residuals(lab / report["residuals"])
         assert kept.hash == report["data"]["hash"]
         assert (lab / report["residuals"]).name == "residuals.parquet"
 

@@ -22,7 +22,7 @@ from vitlab.lab.inspector.server import open_inspector, serve
 from vitlab.lab.inspector.star import StarList, read_list, read_sheet, to_json, to_line
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.scoring import load
+from vitlab.ml.scoring import load_residuals
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Pa
     bench = open_inspector(job(lab, "vit"), said.append)
     assert said == ["opening the data", "reading the checkpoint"]
     stars = bench.stars()
-    kept = load(bench.job.residuals)
+    kept = load_residuals(bench.job.residuals)
     assert stars.n == DATA["test_size"]
     assert (stars.labels, stars.vacuum, stars.notes) == (("log_g", "M_H"), False, ())
     worst = stars.order("M_H", worst=True)[0]

@@ -48,13 +48,13 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
 
 
 def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[str, Any]:
-    from vitlab.ml.scoring import binned, save
+    from vitlab.ml.scoring import binned, save_residuals
     from vitlab.recipes.evaluate import rescore, residuals_path
 
     found = rescore(job, args.data, args.noise, args.device)
     path = residuals_path(job, found)
     path.parent.mkdir(exist_ok=True)
-    save(path, found.residuals)
+    save_residuals(path, found.residuals)
     values, errors = found.named()
     bins = [one for by in ("mag", "snr") for one in binned(found.residuals, by, found.seed)]
     return {

@@ -187,7 +187,7 @@ class Bin:
     scores: Scores
 
 
-def save(path: Path, residuals: Residuals) -> None:
+def save_residuals(path: Path, residuals: Residuals) -> None:
     """Write `path` atomically; about 250 kB for 10,000 stars and one label."""
     columns: dict[str, pl.Series] = {
         "star": pl.Series(residuals.star, dtype=pl.Int32),
@@ -211,7 +211,7 @@ def save(path: Path, residuals: Residuals) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load(path: Path) -> Residuals:
+def load_residuals(path: Path) -> Residuals:
     """The residuals in `path`. `UsageError` when it is missing, broken or not one of ours."""
     try:
         about = json.loads(pl.read_parquet_metadata(path)[KEY])

@@ -25,7 +25,7 @@ from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
-from vitlab.ml.scoring import Residuals, overall, save
+from vitlab.ml.scoring import Residuals, overall, save_residuals
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
 from vitlab.ml.spectra.held_out import overlap
 from vitlab.ml.spectra.inputs import Rows, predict_rows
@@ -34,7 +34,7 @@ from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
-from vitlab.recipes.scores import make_residuals
+from vitlab.recipes.scores import make_residuals, stars_shown
 
 Array = NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def rescore(
     true, predicted, sigma = _predict(job, config, trained, spectra, on)
     pair = true, predicted
     residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
-    shared = overlap(spectra, trained, _shown(config))
+    shared = overlap(spectra, trained, stars_shown(config))
     return Rescored(spec, read_result(job.result), residuals, shared, config.data.seed)
 
 
@@ -103,7 +103,7 @@ def run(context: Context) -> Outcome:
     context.report.evaluation(n, 0, "test", n, values)
     if rescored.overlap:
         context.report.note(f"{rescored.overlap} of {n} test stars are in its training set")
-    save(context.paths.residuals, residuals)
+    save_residuals(context.paths.residuals, residuals)
     model = dict(result.model) if result else {"name": rescored.spec.recipe}
     sizes = dict(result.n) if result else {}
     return Outcome(
@@ -140,15 +140,6 @@ def _data(data: DataConfig, source: str | None) -> DataConfig:
         return data if source is None else replace(data, source=source)
     n = open_spectra_files(Path(source)).n
     return replace(data, source=source, permuted=False, train_size=0, val_size=0, test_size=n)
-
-
-def _shown(config: Scored) -> int:
-    """How many training stars a model has seen."""
-    if isinstance(config, TemplateConfig):
-        return 0
-    fresh = config.data.source == "grid-infinite"
-    epochs = config.train.epochs if fresh and isinstance(config, VitConfig | MlpConfig) else 1
-    return config.data.train_size * epochs
 
 
 def _predict(

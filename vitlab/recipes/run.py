@@ -283,12 +283,11 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
         case _:
             seed = config.train.seed
     code = read_code(Path.cwd())
-    code = read_code(Path.cwd())
     known: dict[str, object] = {
         "host": platform.node(),
         "device": device,
         "commit": code.commit or None,
-        "dirty": bool(code.diff),
+        "dirty": code.dirty,
         "spec_hash": spec.hash,
         "seed": seed,
     }

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vitlab.contract.config import CeilingConfig, CommandConfig, EvaluateConfig
+from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.value import Value
-from vitlab.ml.scoring import Residuals, calibration, named, save, score
+from vitlab.ml.scoring import Residuals, calibration, named, save_residuals, score
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.held_out import conditions, overlap
 from vitlab.recipes.context import Context
@@ -30,7 +30,7 @@ def score_test(
     Reports them and writes `residuals.parquet`. `sigma`: (n, K) errors the model predicted.
     """
     config = context.config
-    assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
+    assert isinstance(config, Scored)
     values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
     if sigma is not None:
         values |= named(calibration(*pair, sigma, config.labels), "test")
@@ -39,7 +39,7 @@ def score_test(
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
     residuals = make_residuals(spectra, config.labels, pair, sigma, config.data.source)
-    save(context.paths.residuals, residuals)
+    save_residuals(context.paths.residuals, residuals)
     return values, errors
 
 
@@ -88,7 +88,7 @@ def permuted_r2(
 def describe_data(context: Context, spectra: Spectra) -> dict[str, object]:
     """A result's `data`: source, hash, and how many test stars are in the training set."""
     config = context.config
-    assert not isinstance(config, CommandConfig | CeilingConfig | EvaluateConfig)
+    assert isinstance(config, Scored)
     shared = overlap(spectra)
     if shared:
         context.report.note(
@@ -98,3 +98,12 @@ def describe_data(context: Context, spectra: Spectra) -> dict[str, object]:
     data: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
     data["overlap"] = shared
     return {**data, "permuted": True} if config.data.permuted else data
+
+
+def stars_shown(config: Scored) -> int:
+    """How many different training stars a model is shown."""
+    if isinstance(config, TemplateConfig):
+        return 0
+    fresh = config.data.source == "grid-infinite"
+    epochs = config.train.epochs if fresh and isinstance(config, VitConfig | MlpConfig) else 1
+    return config.data.train_size * epochs

@@ -15,13 +15,13 @@ from vitlab.contract.networks import VitModel
 from vitlab.jobs.experiment.estimate import describe
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
 from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
-from vitlab.recipes.scores import describe_data, score_test
+from vitlab.recipes.scores import describe_data, score_test, stars_shown
 
 
 def check(model: nn.Module, task: Task) -> str:
@@ -103,7 +103,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     return Outcome(
         values=values,
         errors=errors,
-        n={**spectra.sizes, "train": _shown(config, spectra)},
+        n={**spectra.sizes, "train": stars_shown(config)},
         model={"name": _name(config), "params": param_count(model)},
         data=describe_data(context, spectra),
         best=best,
@@ -112,9 +112,3 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
 
 def _name(config: VitConfig | MlpConfig) -> str:
     return "ViT" if isinstance(config.model, VitModel) else "MLP"
-
-
-def _shown(config: VitConfig | MlpConfig, spectra: Spectra) -> int:
-    """How many different training stars the network was shown."""
-    fresh = config.data.source == "grid-infinite"
-    return spectra.sizes["train"] * (config.train.epochs if fresh else 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.paths import JobPaths
-from vitlab.ml.baselines.model_file import load_model
+from vitlab.ml.baselines.model_file import load_model as load_baseline
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.template import Templates, make_templates
 from vitlab.ml.baselines.trees import Boost
@@ -144,7 +144,7 @@ class TemplateModel:
         return Explained(predicted[0], sigma[0], np.where(np.isfinite(error), response, np.nan))
 
 
-def load(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
+def load_model(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
     """The model in a job's folder; `spectra` is the data it was trained on.
 
     `UsageError` where the job kept none.
@@ -157,7 +157,7 @@ def load(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
         case VitConfig() | MlpConfig():
             return NetworkModel(*load_network(job, config, spectra, CPU))
         case _:
-            model, inputs = load_model(job.checkpoints)
+            model, inputs = load_baseline(job.checkpoints)
             if isinstance(model, Ridge):
                 return LinearModel(model, inputs)
             return TreeModel(model, inputs)

@@ -30,7 +30,7 @@ from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import job_folders
-from vitlab.lab.inspector.model import CPU, Explained, Model, load
+from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
 from vitlab.lab.inspector.star import (
     Mark,
     Prediction,
@@ -41,8 +41,7 @@ from vitlab.lab.inspector.star import (
     to_json,
     to_line,
 )
-from vitlab.ml.scoring import KEY, Residuals
-from vitlab.ml.scoring import load as load_residuals
+from vitlab.ml.scoring import KEY, Residuals, load_residuals
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
@@ -120,7 +119,7 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
     progress("reading the checkpoint")
     model: Model | None = None
     try:
-        model = load(job, config, spectra)
+        model = load_model(job, config, spectra)
     except UsageError as error:
         notes.append(f"explaining the model needs a checkpoint: {error}")
     ends = float(spectra.wave[0]), float(spectra.wave[-1])

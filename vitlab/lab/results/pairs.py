@@ -85,10 +85,10 @@ def _key(result: Result) -> _Key:
 def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
     import numpy as np
 
-    from vitlab.ml.scoring import load, paired
+    from vitlab.ml.scoring import load_residuals, paired
 
     try:
-        ours, theirs = load(left), load(right)
+        ours, theirs = load_residuals(left), load_residuals(right)
     except UsageError:
         return None
     if metric not in SCORES or label not in ours.labels or label not in theirs.labels:
