@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from textual import events
@@ -16,7 +16,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests import waiting
-from tests.tui.fakes import FakeDesk
+from tests.tui.fakes import FakeLab, install
 from tests.tui.real import RealLab
 from vitlab.tui.app import VitLab
 from vitlab.tui.watch import watcher
@@ -31,11 +31,11 @@ def post(app: VitLab, key: str) -> None:
 
 @dataclass
 class Stage:
-    """One running app, its pilot and the desk it works at."""
+    """One running app, its pilot and the lab it shows."""
 
     app: VitLab
     pilot: Pilot[int]
-    desk: FakeDesk
+    lab: FakeLab
     threads: waiting.Threads
 
     async def press(self, *keys: str) -> None:
@@ -58,8 +58,8 @@ class Stage:
     async def look(self, times: int = 1) -> None:
         """Wait until the watcher has looked at the lab again."""
         for _ in range(times):
-            before = self.app.watcher.looked
-            await self.until(lambda before=before: self.app.watcher.looked > before)
+            before = self.app.watcher.read_at
+            await self.until(lambda before=before: self.app.watcher.read_at > before)
         await self.settle()
 
     @property
@@ -84,6 +84,12 @@ Open = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
 @pytest.fixture(autouse=True)
+def fake_labs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's functions answer from a `FakeLab` where that is the lab."""
+    install(monkeypatch.setattr)
+
+
+@pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> waiting.Threads:
     """Lets pilots wait for messages and threads.
 
@@ -103,18 +109,18 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> waiting.Threads:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
-    """Opens the app: `async with stage(size=(80, 24), desk=...) as it:`."""
+    """Opens the app: `async with stage(size=(80, 24), lab=...) as it:`."""
     monkeypatch.setattr(watcher, "POLL", 0.1)
     monkeypatch.setattr(watcher, "LOOK", 0.3)
 
     @asynccontextmanager
     async def opened(
-        size: tuple[int, int] = (160, 45), desk: FakeDesk | None = None
+        size: tuple[int, int] = (160, 45), lab: Any = None, roadmap: Path | None = None
     ) -> AsyncIterator[Stage]:
-        desk = desk or FakeDesk()
-        app = VitLab(cast(Any, None), None, desk=cast(Any, desk))
+        lab = lab or FakeLab()
+        app = VitLab(lab, roadmap or lab.roadmap)
         async with app.run_test(size=size, notifications=True) as pilot:
-            it = Stage(app, pilot, desk, threads)
+            it = Stage(app, pilot, lab, threads)
             await it.until(lambda: app.home.view is not None)
             await it.settle()
             yield it

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.jobs import gpus, slurm, store
 from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
+from vitlab.jobs.logs.tail import LogTail
+from vitlab.jobs.queue import notice
+from vitlab.lab import launch
+from vitlab.lab.inspector.client import Client
+from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary, Score
 from vitlab.lab.progress import Progress, fold
+from vitlab.lab.results import rows
 from vitlab.lab.results.rows import ResultRow
+from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.plot.series import Line
+from vitlab.tui import actions, navigation, selection
+from vitlab.tui.screens import dialogs
+from vitlab.tui.screens import launch as launch_screen
+from vitlab.tui.terminal import export
+from vitlab.tui.watch.reader import LabReader
 
 ROADMAP = "roadmaps/vit_roadmap.md"
 
@@ -161,8 +176,11 @@ class FakeTail:
 
 
 @dataclass
-class FakeDesk:
-    """Remembers what was asked of it."""
+class FakeLab:
+    """Stands for a `Lab`: the lab's functions, called with it, answer from here (`install`)."""
+
+    current: ClassVar[FakeLab | None] = None
+    """The last one made: for functions that are not given the lab."""
 
     view: Any = field(default_factory=usual_view)
     keys: dict[str, str] = field(default_factory=dict)
@@ -204,10 +222,11 @@ class FakeDesk:
     roadmap: Path | None = Path("/lab") / ROADMAP
 
     def __post_init__(self) -> None:
-        settings = SimpleNamespace(
+        FakeLab.current = self
+        self.settings = SimpleNamespace(
             keys=self.keys, profile="demo", theme=self.theme, notify=self.notify
         )
-        self.lab: Any = SimpleNamespace(settings=settings, paths=LabPaths(Path("/lab")))
+        self.paths = LabPaths(Path("/lab"))
         self.main_thread = threading.get_ident()
         if self.folder is not None:
             view = self.view
@@ -226,18 +245,14 @@ class FakeDesk:
         if self.error:
             raise UsageError(self.error)
 
-    def look(self) -> Any:
+    def read(self, _: Path | None, *, quick: bool = False) -> Any:  # noqa: ARG002
         assert threading.get_ident() != self.main_thread
         return self.view
 
-    def turn(self, roadmap: Path) -> None:
-        self.asked.append(("turn", roadmap.name))
-        self.roadmap = roadmap
-
-    def roadmaps(self) -> Any:
+    def summaries(self, _: Path | None) -> Any:
         return self.lines_of_roadmaps
 
-    def brief(self, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
+    def summarize(self, _: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         assert threading.get_ident() != self.main_thread
         if self.error:
             raise UsageError(self.error)
@@ -265,28 +280,28 @@ class FakeDesk:
         assert threading.get_ident() != self.main_thread
         return self.gpus
 
-    def backends(self) -> tuple[str, ...]:
-        return self.places
+    def job(self, paths: JobPaths) -> Any:
+        return next((one for one in self.view.jobs if one.paths == paths), None)
 
-    def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
-        self._ask("plan", mvp_id, profile, *([backend] if backend != "local" else []))
+    def plan(self, request: Any) -> Any:
+        asked = (request.mvp, request.profile)
+        asked += (request.backend,) if request.backend != "local" else ()
+        self._ask("plan", *asked)
         spec = SimpleNamespace(run="Run 1", recipe="vit", device="auto", exp_id="VIT-01")
-        asked = (mvp_id, profile, *([backend] if backend != "local" else []))
-        return SimpleNamespace(specs=(spec,), changes=((),), findings=self.findings, asked=asked)
+        return SimpleNamespace(
+            request=request, specs=(spec,), changes=((),), findings=self.findings, asked=asked
+        )
 
-    def launch(self, plan: Any) -> tuple[int, str]:
+    def launch(self, plan: Any) -> Any:
         self._ask("launch", *plan.asked)
-        return 1, self.changed
+        job = JobPaths(Path("/lab/experiments/VIT-01/run-1"))
+        return SimpleNamespace(jobs=(job,), notice=lambda _: self.changed)
 
-    def stop(self, *jobs: JobPaths) -> int:
-        for job in jobs:
-            self._ask("stop", job.name)
-        return len(jobs)
+    def stop(self, job: JobPaths) -> None:
+        self._ask("stop", job.name)
 
-    def resume(self, *jobs: JobPaths) -> int:
-        for job in jobs:
-            self._ask("resume", job.name)
-        return len(jobs)
+    def resume(self, job: JobPaths) -> None:
+        self._ask("resume", job.name)
 
     def hold(self, job: JobPaths) -> None:
         self._ask("hold", job.name)
@@ -300,7 +315,7 @@ class FakeDesk:
     def prioritise(self, job: JobPaths, by: int) -> None:
         self._ask("prioritise", job.name, by)
 
-    def pending(self) -> Any:
+    def pending(self, _: Path) -> Any:
         self._ask("pending")
         return SimpleNamespace(changes=self.changes, mvps=("2.0",), summary=("MVP-2.0: R² = 0.61",))
 
@@ -324,39 +339,39 @@ class FakeDesk:
         others = [one.job for one in self.results() if one.job != reference]
         return dict.fromkeys(others, (0.03, 0.004))
 
-    def papers(self) -> Any:
+    def document_state(self, _: Path) -> Any:
         change = SimpleNamespace(path=Path("/lab") / ROADMAP)
-        step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", sentence="R² = 0.61 [/b]",
+        step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", conclusion="R² = 0.61 [/b]",
                                changes=(change,))  # fmt: skip
         finding = SimpleNamespace(line=7, kind="broken-row", message="6 cells [/b]", fix=((),))
-        flaw = SimpleNamespace(path=change.path, finding=finding, change=change)
+        problem = SimpleNamespace(path=change.path, finding=finding, fix=change)
         return SimpleNamespace(
-            waiting=() if self.refused else (step,),
+            updates=() if self.refused else (step,),
             refused=("2.0",) if self.refused else (),
             past=(SimpleNamespace(number=3, undone=False, changes=(change,)),),
-            flaws=(flaw,),
+            problems=(problem,),
         )
 
-    def worded(self, mvp_id: str, sentence: str) -> Any:
+    def worded(self, _: Path, mvp_id: str, sentence: str) -> Any:
         self._ask("worded", mvp_id, sentence)
-        return SimpleNamespace(mvp=mvp_id, summary=f"MVP-{mvp_id}: {sentence}", sentence=sentence,
+        return SimpleNamespace(mvp=mvp_id, summary=f"MVP-{mvp_id}: {sentence}", conclusion=sentence,
                                changes=())  # fmt: skip
 
-    def write(self, mvp_id: str, sentence: str | None) -> list[Path]:
+    def write(self, _: Path, mvp_id: str, sentence: str | None) -> list[Path]:
         self._ask("write", mvp_id, sentence)
         return [Path("/lab") / ROADMAP]
 
-    def refuse(self, mvp_id: str) -> None:
+    def refuse(self, _: Path, mvp_id: str) -> None:
         self._ask("refuse", mvp_id)
         self.refused = True
 
-    def offer(self, mvp_id: str) -> None:
+    def offer(self, _: Path, mvp_id: str) -> None:
         self._ask("offer", mvp_id)
         self.refused = False
 
-    def fix(self, flaw: Any) -> list[Path]:
-        self._ask("fix", flaw.finding.line)
-        return [flaw.path]
+    def fix(self, problem: Any) -> list[Path]:
+        self._ask("fix", problem.finding.line)
+        return [problem.path]
 
     def undo(self) -> list[Path]:
         self._ask("undo")
@@ -366,14 +381,8 @@ class FakeDesk:
         self._ask("redo")
         return [Path("/lab") / ROADMAP]
 
-    def open_in_editors(self, _: Any) -> list[str]:
-        return self.edited
-
     def diffs(self, _: Any) -> list[str]:
         return self.shown_diffs
-
-    def name(self, path: Path) -> str:
-        return path.relative_to("/lab").as_posix()
 
     def progress(self, job: JobPaths) -> Progress:
         if job.name not in self.progresses:
@@ -396,13 +405,10 @@ class FakeDesk:
         graph.closed = False
         return graph
 
-    def levels(self, _: Any, metric: str) -> tuple[Line, ...]:
+    def levels(self, metric: str) -> tuple[Line, ...]:
         return (Line(0.7, "Gate-1 at 0.7"),) if "/r2/" in metric else ()
 
-    def log(self, _: JobPaths) -> FakeTail:
-        return FakeTail(list(self.lines))
-
-    def profiles(self, mvp_id: str) -> tuple[str, ...]:
+    def profiles(self, _: Path, mvp_id: str) -> tuple[str, ...]:
         assert mvp_id
         assert threading.get_ident() != self.main_thread
         return ("smoke", "demo", "full")
@@ -410,10 +416,10 @@ class FakeDesk:
     def choice(self) -> tuple[str, str]:
         return self.chosen, self.place
 
-    def remember(self, profile: str, backend: str) -> None:
-        self.chosen, self.place = profile, backend
+    def remember(self, choice: tuple[str, str]) -> None:
+        self.chosen, self.place = choice
 
-    def section(self, mvp_id: str) -> tuple[Path, int]:
+    def section(self, _: Path, mvp_id: str) -> tuple[Path, int]:
         self._ask("section", mvp_id)
         return self.files / ROADMAP, 7
 
@@ -421,18 +427,123 @@ class FakeDesk:
         self._ask("experiment", spec.run)
         return self.files / "experiments" / "one.yaml", 3
 
-    def conclusion(self, mvp_id: str) -> str:
+    def conclusion(self, _: Path, mvp_id: str) -> str:
         self._ask("conclusion", mvp_id)
         return "R² = 0.71 [/b]" if mvp_id == "1.0" else ""
 
-    def export(self, view: str, ending: str, text: str) -> Path:
-        self._ask("export", view, ending)
+    def export(self, name: str, ending: str, text: str) -> Path:
+        self._ask("export", name, ending)
         self.exported.append(text)
-        return Path(f"/lab/exports/{view}.{ending}")
+        return Path(f"/lab/exports/{name}.{ending}")
 
-    def announce(self, jobs: Any) -> None:
-        self._ask("announce", *(job.spec.run for job in jobs))
+    def announce(self, job: Any) -> None:
+        self._ask("announce", job.spec.run)
 
-    def condition(self, screen: Any, errors: Any) -> str:
-        self._ask("condition")
+    def debug(self, screen: Any, errors: Any) -> str:
+        self._ask("debug")
         return "\n".join(["[screen]", *(f"{a} {b}" for a, b in screen), *errors])
+
+
+WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
+    snapshot.read_snapshot: "read",
+    snapshot.roadmap_summaries: "summaries",
+    mvp_summary.summarize_mvp: "summarize",
+    mvp_summary.locate_mvp: "section",
+    mvp_summary.locate_experiment: "experiment",
+    mvp_summary.read_conclusion: "conclusion",
+    launch.advance_queue: lambda _: None,
+    launch.plan_launch: "plan",
+    launch.launch: "launch",
+    launch.stop: "stop",
+    launch.resume: "resume",
+    launch.hold: "hold",
+    launch.release: "release",
+    launch.move: "move",
+    launch.change_priority: "prioritise",
+    rows.result_rows: "results",
+    rows.gaps: "gaps",
+    status_sync.sync_status: lambda *_: [],
+    edits.accept_automatically: lambda *_: [],
+    edits.accept: "accept",
+    edits.document_state: "document_state",
+    edits.plan_update: "worded",
+    edits.write: "write",
+    edits.refuse: "refuse",
+    edits.propose_again: "offer",
+    edits.fix: "fix",
+    edits.undo: "undo",
+    edits.redo: "redo",
+    writeback.pending: "pending",
+    actions.profiles_of: "profiles",
+    launch_screen.last_choice: "choice",
+    launch_screen.remember_choice: "remember",
+    dialogs.diffs: "diffs",
+    navigation.greeting: "tour",
+}
+"""Functions whose first argument is the lab -> what a `FakeLab` does in their place."""
+
+WITHOUT_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
+    gpus.devices: "devices",
+    slurm.is_here: lambda lab: "slurm" in lab.places,
+    store.read_job: "job",
+    notice.notify: lambda lab, _, job, __: lab.announce(job),
+    edits.open_in_editors: lambda lab, _: lab.edited,
+    Client: "spectrograph",
+    selection.debug_text: lambda lab, session, screen: lab.debug(screen, session.errors),
+    export.save_new: lambda lab, _, *parts: lab.export(*parts),
+    LogTail: lambda lab, *_: FakeTail(list(lab.lines)),
+}
+"""The others, for which the last lab that was made answers."""
+
+
+def install(setattr_: Callable[[Any, str, Any], None]) -> None:
+    """Have the lab's functions answer from a `FakeLab`, where that is the lab."""
+    FakeLab.current = None
+    for real, fake in WITH_LAB.items():
+        _replace(real, _with_lab(real, fake), setattr_)
+    for real, fake in WITHOUT_LAB.items():
+        _replace(real, _without_lab(real, fake), setattr_)
+    levels = LabReader.levels
+    setattr_(
+        LabReader,
+        "levels",
+        lambda reader, view, metric: (
+            reader._lab.levels(metric)
+            if isinstance(reader._lab, FakeLab)
+            else levels(reader, view, metric)
+        ),
+    )
+
+
+def _replace(real: Any, fake: Any, setattr_: Callable[[Any, str, Any], None]) -> None:
+    """Where it is defined, and wherever the screen has imported it by its name."""
+    for module in [m for name, m in sys.modules.items() if name.startswith("vitlab.tui")]:
+        if vars(module).get(real.__name__) is real:
+            setattr_(module, real.__name__, fake)
+    home = sys.modules[real.__module__]
+    if vars(home).get(real.__name__) is real and not real.__module__.startswith("vitlab.tui"):
+        setattr_(home, real.__name__, fake)
+
+
+def _with_lab(real: Callable[..., Any], fake: str | Callable[..., Any]) -> Callable[..., Any]:
+    def call(lab: Any, *args: Any, **options: Any) -> Any:
+        if not isinstance(lab, FakeLab):
+            return real(lab, *args, **options)
+        return _called(fake, lab)(*args, **options)
+
+    return call
+
+
+def _without_lab(real: Callable[..., Any], fake: str | Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        lab = FakeLab.current
+        if lab is None:
+            return real(*args, **options)
+        return _called(fake, lab)(*args, **options)
+
+    return call
+
+
+def _called(fake: str | Callable[..., Any], lab: FakeLab) -> Callable[..., Any]:
+    """A method by its name, which a subclass may have its own way, or a function of the lab."""
+    return getattr(lab, fake) if isinstance(fake, str) else partial(fake, lab)

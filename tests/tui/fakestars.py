@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.waiting import Gate
 from vitlab.contract.paths import UsageError
-from vitlab.lab.inspector.star import Guess, Mark, Share, StarList, StarSheet, Trace
+from vitlab.lab.inspector.star import Mark, Prediction, Share, StarList, StarSheet, Trace
 
 PIXELS = 876
 WAVE = tuple(7100.0 + 2 * i for i in range(PIXELS))
@@ -69,9 +69,9 @@ def sheet(number: int, label: str, **more: Any) -> StarSheet:
         "sigma": tuple(sigma),
         "clean": tuple(clean),
         "guesses": (
-            Guess("some/job", "ViT 1.0 Run 1 [/b]", said, {"log_g": 0.21}),
-            Guess("some/ridge", "Ridge 2.0 专家", {"log_g": true["log_g"] + 1}),
-            Guess("some/trees", "LightGBM 2.0", {"log_g": true["log_g"] - 0.3}),
+            Prediction("some/job", "ViT 1.0 Run 1 [/b]", said, {"log_g": 0.21}),
+            Prediction("some/ridge", "Ridge 2.0 专家", {"log_g": true["log_g"] + 1}),
+            Prediction("some/trees", "LightGBM 2.0", {"log_g": true["log_g"] - 0.3}),
         ),
         "response": Trace("gradient x 1 sigma", "dex/sigma", tuple(hangs)),
         "attention": Trace("attention rollout", "share", tuple([1 / PIXELS] * PIXELS)),

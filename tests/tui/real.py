@@ -7,13 +7,11 @@ import json
 import random
 import sys
 from pathlib import Path
-from typing import Any
 
 from tests.waiting import kill_all
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.lab.lab import Lab
-from vitlab.tui.desk import Desk
 
 ROADMAP = """\
 # 🗺️ Sleep Roadmap [/x]
@@ -56,9 +54,6 @@ class RealLab:
         (root / "vitlab.yaml").write_text("profile: full\ngrace: 1\ncpu_slots: 2\n")
         self.add_experiment("1.0")
         self._added = 0
-
-    def desk(self) -> Any:
-        return Desk(self.lab, self.roadmap)
 
     @property
     def lab(self) -> Lab:

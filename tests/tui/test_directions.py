@@ -57,7 +57,7 @@ async def test_the_results_by_score_begin_with_the_best(
             replace(ROW, job=f"job-{i}", headline=name, score=score)
             for i, score in enumerate(scores)
         ]
-        it.desk.results = lambda: tuple(rows[::-1])  # type: ignore[method-assign]
+        it.lab.results = lambda: tuple(rows[::-1])  # type: ignore[method-assign]
         await it.press("a")
         screen = it.app.screen
         assert isinstance(screen, ResultsScreen)

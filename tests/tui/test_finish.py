@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.tui.conftest import Open, Stage
-from tests.tui.fakes import ROADMAP, FakeDesk, job, usual_jobs, usual_view
+from tests.tui.fakes import ROADMAP, FakeLab, job, usual_jobs, usual_view
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import Notify
@@ -22,8 +22,9 @@ from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.terminal import terminal_io
 from vitlab.tui.terminal.export import as_csv, save_new
 from vitlab.tui.terminal.terminal_io import editor_command, run_editor
-from vitlab.tui.watch.notices import Notices, asked_for, summary
-from vitlab.tui.widgets.stable_table import Table
+from vitlab.tui.text import ends_line, was_requested
+from vitlab.tui.watch.watcher import EndedJobs
+from vitlab.tui.widgets.table import Table
 
 # notices
 
@@ -34,39 +35,46 @@ def one(state: Any, name: str = "20251227-run-1", **more: Any) -> Any:
 
 def test_an_end_is_told_once_and_only_when_it_happens() -> None:
     now, before = time.time() + 100, time.time() - 100
-    notices, old = Notices(), one(Done(0, before, "ok", 0), "20250101-old")
-    assert notices.see([old, one(Running(0, 7, "cpu"))]) == []
-    assert notices.see([old, one(Running(0, 7, "cpu"))]) == []
+    ended_jobs, old = EndedJobs(), one(Done(0, before, "ok", 0), "20250101-old")
+    assert ended_jobs.update([old, one(Running(0, 7, "cpu"))]) == []
+    assert ended_jobs.update([old, one(Running(0, 7, "cpu"))]) == []
     ended = one(Done(0, now, "oom", 1, "CUDA out of memory"))
-    assert notices.see([old, ended]) == [ended]
-    assert notices.see([old, ended]) == []
+    assert ended_jobs.update([old, ended]) == [ended]
+    assert ended_jobs.update([old, ended]) == []
     again = one(Queued(0))
-    assert notices.see([old, again]) == []
+    assert ended_jobs.update([old, again]) == []
     lost = one(Lost(now))
-    assert notices.see([old, lost]) == [lost]
-    assert notices.see([old, lost]) == []
+    assert ended_jobs.update([old, lost]) == [lost]
+    assert ended_jobs.update([old, lost]) == []
     quick, brought = one(Done(0, now, "ok", 0), "quick"), one(Done(0, before, "ok", 0), "brought")
-    assert notices.see([old, lost, quick, brought]) == [quick]
-    assert summary([ended]) == "1.0 Run 1 (demo): oom: CUDA out of memory"
-    assert asked_for(one(Done(0, now, "killed", None, "stopped on request")))
-    assert not asked_for(one(Done(0, now, "killed", None, "ended by SIGTERM")))
-    assert not asked_for(lost)
-    assert summary([lost, quick]) == "2 jobs ended, 1 of them badly"
+    assert ended_jobs.update([old, lost, quick, brought]) == [quick]
+    assert ends_line([ended]) == "1.0 Run 1 (demo): oom: CUDA out of memory"
+    assert was_requested(one(Done(0, now, "killed", None, "stopped on request")))
+    assert not was_requested(one(Done(0, now, "killed", None, "ended by SIGTERM")))
+    assert not was_requested(lost)
+    assert ends_line([lost, quick]) == "2 jobs ended, 1 failed"
 
 
-async def heard(stage: Open, notify: Notify) -> tuple[list[str], list[str], FakeDesk]:
+async def heard(stage: Open, notify: Notify) -> tuple[list[str], list[str], FakeLab]:
     """What bell and terminal were told, and the toasts, when a run ends."""
     said: list[str] = []
-    async with stage(desk=FakeDesk(notify=notify)) as it:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(terminal_io, "emit", lambda _, sequence: said.append(sequence))
+        return await _heard(stage, notify, said)
+
+
+async def _heard(
+    stage: Open, notify: Notify, said: list[str]
+) -> tuple[list[str], list[str], FakeLab]:
+    async with stage(lab=FakeLab(notify=notify)) as it:
         it.app.bell = lambda: said.append("bell")  # type: ignore[method-assign]
-        it.app.emit = said.append  # type: ignore[method-assign]
         first, second, running, *others = usual_jobs()
         ended = SimpleNamespace(**{**vars(running), "state": Done(0, 9, "nan", 3, "loss [/b]")})
-        it.desk.view = usual_view(jobs=(first, second, ended, *others))
-        it.app.watcher.poke()
+        it.lab.view = usual_view(jobs=(first, second, ended, *others))
+        it.app.watcher.refresh_now()
         await it.until(lambda: any("nan" in toast for toast in it.toasts))
         await it.settle()
-        return said, it.toasts, it.desk
+        return said, it.toasts, it.lab
 
 
 async def test_bell_desktop_and_webhook_are_each_by_themselves(
@@ -75,15 +83,15 @@ async def test_bell_desktop_and_webhook_are_each_by_themselves(
     for name in ("TMUX", "VTE_VERSION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    said, toasts, desk = await heard(stage, Notify())
+    said, toasts, lab = await heard(stage, Notify())
     assert said == ["bell"]
     assert [toast for toast in toasts if "nan" in toast] == [
         "1.0 Run 1 (demo): nan after 1h00m, R² 0.7132: loss [/b]"
     ]
-    assert not any(asked[0] == "announce" for asked in desk.asked)
-    said, _, desk = await heard(stage, Notify(False, True, webhook="https://hooks.org/x"))
+    assert not any(asked[0] == "announce" for asked in lab.asked)
+    said, _, lab = await heard(stage, Notify(False, True, webhook="https://hooks.org/x"))
     assert said == ["\x1b]9;vitlab lab: 1.0 Run 1 (demo): nan after 1h00m, R² 0.7132: loss [/b]\a"]
-    assert ("announce", "Run 1") in desk.asked
+    assert ("announce", "Run 1") in lab.asked
 
 
 @pytest.mark.parametrize(
@@ -136,8 +144,8 @@ async def taken(it: Stage, *keys: str) -> str:
 
 
 async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) -> None:
-    desk = FakeDesk(folder=tmp_path)
-    async with stage(desk=desk) as it:
+    lab = FakeLab(folder=tmp_path)
+    async with stage(lab=lab) as it:
         log = tmp_path / "20251227-100000-run-1" / "out.log"
         log.parent.mkdir()
         log.write_text("".join(f"line {i} [/b]\n" for i in range(500)))
@@ -158,7 +166,7 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         assert "test/r2/log_g" in await taken(it, "y") or "test/mae/log_g\t0.1" in it.app.clipboard
         await it.press("escape", "f")
         await it.until(lambda: it.app.front.NAME == "log")
-        it.app.front.point_at(next(one.paths.name for one in desk.view.jobs if one.eta == 2820.0))
+        it.app.front.select(next(one.paths.name for one in lab.view.jobs if one.eta == 2820.0))
         await it.until(lambda: "line 499" in it.text())
         shown = await taken(it, "y")
         assert shown.endswith("line 499 [/b]\n")
@@ -184,12 +192,12 @@ async def test_y_stays_the_documents_own_and_the_palette_copies_there(stage: Ope
         await it.until(lambda: it.toasts)
         assert it.app.clipboard.startswith("MVP-2.0: R² = 0.61\n--- a/roadmaps")
         await it.press("y")
-        await it.until(lambda: ("write", "2.0", None) in it.desk.asked)
+        await it.until(lambda: ("write", "2.0", None) in it.lab.asked)
 
 
 async def test_what_is_too_long_for_a_clipboard_is_refused(stage: Open) -> None:
     async with stage() as it:
-        await it.app.copy_out("x" * 80_000, "a log")
+        await it.app.selection.copy_text("x" * 80_000, "a log")
         await it.until(lambda: it.toasts)
         assert it.toasts[-1] == "a log: 80 kB are too much for a clipboard"
 
@@ -231,8 +239,8 @@ async def test_e_opens_the_editor_where_the_thing_is_written(
     script.chmod(0o755)
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "")
-    desk = FakeDesk(files=tmp_path)
-    async with stage(desk=desk) as it:
+    lab = FakeLab(files=tmp_path)
+    async with stage(lab=lab) as it:
         await it.press("e")
         await it.until(lambda: it.toasts)
         assert it.toasts[-1].startswith("no editor is set: export EDITOR=vim")
@@ -261,12 +269,12 @@ async def test_e_opens_the_editor_where_the_thing_is_written(
 
 
 async def exported(it: Stage, key: str) -> str:
-    before = len(it.desk.exported)
+    before = len(it.lab.exported)
     await it.press("E")
     await it.until(lambda: "Write this view" in it.text())
     await it.press(key)
-    await it.until(lambda: len(it.desk.exported) > before)
-    return it.desk.exported[-1]
+    await it.until(lambda: len(it.lab.exported) > before)
+    return it.lab.exported[-1]
 
 
 async def test_a_view_becomes_text_csv_or_a_picture(stage: Open) -> None:
@@ -311,7 +319,7 @@ async def test_a_view_without_a_table_says_so(stage: Open) -> None:
         await it.press("c")
         await it.until(lambda: it.toasts)
         assert it.toasts[-1].startswith("no table here: t writes")
-        assert it.desk.exported == []
+        assert it.lab.exported == []
 
 
 def test_no_cell_is_a_formula_and_numbers_stay() -> None:
@@ -340,7 +348,7 @@ def test_a_file_is_never_replaced_and_never_outside(tmp_path: Path) -> None:
 
 async def test_shift_b_shows_copies_and_writes_what_a_bug_report_needs(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
-        it.app.tell("the disk is full [/b]", "error")
+        it.app.notify("the disk is full [/b]", severity="error")
         await it.press("B")
         await it.until(lambda: "screens open" in it.text())
         screen = it.app.screen
@@ -349,6 +357,6 @@ async def test_shift_b_shows_copies_and_writes_what_a_bug_report_needs(stage: Op
         await it.press("y", "j", "k")
         await it.until(lambda: it.app.clipboard == screen.text)
         await it.press("E")
-        await it.until(lambda: it.desk.exported == [screen.text])
+        await it.until(lambda: it.lab.exported == [screen.text])
         await it.press("escape")
         assert it.at_home

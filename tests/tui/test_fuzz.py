@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from tests.tui.conftest import Open, Stage, post
-from tests.tui.fakes import FakeDesk, job, mvp, usual_view
+from tests.tui.fakes import FakeLab, job, mvp, usual_view
 from tests.tui.real import RealLab
 from tests.waiting import until
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.lab.live.log_file import LogFile
-from vitlab.tui.watch.watcher import Watch
+from vitlab.tui.watch.watcher import Watcher
 
 KEYS = [
     *"nLxwuUobvfiadcpKJRXmrjkhlgGseEytTMSBNF0+-&#/ ?[]",
@@ -158,7 +158,7 @@ async def go_home(it: Stage) -> None:
 def left_behind(before: set[asyncio.Task[Any]]) -> list[object]:
     """Tasks that still wait, and threads that still watch, after the app has ended."""
     tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
-    code = {Watch.run.__code__, LogFile.find.__code__}
+    code = {Watcher.run.__code__, LogFile.find.__code__}
     busy = []
     for frame in sys._current_frames().values():
         at: FrameType | None = frame
@@ -179,12 +179,12 @@ async def test_random_keys_break_nothing(
     stage: Open, monkeypatch: pytest.MonkeyPatch, pulse: Pulse
 ) -> None:
     before = asyncio.all_tasks()
-    async with stage(size=(100, 34), desk=FakeDesk(places=("local", "slurm"))) as it:
+    async with stage(size=(100, 34), lab=FakeLab(places=("local", "slurm"))) as it:
         monkeypatch.setattr(it.app, "exit", lambda *_, **__: None)
 
         def change(random_: random.Random) -> None:
-            it.desk.view = changed(random_)
-            it.app.watcher.poke()
+            it.lab.view = changed(random_)
+            it.app.watcher.refresh_now()
 
         pulse.steps.clear()  # what mounts the app is not an answer to a key
         await mash(it, PRESSES, change)
@@ -202,7 +202,7 @@ async def test_random_keys_break_nothing_while_real_files_change(
     stage: Open, real_lab: RealLab, monkeypatch: pytest.MonkeyPatch, pulse: Pulse
 ) -> None:
     before = asyncio.all_tasks()
-    async with stage(size=(80, 24), desk=real_lab.desk()) as it:
+    async with stage(size=(80, 24), lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
         monkeypatch.setattr(it.app, "exit", lambda *_, **__: None)
         await mash(it, PRESSES // 3, real_lab.change)
         await go_home(it)

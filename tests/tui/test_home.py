@@ -7,17 +7,27 @@ from typing import Any
 import pytest
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import ROADMAP, FakeDesk, job, mvp, usual_view
+from tests.tui.fakes import ROADMAP, FakeLab, job, mvp, usual_view
 from tests.tui.test_screens import line
 from vitlab.contract.job import Done, Running
 from vitlab.jobs.gpus import Device
 from vitlab.lab.progress import Progress, Sample, Samples
 from vitlab.plot.series import cells
+from vitlab.tui import text
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.roadmap import MvpScreen
-from vitlab.tui.text import age, roughly
-from vitlab.tui.watch import clock
-from vitlab.tui.widgets.jobs_pane import BARS, DeviceLine, change_of, silence, time_of, trend_of
+from vitlab.tui.text import (
+    BARS,
+    age,
+    change_of,
+    now,
+    short_duration,
+    silence,
+    ticks,
+    time_of,
+    trend_of,
+)
+from vitlab.tui.widgets.jobs_pane import DeviceLine
 from vitlab.tui.widgets.plan_pane import arranged
 
 
@@ -54,7 +64,7 @@ async def test_t_turns_the_plan_into_a_board_and_back(stage: Open) -> None:
 async def test_the_board_scrolls_filters_jumps_and_opens(stage: Open) -> None:
     view = usual_view()
     view.roadmap.mvps = tuple(mvp(f"{i}.0", f"名称 {i} [/b]", status="planned") for i in range(30))
-    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         await it.press("t", "G")
         assert "29.0" in it.text()
         assert "30 planned" in it.text()
@@ -111,11 +121,11 @@ async def test_enter_shows_all_of_the_mvp_on_a_small_terminal(stage: Open) -> No
         await it.press("j", "enter")
         assert isinstance(it.app.screen, MvpScreen)
         await it.until(lambda: "R² 0.691 ± 0.020" in it.text())
-        it.desk.error = "roadmaps/vit_roadmap.md: is gone"
+        it.lab.error = "roadmaps/vit_roadmap.md: is gone"
         await it.until(lambda: "! roadmaps/vit_roadmap.md: is gone" in it.text())
-        it.desk.error = None
+        it.lab.error = None
         await it.press("escape", "g", "enter", "L")
-        await it.until(lambda: ("plan", "1.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("plan", "1.0", "demo") in it.lab.asked)
 
 
 async def test_enter_on_a_job_shows_its_log(stage: Open) -> None:
@@ -154,10 +164,10 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
     view = usual_view()
     view.jobs = (
         followed(0.7, 0.712, values={"val/r2/log_g": 0.712}, step=5, of=9, eta=2820.0,
-                 health="bad: loss is not finite", last=clock.now() + 1e6),
+                 health="bad: loss is not finite", last=now() + 1e6),
     )  # fmt: skip
     for size in ((80, 24), (200, 60)):
-        async with stage(size=size, desk=FakeDesk(view=view)) as it:
+        async with stage(size=size, lab=FakeLab(view=view)) as it:
             text = it.text()
             assert "> 1.0 Run 1 (demo) bad: loss is not finite 5/9" in text
             assert "! 1 not well: b tells" in text
@@ -168,25 +178,25 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
             assert "47m left" in text
             assert "> bad" in text
     view.jobs[0].health = "ok"
-    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 +.012 47m00s left" in it.text()
 
 
 async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     view = usual_view()
     view.jobs = (followed(0.7, 0.71, last=1000.0, values={"val/r2/log_g": 0.71}, eta=60.0),)
-    monkeypatch.setattr(clock, "now", lambda: 1001.0)
-    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+    monkeypatch.setattr(text, "now", lambda: 1001.0)
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         assert "read" not in it.text().split("\n")[0]
         assert "1m00s left" in it.text()
         it.app.watcher.stop()
-        at = it.app.watcher.looked
-        monkeypatch.setattr(clock, "ticks", lambda: at + 12.5)
+        at = it.app.watcher.read_at
+        monkeypatch.setattr(text, "ticks", lambda: at + 12.5)
         await it.until(lambda: "! read 12 s ago" in it.text())
         await it.press("b")
         await it.until(lambda: "! read 12 s ago" in it.text())
         await it.press("escape")
-        monkeypatch.setattr(clock, "now", lambda: 1190.0)
+        monkeypatch.setattr(text, "now", lambda: 1190.0)
         it.app.home.show(view)
         await it.settle()
         assert "silent for 3 min" in it.text()
@@ -200,28 +210,34 @@ async def test_a_look_that_fails_leaves_the_age(
 ) -> None:
     async with stage(size=(80, 24)) as it:
 
-        def gone() -> Any:
+        def gone(*_: Any, **__: Any) -> Any:
             raise OSError("the disk is gone")
 
-        monkeypatch.setattr(it.desk, "look", gone)
+        monkeypatch.setattr(it.lab, "read", gone)
         await it.press("r")
         await it.until(lambda: "the disk is gone" in "".join(it.toasts))
-        at = it.app.watcher.looked
-        monkeypatch.setattr(clock, "ticks", lambda: at + 200)
+        at = it.app.watcher.read_at
+        monkeypatch.setattr(text, "ticks", lambda: at + 200)
         await it.until(lambda: "! read 3 min ago" in it.text())
 
 
 def test_only_a_running_job_falls_silent() -> None:
     ended = job("run", "Run 1", Done(0, 9, "ok", 0), progress=Progress(last=1.0))
-    assert silence(ended, 500.0) == 0
-    assert silence(job("run", "Run 1", Running(0, 1, "cpu")), 500.0) == 0
-    assert silence(followed(last=400.0), 500.0) == 100
-    assert time_of(followed(last=clock.now(), eta=2820.0)) == "47m left"
+    assert silence(ended) == 0
+    assert silence(job("run", "Run 1", Running(0, 1, "cpu"))) == 0
+    assert silence(followed(last=now() - 100)) == pytest.approx(100, abs=1)
+    assert time_of(followed(last=now(), eta=2820.0)) == "47m left"
 
 
 def test_ages() -> None:
     assert [age(s) for s in (-1, 12.9, 60, 7300, 90_000)] == ["0 s", "12 s", "1 min", "2 h", "1 d"]
-    assert [roughly(s) for s in (None, 42, 190, 2820, 7500)] == ["", "42s", "3m10s", "47m", "2h05m"]
+    assert [short_duration(s) for s in (None, 42, 190, 2820, 7500)] == [
+        "",
+        "42s",
+        "3m10s",
+        "47m",
+        "2h05m",
+    ]
 
 
 def gpu(index: int) -> Device:
@@ -232,13 +248,13 @@ async def test_the_gpus_are_told_and_their_silence_too(
     stage: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitlab.tui.widgets.jobs_pane.ASK", 0.1)
-    async with stage(size=(80, 24), desk=FakeDesk(gpus=(gpu(0), gpu(1)))) as it:
+    async with stage(size=(80, 24), lab=FakeLab(gpus=(gpu(0), gpu(1)))) as it:
         await it.press("3")
         await it.until(lambda: "3 jobs  gpu0 61% 21/86 GB 54C  gpu1 61% 21/86 GB 54C" in it.text())
     told = DeviceLine()
     told.take([gpu(0)])
-    at = clock.ticks()
-    monkeypatch.setattr(clock, "ticks", lambda: at + 90)
+    at = ticks()
+    monkeypatch.setattr(text, "ticks", lambda: at + 90)
     told.take([])
     assert str(told) == "gpu0 61% 21/86 GB 54C  (read 1 min ago)"
     assert str(DeviceLine()) == ""
@@ -251,8 +267,8 @@ def ten_roadmaps() -> tuple[Any, ...]:
 
 
 async def test_home_says_where_the_other_roadmaps_stand(stage: Open) -> None:
-    desk = FakeDesk(lines_of_roadmaps=ten_roadmaps())
-    async with stage(size=(80, 24), desk=desk) as it:
+    lab = FakeLab(lines_of_roadmaps=ten_roadmaps())
+    async with stage(size=(80, 24), lab=lab) as it:
         await it.until(lambda: "others  topic1 1/9 >1  topic2 2/9" in it.text())
         assert "o 1 of 10" in it.text()
         assert " more " in it.text().split("\n")[3]
@@ -262,8 +278,8 @@ async def test_home_says_where_the_other_roadmaps_stand(stage: Open) -> None:
 
 
 async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
-    desk = FakeDesk(lines_of_roadmaps=ten_roadmaps())
-    async with stage(size=(80, 24), desk=desk) as it:
+    lab = FakeLab(lines_of_roadmaps=ten_roadmaps())
+    async with stage(size=(80, 24), lab=lab) as it:
         for turn in ("t", "t"):
             for size in ((200, 60), (30, 9), (150, 32), (119, 60), (80, 24)):
                 await it.pilot.resize_terminal(*size)
@@ -280,7 +296,7 @@ async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
 async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
     view = usual_view(jobs=(), verdicts={}, pending=0)
     view.roadmap.gates = ()
-    async with stage(size=(160, 45), desk=FakeDesk(view=view)) as it:
+    async with stage(size=(160, 45), lab=FakeLab(view=view)) as it:
         text = it.text()
         assert "no jobs yet: n launches the next MVP" in text
         assert "no decision gates in this roadmap" in text
@@ -288,7 +304,7 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         await it.until(lambda: "none yet: Run 1, Run 2 (L launches)" in it.text())
         await it.until(lambda: "no curve yet" in it.text())
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
-    async with stage(size=(80, 24), desk=FakeDesk(view=nothing)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(view=nothing)) as it:
         assert "no roadmap here: `vitlab init` makes an example" in it.text()
 
 
@@ -297,8 +313,8 @@ async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Op
     view = usual_view()
     view.roadmap.mvps = (mvp("1.0", nasty, nasty, "done"), mvp("[b]2", nasty, status="odd"))
     view.jobs = (job("run", nasty, Done(0, 9, "ok", 0)),)
-    desk = FakeDesk(view=view)
-    async with stage(size=(160, 45), desk=desk) as it:
+    lab = FakeLab(view=view)
+    async with stage(size=(160, 45), lab=lab) as it:
         await it.until(lambda: "R² 0.691" in it.text())
         await it.press("t", "l")
         for key in ("h", "enter"):
@@ -307,5 +323,5 @@ async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Op
             assert "[/x] [[a|b]]" in text
             assert not [c for c in text if ord(c) < 32 and c != "\n"]
             assert {cells(row) for row in text.split("\n")} == {160}
-        desk.error = nasty
+        lab.error = nasty
         await it.until(lambda: "! [/x] [[a|b]]" in it.text())

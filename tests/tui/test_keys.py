@@ -8,14 +8,14 @@ import pytest
 from textual.widgets import Input, Log, Static
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, held_job, job, usual_jobs, usual_view
+from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Lost
-from vitlab.tui.keys import VERBS
+from vitlab.tui.keys import KEYS
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
-from vitlab.tui.widgets.curves_chart import MetricChart
+from vitlab.tui.widgets.curves_chart import LiveChart
 from vitlab.tui.widgets.jobs_pane import JobTable
 from vitlab.tui.widgets.plan_pane import MvpTable
 
@@ -24,11 +24,11 @@ async def test_n_shows_what_will_run_and_be_written_then_launches_the_next(stage
     async with stage() as it:
         await it.press("n")
         assert isinstance(it.app.screen, LaunchScreen)
-        await it.until(lambda: ("plan", "2.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("plan", "2.0", "demo") in it.lab.asked)
         await it.until(lambda: "Run 1: vit" in it.text())
         assert "[[hub|x]]" in it.text()
         await it.press("enter")
-        await it.until(lambda: ("launch", "2.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("launch", "2.0", "demo") in it.lab.asked)
         await it.settle()
         assert any("1 job launched (demo)" in toast for toast in it.toasts)
 
@@ -37,46 +37,46 @@ async def test_the_plan_that_was_shown_is_launched_and_what_changed_since_is_sai
     stage: Open,
 ) -> None:
     async with stage() as it:
-        it.desk.changed = "experiments/x.yaml changed since the plan was shown: planned again"
+        it.lab.changed = "experiments/x.yaml changed since the plan was shown: planned again"
         await it.press("n")
         await it.until(lambda: "Run 1: vit" in it.text())
         await it.press("enter")
-        await it.until(lambda: ("launch", "2.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("launch", "2.0", "demo") in it.lab.asked)
         await it.until(lambda: any("planned again" in toast for toast in it.toasts))
         # Nothing is planned between the showing and the launch.
-        assert [asked[0] for asked in it.desk.asked].count("plan") == 1
+        assert [asked[0] for asked in it.lab.asked].count("plan") == 1
 
 
 async def test_the_profile_chosen_is_the_default_of_the_next_launch(stage: Open) -> None:
     async with stage() as it:
         await it.press("n")
         await it.press("k")
-        await it.until(lambda: ("plan", "2.0", "smoke") in it.desk.asked)
+        await it.until(lambda: ("plan", "2.0", "smoke") in it.lab.asked)
         await it.settle()
         await it.press("enter")
-        await it.until(lambda: ("launch", "2.0", "smoke") in it.desk.asked)
-        assert it.desk.chosen == "smoke"
+        await it.until(lambda: ("launch", "2.0", "smoke") in it.lab.asked)
+        assert it.lab.chosen == "smoke"
         await it.press("n")
         await it.settle()
         await it.press("escape")
-        assert [asked for asked in it.desk.asked if asked[0] == "launch"] == [
+        assert [asked for asked in it.lab.asked if asked[0] == "launch"] == [
             ("launch", "2.0", "smoke")
         ]
-        assert it.desk.asked[-1] == ("plan", "2.0", "smoke")
+        assert it.lab.asked[-1] == ("plan", "2.0", "smoke")
 
 
 async def test_shift_l_launches_the_selected_mvp(stage: Open) -> None:
     async with stage() as it:
         await it.press("j", "j", "j", "L")
-        await it.until(lambda: ("plan", "3.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("plan", "3.0", "demo") in it.lab.asked)
         await it.settle()
         await it.press("enter")
-        await it.until(lambda: ("launch", "3.0", "demo") in it.desk.asked)
+        await it.until(lambda: ("launch", "3.0", "demo") in it.lab.asked)
 
 
 async def test_an_mvp_without_an_experiment_file_is_said_so(stage: Open) -> None:
     async with stage() as it:
-        it.app.home.point_at("4.0")
+        it.app.home.select("4.0")
         await it.press("L")
         assert not isinstance(it.app.screen, LaunchScreen)
         assert "MVP 4.0 has no experiment file" in it.toasts[-1]
@@ -85,13 +85,13 @@ async def test_an_mvp_without_an_experiment_file_is_said_so(stage: Open) -> None
 async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_launch(
     stage: Open,
 ) -> None:
-    desk = FakeDesk(error="experiments/x.yaml:12: config.model.pach: unknown key")
-    async with stage(desk=desk) as it:
+    lab = FakeLab(error="experiments/x.yaml:12: config.model.pach: unknown key")
+    async with stage(lab=lab) as it:
         await it.press("n")
         await it.until(lambda: "unknown key" in it.text())
         await it.press("enter")
         assert isinstance(it.app.screen, LaunchScreen)
-        assert not [asked for asked in desk.asked if asked[0] == "launch"]
+        assert not [asked for asked in lab.asked if asked[0] == "launch"]
 
 
 async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
@@ -99,10 +99,10 @@ async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
         await it.press("3", "x")
         assert isinstance(it.app.screen, ConfirmScreen)
         await it.press("n")
-        assert not it.desk.asked
+        assert not it.lab.asked
         await it.press("x", "y")
-        await it.until(lambda: it.desk.asked)
-        assert it.desk.asked == [("stop", "VIT-20251226-vit-1m-large-01/20251227-100001-run-2")]
+        await it.until(lambda: it.lab.asked)
+        assert it.lab.asked == [("stop", "VIT-20251226-vit-1m-large-01/20251227-100001-run-2")]
 
 
 async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
@@ -119,51 +119,51 @@ async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
         await it.press("3", "c")
         assert "select an ended, lost or held job" in it.toasts[-1]
         await it.press("j", "j", "p")
-        await it.until(lambda: ("hold", waiting) in it.desk.asked)
+        await it.until(lambda: ("hold", waiting) in it.lab.asked)
         await it.press("K")
-        await it.until(lambda: ("move", waiting, -1) in it.desk.asked)
+        await it.until(lambda: ("move", waiting, -1) in it.lab.asked)
         await it.press("J")
-        await it.until(lambda: ("move", waiting, 1) in it.desk.asked)
-        it.desk.view = usual_view(jobs=(*usual_jobs()[:4], held_job()))
+        await it.until(lambda: ("move", waiting, 1) in it.lab.asked)
+        it.lab.view = usual_view(jobs=(*usual_jobs()[:4], held_job()))
         await it.press("r")
-        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.until(lambda: it.app.home.view is it.lab.view)
         await it.press("p")
-        await it.until(lambda: ("release", waiting) in it.desk.asked)
+        await it.until(lambda: ("release", waiting) in it.lab.asked)
         it.app.home.jobs.select(lost)
         await it.press("c")
-        await it.until(lambda: ("resume", lost) in it.desk.asked)
+        await it.until(lambda: ("resume", lost) in it.lab.asked)
 
 
 async def test_what_a_crash_left_is_resumed_or_dropped_by_one_key(stage: Open) -> None:
     left = job("20251227-080000-lost", "Run 9", Lost(0.0), left=True)
-    async with stage(desk=FakeDesk(view=usual_view(jobs=(*usual_jobs(), left)))) as it:
+    async with stage(lab=FakeLab(view=usual_view(jobs=(*usual_jobs(), left)))) as it:
         assert "! 1 lost: R resumes, X drops" in it.text()
         await it.press("R")
-        await it.until(lambda: it.desk.asked)
-        assert it.desk.asked == [("resume", left.paths.name)]
+        await it.until(lambda: it.lab.asked)
+        assert it.lab.asked == [("resume", left.paths.name)]
         await it.press("X")
         assert isinstance(it.app.screen, ConfirmScreen)
         await it.press("y")
-        await it.until(lambda: ("stop", left.paths.name) in it.desk.asked)
-        it.desk.view = usual_view()
+        await it.until(lambda: ("stop", left.paths.name) in it.lab.asked)
+        it.lab.view = usual_view()
         await it.press("r")
-        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.until(lambda: it.app.home.view is it.lab.view)
         await it.press("R")
         await it.until(lambda: "nothing was left behind" in it.toasts[-1])
         assert "lost: R resumes" not in it.text()
 
 
 async def test_a_finding_is_shown_and_a_bad_one_refuses_the_launch(stage: Open) -> None:
-    desk = FakeDesk(findings=(SimpleNamespace(status="warn", text="the same was run before"),))
-    async with stage(desk=desk) as it:
+    lab = FakeLab(findings=(SimpleNamespace(status="warn", text="the same was run before"),))
+    async with stage(lab=lab) as it:
         await it.press("n")
         await it.until(lambda: "warn: the same was run before" in it.text())
-        desk.findings = (SimpleNamespace(status="bad", text="disk: 3 MB free"),)
+        lab.findings = (SimpleNamespace(status="bad", text="disk: 3 MB free"),)
         await it.press("j")
         await it.until(lambda: "bad: disk: 3 MB free" in it.text())
         await it.press("enter")
         assert isinstance(it.app.screen, LaunchScreen)
-        assert not [asked for asked in desk.asked if asked[0] == "launch"]
+        assert not [asked for asked in lab.asked if asked[0] == "launch"]
 
 
 @pytest.mark.parametrize("key", ["y", "enter"])
@@ -175,7 +175,7 @@ async def test_w_shows_the_diff_and_writes_on_accept(stage: Open, key: str) -> N
         assert "MVP-2.0: R² = 0.61" in it.text()
         assert "+| 2.0 | LightGBM 1M Baseline" in it.text()
         await it.press(key)
-        await it.until(lambda: ("accept", ("2.0",)) in it.desk.asked)
+        await it.until(lambda: ("accept", ("2.0",)) in it.lab.asked)
         await it.settle()
         assert "written: roadmaps/vit_roadmap.md" in it.toasts[-1]
 
@@ -185,12 +185,12 @@ async def test_escape_refuses_the_write(stage: Open) -> None:
         await it.press("w")
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         await it.press("escape")
-        assert it.desk.asked == [("pending",)]
+        assert it.lab.asked == [("pending",)]
         assert it.at_home
 
 
 async def test_nothing_to_write_is_said(stage: Open) -> None:
-    async with stage(desk=FakeDesk(changes=())) as it:
+    async with stage(lab=FakeLab(changes=())) as it:
         await it.press("w")
         await it.until(lambda: it.toasts)
         assert "nothing to write" in it.toasts[-1]
@@ -200,7 +200,7 @@ async def test_u_undoes(stage: Open) -> None:
     async with stage() as it:
         await it.press("u")
         await it.until(lambda: it.toasts)
-        assert it.desk.asked == [("undo",)]
+        assert it.lab.asked == [("undo",)]
         assert "restored: roadmaps/vit_roadmap.md" in it.toasts[-1]
 
 
@@ -208,13 +208,13 @@ async def test_shift_u_makes_it_again(stage: Open) -> None:
     async with stage() as it:
         await it.press("U")
         await it.until(lambda: it.toasts)
-        assert it.desk.asked == [("redo",)]
+        assert it.lab.asked == [("redo",)]
         assert "written again: roadmaps/vit_roadmap.md" in it.toasts[-1]
 
 
 @pytest.mark.parametrize("key", ["w", "u"])
 async def test_a_users_mistake_is_a_toast(stage: Open, key: str) -> None:
-    async with stage(desk=FakeDesk(error="roadmaps/x.md:3: [/bold] moved meanwhile")) as it:
+    async with stage(lab=FakeLab(error="roadmaps/x.md:3: [/bold] moved meanwhile")) as it:
         await it.press(key)
         await it.until(lambda: it.toasts)
         assert it.toasts[-1] == "roadmaps/x.md:3: [/bold] moved meanwhile"
@@ -248,7 +248,7 @@ async def test_help_shows_every_verb(stage: Open) -> None:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
         shown = str(it.app.screen.query_one("#help Static", Static).content)
-        for verb in VERBS:
+        for verb in KEYS:
             assert verb.meaning in shown
         first = it.text()
         await it.press(*["j"] * 4)
@@ -270,21 +270,21 @@ async def test_q_leaves_and_stops_no_job(stage: Open) -> None:
     async with stage() as it:
         await it.press("q")
         await it.until(lambda: not it.app.is_running)
-        assert not it.desk.asked
+        assert not it.lab.asked
 
 
 async def test_r_reads_again_at_once(stage: Open) -> None:
     async with stage() as it:
-        it.desk.view = usual_view(next=None)
+        it.lab.view = usual_view(next=None)
         await it.press("r")
-        await it.until(lambda: it.app.home.view is it.desk.view)
+        await it.until(lambda: it.app.home.view is it.lab.view)
         await it.press("n")
         assert "nothing is next" in it.toasts[-1]
 
 
 async def test_m_plots_the_next_value(stage: Open) -> None:
     async with stage() as it:
-        chart = it.app.home.query_one(MetricChart)
+        chart = it.app.home.query_one(LiveChart)
         await it.until(lambda: chart._picture.title == "R² log_g (val)")
         await it.press("m")
         await it.until(lambda: chart._picture.title == "loss (train)")
@@ -307,10 +307,10 @@ async def test_tab_digits_and_h_move_between_panes(stage: Open) -> None:
 
 
 async def test_keys_are_remapped_by_the_settings(stage: Open) -> None:
-    async with stage(desk=FakeDesk(keys={"undo": "z"})) as it:
+    async with stage(lab=FakeLab(keys={"undo": "z"})) as it:
         await it.press("z")
-        await it.until(lambda: it.desk.asked)
-        assert it.desk.asked == [("undo",)]
+        await it.until(lambda: it.lab.asked)
+        assert it.lab.asked == [("undo",)]
         await it.press("question_mark")
         assert "z                   undo the last write" in it.text()
 
@@ -319,15 +319,15 @@ async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:
     async with stage() as it:
         log = it.app.home.query_one(Log)
         await it.until(lambda: log.line_count == 40)
-        it.desk.lines = ["another job's line"]
+        it.lab.lines = ["another job's line"]
         await it.press("3", "j")
         await it.until(lambda: list(log.lines)[:1] == ["another job's line"])
         assert it.app.home.query_one(JobTable).selected is not None
 
 
 async def test_space_scrolls_what_a_launch_will_write(stage: Open) -> None:
-    desk = FakeDesk(shown_diffs=["+++ b/x.md\n" + "\n".join(f"+line {i}" for i in range(90))])
-    async with stage(size=(80, 24), desk=desk) as it:
+    lab = FakeLab(shown_diffs=["+++ b/x.md\n" + "\n".join(f"+line {i}" for i in range(90))])
+    async with stage(size=(80, 24), lab=lab) as it:
         await it.press("n")
         await it.until(lambda: "line 0" in it.text())
         await it.press("space")

@@ -7,10 +7,10 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, gate, job, usual_view
+from tests.tui.fakes import FakeLab, gate, job, usual_view
 from vitlab.contract.job import Lost
 from vitlab.plot.series import cells
-from vitlab.tui.widgets.curves_chart import MetricChart
+from vitlab.tui.widgets.curves_chart import LiveChart
 from vitlab.tui.widgets.plan_pane import MvpTable
 
 
@@ -19,7 +19,7 @@ async def test_a_roomy_terminal_shows_everything_at_once(
     stage: Open, size: tuple[int, int]
 ) -> None:
     async with stage(size=size) as it:
-        chart = it.app.home.query_one(MetricChart)
+        chart = it.app.home.query_one(LiveChart)
         await it.until(lambda: "1.0 Run 1 0.7200" in str(chart.content))
         await it.settle()
         text = it.text()
@@ -45,7 +45,7 @@ async def test_a_small_terminal_shows_a_page_at_a_time(stage: Open, size: tuple[
         assert "✗ oom" in text
         assert "epoch 39" in text
         await it.press("4")
-        chart = it.app.home.query_one(MetricChart)
+        chart = it.app.home.query_one(LiveChart)
         await it.until(lambda: "1.0 Run 1 0.7200" in str(chart.content))
         assert "1 plan" in it.text()
 
@@ -83,7 +83,7 @@ async def test_an_empty_lab_says_what_is_missing(stage: Open) -> None:
         roadmap=None, jobs=(), verdicts={}, next=None, pending=0,
         problems=("roadmaps/x.md: no table with MVP and Status",),
     )  # fmt: skip
-    async with stage(desk=FakeDesk(view=view)) as it:
+    async with stage(lab=FakeLab(view=view)) as it:
         text = it.text()
         assert "no roadmap" in text
         assert "nothing runs" in text
@@ -100,13 +100,13 @@ async def test_the_cursor_stays_on_its_mvp_when_rows_come_and_statuses_change(st
         assert plan.selected == "3.0"
         view = usual_view()
         view.roadmap.mvps[0].status = "done"
-        it.desk.view = view
+        it.lab.view = view
         await it.press("r")
         await it.until(lambda: "2/8 done" in it.text())
         assert plan.selected == "3.0"
         view = usual_view()
         view.roadmap.mvps = view.roadmap.mvps[2:]
-        it.desk.view = view
+        it.lab.view = view
         await it.press("r")
         await it.until(lambda: plan.row_count == 6)
         assert plan.selected == "3.0"
@@ -122,7 +122,7 @@ async def test_an_unchanged_lab_draws_nothing_anew(
         for name in ("update_cell", "add_row", "clear"):
             monkeypatch.setattr(MvpTable, name, lambda *_, name=name, **__: drawn.append(name))
         monkeypatch.setattr(Static, "update", lambda *_: drawn.append("update"))
-        it.app.home.show(it.desk.view)
+        it.app.home.show(it.lab.view)
         assert not drawn
 
 
@@ -132,7 +132,7 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
     view.jobs = (job("20251227-100000-x", name, Lost(0)),)
     view.roadmap.gates = (gate("1", "t", ("word " * 40, "then")),)
     view.verdicts = {}
-    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         it.app.watcher.stop()
         await it.press("3")
         assert "1.0 a job's nam" in it.text()

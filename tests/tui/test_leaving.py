@@ -16,10 +16,11 @@ from tests.waiting import DEADLINE
 
 SCREEN = """
 from pathlib import Path
-from tests.tui.fakes import FakeDesk
-from vitlab.tui import app, desk
-app.Desk = lambda lab, roadmap: FakeDesk()
-raise SystemExit(app.run_app(None, None))
+from tests.tui.fakes import FakeLab, install
+from vitlab.tui import app
+install(setattr)
+lab = FakeLab()
+raise SystemExit(app.run_app(lab, lab.roadmap))
 """
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,10 +20,10 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
     stage: Open, real_lab: RealLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Polls are a third of a second apart; here nothing else makes the watcher look."""
-    async with stage(desk=real_lab.desk()) as it:
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
         await it.until(lambda: it.app.view is not None and it.app.view.experiments == {"1.0"})
         monkeypatch.setattr(watcher, "LOOK", 1e6)
-        it.app.watcher.poke()
+        it.app.watcher.refresh_now()
         await it.look()
         real_lab.add_mvp("a row from vim")
         await it.until(lambda: "a row from vim" in it.text())

@@ -7,20 +7,21 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from textual.widgets import Static
 
 from tests.tui.conftest import Open, Stage
-from tests.tui.fakes import ROADMAP, FakeDesk, gate, job, mvp, usual_view, verdict
+from tests.tui.fakes import ROADMAP, FakeLab, gate, job, mvp, usual_view, verdict
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Lost, Queued, Running
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.navigation import SCREENS
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen, PickScreen
@@ -48,8 +49,17 @@ WILD = st.text(
 )
 
 
+class NastyPaths(LabPaths):
+    """Calls every file by the next text."""
+
+    texts: ClassVar[Any]
+
+    def relative(self, _: Path) -> str:
+        return str(next(self.texts))
+
+
 @dataclass
-class NastyDesk(FakeDesk):
+class NastyLab(FakeLab):
     """A lab in which every name, reason, line and value name is one of `texts`."""
 
     texts: Sequence[str] = NASTY
@@ -67,6 +77,8 @@ class NastyDesk(FakeDesk):
             self._line(Path(f"/lab/roadmaps/{number}")) for number in range(len(self.texts))
         )
         super().__post_init__()
+        self.paths = NastyPaths(Path("/lab"))
+        NastyPaths.texts = self._next
 
     def text(self) -> str:
         return str(next(self._next))
@@ -111,20 +123,20 @@ class NastyDesk(FakeDesk):
             for one in self.view.jobs
         )  # fmt: skip
 
-    def papers(self) -> Any:
-        usual = super().papers()
-        usual.waiting = tuple(
-            SimpleNamespace(mvp=f"{i}", summary=self.text(), sentence=self.text(), changes=((),))
+    def document_state(self, _: Path) -> Any:
+        usual = super().document_state(_)
+        usual.updates = tuple(
+            SimpleNamespace(mvp=f"{i}", summary=self.text(), conclusion=self.text(), changes=((),))
             for i in range(len(self.texts))
         )
-        usual.flaws[0].finding.message = self.text()
+        usual.problems[0].finding.message = self.text()
         return usual
 
-    def pending(self) -> Any:
+    def pending(self, _: Path) -> Any:
         return SimpleNamespace(changes=((),), mvps=("2",), summary=tuple(self.texts))
 
-    def plan(self, mvp_id: str, profile: str, backend: str = "local") -> Any:
-        plan = super().plan(mvp_id, profile, backend)
+    def plan(self, request: Any) -> Any:
+        plan = super().plan(request)
         plan.specs = tuple(
             SimpleNamespace(run=text, recipe=text, device=text, exp_id=text) for text in self.texts
         )
@@ -133,9 +145,6 @@ class NastyDesk(FakeDesk):
     def events(self, _: JobPaths) -> list[Event]:
         values = {f"val/r2/{text}": 0.1 for text in self.texts}
         return [Event("eval", 0.0, {"step": i, "values": values}) for i in range(3)]
-
-    def name(self, _: Path) -> str:
-        return self.text()
 
 
 def check(it: Stage, where: str) -> None:
@@ -154,37 +163,37 @@ def check(it: Stage, where: str) -> None:
 async def walk(it: Stage) -> None:
     """Every screen, page and dialog there is."""
     for place in ("roadmap", *SCREENS):
-        it.app.show_screen(place)
+        it.app.navigation.show_screen(place)
         await it.press("G")
         check(it, place)
-    it.app.show_screen("roadmap")
+    it.app.navigation.show_screen("roadmap")
     for key in "1345":
         await it.press(key)
         check(it, f"home {key}")
     for opens in (
-        it.app.action_launch_next,
-        it.app.action_write,
-        it.app.action_open_roadmaps,
+        partial(it.app._handle, "launch_next"),
+        partial(it.app._handle, "write"),
+        partial(it.app._handle, "open_roadmaps"),
         it.app.action_command_palette,
-        it.app.action_help,
-        lambda: it.app.push_screen(ConfirmScreen(it.desk.lines[0])),
-        lambda: it.app.push_screen(LineScreen(it.desk.lines[1], it.desk.lines[2])),
-        lambda: it.app.push_screen(PickScreen(it.desk.lines[1], sorted(set(it.desk.lines)))),
+        partial(it.app._handle, "help"),
+        lambda: it.app.push_screen(ConfirmScreen(it.lab.lines[0])),
+        lambda: it.app.push_screen(LineScreen(it.lab.lines[1], it.lab.lines[2])),
+        lambda: it.app.push_screen(PickScreen(it.lab.lines[1], sorted(set(it.lab.lines)))),
     ):
         opens()
         await it.until(lambda: not it.at_home)
         await it.settle()
         check(it, str(it.app.screen))
         await it.press("escape")
-    for text in it.desk.lines[:3]:
-        it.app.tell(text)
+    for text in it.lab.lines[:3]:
+        it.app.notify(text)
     await it.settle()
     check(it, "toasts")
     it.app.clear_notifications()
 
 
 async def test_nasty_text_on_every_screen(stage: Open) -> None:
-    async with stage(size=(160, 45), desk=NastyDesk(roadmap=Path("/lab") / ROADMAP)) as it:
+    async with stage(size=(160, 45), lab=NastyLab(roadmap=Path("/lab") / ROADMAP)) as it:
         await walk(it)
         await it.pilot.resize_terminal(80, 24)
         await walk(it)
@@ -200,14 +209,14 @@ async def test_nasty_text_on_every_screen(stage: Open) -> None:
 @given(st.lists(WILD, min_size=6, max_size=6))
 def test_any_text_on_every_screen(stage: Open, texts: list[str]) -> None:
     async def shown() -> None:
-        async with stage(size=(80, 24), desk=NastyDesk(texts=texts)) as it:
+        async with stage(size=(80, 24), lab=NastyLab(texts=texts)) as it:
             await walk(it)
 
     asyncio.run(shown())
 
 
 async def test_brackets_are_shown_on_every_screen(stage: Open) -> None:
-    async with stage(size=(200, 60), desk=NastyDesk(texts=(SIGNAL,))) as it:
+    async with stage(size=(200, 60), lab=NastyLab(texts=(SIGNAL,))) as it:
         for place in ("roadmap", *SCREENS):
-            it.app.show_screen(place)
+            it.app.navigation.show_screen(place)
             await it.until(lambda: SIGNAL in it.text())

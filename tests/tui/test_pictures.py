@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.fakes import FakeDesk
+from tests.tui.fakes import FakeLab
 from tests.waiting import Threads, until
 from vitlab.tui.app import VitLab
 from vitlab.tui.watch import watcher
@@ -64,5 +64,6 @@ def test_picture(
     threads: Threads,
 ) -> None:
     monkeypatch.setattr(watcher, "POLL", 0.05)
-    app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
+    lab: Any = FakeLab()
+    app = VitLab(lab, lab.roadmap)
     assert snap_compare(app, terminal_size=size, run_before=settled(threads, *keys))

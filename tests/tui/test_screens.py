@@ -9,7 +9,7 @@ from typing import Any
 from textual.widgets import Input
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import ROADMAP, FakeDesk, usual_view
+from tests.tui.fakes import ROADMAP, FakeLab, usual_view
 from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.gates import GatesScreen
@@ -44,17 +44,17 @@ def two_roadmaps() -> tuple[Any, ...]:
 
 
 async def test_the_launch_goes_to_slurm_where_there_is_one(stage: Open) -> None:
-    async with stage(desk=FakeDesk(places=("local", "slurm"))) as it:
+    async with stage(lab=FakeLab(places=("local", "slurm"))) as it:
         await it.press("n")
         await it.until(lambda: "on this machine" in it.text())
         await it.press("s")
-        await it.until(lambda: ("plan", "2.0", "demo", "slurm") in it.desk.asked)
+        await it.until(lambda: ("plan", "2.0", "demo", "slurm") in it.lab.asked)
         await it.until(lambda: "Run 1: vit on Slurm" in it.text())
         await it.press("enter")
-        await it.until(lambda: ("launch", "2.0", "demo", "slurm") in it.desk.asked)
+        await it.until(lambda: ("launch", "2.0", "demo", "slurm") in it.lab.asked)
         await it.until(lambda: it.toasts)
         assert "1 job launched (demo, on Slurm)" in it.toasts[-1]
-        assert it.desk.place == "slurm"
+        assert it.lab.place == "slurm"
 
 
 async def test_without_slurm_nothing_is_said_of_it(stage: Open) -> None:
@@ -65,17 +65,17 @@ async def test_without_slurm_nothing_is_said_of_it(stage: Open) -> None:
 
 
 async def test_o_and_brackets_change_the_roadmap(stage: Open) -> None:
-    async with stage(desk=FakeDesk(lines_of_roadmaps=two_roadmaps())) as it:
+    async with stage(lab=FakeLab(lines_of_roadmaps=two_roadmaps())) as it:
         await it.until(lambda: "o 1 of 2" in it.text())
         assert "o 3 elsewhere" in it.text()
         await it.press("o")
         assert "MoE [/b] 专家" in it.text()
         await it.press("j", "enter")
-        await it.until(lambda: ("turn", "moe_roadmap.md") in it.desk.asked)
+        await it.until(lambda: ("turn", "moe_roadmap.md") in it.lab.asked)
         await it.press("right_square_bracket")
-        assert it.desk.asked[-1] == ("turn", "vit_roadmap.md")
+        assert it.lab.asked[-1] == ("turn", "vit_roadmap.md")
         await it.press("left_square_bracket")
-        assert it.desk.asked[-1] == ("turn", "moe_roadmap.md")
+        assert it.lab.asked[-1] == ("turn", "moe_roadmap.md")
 
 
 async def test_the_only_roadmap_is_said_so(stage: Open) -> None:
@@ -110,15 +110,15 @@ async def test_the_queue_is_ordered_from_the_jobs_screen(stage: Open) -> None:
             "p": ("hold", waiting),
         }.items():
             await it.press(key)
-            await it.until(lambda asked=asked: asked in it.desk.asked)
+            await it.until(lambda asked=asked: asked in it.lab.asked)
         await it.press("x", "n")
-        assert ("stop", waiting) not in it.desk.asked
+        assert ("stop", waiting) not in it.lab.asked
         await it.press("x", "y")
-        await it.until(lambda: ("stop", waiting) in it.desk.asked)
+        await it.until(lambda: ("stop", waiting) in it.lab.asked)
         await it.press("g", "g", "c")
         assert "select an ended, lost or held job" in it.toasts[-1]
         await it.press("G", "c")
-        await it.until(lambda: any(asked[0] == "resume" for asked in it.desk.asked))
+        await it.until(lambda: any(asked[0] == "resume" for asked in it.lab.asked))
 
 
 async def test_jobs_are_filtered_and_escape_clears_before_it_leaves(stage: Open) -> None:
@@ -149,7 +149,7 @@ async def test_number_sign_jumps_by_id(stage: Open) -> None:
 
 
 async def test_a_key_for_no_action_is_said(stage: Open) -> None:
-    async with stage(desk=FakeDesk(keys={"undoo": "z", "open_jobs": "B"})) as it:
+    async with stage(lab=FakeLab(keys={"undoo": "z", "open_jobs": "B"})) as it:
         assert "vitlab.yaml: keys: undoo: no such action" in it.toasts[-1]
         await it.press("B")
         assert isinstance(it.app.screen, JobsScreen)
@@ -166,11 +166,11 @@ async def test_the_curves_are_zoomed_smoothed_and_read_by_keys(stage: Open) -> N
         at_end = chart.readings()
         await it.press("h", "h", "H", "plus", "plus")
         assert chart.readings() != at_end
-        low, high = chart.sight.look.window or (0, 0)
-        assert low <= (chart.sight.look.cursor or 0) <= high < 112_000
+        low, high = chart.state.look.window or (0, 0)
+        assert low <= (chart.state.look.cursor or 0) <= high < 112_000
         await it.press("minus", "0", "s", "y", "t")
-        assert (chart.sight.smooth, chart.sight.look.log, chart.sight.axis) == (0.6, True, "epoch")
-        assert chart.sight.look.window is None
+        assert (chart.state.smooth, chart.state.look.log, chart.state.axis) == (0.6, True, "epoch")
+        assert chart.state.look.window is None
         await it.press("t")
         await it.until(lambda: "x: spectra" in it.text())
         await it.press("j", "space")
@@ -194,7 +194,7 @@ async def test_a_log_is_followed_searched_filtered_and_read_by_pages(
     log.write_text("".join(f"line {i} [/bold]\n" for i in range(3000)) + "ValueError: x\n")
     with log.open("a") as file:
         file.write("".join(f"after {i}\x1b[31m\n" for i in range(300)))
-    async with stage(size=(80, 24), desk=FakeDesk(folder=tmp_path)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(folder=tmp_path)) as it:
         await it.press("b", "j", "enter")
         assert isinstance(it.app.screen, LogScreen)
         await it.until(lambda: "after 299" in it.text())
@@ -234,7 +234,7 @@ async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open
         id="1", verdict="pass", because="R² 0.72 [/b] > 0.70", rule="若 R² > 0.70",
         values={"test/r2": 0.72},
     )  # fmt: skip
-    async with stage(size=(80, 24), desk=FakeDesk(view=view)) as it:
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         await it.press("i")
         assert isinstance(it.app.screen, GatesScreen)
         text = it.text()
@@ -258,22 +258,22 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         await it.pilot.resize_terminal(80, 24)
         await it.until(lambda: "1 to write, 1 to mend" in it.text())
         await it.press("e", *" so", "enter")
-        await it.until(lambda: ("worded", "2.0", "R² = 0.61 [/b] so") in it.desk.asked)
+        await it.until(lambda: ("worded", "2.0", "R² = 0.61 [/b] so") in it.lab.asked)
         await it.until(lambda: "MVP-2.0: R² = 0.61 [/b] so" in it.text())
         await it.press("y")
-        await it.until(lambda: ("write", "2.0", "R² = 0.61 [/b] so") in it.desk.asked)
+        await it.until(lambda: ("write", "2.0", "R² = 0.61 [/b] so") in it.lab.asked)
         await it.until(lambda: any("written: roadmaps" in toast for toast in it.toasts))
         await it.press("x", "n")
-        assert not it.desk.refused
+        assert not it.lab.refused
         await it.press("x", "y")
         await it.until(
             lambda: screen.table.selected == "flaw 0" or "refused 2.0" in screen.table._shown
         )
         await it.press("g", "y")
-        await it.until(lambda: ("fix", 7) in it.desk.asked)
+        await it.until(lambda: ("fix", 7) in it.lab.asked)
         screen.table.select("refused 2.0")
         await it.press("y")
-        await it.until(lambda: ("offer", "2.0") in it.desk.asked)
+        await it.until(lambda: ("offer", "2.0") in it.lab.asked)
         await it.press("G", "e")
         assert "select a conclusion that waits" in it.toasts[-1]
         await it.press("y")
@@ -297,7 +297,7 @@ async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> 
         await it.press("S")
         assert next(iter(screen.table._shown)) == first
         await it.press("g", "space")
-        await it.until(lambda: ("gaps", screen.table.selected) in it.desk.asked)
+        await it.until(lambda: ("gaps", screen.table.selected) in it.lab.asked)
         await it.until(lambda: "+0.0300 ± 0.0040" in it.text())
         await it.press("G")
         assert "train.lr: 0.003, there 0.001" in it.text()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from tests.tui.conftest import Open, Stage
-from tests.tui.fakes import FakeDesk
+from tests.tui.fakes import FakeLab
 from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
 from tests.waiting import Threads, until
-from vitlab.lab.inspector.star import Guess, Share, Trace
+from vitlab.lab.inspector.star import Prediction, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
 from vitlab.tui.watch import watcher
@@ -27,17 +27,17 @@ SCORED = "VIT-20251226-vit-1m-large-01/20251226-120000-sweep"
 async def opened(it: Stage) -> tuple[SpectrumScreen, FakeGraph]:
     """The stars of the first running job, from the jobs screen."""
     await it.press("b")
-    it.app.front.point_at(FIRST)
+    it.app.front.select(FIRST)
     await it.press("s")
     screen = it.app.screen
     assert isinstance(screen, SpectrumScreen)
-    await it.until(lambda: screen.chart.sight.sheet is not None)
+    await it.until(lambda: screen.chart.state.sheet is not None)
     await it.settle()
-    return screen, it.desk.graphs[FIRST]
+    return screen, it.lab.graphs[FIRST]
 
 
 def number(screen: SpectrumScreen) -> int | None:
-    sheet = screen.chart.sight.sheet
+    sheet = screen.chart.state.sheet
     return None if sheet is None else sheet.number
 
 
@@ -124,7 +124,7 @@ async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -
         assert left < wave
         await it.press("L")
         assert WAVE[screen.chart.pixel or 0] > wave
-        screen.chart.point_at(WAVE[MASKED])
+        screen.chart.select(WAVE[MASKED])
         assert "no datum" in reading()
         assert "S/N" not in reading()
 
@@ -133,18 +133,18 @@ async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -
     async with stage(size=(104, 30)) as it:
         screen, _ = await opened(it)
         await it.press("plus", "plus", "plus")
-        low, high = screen.chart.sight.look.window or (0, 0)
+        low, high = screen.chart.state.look.window or (0, 0)
         assert high - low == pytest.approx((WAVE[-1] - WAVE[0]) / 8)
         assert low < 8542 < high
         await it.until(lambda: "Fe I 8468" in it.text())  # there is room for the weak ones
-        screen.chart.point_at(7200)
-        low, high = screen.chart.sight.look.window or (0, 0)
+        screen.chart.select(7200)
+        low, high = screen.chart.state.look.window or (0, 0)
         assert low <= 7200 <= high
         await it.press(*["plus"] * 12)
-        low, high = screen.chart.sight.look.window or (0, 0)
+        low, high = screen.chart.state.look.window or (0, 0)
         assert high - low > 5 * (WAVE[1] - WAVE[0])
         await it.press("minus", "0")
-        assert screen.chart.sight.look.window is None
+        assert screen.chart.state.look.window is None
 
 
 async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
@@ -156,17 +156,17 @@ async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
             ("shape", "each over its total"),
         ):
             await it.press("t")
-            assert screen.chart.sight.lower == kind
+            assert screen.chart.state.lower == kind
             await it.until(partial(says, it, said))
 
 
 async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Open) -> None:
-    note = "what the model looks at needs a checkpoint: no such [/b] file"
+    note = "explaining the model needs a checkpoint: no such [/b] file"
     graph = FakeGraph(
         star_list(notes=(note,), predicted={}),
         more={"response": None, "attention": None, "scatter": None, "agreement": None},
     )
-    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+    async with stage(lab=FakeLab(graphs={FIRST: graph})) as it:
         screen, _ = await opened(it)
         await it.until(lambda: "no model to look into" in it.text())
         assert number(screen) == 0  # nothing kept to sort by
@@ -175,15 +175,15 @@ async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Op
         assert "LightGBM 2.0" in text
         assert "0.310 dex" in text
         await it.press("t", "t")
-        assert screen.chart.sight.lower == "shape"
+        assert screen.chart.state.lower == "shape"
 
 
 async def test_what_is_wrong_is_one_line_and_the_next_job_is_not_harmed(stage: Open) -> None:
     graph = FakeGraph(error="x/y: recipe ceiling [/b] has no test stars")
     graph.opening.clear()
-    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+    async with stage(lab=FakeLab(graphs={FIRST: graph})) as it:
         await it.press("b")
-        it.app.front.point_at(FIRST)
+        it.app.front.select(FIRST)
         await it.press("s")
         await it.until(lambda: "reading the checkpoint ..." in it.text())
         graph.opening.set()
@@ -192,10 +192,10 @@ async def test_what_is_wrong_is_one_line_and_the_next_job_is_not_harmed(stage: O
         assert "has no test stars" in it.text()
         screen = it.app.screen
         assert isinstance(screen, SpectrumScreen)
-        screen.point_at(SCORED)
+        screen.select(SCORED)
         await it.until(lambda: number(screen) == 1)
         assert graph.closed
-        assert not it.desk.graphs[SCORED].closed
+        assert not it.lab.graphs[SCORED].closed
 
 
 async def test_many_keys_ask_for_the_last_star_alone_and_leaving_ends_the_process(
@@ -217,8 +217,8 @@ async def test_many_keys_ask_for_the_last_star_alone_and_leaving_ends_the_proces
 
 async def test_without_a_job_the_newest_scored_one_is_shown(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
-        it.app.show_screen("spectrum")
-        await it.until(lambda: SCORED in it.desk.graphs)
+        it.app.navigation.show_screen("spectrum")
+        await it.until(lambda: SCORED in it.lab.graphs)
         screen = it.app.screen
         assert isinstance(screen, SpectrumScreen)
         await it.until(lambda: "Ca II 8542" in it.text() and "gradient" in it.text())
@@ -242,13 +242,13 @@ async def test_no_text_of_a_job_reaches_the_terminal_as_it_is(stage: Open) -> No
     graph = FakeGraph(
         star_list(model=nasty, notes=(nasty,)),
         more={
-            "guesses": (Guess(nasty, nasty, {"log_g": 1.0, "M_H": 0.0}),),
+            "guesses": (Prediction(nasty, nasty, {"log_g": 1.0, "M_H": 0.0}),),
             "response": Trace(nasty, nasty, (0.1,) * len(WAVE)),
             "shares": (Share(nasty, 0.5, None),),
             "notes": (nasty,),
         },
     )
-    async with stage(desk=FakeDesk(graphs={FIRST: graph})) as it:
+    async with stage(lab=FakeLab(graphs={FIRST: graph})) as it:
         screen, _ = await opened(it)
         await it.until(lambda: "[/x]" in str(screen.chart.content))
         await it.settle()
@@ -263,7 +263,8 @@ def test_picture(
     snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, threads: Threads
 ) -> None:
     monkeypatch.setattr(watcher, "LOOK", 3600.0)
-    app = VitLab(cast(Any, None), None, desk=cast(Any, FakeDesk()))
+    lab: Any = FakeLab()
+    app = VitLab(lab, lab.roadmap)
 
     async def ready(pilot: Pilot[int]) -> None:
         await until(lambda: app.home.view is not None and app.home.selected_job(), pilot.pause)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from textual.widgets import Log
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk, gate, job, mvp, usual_view, verdict
+from tests.tui.fakes import FakeLab, gate, job, mvp, usual_view, verdict
 from vitlab.contract.job import Done, Lost, Queued, Running
-from vitlab.tui.text import clean, duration, metric_name, progress, state_words, status_word
+from vitlab.tui.text import clean, duration, metric_name, progress_bar, state_words, status_word
 
 
 def nasty_view(text: str) -> Any:
@@ -39,7 +39,7 @@ def nasty_view(text: str) -> Any:
 
 async def test_brackets_survive_everywhere(stage: Open) -> None:
     text = "[/x] [[a|b]]"
-    async with stage(size=(200, 60), desk=FakeDesk(view=nasty_view(text), lines=[text])) as it:
+    async with stage(size=(200, 60), lab=FakeLab(view=nasty_view(text), lines=[text])) as it:
         await it.until(lambda: it.app.home.query_one(Log).line_count)
         await it.settle()
         shown = it.text()
@@ -83,6 +83,6 @@ def test_names_and_bars() -> None:
     assert metric_name("val/r2/log_g") == "R² log_g (val)"
     assert metric_name("train/loss") == "loss (train)"
     assert metric_name("odd") == "odd"
-    assert progress(5, 10, 4, plain=True) == "##.."
-    assert progress(50, 10, 4, plain=True) == "####"
-    assert progress(1, 0, 4, plain=True) == "...."
+    assert progress_bar(5, 10, 4, plain=True) == "##.."
+    assert progress_bar(50, 10, 4, plain=True) == "####"
+    assert progress_bar(1, 0, 4, plain=True) == "...."

@@ -8,7 +8,7 @@ import pytest
 from textual.theme import Theme
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk
+from tests.tui.fakes import FakeLab
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.plot.chart import PALETTE
@@ -39,7 +39,7 @@ def test_every_ink_is_readable_on_every_ground(theme: Theme) -> None:
 
 
 async def test_the_settings_choose_and_a_key_changes(stage: Open) -> None:
-    async with stage(desk=FakeDesk(theme="light"), size=(80, 24)) as it:
+    async with stage(lab=FakeLab(theme="light"), size=(80, 24)) as it:
         assert it.app.theme == "vitlab-light"
         await it.press("T")
         assert it.app.theme == "vitlab-high-contrast"
@@ -75,7 +75,7 @@ def test_curves_are_read_on_every_ground_and_stay_apart(theme: Theme) -> None:
 
 
 async def test_a_light_ground_darkens_the_curves_of_home(stage: Open) -> None:
-    async with stage(desk=FakeDesk(theme="light")) as it:
+    async with stage(lab=FakeLab(theme="light")) as it:
         chart = it.app.home.chart
         await it.until(lambda: chart.picture.series)
         assert chart.picture.series[0].color != PALETTE[0]

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import FakeDesk
+from tests.tui.fakes import FakeLab
 from vitlab.commands.screen import WEB, open_screen
 from vitlab.contract.paths import LabPaths, NoLab, UsageError
 from vitlab.lab.example import DUE, example_files, make_example, mark_tour_shown, tour_due
 from vitlab.lab.lab import open_lab
-from vitlab.tui.screens.tour import STEPS, TourScreen
-from vitlab.tui.welcome import Welcome
+from vitlab.tui.screens.welcome import STEPS, TourScreen, Welcome
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +79,7 @@ def test_a_lab_of_ones_own_is_only_told_where_help_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, int]) -> None:
-    async with stage(size=size, desk=FakeDesk(toured="due", keys={"write": "W"})) as it:
+    async with stage(size=size, lab=FakeLab(toured="due", keys={"write": "W"})) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.until(lambda: "1 of 6  Your plan" in it.text())
         assert "> running" in it.text()
@@ -98,7 +97,7 @@ async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, i
 
 
 async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
-    async with stage(size=(80, 24), desk=FakeDesk(toured="due")) as it:
+    async with stage(size=(80, 24), lab=FakeLab(toured="due")) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.press("escape", "b", "ctrl+p")
         await it.press(*"tour of home")
@@ -112,7 +111,7 @@ async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
 
 
 async def test_a_newcomer_with_a_lab_is_told_of_it(stage: Open) -> None:
-    async with stage(desk=FakeDesk(toured="new")) as it:
+    async with stage(lab=FakeLab(toured="new")) as it:
         await it.until(lambda: any("f1 shows you around" in said for said in it.toasts))
         assert it.at_home
 
@@ -129,7 +128,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Any
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
-    monkeypatch.setattr("vitlab.tui.welcome.offered", lambda *_, **__: yes)
+    monkeypatch.setattr("vitlab.tui.screens.welcome.offered", lambda *_, **__: yes)
 
 
 def screen(roadmap: str | None = None) -> int | None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from textual.message import Message
 
-from tests.tui.fakes import FakeDesk, job, usual_jobs
+from tests.tui.fakes import FakeLab, job, usual_jobs
 from tests.waiting import DEADLINE
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import UsageError
 from vitlab.lab.progress import Progress, fold
-from vitlab.tui.watch.messages import CurvesSeen, LabSeen, LogSeen, Trouble
-from vitlab.tui.watch.watcher import Track, Watch, curves, default_metric, worth_watching
+from vitlab.tui.watch.messages import CurvesUpdated, LabUpdated, LogUpdated, ReadFailed
+from vitlab.tui.watch.watcher import Track, Watcher, charted_jobs, curves, default_metric
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
@@ -53,15 +54,15 @@ def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None
 def test_running_jobs_are_watched_and_the_selected_one_too() -> None:
     jobs = list(usual_jobs())
     running = [one for one in jobs if isinstance(one.state, Running)]
-    assert worth_watching(cast(Any, jobs), None) == running
+    assert charted_jobs(cast(Any, jobs), None) == running
     ended = jobs[0]
-    assert worth_watching(cast(Any, jobs), ended.paths) == [*running, ended]
+    assert charted_jobs(cast(Any, jobs), ended.paths) == [*running, ended]
 
 
 def test_when_nothing_runs_the_last_ended_ones_are() -> None:
     ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(7)]
     queued = job("20251230-x", "r", Queued(0))
-    watched = worth_watching(cast(Any, [*ended, queued]), None)
+    watched = charted_jobs(cast(Any, [*ended, queued]), None)
     assert watched == ended[-4:]
 
 
@@ -69,7 +70,7 @@ def test_beside_a_selected_job_stand_others_of_its_kind() -> None:
     ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(6)]
     for one, recipe in zip(ended, ("ridge", "vit", "ridge", "vit", "ridge", "ridge"), strict=True):
         one.spec = replace(one.spec, recipe=recipe)
-    watched = worth_watching(cast(Any, ended), ended[3].paths)
+    watched = charted_jobs(cast(Any, ended), ended[3].paths)
     assert watched == [ended[1], ended[3]]
 
 
@@ -94,32 +95,32 @@ class Ear:
         return [message for message in self.heard if isinstance(message, kind)]
 
 
-def watching(desk: Any) -> tuple[Watch, Ear, threading.Thread]:
+def watching(lab: Any) -> tuple[Watcher, Ear, threading.Thread]:
     ear = Ear()
-    watch = Watch(desk, ear)
-    desk.main_thread = threading.get_ident()
+    watch = Watcher(lab, lab.roadmap, ear)
+    lab.main_thread = threading.get_ident()
     thread = threading.Thread(target=watch.run)
     thread.start()
     return watch, ear, thread
 
 
 def test_the_watcher_posts_the_lab_its_curves_and_the_selected_log() -> None:
-    desk = FakeDesk()
-    watch, ear, thread = watching(desk)
+    lab = FakeLab()
+    watch, ear, thread = watching(lab)
     try:
-        assert ear.wait(LabSeen)[0].view is desk.view
-        seen = ear.wait(CurvesSeen)[0]
+        assert ear.wait(LabUpdated)[0].view is lab.view
+        seen = ear.wait(CurvesUpdated)[0]
         assert seen.metric == "val/r2/log_g"
         assert seen.metrics == ("train/loss", "val/r2/log_g")
         assert [series.name for series in seen.series] == ["1.0 Run 1", "1.0 Run 2"]
         assert seen.series[0].color != seen.series[1].color
-        watch.select(desk.view.jobs[2].paths)
-        log = ear.wait(LogSeen)[0]
+        watch.follow_job(lab.view.jobs[2].paths)
+        log = ear.wait(LogUpdated)[0]
         assert log.fresh
         assert len(log.lines) == 40
-        watch.show("train/loss")
-        ear.wait(CurvesSeen, 2)
-        assert ear.wait(CurvesSeen)[-1].metric == "train/loss"
+        watch.show_metric("train/loss")
+        ear.wait(CurvesUpdated, 2)
+        assert ear.wait(CurvesUpdated)[-1].metric == "train/loss"
     finally:
         watch.stop()
         thread.join(DEADLINE)
@@ -127,22 +128,24 @@ def test_the_watcher_posts_the_lab_its_curves_and_the_selected_log() -> None:
 
 
 def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
-    class Broken(FakeDesk):
+    class Broken(FakeLab):
         tries = 0
 
-        def look(self) -> Any:
+        def read(self, _: Path | None, *, quick: bool = False) -> Any:
             self.tries += 1
             if self.tries < 4:
                 raise UsageError("roadmaps/x.md:3: no MVP table")
-            return super().look()
+            return super().read(_, quick=quick)
 
-    desk = Broken()
-    watch, ear, thread = watching(desk)
+    lab = Broken()
+    watch, ear, thread = watching(lab)
     try:
-        assert [trouble.text for trouble in ear.wait(Trouble)] == ["roadmaps/x.md:3: no MVP table"]
+        assert [trouble.text for trouble in ear.wait(ReadFailed)] == [
+            "roadmaps/x.md:3: no MVP table"
+        ]
         watch._wake.set()
-        ear.wait(LabSeen)
-        assert len(ear.wait(Trouble)) == 1
+        ear.wait(LabUpdated)
+        assert len(ear.wait(ReadFailed)) == 1
     finally:
         watch.stop()
         thread.join(DEADLINE)

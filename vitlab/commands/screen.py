@@ -47,7 +47,7 @@ def open_screen(args: argparse.Namespace) -> int:
 
 def _offer(folder: Path, lab: Lab | None, *, mouse: bool) -> bool:
     """Offer to make the example lab in `folder`; whether it was made."""
-    from vitlab.tui.welcome import offered
+    from vitlab.tui.screens.welcome import offered
 
     files = [file for file in example_files() if not (folder / file).exists()]
     theme = lab.settings.theme if lab else "dark"

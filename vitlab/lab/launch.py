@@ -21,9 +21,9 @@ from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.queue import adopt as process_adoption
 from vitlab.jobs.queue import scheduler
-from vitlab.jobs.queue.machine import read_slots
+from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
-from vitlab.jobs.store import Job, all_jobs, look, new_exp_id, submit, unfinished
+from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, submit, unfinished
 from vitlab.lab.lab import Lab
 
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -79,12 +79,12 @@ def change_priority(lab: Lab, job: JobPaths, by: int) -> None:
     waiting = _read_job(job)
     if not isinstance(waiting.state, Queued):
         raise UsageError(f"{job.name}: the job is not queued")
-    scheduler.wish(waiting, priority=waiting.priority + by)
+    scheduler.edit_queue(waiting, priority=waiting.priority + by)
     scheduler.advance(lab.paths)
 
 
 def _read_job(paths: JobPaths) -> Job:
-    job = look(paths)
+    job = read_job(paths)
     if job is None:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     return job
@@ -146,7 +146,7 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
         memory_bytes("--memory", request.memory)
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
-    findings = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_slots(lab.paths)))
+    findings = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_machine(lab.paths)))
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = _launch_changes(roadmap, mvp, exp_id) if reopens else ()
     return Plan(request, specs, changes, findings, fingerprint)

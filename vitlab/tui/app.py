@@ -1,133 +1,230 @@
-"""The screen program: what holds its parts together; reading is the watcher's."""
+"""The screen program: holds its parts together; the watcher reads, the screens show."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
+import inspect
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
+from textual.command import Provider
 from textual.driver import Driver
 from textual.screen import Screen
 
-from vitlab.tui.deeds import Deeds
-from vitlab.tui.desk import Desk
-from vitlab.tui.doing import Doing
-from vitlab.tui.finishing import Finishing
-from vitlab.tui.going import Going
-from vitlab.tui.keys import VERBS, bindings
-from vitlab.tui.navigation import unknown_keys
-from vitlab.tui.palette import PlanCommands
-from vitlab.tui.screens.base import Frame
+from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
+from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import RoadmapChooser
-from vitlab.tui.screens.roadmap import JobChosen, RoadmapScreen
-from vitlab.tui.terminal.terminal_io import Terminal
-from vitlab.tui.text import ascii_only
+from vitlab.tui.screens.roadmap import JobSelected, RoadmapScreen
+from vitlab.tui.session import Session
+from vitlab.tui.terminal import terminal_io
+from vitlab.tui.text import ascii_only, clean, end_line, ended_badly, ends_line, was_requested
 from vitlab.tui.themes import DARK, THEMES
-from vitlab.tui.watch.messages import CurvesSeen, LabSeen, LogSeen, RoadmapsSeen, RunsSeen, Trouble
-from vitlab.tui.watch.notices import Notices
-from vitlab.tui.watch.watcher import Watch
+from vitlab.tui.watch.messages import (
+    CurvesUpdated,
+    JobsEnded,
+    LabUpdated,
+    LogUpdated,
+    ReadFailed,
+    RoadmapsUpdated,
+    RunsUpdated,
+)
+from vitlab.tui.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
+    from vitlab.lab.live.snapshot import JobView
+    from vitlab.tui.actions import Actions, Handler
+    from vitlab.tui.navigation import Navigation
+    from vitlab.tui.selection import Selection
 
-
-BEGUN = 2.0
+STARTED = 2.0
 """Seconds after which the first picture is surely there."""
 
-GREET = 0.7
-"""Seconds to the word for a newcomer: the first picture comes before."""
+GREETING = 0.7
+"""Seconds to the greeting of a newcomer, so that the first picture comes before it."""
 
 
-class VitLab(Going, Doing, Finishing):
+def _plan_commands() -> type[Provider]:
+    from vitlab.tui.navigation import PlanCommands
+
+    return PlanCommands
+
+
+class VitLab(App[int]):
     """One lab; one of its roadmaps at a time; a home and a screen for each kind of work."""
 
     TITLE = "vitlab"
     CSS_PATH = "app.tcss"
-    COMMANDS: ClassVar[set[type | Callable[[], type]]] = App.COMMANDS | {PlanCommands}
-    BINDINGS: ClassVar[list[BindingType]] = bindings(VERBS)
+    COMMANDS: ClassVar[set[type | Callable[[], type]]] = App.COMMANDS | {_plan_commands}
+    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
-    def __init__(self, lab: Lab, roadmap: Path | None, *, desk: Desk | None = None) -> None:
+    def __init__(self, lab: Lab, roadmap: Path | None) -> None:
         super().__init__()
-        plain = ascii_only()
-        self.desk = desk or Desk(lab, roadmap)
-        self.watcher = Watch(self.desk, self.post_message)
-        self.deeds = Deeds(self)
-        self.notices = Notices()
-        self.frame = Frame(self.desk, self.watcher, self.deeds, plain, self.desk.lab.settings.keys)
-        self.home = RoadmapScreen(self.frame)
+        self.watcher = Watcher(lab, roadmap, self.post_message)
+        self.session = Session(
+            lab, self.watcher, self.notify, plain=ascii_only(), own_keys=lab.settings.keys
+        )
+        self.home = RoadmapScreen(self.session)
         self.animation_level = "none"
+        # Textual looks for `action_<name>` on the app.
+        for name in (*(key.action for key in KEYS if key.action != "quit"), *MORE_ACTIONS):
+            setattr(self, f"action_{name}", partial(self._handle, name))
+
+    # What the keys start is loaded after the first picture, or by the first key: with the lab's
+    # side that launches and writes, and the other screens, it takes 0.1 s.
+
+    @cached_property
+    def actions(self) -> Actions:
+        from vitlab.tui.actions import Actions
+
+        return Actions(self, self.session)
+
+    @cached_property
+    def navigation(self) -> Navigation:
+        from vitlab.tui.navigation import Navigation
+
+        return Navigation(self, self.session)
+
+    @cached_property
+    def selection(self) -> Selection:
+        from vitlab.tui.selection import Selection
+
+        return Selection(self, self.session)
+
+    @cached_property
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
+            **self.actions.handlers(),
+            **self.navigation.handlers(),
+            **self.selection.handlers(),
+        }
+
+    def _handle(self, name: str) -> None:
+        """Start an action; in a worker where it waits for an answer."""
+        waits = self._handlers[name]()
+        if inspect.iscoroutine(waits):
+            self.run_worker(waits, group="actions")
 
     def get_driver_class(self) -> type[Driver]:
         driver = super().get_driver_class()
-        return Terminal if issubclass(Terminal, driver) else driver
+        terminal = terminal_io.Terminal
+        return terminal if issubclass(terminal, driver) else driver
 
     def get_default_screen(self) -> Screen[None]:
         return self.home
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What the style sheet needs when a theme of Textual's own is chosen."""
+        """What the style sheet needs when one of Textual's own themes is chosen."""
         return {name: DARK.variables[name] for name in ("muted", "rim")}
 
     def on_mount(self) -> None:
         for theme in THEMES.values():
             self.register_theme(theme)
-        self.theme = THEMES[self.desk.lab.settings.theme].name
-        self.set_class(self.frame.plain, "-ascii")
-        self.set_keymap({name: str(key) for name, key in self.frame.own.items()})
+        self.theme = THEMES[self.session.lab.settings.theme].name
+        self.set_class(self.session.plain, "-ascii")
+        self.set_keymap({name: str(key) for name, key in self.session.own_keys.items()})
 
     def on_ready(self) -> None:
         # Not before: what the watcher posts needs the widgets to be there.
         self.run_worker(self.watcher.run, thread=True, group="watch")
-        self.set_timer(GREET, self.greet)
-        for line in unknown_keys(self.frame.own):
-            self.tell(line, "error")
+        self.set_timer(GREETING, lambda: self.run_worker(self._greet(), group="actions"))
+        if self.session.own_keys:
+            from vitlab.tui.navigation import unknown_keys
+
+            for line in unknown_keys(self.session.own_keys):
+                self.notify(line, severity="error")
+
+    async def _greet(self) -> None:
+        # What keys start is loaded in a thread here, so that the first key finds it there.
+        await asyncio.to_thread(lambda: self._handlers)
+        await self.navigation.greet()
 
     def on_unmount(self) -> None:
         self.watcher.stop()
 
-    @on(LabSeen)
-    def _lab_seen(self, seen: LabSeen) -> None:
-        self.view = seen.view
-        self.home.view = seen.view
-        self.front.see(seen.view)
-        self.tell_ends(seen.view.jobs)
+    def notify(self, message: str, **options: Any) -> None:
+        """A toast, never markup; errors stay longer and are kept for a bug report."""
+        text, is_error = clean(message), options.get("severity") == "error"
+        if is_error:
+            self.session.errors.append(f"{time.strftime('%H:%M:%S')} {text}")
+        options = {"timeout": 10 if is_error else 5, **options, "markup": False}
+        super().notify(text, **options)
 
-    @on(RoadmapsSeen)
-    def _roadmaps_seen(self, seen: RoadmapsSeen) -> None:
-        self.roadmaps = seen.lines
-        self.home.show_roadmaps(seen.lines)
+    # what the watcher posts
+
+    @property
+    def front(self) -> LabScreen:
+        """The full screen in front, whether a dialog is over it or not."""
         # No screen is left while the app is taken down, and a message may still come.
-        for chooser in self.screen_stack:
-            if isinstance(chooser, RoadmapChooser):
-                chooser.show(seen.lines)
+        screens = [screen for screen in self.screen_stack if isinstance(screen, LabScreen)]
+        return screens[-1] if screens else self.home
 
-    @on(CurvesSeen)
-    @on(LogSeen)
-    def _seen(self, seen: CurvesSeen | LogSeen) -> None:
-        self.home.hear(seen)
+    @on(LabUpdated)
+    def _lab_updated(self, message: LabUpdated) -> None:
+        self.session.view = message.view
+        self.front.refresh_view()
 
-    @on(RunsSeen)
-    def _runs_seen(self, seen: RunsSeen) -> None:
-        self.front.hear(seen)
+    @on(RoadmapsUpdated)
+    def _roadmaps_updated(self, message: RoadmapsUpdated) -> None:
+        self.session.roadmaps = message.lines
+        self.home.show_header()
+        for screen in self.screen_stack:
+            if isinstance(screen, RoadmapChooser):
+                screen.show()
 
-    @on(Trouble)
-    def _trouble(self, trouble: Trouble) -> None:
-        self.tell(trouble.text, "error")
+    @on(CurvesUpdated)
+    @on(LogUpdated)
+    def _home_updated(self, message: CurvesUpdated | LogUpdated) -> None:
+        self.home.receive(message)
 
-    @on(JobChosen)
-    def _job_chosen(self, chosen: JobChosen) -> None:
-        self.watcher.select(chosen.job)
+    @on(RunsUpdated)
+    def _runs_updated(self, message: RunsUpdated) -> None:
+        self.front.receive(message)
+
+    @on(ReadFailed)
+    def _read_failed(self, message: ReadFailed) -> None:
+        self.notify(message.text, severity="error")
+
+    @on(JobSelected)
+    def _job_selected(self, message: JobSelected) -> None:
+        self.watcher.follow_job(message.job)
+
+    @on(JobsEnded)
+    def _jobs_ended(self, message: JobsEnded) -> None:
+        """Tell, in the ways the settings name, of the jobs that have ended."""
+        ended: Sequence[JobView] = message.jobs
+        for job in ended[:3]:
+            severity = "warning" if ended_badly(job) else "information"
+            self.notify(end_line(job), severity=severity)
+        if len(ended) > 3:
+            self.notify(ends_line(ended))
+        ended = [job for job in ended if not was_requested(job)]
+        if not ended:
+            return
+        lab = self.session.lab
+        settings = lab.settings.notify
+        if settings.bell:
+            self.bell()
+        if settings.desktop:
+            title = f"vitlab {lab.paths.root.name}"
+            around = terminal_io.environment(self)
+            notice = terminal_io.desktop(title, ends_line(ended), settings.osc, around)
+            terminal_io.emit(self, notice)
+        if settings.webhook is not None:
+            self.run_worker(self.actions.announce(ended), group="notices")
 
 
-def collect() -> None:
+def collect_garbage() -> None:
     """Begin to collect garbage, of what is made from now on: what a program is made of stays."""
     gc.freeze()
     gc.enable()
@@ -136,12 +233,12 @@ def collect() -> None:
 def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
     """Run the screen until it is left; SIGHUP and SIGTERM end it and restore the terminal."""
     app = VitLab(lab, roadmap)
-    # Reading and drawing happen in threads: a key must not wait 5 ms at each turn for them.
+    # Reading and drawing happen in threads: a key must not wait 5 ms at each switch for them.
     sys.setswitchinterval(0.001)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(BEGUN, collect)
+        loop.call_later(STARTED, collect_garbage)
         for name in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(name, app.exit)
         await app.run_async(mouse=mouse)

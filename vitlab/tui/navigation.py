@@ -1,18 +1,51 @@
-"""Where the user can go: the screens by name, and MVPs, gates and jobs by id."""
+"""Where the keys lead: screens, roadmaps, the tour, help; MVPs, gates and jobs found by id."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
+from textual.app import App
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from vitlab.lab import example
+from vitlab.tui.actions import Handler
 from vitlab.tui.keys import KEYS
-from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.base import LabScreen, front_screen, full_action
+from vitlab.tui.screens.curves import CurvesScreen
+from vitlab.tui.screens.dialogs import LineScreen, RoadmapChooser
+from vitlab.tui.screens.documents import DocumentsScreen
+from vitlab.tui.screens.gates import GatesScreen
+from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.jobs import JobsScreen
+from vitlab.tui.screens.log import LogScreen
+from vitlab.tui.screens.results import ResultsScreen
+from vitlab.tui.screens.roadmap import RoadmapScreen
+from vitlab.tui.screens.spectrum import SpectrumScreen
+from vitlab.tui.screens.welcome import TourScreen
+from vitlab.tui.text import clean
+from vitlab.tui.themes import THEMES
 
 if TYPE_CHECKING:
+    from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot
+    from vitlab.tui.session import Session
 
-SCREENS = ("jobs", "curves", "log", "gates", "documents", "results", "spectrum")
+_SCREENS: tuple[type[LabScreen], ...] = (
+    JobsScreen,
+    CurvesScreen,
+    LogScreen,
+    GatesScreen,
+    DocumentsScreen,
+    ResultsScreen,
+    SpectrumScreen,
+)
+SCREENS = {screen.NAME: screen for screen in _SCREENS}
+"""Those besides home."""
 
 
 @dataclass(frozen=True)
@@ -24,43 +57,119 @@ class Place:
     """The MVP's or gate's id, or the job's name."""
 
 
-def screen_class(name: str) -> type[LabScreen]:
-    """One of `SCREENS`; loaded when first wanted, so that home is there at once."""
-    match name:
-        case "jobs":
-            from vitlab.tui.screens.jobs import JobsScreen
+class Navigation:
+    """The actions that change what is shown."""
 
-            return JobsScreen
-        case "curves":
-            from vitlab.tui.screens.curves import CurvesScreen
+    def __init__(self, app: App[int], session: Session) -> None:
+        self._app = app
+        self._session = session
 
-            return CurvesScreen
-        case "log":
-            from vitlab.tui.screens.log import LogScreen
+    def handlers(self) -> Mapping[str, Handler]:
+        """Action -> what it does."""
+        watcher = self._session.watcher
+        screens = ("jobs", "curves", "documents", "results", "gates")
+        return {
+            **{f"open_{name}": partial(self.show_screen, name) for name in screens},
+            "open_log": partial(self.show_job, "log"),
+            "open_spectrum": partial(self.show_job, "spectrum"),
+            "open_roadmaps": self.choose_roadmap,
+            "last_roadmap": partial(self.next_roadmap, -1),
+            "next_roadmap": partial(self.next_roadmap, 1),
+            "jump": self.jump,
+            "tour": self.show_tour,
+            "help": self.show_help,
+            "filter": lambda: front_screen(self._app).filter_rows(),
+            "next_metric": watcher.show_next_metric,
+            "reread": watcher.refresh_now,
+            "next_theme": self.next_theme,
+        }
 
-            return LogScreen
-        case "gates":
-            from vitlab.tui.screens.gates import GatesScreen
+    def show_screen(self, name: str) -> None:
+        """Put the screen `name` in front, as it was left; escape leads back to the one before."""
+        app = self._app
+        if any(screen.id == name for screen in app.screen_stack):
+            while app.screen.id != name:
+                app.pop_screen()
+            return
+        if not app.is_screen_installed(name):
+            app.install_screen(SCREENS[name](self._session), name)
+        app.push_screen(name)
 
-            return GatesScreen
-        case "documents":
-            from vitlab.tui.screens.documents import DocumentsScreen
+    def show_job(self, name: str) -> None:
+        """The log or the test stars of the job selected on the screen in front."""
+        job = front_screen(self._app).selected_job()
+        self.show_screen(name)
+        if job is not None:
+            front_screen(self._app).select(job.paths.name)
 
-            return DocumentsScreen
-        case "results":
-            from vitlab.tui.screens.results import ResultsScreen
+    def go(self, place: Place) -> None:
+        """Show one MVP, gate or job."""
+        self.show_screen(place.screen)
+        self._app.call_after_refresh(lambda: front_screen(self._app).select(place.key))
 
-            return ResultsScreen
-        case "spectrum":
-            from vitlab.tui.screens.spectrum import SpectrumScreen
+    async def jump(self) -> None:
+        """To the MVP, gate or job whose name the user types."""
+        words = await self._app.push_screen_wait(LineScreen("Jump to", hint="MVP, gate or job"))
+        if not words:
+            return
+        place = find(words, self._session.view)
+        if place is None:
+            self._app.notify(f"{words}: no such MVP, gate or job", severity="warning")
+        else:
+            self.go(place)
 
-            return SpectrumScreen
-        case _:
-            raise ValueError(name)
+    async def choose_roadmap(self) -> None:
+        path = await self._app.push_screen_wait(RoadmapChooser(self._session))
+        if path is not None:
+            self._session.watcher.open_roadmap(path)
+
+    def next_roadmap(self, by: int) -> None:
+        """The roadmap `by` places after the one shown."""
+        paths = [line.path for line in self._session.roadmaps]
+        watcher = self._session.watcher
+        if len(paths) < 2:
+            self._app.notify("this lab has no other roadmap")
+            return
+        now = paths.index(watcher.roadmap) if watcher.roadmap in paths else 0
+        watcher.open_roadmap(paths[(now + by) % len(paths)])
+
+    def show_tour(self) -> None:
+        self.show_screen(RoadmapScreen.NAME)
+        home = front_screen(self._app)
+        assert isinstance(home, RoadmapScreen)
+        self._app.push_screen(TourScreen(home, self._session.key))
+
+    async def greet(self) -> None:
+        """Show a newcomer the tour, once; in a new lab of one's own, only mention it."""
+        due = await asyncio.to_thread(greeting, self._session.lab)
+        if due == "due" and isinstance(self._app.screen, RoadmapScreen):
+            self.show_tour()
+        elif due:
+            self._app.notify(f"new here? {self._session.key('tour')} shows a tour")
+
+    def show_help(self) -> None:
+        self._app.push_screen(HelpScreen(front_screen(self._app), self._session.own_keys))
+
+    def next_theme(self) -> None:
+        """Other colours, for this session; `theme` in the settings keeps them."""
+        words = list(THEMES)
+        now = next((i for i, word in enumerate(words) if THEMES[word].name == self._app.theme), -1)
+        word = words[(now + 1) % len(words)]
+        self._app.theme = THEMES[word].name
+        self._app.call_after_refresh(front_screen(self._app).on_resize)
+        self._app.notify(f"theme {word} (`theme: {word}` in vitlab.yaml keeps it)")
+
+
+def greeting(lab: Lab) -> str:
+    """`due` or `new` where the tour was not shown yet, else empty; blocking, once."""
+    word = example.tour_due(lab.paths)
+    if word:
+        example.mark_tour_shown(lab.paths)
+    return word
 
 
 def find(words: str, view: LabSnapshot | None) -> Place | None:
-    """The MVP, gate or job called `words`: exactly, or else as the beginning of its id."""
+    """The MVP, gate or job called `words`: exactly, or else by the beginning of its id."""
     if view is None:
         return None
     wanted = words.strip().casefold()
@@ -81,16 +190,56 @@ def find(words: str, view: LabSnapshot | None) -> Place | None:
 
 
 def unknown_keys(own: Mapping[str, str]) -> list[str]:
-    """What the settings' keys name that no screen does, a line each."""
-    if not own:
-        return []
-    from vitlab.tui.screens.roadmap import RoadmapScreen
-
-    known = {verb.name for verb in (*KEYS, *RoadmapScreen.KEYS)}
-    for name in SCREENS:
-        known |= {verb.name for verb in screen_class(name).KEYS}
-    lost = [name for name in own if name not in known]
+    """A line for each of the settings' keys that names no action."""
+    known = {key.name for key in (*KEYS, *RoadmapScreen.KEYS)}
+    for screen in _SCREENS:
+        known |= {key.name for key in screen.KEYS}
     return [
         f"vitlab.yaml: keys: {name}: no such action (allowed: {', '.join(sorted(known))})"
-        for name in lost
+        for name in own
+        if name not in known
     ]
+
+
+Entry = tuple[str, Callable[[], object]]
+
+
+class PlanCommands(Provider):
+    """The command palette: every action of the screen in front, MVPs, gates, roadmaps.
+
+    Names come from documents, so they are shown as they are, never as markup.
+    """
+
+    def _entries(self) -> Iterator[Entry]:
+        app = cast("App[int]", self.app)
+        front = front_screen(app)
+        session, navigation = front.session, Navigation(app, front.session)
+        for key in front.KEYS:
+            yield key.meaning, partial(app.run_action, full_action(key.action))
+        for key in KEYS:
+            yield key.meaning, partial(app.run_action, f"app.{key.action}")
+        view = session.view
+        for mvp in view.roadmap.mvps if view and view.roadmap else ():
+            yield (
+                clean(f"MVP {mvp.id} {mvp.name}"),
+                partial(navigation.go, Place("roadmap", mvp.id)),
+            )
+        for gate in view.roadmap.gates if view and view.roadmap else ():
+            yield (
+                clean(f"Gate-{gate.id} {gate.title}"),
+                partial(navigation.go, Place("gates", gate.id)),
+            )
+        for line in session.roadmaps:
+            opened = partial(session.watcher.open_roadmap, line.path)
+            yield clean(f"roadmap {line.title}"), opened
+
+    async def discover(self) -> Hits:
+        for name, run in self._entries():
+            yield DiscoveryHit(Content(name), run, text=name)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, run in self._entries():
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, Content(name), run, text=name)

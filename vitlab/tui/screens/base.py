@@ -1,17 +1,16 @@
-"""What every full screen shares: the lab as last seen, title, line of keys, the way back."""
+"""What every full screen shares: heading, filter, key line, what is selected, the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -19,61 +18,52 @@ from textual.widgets import Input, Static
 
 from vitlab.plot.series import cells, fit
 from vitlab.tui.keys import KEYS, Key, shown_key
+from vitlab.tui.session import CopiedText, Location, Session
 from vitlab.tui.text import STALE, age, clean, since, tone_style
-from vitlab.tui.widgets.key_line import KeyLine
+from vitlab.tui.widgets.table import StableTable, Table
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
-    from vitlab.tui.desk import Desk
-    from vitlab.tui.selection import CopiedText, Location
-    from vitlab.tui.watch.watcher import Watcher
-    from vitlab.tui.widgets.stable_table import Table
-
-T = TypeVar("T")
 
 ROOMY = 110
-"""From this width on a screen's panes stand side by side."""
+"""From this width on a screen's panes are side by side."""
 
 
-class Doer(Protocol):
-    """Does what the user decided, off the event loop, and tells how it went."""
+class KeyLine(Static):
+    """Keys with a word each, as many as fit; a click does what the key does.
 
-    async def attempt(self, deed: Callable[[], T]) -> T | None: ...
+    Textual's footer would be made again at every change of the focus.
+    """
 
-    async def written(self, deed: Callable[[], list[Path]]) -> bool: ...
+    def __init__(self) -> None:
+        super().__init__(id="keys", markup=False)
 
-
-@dataclass(frozen=True)
-class Session:
-    """What the app hands to each of its screens."""
-
-    desk: Desk
-    watch: Watcher
-    doer: Doer
-    plain: bool = False
-    """ASCII only."""
-    own: Mapping[str, str] = field(default_factory=dict)
-    """The settings' keys: action -> key."""
-
-    def key(self, action: str) -> str:
-        """The key of a general verb as it is written on the screen."""
-        return next((shown_key(v, self.own) for v in KEYS if v.action == action), "")
+    def show(self, keys: Iterable[tuple[str, str, str]]) -> None:
+        """`keys`: key as shown, word, action."""
+        line, room = Content(), self.content_size.width
+        for key, word, action in keys:
+            room -= cells(key) + cells(word) + 3
+            if room < -2:
+                break
+            entry = f"[@click=app.{action}]$key[/] $word  "
+            line += Content.from_markup(entry, key=key, word=word)
+        self.update(line)
 
 
 class LabScreen(Screen[None]):
-    """Shows what the watcher saw while it is in front; draws nothing while it is not."""
+    """Shows what the watcher read while it is in front; draws nothing while it is not."""
 
     NAME: ClassVar[str] = ""
     """What the app opens it by."""
-    KEYS: ClassVar[tuple[Key, ...]] = ()
-    """Its own, before the general ones."""
     HEADING: ClassVar[str] = ""
-    """What it is, in the title line."""
+    """The first word of the title line."""
+    KEYS: ClassVar[tuple[Key, ...]] = ()
+    """Its own, before those of every screen."""
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (("j k g G, arrows", "move in the pane"),)
-    """Further keys the help tells of."""
+    """Further keys in the help."""
     FILTERS: ClassVar[bool] = False
-    """Whether its rows can be narrowed down by words."""
+    """Whether its rows can be filtered by words."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Back", show=False),
         Binding("h,shift+tab", "app.focus_previous", "Previous pane", show=False),
@@ -82,13 +72,16 @@ class LabScreen(Screen[None]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(id=self.NAME, name=self.NAME)
-        self.session = frame
-        self.view: LabSnapshot | None = None
-        """The lab as last seen; None before the first look."""
+        self.session = session
         self.keys = KeyLine()
         self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
         self.filter.display = False
         self._head = Static(id="head", markup=False)
+
+    @property
+    def view(self) -> LabSnapshot | None:
+        """The lab as last read; None before the first reading."""
+        return self.session.view
 
     def compose(self) -> ComposeResult:
         yield self._head
@@ -100,20 +93,19 @@ class LabScreen(Screen[None]):
         """The widgets between title and keys."""
         return ()
 
-    def see(self, view: LabSnapshot) -> None:
-        """Keep the lab as seen now; show it when this screen is the one in front."""
-        self.view = view
-        if self.is_mounted:
-            self.show(view)
+    def refresh_view(self) -> None:
+        """Show the lab as last read, if this screen is there yet."""
+        if self.view is not None and self.is_mounted:
+            self.show(self.view)
 
     def show(self, view: LabSnapshot) -> None:
         """Draw what has changed."""
 
-    def receive(self, seen: Message) -> None:
-        """Take what the watcher saw for this screen."""
+    def receive(self, message: Message) -> None:
+        """Take what the watcher posted for this screen."""
 
     def set_heading(self, right: str) -> None:
-        """The title line: what this is, of which roadmap, and how it stands."""
+        """The title line: what this screen is, of which roadmap, and `right` at its end."""
         if not self.is_mounted:
             return
         title = self.view.roadmap.title if self.view and self.view.roadmap else "no roadmap"
@@ -130,89 +122,95 @@ class LabScreen(Screen[None]):
         if text != self._head.content:
             self._head.update(text)
 
+    def job_called(self, name: str | None) -> JobView | None:
+        """The job of this name; None when the lab has it no more."""
+        jobs = self.view.jobs if self.view else ()
+        return next((job for job in jobs if job.paths.name == name), None)
+
     def selected_job(self) -> JobView | None:
-        """The job the verbs act on."""
+        """The job that keys act on."""
         return None
 
     def selected_mvp(self) -> Mvp | None:
-        """The MVP the verbs act on."""
+        """The MVP that keys act on."""
         return None
 
     def selected_gate(self) -> str | None:
-        """The id of the gate under the cursor; None stands for all."""
+        """The id of the gate under the cursor; None means all."""
         return None
 
     def copy_text(self) -> CopiedText | None:
         """What `copy` takes here; None: the job, MVP or gate under the cursor. May block."""
         return None
 
-    def source(self) -> Location | None:
+    def source_location(self) -> Location | None:
         """Where the editor opens; None: at the job, MVP or gate under the cursor. May block."""
         return None
 
     def table_rows(self) -> Callable[[], Table] | None:
-        """What makes the table exported as CSV, in a thread; None: the one that has the keys."""
-        return None
+        """Makes the table exported as CSV, in a thread: of the focus, or else any on the screen."""
+        if isinstance(self.focused, StableTable):
+            return self.focused.table
+        tables = [table for table in self.query(StableTable) if table.is_on_screen]
+        return tables[0].table if tables else None
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         """Put the cursor on the MVP, gate or job `key`, if this screen has it."""
 
     def filter_rows(self) -> None:
-        """Let the user narrow down what is shown, where there is something to narrow."""
+        """Let the user filter what is shown, where there are rows to filter."""
         if not self.FILTERS:
-            self.app.notify("nothing to filter here", markup=False)
+            self.app.notify("nothing to filter here")
             return
         self.filter.display = True
         self.filter.focus()
 
-    def wanted(self, *parts: object) -> bool:
-        """Whether every word of the filter stands somewhere in `parts`."""
+    def matches_filter(self, *parts: object) -> bool:
+        """Whether every word of the filter is somewhere in `parts`."""
         row = " ".join(str(part or "") for part in parts).casefold()
         return all(word in row for word in self.filter.value.casefold().split())
 
     @on(Input.Changed, "#filter")
-    def _filtered(self) -> None:
-        if self.view is not None:
-            self.show(self.view)
+    def _filter_changed(self) -> None:
+        self.refresh_view()
 
     @on(Input.Submitted, "#filter")
-    def _filter_kept(self) -> None:
+    def _filter_submitted(self) -> None:
         self.filter.display = bool(self.filter.value)
         self.focus_next()
 
     def key_entries(self) -> list[tuple[str, str, str]]:
         """Key as shown, word, action: what the key line says, the screen's own first."""
         own = [
-            (shown_key(verb, self.session.own), verb.word, whole(verb.action))
-            for verb in self.KEYS
-            if verb.said
+            (shown_key(key, self.session.own_keys), key.word, full_action(key.action))
+            for key in self.KEYS
+            if key.in_line
         ]
         taken = {key for key, _, _ in own}
         shown = ("open_jobs", "open_curves", "open_log", "open_gates", "open_documents", "help")
         general = [
-            (shown_key(verb, self.session.own), verb.word, f"app.{verb.action}")
-            for verb in KEYS
-            if verb.action in shown and verb.action != f"open_{self.id}"
+            (shown_key(key, self.session.own_keys), key.word, f"app.{key.action}")
+            for key in KEYS
+            if key.action in shown and key.action != f"open_{self.id}"
         ]
         back = ("esc", "back", "screen.leave")
         return [*own, back, *(entry for entry in general if entry[0] not in taken)]
 
     def on_mount(self) -> None:
-        self.set_interval(1.0, self._tell_age)
+        self.set_interval(1.0, self._show_age)
 
-    def _tell_age(self) -> None:
-        """Where nothing new is seen any more, at least say how old it is."""
-        if self.is_current and self.view is not None and self.seconds_since_read > STALE:
-            self.show(self.view)
+    def _show_age(self) -> None:
+        """Where nothing is read any more, at least show how old it is."""
+        if self.is_current and self.seconds_since_read > STALE:
+            self.refresh_view()
 
     @property
     def seconds_since_read(self) -> float:
-        """Seconds since the lab was last read."""
-        return since(self.session.watch.read_at)
+        """Since the lab was last read."""
+        return since(self.session.watcher.read_at)
 
     def on_screen_resume(self) -> None:
-        if self.view is not None:
-            self.show(self.view)
+        self.refresh_view()
 
     def on_resize(self) -> None:
         self.set_class(self.size.width < ROOMY, "-narrow")
@@ -220,8 +218,7 @@ class LabScreen(Screen[None]):
 
     def _fill(self) -> None:
         self.keys.show(self.key_entries())
-        if self.view is not None:
-            self.show(self.view)
+        self.refresh_view()
 
     def action_leave(self) -> None:
         """Clear the filter; where there is none, go back."""
@@ -233,6 +230,11 @@ class LabScreen(Screen[None]):
         self.focus_next()
 
 
-def whole(action: str) -> str:
+def front_screen(app: App[int]) -> LabScreen:
+    """The full screen in front, whether a dialog is over it or not."""
+    return next(screen for screen in reversed(app.screen_stack) if isinstance(screen, LabScreen))
+
+
+def full_action(action: str) -> str:
     """The action with the namespace Textual looks it up in."""
     return action if "." in action else f"screen.{action}"

@@ -17,7 +17,9 @@ from textual.widgets import DataTable
 from vitlab.plot.chart import MARKS
 from vitlab.plot.series import Rgb, number
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import PickScreen
+from vitlab.tui.session import Session
 from vitlab.tui.text import (
     cell,
     duration,
@@ -30,8 +32,9 @@ from vitlab.tui.text import (
 )
 from vitlab.tui.watch.messages import RunsUpdated
 from vitlab.tui.watch.watcher import RunRequest
+from vitlab.tui.widgets.chart import ZOOM_KEYS
 from vitlab.tui.widgets.curves_chart import AXES, SMOOTH, CurvesChart, CurvesState
-from vitlab.tui.widgets.stable_table import Row, StableTable, Table
+from vitlab.tui.widgets.table import Row, StableTable, Table
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -76,9 +79,7 @@ class CurvesScreen(LabScreen):
         Key("t", "next_axis", "x axis", "against step, epoch, spectra seen or run time"),
         Key("s", "next_smoothing", "smooth", "smooth by a running mean, more, or not"),
         Key("y", "toggle_log", "log", "log axis for the value"),
-        Key("plus", "zoom_in", "zoom", "half the window, about the cursor"),
-        Key("minus", "zoom_out", "", "twice the window", said=False),
-        Key("0", "zoom_whole", "", "the whole run", said=False),
+        *ZOOM_KEYS,
     )
     MOVES = (
         ("h l, arrows", "move the cursor, which reads the values; H L ten columns"),
@@ -115,10 +116,10 @@ class CurvesScreen(LabScreen):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        self._wish()
+        self._request_runs()
 
     def on_screen_suspend(self) -> None:
-        self.session.watch.follow(None)
+        self.session.watcher.follow_runs(None)
 
     def receive(self, seen: Message) -> None:
         if not isinstance(seen, RunsUpdated):
@@ -140,15 +141,17 @@ class CurvesScreen(LabScreen):
             for job in in_order(view.jobs)
             if job.step > 0 or job.values or job.paths.name in drawn
         ]
-        self.table.show([job for job in jobs if self.wanted(job_label(job), job.paths.name)], drawn)
+        self.table.show(
+            [job for job in jobs if self.matches_filter(job_label(job), job.paths.name)], drawn
+        )
         state = self.chart.state
         smooth = f", smoothed {state.smooth:g}" if state.smooth else ""
         log = ", log" if state.look.log else ""
         title = metric_name(seen.metric) if seen else "no values yet"
-        set_titles(self._chart_pane, f"{title}{log}{smooth}", self._x_words())
+        set_titles(self._chart_pane, f"{title}{log}{smooth}", self._x_text())
         self.set_heading(f"{len(runs)} of {len(jobs)} runs drawn")
 
-    def _x_words(self) -> str:
+    def _x_text(self) -> str:
         state = self.chart.state
         at = state.look.cursor
         if at is None:
@@ -160,8 +163,8 @@ class CurvesScreen(LabScreen):
         if self.view is not None:
             self.show(self.view)
 
-    def _wish(self) -> None:
-        self.session.watch.follow(RunRequest(self._chosen, self._metric))
+    def _request_runs(self) -> None:
+        self.session.watcher.follow_runs(RunRequest(self._chosen, self._metric))
 
     def table_rows(self) -> Callable[[], Table] | None:
         seen = self._seen
@@ -172,7 +175,7 @@ class CurvesScreen(LabScreen):
         jobs = self.view.jobs if self.view else ()
         return next((job for job in jobs if job.paths.name == key), None)
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self.table.select(key)
 
     # what the keys do
@@ -188,13 +191,13 @@ class CurvesScreen(LabScreen):
         drawn = frozenset(run.job for run in self._seen.runs) if self._seen else frozenset()
         chosen = self._chosen if self._chosen is not None else drawn
         self._chosen = chosen ^ {key}
-        self._wish()
+        self._request_runs()
 
     def action_toggle_all(self) -> None:
         jobs = self.view.jobs if self.view else ()
         every = frozenset(job.paths.name for job in jobs if job.step > 0 or job.values)
         self._chosen = None if self._chosen == every else every
-        self._wish()
+        self._request_runs()
 
     def action_next_value(self) -> None:
         if self._seen and self._seen.metrics:
@@ -202,10 +205,8 @@ class CurvesScreen(LabScreen):
             at = names.index(self._seen.metric) + 1 if self._seen.metric in names else 0
             self._show_value(names[at % len(names)])
 
-    @work(group="places")
+    @work(group="actions")
     async def action_pick_value(self) -> None:
-        from vitlab.tui.screens.dialogs import PickScreen
-
         if self._seen is None or not self._seen.metrics:
             return
         seen = self._seen
@@ -215,7 +216,7 @@ class CurvesScreen(LabScreen):
 
     def _show_value(self, name: str) -> None:
         self._metric = name
-        self._wish()
+        self._request_runs()
 
     def _change(self, state: CurvesState) -> None:
         self.chart.show(state, now=True)

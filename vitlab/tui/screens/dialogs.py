@@ -2,24 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from vitlab.docs.text.edit import unified
+from vitlab.tui.session import Session
 from vitlab.tui.text import cell, clean, tone_style
-from vitlab.tui.widgets.diff_view import DiffView
-from vitlab.tui.widgets.stable_table import Row, StableTable
+from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
+    from vitlab.docs.save import FileChange
+    from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import RoadmapSummary
+
+
+class DiffView(VerticalScroll):
+    """What will change, file by file."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("k", "scroll_up", "Up", show=False),
+    ]
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id)
+        self._body = Static(markup=False)
+
+    def compose(self) -> ComposeResult:
+        yield self._body
+
+    def show(self, diffs: Iterable[str]) -> None:
+        text = Text()
+        for diff in diffs:
+            for line in diff.split("\n"):
+                if not line.startswith("---"):
+                    self._line(text, line)
+        text.rstrip()
+        self._body.update(text)
+
+    def _line(self, text: Text, line: str) -> None:
+        shown = clean(line) + "\n"
+        if line.startswith("+++"):
+            name = shown.removeprefix("+++ ").removeprefix("b/")
+            text.append(("\n" if text else "") + name, "bold")
+        elif line.startswith("@@"):
+            text.append(shown, tone_style(self, "muted"))
+        elif line.startswith("+"):
+            text.append(shown, tone_style(self, "success"))
+        elif line.startswith("-"):
+            text.append(shown, tone_style(self, "error"))
+        else:
+            text.append(shown)
+
+
+def diffs(lab: Lab, changes: Iterable[FileChange]) -> list[str]:
+    """One unified diff for every file changed, paths as the lab names them."""
+    return [
+        unified(change.old_text or "", change.new_text, lab.paths.relative(change.path))
+        for change in changes
+    ]
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -117,12 +167,11 @@ class RoadmapChooser(ModalScreen[Path | None]):
         Binding("escape,q", "dismiss(None)", "Leave"),
     ]
 
-    def __init__(self, lines: Sequence[RoadmapSummary], shown: Path | None) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._lines = lines
+        self._session = session
         self._table = RoadmapTable("roadmaps")
-        self._reading = Static("the roadmaps are still being read", id="reading", markup=False)
-        self._shown = shown
+        self._reading = Static("reading the roadmaps", id="reading", markup=False)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
@@ -133,16 +182,16 @@ class RoadmapChooser(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         self._table.focus()
-        self.call_after_refresh(self.show, self._lines)
+        self.call_after_refresh(self.show)
 
-    def show(self, lines: Sequence[RoadmapSummary]) -> None:
-        """The roadmaps as they stand now; the cursor stays, and begins on the one shown."""
-        table = self._table
+    def show(self) -> None:
+        """The roadmaps as last read; the cursor stays, and begins on the one on the screen."""
+        table, lines, shown = self._table, self._session.roadmaps, self._session.watcher.roadmap
         fresh = not table.row_count
-        table.show(lines, self._shown)
+        table.show(lines, shown)
         self._reading.display = not lines
-        if fresh and self._shown is not None:
-            table.select(str(self._shown))
+        if fresh and shown is not None:
+            table.select(str(shown))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         self.dismiss(Path(str(event.row_key.value)))

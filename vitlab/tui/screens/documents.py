@@ -1,10 +1,11 @@
-"""The documents: edits that wait for a yes, what was written and can be undone, contradictions."""
+"""The documents: pending edits, what was written and can be undone, contradictions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,67 +16,68 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.lab.writeback import edits
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
-from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
-from vitlab.tui.selection import CopiedText, Location
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen, DiffView, LineScreen, diffs
+from vitlab.tui.session import CopiedText, Location, Session
 from vitlab.tui.text import cell, clean, tone_style
-from vitlab.tui.widgets.diff_view import DiffView
-from vitlab.tui.widgets.stable_table import StableTable
+from vitlab.tui.widgets.table import StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
+    from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot
-    from vitlab.lab.writeback.edits import Flaw, Papers
+    from vitlab.lab.writeback.edits import DocumentState, Problem
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: something to decide, or that was decided."""
+    """One row: something to decide, or decided before."""
 
     key: str
     kind: str
-    """`write`, `refused`, `done`, `undone`, `mend` or `look at`."""
+    """`write`, `refused`, `done`, `undone`, `fix` or `look at`."""
     what: str
     changes: tuple[FileChange, ...] = ()
     mvp: str = ""
-    sentence: str = ""
-    flaw: Flaw | None = None
+    conclusion: str = ""
+    problem: Problem | None = None
 
 
-TONES = {"write": "accent", "mend": "warning", "look at": "warning"}
+TONES = {"write": "accent", "fix": "warning", "look at": "warning"}
 
 
 class EditTable(StableTable):
-    """What kind of thing each is, and what it says."""
+    """Kind and content of each entry."""
 
     COLUMNS: ClassVar = {"": 8, "What": 30}
 
     def show(self, rows: Iterable[Entry]) -> None:
         self.show_rows(
             {
-                paper.key: (
-                    cell(paper.kind, tone_style(self, TONES.get(paper.kind, "muted"))),
-                    cell(paper.what, "" if paper.kind in TONES else tone_style(self, "muted")),
+                entry.key: (
+                    cell(entry.kind, tone_style(self, TONES.get(entry.kind, "muted"))),
+                    cell(entry.what, "" if entry.kind in TONES else tone_style(self, "muted")),
                 )
-                for paper in rows
+                for entry in rows
             }
         )
 
 
 class DocumentsScreen(LabScreen):
-    """A list of all there is to decide; beside it the edit of the one under the cursor."""
+    """A list of everything to decide; beside it the edit of the selected entry."""
 
     NAME = "documents"
     HEADING = "Documents"
     FILTERS = True
     KEYS = (
-        Key("y", "accept", "yes", "write it, mend it, or offer again what was refused"),
-        Key("e", "reword", "sentence", "say the conclusion in your own words"),
-        Key("x", "refuse", "refuse", "write nothing of it, and do not offer it again"),
-        Key("w", "app.write", "write all", "everything that waits, on a yes"),
+        Key("y", "accept", "yes", "write it, fix it, or propose again what was refused"),
+        Key("e", "reword", "sentence", "edit the conclusion"),
+        Key("x", "refuse", "refuse", "do not write it, and do not propose it again"),
+        Key("w", "app.write", "write all", "write everything, after a confirmation"),
         Key("u", "app.undo", "undo", "undo the last write"),
-        Key("U", "app.redo", "redo", "make the last undone write again"),
+        Key("U", "app.redo", "redo", "redo the last undone write"),
     )
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k g G, arrows", "choose"),
@@ -85,15 +87,15 @@ class DocumentsScreen(LabScreen):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.table = EditTable("papers")
+        self.table = EditTable("edits")
         self.table.plain = session.plain
-        self._says = Static(id="paper-says", markup=False)
-        self.diff = DiffView(id="paper-diff")
-        self._list = Vertical(self.table, classes="pane", id="paper-list")
-        self._edit = Vertical(self._says, self.diff, classes="pane", id="paper-edit")
-        self._papers: Papers | None = None
+        self._text = Static(id="entry-text", markup=False)
+        self.diff = DiffView(id="entry-diff")
+        self._list = Vertical(self.table, classes="pane", id="entry-list")
+        self._edit = Vertical(self._text, self.diff, classes="pane", id="entry-edit")
+        self._state: DocumentState | None = None
         self._words: dict[str, Entry] = {}
-        """MVP -> its paper with the user's own sentence."""
+        """MVP -> its entry with the user's own conclusion."""
         self._mark: object = None
         self._shown: Entry | None = None
 
@@ -114,35 +116,37 @@ class DocumentsScreen(LabScreen):
         self._mark = None
         super().on_screen_resume()
 
-    @work(group="papers", exclusive=True)
+    @work(group="edits", exclusive=True)
     async def _read(self) -> None:
         try:
-            self._papers = await asyncio.to_thread(self.session.desk.papers)
+            self._state = await asyncio.to_thread(edits.document_state, *self._place())
         except (UsageError, OSError) as error:
-            self.app.notify(clean(str(error)), severity="error", markup=False)
+            self.app.notify(str(error), severity="error")
             return
-        waiting = {step.mvp for step in self._papers.waiting}
-        self._words = {mvp: paper for mvp, paper in self._words.items() if mvp in waiting}
+        updates = {update.mvp for update in self._state.updates}
+        self._words = {mvp: entry for mvp, entry in self._words.items() if mvp in updates}
         self._fill_rows()
 
     def _rows(self) -> list[Entry]:
-        papers, name = self._papers, self.session.desk.name
-        if papers is None:
+        state, name = self._state, self.session.lab.paths.relative
+        if state is None:
             return []
         rows = [
-            self._words.get(step.mvp)
-            or Entry(step.mvp, "write", step.summary, step.changes, step.mvp, step.sentence)
-            for step in papers.waiting
+            self._words.get(update.mvp)
+            or Entry(
+                update.mvp, "write", update.summary, update.changes, update.mvp, update.conclusion
+            )
+            for update in state.updates
         ]
-        for number, flaw in enumerate(papers.flaws):
-            kind = "mend" if flaw.finding.fix is not None else "look at"
-            place = f"{flaw.path.name}:{flaw.finding.line} {flaw.finding.message}"
-            rows.append(Entry(f"flaw {number}", kind, place, flaw=flaw))
+        for number, problem in enumerate(state.problems):
+            kind = "fix" if problem.finding.fix is not None else "look at"
+            place = f"{problem.path.name}:{problem.finding.line} {problem.finding.message}"
+            rows.append(Entry(f"problem {number}", kind, place, problem=problem))
         rows += [
             Entry(f"refused {mvp}", "refused", f"the results of MVP-{mvp}", mvp=mvp)
-            for mvp in papers.refused
+            for mvp in state.refused
         ]
-        for past in papers.past:
+        for past in state.past:
             files = ", ".join(name(change.path) for change in past.changes)
             kind = "undone" if past.undone else "done"
             rows.append(Entry(f"past {past.number}", kind, files, past.changes))
@@ -150,112 +154,132 @@ class DocumentsScreen(LabScreen):
 
     def _fill_rows(self) -> None:
         rows = self._rows()
-        papers = self._papers
-        if papers is None:
+        state = self._state
+        if state is None:
             self.set_heading("reading the documents")
             return
-        self.set_heading(f"{len(papers.waiting)} to write, {len(papers.flaws)} to mend or look at")
-        self.table.show([row for row in rows if self.wanted(row.kind, row.what)])
+        self.set_heading(f"{len(state.updates)} to write, {len(state.problems)} to fix or look at")
+        self.table.show([row for row in rows if self.matches_filter(row.kind, row.what)])
         self._describe()
 
     def selected(self) -> Entry | None:
         """The row under the cursor."""
         return next((row for row in self._rows() if row.key == self.table.selected), None)
 
-    @on(DataTable.RowHighlighted, "#papers")
+    @on(DataTable.RowHighlighted, "#edits")
     def _describe(self) -> None:
-        paper = self.selected()
-        if paper == self._shown:
+        entry = self.selected()
+        if entry == self._shown:
             return
-        self._shown = paper
-        self._edit.border_title = Text(paper.kind if paper else "")
-        if paper is None:
-            self._says.update(Text("nothing waits, nothing was written, nothing contradicts"))
+        self._shown = entry
+        self._edit.border_title = Text(entry.kind if entry else "")
+        if entry is None:
+            self._text.update(Text("nothing to write or fix, and nothing was written yet"))
             self.diff.show([])
             return
-        self._says.update(Text(clean(paper.what), "bold"))
-        self._draw(paper)
+        self._text.update(Text(clean(entry.what), "bold"))
+        self._draw(entry)
 
-    @work(group="paper", exclusive=True)
-    async def _draw(self, paper: Entry) -> None:
-        def diffs() -> list[str]:
-            changes = paper.changes
-            if paper.flaw is not None:
-                mended = paper.flaw.change
-                changes = (mended,) if mended else ()
-            return list(self.session.desk.diffs(changes))
+    @work(group="entry", exclusive=True)
+    async def _draw(self, entry: Entry) -> None:
+        def make() -> list[str]:
+            changes = entry.changes
+            if entry.problem is not None:
+                fix = entry.problem.fix
+                changes = (fix,) if fix else ()
+            return diffs(self.session.lab, changes)
 
         try:
-            found = await asyncio.to_thread(diffs)
+            texts = await asyncio.to_thread(make)
         except (UsageError, OSError) as error:
-            found = [str(error)]
-        self.diff.show(found or ["only a person can say what is right here"] * bool(paper.flaw))
+            texts = [str(error)]
+        self.diff.show(texts or ["no automatic fix: edit the document"] * bool(entry.problem))
 
     def copy_text(self) -> CopiedText | None:
-        paper = self.selected()
-        if paper is None:
+        entry = self.selected()
+        if entry is None:
             return None
-        diffs = list(self.session.desk.diffs(paper.changes))
-        return CopiedText(clean(paper.what), "\n".join([clean(paper.what), *diffs]))
+        texts = diffs(self.session.lab, entry.changes)
+        return CopiedText(clean(entry.what), "\n".join([clean(entry.what), *texts]))
 
     def source(self) -> Location | None:
-        paper = self.selected()
-        if paper is None:
+        entry = self.selected()
+        if entry is None:
             return None
-        if paper.flaw is not None:
-            return Location(paper.flaw.path, paper.flaw.finding.line)
-        return Location(paper.changes[0].path, 1) if paper.changes else None
+        if entry.problem is not None:
+            return Location(entry.problem.path, entry.problem.finding.line)
+        return Location(entry.changes[0].path, 1) if entry.changes else None
 
     # what the keys do
 
-    @work(group="deeds")
+    @work(group="actions")
     async def action_accept(self) -> None:
-        paper, desk = self.selected(), self.session.desk
-        if paper is None:
+        entry, session = self.selected(), self.session
+        if entry is None:
             return
-        flaw = paper.flaw
-        if paper.kind == "write":
-            sentence = paper.sentence if paper.mvp in self._words else None
-            await self.session.doer.written(lambda: desk.write(paper.mvp, sentence))
-        elif paper.kind == "refused":
-            await self.session.doer.attempt(lambda: desk.offer(paper.mvp))
-            self.session.watch.refresh_now()
-        elif paper.kind == "mend" and flaw is not None:
-            await self.session.doer.written(lambda: desk.fix(flaw))
+        problem, lab, roadmap = entry.problem, *self._place()
+        if entry.kind == "write":
+            conclusion = entry.conclusion if entry.mvp in self._words else None
+            await write_documents(session, lambda: edits.write(lab, roadmap, entry.mvp, conclusion))
+        elif entry.kind == "refused":
+            await session.attempt(lambda: edits.propose_again(lab, roadmap, entry.mvp))
+            session.watcher.refresh_now()
+        elif entry.kind == "fix" and problem is not None:
+            await write_documents(session, lambda: edits.fix(lab, problem))
         else:
-            self._only("what is to write, to mend or was refused")
+            self._only("an entry to write, to fix or that was refused")
             return
         self._read()
 
-    @work(group="deeds")
+    @work(group="actions")
     async def action_reword(self) -> None:
-        paper = self.selected()
-        if paper is None or paper.kind != "write" or not paper.sentence:
-            self._only("a conclusion that waits to be written")
+        entry = self.selected()
+        if entry is None or entry.kind != "write" or not entry.conclusion:
+            self._only("a conclusion that is not written yet")
             return
-        title = f"The conclusion of MVP-{paper.mvp}"
-        words = await self.app.push_screen_wait(LineScreen(title, paper.sentence))
+        title = f"Conclusion of MVP-{entry.mvp}"
+        words = await self.app.push_screen_wait(LineScreen(title, entry.conclusion))
         if not words or not words.strip():
             return
-        said = words.strip()
-        step = await self.session.doer.attempt(lambda: self.session.desk.worded(paper.mvp, said))
-        if step is not None:
-            self._words[paper.mvp] = Entry(
-                step.mvp, "write", step.summary, step.changes, step.mvp, step.sentence
+        conclusion = words.strip()
+        lab, roadmap = self._place()
+        update = await self.session.attempt(
+            lambda: edits.plan_update(lab, roadmap, entry.mvp, conclusion)
+        )
+        if update is not None:
+            self._words[entry.mvp] = Entry(
+                update.mvp, "write", update.summary, update.changes, update.mvp, update.conclusion
             )
             self._fill_rows()
 
-    @work(group="deeds")
+    @work(group="actions")
     async def action_refuse(self) -> None:
-        paper = self.selected()
-        if paper is None or paper.kind != "write":
-            self._only("an edit that waits")
+        entry = self.selected()
+        if entry is None or entry.kind != "write":
+            self._only("an edit that is not written yet")
             return
-        question = f"Write nothing of MVP-{paper.mvp}'s results? (y on it offers them again)"
+        question = f"Do not write the results of MVP-{entry.mvp}? (y on it proposes them again)"
         if await self.app.push_screen_wait(ConfirmScreen(question)):
-            await self.session.doer.attempt(lambda: self.session.desk.refuse(paper.mvp))
-            self.session.watch.refresh_now()
+            lab, roadmap = self._place()
+            await self.session.attempt(lambda: edits.refuse(lab, roadmap, entry.mvp))
+            self.session.watcher.refresh_now()
             self._read()
 
+    def _place(self) -> tuple[Lab, Path]:
+        return self.session.lab, self.session.roadmap
+
     def _only(self, what: str) -> None:
-        self.app.notify(f"select {what} first", severity="warning", markup=False)
+        self.app.notify(f"select {what} first", severity="warning")
+
+
+async def write_documents(session: Session, call: Callable[[], list[Path]]) -> bool:
+    """Write documents in a thread and report the files; whether it was done."""
+    files = await session.attempt(call)
+    if files is None:
+        return False
+    names = ", ".join(session.lab.paths.relative(path) for path in files)
+    session.notify(f"written: {names or 'nothing'} ({session.key('undo')} undoes it)")
+    for line in edits.open_in_editors(files):
+        session.notify(line, severity="warning")
+    session.watcher.refresh_now()
+    return True

@@ -1,16 +1,20 @@
-"""The gates: rule, evidence, verdict, and what each decides."""
+"""The gates: a panel at home, and a screen with rules, evidence and verdicts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.session import Session
 from vitlab.tui.text import (
     VERDICT,
     belongs,
@@ -21,12 +25,81 @@ from vitlab.tui.text import (
     tone_style,
     verdict_word,
 )
-from vitlab.tui.widgets.stable_table import Row, StableTable
+from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.judge.gates import Gate, Verdict
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import LabSnapshot
+
+
+NONE = (
+    "no decision gates in this roadmap: a section `### Gate-1: what it decides` with a table of "
+    "rules (`If R² > 0.70 | what then`) makes one"
+)
+"""Shown where there is none."""
+_INDENT = 9
+"""Cells of `x manual` and a space: where a gate's text begins."""
+
+
+class GatePanel(VerticalScroll):
+    """One paragraph a gate: verdict, title, reason."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("k", "scroll_up", "Up", show=False),
+    ]
+    plain = False
+
+    def __init__(self) -> None:
+        super().__init__(id="gates")
+        self._body = Static(markup=False)
+        self._text = Text()
+        self._view: LabSnapshot | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self._body
+
+    def on_resize(self) -> None:
+        if self._view is not None:
+            self.show(self._view)
+
+    def show(self, view: LabSnapshot) -> None:
+        self._view = view
+        gates = view.roadmap.gates if view.roadmap else ()
+        text = Text()
+        for gate in gates:
+            self._gate(text, gate, view.verdicts)
+        if not gates:
+            text.append(NONE + "\n", tone_style(self, "muted"))
+        for problem in view.problems:
+            text.append("! ", tone_style(self, "error"))
+            text.append(clean(problem) + "\n")
+        text.rstrip()
+        if text != self._text:
+            self._text = text
+            self._body.update(text)
+
+    def _gate(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict]) -> None:
+        verdict = verdicts.get(gate.id)
+        word = verdict.verdict if verdict else "open"
+        text.append(
+            f"{verdict_word(word, self.plain):<{_INDENT}}",
+            tone_style(self, VERDICT.get(word, VERDICT["manual"])[2]),
+        )
+        text.append(f"Gate-{clean(gate.id)}  ", "bold")
+        text.append(clean(gate.title) + "\n")
+        if verdict and verdict.because:
+            self._indented(text, clean(verdict.because))
+            return
+        for rule in gate.rules[:2]:
+            self._indented(text, clean(f"{rule.if_}: {rule.then}"))
+
+    def _indented(self, text: Text, line: str) -> None:
+        """Append a line under its gate's title, wrapped with the same indent."""
+        room = max(self.scrollable_content_region.width - _INDENT, 20)
+        for part in Text(line).wrap(self.app.console, room):
+            text.append(" " * _INDENT + part.plain.rstrip() + "\n", tone_style(self, "muted"))
 
 
 class GateTable(StableTable):
@@ -50,7 +123,7 @@ class GateTable(StableTable):
 
 
 class GatesScreen(LabScreen):
-    """The gates of the roadmap; below, all that is known of the one under the cursor."""
+    """The gates of the roadmap; below, everything about the selected one."""
 
     NAME = "gates"
     HEADING = "Gates"
@@ -75,7 +148,9 @@ class GatesScreen(LabScreen):
     def show(self, view: LabSnapshot) -> None:
         words = [verdict.verdict for verdict in view.verdicts.values()]
         known = ("pass", "fail", "open", "manual")
-        self.set_heading(", ".join(f"{words.count(word)} {word}" for word in known if word in words))
+        self.set_heading(
+            ", ".join(f"{words.count(word)} {word}" for word in known if word in words)
+        )
         self.table.show(view)
         self._describe()
 
@@ -110,7 +185,7 @@ class GatesScreen(LabScreen):
         return text
 
     def _rules(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
-        text.append("Rules, and what they decide\n", tone_style(self, "muted"))
+        text.append("Rules, and what each decides\n", tone_style(self, "muted"))
         for rule in gate.rules:
             decided = verdict is not None and verdict.rule == rule.if_
             mark = ">" if decided else " "
@@ -118,10 +193,10 @@ class GatesScreen(LabScreen):
             then = tone_style(self, "accent") if decided else tone_style(self, "muted")
             text.append(f"    then {clean(rule.then)}\n", then)
         if not gate.rules:
-            text.append("  none is written: a person decides, in the document\n")
+            text.append("  no rule in the document: a person decides\n")
 
     def _mvps(self, text: Text, gate: Gate) -> None:
-        text.append("Decided by\n", tone_style(self, "muted"))
+        text.append("Judged by\n", tone_style(self, "muted"))
         for mvp in self._known(gate):
             values = [
                 value
@@ -146,5 +221,5 @@ class GatesScreen(LabScreen):
     def selected_gate(self) -> str | None:
         return self.table.selected
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self.table.select(key)

@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from vitlab.plot.series import fit
-from vitlab.tui.keys import VERBS, shown_key
+from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.text import STATUS, clean, ink
+from vitlab.tui.text import STATUS, clean, tone_style
 
 Row = tuple[str, str]
 
@@ -46,22 +46,24 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _table(self) -> Text:
-        own = [(shown_key(verb, self._own), verb.meaning) for verb in self._of.VERBS]
+        own = [(shown_key(verb, self._own), verb.meaning) for verb in self._of.KEYS]
         taken = {key for key, _ in own}
-        general = [(shown_key(verb, self._own), verb.meaning) for verb in VERBS]
+        general = [(shown_key(verb, self._own), verb.meaning) for verb in KEYS]
         text = Text()
         self._section(text, "This screen", [*own, *self._of.MOVES])
         kept = [row for row in general if row[0] not in taken]
         self._section(text, "Everywhere", [*kept, ("ctrl+p", "find any action, MVP or gate")])
-        text.append("Leaving the screen stops no job.\n", ink(self, "muted"))
+        text.append("Leaving the screen stops no job.\n", tone_style(self, "muted"))
         for word in ("ready", "running", "analysing", "partial", "paused"):
-            text.append(f"{STATUS[word][self._of.frame.plain]} {word}  ", ink(self, "muted"))
+            text.append(
+                f"{STATUS[word][self._of.session.plain]} {word}  ", tone_style(self, "muted")
+            )
         return text
 
     def _section(self, text: Text, title: str, rows: Sequence[Row]) -> None:
-        text.append(title + "\n", ink(self, "muted"))
+        text.append(title + "\n", tone_style(self, "muted"))
         for key, meaning in rows:
-            text.append(fit(key, 20), ink(self, "accent"))
+            text.append(fit(key, 20), tone_style(self, "accent"))
             text.append(meaning + "\n")
         text.append("\n")
 

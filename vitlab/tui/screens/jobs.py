@@ -1,4 +1,4 @@
-"""The jobs: the queue in its order, what runs, what ended, and why each stands as it does."""
+"""The jobs: running, queued in order, ended; and everything about the selected one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from textual.widgets import DataTable, Static
 
 from vitlab.contract.job import Done, Queued, Running
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.session import Session
 from vitlab.tui.text import (
     cell,
     clean,
@@ -30,14 +31,14 @@ from vitlab.tui.text import (
     trend_of,
 )
 from vitlab.tui.widgets.jobs_pane import KeptRows
-from vitlab.tui.widgets.stable_table import Row, StableTable
+from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
 class QueueTable(StableTable):
-    """One row a job of the lab; the waiting ones by their place in the line."""
+    """One row a job of the lab; queued ones with their place in the queue."""
 
     COLUMNS: ClassVar = {
         "#": 3, "State": 14, "On": 6, "Steps": 11, "Time": 11, "R²": 13, "Job": 24, "Why": 30,
@@ -90,21 +91,21 @@ class QueueTable(StableTable):
 
 
 class JobsScreen(LabScreen):
-    """All jobs of the lab; what is known of the one under the cursor stands below."""
+    """All jobs of the lab; below, everything about the selected one."""
 
     NAME = "jobs"
     HEADING = "Jobs"
     FILTERS = True
     KEYS = (
         Key("x", "app.stop_job", "stop", "stop the selected job, or drop a lost one"),
-        Key("c", "app.resume_job", "continue", "continue it from its last checkpoint"),
-        Key("p", "app.hold_job", "hold", "put a waiting job aside, or release it"),
-        Key("K", "app.move_up", "up", "move a waiting job up the queue"),
+        Key("c", "app.resume_job", "resume", "resume it from its last checkpoint"),
+        Key("p", "app.hold_job", "hold", "hold a queued job, or release it"),
+        Key("K", "app.move_up", "up", "move a queued job up"),
         Key("J", "app.move_down", "down", "move it down"),
         Key("t", "app.move_first", "first", "move it to the front"),
         Key("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
-        Key("minus", "app.lower_job", "", "lower its priority", said=False),
-        Key("enter", "app.open_log", "log", "show its log", said=False),
+        Key("minus", "app.lower_job", "", "lower its priority", in_line=False),
+        Key("enter", "app.open_log", "log", "show its log", in_line=False),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -128,9 +129,13 @@ class JobsScreen(LabScreen):
         queued = sum(isinstance(job.state, Queued) for job in jobs)
         left = sum(job.left for job in jobs)
         lost = f", {left} lost" if left else ""
-        self.set_heading(f"{running} running, {queued} waiting{lost}, {len(jobs)} in all")
+        self.set_heading(f"{running} running, {queued} queued{lost}, {len(jobs)} in all")
         self.table.show(
-            [job for job in jobs if self.wanted(job.paths.name, job_label(job), reason(job))]
+            [
+                job
+                for job in jobs
+                if self.matches_filter(job.paths.name, job_label(job), reason(job))
+            ]
         )
         self._describe()
 
@@ -159,19 +164,17 @@ class JobsScreen(LabScreen):
             ("values", values_of(job)),
             ("from", spec.experiment),
         ]
-        for name, said in rows:
-            if said:
+        for name, value in rows:
+            if value:
                 text.append(f"{name:<10}", tone_style(self, "muted"))
-                text.append(clean(said) + "\n")
+                text.append(clean(value) + "\n")
         text.rstrip()
         return text
 
     def selected_job(self) -> JobView | None:
-        key = self.table.selected
-        jobs = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == key), None)
+        return self.job_called(self.table.selected)
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self.table.select(key)
 
     @on(DataTable.RowSelected, "#queue")
@@ -180,7 +183,7 @@ class JobsScreen(LabScreen):
 
 
 def reason(job: JobView) -> str:
-    """Why it waits, what ails it, or how it ended."""
+    """Why it waits, what is wrong with it, or how it ended."""
     match job.state:
         case Queued():
             return job.why or ("held" if job.held else "starts next")
@@ -189,7 +192,7 @@ def reason(job: JobView) -> str:
         case Running():
             return job.health.partition(": ")[2]
         case _:
-            return "its supervisor was killed: c continues it, x drops it"
+            return "its supervisor was killed: c resumes it, x drops it"
 
 
 def values_of(job: JobView) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,33 +16,24 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from vitlab.contract.paths import UsageError
-from vitlab.tui.text import clean, ink
+from vitlab.contract.job import PROFILES
+from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.tui.screens.dialogs import diffs
+from vitlab.tui.text import clean, tone_style
 
 if TYPE_CHECKING:
+    from vitlab.lab.lab import Lab
     from vitlab.lab.launch import Plan
 
 COST = {
     "smoke": "seconds on a CPU",
     "demo": "minutes on a CPU",
     "hour": "an hour of a core",
-    "full": "the real thing",
+    "full": "the full run",
 }
 
 Choice = tuple[str, str]
 """Profile and backend (`local` or `slurm`)."""
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What a launch would run and write, in lines."""
-
-    jobs: tuple[str, ...]
-    diffs: tuple[str, ...]
-    findings: tuple[tuple[str, str], ...] = ()
-    """Status (`bad` refuses the launch) and text of what was found beforehand."""
-    plan: Plan | None = None
-    """What it shows: this is launched."""
 
 
 def _choice(name: str, chosen: bool) -> Text:
@@ -49,79 +41,80 @@ def _choice(name: str, chosen: bool) -> Text:
     return Text(f"{'>' if chosen else ' '} {name:<7}{COST[name]}")
 
 
-class LaunchScreen(ModalScreen[tuple[Choice, Outlook] | None]):
-    """Choose profile and place for one MVP; shows what will run and what will be written."""
+class LaunchScreen(ModalScreen["Plan | None"]):
+    """Choose profile and place for one MVP; its result is the plan that was shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "move(1)", "Down", show=False),
         Binding("k", "move(-1)", "Up", show=False),
-        Binding("space", "scroll_outlook(1)", "Scroll", show=False),
-        Binding("b", "scroll_outlook(-1)", "Scroll back", show=False),
-        Binding("s", "turn_backend", "Here or Slurm", show=False),
+        Binding("space", "scroll_plan(1)", "Scroll", show=False),
+        Binding("b", "scroll_plan(-1)", "Scroll back", show=False),
+        Binding("s", "next_backend", "Here or Slurm", show=False),
         Binding("escape,q", "dismiss(None)", "Cancel"),
     ]
 
     def __init__(
         self,
+        lab: Lab,
         title: str,
         choice: Choice,
         profiles: Sequence[str],
         backends: Sequence[str],
-        outlook: Callable[[str, str], Outlook],
+        make_plan: Callable[[str, str], Plan],
     ) -> None:
-        """`outlook(profile, backend)` blocks, so it is called in a thread; a UsageError is shown.
+        """`make_plan(profile, backend)` blocks, so a thread calls it; a UsageError is shown.
 
-        `choice`: what stands chosen to begin with. `profiles`: those the experiment has;
-        `backends`: those this machine has.
+        `choice`: the first one. `profiles`: those of the experiment; `backends`: of this machine.
         """
         super().__init__()
+        self._lab = lab
         self._title = title
         profile, backend = choice
         self._names = tuple(profiles)
         self._profile = profile if profile in self._names else self._names[0]
         self._backends = tuple(backends)
         self._backend = backend if backend in self._backends else self._backends[0]
-        self._outlook = outlook
-        self._ready: dict[Choice, Outlook] = {}
-        """What has been shown and can be launched."""
-        # Held, not looked up: an outlook may still come while the dialog is taken down.
+        self._make_plan = make_plan
+        self._ready: dict[Choice, Plan] = {}
+        """The plans that were shown and can be launched."""
+        # Kept, not looked up: a plan may still come while the dialog is taken down.
         self._profiles = OptionList(
             *(Option(_choice(name, False), id=name) for name in self._names),
             id="profiles",
             markup=False,
         )
         self._place = Static(id="backend", markup=False)
-        self._says = Static(id="outlook-text", markup=False)
+        self._text = Static(id="plan-text", markup=False)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Launch")
-            # On the rim, where no long outlook can push it off a small screen.
-            turn = "s here/Slurm   " if len(self._backends) > 1 else ""
-            dialog.border_subtitle = Text(f"enter launches   {turn}space b scroll   esc leaves")
+            # In the border, where no long plan can push it off a small screen.
+            backend = "s here/Slurm   " if len(self._backends) > 1 else ""
+            dialog.border_subtitle = Text(f"enter launches   {backend}space b scroll   esc cancels")
             yield Static(Text(clean(self._title), "bold"), markup=False)
             yield self._profiles
             yield self._place
-            with VerticalScroll(id="outlook"):
-                yield self._says
+            with VerticalScroll(id="launch-plan"):
+                yield self._text
 
     def on_mount(self) -> None:
         profiles = self._profiles
         profiles.highlighted = self._names.index(self._profile)
         profiles.focus()
-        self._say_backend()
+        self._show_backend()
 
-    def _say_backend(self) -> None:
+    def _show_backend(self) -> None:
         place = self._place
         place.display = len(self._backends) > 1
         words = {"local": "on this machine", "slurm": "on the Slurm cluster"}
-        place.update(Text(f"Runs {words[self._backend]} (s: the other)"))
+        place.update(Text(f"Runs {words[self._backend]} (s changes it)"))
 
-    def action_turn_backend(self) -> None:
+    def action_next_backend(self) -> None:
         at = self._backends.index(self._backend) + 1
         self._backend = self._backends[at % len(self._backends)]
-        self._say_backend()
-        self._look_ahead(self._highlighted, self._backend)
+        self._show_backend()
+        self._plan(self._highlighted, self._backend)
 
     @property
     def _highlighted(self) -> str:
@@ -131,57 +124,85 @@ class LaunchScreen(ModalScreen[tuple[Choice, Outlook] | None]):
         profiles = self._profiles
         profiles.highlighted = ((profiles.highlighted or 0) + by) % len(self._names)
 
-    def action_scroll_outlook(self, pages: int) -> None:
-        outlook = self.query_one("#outlook", VerticalScroll)
-        outlook.scroll_relative(y=pages * max(outlook.size.height - 2, 1), animate=False)
+    def action_scroll_plan(self, pages: int) -> None:
+        plan = self.query_one("#launch-plan", VerticalScroll)
+        plan.scroll_relative(y=pages * max(plan.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         for name in self._names:
             chosen = name == event.option.id
             event.option_list.replace_option_prompt(name, _choice(name, chosen))
-        self._look_ahead(event.option.id or self._profile, self._backend)
+        self._plan(event.option.id or self._profile, self._backend)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         choice = (event.option.id or "", self._backend)
         if choice in self._ready:
-            self.dismiss((choice, self._ready[choice]))
+            self.dismiss(self._ready[choice])
 
-    @work(thread=True, exclusive=True, group="outlook")
-    def _look_ahead(self, profile: str, backend: str) -> None:
-        outlook = None
+    @work(thread=True, exclusive=True, group="plan")
+    def _plan(self, profile: str, backend: str) -> None:
+        plan = None
         try:
-            outlook = self._outlook(profile, backend)
+            plan = self._make_plan(profile, backend)
         except (UsageError, OSError) as error:
-            shown = Text(clean(str(error)), ink(self, "error"))
+            shown = Text(clean(str(error)), tone_style(self, "error"))
         else:
-            shown = self._describe(outlook)
+            shown = self._describe(plan)
         if self.is_running:
-            self.app.call_later(self._show, (profile, backend), outlook, shown)
+            self.app.call_later(self._show, (profile, backend), plan, shown)
 
-    def _show(self, choice: Choice, outlook: Outlook | None, shown: Text) -> None:
+    def _show(self, choice: Choice, plan: Plan | None, shown: Text) -> None:
         if choice != (self._highlighted, self._backend):
             return
-        self._says.update(shown)
+        self._text.update(shown)
         self._ready.pop(choice, None)
-        if outlook is not None and not any(status == "bad" for status, _ in outlook.findings):
-            self._ready[choice] = outlook
+        if plan is not None and not any(one.status == "bad" for one in plan.findings):
+            self._ready[choice] = plan
 
-    def _describe(self, outlook: Outlook) -> Text:
+    def _describe(self, plan: Plan) -> Text:
         text = Text()
-        text.append("Runs\n", ink(self, "muted"))
-        for job in outlook.jobs:
+        text.append("Runs\n", tone_style(self, "muted"))
+        on_slurm = plan.request.backend == "slurm"
+        for spec in plan.specs:
+            place = "Slurm" if on_slurm else spec.device
+            job = f"{spec.run}: {spec.recipe} on {place}, {spec.exp_id}"
             text.append(f"  > {clean(job)}\n", "default")
-        for status, words in outlook.findings:
-            tone = {"bad": "error", "warn": "warning"}.get(status, "muted")
-            text.append(f"{status}: {clean(words)}\n", ink(self, tone))
-        text.append("Writes\n", ink(self, "muted"))
-        for diff in outlook.diffs:
+        for finding in plan.findings:
+            tone = {"bad": "error", "warn": "warning"}.get(finding.status, "muted")
+            text.append(f"{finding.status}: {clean(finding.text)}\n", tone_style(self, tone))
+        text.append("Writes\n", tone_style(self, "muted"))
+        changes = diffs(self._lab, plan.changes)
+        for diff in changes:
             for line in diff.split("\n"):
                 if line.startswith(("+++", "+", "-")) and not line.startswith("---"):
                     tone = "strong" if line[:3] == "+++" else "success"
                     tone = "error" if line.startswith("-") else tone
                     shown = line.removeprefix("+++ ").removeprefix("b/")
-                    text.append(f"  {clean(shown)}\n", ink(self, tone))
-        if not outlook.diffs:
-            text.append("  nothing now\n")
+                    text.append(f"  {clean(shown)}\n", tone_style(self, tone))
+        if not changes:
+            text.append("  nothing\n")
         return text
+
+
+def last_choice(lab: Lab) -> Choice:
+    """What was launched last in this lab, or else the settings' profile, on this machine."""
+    try:
+        record = json.loads(_choice_file(lab).read_bytes())
+        profile, backend = record.get("profile"), record.get("backend")
+    except (OSError, ValueError, AttributeError):
+        profile = backend = None
+    return (
+        profile if profile in PROFILES else lab.settings.profile,
+        "slurm" if backend == "slurm" else "local",
+    )
+
+
+def remember_choice(lab: Lab, choice: Choice) -> None:
+    """Begin with this choice the next time."""
+    profile, backend = choice
+    _choice_file(lab).parent.mkdir(exist_ok=True)
+    write_atomic(_choice_file(lab), json.dumps({"profile": profile, "backend": backend}).encode())
+
+
+def _choice_file(lab: Lab) -> Path:
+    return lab.paths.private.screen

@@ -1,4 +1,4 @@
-"""The log of one job, of any length: follow, search, filter, jump to what went wrong."""
+"""The log of one job, of any length: follow, search, filter, jump to errors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from vitlab.lab.live.log_file import wanted
+from vitlab.lab.live.log_file import text_matcher
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
-from vitlab.tui.selection import CopiedText
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import LineScreen
+from vitlab.tui.session import CopiedText, Session
 from vitlab.tui.text import clean, in_order, job_label, set_titles, state_words
 from vitlab.tui.widgets.log_view import LogPager, position_text
 
@@ -24,21 +25,21 @@ MOST = 2000
 
 
 class LogScreen(LabScreen):
-    """One log; which one is told by `point_at`."""
+    """One log; `select` opens another job's."""
 
     NAME = "log"
     HEADING = "Log"
     KEYS = (
-        Key("slash", "search", "search", "search for words; capital letters are meant"),
-        Key("n", "search_next(1)", "next", "the next line found"),
-        Key("N", "search_next(-1)", "", "the line found before", said=False),
-        Key("ampersand", "keep", "filter", "show only lines with some words"),
-        Key("e", "error(1)", "error", "jump to the next line that tells of trouble"),
-        Key("E", "error(-1)", "", "to the one before", said=False),
+        Key("slash", "search", "search", "search for words; capitals matter"),
+        Key("n", "search_next(1)", "next", "the next match"),
+        Key("N", "search_next(-1)", "", "the match before", in_line=False),
+        Key("ampersand", "keep", "filter", "show only lines with these words"),
+        Key("e", "error(1)", "error", "jump to the next error"),
+        Key("E", "error(-1)", "", "the error before", in_line=False),
         Key("F", "follow", "follow", "follow the end"),
-        Key("M", "mark", "mark", "mark the top line, for y to copy from there on", said=False),
+        Key("M", "mark", "mark", "mark the top line; y copies from there", in_line=False),
         Key("J", "other(1)", "next job", "the log of the next job"),
-        Key("K", "other(-1)", "", "the log of the job before", said=False),
+        Key("K", "other(-1)", "", "the log of the job before", in_line=False),
     )
     MOVES = (
         ("j k, arrows", "a line down or up; up stops following"),
@@ -50,7 +51,7 @@ class LogScreen(LabScreen):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.pager = LogPager(self._say)
+        self.pager = LogPager(self._describe)
         self._pane = Vertical(self.pager, classes="pane")
         self._job = ""
         self._mark: int | None = None
@@ -62,28 +63,27 @@ class LogScreen(LabScreen):
     def on_mount(self) -> None:
         self.pager.focus()
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self._job, self._mark = key, None
         job = self.selected_job()
         if job is not None:
             self.pager.open(job.paths.log)
-        self._say()
+        self._describe()
 
     def show(self, view: LabSnapshot) -> None:
         if not self._job and view.jobs:
-            self.point_at(in_order(view.jobs)[0].paths.name)
-        self._say()
+            self.select(in_order(view.jobs)[0].paths.name)
+        self._describe()
 
-    def _say(self) -> None:
+    def _describe(self) -> None:
         job = self.selected_job()
         words = f"{job_label(job)}  {state_words(job.state, self.session.plain)[0]}" if job else ""
-        self.set_heading(words or "no job yet")
+        self.set_heading(words or "no jobs yet")
         marked = "  marked, y copies from there" if self._mark is not None else ""
         set_titles(self._pane, self._job, position_text(self.pager.reading) + marked)
 
     def selected_job(self) -> JobView | None:
-        jobs = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == self._job), None)
+        return self.job_called(self._job)
 
     def copy_text(self) -> CopiedText | None:
         """The lines shown, or those from the marked one to the last shown."""
@@ -93,8 +93,8 @@ class LogScreen(LabScreen):
             return None
         if self._mark is not None:
             begin, end = min(self._mark, lines[0].start), lines[-1].end
-            keep = wanted(reading.keep) if reading.keep else None
-            page = reading.log.page(begin, MOST, keep)  # a short one is filled up from before
+            keep = text_matcher(reading.keep) if reading.keep else None
+            page = reading.log.page(begin, MOST, keep)  # a short page also has lines before
             lines = tuple(one for one in page.lines if begin <= one.start and one.end <= end)
             self._mark = None
         what = f"{len(lines)} line{'s' * (len(lines) != 1)} of the log of {clean(self._job)}"
@@ -106,12 +106,10 @@ class LogScreen(LabScreen):
         lines = self.pager.reading.page.lines
         if lines:
             self._mark = lines[0].start
-            self._say()
+            self._describe()
 
-    @work(group="places")
+    @work(group="actions")
     async def action_search(self) -> None:
-        from vitlab.tui.screens.dialogs import LineScreen
-
         words = await self.app.push_screen_wait(LineScreen("Search", hint="words of a line"))
         if words:
             self.pager.search(words)
@@ -122,10 +120,8 @@ class LogScreen(LabScreen):
             return
         self.pager.search(self.pager.reading.words, back=way < 0)
 
-    @work(group="places")
+    @work(group="actions")
     async def action_keep(self) -> None:
-        from vitlab.tui.screens.dialogs import LineScreen
-
         kept = self.pager.reading.keep
         screen = LineScreen("Show only lines with", kept, hint="nothing shows all lines")
         words = await self.app.push_screen_wait(screen)
@@ -142,7 +138,7 @@ class LogScreen(LabScreen):
         jobs = [job.paths.name for job in in_order(self.view.jobs)] if self.view else []
         if jobs:
             now = jobs.index(self._job) if self._job in jobs else 0
-            self.point_at(jobs[(now + by) % len(jobs)])
+            self.select(jobs[(now + by) % len(jobs)])
 
     def action_leave(self) -> None:
         """Clear the filter; where there is none, go back."""

@@ -1,4 +1,4 @@
-"""The results: all side by side, sorted, filtered, with what is different in how they were made."""
+"""The results: all side by side, sorted, filtered, with the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from textual.widgets import DataTable, Static
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
+from vitlab.lab.results import rows as results
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
-from vitlab.tui.selection import CopiedText
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.session import CopiedText, Session
 from vitlab.tui.text import cell, clean, duration, metric_name, tone_style
-from vitlab.tui.widgets.stable_table import Row, StableTable
+from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -74,16 +75,16 @@ class ResultTable(StableTable):
 
 
 class ResultsScreen(LabScreen):
-    """All results of the lab; below, every value of the one under the cursor."""
+    """All results of the lab; below, every value of the selected one."""
 
     NAME = "results"
     HEADING = "Results"
     FILTERS = True
     KEYS = (
         Key("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
-        Key("S", "turn_order", "reverse", "the other way round"),
+        Key("S", "turn_order", "reverse", "reverse the order"),
         Key("slash", "app.filter", "filter", "show only rows with some words"),
-        Key("space", "refer", "reference", "hold all others against this one, on the same stars"),
+        Key("space", "refer", "reference", "compare all others with this one, on the same stars"),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -115,13 +116,15 @@ class ResultsScreen(LabScreen):
     @work(group="results", exclusive=True)
     async def _read(self) -> None:
         try:
-            self._rows = await asyncio.to_thread(self.session.desk.results)
+            self._rows = await asyncio.to_thread(results.result_rows, self.session.lab)
         except (UsageError, OSError) as error:
-            self.app.notify(clean(str(error)), severity="error", markup=False)
+            self.app.notify(clean(str(error)), severity="error")
         self._fill_rows()
 
     def _shown(self) -> list[ResultRow]:
-        rows = [row for row in self._rows if self.wanted(row.mvp, row.run, row.profile, row.job)]
+        rows = [
+            row for row in self._rows if self.matches_filter(row.mvp, row.run, row.profile, row.job)
+        ]
         match self._order:
             case "score":
                 rows.sort(key=lambda row: Value.parse(row.headline).rank(row.score))
@@ -134,37 +137,33 @@ class ResultsScreen(LabScreen):
         return rows[::-1] if self._reversed else rows
 
     def _fill_rows(self) -> None:
-        from vitlab.lab.results.rows import differing
-
         rows = self._shown()
         way = ", reversed" if self._reversed else ""
         self.set_heading(f"{len(rows)} of {len(self._rows)}, by {self._order}{way}")
-        self.table.show(rows, differing(rows), self._reference, self._gaps)
+        self.table.show(rows, results.differing(rows), self._reference, self._gaps)
         self._describe()
 
     @on(DataTable.RowHighlighted, "#result-table")
     def _describe(self) -> None:
         row = self._selected()
-        text = self._about(row) if row else Text("no job has a result yet")
+        text = self._about(row) if row else Text("no results yet")
         if self._text.content != text:
             self._text.update(text)
 
     def _about(self, row: ResultRow) -> Text:
-        from vitlab.lab.results.rows import differing
-
         text = Text()
         text.append(clean(f"{row.job}  {row.model}") + "\n", "bold")
         for name, value in sorted(row.values.items()):
             if value is not None:
-                said = _with_error(value, row.errors.get(name) or 0.0)
+                score = _with_error(value, row.errors.get(name) or 0.0)
                 text.append(f"{clean(metric_name(name)):<26}", tone_style(self, "muted"))
-                text.append(f"{said}\n")
+                text.append(f"{score}\n")
         base = next((one for one in self._rows if one.job == self._reference), None)
         if base is not None and base is not row:
             text.append("against the reference\n", tone_style(self, "muted"))
             if row.recipe != base.recipe:
                 text.append(clean(f"  recipe: {row.recipe}, there {base.recipe}") + "\n")
-            for key in differing([base, row]):
+            for key in results.differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
                 text.append(clean(f"  {key}: {ours}, there {theirs}") + "\n")
         text.rstrip()
@@ -174,19 +173,18 @@ class ResultsScreen(LabScreen):
         return next((row for row in self._rows if row.job == self.table.selected), None)
 
     def selected_job(self) -> JobView | None:
-        jobs = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == self.table.selected), None)
+        return self.job_called(self.table.selected)
 
     def copy_text(self) -> CopiedText | None:
         row = self._selected()
         if row is None:
             return None
         known = [(n, v) for n, v in sorted(row.values.items()) if v is not None]
-        said = "\n".join(f"{n}\t{v:.6g}" for n, v in known)
+        text = "\n".join(f"{n}\t{v:.6g}" for n, v in known)
         head = clean(f"{row.job}\t{row.model}\t{row.profile}")
-        return CopiedText(f"the values of {clean(row.run)}", f"{head}\n{said}")
+        return CopiedText(f"the values of {clean(row.run)}", f"{head}\n{text}")
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self.table.select(key)
 
     # what the keys do
@@ -199,7 +197,7 @@ class ResultsScreen(LabScreen):
         self._reversed = not self._reversed
         self._fill_rows()
 
-    @work(group="deeds")
+    @work(group="actions")
     async def action_refer(self) -> None:
         row = self._selected()
         if row is None:
@@ -208,17 +206,17 @@ class ResultsScreen(LabScreen):
         self._gaps = {}
         self._fill_rows()
         if self._reference:
-            found = await self.session.doer.attempt(lambda: self.session.desk.gaps(row.job))
-            self._gaps = found or {}
+            gaps = await self.session.attempt(lambda: results.gaps(self.session.lab, row.job))
+            self._gaps = gaps or {}
             self._fill_rows()
-            if found is not None and not found:
-                said = "no other job kept what it said of the same test stars"
-                self.app.notify(said, severity="warning", markup=False)
+            if gaps is not None and not gaps:
+                words = "no other job has predictions for the same test stars"
+                self.app.notify(words, severity="warning")
 
 
 def _with_error(value: float, error: float, *, signed: bool = False) -> str:
-    said = f"{value:+.4f}" if signed else f"{value:.4f}"
-    return f"{said} ± {error:.4f}" if error else said
+    text = f"{value:+.4f}" if signed else f"{value:.4f}"
+    return f"{text} ± {error:.4f}" if error else text
 
 
 def _count(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Home: what stands, runs, is next and waits: plan, gates and jobs, curves and log."""
+"""Home: plan, gates, jobs, curves, log, and the selected MVP."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs import gpus
 from vitlab.tui.keys import KEYS, Key, bindings, shown_key
-from vitlab.tui.screens.base import Session, LabScreen
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.gates import GatePanel
+from vitlab.tui.session import Session
 from vitlab.tui.text import clean, metric_name, set_titles, tone_style
 from vitlab.tui.watch.messages import CurvesUpdated, LogUpdated
-from vitlab.tui.widgets.curves_chart import LiveChart, Picture
-from vitlab.tui.widgets.gate_panel import GatePanel
+from vitlab.tui.widgets.curves_chart import LiveChart, LiveCurves
 from vitlab.tui.widgets.header import Header
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
@@ -30,7 +32,8 @@ from vitlab.tui.widgets.plan_pane import Board, PlanPane
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
+    from vitlab.lab.live.mvp_summary import MvpSummary
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
 class MvpScreen(ModalScreen[None]):
@@ -42,7 +45,7 @@ class MvpScreen(ModalScreen[None]):
     ]
 
     def __init__(self, of: LabScreen, mvp: Mvp, read: Reader, *, plain: bool) -> None:
-        """`of`: the screen it lies over, which has the lab as last seen."""
+        """`of`: the screen below it, which has the lab as last read."""
         super().__init__()
         self._of = of
         self._mvp = mvp
@@ -51,7 +54,7 @@ class MvpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text(clean(f"MVP {self._mvp.id}"))
-            dialog.border_subtitle = Text("j k scroll   L launches it   esc closes")
+            dialog.border_subtitle = Text("j k scroll   L launches   esc closes")
             yield self._pane
 
     def on_mount(self) -> None:
@@ -72,28 +75,28 @@ class MvpScreen(ModalScreen[None]):
         self._pane.show(view, self._mvp)
 
 
-LEFT, RIGHT = ("plan", "gates", "jobs"), ("brief", "curve", "log")
+LEFT, RIGHT = ("plan", "gates", "jobs"), ("mvp", "curve", "log")
 PANES = ("plan", "gates", "jobs", "curve", "log")
-"""By their keys; what is known of the MVP follows the plan, and has none."""
+"""In the order of their keys; the selected MVP's pane has none."""
 WIDE = 150
-"""From this width on the chosen MVP's section and runs stand beside the plan."""
+"""From this width on the selected MVP is shown beside the plan."""
 ROOMY = (120, 32)
 """From this width and height on, all panes are shown at once."""
 PAGES = {"plan": "plan", "gates": "plan", "jobs": "jobs", "log": "jobs", "curve": "curve"}
-"""Pane -> the page it stands on where the terminal is too small for all panes at once."""
+"""Pane -> its page, where the terminal is too small for all panes at once."""
 
 TITLES = {"plan": "1 plan, 2 gates", "jobs": "3 jobs, 5 log", "curve": "4 curve"}
 
 
 @dataclass
 class JobSelected(Message):
-    """Another job is under the cursor: its log and its curve are wanted."""
+    """Another job is under the cursor: its log and curve are to be read."""
 
     job: JobPaths | None
 
 
 class RoadmapScreen(LabScreen):
-    """Shows what the watcher saw; knows what is selected; does nothing by itself."""
+    """All panes at once, or one page of them on a small terminal."""
 
     NAME = "roadmap"
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -103,8 +106,10 @@ class RoadmapScreen(LabScreen):
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
     )
     KEYS = (
-        Key("t", "turn_plan", "board", "the plan as a board of cards, or as a table again"),
-        Key("enter", "open_row", "open", "all of the MVP, or the log of the job", said=False),
+        Key("t", "turn_plan", "board", "show the plan as a board, or as a table"),
+        Key(
+            "enter", "open_row", "open", "details of the MVP, or the log of the job", in_line=False
+        ),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS[:1]),
@@ -121,20 +126,20 @@ class RoadmapScreen(LabScreen):
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
-        # Held, not looked up: a message may still come while the widgets are taken down.
+        # Kept, not looked up: a message may still come while the widgets are taken down.
         self.header, self.pages = Header(self.session.key), Static(id="pages", markup=False)
         plain = self.session.plain
         self.gates = GatePanel()
         self.chart, self.log_view = LiveChart(), LogView()
-        self.brief = MvpPane(self.session.desk.brief, plain=plain, wait=FIRST)
+        self.mvp_pane = MvpPane(self._summarize, plain=plain, wait=FIRST)
         self.plan_pane = PlanPane(self.filter, plain=plain)
-        self.jobs_pane = JobsPane(self.session.desk.devices, self._no_jobs(), plain=plain)
+        self.jobs_pane = JobsPane(gpus.devices, self._no_jobs(), plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
         self.panes = {
             "plan": self.plan_pane,
             "gates": Vertical(self.gates, id="gates-pane", classes="pane"),
             "jobs": self.jobs_pane,
-            "brief": Vertical(self.brief, id="brief-pane", classes="pane"),
+            "mvp": Vertical(self.mvp_pane, id="mvp-pane", classes="pane"),
             "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
             "log": Vertical(self.log_view, id="log-pane", classes="pane"),
         }
@@ -150,25 +155,20 @@ class RoadmapScreen(LabScreen):
     def on_mount(self) -> None:
         for i, name in enumerate(PANES):
             self.panes[name].border_title = Text(f"{i + 1} {name}")
-        self.panes["brief"].border_title = Text("the selected MVP")
-        self.panes["log"].border_subtitle = Text("no job's log yet")
+        self.panes["mvp"].border_title = Text("the selected MVP")
+        self.panes["log"].border_subtitle = Text("no log yet")
         self.filter.display = False
         self.go("plan")
-        self.set_interval(1.0, self._age)
+        self.set_interval(1.0, self.show_header)
 
-    # what is seen
+    # what is shown
 
     def show(self, view: LabSnapshot) -> None:
-        self._age()
+        self.show_header()
         self._show_plan()
         self.gates.show(view)
         self.jobs_pane.show(view.jobs)
         self._describe_job()
-
-    def show_roadmaps(self, lines: Sequence[RoadmapSummary]) -> None:
-        """Keep where the other roadmaps stand, for the headline."""
-        self.header.roadmaps = lines
-        self._age()
 
     def receive(self, seen: Message) -> None:
         if isinstance(seen, CurvesUpdated):
@@ -176,10 +176,11 @@ class RoadmapScreen(LabScreen):
         elif isinstance(seen, LogUpdated):
             self.show_log(seen)
 
-    def _age(self) -> None:
+    def show_header(self) -> None:
+        """The lines at the top and the GPUs, which change without the lab too."""
         if self.view is not None and self.is_mounted:
-            self.header.show(self.view, self.seconds_since_read)
-            self.jobs_pane.tell()
+            self.header.show(self.view, self.session.roadmaps, self.seconds_since_read)
+            self.jobs_pane.show_devices()
 
     def _show_plan(self) -> None:
         if self.view is None:
@@ -193,25 +194,25 @@ class RoadmapScreen(LabScreen):
         mvp = self.selected_mvp()
         if not self.filter.value:
             set_titles(self.plan_pane, below=(mvp.exp_id or "") if mvp else "")
-        if self.view is not None and self.panes["brief"].display:
-            self.brief.show(self.view, mvp)
+        if self.view is not None and self.panes["mvp"].display:
+            self.mvp_pane.show(self.view, mvp)
 
     def show_curves(self, seen: CurvesUpdated) -> None:
-        set_titles(self.panes["curve"], below="m: other values" if len(seen.metrics) > 1 else "")
+        set_titles(self.panes["curve"], below="m: next value" if len(seen.metrics) > 1 else "")
         title = metric_name(seen.metric)
-        empty = "no curve yet: a job draws it while it runs"
-        self.chart.show(Picture(seen.series, seen.lines, title, seen.x_label, empty))
+        empty = "no curve yet: running jobs draw one"
+        self.chart.show(LiveCurves(seen.series, seen.lines, title, seen.x_label, empty))
 
     def show_log(self, seen: LogUpdated) -> None:
         self.log_view.take(seen.lines, seen.fresh)
         set_titles(self.panes["log"], below=seen.job)
 
-    # what is said where there is nothing to show
+    # texts where there is nothing to show
 
     def _no_plan(self) -> str:
         if self.view is not None and self.view.path is not None:
-            return "the roadmap could not be read: see gates (2) for the line that says why"
-        return "no roadmap here: `vitlab init` makes an example, then o chooses it"
+            return "the roadmap cannot be read: the gates pane (2) shows why"
+        return "no roadmap: `vitlab init` makes an example, o opens it"
 
     def _no_jobs(self) -> str:
         key = self.session.key
@@ -226,11 +227,9 @@ class RoadmapScreen(LabScreen):
         return self.plan_pane.chosen(self.view)
 
     def selected_job(self) -> JobView | None:
-        key = self.jobs.selected
-        jobs: Sequence[JobView] = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == key), None)
+        return self.job_called(self.jobs.selected)
 
-    def point_at(self, key: str) -> None:
+    def select(self, key: str) -> None:
         self.action_clear_filter()
         self.plan_pane.select(key)
         self.go("plan")
@@ -238,10 +237,16 @@ class RoadmapScreen(LabScreen):
     @on(DataTable.RowSelected, "#plan")
     @on(Board.Opened)
     def _open_mvp(self) -> None:
-
-        mvp, desk = self.selected_mvp(), self.session.desk
+        mvp = self.selected_mvp()
         if mvp is not None:
-            self.app.push_screen(MvpScreen(self, mvp, desk.brief, plain=self.session.plain))
+            screen = MvpScreen(self, mvp, self._summarize, plain=self.session.plain)
+            self.app.push_screen(screen)
+
+    def _summarize(self, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
+        """What is known of one MVP; blocking, and only asked for once the lab was read."""
+        reader = self.session.watcher.reader
+        assert reader is not None
+        return reader.summarize(self.session.roadmap, mvp_id, ended)
 
     @on(DataTable.RowSelected, "#jobs")
     async def action_open_row(self) -> None:
@@ -276,7 +281,7 @@ class RoadmapScreen(LabScreen):
         small = self.size.width < ROOMY[0] or self.size.height < ROOMY[1]
         self.set_class(small, "-small")
         shown = {name: not small or PAGES[name] == self._page for name in PANES}
-        shown["brief"] = self.size.width >= WIDE and not small
+        shown["mvp"] = self.size.width >= WIDE and not small
         for name, pane in self.panes.items():
             pane.display = shown[name]
         self.left.display = any(shown[name] for name in LEFT)
@@ -327,9 +332,10 @@ class RoadmapScreen(LabScreen):
         super().on_resize()
 
     def key_entries(self) -> list[tuple[str, str, str]]:
-        # Where there is room for a few alone, the way to all of them and the way out are said.
+        # In little room, the way to all keys and the way out come first.
         first = ("launch_next", "launch_selected", "stop_job", "write", "undo", "help", "quit")
-        said = sorted((v for v in KEYS if v.said), key=lambda verb: verb.name not in first)
-        keys = [(shown_key(verb, self.session.own), verb.word, f"app.{verb.action}") for verb in said]
-        keys.append((shown_key(self.KEYS[0], self.session.own), "board", "screen.turn_plan"))
+        shown = sorted((key for key in KEYS if key.in_line), key=lambda key: key.name not in first)
+        own = self.session.own_keys
+        keys = [(shown_key(key, own), key.word, f"app.{key.action}") for key in shown]
+        keys.append((shown_key(self.KEYS[0], own), "board", "screen.turn_plan"))
         return [*keys, ("^p", "find", "app.command_palette")]

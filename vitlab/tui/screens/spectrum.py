@@ -1,10 +1,11 @@
-"""The spectrum viewer: a job's test stars, what each model says of them and what one looks at."""
+"""The spectrum viewer: a job's test stars, each model's predictions, and what they depend on."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,19 +16,23 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from vitlab.contract.job import Done
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
-from vitlab.lab.inspector.star import StarSheet
+from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.star import StarList, StarSheet
 from vitlab.plot.canvas import Look
 from vitlab.tui.keys import Key, bindings
-from vitlab.tui.screens.base import Session, LabScreen
-from vitlab.tui.stars import StarOrder, newest_scored
+from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import LineScreen
+from vitlab.tui.session import Session
 from vitlab.tui.text import clean, tone_style
+from vitlab.tui.widgets.chart import ZOOM_KEYS
 from vitlab.tui.widgets.spectrum_chart import (
     LOWER,
     GuessTable,
-    SpectrumState,
     SpectrumChart,
+    SpectrumState,
     pixel_words,
     star_words,
     where_words,
@@ -39,8 +44,60 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class StarOrder:
+    """The order in which a job's stars are shown, and the place in it."""
+
+    label: str = ""
+    worst: bool = True
+    """Sorted by error, largest first; else by number."""
+    numbers: list[int] = field(default_factory=list)
+    at: int = 0
+
+    @property
+    def now(self) -> int:
+        """The number of the star shown."""
+        return self.numbers[self.at]
+
+    def sort(self, stars: StarList, at: int) -> None:
+        """Sort the stars, and begin at place `at`."""
+        self.numbers = stars.order(self.label, worst=self.worst)
+        self.go(at)
+
+    def go(self, at: int) -> None:
+        """To a place, or the nearest there is."""
+        self.at = min(max(at, 0), max(len(self.numbers) - 1, 0))
+
+    def reverse(self, stars: StarList) -> None:
+        """The other order: worst first begins at the worst, by number stays at the star."""
+        now = self.now if self.numbers else 0
+        self.worst = not self.worst
+        self.sort(stars, 0 if self.worst else now)
+
+    def next_label(self, stars: StarList) -> None:
+        """The next label, which has other errors; by number the star stays."""
+        if self.label in stars.labels:
+            at = stars.labels.index(self.label) + 1
+            self.label = stars.labels[at % len(stars.labels)]
+            self.sort(stars, 0 if self.worst else self.at)
+
+
+def _is_scored(job: JobView) -> bool:
+    return any(Value.parse(name).split == "test" for name in job.values)
+
+
+def newest_scored(jobs: Sequence[JobView]) -> JobView | None:
+    """The job that ended last, of those with values of test stars."""
+    ended = [
+        (job.state.ended, number, job)
+        for number, job in enumerate(jobs)
+        if isinstance(job.state, Done) and _is_scored(job)
+    ]
+    return max(ended)[2] if ended else None
+
+
+@dataclass
 class Progress(Message, bubble=False):
-    """What the reader of the stars is doing."""
+    """What the process that reads the stars is doing."""
 
     text: str
 
@@ -51,17 +108,15 @@ class SpectrumScreen(LabScreen):
     NAME = "spectrum"
     HEADING = "Spectrum"
     KEYS = (
-        Key("n", "turn_star(1)", "next star", "the next star; N the one before"),
-        Key("N", "turn_star(-1)", "", "the star before", said=False),
-        Key("s", "next_order", "sort", "the stars by error, worst first, or by number"),
-        Key("t", "next_lower", "below", "below: shape, response in its unit, attention"),
+        Key("n", "turn_star(1)", "next star", "the next star; N the previous one"),
+        Key("N", "turn_star(-1)", "", "the previous star", in_line=False),
+        Key("s", "next_order", "sort", "sort the stars by error, or by number"),
+        Key("t", "next_lower", "below", "lower chart: shape, response in its unit, attention"),
         Key("m", "next_label", "label", "the next label the model predicts"),
-        Key("e", "next_mark(1)", "line", "to the next line that has a name"),
-        Key("E", "next_mark(-1)", "", "to the line before", said=False),
-        Key("M", "pick_star", "", "a star by its number", said=False),
-        Key("plus", "zoom_in", "zoom", "half the window, about the cursor"),
-        Key("minus", "zoom_out", "", "twice the window", said=False),
-        Key("0", "zoom_whole", "", "the whole spectrum", said=False),
+        Key("e", "next_mark(1)", "line", "to the next spectral line"),
+        Key("E", "next_mark(-1)", "", "to the previous line", in_line=False),
+        Key("M", "pick_star", "", "choose a star by its number", in_line=False),
+        *ZOOM_KEYS,
     )
     MOVES = (
         ("h l, arrows", "move the cursor, which reads the pixel; H L ten columns"),
@@ -87,9 +142,9 @@ class SpectrumScreen(LabScreen):
         self._star_pane = Vertical(
             self.table, VerticalScroll(self._where, id="where"), id="star-pane", classes="pane"
         )
-        self._graph: Client | None = None
+        self._client: Client | None = None
         self._job = ""
-        self._turns = StarOrder()
+        self._order = StarOrder()
         self._busy = False
 
     def body(self) -> tuple[Widget, ...]:
@@ -99,7 +154,7 @@ class SpectrumScreen(LabScreen):
         self.chart.focus()
 
     def on_screen_suspend(self) -> None:
-        """Its process ends with it; what only lies beneath a dialog goes on."""
+        """Its process ends with it, but not where a dialog is over it."""
         if self not in self.app.screen_stack:
             self._close()
 
@@ -107,90 +162,88 @@ class SpectrumScreen(LabScreen):
         self._close()
 
     def _close(self) -> None:
-        if self._graph is not None:
-            graph, self._graph, self._job = self._graph, None, ""
+        if self._client is not None:
+            client, self._client, self._job = self._client, None, ""
             # Off the event loop: it waits for the process.
-            asyncio.get_running_loop().run_in_executor(None, graph.close)
+            asyncio.get_running_loop().run_in_executor(None, client.close)
 
     # which job
 
     def selected_job(self) -> JobView | None:
-        jobs = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == self._job), None)
+        return self.job_called(self._job)
 
-    def point_at(self, key: str) -> None:
-        """Show the stars of the job `key`; of the newest with a result where there is none."""
-        jobs = list(self.view.jobs) if self.view else []
-        found = next((job for job in jobs if job.paths.name == key), None)
-        if found is None and not key:
-            found = newest_scored(jobs)
-        if found is None:
-            self._say("no job with test stars yet: n at home launches the next MVP")
-        elif found.paths.name != self._job:
+    def select(self, key: str) -> None:
+        """Show the stars of the job `key`; of the newest with a result where it is empty."""
+        job = self.job_called(key)
+        if job is None and not key:
+            job = newest_scored(self.view.jobs if self.view else ())
+        if job is None:
+            self._show_text("no job with test stars yet: n at home launches the next MVP")
+        elif job.paths.name != self._job:
             self._close()
-            self._job, self._turns = found.paths.name, StarOrder(worst=self._turns.worst)
-            self._graph = self.session.desk.spectrograph(found.paths)
-            self._say("opening ...")
-            self._open(self._graph)
+            self._job, self._order = job.paths.name, StarOrder(worst=self._order.worst)
+            self._client = Client(job.paths)
+            self._show_text("opening ...")
+            self._open(self._client)
 
     @work(group="stars")
-    async def _open(self, graph: Client) -> None:
+    async def _open(self, client: Client) -> None:
         try:
             stars = await asyncio.to_thread(
-                graph.open, lambda text: self.post_message(Progress(f"{text} ..."))
+                client.open, lambda text: self.post_message(Progress(f"{text} ..."))
             )
         except (UsageError, OSError) as error:
-            if graph is self._graph:
-                self._say(str(error))
+            if client is self._client:
+                self._show_text(str(error))
             return
-        if graph is not self._graph:
+        if client is not self._client:
             return
         job = self.selected_job()
         headline = "" if job is None else Value.parse(job.spec.headline).label
-        self._turns.label = headline if headline in stars.labels else stars.labels[0]
+        self._order.label = headline if headline in stars.labels else stars.labels[0]
         look = replace(self.chart.state.look, window=None, cursor=None)
         self.chart.state = SpectrumState(stars=stars, look=look, lower=self.chart.state.lower)
-        self._turns.sort(stars, 0)
-        self._look()
+        self._order.sort(stars, 0)
+        self._show_selected()
 
     def on_progress(self, progress: Progress) -> None:
-        if not self._turns.order:
-            self._say(progress.text)
+        if not self._order.numbers:
+            self._show_text(progress.text)
 
-    def _say(self, text: str) -> None:
-        """One line instead of the charts."""
+    def _show_text(self, text: str) -> None:
+        """A line in place of the charts."""
         self.chart.show(replace(self.chart.state, sheet=None, text=text))
         self._read()
 
     # which star
 
-    def _look(self) -> None:
-        """Ask for the star that is wanted now; while one is on its way, the last wish counts."""
-        if not self._turns.order:
-            self._say("this job has no test stars")
-        elif not self._busy and self._graph is not None:
+    def _show_selected(self) -> None:
+        """Fetch the selected star; of those selected meanwhile only the last one."""
+        if not self._order.numbers:
+            self._show_text("this job has no test stars")
+        elif not self._busy and self._client is not None:
             self._busy = True
-            self._fetch(self._graph)
+            self._fetch(self._client)
 
     @work(group="stars")
-    async def _fetch(self, graph: Client) -> None:
+    async def _fetch(self, client: Client) -> None:
         shown: tuple[int, str] | None = None
         try:
-            while graph is self._graph:
-                wanted = self._turns.now, self._turns.label
+            while client is self._client:
+                wanted = self._order.now, self._order.label
                 if wanted == shown:
                     return
-                sheet = await asyncio.to_thread(graph.star, *wanted)
+                sheet = await asyncio.to_thread(client.star, *wanted)
                 shown = wanted
-                if graph is self._graph:
+                if client is self._client:
                     self._show_star(sheet)
         except (UsageError, OSError) as error:
-            if graph is self._graph:
-                self._say(str(error))
+            if client is self._client:
+                self._show_text(str(error))
         finally:
             self._busy = False
-            if graph is not self._graph and self._turns.order:
-                self._look()
+            if client is not self._client and self._order.numbers:
+                self._show_selected()
 
     def _show_star(self, sheet: StarSheet) -> None:
         look, stars = self.chart.state.look, self.chart.state.stars
@@ -202,41 +255,39 @@ class SpectrumScreen(LabScreen):
         self._read()
 
     def action_turn_star(self, by: int) -> None:
-        if self._turns.order:
-            self._turns.go(self._turns.at + by)
-            self._look()
+        if self._order.numbers:
+            self._order.go(self._order.at + by)
+            self._show_selected()
 
     def action_end_star(self, at: int) -> None:
-        if self._turns.order:
-            self._turns.go(at % len(self._turns.order))
-            self._look()
+        if self._order.numbers:
+            self._order.go(at % len(self._order.numbers))
+            self._show_selected()
 
     def action_next_order(self) -> None:
         if self.chart.state.stars is not None:
-            self._turns.turn_order(self.chart.state.stars)
-            self._look()
+            self._order.reverse(self.chart.state.stars)
+            self._show_selected()
 
     def action_next_label(self) -> None:
         if self.chart.state.stars is not None:
-            self._turns.next_label(self.chart.state.stars)
-            self._look()
+            self._order.next_label(self.chart.state.stars)
+            self._show_selected()
 
-    @work(group="places")
+    @work(group="actions")
     async def action_pick_star(self) -> None:
-        from vitlab.tui.screens.dialogs import LineScreen
-
-        order = self._turns.order
+        order = self._order.numbers
         hint = f"0 to {len(order) - 1}"
         words = await self.app.push_screen_wait(LineScreen("Star", hint=hint)) if order else None
         if not words:
             return
         if not words.strip().isdecimal() or int(words) not in order:
-            self.app.notify(f"{clean(words)}: no star of this number", markup=False)
+            self.app.notify(f"{clean(words)}: there is no star with this number")
             return
-        self._turns.go(order.index(int(words)))
-        self._look()
+        self._order.go(order.index(int(words)))
+        self._show_selected()
 
-    # how it is looked at
+    # how it is shown
 
     def action_next_lower(self) -> None:
         state = self.chart.state
@@ -246,16 +297,16 @@ class SpectrumScreen(LabScreen):
         self._read()
 
     def action_next_mark(self, by: int) -> None:
-        """The cursor to the next line with a name, after or before it."""
+        """Move the cursor to the next named line, after or before it."""
         state = self.chart.state
         if state.stars is None:
             return
-        at = state.look.cursor or self.chart.whole[0]
+        at = state.look.cursor or self.chart.full_range()[0]
         waves = [mark.wave for mark in state.stars.marks]
-        # A line lies between two pixels: the one the cursor is on is not the next.
+        # A line is between two pixels: the one at the cursor is not the next.
         beyond = [wave for wave in waves if (wave - at) * by > 1.0]
         if beyond:
-            self.chart.point_at(min(beyond) if by > 0 else max(beyond))
+            self.chart.move_cursor(min(beyond) if by > 0 else max(beyond))
 
     def action_zoom_in(self) -> None:
         self.chart.zoom(0.5)
@@ -268,11 +319,11 @@ class SpectrumScreen(LabScreen):
 
     def show(self, view: LabSnapshot) -> None:  # noqa: ARG002 - a job's stars do not change
         if not self._job:
-            self.point_at("")
+            self.select("")
         self._read()
 
     def _read(self) -> None:
-        """All that is said in words."""
+        """Update all texts."""
         state = self.chart.state
         stars, sheet, pixel = state.stars, state.sheet, self.chart.pixel
         if not self.is_mounted:
@@ -285,16 +336,16 @@ class SpectrumScreen(LabScreen):
             self._chart_pane.border_title = Text("")
             self.set_heading(self._job)
             return
-        said = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.session.plain)
-        self._reading.update(clean(said))
+        text = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.session.plain)
+        self._reading.update(clean(text))
         self._where.update(where_words(stars, sheet, tone_style(self, "muted")))
         self._star_pane.border_title = Text(clean(star_words(sheet)))
         below = {"shape": "each over its total", "response": "in its own unit"}
         kind = below.get(state.lower, state.lower)
-        title = f"flux over median; below, what {sheet.label} hangs on: {kind}"
+        title = f"flux over median; below, what {sheet.label} depends on: {kind}"
         self._chart_pane.border_title = Text(title)
-        order = "worst first" if self._turns.worst else "by number"
-        place = f"{self._turns.at + 1} of {len(self._turns.order)}, {order}"
+        order = "worst first" if self._order.worst else "by number"
+        place = f"{self._order.at + 1} of {len(self._order.numbers)}, {order}"
         self.set_heading(f"{stars.model}: star {sheet.number} ({place})")
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +14,9 @@ from rich.console import Console
 
 from vitlab.contract.paths import LabPaths, sync_folder
 from vitlab.tui.text import clean
-from vitlab.tui.widgets.curves_chart import MetricChart
-from vitlab.tui.widgets.stable_table import SteadyTable, Table
 
 if TYPE_CHECKING:
     from textual.screen import Screen
-
-    from vitlab.tui.screens.base import LabScreen
-
-FOLDER = "exports"
 
 
 def save_new(lab: LabPaths, name: str, ending: str, text: str) -> Path:
@@ -31,7 +25,7 @@ def save_new(lab: LabPaths, name: str, ending: str, text: str) -> Path:
     A link to a finished temporary file, which fails where the name exists: no file is ever
     replaced, and none is there half written. UsageError where `exports` leads out of the lab.
     """
-    folder = lab.inside(FOLDER)
+    folder = lab.inside(lab.exports)
     folder.mkdir(exist_ok=True)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "view"
     temporary = folder / f".{plain}.tmp-{os.getpid()}"
@@ -93,33 +87,21 @@ def as_svg(console: Console, title: str) -> str:
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawing)
 
 
-def as_csv(table: Table) -> str:
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """RFC 4180 with a header; no cell is one a spreadsheet would run as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.header)
-    writer.writerows([_harmless(cell) for cell in row] for row in table.rows)
+    writer.writerow(header)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
-def table_of(screen: LabScreen) -> Callable[[], Table] | None:
-    """What makes the screen's table: its own, or that of what has the keys, or any in sight."""
-    own = screen.table_rows()
-    if own is not None:
-        return own
-    focus = screen.focused
-    if isinstance(focus, SteadyTable | MetricChart):
-        return focus.whole
-    shown = [table for table in screen.query(SteadyTable) if table.is_on_screen]
-    return shown[0].whole if shown else None
-
-
 def _harmless(cell: str) -> str:
-    said = re.sub(r"^[-=+@] ", "", clean(cell))  # the glyph of a status: its word follows
-    if len(said) < 2 or not said.startswith(("=", "+", "-", "@")):
-        return said
+    text = re.sub(r"^[-=+@] ", "", clean(cell))  # the glyph of a status: its word follows
+    if len(text) < 2 or not text.startswith(("=", "+", "-", "@")):
+        return text
     try:
-        float(said)
+        float(text)
     except ValueError:
-        return f"'{said}"
-    return said
+        return f"'{text}"
+    return text

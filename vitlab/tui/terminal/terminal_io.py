@@ -1,9 +1,10 @@
-"""The terminal itself: when it is gone, its clipboard and notices, the user's editor."""
+"""The terminal: what happens when it is gone, its clipboard and notices, the user's editor."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import shlex
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 from vitlab.contract.paths import UsageError
@@ -52,6 +54,18 @@ CHUNK = 240
 """Characters GNU screen passes on at once."""
 
 
+def environment(app: App[Any]) -> Mapping[str, str]:
+    """The environment, as far as it describes the terminal: in a browser there is none."""
+    return {} if app.is_web else os.environ
+
+
+def emit(app: App[Any], sequence: str) -> None:
+    """Send the terminal a sequence that draws nothing."""
+    if app._driver is not None and not app.is_headless:
+        app._driver.write(sequence)
+        app._driver.flush()
+
+
 def through(sequence: str, environment: Mapping[str, str]) -> str:
     """The sequence wrapped so that tmux (`allow-passthrough on`) or screen hands it on."""
     if environment.get("TMUX"):
@@ -66,8 +80,8 @@ def through(sequence: str, environment: Mapping[str, str]) -> str:
 def clipboard(text: str, environment: Mapping[str, str]) -> str:
     """OSC 52, by which a terminal, however far away, takes a text into its clipboard.
 
-    In tmux bare and wrapped: the one is heard with `set-clipboard on`, the other with
-    `allow-passthrough on`, and twice the same text does no harm.
+    In tmux plain and wrapped: the first works with `set-clipboard on`, the second with
+    `allow-passthrough on`, and the same text twice does no harm.
     """
     coded = base64.b64encode(text.encode()).decode()
     plain = f"\x1b]52;c;{coded}\a"
@@ -78,7 +92,7 @@ def clipboard(text: str, environment: Mapping[str, str]) -> str:
 def into_tmux(text: str) -> bool:
     """Give tmux the text, which hands it to the terminal's clipboard by itself; blocking.
 
-    By its command, as its default, `set-clipboard external`, heeds that and no sequence.
+    By its command: its default, `set-clipboard external`, ignores sequences.
     """
     argv = ["tmux", "load-buffer", "-w", "-"]
     try:
@@ -121,7 +135,7 @@ def editor_command(environment: Mapping[str, str], path: Path, line: int) -> lis
     try:
         words = shlex.split(named)
     except ValueError as error:
-        raise UsageError(f"the editor {named!r} can not be read: {error}") from error
+        raise UsageError(f"the editor {named!r} cannot be read: {error}") from error
     if not words:
         raise UsageError("no editor is set: export EDITOR=vim (or nano, hx, code, ...) and reopen")
     name, at = Path(words[0]).name, max(line, 1)

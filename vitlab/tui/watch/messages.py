@@ -1,4 +1,4 @@
-"""What the watcher tells the screen: facts, each replacing the one before it in a burst."""
+"""What the watcher posts to the screen; a newer message replaces the one that still waits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vitlab.lab.progress import Sample
 from vitlab.plot.series import Line, Rgb, Series
 
 if TYPE_CHECKING:
-    from vitlab.lab.live.snapshot import LabSnapshot, RoadmapSummary
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
 
 
 @dataclass
 class LabUpdated(Message, bubble=False):
-    """The lab as it is on disk now."""
+    """The lab was read."""
 
     view: LabSnapshot
 
@@ -26,7 +26,7 @@ class LabUpdated(Message, bubble=False):
 
 @dataclass
 class RoadmapsUpdated(Message, bubble=False):
-    """Every roadmap of the lab, summed up."""
+    """Every roadmap of the lab was read."""
 
     lines: tuple[RoadmapSummary, ...]
 
@@ -36,7 +36,7 @@ class RoadmapsUpdated(Message, bubble=False):
 
 @dataclass
 class CurvesUpdated(Message, bubble=False):
-    """The curves of the jobs worth watching have grown."""
+    """The curves at home have new points."""
 
     metric: str
     """The value they show: `val/r2/log_g`."""
@@ -66,7 +66,7 @@ class RunCurve:
 
 @dataclass
 class RunsUpdated(Message, bubble=False):
-    """The runs the curves screen follows have grown."""
+    """The runs on the curves screen have new points."""
 
     metric: str
     metrics: tuple[str, ...]
@@ -93,3 +93,10 @@ class ReadFailed(Message, bubble=False):
     """Something the user should know, in one line."""
 
     text: str
+
+
+@dataclass
+class JobsEnded(Message, bubble=False):
+    """Jobs ended, or were lost, since the last reading."""
+
+    jobs: tuple[JobView, ...]

@@ -148,41 +148,37 @@ class Watcher:
     def run(self) -> None:
         """The thread's body."""
         # The lab's side is loaded here, while Textual draws its first frame.
-        from vitlab.tui.watch import reader
+        from vitlab.tui.watch.reader import LabReader
 
-        self.reader = reader.LabReader(self._lab)
+        self.reader = reader = LabReader(self._lab)
         due = 0.0
         view: LabSnapshot | None = None
         while not self._stopped.is_set():
             began = time.monotonic()
-            if self._wake.is_set() or began >= due or self._changed(view):
+            if self._wake.is_set() or began >= due or self._changed(reader, view):
                 self._wake.clear()
                 first = view is None
-                view = self._read(self.reader) or view
+                view = self._read(reader) or view
                 # A big lab is read less often, so that reading never fills a core.
                 due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
                 if first and view is not None:
                     # The quick reading is to be painted before all is read.
                     due = time.monotonic() + PAINTED
             elif view is not None and began >= self._summaries_due:
-                self._read_summaries()
+                self._read_summaries(reader)
             if view is not None:
-                self._read_curves(view)
+                self._read_curves(reader, view)
             self._read_log()
             self._wake.wait(POLL)
 
-    def _changed(self, view: LabSnapshot | None) -> bool:
+    def _changed(self, reader: LabReader, view: LabSnapshot | None) -> bool:
         """Whether a file has changed: then the lab is read without delay."""
-        from vitlab.tui.watch.reader import change_stamp
-
         if view is None or self._stamp is None:
             return False
-        before, self._stamp = self._stamp, change_stamp(self._lab.paths, view)
+        before, self._stamp = self._stamp, reader.stamp(view)
         return self._stamp != before
 
     def _read(self, reader: LabReader) -> LabSnapshot | None:
-        from vitlab.tui.watch.reader import change_stamp
-
         try:
             view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
@@ -195,41 +191,34 @@ class Watcher:
         if ended := self._ends.update(view.jobs):
             self._post(JobsEnded(tuple(ended)))
         if self._stamp is None:
-            self._stamp = change_stamp(self._lab.paths, view)
+            self._stamp = reader.stamp(view)
         return view
 
-    def _read_summaries(self) -> None:
+    def _read_summaries(self, reader: LabReader) -> None:
         """Read every roadmap; after the first picture, and seldom."""
-        from vitlab.lab.live import snapshot
-
         began = time.monotonic()
-        self._post(RoadmapsUpdated(snapshot.roadmap_summaries(self._lab, self.roadmap)))
+        self._post(RoadmapsUpdated(reader.summaries(self.roadmap)))
         self._summaries_due = time.monotonic() + max(SUMMARIES, 10 * (time.monotonic() - began))
 
-    def _read_curves(self, view: LabSnapshot) -> None:
-        from vitlab.tui.watch.reader import levels
-
+    def _read_curves(self, reader: LabReader, view: LabSnapshot) -> None:
         jobs = charted_jobs(list(view.jobs), self._job)
-        requested = self._requested_jobs(view, jobs)
+        request = self._request  # once: a screen may change it meanwhile
+        requested: list[JobView] = []
+        if request is not None:
+            names = request.jobs
+            requested = jobs if names is None else [j for j in view.jobs if j.paths.name in names]
         grown = {job.paths.name for job in (*jobs, *requested) if self._read_track(job)}
-        names = [job.paths.name for job in jobs]
-        tracks = [self._tracks[name] for name in names]
+        shown = [job.paths.name for job in jobs]
+        tracks = [self._tracks[name] for name in shown]
         metrics = tuple(sorted({name for track in tracks for name in track.curves}))
         metric = self._metric or default_metric(metrics, tracks)
         self._metrics, self._plotted = metrics, metric
-        key = (metric, tuple(names))
-        if grown & set(names) or key != self._posted_curves:
+        key = (metric, tuple(shown))
+        if grown & set(shown) or key != self._posted_curves:
             self._posted_curves = key
-            self._post(curves(metric, metrics, tracks, levels(self._lab, view, metric)))
-        if self._request is not None:
-            self._post_runs(view, self._request, requested, grown)
-
-    def _requested_jobs(self, view: LabSnapshot, default: list[JobView]) -> list[JobView]:
-        """The runs the curves screen shows; those at home where it names none."""
-        if self._request is None:
-            return []
-        names = self._request.jobs
-        return default if names is None else [job for job in view.jobs if job.paths.name in names]
+            self._post(curves(metric, metrics, tracks, reader.levels(view, metric)))
+        if request is not None:
+            self._post_runs(reader, view, request, requested, grown)
 
     def _read_track(self, job: JobView) -> bool:
         """Read the job's new events; whether they brought values."""
@@ -246,11 +235,14 @@ class Watcher:
         return track.curves is not before
 
     def _post_runs(
-        self, view: LabSnapshot, request: RunRequest, jobs: list[JobView], grown: set[str]
+        self,
+        reader: LabReader,
+        view: LabSnapshot,
+        request: RunRequest,
+        jobs: list[JobView],
+        grown: set[str],
     ) -> None:
         """Post the samples the curves screen shows, where any are new."""
-        from vitlab.tui.watch.reader import levels
-
         tracks = {job.paths.name: self._tracks[job.paths.name] for job in jobs}
         metrics = tuple(sorted({name for track in tracks.values() for name in track.curves}))
         metric = request.metric
@@ -264,7 +256,7 @@ class Watcher:
             RunCurve(name, one.label, one.color, one.batch, tuple(one.curves.get(metric, ())))
             for name, one in tracks.items()
         )
-        self._post(RunsUpdated(metric, metrics, runs, levels(self._lab, view, metric)))
+        self._post(RunsUpdated(metric, metrics, runs, reader.levels(view, metric)))
 
     def _read_log(self) -> None:
         job = self._job

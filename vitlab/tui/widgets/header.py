@@ -44,10 +44,13 @@ class Header(Static):
         super().__init__("vitlab", id="header", markup=False)
         self._key = key
         self._text = Text()
-        self.roadmaps: Sequence[RoadmapSummary] = ()
+        self._roadmaps: Sequence[RoadmapSummary] = ()
 
-    def show(self, view: LabSnapshot, seconds_since_read: float) -> None:
-        """`seconds_since_read`: seconds since the lab was read; said when that is long ago."""
+    def show(
+        self, view: LabSnapshot, roadmaps: Sequence[RoadmapSummary], seconds_since_read: float
+    ) -> None:
+        """`roadmaps`: every one in a line; the seconds are shown when they are many."""
+        self._roadmaps = roadmaps
         width = self.content_size.width
         text = self._plan_line(view, seconds_since_read, width)
         text.append("\n")
@@ -84,7 +87,7 @@ class Header(Static):
 
     def _place(self, view: LabSnapshot) -> str:
         """`o 2 of 10`: which of the lab's roadmaps this is."""
-        paths = [line.path for line in self.roadmaps]
+        paths = [line.path for line in self._roadmaps]
         if len(paths) < 2 or view.path not in paths:
             return ""
         return f"{self._key('open_roadmaps')} {paths.index(view.path) + 1} of {len(paths)}  "
@@ -146,18 +149,18 @@ class Header(Static):
             found.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
         if judged := sum(1 for one in view.verdicts.values() if one.verdict == "manual"):
             found.append((f"{key('open_gates')} judges {_count(judged, 'gate')}", "accent"))
-        mine = next((line for line in self.roadmaps if line.path == view.path), None)
+        mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
             said = _count(mine.findings, "conflict")
             found.append((f"{key('open_documents')} mends {said}", "warning"))
-        others = sum(line.pending for line in self.roadmaps if line.path != view.path)
+        others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
             found.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
         return found
 
     def _others_line(self, view: LabSnapshot, width: int) -> Text:
         """Where the lab's other roadmaps stand: done of all, what runs, what is to be written."""
-        others = [line for line in self.roadmaps if line.path != view.path]
+        others = [line for line in self._roadmaps if line.path != view.path]
         text = Text()
         if not others:
             return text

@@ -1,4 +1,4 @@
-"""Logs: the live end of one, and one of any length that is scrolled, searched and filtered."""
+"""Logs: the live end of one, and a pager for logs of any length."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Log, Static
 
-from vitlab.lab.live.log_file import ERRORS, LogFile, Matcher, Page, wanted
-from vitlab.tui.text import clean, ink
+from vitlab.lab.live.log_file import ERRORS, LogFile, Matcher, Page, text_matcher
+from vitlab.tui.text import clean, tone_style
 
 KEEP = 5000
 """Lines kept in memory; the file keeps all."""
@@ -35,8 +35,8 @@ class LogView(Log):
     def __init__(self) -> None:
         super().__init__(id="log", max_lines=KEEP, highlight=False)
 
-    def seen(self) -> list[str]:
-        """The lines that are shown now, whole."""
+    def visible_lines(self) -> list[str]:
+        """The lines on the screen, not cut."""
         top = int(self.scroll_offset.y)
         return list(self.lines[top : top + self.scrollable_content_region.height])
 
@@ -50,22 +50,22 @@ class LogView(Log):
 
 
 POLL = 0.3
-"""Seconds between two looks at a log that is followed."""
+"""Seconds between two readings of a log that is followed."""
 SIDE = 20
-"""Columns of a step sideways."""
+"""Columns of a step to the side."""
 
 
 @dataclass
 class Reading:
-    """What is read, and how."""
+    """What is shown of a log."""
 
     log: LogFile | None = None
     page: Page = field(default_factory=lambda: Page((), 0))
-    follows: bool = True
+    following: bool = True
     keep: str = ""
     """Only lines with these words are shown; empty shows all."""
     words: str = ""
-    """What was searched last."""
+    """The last search."""
     side: int = 0
     """Columns hidden at the left."""
 
@@ -89,11 +89,11 @@ class LogPager(Static, can_focus=True):
         super().__init__(id="pager", markup=False)
         self.reading = Reading()
         self._moved = moved
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._stop = threading.Event()
 
     def on_mount(self) -> None:
-        self.set_interval(POLL, self._look)
+        self.set_interval(POLL, self._poll)
 
     def open(self, path: Path) -> None:
         """Show the end of another log and follow it."""
@@ -102,20 +102,20 @@ class LogPager(Static, can_focus=True):
 
     @property
     def _keep(self) -> Matcher | None:
-        return wanted(self.reading.keep) if self.reading.keep else None
+        return text_matcher(self.reading.keep) if self.reading.keep else None
 
     @property
     def _height(self) -> int:
         return max(self.content_size.height, 1)
 
-    def _look(self) -> None:
-        """See whether the file has grown; only while it is looked at."""
+    def _poll(self) -> None:
+        """Check whether the file has grown; only while it is visible."""
         visible = self.is_on_screen and self.screen.is_current
-        if visible and self.reading.follows and not self._turn.locked():
+        if visible and self.reading.following and not self._lock.locked():
             self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
 
     def on_resize(self, _: events.Resize) -> None:
-        if self.reading.follows:
+        if self.reading.following:
             self.action_end()
         else:
             top = self.reading.page.top
@@ -124,25 +124,25 @@ class LogPager(Static, can_focus=True):
     # what the keys do
 
     def action_lines(self, by: int) -> None:
-        """Move by lines; upwards it follows no more, at the end it does again."""
+        """Move by lines; upwards stops following, reaching the end starts it again."""
 
         def move(log: LogFile, keep: Matcher | None) -> Page:
-            return log.moved(self.reading.page, by, self._height, keep, self._stop.is_set)
+            return log.scrolled(self.reading.page, by, self._height, keep, self._stop.is_set)
 
-        self.reading.follows = False
+        self.reading.following = False
         self._read(move, settle=by > 0)
 
     def action_pages(self, by: int) -> None:
         self.action_lines(by * max(self._height - 1, 1))
 
     def action_top(self) -> None:
-        self.reading.follows = False
+        self.reading.following = False
         self._read(
             lambda log, keep: log.page(0, self._height, keep, self._stop.is_set), settle=False
         )
 
     def action_end(self) -> None:
-        self.reading.follows = True
+        self.reading.following = True
         self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
 
     def action_side(self, by: int) -> None:
@@ -152,7 +152,7 @@ class LogPager(Static, can_focus=True):
     def filter_by(self, words: str) -> None:
         """Show only lines with `words`; all when empty."""
         self.reading.keep = words
-        if self.reading.follows:
+        if self.reading.following:
             self.action_end()
         else:
             top = self.reading.page.top
@@ -162,25 +162,23 @@ class LogPager(Static, can_focus=True):
         """Go to the next line with `words`, or the one before."""
         self.reading.words = words
         if words:
-            self._go(wanted(words), words, back=back)
+            self._go(text_matcher(words), words, back=back)
 
     def next_error(self, *, back: bool = False) -> None:
-        """Go to the next line that tells of trouble; from the end, the last one."""
+        """Go to the next error; from the end, to the last one."""
         self._go(ERRORS, "an error", back=back)
 
     def _go(self, what: Matcher, name: str, *, back: bool) -> None:
         page = self.reading.page
-        at_end = self.reading.follows and not back
-        where = (
-            "nowhere in this log" if at_end else f"not {'before' if back else 'after'} this line"
-        )
+        at_end = self.reading.following and not back
+        where = "not in this log" if at_end else f"not {'before' if back else 'after'} this line"
         after = page.lines[0].end if page.lines and not back else page.top
 
         def find(log: LogFile, keep: Matcher | None) -> Page | None:
             if at_end:
-                found = log.find(what, page.size, back=True, stop=self._stop.is_set)
+                found = log.find(what, page.size, backward=True, stop=self._stop.is_set)
             else:
-                found = log.find(what, after, back=back, stop=self._stop.is_set)
+                found = log.find(what, after, backward=back, stop=self._stop.is_set)
             if found is None:
                 return None
             return log.page(found, self._height, keep, self._stop.is_set)
@@ -196,13 +194,13 @@ class LogPager(Static, can_focus=True):
         settle: bool | None = None,
         missing: str = "",
     ) -> None:
-        """Read in a thread, one after the other; what still searches gives way to the next key.
+        """Read in a thread, one reading after the other; the next key ends a search.
 
-        `settle`: whether the end, once reached, is followed; None leaves that as it is.
+        `settle`: whether to follow the end once it is reached; None leaves that as it is.
         """
         if self.reading.log is None or not self.is_mounted:
             return
-        if self._turn.locked():
+        if self._lock.locked():
             self._stop.set()
         self.run_worker(self._read_now(self.reading, read, settle, missing), group="pager")
 
@@ -213,22 +211,22 @@ class LogPager(Static, can_focus=True):
         settle: bool | None,
         missing: str,
     ) -> None:
-        async with self._turn:
+        async with self._lock:
             if reading is not self.reading or reading.log is None:
                 return
             self._stop.clear()
             try:
                 page = await asyncio.to_thread(read, reading.log, self._keep)
             except OSError as error:
-                self.app.notify(clean(str(error)), severity="error", markup=False)
+                self.app.notify(clean(str(error)), severity="error")
                 return
             if self._stop.is_set():
                 return
         if page is None:
-            self.app.notify(clean(missing), severity="warning", markup=False)
+            self.app.notify(clean(missing), severity="warning")
             return
         if settle is not None or missing:
-            reading.follows = bool(settle) and page.at_end
+            reading.following = bool(settle) and page.at_end
         if page != reading.page:
             reading.page = page
             self._draw()
@@ -237,7 +235,7 @@ class LogPager(Static, can_focus=True):
     def _draw(self) -> None:
         reading, width = self.reading, self.content_size.width
         words = reading.words or reading.keep
-        muted, error = ink(self, "muted"), ink(self, "error")
+        muted, error = tone_style(self, "muted"), tone_style(self, "error")
         text = Text(no_wrap=True, end="")
         for number, line in enumerate(reading.page.lines):
             shown = clean(line.text)[reading.side : reading.side + 4 * width]
@@ -250,16 +248,16 @@ class LogPager(Static, can_focus=True):
             if number < len(reading.page.lines) - 1:
                 text.append("\n")
         if not reading.page.lines:
-            text.append("nothing here yet" if not reading.keep else "no such line", muted)
+            text.append("empty so far" if not reading.keep else "no matching line", muted)
         self.update(text)
 
 
-def whereabouts(reading: Reading) -> str:
+def position_text(reading: Reading) -> str:
     """How far one has read, in words."""
     page = reading.page
     size = page.size
     unit = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
     reached = page.lines[-1].end if page.lines else size
-    place = "follows" if reading.follows else f"{100 * reached / max(size, 1):.0f}%, stands still"
+    place = "following" if reading.following else f"{100 * reached / max(size, 1):.0f}%, paused"
     kept = f'  only "{reading.keep}"' if reading.keep else ""
     return f"{unit}, {place}{kept}"

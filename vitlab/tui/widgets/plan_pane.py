@@ -16,24 +16,21 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from vitlab.contract.job import Running
-from vitlab.contract.value import Value, judged_by
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import (
     STATUS,
-    belongs,
+    best_values,
     cell,
     clean,
-    last_r2,
     set_titles,
     status_word,
     tone_style,
 )
-from vitlab.tui.widgets.stable_table import Row, StableTable
+from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import JobView, LabSnapshot
+    from vitlab.lab.live.snapshot import LabSnapshot
 
 
 class MvpTable(StableTable):
@@ -72,26 +69,6 @@ def matches(mvp: Mvp, words: str) -> bool:
         str(part or "") for part in (mvp.id, mvp.name, mvp.status, mvp.gate, mvp.exp_id, mvp.phase)
     ).casefold()
     return all(word in row for word in words.casefold().split())
-
-
-def best_values(view: LabSnapshot) -> Mapping[str, float]:
-    """MVP id -> its jobs' best headline so far, the running ones' if any runs.
-
-    None is best where it is not known which way is better.
-    """
-    jobs = [job for job in view.jobs if belongs(job, view)]
-    alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
-    found: dict[str, list[JobView]] = {}
-    for job in jobs:
-        if isinstance(job.state, Running) or job.spec.mvp not in alive:
-            found.setdefault(job.spec.mvp, []).append(job)
-    best: dict[str, float] = {}
-    for mvp, mine in found.items():
-        one = Value.parse(judged_by(j.spec.headline for j in mine)).best(mine, last_r2)
-        value = None if one is None else last_r2(one)
-        if value is not None:
-            best[mvp] = value
-    return best
 
 
 COLUMNS: tuple[tuple[str, ...], ...] = (

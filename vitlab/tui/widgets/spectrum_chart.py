@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from rich.color import Color
-from rich.style import Style
 from rich.text import Text
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
-from vitlab.lab.inspector.star import Guess, Mark, StarList, StarSheet, Trace
-from vitlab.plot.canvas import DIM, GREY, LEFT, Curve, Folds, Look, Run
+from vitlab.lab.inspector.star import Mark, Prediction, StarList, StarSheet, Trace
+from vitlab.plot.canvas import (
+    DIM,
+    GREY,
+    LEFT,
+    Curve,
+    Folds,
+    Look,
+    Named,
+    Panel,
+    Run,
+    curve,
+    nearest,
+    paint,
+)
 from vitlab.plot.chart import MARKS, PALETTE
 from vitlab.plot.series import Rgb
-from vitlab.plot.spectrum import Named, Panel, curve, nearest_pixel, paint_panel
-from vitlab.tui.text import cell, clean, ink
-from vitlab.tui.widgets.stable_table import Row, SteadyTable
+from vitlab.tui.text import cell, clean, tone_style
+from vitlab.tui.widgets.chart import CursorChart, Draw, colored
+from vitlab.tui.widgets.table import Row, StableTable
 
 LOWER = ("shape", "response", "attention")
 """What the lower chart can show."""
@@ -30,7 +37,7 @@ FOLDED = 48
 
 
 @dataclass(frozen=True)
-class Sight:
+class SpectrumState:
     """Everything a drawing depends on besides its size."""
 
     stars: StarList | None = None
@@ -50,127 +57,79 @@ class Lower:
     signed: bool = True
 
 
-class SpectrumChart(Static, can_focus=True):
-    """Drawn in a thread, when something has changed, and only when visible."""
+class SpectrumChart(CursorChart):
+    """A star's flux, and below it what its label depends on."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h,left", "move(-1)", "Cursor left", show=False),
-        Binding("l,right", "move(1)", "Cursor right", show=False),
-        Binding("H,shift+left", "move(-10)", "Far left", show=False),
-        Binding("L,shift+right", "move(10)", "Far right", show=False),
-    ]
+    MARGIN: ClassVar[int] = LEFT
 
     def __init__(self, moved: Callable[[], object]) -> None:
-        """`moved()` is called when cursor or window has moved."""
-        super().__init__(id="spectrum-chart", markup=False)
-        self.sight = Sight()
-        self._moved = moved
+        super().__init__("spectrum-chart", moved)
+        self.state = SpectrumState()
         self._panels: tuple[object, tuple[Panel, Panel, str]] | None = None
         self._folds: Folds = {}
-        self._due = self._drawing = False
 
-    def show(self, sight: Sight) -> None:
+    def show(self, state: SpectrumState) -> None:
         """Draw this."""
-        self.sight = sight
-        self._due = True
-        self._tick()
-
-    def on_resize(self, _: events.Resize) -> None:
-        self.show(self.sight)
-
-    def on_show(self) -> None:
-        self.show(self.sight)
+        self.state = state
+        self.redraw()
 
     @property
-    def whole(self) -> tuple[float, float]:
+    def look(self) -> Look:
+        return self.state.look
+
+    def set_look(self, look: Look) -> None:
+        self.state = replace(self.state, look=look)
+
+    def full_range(self) -> tuple[float, float]:
         """All wavelengths."""
-        wave = self.sight.stars.wave if self.sight.stars else ()
+        wave = self.state.stars.wave if self.state.stars else ()
         return (wave[0], wave[-1]) if len(wave) > 1 else (0.0, 1.0)
+
+    def narrowest(self) -> float:
+        """Of 16 pixels; without a star nothing can be zoomed."""
+        first, last = self.full_range()
+        return 8 * (last - first) / len(self.state.stars.wave) if self.state.stars else math.inf
+
+    def first_cursor(self, low: float, high: float) -> float:
+        return (low + high) / 2
+
+    def snapped(self, x: float, columns: int) -> float:
+        """A pixel's wavelength, another one than the cursor's."""
+        stars, cursor = self.state.stars, self.look.cursor
+        if stars is None:
+            return x
+        at = nearest(stars.wave, x)
+        if cursor is not None and at == nearest(stars.wave, cursor):
+            at = min(max(at + (1 if columns > 0 else -1), 0), len(stars.wave) - 1)
+        return stars.wave[at]
+
+    def action_move(self, columns: int) -> None:
+        if self.state.stars is not None:
+            super().action_move(columns)
 
     @property
     def pixel(self) -> int | None:
         """The pixel under the cursor."""
-        stars, cursor = self.sight.stars, self.sight.look.cursor
+        stars, cursor = self.state.stars, self.look.cursor
         if stars is None or cursor is None or len(stars.wave) < 2:
             return None
-        return nearest_pixel(stars.wave, cursor)
+        return nearest(stars.wave, cursor)
 
-    # what the keys do
+    def drawing(self) -> Draw:
+        state = self.state
+        return lambda width, height: self._draw(state, width, height)
 
-    def action_move(self, columns: int) -> None:
-        """Move the cursor by columns, at least a pixel; the window goes with it."""
-        stars = self.sight.stars
-        if stars is None:
-            return
-        first, last = self.whole
-        low, high = self.sight.look.window or (first, last)
-        step = (high - low) / max(self.content_size.width - LEFT, 1)
-        cursor = self.sight.look.cursor
-        start = (low + high) / 2 if cursor is None else cursor
-        at = nearest_pixel(stars.wave, start + columns * step)
-        if cursor is not None and at == nearest_pixel(stars.wave, cursor):
-            at = min(max(at + (1 if columns > 0 else -1), 0), len(stars.wave) - 1)
-        self.point_at(stars.wave[at])
-
-    def point_at(self, wave: float) -> None:
-        """Put the cursor at a wavelength, and the window where it is seen."""
-        first, last = self.whole
-        wave = min(max(wave, first), last)
-        window = self.sight.look.window
-        if window is not None:
-            low, high = window
-            shift = min(wave - low, 0.0) + max(wave - high, 0.0)
-            if abs(shift) > (high - low) / 2:  # far away: into the middle
-                shift = wave - (low + high) / 2
-            shift = min(max(shift, first - low), last - high)
-            window = low + shift, high + shift
-        self._set(replace(self.sight.look, cursor=wave, window=window))
-
-    def zoom(self, factor: float | None) -> None:
-        """Narrow the window by `factor` about the cursor; None shows all."""
-        look, (first, last) = self.sight.look, self.whole
-        low, high = look.window or (first, last)
-        half = (high - low) * (factor or math.inf) / 2
-        if half >= (last - first) / 2:
-            self._set(replace(look, window=None))
-        elif self.sight.stars and half > 8 * (last - first) / len(self.sight.stars.wave):
-            middle = (low + high) / 2 if look.cursor is None else look.cursor
-            middle = min(max(middle, first + half), last - half)
-            self._set(replace(look, window=(middle - half, middle + half)))
-
-    def _set(self, look: Look) -> None:
-        self.show(replace(self.sight, look=look))
-        self._moved()
-
-    # drawing
-
-    def _tick(self) -> None:
-        visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
-        if self._due and visible and not self._drawing:
-            self._due, self._drawing = False, True
-            self.run_worker(self._redraw(), group="spectrum-chart")
-
-    async def _redraw(self) -> None:
-        size, sight = self.content_size, self.sight
-        try:
-            text = await asyncio.to_thread(self._draw, sight, size.width, size.height)
-        finally:
-            self._drawing = False
-        self.update(text)
-        if self._due:
-            self._tick()
-
-    def _draw(self, sight: Sight, width: int, height: int) -> Text:
+    def _draw(self, state: SpectrumState, width: int, height: int) -> Text:
         """In a thread, one at a time."""
-        if sight.stars is None or sight.sheet is None or sight.text:
-            return Text(clean(sight.text or "no star yet"))
-        key = (id(sight.sheet), sight.lower, sight.look.plain)
+        if state.stars is None or state.sheet is None or state.text:
+            return Text(clean(state.text or "no star yet"))
+        key = (id(state.sheet), state.lower, state.look.plain)
         if self._panels is None or self._panels[0] != key:
-            self._panels = key, panels(sight.stars, sight.sheet, sight.lower)
+            self._panels = key, panels(state.stars, state.sheet, state.lower)
             self._folds.clear()
         if len(self._folds) > FOLDED:
             self._folds.clear()
-        return render(self._panels[1], sight, width, height, self._folds)
+        return render(self._panels[1], state, width, height, self._folds)
 
 
 def lower_of(sheet: StarSheet, wanted: str) -> Lower:
@@ -202,38 +161,29 @@ def panels(stars: StarList, sheet: StarSheet, lower: str) -> tuple[Panel, Panel,
         for sign in (-1, 1)
     )
     names = [Named(mark.wave, mark.name, mark.weight) for mark in stars.marks]
-    upper = Panel(curves, (next(edges), next(edges)), names)
+    upper = Panel(curves, band=(next(edges), next(edges)), names=names, scale="trimmed")
     chosen = lower_of(sheet, lower)
     traces = [curve(t.kind, stars.wave, t.values, color) for t, color in chosen.traces]
-    return upper, Panel(traces, signed=chosen.signed), chosen.note
+    return upper, Panel(traces, scale="signed" if chosen.signed else "trimmed"), chosen.note
 
 
 def render(
-    made: tuple[Panel, Panel, str], sight: Sight, width: int, height: int, folds: Folds
+    made: tuple[Panel, Panel, str], state: SpectrumState, width: int, height: int, folds: Folds
 ) -> Text:
     """Two charts, each under its legend, as Rich text."""
     upper, lower, note = made
-    assert sight.stars is not None
-    look = sight.look
+    assert state.stars is not None
+    look = state.look
     if look.window is None:
-        look = replace(look, window=(sight.stars.wave[0], sight.stars.wave[-1]))
+        look = replace(look, window=(state.stars.wave[0], state.stars.wave[-1]))
     band = ":" if look.plain else "░"
     above = max((height - 2) * 11 // 20, 3)
     below = max(height - 2 - above, 3)
     rows: list[Run] = [_legend(upper.curves, f"{band} 1 sigma", width)]
-    rows += paint_panel(upper, look, width, above, folds, axis=False)
+    rows += paint(upper, look, width, above, folds, axis=False)
     rows.append(_legend(lower.curves, note, width))
-    rows += paint_panel(lower, look, width, below, folds, axis=True)
-    styles: dict[Rgb | None, Style] = {None: Style.null()}
-    text = Text(no_wrap=True, end="")
-    for number, row in enumerate(rows[:height]):
-        for piece, color in row:
-            if color not in styles:
-                styles[color] = Style(color=Color.from_rgb(*(color or (0, 0, 0))))
-            text.append(piece, styles[color])
-        if number < min(len(rows), height) - 1:
-            text.append("\n")
-    return text
+    rows += paint(lower, look, width, below, folds, axis=True)
+    return colored(rows[:height])
 
 
 def nearest_mark(marks: Sequence[Mark], wave: float) -> Mark | None:
@@ -268,7 +218,7 @@ NAMED = 12
 """Lines told of, the most telling first."""
 
 
-class GuessTable(SteadyTable):
+class GuessTable(StableTable):
     """What each model says of the star, the truth first."""
 
     COLUMNS: ClassVar = {"Says": 8, "Error": 7, "Off": 8, "Model": 12}
@@ -288,8 +238,8 @@ class GuessTable(SteadyTable):
             rows[guess.job] = self._row(guess, sheet, truth, "accent" if guess in own else "")
         self.show_rows(rows)
 
-    def _row(self, guess: Guess, sheet: StarSheet, truth: float, tone: str) -> Row:
-        said, style = _said(guess, sheet), ink(self, tone)
+    def _row(self, guess: Prediction, sheet: StarSheet, truth: float, tone: str) -> Row:
+        said, style = _said(guess, sheet), tone_style(self, tone)
         error = guess.errors.get(sheet.label)
         sign = "+" if said >= truth else ""
         off = f"{sign}{shown(said - truth)}" if math.isfinite(said - truth) else "-"
@@ -360,7 +310,7 @@ def shown(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
-def _said(guess: Guess, sheet: StarSheet) -> float:
+def _said(guess: Prediction, sheet: StarSheet) -> float:
     value = guess.values.get(sheet.label)
     return math.nan if value is None else value
 

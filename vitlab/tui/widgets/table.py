@@ -19,7 +19,7 @@ class Table(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-class SteadyTable(DataTable[Text]):
+class StableTable(DataTable[Text]):
     """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,7 +76,7 @@ class SteadyTable(DataTable[Text]):
         if rows:
             self.move_cursor(row=min(max(place, 0), len(rows) - 1), animate=False)
 
-    def whole(self) -> Table:
+    def table(self) -> Table:
         """All rows that are shown, wherever it is scrolled to."""
         rows = [tuple(cell.plain for cell in row) for row in self._shown.values()]
         return Table(tuple(self.COLUMNS), rows)

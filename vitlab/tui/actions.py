@@ -1,0 +1,265 @@
+"""What a person does to the lab: confirmed where something is lost, run in a thread, reported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running
+from vitlab.contract.paths import UsageError
+from vitlab.jobs import slurm, store
+from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
+from vitlab.jobs.queue import notice
+from vitlab.lab import launch
+from vitlab.lab.launch import Request
+from vitlab.lab.writeback import edits
+from vitlab.lab.writeback.writeback import pending
+from vitlab.tui.screens.base import front_screen
+from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
+from vitlab.tui.screens.documents import write_documents
+from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
+from vitlab.tui.text import job_label
+
+if TYPE_CHECKING:
+    from vitlab.lab.lab import Lab
+    from vitlab.lab.live.snapshot import JobView
+    from vitlab.tui.session import Session
+
+Handler = Callable[[], Awaitable[None] | None]
+"""What a key starts; one that waits for an answer runs in a worker."""
+
+
+@dataclass(frozen=True)
+class JobAction:
+    """What can be done with one job."""
+
+    fits: Callable[[JobView], bool]
+    needs: str
+    """Which jobs it is for; shown when another one is selected."""
+    run: Callable[[Lab, JobView], object]
+    done: str
+    """What was done, after the job's name."""
+    question: str = ""
+    """Asked before, with the job's name after it; empty when nothing can be lost."""
+
+
+def _is_queued(job: JobView) -> bool:
+    return isinstance(job.state, Queued)
+
+
+def _hold(lab: Lab, job: JobView) -> None:
+    (launch.release if job.held else launch.hold)(lab, job.paths)
+
+
+def _move(places: int | None) -> Callable[[Lab, JobView], None]:
+    return lambda lab, job: launch.move(lab, job.paths, places)
+
+
+def _raise(by: int) -> Callable[[Lab, JobView], None]:
+    return lambda lab, job: launch.change_priority(lab, job.paths, by)
+
+
+JOB_ACTIONS = {
+    "stop_job": JobAction(
+        lambda job: isinstance(job.state, Running | Queued | Lost),
+        "a running, queued or lost",
+        lambda lab, job: launch.stop(lab, job.paths),
+        "stop requested",
+        question="Stop",
+    ),
+    "resume_job": JobAction(
+        lambda job: isinstance(job.state, Done | Lost) or job.held or job.left,
+        "an ended, lost or held",
+        lambda lab, job: launch.resume(lab, job.paths),
+        "queued to resume",
+    ),
+    "hold_job": JobAction(_is_queued, "a queued", _hold, "held or released"),
+    "move_up": JobAction(_is_queued, "a queued", _move(-1), "moved up"),
+    "move_down": JobAction(_is_queued, "a queued", _move(1), "moved down"),
+    "move_first": JobAction(_is_queued, "a queued", _move(None), "moved to the front"),
+    "raise_job": JobAction(_is_queued, "a queued", _raise(1), "priority raised"),
+    "lower_job": JobAction(_is_queued, "a queued", _raise(-1), "priority lowered"),
+}
+
+
+class Actions:
+    """The actions that change the lab; one at a time."""
+
+    def __init__(self, app: App[int], session: Session) -> None:
+        self._app = app
+        self._session = session
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Action -> what it does."""
+        return {
+            "launch_next": self.launch_next,
+            "launch_selected": self.launch_selected,
+            "write": self.write,
+            "undo": self.undo,
+            "redo": self.redo,
+            "resume_left": partial(self.handle_lost, resume=True),
+            "drop_left": partial(self.handle_lost, resume=False),
+            **{name: partial(self.change_job, name) for name in JOB_ACTIONS},
+        }
+
+    async def launch_next(self) -> None:
+        view = self._session.view
+        if view is None or view.next is None:
+            self._app.notify("nothing to launch: every MVP is done, running or cancelled")
+        else:
+            await self.launch(view.next.id)
+
+    async def launch_selected(self) -> None:
+        mvp = front_screen(self._app).selected_mvp()
+        if mvp is None:
+            self._app.notify("no MVP is selected", severity="warning")
+        else:
+            await self.launch(mvp.id)
+
+    async def launch(self, mvp_id: str) -> None:
+        """Choose a profile and a place for an MVP, see its plan, and launch that plan."""
+        session, view, lab = self._session, self._session.view, self._session.lab
+        if view is not None and mvp_id not in view.experiments:
+            words = f'MVP {mvp_id} has no experiment file (experiments/*.yaml, mvp: "{mvp_id}")'
+            self._app.notify(words, severity="error")
+            return
+        mvps = view.roadmap.mvps if view and view.roadmap else ()
+        name = next((mvp.name for mvp in mvps if mvp.id == mvp_id), "")
+        roadmap = session.roadmap
+
+        def make_plan(profile: str, backend: str) -> launch.Plan:
+            return launch.plan_launch(lab, Request(roadmap, mvp_id, profile, backend=backend))
+
+        dialog = LaunchScreen(
+            lab,
+            f"MVP {mvp_id}  {name}",
+            last_choice(lab),
+            await asyncio.to_thread(profiles_of, lab, roadmap, mvp_id),
+            ("local", "slurm") if slurm.is_here() else ("local",),
+            make_plan,
+        )
+        plan = await self._app.push_screen_wait(dialog)
+        if plan is None:
+            return
+        profile, backend = plan.request.profile, plan.request.backend
+
+        def begin() -> launch.Launched:
+            remember_choice(lab, (profile, backend))
+            return launch.launch(lab, plan)
+
+        launched = await session.attempt(begin)
+        if launched is not None:
+            count = len(launched.jobs)
+            where = ", on Slurm" if backend == "slurm" else ""
+            self._app.notify(f"MVP {mvp_id}: {_jobs(count)} launched ({profile}{where})")
+            if changed := launched.notice(lab):
+                self._app.notify(changed, severity="warning")
+            session.watcher.refresh_now()
+
+    async def change_job(self, name: str) -> None:
+        """One of `JOB_ACTIONS` on the selected job."""
+        action, job = JOB_ACTIONS[name], front_screen(self._app).selected_job()
+        if job is None or not action.fits(job):
+            words = f"select {action.needs} job first (b shows the jobs)"
+            self._app.notify(words, severity="warning")
+            return
+        label = job_label(job)
+        if action.question and not await self._confirm(f"{action.question} {label}?"):
+            return
+
+        def run() -> bool:
+            action.run(self._session.lab, job)
+            return True
+
+        if await self._session.attempt(run):
+            self._app.notify(f"{label}: {action.done}")
+            self._session.watcher.refresh_now()
+
+    async def handle_lost(self, *, resume: bool) -> None:
+        """Resume, or drop after a question, every job lost in a crash or restart."""
+        view, lab = self._session.view, self._session.lab
+        lost = [job.paths for job in view.jobs if job.left] if view else []
+        if not lost:
+            self._app.notify("no job was lost in a crash or restart", severity="warning")
+            return
+        if not resume and not await self._confirm(f"Drop {_jobs(len(lost))}?"):
+            return
+
+        def run() -> bool:
+            for job in lost:
+                (launch.resume if resume else launch.stop)(lab, job)
+            return True
+
+        if await self._session.attempt(run):
+            self._app.notify(f"{_jobs(len(lost))} {'resumed' if resume else 'dropped'}")
+            self._session.watcher.refresh_now()
+
+    async def write(self) -> None:
+        """Show everything that waits to be written, and write it on a yes."""
+        session, lab = self._session, self._session.lab
+        waiting = await session.attempt(lambda: pending(lab, session.roadmap))
+        if waiting is None:
+            return
+        if not waiting.changes:
+            # Accepted all the same, so that the results count as written.
+            await session.attempt(lambda: edits.accept(lab, waiting))
+            self._app.notify("nothing to write: the documents are up to date")
+            session.watcher.refresh_now()
+            return
+        dialog = WriteScreen(waiting.summary, diffs(lab, waiting.changes))
+        if await self._app.push_screen_wait(dialog):
+            await write_documents(session, lambda: edits.accept(lab, waiting))
+
+    async def undo(self) -> None:
+        """Undo the last write."""
+        await self._revert(edits.undo, "undone", "nothing to undo")
+
+    async def redo(self) -> None:
+        """Make the last undone write again."""
+        await self._revert(edits.redo, "redone", "nothing to redo")
+
+    async def _revert(self, call: Callable[[Lab], list[Path]], done: str, none: str) -> None:
+        lab = self._session.lab
+        files = await self._session.attempt(lambda: call(lab))
+        if files is not None:
+            names = ", ".join(lab.paths.relative(path) for path in files)
+            self._app.notify(f"{done}: {names}" if names else none)
+            self._session.watcher.refresh_now()
+
+    async def announce(self, jobs: Sequence[JobView]) -> None:
+        """Send the ends that no supervisor sent to the lab's webhook."""
+        lab = self._session.lab
+        webhook = lab.settings.notify.webhook
+
+        def send() -> None:
+            for job in jobs:
+                record = store.read_job(job.paths)
+                if webhook is not None and record is not None:
+                    notice.notify(lab.paths, record, webhook)
+
+        try:
+            await asyncio.to_thread(send)
+        except OSError as error:
+            self._app.notify(f"webhook: {error.strerror}", severity="error")
+
+    async def _confirm(self, question: str) -> bool:
+        return await self._app.push_screen_wait(ConfirmScreen(question))
+
+
+def profiles_of(lab: Lab, roadmap: Path, mvp_id: str) -> tuple[str, ...]:
+    """Those of the MVP's experiment; all where it cannot be read: the plan shows why."""
+    try:
+        path = find_experiment(lab.paths, mvp_id, lab.paths.relative(roadmap))
+        return load_experiment(path).profiles
+    except UsageError:
+        return PROFILES
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"

@@ -1,0 +1,173 @@
+"""What the charts share: drawing in a thread while visible; a cursor, a window and their keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import ClassVar
+
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from vitlab.plot.canvas import Look, Run
+from vitlab.plot.series import Rgb
+from vitlab.tui.keys import Key
+
+Draw = Callable[[int, int], Text]
+"""Width and height -> the drawing; runs in a thread."""
+
+ZOOM_KEYS = (
+    Key("plus", "zoom_in", "zoom", "zoom in at the cursor"),
+    Key("minus", "zoom_out", "", "zoom out", in_line=False),
+    Key("0", "zoom_whole", "", "show everything", in_line=False),
+)
+
+
+class Chart(Static, can_focus=True):
+    """Drawn in a thread, when something has changed, and only while visible."""
+
+    INTERVAL: ClassVar[float] = 0.3
+    """Seconds between two drawings of what grows; a key is answered at once."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id, markup=False)
+        self._due = True
+        self._urgent = self._drawing = False
+
+    def drawing(self) -> Draw:
+        """What to draw now."""
+        raise NotImplementedError
+
+    def redraw(self, *, now: bool = True) -> None:
+        """Draw again, at once or at the next interval."""
+        self._due = True
+        self._urgent = self._urgent or now
+        if now:
+            self._tick()
+
+    def on_mount(self) -> None:
+        self.set_interval(self.INTERVAL, self._tick)
+
+    def on_resize(self, _: events.Resize) -> None:
+        self.redraw()
+
+    def on_show(self) -> None:
+        self.redraw()
+
+    def _tick(self) -> None:
+        visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
+        if self._due and visible and not self._drawing:
+            self._due, self._urgent, self._drawing = False, False, True
+            self.run_worker(self._redraw(), group="chart")
+
+    async def _redraw(self) -> None:
+        draw, size = self.drawing(), self.content_size
+        try:
+            text = await asyncio.to_thread(draw, size.width, size.height)
+        finally:
+            self._drawing = False
+        self.update(text)
+        if self._due and self._urgent:
+            self._tick()
+
+
+class CursorChart(Chart):
+    """A chart whose cursor reads values, and whose window can be narrowed."""
+
+    MARGIN: ClassVar[int] = 8
+    """Columns beside the curves."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,left", "move(-1)", "Cursor left", show=False),
+        Binding("l,right", "move(1)", "Cursor right", show=False),
+        Binding("H,shift+left", "move(-10)", "Far left", show=False),
+        Binding("L,shift+right", "move(10)", "Far right", show=False),
+    ]
+
+    def __init__(self, id: str, moved: Callable[[], object]) -> None:  # noqa: A002
+        """`moved()` is called when cursor or window has moved."""
+        super().__init__(id)
+        self._moved = moved
+
+    @property
+    def look(self) -> Look:
+        """Window, cursor and the like, as drawn now."""
+        raise NotImplementedError
+
+    def set_look(self, look: Look) -> None:
+        """Draw like this from now on."""
+        raise NotImplementedError
+
+    def full_range(self) -> tuple[float, float]:
+        """From the first x to the last."""
+        raise NotImplementedError
+
+    def narrowest(self) -> float:
+        """Half of the narrowest window."""
+        first, last = self.full_range()
+        return (last - first) * 1e-6
+
+    def first_cursor(self, low: float, high: float) -> float:  # noqa: ARG002
+        """Where the cursor is before it is moved first."""
+        return high
+
+    def snapped(self, x: float, columns: int) -> float:  # noqa: ARG002
+        """The nearest x the cursor can be at, after a move by `columns`."""
+        return x
+
+    def action_move(self, columns: int) -> None:
+        """Move the cursor by columns."""
+        low, high = self.look.window or self.full_range()
+        step = (high - low) / max(self.content_size.width - self.MARGIN, 1)
+        cursor = self.look.cursor
+        start = self.first_cursor(low, high) if cursor is None else cursor
+        self.move_cursor(self.snapped(start + columns * step, columns))
+
+    def move_cursor(self, x: float) -> None:
+        """Put the cursor at `x`, and the window where it is visible."""
+        first, last = self.full_range()
+        x = min(max(x, first), last)
+        window = self.look.window
+        if window is not None:
+            low, high = window
+            shift = min(x - low, 0.0) + max(x - high, 0.0)
+            if abs(shift) > (high - low) / 2:  # far away: into the middle
+                shift = x - (low + high) / 2
+            shift = min(max(shift, first - low), last - high)
+            window = low + shift, high + shift
+        self._change(replace(self.look, cursor=x, window=window))
+
+    def zoom(self, factor: float | None) -> None:
+        """Scale the window by `factor` about the cursor; None shows all."""
+        look, (first, last) = self.look, self.full_range()
+        low, high = look.window or (first, last)
+        half = (last - first) / 2 if factor is None else (high - low) * factor / 2
+        if half >= (last - first) / 2:
+            self._change(replace(look, window=None))
+        elif half > self.narrowest():
+            middle = (low + high) / 2 if look.cursor is None else look.cursor
+            middle = min(max(middle, first + half), last - half)
+            self._change(replace(look, window=(middle - half, middle + half)))
+
+    def _change(self, look: Look) -> None:
+        self.set_look(look)
+        self.redraw()
+        self._moved()
+
+
+def colored(rows: Iterable[Run]) -> Text:
+    """Rows of painted pieces as Rich text; each colour's style is made once."""
+    styles: dict[Rgb | None, Style] = {None: Style.null()}
+    text = Text(no_wrap=True, end="")
+    for number, row in enumerate(rows):
+        if number:
+            text.append("\n")
+        for piece, color in row:
+            if color not in styles:
+                styles[color] = Style(color=Color.from_rgb(*(color or (0, 0, 0))))
+            text.append(piece, styles[color])
+    return text
