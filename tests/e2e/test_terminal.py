@@ -103,7 +103,7 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     assert score(lab) in written
 
     terminal.press("u")
-    terminal.wait(lambda text: "restored:" in text, "word that it is undone")
+    terminal.wait(lambda text: "undone:" in text, "word that it is undone")
     assert path.read_bytes() == launched != before
     assert not list((lab / "roadmaps").glob("exp_*.md"))
     terminal.press("q")
