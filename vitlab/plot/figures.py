@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,6 @@ _MANY = 1500
 
 def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
     """Draw `stem`.pdf and `stem`.png, each atomically; without a date, so always the same bytes."""
-    import io
-
     try:
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
