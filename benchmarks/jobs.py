@@ -20,10 +20,10 @@ from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.logs.tail import EventTail, LogTail
-from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, stop
-from vitlab.jobs.store import Job, all_jobs, state, submit
+from vitlab.jobs.store import Job, all_jobs, read_state, submit
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def decision() -> None:
         for i in range(1000)
     ]
     jobs += [replace(jobs[0], state=Running(0.0, 1, "cpu"))]
-    times = [_timed(lambda: plan(jobs, Slots(cpu=4))) for _ in range(20)]
+    times = [_timed(lambda: plan(jobs, Machine(cpu=4))) for _ in range(20)]
     print(f"decision over 1,000 jobs: {1e3 * statistics.median(times):.1f} ms")
 
 
@@ -58,7 +58,7 @@ def supervisor(lab: LabPaths) -> None:
         advance(lab)
         _until(lambda job=job: (job.folder / "up").exists())  # type: ignore[misc]
         starts.append(time.monotonic() - begun)
-        now = state(job)
+        now = read_state(job)
         assert isinstance(now, Running)
         if i == 0:
             before = processes.process(now.pid)
@@ -72,7 +72,7 @@ def supervisor(lab: LabPaths) -> None:
         [child] = processes.members(now.pid, 0, job.folder)
         begun = time.monotonic()
         os.kill(child.pid, 9)
-        _until(lambda job=job: isinstance(state(job), Done))  # type: ignore[misc]
+        _until(lambda job=job: isinstance(read_state(job), Done))  # type: ignore[misc]
         deaths.append(time.monotonic() - begun)
         stop(job)
     print(f"submit to running: {1e3 * statistics.median(starts):.0f} ms (median of 5)")

@@ -19,7 +19,7 @@ from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import members
-from vitlab.jobs.store import state
+from vitlab.jobs.store import read_state
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -98,18 +98,18 @@ def becomes(job: JobPaths, kind: type[Kind]) -> Kind:
     """Wait until the job is queued, running, done or lost."""
 
     def now() -> Kind | None:
-        found = state(job)
+        found = read_state(job)
         return found if isinstance(found, kind) else None
 
-    return wait_for(now, tell=lambda: state(job))
+    return wait_for(now, tell=lambda: read_state(job))
 
 
 def ended(job: JobPaths, seconds: float = DEADLINE) -> Done:
     """Wait for the job's end."""
     now = wait_for(
-        lambda: found if isinstance(found := state(job), Done | Lost) else None,
+        lambda: found if isinstance(found := read_state(job), Done | Lost) else None,
         seconds,
-        lambda: (state(job), job.log.read_text()[-500:] if job.log.exists() else ""),
+        lambda: (read_state(job), job.log.read_text()[-500:] if job.log.exists() else ""),
     )
     assert isinstance(now, Done), now
     return now

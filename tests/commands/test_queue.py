@@ -17,8 +17,8 @@ from vitlab.cli import main
 from vitlab.contract.job import Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import read_json, write_json
-from vitlab.jobs.queue.queue import in_line
-from vitlab.jobs.store import all_jobs, look, state
+from vitlab.jobs.queue.queue import waiting_in_order
+from vitlab.jobs.store import all_jobs, read_job, read_state
 
 ROADMAP = """\
 # Plan
@@ -55,7 +55,7 @@ class Bench:
         return [job.paths for job in all_jobs(self.lab)]
 
     def line(self) -> list[str]:
-        return [job.paths.folder.name for job in in_line(all_jobs(self.lab))]
+        return [job.paths.folder.name for job in waiting_in_order(all_jobs(self.lab))]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_hold_release_and_move(bench: Bench) -> None:
     bench("stop", first.name)
     ended(first)
     nothing_runs(bench.lab.root)
-    assert isinstance(state(waiting[0]), Queued)  # held: it did not start
+    assert isinstance(read_state(waiting[0]), Queued)  # held: it did not start
     assert bench("release", waiting[0].name)[0] == 0
     becomes(waiting[0], Running)
 
@@ -151,7 +151,7 @@ def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
     ended(first)
     nothing_runs(bench.lab.root)
     assert f"1 left behind by a crash or a restart: {second.name}" in bench("jobs")[2]
-    assert isinstance(state(second), Queued)
+    assert isinstance(read_state(second), Queued)
     assert bench("resume", second.name)[0] == 0
     becomes(second, Running)
 
@@ -185,7 +185,7 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     assert status == 0
     [job] = bench.jobs()
     assert out == f"adopted {job.name}\n"
-    found = look(job)
+    found = read_job(job)
     assert found is not None
     assert (found.spec.mvp, found.spec.run, found.spec.experiment) == (
         "1.0",

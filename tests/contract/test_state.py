@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vitlab.contract.events import NEVER_BEGAN, OUTCOMES, STOPPED
 from vitlab.contract.job import (
-    NEVER_BEGAN,
-    OUTCOMES,
-    STOPPED,
     Done,
     Failed,
     JobEnd,

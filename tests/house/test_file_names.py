@@ -19,9 +19,8 @@ FILE = re.compile(r"[\w.-]*\w\.(json|jsonl|log|diff|parquet)|vitlab\.yaml|\.vitl
 def file_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Lines with a file name as a text of its own; docstrings and patterns are none."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if FILE.fullmatch(node.value):
-                yield node.lineno, node.value
+        if isinstance(node, ast.Constant) and FILE.fullmatch(str(node.value)):
+            yield node.lineno, str(node.value)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from vitlab.contract.job import OUTCOMES, STATUSES, VERDICTS, Done
+from vitlab.contract.events import OUTCOMES
+from vitlab.contract.job import STATUSES, VERDICTS, Done
 from vitlab.contract.value import Value
 from vitlab.docs.judge import conclusion, phrases
 from vitlab.docs.model import gate_rules, vocabulary
@@ -41,7 +42,7 @@ def test_every_verdict_is_listed(listed: Iterable[str]) -> None:
 
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_every_verdict_has_a_phrase(verdict: str) -> None:
-    assert all(phrases.say(verdict).told(language) for language in LANGUAGES)
+    assert all(phrases.phrase(verdict).text(language) for language in LANGUAGES)
 
 
 def test_slurm_s_ends_are_ours() -> None:

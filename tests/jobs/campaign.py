@@ -19,7 +19,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.queue.scheduler import advance, resume
-from vitlab.jobs.store import jobs, state, submit
+from vitlab.jobs.store import job_folders, read_state, submit
 
 # A job that says it has begun, notices a twin, and has a child of its own.
 JOB = """
@@ -153,7 +153,7 @@ class Campaign:
 
     def pick(self, kind: type = Running) -> JobPaths:
         """One of the jobs in a state; of all when there is none."""
-        fit = [job for job in self.alive() if isinstance(state(job), kind)]
+        fit = [job for job in self.alive() if isinstance(read_state(job), kind)]
         return self.random.choice(fit or self.alive())
 
     def supervisor(self) -> int:
@@ -179,11 +179,11 @@ class Campaign:
 
         def true() -> bool:
             for job in self.alive():
-                now = state(job)
+                now = read_state(job)
                 if not isinstance(now, Running) or now.pid == 0:
                     continue
                 one = processes.process(now.pid)
-                if one is None and isinstance(state(job), Running):
+                if one is None and isinstance(read_state(job), Running):
                     return False
             return True
 
@@ -195,16 +195,16 @@ class Campaign:
 
         def drained() -> bool:
             for job in self.alive():
-                if isinstance(state(job), Lost):
+                if isinstance(read_state(job), Lost):
                     with contextlib.suppress(UsageError):
                         resume(self.lab, job)
             advance(self.lab)
-            return all(isinstance(state(job), Done) for job in self.alive())
+            return all(isinstance(read_state(job), Done) for job in self.alive())
 
         wait_for(drained)
 
     def _check(self) -> None:
-        known = set(jobs(self.lab))
+        known = set(job_folders(self.lab))
         missing = [job.name for job in self.alive() if job not in known]
         assert not missing, f"lost: {missing}"
         twice = self.ledger / "twice"
@@ -213,7 +213,7 @@ class Campaign:
         for job in self.alive():
             runs = len(list(job.folder.glob("started*.json")))
             assert begun[str(job.folder)] <= runs, f"{job.name}: begun more often than started"
-            done = state(job)
+            done = read_state(job)
             assert isinstance(done, Done)
             if done.outcome == "ok":
                 assert begun[str(job.folder)] >= 1, f"{job.name}: ok without having run"

@@ -21,7 +21,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs import processes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.jobs.store import state
+from vitlab.jobs.store import read_state
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> bool:
@@ -96,12 +96,12 @@ def half_started(it: Campaign) -> bool:
     """The machine dies, and `started.json` had not reached the disk whole."""
     job = it.pick()
     found = read_json(job.started)
-    if not found or not isinstance(state(job), Running):
+    if not found or not isinstance(read_state(job), Running):
         return False
     kill(found["pid"])
     for one in processes.members(found["session"], found["ticks"], job.folder):
         kill(one.pid)
-    wait_for(lambda: not isinstance(state(job), Running))
+    wait_for(lambda: not isinstance(read_state(job), Running))
     if job.exit.exists():
         return False
     job.started.write_text('{"v": 1, "star')
@@ -212,8 +212,8 @@ def reused_pid(it: Campaign) -> bool:
     """A lost job's pid and session are an innocent process's now; that one must not be touched."""
     job = it.pick()
     kill(read_json(job.started).get("pid", 0))
-    wait_for(lambda: not isinstance(state(job), Running))
-    if not isinstance(state(job), Lost):
+    wait_for(lambda: not isinstance(read_state(job), Running))
+    if not isinstance(read_state(job), Lost):
         return False
     innocent = subprocess.Popen(["sleep", "30"], start_new_session=True)
     theirs = {"pid": innocent.pid, "session": innocent.pid}

@@ -18,7 +18,7 @@ from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.processes import process
 from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.jobs.store import find_job, state
+from vitlab.jobs.store import find_job, read_state
 
 RUN = """
 import sys, time
@@ -50,7 +50,7 @@ def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) ->
     names = {"test_r2": "test/r2/log_g"}
     spec = shop.spec("", extra={"metrics": {"file": "metrics.csv", "names": names}}, run="Run 1")
     job = adopt(shop.lab, spec, by_hand.pid, log)
-    assert isinstance(state(job), Running)
+    assert isinstance(read_state(job), Running)
     assert find_job(shop.lab, job.name) == job
     assert LogTail(job.log).poll() == ["epoch 1"]
     wait_for(lambda: read_events(job.events)[0])

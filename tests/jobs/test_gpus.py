@@ -17,11 +17,11 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.gpus import child_environment, devices, not_returned
-from vitlab.jobs.queue.machine import read_slots
+from vitlab.jobs.gpus import child_environment, devices, unreleased_memory
+from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, stop
-from vitlab.jobs.store import all_jobs, state
+from vitlab.jobs.store import all_jobs, read_state
 
 GB = 10**9
 SAY = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['CUDA_DEVICE_ORDER'])"
@@ -59,7 +59,7 @@ def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) 
     assert devices() == []
     nvml(broken="nvmlDeviceGetMemoryInfo")
     assert devices() == []
-    assert not_returned([{"uuid": "GPU-0"}], 0.0) == ""
+    assert unreleased_memory([{"uuid": "GPU-0"}], 0.0) == ""
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pynvml", None)
         assert devices() == []
@@ -99,7 +99,7 @@ def test_a_job_of_two_processes_has_two_gpus(shop: Workshop, nvml: Nvml) -> None
     assert advance(shop.lab) == [both]
     assert said(both) == "GPU-0,GPU-1 PCI_BUS_ID"
     assert becomes(both, Running).device == "gpu0,gpu1"
-    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[next_one.name]
+    why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[next_one.name]
     used = f"used by {both.name}"
     assert why == f"takes 2 GPUs at once: gpu0: {used}; gpu1: {used}"
     stop(both)
@@ -123,11 +123,11 @@ def test_memory_a_killed_job_does_not_return_is_said_and_not_given_out(
     held = f"gpu0: 12.0 GB not returned by pid {child}, which is gone"
     assert done.detail.endswith(held)
     assert json.loads(job.health.read_text().splitlines()[-1])["evidence"] == held
-    assert isinstance(state(after), Queued)
-    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[after.name]
+    assert isinstance(read_state(after), Queued)
+    why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[after.name]
     assert why == f"gpu0: held by pid {child}, which is dead or in another container"
     nvml(taken=[21 * GB, 0])  # no process at all, and most of the memory taken
-    why = plan(all_jobs(shop.lab), read_slots(shop.lab)).reasons[after.name]
+    why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[after.name]
     assert why == "gpu0: 22.0 GB taken, by no process seen here"
     nvml()
     advance(shop.lab)
@@ -137,9 +137,12 @@ def test_memory_a_killed_job_does_not_return_is_said_and_not_given_out(
 def test_memory_comes_back_a_moment_after_the_end(nvml: Nvml) -> None:
     [record, _] = [device.record for device in devices()]
     nvml(taken=[2 * GB, 0])
-    assert not_returned([record], 0.0) == "gpu0: 2.0 GB not returned, held by no process seen here"
+    assert (
+        unreleased_memory([record], 0.0)
+        == "gpu0: 2.0 GB not returned, held by no process seen here"
+    )
     nvml(pids=[{str(os.getpid()): 5 * GB}, {}])  # somebody else's, who lives
-    assert not_returned([record], 0.0) == ""
+    assert unreleased_memory([record], 0.0) == ""
 
 
 def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Nvml) -> None:
@@ -151,8 +154,8 @@ def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Nvml) -> None:
     try:
         nvml(pids=[{str(ours.pid): GB}, {str(other.pid): GB, str(nobody): GB}])
         # Its environment can be read a moment after it was started.
-        wait_for(lambda: read_slots(shop.lab).gpus[0].foreign == ())
-        second = read_slots(shop.lab).gpus[1]
+        wait_for(lambda: read_machine(shop.lab).gpus[0].foreign == ())
+        second = read_machine(shop.lab).gpus[1]
         assert (second.foreign, second.unseen) == ((other.pid, nobody), (nobody,))
     finally:
         for process in (ours, other):

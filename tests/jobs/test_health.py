@@ -9,7 +9,15 @@ import pytest
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.process.health import Facts, Health, History, Limits, health, read_health, remember
+from vitlab.jobs.process.health import (
+    Facts,
+    Health,
+    History,
+    Limits,
+    add_events,
+    health,
+    read_health,
+)
 
 CALM = Facts(running=10, silent=1)
 
@@ -22,7 +30,7 @@ def step(i: int, **values: float | None) -> Event:
 
 
 def judge(events: list[Event], facts: Facts = CALM) -> Health:
-    return health(remember(History(), events), facts, Limits())
+    return health(add_events(History(), events), facts, Limits())
 
 
 def test_a_good_job_is_well() -> None:
@@ -63,10 +71,10 @@ def test_a_negative_r2_that_rises_is_not_stuck() -> None:
 
 def test_memory_of_events_is_bounded_and_split_anywhere() -> None:
     events = [step(i, train__loss=float(i)) for i in range(500)]
-    whole = remember(History(), events)
+    whole = add_events(History(), events)
     parts = History()
     for event in events:
-        parts = remember(parts, [event])
+        parts = add_events(parts, [event])
     assert parts == whole
     assert len(whole.series["train/loss"]) == 64
 

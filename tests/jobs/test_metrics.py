@@ -18,7 +18,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.logs import metrics
-from vitlab.jobs.logs.metrics import Follower, LogFollower, Source, read_rows, told
+from vitlab.jobs.logs.metrics import FileFollower, LogFollower, Source, as_events, read_rows
 from vitlab.jobs.queue.scheduler import advance
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
@@ -71,7 +71,7 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
 def test_rows_are_told_once_and_an_earlier_run_s_never(tmp_path: Path) -> None:
     path, events = tmp_path / "m.csv", tmp_path / "events.jsonl"
     path.write_text("step,val_r2\n1,0.1\n")
-    follower = Follower(Source(NAMES, "m.csv"), tmp_path, events)
+    follower = FileFollower(Source(NAMES, "m.csv"), tmp_path, events)
     follower.poll()
     with path.open("a") as file:
         file.write("2,0.2\n3,0.")
@@ -89,14 +89,14 @@ def test_rows_are_told_once_and_an_earlier_run_s_never(tmp_path: Path) -> None:
 def test_empty_cells_words_and_nan(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("step,val_r2,train_loss,other\nx,,nan,word\n5,oops,1.5,\n")
-    [first, second] = list(told(enumerate(read_rows(path)), Source(NAMES, "m.csv")))
+    [first, second] = list(as_events(enumerate(read_rows(path)), Source(NAMES, "m.csv")))
     assert first[0] == "step"
     assert first[1]["step"] == 0
     assert math.isnan(first[1]["values"]["train/loss"])
     assert second == ("step", {"step": 5, "values": {"train/loss": 1.5}})
     path = tmp_path / "m.jsonl"
     path.write_text('{"step": 1, "val_r2": true}\nbroken\n[1]\n{"val_r2": 0.5, "epoch": 2}\n')
-    [only] = list(told(enumerate(read_rows(path)), Source(NAMES, "m.jsonl")))
+    [only] = list(as_events(enumerate(read_rows(path)), Source(NAMES, "m.jsonl")))
     values = {"val/r2/log_g": 0.5}
     assert only == ("eval", {"step": 1, "epoch": 2.0, "split": "val", "values": values})
 
@@ -182,7 +182,7 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     [path] = shop.lab.root.glob("wandb/offline-run-*/*.wandb")
     data = path.read_bytes()
     assert len(data) > 2 * metrics.BLOCK  # so that records are cut at the ends of blocks
-    rows = metrics.rows(data)
+    rows = metrics.wandb_rows(data)
     assert [row["val_r2"] for row in rows[:400]] == [0.001 * i for i in range(400)]
     assert [row["step"] for row in rows] == list(range(401))
     assert (rows[7]["count"], rows[7]["deep.a"], rows[7]["note"]) == (-7, 14, "x" * 200)
@@ -190,7 +190,7 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     evals = [event for event in read_events(job.events)[0] if event.kind == "eval"]
     assert [event.step for event in evals] == list(range(401))
     for end in range(0, len(data), 997):  # a file that is being written
-        part = metrics.rows(data[:end])
+        part = metrics.wandb_rows(data[:end])
         assert part == rows[: len(part)]
 
 
@@ -234,10 +234,13 @@ def test_a_real_lightning_run(shop: Workshop) -> None:
     evals = [event for event in events if event.kind == "eval"]
     assert [event.data["epoch"] for event in evals] == [0.0, 1.0]
     assert [event.step for event in events if event.kind == "step"] == list(range(8))
-    assert evals[1].values["val/r2/log_g"] > evals[0].values["val/r2/log_g"]
+    first, last = (event.values["val/r2/log_g"] for event in evals)
+    assert first is not None
+    assert last is not None
+    assert last > first
     result = read_result(job.result)
     assert result is not None
-    assert result.values["val/r2/log_g"] == evals[1].values["val/r2/log_g"]
+    assert result.values["val/r2/log_g"] == last
 
 
 def test_two_lines_in_a_program_of_one_s_own(shop: Workshop) -> None:

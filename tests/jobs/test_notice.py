@@ -19,7 +19,7 @@ from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.queue import notice
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import look
+from vitlab.jobs.store import read_job
 
 
 class Hook:
@@ -79,23 +79,23 @@ def test_a_job_that_ends_with_nobody_watching_tells_the_webhook(shop: Workshop, 
         if path.is_file() and path != shop.lab.settings:
             assert b"secret-token" not in path.read_bytes(), path
     # A screen that sees the same end later tells nobody again.
-    found = look(job)
+    found = read_job(job)
     assert found is not None
     assert isinstance(found.state, Done)
-    assert not notice.announce(shop.lab, found, hook.address)
+    assert not notice.notify(shop.lab, found, hook.address)
     assert len(hook.got) == 1
 
 
 def test_a_lost_job_is_told_of_by_who_sees_it(shop: Workshop, hook: Hook) -> None:
     job = shop.submit("pass")
     job.started.write_text('{"pid": 1, "ticks": 1, "boot": "", "started": 7.0}')
-    found = look(job)
+    found = read_job(job)
     assert found is not None
     lost = replace(found, state=Lost(7.0))
-    assert notice.announce(shop.lab, lost, hook.address)
-    assert not notice.announce(shop.lab, lost, hook.address)
+    assert notice.notify(shop.lab, lost, hook.address)
+    assert not notice.notify(shop.lab, lost, hook.address)
     assert [told["status"] for told in hook.got] == ["lost"]
-    assert not notice.announce(shop.lab, replace(found, state=Queued(1.0)), hook.address)
+    assert not notice.notify(shop.lab, replace(found, state=Queued(1.0)), hook.address)
 
 
 def records_or_none(lab: LabPaths) -> list[dict[str, Any]]:
@@ -119,13 +119,13 @@ def test_a_webhook_that_fails_is_tried_twice_and_followed_nowhere(
         '{"v": 1, "mvp": "1.0", "run": "r", "profile": "full", "recipe": "command",'
         ' "values": {"test/r2/log_g": 0.7132}}'
     )
-    found = look(job)
+    found = read_job(job)
     assert found is not None
-    assert notice.announce(shop.lab, found, hook.address, pause=0)
+    assert notice.notify(shop.lab, found, hook.address, pause=0)
     assert len(hook.got) == tries
     assert hook.got[0]["value"] == 0.7132
     assert "test/r2/log_g = 0.7132" in hook.got[0]["text"]
-    assert notice.last_troubles(shop.lab)[0]["trouble"] == trouble
+    assert notice.last_notices(shop.lab)[0]["trouble"] == trouble
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Limits, Policy, read_policy
-from vitlab.jobs.process.supervisor import cap
+from vitlab.jobs.process.supervisor import cut_log
 from vitlab.jobs.queue.scheduler import advance
 
 # Stuck at R2 = 0 on its first run, well on the next.
@@ -110,8 +110,8 @@ def test_a_log_that_grows_too_large_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"".join(b"line %05d\n" % i for i in range(1000)))
-        assert not cap(log, limit=20_000, kept=100)
-        assert cap(log, limit=10_000, kept=100)
+        assert not cut_log(log, limit=20_000, kept=100)
+        assert cut_log(log, limit=10_000, kept=100)
         writer.write(b"goes on\n")
     lines = log.read_text().splitlines()
     assert lines == [
@@ -119,4 +119,4 @@ def test_a_log_that_grows_too_large_is_cut(tmp_path: Path) -> None:
         "goes on",
     ]
     assert (tmp_path / "out.1.log").read_text().splitlines()[-1] == "line 00999"
-    assert not cap(tmp_path / "none.log")
+    assert not cut_log(tmp_path / "none.log")

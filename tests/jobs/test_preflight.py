@@ -18,7 +18,7 @@ from vitlab.contract.paths import LabPaths
 from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.queue import preflight as module
-from vitlab.jobs.queue.machine import Gpu, Slots
+from vitlab.jobs.queue.machine import Gpu, Machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import all_jobs
@@ -33,7 +33,7 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts(root: Path, spec: Spec) -> list[str]:
-    found = preflight(LabPaths(root), [spec], [], Slots())
+    found = preflight(LabPaths(root), [spec], [], Machine())
     return [f"{finding.status} {finding.text}" for finding in found]
 
 
@@ -61,7 +61,7 @@ def test_what_can_not_end_well(tmp_path: Path) -> None:
 
 def test_what_is_true_of_some_runs_says_which(tmp_path: Path) -> None:
     lacking = [replace(VIT, run=f"r{i}", config={"data": {"source": "x.h5"}}) for i in range(5)]
-    found = preflight(LabPaths(tmp_path), [*lacking, VIT], [], Slots())
+    found = preflight(LabPaths(tmp_path), [*lacking, VIT], [], Machine())
     text = "r0, r1, r2 and 2 more: config.data.source: x.h5: no such file"
     assert found == [Finding("bad", text)]
 
@@ -101,15 +101,15 @@ def test_the_same_has_been_run(shop: Workshop) -> None:
     job = shop.submit("print(1)")
     [queued] = all_jobs(shop.lab)
     assert isinstance(queued.state, Queued)
-    [finding] = preflight(shop.lab, [spec], [queued], Slots())
+    [finding] = preflight(shop.lab, [spec], [queued], Machine())
     assert finding == Finding("warn", f"the same is queued: {job.name}")
     done = replace(queued, state=Done(1, 2, "ok", 0))
-    [finding] = preflight(shop.lab, [spec], [done], Slots())
+    [finding] = preflight(shop.lab, [spec], [done], Machine())
     assert finding == Finding(
         "warn", f"the same was run before: {job.name}; `vitlab logs {job.name}` shows it"
     )
     failed = replace(queued, state=Done(1, 2, "failed", 1))
-    assert preflight(shop.lab, [spec], [failed], Slots()) == []
+    assert preflight(shop.lab, [spec], [failed], Machine()) == []
 
 
 def test_a_system_that_ends_jobs_at_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "8.0 GB free now" in texts(tmp_path, large)[0]
     gpu = Gpu(Device(0, "GPU-0", "A100", 80 * 10**9, 79 * 10**9))
     on_gpu = replace(large, device="auto", extra={"gpu_memory": 10**9})
-    found = preflight(LabPaths(tmp_path), [on_gpu], [], Slots(gpus=(gpu,)))
+    found = preflight(LabPaths(tmp_path), [on_gpu], [], Machine(gpus=(gpu,)))
     assert [finding.status for finding in found] == ["bad", "warn"]
     assert "the largest GPU has 80.0 GB" in found[0].text
     assert found[1].text.startswith("queue.gpu_memory: declares 1.0 GB, and will take about")
@@ -190,5 +190,5 @@ def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_more_gpus_than_there_are(tmp_path: Path) -> None:
     gpu = Gpu(Device(0, "GPU-0", "A100", 80 * 10**9, 79 * 10**9))
     spec = replace(VIT, device="auto", config={"train": {"processes": 2}})
-    found = preflight(LabPaths(tmp_path), [spec], [], Slots(gpus=(gpu,)))
+    found = preflight(LabPaths(tmp_path), [spec], [], Machine(gpus=(gpu,)))
     assert found[0].text == "device: takes 2 GPUs at once, this machine has 1 GPU"

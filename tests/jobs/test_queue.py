@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from vitlab.contract.job import Done, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.gpus import Device
-from vitlab.jobs.queue.machine import Gpu, Slots
+from vitlab.jobs.queue.machine import Gpu, Machine
 from vitlab.jobs.queue.queue import decide, plan
 from vitlab.jobs.store import Job
 
 GB = 10**9
 
 
-def why_waiting(job: Job, jobs: Sequence[Job], slots: Slots) -> str:
+def why_waiting(job: Job, jobs: Sequence[Job], slots: Machine) -> str:
     """The reason the plan gives for one job; empty when it starts, or does not wait."""
     return plan(jobs, slots).reasons.get(job.name, "")
 
@@ -58,25 +58,25 @@ def gpu(index: int, free: int = 40, foreign: tuple[int, ...] = ()) -> Gpu:
     return Gpu(Device(index, f"GPU-{index}", "A100", 40 * GB, free * GB), foreign)
 
 
-def names(jobs: list[Job], slots: Slots) -> list[str]:
+def names(jobs: list[Job], slots: Machine) -> list[str]:
     return [f"{start.job.spec.run}@{start.device}" for start in decide(jobs, slots)]
 
 
 def test_priority_then_order_then_name() -> None:
     jobs = [job("c", order=2.0), job("b", order=1.0), job("a", order=3.0, priority=1)]
-    assert names(jobs, Slots(cpu=2)) == ["a@cpu", "b@cpu"]
-    assert why_waiting(jobs[0], jobs, Slots(cpu=2)) == "CPU slots: 2 of 2 used by E/a, E/b"
-    assert why_waiting(jobs[1], jobs, Slots(cpu=2)) == ""
+    assert names(jobs, Machine(cpu=2)) == ["a@cpu", "b@cpu"]
+    assert why_waiting(jobs[0], jobs, Machine(cpu=2)) == "CPU slots: 2 of 2 used by E/a, E/b"
+    assert why_waiting(jobs[1], jobs, Machine(cpu=2)) == ""
 
 
 def test_a_held_job_blocks_nobody() -> None:
     jobs = [job("a", held=True), job("b")]
-    assert names(jobs, Slots()) == ["b@cpu"]
-    assert why_waiting(jobs[0], jobs, Slots()) == "held: release it to run"
+    assert names(jobs, Machine()) == ["b@cpu"]
+    assert why_waiting(jobs[0], jobs, Machine()) == "held: release it to run"
 
 
 def test_nothing_starts_by_surprise_after_a_reboot() -> None:
-    here = Slots(boot="ada:2:1")
+    here = Machine(boot="ada:2:1")
     assert names([job("a", boot="ada:2:1")], here) == ["a@cpu"]
     assert "restarted" in plan([job("a", boot="ada:1:1")], here).reasons["E/a"]
     assert "queued on bob" in plan([job("a", boot="bob:2:1")], here).reasons["E/a"]
@@ -84,7 +84,7 @@ def test_nothing_starts_by_surprise_after_a_reboot() -> None:
 
 def test_after_waits_for_a_good_end() -> None:
     second = job("second", after=("E/first",))
-    slots = Slots(cpu=2)
+    slots = Machine(cpu=2)
     for state, why in [
         (Running(1, 1, "cpu"), "after E/first: E/first is running"),
         (Done(1, 2, "nan", 3), "after E/first: E/first ended as nan"),
@@ -107,29 +107,29 @@ def test_after_an_mvp_means_the_newest_of_each_of_its_runs() -> None:
     )
     other = job("y", exp_id="A", mvp="0.5", state=Queued(0))
     waiting = job("z", after=("0.5",))
-    assert why_waiting(waiting, [new, old, waiting], Slots()) == ""
-    assert "E/y is queued" in why_waiting(waiting, [new, old, other, waiting], Slots(cpu=2))
+    assert why_waiting(waiting, [new, old, waiting], Machine()) == ""
+    assert "E/y is queued" in why_waiting(waiting, [new, old, other, waiting], Machine(cpu=2))
 
 
 def test_auto_takes_a_gpu_only_for_what_uses_one() -> None:
-    slots = Slots(gpus=(gpu(0), gpu(1)))
+    slots = Machine(gpus=(gpu(0), gpu(1)))
     jobs = [job("v", recipe="vit"), job("w", recipe="vit"), job("r"), job("x", recipe="vit")]
     assert names(jobs, slots) == ["r@cpu", "v@gpu0", "w@gpu1"]
     assert why_waiting(jobs[3], jobs, slots) == "gpu0: used by E/v; gpu1: used by E/w"
-    assert names(jobs, Slots(cpu=1)) == ["r@cpu"]  # no GPU: all on the CPU, one at a time
+    assert names(jobs, Machine(cpu=1)) == ["r@cpu"]  # no GPU: all on the CPU, one at a time
 
 
 def test_one_job_has_a_gpu_alone_unless_it_declares_its_memory() -> None:
     small: dict[str, Any] = {"recipe": "vit", "extra": {"gpu_memory": 15 * GB}}
-    slots = Slots(gpus=(gpu(0), gpu(1)))
+    slots = Machine(gpus=(gpu(0), gpu(1)))
     three = [job(name, **small) for name in "abc"]
     assert names(three, slots) == ["a@gpu0", "b@gpu0", "c@gpu1"]
     # b has just been started and has taken nothing yet: its memory counts all the same.
     jobs = [on("a", "gpu0", **small), on("b", "gpu0", **small), job("c", **small)]
-    assert names(jobs, Slots(gpus=(gpu(0),))) == []
-    why = why_waiting(jobs[2], jobs, Slots(gpus=(gpu(0),)))
+    assert names(jobs, Machine(gpus=(gpu(0),))) == []
+    why = why_waiting(jobs[2], jobs, Machine(gpus=(gpu(0),)))
     assert why == "gpu0: 10.0 GB free of the 15.0 GB it declares"
-    assert names([on("a", "gpu0", recipe="vit"), job("c", **small)], Slots(gpus=(gpu(0),))) == []
+    assert names([on("a", "gpu0", recipe="vit"), job("c", **small)], Machine(gpus=(gpu(0),))) == []
 
 
 def test_a_large_job_is_not_starved_by_small_ones() -> None:
@@ -139,14 +139,14 @@ def test_a_large_job_is_not_starved_by_small_ones() -> None:
         job("large", recipe="vit", order=1.0),
         job("late", order=2.0, **small),
     ]
-    slots = Slots(gpus=(gpu(0),))
+    slots = Machine(gpus=(gpu(0),))
     assert names(jobs, slots) == []
     assert why_waiting(jobs[2], jobs, slots) == "gpu0: behind E/large"
 
 
 def test_a_gpu_somebody_else_uses_is_left_alone() -> None:
     jobs = [job("a", recipe="vit"), job("b", device="GPU-0"), job("c", device="7")]
-    slots = Slots(gpus=(gpu(0, foreign=(4711,)), gpu(1)))
+    slots = Machine(gpus=(gpu(0, foreign=(4711,)), gpu(1)))
     assert names(jobs, slots) == ["a@gpu1"]
     assert why_waiting(jobs[1], jobs, slots) == "gpu0: used by another program (pid 4711)"
     assert why_waiting(jobs[2], jobs, slots) == "GPU 7: this machine has no such GPU"
@@ -154,7 +154,7 @@ def test_a_gpu_somebody_else_uses_is_left_alone() -> None:
 
 def test_several_gpus_are_taken_together_or_not_at_all() -> None:
     two: dict[str, Any] = {"recipe": "vit", "config": {"train": {"processes": 2}}}
-    slots = Slots(gpus=(gpu(0), gpu(1), gpu(2)))
+    slots = Machine(gpus=(gpu(0), gpu(1), gpu(2)))
     jobs = [job("a", **two), job("b", **two), job("c", recipe="vit")]
     assert names(jobs, slots) == ["a@gpu0,gpu1"]
     why = why_waiting(jobs[1], jobs, slots)
@@ -162,7 +162,7 @@ def test_several_gpus_are_taken_together_or_not_at_all() -> None:
     assert why_waiting(jobs[2], jobs, slots).endswith("gpu2: behind E/b")
     running = [on("a", "gpu0,gpu1", **two), job("c", recipe="vit")]
     assert names(running, slots) == ["c@gpu2"]
-    assert names([job("a", **two)], Slots()) == ["a@cpu"]  # gloo
+    assert names([job("a", **two)], Machine()) == ["a@cpu"]  # gloo
     named = job("d", recipe="vit", device="0,2", extra={"gpus": 3})
     why = why_waiting(named, [named], slots)
     assert why == "takes 3 GPUs at once: this machine has 2 for it"
@@ -171,7 +171,7 @@ def test_several_gpus_are_taken_together_or_not_at_all() -> None:
 
 def test_another_machine_s_jobs_take_no_room_here() -> None:
     jobs = [on("a", "cpu", boot="bob:1:1"), job("b", boot="ada:1:1")]
-    assert names(jobs, Slots(boot="ada:1:1")) == ["b@cpu"]
+    assert names(jobs, Machine(boot="ada:1:1")) == ["b@cpu"]
 
 
 @given(
@@ -201,7 +201,7 @@ def test_never_more_than_there_is_room_for(rows: list[tuple[Any, ...]], cpu: int
         )
         for i, (word, priority, held, device, memory) in enumerate(rows)
     ]
-    slots = Slots(cpu=cpu, gpus=(gpu(0), gpu(1)))
+    slots = Machine(cpu=cpu, gpus=(gpu(0), gpu(1)))
     made = plan(jobs, slots)
     queued = {j.name for j in jobs if isinstance(j.state, Queued)}
     started = [start.job.name for start in made.starts]

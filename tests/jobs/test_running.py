@@ -35,7 +35,7 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.process import child
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.jobs.store import state
+from vitlab.jobs.store import read_state
 
 STUBBORN = """
 import signal, sys, time
@@ -53,7 +53,7 @@ def test_success_and_what_the_job_sees(shop: Workshop) -> None:
         "print(os.getpgrp() == os.getpid(), sys.stdin.read(), file=sys.stderr)"
     )
     job = shop.submit(code)
-    assert isinstance(state(job), Queued)
+    assert isinstance(read_state(job), Queued)
     assert advance(shop.lab) == [job]
     assert ended(job).outcome == "ok"
     lines = job.log.read_text().splitlines()
@@ -167,7 +167,7 @@ def test_a_child_stopped_before_its_program_began_holds_nobody(
         os.kill(os.getpid(), signal.SIGSTOP)
 
     monkeypatch.setattr(os, "execvpe", stop_here)
-    started = child.spawn(shop.submit(SLEEP), ["true"], shop.lab.root, {})
+    started = child.start(shop.submit(SLEEP), ["true"], shop.lab.root, {})
     wait_for(lambda: (one := processes.process(started.pid)) and one.state == "T")
     os.kill(started.pid, signal.SIGTERM)  # it has no handler of ours any more
     os.kill(started.pid, signal.SIGCONT)
@@ -180,7 +180,7 @@ def test_a_waiting_job_is_stopped_without_running(shop: Workshop) -> None:
     first, second = shop.submit(SLEEP), shop.submit("print('never')")
     assert advance(shop.lab) == [first]
     stop(second)
-    assert state(second) == Done(
+    assert read_state(second) == Done(
         started=ended(second).started,
         ended=ended(second).ended,
         outcome="killed",
@@ -251,7 +251,7 @@ def test_the_supervisor_killed_leaves_a_lost_job_and_no_orphan(shop: Workshop) -
     assert processes.process(child) is not None  # the orphan
     assert advance(shop.lab) == [waiting]
     assert processes.process(child) is None
-    assert isinstance(state(job), Lost)  # nothing starts again by surprise
+    assert isinstance(read_state(job), Lost)  # nothing starts again by surprise
     assert ended(waiting).outcome == "ok"
     stop(job)
     assert ended(job).detail == "lost, then dropped"
@@ -272,7 +272,7 @@ def test_a_lost_job_resumes_in_its_folder(shop: Workshop) -> None:
     os.kill(pid, signal.SIGKILL)
     becomes(job, Lost)
     resume(shop.lab, job)
-    assert isinstance(state(job), Queued)
+    assert isinstance(read_state(job), Queued)
     assert advance(shop.lab) == [job]
     assert ended(job).outcome == "ok"
     assert job.log.read_text() == "first\nagain\n"

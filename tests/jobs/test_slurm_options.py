@@ -10,12 +10,12 @@ import pytest
 from tests.jobs.conftest import Workshop
 from vitlab.contract.job import Queued
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.jobs.process.slurm_step import across, number, rendezvous
-from vitlab.jobs.queue.machine import Slots
+from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
+from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.slurm import batch, is_here
-from vitlab.jobs.store import state
+from vitlab.jobs.store import read_state
 
 SLURM = {"backend": "slurm"}
 
@@ -34,12 +34,12 @@ def test_the_command_of_an_array() -> None:
 
 def test_several_nodes_meet_at_the_first() -> None:
     assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a") == {}
-    assert across({}) == []
+    assert srun_prefix({}) == []
     two = {"SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}
     found = rendezvous(two, "n1")
     assert found["PET_RDZV_ENDPOINT"] == "n1:20007"
     assert found["PET_NNODES"] == "2"
-    argv = across(two)
+    argv = srun_prefix(two)
     assert argv[:4] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
     assert argv[-1] == "--cpus-per-task=8"
     # Slurm gives the last task of an array the number of the whole array.
@@ -54,9 +54,9 @@ def test_without_slurm_a_job_waits_and_the_launch_is_refused(
     job = shop.submit("print(1)", extra=SLURM)
     assert not is_here()
     assert advance(shop.lab) == []
-    assert isinstance(state(job), Queued)
+    assert isinstance(read_state(job), Queued)
     config = {"argv": [sys.executable, "-c", "print(2)"]}
-    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Slots())
+    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Machine())
     assert bad.text == "slurm: no answer from sbatch on this machine"
 
 

@@ -15,15 +15,23 @@ from tests.jobs.conftest import Workshop
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import UsageError
 from vitlab.jobs import store
-from vitlab.jobs.files import is_held, take
-from vitlab.jobs.store import all_jobs, find_job, jobs, look, new_exp_id, state, submit
+from vitlab.jobs.files import is_locked, take_lock
+from vitlab.jobs.store import (
+    all_jobs,
+    find_job,
+    job_folders,
+    new_exp_id,
+    read_job,
+    read_state,
+    submit,
+)
 
 
 def test_a_submitted_job_is_there_whole(shop: Workshop) -> None:
     job = shop.submit("", run="Run 1: 模型 / α")
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(look(job).spec.submitted))  # type: ignore[union-attr]
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(read_job(job).spec.submitted))  # type: ignore[union-attr]
     assert job.folder.name == f"{stamp}-Run-1"
-    assert jobs(shop.lab) == [job]
+    assert job_folders(shop.lab) == [job]
     [found] = all_jobs(shop.lab)
     assert found.spec.run == "Run 1: 模型 / α"
     assert isinstance(found.state, Queued)
@@ -35,7 +43,7 @@ def test_many_at_once_get_names_of_their_own(shop: Workshop) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda spec: submit(shop.lab, spec), specs))
     assert len({job.folder for job in made}) == 40
-    assert len(jobs(shop.lab)) == 40
+    assert len(job_folders(shop.lab)) == 40
 
 
 def test_half_made_folders_are_no_jobs(shop: Workshop) -> None:
@@ -51,17 +59,17 @@ def test_half_made_folders_are_no_jobs(shop: Workshop) -> None:
 
 def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
     job = shop.submit("")
-    lock = take(job.lock)
+    lock = take_lock(job.lock)
     assert lock is not None
-    assert isinstance(state(job), Running)  # being started
+    assert isinstance(read_state(job), Running)  # being started
     os.close(lock)
-    assert isinstance(state(job), Queued)  # the starter died: nothing is lost
+    assert isinstance(read_state(job), Queued)  # the starter died: nothing is lost
     job.started.write_text(json.dumps({"started": 5.0}))
-    assert state(job) == Lost(5.0)
+    assert read_state(job) == Lost(5.0)
     job.started.write_text("{")  # half written by a machine that lost power
-    assert isinstance(state(job), Lost)
+    assert isinstance(read_state(job), Lost)
     job.exit.write_text(json.dumps({"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}))
-    assert state(job) == Done(5.0, 6.0, "ok", 0, "")
+    assert read_state(job) == Done(5.0, 6.0, "ok", 0, "")
 
 
 def test_without_locks_pid_and_start_time_decide(
@@ -72,25 +80,25 @@ def test_without_locks_pid_and_start_time_decide(
     me = process(os.getpid())
     assert me is not None
     job = shop.submit("")
-    monkeypatch.setattr(store, "is_held", lambda _: None)
-    assert isinstance(state(job), Queued)
+    monkeypatch.setattr(store, "is_locked", lambda _: None)
+    assert isinstance(read_state(job), Queued)
     record = {"started": 5.0, "boot": boot(), "pid": me.pid, "ticks": me.ticks, "device": "cpu"}
     job.started.write_text(json.dumps(record))
-    assert state(job) == Running(5.0, me.pid, "cpu")
+    assert read_state(job) == Running(5.0, me.pid, "cpu")
     # The pid lives, but it is another process: ours has gone and its number was given out again.
     job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
-    assert state(job) == Lost(5.0)
+    assert read_state(job) == Lost(5.0)
 
 
 def test_looking_at_a_lock_does_not_keep_others_from_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    assert is_held(path) is False
-    first = take(path)
+    assert is_locked(path) is False
+    first = take_lock(path)
     assert first is not None
-    assert is_held(path) is True
-    assert take(path, patience=0.0) is None
+    assert is_locked(path) is True
+    assert take_lock(path, patience=0.0) is None
     os.close(first)
-    assert is_held(path) is False
+    assert is_locked(path) is False
 
 
 def test_jobs_are_found_by_name_or_prefix(shop: Workshop) -> None:

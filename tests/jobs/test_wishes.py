@@ -8,20 +8,20 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.files import read_json, write_json
-from vitlab.jobs.queue.machine import Slots
-from vitlab.jobs.queue.queue import in_line, plan
+from vitlab.jobs.queue.machine import Machine
+from vitlab.jobs.queue.queue import plan, waiting_in_order
 from vitlab.jobs.queue.scheduler import advance, hold, move, release, resume
-from vitlab.jobs.store import Job, all_jobs, look
+from vitlab.jobs.store import Job, all_jobs, read_job
 
 
 def job_of(paths: JobPaths) -> Job:
-    found = look(paths)
+    found = read_job(paths)
     assert found is not None
     return found
 
 
 def line(shop: Workshop) -> str:
-    return " ".join(job.spec.run for job in in_line(all_jobs(shop.lab)))
+    return " ".join(job.spec.run for job in waiting_in_order(all_jobs(shop.lab)))
 
 
 def test_held_until_released(shop: Workshop) -> None:
@@ -57,7 +57,7 @@ def test_what_waited_over_a_restart_goes_on_when_told_to(shop: Workshop) -> None
     paths = shop.submit("print('now')")
     write_json(paths.queue, {"boot": "vm:before:1"})
     assert advance(shop.lab) == []
-    [reason] = plan(all_jobs(shop.lab), Slots(boot="vm:after:1")).reasons.values()
+    [reason] = plan(all_jobs(shop.lab), Machine(boot="vm:after:1")).reasons.values()
     assert reason == "queued before this machine was restarted: release it to run"
     resume(shop.lab, paths)
     with pytest.raises(UsageError, match="waits already"):

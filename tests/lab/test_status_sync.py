@@ -12,7 +12,7 @@ import pytest
 from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import take
+from vitlab.jobs.files import take_lock
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import accept, undo
 from vitlab.lab.writeback.status_sync import sync_status
@@ -35,7 +35,7 @@ def held(job: JobPaths) -> Iterator[None]:
     """The job runs: its lock is held, and it has not ended."""
     job.exit.unlink()
     job.result.unlink(missing_ok=True)
-    lock = take(job.lock)
+    lock = take_lock(job.lock)
     assert lock is not None
     try:
         yield

@@ -43,7 +43,7 @@ def logged(paths: JobPaths) -> list[list[dict[str, Any]]]:
     return [
         [
             {k: v for k, v in row.items() if not k.startswith("_")}
-            for row in metrics.rows(file.read_bytes())
+            for row in metrics.wandb_rows(file.read_bytes())
         ]
         for file in sorted(paths.folder.glob("wandb/*run-*/*.wandb"))
     ]

@@ -28,7 +28,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import NAME, Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import find_job, state
+from vitlab.jobs.store import find_job, read_state
 from vitlab.lab.figures.auto_figures import launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import (
@@ -232,7 +232,7 @@ def show_log(args: argparse.Namespace) -> int:
     job = find_job(this_lab().paths, args.job)
     tail = LogTail(job.log)
     while True:
-        ended = isinstance(state(job), Done | Lost)
+        ended = isinstance(read_state(job), Done | Lost)
         lines = tail.poll()
         for line in lines:
             print(line)

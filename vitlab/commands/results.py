@@ -11,7 +11,7 @@ from pathlib import Path
 from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.paths import UsageError
-from vitlab.jobs.store import find_job, look
+from vitlab.jobs.store import find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results, lookup_results
 from vitlab.lab.results.rows import (
@@ -177,7 +177,7 @@ def _compare_options(compare: argparse.ArgumentParser) -> None:
 def plot_jobs(args: argparse.Namespace) -> int:
     """`vitlab plot`: one curve a job, drawn to the terminal's size."""
     lab = this_lab()
-    jobs = [found for name in args.jobs if (found := look(find_job(lab.paths, name)))]
+    jobs = [found for name in args.jobs if (found := read_job(find_job(lab.paths, name)))]
     picture = draw_jobs(lab, [job.paths.folder for job in jobs], args.value, ascii_=args.ascii)
     if picture is None:
         raise UsageError("nothing to plot: no job has reported a value yet")

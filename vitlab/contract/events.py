@@ -10,10 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 VERSION = 1
 KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
+
+Outcome = Literal["ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error"]
+"""How a job can end: the `reason` of `exit.json`."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
+"""The details of a job that a person ended."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from vitlab.contract.events import NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.validation import read_record
 from vitlab.contract.value import HEADLINE
@@ -143,13 +144,6 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 VerdictWord = Literal["pass", "fail", "open", "manual"]
 """Of a gate: `open` is not decided yet, `manual` is for a person to judge."""
 VERDICTS: tuple[VerdictWord, ...] = get_args(VerdictWord)
-
-Outcome = Literal["ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error"]
-"""How a job can end: the `reason` of `exit.json`."""
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-
-STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
-"""The details of a job that a person ended."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
-class Reserve:
+class ReservedFile:
     """Room on the disk for one record, taken before the job can fill the disk."""
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class Reserve:
         self._reserved.replace(self._path)
 
 
-def set_aside(job: JobPaths) -> bool:
+def archive_run(job: JobPaths) -> bool:
     """Rename `started.json` and `exit.json` of an earlier run to `started.1.json`, ...
 
     True when the job has run before. Called under the job's lock.
@@ -74,7 +74,7 @@ def _numbered(path: Path, number: int) -> Path:
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
-def take(path: Path, patience: float = 1.0) -> int | None:
+def take_lock(path: Path, patience: float = 1.0) -> int | None:
     """The descriptor of the lock on `path`, now ours; None when another process has it.
 
     `patience` (seconds) outlasts readers, who touch the lock for microseconds to see whether it
@@ -100,7 +100,7 @@ def take(path: Path, patience: float = 1.0) -> int | None:
         return descriptor
 
 
-def is_held(path: Path) -> bool | None:
+def is_locked(path: Path) -> bool | None:
     """Whether a live process holds the lock on `path`; None where locks are not supported."""
     try:
         descriptor = os.open(path, os.O_RDONLY)

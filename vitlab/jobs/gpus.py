@@ -119,7 +119,7 @@ def child_environment(given: Sequence[Device], threads: int = 0) -> dict[str, st
     return found
 
 
-def not_returned(records: Sequence[Mapping[str, Any]], patience: float) -> str:
+def unreleased_memory(records: Sequence[Mapping[str, Any]], patience: float) -> str:
     """Which memory of the GPUs in `records` an ended job still holds after `patience` seconds.
 
     Empty as soon as there is none, and where NVML tells nothing. A dead process may keep its

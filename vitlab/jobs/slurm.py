@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.job import Lost, Outcome
+from vitlab.contract.events import Outcome
+from vitlab.contract.job import Lost
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import read_json, write_json
@@ -78,7 +79,7 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
     return [*argv, f"--wrap=exec {shlex.join(step)}"]
 
 
-def send(
+def submit_batch(
     lab: LabPaths, jobs: Sequence[Job], code: Code, grace: float
 ) -> tuple[list[JobPaths], list[Over]]:
     """Submit `jobs`, those of one experiment and one set of options as one array.
@@ -118,7 +119,7 @@ def is_here() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def refusal(lab: LabPaths, options: Mapping[str, Any]) -> str:
+def rejection(lab: LabPaths, options: Mapping[str, Any]) -> str:
     """Why Slurm would not take a job with these options; empty when it would."""
     argv = [*batch(options, lab.root, lab.private.folder / "test.txt", 1), "--test-only"]
     said = _run(argv)
@@ -139,7 +140,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
         return []
     stamp.parent.mkdir(exist_ok=True)
     stamp.touch()
-    told = ask(list(sent))
+    told = query(list(sent))
     if told is None:
         return []
     over = []
@@ -158,7 +159,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
     return [one for one in over if not one[0].paths.exit.exists()]
 
 
-def ask(numbers: Sequence[str]) -> dict[str, str] | None:
+def query(numbers: Sequence[str]) -> dict[str, str] | None:
     """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
     whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
     said = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
@@ -168,7 +169,7 @@ def ask(numbers: Sequence[str]) -> dict[str, str] | None:
     return {number: rest for number, _, rest in rows}
 
 
-def withdraw(job: JobPaths) -> None:
+def cancel(job: JobPaths) -> None:
     """Take a job out of Slurm's queue; it is as if it had never been sent."""
     number = read_json(job.slurm).get("id")
     if number:

@@ -17,7 +17,7 @@ from typing import Any
 
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, read_spec
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, sync_folder, write_atomic
-from vitlab.jobs.files import is_held, read_json
+from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import boot, is_alive
 
 _ANY = JobPaths(Path())
@@ -91,7 +91,7 @@ def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
     raise UsageError(f"{parent}: too many jobs named {slug} in one second")
 
 
-def jobs(lab: LabPaths) -> list[JobPaths]:
+def job_folders(lab: LabPaths) -> list[JobPaths]:
     """All jobs of the lab, oldest first."""
     folders = sorted(map(Path, _folders(lab)), key=lambda path: (path.name, path.parent.name))
     return [JobPaths(folder) for folder in folders]
@@ -112,12 +112,12 @@ def _subfolders(folder: Path | str) -> list[str]:
         return []
 
 
-def state(job: JobPaths) -> JobState:
+def read_state(job: JobPaths) -> JobState:
     """What the folder says of the job, now."""
     return _look(job)[0]
 
 
-def look(job: JobPaths) -> Job | None:
+def read_job(job: JobPaths) -> Job | None:
     """The job in a folder; None when its spec is missing or not ours."""
     return _read(job, _names(job))
 
@@ -161,7 +161,7 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 def all_jobs(lab: LabPaths) -> list[Job]:
     """Every job of the lab with its state, oldest first; ended ones are read once a process."""
-    return [job for paths in jobs(lab) if (job := _known(paths)) is not None]
+    return [job for paths in job_folders(lab) if (job := _known(paths)) is not None]
 
 
 def _known(paths: JobPaths) -> Job | None:
@@ -176,7 +176,7 @@ def _known(paths: JobPaths) -> Job | None:
     kept = _ended.get(str(paths.folder))
     if kept is not None and kept[0] == changed:
         return kept[1]
-    job = look(paths)
+    job = read_job(paths)
     settled = abs(time.time() - changed / 1e9) > SETTLED
     if job is not None and isinstance(job.state, Done) and settled:
         _ended[str(paths.folder)] = (changed, job)
@@ -186,12 +186,12 @@ def _known(paths: JobPaths) -> Job | None:
 def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
     found = []
-    for paths in jobs(lab):
+    for paths in job_folders(lab):
         names = _names(paths)
         if (
             _ANY.exit.name not in names
             or _ANY.resume.name in names
-            or is_held(paths.lock) is not False
+            or is_locked(paths.lock) is not False
         ):
             found.append(_read(paths, names))
     return [job for job in found if job is not None]
@@ -207,7 +207,7 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         return running, str(owner.get("boot", ""))
     if job.resume.exists():
         return Queued(_modified(job.resume)), ""
-    if ended := end_of(job):
+    if ended := read_exit(job):
         return ended, ""
     started = read_json(job.started)
     if started or job.started.exists():
@@ -215,13 +215,13 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         if _held(job):
             return _look(job)
         began = _number(started.get("started"), _modified(job.started))
-        return end_of(job) or Lost(began), ""
+        return read_exit(job) or Lost(began), ""
     submitted = read_json(job.spec).get("submitted")
     return Queued(_number(submitted, _modified(job.spec))), ""
 
 
 def _held(job: JobPaths) -> bool:
-    held = is_held(job.lock)
+    held = is_locked(job.lock)
     if held is not None:
         return held
     started = read_json(job.started)
@@ -232,7 +232,7 @@ def _held(job: JobPaths) -> bool:
     return is_alive(int(started.get("pid", 0)), int(started.get("ticks", 0)))
 
 
-def end_of(job: JobPaths) -> Done | None:
+def read_exit(job: JobPaths) -> Done | None:
     """What `exit.json` says of the job's end; None while there is none."""
     record = read_json(job.exit)
     if not record:
@@ -260,7 +260,7 @@ def _modified(path: Path) -> float:
 
 def find_job(lab: LabPaths, text: str) -> JobPaths:
     """The job called `text`: `<exp_id>/<job>`, its folder's name or path, or a unique prefix."""
-    everything = jobs(lab)
+    everything = job_folders(lab)
     wanted = text.strip().strip("/").removeprefix("experiments/")
     exact = [j for j in everything if wanted in (j.name, j.folder.name, str(j.folder).strip("/"))]
     begun = [j for j in everything if j.name.startswith(wanted) or j.folder.name.startswith(wanted)]

@@ -93,7 +93,7 @@ def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
         rotated = 2 * model.hidden if model.positions == "rope" else 0
         kept = model.layers * tokens * (10 * model.hidden + 2 * model.inner + rotated) * dropout
         if not cuda and (model.dropout or config.train.precision == "bf16"):
-            # Where attention is not torch's fused one it keeps its shares (`vitlab.ml.network.layers`).
+            # Attention that is not torch's fused one keeps its weights.
             kept += (1.25 if model.dropout else 1) * model.layers * model.heads * tokens * tokens
         if model.chunk_norm == "zscore" or model.stride:
             kept += 2 * model.patches(pixels) * model.patch * channels

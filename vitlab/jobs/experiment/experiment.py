@@ -16,7 +16,7 @@ from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import NAME
-from vitlab.jobs.experiment.job_options import read_extras
+from vitlab.jobs.experiment.job_options import read_job_options
 from vitlab.jobs.experiment.yaml_file import (
     Key,
     Layer,
@@ -316,7 +316,7 @@ def load_experiment(path: Path) -> Experiment:
     recipe = read_text(file, ("recipe",), allowed=RECIPES)
     device = read_text(file, ("device",), "auto")
     config = read_layer(file, ("config",))
-    priority, extra = read_extras(file)
+    priority, extra = read_job_options(file)
     experiment = Experiment(
         path=path,
         mvp=bare_id(read_text(file, ("mvp",))),

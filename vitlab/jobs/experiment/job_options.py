@@ -80,7 +80,7 @@ class MetricsKeys:
     epoch: str = "epoch"
 
 
-def read_extras(file: YamlFile) -> tuple[int, dict[str, Any]]:
+def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
     """Priority, and the `extra` of every spec; `UsageError` names the line of a wrong key."""
     try:
         queue = read_strict(QueueKeys, file.at(("queue",)) or {}, "queue")

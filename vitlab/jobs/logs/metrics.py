@@ -33,7 +33,7 @@ STEP_NUMBER = 1
 Field = tuple[int, int | bytes]
 
 
-def rows(data: bytes) -> list[Mapping[str, Any]]:
+def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
     """The logged rows, oldest first, each with its `step`; a half written end is left out."""
     if not data.startswith(HEADER):
         return []
@@ -185,11 +185,11 @@ class LogFollower:
         self._found += len(rows)
         if fresh:
             with EventWriter(self._events) as writer:
-                for kind, data in told(fresh, self._source):
+                for kind, data in as_events(fresh, self._source):
                     writer.write(kind, **data)
 
 
-class Follower:
+class FileFollower:
     """Reads the rows that came since the last look and writes them as events."""
 
     def __init__(self, source: Source, folder: Path, events: Path, whole: bool = False) -> None:
@@ -215,7 +215,7 @@ class Follower:
             fresh = list(enumerate(rows))[self._seen.get(path, 0) :]
             self._seen[path] = len(rows)
             with EventWriter(self._events) as writer:
-                for kind, data in told(fresh, self._source):
+                for kind, data in as_events(fresh, self._source):
                     writer.write(kind, **data)
 
     def _files(self) -> list[Path]:
@@ -228,7 +228,7 @@ def read_rows(path: Path) -> list[Row]:
     with path.open("rb") as file:
         block = file.read(MAX_BYTES)
     if path.suffix == ".wandb":
-        return list(rows(block))
+        return list(wandb_rows(block))
     text = block[: block.rfind(b"\n") + 1].decode("utf-8", "replace")
     if path.suffix == ".csv":
         return list(csv.DictReader(io.StringIO(text)))
@@ -243,7 +243,9 @@ def _json(line: str) -> Row:
     return row if isinstance(row, dict) else {}
 
 
-def told(rows: Iterable[tuple[int, Row]], source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+def as_events(
+    rows: Iterable[tuple[int, Row]], source: Source
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Kind and data of the events the rows (with their numbers) amount to, by split."""
     for number, row in rows:
         splits: dict[str, dict[str, float]] = {}

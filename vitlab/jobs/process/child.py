@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vitlab.contract.job import Outcome
+from vitlab.contract.events import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
@@ -20,7 +20,7 @@ from vitlab.jobs.process.health import History
 from vitlab.jobs.processes import MARKER
 
 if TYPE_CHECKING:
-    from vitlab.jobs.logs.metrics import Follower, LogFollower
+    from vitlab.jobs.logs.metrics import FileFollower, LogFollower
 
 
 def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[list[str], Path]:
@@ -57,7 +57,7 @@ class Child:
         return os.strerror(int(said)) if said else ""
 
 
-def spawn(job: JobPaths, argv: list[str], cwd: Path, told: Mapping[str, str]) -> Child:
+def start(job: JobPaths, argv: list[str], cwd: Path, told: Mapping[str, str]) -> Child:
     """Start the job's process in its own group; both outputs go to the end of `out.log`.
 
     `told` is added to its environment. By fork, not posix_spawn: that one returns only when the
@@ -100,7 +100,7 @@ def _become(
 
 def follow(
     job: JobPaths, extra: Mapping[str, Any], folder: Path, log_from: int, whole: bool
-) -> Follower | LogFollower | None:
+) -> FileFollower | LogFollower | None:
     """What takes over the numbers of somebody else's program; None where nothing is declared.
 
     `whole`: from the beginning of its file or log, not only what this run adds.
@@ -108,14 +108,14 @@ def follow(
     if "metrics" not in extra:
         return None
     # CSV costs memory; few jobs need it.
-    from vitlab.jobs.logs.metrics import Follower, LogFollower, read_source
+    from vitlab.jobs.logs.metrics import FileFollower, LogFollower, read_source
 
     source = read_source(extra)
     if source is None:
         return None
     if source.pattern:
         return LogFollower(source, job.log, job.events, 0 if whole else log_from)
-    return Follower(source, folder, job.events, whole)
+    return FileFollower(source, folder, job.events, whole)
 
 
 NAN_CODE = 3
@@ -212,13 +212,13 @@ TAIL = 8192
 """Bytes of the log in which the reason of an end is looked for."""
 
 
-def size(path: Path) -> int:
+def file_size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
 
 
-def free(folder: Path) -> int | None:
+def disk_free(folder: Path) -> int | None:
     try:
         status = os.statvfs(folder)
     except OSError:
@@ -228,10 +228,10 @@ def free(folder: Path) -> int | None:
 
 def last_error(events: Path, start: int) -> str:
     """The `error` of the last line, if this run wrote one."""
-    return str(last_json_line(events).get("error") or "") if size(events) > start else ""
+    return str(last_json_line(events).get("error") or "") if file_size(events) > start else ""
 
 
-def tail(log: Path, start: int) -> str:
+def last_words(log: Path, start: int) -> str:
     """The last words of this run in its log; an earlier run's do not count."""
     try:
         with log.open("rb") as file:
@@ -242,15 +242,15 @@ def tail(log: Path, start: int) -> str:
         return ""
 
 
-def gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
+def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
     """What the job's GPUs have not got back `patience` seconds after its end; empty: nothing."""
     records = orders.get("devices")
     if not records:
         return ""
     # NVML costs more memory than the supervisor may have: only where there is a GPU.
-    from vitlab.jobs.gpus import not_returned
+    from vitlab.jobs.gpus import unreleased_memory
 
-    return not_returned(records, patience)
+    return unreleased_memory(records, patience)
 
 
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
@@ -276,7 +276,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         write_result(job.result, result)
 
 
-def announce(job: JobPaths, wait: bool) -> None:
+def start_notice(job: JobPaths, wait: bool) -> None:
     """Have a process of its own tell the lab's webhook of the end, where there seems to be one.
 
     `wait` for it where all processes end with this one.

@@ -109,7 +109,7 @@ class Facts:
     """Resident bytes of its process, sampled at even times."""
 
 
-def remember(history: History, events: Iterable[Event]) -> History:
+def add_events(history: History, events: Iterable[Event]) -> History:
     """The history after `events`."""
     for event in events:
         if event.kind == "start":

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import read_json, take, write_owner
+from vitlab.jobs.files import read_json, take_lock, write_owner
 
 STRAGGLERS = 120
 """Seconds the other nodes have to end after the first one has."""
@@ -38,7 +38,7 @@ def rendezvous(environment: Mapping[str, str], here: str) -> dict[str, str]:
     }
 
 
-def across(environment: Mapping[str, str]) -> list[str]:
+def srun_prefix(environment: Mapping[str, str]) -> list[str]:
     """The words before a command that start it once on each node; none where there is one node.
 
     The first to end does not end the others: they may still be saving.
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     """`python -m vitlab.jobs.process.slurm_step FOLDERS`: each line is one array task's job."""
     place = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     job = JobPaths(Path(Path(arguments[0]).read_text().splitlines()[place]))
-    lock = take(job.lock)
+    lock = take_lock(job.lock)
     if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
         sys.exit(0)
     orders = read_json(job.slurm)
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         "device": ",".join(f"gpu{gpu}" for gpu in gpus.split(",")) if gpus else "cpu",
         "environment": rendezvous(os.environ, os.uname().nodename),
         "slurm": number(os.environ),
-        "across": across(os.environ),
+        "across": srun_prefix(os.environ),
     }
     known: dict[str, Any] = {
         key: orders[key] for key in ("grace", "commit", "dirty") if key in orders

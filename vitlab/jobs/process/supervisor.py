@@ -18,31 +18,45 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vitlab.contract.events import read_events
-from vitlab.contract.job import STOPPED
+from vitlab.contract.events import STOPPED, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import Reserve, read_json, set_aside, take, write_json, write_owner
+from vitlab.jobs.files import (
+    ReservedFile,
+    archive_run,
+    read_json,
+    take_lock,
+    write_json,
+    write_owner,
+)
 from vitlab.jobs.process.child import (
     Child,
     End,
-    announce,
     command,
+    disk_free,
     explain,
+    file_size,
     follow,
-    free,
-    gpu_memory,
     last_error,
-    size,
-    spawn,
-    tail,
+    last_words,
+    start,
+    start_notice,
+    unreleased_gpu_memory,
     write_command_result,
 )
-from vitlab.jobs.process.health import Facts, Health, History, Limits, health, read_policy, remember
+from vitlab.jobs.process.health import (
+    Facts,
+    Health,
+    History,
+    Limits,
+    add_events,
+    health,
+    read_policy,
+)
 from vitlab.jobs.processes import process
 
 if TYPE_CHECKING:
-    from vitlab.jobs.logs.metrics import Follower, LogFollower
+    from vitlab.jobs.logs.metrics import FileFollower, LogFollower
 
 LIMIT = 1 << 30
 """Bytes a log may have."""
@@ -50,7 +64,7 @@ KEPT = 16 << 20
 """Bytes of its end that survive a cut, in `out.1.log`."""
 
 
-def cap(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
+def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
     """Cut `log` when it is larger than `limit`; True when it was cut.
 
     Its writers append, so they go on at the new end; what they write while the end is copied is
@@ -94,7 +108,7 @@ class Monitor:
         pid: int,
         offset: int,
         limits: Limits,
-        follower: Follower | LogFollower | None,
+        follower: FileFollower | LogFollower | None,
     ) -> None:
         """`offset`: where this run's events begin; a resumed job is judged by these alone."""
         self._job = job
@@ -121,10 +135,10 @@ class Monitor:
         events, self._offset = read_events(self._job.events, self._offset)
         if events:
             self._heard = now
-            self.history = remember(self.history, events)
+            self.history = add_events(self.history, events)
         if last and not events and self._verdict is None:
             return None
-        cap(self._job.log)
+        cut_log(self._job.log)
         found = process(self._pid)
         if found is not None and now >= self._sample:
             self._memory = (*self._memory[-19:], found.resident)
@@ -139,12 +153,12 @@ class Monitor:
         verdict = health(self.history, facts, self._limits)
         before = self._verdict
         if before is None or (before.status, before.what) != (verdict.status, verdict.what):
-            note(self._job, verdict)
+            write_health(self._job, verdict)
         self._verdict = verdict
         return verdict
 
 
-def note(job: JobPaths, verdict: Health) -> None:
+def write_health(job: JobPaths, verdict: Health) -> None:
     """Append one verdict to `health.jsonl`."""
     line = json.dumps(
         {
@@ -208,10 +222,10 @@ class Supervisor:
         signal.signal(signal.SIGCONT, lambda *_: None)  # it ends the wait: see `processes.wake`
         if self.slurm:
             signal.signal(signal.SIGUSR2, self._on_time)
-        resumed = set_aside(self.job)
+        resumed = archive_run(self.job)
         self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
         self.job.resume.unlink(missing_ok=True)
-        reserve = Reserve(self.job.exit)
+        reserve = ReservedFile(self.job.exit)
         self._check_stop()
         end, peak = End(None, None), 0
         restarts = 0
@@ -224,7 +238,7 @@ class Supervisor:
                 break
             restarts += 1
             text = f"restart {restarts} of {self.policy.restarts} after {reason}: {detail}"
-            note(self.job, Health("warn", "restarted", text))
+            write_health(self.job, Health("warn", "restarted", text))
             resumed = True
         if self.adopted and self.asked[0]:  # perhaps before we came to watch it
             self._end()
@@ -240,12 +254,12 @@ class Supervisor:
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.steps = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = processes.oom_kills()
-        said, log_from = size(self.job.events), size(self.job.log)
+        said, log_from = file_size(self.job.events), file_size(self.job.log)
         self.unwell = None
         told = self.orders.get("environment", {})
         try:
             follower = follow(self.job, self.extra, cwd, log_from, self.adopted is not None)
-            child = Child(self.adopted[0]) if self.adopted else spawn(self.job, argv, cwd, told)
+            child = Child(self.adopted[0]) if self.adopted else start(self.job, argv, cwd, told)
         except OSError as error:  # no room for another process
             words = f"can not start {argv[0]}: {error.strerror}"
             return End(127, None, last_words=words), 0
@@ -253,17 +267,17 @@ class Supervisor:
         code, peak = self._watch(monitor, child.pid)
         if why := child.failure():
             return End(127, None, last_words=f"can not start {argv[0]}: {why}"), 0
-        self.held = gpu_memory(self.orders, self._grace)
+        self.held = unreleased_gpu_memory(self.orders, self._grace)
         if self.held:
-            note(self.job, Health("warn", "gpu memory", self.held))
+            write_health(self.job, Health("warn", "gpu memory", self.held))
         if code == 0 or self.adopted:
             write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(
             code=code if code is not None and code >= 0 else None,
             signal=-code if code is not None and code < 0 else None,
-            last_words=tail(self.job.log, log_from),
+            last_words=last_words(self.job.log, log_from),
             error=last_error(self.job.events, said),
-            disk_free=free(self.job.folder),
+            disk_free=disk_free(self.job.folder),
             oom_kills=processes.oom_kills() - kills,
         )
         return end, 0 if self.steps else peak  # of `srun` alone; the nodes' is not known here
@@ -343,7 +357,7 @@ class Supervisor:
         owner.pop("environment", None)
         write_json(self.job.started, {**owner, "argv": list(argv)})
 
-    def _write_exit(self, reserve: Reserve, end: End, peak: int) -> None:
+    def _write_exit(self, reserve: ReservedFile, end: End, peak: int) -> None:
         reason, detail = self.asked if self.asked[0] else self.unwell or explain(end)
         detail = "; ".join(words for words in (detail, self.held) if words)
         reserve.write(
@@ -374,14 +388,14 @@ def _own_session() -> int:
 def main(arguments: Sequence[str]) -> NoReturn:
     """`JOBDIR [LOCK]`: LOCK is the descriptor of the job's lock, taken by who started us."""
     job = JobPaths(Path(arguments[0]).resolve())
-    lock = int(arguments[1]) if len(arguments) > 1 else take(job.lock)
+    lock = int(arguments[1]) if len(arguments) > 1 else take_lock(job.lock)
     if lock is None:
         sys.exit(f"{job.name}: runs already")
     os.set_inheritable(lock, False)
     supervisor = Supervisor(job, lock)
     with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
         supervisor.run()
-        announce(job, wait=bool(supervisor.slurm))
+        start_notice(job, wait=bool(supervisor.slurm))
     # The lock goes with this image of the process; the same process schedules what is next.
     scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]
     os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)

@@ -12,10 +12,10 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
 from vitlab.jobs.experiment.settings import load_settings
-from vitlab.jobs.files import take, write_owner
+from vitlab.jobs.files import take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
 from vitlab.jobs.queue.queue import ADOPTED
-from vitlab.jobs.queue.scheduler import spawn
+from vitlab.jobs.queue.scheduler import start_supervisor
 from vitlab.jobs.store import submit
 
 
@@ -53,7 +53,7 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
 
 
 def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
-    lock = take(job.lock)
+    lock = take_lock(job.lock)
     if lock is None:
         raise UsageError(f"{job.name}: somebody else holds its lock")
     lab.private.make()
@@ -70,7 +70,7 @@ def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
                 "grace": load_settings(lab).grace,
             },
         )
-        spawn(lab, job, lock)
+        start_supervisor(lab, job, lock)
     finally:
         os.close(lock)
 

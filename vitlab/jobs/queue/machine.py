@@ -33,7 +33,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Slots:
+class Machine:
     """The room of one machine."""
 
     cpu: int = 1
@@ -69,7 +69,7 @@ class _Use:
 class Room:
     """What is left while a plan is made."""
 
-    def __init__(self, slots: Slots, jobs: Iterable[Job]) -> None:
+    def __init__(self, slots: Machine, jobs: Iterable[Job]) -> None:
         self._slots = slots
         self._on_cpu: list[str] = []
         self._use = {gpu.device.label: _Use() for gpu in slots.gpus}
@@ -156,9 +156,9 @@ def _gb(amount: int) -> str:
     return f"{amount / 1e9:.1f} GB"
 
 
-def read_slots(lab: LabPaths) -> Slots:
+def read_machine(lab: LabPaths) -> Machine:
     """The room of this machine, now; a lab without settings has one CPU slot."""
-    return Slots(
+    return Machine(
         cpu=load_settings(lab).cpu_slots,
         gpus=tuple(_gpu(lab, device) for device in devices()),
         boot=boot(),

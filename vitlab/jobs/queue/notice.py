@@ -22,7 +22,7 @@ from vitlab.contract.job import Done, Lost, read_result
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import write_json
-from vitlab.jobs.store import Job, end_of, look
+from vitlab.jobs.store import Job, read_exit, read_job
 
 TIMEOUT = 10.0
 """Seconds the webhook may take."""
@@ -30,7 +30,7 @@ PAUSE = 5.0
 """Seconds before the second try."""
 
 
-def announce(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
+def notify(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
     """POST the job's end, unless somebody has; whether this call did.
 
     What became of it is in `.vitlab/notices/`, with the webhook's host and nothing more of it.
@@ -76,7 +76,7 @@ def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
     }
 
 
-def last_troubles(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
+def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
     """The newest notices' records, the last first."""
     records = sorted(lab.private.notices.glob("*.json"), key=lambda path: path.stat().st_mtime)
     found = []
@@ -132,9 +132,9 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError:
         return 2  # the queue, which reads them next, is who says so
     # Its supervisor, which waits for us in a batch step, may still hold the lock.
-    job, end = look(paths), end_of(paths)
+    job, end = read_job(paths), read_exit(paths)
     if webhook and job is not None and end is not None:
-        announce(lab, replace(job, state=end), webhook)
+        notify(lab, replace(job, state=end), webhook)
     return 0
 
 

@@ -32,8 +32,8 @@ from vitlab.contract.validation import ConfigError
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.processes import machine_memory
-from vitlab.jobs.queue.machine import GPU_RECIPES, MEMORY, Slots, gpus_wanted
-from vitlab.jobs.slurm import refusal
+from vitlab.jobs.queue.machine import GPU_RECIPES, MEMORY, Machine, gpus_wanted
+from vitlab.jobs.slurm import rejection
 from vitlab.jobs.store import Job
 
 PATIENCE = 120
@@ -117,7 +117,7 @@ class Finding:
 
 
 def preflight(
-    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], slots: Slots
+    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], slots: Machine
 ) -> list[Finding]:
     """All findings on what would be launched together, the worst first, each once.
 
@@ -141,7 +141,7 @@ def _few(runs: Sequence[str]) -> str:
 
 
 def _check(
-    lab: LabPaths, spec: Spec, slots: Slots, twins: _Twins, files: Datasets
+    lab: LabPaths, spec: Spec, slots: Machine, twins: _Twins, files: Datasets
 ) -> list[Finding]:
     try:
         config = read_config(spec.recipe, spec.config)
@@ -205,7 +205,7 @@ def _disk(root: Path, config: Config) -> Iterator[Finding]:
         yield Finding("warn", f"disk: {free / 1e9:.1f} GB free")
 
 
-def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
+def _device(lab: LabPaths, spec: Spec, slots: Machine) -> Iterator[Finding]:
     if spec.extra.get("backend") == "slurm":
         yield from _cluster(lab, spec)
         return
@@ -227,7 +227,7 @@ def _device(lab: LabPaths, spec: Spec, slots: Slots) -> Iterator[Finding]:
 
 def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
     options = spec.extra.get("slurm", {})
-    if why := refusal(lab, options):
+    if why := rejection(lab, options):
         yield Finding("bad", f"slurm: {why}")
     nodes = options.get("nodes", 1)
     processes = spec.config.get("train", {}).get("processes", 1)
@@ -239,7 +239,7 @@ def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
         yield Finding("warn", f"slurm.nodes: {spec.recipe} runs on the first of {nodes} nodes")
 
 
-def _memory(spec: Spec, config: Config, slots: Slots) -> Iterator[Finding]:
+def _memory(spec: Spec, config: Config, slots: Machine) -> Iterator[Finding]:
     """The estimate against what the job declares, and against the devices it may get."""
     on_gpu = bool(slots.gpus) and spec.device != "cpu"
     need = training_bytes(config, on_gpu)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, ended_well, state_word
-from vitlab.jobs.queue.machine import Gpu, Room, Slots, gpus_wanted
+from vitlab.jobs.queue.machine import Gpu, Machine, Room, gpus_wanted
 from vitlab.jobs.store import Job
 
 ADOPTED = "adopt"
@@ -35,12 +35,12 @@ class Plan:
     """Why each of the others waits, by the job's name."""
 
 
-def decide(jobs: Sequence[Job], slots: Slots) -> list[Start]:
+def decide(jobs: Sequence[Job], slots: Machine) -> list[Start]:
     """The jobs to start now, and where."""
     return list(plan(jobs, slots).starts)
 
 
-def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
+def plan(jobs: Sequence[Job], slots: Machine) -> Plan:
     """Highest priority first, then in order; a job that waits for room keeps its place.
 
     A job put aside or waiting for another one does not block those behind it. One that waits
@@ -50,7 +50,7 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     room = Room(slots, jobs)
     known = _Known(jobs)
     starts, reasons = [], {}
-    for job in in_line(jobs):
+    for job in waiting_in_order(jobs):
         why = _put_aside(job, slots) or known.why(job)
         gpus: tuple[Gpu, ...] = ()
         if not why and not job.in_slurm:
@@ -65,13 +65,13 @@ def plan(jobs: Sequence[Job], slots: Slots) -> Plan:
     return Plan(tuple(starts), reasons)
 
 
-def in_line(jobs: Iterable[Job]) -> list[Job]:
+def waiting_in_order(jobs: Iterable[Job]) -> list[Job]:
     """The waiting jobs in the order they would start."""
     queued = [job for job in jobs if isinstance(job.state, Queued)]
     return sorted(queued, key=lambda job: (-job.priority, job.order, job.name))
 
 
-def left_behind(job: Job, slots: Slots) -> bool:
+def left_behind(job: Job, slots: Machine) -> bool:
     """Whether a crash or a restart of this machine left it: a person resumes or drops it."""
     if isinstance(job.state, Lost):
         return True
@@ -80,7 +80,7 @@ def left_behind(job: Job, slots: Slots) -> bool:
     return waits and job.boot not in ("", slots.boot) and not elsewhere
 
 
-def _put_aside(job: Job, slots: Slots) -> str:
+def _put_aside(job: Job, slots: Machine) -> str:
     if ADOPTED in job.spec.extra:
         return "was started by hand"
     if job.held:

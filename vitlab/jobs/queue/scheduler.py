@@ -10,20 +10,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitlab.contract.job import NEVER_BEGAN, Done, Lost, Queued, Running, state_word
+from vitlab.contract.events import NEVER_BEGAN
+from vitlab.contract.job import Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.jobs.files import read_json, take, write_json, write_owner
+from vitlab.jobs.files import read_json, take_lock, write_json, write_owner
 from vitlab.jobs.git import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import boot
-from vitlab.jobs.queue.machine import Slots, read_slots, threads
-from vitlab.jobs.queue.queue import ADOPTED, Start, decide, in_line
-from vitlab.jobs.store import Job, all_jobs, look, state, unfinished
+from vitlab.jobs.queue.machine import Machine, read_machine, threads
+from vitlab.jobs.queue.queue import ADOPTED, Start, decide, waiting_in_order
+from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
 
 
-def wish(job: Job, **changes: object) -> None:
+def edit_queue(job: Job, **changes: object) -> None:
     """Change keys of the job's `queue.json`: hold, order, priority, boot."""
     path = job.paths.queue
     write_json(path, {**read_json(path), **changes})
@@ -32,13 +33,13 @@ def wish(job: Job, **changes: object) -> None:
 def hold(job: Job) -> None:
     """Put a waiting job aside until it is released."""
     _check_waits(job)
-    wish(job, hold=True)
+    edit_queue(job, hold=True)
 
 
 def release(job: Job) -> None:
     """Let a waiting job start: one put aside, or queued before a restart or on another machine."""
     _check_waits(job)
-    wish(job, hold=False, boot=boot())
+    edit_queue(job, hold=False, boot=boot())
 
 
 def move(job: Job, jobs: Sequence[Job], places: int) -> None:
@@ -47,7 +48,7 @@ def move(job: Job, jobs: Sequence[Job], places: int) -> None:
     It takes the priority of those it comes to stand among; a place beyond either end is that end.
     """
     _check_waits(job)
-    line = in_line(jobs)
+    line = waiting_in_order(jobs)
     others = [other for other in line if other.name != job.name]
     now = next((i for i, other in enumerate(line) if other.name == job.name), 0)
     place = min(max(now + places, 0), len(others))
@@ -61,7 +62,7 @@ def move(job: Job, jobs: Sequence[Job], places: int) -> None:
         order, priority = after[0].order - 1.0, after[0].priority
     else:
         return
-    wish(job, order=order, priority=priority)
+    edit_queue(job, order=order, priority=priority)
 
 
 def _check_waits(job: Job) -> None:
@@ -86,7 +87,7 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
     started: list[JobPaths] = []
     while True:
         again.touch()
-        lease = take(lab.private.lease, patience=0.0)
+        lease = take_lock(lab.private.lease, patience=0.0)
         if lease is None:
             return started
         try:
@@ -109,13 +110,13 @@ def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
         jobs = unfinished(lab)
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
-    slots = read_slots(lab)
+    slots = read_machine(lab)
     starts = [start for start in decide(jobs, slots) if local or start.job.in_slurm]
     code = read_code(lab.root) if starts else Code()
     here = [start for start in starts if not start.job.in_slurm]
     begun = [s.job.paths for s in here if _start(lab, s, slots, settings, code)]
     there = [start.job for start in starts if start.job.in_slurm]
-    sent, refused = slurm.send(lab, there, code, settings.grace)
+    sent, refused = slurm.submit_batch(lab, there, code, settings.grace)
     for job, reason, detail in refused:
         _end_unstarted(job.paths, detail, reason)
     return [*begun, *sent]
@@ -127,7 +128,7 @@ def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
     for job in jobs:
         match job.state:
             case Queued() if job.held and job.cluster:
-                slurm.withdraw(job.paths)
+                slurm.cancel(job.paths)
                 changed = True
             case Lost() if job.in_slurm:
                 continue  # Slurm knows what became of it
@@ -142,11 +143,11 @@ def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
     return changed
 
 
-def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: Code) -> bool:
+def _start(lab: LabPaths, start: Start, slots: Machine, settings: Settings, code: Code) -> bool:
     """Hand the job's lock, already held, to a new supervisor; False when the job is not free."""
     job = start.job.paths
     try:
-        lock = take(job.lock)
+        lock = take_lock(job.lock)
     except FileNotFoundError:
         return False  # its folder was deleted
     if lock is None:
@@ -172,7 +173,7 @@ def _start(lab: LabPaths, start: Start, slots: Slots, settings: Settings, code: 
                 "dirty": code.dirty,
             },
         )
-        spawn(lab, job, lock)
+        start_supervisor(lab, job, lock)
     finally:
         os.close(lock)
     return True
@@ -187,7 +188,7 @@ def _still_queued(job: JobPaths) -> bool:
     return not job.started.exists() and not job.exit.exists()
 
 
-def spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
+def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
     """Start the job's supervisor, in a session of its own, and hand it the job's lock."""
     log = os.open(lab.private.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
@@ -217,13 +218,13 @@ def spawn(lab: LabPaths, job: JobPaths, lock: int) -> None:
 
 def stop(job: JobPaths) -> None:
     """Ask a job to end. One that waits, or is lost, ends at once; what it left running too."""
-    match state(job):
+    match read_state(job):
         case Done():
             return
         case Queued() | Lost() as now:
             job.stop.touch()
             detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
-            slurm.withdraw(job)
+            slurm.cancel(job)
             _end_unstarted(job, detail)
         case Running():
             job.stop.touch()
@@ -232,7 +233,7 @@ def stop(job: JobPaths) -> None:
 
 def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:
     """Close a job no supervisor holds; if one just took it, that one sees the request."""
-    lock = take(job.lock, patience=0.2)
+    lock = take_lock(job.lock, patience=0.2)
     if lock is None:
         return
     try:
@@ -280,7 +281,7 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
     One that ended or was lost runs again in its own folder, from its last checkpoint. One that was
     put aside, or has waited over a restart of the machine, is released.
     """
-    found = look(job)
+    found = read_job(job)
     if found is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
     if ADOPTED in found.spec.extra:
@@ -294,8 +295,8 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
             raise UsageError(f"{job.name}: waits already")
         case Done() | Lost():
             job.stop.unlink(missing_ok=True)
-            slurm.withdraw(job)
-            wish(found, boot=processes.boot(), hold=False)
+            slurm.cancel(job)
+            edit_queue(found, boot=processes.boot(), hold=False)
             job.resume.touch()
 
 

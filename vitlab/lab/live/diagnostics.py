@@ -101,9 +101,9 @@ def notice_section(lab: Lab) -> Section | None:
     """Whether the last notices to the webhook arrived; None without a webhook."""
     if lab.settings.notify.webhook is None:
         return None
-    from vitlab.jobs.queue.notice import last_troubles
+    from vitlab.jobs.queue.notice import last_notices
 
-    records = last_troubles(lab.paths)
+    records = last_notices(lab.paths)
     facts = [(str(one.get("job")), str(one.get("trouble") or "arrived")) for one in records]
     return Section("webhook", tuple(facts) or (("none", "sent yet"),))
 

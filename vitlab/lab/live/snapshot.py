@@ -15,7 +15,7 @@ from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.process.health import read_health
-from vitlab.jobs.store import Job, all_jobs, look
+from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
@@ -187,7 +187,7 @@ def job_views(lab: Lab) -> list[JobView]:
 
 def job_view(lab: Lab, paths: JobPaths) -> JobView:
     """One job, with the reason when it waits."""
-    job = look(paths)
+    job = read_job(paths)
     if job is None:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     if isinstance(job.state, Queued):
@@ -200,10 +200,10 @@ def _views(lab: Lab, jobs: list[Job], quick: bool = False) -> list[JobView]:
     progresses = _quick_progress(lab, jobs) if quick else [lab.progress(job.paths) for job in jobs]
     if not any(isinstance(job.state, Queued | Lost) for job in jobs):
         return [_view(job, progress) for job, progress in zip(jobs, progresses, strict=True)]
-    from vitlab.jobs.queue.machine import read_slots
+    from vitlab.jobs.queue.machine import read_machine
     from vitlab.jobs.queue.queue import left_behind, plan
 
-    slots = read_slots(lab.paths)
+    slots = read_machine(lab.paths)
     why = plan(jobs, slots).reasons
     return [
         _view(job, progress, why.get(job.name, ""), left_behind(job, slots))
