@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError, sync_folder, write_atomic
+from vitlab.contract.paths import UNFINISHED, UsageError, sync_folder, write_atomic
 from vitlab.docs.text.edit import Conflict, Edit, apply, differences, rebase, reverse
 from vitlab.docs.text.source import Document, Span, read
 
@@ -229,7 +229,7 @@ def _entry_path(folder: Path, number: int, state: str) -> Path:
 
 def _unfinished(folder: Path) -> Path:
     """The entry that is being written, or whose save was interrupted."""
-    return folder / "unfinished.json"
+    return folder / UNFINISHED
 
 
 def _write_entry(folder: Path, entry: Entry, hook: Hook) -> None:
