@@ -34,9 +34,9 @@ from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
 from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.report import report_name, report_text
-from vitlab.docs.write.results import finish, link_report
+from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
-from vitlab.docs.write.status import launch, set_status
+from vitlab.docs.write.status import record_launch, set_status
 
 CASES = HERE / "cases"
 DATE = "2026-01-02"
@@ -248,7 +248,7 @@ class Bench:
                 self.do_set(mvp.id, status, before)
 
     def do_launch(self, mvp: str, exp_id: str) -> None:
-        self.change(launch(self.roadmap, mvp, exp_id, DATE))
+        self.change(record_launch(self.roadmap, mvp, exp_id, DATE))
 
     def do_progress(self, mvp: str, epochs: str, metric: str, run: str = "") -> None:
         epoch, of = map(int, epochs.split("/"))
@@ -263,7 +263,9 @@ class Bench:
         sentence = conclusion(mine, roadmap.language, list(verdicts.values()))
         report = "./exp_x_20260102.md"
         profile = mine[0].profile
-        self.change(finish(roadmap, mvp, mine, status, sentence, report, verdicts, DATE, profile))
+        self.change(
+            record_results(roadmap, mvp, mine, status, sentence, report, verdicts, DATE, profile)
+        )
 
     def do_report(self, mvp: str, exp_id: str) -> list[str]:
         """Print the report's file name and make the report the document."""

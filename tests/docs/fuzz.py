@@ -18,7 +18,7 @@ from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.progress import set_progress
-from vitlab.docs.write.results import finish
+from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import set_key_number
 
 DATE = "2026-01-02"
@@ -47,7 +47,9 @@ def attack(text: str, number: int) -> None:
     result = Result(mvp.id, "Run 1", "full", "vit", {"test/r2/log_g": 0.7}, wandb="https://w/a|b")
     verdicts = {gate.id: judge(gate, [result], roadmap) for gate in roadmap.gates}
     sentence = conclusion([result], roadmap.language, list(verdicts.values()))
-    edits = finish(roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, DATE, "full")
+    edits = record_results(
+        roadmap, mvp.id, [result], status, sentence, "a|b.md", verdicts, DATE, "full"
+    )
     new = apply(text, edits)
     only_inside(text, new, edits)
     again = properties.parsed(new)

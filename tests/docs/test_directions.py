@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.cases import result
 from vitlab.contract.job import Result
-from vitlab.docs.judge.conclusion import best_of, conclusion, key_metric
+from vitlab.docs.judge.conclusion import best_result, conclusion, key_metric
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text.source import Document
@@ -56,7 +56,7 @@ def compared(*results: Result) -> Verdict:
 def test_the_conclusion_names_the_better_run(metric: str, better: float, worse: float) -> None:
     pair = [judged(metric, worse), judged(metric, better)]
     for runs in (pair, pair[::-1]):
-        best = best_of(runs)
+        best = best_result(runs)
         assert best is not None
         assert best.run == f"{better:g}"
         assert key_metric(runs).endswith(f"_test={better:.3f}")
@@ -80,8 +80,8 @@ def test_two_models_with_one_bias_of_either_sign_are_not_told_apart() -> None:
 
 def test_of_an_unknown_metric_nothing_is_called_best() -> None:
     runs = [judged("dice", 0.1), judged("dice", 0.9)]
-    assert best_of(runs) is None
-    assert best_of(runs[:1]) is runs[0]
+    assert best_result(runs) is None
+    assert best_result(runs[:1]) is runs[0]
     assert key_metric(runs) == "dice_test=0.100..0.900"
     said = "2 runs, dice_test=0.100..0.900; which way is better is not known"
     assert conclusion(runs, "en") == said

@@ -6,7 +6,7 @@ import pytest
 
 from vitlab.contract.job import Result
 from vitlab.docs.judge.gates import judge
-from vitlab.docs.judge.phrases import _WORDS, say, several
+from vitlab.docs.judge.phrases import _WORDS, phrase, phrase_list
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text.source import Document
 
@@ -19,12 +19,12 @@ def test_both_languages_say_the_same_things() -> None:
 
 
 def test_phrases_within_phrases() -> None:
-    nested = say("trial", "demo", say("fail"), say("holds", "R² = 0.5", "<", "0.65"))
-    assert nested.told("en") == (
+    nested = phrase("trial", "demo", phrase("fail"), phrase("holds", "R² = 0.5", "<", "0.65"))
+    assert nested.text("en") == (
         "no full result decides it; demo results would say fail (R² = 0.5 < 0.65)"
     )
-    assert nested.told("zh") == "尚无完整训练的结果；demo 档的结果为 未通过（R² = 0.5 < 0.65）"
-    assert several([say("no_rule"), say("missing", ["ViT", "Ridge"])]).told("en") == (
+    assert nested.text("zh") == "尚无完整训练的结果；demo 档的结果为 未通过（R² = 0.5 < 0.65）"
+    assert phrase_list([phrase("no_rule"), phrase("missing", ["ViT", "Ridge"])]).text("en") == (
         "no rule is written; no full result of ViT and Ridge"
     )
 
@@ -40,5 +40,5 @@ def test_a_chinese_roadmap_is_told_in_chinese(profile: str) -> None:
     result = Result("1.0", "main", profile, "vit", {"test/r2/log_g": 0.5})
     verdict = judge(roadmap.gates[0], [result], roadmap)
     assert "not >" in verdict.because
-    assert "不满足" in verdict.told
-    assert not re.search(r"[a-z]{5,}", verdict.told)
+    assert "不满足" in verdict.because_in_document
+    assert not re.search(r"[a-z]{5,}", verdict.because_in_document)

@@ -21,9 +21,9 @@ from vitlab.docs.text.edit import Conflict, Edit, apply, rebase, reverse, split_
 from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Document, Span, decode, map_blocks, read
 from vitlab.docs.text.tables import tables_of
-from vitlab.docs.write.results import finish
+from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import set_key_number
-from vitlab.docs.write.status import launch, set_status
+from vitlab.docs.write.status import record_launch, set_status
 
 # The draws are the same every time, so more of them find nothing new: that is for `make fuzz`.
 MANY = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
@@ -234,7 +234,7 @@ def test_a_launch_breaks_no_row_whatever_the_id(text: str, name: str, number: in
     if mvp.status is None:
         return
     try:
-        edits = launch(roadmap, mvp.id, name, "2026-01-02")
+        edits = record_launch(roadmap, mvp.id, name, "2026-01-02")
     except UsageError:
         return
     new = apply(text, edits)
@@ -259,7 +259,7 @@ def test_a_result_breaks_no_row_whatever_it_says(
     values = {"test/r2/log_g": 0.7, "val/r2/log_g": 0.7}
     result = Result(mvp.id, "main", profile, "vit", values, model={"name": model})
     verdicts = {gate.id: Verdict(gate.id, "pass", sentence) for gate in roadmap.gates}
-    edits = finish(
+    edits = record_results(
         roadmap, mvp.id, [result], "done", sentence, model, verdicts, "2026-01-02", profile,
         {"training": "./img/mvp_x_training.png"},
     )  # fmt: skip

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from tests.docs.cases import DATE, result
-from vitlab.docs.judge.conclusion import conclusion, key_metric, spectra
+from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
-from vitlab.docs.write.results import finish
+from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import set_key_number
 
 
@@ -19,7 +19,9 @@ def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
     bad = "a | b\n| c `d"
     verdict = Verdict("2", "pass", bad)
     one = replace(result("2.0 ViT 0.6"), model={"name": bad})
-    edits = finish(survey, "2.0", [one], "done", bad, "./a (b)|c.md", {"2": verdict}, DATE, "full")
+    edits = record_results(
+        survey, "2.0", [one], "done", bad, "./a (b)|c.md", {"2": verdict}, DATE, "full"
+    )
     again = parse_roadmap(Document(apply(survey.document.text, edits)))
     for view in again.views:
         assert {len(e.row.cells) for e in view.entries} <= {view.table.width}
@@ -27,7 +29,8 @@ def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
 
 
 def test_sentences_and_sizes() -> None:
-    assert [spectra(n) for n in (500, 10_000, 250_000, 1_000_000)] == ["500", "10k", "250k", "1M"]
+    sizes = (500, 10_000, 250_000, 1_000_000)
+    assert [count_text(n) for n in sizes] == ["500", "10k", "250k", "1M"]
     assert key_metric([]) == "-"
     assert conclusion([], "zh") == "没有可用的数值"
     worse, better = result("1.0 A 0.5 run=a"), result("1.0 B 0.6 run=b")

@@ -100,7 +100,6 @@ def _cards(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Findin
         yield Finding(card.index + 1, "card-column", message, fix or None)
 
 
-
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
 _RAW_MVP = re.compile(r"^\W*MVP[-–_ ]([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)", re.I)

@@ -252,7 +252,7 @@ def _exp_id(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
 
 
 def _launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
-    edits = status.launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
+    edits = status.record_launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
     return (change(roadmap.document, edits),) if edits else ()
 
 

@@ -1,4 +1,4 @@
-"""Two results held against each other: which pair is fair, their difference and its error."""
+"""Comparing two results: which pair is fair, their difference and its error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, for_choosing
-from vitlab.docs.judge.phrases import Phrase, say
+from vitlab.docs.judge.phrases import Phrase, phrase
 
 
 @dataclass(frozen=True)
@@ -18,75 +18,75 @@ class Gap:
 
     value: float
     error: float
-    """Standard error; 0 where neither result says one."""
+    """Standard error; 0 where neither result has one."""
     stars: int = 0
-    """Stars both were scored on, one by one; 0: the errors were added as of different stars."""
+    """Stars that both were scored on; 0: not known, the errors were added as independent."""
 
     @property
-    def noise(self) -> bool:
-        """Whether it is within 2 errors of nothing."""
+    def is_noise(self) -> bool:
+        """Whether it is within 2 errors of zero."""
         return abs(self.value) <= 2 * self.error
 
-    def shown(self) -> Phrase:
-        """`+0.052 ± 0.004 (same 10000 stars)`, or said to be of independent errors."""
+    def phrase(self) -> Phrase:
+        """`+0.052 ± 0.004 (on the same 10000 stars)`, or `(independent errors)`."""
         number = f"{self.value:+.2g}" + (f" ± {self.error:.2g}" if self.error else "")
         if self.stars:
-            return say("paired", number, self.stars)
-        return say("independent", number) if self.error else say("as_is", number)
+            return phrase("paired", number, self.stars)
+        return phrase("independent", number) if self.error else phrase("as_is", number)
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where the best result of an experiment stands among all that is known."""
+class Ranking:
+    """How the best result of an experiment compares with everything else that is known."""
 
     best: Result | None = None
-    """Of the best configuration the first seed's; None: `best_of` says."""
+    """The first seed of the best configuration; None: that of `best_result`."""
     runs: int = 1
     """Configurations compared."""
     seeds: int = 1
     mean: float | None = None
-    """Of the headline over the seeds, and its scatter; None for a single one."""
+    """Mean of the headline over the seeds; None for a single one."""
     scatter: float = 0.0
     second: str = ""
     """The runner-up's name."""
     lead: Gap | None = None
-    """Best minus runner-up on the test set; None where they can not be compared."""
+    """Best minus runner-up on the test set; None where they cannot be compared."""
     baseline: str = ""
     """The best of another model on the same stars; empty for none."""
     over: Gap | None = None
     """Best minus baseline."""
     ceiling: float | None = None
     share: float | None = None
-    """Part of the ceiling that is reached."""
+    """The fraction of the ceiling that is reached."""
     leak: bool = False
-    """Above the ceiling by more than chance."""
+    """Whether it is above the ceiling by more than chance."""
     overlap: int = 0
     """Test stars in the training set."""
     missing: tuple[str, ...] = ()
     """Runs that ended without a result."""
 
-    def said(self) -> list[Phrase]:
+    def phrases(self) -> list[Phrase]:
         """What the conclusion adds to the number itself."""
-        found = []
+        phrases = []
         if self.mean is not None:
-            found.append(say("mean_of", self.seeds, f"{self.mean:.3f} ± {self.scatter:.3f}"))
+            phrases.append(phrase("mean_of", self.seeds, f"{self.mean:.3f} ± {self.scatter:.3f}"))
         if self.runs > 1 and self.lead is None:
-            found.append(say("alone_of", self.runs))
+            phrases.append(phrase("alone_of", self.runs))
         elif self.runs > 1 and self.lead is not None:
-            key = "first_of_noise" if self.lead.noise else "first_of"
-            found.append(say(key, self.runs, self.second, self.lead.shown()))
+            key = "first_of_noise" if self.lead.is_noise else "first_of"
+            phrases.append(phrase(key, self.runs, self.second, self.lead.phrase()))
         if self.over is not None:
-            key = "against_noise" if self.over.noise else "against"
-            found.append(say(key, self.baseline, self.over.shown()))
+            key = "against_noise" if self.over.is_noise else "against"
+            phrases.append(phrase(key, self.baseline, self.over.phrase()))
         if self.ceiling is not None and self.leak:
-            found.append(say("over_ceiling", f"{self.ceiling:.3f}"))
+            phrases.append(phrase("over_ceiling", f"{self.ceiling:.3f}"))
         elif self.ceiling is not None and self.share is not None:
-            found.append(say("of_ceiling", f"{self.share:.0%}", f"{self.ceiling:.3f}"))
+            phrases.append(phrase("of_ceiling", f"{self.share:.0%}", f"{self.ceiling:.3f}"))
         if self.overlap:
-            found.append(say("overlap", self.overlap))
+            phrases.append(phrase("overlap", self.overlap))
         if self.missing:
-            found.append(say("no_result_of", ", ".join(self.missing)))
-        return found
+            phrases.append(phrase("no_result_of", ", ".join(self.missing)))
+        return phrases
 
 
 class Evidence(Protocol):
@@ -96,19 +96,19 @@ class Evidence(Protocol):
         """The difference on the stars both were scored on; None where that is not known."""
         ...
 
-    def alike(self, left: Result, right: Result) -> bool:
-        """Whether both test sets, though different, are draws of one distribution of stars."""
+    def same_population(self, left: Result, right: Result) -> bool:
+        """Whether both test sets, though different, are drawn from one distribution of stars."""
         ...
 
 
 @dataclass(frozen=True)
 class NoEvidence:
-    """The results alone: stars are not matched."""
+    """Nothing: stars are not matched."""
 
     def gap(self, left: Result, right: Result, name: str) -> Gap | None:  # noqa: ARG002
         return None
 
-    def alike(self, left: Result, right: Result) -> bool:  # noqa: ARG002
+    def same_population(self, left: Result, right: Result) -> bool:  # noqa: ARG002
         return False
 
 
@@ -118,7 +118,7 @@ def gap_of(
     name: str,
     evidence: Evidence = NoEvidence(),
 ) -> Gap:
-    """The paired difference where there is one, else that of the values with independent errors."""
+    """The paired difference, else that of the values with independent errors."""
     paired = evidence.gap(left, right, name)
     if paired is not None:
         return paired
@@ -130,9 +130,9 @@ def gap_of(
 def fair_pair(
     left: Iterable[Result], right: Iterable[Result], name: str, evidence: Evidence
 ) -> tuple[Result, Result] | None:
-    """Two results on the same test data, else on alike ones; None where there are none.
+    """Two results on the same test data, else on the same population; None where there are none.
 
-    Of several: as many training spectra if there are such, then most, then best on validation.
+    Of several pairs: equal training sizes first, then the largest, then the best on validation.
     """
     usable = [
         (a, b)
@@ -141,7 +141,7 @@ def fair_pair(
         if value_of(a, name) is not None and value_of(b, name) is not None
     ]
     pairs = [(a, b) for a, b in usable if same_stars(a, b)]
-    pairs = pairs or [(a, b) for a, b in usable if evidence.alike(a, b)]
+    pairs = pairs or [(a, b) for a, b in usable if evidence.same_population(a, b)]
     if not pairs:
         return None
     return max(
@@ -149,7 +149,7 @@ def fair_pair(
         key=lambda p: (
             p[0].n.get("train") == p[1].n.get("train"),
             min(p[0].n.get("train", 0), p[1].n.get("train", 0)),
-            -far_from_best(p[0], name) - far_from_best(p[1], name),
+            -distance_from_best(p[0], name) - distance_from_best(p[1], name),
         ),
     )
 
@@ -159,8 +159,8 @@ def same_stars(left: Result, right: Result) -> bool:
     return bool(left.data.get("hash")) and left.data.get("hash") == right.data.get("hash")
 
 
-def far_from_best(result: Result, name: str) -> float:
-    """A key to choose among runs by, the least being best: on validation, so that the test stays.
+def distance_from_best(result: Result, name: str) -> float:
+    """The key by which the best run is chosen, smallest first: on validation, not on the test set.
 
     inf without a number; 0 for all where it is not known which way is better.
     """

@@ -1,4 +1,4 @@
-"""The sentence that concludes an experiment, from its results, in the document's language."""
+"""The conclusion of an experiment in one sentence, from its results, in the document's language."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split, for_choosing, judged_by
-from vitlab.docs.judge.comparison import Standing
+from vitlab.docs.judge.comparison import Ranking
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.judge.phrases import say
+from vitlab.docs.judge.phrases import phrase
 
 _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
@@ -17,16 +17,16 @@ _JUDGED = {
 }
 
 
-TRIAL = re.compile(r"\b(?:smoke|demo)\b|[(（]hour[)）]")
-"""The mark of a number that no full run gave."""
+TRIAL_MARK = re.compile(r"\b(?:smoke|demo)\b|[(（]hour[)）]")
+"""The mark of a number that is not from a full run."""
 
 
-def mark(profile: str) -> str:
-    """What marks a number of a run that is no full one: ` (demo)`; empty for a full run."""
+def profile_mark(profile: str) -> str:
+    """The mark of a profile's numbers: ` (demo)`; empty for a full run."""
     return "" if profile == "full" else f" ({profile})"
 
 
-def spectra(count: int) -> str:
+def count_text(count: int) -> str:
     """A number of spectra as the documents write it: `1M`, `200k`, `500`."""
     for size, letter in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:
@@ -34,7 +34,7 @@ def spectra(count: int) -> str:
     return str(count)
 
 
-def number(result: Result, name: str, digits: int = 3) -> str:
+def value_text(result: Result, name: str, digits: int = 3) -> str:
     """A value with its error: `0.614 ± 0.004`; `-` where there is none."""
     value = result.values.get(name)
     if value is None:
@@ -43,7 +43,7 @@ def number(result: Result, name: str, digits: int = 3) -> str:
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
 
 
-def best_of(results: Sequence[Result]) -> Result | None:
+def best_result(results: Sequence[Result]) -> Result | None:
     """The result whose headline is best on validation, so that the test set chooses nothing.
 
     None where none has it, and of several where it is not known which way is better.
@@ -55,11 +55,11 @@ def best_of(results: Sequence[Result]) -> Result | None:
 
 def key_metric(results: Sequence[Result]) -> str:
     """The number that sums up an experiment: `R²_test=0.614 ± 0.004`, marked when not full."""
-    best = best_of(results)
+    best = best_result(results)
     if best is None:
         return _range(results) or "-"
     name = _headline(results)
-    return f"{Value.parse(name).printed}={number(best, name)}{mark(best.profile)}"
+    return f"{Value.parse(name).printed}={value_text(best, name)}{profile_mark(best.profile)}"
 
 
 def _range(results: Sequence[Result]) -> str:
@@ -69,7 +69,7 @@ def _range(results: Sequence[Result]) -> str:
     if not known:
         return ""
     (low, profile), (high, _) = min(known), max(known)
-    return f"{Value.parse(name).printed}={low:.3f}..{high:.3f}{mark(profile)}"
+    return f"{Value.parse(name).printed}={low:.3f}..{high:.3f}{profile_mark(profile)}"
 
 
 def _headline(results: Sequence[Result]) -> str:
@@ -78,7 +78,7 @@ def _headline(results: Sequence[Result]) -> str:
     return judged_by(usable) if usable else ""
 
 
-def mags_of(result: Result) -> list[float]:
+def ceiling_mags(result: Result) -> list[float]:
     """The magnitudes a ceiling was computed at, brightest first; none for other results."""
     values = map(Value.parse, result.values)
     return sorted({v.mag for v in values if v.metric == "r2_bayes" and v.mag is not None})
@@ -88,36 +88,35 @@ def conclusion(
     results: Sequence[Result],
     language: str,
     verdicts: Sequence[Verdict] = (),
-    standing: Standing = Standing(),  # noqa: B008 - frozen
+    ranking: Ranking = Ranking(),  # noqa: B008 - frozen
 ) -> str:
     """One sentence: which model, on how much data, reached what, ahead of whom, and what now.
 
-    `standing` says by how much the best leads, and whether that is noise; the gates come last.
+    `ranking` says by how much the best leads, and whether that is noise; the gates come last.
     """
-    best = standing.best or best_of(results)
+    best = ranking.best or best_result(results)
     if best is None and (numbers := _range(results)):
-        return say("no_best", len(results), numbers).told(language)
+        return phrase("no_best", len(results), numbers).text(language)
     if best is None:
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
-    said = key_metric([best])
-    told = len(results) > 1 and best.run != best.model_name
-    name = best.model_name + (f" [{best.run}]" if told else "")
+    key_text = key_metric([best])
+    has_run_name = len(results) > 1 and best.run != best.model_name
+    name = best.model_name + (f" [{best.run}]" if has_run_name else "")
     if language == "zh":
-        data = f"在 {spectra(train)} 数据上 " if train else " "
-        sentence = f"{name} {data}{said}".replace("  ", " ")
+        data = f"在 {count_text(train)} 数据上 " if train else " "
+        sentence = f"{name} {data}{key_text}".replace("  ", " ")
         stop = "；"
     else:
-        data = f" on {spectra(train)} spectra" if train else ""
-        sentence = f"{name}{data}: {said}"
+        data = f" on {count_text(train)} spectra" if train else ""
+        sentence = f"{name}{data}: {key_text}"
         stop = "; "
-    at = mags_of(best)
-    if at:
+    if mags := ceiling_mags(best):
         bayes = Value("", "r2_bayes", Value.parse(best.headline).label)
-        names = [(mag, str(bayes.on(ceiling_split(mag)))) for mag in at]
-        each = [f"{mag:g}: {number(best, name, 2)}" for mag, name in names]
-        sentence += f"{stop}{say('at_mags', ', '.join(each)).told(language)}"
-    sentence += "".join(f"{stop}{phrase.told(language)}" for phrase in standing.said())
+        names = [(mag, str(bayes.on(ceiling_split(mag)))) for mag in mags]
+        ceilings = [f"{mag:g}: {value_text(best, name, 2)}" for mag, name in names]
+        sentence += f"{stop}{phrase('at_mags', ', '.join(ceilings)).text(language)}"
+    sentence += "".join(f"{stop}{one.text(language)}" for one in ranking.phrases())
     words = _JUDGED[language]
     for verdict in verdicts:
         sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"

@@ -1,4 +1,4 @@
-"""Judging a gate: its rules held against the results of full runs, or left open with a reason."""
+"""Judging a gate: its rules checked against the results of full runs, with the reason."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vitlab.contract.value import HEADLINE, LABEL, Value, judged_by
 from vitlab.docs.judge.comparison import (
     Evidence,
     NoEvidence,
+    distance_from_best,
     fair_pair,
-    far_from_best,
     gap_of,
     value_of,
 )
-from vitlab.docs.judge.phrases import Phrase, say, several
+from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
 from vitlab.docs.model.gate_rules import (
     Between,
     Comparison,
@@ -46,14 +46,14 @@ class Verdict:
     rule: str | None = None
     """The rule that decided, as written."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """The numbers that were compared, by what they are."""
-    told: str = ""
+    """The numbers that were compared, by name."""
+    because_in_document: str = ""
     """`because` in the document's language, for what is written into it."""
 
 
 @dataclass(frozen=True)
 class _Decision:
-    """A verdict before it is said in a language."""
+    """A verdict not yet in a language."""
 
     verdict: VerdictWord
     because: Phrase
@@ -62,8 +62,8 @@ class _Decision:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """Whether one condition holds: True, False, or None for undecided."""
+class _Check:
+    """Whether one condition holds; None: undecided."""
 
     holds: bool | None
     because: Phrase
@@ -77,17 +77,17 @@ def judge(
     roadmap: Roadmap,
     evidence: Evidence = NoEvidence(),  # noqa: B008 - frozen, without fields
 ) -> Verdict:
-    """Hold a gate's rules against results, in their order.
+    """Check a gate's rules against results, in their order.
 
-    Two models are compared on the stars `evidence` says they share; without, their errors are
-    added as independent ones, and the verdict says so. Only `full` results decide,
-    and none whose test stars were trained on, nor a control's. A threshold or difference within
-    two standard errors decides nothing. The first rule speaks for passing and later ones for
-    failing, unless a rule's own words (`✅`, `❌`) say otherwise.
+    Two models are compared on the stars that both were scored on, as `evidence` knows them; else
+    their errors are added as independent, and the verdict says so. Only full runs decide, without
+    controls and runs that trained on test stars. What is within two standard errors of a limit
+    decides nothing. The first rule means pass and later ones fail, unless a rule says otherwise
+    (`✅`, `❌`).
     """
     if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
-        why = say("unreadable", texts) if texts else say("no_rule")
+        why = phrase("unreadable", texts) if texts else phrase("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
     unsound = ("overlap", "permuted")
     results = [r for r in results if not any(r.data.get(key) for key in unsound)]
@@ -95,184 +95,193 @@ def judge(
     decision = _decide(gate, full, evidence)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
-        said = _decide(gate, results, evidence)
-        if said.values:
+        would_be = _decide(gate, results, evidence)
+        if would_be.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
-            would = say("trial", profiles, say(said.verdict), said.because)
-            decision = _Decision("open", would, None, said.values)
+            because = phrase("trial", profiles, phrase(would_be.verdict), would_be.because)
+            decision = _Decision("open", because, None, would_be.values)
     return _verdict(gate, roadmap, decision)
 
 
-def _verdict(gate: Gate, roadmap: Roadmap, made: _Decision) -> Verdict:
-    told = made.because.told(roadmap.language)
-    return Verdict(gate.id, made.verdict, made.because.told("en"), made.rule, made.values, told)
+def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
+    return Verdict(
+        gate.id,
+        decision.verdict,
+        decision.because.text("en"),
+        decision.rule,
+        decision.values,
+        decision.because.text(roadmap.language),
+    )
 
 
 def _decide(gate: Gate, results: Sequence[Result], evidence: Evidence) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
-    previous: _Answer | None = None
+    previous: _Check | None = None
     for number, rule in enumerate(gate.rules):
-        answer = _answer(rule.condition, gate, results, previous, evidence)
-        values.update(answer.values)
-        if answer.holds:
-            word: VerdictWord = "pass" if _is_good(rule, number) else "fail"
-            return _Decision(word, answer.because, rule.if_, values)
-        unread = unread or not answer.readable
-        if answer.because not in reasons:
-            reasons.append(answer.because)
+        check = _check(rule.condition, gate, results, previous, evidence)
+        values.update(check.values)
+        if check.holds:
+            word: VerdictWord = "pass" if _means_pass(rule, number) else "fail"
+            return _Decision(word, check.because, rule.if_, values)
+        unread = unread or not check.readable
+        if check.because not in reasons:
+            reasons.append(check.because)
         if not isinstance(rule.condition, Otherwise):
-            previous = answer
+            previous = check
     settled = bool(values) and unread
-    return _Decision("manual" if settled else "open", several(reasons), None, values)
+    return _Decision("manual" if settled else "open", phrase_list(reasons), None, values)
 
 
-def _is_good(rule: Rule, number: int) -> bool:
+def _means_pass(rule: Rule, number: int) -> bool:
     then = rule.then.strip(" *").lower()
     if then.startswith(_GOOD):
         return True
     return False if then.startswith(_BAD) else number == 0
 
 
-def _answer(
+def _check(
     condition: Condition,
     gate: Gate,
     results: Sequence[Result],
-    previous: _Answer | None,
+    previous: _Check | None,
     evidence: Evidence,
-) -> _Answer:
+) -> _Check:
     match condition:
         case Manual(text):
-            return _Answer(None, say("for_a_person", text), {}, readable=False)
+            return _Check(None, phrase("for_a_person", text), {}, readable=False)
         case Otherwise():
             if previous is None or previous.holds is None:
-                return _Answer(None, say("else_waits"), {})
-            return _Answer(True, say("else", previous.because), previous.values)
+                return _Check(None, phrase("else_waits"), {})
+            return _Check(True, phrase("else", previous.because), previous.values)
         case Comparison():
-            return _compare(condition, gate, results, evidence)
+            return _check_comparison(condition, gate, results, evidence)
         case Threshold() | Between():
-            return _threshold(condition, gate, results, evidence)
+            return _check_threshold(condition, gate, results, evidence)
 
 
-def _threshold(
+def _check_threshold(
     condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Answer:
+) -> _Check:
     if condition.delta:
-        return _difference(condition, gate, results, evidence)
-    chosen, name = _chosen(gate, results, condition)
+        return _check_difference(condition, gate, results, evidence)
+    chosen, name = _deciding_result(gate, results, condition)
     if chosen is None:
-        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or say("any_mvp")
-        return _Answer(None, say("no_full_result", whose, name), {})
+        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
+        return _Check(None, phrase("no_full_result", whose, name), {})
     value = value_of(chosen, name)
     if value is None:
-        return _Answer(None, say("no_number", name, chosen.mvp), {})
+        return _Check(None, phrase("no_number", name, chosen.mvp), {})
     error = chosen.errors.get(name, 0.0)
-    shown = say("as_is", f"{value:.4g}" + (f" ± {error:.2g}" if error else ""))
-    return _held(condition, name, value, error, shown)
+    shown = phrase("as_is", f"{value:.4g}" + (f" ± {error:.2g}" if error else ""))
+    return _check_limit(condition, name, value, error, shown)
 
 
-def _difference(
+def _check_difference(
     condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Answer:
-    """ΔR² against a named model; one against nothing named is nobody's to guess."""
+) -> _Check:
+    """ΔR² against a named model; for a person to judge where none is named."""
     named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
     if not named or condition.of is None:
         symbol = Value("", condition.metric).symbol
-        unsaid = say("delta_unsaid", symbol)
-        why = say("delta_unknown", symbol, condition.of) if condition.of else unsaid
-        return _Answer(None, why, {}, readable=False)
+        unsaid = phrase("delta_unsaid", symbol)
+        why = phrase("delta_unknown", symbol, condition.of) if condition.of else unsaid
+        return _Check(None, why, {}, readable=False)
     ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
     theirs = [r for r in results if model_key(r.model_name) == condition.of]
     name = value_name(condition, judged_by(r.headline for r in ours or theirs))
     pair = fair_pair(ours, theirs, name, evidence)
     if pair is None:
-        return _Answer(None, say("no_pair", condition.of), {})
+        return _Check(None, phrase("no_pair", condition.of), {})
     gap = gap_of(*pair, name, evidence)
-    return _held(condition, f"Δ{name}", gap.value, gap.error, gap.shown())
+    return _check_limit(condition, f"Δ{name}", gap.value, gap.error, gap.phrase())
 
 
-def _held(
+def _check_limit(
     condition: Threshold | Between, name: str, value: float, error: float, number: Phrase
-) -> _Answer:
-    shown = say("is", _show(name), number)
+) -> _Check:
+    shown = phrase("is", _value_label(name), number)
     if isinstance(condition, Between):
         distance = min(abs(value - condition.low), abs(value - condition.high))
         holds, limit = (
             condition.low <= value <= condition.high,
             f"{condition.low:g}–{condition.high:g}",
         )
-        because = say("in" if holds else "out", shown, limit)
+        because = phrase("in" if holds else "out", shown, limit)
     else:
         distance = abs(value - condition.value)
-        holds, limit = _test(condition.op, value, condition.value), f"{condition.value:g}"
-        because = say("holds" if holds else "fails", shown, condition.op, limit)
+        holds, limit = (
+            _holds(condition.op, value, condition.value),
+            f"{condition.value:g}",
+        )
+        because = phrase("holds" if holds else "fails", shown, condition.op, limit)
     if error and distance <= 2 * error:
-        return _Answer(None, say("near", shown, limit), {name: value})
-    return _Answer(holds, because, {name: value})
+        return _Check(None, phrase("near", shown, limit), {name: value})
+    return _Check(holds, because, {name: value})
 
 
-def _compare(
+def _check_comparison(
     condition: Comparison, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Answer:
+) -> _Check:
     sides = {
         name: [r for r in results if model_key(r.model_name) == name]
         for name in (condition.left, condition.right)
     }
-    missing = [name for name, found in sides.items() if not found]
+    missing = [name for name, side in sides.items() if not side]
     if missing:
-        return _Answer(None, say("missing", missing), {})
+        return _Check(None, phrase("missing", missing), {})
     of_gate = [r for r in results if r.mvp in gate.mvps]
     name = judged_by(r.headline for r in of_gate or sides[condition.left])
     pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
     if pair is None:
-        return _Answer(None, say("unlike", condition.left, condition.right, name), {})
+        return _Check(None, phrase("unlike", condition.left, condition.right, name), {})
     left, right = value_of(pair[0], name), value_of(pair[1], name)
     gap = gap_of(*pair, name, evidence)
     values = {f"{condition.left}/{name}": left or 0.0, f"{condition.right}/{name}": right or 0.0}
     better = Value.parse(name).better
     if better is None:
-        return _Answer(None, say("no_direction", _show(name)), values, readable=False)
+        return _Check(None, phrase("no_direction", _value_label(name)), values, readable=False)
     ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
-    told = (_show(name), ours, theirs, gap.shown())
+    parts = (_value_label(name), ours, theirs, gap.phrase())
     gain = {"larger": gap.value, "smaller": -gap.value}.get(
         better.way, better.gain(left or 0.0, right or 0.0)
     )
     if abs(gain) <= 2 * gap.error:
-        return _Answer(None, say("gap_near", *told), values)
+        return _Check(None, phrase("gap_near", *parts), values)
     # `A > B` says that A is better; of an error, the smaller number is.
-    return _Answer(_test(condition.op, gain, 0.0), say("gap", *told), values)
+    return _Check(_holds(condition.op, gain, 0.0), phrase("gap", *parts), values)
 
 
-def _chosen(
+def _deciding_result(
     gate: Gate, results: Sequence[Result], condition: Threshold | Between
 ) -> tuple[Result | None, str]:
-    """The result that answers for a gate, and the value it does so with.
+    """The result that decides about a gate, and its value's name.
 
-    Of its last MVP that has one, the best on validation.
+    It is the best on validation of the gate's last MVP with such a value.
     """
     for mvp in reversed(gate.mvps):
         mine = [r for r in results if r.mvp == mvp]
         named = [r for r in mine if condition.of and model_key(r.model_name) == condition.of]
         name = value_name(condition, judged_by(r.headline for r in named or mine))
         if fit := [r for r in named or mine if name in r.values]:
-            return min(fit, key=lambda r: far_from_best(r, name)), name
+            return min(fit, key=lambda r: distance_from_best(r, name)), name
     return None, value_name(condition, HEADLINE)
 
 
 def value_name(condition: Threshold | Between, headline: str) -> str:
-    """The value a condition speaks of: the headline's split and label unless it names others."""
+    """The value a condition is about; split and label are the headline's unless it names others."""
     judged = Value.parse(headline)
     usual = judged if judged.label else Value.parse(HEADLINE)
     split, label = condition.split or usual.split, condition.label or usual.label
     return str(Value(split, condition.metric, label))
 
 
-def _test(op: str, value: float, limit: float) -> bool:
+def _holds(op: str, value: float, limit: float) -> bool:
     return {">": value > limit, ">=": value >= limit, "<": value < limit, "<=": value <= limit}[op]
 
 
-def _show(name: str) -> str:
+def _value_label(name: str) -> str:
     delta, name = ("Δ", name[1:]) if name.startswith("Δ") else ("", name)
     value = Value.parse(name)
     label = "" if value.label in ("", LABEL) else f" {value.label}"
@@ -280,7 +289,7 @@ def _show(name: str) -> str:
 
 
 def thresholds(gate: Gate, headline: str = HEADLINE) -> tuple[tuple[str, float], ...]:
-    """(value name, level) of every threshold of a gate that can be read, for a chart's lines."""
+    """(value name, level) of every threshold of a gate, for the lines of a chart."""
     return tuple(
         (value_name(rule.condition, headline), rule.condition.value)
         for rule in gate.rules

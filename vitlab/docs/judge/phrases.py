@@ -1,4 +1,4 @@
-"""What a verdict rests on, said in the language of whoever reads it."""
+"""The phrases of verdicts and conclusions, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Phrase:
-    """One thing said, not yet in any language."""
+    """One phrase, not yet in a language."""
 
     key: str
     parts: tuple[object, ...] = ()
-    """Texts and numbers as they are, further phrases, or several to be joined by `and`."""
+    """Texts, numbers, other phrases, or lists to be joined by `and`."""
 
-    def told(self, language: str) -> str:
-        """In `zh` or `en`."""
+    def text(self, language: str) -> str:
+        """Its text in `zh` or `en`."""
         words = _WORDS[language]
         parts = [_part(part, language) for part in self.parts]
         if self.key == "list":
@@ -136,18 +136,18 @@ class Phrase:
         return words[self.key].format(*parts)
 
 
-def say(key: str, *parts: object) -> Phrase:
+def phrase(key: str, *parts: object) -> Phrase:
     return Phrase(key, parts)
 
 
-def several(phrases: Iterable[Phrase]) -> Phrase:
-    """Several things said one after the other."""
+def phrase_list(phrases: Iterable[Phrase]) -> Phrase:
+    """Several phrases one after the other."""
     return Phrase("list", tuple(phrases))
 
 
 def _part(part: object, language: str) -> str:
     if isinstance(part, Phrase):
-        return part.told(language)
+        return part.text(language)
     if isinstance(part, list):
         return _WORDS[language]["and"].join(str(one) for one in part)
     return str(part)

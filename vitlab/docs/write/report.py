@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split
-from vitlab.docs.judge.conclusion import mags_of, mark, spectra
+from vitlab.docs.judge.conclusion import ceiling_mags, count_text, profile_mark
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.judge.phrases import Phrase, say
+from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.model.roadmap import Mvp, Roadmap, Spec
 from vitlab.docs.text.inline import cell_text, code
 from vitlab.docs.write.rows import TITLES, figure_lines
@@ -87,10 +87,10 @@ def report_text(
         (words["results"], [*_results(results, words), *_ceilings(results), "", words["error"]]),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
         (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
-        (words["reproduce"], _reproduce(command, [p.told(roadmap.language) for p in made_by])),
+        (words["reproduce"], _reproduce(command, [p.text(roadmap.language) for p in made_by])),
         (
             words["sanity"],
-            [*(f"- {p.told(roadmap.language)}" for p in checks), *_sanity(results, words)],
+            [*(f"- {p.text(roadmap.language)}" for p in checks), *_sanity(results, words)],
         ),
     ]
     lines = [*head]
@@ -120,7 +120,7 @@ def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str
     ]
     for result in results[:1]:
         n = "/".join(
-            spectra(result.n[s]) if s in result.n else "-" for s in ("train", "val", "test")
+            count_text(result.n[s]) if s in result.n else "-" for s in ("train", "val", "test")
         )
         rows += [
             (words["profile"], result.profile),
@@ -138,11 +138,11 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     header += [Value.parse(name).short for name in names] + [words["seconds"]]
     rows = []
     for result in results:
-        train = spectra(result.n["train"]) if "train" in result.n else "-"
+        train = count_text(result.n["train"]) if "train" in result.n else "-"
         params = result.model.get("params")
-        size = spectra(params) if isinstance(params, int) else "-"
+        size = count_text(params) if isinstance(params, int) else "-"
         numbers = [_cell(result, name) for name in names]
-        run = cell_text(result.run) + mark(result.profile)
+        run = cell_text(result.run) + profile_mark(result.profile)
         model = cell_text(result.model_name)
         rows.append([run, model, train, size, *numbers, f"{result.seconds:.0f}"])
     return table(header, rows)
@@ -161,7 +161,7 @@ def _ceilings(results: Sequence[Result]) -> list[str]:
                 f"{result.values.get(str(snr.on(ceiling_split(mag)))) or 0:.1f}",
                 *(_cell(result, str(bound.on(ceiling_split(mag)))) for bound in bounds),
             ]
-            for mag in mags_of(result)
+            for mag in ceiling_mags(result)
         ]
         header = ["mag", *(value.symbol for value in (snr, *bounds))]
         lines += ["", *table(header, rows)] if rows else []
@@ -181,9 +181,9 @@ def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str], language: 
     rows = [
         (
             f"Gate-{gate}",
-            say(verdict.verdict).told(language),
+            phrase(verdict.verdict).text(language),
             cell_text(verdict.rule or "-"),
-            cell_text(verdict.told or verdict.because),
+            cell_text(verdict.because_in_document or verdict.because),
         )
         for gate, verdict in verdicts.items()
     ]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value
-from vitlab.docs.judge.conclusion import TRIAL, key_metric, mark, spectra
+from vitlab.docs.judge.conclusion import TRIAL_MARK, count_text, key_metric, profile_mark
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gate_rules import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -31,7 +31,7 @@ from vitlab.docs.write.rows import (
 )
 from vitlab.docs.write.status import EVENTS, status_cell, status_edits, unique_edits
 
-_NUMBER = re.compile(r"\d")
+_DIGIT = re.compile(r"\d")
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
 
@@ -50,18 +50,18 @@ def number_rows(
     of_row: dict[int, Result] = {}
     for result in results:
         values = _by_header(view, result)
-        row = next((e for e in view.entries if _is_of(roadmap, e, mvp, result)), None)
+        row = next((e for e in view.entries if _is_row_of(roadmap, e, mvp, result)), None)
         if row is None:
-            edits.append(_added(roadmap, view, mvp, result, values, status))
+            edits.append(_new_row(roadmap, view, mvp, result, values, status))
         elif result.profile == "full" or not _has_numbers(view, row):
             of_row[row.line] = result
-            edits += _filled(roadmap, view, row, values)
+            edits += _fill_row(roadmap, view, row, values)
     if profile == "full":
-        edits += _statuses(roadmap, view, mvp, status, of_row)
+        edits += _status_edits(roadmap, view, mvp, status, of_row)
     return edits
 
 
-def _statuses(
+def _status_edits(
     roadmap: Roadmap, view: View, mvp: Mvp, status: str, of_row: Mapping[int, Result]
 ) -> list[Edit]:
     sites = StatusSites(roadmap)
@@ -88,25 +88,25 @@ def _by_header(view: View, result: Result) -> dict[int, str]:
     """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`."""
     judged = Value.parse(result.headline)
     headers = [metric_header(header) for header in view.headers]
-    named = [found[1] for found in headers if found and found[1]]
-    found = {}
+    named = [header[1] for header in headers if header and header[1]]
+    numbers = {}
     for column, header in enumerate(headers):
         if header is None:
             continue
-        metric, said = header
-        splits = [said] if said else [*named[:1], judged.split]
+        metric, split = header
+        splits = [split] if split else [*named[:1], judged.split]
         values = [result.values.get(str(Value(s, metric, judged.label))) for s in splits]
         value = next((v for v in values if v is not None), None)
         if value is not None:
-            found[column] = f"{value:.3f}{mark(result.profile)}"
-    return found
+            numbers[column] = f"{value:.3f}{profile_mark(result.profile)}"
+    return numbers
 
 
-def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
+def _is_row_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
     opening = roadmap.ids.opening(entry.text("mvp"))
     if opening is None or opening[0] != mvp.id:
         return False
-    named = run_key(TRIAL.sub("", opening[1]).strip(" ()"))
+    named = run_key(TRIAL_MARK.sub("", opening[1]).strip(" ()"))
     return named == ("" if result.run == "main" else run_key(result.run))
 
 
@@ -117,17 +117,17 @@ def _has_numbers(view: View, entry: Entry) -> bool:
         for i, header in enumerate(view.headers)
         if i < len(entry.row.cells) and metric_header(header)
     ]
-    return any(_NUMBER.search(text) and not TRIAL.search(text) for text in cells)
+    return any(_DIGIT.search(text) and not TRIAL_MARK.search(text) for text in cells)
 
 
-def _added(
+def _new_row(
     roadmap: Roadmap, view: View, mvp: Mvp, result: Result, values: dict[int, str], status: str
 ) -> Edit:
     like = view.entries[-1] if view.entries else None
     prefix = "MVP-" if like and like.text("mvp").upper().startswith("MVP") else ""
     run = "" if result.run == "main" else f" {_BEFORE_DIGIT.sub('', result.run)}"
     train = result.n.get("train")
-    config = result.model_name + (f", {spectra(train)}" if train else "")
+    config = result.model_name + (f", {count_text(train)}" if train else "")
     row = {**values, view.columns["mvp"]: f"{prefix}{mvp.id}{run}"}
     for column, text in (("config", config), ("status", status_cell(roadmap, status))):
         if column in view.columns:
@@ -136,7 +136,7 @@ def _added(
     return insert_row(roadmap.document, view.table, row, mine[-1].row if mine else None)
 
 
-def _filled(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]) -> list[Edit]:
+def _fill_row(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]) -> list[Edit]:
     edits = []
     for column, text in values.items():
         old = entry.row.cells[column].raw if column < len(entry.row.cells) else ""
@@ -179,7 +179,7 @@ _CLOSING = ("done", "partial", "failed")
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _GateStatus:
     """What a gate is to show."""
 
     status: str
@@ -203,48 +203,52 @@ def set_verdict(
     `status`: of its MVP; `result`: the number for the progress row; `alone`: the MVP is the only
     one the gate names, so that its status may speak for the gate.
     """
-    shown = _shown(status, verdict, profile)
+    gate_status = _gate_status(status, verdict, profile)
     sites = StatusSites(roadmap)
     edits: list[Edit | None] = []
     for site in sites:
         own = gate.status_cell is not None and site.span == gate.status_cell.span
-        if own and site.kind == "gate" and (alone or shown.text):
-            edits.append(_status_edit(roadmap, sites, site, shown))
+        if own and site.kind == "gate" and (alone or gate_status.text):
+            edits.append(_gate_status_edit(roadmap, sites, site, gate_status))
     for entry in roadmap.rows("gate_progress"):
         if gate.id in entry.gates:
-            edits += _progress_row(roadmap, sites, entry, shown, alone=alone)
-            edits.append(_result_cell(roadmap, entry, result, profile))
+            edits += _progress_status_edits(roadmap, sites, entry, gate_status, alone=alone)
+            edits.append(_result_edit(roadmap, entry, result, profile))
     return [edit for edit in edits if edit is not None]
 
 
-def _shown(status: str, verdict: Verdict | None, profile: str) -> _Shown:
+def _gate_status(status: str, verdict: Verdict | None, profile: str) -> _GateStatus:
     """A verdict closes a gate; without one it waits, for a run or for a person."""
-    said = verdict.verdict if verdict else None
-    because = cell_text(verdict.told or verdict.because).replace("*", "·") if verdict else ""
-    if profile == "full" and said == "pass":
-        return _Shown("done", f"✅ **PASS: {because}**")
-    if profile == "full" and said == "fail":
-        return _Shown("failed", f"❌ **FAIL: {because}**")
+    word = verdict.verdict if verdict else None
+    because = (
+        cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
+        if verdict
+        else ""
+    )
+    if profile == "full" and word == "pass":
+        return _GateStatus("done", f"✅ **PASS: {because}**")
+    if profile == "full" and word == "fail":
+        return _GateStatus("failed", f"❌ **FAIL: {because}**")
     if status not in _CLOSING:
-        return _Shown(status, None)
-    return _Shown("analysing" if profile == "full" else "planned", None)
+        return _GateStatus(status, None)
+    return _GateStatus("analysing" if profile == "full" else "planned", None)
 
 
-def _status_edit(
-    roadmap: Roadmap, sites: StatusSites, site: StatusSite, shown: _Shown
+def _gate_status_edit(
+    roadmap: Roadmap, sites: StatusSites, site: StatusSite, gate_status: _GateStatus
 ) -> Edit | None:
-    if site.cell is None or (site.parsed.status == shown.status and not shown.text):
+    if site.cell is None or (site.parsed.status == gate_status.status and not gate_status.text):
         return None
     table, entry, column = site.cell
-    new = shown.text or sites.spell(site, shown.status)
+    new = gate_status.text or sites.spell(site, gate_status.status)
     return set_cell(roadmap.document, table, entry.row, column, new)
 
 
-def _progress_row(
-    roadmap: Roadmap, sites: StatusSites, entry: Entry, shown: _Shown, *, alone: bool
+def _progress_status_edits(
+    roadmap: Roadmap, sites: StatusSites, entry: Entry, gate_status: _GateStatus, *, alone: bool
 ) -> list[Edit | None]:
     cell = entry.cells.get("status")
-    if cell is None or not (alone or shown.text):
+    if cell is None or not (alone or gate_status.text):
         return []
     view = view_of(roadmap, entry)
     return [
@@ -253,34 +257,38 @@ def _progress_row(
             view.table,
             entry.row,
             view.columns["status"],
-            sites.spell(site, shown.status),
+            sites.spell(site, gate_status.status),
         )
         for site in sites
         if site.span == cell.span
-        and site.parsed.status != shown.status
+        and site.parsed.status != gate_status.status
         and is_progress_status(cell.raw, site.parsed)
     ]
 
 
-def _result_cell(roadmap: Roadmap, entry: Entry, result: str, profile: str) -> Edit | None:
+def _result_edit(roadmap: Roadmap, entry: Entry, result: str, profile: str) -> Edit | None:
     view = view_of(roadmap, entry)
-    if not result or "result" not in view.columns or not may_write(entry.text("result"), profile):
+    if (
+        not result
+        or "result" not in view.columns
+        or not can_overwrite(entry.text("result"), profile)
+    ):
         return None
     column = view.columns["result"]
     return set_cell(roadmap.document, view.table, entry.row, column, cell_text(result))
 
 
-def may_write(there: str, profile: str) -> bool:
+def can_overwrite(there: str, profile: str) -> bool:
     """Whether a number may go where a text stands: a trial's only into nothing or a trial's."""
-    return profile == "full" or not there.strip("-—– ") or bool(TRIAL.search(there))
+    return profile == "full" or not there.strip("-—– ") or bool(TRIAL_MARK.search(there))
 
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
+_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
 """What may not stand in the target of a link, or not in a cell."""
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 
 
-def finish(
+def record_results(
     roadmap: Roadmap,
     mvp_id: str,
     results: Sequence[Result],
@@ -325,7 +333,9 @@ def finish(
     done = EVENTS[roadmap.language]["done" if profile != "full" else status]
     trial = "" if profile == "full" else f" {profile}"
     what = f"MVP-{mvp.id}{trial} {done}"
-    edits += add_timeline_row(roadmap, f"{what} ({key.removesuffix(mark(profile))})", date, key)
+    edits += add_timeline_row(
+        roadmap, f"{what} ({key.removesuffix(profile_mark(profile))})", date, key
+    )
     edits += add_change_row(roadmap, f"{what}: {key}", sections, date)
     return unique_edits(edits)
 
@@ -334,7 +344,7 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: st
     view = first_view(roadmap, "conclusions")
     if view is None:
         return []
-    marked = sentence if TRIAL.search(sentence) else sentence + mark(profile)
+    marked = sentence if TRIAL_MARK.search(sentence) else sentence + profile_mark(profile)
     mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
     if not mine:
         named = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
@@ -343,12 +353,12 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: st
     edits = []
     entry = mine[0]
     for column, new in (("conclusion", marked), ("key_metric", key)):
-        said = entry.text(column)
+        old = entry.text(column)
         is_status = (
             roadmap.vocabulary.read(entry.cells[column].raw) if column in entry.cells else None
         )
         waiting = is_status is not None and is_status.status in ("planned", "ready", "running")
-        if column in view.columns and (waiting or may_write(said, profile)):
+        if column in view.columns and (waiting or can_overwrite(old, profile)):
             edit = set_cell(
                 roadmap.document, view.table, entry.row, view.columns[column], cell_text(new)
             )
@@ -369,10 +379,10 @@ def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     if "report" not in view.columns:
         return []
     title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
-    target = _UNSAFE.sub(lambda mark: quote(mark.group()), report)
+    target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
     link = f"[{cell_text(title)}]({target})"
-    said = mvp.entry.text("report").strip("-—– ")
-    if said and mvp.report is None:  # a remark in the cell stays beside the link
+    remark = mvp.entry.text("report").strip("-—– ")
+    if remark and mvp.report is None:  # a remark in the cell stays beside the link
         link = f"{mvp.entry.cells['report'].raw} {link}"
     column = view.columns["report"]
     edit = set_cell(roadmap.document, view.table, mvp.entry.row, column, link)
@@ -382,13 +392,13 @@ def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
 def _sections(roadmap: Roadmap, edits: Sequence[Edit]) -> str:
     """The numbered sections that edits fall into: `§2.1, §4.3`."""
     document = roadmap.document
-    found: dict[str, None] = {}
+    sections: dict[str, None] = {}
     for edit in unique_edits(edits):
         line = document.line_of(edit.span.start) - 1
         above = [h for h in document.headings if h.index <= line]
         for heading in reversed(above):
             number = _SECTION.match(plain(heading.title))
             if number:
-                found.setdefault(f"§{number.group()}")
+                sections.setdefault(f"§{number.group()}")
                 break
-    return ", ".join(found)
+    return ", ".join(sections)

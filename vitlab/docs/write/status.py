@@ -146,7 +146,7 @@ def _card_edits(
     return edits
 
 
-def launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
+def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
     """What a launch writes: running everywhere, the experiment's id and index row, the timeline."""
     mvp = roadmap.mvp(mvp_id)
     if not _PLAIN.fullmatch(exp_id):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
-from vitlab.docs.judge.comparison import far_from_best
+from vitlab.docs.judge.comparison import distance_from_best
 from vitlab.jobs.store import Job, all_jobs, look
 from vitlab.lab.figures.figure_specs import (
     MOST,
@@ -122,8 +122,8 @@ def _models(everything: Sequence[Job], ceiling: Spec) -> list[Finished]:
         if alike and one.job.spec.recipe != "ceiling":
             name, headline = one.result.model_name, one.result.headline
             before = best.get(name)
-            far = far_from_best(one.result, headline)
-            if before is None or far < far_from_best(before.result, headline):
+            far = distance_from_best(one.result, headline)
+            if before is None or far < distance_from_best(before.result, headline):
                 best[name] = one
     return list(best.values())
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, Value, judged_by
-from vitlab.docs.judge.comparison import far_from_best
-from vitlab.docs.judge.conclusion import mark
+from vitlab.docs.judge.comparison import distance_from_best
+from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import population_of
@@ -51,7 +51,7 @@ class FigureData:
     def title_mark(self) -> str:
         """` (demo)`, so that nobody takes a trial's figure for that of a full run."""
         profiles = sorted({one.result.profile for one in self.results})
-        return "".join(mark(profile) for profile in profiles)
+        return "".join(profile_mark(profile) for profile in profiles)
 
     def ceiling(self, name: str) -> Finished | None:
         """The largest ceiling job of the stars the first job was tested on."""
@@ -106,7 +106,9 @@ def scaling(data: FigureData) -> Picture:
         )
     curves = []
     for model, sizes in sorted(models.items()):
-        best = {n: min(sizes[n], key=lambda g: far_from_best(g.first, name)) for n in sorted(sizes)}
+        best = {
+            n: min(sizes[n], key=lambda g: distance_from_best(g.first, name)) for n in sorted(sizes)
+        }
         curves.append(_curve(model, list(best), list(best.values()), name))
     panel = Panel(
         "training spectra", value_label(name), tuple(curves), lines=data.levels(name), log_x=True

@@ -10,8 +10,8 @@ from typing import Any
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.value import Value
-from vitlab.docs.judge.conclusion import number
-from vitlab.docs.judge.phrases import Phrase, say
+from vitlab.docs.judge.conclusion import value_text
+from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job
@@ -90,8 +90,8 @@ def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -
         return []
     controls = [one for one in scored if one.result.data.get("permuted")]
     models = [one for one in scored if not one.result.data.get("permuted")]
-    chances = [phrase for one in models if (phrase := _chance(one.result)) is not None]
-    bad = [phrase for phrase in chances if phrase.key.endswith("_bad")]
+    chances = [chance for one in models if (chance := _chance(one.result)) is not None]
+    bad = [one for one in chances if one.key.endswith("_bad")]
     return [
         *(bad or chances[:1]),
         *(_control(one.result) for one in controls),
@@ -107,7 +107,9 @@ def provenance(results: Sequence[Finished]) -> list[Phrase]:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
         seed = settings_of(one.job.spec).get("train.seed", "-")
-        phrases.append(say("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed))
+        phrases.append(
+            phrase("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed)
+        )
     return phrases
 
 
@@ -127,7 +129,7 @@ def _chance(result: Result) -> Phrase | None:
         return None
     chance = 1 / (n - 1)
     key = "sanity_chance_bad" if max(values) > CHANCE * chance else "sanity_chance"
-    return say(key, f"{max(values):.2g}", f"{chance:.2g}")
+    return phrase(key, f"{max(values):.2g}", f"{chance:.2g}")
 
 
 def _control(result: Result) -> Phrase:
@@ -136,7 +138,7 @@ def _control(result: Result) -> Phrase:
     value, error = result.values.get(name), result.errors.get(name, 0.0)
     bad = value is not None and value > LEAK * max(error, 1 / max(result.n.get("test", 1), 1))
     key = "sanity_control_bad" if bad else "sanity_control"
-    return say(key, result.run, number(result, name))
+    return phrase(key, result.run, value_text(result, name))
 
 
 def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) -> list[Phrase]:
@@ -150,17 +152,17 @@ def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) ->
         over = [result.run for result in results if ceiling.leaks(result, result.headline)]
         highest = max(result.values.get(result.headline) or 0.0 for result in results)
         if over:
-            phrases.append(say("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
+            phrases.append(phrase("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
         else:
-            phrases.append(say("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
-    return phrases or ([say("sanity_no_ceiling")] if models else [])
+            phrases.append(phrase("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
+    return phrases or ([phrase("sanity_no_ceiling")] if models else [])
 
 
 def _overlap(results: Sequence[Result]) -> Phrase:
     counts = [result.data.get("overlap") for result in results]
     known = [count for count in counts if isinstance(count, int)]
     if any(known):
-        return say("sanity_overlap_bad", max(known))
-    return say(
+        return phrase("sanity_overlap_bad", max(known))
+    return phrase(
         "sanity_overlap" if known and len(known) == len(counts) else "sanity_overlap_unknown"
     )

@@ -62,7 +62,7 @@ class Pairs:
             _write(self.cache, self._known)
         return self._known[key]
 
-    def alike(self, left: Result, right: Result) -> bool:
+    def same_population(self, left: Result, right: Result) -> bool:
         """Whether both test sets are drawn alike: one grid, range of magnitudes and noise."""
         ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
         return ours is not None and theirs is not None and self.alike_jobs(ours, theirs)

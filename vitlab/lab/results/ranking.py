@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from vitlab.contract.value import Value, judged_by
-from vitlab.docs.judge.comparison import Gap, Standing, far_from_best, gap_of, same_stars
+from vitlab.docs.judge.comparison import Gap, Ranking, distance_from_best, gap_of, same_stars
 from vitlab.jobs.store import Job
 from vitlab.lab.results.ceilings import ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest
@@ -16,7 +16,7 @@ from vitlab.lab.results.pairs import Pairs
 from vitlab.lab.results.repeats import Group, grouped
 
 
-def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) -> Standing:
+def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) -> Ranking:
     """The best of the `jobs` of one launch, compared with all results of the roadmap.
 
     Best and runner-up are chosen on validation and compared on the test set.
@@ -29,9 +29,9 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     known = {one.job.name for one in controls}
     missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
-        return Standing(missing=missing)
+        return Ranking(missing=missing)
     if len(ranked) > 1 and Value.parse(name).better is None:
-        return Standing(missing=missing)  # which is best is not known
+        return Ranking(missing=missing)  # which is best is not known
     ranked.sort(key=lambda g: _distance(g, name))
     best = ranked[0]
     second = ranked[1] if len(ranked) > 1 else None
@@ -41,7 +41,7 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     ceiling = ceiling_of(best.members[0].job.spec, ceilings(one.job for one in everything), name)
     value = best.value(name) or 0.0
     shared = best.first.data.get("overlap")
-    return Standing(
+    return Ranking(
         best=best.first,
         runs=len(ranked),
         seeds=len(best.members),
@@ -97,7 +97,7 @@ def _gap(one: Finished, other: Finished, name: str, pairs: Pairs) -> Gap | None:
 
 
 def _distance(group: Group, name: str) -> float:
-    return statistics.fmean(far_from_best(one.result, name) for one in group.members)
+    return statistics.fmean(distance_from_best(one.result, name) for one in group.members)
 
 
 def _baseline(

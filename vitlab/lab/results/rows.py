@@ -292,7 +292,7 @@ def _delta(group: Group, to: Finished, pairs: Pairs) -> Columns:
         "delta": gap.value,
         "delta error": gap.error,
         "how": "paired" if gap.stars else "independent",
-        "noise": gap.noise,
+        "noise": gap.is_noise,
     }
 
 

@@ -13,7 +13,13 @@ from pathlib import Path
 from vitlab.contract.job import Done, Killed, Queued, Result, Running
 from vitlab.contract.paths import FIGURE_FOLDER, UsageError
 from vitlab.contract.value import Value
-from vitlab.docs.judge.conclusion import best_of, conclusion, mark, number, spectra
+from vitlab.docs.judge.conclusion import (
+    best_result,
+    conclusion,
+    count_text,
+    profile_mark,
+    value_text,
+)
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.judge.phrases import Phrase
 from vitlab.docs.model.hub import parse_hub
@@ -22,7 +28,7 @@ from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, Span, read
 from vitlab.docs.write.report import report_name, report_text
-from vitlab.docs.write.results import finish
+from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import link_figure, set_key_number
 from vitlab.docs.write.status import set_status
 from vitlab.jobs.store import Job, all_jobs
@@ -168,7 +174,7 @@ class _Report:
         """The roadmap's change, the report's, and the hub's if there is one."""
         report = self.report(roadmap_path.parent, texts)
         link = f"./{report.path.relative_to(roadmap_path.parent).as_posix()}"
-        edits = finish(
+        edits = record_results(
             self.roadmap,
             self.mvp.id,
             self.rows,
@@ -217,15 +223,15 @@ class _Report:
         hub = parse_hub(_document(path, texts), lab.vocabulary)
         edits: list[Edit] = []
         for name in dict.fromkeys(result.model_name for result in self.rows):
-            best = best_of([result for result in self.rows if result.model_name == name])
+            best = best_result([result for result in self.rows if result.model_name == name])
             if best is None:
                 continue
             judged = Value.parse(best.headline)
             of = "" if judged.is_ceiling or not judged.split else f" ({judged.split})"
-            indicator = f"{name} {judged.short}{of}{mark(best.profile)}"
-            sizes = "/".join(spectra(best.n[key]) for key in ("train", "test") if key in best.n)
+            indicator = f"{name} {judged.short}{of}{profile_mark(best.profile)}"
+            sizes = "/".join(count_text(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
-            value = number(best, best.headline)
+            value = value_text(best, best.headline)
             edits += set_key_number(hub, indicator, value, condition, source, self.date)
         return [change(hub.document, edits)] if edits else []
 
