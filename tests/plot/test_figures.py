@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vitlab.plot.figures import Curve, Panel, Picture, write
+from vitlab.plot.figures import Curve, Panel, Picture, draw_panels, write
 from vitlab.plot.series import Line
-from vitlab.plot.terminal import draw_panels
 
 CEILING = Line(0.76, "Bayes ceiling 0.760")
 MODELS = (

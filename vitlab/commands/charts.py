@@ -17,8 +17,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.writeback import figure_stem_of, link_in_reports
 from vitlab.plot.chart import draw
-from vitlab.plot.figures import FIGURES, Picture, write
-from vitlab.plot.terminal import shown
+from vitlab.plot.figures import FIGURES, Picture, draw_panels, write
 
 WIDEST = 120
 
@@ -46,7 +45,7 @@ def draw_jobs(
 def draw_picture(picture: Picture, *, ascii_: bool = False) -> str:
     """A figure in characters."""
     width, height = _size()
-    return shown(picture, width, min(height, 22), color=_color(), ascii=ascii_)
+    return draw_panels(picture, width, min(height, 22), color=_color(), ascii=ascii_)
 
 
 def _size() -> tuple[int, int]:

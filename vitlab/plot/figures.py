@@ -1,4 +1,4 @@
-"""Figures as curves, points and levels in panels, drawn for papers by matplotlib as PDF and PNG."""
+"""Figures as panels of curves, points and levels: for papers by matplotlib, in text by plotext."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.plot.chart import PALETTE
-from vitlab.plot.series import Line
+from vitlab.plot.chart import PALETTE, draw
+from vitlab.plot.series import Line, Series, fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -224,3 +224,82 @@ def _range(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = 0.05 * (high - low or 1.0)
     return low - margin, high + margin
+
+
+_CLOUD = 400
+"""Most points of a cloud that a terminal can show."""
+
+
+def draw_panels(
+    picture: Picture,
+    width: int,
+    height: int,
+    *,
+    color: bool = True,
+    ascii: bool = False,  # noqa: A002 - as in chart.draw
+) -> str:
+    """The panels one below the other, each `height` lines of `width` cells."""
+    parts = [fit(picture.title, width).rstrip()] if picture.title else []
+    for panel in picture.panels:
+        series = (
+            _on_side(panel) if panel.names else [_terminal_series(c, panel) for c in panel.curves]
+        )
+        series += _diagonal(panel)
+        parts.append(
+            draw(
+                series,
+                panel.lines,
+                width,
+                height,
+                title=panel.title,
+                x_label="" if panel.names else _x_label(panel),
+                y_label=panel.y_label,
+                y_range=_terminal_range(panel),
+                color=color,
+                ascii=ascii,
+            )
+        )
+    return "\n".join(parts)
+
+
+def _x_label(panel: Panel) -> str:
+    return f"log10 {panel.x_label}" if panel.log_x else panel.x_label
+
+
+def _terminal_series(curve: Curve, panel: Panel) -> Series:
+    """Points that are not joined have gaps between them."""
+    step = 1 if curve.joined else max(1, -(-len(curve.x) // _CLOUD))
+    points = list(zip(curve.x, curve.y, strict=True))[::step]
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for at, value in points:
+        position = math.log10(at) if panel.log_x and at > 0 else at
+        x += [position] if curve.joined else [position, position]
+        y += [value] if curve.joined else [value, None]
+    if not curve.joined:  # the legend shows the last value
+        x, y = x[:-1], y[:-1]
+    return Series(curve.name, tuple(x), tuple(y))
+
+
+def _on_side(panel: Panel) -> list[Series]:
+    """One series for each name, so that the legend says which is which."""
+    series = []
+    for curve in panel.curves:
+        for at, value in zip(curve.x, curve.y, strict=True):
+            series.append(Series(panel.names[round(at)], (at,), (value,)))
+    return series
+
+
+def _diagonal(panel: Panel) -> list[Series]:
+    if not panel.diagonal:
+        return []
+    xs = [x for curve in panel.curves for x in curve.x]
+    ends = (min(xs), max(xs))
+    return [Series("y = x", ends, ends)]
+
+
+def _terminal_range(panel: Panel) -> tuple[float, float] | None:
+    if not panel.diagonal:
+        return None
+    xs = [x for curve in panel.curves for x in curve.x]
+    return min(xs), max(xs)
