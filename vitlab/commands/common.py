@@ -16,7 +16,7 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import newest_results
-from vitlab.lab.results.pairs import pairs_of
+from vitlab.lab.results.ranking import pairs_of
 
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
 """Of each command module: what adds a command's options and its handler, by the command's name."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.docs.judge.comparison import distance_from_best
-from vitlab.jobs.store import Job, all_jobs, look
+from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.figures.figure_specs import (
     MOST,
     FigureData,
@@ -50,7 +50,7 @@ def draw_figures(folder: Path) -> list[Path]:
 
     Nothing is drawn outside a lab, or where the roadmap is gone.
     """
-    job = look(JobPaths(folder))
+    job = read_job(JobPaths(folder))
     if job is None:
         return []
     lab = open_lab(find_lab(folder).root)

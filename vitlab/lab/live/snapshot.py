@@ -19,7 +19,7 @@ from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
-from vitlab.lab.results.pairs import pairs_of
+from vitlab.lab.results.ranking import pairs_of
 from vitlab.lab.writeback.sync_ledger import unwritten
 
 

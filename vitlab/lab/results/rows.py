@@ -14,8 +14,7 @@ from vitlab.contract.value import Value
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest
-from vitlab.lab.results.pairs import Pairs, pairs_of
-from vitlab.lab.results.ranking import group_gap
+from vitlab.lab.results.ranking import Pairs, group_gap, pairs_of
 from vitlab.lab.results.repeats import Group, grouped, seedless_hash, settings_of
 
 if TYPE_CHECKING:

@@ -35,8 +35,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
-from vitlab.lab.results.pairs import pairs_of
-from vitlab.lab.results.ranking import rank_runs
+from vitlab.lab.results.ranking import pairs_of, rank_runs
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.sync_ledger import unwritten
 from vitlab.plot.figures import FIGURES
