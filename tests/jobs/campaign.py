@@ -48,7 +48,8 @@ class Screen:
 
     CODE = (
         "import sys; from pathlib import Path; from vitlab.lab.lab import open_lab; "
-        "from vitlab.tui.watch.reader import LabReader; reader = LabReader(open_lab(Path(sys.argv[1])))\n"
+        "from vitlab.tui.watch.reader import LabReader\n"
+        "reader = LabReader(open_lab(Path(sys.argv[1])))\n"
         "looks = open(sys.argv[2], 'ab', buffering=0)\n"
         "while True: reader.read(None); looks.write(b'.')"
     )

@@ -81,7 +81,7 @@ def test_stopped_like_any_other(shop: Workshop, by_hand: subprocess.Popen[bytes]
 
 
 def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:
-    with pytest.raises(UsageError, match="process 4194305: there is none"):
+    with pytest.raises(UsageError, match="process 4194305: no such process"):
         adopt(shop.lab, shop.spec(""), 2**22 + 1)
     with pytest.raises(UsageError, match="no such log"):
         adopt(shop.lab, shop.spec(""), by_hand.pid, Path("/none.log"))
@@ -89,7 +89,7 @@ def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes
     advance(shop.lab)
     printed(job)
     [child] = children(job)
-    with pytest.raises(UsageError, match="is a job already"):
+    with pytest.raises(UsageError, match="is already a job"):
         adopt(shop.lab, shop.spec(""), child)
     stop(job)
     ended(job)

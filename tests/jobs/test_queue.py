@@ -149,7 +149,7 @@ def test_a_gpu_somebody_else_uses_is_left_alone() -> None:
     slots = Machine(gpus=(gpu(0, foreign=(4711,)), gpu(1)))
     assert names(jobs, slots) == ["a@gpu1"]
     assert why_waiting(jobs[1], jobs, slots) == "gpu0: used by another program (pid 4711)"
-    assert why_waiting(jobs[2], jobs, slots) == "GPU 7: this machine has no such GPU"
+    assert why_waiting(jobs[2], jobs, slots) == "GPU 7: no such GPU on this machine"
 
 
 def test_several_gpus_are_taken_together_or_not_at_all() -> None:

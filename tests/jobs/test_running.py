@@ -72,7 +72,7 @@ def test_success_and_what_the_job_sees(shop: Workshop) -> None:
     [
         ("raise ValueError('wide\\tload')", "failed", "ValueError: wide load"),
         ("import nowhere", "import_error", "ModuleNotFoundError: No module named 'nowhere'"),
-        ("import sys; print('loss is nan'); sys.exit(3)", "nan", "the loss is no finite"),
+        ("import sys; print('loss is nan'); sys.exit(3)", "nan", "the loss is not finite"),
         ("raise RuntimeError('CUDA out of memory. Tried to')", "oom", "CUDA out of memory"),
         ("raise OSError(28, 'No space left on device')", "disk_full", "No space left"),
         ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL from outside"),
@@ -98,7 +98,7 @@ def test_a_program_that_is_not_there(shop: Workshop) -> None:
     advance(shop.lab)
     done = ended(job)
     assert (done.outcome, done.code) == ("failed", 127)
-    assert done.detail == "can not start no-such-program: No such file or directory"
+    assert done.detail == "cannot start no-such-program: No such file or directory"
 
 
 def test_a_command_runs_in_its_own_folder(shop: Workshop) -> None:
@@ -267,7 +267,7 @@ def test_a_lost_job_resumes_in_its_folder(shop: Workshop) -> None:
     advance(shop.lab)
     printed(job)
     pid = running(job).pid
-    with pytest.raises(UsageError, match="runs already"):
+    with pytest.raises(UsageError, match="is already running"):
         resume(shop.lab, job)
     os.kill(pid, signal.SIGKILL)
     becomes(job, Lost)
@@ -408,7 +408,7 @@ def test_a_manual_start_does_not_run_a_job_twice(shop: Workshop) -> None:
     command = [sys.executable, "-m", "vitlab.jobs.process.supervisor", str(job.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert "runs already" in done.stderr
+    assert "is already running" in done.stderr
     assert len([pid for pid in processes_of(shop.lab.root) if pid in children(job)]) == 1
     stop(job)
     ended(job)

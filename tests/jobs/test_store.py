@@ -107,7 +107,7 @@ def test_jobs_are_found_by_name_or_prefix(shop: Workshop) -> None:
     for text in (one.name, one.folder.name, f"experiments/{one.name}", str(one.folder)):
         assert find_job(shop.lab, text) == one
     assert find_job(shop.lab, two.folder.name[:-2]) == two
-    with pytest.raises(UsageError, match="not clear: 2 begin so"):
+    with pytest.raises(UsageError, match="is ambiguous: 2 jobs match"):
         find_job(shop.lab, "VIT-2025")
     with pytest.raises(UsageError, match="no job 'x'"):
         find_job(shop.lab, "x")

@@ -13,7 +13,7 @@ from typing import Any
 
 from vitlab.contract.paths import JobPaths, write_atomic
 
-_ROOM = 4096
+_RESERVED_BYTES = 4096
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -31,12 +31,12 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 class ReservedFile:
-    """Room on the disk for one record, taken before the job can fill the disk."""
+    """Disk space for one record, reserved before the job can fill the disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reserved = path.with_name(f".{path.name}.reserved")
-        self._reserved.write_bytes(b" " * (_ROOM - 1) + b"\n")
+        self._reserved.write_bytes(b" " * (_RESERVED_BYTES - 1) + b"\n")
 
     def write(self, document: Mapping[str, Any]) -> None:
         """Write the record over the reserved blocks and put it in its place."""
@@ -53,7 +53,7 @@ class ReservedFile:
 def archive_run(job: JobPaths) -> bool:
     """Rename `started.json` and `exit.json` of an earlier run to `started.1.json`, ...
 
-    True when the job has run before. Called under the job's lock.
+    True when the job has run before. Call it with the job's lock held.
     """
     number = 1
     names = (job.started, job.exit)
@@ -75,11 +75,11 @@ _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 def take_lock(path: Path, patience: float = 1.0) -> int | None:
-    """The descriptor of the lock on `path`, now ours; None when another process has it.
+    """Take the lock on `path`: its descriptor; None when another process holds it.
 
-    `patience` (seconds) outlasts readers, who touch the lock for microseconds to see whether it
-    is held. The descriptor is not inherited unless it is passed on. Where the file system knows
-    no locks, the descriptor comes without one.
+    Readers hold it for microseconds to test it, so it is tried for `patience` seconds. The
+    descriptor is not inherited unless passed on. Where the file system has no locks, it is
+    returned without one.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     until = time.monotonic() + patience
@@ -120,6 +120,6 @@ def is_locked(path: Path) -> bool | None:
 
 
 def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:
-    """Say in the lock file who holds it; only its holder may."""
+    """Write who holds the lock into its file; only its holder may."""
     data = json.dumps(owner, ensure_ascii=False).encode() + b"\n"
     os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as NVML sees them, and what a job's process is told of its own."""
+"""The GPUs of this machine, by NVML, and the environment that gives a job its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from vitlab.jobs.processes import process
 
-SLACK = 512 << 20
-"""Bytes of a GPU the driver may take or give back by itself."""
+TOLERANCE = 512 << 20
+"""Bytes of a GPU that the driver may take or return by itself."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Device:
     pids: tuple[int, ...] = ()
     """Compute processes, by NVML; inside a container these may be the host's numbers."""
     used: tuple[int, ...] = ()
-    """Bytes of each of `pids`; 0 where the driver does not tell."""
+    """Bytes of each of `pids`; 0 where the driver does not report it."""
     utilisation: int | None = None
-    """Percent; None where the driver does not tell."""
+    """Percent; None where the driver does not report it."""
     temperature: int | None = None
     """Degrees Celsius."""
 
@@ -46,7 +46,7 @@ class Device:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a job's record says of the GPU it was given, as it was before the job began."""
+        """The GPU in a job's record, as it was before the job began."""
         return {
             "uuid": self.uuid,
             "name": self.name,
@@ -69,7 +69,7 @@ def devices() -> list[Device]:
         handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
         return [_device(nvml, i, handle) for i, handle in enumerate(handles)]
     except nvml.NVMLError:
-        return []  # a GPU fell off the bus between two questions
+        return []  # a GPU was lost between two calls
     finally:
         nvml.nvmlShutdown()
 
@@ -109,40 +109,40 @@ def _temperature(nvml: ModuleType, handle: object) -> int | None:
 
 
 def child_environment(given: Sequence[Device], threads: int = 0) -> dict[str, str]:
-    """What a job's process is told: its GPUs by UUID, or none and how many CPU threads."""
-    found = {
+    """Environment of a job's process: its GPUs by UUID, or none and the number of CPU threads."""
+    environment = {
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(device.uuid for device in given),
     }
     if not given and threads:
-        found["OMP_NUM_THREADS"] = str(threads)
-    return found
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return environment
 
 
 def unreleased_memory(records: Sequence[Mapping[str, Any]], patience: float) -> str:
     """Which memory of the GPUs in `records` an ended job still holds after `patience` seconds.
 
-    Empty as soon as there is none, and where NVML tells nothing. A dead process may keep its
+    Empty as soon as there is none, and where NVML reports nothing. A dead process may keep its
     context on the device for a while, or for good (a zombie, a driver that hangs).
     """
     before = {str(record.get("uuid")): record for record in records}
     until = time.monotonic() + patience
     while before:
         here = [device for device in devices() if device.uuid in before]
-        held = [why for device in here if (why := _held(device, before[device.uuid]))]
-        if not held or time.monotonic() > until:
-            return "; ".join(held)
+        unreleased = [why for device in here if (why := _unreleased(device, before[device.uuid]))]
+        if not unreleased or time.monotonic() > until:
+            return "; ".join(unreleased)
         time.sleep(0.25)
     return ""
 
 
-def _held(device: Device, before: Mapping[str, Any]) -> str:
+def _unreleased(device: Device, before: Mapping[str, Any]) -> str:
     known = before.get("pids")
     for pid, used in zip(device.pids, device.used, strict=True):
         if pid not in (known if isinstance(known, list) else []) and process(pid) is None:
             return f"{device.label}: {_gb(used)} not returned by pid {pid}, which is gone"
     unowned = before.get("unowned")
-    if isinstance(unowned, int) and all(device.used) and device.unowned > unowned + SLACK:
+    if isinstance(unowned, int) and all(device.used) and device.unowned > unowned + TOLERANCE:
         more = _gb(device.unowned - unowned)
         return f"{device.label}: {more} not returned, held by no process seen here"
     return ""

@@ -1,4 +1,4 @@
-"""Processes by identity: who is alive, who belongs to a job, and how a whole tree is ended.
+"""Processes by identity: which are alive, which belong to a job, and how all of them are ended.
 
 Standard library only: the supervisor stays small. A pid alone is never trusted: with the start
 time in clock ticks since boot it names one process for as long as the machine runs, whatever the
@@ -20,8 +20,8 @@ MARKER = "VITLAB_JOB"
 """Environment variable that names the job's folder in every process of the job."""
 
 _PROC = Path("/proc")
-_BLIND = 0.5
-"""Seconds between two looks at a process whose death does not wake us."""
+_POLL_INTERVAL = 0.5
+"""Seconds between two checks of a process whose end does not wake us."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def boot() -> str:
 def members(session: int, since: int, folder: Path) -> list[Process]:
     """The live processes of a job: those of its session, and those that carry its marker.
 
-    `since` is the start (ticks) of the job's supervisor: nothing older can belong to it.
+    `since` is the start (ticks) of the job's supervisor: nothing older belongs to it.
     """
     marker = f"{MARKER}={folder}".encode()
     return [
         one
-        for one in _everyone()
+        for one in _all_processes()
         if one.ticks >= since
         and one.pid not in (session, os.getpid())
         and (one.session == session or marker in _environment(one.pid))
@@ -96,14 +96,14 @@ def tree(pid: int, ticks: int) -> list[Process]:
     """The process that began at `ticks`, and all that descend from it."""
     if not is_alive(pid, ticks):
         return []
-    everyone = list(_everyone())
+    processes = list(_all_processes())
     found = {pid}
-    while more := {one.pid for one in everyone if one.parent in found} - found:
+    while more := {one.pid for one in processes if one.parent in found} - found:
         found |= more
-    return [one for one in everyone if one.pid in found]
+    return [one for one in processes if one.pid in found]
 
 
-def _everyone() -> Iterator[Process]:
+def _all_processes() -> Iterator[Process]:
     for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process
         if name.isdecimal() and (one := process(int(name))) is not None:
             yield one
@@ -113,7 +113,7 @@ def _environment(pid: int) -> list[bytes]:
     try:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
-        return []  # gone, or somebody else's
+        return []  # gone, or another user's
 
 
 def end_all(
@@ -121,8 +121,8 @@ def end_all(
 ) -> bool:
     """End the processes `find` names: TERM, `grace` seconds, KILL; True when none is left.
 
-    A stopped process is continued, or it would never see the TERM. `send` sends a signal to all
-    of them in its own way, in place of ours.
+    A stopped process is continued, or it would never receive the TERM. `send` replaces our way of
+    sending a signal to all of them.
     """
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         left = find()
@@ -146,7 +146,7 @@ def _all_gone(find: Callable[[], list[Process]], patience: float, number: int) -
         if time.monotonic() > until:
             return False
         if number == signal.SIGKILL:
-            for one in left:  # born between the look and the kill
+            for one in left:  # started since it was listed
                 _send(one, number)
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
@@ -162,9 +162,9 @@ def _send(one: Process, number: int) -> None:
 
 
 def wake(started: Mapping[str, Any]) -> None:
-    """Have the supervisor that wrote `started` look at once, if it runs on this machine.
+    """Make the supervisor that wrote `started` check its job now, if it runs on this machine.
 
-    By SIGCONT: to anything that does not expect it, it means nothing.
+    By SIGCONT, which any other process ignores.
     """
     if started.get("boot") == boot():
         pid, ticks = int(started.get("pid", 0)), int(started.get("ticks", 0))
@@ -173,7 +173,7 @@ def wake(started: Mapping[str, Any]) -> None:
 
 
 class Waiter:
-    """Waits for a process without burning time: its death, or any signal to us, ends the wait.
+    """Waits for a process without polling: its end, or any signal to us, ends the wait.
 
     `ticks` is the start of a process that is not our child; None for a child. Only in the main
     thread, and for signals that have a handler.
@@ -183,9 +183,9 @@ class Waiter:
         self._pid = pid
         self._ticks = ticks
         self._poll = select.poll()
-        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
-        self._poll.register(self._bell, select.POLLIN)
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        self._poll.register(self._wake_reader, select.POLLIN)
         self._descriptor = _descriptor(pid)
         if self._descriptor >= 0:
             self._poll.register(self._descriptor, select.POLLIN)
@@ -193,12 +193,12 @@ class Waiter:
     def wait(self, seconds: float) -> tuple[int | None, int] | None:
         """Exit code (or minus the signal) and peak bytes; None while it runs.
 
-        The code of a process that is not our child stays unknown: None.
+        The code of a process that is not our child is unknown: None.
         """
         known = self._descriptor >= 0
-        rung = self._poll.poll(1000 * (seconds if known else min(seconds, _BLIND)))
-        if any(descriptor == self._bell for descriptor, _ in rung):
-            os.read(self._bell, 4096)
+        ready = self._poll.poll(1000 * (seconds if known else min(seconds, _POLL_INTERVAL)))
+        if any(descriptor == self._wake_reader for descriptor, _ in ready):
+            os.read(self._wake_reader, 4096)
         if self._ticks is not None:
             return None if is_alive(self._pid, self._ticks) else (None, 0)
         done, status, usage = os.wait4(self._pid, os.WNOHANG)
@@ -211,13 +211,13 @@ class Waiter:
 
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(-1)
-        for descriptor in (self._bell, self._rope, self._descriptor):
+        for descriptor in (self._wake_reader, self._wake_writer, self._descriptor):
             if descriptor >= 0:
                 os.close(descriptor)
 
 
 def _descriptor(pid: int) -> int:
-    """One that tells of the process's death; -1 on a system that has none (before Linux 5.3)."""
+    """A descriptor that reports the process's end; -1 where there is none (before Linux 5.3)."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -225,7 +225,7 @@ def _descriptor(pid: int) -> int:
 
 
 def machine_memory() -> tuple[int, int]:
-    """Bytes of memory in all, and available now; 0 where it is not known."""
+    """Bytes of memory in total, and available now; 0 if unknown."""
     try:
         lines = (_PROC / "meminfo").read_text().splitlines()
     except OSError:
@@ -236,8 +236,8 @@ def machine_memory() -> tuple[int, int]:
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed in our memory cgroup for want of memory; 0 if unknown."""
-    for path in _counters():
+    """Processes of our memory cgroup killed by the kernel, out of memory; 0 if unknown."""
+    for path in _oom_counters():
         try:
             lines = path.read_text().splitlines()
         except OSError:
@@ -249,7 +249,7 @@ def oom_kills() -> int:
     return 0
 
 
-def _counters() -> list[Path]:
+def _oom_counters() -> list[Path]:
     try:
         lines = (_PROC / "self/cgroup").read_text().splitlines()
     except OSError:

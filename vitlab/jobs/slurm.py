@@ -1,8 +1,8 @@
-"""Jobs that a Slurm cluster runs: the same supervisor as a batch step, followed by the same folder.
+"""Jobs run by a Slurm cluster: with the same supervisor, as a batch step, and the same folder.
 
-By `sbatch`, not submitit: that one submits a pickled function to a runner with a folder, states
-and a requeue of its own. Ours is a folder and an argv; nothing is pickled, and what the batch step
-runs is what runs here. The lab must lie on a disk the nodes share.
+By `sbatch`, not submitit: that submits a pickled function to a runner with its own folder, states
+and requeue. Ours is a folder and an argv; nothing is pickled, and the batch step runs what runs
+here. The lab must lie on a disk the nodes share.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from vitlab.jobs.store import Job
 
 WARNING = 120
 """Seconds before the time limit at which a job is asked to save and is queued again."""
-EVERY = 3.0
-"""Least seconds between two questions to Slurm's controller."""
-PATIENCE = 20
-"""Seconds for an answer of Slurm's own commands."""
+QUERY_INTERVAL = 3.0
+"""Least seconds between two queries of Slurm's controller."""
+COMMAND_TIMEOUT = 20
+"""Seconds a command of Slurm may take."""
 OUTCOMES: dict[str, Outcome] = {
     "CANCELLED": "killed",
     "DEADLINE": "killed",
@@ -45,12 +45,12 @@ OUTCOMES: dict[str, Outcome] = {
     "NODE_FAIL": "failed",
     "GONE": "killed",
 }
-"""Slurm's word for the end of a job that left no record of its own -> ours.
+"""Slurm's state of an ended job that left no record of its own -> our outcome.
 
-`GONE` is no word of Slurm's: it knows the job no more. So it forgets waiting array tasks that are
+`GONE` is ours: Slurm does not know the job any more. It forgets waiting array tasks that are
 cancelled, and ended jobs after its `MinJobAge`."""
-Over = tuple[Job, str, str]
-"""A job that is over, our outcome, and a line."""
+Ended = tuple[Job, str, str]
+"""An ended job, its outcome, and a line."""
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
 
 
@@ -81,13 +81,14 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
 
 def submit_batch(
     lab: LabPaths, jobs: Sequence[Job], code: Code, grace: float
-) -> tuple[list[JobPaths], list[Over]]:
+) -> tuple[list[JobPaths], list[Ended]]:
     """Submit `jobs`, those of one experiment and one set of options as one array.
 
-    Those sent, and those Slurm refused. Where there is no `sbatch` somebody else's look sends them.
+    Returns those submitted, and those Slurm refused. Without `sbatch` here, a process on another
+    machine submits them.
     """
     begun: list[JobPaths] = []
-    refused: list[Over] = []
+    refused: list[Ended] = []
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(f"{job.spec.exp_id} {job.spec.extra.get('slurm')}", []).append(job)
@@ -101,13 +102,13 @@ def submit_batch(
                 job.paths.code_diff.write_bytes(code.diff)
             write_json(job.paths.slurm, orders)  # it may begin before its id is written
         options = group[0].spec.extra.get("slurm", {})
-        said = _run(batch(options, lab.root, folders, len(group)))
-        if said is None:
+        answer = _run(batch(options, lab.root, folders, len(group)))
+        if answer is None:
             continue
-        if said.returncode:
-            refused += [(job, "failed", f"sbatch: {_line(said.stderr)}") for job in group]
+        if answer.returncode:
+            refused += [(job, "failed", f"sbatch: {_line(answer.stderr)}") for job in group]
             continue
-        number = said.stdout.strip().partition(";")[0]
+        number = answer.stdout.strip().partition(";")[0]
         for i, job in enumerate(group):
             write_json(job.paths.slurm, {**orders, "id": f"{number}_{i}"})
             begun.append(job.paths)
@@ -115,62 +116,62 @@ def submit_batch(
 
 
 def is_here() -> bool:
-    """Whether this machine can send jobs to a Slurm cluster: it has the `sbatch` command."""
+    """Whether this machine can submit jobs to Slurm: it has the `sbatch` command."""
     return shutil.which("sbatch") is not None
 
 
 def rejection(lab: LabPaths, options: Mapping[str, Any]) -> str:
-    """Why Slurm would not take a job with these options; empty when it would."""
+    """Why Slurm would refuse a job with these options; empty when it would not."""
     argv = [*batch(options, lab.root, lab.private.folder / "test.txt", 1), "--test-only"]
-    said = _run(argv)
-    if said is None:
+    answer = _run(argv)
+    if answer is None:
         return "no answer from sbatch on this machine"
-    return _line(said.stderr) if said.returncode else ""
+    return _line(answer.stderr) if answer.returncode else ""
 
 
-def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Over]:
-    """The jobs Slurm knows to be over although they left no record: with outcome and line.
+def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
+    """The jobs that have ended by Slurm but left no record, with outcome and line.
 
-    On the way, what Slurm says of the others is noted in their folders. However many look at the
-    lab, Slurm is asked once in `EVERY` seconds.
+    Slurm's state of the others is written into their folders. Slurm is queried at most once in
+    `QUERY_INTERVAL` seconds, by all processes together.
     """
     sent = {number: job for job in jobs if (number := str(_record(job).get("id", "")))}
     stamp = lab.private.slurm_asked
-    if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < EVERY):
+    if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < QUERY_INTERVAL):
         return []
     stamp.parent.mkdir(exist_ok=True)
     stamp.touch()
-    told = query(list(sent))
-    if told is None:
+    states = query(list(sent))
+    if states is None:
         return []
     over = []
     for number, job in sent.items():
-        state, _, reason = told.get(number, "GONE|").partition("|")
+        state, _, reason = states.get(number, "GONE|").partition("|")
         if state in WAITING:
             if isinstance(job.state, Lost):
                 job.paths.resume.touch()  # Slurm will start it again
-            said = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
-            if _record(job).get("said") != said:
-                write_json(job.paths.slurm, {**_record(job), "said": said})
+            answer = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
+            if _record(job).get("said") != answer:
+                write_json(job.paths.slurm, {**_record(job), "said": answer})
         elif state in OUTCOMES:
             detail = f"Slurm job {number}: {state.lower().replace('_', ' ')}"
             over.append((job, OUTCOMES[state], detail))
-    # Its own record may have been written while Slurm was asked.
+    # A job may have written its own record meanwhile.
     return [one for one in over if not one[0].paths.exit.exists()]
 
 
 def query(numbers: Sequence[str]) -> dict[str, str] | None:
     """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
     whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
-    said = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
-    if said is None or (said.returncode and "Invalid job id" not in said.stderr):
+    answer = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
+    if answer is None or (answer.returncode and "Invalid job id" not in answer.stderr):
         return None
-    rows = (line.strip().partition("|") for line in said.stdout.splitlines())
+    rows = (line.strip().partition("|") for line in answer.stdout.splitlines())
     return {number: rest for number, _, rest in rows}
 
 
 def cancel(job: JobPaths) -> None:
-    """Take a job out of Slurm's queue; it is as if it had never been sent."""
+    """Cancel a job in Slurm; afterwards it counts as never submitted."""
     number = read_json(job.slurm).get("id")
     if number:
         _run(["scancel", str(number)])
@@ -178,10 +179,10 @@ def cancel(job: JobPaths) -> None:
 
 
 def requeue(job: JobPaths, number: str) -> None:
-    """Have Slurm start our own batch step again; where it refuses, any look sends it anew."""
+    """Have Slurm run our batch step again; where it refuses, the next scheduler submits it."""
     job.resume.touch()
-    said = _run(["scontrol", "requeue", number])
-    if said is None or said.returncode:
+    answer = _run(["scontrol", "requeue", number])
+    if answer is None or answer.returncode:
         job.slurm.unlink(missing_ok=True)
 
 
@@ -195,12 +196,12 @@ def _record(job: Job) -> dict[str, Any]:
 
 
 def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
-    """One of Slurm's commands; None where there is none, or it does not answer."""
-    # What we inherit from a batch step we may be in is not for the next one.
+    """Run a command of Slurm; None where there is none, or it takes too long."""
+    # Variables of a batch step we may be in are not for the next one.
     kept = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not _is_slurms(k)}
     with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
         return subprocess.run(
-            argv, capture_output=True, text=True, timeout=PATIENCE, env=kept, check=False
+            argv, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, env=kept, check=False
         )
     return None
 
@@ -211,4 +212,4 @@ def _is_slurms(name: str) -> bool:
 
 def _line(text: str) -> str:
     lines = [line.removeprefix("sbatch: error: ").strip() for line in text.splitlines()]
-    return "; ".join(line for line in lines if line)[:300] or "refused without a word"
+    return "; ".join(line for line in lines if line)[:300] or "refused without a reason"

@@ -1,4 +1,4 @@
-"""Job folders: how a job is submitted, and what its files say of it. No database, no daemon."""
+"""Job folders: how a job is submitted, and its state by its files. No database, no daemon."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _A
 """A job that has none of these waits; whoever starts one takes its lock first."""
 
 SETTLED = 2.0
-"""Seconds a folder must have been left alone: within one tick of the file system's clock a second
-change leaves the same time behind."""
+"""Seconds since a folder's last change before it is cached: two changes within one tick of the file
+system's clock have the same time."""
 _ended: dict[str, tuple[int, Job]] = {}
-"""Ended jobs by folder, each with the folder's time it was read at."""
+"""Ended jobs by folder, each with the folder's time when it was read."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Job:
     spec: Spec
     state: JobState
     held: bool = False
-    """Put aside by hand: does not start before it is released."""
+    """By a person: does not start until it is released."""
     order: float = 0.0
-    """Place among jobs of one priority; the time of submission unless moved by hand."""
+    """Order among jobs of one priority; the time of submission unless moved by a person."""
     priority: int = 0
     boot: str = ""
     """The machine and boot it runs in, or was queued or released in; see `processes.boot`."""
 
     cluster: str = ""
-    """Its number in Slurm, and what Slurm says of it; empty before it is sent there."""
+    """Its number in Slurm and its state there; empty before it is submitted to Slurm."""
 
     @property
     def name(self) -> str:
@@ -85,7 +85,7 @@ def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
         try:
             return temporary.rename(folder)
         except OSError as error:
-            # A job's folder is never empty, so a rename can not replace one.
+            # A job's folder is never empty, so a rename cannot replace one.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
     raise UsageError(f"{parent}: too many jobs named {slug} in one second")
@@ -113,8 +113,8 @@ def _subfolders(folder: Path | str) -> list[str]:
 
 
 def read_state(job: JobPaths) -> JobState:
-    """What the folder says of the job, now."""
-    return _look(job)[0]
+    """The job's state, now."""
+    return _read_state(job)[0]
 
 
 def read_job(job: JobPaths) -> Job | None:
@@ -123,7 +123,7 @@ def read_job(job: JobPaths) -> Job | None:
 
 
 def _names(job: JobPaths) -> set[str]:
-    """What its folder holds."""
+    """The names in its folder."""
     try:
         return set(os.listdir(job.folder))  # noqa: PTH208 - strings, not a Path for each file
     except (FileNotFoundError, NotADirectoryError):
@@ -134,20 +134,21 @@ def _read(job: JobPaths, names: set[str]) -> Job | None:
     spec = read_spec(job.spec)
     if spec is None:
         return None
-    wishes = read_json(job.queue)
+    queue = read_json(job.queue)
     state: JobState
     if spec.submitted and _BEGUN.isdisjoint(names):
-        state, where = Queued(spec.submitted), ""  # of a thousand jobs most wait: no more to read
+        # Most of a thousand jobs wait: nothing more to read.
+        state, where = Queued(spec.submitted), ""
     else:
-        state, where = _look(job)
+        state, where = _read_state(job)
     return Job(
         paths=job,
         spec=spec,
         state=state,
-        held=wishes.get("hold") is True,
-        order=_number(wishes.get("order"), spec.submitted),
-        priority=int(_number(wishes.get("priority"), spec.priority)),
-        boot=where or str(wishes.get("boot", "")),
+        held=queue.get("hold") is True,
+        order=_number(queue.get("order"), spec.submitted),
+        priority=int(_number(queue.get("priority"), spec.priority)),
+        boot=where or str(queue.get("boot", "")),
         cluster=_cluster(job, spec),
     )
 
@@ -161,13 +162,13 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 def all_jobs(lab: LabPaths) -> list[Job]:
     """Every job of the lab with its state, oldest first; ended ones are read once a process."""
-    return [job for paths in job_folders(lab) if (job := _known(paths)) is not None]
+    return [job for paths in job_folders(lab) if (job := _read_cached(paths)) is not None]
 
 
-def _known(paths: JobPaths) -> Job | None:
-    """`look`, remembered for an ended job while its folder's time stays.
+def _read_cached(paths: JobPaths) -> Job | None:
+    """`read_job`, cached for an ended job until its folder changes.
 
-    Whatever happens to it afterwards, a resume or a second result, is a rename in its folder.
+    Whatever happens to it later, a resume or a second result, is a rename in its folder.
     """
     try:
         changed = os.stat(paths.folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
@@ -197,7 +198,7 @@ def unfinished(lab: LabPaths) -> list[Job]:
     return [job for job in found if job is not None]
 
 
-def _look(job: JobPaths) -> tuple[JobState, str]:
+def _read_state(job: JobPaths) -> tuple[JobState, str]:
     """The state, and the boot a running job runs in."""
     held = _held(job)
     if held:
@@ -211,9 +212,9 @@ def _look(job: JobPaths) -> tuple[JobState, str]:
         return ended, ""
     started = read_json(job.started)
     if started or job.started.exists():
-        # It may have begun, or ended, since the first look at its lock.
+        # It may have begun, or ended, since its lock was tested.
         if _held(job):
-            return _look(job)
+            return _read_state(job)
         began = _number(started.get("started"), _modified(job.started))
         return read_exit(job) or Lost(began), ""
     submitted = read_json(job.spec).get("submitted")
@@ -228,12 +229,12 @@ def _held(job: JobPaths) -> bool:
     if not started or job.exit.exists():
         return False
     if started.get("boot") != boot():
-        return True  # another machine's: its end will be written
+        return True  # another machine's: it will write the end
     return is_alive(int(started.get("pid", 0)), int(started.get("ticks", 0)))
 
 
 def read_exit(job: JobPaths) -> Done | None:
-    """What `exit.json` says of the job's end; None while there is none."""
+    """The end in `exit.json`; None while there is none."""
     record = read_json(job.exit)
     if not record:
         return None
@@ -269,7 +270,9 @@ def find_job(lab: LabPaths, text: str) -> JobPaths:
         return found[0]
     if found:
         names = ", ".join(job.name for job in found[-5:])
-        raise UsageError(f"job {text!r} is not clear: {len(found)} begin so (the latest: {names})")
+        raise UsageError(
+            f"job {text!r} is ambiguous: {len(found)} jobs match (the latest: {names})"
+        )
     names = ", ".join(job.name for job in everything[-5:]) or "none yet"
     raise UsageError(f"no job {text!r} (the latest: {names})")
 

@@ -20,11 +20,11 @@ from typing import Any
 from vitlab.contract.events import EventWriter
 from vitlab.contract.value import Value
 
-HEADER = b":W&B"
-HEADER_SIZE = 7
+WANDB_HEADER = b":W&B"
+WANDB_HEADER_SIZE = 7
 BLOCK = 32_768
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
-# Field numbers of wandb_internal.proto.
+# Record types, and field numbers of wandb_internal.proto.
 HISTORY = 2
 ITEM, STEP = 1, 2
 WANDB_KEY, NESTED_KEY, INTEGER, NUMBER, VALUE_JSON = 1, 2, 5, 6, 16
@@ -35,7 +35,7 @@ Field = tuple[int, int | bytes]
 
 def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
     """The logged rows, oldest first, each with its `step`; a half written end is left out."""
-    if not data.startswith(HEADER):
+    if not data.startswith(WANDB_HEADER):
         return []
     found: list[Mapping[str, Any]] = []
     try:
@@ -44,12 +44,12 @@ def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
                 if number == HISTORY and isinstance(value, bytes):
                     found.append(_row(value))
     except (IndexError, ValueError, struct.error):
-        pass  # the rest is being written, or it is no such file: what came before is sound
+        pass  # the rest is being written, or is no such file; the rows before are valid
     return found
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    at, parts = HEADER_SIZE, b""
+    at, parts = WANDB_HEADER_SIZE, b""
     while at + 7 <= len(data):
         left = BLOCK - at % BLOCK
         if left < 7:
@@ -125,7 +125,7 @@ def _item(item: bytes) -> tuple[str, Any]:
 
 
 MAX_BYTES = 64 << 20
-"""A larger file is followed no further."""
+"""Bytes of a file that are read at most."""
 KEY = "metrics"
 """Of `Spec.extra`."""
 
@@ -134,7 +134,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the numbers stand, and what we call them."""
+    """Where the numbers are, and our names for them."""
 
     names: Mapping[str, str]
     """Their name -> ours: `val_r2` -> `val/r2/log_g`."""
@@ -148,7 +148,7 @@ class Source:
 
 
 def read_source(extra: Mapping[str, Any]) -> Source | None:
-    """The source a spec's `extra` declares; None when there is none, or it is not sound."""
+    """The source in a spec's `extra`; None when there is none, or it is not valid."""
     keys = extra.get(KEY)
     if not isinstance(keys, Mapping) or not isinstance(keys.get("names"), Mapping):
         return None
@@ -159,7 +159,7 @@ def read_source(extra: Mapping[str, Any]) -> Source | None:
 
 
 class LogFollower:
-    """Finds the declared pattern in the lines that came since the last look."""
+    """Writes events for the lines of a log that match the declared pattern."""
 
     def __init__(self, source: Source, log: Path, events: Path, start: int = 0) -> None:
         """`start`: where this run's lines begin."""
@@ -168,21 +168,21 @@ class LogFollower:
         self._log = log
         self._events = events
         self._offset = start
-        self._found = 0
+        self._count = 0
 
     def poll(self) -> None:
-        """Write what is new; half a line waits for its rest."""
+        """Write what is new; half a line is read once it is whole."""
         with self._log.open("rb") as file:
             if file.seek(0, os.SEEK_END) < self._offset:
-                self._offset = 0  # cut, because it had grown too large
+                self._offset = 0  # it was cut, as it had grown too large
             file.seek(self._offset)
             block = file.read(MAX_BYTES)
         block = block[: block.rfind(b"\n") + 1]
         self._offset += len(block)
         lines = re.split(r"[\r\n]+", block.decode("utf-8", "replace"))
-        rows = [found.groupdict() for line in lines if (found := self._pattern.search(line))]
-        fresh = list(enumerate(rows, self._found))
-        self._found += len(rows)
+        rows = [match.groupdict() for line in lines if (match := self._pattern.search(line))]
+        fresh = list(enumerate(rows, self._count))
+        self._count += len(rows)
         if fresh:
             with EventWriter(self._events) as writer:
                 for kind, data in as_events(fresh, self._source):
@@ -190,10 +190,10 @@ class LogFollower:
 
 
 class FileFollower:
-    """Reads the rows that came since the last look and writes them as events."""
+    """Writes events for the new rows of a metrics file."""
 
     def __init__(self, source: Source, folder: Path, events: Path, whole: bool = False) -> None:
-        """`whole`: the rows that are there already belong to this run."""
+        """`whole`: existing rows belong to this run too."""
         self._source = source
         self._folder = folder
         self._events = events
@@ -201,9 +201,9 @@ class FileFollower:
         self._sizes: dict[Path, tuple[int, int]] = {}
 
     def poll(self) -> None:
-        """Write what is new; a file that was written anew from its start keeps its row count.
+        """Write what is new; a file rewritten from its start keeps its row count.
 
-        Lightning does so whenever a column is added.
+        Lightning rewrites it whenever a column is added.
         """
         for path in self._files()[-1:]:
             status = path.stat()
@@ -224,7 +224,7 @@ class FileFollower:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The whole rows of a CSV or `.wandb` file (by its ending), or of JSON lines; half waits."""
+    """The complete rows of a CSV or `.wandb` file (by its suffix), or of JSON lines."""
     with path.open("rb") as file:
         block = file.read(MAX_BYTES)
     if path.suffix == ".wandb":
@@ -246,7 +246,7 @@ def _json(line: str) -> Row:
 def as_events(
     rows: Iterable[tuple[int, Row]], source: Source
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Kind and data of the events the rows (with their numbers) amount to, by split."""
+    """The events, as kind and data, of numbered rows: one for each split of a row."""
     for number, row in rows:
         splits: dict[str, dict[str, float]] = {}
         for theirs, ours in source.names.items():
@@ -267,7 +267,7 @@ def as_events(
 
 
 def _number(value: object) -> float | None:
-    """A number as CSV and JSON have it; None for an empty cell. NaN is a number here."""
+    """The number in a CSV or JSON cell; None for an empty one. NaN counts as a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

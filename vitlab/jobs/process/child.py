@@ -1,4 +1,4 @@
-"""A job's own process: what is run, how it is started, why it ended and what it left."""
+"""A job's own process: its command, its start, the reason of its end, and what it left."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[list[str], Path]:
-    """What is run, and where: the declared argv of `recipe: command`, or the recipe runner.
+    """The job's argv and folder: those of `recipe: command`, or the recipe runner's.
 
-    `across` starts on every node of a cluster what can share its work: a network's training.
+    `across` is put before what can share its work among nodes: a network's training.
     """
     root = job.folder.parents[2]
     spec = read_json(job.spec)
@@ -42,45 +42,45 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
 
 @dataclass(frozen=True)
 class Child:
-    """A process that was started, and will say so if it could not become its program."""
+    """A started process, which reports if its program could not be started."""
 
     pid: int
     report: int = -1
-    """Descriptor of what it says; none for one that was started by hand."""
+    """Descriptor of its report; -1 for a process that was started by hand."""
 
     def failure(self) -> str:
-        """Why its program could not be started; empty when it was. Asked once, after its end."""
+        """Why its program could not be started; empty when it was. Call it once, after its end."""
         if self.report < 0:
             return ""
-        said = os.read(self.report, 16)
+        error = os.read(self.report, 16)
         os.close(self.report)
-        return os.strerror(int(said)) if said else ""
+        return os.strerror(int(error)) if error else ""
 
 
-def start(job: JobPaths, argv: list[str], cwd: Path, told: Mapping[str, str]) -> Child:
+def start(job: JobPaths, argv: list[str], cwd: Path, extra_environment: Mapping[str, str]) -> Child:
     """Start the job's process in its own group; both outputs go to the end of `out.log`.
 
-    `told` is added to its environment. By fork, not posix_spawn: that one returns only when the
-    child has become its program, and one that is stopped before that would stop us for ever.
+    By fork, not posix_spawn: that returns only when the program has started, and a child stopped
+    before that would block us forever.
     """
-    environment = {**os.environ, **told, MARKER: str(job.folder)}
+    environment = {**os.environ, **extra_environment, MARKER: str(job.folder)}
     report, reports = os.pipe2(os.O_CLOEXEC)
-    # A signal that comes while the child still has our handlers must find its own.
+    # A signal must not reach the child while it still has our handlers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _become(argv, cwd, environment, job.log, reports)
+            _execute(argv, cwd, environment, job.log, reports)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(reports)
     return Child(pid, report)
 
 
-def _become(
+def _execute(
     argv: list[str], cwd: Path, environment: dict[str, str], log: Path, reports: int
 ) -> NoReturn:
-    """In the child: be the program, or report why not and end."""
+    """In the child: execute the program, or report why not and end."""
     try:
         os.setpgid(0, 0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCONT, signal.SIGUSR2):
@@ -101,13 +101,13 @@ def _become(
 def follow(
     job: JobPaths, extra: Mapping[str, Any], folder: Path, log_from: int, whole: bool
 ) -> FileFollower | LogFollower | None:
-    """What takes over the numbers of somebody else's program; None where nothing is declared.
+    """What writes events for a program that writes none; None where no `metrics` are declared.
 
     `whole`: from the beginning of its file or log, not only what this run adds.
     """
     if "metrics" not in extra:
         return None
-    # CSV costs memory; few jobs need it.
+    # Few jobs need it, and it costs memory.
     from vitlab.jobs.logs.metrics import FileFollower, LogFollower, read_source
 
     source = read_source(extra)
@@ -119,10 +119,10 @@ def follow(
 
 
 NAN_CODE = 3
-"""The exit code by which a recipe says that its loss was no number any more."""
+"""A recipe's exit code when its loss is not finite."""
 
-_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LITTLE = 1 << 16
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FULL_DISK = 1 << 16
 
 _OOM = re.compile(
     r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
@@ -147,9 +147,9 @@ class End:
     error: str = ""
     """The `error` of its last `end` event."""
     disk_free: int | None = None
-    """Bytes left where it writes; a full disk has no room for last words either."""
+    """Bytes left on its disk; on a full one its last words may be missing."""
     oom_kills: int = 0
-    """Processes of its memory cgroup the kernel killed while it ran."""
+    """Processes of its memory cgroup that the kernel killed while it ran."""
 
 
 def explain(end: End) -> tuple[Outcome, str]:
@@ -158,7 +158,7 @@ def explain(end: End) -> tuple[Outcome, str]:
         return "ok", ""
     if end.code is None and end.signal is None:
         if "Traceback (most recent call last)" in end.last_words or end.error:
-            return _from_words(end), end.error or _last_line(end.last_words)
+            return _classify(end), end.error or _last_line(end.last_words)
         return "ok", "started by hand: its exit code is not known"
     if end.signal is not None:
         name = _signal_name(end.signal)
@@ -169,23 +169,23 @@ def explain(end: End) -> tuple[Outcome, str]:
             )
         if end.signal == signal.SIGKILL:
             return "killed", f"{name} from outside: by hand, or the kernel for want of memory"
-        if end.signal in _ASKED:
+        if end.signal in _STOP_SIGNALS:
             return "killed", f"{name} from outside"
         return "failed", f"{name}: {_last_line(end.last_words)}".rstrip(": ")
-    if end.code is not None and end.code - 128 in _ASKED:
+    if end.code is not None and end.code - 128 in _STOP_SIGNALS:
         return "killed", f"{_signal_name(end.code - 128)} from outside; it ended itself"
     last = end.error or _last_line(end.last_words) or f"exit code {end.code}"
     if end.code == NAN_CODE and (not end.error or "nan" in end.error.lower()):
-        return "nan", "the loss is no finite number any more"
-    outcome = _from_words(end)
-    if outcome == "failed" and end.disk_free is not None and end.disk_free < _LITTLE:
+        return "nan", "the loss is not finite any more"
+    outcome = _classify(end)
+    if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:
         return "disk_full", f"no space left on the disk; {last}"
     return outcome, last
 
 
-def _from_words(end: End) -> Outcome:
+def _classify(end: End) -> Outcome:
     words = f"{end.last_words}\n{end.error}"
-    # The last exception decides: what came before it may have been caught.
+    # The last exception decides: earlier ones may have been caught.
     found: dict[Outcome, list[int]] = {
         "oom": [m.start() for m in _OOM.finditer(words)],
         "disk_full": [m.start() for m in _DISK.finditer(words)],
@@ -197,8 +197,8 @@ def _from_words(end: End) -> Outcome:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
-    said = [line for line in lines if line]
-    return "".join(c if c.isprintable() else " " for c in said[-1])[:300] if said else ""
+    lines = [line for line in lines if line]
+    return "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""
 
 
 def _signal_name(number: int) -> str:
@@ -209,7 +209,7 @@ def _signal_name(number: int) -> str:
 
 
 TAIL = 8192
-"""Bytes of the log in which the reason of an end is looked for."""
+"""Bytes at the end of the log that are searched for the reason of an end."""
 
 
 def file_size(path: Path) -> int:
@@ -243,18 +243,18 @@ def last_words(log: Path, start: int) -> str:
 
 
 def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
-    """What the job's GPUs have not got back `patience` seconds after its end; empty: nothing."""
+    """Memory its GPUs lack `patience` seconds after its end; empty when there is none."""
     records = orders.get("devices")
     if not records:
         return ""
-    # NVML costs more memory than the supervisor may have: only where there is a GPU.
+    # NVML costs much memory: only where there is a GPU.
     from vitlab.jobs.gpus import unreleased_memory
 
     return unreleased_memory(records, patience)
 
 
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
-    """For `recipe: command` that wrote no `result.json`: the last value of each of its names."""
+    """Write `result.json` for a `recipe: command` that did not: the last value of each name."""
     spec = read_json(job.spec)
     values = {name: series[-1] for name, series in history.series.items() if series}
     if spec.get("recipe") != "command" or job.result.exists() or not values:
@@ -277,17 +277,17 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
 
 
 def start_notice(job: JobPaths, wait: bool) -> None:
-    """Have a process of its own tell the lab's webhook of the end, where there seems to be one.
+    """Start the process that notifies the lab's webhook of the end, where there seems to be one.
 
-    `wait` for it where all processes end with this one.
+    `wait`: until it has ended, where all processes end with this one.
     """
     if not job.exit.exists():
-        return  # it goes on in its next time
+        return  # it is resumed, and has not ended
     try:
-        told = b"webhook" in LabPaths(job.folder.parents[2]).settings.read_bytes()
+        has_webhook = b"webhook" in LabPaths(job.folder.parents[2]).settings.read_bytes()
     except OSError:
         return
-    if not told:
+    if not has_webhook:
         return
     argv = [sys.executable, "-P", "-m", "vitlab.jobs.queue.notice", str(job.folder)]
     quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]

@@ -1,4 +1,4 @@
-"""Is a running job well? Pure checks on what its events have said so far."""
+"""The health of a running job: pure checks on its events so far."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS, Value
+from vitlab.jobs.logs.tail import last_json_line
 
 _KEPT = 64
-"""Values of each series that are looked at."""
-_STILL = 32
-"""Losses that are all the same before that is said: even a converged one moves with its batch."""
+"""Values of each series that are kept."""
+_CONSTANT_AFTER = 32
+"""Equal losses before there is a warning: even a converged loss moves with its batch."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a number is no longer right."""
+    """Limits beyond which a job is not well."""
 
     first_step: float = 900.0
     """Seconds from the start until the first step or evaluation."""
@@ -33,24 +34,24 @@ class Limits:
     stuck: float = 0.02
     """|R2| below this at every evaluation is a model that predicts the mean."""
     stuck_after: int = 5
-    """Evaluations before that is said."""
+    """Evaluations before there is a warning."""
     growth: float = 1.5
-    """Resident memory over what it was in the beginning, while it grows with every sample."""
+    """Resident memory over that at the beginning, while it grows with every sample."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the supervisor does about a bad verdict."""
+    """What the supervisor does on a bad verdict."""
 
     limits: Limits = Limits()
     action: str = "warn"
     """`warn`; `stop`; or `restart` from the last checkpoint."""
     restarts: int = 1
-    """How often at most."""
+    """Restarts at most."""
 
 
 def read_policy(extra: Mapping[str, object]) -> Policy:
-    """The policy of a spec's `extra`; what is missing or not sound has its default."""
+    """The policy of a spec's `extra`; missing or invalid keys have their defaults."""
     keys = extra.get("health")
     if not isinstance(keys, Mapping):
         return Policy()
@@ -73,12 +74,12 @@ class Health:
     what: str = ""
     """`dead`, `stalled`, `not finite`, `explosion`, `stuck`, `slow`, ...; empty when ok."""
     evidence: str = ""
-    """The numbers, for people."""
+    """The numbers behind it, for people."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What is remembered of a job's events."""
+    """What is kept of a job's events."""
 
     steps: int = 0
     """Step and evaluation events so far."""
@@ -86,7 +87,7 @@ class History:
     last: float = 0.0
     """Unix seconds of the last event; 0 before the first."""
     nonfinite: str = ""
-    """The value that was not finite most lately, with its step; empty while all are."""
+    """The last value that was not finite, with its step; empty while all are finite."""
     series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """The last values of each name."""
     fastest: float = 0.0
@@ -96,7 +97,7 @@ class History:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known from outside, in seconds of one monotonic clock."""
+    """What is observed from outside, in seconds of one monotonic clock."""
 
     running: float
     """Since the job's process began."""
@@ -113,7 +114,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
     """The history after `events`."""
     for event in events:
         if event.kind == "start":
-            # A resumed job is judged by what it does from now on.
+            # A resumed job is judged by its new events only.
             history = History(last=event.t)
             continue
         bad = event.data.get("nonfinite")
@@ -137,10 +138,10 @@ def add_events(history: History, events: Iterable[Event]) -> History:
 
 
 def health(history: History, facts: Facts, limits: Limits) -> Health:
-    """The worst of all findings; `ok` with the step reached when there is none."""
+    """The worst finding; `ok` with the step reached when there is none."""
     if history.ended:
         return Health("ok", "", f"ended at step {history.step}")
-    findings = [*_process(history, facts, limits), *_numbers(history, limits)]
+    findings = [*_process_findings(history, facts, limits), *_number_findings(history, limits)]
     for status in ("bad", "warn"):
         for finding in findings:
             if finding.status == status:
@@ -148,7 +149,7 @@ def health(history: History, facts: Facts, limits: Limits) -> Health:
     return Health("ok", "", f"step {history.step}" if history.steps else "before the first step")
 
 
-def _process(history: History, facts: Facts, limits: Limits) -> Iterator[Health]:
+def _process_findings(history: History, facts: Facts, limits: Limits) -> Iterator[Health]:
     if not facts.alive:
         yield Health("bad", "dead", "its process is gone")
     elif facts.stopped:
@@ -164,7 +165,7 @@ def _process(history: History, facts: Facts, limits: Limits) -> Iterator[Health]
         yield Health("warn", "memory", f"{memory[0] / 1e9:.2f} GB, now {memory[-1] / 1e9:.2f} GB")
 
 
-def _numbers(history: History, limits: Limits) -> Iterator[Health]:
+def _number_findings(history: History, limits: Limits) -> Iterator[Health]:
     if history.nonfinite:
         yield Health("bad", "not finite", history.nonfinite)
     losses = history.series.get(TRAIN_LOSS, ())
@@ -175,7 +176,7 @@ def _numbers(history: History, limits: Limits) -> Iterator[Health]:
             status = "bad" if ratio > limits.explosion**2 else "warn"
             evidence = f"loss {losses[-1]:.3g} is {ratio:.0f} x its median {usual:.3g}"
             yield Health(status, "explosion", evidence)
-    if len(losses) >= _STILL and max(losses) - min(losses) <= 1e-4 * abs(_median(losses)):
+    if len(losses) >= _CONSTANT_AFTER and max(losses) - min(losses) <= 1e-4 * abs(_median(losses)):
         evidence = f"loss {losses[-1]:.5g}, the same for {len(losses)} steps"
         yield Health("warn", "stagnation", evidence)
     yield from _stuck(history, limits)
@@ -208,8 +209,6 @@ def _median(values: Sequence[float]) -> float:
 
 def read_health(job: JobPaths) -> Health | None:
     """The last verdict in `health.jsonl`; None before the first."""
-    from vitlab.jobs.logs.tail import last_json_line
-
     record = last_json_line(job.health)
     if not record:
         return None

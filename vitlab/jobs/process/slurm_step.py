@@ -1,4 +1,4 @@
-"""What Slurm runs of a job: a batch step on its first node, which becomes its supervisor."""
+"""A job's batch step in Slurm: it runs on the first node and becomes the job's supervisor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import read_json, take_lock, write_owner
+from vitlab.jobs.process import supervisor
 
 STRAGGLERS = 120
-"""Seconds the other nodes have to end after the first one has."""
+"""Seconds the other nodes have to end after the first has ended."""
 
 
 def nodes(environment: Mapping[str, str]) -> int:
@@ -23,9 +24,9 @@ def nodes(environment: Mapping[str, str]) -> int:
 
 
 def rendezvous(environment: Mapping[str, str], here: str) -> dict[str, str]:
-    """What `torchrun` reads where a job has several nodes: they meet `here`, at the first of them.
+    """Environment of `torchrun` for a job on several nodes: they meet `here`, on the first.
 
-    The same on every node, so the same command joins on each of them.
+    It is the same on every node, so one command works on each of them.
     """
     if nodes(environment) < 2:
         return {}
@@ -39,21 +40,21 @@ def rendezvous(environment: Mapping[str, str], here: str) -> dict[str, str]:
 
 
 def srun_prefix(environment: Mapping[str, str]) -> list[str]:
-    """The words before a command that start it once on each node; none where there is one node.
+    """The `srun` in front of a command, to start it once on each node; empty for one node.
 
-    The first to end does not end the others: they may still be saving.
+    The first node to end does not end the others: they may still be saving.
     """
     count = nodes(environment)
     if count < 2:
         return []
     argv = ["srun", f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1"]
     argv += ["--kill-on-bad-exit=0", f"--wait={STRAGGLERS}"]
-    cpus = environment.get("SLURM_CPUS_PER_TASK")  # srun does not take it over by itself
+    cpus = environment.get("SLURM_CPUS_PER_TASK")  # srun does not inherit it
     return [*argv, f"--cpus-per-task={cpus}"] if cpus else argv
 
 
 def number(environment: Mapping[str, str]) -> str:
-    """The job as `squeue` names it; of an array's last task the bare number is the whole array."""
+    """The job as `squeue` names it; the bare number of an array's last task is the whole array."""
     array = environment.get("SLURM_ARRAY_JOB_ID")
     if array is None:
         return environment.get("SLURM_JOB_ID", "")
@@ -61,7 +62,7 @@ def number(environment: Mapping[str, str]) -> str:
 
 
 def _may_run(job: JobPaths, restarted: bool) -> bool:
-    """Asked under the lock: the job waits, or Slurm runs it again after it was interrupted."""
+    """Whether the job waits, or Slurm restarts it after an interruption; with its lock held."""
     if not job.spec.exists() or job.stop.exists():
         return False
     if job.resume.exists() or not (job.started.exists() or job.exit.exists()):
@@ -91,8 +92,6 @@ def main(arguments: Sequence[str]) -> NoReturn:
         key: orders[key] for key in ("grace", "commit", "dirty") if key in orders
     }
     write_owner(lock, {**record, **known})
-    from vitlab.jobs.process import supervisor  # only once the job is ours
-
     supervisor.main([str(job.folder), str(lock)])
 
 

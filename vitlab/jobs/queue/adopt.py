@@ -1,4 +1,4 @@
-"""Taking in a run that was started by hand: watched to its end like any other job."""
+"""Adopting a run that was started by hand: it is watched to its end like any other job."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
 
     `spec` says what the run is for (mvp, run, exp_id, ..., and `metrics` in its `extra`); recipe
     and configuration become the process's own command. `log` is shown as its `out.log`. The run
-    itself is not touched: it is not our child, so its exit code can not be known.
+    itself is not touched; it is not our child, so its exit code stays unknown.
     """
-    found = processes.process(pid)
-    if found is None:
-        raise UsageError(f"process {pid}: there is none")
+    running = processes.process(pid)
+    if running is None:
+        raise UsageError(f"process {pid}: no such process")
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -36,14 +36,14 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
     except OSError as error:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
     if any(entry.startswith(f"{processes.MARKER}=".encode()) for entry in environment):
-        raise UsageError(f"process {pid}: is a job already")
+        raise UsageError(f"process {pid}: is already a job")
     if log is not None and not log.is_file():
         raise UsageError(f"{log}: no such log")
     spec = replace(
         spec,
         recipe="command",
         config={"argv": [part.decode("utf-8", "replace") for part in argv], "cwd": folder},
-        extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": found.ticks}},
+        extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": running.ticks}},
     )
     job = submit(lab, spec)
     if log is not None:
@@ -55,7 +55,7 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
 def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
     lock = take_lock(job.lock)
     if lock is None:
-        raise UsageError(f"{job.name}: somebody else holds its lock")
+        raise UsageError(f"{job.name}: another process holds its lock")
     lab.private.make()
     on = [device for device in devices() if pid in device.pids]
     try:
@@ -76,5 +76,5 @@ def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
 
 
 def _record(device: Device, pid: int) -> dict[str, Any]:
-    """The GPU as it was without the run, as far as that can be known."""
+    """The GPU as it was without the run, as far as is known."""
     return {**device.record, "pids": [one for one in device.pids if one != pid]}

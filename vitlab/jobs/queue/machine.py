@@ -1,4 +1,4 @@
-"""What this machine has room for: CPU slots, GPUs and memory, less what is taken."""
+"""What this machine has, CPU slots, GPUs and their memory, and what of it is free."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """The room of one machine."""
+    """What one machine has for jobs."""
 
     cpu: int = 1
     """Jobs at once on the CPU."""
     gpus: tuple[Gpu, ...] = ()
     boot: str = ""
-    """See `processes.boot`: jobs queued in another one wait to be released."""
+    """See `processes.boot`: jobs queued under another one wait for a release."""
 
 
 def gpus_wanted(spec: Spec, gpus: int) -> int:
@@ -51,31 +51,31 @@ def gpus_wanted(spec: Spec, gpus: int) -> int:
         return 0
     train = spec.config.get("train")
     processes = train.get("processes") if isinstance(train, dict) else None
-    said = spec.extra.get(GPUS) or processes or len(spec.device.split(","))
-    return max(said, 1) if isinstance(said, int) else 1
+    count = spec.extra.get(GPUS) or processes or len(spec.device.split(","))
+    return max(count, 1) if isinstance(count, int) else 1
 
 
 @dataclass
-class _Use:
+class _GpuUse:
     """What our jobs use of one GPU."""
 
     names: list[str] = field(default_factory=list)
     declared: int = 0
     exclusive: bool = False
     promised: int = 0
-    """Declared by jobs that start in this very plan."""
+    """Declared by jobs that start in this plan."""
 
 
-class Room:
-    """What is left while a plan is made."""
+class Capacity:
+    """What is still free while a plan is made."""
 
-    def __init__(self, slots: Machine, jobs: Iterable[Job]) -> None:
-        self._slots = slots
+    def __init__(self, machine: Machine, jobs: Iterable[Job]) -> None:
+        self._machine = machine
         self._on_cpu: list[str] = []
-        self._use = {gpu.device.label: _Use() for gpu in slots.gpus}
+        self._use = {gpu.device.label: _GpuUse() for gpu in machine.gpus}
         self._closed: dict[str, str] = {}
         for job in jobs:
-            elsewhere = job.in_slurm or (job.boot and job.boot != slots.boot)
+            elsewhere = job.in_slurm or (job.boot and job.boot != machine.boot)
             if not isinstance(job.state, Running) or elsewhere:
                 continue
             taken = [label for label in job.state.device.split(",") if label in self._use]
@@ -85,18 +85,18 @@ class Room:
                 self._on_cpu.append(job.name)
 
     def cpu(self, job: Job) -> str:
-        """Take a CPU slot, or say why not."""
-        if len(self._on_cpu) >= self._slots.cpu:
+        """Take a CPU slot: empty, or why there is none."""
+        if len(self._on_cpu) >= self._machine.cpu:
             users = ", ".join(self._on_cpu[:2]) + (", ..." if len(self._on_cpu) > 2 else "")
-            return f"CPU slots: {self._slots.cpu} of {self._slots.cpu} used by {users}"
+            return f"CPU slots: {self._machine.cpu} of {self._machine.cpu} used by {users}"
         self._on_cpu.append(job.name)
         return ""
 
     def gpu(self, job: Job, count: int) -> tuple[tuple[Gpu, ...], str]:
-        """Take `count` GPUs (the fullest that have room), or say why they can not be had."""
-        usable = [gpu for gpu in self._slots.gpus if _is_meant(job.spec.device, gpu.device)]
+        """Take `count` GPUs, the fullest that have room; none, and why, where they are not free."""
+        usable = [gpu for gpu in self._machine.gpus if _matches(job.spec.device, gpu.device)]
         if not usable:
-            return (), f"GPU {job.spec.device}: this machine has no such GPU"
+            return (), f"GPU {job.spec.device}: no such GPU on this machine"
         if count > len(usable):
             return (), f"takes {count} GPUs at once: this machine has {len(usable)} for it"
         refused = {gpu.device.label: self._refusal(job, gpu) for gpu in usable}
@@ -112,7 +112,7 @@ class Room:
             self._take(job, gpu.device.label).promised += _memory(job)
         return tuple(taken), ""
 
-    def _take(self, job: Job, label: str) -> _Use:
+    def _take(self, job: Job, label: str) -> _GpuUse:
         use = self._use[label]
         use.names.append(job.name)
         use.declared += _memory(job)
@@ -120,7 +120,7 @@ class Room:
         return use
 
     def _left(self, gpu: Gpu) -> int:
-        """Bytes not spoken for: jobs just started may not have taken theirs yet."""
+        """Bytes still free: jobs just started may not have taken theirs yet."""
         use = self._use[gpu.device.label]
         free = gpu.device.memory_free - use.promised
         return min(free, gpu.device.memory_total - use.declared)
@@ -142,7 +142,7 @@ class Room:
         return ""
 
 
-def _is_meant(wanted: str, device: Device) -> bool:
+def _matches(wanted: str, device: Device) -> bool:
     words = wanted.split(",")
     return not {"auto", str(device.index), device.label, device.uuid}.isdisjoint(words)
 
@@ -157,7 +157,7 @@ def _gb(amount: int) -> str:
 
 
 def read_machine(lab: LabPaths) -> Machine:
-    """The room of this machine, now; a lab without settings has one CPU slot."""
+    """This machine, now; a lab without settings has one CPU slot."""
     return Machine(
         cpu=load_settings(lab).cpu_slots,
         gpus=tuple(_gpu(lab, device) for device in devices()),

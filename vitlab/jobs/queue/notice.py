@@ -1,7 +1,7 @@
-"""Telling a webhook of a job's end: once for each end, whoever sees it first, screen or no screen.
+"""Notices to a webhook that a job has ended: one for each end, with or without a screen.
 
-Run as `python -m vitlab.jobs.queue.notice JOBDIR` by the job's supervisor in its own process, as
-the network's modules need more memory than a supervisor may have.
+The job's supervisor runs `python -m vitlab.jobs.queue.notice JOBDIR`, as the network's modules need
+more memory than a supervisor may have.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PAUSE = 5.0
 
 
 def notify(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
-    """POST the job's end, unless somebody has; whether this call did.
+    """POST the job's end, unless that was done; whether this call did.
 
-    What became of it is in `.vitlab/notices/`, with the webhook's host and nothing more of it.
+    Its record is in `.vitlab/notices/`, with the webhook's host and no more of the address.
     """
     if not isinstance(job.state, Done | Lost):
         return False
@@ -44,12 +44,12 @@ def notify(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
     except FileExistsError:
         return False
     body = json.dumps(payload(lab, job), ensure_ascii=False).encode()
-    trouble = _post(webhook, body)
-    if trouble and not trouble.startswith("HTTP 4"):
+    error = _post(webhook, body)
+    if error and not error.startswith("HTTP 4"):
         time.sleep(pause)
-        trouble = _post(webhook, body)
-    said = {"t": round(time.time(), 3), "job": job.paths.name, "host": host_of(webhook)}
-    write_json(record, {**said, "trouble": trouble or None})
+        error = _post(webhook, body)
+    notice = {"t": round(time.time(), 3), "job": job.paths.name, "host": host_of(webhook)}
+    write_json(record, {**notice, "trouble": error or None})
     return True
 
 
@@ -58,9 +58,9 @@ def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
     status = job.state.outcome if isinstance(job.state, Done) else "lost"
     result = read_result(job.paths.result)
     value = result.values.get(job.spec.headline) if result else None
-    said = "" if value is None else f", {job.spec.headline} = {value:.4f}"
+    score = "" if value is None else f", {job.spec.headline} = {value:.4f}"
     name = lab.root.resolve().name
-    text = f"{name}: MVP {job.spec.mvp} {job.spec.run} ({job.spec.profile}): {status}{said}"
+    text = f"{name}: MVP {job.spec.mvp} {job.spec.run} ({job.spec.profile}): {status}{score}"
     return {
         "v": 1,
         "lab": name,
@@ -84,7 +84,7 @@ def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
         try:
             document = json.loads(path.read_bytes())
         except (OSError, ValueError):
-            continue  # another process writes it just now
+            continue  # another process is writing it
         found.append(document)
     return found
 
@@ -111,8 +111,8 @@ def _post(address: str, body: bytes) -> str:
         opener.add_handler(handler)
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "vitlab"}
     try:
-        wanted = request.Request(address, data=body, headers=headers, method="POST")
-        with opener.open(wanted, timeout=TIMEOUT):
+        post = request.Request(address, data=body, headers=headers, method="POST")
+        with opener.open(post, timeout=TIMEOUT):
             return ""
     except HTTPError as error:
         error.close()
@@ -124,13 +124,13 @@ def _post(address: str, body: bytes) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`JOBDIR`: tell of its end where the lab's settings name a webhook."""
+    """`JOBDIR`: send a notice of its end where the lab's settings name a webhook."""
     paths = JobPaths(Path(arguments[0]).resolve())
     lab = LabPaths(paths.folder.parents[2])
     try:
         webhook = load_settings(lab).notify.webhook
     except UsageError:
-        return 2  # the queue, which reads them next, is who says so
+        return 2  # the scheduler reads them next, and reports it
     # Its supervisor, which waits for us in a batch step, may still hold the lock.
     job, end = read_job(paths), read_exit(paths)
     if webhook and job is not None and end is not None:

@@ -1,4 +1,4 @@
-"""What can be known to go wrong before a job is queued: one line for each finding."""
+"""What will or may go wrong with a job, before it is queued: one line for each finding."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ PATIENCE = 120
 
 
 class Datasets:
-    """The data files of one launch: each is looked at once, however many runs learn from it."""
+    """The data files of one launch, each read once for all runs that learn from it."""
 
     def __init__(self, lab: LabPaths) -> None:
         self._lab = lab
         self._found: dict[Path, dict[str, Any]] = {}
 
-    def misfits(
+    def problems(
         self, source: str, sizes: Mapping[str, int], labels: Sequence[str]
     ) -> Iterator[str]:
-        """Why a run can not learn from the file or folder `source`; nothing when it can.
+        """Why a run cannot learn from the file or folder `source`; nothing when it can.
 
         Its layout is broken, its arrays are of different lengths, it has too few spectra for
         `sizes`, or a column of `labels` is missing.
@@ -72,33 +72,35 @@ class Datasets:
 
 
 def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
-    """{n, labels, ...}, or {error}; what is known of a file is kept while it stays the same."""
+    """{n, labels, ...}, or {error}; cached until the file changes."""
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
     known = read_json(lab.private.inspected)
     entry = known.get(str(path))
     if isinstance(entry, dict) and entry.get("stamp") == stamp:
         return dict(entry["found"])
-    # In a process of its own: whoever launches does not load what reads spectra.
+    # In a process of its own: what reads spectra takes long to load.
     argv = [sys.executable, "-P", "-m", "vitlab", "data", "inspect", str(path), "--json"]
     try:
-        said = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        process = subprocess.run(
+            argv, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
         return {"error": f"{path.name}: not read within {PATIENCE} s"}
-    if said.returncode:
-        lines = said.stderr.strip().splitlines() or ["could not be read"]
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or ["could not be read"]
         return {"error": lines[-1].removeprefix("vitlab: ")}
-    found: dict[str, Any] = json.loads(said.stdout)
+    found: dict[str, Any] = json.loads(process.stdout)
     with contextlib.suppress(OSError):  # a lab that can only be read
         lab.private.make()
         write_json(lab.private.inspected, {**known, str(path): {"stamp": stamp, "found": found}})
     return found
 
 
-NEED = 200 * 10**6
+MIN_FREE = 200 * 10**6
 """Free bytes below which no job is begun."""
-WISH = 5 * 10**9
-"""Free bytes below which it is said."""
+LOW_FREE = 5 * 10**9
+"""Free bytes below which there is a warning."""
 CHECKPOINTS = 3 * 4 * 4
 """Bytes on disk for a parameter: best, last and one being written; each with its moments, and the
 average or best weights."""
@@ -109,31 +111,31 @@ LINGER = Path("/var/lib/systemd/linger")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing worth knowing before the launch."""
+    """One problem, or possible problem, of a launch."""
 
     status: str
-    """`bad`: it can not end well; `warn`; `note`."""
+    """`bad`: it cannot end well; `warn`; `note`."""
     text: str
 
 
 def preflight(
-    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], slots: Machine
+    lab: LabPaths, specs: Sequence[Spec], jobs: Iterable[Job], machine: Machine
 ) -> list[Finding]:
     """All findings on what would be launched together, the worst first, each once.
 
-    What is true of some of the runs alone says which.
+    A finding on only some of the runs names them.
     """
-    twins, files = _Twins(jobs), Datasets(lab)
+    same_jobs, files = _SameJobs(jobs), Datasets(lab)
     found: dict[Finding, list[str]] = {}
     for spec in specs:
-        for finding in _check(lab, spec, slots, twins, files):
+        for finding in _check(lab, spec, machine, same_jobs, files):
             found.setdefault(finding, []).append(spec.run)
-    said = [
+    findings = [
         finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
         for finding, runs in found.items()
         for text in [finding.text]
     ]
-    return sorted(said, key=lambda finding: ("bad", "warn", "note").index(finding.status))
+    return sorted(findings, key=lambda finding: ("bad", "warn", "note").index(finding.status))
 
 
 def _few(runs: Sequence[str]) -> str:
@@ -141,7 +143,7 @@ def _few(runs: Sequence[str]) -> str:
 
 
 def _check(
-    lab: LabPaths, spec: Spec, slots: Machine, twins: _Twins, files: Datasets
+    lab: LabPaths, spec: Spec, machine: Machine, same_jobs: _SameJobs, files: Datasets
 ) -> list[Finding]:
     try:
         config = read_config(spec.recipe, spec.config)
@@ -151,9 +153,9 @@ def _check(
         *(_program(lab.root, config) if isinstance(config, CommandConfig) else ()),
         *_data(lab.root, config, files),
         *_disk(lab.root, config),
-        *_device(lab, spec, slots),
-        *_memory(spec, config, slots),
-        *twins.of(spec),
+        *_device(lab, spec, machine),
+        *_memory(spec, config, machine),
+        *same_jobs.of(spec),
         *_logout(),
         *_wandb(spec, os.environ),
     ]
@@ -162,7 +164,7 @@ def _check(
 def _program(root: Path, config: CommandConfig) -> Iterator[Finding]:
     folder = root / (config.cwd or ".")
     program = config.argv[0]
-    # A program with a slash is looked for from its own folder, others in PATH.
+    # A program with a slash is searched from that folder, others in PATH.
     where = str(folder / program) if "/" in program else program
     if not folder.is_dir():
         yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
@@ -189,38 +191,38 @@ def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
     elif not os.access(path, os.R_OK):
         yield Finding("bad", f"{key}: {source}: not readable")
     else:
-        for why in files.misfits(source, sizes, getattr(config, "labels", ())):
+        for why in files.problems(source, sizes, getattr(config, "labels", ())):
             yield Finding("bad", f"{key}: {why}")
 
 
 def _disk(root: Path, config: Config) -> Iterator[Finding]:
-    free, need, what = shutil.disk_usage(root).free, NEED, "a job"
+    free, need, what = shutil.disk_usage(root).free, MIN_FREE, "a job"
     if isinstance(config, VitConfig | MlpConfig):
         count = parameters(config.model, output_count(config.loss, len(config.labels)))
         need += CHECKPOINTS * count
         what = f"a network of {count:,} parameters with its checkpoints"
     if free < need:
         yield Finding("bad", f"disk: {free / 1e6:.0f} MB free, {what} needs {need / 1e6:.0f} MB")
-    elif free < WISH:
+    elif free < LOW_FREE:
         yield Finding("warn", f"disk: {free / 1e9:.1f} GB free")
 
 
-def _device(lab: LabPaths, spec: Spec, slots: Machine) -> Iterator[Finding]:
+def _device(lab: LabPaths, spec: Spec, machine: Machine) -> Iterator[Finding]:
     if spec.extra.get("backend") == "slurm":
         yield from _cluster(lab, spec)
         return
     names = [
         word
-        for gpu in slots.gpus
+        for gpu in machine.gpus
         for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
     ]
     if spec.device not in ("auto", "cpu") and not set(spec.device.split(",")) <= set(names):
-        here = f"GPUs 0 to {len(slots.gpus) - 1}" if slots.gpus else "no GPU"
+        here = f"GPUs 0 to {len(machine.gpus) - 1}" if machine.gpus else "no GPU"
         yield Finding("bad", f"device: {spec.device}: this machine has {here}")
-    elif (count := gpus_wanted(spec, len(slots.gpus))) > len(slots.gpus):
-        here = f"{len(slots.gpus)} GPU" + ("s" if len(slots.gpus) > 1 else "")
+    elif (count := gpus_wanted(spec, len(machine.gpus))) > len(machine.gpus):
+        here = f"{len(machine.gpus)} GPU" + ("s" if len(machine.gpus) > 1 else "")
         yield Finding("bad", f"device: takes {count} GPUs at once, this machine has {here}")
-    elif spec.device == "auto" and not slots.gpus and spec.recipe in GPU_RECIPES[:2]:
+    elif spec.device == "auto" and not machine.gpus and spec.recipe in GPU_RECIPES[:2]:
         status = "warn" if spec.profile == "full" else "note"
         yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
 
@@ -233,39 +235,39 @@ def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
     processes = spec.config.get("train", {}).get("processes", 1)
     if nodes > 1 and spec.recipe in GPU_RECIPES[:2]:
         if processes % nodes:
-            said = f"config.train.processes must be a multiple of it, is {processes}"
-            yield Finding("bad", f"slurm.nodes: {nodes}: {said}")
+            detail = f"config.train.processes must be a multiple of it, is {processes}"
+            yield Finding("bad", f"slurm.nodes: {nodes}: {detail}")
     elif nodes > 1 and spec.recipe != "command":
         yield Finding("warn", f"slurm.nodes: {spec.recipe} runs on the first of {nodes} nodes")
 
 
-def _memory(spec: Spec, config: Config, slots: Machine) -> Iterator[Finding]:
+def _memory(spec: Spec, config: Config, machine: Machine) -> Iterator[Finding]:
     """The estimate against what the job declares, and against the devices it may get."""
-    on_gpu = bool(slots.gpus) and spec.device != "cpu"
+    on_gpu = bool(machine.gpus) and spec.device != "cpu"
     need = training_bytes(config, on_gpu)
     if need is None or spec.extra.get("backend") == "slurm":
         return
     declared = spec.extra.get(MEMORY)
     if isinstance(declared, int) and declared < need:
-        said = f"declares {declared / 1e9:.1f} GB, and will take about {need / 1e9:.1f} GB"
-        yield Finding("warn", f"queue.gpu_memory: {said}")
+        detail = f"declares {declared / 1e9:.1f} GB, and will take about {need / 1e9:.1f} GB"
+        yield Finding("warn", f"queue.gpu_memory: {detail}")
     if on_gpu:
-        largest = max(gpu.device.memory_total for gpu in slots.gpus)
-        free = max(gpu.device.memory_free for gpu in slots.gpus)
+        largest = max(gpu.device.memory_total for gpu in machine.gpus)
+        free = max(gpu.device.memory_free for gpu in machine.gpus)
         where = "the largest GPU"
     else:
         largest, free = machine_memory()
         where = "this machine"
     if need > largest > 0:
-        said = f"about {need / 1e9:.1f} GB, {where} has {largest / 1e9:.1f} GB"
-        yield Finding("bad", f"memory: {said}; a smaller train.batch needs less")
+        detail = f"about {need / 1e9:.1f} GB, {where} has {largest / 1e9:.1f} GB"
+        yield Finding("bad", f"memory: {detail}; a smaller train.batch needs less")
     elif need > free > 0:
-        said = f"about {need / 1e9:.1f} GB, {where} has {free / 1e9:.1f} GB free now"
-        yield Finding("warn", f"memory: {said}")
+        detail = f"about {need / 1e9:.1f} GB, {where} has {free / 1e9:.1f} GB free now"
+        yield Finding("warn", f"memory: {detail}")
 
 
-class _Twins:
-    """Jobs that compute the same, by the hash of what they compute."""
+class _SameJobs:
+    """Existing jobs that compute the same, by the hash of a spec."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._jobs: dict[str, list[Job]] = {}
@@ -285,7 +287,7 @@ class _Twins:
 
 
 def _logout() -> Iterator[Finding]:
-    """Whether the system ends all of a user's processes at the end of the login."""
+    """Whether the system ends all processes of a user at logout."""
     kills = False
     for path in (SYSTEMD / "logind.conf", *sorted((SYSTEMD / "logind.conf.d").glob("*.conf"))):
         for line in path.read_text().splitlines() if path.is_file() else []:
@@ -298,7 +300,7 @@ def _logout() -> Iterator[Finding]:
 
 
 def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether W&B answers, where it is reported to: by us, or by a program of one's own."""
+    """Whether W&B answers, if the job reports to it, by vitlab or by its own program."""
     if spec.recipe == "command":
         online = environment.get("WANDB_MODE", "online") == "online" and (
             "WANDB_API_KEY" in environment or "WANDB_MODE" in environment

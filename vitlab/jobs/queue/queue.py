@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, ended_well, state_word
-from vitlab.jobs.queue.machine import Gpu, Machine, Room, gpus_wanted
+from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpus_wanted
 from vitlab.jobs.store import Job
 
 ADOPTED = "adopt"
@@ -35,29 +35,29 @@ class Plan:
     """Why each of the others waits, by the job's name."""
 
 
-def decide(jobs: Sequence[Job], slots: Machine) -> list[Start]:
+def decide(jobs: Sequence[Job], machine: Machine) -> list[Start]:
     """The jobs to start now, and where."""
-    return list(plan(jobs, slots).starts)
+    return list(plan(jobs, machine).starts)
 
 
-def plan(jobs: Sequence[Job], slots: Machine) -> Plan:
+def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
     """Highest priority first, then in order; a job that waits for room keeps its place.
 
-    A job put aside or waiting for another one does not block those behind it. One that waits
-    for a device does: later jobs do not take the devices it may use, or a large job would wait
-    for ever behind small ones.
+    A job held or waiting for another job does not block those behind it. One that waits for a
+    device does: later jobs do not take the devices it may use, or a large job would wait forever
+    behind small ones.
     """
-    room = Room(slots, jobs)
-    known = _Known(jobs)
+    capacity = Capacity(machine, jobs)
+    dependencies = _Dependencies(jobs)
     starts, reasons = [], {}
     for job in waiting_in_order(jobs):
-        why = _put_aside(job, slots) or known.why(job)
+        why = _hold_reason(job, machine) or dependencies.unmet(job)
         gpus: tuple[Gpu, ...] = ()
         if not why and not job.in_slurm:
-            if count := gpus_wanted(job.spec, len(slots.gpus)):
-                gpus, why = room.gpu(job, count)
+            if count := gpus_wanted(job.spec, len(machine.gpus)):
+                gpus, why = capacity.gpu(job, count)
             else:
-                why = room.cpu(job)
+                why = capacity.cpu(job)
         if why:
             reasons[job.name] = why
         else:
@@ -71,32 +71,32 @@ def waiting_in_order(jobs: Iterable[Job]) -> list[Job]:
     return sorted(queued, key=lambda job: (-job.priority, job.order, job.name))
 
 
-def left_behind(job: Job, slots: Machine) -> bool:
-    """Whether a crash or a restart of this machine left it: a person resumes or drops it."""
+def left_behind(job: Job, machine: Machine) -> bool:
+    """Whether it was lost in a crash or restart of this machine: a person resumes or drops it."""
     if isinstance(job.state, Lost):
         return True
-    elsewhere = job.boot.split(":")[0] != slots.boot.split(":")[0]
+    elsewhere = job.boot.split(":")[0] != machine.boot.split(":")[0]
     waits = isinstance(job.state, Queued) and not job.in_slurm
-    return waits and job.boot not in ("", slots.boot) and not elsewhere
+    return waits and job.boot not in ("", machine.boot) and not elsewhere
 
 
-def _put_aside(job: Job, slots: Machine) -> str:
+def _hold_reason(job: Job, machine: Machine) -> str:
     if ADOPTED in job.spec.extra:
         return "was started by hand"
     if job.held:
         return "held: release it to run"
     if job.in_slurm:
         return f"Slurm job {job.cluster}" if job.cluster else ""
-    if job.boot and slots.boot and job.boot != slots.boot:
+    if job.boot and machine.boot and job.boot != machine.boot:
         host = job.boot.split(":")[0]
-        if host != slots.boot.split(":")[0]:
+        if host != machine.boot.split(":")[0]:
             return f"queued on {host}: release it to run here"
         return "queued before this machine was restarted: release it to run"
     return ""
 
 
-class _Known:
-    """Answers what a job's `after` waits for."""
+class _Dependencies:
+    """What the jobs' `after` names refer to."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._by_name: dict[str, list[Job]] = {}
@@ -104,8 +104,8 @@ class _Known:
             for name in (job.name, job.spec.exp_id, f"{job.spec.mvp} {job.spec.profile}"):
                 self._by_name.setdefault(name, []).append(job)
 
-    def why(self, job: Job) -> str:
-        """The first of `after` that has not ended as it must; empty when all have."""
+    def unmet(self, job: Job) -> str:
+        """Why the first of `after` does not let the job start; empty when all do."""
         any_end = job.spec.extra.get("after") == "any"
         for name in job.spec.after:
             found = self._by_name.get(name) or self._by_name.get(f"{name} {job.spec.profile}")

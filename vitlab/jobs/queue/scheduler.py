@@ -1,4 +1,4 @@
-"""The scheduler any vitlab process becomes for a moment: decide, start, release."""
+"""The scheduler, run by any vitlab process for a moment: it decides what starts, and starts it."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def edit_queue(job: Job, **changes: object) -> None:
 
 
 def hold(job: Job) -> None:
-    """Put a waiting job aside until it is released."""
+    """Keep a waiting job from starting until it is released."""
     _check_waits(job)
     edit_queue(job, hold=True)
 
 
 def release(job: Job) -> None:
-    """Let a waiting job start: one put aside, or queued before a restart or on another machine."""
+    """Let a waiting job start: one held, or queued before a restart or on another machine."""
     _check_waits(job)
     edit_queue(job, hold=False, boot=boot())
 
 
 def move(job: Job, jobs: Sequence[Job], places: int) -> None:
-    """Move a waiting job up (`places` < 0) or down in the line of `jobs`.
+    """Move a waiting job up (`places` < 0) or down among the waiting of `jobs`.
 
-    It takes the priority of those it comes to stand among; a place beyond either end is that end.
+    It takes the priority of its new neighbours; a place beyond either end is that end.
     """
     _check_waits(job)
     line = waiting_in_order(jobs)
@@ -67,11 +67,11 @@ def move(job: Job, jobs: Sequence[Job], places: int) -> None:
 
 def _check_waits(job: Job) -> None:
     if not isinstance(job.state, Queued):
-        raise UsageError(f"{job.name}: does not wait, it is {state_word(job.state)}")
+        raise UsageError(f"{job.name}: is not waiting, it is {state_word(job.state)}")
 
 
 AUTO_RESUMES = 5
-"""How often a job that asks for it goes on by itself after it was lost."""
+"""How often a lost job that asks for it is resumed without a person."""
 
 
 def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
@@ -79,8 +79,8 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
 
     Without `local` only those that Slurm runs: a batch step's processes end with it.
 
-    Never waits for another scheduler: it leaves word (`again`), and the one who holds the lease
-    looks once more after letting go, so no request is lost between the two.
+    Never waits for another scheduler: it makes the file `again`, and the holder of the lease
+    schedules once more after releasing it, so no request is lost between the two.
     """
     lab.private.make()
     again = lab.private.again
@@ -93,37 +93,37 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
         try:
             write_owner(lease, {"pid": os.getpid(), "t": time.time()})
             again.unlink(missing_ok=True)
-            started += _round(lab, local)
+            started += _schedule(lab, local)
         finally:
             os.close(lease)
         if not again.exists():
             return started
 
 
-def _round(lab: LabPaths, local: bool) -> list[JobPaths]:
+def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
     jobs = unfinished(lab)
-    over = slurm.ended(lab, [job for job in jobs if job.cluster])
-    for job, reason, detail in over:
-        _end_unstarted(job.paths, detail, reason)
-    if _put_right(lab, jobs, settings) or over:
+    ended = slurm.ended(lab, [job for job in jobs if job.cluster])
+    for job, reason, detail in ended:
+        _close(job.paths, detail, reason)
+    if _handle_requests(lab, jobs, settings) or ended:
         jobs = unfinished(lab)
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
-    slots = read_machine(lab)
-    starts = [start for start in decide(jobs, slots) if local or start.job.in_slurm]
+    machine = read_machine(lab)
+    starts = [start for start in decide(jobs, machine) if local or start.job.in_slurm]
     code = read_code(lab.root) if starts else Code()
-    here = [start for start in starts if not start.job.in_slurm]
-    begun = [s.job.paths for s in here if _start(lab, s, slots, settings, code)]
-    there = [start.job for start in starts if start.job.in_slurm]
-    sent, refused = slurm.submit_batch(lab, there, code, settings.grace)
+    local_starts = [start for start in starts if not start.job.in_slurm]
+    started = [s.job.paths for s in local_starts if _start(lab, s, machine, settings, code)]
+    remote = [start.job for start in starts if start.job.in_slurm]
+    sent, refused = slurm.submit_batch(lab, remote, code, settings.grace)
     for job, reason, detail in refused:
-        _end_unstarted(job.paths, detail, reason)
-    return [*begun, *sent]
+        _close(job.paths, detail, reason)
+    return [*started, *sent]
 
 
-def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
-    """Do what was asked for, or left, with nobody there to do it; whether a state has changed."""
+def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
+    """Do what people asked of jobs without a supervisor; whether a state has changed."""
     changed = False
     for job in jobs:
         match job.state:
@@ -131,9 +131,9 @@ def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
                 slurm.cancel(job.paths)
                 changed = True
             case Lost() if job.in_slurm:
-                continue  # Slurm knows what became of it
+                continue  # Slurm knows its end
             case Queued() if job.paths.stop.exists():
-                _end_unstarted(job.paths, NEVER_BEGAN)
+                _close(job.paths, NEVER_BEGAN)
                 changed = True
             case Lost() if end_orphans(job.paths, settings.grace):
                 runs = len(list(job.paths.folder.glob("started*.json")))
@@ -143,8 +143,8 @@ def _put_right(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:
     return changed
 
 
-def _start(lab: LabPaths, start: Start, slots: Machine, settings: Settings, code: Code) -> bool:
-    """Hand the job's lock, already held, to a new supervisor; False when the job is not free."""
+def _start(lab: LabPaths, start: Start, machine: Machine, settings: Settings, code: Code) -> bool:
+    """Start a supervisor and pass it the job's lock; False when the job is not free."""
     job = start.job.paths
     try:
         lock = take_lock(job.lock)
@@ -164,7 +164,7 @@ def _start(lab: LabPaths, start: Start, slots: Machine, settings: Settings, code
             {
                 "v": 1,
                 "started": round(time.time(), 3),
-                "boot": slots.boot,
+                "boot": machine.boot,
                 "device": start.device,
                 "devices": [device.record for device in given],
                 "environment": child_environment(given, threads(settings)),
@@ -180,7 +180,7 @@ def _start(lab: LabPaths, start: Start, slots: Machine, settings: Settings, code
 
 
 def _still_queued(job: JobPaths) -> bool:
-    """Asked under the lock: nobody else has started, stopped or deleted it since we decided."""
+    """Whether it was not started, stopped or deleted since we decided; with its lock held."""
     if not job.spec.exists() or job.stop.exists():
         return False
     if job.resume.exists():
@@ -189,7 +189,7 @@ def _still_queued(job: JobPaths) -> bool:
 
 
 def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
-    """Start the job's supervisor, in a session of its own, and hand it the job's lock."""
+    """Start the job's supervisor in a new session, and pass it the job's lock."""
     log = os.open(lab.private.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
     try:
@@ -212,12 +212,12 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
         )
     finally:
         os.close(log)
-    # Should this process outlive the supervisor, it must take its exit status.
+    # If this process outlives the supervisor, it must collect its exit status.
     threading.Thread(target=process.wait, daemon=True).start()
 
 
 def stop(job: JobPaths) -> None:
-    """Ask a job to end. One that waits, or is lost, ends at once; what it left running too."""
+    """Ask a job to end. A waiting or lost one ends at once, with what it left running."""
     match read_state(job):
         case Done():
             return
@@ -225,14 +225,14 @@ def stop(job: JobPaths) -> None:
             job.stop.touch()
             detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
             slurm.cancel(job)
-            _end_unstarted(job, detail)
+            _close(job, detail)
         case Running():
             job.stop.touch()
             processes.wake(read_json(job.started))
 
 
-def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:
-    """Close a job no supervisor holds; if one just took it, that one sees the request."""
+def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
+    """Write the end of a job without a supervisor; a new supervisor sees the request itself."""
     lock = take_lock(job.lock, patience=0.2)
     if lock is None:
         return
@@ -266,7 +266,7 @@ def _end_unstarted(job: JobPaths, detail: str, reason: str = "killed") -> None:
 def end_orphans(job: JobPaths, grace: float) -> bool:
     """End what a killed supervisor left running; True when nothing of it is left.
 
-    By the marker in their environment alone: the number of the dead session may be another's now.
+    By the marker in their environment alone: the session's number may be reused by now.
     """
     started = read_json(job.started)
     if not started or started.get("boot") != processes.boot():
@@ -276,27 +276,27 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
 
 
 def resume(lab: LabPaths, job: JobPaths) -> None:
-    """Let a job go on; it starts at the next `advance` that has room for it.
+    """Resume a job; it starts at the next `advance` that has room for it.
 
-    One that ended or was lost runs again in its own folder, from its last checkpoint. One that was
-    put aside, or has waited over a restart of the machine, is released.
+    One that ended or was lost runs again in its folder, from its last checkpoint. One that was
+    held, or has waited over a restart of the machine, is released.
     """
-    found = read_job(job)
-    if found is None:
+    record = read_job(job)
+    if record is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
-    if ADOPTED in found.spec.extra:
-        raise UsageError(f"{job.name}: was started by hand; start it so again, then adopt it")
-    match found.state:
+    if ADOPTED in record.spec.extra:
+        raise UsageError(f"{job.name}: was started by hand; start it by hand again, then adopt it")
+    match record.state:
         case Running():
-            raise UsageError(f"{job.name}: runs already")
-        case Queued() if found.held or found.boot != processes.boot():
-            release(found)
+            raise UsageError(f"{job.name}: is already running")
+        case Queued() if record.held or record.boot != processes.boot():
+            release(record)
         case Queued():
-            raise UsageError(f"{job.name}: waits already")
+            raise UsageError(f"{job.name}: is already waiting")
         case Done() | Lost():
             job.stop.unlink(missing_ok=True)
             slurm.cancel(job)
-            edit_queue(found, boot=processes.boot(), hold=False)
+            edit_queue(record, boot=processes.boot(), hold=False)
             job.resume.touch()
 
 

@@ -31,7 +31,7 @@ def test_held_until_released(shop: Workshop) -> None:
     release(job_of(paths))
     assert advance(shop.lab) == [paths]
     ended(paths)
-    with pytest.raises(UsageError, match="does not wait, it is done"):
+    with pytest.raises(UsageError, match="is not waiting, it is done"):
         hold(job_of(paths))
 
 
@@ -60,7 +60,7 @@ def test_what_waited_over_a_restart_goes_on_when_told_to(shop: Workshop) -> None
     [reason] = plan(all_jobs(shop.lab), Machine(boot="vm:after:1")).reasons.values()
     assert reason == "queued before this machine was restarted: release it to run"
     resume(shop.lab, paths)
-    with pytest.raises(UsageError, match="waits already"):
+    with pytest.raises(UsageError, match="is already waiting"):
         resume(shop.lab, paths)
     assert advance(shop.lab) == [paths]
     ended(paths)
