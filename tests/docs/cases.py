@@ -32,11 +32,10 @@ from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
-from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
-from vitlab.docs.write.status import record_launch, set_status
+from vitlab.docs.write.status import record_launch, set_progress, set_status
 
 CASES = HERE / "cases"
 DATE = "2026-01-02"
@@ -273,7 +272,7 @@ class Bench:
         mine = [r for r in self.results if r.mvp == mvp]
         verdicts = {i: v for i, v in self.verdicts().items() if mvp in roadmap.gate(i).mvps}
         sentence = conclusion(mine, roadmap.language, list(verdicts.values()))
-        self.text = report_text(roadmap, mvp, mine, exp_id=exp_id, sentence=sentence, date=DATE,
+        self.text = report_text(roadmap, mvp, mine, exp_id=exp_id, conclusion=sentence, date=DATE,
                                 command=f"vitlab run {mvp}", verdicts=verdicts)  # fmt: skip
         return [report_name(roadmap.mvp(mvp), exp_id, DATE)]
 

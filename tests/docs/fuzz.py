@@ -17,9 +17,9 @@ from vitlab.docs.judge.gates import judge
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
-from vitlab.docs.write.progress import set_progress
 from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import set_key_number
+from vitlab.docs.write.status import set_progress
 
 DATE = "2026-01-02"
 

@@ -55,7 +55,7 @@ def report_text(
     results: Sequence[Result],
     *,
     exp_id: str,
-    sentence: str,
+    conclusion: str,
     date: str,
     command: str,
     verdicts: Mapping[str, Verdict],
@@ -63,10 +63,10 @@ def report_text(
     checks: Sequence[Phrase] = (),
     made_by: Sequence[Phrase] = (),
 ) -> str:
-    """The whole text of a report: question, setup, results, gates, command, sanity.
+    """The text of a report: question, setup, results, gates, command, checks.
 
-    `figures`: paths of pictures from the report, beside those the results name; `checks`: what
-    was looked at before the numbers are believed; `made_by`: which code made each run.
+    `figures`: paths of figures from the report, added to those the results name; `checks`: sanity
+    checks of the numbers; `made_by`: which code made each run.
     """
     mvp = roadmap.mvp(mvp_id)
     words = _WORDS[roadmap.language]
@@ -81,7 +81,7 @@ def report_text(
     if trial:
         head += [f"> ⚠️ {words['trial'].format('/'.join(trial))}", ""]
     parts = [
-        (words["conclusion"], [sentence]),
+        (words["conclusion"], [conclusion]),
         (words["question"], _question(roadmap, mvp, spec)),
         (words["setup"], _setup(spec, results, words)),
         (words["results"], [*_results(results, words), *_ceilings(results), "", words["error"]]),

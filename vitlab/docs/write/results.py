@@ -1,10 +1,9 @@
-"""What a roadmap says when an MVP's results are in: numbers, verdicts, conclusion."""
+"""The edits of a roadmap when an MVP has results: numbers, verdicts, conclusion, links, logs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from vitlab.contract.job import Result
@@ -13,13 +12,12 @@ from vitlab.docs.judge.conclusion import TRIAL_MARK, count_text, key_metric, pro
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gate_rules import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
+from vitlab.docs.model.status_sites import StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import metric_header, status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.tables import insert_row, set_cell
-from vitlab.docs.write.progress import EPOCH, run_key
 from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
@@ -27,13 +25,60 @@ from vitlab.docs.write.rows import (
     first_view,
     link_figures,
     mvp_name_like,
-    view_of,
+    set_column,
 )
-from vitlab.docs.write.status import EVENTS, status_cell, status_edits, unique_edits
+from vitlab.docs.write.status import EPOCH, EVENTS, run_key, status_cell, status_edits, unique_edits
 
 _DIGIT = re.compile(r"\d")
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
+_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
+"""What is escaped in the target of a link inside a cell."""
+_SECTION = re.compile(r"\d+(?:\.\d+)*")
+_UNFINISHED = ("planned", "ready", "running")
+_ENDED = ("done", "partial", "failed")
+
+
+def record_results(
+    roadmap: Roadmap,
+    mvp_id: str,
+    results: Sequence[Result],
+    status: str,
+    conclusion: str,
+    report: str | None,
+    verdicts: Mapping[str, Verdict],
+    date: str,
+    profile: str,
+    figures: Mapping[str, str] | None = None,
+) -> list[Edit]:
+    """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
+
+    Numbers of a run of any profile but `full` are marked so, close no gate, and never replace what
+    a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
+    roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder.
+    """
+    status_argument(status)
+    mvp = roadmap.mvp(mvp_id)
+    elsewhere = dict.fromkeys(("gate", "gate_progress", "numbers"))
+    edits = status_edits(roadmap, mvp, {"": status, **elsewhere})
+    key = key_metric(results)
+    for gate in roadmap.gates:
+        if mvp.id in gate.mvps:
+            edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key)
+    edits += number_rows(roadmap, mvp, results, status, profile)
+    edits += run_rows(roadmap, mvp, results)
+    edits += _conclusion(roadmap, mvp, conclusion, key, profile)
+    if report is not None and mvp.report is None:
+        edits += link_report(roadmap, mvp.id, report)
+    edits += link_figures(roadmap, mvp.id, figures or {})
+    sections = _sections(roadmap, edits)
+    done = EVENTS[roadmap.language]["done" if profile != "full" else status]
+    trial = "" if profile == "full" else f" {profile}"
+    event = f"MVP-{mvp.id}{trial} {done}"
+    unmarked = key.removesuffix(profile_mark(profile))
+    edits += add_timeline_row(roadmap, f"{event} ({unmarked})", date, key)
+    edits += add_change_row(roadmap, f"{event}: {key}", sections, date)
+    return unique_edits(edits)
 
 
 def number_rows(
@@ -148,249 +193,111 @@ def _fill_row(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]
 
 
 def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
-    """In the MVP's table of runs: a full result's run is done, and its W&B page is linked."""
+    """In the MVP's table of runs: a full run is done, and its W&B page is linked."""
     full = {run_key(result.run): result for result in results if result.profile == "full"}
     sites = StatusSites(roadmap)
-    edits: list[Edit | None] = []
-    for view in roadmap.views:
-        for entry in view.entries if view.kind == "runs" else ():
-            result = full.get(run_key(entry.text("run")))
-            if result is None or not _in_section(roadmap, mvp, entry):
-                continue
-            status = next((p for p in sites if p.cell and p.cell[1] is entry), None)
-            if status and status.parsed.status in ("planned", "ready", "running"):
-                new = _with_epoch(sites.spell(status, "done"), result)
-                where = view.columns["status"]
-                edits.append(set_cell(roadmap.document, view.table, entry.row, where, new))
-            if result.wandb and "wandb" in view.columns and not entry.text("wandb").strip("-—– "):
-                link = f"[{cell_text(result.wandb.rstrip('/').rpartition('/')[2])}]({result.wandb})"
-                where = view.columns["wandb"]
-                edits.append(
-                    set_cell(roadmap.document, view.table, entry.row, where, cell_text(link))
-                )
-    return [edit for edit in edits if edit is not None]
-
-
-def _in_section(roadmap: Roadmap, mvp: Mvp, entry: Entry) -> bool:
-    return any(spec.mvp == mvp.id and entry in spec.runs for spec in roadmap.specs)
-
-
-_CLOSING = ("done", "partial", "failed")
-
-
-@dataclass(frozen=True)
-class _GateStatus:
-    """What a gate is to show."""
-
-    status: str
-    text: str | None
-    """The verdict as its status row says it; None for a gate that is not closed."""
-
-
-def set_verdict(
-    roadmap: Roadmap,
-    gate: Gate,
-    verdict: Verdict | None,
-    *,
-    status: str,
-    profile: str,
-    result: str = "",
-    alone: bool = True,
-) -> list[Edit]:
-    """Write a gate's verdict and result; a gate without one shows what it waits for.
-
-    A verdict closes it only after a full run. One that stands there already is never overwritten.
-    `status`: of its MVP; `result`: the number for the progress row; `alone`: the MVP is the only
-    one the gate names, so that its status may speak for the gate.
-    """
-    gate_status = _gate_status(status, verdict, profile)
-    sites = StatusSites(roadmap)
-    edits: list[Edit | None] = []
-    for site in sites:
-        own = gate.status_cell is not None and site.span == gate.status_cell.span
-        if own and site.kind == "gate" and (alone or gate_status.text):
-            edits.append(_gate_status_edit(roadmap, sites, site, gate_status))
-    for entry in roadmap.rows("gate_progress"):
-        if gate.id in entry.gates:
-            edits += _progress_status_edits(roadmap, sites, entry, gate_status, alone=alone)
-            edits.append(_result_edit(roadmap, entry, result, profile))
-    return [edit for edit in edits if edit is not None]
-
-
-def _gate_status(status: str, verdict: Verdict | None, profile: str) -> _GateStatus:
-    """A verdict closes a gate; without one it waits, for a run or for a person."""
-    word = verdict.verdict if verdict else None
-    because = (
-        cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
-        if verdict
-        else ""
-    )
-    if profile == "full" and word == "pass":
-        return _GateStatus("done", f"✅ **PASS: {because}**")
-    if profile == "full" and word == "fail":
-        return _GateStatus("failed", f"❌ **FAIL: {because}**")
-    if status not in _CLOSING:
-        return _GateStatus(status, None)
-    return _GateStatus("analysing" if profile == "full" else "planned", None)
-
-
-def _gate_status_edit(
-    roadmap: Roadmap, sites: StatusSites, site: StatusSite, gate_status: _GateStatus
-) -> Edit | None:
-    if site.cell is None or (site.parsed.status == gate_status.status and not gate_status.text):
-        return None
-    table, entry, column = site.cell
-    new = gate_status.text or sites.spell(site, gate_status.status)
-    return set_cell(roadmap.document, table, entry.row, column, new)
-
-
-def _progress_status_edits(
-    roadmap: Roadmap, sites: StatusSites, entry: Entry, gate_status: _GateStatus, *, alone: bool
-) -> list[Edit | None]:
-    cell = entry.cells.get("status")
-    if cell is None or not (alone or gate_status.text):
-        return []
-    view = view_of(roadmap, entry)
-    return [
-        set_cell(
-            roadmap.document,
-            view.table,
-            entry.row,
-            view.columns["status"],
-            sites.spell(site, gate_status.status),
-        )
-        for site in sites
-        if site.span == cell.span
-        and site.parsed.status != gate_status.status
-        and is_progress_status(cell.raw, site.parsed)
-    ]
-
-
-def _result_edit(roadmap: Roadmap, entry: Entry, result: str, profile: str) -> Edit | None:
-    view = view_of(roadmap, entry)
-    if (
-        not result
-        or "result" not in view.columns
-        or not can_overwrite(entry.text("result"), profile)
-    ):
-        return None
-    column = view.columns["result"]
-    return set_cell(roadmap.document, view.table, entry.row, column, cell_text(result))
-
-
-def can_overwrite(there: str, profile: str) -> bool:
-    """Whether a number may go where a text stands: a trial's only into nothing or a trial's."""
-    return profile == "full" or not there.strip("-—– ") or bool(TRIAL_MARK.search(there))
-
-
-_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
-"""What may not stand in the target of a link, or not in a cell."""
-_SECTION = re.compile(r"\d+(?:\.\d+)*")
-
-
-def record_results(
-    roadmap: Roadmap,
-    mvp_id: str,
-    results: Sequence[Result],
-    status: str,
-    sentence: str,
-    report: str | None,
-    verdicts: Mapping[str, Verdict],
-    date: str,
-    profile: str,
-    figures: Mapping[str, str] | None = None,
-) -> list[Edit]:
-    """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
-
-    Numbers of a run of any profile but `full` are marked so, close no gate, and never take the
-    place of what a full run or a person wrote. `verdicts`: bare gate id -> `gates.Verdict`;
-    `report`: path from the roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the
-    roadmap's folder.
-    """
-    status_argument(status)
-    mvp = roadmap.mvp(mvp_id)
-    held: dict[str, str | None] = {"": status, "gate": None, "gate_progress": None}
-    held["numbers"] = None
-    edits = status_edits(roadmap, mvp, held)
-    key = key_metric(results)
-    for gate in roadmap.gates:
-        if mvp.id in gate.mvps:
-            edits += set_verdict(
-                roadmap,
-                gate,
-                verdicts.get(gate.id),
-                status=status,
-                profile=profile,
-                result=key,
-                alone=gate.mvps == (mvp.id,),
-            )
-    edits += number_rows(roadmap, mvp, results, status, profile)
-    edits += run_rows(roadmap, mvp, results)
-    edits += _conclusion(roadmap, mvp, sentence, key, profile)
-    edits += _report_link(roadmap, mvp, report)
-    edits += link_figures(roadmap, mvp.id, figures or {})
-    sections = _sections(roadmap, edits)
-    done = EVENTS[roadmap.language]["done" if profile != "full" else status]
-    trial = "" if profile == "full" else f" {profile}"
-    what = f"MVP-{mvp.id}{trial} {done}"
-    edits += add_timeline_row(
-        roadmap, f"{what} ({key.removesuffix(profile_mark(profile))})", date, key
-    )
-    edits += add_change_row(roadmap, f"{what}: {key}", sections, date)
-    return unique_edits(edits)
-
-
-def _conclusion(roadmap: Roadmap, mvp: Mvp, sentence: str, key: str, profile: str) -> list[Edit]:
-    view = first_view(roadmap, "conclusions")
-    if view is None:
-        return []
-    marked = sentence if TRIAL_MARK.search(sentence) else sentence + profile_mark(profile)
-    mine = [e for e in view.entries if e.mvps[:1] == (mvp.id,)]
-    if not mine:
-        named = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
-        values = {"mvp": named, "conclusion": marked, "key_metric": key}
-        return add_row(roadmap, "conclusions", values)
-    edits = []
-    entry = mine[0]
-    for column, new in (("conclusion", marked), ("key_metric", key)):
-        old = entry.text(column)
-        is_status = (
-            roadmap.vocabulary.read(entry.cells[column].raw) if column in entry.cells else None
-        )
-        waiting = is_status is not None and is_status.status in ("planned", "ready", "running")
-        if column in view.columns and (waiting or can_overwrite(old, profile)):
-            edit = set_cell(
-                roadmap.document, view.table, entry.row, view.columns[column], cell_text(new)
-            )
-            edits += [edit] if edit else []
+    edits: list[Edit] = []
+    for entry in roadmap.rows("runs"):
+        result = full.get(run_key(entry.text("run")))
+        if result is None or not any(s.mvp == mvp.id and entry in s.runs for s in roadmap.specs):
+            continue
+        site = next((s for s in sites if s.cell and s.cell[1] is entry), None)
+        if site and site.parsed.status in _UNFINISHED:
+            new = _with_epoch(sites.spell(site, "done"), result)
+            edits += set_column(roadmap, entry, "status", new)
+        if result.wandb and not entry.text("wandb").strip("-—– "):
+            name = result.wandb.rstrip("/").rpartition("/")[2]
+            link = cell_text(f"[{cell_text(name)}]({result.wandb})")
+            edits += set_column(roadmap, entry, "wandb", link)
     return edits
 
 
-def _report_link(roadmap: Roadmap, mvp: Mvp, report: str | None) -> list[Edit]:
-    if report is None or mvp.report is not None:
+def gate_edits(
+    roadmap: Roadmap, gate: Gate, verdict: Verdict | None, status: str, profile: str, result: str
+) -> list[Edit]:
+    """Write a gate's verdict and result; a gate without a verdict shows what it waits for.
+
+    Only a full run closes it, and a verdict that is there already is never replaced. `status`: of
+    its MVP; `result`: the number for its progress row.
+    """
+    new_status, text = _gate_status(status, verdict, profile)
+    # Where a gate names several MVPs, the status of one says nothing about it.
+    if len(gate.mvps) > 1 and not text:
+        new_status = ""
+    sites = StatusSites(roadmap)
+    edits: list[Edit] = []
+    for site in sites:
+        own = gate.status_cell is not None and site.span == gate.status_cell.span
+        if not own or site.kind != "gate" or site.cell is None or not new_status:
+            continue
+        if text or site.parsed.status != new_status:
+            new = text or sites.spell(site, new_status)
+            edits += set_column(roadmap, site.cell[1], "content", new)
+    for entry in roadmap.rows("gate_progress"):
+        if gate.id not in entry.gates:
+            continue
+        cell = entry.cells.get("status")
+        for site in sites if cell and new_status else ():
+            own = cell is not None and site.span == cell.span
+            if (
+                own
+                and site.parsed.status != new_status
+                and is_progress_status(site.text, site.parsed)
+            ):
+                edits += set_column(roadmap, entry, "status", sites.spell(site, new_status))
+        if result and can_overwrite(entry.text("result"), profile):
+            edits += set_column(roadmap, entry, "result", cell_text(result))
+    return edits
+
+
+def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[str, str]:
+    """A gate's status and the text of its verdict, which is empty while it is open."""
+    if verdict and profile == "full" and verdict.verdict in ("pass", "fail"):
+        because = cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
+        passed = verdict.verdict == "pass"
+        word = "✅ **PASS" if passed else "❌ **FAIL"
+        return "done" if passed else "failed", f"{word}: {because}**"
+    if status not in _ENDED:
+        return status, ""
+    return "analysing" if profile == "full" else "planned", ""
+
+
+def can_overwrite(old: str, profile: str) -> bool:
+    """Whether a number may replace a text: a trial's only nothing or a trial's."""
+    return profile == "full" or not old.strip("-—– ") or bool(TRIAL_MARK.search(old))
+
+
+def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -> list[Edit]:
+    view = first_view(roadmap, "conclusions")
+    if view is None:
         return []
-    return link_report(roadmap, mvp.id, report)
+    marked = text if TRIAL_MARK.search(text) else text + profile_mark(profile)
+    entry = next((e for e in view.entries if e.mvps[:1] == (mvp.id,)), None)
+    if entry is None:
+        name = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
+        values = {"mvp": name, "conclusion": marked, "key_metric": key}
+        return add_row(roadmap, "conclusions", values)
+    edits: list[Edit] = []
+    for column, new in (("conclusion", marked), ("key_metric", key)):
+        waiting = roadmap.vocabulary.status(entry.raw(column)) in _UNFINISHED
+        if waiting or can_overwrite(entry.text(column), profile):
+            edits += set_column(roadmap, entry, column, cell_text(new))
+    return edits
 
 
 def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
-    """Write a report's link into the overview; `report` is a path from the roadmap's folder."""
+    """Link a report in the overview; `report` is a path from the roadmap's folder."""
     mvp = roadmap.mvp(mvp_id)
-    view = view_of(roadmap, mvp.entry)
-    if "report" not in view.columns:
-        return []
     title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
     target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
     link = f"[{cell_text(title)}]({target})"
-    remark = mvp.entry.text("report").strip("-—– ")
-    if remark and mvp.report is None:  # a remark in the cell stays beside the link
-        link = f"{mvp.entry.cells['report'].raw} {link}"
-    column = view.columns["report"]
-    edit = set_cell(roadmap.document, view.table, mvp.entry.row, column, link)
-    return [edit] if edit else []
+    if mvp.report is None and mvp.entry.text("report").strip("-—– "):
+        link = f"{mvp.entry.raw('report')} {link}"  # a remark in the cell is kept
+    return set_column(roadmap, mvp.entry, "report", link)
 
 
 def _sections(roadmap: Roadmap, edits: Sequence[Edit]) -> str:
-    """The numbered sections that edits fall into: `§2.1, §4.3`."""
+    """The numbered sections of the edits: `§2.1, §4.3`."""
     document = roadmap.document
     sections: dict[str, None] = {}
     for edit in unique_edits(edits):

@@ -24,6 +24,15 @@ def view_of(roadmap: Roadmap, entry: Entry) -> View:
     return next(v for v in roadmap.views if any(e.row is entry.row for e in v.entries))
 
 
+def set_column(roadmap: Roadmap, entry: Entry, column: str, new: str) -> list[Edit]:
+    """Write markdown into a row's cell; none where it says that already, or has no such column."""
+    view = view_of(roadmap, entry)
+    if column not in view.columns:
+        return []
+    edit = set_cell(roadmap.document, view.table, entry.row, view.columns[column], new)
+    return [edit] if edit else []
+
+
 def by_column(view: View, values: Mapping[str, str]) -> dict[int, str]:
     """The values of columns the table has, by column index; empty ones are left out."""
     by_index: dict[int, str] = {}

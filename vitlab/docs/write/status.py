@@ -1,4 +1,4 @@
-"""What a roadmap says when an MVP's status changes or it is launched: plans of edits, no files."""
+"""The edits of a roadmap when an MVP is launched, makes progress or changes its status."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.kanban import move_card, restore_board, target_column
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites
+from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
+from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, code, plain
-from vitlab.docs.text.tables import set_cell
-from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, view_of
+from vitlab.docs.text.tables import Cell
+from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
+_VALUE = re.compile(r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?")
+_CURRENT = ("当前", "current", "now", "progress", "进度")
 EVENTS = {
     "zh": {
         "planned": "计划", "ready": "就绪", "running": "启动", "analysing": "分析", "done": "完成",
@@ -34,11 +39,11 @@ EVENTS = {
 def set_status(
     roadmap: Roadmap, mvp_id: str, status: str, before: Roadmap | None = None
 ) -> list[Edit]:
-    """Change every place where an MVP's status stands, in the document's own spelling.
+    """Change an MVP's status everywhere, in the document's own spelling.
 
-    `before`: an earlier state of the same document; where the MVP had this very status then, each
-    place is spelled as it was. A gate's verdict is never touched. A status that the overview says
-    already changes nothing: places that contradict it are for `lint` to name and to mend.
+    `before`: an earlier state of the document; if the MVP had this status then, each site is
+    spelled as it was. A verdict of a gate is never changed. Nothing changes when the overview has
+    the status already; sites that contradict it are left to `lint`.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -48,9 +53,9 @@ def set_status(
 def status_edits(
     roadmap: Roadmap, mvp: Mvp, wanted: Mapping[str, str | None], before: Roadmap | None = None
 ) -> list[Edit]:
-    """The edits of `set_status`, with another status (or None for none) for some kinds of place.
+    """As `set_status`, with another status or None for some kinds of site.
 
-    `wanted`: kind of place -> status; `""` is for all the others.
+    `wanted`: kind of site -> status; `""` is for all others.
     """
     sites = StatusSites(roadmap)
     mine = [site for site in sites if site.mvp == mvp.id]
@@ -61,7 +66,7 @@ def status_edits(
         status = wanted.get(site.kind, wanted[""])
         if status is None or site.kind == "verdict":
             continue
-        if key in earlier and _same_remark(site, earlier[key]):
+        if key in earlier and site.remark == earlier[key].remark:
             text = earlier[key].text
         elif site.parsed.status == status:
             text = site.text
@@ -73,12 +78,12 @@ def status_edits(
             edits.append(sites.edit(site, text))
     edits += _card_edits(roadmap, mvp, wanted[""], cards, before if earlier else None)
     if mvp.status is None and wanted[""]:
-        edits.append(_fill_status(roadmap, mvp, wanted[""]))
+        edits += _fill_status(roadmap, mvp, wanted[""])
     return [edit for edit in edits if edit is not None]
 
 
 def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:
-    """For each place its kind and its number among those of the kind."""
+    """For each site its kind and its number among those of the kind."""
     seen: dict[str, int] = {}
     keys = []
     for site in mine:
@@ -96,31 +101,19 @@ def _earlier(
     return dict(zip(_keys(mine), mine, strict=True))
 
 
-def _same_remark(site: StatusSite, earlier: StatusSite) -> bool:
-    """Whether what follows the status is what followed it earlier: then it is the same place."""
-    return site.remark == earlier.remark
-
-
-def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> Edit | None:
-    """Write a status into an overview cell that says none (`-` or nothing)."""
+def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
+    """Write a status into an overview cell without one (`-` or empty)."""
     cell = mvp.entry.cells.get("status")
     if cell is not None and cell.raw.strip("-—– "):
         raise UsageError(
             f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
             "which is no status; write one there first"
         )
-    view = view_of(roadmap, mvp.entry)
-    return set_cell(
-        roadmap.document,
-        view.table,
-        mvp.entry.row,
-        view.columns["status"],
-        status_cell(roadmap, status),
-    )
+    return set_column(roadmap, mvp.entry, "status", status_cell(roadmap, status))
 
 
 def status_cell(roadmap: Roadmap, status: str) -> str:
-    """A new status cell, as this document's overview writes one."""
+    """The text of a new status cell, as this document's overview writes one."""
     return StatusSites(roadmap).new_text(status)
 
 
@@ -151,31 +144,28 @@ def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list
     mvp = roadmap.mvp(mvp_id)
     if not _PLAIN.fullmatch(exp_id):
         raise UsageError(f"exp_id {exp_id!r} is not a plain name (letters, digits, '-', '_', '.')")
-    # Another experiment's row in the index is history; only this one's follows.
+    # The index row of an earlier experiment is history and stays as it is.
     index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
     edits = status_edits(roadmap, mvp, {"": "running", **index})
-    cell = _exp_cell(roadmap, mvp, exp_id)
-    edits += [*([cell] if cell else []), *_index_row(roadmap, mvp, exp_id)]
+    edits += [*_exp_id_edits(roadmap, mvp, exp_id), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
     return unique_edits([*edits, *add_timeline_row(roadmap, event, date)])
 
 
 def unique_edits(edits: Sequence[Edit]) -> list[Edit]:
-    """The edits with double ones dropped, by place."""
+    """The edits by position, without duplicates."""
     return sorted(dict.fromkeys(edits), key=lambda e: (e.span.start, e.span.end))
 
 
-def _exp_cell(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> Edit | None:
-    view = view_of(roadmap, mvp.entry)
-    if "exp_id" not in view.columns or mvp.exp_id == exp_id:
-        return None
-    cell = mvp.entry.cells.get("exp_id")
-    said = plain(cell.raw) if cell else ""
+def _exp_id_edits(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
+    if mvp.exp_id == exp_id:
+        return []
+    old, new = mvp.entry.raw("exp_id"), code(exp_id)
     if mvp.exp_id is not None:
-        new = cell.raw.replace(mvp.exp_id, cell_text(exp_id)) if cell else code(exp_id)
-    else:  # a remark in the cell stays beside the id
-        new = f"{cell.raw} {code(exp_id)}" if cell and said.strip("-—– ") else code(exp_id)
-    return set_cell(roadmap.document, view.table, mvp.entry.row, view.columns["exp_id"], new)
+        new = old.replace(mvp.exp_id, cell_text(exp_id))
+    elif plain(old).strip("-—– "):
+        new = f"{old} {new}"  # a remark in the cell is kept
+    return set_column(roadmap, mvp.entry, "exp_id", new)
 
 
 def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
@@ -194,3 +184,101 @@ def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
         "gate": mvp.gate or "",
     }
     return add_row(roadmap, "experiment_index", values)
+
+
+def set_progress(
+    roadmap: Roadmap,
+    mvp_id: str,
+    epoch: int,
+    of: int | None,
+    metric: tuple[str, float] | None = None,
+    run: str | None = None,
+) -> list[Edit]:
+    """Write `ep112/200` and the latest metric wherever the roadmap tells an MVP's progress.
+
+    That is a gate's status remark and progress row, the `当前`/`Current` row of the MVP's section,
+    and the rows of its runs. Only what reads as progress is replaced, never a conclusion.
+    `metric`: (value name, value); `run`: None where the MVP has only one.
+    """
+    mvp = roadmap.mvp(mvp_id)
+    edits: list[Edit] = []
+    for gate in roadmap.gates:
+        cell, parsed = gate.status_cell, gate.parsed
+        if gate.mvps == (mvp.id,) and cell and parsed and is_progress_status(cell.raw, parsed):
+            edits += _status_remark(roadmap, cell, epoch, of)
+    for entry in roadmap.rows("gate_progress"):
+        if entry.mvps == (mvp.id,) and "result" in entry.cells:
+            edits += _result_progress(roadmap, entry, epoch, metric)
+    for spec in roadmap.specs:
+        if spec.mvp != mvp.id:
+            continue
+        for entry in spec.facts:
+            if entry.text("item").casefold() in _CURRENT and "content" in entry.cells:
+                new = _with_progress(entry.raw("content"), epoch, metric)
+                edits += set_column(roadmap, entry, "content", cell_text(new))
+        for entry in spec.runs:
+            edits += _run_progress(roadmap, entry, entry.text("run"), run, epoch)
+    for entry in roadmap.numbers:
+        if entry.mvps == (mvp.id,):
+            opening = roadmap.ids.opening(entry.text("mvp"))
+            edits += _run_progress(roadmap, entry, opening[1] if opening else "", run, epoch)
+    return unique_edits(edits)
+
+
+def run_key(text: str) -> str:
+    """A run's name for comparing: `Run 1` and `run1` are one."""
+    return re.sub(r"[\s_-]+", "", text).casefold()
+
+
+def _status_remark(roadmap: Roadmap, cell: Cell, epoch: int, of: int | None) -> list[Edit]:
+    entry = next(e for v in roadmap.views for e in v.entries if e.cells.get("content") is cell)
+    progress = f"ep{epoch}" + (f"/{of}" if of else "")
+    new = EPOCH.sub(progress, cell.raw, count=1)
+    if not EPOCH.search(cell.raw):
+        if cell.raw.rstrip().endswith((")", "）")):
+            return []  # it has another remark
+        new = f"{cell.raw} ({progress})"
+    return set_column(roadmap, entry, "content", cell_text(new))
+
+
+def _result_progress(
+    roadmap: Roadmap, entry: Entry, epoch: int, metric: tuple[str, float] | None
+) -> list[Edit]:
+    old = entry.raw("result")
+    if not old.strip("-—– "):
+        new = f"{_metric_text(metric)} (ep{epoch})" if metric else f"ep{epoch}"
+    elif EPOCH.search(old):
+        new = _with_progress(old, epoch, metric)
+    else:
+        return []  # a result, not progress
+    return set_column(roadmap, entry, "result", cell_text(new))
+
+
+def _run_progress(
+    roadmap: Roadmap, entry: Entry, name: str, run: str | None, epoch: int
+) -> list[Edit]:
+    """The status remark in the row of a run, `🚀 ep96+`."""
+    old = entry.raw("status")
+    if entry.status != "running" or not EPOCH.search(old):
+        return []
+    if run_key(name) != run_key("" if run in (None, "main") else run or ""):
+        return []
+    return set_column(roadmap, entry, "status", cell_text(EPOCH.sub(f"ep{epoch}", old, count=1)))
+
+
+def _with_progress(text: str, epoch: int, metric: tuple[str, float] | None) -> str:
+    """A text with its first epoch and its first value of this metric updated."""
+    new = EPOCH.sub(f"ep{epoch}", text, count=1)
+    if metric is None:
+        return new
+    match = _VALUE.search(new)
+    if match is None:
+        return f"{new}, {_metric_text(metric)}" if new.strip() else _metric_text(metric)
+    if match[1].replace("R2", "R²") != Value.parse(metric[0]).short:
+        return new
+    value = f"{match[1]}{match[2] or ''}={metric[1]:.3f}"
+    return new[: match.start()] + value + new[match.end() :]
+
+
+def _metric_text(metric: tuple[str, float]) -> str:
+    return f"{Value.parse(metric[0]).printed}={metric[1]:.3f}"

@@ -15,8 +15,7 @@ from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
-from vitlab.docs.write.progress import set_progress
-from vitlab.docs.write.status import set_status
+from vitlab.docs.write.status import set_progress, set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, of_roadmap

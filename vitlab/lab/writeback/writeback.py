@@ -197,7 +197,7 @@ class _Report:
             self.mvp.id,
             self.results,
             exp_id=self.exp_id,
-            sentence=self.conclusion,
+            conclusion=self.conclusion,
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
