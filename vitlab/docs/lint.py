@@ -18,7 +18,7 @@ from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
 from vitlab.docs.text.source import Document
-from vitlab.docs.text.tables import Table, tables_of
+from vitlab.docs.text.tables import Table, set_cell, tables_of
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,29 @@ _CLOSED = ("done", "failed", "partial")
 
 
 def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
-    """Every place that says another status than the overview, and every card in a wrong column."""
+    """Every status that contradicts the overview, and every card in a wrong column."""
     sites = StatusSites(roadmap)
     glyphs = {p.mvp: p.glyph for p in sites if p.kind == "overview" and p.mvp}
-    said = {mvp.id: (mvp.status, mvp.line) for mvp in reversed(roadmap.mvps)}
+    overview = {mvp.id: (mvp.status, mvp.line) for mvp in reversed(roadmap.mvps)}
     for site in sites:
-        status, line = said.get(site.mvp or "", (None, 0))
+        status, line = overview.get(site.mvp or "", (None, 0))
         if status is None or site.kind in ("overview", "verdict", "other"):
             continue
         if site.kind in _GATES:
-            yield from _gate(site, status)
-        elif site.parsed.status == status or _of_one_run(roadmap, site):
+            yield from _gate_finding(site, status)
+        elif site.parsed.status == status or _is_of_one_run(roadmap, site):
             continue
         elif site.glyph and same_glyph(site.glyph) == same_glyph(glyphs.get(site.mvp or "", "")):
-            continue  # of one glyph for two statuses the word only says which
+            continue  # one glyph for two statuses: the word only tells which
         else:
             message = f"MVP {site.mvp} is {site.parsed.status} here and {status} on line {line}"
             fix = sites.edit(site, sites.spell(site, status))
             yield Finding(site.index + 1, "status-conflict", message, (fix,) if fix else None)
-    yield from _cards(roadmap, {mvp: status for mvp, (status, _) in said.items()})
+    yield from _card_findings(roadmap, {mvp: status for mvp, (status, _) in overview.items()})
 
 
-def _gate(site: StatusSite, status: str) -> Iterator[Finding]:
-    """A gate may wait while its MVP is over; it cannot run without it, or be closed before it."""
+def _gate_finding(site: StatusSite, status: str) -> Iterator[Finding]:
+    """A gate may wait while its MVP is done; it cannot run without it, or be closed before it."""
     gate = site.parsed.status
     stale = gate == "running" and status not in ("running", "analysing")
     early = gate in _CLOSED and status in _WAITING
@@ -73,7 +73,7 @@ def _gate(site: StatusSite, status: str) -> Iterator[Finding]:
         yield Finding(site.index + 1, "stale-gate", message)
 
 
-def _of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
+def _is_of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
     """A numeric row of one named run, which may be over before its MVP is."""
     if site.kind != "numbers" or site.cell is None:
         return False
@@ -81,7 +81,7 @@ def _of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
     return bool(opening and opening[1])
 
 
-def _cards(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
+def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
     board = roadmap.kanban
     if board is None:
         return
@@ -107,30 +107,30 @@ _REFERRING = ("priorities", "gate_progress", "conclusions", "experiment_index", 
 
 
 def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
-    """Everything that contradicts itself or is broken, by line.
+    """All contradictions and breaks, by line.
 
-    `lab_root`: the lab's folder, to look for linked reports in; None looks for no file.
+    `lab_root`: the lab's folder, in which linked reports are looked for; None: nowhere.
     """
-    found = [
+    findings = [
         *status_findings(roadmap),
-        *_ids(roadmap),
+        *_duplicate_ids(roadmap),
         *_references(roadmap),
-        *_rows(roadmap.document),
-        *_legend(roadmap),
-        *_dates(roadmap.views),
-        *(_links(roadmap, lab_root) if lab_root else ()),
+        *_broken_rows(roadmap.document),
+        *_legend_findings(roadmap),
+        *_date_order(roadmap.views),
+        *(_dead_links(roadmap, lab_root) if lab_root else ()),
     ]
-    return sorted(found, key=lambda finding: (finding.line, finding.kind, finding.message))
+    return sorted(findings, key=lambda finding: (finding.line, finding.kind, finding.message))
 
 
 def lint_document(hub: Hub) -> list[Finding]:
-    """What is broken in a document that is no roadmap: a hub, a `kanban.md`."""
-    found = [*_rows(hub.document), *_dates(hub.views), *_doubled(hub)]
-    return sorted(found, key=lambda finding: (finding.line, finding.kind, finding.message))
+    """What is broken in a document that is no roadmap: a hub or a `kanban.md`."""
+    findings = [*_broken_rows(hub.document), *_date_order(hub.views), *_duplicate_rows(hub)]
+    return sorted(findings, key=lambda finding: (finding.line, finding.kind, finding.message))
 
 
-def _doubled(hub: Hub) -> Iterator[Finding]:
-    """An experiment that has a row in two tables of a board, or two in one; none struck out."""
+def _duplicate_rows(hub: Hub) -> Iterator[Finding]:
+    """Every experiment with two rows on a board, struck-out ones aside."""
     first: dict[str, int] = {}
     for entry in hub.rows("board"):
         struck = entry.raw("exp_id").startswith("~~")
@@ -149,14 +149,14 @@ def fix_all(roadmap: Roadmap, lab_root: Path | None) -> str:
     current = roadmap
     while fixes := [f.fix for f in lint(current, lab_root) if f.fix]:
         text = apply(text, fixes[0])
-        if text in seen:  # two fixes that undo each other would go on for ever
+        if text in seen:  # two fixes that undo each other would never end
             break
         seen.add(text)
         current = parse_roadmap(Document(text, roadmap.document.path), roadmap.vocabulary)
     return text
 
 
-def _ids(roadmap: Roadmap) -> Iterator[Finding]:
+def _duplicate_ids(roadmap: Roadmap) -> Iterator[Finding]:
     first: dict[str, int] = {}
     owners: dict[str, str] = {}
     for mvp in roadmap.mvps:
@@ -210,11 +210,11 @@ def _references(roadmap: Roadmap) -> Iterator[Finding]:
                 yield Finding(row.line, "unknown-gate", message)
 
 
-def _rows(document: Document) -> Iterator[Finding]:
+def _broken_rows(document: Document) -> Iterator[Finding]:
     inside: set[int] = set()
     for table in tables_of(document):
         inside.update(range(table.first, table.last))
-        yield from _broken(document, table)
+        yield from _broken_in_table(document, table)
     for fence in document.fences:
         inside.update(range(fence.first, fence.last))
     for index in range(len(document.lines)):
@@ -223,7 +223,7 @@ def _rows(document: Document) -> Iterator[Finding]:
             yield Finding(index + 1, "row-outside-table", "a table row that belongs to no table")
 
 
-def _broken(document: Document, table: Table) -> Iterator[Finding]:
+def _broken_in_table(document: Document, table: Table) -> Iterator[Finding]:
     for row in table.rows:
         if row.is_delimiter:
             yield Finding(row.line, "broken-row", "a second |---| line inside a table")
@@ -231,13 +231,11 @@ def _broken(document: Document, table: Table) -> Iterator[Finding]:
         missing = table.width - len(row.cells)
         if missing:
             message = f"{len(row.cells)} cells where the header has {table.width}"
-            fix = _completed(document, table, row.index) if missing > 0 else None
+            fix = _completed_row(document, table, row.index) if missing > 0 else None
             yield Finding(row.line, "broken-row", message, fix)
 
 
-def _completed(document: Document, table: Table, index: int) -> tuple[Edit, ...] | None:
-    from vitlab.docs.text.tables import set_cell
-
+def _completed_row(document: Document, table: Table, index: int) -> tuple[Edit, ...] | None:
     row = next(r for r in table.rows if r.index == index)
     if not document.line_text(index).rstrip().endswith("|"):
         return None
@@ -245,23 +243,23 @@ def _completed(document: Document, table: Table, index: int) -> tuple[Edit, ...]
     return (edit,) if edit else None
 
 
-def _legend(roadmap: Roadmap) -> Iterator[Finding]:
+def _legend_findings(roadmap: Roadmap) -> Iterator[Finding]:
     defined = {same_glyph(glyph) for glyph in roadmap.legend}
     for mvp in roadmap.mvps:
-        found = mvp.entry.parsed
+        parsed = mvp.entry.parsed
         if mvp.status is None and mvp.status_text.strip("-—– "):
             message = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which says none"
             yield Finding(mvp.line, "unknown-status", message)
-        if not defined or found is None or found.glyph is None:
+        if not defined or parsed is None or parsed.glyph is None:
             continue
-        glyph = mvp.status_text[found.glyph[0] : found.glyph[1]]
+        glyph = mvp.status_text[parsed.glyph[0] : parsed.glyph[1]]
         if same_glyph(glyph) not in defined:
             defined.add(same_glyph(glyph))
-            message = f"{glyph} ({found.status}) is used as a status and not in the legend"
+            message = f"{glyph} ({parsed.status}) is used as a status and not in the legend"
             yield Finding(mvp.line, "undefined-glyph", message)
 
 
-def _dates(views: Sequence[View]) -> Iterator[Finding]:
+def _date_order(views: Sequence[View]) -> Iterator[Finding]:
     for view in views:
         if view.kind not in ("timeline", "changelog"):
             continue
@@ -274,18 +272,18 @@ def _dates(views: Sequence[View]) -> Iterator[Finding]:
                 yield Finding(entry.line, "date-order", message)
 
 
-def _links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
+def _dead_links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
     path = roadmap.document.path
     if path is None:
         return
     folder, root = path.resolve().parent, lab_root.resolve()
     for mvp in roadmap.mvps:
         target = report_target(mvp.entry.raw("report"))
-        if message := _dead(folder, root, target or ""):
+        if message := _why_dead(folder, root, target or ""):
             yield Finding(mvp.line, "dead-link", f"the report of MVP {mvp.id}: {message}")
     for entry in _board_rows(roadmap):
         target = report_target(entry.raw("report")) or ""
-        if message := _dead(folder, root, target):
+        if message := _why_dead(folder, root, target):
             yield Finding(entry.line, "dead-link", message)
 
 
@@ -293,8 +291,8 @@ def _board_rows(roadmap: Roadmap) -> list[Entry]:
     return [entry for entry in roadmap.rows("board") if "report" in entry.cells]
 
 
-def _dead(folder: Path, root: Path, target: str) -> str | None:
-    """Why a link leads nowhere; None for one that does lead somewhere, or out into the web."""
+def _why_dead(folder: Path, root: Path, target: str) -> str | None:
+    """Why a link is broken; None for one that is not, or that leads to the web."""
     target = target.split("#", 1)[0].strip("<>")
     if not target or re.match(r"[a-z][a-z0-9+.-]*:", target, re.I):
         return None
@@ -303,9 +301,9 @@ def _dead(folder: Path, root: Path, target: str) -> str | None:
     if "\x00" in name:
         return f"{target} is no possible file name"
     try:
-        found = (folder / name).resolve()
-        if not found.is_relative_to(root):
+        path = (folder / name).resolve()
+        if not path.is_relative_to(root):
             return f"{target} leads out of the lab"
-        return None if found.exists() else f"{target} is not there"
+        return None if path.exists() else f"{target} is not there"
     except (OSError, RuntimeError):  # too long a name, a loop of links
         return f"{target} is no possible file name"

@@ -67,11 +67,11 @@ _SANDWICH = re.compile(
 _COMPARISON = re.compile(
     rf"^(?P<left>{_MODEL})\s*(?P<op>>>|<<|{_OP})\s*(?P<right>{_MODEL})(?P<rest>.*)$", re.I
 )
-_IF = re.compile(
+_IF_WORD = re.compile(
     r"^(?:若|如果|如|if|when|当)\s*(?P<label>[A-Z](?![\w²])|\d+(?=\s*[:：]))?\s*[:：.]?\s*", re.I
 )
 _ARROW = re.compile(r"\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,?\s*then\b|，?\s*则)\s*", re.I)
-_ELSE = re.compile(
+_ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
 _NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
@@ -79,6 +79,16 @@ _UNIT = r"(?:\s*(?:dex|K)\b)?"
 _REMARK = re.compile(rf"^{_UNIT}[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!][^<>≥≤≧≦]*$)")
 _JOINED = re.compile(r"\b(?:and|or)\b|且|或|并", re.I)
 _AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比)\s*(?P<of>[^)]+)\)", re.I)
+_GATE_HEADING = re.compile(
+    r"^[^\w]*Gate(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*))"
+    r"\s*(?:[:：—–-]\s*)?(?P<title>.*)$",
+    re.I,
+)
+_HEADING_STATUS = re.compile(
+    r"\s*(?P<mark>[(（]?\s*(?:[\u2300-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]\ufe0f?).*)$"
+)
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<text>.*)$")
+_RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Otherwise:
-    """Holds when the rule before it surely does not."""
+    """Holds when the rule before it certainly does not."""
 
 
 @dataclass(frozen=True)
@@ -148,48 +158,47 @@ class Rule:
 
 def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     """The rules of one row of a gate: `若 R² > 0.70 | ✅ ...`, `若A | R² < 0.05 → 通过`."""
-    head = _IF.match(plain(item))
+    head = _IF_WORD.match(plain(item))
     if not head:
         return ()
     condition = plain(item)[head.end() :].strip()
     text = plain(content)
     if not condition:
         return read_rules(text)
-    then, *more = _ELSE.split(text, maxsplit=1)
-    rules = (Rule(condition, then.strip(), read_condition(condition)),)
-    return (
-        (*rules, Rule("else", more[0].strip(), Otherwise())) if more and more[0].strip() else rules
-    )
+    then, *rest = _ELSE_WORD.split(text, maxsplit=1)
+    return Rule(condition, then.strip(), read_condition(condition)), *_else_rule(rest)
 
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """The rules of a sentence: `R² ≥ X → ...`, `If ΔR² > 0.02 then ... else ...`."""
     text = plain(text)
-    head = _IF.match(text)
+    head = _IF_WORD.match(text)
     body = text[head.end() :] if head else text
-    first, *rest = _ELSE.split(body, maxsplit=1)
+    first, *rest = _ELSE_WORD.split(body, maxsplit=1)
     condition, *then = _ARROW.split(first, maxsplit=1)
     rule = Rule(condition.strip(), then[0].strip() if then else "", read_condition(condition))
-    if rest and rest[0].strip():
-        return rule, Rule("else", rest[0].strip(), Otherwise())
-    return (rule,)
+    return rule, *_else_rule(rest)
+
+
+def _else_rule(rest: Sequence[str]) -> tuple[Rule, ...]:
+    return tuple(Rule("else", text.strip(), Otherwise()) for text in rest if text.strip())
 
 
 def read_condition(text: str) -> Condition:
-    """The condition a text states; Manual with the text where it states none that is certain."""
+    """The condition of a text; Manual where it has none that is certain."""
     shown = plain(text).strip()
-    norm = _normal(shown)
+    norm = _normalised(shown)
     if match := _COMPARISON.match(norm):
-        if _is_remark(match["rest"]):
+        if _only_remark(match["rest"]):
             return Comparison(_model(match["left"]), _operator(match["op"]), _model(match["right"]))
         return Manual(shown)
     for pattern in (_SANDWICH, _BETWEEN):
-        if (match := pattern.match(norm)) and _is_remark(match["rest"]):
+        if (match := pattern.match(norm)) and _only_remark(match["rest"]):
             ends = sorted((_value(match["low"]), _value(match["high"])))
-            common = _common(match)
+            common = _common_parts(match)
             return Between(common[0], ends[0], ends[1], *common[1:]) if common else Manual(shown)
-    if (match := _THRESHOLD.match(norm)) and _is_remark(match["rest"]):
-        common = _common(match)
+    if (match := _THRESHOLD.match(norm)) and _only_remark(match["rest"]):
+        common = _common_parts(match)
         if common:
             metric, split, label, delta, of = common
             return Threshold(
@@ -198,12 +207,14 @@ def read_condition(text: str) -> Condition:
     return Manual(shown)
 
 
-def _is_remark(rest: str) -> bool:
-    """Whether what follows a condition only comments on it: no second condition, no `and`."""
+def _only_remark(rest: str) -> bool:
+    """Whether the text after a condition only comments on it, without another condition."""
     return bool(_REMARK.match(rest)) and not _JOINED.search(re.sub(r"\([^)]*\)", "", rest))
 
 
-def _common(match: re.Match[str]) -> tuple[str, str | None, str | None, bool, str | None] | None:
+def _common_parts(
+    match: re.Match[str],
+) -> tuple[str, str | None, str | None, bool, str | None] | None:
     """metric, split, label, delta, of; None where the words before the metric are not a name."""
     groups = match.groupdict()
     metric = next(name for name in _METRICS if groups[name] is not None)
@@ -226,7 +237,7 @@ def _common(match: re.Match[str]) -> tuple[str, str | None, str | None, bool, st
     return metric, _split(split), label, groups["delta"] is not None, named or None
 
 
-def _normal(text: str) -> str:
+def _normalised(text: str) -> str:
     text = re.sub(r"[$*]|\\mathrm|\\text", "", text)
     text = re.sub(r"\\geq?(?![a-z])", "≥", re.sub(r"\\leq?(?![a-z])", "≤", text))
     text = text.replace("²", "2").replace("\\Delta", "Δ").replace("∆", "Δ").replace("\\rho", "ρ")
@@ -256,24 +267,12 @@ def _model(text: str) -> str:
 
 
 def model_key(name: str) -> str:
-    """A model's name as rules call it: `LightGBM` and `LGBM` are one; unknown ones case folded."""
+    """A model's name as in rules: `LightGBM` and `LGBM` are one; unknown ones case folded."""
     return _model(name.replace("_", " ")).casefold()
 
 
 def _split(text: str | None) -> str | None:
     return _SPLITS.get(text.lower(), text.lower()) if text else None
-
-
-_HEAD = re.compile(
-    r"^[^\w]*Gate(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*))"
-    r"\s*(?:[:：—–-]\s*)?(?P<title>.*)$",
-    re.I,
-)
-_TRAIL = re.compile(
-    r"\s*(?P<mark>[(（]?\s*(?:[\u2300-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]\ufe0f?).*)$"
-)
-_BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<text>.*)$")
-_EFFECT = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 
 
 @dataclass(frozen=True)
@@ -304,19 +303,19 @@ def gates_of(
     ids: IdIndex,
     progress: Sequence[Entry],
 ) -> tuple[Gate, ...]:
-    """Every gate: those with a section in order, then those named in the progress table alone."""
-    found: dict[str, Gate] = {}
+    """Every gate: those with a section in order, then those only in the progress table."""
+    gates: dict[str, Gate] = {}
     for heading in document.headings:
-        match = _HEAD.match(plain(heading.title))
+        match = _GATE_HEADING.match(plain(heading.title))
         if match:
             gate = _section_gate(document, heading, match, views, vocabulary, ids)
-            if gate.id not in found:
-                found[gate.id] = gate
+            if gate.id not in gates:
+                gates[gate.id] = gate
     for entry in progress:
         for gate_id in entry.gates[:1]:
-            if gate_id not in found:
-                found[gate_id] = _row_gate(gate_id, entry)
-    return tuple(found.values())
+            if gate_id not in gates:
+                gates[gate_id] = _row_gate(gate_id, entry)
+    return tuple(gates.values())
 
 
 def _section_gate(
@@ -329,7 +328,7 @@ def _section_gate(
 ) -> Gate:
     end = document.section_end(heading)
     title = match["title"]
-    if (trail := _TRAIL.search(title)) and vocabulary.read(trail["mark"].lstrip("(（ ")):
+    if (trail := _HEADING_STATUS.search(title)) and vocabulary.read(trail["mark"].lstrip("(（ ")):
         title = title[: trail.start()]
     rules: list[Rule] = []
     mvps: tuple[str, ...] = ()
@@ -348,17 +347,17 @@ def _section_gate(
             result = content
         else:
             rules += rules_of(item.raw, content.raw)
-    read = vocabulary.read(status.raw) if status else None
+    parsed = vocabulary.read(status.raw) if status else None
     return Gate(
         match["number"] or match["name"],
         title.strip(),
-        read.status if read else None,
+        parsed.status if parsed else None,
         status.raw if status else "",
         tuple(rules) or bullet_rules(document, heading.index, end),
         mvps,
         heading.index + 1,
         status,
-        read,
+        parsed,
         result,
     )
 
@@ -374,17 +373,8 @@ def _facts(views: Sequence[View], first: int, end: int) -> list[Entry]:
 
 def _row_gate(gate_id: str, entry: Entry) -> Gate:
     cell = entry.cells.get("status")
-    return Gate(
-        gate_id,
-        "",
-        entry.status,
-        cell.raw if cell else "",
-        (),
-        entry.mvps,
-        entry.line,
-        None,
-        None,
-    )
+    text = cell.raw if cell else ""
+    return Gate(gate_id, "", entry.status, text, (), entry.mvps, entry.line, None, None)
 
 
 def bullet_rules(document: Document, first: int, end: int) -> tuple[Rule, ...]:
@@ -395,7 +385,7 @@ def bullet_rules(document: Document, first: int, end: int) -> tuple[Rule, ...]:
         line = document.line_text(index)
         bullet = _BULLET.match(line)
         if not inside:
-            inside = bool(_EFFECT.match(plain(line.strip(" \t*"))))
+            inside = bool(_RULES_TITLE.match(plain(line.strip(" \t*"))))
         elif bullet and ("→" in line or "->" in line):
             rules += read_rules(bullet["text"])
         elif line.strip():
