@@ -102,14 +102,14 @@ def report_text(
 
 def _question(roadmap: Roadmap, mvp: Mvp, spec: Spec | None) -> list[str]:
     aims = ("目标", "核心问题", "goal", "aim", "question", "objective", "验证")
-    found = [
+    lines = [
         entry.cells["content"].raw
         for entry in (spec.facts if spec else ())
         if entry.text("item").casefold() in aims and "content" in entry.cells
     ]
     gates = [g for g in roadmap.gates if mvp.id in g.mvps]
-    found += [f"Gate-{gate.id}: {gate.title}" for gate in gates]
-    return [f"- {text}" for text in found] or [mvp.name]
+    lines += [f"Gate-{gate.id}: {gate.title}" for gate in gates]
+    return [f"- {text}" for text in lines] or [mvp.name]
 
 
 def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from platformdirs import user_state_path
+
 from vitlab.contract.paths import UsageError
 from vitlab.docs import save as journal
 from vitlab.docs.lint import Finding, fix_all, lint, lint_document
@@ -79,8 +81,6 @@ def journal_of(lab: Lab | None) -> Path:
     """The journal of a lab's documents, or of documents outside any lab."""
     if lab is not None:
         return lab.journal
-    from platformdirs import user_state_path
-
     return user_state_path("vitlab") / "journal"
 
 
