@@ -1,4 +1,4 @@
-"""Jobs as real child processes: what they leave in their folder."""
+"""Jobs: what they say, and what they leave in their folder; some as real child processes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.waiting import wait_for
+from vitlab.cli import main as vitlab
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
+from vitlab.recipes import run
 
 DATA = {"train_size": 64, "val_size": 20, "test_size": 30}
 VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2, "input": "whitened"}
@@ -71,6 +75,32 @@ def events(paths: JobPaths) -> list[Event]:
     return read_events(paths.events)[0]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What a job's process left besides its files."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunHere = Callable[[JobPaths], Ended]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """Runs a job in this process: a child of its own takes seconds to load torch."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(run, "_listen_for_end", list)
+    monkeypatch.setattr(run, "_set_threads", lambda _: None)
+
+    def ended(paths: JobPaths) -> Ended:
+        code = run.main([str(paths.folder)])
+        return Ended(code, *capsys.readouterr())
+
+    return ended
+
+
 def said_by(paths: JobPaths, child: subprocess.Popen[str], kind: str, seen: int = 0) -> None:
     """Wait until the job says an event of this kind after the first `seen` ones."""
 
@@ -82,11 +112,12 @@ def said_by(paths: JobPaths, child: subprocess.Popen[str], kind: str, seen: int 
 
 
 @pytest.mark.parametrize("recipe", list(CONFIGS))
-def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: str) -> None:
+def test_a_job_says_what_it_does_and_leaves_its_result(
+    tmp_path: Path, run_here: RunHere, recipe: str
+) -> None:
     paths = a_job(tmp_path, recipe, CONFIGS[recipe])
-    child = start(paths)
-    out, err = child.communicate()
-    assert child.returncode == 0, err
+    ended = run_here(paths)
+    assert ended.code == 0, ended.err
     said = events(paths)
     assert said[0].kind == "start"
     assert set(said[0].data) == {"host", "device", "commit", "dirty", "spec_hash", "seed"}
@@ -111,7 +142,7 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
         assert result.errors["test/r2/log_g"] > 0
         assert result.data["overlap"] == 0
         assert paths.residuals.is_file()
-        assert "test/r2/log_g" in out
+        assert "test/r2/log_g" in ended.out
         assert isinstance(result.model["params"], int)
     assert result.n["test"] == 30
     if recipe == "vit":
@@ -123,19 +154,13 @@ def test_a_job_says_what_it_does_and_leaves_its_result(tmp_path: Path, recipe: s
         assert "GFLOP for a prediction" in notes[0]
 
 
-def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path) -> None:
+def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path, run_here: RunHere) -> None:
     folder = str(tmp_path / "set")
-    made = subprocess.run(
-        [*f"{sys.executable} -m vitlab data make --n 114 --shards 3 --out".split(), folder],
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr
+    assert vitlab([*["data", "make", "--n", "114", "--shards", "3", "--out"], folder]) == 0
     data = {**DATA, "source": folder, "memory": "1MB"}
     paths = a_job(tmp_path / "job", "mlp", {**CONFIGS["mlp"], "data": data})
-    child = start(paths)
-    _, err = child.communicate()
-    assert child.returncode == 0, err
+    ended = run_here(paths)
+    assert ended.code == 0, ended.err
     result = read_result(paths.result)
     assert result is not None
     assert result.n == {"train": 64, "val": 20, "test": 30}
@@ -165,12 +190,10 @@ def test_a_job_ended_on_request_goes_on_where_it_was(tmp_path: Path) -> None:
     assert min(e.step for e in resumed if e.kind == "step") > saved
 
 
-def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number(tmp_path: Path, run_here: RunHere) -> None:
     config = {**CONFIGS["vit"], "train": {"epochs": 50, "lr": 1e30, "clip": 0, "warmup": 0}}
     paths = a_job(tmp_path, "vit", config)
-    child = start(paths)
-    child.communicate()
-    assert child.returncode == 3
+    assert run_here(paths).code == 3
     assert events(paths)[-1].data == {"ok": False, "error": "nan"}
     assert not paths.result.exists()
 
@@ -184,13 +207,12 @@ def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
     ],
 )
 def test_a_users_mistake_is_one_line(
-    tmp_path: Path, recipe: str, config: dict[str, Any], text: str
+    tmp_path: Path, run_here: RunHere, recipe: str, config: dict[str, Any], text: str
 ) -> None:
-    child = start(a_job(tmp_path, recipe, config))
-    _, err = child.communicate()
-    assert child.returncode == 2
-    assert text in err
-    assert len(err.splitlines()) == 1
+    ended = run_here(a_job(tmp_path, recipe, config))
+    assert ended.code == 2
+    assert text in ended.err
+    assert len(ended.err.splitlines()) == 1
 
 
 def test_any_other_failure_is_told_and_traced(tmp_path: Path) -> None:
