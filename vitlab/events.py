@@ -1,6 +1,6 @@
-"""For programs of one's own, in two lines: `from vitlab.events import log`, `log(values, step)`.
+"""For your own programs, in two lines: `from vitlab.events import log`, `log(values, step)`.
 
-Standard library only, and silent outside a job, so a script keeps running without vitlab's help.
+Standard library only. Outside a job it does nothing, so a script runs without vitlab too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from vitlab.contract.value import Value
 
 
 def log(values: Mapping[str, float], step: int, of: int = 0, epoch: float | None = None) -> None:
-    """Say numbers named `split/metric/label` (`val/r2/log_g`, `train/loss`) after `step` of `of`.
+    """Report numbers named `split/metric/label` (`val/r2/log_g`, `train/loss`) at `step` of `of`.
 
-    What is scored on `val` or `test` is an evaluation, the rest a step. Of several processes
-    started by torchrun or Slurm only the first speaks.
+    Values of `val` or `test` are an evaluation, others a step. Of several processes started by
+    torchrun or Slurm only the first reports.
     """
     folder = os.environ.get("VITLAB_JOB")
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

@@ -197,4 +197,4 @@ def test_a_hub_says_what_is_believed(alone: Path, capsys: pytest.CaptureFixture[
     (alone.parent / "roadmaps").mkdir()
     alone.rename(alone.parent / "roadmaps/plan_roadmap.md")
     assert main(["hub"]) == 2
-    assert "plan_roadmap.md: names no hub that is there" in capsys.readouterr().err
+    assert "plan_roadmap.md: names no hub that exists" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.lab.conftest import Ended
-from vitlab.commands.common import judged
+from vitlab.commands.common import judge_gates
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.docs.judge.gates import Verdict
@@ -50,7 +50,7 @@ def scored(job: JobPaths, spread: float, seed: int, first: int = 0, digest: str 
 
 
 def gate(lab: Lab, roadmap: Path) -> Verdict:
-    return judged(lab, roadmap)[1][0]
+    return judge_gates(lab, roadmap)[1][0]
 
 
 def test_a_small_difference_counts_on_the_same_stars(

@@ -25,7 +25,7 @@ WIDEST = 120
 def draw_jobs(
     lab: Lab, folders: list[Path], value: str | None = None, *, ascii_: bool = False
 ) -> str | None:
-    """The chart of `folders` (of the last launch when empty); None without a single value."""
+    """The chart of `folders` (of the last launch when empty); None when no value is reported."""
     found = curves(lab, folders, value)
     if not found.series:
         return None

@@ -1,4 +1,4 @@
-"""What commands share: the lab they speak of, and how they print JSON and aligned tables."""
+"""What commands share: the lab they work on, and how they print JSON and aligned tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def _plain(cell: object) -> str:
-    """One line without control characters: a document's text must not steer the terminal."""
+    """One line without control characters: a document's text must not control the terminal."""
     text = "-" if cell is None else str(cell)
     return "".join(c if c.isprintable() else " " for c in text)
 
@@ -68,20 +68,20 @@ def existing(name: str) -> Path:
 
 
 def lab_around(path: Path) -> Lab | None:
-    """The lab that holds `path`; None for a document that stands alone."""
+    """The lab that holds `path`; None for a document outside any lab."""
     try:
         return open_lab(path.resolve().parent)
     except NoLab:
         return None
 
 
-def judged(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
+def judge_gates(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     """The roadmap in `path` and its gates' verdicts by the results the lab has for it."""
     if lab is None:
         roadmap = parse_roadmap(read(path))
         return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
 
     roadmap = lab.read_roadmap(path)
-    found = newest_results(lab, path)
-    results, evidence = [one.result for one in found], pairs_of(lab, found)
+    newest = newest_results(lab, path)
+    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
     return roadmap, [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]

@@ -33,12 +33,14 @@ def _data_options(data: argparse.ArgumentParser) -> None:
     inspect.set_defaults(handler=inspect_data)
     grid = parts.add_parser("grid", help="grids of one's own")
     grids = grid.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    bring = grids.add_parser("import", help="a grid file from a folder of spectra (ASCII, FITS)")
-    bring.add_argument("folder", type=Path, metavar="FOLDER")
-    bring.add_argument("--out", type=Path, required=True, metavar="FILE")
-    bring.add_argument("--resolution", type=float, default=5000.0, metavar="R")
-    bring.add_argument("--vacuum", action="store_true", help="its wavelengths are in vacuum")
-    bring.set_defaults(handler=bring_grid)
+    grid_import = grids.add_parser(
+        "import", help="a grid file from a folder of spectra (ASCII, FITS)"
+    )
+    grid_import.add_argument("folder", type=Path, metavar="FOLDER")
+    grid_import.add_argument("--out", type=Path, required=True, metavar="FILE")
+    grid_import.add_argument("--resolution", type=float, default=5000.0, metavar="R")
+    grid_import.add_argument("--vacuum", action="store_true", help="its wavelengths are in vacuum")
+    grid_import.set_defaults(handler=bring_grid)
 
 
 def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
@@ -107,16 +109,16 @@ def inspect_data(args: argparse.Namespace) -> int:
     """`vitlab data inspect`: sizes and ranges; every file's layout is checked."""
     from vitlab.ml.spectra.pfsspec import describe, open_spectra_files
 
-    found = describe(open_spectra_files(args.file))
+    file = describe(open_spectra_files(args.file))
     if args.json:
-        print_json(found)
+        print_json(file)
         return 0
-    low, high = found["wave"]
-    print(f"{found['n']} spectra of {found['pixels']} pixels, {low:.1f} to {high:.1f} A")
-    rows = [[name, number(a), number(b)] for name, (a, b) in found["labels"].items()]
+    low, high = file["wave"]
+    print(f"{file['n']} spectra of {file['pixels']} pixels, {low:.1f} to {high:.1f} A")
+    rows = [[name, number(a), number(b)] for name, (a, b) in file["labels"].items()]
     print_table(["COLUMN", "FROM", "TO"], rows)
-    if found["snr"]:
-        print("S/N from {:.2f} to {:.2f}".format(*found["snr"]))
+    if file["snr"]:
+        print("S/N from {:.2f} to {:.2f}".format(*file["snr"]))
     return 0
 
 
@@ -137,15 +139,15 @@ def show_ceiling(args: argparse.Namespace) -> int:
         cache = None
     simulator = Simulator(load_grid(), load_noise(), seed=args.seed)
     nuisances = load_derivatives() if args.dims == 5 else ()
-    found = list(ceilings(simulator, nuisances, mags, args.label, (2000, args.stars), cache))
-    for row in found:
+    ceiling_rows = list(ceilings(simulator, nuisances, mags, args.label, (2000, args.stars), cache))
+    for row in ceiling_rows:
         if row.unidentified or row.unsettled:
             print(
                 f"mag {row.mag:g}: {row.unidentified} stars without a finite bound, "
                 f"{row.unsettled} posteriors not settled",
                 file=sys.stderr,
             )
-    rows = [_plain(dataclasses.asdict(row)) for row in found]
+    rows = [_plain(dataclasses.asdict(row)) for row in ceiling_rows]
     if args.json:
         print_json(rows)
     else:

@@ -51,23 +51,23 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
     from vitlab.ml.scoring import binned, save_residuals
     from vitlab.recipes.evaluate import rescore, residuals_path
 
-    found = rescore(job, args.data, args.noise, args.device)
-    path = residuals_path(job, found)
+    rescored = rescore(job, args.data, args.noise, args.device)
+    path = residuals_path(job, rescored)
     path.parent.mkdir(exist_ok=True)
-    save_residuals(path, found.residuals)
-    values, errors = found.named()
-    bins = [one for by in ("mag", "snr") for one in binned(found.residuals, by, found.seed)]
+    save_residuals(path, rescored.residuals)
+    values, errors = rescored.named()
+    bins = [one for by in ("mag", "snr") for one in binned(rescored.residuals, by, rescored.seed)]
     return {
         "job": job.name,
-        "mvp": found.spec.mvp,
-        "run": found.spec.run,
-        "model": found.result.model_name if found.result else found.spec.recipe,
-        "data": {"source": found.residuals.source, "hash": found.residuals.hash},
-        "n": len(found.residuals.star),
-        "overlap": found.overlap,
+        "mvp": rescored.spec.mvp,
+        "run": rescored.spec.run,
+        "model": rescored.result.model_name if rescored.result else rescored.spec.recipe,
+        "data": {"source": rescored.residuals.source, "hash": rescored.residuals.hash},
+        "n": len(rescored.residuals.star),
+        "overlap": rescored.overlap,
         "values": _finite(values),
         "errors": _finite(errors),
-        "before": _before(found),
+        "before": _earlier_values(rescored),
         "bins": [
             {
                 "by": one.by,
@@ -83,10 +83,10 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
     }
 
 
-def _before(found: Rescored) -> dict[str, float | None]:
-    """The same values as the job itself gave them; empty on other data."""
-    result = found.result
-    if result is None or result.data.get("hash") != found.residuals.hash:
+def _earlier_values(rescored: Rescored) -> dict[str, float | None]:
+    """The same values from the job itself; empty for other data."""
+    result = rescored.result
+    if result is None or result.data.get("hash") != rescored.residuals.hash:
         return {}
     return {k: v for k, v in result.values.items() if Value.parse(k).split == "test"}
 

@@ -49,21 +49,21 @@ from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
 from vitlab.lab.writeback.writeback import existing_figures, pending
 
 POLL = 0.5
-"""Seconds between two looks at a followed job."""
-SAY = 5.0
-"""Seconds between two lines on a job that merely goes on."""
+"""Seconds between two checks of a followed job."""
+PRINT_INTERVAL = 5.0
+"""Seconds between two lines on a job that only makes progress."""
 
 
 def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("mvp", metavar="MVP")
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
     run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
-                     help="this run of a sweep alone; may be said again")  # fmt: skip
+                     help="only this run of a sweep; may be repeated")  # fmt: skip
     run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
     run.add_argument("--memory", metavar="SIZE", help="of spectra a job holds: 8GiB")
-    run.add_argument("--force", action="store_true", help="launch what was found wanting too")
+    run.add_argument("--force", action="store_true", help="launch in spite of bad findings")
     run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
     add_json(run)
     run.set_defaults(handler=run_mvp)
@@ -76,7 +76,7 @@ def _jobs_options(jobs: argparse.ArgumentParser) -> None:
 
 def _logs_options(logs: argparse.ArgumentParser) -> None:
     logs.add_argument("job", metavar="JOB")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow until the job ends")
     logs.set_defaults(handler=show_log)
 
 
@@ -101,15 +101,15 @@ def run_mvp(args: argparse.Namespace) -> int:
     failed = follow(lab, jobs, roadmap) if args.wait else 0
     if args.wait:
         if not args.json:
-            _tell_end(lab, roadmap, plan.specs[0])
+            _print_end(lab, roadmap, plan.specs[0])
         accept_automatically(lab, roadmap)
     if args.json:
         print_json({"jobs": [str(job.folder) for job in jobs]})
     return 1 if failed else 0
 
 
-def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
-    """The figure that says most of a launch, its conclusion, and where more is to be had."""
+def _print_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
+    """Print the main figure of a launch, its conclusion, and where to find more."""
     first = next(launch_figures(lab, spec), None)
     if first is not None:
         print(f"\n{draw_picture(first[1])}\n")
@@ -123,26 +123,26 @@ def _tell_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
 
 
 def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> int:
-    """Wait for `jobs`, saying on stderr what changes; the number that did not end well.
+    """Wait for `jobs`, printing changes to stderr; the number that failed.
 
-    A `roadmap` is told meanwhile how far they are, and how they ended.
+    Their progress and ends are written into `roadmap`, if given.
     """
-    said: dict[str, tuple[str, float]] = {}
-    told = time.monotonic()
+    printed: dict[str, tuple[str, float]] = {}
+    synced = time.monotonic()
     while True:
         views = [job_view(lab, job) for job in jobs]
         for view in views:
             line, now = _progress(view), time.monotonic()
-            before, when = said.get(view.paths.name, ("", 0.0))
-            moving = isinstance(view.state, Running) and _stage(before) == _stage(line)
-            if line != before and (not moving or now - when >= SAY):
-                said[view.paths.name] = (line, now)
+            last_line, last_time = printed.get(view.paths.name, ("", 0.0))
+            moving = isinstance(view.state, Running) and _stage(last_line) == _stage(line)
+            if line != last_line and (not moving or now - last_time >= PRINT_INTERVAL):
+                printed[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
-        over = all(isinstance(view.state, Done | Lost) for view in views)
-        if roadmap is not None and (over or time.monotonic() - told >= PROGRESS_INTERVAL):
+        ended = all(isinstance(view.state, Done | Lost) for view in views)
+        if roadmap is not None and (ended or time.monotonic() - synced >= PROGRESS_INTERVAL):
             sync_status(lab, roadmap)
-            told = time.monotonic()
-        if over:
+            synced = time.monotonic()
+        if ended:
             return sum(not ended_well(v.state) for v in views)
         if not any(isinstance(view.state, Running) for view in views):
             advance(lab.paths)
@@ -150,7 +150,7 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
 
 
 def _stage(line: str) -> str:
-    """The first word: what does not change while a job merely goes on."""
+    """The first word: it does not change while a job only makes progress."""
     return line.partition(" ")[0]
 
 
@@ -169,16 +169,16 @@ def _progress(view: JobView) -> str:
         case Done(outcome=outcome, detail=detail):
             return f"{outcome}" + (f": {detail}" if detail and outcome != "ok" else "")
         case Lost():
-            return "lost: its supervisor is gone; `vitlab resume` goes on with it"
+            return "lost: its supervisor is gone; `vitlab resume` resumes it"
 
 
 def _live(view: JobView) -> str:
-    """The value that moves while the job runs: the headline on the validation set."""
+    """The value that changes while the job runs: the headline on the validation set."""
     return str(Value.parse(view.spec.headline).live)
 
 
 def list_jobs(args: argparse.Namespace) -> int:
-    """`vitlab jobs`: every job of the lab, the newest last; the queue goes on by the way."""
+    """`vitlab jobs`: every job of the lab, the newest last; advances the queue too."""
     lab = this_lab()
     advance_queue(lab)
     views = job_views(lab)
@@ -201,8 +201,8 @@ def list_jobs(args: argparse.Namespace) -> int:
     print_table(("JOB", "MVP", "RUN", "PROFILE", "STATE", "OUTCOME", "STEP", "R2"), rows)
     if left := [view.paths.name for view in views if view.left]:
         names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
-        doing = "`vitlab resume JOB` goes on with it, `vitlab stop JOB` drops it"
-        print(f"{len(left)} left behind by a crash or a restart: {names}; {doing}", file=sys.stderr)
+        hint = "`vitlab resume JOB` resumes it, `vitlab stop JOB` drops it"
+        print(f"{len(left)} lost in a crash or restart: {names}; {hint}", file=sys.stderr)
     return 0
 
 
@@ -228,7 +228,7 @@ def _job_record(view: JobView) -> dict[str, object]:
 
 
 def show_log(args: argparse.Namespace) -> int:
-    """`vitlab logs`: the output so far, and with `-f` what comes until the job ends."""
+    """`vitlab logs`: the output so far, and with `-f` the rest until the job ends."""
     job = find_job(this_lab().paths, args.job)
     tail = LogTail(job.log)
     while True:
@@ -237,7 +237,7 @@ def show_log(args: argparse.Namespace) -> int:
         for line in lines:
             print(line)
         sys.stdout.flush()
-        # The state is read before the log, so what was written before the end is printed.
+        # The state is read before the log, so all that was written before the end is printed.
         if not lines and (ended or not args.follow):
             return 0
         if not lines:
@@ -255,8 +255,8 @@ def _action_options(
 def _move_options(move: argparse.ArgumentParser) -> None:
     move.add_argument("job", metavar="JOB")
     where = move.add_mutually_exclusive_group(required=True)
-    where.add_argument("--up", type=int, metavar="N", help="places nearer to its start")
-    where.add_argument("--down", type=int, metavar="N", help="places further from its start")
+    where.add_argument("--up", type=int, metavar="N", help="this many places up")
+    where.add_argument("--down", type=int, metavar="N", help="this many places down")
     where.add_argument("--first", action="store_true", help="before all others")
     move.set_defaults(handler=move_job)
 
@@ -264,14 +264,16 @@ def _move_options(move: argparse.ArgumentParser) -> None:
 def _adopt_options(adopt: argparse.ArgumentParser) -> None:
     adopt.add_argument("--pid", type=int, required=True, metavar="P")
     adopt.add_argument("--mvp", required=True, metavar="ID")
-    adopt.add_argument("--log", type=Path, metavar="FILE", help="its output, shown as the job's")
+    adopt.add_argument(
+        "--log", type=Path, metavar="FILE", help="its output, shown as the job's log"
+    )
     adopt.add_argument("--metrics", type=Path, metavar="FILE", help="its numbers: CSV, JSON lines")
     adopt.add_argument(
         "--name",
         action="append",
         default=[],
         metavar="THEIRS=OURS",
-        help="what a number is called: val_r2=val/r2/log_g (default: the experiment file's names)",
+        help="name for a number: val_r2=val/r2/log_g (default: the experiment file's names)",
     )
     adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     adopt.set_defaults(handler=adopt_run)
@@ -299,11 +301,11 @@ def move_job(args: argparse.Namespace) -> int:
 
 
 def adopt_run(args: argparse.Namespace) -> int:
-    """`vitlab adopt`: watch a running process to its end and treat it like any other job."""
+    """`vitlab adopt`: watch a running process to its end, like any other job."""
     names = _names(args.name)
     metrics = (_from_its_folder(args.pid, args.metrics), names) if args.metrics else None
     if names and not metrics:
-        raise UsageError("--name: says how numbers are called; --metrics FILE says where they are")
+        raise UsageError("--name names numbers: --metrics FILE must say where they are")
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
@@ -323,7 +325,7 @@ def _names(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _from_its_folder(pid: int, path: Path) -> str:
-    """`path` as the program names it: what an experiment file would say."""
+    """`path` from the program's folder, as in an experiment file."""
     try:
         folder = Path(f"/proc/{pid}/cwd").readlink()
     except OSError as error:

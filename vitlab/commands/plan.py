@@ -12,7 +12,7 @@ from vitlab.commands.common import (
     Options,
     add_json,
     existing,
-    judged,
+    judge_gates,
     lab_around,
     print_json,
     print_table,
@@ -50,7 +50,7 @@ def _status_options(status: argparse.ArgumentParser) -> None:
 
 def _lint_options(lint: argparse.ArgumentParser) -> None:
     lint.add_argument("document", nargs="?", metavar="ROADMAP", help="default: the whole lab")
-    lint.add_argument("--fix", action="store_true", help="mend what is safe, and print the diff")
+    lint.add_argument("--fix", action="store_true", help="fix what is safe, and print the diff")
     add_json(lint)
     lint.set_defaults(handler=lint_documents)
 
@@ -70,10 +70,10 @@ def _set_options(change: argparse.ArgumentParser) -> None:
 
 
 def _sync_options(sync: argparse.ArgumentParser) -> None:
-    sync.add_argument("mvp", nargs="?", metavar="MVP", help="default: all that ended")
+    sync.add_argument("mvp", nargs="?", metavar="MVP", help="default: all that have ended")
     sync.add_argument("--roadmap", metavar="FILE")
     sync.add_argument("--dry-run", action="store_true", help="print the diffs, write nothing")
-    sync.add_argument("--yes", action="store_true", help="do not ask; asked only in a terminal")
+    sync.add_argument("--yes", action="store_true", help="do not ask (it asks only in a terminal)")
     sync.set_defaults(handler=sync_results)
 
 
@@ -97,7 +97,7 @@ def show_status(args: argparse.Namespace) -> int:
         for path in paths:
             try:
                 reports.append(_status(lab, path))
-            except UsageError as error:  # one spoilt roadmap hides no other
+            except UsageError as error:  # a broken roadmap does not hide the others
                 broken = 2
                 print(f"vitlab: {error}", file=sys.stderr)
         if args.json:
@@ -119,7 +119,7 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
-    roadmap, verdicts = judged(lab, path)
+    roadmap, verdicts = judge_gates(lab, path)
     following = next_mvp(roadmap)
     return {
         "roadmap": lab.paths.relative(path) if lab else str(path),
@@ -166,9 +166,9 @@ def _print_status(report: dict[str, Any]) -> None:
 
 
 def show_gates(args: argparse.Namespace) -> int:
-    """`vitlab gates`: each gate's verdict, the rule it rests on and the values it read."""
+    """`vitlab gates`: each gate's verdict, with its rule and values."""
     path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
-    _, verdicts = judged(lab_around(path), path)
+    _, verdicts = judge_gates(lab_around(path), path)
     if args.json:
         print_json(
             [
@@ -198,16 +198,16 @@ def lint_documents(args: argparse.Namespace) -> int:
         if args.fix and (change := lint_fixes(lab, path)) is not None:
             print(unified(change.old_text, change.new_text, str(path)), end="")
             save([change], journal_of(lab))
-        for found in lint_file(lab, path):
-            record = {"line": found.line, "kind": found.kind, "message": found.message}
-            if found.fix:
-                record["fix"] = "; ".join(edit.new.strip() for edit in found.fix)
+        for finding in lint_file(lab, path):
+            record = {"line": finding.line, "kind": finding.kind, "message": finding.message}
+            if finding.fix:
+                record["fix"] = "; ".join(edit.new.strip() for edit in finding.fix)
             if not args.document:
                 record["file"] = str(path)
             records.append(record)
             if not args.json:
-                mark = " (--fix mends it)" if found.fix else ""
-                print(f"{path}:{found.line}: {found.kind}: {found.message}{mark}")
+                mark = " (--fix fixes it)" if finding.fix else ""
+                print(f"{path}:{finding.line}: {finding.kind}: {finding.message}{mark}")
     if args.json:
         print_json(records)
     return 1 if records else 0
@@ -230,7 +230,7 @@ def set_status(args: argparse.Namespace) -> int:
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     lab = this_lab()
-    found = 0
+    count = 0
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
     if args.mvp:
         paths = [lab.roadmap_with(args.mvp, args.roadmap)]
@@ -242,14 +242,14 @@ def sync_results(args: argparse.Namespace) -> int:
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
         if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
             _warn_of_editors(accept(lab, plan))
-        found += len(plan.changes)
-    if not found:
+        count += len(plan.changes)
+    if not count:
         print("nothing to write: no ended job has results that the documents lack")
     return 0
 
 
 def _agreed() -> bool:
-    """The person's word; a script that runs `sync` has given it by running it."""
+    """Whether the person agrees; a script agrees by running `sync`."""
     if not sys.stdin.isatty():
         return True
     return input("write this? [y/N] ").strip().lower() in ("y", "yes")
@@ -270,7 +270,7 @@ def undo_last(_: argparse.Namespace) -> int:
 
 
 def redo_last(_: argparse.Namespace) -> int:
-    """`vitlab redo`: what the last undo took back is written again."""
+    """`vitlab redo`: the write that was undone last is repeated."""
     lab = lab_around(Path.cwd() / "any")
     if lab is not None:
         written = redo(lab)
@@ -305,7 +305,7 @@ def _hub_options(hub: argparse.ArgumentParser) -> None:
 
 
 def show_hub(args: argparse.Namespace) -> int:
-    """`vitlab hub`: what the hub says, in the order a reader wants it."""
+    """`vitlab hub`: the contents of the hub, the most wanted first."""
     hub = _hub(args.document)
     if args.json:
         points = {kind: [vars(point) for point in getattr(hub, kind)] for kind in POINTS}
@@ -334,7 +334,7 @@ def _hub(named: str | None) -> Hub:
         roadmap = lab.roadmap_path()
         path = find_hub(lab, lab.read_roadmap(roadmap))
         if path is None:
-            raise UsageError(f"{roadmap}: names no hub that is there (a file *hub*.md)")
+            raise UsageError(f"{roadmap}: names no hub that exists (a file *hub*.md)")
     assert path is not None
     return parse_hub(read(path), lab.vocabulary) if lab else parse_hub(read(path))
 

@@ -54,7 +54,7 @@ _LATEX = str.maketrans(
 
 
 def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """The header and the cells people read: what differs, the score, its share, the difference."""
+    """Header and cells for people: what differs, the score, its share, the difference."""
     columns = [name for name in _FIXED if name in ("mvp", "run", "model") or _differs(rows, name)]
     columns += [name for name in config if name.removeprefix("data.train_size")]
     columns += ["seeds"] if any(row.get("seeds") != 1 for row in rows) else []
@@ -162,10 +162,14 @@ def _compare_options(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
     compare.add_argument("--to", metavar="JOB", help="show differences to this job, with errors")
     compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
-    compare.add_argument("--reverse", action="store_true", help="turn the order round")
-    compare.add_argument("--each", action="store_true", help="seeds and reruns one by one")
-    compare.add_argument("--sql", metavar="QUERY", help="ask the table `results`, a row a job")
-    compare.add_argument("--out", metavar="FILE", help="keep that table as .parquet or .csv")
+    compare.add_argument("--reverse", action="store_true", help="reverse the order")
+    compare.add_argument("--each", action="store_true", help="each seed and rerun by itself")
+    compare.add_argument(
+        "--sql", metavar="QUERY", help="query the table `results`, one row per job"
+    )
+    compare.add_argument(
+        "--out", metavar="FILE", help="write that table to a .parquet or .csv file"
+    )
     form = compare.add_mutually_exclusive_group()
     add_json(form)
     form.add_argument("--csv", action="store_true", help="print CSV, with every column")
@@ -175,9 +179,9 @@ def _compare_options(compare: argparse.ArgumentParser) -> None:
 
 
 def plot_jobs(args: argparse.Namespace) -> int:
-    """`vitlab plot`: one curve a job, drawn to the terminal's size."""
+    """`vitlab plot`: one curve per job, in the size of the terminal."""
     lab = this_lab()
-    jobs = [found for name in args.jobs if (found := read_job(find_job(lab.paths, name)))]
+    jobs = [job for name in args.jobs if (job := read_job(find_job(lab.paths, name)))]
     picture = draw_jobs(lab, [job.paths.folder for job in jobs], args.value, ascii_=args.ascii)
     if picture is None:
         raise UsageError("nothing to plot: no job has reported a value yet")
@@ -186,13 +190,13 @@ def plot_jobs(args: argparse.Namespace) -> int:
 
 
 def compare_results(args: argparse.Namespace) -> int:
-    """`vitlab compare`: a row a configuration, repeats over seeds together."""
+    """`vitlab compare`: one row per configuration, its seeds together."""
     lab = this_lab()
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    found = lookup_results(lab.paths, args.jobs) if args.jobs else all_results(lab)
+    results = lookup_results(lab.paths, args.jobs) if args.jobs else all_results(lab)
     to = lookup_results(lab.paths, [args.to])[0] if args.to else None
-    rows = compare(lab, found, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
+    rows = compare(lab, results, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:
         print_json(rows)
         return 0
@@ -214,7 +218,9 @@ def compare_results(args: argparse.Namespace) -> int:
 def _table(lab: Lab, args: argparse.Namespace) -> int:
     """Every result of every job as one table, or what a query makes of it."""
     if args.jobs or args.to or args.sort or args.each or args.reverse:
-        raise UsageError("--sql and --out are of all results (WHERE, ORDER BY say which, and how)")
+        raise UsageError(
+            "--sql and --out use all results (choose and sort them by WHERE and ORDER BY)"
+        )
     frame = results_table(lab) if args.sql is None else query_results(lab, args.sql)
     if args.out is not None:
         write_frame(frame, Path(args.out))
@@ -226,7 +232,7 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
     elif args.csv:
         print(frame.write_csv(), end="")
     else:
-        cells = [[_said(value) for value in row.values()] for row in rows]
+        cells = [[_text(value) for value in row.values()] for row in rows]
         if args.latex or args.markdown:
             print((as_latex if args.latex else as_markdown)(frame.columns, cells), end="")
         else:
@@ -234,7 +240,7 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
     return 0
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

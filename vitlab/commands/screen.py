@@ -15,11 +15,11 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.live.diagnostics import as_json, as_text, collect
 
 WEB = "textual.drivers.web_driver:WebDriver"
-"""What `vitlab serve` has the screen drawn by."""
+"""The screen's driver under `vitlab serve`."""
 
 
 def open_screen(args: argparse.Namespace) -> int:
-    """Open the screen in the lab found from the current folder upwards; offer one without."""
+    """Open the screen in the lab found from the current folder upwards, or offer to make one."""
     from vitlab.tui.app import run_app
 
     # Textual draws on standard error, so that one counts too; in a browser on none of them.
@@ -38,7 +38,7 @@ def open_screen(args: argparse.Namespace) -> int:
         roadmap = next(iter(lab.roadmaps()), None)
     else:
         named = lab.roadmap_path(args.roadmap)
-        # As the lab calls it, so that it is known among the others.
+        # As the lab names it, so that it is known among the others.
         roadmap = next((path for path in lab.roadmaps() if path.samefile(named)), named)
     if not terminal:
         raise UsageError("the screen needs a terminal; `vitlab status` and `vitlab demo` do not")
@@ -73,7 +73,7 @@ def _debug_options(debug: argparse.ArgumentParser) -> None:
 
 
 def serve_screen(args: argparse.Namespace) -> int:
-    """Serve until it is ended; the address has a key, and whoever has it has the lab."""
+    """Serve until interrupted; the address has a key, which gives full access to the lab."""
     if args.host not in LOOPBACK:
         raise UsageError(
             f"--host {args.host}: only 127.0.0.1; from another machine use ssh -L "
@@ -92,13 +92,13 @@ def serve_screen(args: argparse.Namespace) -> int:
     server = LabServer(argv, port, f"vitlab {lab.paths.root.name}")
     print(f"open  {server.address}")
     print(f"from another machine, first:  ssh -N -L {port}:127.0.0.1:{port} {_here()}")
-    print("ctrl+c ends it; jobs go on", flush=True)
+    print("ctrl+c ends it; jobs keep running", flush=True)
     serve(server, sock)
     return 0
 
 
 def print_debug(args: argparse.Namespace) -> int:
-    """The same as the debug screen, as far as it is known without one; works outside a lab too."""
+    """What the debug screen shows, as far as is known without a screen; works outside a lab too."""
     try:
         lab = this_lab()
     except NoLab:

@@ -1,4 +1,4 @@
-"""The command that looks at single test stars: vitlab spectrum."""
+"""The command that shows single test stars: vitlab spectrum."""
 
 from __future__ import annotations
 
@@ -107,16 +107,16 @@ def _write(path: Path, stars: StarList, sheet: StarSheet) -> None:
 
 
 def _print(stars: StarList, sheet: StarSheet) -> None:
-    said = [f"{name} {value:.4g}" for name, value in sheet.true.items()]
-    print(f"{stars.job}: star {sheet.number}, {', '.join(said)}, "
+    labels = [f"{name} {value:.4g}" for name, value in sheet.true.items()]
+    print(f"{stars.job}: star {sheet.number}, {', '.join(labels)}, "
           f"mag {sheet.mag:.2f}, S/N {sheet.snr:.1f}")  # fmt: skip
     truth = sheet.true[sheet.label]
     rows = []
-    for guess in sheet.guesses:
-        value, error = guess.values.get(sheet.label), guess.errors.get(sheet.label)
+    for estimate in sheet.guesses:
+        value, error = estimate.values.get(sheet.label), estimate.errors.get(sheet.label)
         rows.append(
             [
-                guess.name,
+                estimate.name,
                 None if value is None else f"{value:.4g}",
                 None if error is None else f"{error:.2g}",
                 None if value is None else f"{value - truth:+.3g}",
@@ -127,8 +127,8 @@ def _print(stars: StarList, sheet: StarSheet) -> None:
         print(f"the model: {sheet.response.kind}, {sheet.response.unit}")
     for name, number in (
         ("noise moves the model by", sheet.scatter),
-        ("no unbiased one beats", sheet.bound),
-        ("likeness to the best", sheet.agreement),
+        ("no unbiased model beats", sheet.bound),
+        ("similarity to the best", sheet.agreement),
     ):
         if number is not None:
             print(f"{name} {number:.3g}")

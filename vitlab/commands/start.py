@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vitlab.commands.charts import draw_jobs
-from vitlab.commands.common import Options, judged, number, print_table, this_lab
+from vitlab.commands.common import Options, judge_gates, number, print_table, this_lab
 from vitlab.commands.jobs import follow
 from vitlab.contract.job import PROFILES, read_result
 from vitlab.contract.paths import JobPaths, UsageError
@@ -71,7 +71,7 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def _next_two(lab: Lab, roadmap: Path) -> list[str]:
-    """The two MVPs a researcher would launch now: by the week's priorities, then in order."""
+    """The two MVPs to launch next: by the week's priorities, then in order."""
     ready = launch_order(lab.read_roadmap(roadmap))
     if not ready:
         raise UsageError(f"{roadmap}: no MVP waits; name one with --mvp")
@@ -79,8 +79,8 @@ def _next_two(lab: Lab, roadmap: Path) -> list[str]:
 
 
 def _print_scores(jobs: list[JobPaths]) -> None:
-    found = [result for job in jobs if (result := read_result(job.result))]
-    found.sort(key=lambda r: Value.parse(r.headline).rank(r.values.get(r.headline)))
+    results = [result for job in jobs if (result := read_result(job.result))]
+    results.sort(key=lambda r: Value.parse(r.headline).rank(r.values.get(r.headline)))
     rows = [
         (
             result.model_name,
@@ -90,7 +90,7 @@ def _print_scores(jobs: list[JobPaths]) -> None:
             result.n.get("test"),
             f"{result.seconds:.0f}",
         )
-        for result in found
+        for result in results
     ]
     if rows:
         print()
@@ -98,7 +98,7 @@ def _print_scores(jobs: list[JobPaths]) -> None:
 
 
 def _print_verdicts(lab: Lab, roadmap: Path) -> None:
-    _, verdicts = judged(lab, roadmap)
+    _, verdicts = judge_gates(lab, roadmap)
     if verdicts:
         print()
         print_table(
