@@ -93,7 +93,7 @@ def test_hold_release_and_move(bench: Bench) -> None:
     assert bench("move", waiting[1].name, "--up", "0")[0] == 2
     status, _, said = bench("hold", first.name)
     assert (status, said.count("\n")) == (2, 1)
-    assert "does not wait, it is running" in said
+    assert "is not waiting, it is running" in said
     bench("stop", waiting[1].name)
     bench("stop", waiting[2].name)
     bench("stop", first.name)
@@ -135,7 +135,7 @@ def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, comm
     _, _, said = bench(*command.split())
     becomes(second, Running)
     if command == "jobs":
-        assert f"1 left behind by a crash or a restart: {first.name}" in said
+        assert f"1 lost in a crash or restart: {first.name}" in said
     assert bench("stop", first.name)[0] == 0
     assert "left behind" not in bench("jobs")[2]
 
@@ -150,7 +150,7 @@ def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
     bench("stop", first.name)
     ended(first)
     nothing_runs(bench.lab.root)
-    assert f"1 left behind by a crash or a restart: {second.name}" in bench("jobs")[2]
+    assert f"1 lost in a crash or restart: {second.name}" in bench("jobs")[2]
     assert isinstance(read_state(second), Queued)
     assert bench("resume", second.name)[0] == 0
     becomes(second, Running)
