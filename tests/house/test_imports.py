@@ -45,6 +45,11 @@ def test_the_command_line_loads_neither_screen_nor_parser() -> None:
     assert loaded("vitlab.cli", ("textual", "rich", "markdown_it", "yaml", "polars")) == []
 
 
+def test_a_supervisor_loads_little() -> None:
+    watched = ("yaml", "markdown_it", "hashlib", "difflib", "csv", "subprocess", "urllib.request")
+    assert loaded("vitlab.jobs.process.supervisor", watched) == []
+
+
 def test_the_contract_needs_nothing_installed() -> None:
     probe = (
         "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]\n"
