@@ -20,7 +20,7 @@ REFUSED = [
     ("vit", {"labels": "log_g"}, "config.labels: must be a list, not 'log_g'"),
     ("vit", {"labels": []}, "config.labels: must not be empty"),
     ("vit", {"labels": ["logg"]}, "config.labels[0]: unknown label 'logg'; did you mean log_g?"),
-    ("vit", {"labels": ["log_g", "log_g"]}, "config.labels: names a label twice"),
+    ("vit", {"labels": ["log_g", "log_g"]}, "config.labels: lists a label twice"),
     ("vit", {"train": {"lr": 0}}, "config.train.lr: must be > 0, not 0.0"),
     ("vit", {"train": {"lr": "fast"}}, "config.train.lr: must be a number, not 'fast'"),
     ("vit", {"train": {"lr": float("nan")}}, "config.train.lr: must be a number, not nan"),
@@ -29,7 +29,7 @@ REFUSED = [
     (
         "vit",
         {"train": {"batch": 100, "accumulate": 3, "processes": 2}},
-        "config.train.batch: 100 is no multiple of accumulate x processes = 6",
+        "config.train.batch: 100 is not a multiple of accumulate x processes = 6",
     ),
     (
         "vit",
@@ -56,15 +56,15 @@ REFUSED = [
     (
         "vit",
         {"label_weights": [1, 2]},
-        "config.label_weights: must be 1, one for each label, not 2",
+        "config.label_weights: must be one per label (1), not 2",
     ),
     ("vit", {"data": {"mag": [20]}}, "config.data.mag: must be a list of 2, not of 1"),
-    ("vit", {"data": {"mag": [22, 20]}}, "config.data.mag: must rise, not [22, 20]"),
+    ("vit", {"data": {"mag": [22, 20]}}, "config.data.mag: must be ascending, not [22, 20]"),
     ("vit", {"data": {"source": ""}}, "config.data.source: must be a text, not ''"),
     (
         "vit",
         {"noise": {"level": 0}, "model": {"input": "whitened"}},
-        "config.model.input: 'whitened' divides by the noise, whose level is 0",
+        "config.model.input: 'whitened' divides by the noise, but the noise level is 0",
     ),
     ("ceiling", {"noise": {"level": 0}}, "config.noise.level: must be > 0"),
     (

@@ -51,13 +51,13 @@ class DataConfig:
     seed: Seed = 42
     """Same seed, sizes and magnitudes: same stars, same test noise, whatever the model."""
     mag: tuple[Magnitude, Magnitude] = (20.5, 22.5)
-    """Range of the uniform i-band (HSC) magnitude; not used for a file."""
+    """Range of the uniform i-band (HSC) magnitude; unused for a file."""
     grid: str | None = None
     """A grid file made by `vitlab data grid import`; None means the embedded grid."""
     permuted: bool = False
-    """True: learn with the labels of other stars, the control for leaks: its test R2 must be 0."""
+    """True: train on shuffled labels, a control for leaks: the test R2 must then be 0."""
     memory: str = "8GiB"
-    """Most that spectra read from a file may take at once; what fits is read only once."""
+    """Memory limit for spectra read from a file; what fits is read only once."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,19 @@ class MlpConfig:
 
 @dataclass(frozen=True)
 class BoostModel:
-    """Gradient-boosted trees, one set for each label."""
+    """Gradient-boosted trees, one ensemble per label."""
 
     input: Input = "flux"
     leaves: Annotated[int, Range(2, 4096)] = 31
     min_leaf: Count = 20
-    """Fewest spectra in a leaf."""
+    """Minimum number of spectra in a leaf."""
     bins: Annotated[int, Range(2, 255)] = 255
     feature_fraction: Annotated[float, Range(0, 1, above=True)] = 0.3
-    """Share of the pixels tried in one tree."""
+    """Fraction of the pixels each tree may use."""
     bagging_fraction: Annotated[float, Range(0, 1, above=True)] = 1.0
     l2: NotNegative = 0.0
     copies: Annotated[int, Range(1, 1000)] = 1
-    """Noisy copies of each training spectrum: a tree sees one noise of each, frozen."""
+    """Noisy copies of each training spectrum; the noise of a copy is fixed."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ class BoostTrain:
     rounds: Count = 1000
     lr: Positive = 0.05
     patience: Count = 50
-    """Rounds without a better validation before growing stops."""
+    """Stop after this many rounds without a better validation score."""
     eval_every: Count = 1
     save_every: Count = 50
-    """Rounds between two checkpoints."""
+    """Rounds between checkpoints."""
     seed: Seed = 42
     threads: Threads = 0
 
@@ -147,7 +147,7 @@ class RidgeModel:
 
     input: Input = "flux"
     alphas: tuple[Positive, ...] = (0.1, 1, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
-    """Tried on the validation set; one decomposition serves them all."""
+    """Candidates; one decomposition serves them all."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class RidgeTrain:
     """How the normal equations are summed."""
 
     seed: Seed = 42
-    """Of the training noise."""
+    """Seed of the training noise."""
     threads: Threads = 0
 
 
@@ -172,51 +172,50 @@ class RidgeConfig:
 
 @dataclass(frozen=True)
 class CeilingConfig:
-    """`recipe: ceiling`: the most that can be reached, at given magnitudes and over their range."""
+    """`recipe: ceiling`: the best score any model can reach, per magnitude and over the range."""
 
     data: DataConfig = field(default_factory=DataConfig)
     """The Cramer-Rao bound is averaged over `test_size` stars of `seed`."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     mags: tuple[Magnitude, ...] = (20.5, 21.0, 21.5, 22.0, 22.5)
     dims: Literal[3, 5] = 3
-    """3: T_eff, log_g, M_H; 5: with a_M and C_M as unknowns of the Cramer-Rao bound."""
+    """3: T_eff, log_g, M_H; 5: also a_M and C_M, as nuisances of the Cramer-Rao bound."""
     bayes: Annotated[int, Range(0)] = 4000
-    """Stars of the Bayes ceiling over the range of magnitudes; 0 leaves the ceiling out."""
+    """Stars for the Bayes ceiling over the whole magnitude range; 0 skips it."""
     bayes_each: Annotated[int, Range(0)] = 256
-    """Stars of the Bayes ceiling at each of `mags`; 0 leaves them out."""
+    """Stars for the Bayes ceiling at each of `mags`; 0 skips it."""
     labels: tuple[str, ...] = ("log_g",)
     threads: Threads = 0
 
 
 @dataclass(frozen=True)
 class TemplateConfig:
-    """`recipe: template`: the least chi-square of each of the `test_size` stars, on the spline."""
+    """`recipe: template`: a chi-square fit of each of the `test_size` stars, on the spline."""
 
     data: DataConfig = field(default_factory=DataConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     refine: Annotated[int, Range(1, 8)] = 3
-    """Intervals each interval of the grid is cut into, for the templates a fit begins from; 1
-    means the nodes alone."""
+    """Each grid interval is divided into this many to get starting templates; 1: nodes only."""
     labels: tuple[str, ...] = ("log_g",)
     threads: Threads = 0
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """`recipe: evaluate`: a model that is trained already, scored again."""
+    """`recipe: evaluate`: a trained model, scored again."""
 
     job: str
-    """`<exp_id>/<job>`, or an MVP's run, `1.0` or `1.0/Run 1`: its newest job that ended well."""
+    """`<exp_id>/<job>`, or an MVP or one of its runs (`1.0`, `1.0/Run 1`): its newest success."""
     source: str | None = None
-    """A data set whose spectra are all scored, as in `data.source`; None: the job's test set."""
+    """A data set to score in full, as in `data.source`; None: the job's test set."""
     noise: NotNegative | None = None
-    """Factor on the noise added to the spectra; None: the job's own, 0: none is added."""
+    """Factor on the added noise; None: the job's own, 0: no noise."""
     threads: Threads = 0
 
 
 @dataclass(frozen=True)
 class CommandConfig:
-    """`recipe: command`: a program of one's own, started without a shell."""
+    """`recipe: command`: a user's program, started without a shell."""
 
     argv: tuple[str, ...]
     cwd: str | None = None
@@ -256,9 +255,9 @@ def _check_data(config: Scored | CeilingConfig) -> None:
     memory_bytes("config.data.memory", config.data.memory)
     low, high = config.data.mag
     if low > high:
-        raise ConfigError("config.data.mag", f"must rise, not [{low:g}, {high:g}]")
+        raise ConfigError("config.data.mag", f"must be ascending, not [{low:g}, {high:g}]")
     if len(set(config.labels)) < len(config.labels):
-        raise ConfigError("config.labels", "names a label twice")
+        raise ConfigError("config.labels", "lists a label twice")
     grid = config.data.source in GRID_SOURCES
     for i, label in enumerate(config.labels):
         if grid and label not in GRID_LABELS:
@@ -273,13 +272,13 @@ def _check_data(config: Scored | CeilingConfig) -> None:
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
     elif config.noise.level == 0 and config.model.input in NOISE_INPUTS:
-        text = f"{config.model.input!r} divides by the noise, whose level is 0"
+        text = f"{config.model.input!r} divides by the noise, but the noise level is 0"
         raise ConfigError("config.model.input", text)
 
 
 def _check_network(config: VitConfig | MlpConfig) -> None:
     if config.label_weights and len(config.label_weights) != len(config.labels):
-        text = f"must be {len(config.labels)}, one for each label, not {len(config.label_weights)}"
+        text = f"must be one per label ({len(config.labels)}), not {len(config.label_weights)}"
         raise ConfigError("config.label_weights", text)
     check_train(config.train, config.labels, config.loss)
     if isinstance(config.model, VitModel):

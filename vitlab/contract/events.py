@@ -1,4 +1,4 @@
-"""What a running job says: `events.jsonl`, one JSON object a line, appended whole."""
+"""What a running job reports: `events.jsonl`, one JSON object per line, appended whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Outcome = Literal["ok", "failed", "killed", "oom", "nan", "stalled", "disk_full"
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
-"""The details of a job that a person ended."""
+"""`detail` of a job that a person stopped."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Event:
 
 
 class EventWriter:
-    """Appends events to one file, one `write` a line, so a reader never sees a mixed line."""
+    """Appends events to a file, one `write` per line, so lines never interleave."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         if not _ends_with_newline(path):
-            # A killed writer left half a line: close it, so that ours is whole.
+            # A killed writer left half a line: end it, so that ours is whole.
             os.write(self._descriptor, b"\n")
 
     def write(self, kind: str, **data: object) -> None:
@@ -94,11 +94,11 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list[Event], int]:
-    """The whole lines from byte `offset` on, and the offset to go on from.
+    """The complete lines from byte `offset` on, and the offset for the next call.
 
-    Unknown kinds and broken lines are passed over; half a line at the end waits for its rest.
-    A file shorter than `offset` (replaced or truncated) is read from its start. At most about
-    `limit` bytes are read in one call.
+    Unknown kinds and broken lines are skipped; an incomplete last line is left for the next call.
+    A file shorter than `offset` (replaced or truncated) is read from its start. One call reads at
+    most `limit` bytes.
     """
     try:
         with path.open("rb") as file:
@@ -110,7 +110,7 @@ def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list
         return [], 0
     end = block.rfind(b"\n") + 1
     if end == 0 and len(block) == limit:
-        end = limit  # a line longer than the limit is no event; step over it
+        end = limit  # a line longer than the limit is not an event: skip it
     return list(_parse(block[:end])), offset + end
 
 

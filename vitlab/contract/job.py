@@ -1,4 +1,4 @@
-"""One job: what it is asked to do, where it stands, and what it found."""
+"""One job: its specification, its state and its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Recipe = Literal["vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "eval
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 Profile = Literal["smoke", "demo", "hour", "full"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
-"""From a trial of seconds to the real thing, by what they cost; all but the last are trials."""
+"""In order of cost; all but the last are trials."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
 _ID_EDGES = re.compile(r"^[^\w\[(<]+|[^\w\])>.+]+$")
@@ -36,12 +36,12 @@ def bare_id(text: str) -> str:
 
 @dataclass(frozen=True)
 class Spec:
-    """One job, fully resolved: nothing else is read to run it."""
+    """One job, fully resolved: running it needs no other file."""
 
     mvp: str
-    """The bare id in the roadmap's overview table."""
+    """Bare id, as in the roadmap's overview table."""
     run: str
-    """The run's name; `main` when the MVP has only one."""
+    """Name of the run; `main` when the MVP has only one."""
     profile: str
     recipe: str
     """One of `RECIPES`."""
@@ -55,7 +55,7 @@ class Spec:
     """`auto`, `cpu`, or the index or UUID of a GPU."""
     priority: int = 0
     after: tuple[str, ...] = ()
-    """Names of jobs (`<exp_id>/<job>`) that must end well first."""
+    """Jobs (`<exp_id>/<job>`) that must succeed first."""
     submitted: float = 0.0
     """Unix seconds."""
     experiment: str = ""
@@ -64,7 +64,7 @@ class Spec:
 
     @property
     def hash(self) -> str:
-        """Two jobs with one hash compute the same thing: recipe, configuration, headline."""
+        """Hash of recipe, configuration and headline: equal for jobs that compute the same."""
         meaning = json.dumps([self.recipe, self.config, self.headline], sort_keys=True)
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
@@ -86,29 +86,29 @@ class Result:
     """The numbers of one job, in original label units."""
 
     mvp: str
-    """The bare id in the roadmap's overview: `1.0`, `16A-0`."""
+    """Bare id, as in the roadmap's overview: `1.0`, `16A-0`."""
     run: str
-    """The run's name in the experiment file; `main` when the MVP has only one."""
+    """Name of the run in the experiment file; `main` when the MVP has only one."""
     profile: str
-    """`smoke`, `demo` or `full`; only `full` closes gates and replaces numbers."""
+    """One of `PROFILES`; only `full` closes gates and replaces numbers."""
     recipe: str
     values: Mapping[str, float | None]
     """`split/metric/label` -> number: `test/r2/log_g`. None for a non-finite one."""
     errors: Mapping[str, float] = field(default_factory=dict)
-    """Bootstrap standard errors, by the same names."""
+    """Bootstrap standard errors, under the same names."""
     n: Mapping[str, int] = field(default_factory=dict)
     """Spectra per split: train, val, test."""
     model: Mapping[str, object] = field(default_factory=dict)
     """`name` (`ViT`, `LightGBM`, `Ridge`, ...) and `params`, the number of parameters."""
     data: Mapping[str, object] = field(default_factory=dict)
-    """`source` and `hash`: two results with the same hash saw the same test set."""
+    """`source` and `hash`: results with the same hash have the same test set."""
     best: Mapping[str, float] = field(default_factory=dict)
     """`step` and `epoch` of the reported state."""
     seconds: float = 0.0
     figures: tuple[str, ...] = ()
     wandb: str | None = None
     headline: str = HEADLINE
-    """The value the experiment file names as its answer."""
+    """The value the run is judged by."""
 
     @property
     def model_name(self) -> str:
@@ -116,7 +116,7 @@ class Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write `result.json`, whole or not at all."""
+    """Write `result.json` atomically."""
     document = {"v": RESULT_VERSION, **asdict(result)}
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     write_atomic(path, text.encode() + b"\n")
@@ -138,33 +138,33 @@ Status = Literal[
     "cancelled",
     "paused",
 ]
-"""Of an MVP or a gate, as commands and JSON say it."""
+"""Of an MVP or a gate, as in commands and JSON."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 VerdictWord = Literal["pass", "fail", "open", "manual"]
-"""Of a gate: `open` is not decided yet, `manual` is for a person to judge."""
+"""Of a gate: `open` is undecided, `manual` is left to a person."""
 VERDICTS: tuple[VerdictWord, ...] = get_args(VerdictWord)
 
 
 @dataclass(frozen=True)
 class Succeeded:
-    """It ended by itself and said of no error."""
+    """It ended by itself, without an error."""
 
 
 @dataclass(frozen=True)
 class Killed:
-    """It was ended from outside."""
+    """It was killed."""
 
     asked: bool
-    """By a person, through `vitlab stop`."""
+    """Whether a person asked for it, through `vitlab stop`."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """It ended by itself, and not well."""
+    """It ended by itself, with an error."""
 
     cause: str
-    """One of `OUTCOMES`; a word of a newer program as it stands."""
+    """One of `OUTCOMES`; words of newer versions are kept as they are."""
 
 
 JobEnd = Succeeded | Killed | Failed
@@ -196,15 +196,15 @@ class Done:
     started: float
     ended: float
     outcome: str
-    """One of `OUTCOMES`; a word of a newer program as it stands."""
+    """One of `OUTCOMES`; words of newer versions are kept as they are."""
     code: int | None
-    """The child's exit code; None when a signal ended it."""
+    """The child's exit code; None when a signal killed it."""
     detail: str = ""
-    """One line for people: the signal, the last line of an import error, ..."""
+    """One line to show: the signal, the last line of an import error, ..."""
 
     @property
     def end(self) -> JobEnd:
-        """What the record means."""
+        """Success, kill or failure."""
         match self.outcome:
             case "ok":
                 return Succeeded()
@@ -225,10 +225,10 @@ JobState = Queued | Running | Done | Lost
 
 
 def state_word(state: JobState) -> str:
-    """The state as commands and JSON say it."""
+    """The state as in commands and JSON."""
     return type(state).__name__.lower()
 
 
 def ended_well(state: JobState) -> bool:
-    """Whether the job is done, and ended as it should."""
+    """Whether the job succeeded."""
     return isinstance(state, Done) and isinstance(state.end, Succeeded)

@@ -29,55 +29,53 @@ Loss = Literal["mse", "l1", "huber", "nll"]
 """`nll`: Gaussian negative log-likelihood; the network predicts a sigma for each label."""
 
 FEATURES = 128
-"""Sines and cosines of ln(wavelength) that `pipe` positions are made from."""
+"""Number of sines and cosines of ln(wavelength) in `pipe` positions."""
 
 
 @dataclass(frozen=True)
 class VitModel:
-    """The Vision Transformer; the defaults came nearest the ceiling for their time.
-
-    What was tried: `experiments/LOG.md`.
-    """
+    """The Vision Transformer; why these defaults: `experiments/LOG.md`."""
 
     input: VitInput = "whitened"
     tokenizer: Literal["C1D", "SW", "LC"] = "LC"
-    """C1D: one Conv1d; SW: sliding windows cut out, then one linear map; LC: locally connected,
-    each patch has a linear map of its own."""
+    """C1D: one Conv1d; SW: sliding windows, then one linear map; LC: locally connected, with a
+    separate linear map for each patch."""
     start: Literal["random", "principal"] = "principal"
-    """How LC starts without `chunk_norm`: principal, with the directions in which the noise-free
+    """Initialisation of LC without `chunk_norm`; principal: the directions in which the noise-free
     training spectra vary most. Shared maps always start at random."""
     patch: Annotated[int, Range(2, PIXELS)] = 1024
     stride: Annotated[int, Range(0, PIXELS)] = 0
     """Pixels from one patch to the next; 0 means `patch` (no overlap)."""
     chunk_norm: Literal["none", "zscore"] = "none"
-    """zscore: each patch over its own mean and scatter, which go on as features of its token."""
+    """zscore: each patch is normalised by its own mean and scatter, which become features of its
+    token."""
     hidden: Annotated[int, Range(8, 4096)] = 128
     layers: Annotated[int, Range(1, 64)] = 2
     heads: Annotated[int, Range(1, 64)] = 8
     mlp_ratio: Annotated[float, Range(0.5, 8)] = 2.0
     dropout: Dropout = 0.0
     stochastic_depth: Dropout = 0.0
-    """Chance that a spectrum skips the last layer (drop path); rises linearly from 0."""
+    """Probability that a spectrum skips the last layer (drop path); rises linearly from 0."""
     pool: Literal["cls", "mean"] = "mean"
     positions: Literal["none", "learned", "sinusoidal", "rope", "pipe"] = "learned"
     """rope: rotary, inside attention; pipe: Fourier features of ln(wavelength)."""
 
     @property
     def channels(self) -> int:
-        """Numbers the network sees of each pixel."""
+        """Input channels."""
         return 2 if self.input == "flux+error" else 1
 
     @property
     def inner(self) -> int:
-        """Width of a layer's perceptron."""
+        """Hidden width of a block's MLP."""
         return round(self.hidden * self.mlp_ratio)
 
     def patches(self, pixels: int) -> int:
-        """Tokens of a spectrum without [CLS]; the last one ends at its last pixel."""
+        """Tokens of a spectrum without [CLS]; the last patch ends at the last pixel."""
         return -(-(pixels - self.patch) // (self.stride or self.patch)) + 1
 
     def tokens(self, pixels: int) -> int:
-        """Tokens of a spectrum, [CLS] among them."""
+        """Tokens of a spectrum, including [CLS]."""
         return self.patches(pixels) + (self.pool == "cls")
 
 
@@ -92,43 +90,43 @@ class MlpModel:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained; the rate warms up to `lr`, then follows `schedule`."""
+    """How a network is trained; the learning rate warms up to `lr`, then follows `schedule`."""
 
     epochs: Count = 24
     batch: Count = 512
-    """Spectra of one step, over all micro-batches and processes."""
+    """Spectra per step, over all micro-batches and processes."""
     accumulate: Count = 1
-    """Micro-batches a step is made of."""
+    """Micro-batches per step."""
     processes: Count = 1
-    """Processes that share each step, one a GPU (DDP); on a CPU through gloo."""
+    """Processes that share each step (DDP), one per GPU; on a CPU through gloo."""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: for the matrices between the first and the last layer; AdamW for all others."""
+    """muon: for the matrices between the first and last layers; AdamW for the rest."""
     lr: Positive = 1e-3
     min_lr: NotNegative = 0.0
     weight_decay: NotNegative = 0.01
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    """cosine: down to `min_lr` at the last step; plateau: times `plateau_factor` whenever
-    `plateau_patience` validations brought nothing better, not below `min_lr`."""
+    """cosine: down to `min_lr` at the last step; plateau: multiplied by `plateau_factor` after
+    `plateau_patience` validations without improvement, never below `min_lr`."""
     warmup: Fraction = 0.05
-    """Share of all steps in which the rate rises from 0."""
+    """Fraction of all steps in which the rate rises from 0."""
     plateau_factor: Annotated[float, Range(0, 1, above=True)] = 0.5
     plateau_patience: Count = 3
     clip: NotNegative = 1.0
-    """Largest norm of the gradient; 0 means no clipping."""
+    """Maximum norm of the gradient; 0 means no clipping."""
     ema: Annotated[float, Range(0, 0.99999)] = 0.999
-    """Decay of the moving average of the weights that is validated and kept; 0 means none."""
+    """Decay of the moving average of the weights, which is validated and kept; 0 means none."""
     monitor: str = MEAN_R2
-    """The value that says which state is best, as named in the events, or `val/r2` for the mean
-    over the labels; best is what is nearest perfect (`vitlab.contract.value`)."""
+    """The value that selects the best state, as named in the events; `val/r2` is the mean over
+    the labels."""
     patience: Annotated[int, Range(0)] = 0
-    """Validations without a better `monitor` before training ends; 0 means it never does."""
+    """Stop after this many validations without a better `monitor`; 0 means never."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
-    """torch.compile; where that fails, training goes on without and says so."""
+    """Use torch.compile; if it fails, training continues without it and a note says so."""
     prefetch: Annotated[int, Range(0, 64)] = 1
-    """Batches made ahead while the device computes."""
+    """Batches prepared ahead while the device computes."""
     on_nonfinite: Literal["end", "rewind"] = "end"
-    """rewind: back to the last good checkpoint, at most `rewinds` times, with other noise."""
+    """rewind: return to the last good checkpoint, at most `rewinds` times, with different noise."""
     rewinds: Count = 3
     eval_every: Annotated[int, Range(0)] = 0
     """Steps between validations; 0 means one after each epoch."""
@@ -137,12 +135,12 @@ class TrainConfig:
 
 
 def output_count(loss: str, labels: int) -> int:
-    """Outputs of a network for K labels: K, or for `nll` K means, then K raw ln sigma."""
+    """Outputs of a network for K labels: K; for `nll` K means, then K raw ln sigma."""
     return 2 * labels if loss == "nll" else labels
 
 
 def check_vit(model: VitModel) -> None:
-    """`ConfigError` for settings that contradict each other."""
+    """Raise `ConfigError` for settings that contradict each other."""
     if model.hidden % model.heads:
         text = f"{model.heads} does not divide hidden = {model.hidden}"
         raise ConfigError("config.model.heads", text)
@@ -157,10 +155,10 @@ def check_vit(model: VitModel) -> None:
 
 
 def check_train(train: TrainConfig, labels: Sequence[str], loss: str) -> None:
-    """`ConfigError` for settings that contradict each other, or the labels and the loss."""
+    """Raise `ConfigError` for settings that contradict each other, the labels or the loss."""
     parts = train.accumulate * train.processes
     if train.batch % parts:
-        text = f"{train.batch} is no multiple of accumulate x processes = {parts}"
+        text = f"{train.batch} is not a multiple of accumulate x processes = {parts}"
         raise ConfigError("config.train.batch", text)
     if train.min_lr > train.lr:
         raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")

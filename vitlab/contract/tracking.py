@@ -1,4 +1,4 @@
-"""What of a job goes to W&B, and where it went: its configuration and `wandb.json`."""
+"""How a job is reported to W&B: its configuration and `wandb.json`."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ _WORDS: Mapping[str, Mode] = {
     "online": "online",
     "run": "online",
 }
-"""What W&B's own `WANDB_MODE` may say."""
+"""Values of W&B's `WANDB_MODE`."""
 
 
 @dataclass(frozen=True)
 class WandbConfig:
-    """`wandb` of an experiment file; the lab's settings have `LAB_KEYS` of it."""
+    """`wandb` in an experiment file; the lab's settings may only have `LAB_KEYS`."""
 
     mode: Mode | None = None
-    """None: what WANDB_MODE says, or else `offline`."""
+    """None: from WANDB_MODE, else `offline`."""
     project: str = "vitlab"
     entity: str | None = None
-    """User or team; None is the account's own."""
+    """User or team; None is the account's default."""
     group: str | None = None
     """None: the experiment's exp_id."""
     tags: tuple[str, ...] = ()
 
     def resolved(self, environment: Mapping[str, str]) -> Mode:
-        """The mode that counts: the configuration's, else the environment's."""
+        """The mode in effect: from the configuration, else from the environment."""
         return self.mode or _WORDS.get(environment.get("WANDB_MODE", ""), "offline")
 
 
 @dataclass(frozen=True)
 class Link:
-    """`wandb.json` of a job: written by the process that reports to W&B, read by everyone."""
+    """`wandb.json` of a job, written by the process that reports to W&B."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(4))
-    """The run's id at W&B: a resumed job goes on with it."""
+    """The run's id at W&B, kept when the job is resumed."""
     mode: Mode = "offline"
-    """The mode it ran in last: `offline` too where `online` was refused."""
+    """The mode it last ran in: `offline` too where `online` failed."""
     url: str | None = None
     """Its page; None offline."""
     path: str | None = None
-    """Its files, from the job's folder."""
+    """Its files, relative to the job's folder."""
     trouble: str | None = None
-    """Why it is not what was asked for, in one line."""
+    """One line: why it differs from what was asked for."""
 
     @property
     def shown(self) -> str | None:
@@ -65,7 +65,7 @@ class Link:
 def read_wandb(value: object, where: str, allowed: tuple[str, ...] = ()) -> dict[str, Any]:
     """The keys set in a `wandb` mapping, checked; raises `ConfigError`.
 
-    `allowed` narrows them. YAML 1.1 reads a bare `off` as false: it means `off` here.
+    `allowed` restricts them. YAML 1.1 reads a bare `off` as false; it means `off` here.
     """
     if isinstance(value, Mapping) and value.get("mode") is False:
         value = {**value, "mode": "off"}
@@ -79,7 +79,7 @@ def read_wandb(value: object, where: str, allowed: tuple[str, ...] = ()) -> dict
 
 
 def wandb_of(extra: Mapping[str, Any]) -> WandbConfig:
-    """What a spec's `extra` says of W&B; raises `ConfigError`."""
+    """The W&B configuration in a spec's `extra`; raises `ConfigError`."""
     return read_strict(WandbConfig, extra.get("wandb", {}), "wandb")
 
 
@@ -89,6 +89,6 @@ def read_link(job: JobPaths) -> Link | None:
 
 
 def write_link(job: JobPaths, link: Link) -> None:
-    """Write `wandb.json`, whole or not at all."""
+    """Write `wandb.json` atomically."""
     document = {"v": VERSION, **asdict(link)}
     write_atomic(job.wandb, json.dumps(document, ensure_ascii=False).encode() + b"\n")

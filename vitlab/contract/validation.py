@@ -1,4 +1,4 @@
-"""How untrusted mappings become frozen dataclasses: every key, value, limit and version checked."""
+"""Turns untrusted mappings into dataclasses: every key, value, limit and version is checked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class ConfigError(UsageError):
-    """A key or value that is not allowed; `key` is its dotted name, the text starts with it."""
+    """A key or value that is not allowed; the text starts with its dotted name, `key`."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(f"{key}: {text}")
@@ -42,12 +42,12 @@ class ConfigError(UsageError):
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers a value may take; put it in an `Annotated` type."""
+    """The numbers a value may take, for use in an `Annotated` type."""
 
     low: float = -math.inf
     high: float = math.inf
     above: bool = False
-    """True when `low` itself is refused."""
+    """True: `low` itself is not allowed."""
 
     def __contains__(self, number: float) -> bool:
         return (self.low < number if self.above else self.low <= number) and number <= self.high
@@ -59,7 +59,7 @@ class Range:
 
 
 def read_strict(kind: type[T], value: object, where: str) -> T:
-    """The dataclass `kind` from a mapping; `where` is the dotted key errors are named by.
+    """The dataclass `kind` from a mapping; `where` is the dotted key used in errors.
 
     Field types may be bool, int, float, str, `Literal`, `Annotated` with a `Range`, tuples,
     `| None` and further dataclasses. Raises `ConfigError`.
@@ -82,7 +82,7 @@ def read_strict(kind: type[T], value: object, where: str) -> T:
 
 
 def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
-    """`unknown key; did you mean patch? (allowed: ...)`."""
+    """An error text: `unknown key; did you mean patch? (allowed: ...)`."""
     words = list(allowed)
     close = difflib.get_close_matches(word, words, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -137,7 +137,7 @@ def _scalar(hint: type, value: object, where: str) -> Any:
 
 
 def _number(value: object) -> float | None:
-    """A number as people write it: YAML 1.1 reads `3e-4` and `1e6` as texts."""
+    """A number as people write it: YAML 1.1 reads `3e-4` and `1e6` as strings."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -179,16 +179,16 @@ NotNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 0.95)]
 Threads = Annotated[int, Range(0, 1024)]
-"""CPU threads; 0 means all the machine offers."""
+"""CPU threads; 0 means all available."""
 Magnitude = Annotated[float, Range(10, 30)]
 Input = Literal["flux", "flux/error", "whitened"]
 """What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
 
 
 def read_record(path: Path, kind: type[R], version: int) -> R | None:
-    """The record in `path`; None when it is missing, broken, or not of this version.
+    """The record in `path`; None when it is missing, broken, or of another version.
 
-    Unknown keys are passed over, so that a newer program of the same version may add some.
+    Unknown keys are ignored, so that a newer program may add some within a version.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -198,7 +198,7 @@ def read_record(path: Path, kind: type[R], version: int) -> R | None:
 
 
 def from_document(document: object, kind: type[R], version: int) -> R | None:
-    """As `read_record`, of what has been read from a file already."""
+    """As `read_record`, for a document already read."""
     if not isinstance(document, dict) or document.get("v") != version:
         return None
     known = {}

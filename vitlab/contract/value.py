@@ -1,4 +1,4 @@
-"""What a value's name says: its split, metric and label, its unit, its symbol, which way is better.
+"""Names of values: split, metric and label, and from these unit, symbol and which way is better.
 
 Names are `split/metric/label`: `test/r2/log_g`, `val/loss`, `ceiling@21.5/r2_bayes/log_g`.
 """
@@ -17,17 +17,17 @@ T = TypeVar("T")
 Number = float | None
 
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)+")
-"""A name a person may give a value in an experiment file or on the command line."""
+"""A name allowed in an experiment file or on the command line."""
 LABEL = "log_g"
-"""The label that is meant where a text names none."""
+"""The default label."""
 HEADLINE = f"test/r2/{LABEL}"
-"""The value a run is judged by where its experiment file names none."""
+"""The value a run is judged by unless its experiment file names another."""
 MEAN_R2, LOSS = "val/r2", "val/loss"
 TRAIN_LOSS, LEARNING_RATE, SPEED = "train/loss", "train/lr", "perf/samples_per_s"
 SCORES = ("r2", "mae", "rmse", "bias", "scatter")
-"""What predictions of a label are scored by."""
+"""Metrics of predicted labels."""
 CALIBRATION = ("pull2", "within1", "within2")
-"""What predicted errors of a label are scored by (`loss: nll`)."""
+"""Metrics of predicted errors (`loss: nll`)."""
 _UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
 _CEILING = "ceiling"
 
@@ -38,21 +38,21 @@ class Better:
 
     way: Literal["larger", "smaller", "nearest"]
     target: float = 0.0
-    """The number at best, from which distances count; 0 where there is no end to `way`."""
+    """The best possible number; 0 where there is none."""
 
     def distance(self, number: Number) -> float:
-        """How far from the best: smaller is better; inf for None, NaN and infinities."""
+        """Distance from the best possible, smaller is better; inf for None, NaN and infinities."""
         if number is None or not math.isfinite(number):
             return math.inf
         off = number - self.target
         return {"larger": -off, "smaller": off, "nearest": abs(off)}[self.way]
 
     def is_better(self, number: Number, other: Number) -> bool:
-        """Whether `number` is surely the better one; None and NaN are worse than any number."""
+        """Whether `number` is strictly better; None and NaN are worse than any number."""
         return self.distance(number) < self.distance(other)
 
     def gain(self, number: float, other: float) -> float:
-        """By how much `number` is better than `other`; negative where it is worse."""
+        """By how much `number` is better than `other`; negative when it is worse."""
         return self.distance(other) - self.distance(number)
 
 
@@ -61,13 +61,13 @@ LARGER, SMALLER = Better("larger"), Better("smaller")
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric."""
+    """Properties of a metric."""
 
     symbol: str
     better: Better | None = None
     """None: not known, or neither way is better."""
     unit: str | None = ""
-    """`label`: that of the label; empty: a pure number; None: not known."""
+    """`label`: the label's unit; empty: dimensionless; None: not known."""
 
 
 _R2 = Better("larger", 1.0)
@@ -99,28 +99,28 @@ _METRICS = {
     "snr": Metric("S/N"),
 }
 _COVERAGE = re.compile(r"coverage(\d+)")
-"""`coverage68`, `coverage683`, `coverage95`: the share of stars inside an interval, nominally
-.68, .683, .95."""
+"""`coverage68`, `coverage683`, `coverage95`: fraction of stars inside an interval, nominally .68,
+.683, .95."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """The name of a number, in its parts; empty where the name has no such part.
+    """The parts of a value's name; a missing part is empty.
 
-    A name of one part is a metric of no split, of two a split and a metric. What no name is made
-    like (`a//b`, `/a`) is taken for a metric as it stands.
+    A name with one part is a metric without a split, with two a split and a metric. A malformed
+    name (`a//b`, `/a`) counts as a metric.
     """
 
     split: str
     """`train`, `val`, `test`, `perf`, `ceiling`, `ceiling@21.5`, `ceiling@20.5-21`, ..."""
     metric: str
     label: str = ""
-    """`log_g`, ...; of some values no star's label but a statistic (`ceiling/snr/median`)."""
+    """`log_g`, ...; for some values a statistic instead (`ceiling/snr/median`)."""
 
     @staticmethod
     @lru_cache(4096)
     def parse(name: str) -> Value:
-        """The parts of any name; `str` gives the same name back."""
+        """Parse any name; `str` returns the same name."""
         parts = name.split("/", 2)
         if not all(parts) or len(parts) == 1:
             return Value("", name)
@@ -130,27 +130,27 @@ class Value:
         return "/".join(part for part in (self.split, self.metric, self.label) if part)
 
     def on(self, split: str) -> Value:
-        """The same on another split."""
+        """The same value on another split."""
         return replace(self, split=split)
 
     @property
     def live(self) -> Value:
-        """The value that is known of it while a job runs: on validation in place of test."""
+        """The value to show while a job runs: on validation instead of test."""
         return self.on("val") if self.split == "test" else self
 
     @property
     def anywhere(self) -> Value:
-        """The same of no split, for comparing across splits."""
+        """The same value without a split, for comparing across splits."""
         return self.on("")
 
     @property
     def is_ceiling(self) -> bool:
-        """Whether it is a bound at a split of its own (`ceiling`, `ceiling@21.5`)."""
+        """Whether its split is a ceiling (`ceiling`, `ceiling@21.5`)."""
         return self.split.partition("@")[0] == _CEILING
 
     @property
     def mag(self) -> float | None:
-        """The single magnitude a ceiling is of; None over a range (`ceiling@20.5-21`), or all."""
+        """The magnitude of a ceiling; None over a range (`ceiling@20.5-21`) or all stars."""
         try:
             return float(self.split.partition("@")[2]) if self.is_ceiling else None
         except ValueError:
@@ -158,28 +158,28 @@ class Value:
 
     @property
     def better(self) -> Better | None:
-        """Which way is better; None where that is not known: then no number is called best."""
+        """Which way is better; None where not known, and then no number is called best."""
         return self._known.better
 
     @property
     def unit(self) -> str | None:
-        """`dex`, `K`; empty for a pure number, None where it is not known."""
+        """`dex`, `K`; empty when dimensionless, None when not known."""
         unit = self._known.unit
         return unit_of(self.label) if unit == "label" else unit
 
     @property
     def symbol(self) -> str:
-        """The metric as printed: `R²`; an unknown one as it is named."""
+        """The metric as printed: `R²`; an unknown one by its name."""
         return self._known.symbol
 
     @property
     def short(self) -> str:
-        """The symbol, with the label where it is not the usual one: `R²`, `MAE(T_eff)`."""
+        """The symbol, with the label unless it is the default: `R²`, `MAE(T_eff)`."""
         return self.symbol + (f"({self.label})" if self.label not in ("", LABEL) else "")
 
     @property
     def printed(self) -> str:
-        """As documents write it before a number: `R²_test`, `MAE(T_eff)_val`, `R²_Bayes`."""
+        """As written before a number in documents: `R²_test`, `MAE(T_eff)_val`, `R²_Bayes`."""
         return self.short + (f"_{self.split}" if self.split and not self.is_ceiling else "")
 
     @property
@@ -192,9 +192,9 @@ class Value:
         return Metric(self.metric, None, None)
 
     def best(self, items: Iterable[T], number: Callable[[T], Number]) -> T | None:
-        """The item with the best finite number, of equals the first; None where none has one.
+        """The item with the best finite number (the first on a tie), or None.
 
-        None also of two or more where it is not known which way is better.
+        Also None for two or more items when it is not known which way is better.
         """
         known = [one for one in items if (x := number(one)) is not None and math.isfinite(x)]
         better = self.better
@@ -205,15 +205,14 @@ class Value:
     def ranked(self, items: Iterable[T], number: Callable[[T], Number]) -> list[T]:
         """The items, best first, those without a finite number last.
 
-        Where it is not known which way is better, the order is kept.
+        The order is kept when it is not known which way is better.
         """
         return sorted(items, key=lambda one: self.rank(number(one)))
 
     def rank(self, number: Number) -> tuple[bool, str, float]:
-        """A key by which numbers are sorted: best first, None and NaN last.
+        """A sort key: best first, None and NaN last.
 
-        Numbers of several values can be sorted together: those of one metric and label stay
-        together, whatever their split.
+        Numbers of several values can be sorted together: they are grouped by metric and label.
         """
         known = number is not None and math.isfinite(number)
         far = self.better.distance(number) if self.better and known else 0.0
@@ -221,29 +220,29 @@ class Value:
 
 
 def ceiling_split(low: float | None = None, high: float | None = None) -> str:
-    """The split of a ceiling: of all stars, at one magnitude, or from `low` to `high`."""
+    """The split of a ceiling: over all stars, at one magnitude, or from `low` to `high`."""
     ends = [f"{mag:g}" for mag in (low, high) if mag is not None]
     return _CEILING + ("@" + "-".join(ends) if ends else "")
 
 
 def unit_of(label: str) -> str | None:
-    """The unit of a star's label; None for one that is not known."""
+    """The unit of a stellar label; None for an unknown one."""
     return _UNITS.get(label)
 
 
 def judged_by(headlines: Iterable[str]) -> str:
-    """The one value several runs are judged by: the most common headline, of equals the first."""
+    """The value several runs are judged by: the most common headline (the first on a tie)."""
     return next((name for name, _ in Counter(headlines).most_common(1)), HEADLINE)
 
 
 def shown(headline: str, values: Mapping[str, Number]) -> Number:
-    """The number a run is told by: its headline, or on validation while there is no test score."""
+    """The number to show for a run: its headline, or on validation until there is a test score."""
     value = Value.parse(headline)
     return _first(values, value, value.live)
 
 
 def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:
-    """The number a run is chosen by: on validation, so that the test set chooses nothing."""
+    """The number to select runs by: on validation, so that the test set selects nothing."""
     value = Value.parse(headline)
     return _first(values, value.on("val"), value)
 
@@ -253,7 +252,7 @@ def _first(values: Mapping[str, Number], *names: Value) -> Number:
 
 
 def distance(name: str, values: Mapping[str, float], labels: Sequence[str]) -> float:
-    """How far the monitored one of a validation's values is from perfect: smaller is better.
+    """Distance of the monitored validation value from the best possible, smaller is better.
 
     `val/r2` is the mean over the labels.
     """
