@@ -25,10 +25,10 @@ everything: $(RUN_DEPS)
 		ls roadmaps/img/mvp_$${mvp}_*_smoke.png && \
 		grep -q "^| MVP-$$mvp |.*(smoke)" roadmaps/vit_roadmap.md || exit 1; done
 
-# One process of one thread for each core, a file of tests at a time.
+# One process of one thread for each core; whoever is done takes over from the others.
 WORKERS ?= auto
 test: check
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(DEV_DEPS)
 	$(BIN)/ruff check .

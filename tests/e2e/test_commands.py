@@ -103,7 +103,7 @@ def test_a_second_shell_follows_and_stops_a_job(lab: Path, vitlab: Vitlab) -> No
     (lab / "experiments/lightgbm.yaml").write_text(slow, encoding="utf-8")
     vitlab("run", "2.0")  # this shell is closed by now; the job goes on
     name = json.loads(vitlab("jobs", "--json").stdout)[0]["job"]
-    wait_for(lambda: json.loads(vitlab("jobs", "--json").stdout)[0]["step"])
+    wait_for(lambda: json.loads(vitlab("jobs", "--json").stdout)[0]["step"], pause=0.5)
     vitlab("stop", name)
     follower = vitlab("logs", name.split("/")[1][:8], "-f")
     assert follower.stdout

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -398,9 +399,9 @@ def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert losses(said) == wanted
 
 
-@pytest.mark.timeout(240)
-def test_compiled_steps_are_near_eager_ones() -> None:
-    """A small perceptron: what the compiler needs for it is seconds, not minutes."""
+def test_compiled_steps_are_near_eager_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced and differentiated as a whole; C++ is not made of it, which takes 20 seconds."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     found = []
     for compiled in (False, True):
         torch.manual_seed(3)
