@@ -137,7 +137,7 @@ def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
         (["nothing"], "no job 'nothing'"),
         (["1.0", "--data", "missing.h5"], "--data missing.h5: no such file"),
         (["1.0", "--noise", "-1"], "--noise -1: must be >= 0"),
-        (["1.0", "--data", "short.h5"], "short.h5: other pixels (8) than"),
+        (["1.0", "--data", "short.h5"], "short.h5: its pixels (8) differ from"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -94,5 +94,5 @@ def test_who_starts_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not starts_group(read_config("ridge", {}), {"PET_NNODES": "2"})
     monkeypatch.setenv("PET_NNODES", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with pytest.raises(UsageError, match=r"config\.train\.processes: 1 cannot be shared out"):
+    with pytest.raises(UsageError, match=r"config\.train\.processes: 1 cannot be divided"):
         launch_group(JobPaths(tmp_path), one, "cpu", resume=False)

@@ -121,7 +121,7 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
     spec = json.loads(bare.spec.read_bytes())
     config = {"job": "3.0"}
     bare.spec.write_text(json.dumps({**spec, "recipe": "evaluate", "config": config}))
-    with pytest.raises(UsageError, match=r"scores 3\.0: look at the stars of that job"):
+    with pytest.raises(UsageError, match=r"an evaluation of 3\.0; inspect that job instead"):
         open_inspector(bare, print)
 
 

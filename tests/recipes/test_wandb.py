@@ -132,7 +132,7 @@ def test_a_service_that_dies_is_one_note(paths: JobPaths) -> None:
         report.evaluation(2, 0, "val", 9, {R2: 0.5})
     [said] = notes(paths)
     assert said.startswith("W&B: ")
-    assert said.endswith("the numbers are in events.jsonl alone")
+    assert said.endswith("the numbers are only in events.jsonl")
     assert wandb.close(ok=True)[1] is None  # it was told
 
 

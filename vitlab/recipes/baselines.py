@@ -1,4 +1,4 @@
-"""The recipes of the models without gradients: `lightgbm`, `ridge` and `template`."""
+"""The recipes of the baselines: `lightgbm`, `ridge` and `template`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vitlab.recipes.scores import describe_data, score_test
 
 
 def run_template(context: Context) -> Outcome:
-    """Fit every test spectrum, and score the labels and the errors it gives them."""
+    """Fit every test spectrum; score the labels and their errors."""
     config = context.config
     assert isinstance(config, TemplateConfig)
     device = torch.device(context.device)
@@ -82,7 +82,7 @@ def run_boost(context: Context) -> Outcome:
 
 
 def run_ridge(context: Context) -> Outcome:
-    """Solve a ridge regression and score it on the test set. A resumed job starts again."""
+    """Solve a ridge regression and score it on the test set. A resumed job starts over."""
     config = context.config
     assert isinstance(config, RidgeConfig)
     spectra, train, val, test = _splits(config)
@@ -99,7 +99,7 @@ def run_ridge(context: Context) -> Outcome:
 
 
 def _cache(context: Context) -> Path | None:
-    """Where the lab keeps binned training sets; None for a job outside any lab."""
+    """The lab's cache of binned training sets; None for a job outside a lab."""
     try:
         return find_lab(context.paths.folder).private.cache
     except NoLab:

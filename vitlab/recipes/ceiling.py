@@ -1,4 +1,4 @@
-"""The recipe `ceiling`: the most any model can reach, at given magnitudes and over the test set."""
+"""The recipe `ceiling`: the best possible score, at given magnitudes and over the test set."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from vitlab.ml.theory.fisher import WORST_CONDITION, Array, Bounds, bounds, crlb
 from vitlab.recipes.context import Context, Outcome, Stopped
 
 MAG_BINS = 4
-"""Parts of the range of magnitudes the Bayes ceiling is given in."""
+"""Magnitude bins of the Bayes ceiling."""
 
 
 @dataclass
 class _Progress:
-    """How much of a job is done: a step is one star of one bound or ceiling."""
+    """Progress of the job; a step is one star of one bound or ceiling."""
 
     context: Context
     config: CeilingConfig
     before: int = 0
-    """Steps of the parts that are done."""
+    """Steps of the finished parts."""
     begun: float = field(default_factory=time.perf_counter)
 
     def report(self, done: int) -> None:
@@ -52,8 +52,8 @@ class _Progress:
 
 
 def run(context: Context) -> Outcome:
-    """The ceilings of the test stars, each at its own magnitude (`ceiling/...`, and in bins of it
-    `ceiling@20.5-21/...`), and of all at each of `mags` (`ceiling@21.5/...`)."""
+    """Compute the ceilings of the test stars: each at its own magnitude (`ceiling/...`, and in
+    magnitude bins `ceiling@20.5-21/...`), and all at each of `mags` (`ceiling@21.5/...`)."""
     config = context.config
     assert isinstance(config, CeilingConfig)
     simulator = open_simulator(config.data, config.noise.level)
@@ -143,7 +143,7 @@ def _add_bayes(
 
 
 def _posteriors(progress: _Progress, simulator: Simulator, n: int) -> Posteriors:
-    """Posteriors of `n` test stars, from the lab's cache where they are known."""
+    """Posteriors of `n` test stars, from the lab's cache if there."""
     try:
         cache = find_lab(progress.context.paths.folder).private.ceilings
     except NoLab:
@@ -161,6 +161,6 @@ def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, f
 
 
 def _data_hash(config: CeilingConfig, simulator: Simulator) -> str:
-    """Of the test set the models of the same configuration are scored on."""
+    """The hash of the test set that models of the same configuration are scored on."""
     sizes = {"train": 0, "val": 0, "test": config.data.test_size}
     return GridSpectra(simulator, sizes, (), infinite=False, grid=config.data.grid).hash

@@ -1,4 +1,4 @@
-"""What a recipe is given and returns, and how it reports its progress."""
+"""A recipe's arguments and result, and how it reports its progress."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 
 STEP_INTERVAL = 0.5
-"""Least seconds between two step events: the steps between are averaged."""
+"""Minimum seconds between step events; the steps in between are averaged."""
 LINE_INTERVAL = 5.0
-"""Least seconds between two printed steps."""
+"""Minimum seconds between printed steps."""
 
 
 def rank(environment: Mapping[str, str]) -> int | None:
-    """This process' number in its group; None for a process torchrun did not start."""
+    """This process's rank in its group; None for a process not started by torchrun."""
     return int(environment["RANK"]) if "TORCHELASTIC_RUN_ID" in environment else None
 
 
@@ -35,7 +35,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
         watch: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`watch`: called with each number; returns a note to add, or None."""
+        """`watch`: called after each report; returns a note to add, or None."""
         self._writer = writer
         self._clock = clock
         self._watch = watch
@@ -64,7 +64,7 @@ class Reporter:
         return best
 
     def step(self, step: int, of: int, epoch: int, values: Mapping[str, float]) -> None:
-        """One step; written as the mean since the last one written, when that is old enough."""
+        """Report a step; at most every `STEP_INTERVAL`, as the mean since the last one written."""
         now = self._clock()
         self._first = self._first or (step, now)
         self._pending.append(values)
@@ -84,7 +84,7 @@ class Reporter:
     def evaluation(
         self, step: int, epoch: int, split: str, n: int, values: Mapping[str, float]
     ) -> None:
-        """The scores of a split."""
+        """Report the scores on a split."""
         self._writer.write("eval", step=step, epoch=epoch, split=split, n=n, values=values)
         _print(f"step {step}  " + "  ".join(f"{name} {x:.4g}" for name, x in values.items()))
         self._add_note()
@@ -111,12 +111,12 @@ def _print(text: str) -> None:
 
 
 class Stopped(Exception):  # noqa: N818 - the name says what happened
-    """The job was asked to end and has saved its state."""
+    """The job was asked to stop and has saved its state."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """One job under way."""
+    """One running job."""
 
     paths: JobPaths
     spec: Spec
@@ -126,7 +126,7 @@ class Context:
     report: Reporter
     resume: bool
     stopped: Callable[[], bool]
-    """True once the job is asked to end."""
+    """True once the job has been asked to stop."""
 
 
 @dataclass(frozen=True)

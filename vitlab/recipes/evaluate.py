@@ -1,4 +1,4 @@
-"""Scoring a trained model again, from its job's folder: on its own test set or on other data."""
+"""Score a trained model again, from its job's folder: on its own test set or on other data."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rescored:
-    """A trained model's predictions of a test set."""
+    """A trained model's predictions for a test set."""
 
     spec: Spec
     result: Result | None
-    """What its job wrote when it ended."""
+    """The result of its job, if it ended."""
     residuals: Residuals
     overlap: int
-    """Test stars that are in its training set too."""
+    """Test stars that are also in its training set."""
     seed: int
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
 
     def named(self) -> tuple[dict[str, float], dict[str, float]]:
         """Values and errors by `test/metric/label`."""
@@ -62,8 +62,8 @@ def rescore(
 ) -> Rescored:
     """Score the model in a job's folder on `source`, or on the job's own test set.
 
-    `noise`: factor on the noise added, the job's own when None. `UsageError` where the job kept
-    no model, or the data does not fit it.
+    `noise`: factor on the added noise, the job's own when None. Raises `UsageError` when the job
+    has no model, or the data does not fit it.
     """
     spec = read_spec(job.spec)
     if spec is None:
@@ -80,8 +80,8 @@ def rescore(
         same = len(spectra.wave) == len(trained.wave)
         if not (same and np.allclose(spectra.wave, trained.wave)):
             raise UsageError(
-                f"{source}: other pixels ({len(spectra.wave)}) than {job.name} learned from "
-                f"({len(trained.wave)})"
+                f"{source}: its pixels ({len(spectra.wave)}) differ from those {job.name} was "
+                f"trained on ({len(trained.wave)})"
             )
     true, predicted, sigma = _predict(job, config, trained, spectra, on)
     pair = true, predicted
@@ -95,7 +95,7 @@ def run(context: Context) -> Outcome:
     config = context.config
     assert isinstance(config, EvaluateConfig)
     job = lookup_job(find_lab(context.paths.folder), config.job)
-    context.report.note(f"scores {job.name}")
+    context.report.note(f"scoring {job.name}")
     rescored = rescore(job, config.source, config.noise, context.device)
     values, errors = rescored.named()
     residuals, result = rescored.residuals, rescored.result
@@ -120,7 +120,7 @@ def run(context: Context) -> Outcome:
 
 
 def residuals_path(job: JobPaths, rescored: Rescored) -> Path:
-    """The file of a job's folder: one by the result for its own test set, others for other data."""
+    """Where a job keeps residuals: one file for its own test set, others for other data."""
     result, residuals = rescored.result, rescored.residuals
     if result is not None and result.data.get("hash") == residuals.hash:
         return job.residuals
@@ -130,12 +130,12 @@ def residuals_path(job: JobPaths, rescored: Rescored) -> Path:
 
 @lru_cache(maxsize=4)
 def _open(data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device) -> Spectra:
-    """The models of one plan share their data; a grid takes a second to open."""
+    """Cached: models often share their data, and a grid takes a second to open."""
     return open_spectra(data, level, labels, device)
 
 
 def _data(data: DataConfig, source: str | None) -> DataConfig:
-    """All spectra of `source` as a test set; a grid's test set has the size it had."""
+    """All spectra of the file `source` as a test set; a grid keeps its test size."""
     if source is None or source in GRID_SOURCES:
         return data if source is None else replace(data, source=source)
     n = open_spectra_files(Path(source)).n
@@ -145,7 +145,7 @@ def _data(data: DataConfig, source: str | None) -> DataConfig:
 def _predict(
     job: JobPaths, config: Scored, trained: Spectra, spectra: Spectra, device: torch.device
 ) -> tuple[Array, Array, Array | None]:
-    """(n, K) true and predicted labels of the test set, and errors where the model has some."""
+    """(n, K) true and predicted labels of the test set, and errors if the model predicts any."""
     if isinstance(config, TemplateConfig):
         assert isinstance(trained, GridSpectra)
         templates = make_templates(trained.simulator.grid, config.refine)

@@ -2,13 +2,12 @@
 
     python -m vitlab.recipes.run JOBDIR [--resume]
 
-Exit status: 0 done; 1 failed; 2 a spec that cannot be run; 3 the loss was not finite; 143 ended on
+Exit status: 0 done; 1 failed; 2 the spec cannot be run; 3 the loss was not finite; 143 stopped on
 request, its state saved.
 
-For a job of several processes it becomes torchrun, which starts one of these for each device: it
-ends all when one dies and reports which and why, and with the variables `PET_NNODES` and
-`PET_RDZV_*` (set by `vitlab.jobs.slurm`) the same command, started once on each node, joins the
-others. Only the process of rank 0 writes the job's files.
+For a job of several processes it becomes torchrun, which starts one of these per device, ends all
+when one dies, and reports which and why. On several nodes the same command is started once on each,
+with `PET_NNODES` and `PET_RDZV_*` set (by `vitlab.jobs.slurm`). Only rank 0 writes the job's files.
 """
 
 from __future__ import annotations
@@ -57,13 +56,13 @@ RECIPES = {
 }
 UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
 PATIENCE = 60
-"""Seconds the others have to end once one of them has, or all were asked to."""
+"""Seconds the processes have to end once one of them has ended, or all were asked to."""
 PARTNER_WAIT = 10.0
-"""Seconds a process that lost a partner waits, so that the partner is the one that is named."""
+"""Seconds a process that lost a partner waits, so that the partner is reported as the cause."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the job in the folder named; returns the exit status."""
+    """Run the job in the given folder; returns the exit status."""
     folders = [a for a in arguments if not a.startswith("-")]
     options = {a for a in arguments if a.startswith("-")}
     if len(folders) != 1 or options - {"--resume"}:
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     first = not rank(os.environ)
     events, reported = paths.events, spec
     with ExitStack() as open_:
-        if not first:  # of several processes only the first one writes and prints
+        if not first:  # only the first process writes and prints
             events, reported = Path(os.devnull), replace(spec, extra={"wandb": {"mode": "off"}})
             open_.enter_context(redirect_stdout(open_.enter_context(events.open("w"))))
         writer = open_.enter_context(EventWriter(events))
@@ -97,14 +96,14 @@ def main(arguments: Sequence[str]) -> int:
 def _run(
     paths: JobPaths, spec: Spec, config: Config, writer: EventWriter, wandb: Wandb, resume: bool
 ) -> int:
-    """Start to end of a job whose spec is sound."""
+    """Run a job whose spec is valid, from start to end."""
     begun = time.monotonic()
     number = rank(os.environ)
     resumed_from = _last_checkpoint(paths) if resume else None
     ended = _listen_for_end()
     _set_threads(config)
     try:
-        # Only now: the learner's libraries read the number of threads when they are loaded.
+        # Import only now: the libraries read the number of threads when they are loaded.
         module, function = RECIPES[spec.recipe]
         recipe = getattr(importlib.import_module(module), function)
         device = _device(spec.device)
@@ -128,7 +127,7 @@ def _run(
         writer.write("end", ok=False, error="nan")
         return NOT_FINITE
     except BaseException as error:
-        # Whatever it was, the events must have an end; then Python prints it and exits 1.
+        # The events need an `end` whatever the error; Python then prints it and exits with 1.
         if number is None:
             writer.write("end", ok=False, error=f"{type(error).__name__}: {error}")
         else:
@@ -147,7 +146,7 @@ def _run(
 
 
 def starts_group(config: Config, environment: Mapping[str, str]) -> bool:
-    """Whether this process has to start a group instead of training itself."""
+    """Whether this process must start a group instead of training itself."""
     if rank(environment) is not None or not isinstance(config, VitConfig | MlpConfig):
         return False
     return config.train.processes > 1 or _nodes(environment) > 1
@@ -179,7 +178,7 @@ def launch_group(paths: JobPaths, config: Config, device: str, resume: bool) -> 
         return ENDED
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
-        message: Any = failure.message  # a text, or what the process recorded itself
+        message: Any = failure.message  # a string, or the record the process wrote itself
         text = str(message["message"] if isinstance(message, dict) else message)
         if failure.exitcode == NOT_FINITE:
             text = "nan"
@@ -191,9 +190,9 @@ def launch_group(paths: JobPaths, config: Config, device: str, resume: bool) -> 
 
 
 def _report_failure(error: BaseException, asked: Callable[[], bool]) -> None:
-    """Record for torchrun what ended this process.
+    """Record for torchrun why this process failed.
 
-    One that only lost a partner waits, so that torchrun names the partner.
+    A process that only lost a partner waits, so that torchrun names the partner.
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
@@ -212,7 +211,7 @@ def _nodes(environment: Mapping[str, str]) -> int:
 def _processes_here(processes: int, nodes: int) -> int:
     if processes % nodes:
         raise UsageError(
-            f"config.train.processes: {processes} cannot be shared out over {nodes} nodes "
+            f"config.train.processes: {processes} cannot be divided among {nodes} nodes "
             f"(allowed: multiples of {nodes})"
         )
     return processes // nodes
@@ -224,18 +223,18 @@ def _check_gpus(processes: int) -> None:
     count = torch.cuda.device_count()
     if count < processes:
         raise UsageError(
-            f"config.train.processes: {processes} on this node, where the job has {count} GPUs"
+            f"config.train.processes: {processes} on this node, but the job has {count} GPUs"
         )
 
 
 def _has_ended(events: Path, offset: int) -> bool:
-    """Whether the group wrote its `end` itself; `offset`: where its events began."""
+    """Whether the group wrote an `end` itself; `offset`: where its events begin."""
     written, _ = read_events(events, offset)
     return any(event.kind == "end" for event in written)
 
 
 def _listen_for_end() -> list[int]:
-    """SIGTERM puts its number in the list; the recipe ends after the step under way."""
+    """A list that SIGTERM adds its number to; the recipe then ends after the current step."""
     received: list[int] = []
 
     def receive(number: int, _: FrameType | None) -> None:
@@ -253,7 +252,7 @@ def _set_threads(config: Config) -> None:
             threads = config.threads
         case _:
             threads = config.train.threads
-    # Spinning threads slow a job down as soon as a core is shared: LightGBM eight times.
+    # Spinning threads slow a job down when a core is shared, LightGBM by a factor of eight.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -261,7 +260,7 @@ def _set_threads(config: Config) -> None:
 
 
 def _device(wanted: str) -> str:
-    """`cuda` when one is there and not refused; the environment decides which one."""
+    """`cuda` if available, unless `cpu` was asked for; the environment selects which GPU."""
     import torch
 
     if wanted == "cpu":
@@ -274,7 +273,7 @@ def _device(wanted: str) -> str:
 
 
 def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) -> dict[str, object]:
-    """The `start` event's keys."""
+    """The keys of the `start` event."""
     match config:
         case CommandConfig() | EvaluateConfig():
             seed = None
@@ -295,12 +294,12 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
 
 
 def _last_checkpoint(paths: JobPaths) -> int:
-    """Step of the last state saved; 0 when there is none and the job starts again."""
+    """Step of the last saved state; 0 when there is none and the job starts over."""
     steps, offset, before = 0, 0, -1
     while offset != before:
         before = offset
         events, offset = read_events(paths.events, offset)
-        # A job resumes from the last state, not from the best one.
+        # A job resumes from the last state, not the best one.
         saved = (
             e for e in events if e.kind == "checkpoint" and "best" not in str(e.data.get("path"))
         )
@@ -329,7 +328,7 @@ def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     if rank(os.environ) is not None:
-        # Gloo's threads may outlive its group, and then abort a process that has done its work.
+        # Gloo's threads may outlive the group and abort a process that has finished.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -1,4 +1,4 @@
-"""What every scored job leaves: its test scores with errors, its residuals, what was checked."""
+"""What every scored job writes: test scores with errors, residuals and leak checks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def score_test(
     best: Mapping[str, float] | None = None,
     sigma: Array | None = None,
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Score (n, K) true and predicted labels of the test set; values and errors by name.
+    """Score (n, K) true and predicted labels of the test set; returns values and errors by name.
 
-    Reports them and writes `residuals.parquet`. `sigma`: (n, K) errors the model predicted.
+    Reports them and writes `residuals.parquet`. `sigma`: (n, K) predicted errors.
     """
     config = context.config
     assert isinstance(config, Scored)
@@ -50,7 +50,7 @@ def make_residuals(
     sigma: Array | None,
     source: str,
 ) -> Residuals:
-    """(n, K) true and predicted labels of the test set, star by star with its magnitude and S/N."""
+    """Residuals of the (n, K) true and predicted labels, with each star's magnitude and S/N."""
     mag, snr = conditions(spectra)
     return Residuals(
         labels=labels,
@@ -68,10 +68,10 @@ def make_residuals(
 def permuted_r2(
     true: Array, predicted: Array, labels: tuple[str, ...], seed: int
 ) -> dict[str, float]:
-    """`test/r2_permuted/label`: R2 of the predictions, rescaled, for the labels of other stars.
+    """`test/r2_permuted/label`: R2 of the rescaled predictions against the labels of other stars.
 
-    The mean over `PERMUTATIONS`; of n stars 1 / (n - 1) is chance, and much more means that
-    labels are compared with the wrong stars.
+    The mean over `PERMUTATIONS`. Chance is 1 / (n - 1) for n stars; much more means that labels
+    are matched to the wrong stars.
     """
     generator = np.random.default_rng(seed)
     values: dict[str, float] = {}
@@ -101,7 +101,7 @@ def describe_data(context: Context, spectra: Spectra) -> dict[str, object]:
 
 
 def stars_shown(config: Scored) -> int:
-    """How many different training stars a model is shown."""
+    """Number of distinct training stars the model sees."""
     if isinstance(config, TemplateConfig):
         return 0
     fresh = config.data.source == "grid-infinite"

@@ -1,4 +1,4 @@
-"""The recipes of the networks, `vit` and `mlp`, with one test step before a training begins."""
+"""The recipes of the networks, `vit` and `mlp`, with one test step before training starts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from vitlab.recipes.scores import describe_data, score_test, stars_shown
 
 
 def check(model: nn.Module, task: Task) -> str:
-    """What the first micro-batch costs, as a line; nothing of the training is changed.
+    """One line on what the first micro-batch costs; leaves the training unchanged.
 
-    Raises `NonFiniteLoss`. A micro-batch that does not fit into memory gives only a message: the
-    training will halve it.
+    Raises `NonFiniteLoss`. A micro-batch that does not fit into memory is only reported: training
+    will halve it.
     """
     begun = time.perf_counter()
     group = task.group
@@ -44,7 +44,7 @@ def check(model: nn.Module, task: Task) -> str:
                 raise
             model.zero_grad(set_to_none=True)
             return f"checked: a micro-batch of {len(part.targets)} does not fit into memory"
-    # Of this part alone, as if it were the whole step.
+    # Scale this part as if it were the whole step.
     weight = part.share * group.size
     grads = [p.grad for p in model.parameters() if p.grad is not None]
     norm = float(nn.utils.get_total_norm(grads)) / (weight or math.nan)
@@ -78,7 +78,7 @@ def run(context: Context) -> Outcome:
 
 
 def _run(context: Context, device: torch.device, group: Group) -> Outcome:
-    """One process of the training; only the first one's report is kept."""
+    """Train in one process; only the first one's report is kept."""
     config, report = context.config, context.report
     assert isinstance(config, VitConfig | MlpConfig)
     spectra = open_spectra(config.data, config.noise.level, config.labels, device)

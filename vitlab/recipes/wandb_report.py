@@ -1,9 +1,9 @@
-"""Reporting a job to W&B: a process of its own that reads the job's events, started by the job.
+"""Report a job to W&B, in a separate process that reads the job's events.
 
     python -m vitlab.recipes.wandb_report JOBDIR
 
-The job holds the other end of its standard input: `ok` or `failed` from there, or its closing,
-means that the job has ended.
+The job starts it and holds its standard input: `ok` or `failed`, or end of file, means that the
+job has ended.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from vitlab.jobs.logs.metrics import wandb_rows
 from vitlab.jobs.processes import MARKER
 
 SILENCE = 60.0
-"""Seconds without an answer of W&B after which the job notes it."""
+"""Seconds without an answer from W&B after which the job writes a note."""
 FINISH = 5.0
-"""Most seconds a job waits at its end for W&B to take the last numbers."""
+"""Maximum seconds a job waits at its end for W&B to accept the last numbers."""
 
 
 class Wandb:
-    """The reporting process of one job; none where the mode is `off`.
+    """The reporting process of one job; none when the mode is `off`.
 
-    A separate process: whether W&B fails, hangs or crashes, the job goes on.
+    A separate process, so that the job continues if W&B fails, hangs or crashes.
     """
 
     def __init__(self, paths: JobPaths, spec: Spec, environment: Mapping[str, str]) -> None:
@@ -44,13 +44,13 @@ class Wandb:
         self._process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()
         self._reported = ""
-        """The problem that was reported."""
+        """The problem already reported."""
         keys = wandb_of(spec.extra)
         if keys.resolved(environment) != "off" and spec.recipe != "command":
             self._process = _spawn(paths)
 
     def trouble(self) -> str | None:
-        """What went wrong, once; else None."""
+        """A problem, reported once; else None."""
         if self._process is None or self._reported:
             return None
         self._reported = self._trouble(self._process) or ""
@@ -58,12 +58,12 @@ class Wandb:
 
     def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
         if process.poll():
-            return f"W&B: {self._last_line()}; the numbers are in events.jsonl alone"
+            return f"W&B: {self._last_line()}; the numbers are only in events.jsonl"
         link = read_link(self._paths)
         if link is not None and link.shown is not None:
             return None if link.trouble is None else f"W&B: {link.trouble}"
         if time.monotonic() - self._began > SILENCE:
-            return f"W&B: no answer in {SILENCE:.0f} s; the job goes on without it"
+            return f"W&B: no answer in {SILENCE:.0f} s; the job continues without it"
         return None
 
     def _last_line(self) -> str:
@@ -74,7 +74,7 @@ class Wandb:
         return lines[-1][:300] if lines else "its process ended"
 
     def close(self, ok: bool) -> tuple[str | None, str | None]:
-        """End the report: the run's page or path, and what went wrong, if not reported yet."""
+        """End the report; returns the run's page or path, and a problem not reported yet."""
         process = self._process
         if process is None:
             return None, None
@@ -99,7 +99,7 @@ class Wandb:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """After the job's `end` event nothing more may be written to the events."""
+        """Close before the job writes its `end` event."""
         self.close(ok=False)
 
 
@@ -117,16 +117,16 @@ def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
 
 
 EVERY = 1.0
-"""Seconds between two reads of the events."""
+"""Seconds between reads of the events."""
 FLUSH = 5.0
-"""Seconds after which what was logged is in W&B's file, so that `wandb leet` can follow it."""
+"""Seconds until logged numbers are in W&B's file, so that `wandb leet` can follow it."""
 ANSWER = 20.0
-"""Seconds an online run may take to begin; then its numbers are kept offline."""
+"""Seconds an online run may take to start; after that it is kept offline."""
 
 
 def main(arguments: list[str]) -> int:
-    """Report the job in the folder named to its end; returns the exit status."""
-    # A stopped job ends after its step: its numbers until then are reported too.
+    """Report the job in the given folder until it ends; returns the exit status."""
+    # A stopped job still finishes its step, which is reported too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     control = os.dup(0)
@@ -152,10 +152,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _isolate(paths: JobPaths) -> None:
-    """Keep all of W&B's files in the job's folder and its service out of the job's processes.
+    """Keep W&B's files in the job's folder, and its service out of the job's processes.
 
-    The service would be ended by the SIGTERM that asks a job to stop, and the last numbers lost;
-    it ends by itself when this process does.
+    Otherwise the SIGTERM that stops a job would end the service and lose the last numbers; it ends
+    by itself with this process.
     """
     os.environ.pop(MARKER, None)
     os.environ["WANDB_DIR"] = str(paths.folder)
@@ -165,7 +165,7 @@ def _isolate(paths: JobPaths) -> None:
 
 
 def _start_run(paths: JobPaths, spec: Spec) -> Any:
-    """The run, in the mode of the spec, or offline where W&B does not answer."""
+    """The run, in the mode of the spec, or offline if W&B does not answer."""
     import wandb
 
     keys = wandb_of(spec.extra)
@@ -204,7 +204,7 @@ def _start_run(paths: JobPaths, spec: Spec) -> Any:
 
 
 def _config(paths: JobPaths, spec: Spec) -> dict[str, Any]:
-    """The whole configuration, and what the job is in the plan."""
+    """The full configuration, and the job's place in the plan."""
     names = ("exp_id", "mvp", "run", "profile", "recipe", "roadmap", "experiment", "headline")
     return {
         **asdict(read_config(spec.recipe, spec.config)),
@@ -225,7 +225,7 @@ def _link(paths: JobPaths, run: Any, before: Link) -> Link:
 
 
 def _last_logged(paths: JobPaths) -> int:
-    """The last step that earlier processes of the job have logged; -1 when there is none."""
+    """The last step logged before a resume; -1 when there is none."""
     files = paths.folder.glob("wandb/*run-*/*.wandb")
     return max(
         (row.get("step", 0) for f in files for row in wandb_rows(f.read_bytes())), default=-1
@@ -233,10 +233,10 @@ def _last_logged(paths: JobPaths) -> int:
 
 
 class Follower:
-    """Logs what is new in a job's events, each under its own step."""
+    """Logs new events of a job, each under its own step."""
 
     def __init__(self, run: Any, paths: JobPaths, logged: int) -> None:
-        """`logged`: the last step that is logged already."""
+        """`logged`: the last step already logged."""
         self._run = run
         self._paths = paths
         self._offset = 0
@@ -261,7 +261,7 @@ class Follower:
             return
         step = event.step
         if event.data.get("split", "val") != "val":
-            # The best state is scored at its own step, which is in the past.
+            # The best state is scored at its own step, which is already past.
             step = max(step, self._last + 1)
         elif step <= self._logged or step < self._last:
             return  # logged before a resume, or repeated after it

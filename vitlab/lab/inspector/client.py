@@ -1,4 +1,4 @@
-"""The client of the star inspector: starts the process that has a job's model in memory."""
+"""The client of the star inspector: starts a process that keeps a job's model in memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, to_line
 
 KEPT = 64
-"""Stars kept in memory: a quarter of a megabyte each."""
+"""Stars cached in memory, a quarter of a megabyte each."""
 GRACE = 2.0
-"""Seconds the process has to end by itself."""
+"""Seconds the process has to end."""
 
 
 @dataclass
 class Client:
-    """One job's stars. Its calls block: seconds for the first, a tenth of one for each star.
+    """One job's stars. Calls block: seconds for the first, a tenth of a second per star.
 
-    The process ends with `close`, and when the process of this client dies: its input ends then.
+    The process ends on `close`, and when this one dies, since its input then ends.
     """
 
     job: JobPaths
@@ -39,7 +39,7 @@ class Client:
     _sheets: dict[tuple[int, str], StarSheet] = field(default_factory=dict)
 
     def open(self, progress: Callable[[str], object] = lambda _: None) -> StarList:
-        """The job's test stars; `progress` gets what takes time. Raises `UsageError`."""
+        """The job's test stars; `progress` receives the current step. Raises `UsageError`."""
         with self._lock:
             if self._stars is None:
                 progress("starting the reader")
@@ -59,19 +59,19 @@ class Client:
             return self._sheets[key]
 
     def close(self) -> None:
-        """End the process; does not wait for it."""
+        """End the process."""
         self._ended.set()
         child = self._child
         if child is None or child.poll() is not None:
             return
-        child.kill()  # it holds nothing that could be lost
+        child.kill()  # it has nothing to save
         child.wait(GRACE)
 
     def _start(self) -> None:
         if self._ended.is_set():
             raise UsageError(f"{self.job.name}: closed")
-        # One star needs no GPU, which may belong to a job; a new session, so that the terminal's
-        # signals reach the screen alone.
+        # One star needs no GPU, which may be in use by a job; a new session keeps the terminal's
+        # signals away.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = subprocess.Popen(
@@ -83,18 +83,18 @@ class Client:
             env=environment,
             start_new_session=True,
         )
-        if self._ended.is_set():  # meanwhile, by another thread
+        if self._ended.is_set():  # closed meanwhile by another thread
             self._child.kill()
 
     def _root(self) -> str:
-        """The folder that a job's file names start from: the lab, as when it ran."""
+        """The folder that paths in the spec are relative to: the lab."""
         parents = self.job.folder.resolve().parents
         return str(parents[2] if len(parents) > 2 else self.job.folder)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         assert self._child is not None
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its reply has the reason
+        with contextlib.suppress(BrokenPipeError):  # the reply has the reason
             self._child.stdin.write(to_line(request).encode() + b"\n")
             self._child.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""A trained model explained star by star: its prediction, and what that depends on."""
+"""Trained models explained star by star: the prediction, and what it depends on."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Explained:
-    """A model's prediction of one star, and what it depends on."""
+    """A model's prediction for one star, and what it depends on."""
 
     predicted: Array  # (K,) labels
-    sigma: Array | None  # (K,) their errors; None for a model that predicts none
+    sigma: Array | None  # (K,) predicted errors, if any
     response: Array  # (L,) how the prediction of the given label depends on each pixel
     attention: Array | None = None
-    """(L,) share of each pixel in what the head reads; None without attention."""
+    """(L,) each pixel's share of what the head reads; None without attention."""
 
 
 class Model(Protocol):
@@ -46,22 +46,22 @@ class Model(Protocol):
 
     @property
     def kind(self) -> str:
-        """What `Explained.response` is."""
+        """Description of `Explained.response`."""
         ...
 
     @property
     def signed(self) -> bool:
-        """Whether `Explained.response` is that to one sigma of each pixel's noise."""
+        """Whether `Explained.response` is the change for one sigma of each pixel's noise."""
         ...
 
     def explain(self, batch: Batch, k: int) -> Explained:
-        """`batch` of one star; `k` the index of the label."""
+        """Explain label `k` of the one star in `batch`."""
         ...
 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A ViT or a perceptron, in single precision whatever it was trained in."""
+    """A ViT or MLP, in single precision whatever it was trained in."""
 
     network: nn.Module
     task: Task
@@ -73,7 +73,7 @@ class NetworkModel:
         outputs: list[Tensor] = []
 
         def labels(inputs: Tensor) -> Tensor:
-            """(1, K) in their own units."""
+            """(1, K) labels in their own units."""
             outputs.append(network(inputs).float())
             return scaled_back(outputs[0])
 
@@ -112,7 +112,7 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class TreeModel:
-    """Boosted trees: steps have no gradient, so what each pixel adds to the estimate."""
+    """Boosted trees: they have no gradient, so the contribution of each pixel."""
 
     boost: Boost
     inputs: Inputs
@@ -126,7 +126,7 @@ class TreeModel:
 
 @dataclass(frozen=True)
 class TemplateModel:
-    """The chi-square fit: an efficient estimator where its model holds, taken at its minimum."""
+    """The chi-square fit: an efficient estimator where its model holds, at its minimum."""
 
     templates: Templates
     columns: list[int]
@@ -145,10 +145,7 @@ class TemplateModel:
 
 
 def load_model(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
-    """The model in a job's folder; `spectra` is the data it was trained on.
-
-    `UsageError` where the job kept none.
-    """
+    """The model in a job's folder, trained on `spectra`. `UsageError` when there is none."""
     match config:
         case TemplateConfig():
             assert isinstance(spectra, GridSpectra)

@@ -1,11 +1,11 @@
-"""The process behind the star inspector: opens a job once, then answers for star after star.
+"""The process behind the star inspector: opens a job once, then serves one star after another.
 
     python -m vitlab.lab.inspector.server JOBDIR
 
 A request is a line of JSON on standard input, `{"star": 17, "label": "log_g"}`; a reply is a line
-on standard output: `{"kind": "note", "text": ...}` while it works, `list` once, then for each
-request `star`, or `error` with one line of text (`vitlab.lab.inspector.star`). It ends with its
-input, so with the process that asks.
+on standard output: `{"kind": "note", "text": ...}` while it opens, `list` once, then for each
+request `star`, or `error` with one line of text (`vitlab.lab.inspector.star`). It ends when its
+input does, and so with its client.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ Array = NDArray[np.float64]
 Reply = Callable[[str, Mapping[str, Any]], None]
 """Sends a kind and its record."""
 LEAST_SHARE = 0.01
-"""Of information or response, for a line to be named in a star's table."""
+"""Minimum share of information or response for a line to be listed."""
 UNUSABLE = 2
 THREADS = 2
-"""One star is little work: more threads would only wait for each other."""
+"""One star is too little work for more."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the job in the folder named; returns the exit status."""
+    """Serve the job in the given folder; returns the exit status."""
     if len(arguments) != 1:
         print("usage: python -m vitlab.lab.inspector.server JOBDIR", file=sys.stderr)
         return UNUSABLE
     torch.set_num_threads(min(THREADS, torch.get_num_threads()))
-    # What a library prints must not come between two replies.
+    # Keep anything a library prints out of the replies.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, redirect_stdout(sys.stderr):
 
         def reply(kind: str, record: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
-    """Answer each request until they end."""
+    """Answer requests until they end."""
     for line in requests:
         try:
             request = json.loads(line)
@@ -99,19 +99,19 @@ def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
 
 
 def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspector:
-    """Open a job; `progress` gets what takes time. `UsageError` where it has no test stars."""
+    """Open a job; `progress` receives the current step. `UsageError` if it has no test stars."""
     spec = read_spec(job.spec)
     if spec is None:
         raise UsageError(f"{job.name}: no spec of version 1 here")
     config = read_config(spec.recipe, spec.config)
     if isinstance(config, EvaluateConfig):
-        raise UsageError(f"{job.name}: scores {config.job}: look at the stars of that job")
+        raise UsageError(f"{job.name}: an evaluation of {config.job}; inspect that job instead")
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no test stars")
     progress("opening the data")
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
     grid = load_grid(Path(config.data.grid) if config.data.grid else None)
-    grid = grid.to("cpu", torch.float64)  # once, not for each star
+    grid = grid.to("cpu", torch.float64)  # once, not per star
     vacuum = in_vacuum(spectra, grid)
     notes: list[str] = []
     residuals = _own_residuals(job, spectra, notes)
@@ -140,11 +140,11 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
 
 
 def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residuals | None:
-    """The job's residuals, if they are of these stars; else a note why not."""
+    """The job's residuals, if they are of these stars; else None, and a note says why."""
     try:
         residuals = load_residuals(job.residuals)
     except UsageError:
-        notes.append(f"no predictions kept: `vitlab evaluate {job.name}` makes them")
+        notes.append(f"no saved predictions; `vitlab evaluate {job.name}` makes them")
         return None
     if residuals.hash != spectra.hash or len(residuals.star) != spectra.sizes["test"]:
         notes.append("the data has changed since this job was scored")
@@ -154,7 +154,7 @@ def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residua
 
 @dataclass(frozen=True)
 class Inspector:
-    """One job, opened: its data, its model if it kept one, the grid its information comes from."""
+    """An open job: its data, its model if it has one, and the grid the information comes from."""
 
     job: JobPaths
     labels: tuple[str, ...]
@@ -165,7 +165,7 @@ class Inspector:
     lines: tuple[Line, ...]
     model: Model | None
     residuals: Residuals | None
-    """The job's own predictions of these stars."""
+    """The job's saved predictions for these stars."""
     mag: Array
     snr: Array
     predictions: JobPredictions
@@ -232,10 +232,10 @@ class Inspector:
         return Prediction(self.job.name, _job_title(self.job), values, errors)
 
     def _efficient(self, number: int, error: Array, label: str) -> tuple[Efficient | None, str]:
-        """The efficient estimator at the star's true labels; or why there is none."""
+        """The efficient estimator at the star's true labels, or the reason there is none."""
         labels = grid_labels(self.spectra, number)
         if labels is None or label not in LABELS:
-            return None, f"no information: known for {', '.join(LABELS)} on the grid alone"
+            return None, f"no information: only known for {', '.join(LABELS)} of grid stars"
         wave = np.asarray(self.spectra.wave)
         try:
             slopes = derivatives_at(self.grid, labels, wave, in_vacuum=self.vacuum)
@@ -243,13 +243,13 @@ class Inspector:
             return None, f"no information: {outside}"
         best = efficient(slopes, error, label)
         if best is None:
-            return None, "no information: there is no noise, or the labels cannot be told apart"
+            return None, "no information: no noise, or the labels are degenerate"
         return best, ""
 
     def _response(
         self, explained: Explained | None, best: Efficient | None, label: str
     ) -> dict[str, Any]:
-        """The model's response to each pixel, and how close it is to the efficient one."""
+        """The model's response to each pixel, and how close it is to the efficient estimator's."""
         if explained is None or self.model is None:
             return {}
         unit, response = unit_of(label) or "", explained.response
@@ -265,18 +265,18 @@ class Inspector:
 
 @dataclass
 class JobPredictions:
-    """The predictions of all jobs that were scored on the same stars with the same noise."""
+    """The predictions of all jobs scored on the same stars with the same noise."""
 
     own: JobPaths
     """The inspected job."""
     hash: str
-    """Of its test set."""
+    """Hash of its test set."""
     _titles: dict[str, str] = field(default_factory=dict)
     _read: dict[Path, tuple[int, Residuals | None]] = field(default_factory=dict)
-    """File -> when it was changed, and what it held then; None for other stars."""
+    """File -> modification time and contents; None for other stars."""
 
     def of(self, star: int, own: Prediction | None) -> tuple[Prediction, ...]:
-        """Each job's prediction of a star, the own job's first; `own` replaces what that kept."""
+        """Each job's prediction for a star, this job's first; `own` replaces its saved one."""
         first = [own] if own is not None else []
         others: list[Prediction] = []
         for job in self._jobs():
@@ -289,7 +289,7 @@ class JobPredictions:
         every = [*first, *others]
         names = [one.name for one in every]
         return tuple(
-            # Two jobs of one run differ by when they were submitted.
+            # Tell two jobs of one run apart by when they were submitted.
             replace(one, name=f"{one.name} {_submitted(one.job)}")
             if names.count(one.name) > 1
             else one
@@ -326,7 +326,7 @@ class JobPredictions:
         return known[1]
 
     def _load(self, path: Path) -> Residuals | None:
-        """The residuals in a file; only files of the same stars are read whole."""
+        """The residuals in a file of the same stars; other files are not read in full."""
         with contextlib.suppress(
             UsageError, OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError
         ):
@@ -336,7 +336,7 @@ class JobPredictions:
 
 
 def _submitted(name: str) -> str:
-    """The time of day in the name of a job's folder; the name where it has none."""
+    """The time of day in a job folder's name, or the name itself."""
     folder = Path(name).name
     time = folder[9:15]
     return time if time.isdecimal() else folder
@@ -365,7 +365,7 @@ def _best_trace(best: Efficient | None, label: str) -> Trace | None:
 def _line_shares(
     wave: Array, lines: tuple[Line, ...], explained: Explained | None, best: Efficient | None
 ) -> tuple[Share, ...]:
-    """The lines with most information, or most response of the model, most information first."""
+    """The lines with at least `LEAST_SHARE` of information or response, most information first."""
     stellar = tuple(line for line in lines if line.weight < 2)
     information = {} if best is None else shares(wave, best.information, stellar)
     response = {} if explained is None else shares(wave, explained.response**2, stellar)

@@ -1,4 +1,4 @@
-"""The test stars of a job and one of them in full: what the screen and the command show."""
+"""The records the star inspector sends: the list of a job's test stars, and one star in full."""
 
 from __future__ import annotations
 
@@ -13,46 +13,45 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Mark:
-    """A line or a band by name; wavelengths in the spectra's own medium, Angstrom."""
+    """A named line or band; wavelengths in Angstrom, in air or vacuum as the spectra."""
 
     name: str
     wave: float
     end: float
-    """The wavelength itself for a line."""
+    """Equal to `wave` for a line."""
     weight: int = 1
-    """0: named first where there is no room for all; 2: of the Earth's atmosphere."""
+    """0: strongest, labelled first; 2: telluric."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A number for each pixel, and what it is."""
+    """A described array of one number per pixel."""
 
     kind: str
     unit: str
-    values: Numbers  # (L,) NaN where a pixel has no datum
+    values: Numbers  # (L,) NaN where a pixel has no data
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one job predicts for the star."""
+    """One job's prediction for the star."""
 
     job: str
     name: str
     """Model, MVP and run."""
     values: Mapping[str, float | None]
-    """Label -> predicted, in its own unit."""
+    """Label -> predicted value, in its own unit."""
     errors: Mapping[str, float | None] = field(default_factory=dict)
-    """Label -> predicted 1-sigma error; empty where the model predicts none."""
+    """Label -> predicted 1-sigma error; empty if the model predicts none."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What part of a star's information, and of the model's response, is on one line."""
+    """The fraction of a star's information, and of the squared response, in one line."""
 
     name: str
     information: float | None
     response: float | None
-    """Of its squares where it has a sign; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class StarList:
     true: Mapping[str, Numbers]
     """Label -> (n,)."""
     predicted: Mapping[str, Numbers]
-    """Label -> (n,) what the job kept; empty where it kept nothing."""
+    """Label -> (n,) saved predictions; empty if there are none."""
     snr: Numbers
     mag: Numbers  # (n,) NaN where it is not known
     marks: tuple[Mark, ...] = ()
@@ -80,7 +79,7 @@ class StarList:
         return len(self.snr)
 
     def order(self, label: str, *, worst: bool) -> list[int]:
-        """The stars by their number, or by how far the prediction of `label` is off."""
+        """The stars by number, or by the error of the predicted `label`, largest first."""
         predicted = self.predicted.get(label)
         if not worst or predicted is None:
             return list(range(self.n))
@@ -90,19 +89,19 @@ class StarList:
 
 @dataclass(frozen=True)
 class StarSheet:
-    """One star: what was observed and is true, all predictions, what the model depends on."""
+    """One star: its spectrum, true labels, all predictions, and what the model depends on."""
 
     number: int
     label: str
-    """Of response, information and bound."""
+    """The label of response, information and bound."""
     true: Mapping[str, float]
     mag: float
     snr: float
-    flux: Numbers  # (L,) observed, over its median; NaN where a pixel has no datum
+    flux: Numbers  # (L,) observed, over its median; NaN where a pixel has no data
     sigma: Numbers  # (L,) 1-sigma errors in the same unit
-    clean: Numbers  # (L,) noise-free flux; empty where it is not known
+    clean: Numbers  # (L,) noise-free flux; empty when not known
     guesses: tuple[Prediction, ...]
-    """The job's own first."""
+    """This job's first."""
     response: Trace | None = None
     """How the model's prediction depends on each pixel."""
     attention: Trace | None = None
@@ -113,24 +112,24 @@ class StarSheet:
     scatter: float | None = None
     """Standard deviation of the model's estimate under the pixels' noise, to first order."""
     agreement: float | None = None
-    """Cosine between response and the efficient one."""
+    """Cosine between the model's response and the efficient estimator's."""
     shares: tuple[Share, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def to_json(value: StarList | StarSheet) -> dict[str, Any]:
-    """Lists, and None for what is not finite."""
+    """As JSON values; non-finite numbers become None."""
     record: dict[str, Any] = _finite(vars(value))
     return record
 
 
 def to_line(value: Mapping[str, Any]) -> str:
-    """One line of JSON."""
+    """As one line of JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def read_list(record: Mapping[str, Any]) -> StarList:
-    """What `to_json` made of a list. `KeyError`, `TypeError` for anything else."""
+    """Read back `to_json` of a list. `KeyError`, `TypeError` for anything else."""
     return StarList(
         **{
             **record,
@@ -147,7 +146,7 @@ def read_list(record: Mapping[str, Any]) -> StarList:
 
 
 def read_sheet(record: Mapping[str, Any]) -> StarSheet:
-    """What `to_json` made of a star. `KeyError`, `TypeError` for anything else."""
+    """Read back `to_json` of a star. `KeyError`, `TypeError` for anything else."""
     return StarSheet(
         **{
             **record,
@@ -175,7 +174,7 @@ def _numbers(values: Sequence[float | None]) -> Numbers:
 
 
 def _finite(value: Any) -> Any:
-    """Numbers to seven digits: the spectra are of single precision."""
+    """Numbers to seven digits: the spectra are in single precision."""
     if isinstance(value, float):
         return float(f"{value:.7g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
