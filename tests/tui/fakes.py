@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -432,6 +433,7 @@ class FakeLab:
         return "R² = 0.71 [/b]" if mvp_id == "1.0" else ""
 
     def export(self, name: str, ending: str, text: str) -> Path:
+        name = re.sub(r"-\d{8}-\d{6}$", "", name)  # the time
         self._ask("export", name, ending)
         self.exported.append(text)
         return Path(f"/lab/exports/{name}.{ending}")

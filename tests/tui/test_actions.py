@@ -114,18 +114,18 @@ async def test_the_log_s_other_keys(stage: Open, tmp_path: Path) -> None:
         await it.press("3", "f")
         screen = it.app.screen
         assert isinstance(screen, LogScreen)
-        await it.until(lambda: "follows" in it.text())
+        await it.until(lambda: "following" in it.text())
         first = screen._job
         await it.press("J")
         await it.until(lambda: screen._job != first)
         await it.press("K")
         await it.until(lambda: screen._job == first)
-        await it.until(lambda: "follows" in it.text())
+        await it.until(lambda: "following" in it.text())
         await it.press("E")
         await it.until(lambda: "ValueError" in it.text())
         await it.until(lambda: "stands still" in it.text())
         await it.press("F")
-        await it.until(lambda: "follows" in it.text())
+        await it.until(lambda: "following" in it.text())
         await it.press("N", *"log of", "enter")
         await it.until(lambda: "log of" in it.text())
 

@@ -252,10 +252,10 @@ async def test_the_gpus_are_told_and_their_silence_too(
         await it.press("3")
         await it.until(lambda: "3 jobs  gpu0 61% 21/86 GB 54C  gpu1 61% 21/86 GB 54C" in it.text())
     told = DeviceLine()
-    told.take([gpu(0)])
+    told.update([gpu(0)])
     at = ticks()
     monkeypatch.setattr(text, "ticks", lambda: at + 90)
-    told.take([])
+    told.update([])
     assert str(told) == "gpu0 61% 21/86 GB 54C  (read 1 min ago)"
     assert str(DeviceLine()) == ""
 
@@ -300,12 +300,12 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         text = it.text()
         assert "no jobs yet: n launches the next MVP" in text
         assert "no decision gates in this roadmap" in text
-        assert "no job's log yet" in text
+        assert "no log yet" in text
         await it.until(lambda: "none yet: Run 1, Run 2 (L launches)" in it.text())
         await it.until(lambda: "no curve yet" in it.text())
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), lab=FakeLab(view=nothing)) as it:
-        assert "no roadmap here: `vitlab init` makes an example" in it.text()
+        assert "no roadmap: `vitlab init` makes an example" in it.text()
 
 
 async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Open) -> None:

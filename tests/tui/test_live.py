@@ -55,7 +55,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
         drawn: list[object] = []
         monkeypatch.setattr(curves_chart, "draw", lambda *_, **__: drawn.append(1) or "")
         chart = it.app.home.chart
-        chart.show(replace(chart._picture, title="another"))  # its page is not turned to
+        chart.show(replace(chart._content, title="another"))  # its page is not turned to
         await it.look(3)
         assert not drawn
         assert not written

@@ -22,7 +22,7 @@ def drawn(app: VitLab) -> bool:
     chart = app.home.chart
     if not chart.content_size:
         return True
-    picture = render_live(chart._picture, *chart.content_size, False)
+    picture = render_live(chart._content, *chart.content_size, False)
     return "Run 2" in picture.plain and str(chart.content) == picture.plain
 
 
@@ -34,8 +34,8 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         home = app.home
         await until(lambda: home.view is not None and home.log_view.line_count, pilot.pause)
         await until(lambda: drawn(app), pilot.pause)
-        beside = home.panes["brief"]
-        await until(lambda: not beside.display or home.brief._brief is not None, pilot.pause)
+        beside = home.panes["mvp"]
+        await until(lambda: not beside.display or home.mvp_pane._brief is not None, pilot.pause)
         await pilot.press(*keys)
         await threads.at_rest(app)
         await until(lambda: drawn(app), pilot.pause)

@@ -71,11 +71,11 @@ async def test_o_and_brackets_change_the_roadmap(stage: Open) -> None:
         await it.press("o")
         assert "MoE [/b] 专家" in it.text()
         await it.press("j", "enter")
-        await it.until(lambda: ("turn", "moe_roadmap.md") in it.lab.asked)
+        await it.until(lambda: it.app.watcher.roadmap.name == "moe_roadmap.md")
         await it.press("right_square_bracket")
-        assert it.lab.asked[-1] == ("turn", "vit_roadmap.md")
+        assert it.app.watcher.roadmap.name == "vit_roadmap.md"
         await it.press("left_square_bracket")
-        assert it.lab.asked[-1] == ("turn", "moe_roadmap.md")
+        assert it.app.watcher.roadmap.name == "moe_roadmap.md"
 
 
 async def test_the_only_roadmap_is_said_so(stage: Open) -> None:
@@ -89,7 +89,7 @@ async def test_b_shows_the_jobs_and_escape_leads_back(stage: Open) -> None:
         await it.press("b")
         assert isinstance(it.app.screen, JobsScreen)
         text = it.text()
-        assert "2 running, 1 waiting, 5 in all" in text
+        assert "2 running, 1 queued, 5 in all" in text
         assert "the CPU is busy" in text
         await it.press("G")
         assert "CUDA out of memory" in it.text() or "sweep" in it.text()
@@ -145,7 +145,7 @@ async def test_number_sign_jumps_by_id(stage: Open) -> None:
         await it.until(lambda: str(it.app.screen.table.selected).endswith("run-3"))  # type: ignore[attr-defined]
         await it.press("number_sign", *"nowhere", "enter")
         await it.until(lambda: it.toasts)
-        assert "nowhere: no MVP, gate or job" in it.toasts[-1]
+        assert "nowhere: no such MVP, gate or job" in it.toasts[-1]
 
 
 async def test_a_key_for_no_action_is_said(stage: Open) -> None:
@@ -198,9 +198,9 @@ async def test_a_log_is_followed_searched_filtered_and_read_by_pages(
         await it.press("b", "j", "enter")
         assert isinstance(it.app.screen, LogScreen)
         await it.until(lambda: "after 299" in it.text())
-        assert "kB, follows" in it.text()
+        assert "kB, following" in it.text()
         await it.press("k")
-        await it.until(lambda: "stands still" in it.text())
+        await it.until(lambda: "paused" in it.text())
         assert "after 299" not in it.text()
         with log.open("a") as file:
             file.write("the newest\n")
@@ -253,10 +253,10 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         await it.press("d")
         screen = it.app.screen
         assert isinstance(screen, DocumentsScreen)
-        await it.until(lambda: "1 to write, 1 to mend" in it.text())
+        await it.until(lambda: "1 to write, 1 to fix" in it.text())
         await it.until(lambda: "+| 2.0 | LightGBM 1M Baseline" in it.text())
         await it.pilot.resize_terminal(80, 24)
-        await it.until(lambda: "1 to write, 1 to mend" in it.text())
+        await it.until(lambda: "1 to write, 1 to fix" in it.text())
         await it.press("e", *" so", "enter")
         await it.until(lambda: ("worded", "2.0", "R² = 0.61 [/b] so") in it.lab.asked)
         await it.until(lambda: "MVP-2.0: R² = 0.61 [/b] so" in it.text())
@@ -275,9 +275,9 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         await it.press("y")
         await it.until(lambda: ("offer", "2.0") in it.lab.asked)
         await it.press("G", "e")
-        assert "select a conclusion that waits" in it.toasts[-1]
+        assert "select a conclusion that is not written yet" in it.toasts[-1]
         await it.press("y")
-        assert "select what is to write" in it.toasts[-1]
+        assert "select an entry to write" in it.toasts[-1]
 
 
 async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:

@@ -72,7 +72,7 @@ async def test_the_worst_star_is_first_and_the_keys_lead_through_them(stage: Ope
         await it.until(lambda: number(screen) == 4)
         await it.press("M", "9", "enter")
         await it.until(lambda: it.toasts)
-        assert "9: no star of this number" in it.toasts[-1]
+        assert "9: there is no star with this number" in it.toasts[-1]
         assert not graph.closed  # a dialog over it ends nothing
 
 
@@ -124,7 +124,7 @@ async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -
         assert left < wave
         await it.press("L")
         assert WAVE[screen.chart.pixel or 0] > wave
-        screen.chart.select(WAVE[MASKED])
+        screen.chart.move_cursor(WAVE[MASKED])
         assert "no datum" in reading()
         assert "S/N" not in reading()
 
@@ -137,7 +137,7 @@ async def test_the_window_narrows_about_the_cursor_and_follows_it(stage: Open) -
         assert high - low == pytest.approx((WAVE[-1] - WAVE[0]) / 8)
         assert low < 8542 < high
         await it.until(lambda: "Fe I 8468" in it.text())  # there is room for the weak ones
-        screen.chart.select(7200)
+        screen.chart.move_cursor(7200)
         low, high = screen.chart.state.look.window or (0, 0)
         assert low <= 7200 <= high
         await it.press(*["plus"] * 12)
@@ -151,7 +151,7 @@ async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
     async with stage(size=(104, 30)) as it:
         screen, _ = await opened(it)
         for kind, said in (
-            ("response", "hangs on: in its own unit"),
+            ("response", "depends on: in its own unit"),
             ("attention", "attention rollout"),
             ("shape", "each over its total"),
         ):

@@ -52,7 +52,7 @@ async def test_the_settings_choose_and_a_key_changes(stage: Open) -> None:
 
 def test_a_wrong_theme_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "vitlab.yaml").write_text("theme: pink\n")
-    with pytest.raises(UsageError, match=r"theme: 'pink' is none of dark, light, high-contrast"):
+    with pytest.raises(UsageError, match=r"theme: 'pink' is not one of dark, light, high-contrast"):
         load_settings(LabPaths(tmp_path))
     (tmp_path / "vitlab.yaml").write_text("theme: light\n")
     assert load_settings(LabPaths(tmp_path)).theme == "light"

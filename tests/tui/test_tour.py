@@ -21,7 +21,7 @@ from vitlab.tui.screens.welcome import STEPS, TourScreen, Welcome
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitlab.tui.app.GREET", 0.01)
+    monkeypatch.setattr("vitlab.tui.app.GREETING", 0.01)
 
 
 @pytest.mark.parametrize(("key", "wanted"), [("y", True), ("enter", True), ("n", False),

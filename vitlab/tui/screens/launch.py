@@ -129,6 +129,8 @@ class LaunchScreen(ModalScreen["Plan | None"]):
         plan.scroll_relative(y=pages * max(plan.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option.id != self._highlighted:
+            return  # of the list's own first choice
         for name in self._names:
             chosen = name == event.option.id
             event.option_list.replace_option_prompt(name, _choice(name, chosen))

@@ -59,7 +59,7 @@ class MvpPane(VerticalScroll):
 
     def __init__(self, read: Reader, *, plain: bool, wait: float = 0.0) -> None:
         """`wait`: seconds from now before which nothing is read."""
-        super().__init__(id="brief")
+        super().__init__(id="mvp")
         self._read = read
         self._plain = plain
         self._body = Static(markup=False)
