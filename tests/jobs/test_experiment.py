@@ -106,7 +106,7 @@ def test_an_id_keeps_its_digits(tmp_path: Path) -> None:
         (HEAD + "profiles:\n  smoke:\n    train.epochs: 0\n", ":6: config.train.epochs: must be"),
         (HEAD + "profiles: {quick: {}}\n", ":4: profiles.quick: unknown key (allowed: smoke, "),
         (HEAD + "heatline: x\n", ":4: heatline: unknown key; did you mean headline?"),
-        (HEAD + "headline: r2\n", ":4: headline: 'r2' is no value name"),
+        (HEAD + "headline: r2\n", ":4: headline: 'r2' is not a value name"),
         (HEAD + "recipe: vit\n", ":4: key recipe is given twice"),
         (HEAD.replace("vit\n", "vti\n"), ":3: recipe: unknown value 'vti'; did you mean vit?"),
         (HEAD.replace("roadmaps/", "../"), ":2: roadmap: ../vit.md: must be a path inside the lab"),

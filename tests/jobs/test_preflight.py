@@ -90,7 +90,7 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     data = {**data, "train_size": 60}
     found = texts(tmp_path, replace(good, config={"data": data, "labels": ["a_M"]}))
     assert found[0] == "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
-    assert found[1].startswith("bad config.data.source: data.h5: no column a_M (there: M_H, ")
+    assert found[1].startswith("bad config.data.source: data.h5: no column a_M (found: M_H, ")
     (tmp_path / "data.h5").write_text("no HDF5")
     [text] = texts(tmp_path, good)
     assert "data.h5: not a readable HDF5 file" in text

@@ -14,7 +14,7 @@ from vitlab.contract.job import Done, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.queue.machine import Gpu, Machine
-from vitlab.jobs.queue.queue import decide, plan
+from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.store import Job
 
 GB = 10**9
@@ -59,7 +59,7 @@ def gpu(index: int, free: int = 40, foreign: tuple[int, ...] = ()) -> Gpu:
 
 
 def names(jobs: list[Job], slots: Machine) -> list[str]:
-    return [f"{start.job.spec.run}@{start.device}" for start in decide(jobs, slots)]
+    return [f"{start.job.spec.run}@{start.device}" for start in plan(jobs, slots).starts]
 
 
 def test_priority_then_order_then_name() -> None:

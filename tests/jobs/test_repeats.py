@@ -63,9 +63,9 @@ def test_what_draws_nothing_is_run_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("repeats: 0", "repeats: 0 is no number from 1 to 100"),
-        ("repeats: yes", "repeats: True is no number"),
-        ("repeats: 2.5", "repeats: 2.5 is no number"),
+        ("repeats: 0", "repeats: 0 is not a number from 1 to 100"),
+        ("repeats: yes", "repeats: True is not a number"),
+        ("repeats: 2.5", "repeats: 2.5 is not a number"),
         ("seeds: [1, 1]", "seeds: must be a list of 1 to 100 different numbers"),
         ("seeds: []", "seeds: must be a list"),
         ("seeds: [-1]", "seeds: must be a list"),

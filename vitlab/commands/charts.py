@@ -26,16 +26,16 @@ def draw_jobs(
     lab: Lab, folders: list[Path], value: str | None = None, *, ascii_: bool = False
 ) -> str | None:
     """The chart of `folders` (of the last launch when empty); None when no value is reported."""
-    found = curves(lab, folders, value)
-    if not found.series:
+    chart = curves(lab, folders, value)
+    if not chart.series:
         return None
     width, height = _size()
     return draw(
-        found.series,
-        found.thresholds,
+        chart.series,
+        chart.thresholds,
         width=width,
         height=min(height, 26),
-        title=found.value,
+        title=chart.value,
         x_label="seconds",
         color=_color(),
         ascii=ascii_,

@@ -85,6 +85,12 @@ def _redo_options(redo: argparse.ArgumentParser) -> None:
     redo.set_defaults(handler=redo_last)
 
 
+MVP_KEYS = (
+    "id", "name", "phase", "gate", "status", "status_text", "exp_id", "report", "line",
+)  # fmt: skip
+VERDICT_KEYS = ("id", "verdict", "because", "rule")
+
+
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
     if args.roadmap is None:
@@ -123,20 +129,7 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
     following = next_mvp(roadmap)
     return {
         "roadmap": lab.paths.relative(path) if lab else str(path),
-        "mvps": [
-            {
-                "id": mvp.id,
-                "name": mvp.name,
-                "phase": mvp.phase,
-                "gate": mvp.gate,
-                "status": mvp.status,
-                "status_text": mvp.status_text,
-                "exp_id": mvp.exp_id,
-                "report": mvp.report,
-                "line": mvp.line,
-            }
-            for mvp in roadmap.mvps
-        ],
+        "mvps": [{key: getattr(mvp, key) for key in MVP_KEYS} for mvp in roadmap.mvps],
         "gates": [
             {
                 "id": gate.id,
@@ -172,13 +165,7 @@ def show_gates(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             [
-                {
-                    "id": v.id,
-                    "verdict": v.verdict,
-                    "because": v.because,
-                    "rule": v.rule,
-                    "values": dict(v.values),
-                }
+                {k: getattr(v, k) for k in VERDICT_KEYS} | {"values": dict(v.values)}
                 for v in verdicts
             ]
         )

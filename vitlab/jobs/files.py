@@ -30,6 +30,28 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
+def exit_record(
+    reason: str,
+    detail: str,
+    started: float,
+    *,
+    code: int | None = None,
+    number: int | None = None,
+    peak: int = 0,
+) -> dict[str, Any]:
+    """What `exit.json` holds of a job that ends now; `number` of a signal, `peak` in bytes."""
+    return {
+        "v": 1,
+        "code": code,
+        "signal": number,
+        "reason": reason,
+        "detail": detail,
+        "started": started,
+        "ended": round(time.time(), 3),
+        "peak_memory_bytes": peak,
+    }
+
+
 class ReservedFile:
     """Disk space for one record, reserved before the job can fill the disk."""
 

@@ -63,8 +63,8 @@ def process(pid: int) -> Process | None:
 
 def is_alive(pid: int, ticks: int) -> bool:
     """Whether the process that had `pid` and began at `ticks` still runs."""
-    found = process(pid)
-    return found is not None and found.ticks == ticks
+    running = process(pid)
+    return running is not None and running.ticks == ticks
 
 
 def boot() -> str:
@@ -97,10 +97,10 @@ def tree(pid: int, ticks: int) -> list[Process]:
     if not is_alive(pid, ticks):
         return []
     processes = list(_all_processes())
-    found = {pid}
-    while more := {one.pid for one in processes if one.parent in found} - found:
-        found |= more
-    return [one for one in processes if one.pid in found]
+    pids = {pid}
+    while more := {one.pid for one in processes if one.parent in pids} - pids:
+        pids |= more
+    return [one for one in processes if one.pid in pids]
 
 
 def _all_processes() -> Iterator[Process]:
@@ -168,8 +168,8 @@ def wake(started: Mapping[str, Any]) -> None:
     """
     if started.get("boot") == boot():
         pid, ticks = int(started.get("pid", 0)), int(started.get("ticks", 0))
-        if (found := process(pid)) is not None and found.ticks == ticks:
-            _send(found, signal.SIGCONT)
+        if (running := process(pid)) is not None and running.ticks == ticks:
+            _send(running, signal.SIGCONT)
 
 
 class Waiter:
@@ -254,13 +254,13 @@ def _oom_counters() -> list[Path]:
         lines = (_PROC / "self/cgroup").read_text().splitlines()
     except OSError:
         return []
-    found = []
+    paths = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         below = path.lstrip("/")
         if controllers == "":
-            found.append(Path("/sys/fs/cgroup", below, "memory.events"))
+            paths.append(Path("/sys/fs/cgroup", below, "memory.events"))
         elif "memory" in controllers.split(","):
-            found.append(Path("/sys/fs/cgroup/memory", below, "memory.oom_control"))
-            found.append(Path("/sys/fs/cgroup/memory/memory.oom_control"))
-    return found
+            paths.append(Path("/sys/fs/cgroup/memory", below, "memory.oom_control"))
+            paths.append(Path("/sys/fs/cgroup/memory/memory.oom_control"))
+    return paths

@@ -22,7 +22,7 @@ from vitlab.jobs.processes import boot, is_alive
 
 _ANY = JobPaths(Path())
 _BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _ANY.resume))
-"""A job that has none of these waits; whoever starts one takes its lock first."""
+"""A job that has none of these waits; its lock is taken before it is started."""
 
 SETTLED = 2.0
 """Seconds since a folder's last change before it is cached: two changes within one tick of the file
@@ -186,7 +186,7 @@ def _read_cached(paths: JobPaths) -> Job | None:
 
 def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
-    found = []
+    candidates = []
     for paths in job_folders(lab):
         names = _names(paths)
         if (
@@ -194,8 +194,8 @@ def unfinished(lab: LabPaths) -> list[Job]:
             or _ANY.resume.name in names
             or is_locked(paths.lock) is not False
         ):
-            found.append(_read(paths, names))
-    return [job for job in found if job is not None]
+            candidates.append(_read(paths, names))
+    return [job for job in candidates if job is not None]
 
 
 def _read_state(job: JobPaths) -> tuple[JobState, str]:
@@ -265,13 +265,13 @@ def find_job(lab: LabPaths, text: str) -> JobPaths:
     wanted = text.strip().strip("/").removeprefix("experiments/")
     exact = [j for j in everything if wanted in (j.name, j.folder.name, str(j.folder).strip("/"))]
     begun = [j for j in everything if j.name.startswith(wanted) or j.folder.name.startswith(wanted)]
-    found = exact or (begun if wanted else [])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(job.name for job in found[-5:])
+    matches = exact or (begun if wanted else [])
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(job.name for job in matches[-5:])
         raise UsageError(
-            f"job {text!r} is ambiguous: {len(found)} jobs match (the latest: {names})"
+            f"job {text!r} is ambiguous: {len(matches)} jobs match (the latest: {names})"
         )
     names = ", ".join(job.name for job in everything[-5:]) or "none yet"
     raise UsageError(f"no job {text!r} (the latest: {names})")

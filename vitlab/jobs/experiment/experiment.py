@@ -31,26 +31,9 @@ from vitlab.jobs.experiment.yaml_file import (
     read_yaml,
 )
 
-KEYS = (
-    "mvp",
-    "roadmap",
-    "recipe",
-    "name",
-    "config",
-    "runs",
-    "matrix",
-    "repeats",
-    "seeds",
-    "headline",
-    "profiles",
-    "device",
-    "after",
-    "queue",
-    "health",
-    "metrics",
-    "slurm",
-    "wandb",
-)
+KEYS = ("mvp", "roadmap", "recipe", "name", "config", "runs", "matrix", "repeats", "seeds",
+        "headline", "profiles", "device", "after", "queue", "health", "metrics", "slurm",
+        "wandb")  # fmt: skip
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
 
 
@@ -123,8 +106,8 @@ REPEAT_KEYS = ("repeats", "seeds")
 SEED: Key = ("train", "seed")
 """What repeats differ in; the stars and the test noise stay those of `data.seed`."""
 UNSEEDED = ("template", "ceiling", "evaluate", "command")
-"""Recipes in which nothing is drawn: they are run once."""
-MOST = 100
+"""Recipes without random numbers: they are run once."""
+MAX_REPEATS = 100
 
 
 @dataclass(frozen=True)
@@ -150,35 +133,39 @@ ONCE = Repeats(1, (), 1)
 
 
 def read_repeats(file: YamlFile, place: Place) -> Repeats | None:
-    """What stands at `place`; None when neither key does."""
+    """The repeats at `place`; None without either key."""
     count, seeds = (file.at((*place, key)) for key in REPEAT_KEYS)
     if count is None and seeds is None:
         return None
     here = (*place, REPEAT_KEYS[0] if count is not None else REPEAT_KEYS[1])
     line = file.lines.get(here, 1)
     if count is not None and seeds is not None:
-        raise file.error(here, "repeats: seeds says how often already; keep one of them")
+        raise file.error(here, "repeats: seeds are given too; keep one of them")
     if count is not None:
-        if not _whole(count) or not 1 <= count <= MOST:
-            raise file.error(here, f"repeats: {count!r} is no number from 1 to {MOST}")
+        if not _is_whole(count) or not 1 <= count <= MAX_REPEATS:
+            raise file.error(here, f"repeats: {count!r} is not a number from 1 to {MAX_REPEATS}")
         return Repeats(count, (), line)
-    good = isinstance(seeds, list) and 0 < len(seeds) <= MOST and all(map(_whole, seeds))
+    good = isinstance(seeds, list) and 0 < len(seeds) <= MAX_REPEATS and all(map(_is_whole, seeds))
     if not good or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
-        raise file.error(here, f"seeds: must be a list of 1 to {MOST} different numbers >= 0")
+        raise file.error(
+            here, f"seeds: must be a list of 1 to {MAX_REPEATS} different numbers >= 0"
+        )
     return Repeats(0, tuple(seeds), line)
 
 
-def _whole(value: object) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _own_seed(layer: Layer) -> int:
     setting = layer.get(SEED)
-    return int(setting.value) if setting is not None and _whole(setting.value) else TrainConfig.seed
+    return (
+        int(setting.value) if setting is not None and _is_whole(setting.value) else TrainConfig.seed
+    )
 
 
 SHARED = ("data", "noise", "labels")
-"""What a run with another recipe takes over from the experiment's `config` and profiles."""
+"""What a run with another recipe inherits from the experiment's `config` and profiles."""
 MAX_RUNS = 1000
 
 Matrix = Mapping[Key, Sequence[Setting]]
@@ -226,12 +213,12 @@ class Experiment:
     overrides: Mapping[str, Profile]
     priority: int
     extra: Mapping[str, Any]
-    """What queue and supervisor need; see `jobs.extras`."""
+    """What queue and supervisor need; see `job_options`."""
     file: YamlFile
 
     @property
     def profiles(self) -> tuple[str, ...]:
-        """The profiles it can be launched with; `full` is the configuration as it stands."""
+        """The profiles it can be launched with; `full` is the configuration without overrides."""
         return tuple(name for name in PROFILES if name in self.overrides or name == "full")
 
     def specs(self, profile: str, exp_id: str) -> list[Spec]:
@@ -292,7 +279,7 @@ def _shared(recipe: str) -> tuple[str, ...]:
 
 
 def _points(matrix: Matrix) -> list[tuple[Layer, str]]:
-    """The sweep's points and their names: `train_size=10000`, dotted where the end is not clear."""
+    """The sweep's points and their names: `train_size=10000`, dotted where that is ambiguous."""
     last = [key[-1] for key in matrix]
     names = [key[-1] if last.count(key[-1]) == 1 else ".".join(key) for key in matrix]
     return [
@@ -353,7 +340,7 @@ def _headline(file: YamlFile) -> str:
     text = read_text(file, ("headline",), Spec.headline)
     if not NAME.fullmatch(text):
         raise file.error(
-            ("headline",), f"headline: {text!r} is no value name such as test/r2/log_g"
+            ("headline",), f"headline: {text!r} is not a value name such as test/r2/log_g"
         )
     return text
 
@@ -398,30 +385,30 @@ def _profiles(file: YamlFile) -> dict[str, Profile]:
 
 def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
     """The MVPs that have an experiment file, by bare id; files that cannot be read are skipped."""
-    found: dict[str, Path] = {}
+    experiments: dict[str, Path] = {}
     for path in lab.experiment_files():
         try:
             mvp, its_roadmap = _identity(path)
         except UsageError:
             continue
         if roadmap is None or its_roadmap == roadmap:
-            found.setdefault(mvp, path)
-    return found
+            experiments.setdefault(mvp, path)
+    return experiments
 
 
 def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
     """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
-    wanted, found, broken = bare_id(mvp), [], []
+    wanted, matches, broken = bare_id(mvp), [], []
     for path in lab.experiment_files():
         try:
             if _identity(path)[0] == wanted and roadmap in (None, _identity(path)[1]):
-                found.append(path)
+                matches.append(path)
         except UsageError as error:
             broken.append(str(error))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(lab.relative(path) for path in found)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(lab.relative(path) for path in matches)
         raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); name the roadmap")
     where = f" of {roadmap}" if roadmap else ""
     known = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, known_mvps(lab, roadmap))
@@ -429,7 +416,7 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
 
 
 def _identity(path: Path) -> tuple[str, str]:
-    """The MVP and the roadmap a file names; read anew only when it has changed."""
+    """The MVP and the roadmap a file names; cached until it changes."""
     try:
         stat = path.stat()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What an experiment file says beside its science: `queue`, `health`, `metrics`, `slurm`, ..."""
+"""An experiment file's options for its jobs: `queue`, `health`, `metrics`, `slurm`, `wandb`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class QueueKeys:
     after_end: Literal["ok", "any"] = "ok"
     """`any`: what `after` names need not have ended well."""
     on_lost: Literal["show", "resume"] = "show"
-    """`resume`: a job whose supervisor was killed goes on by itself at the next occasion."""
+    """`resume`: a job whose supervisor was killed is resumed by the next scheduler."""
 
 
 @dataclass(frozen=True)
 class HealthKeys:
-    """`health`: how its jobs are watched; what is not set keeps the default of `jobs.health`."""
+    """`health`: how its jobs are watched; others keep the default of `jobs.process.health`."""
 
     action: Literal["warn", "stop", "restart"] | None = None
     restarts: Annotated[int, Range(0, 100)] | None = None
@@ -70,7 +70,7 @@ class SlurmKeys:
 
 @dataclass(frozen=True)
 class MetricsKeys:
-    """`metrics`, without its `names`; see `jobs.metrics.Source`."""
+    """`metrics`, without its `names`; see `jobs.logs.metrics.Source`."""
 
     file: str | None = None
     """CSV, JSON lines or `.wandb`, below the program's folder."""
@@ -110,7 +110,7 @@ def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
 
 
 def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
-    """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`, for others' programs."""
+    """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`; None without it."""
     data = file.at(("metrics",))
     if data is None:
         return None
@@ -127,28 +127,30 @@ def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
     for theirs, ours in names.items():
         if not isinstance(ours, str) or not NAME.fullmatch(ours):
             here = ("metrics", "names", str(theirs))
-            raise file.error(here, f"metrics.names.{theirs}: {ours!r} is no name (val/r2/log_g)")
-    said = {key: value for key, value in asdict(keys).items() if value is not None}
-    return {**said, "names": dict(names)}
+            raise file.error(
+                here, f"metrics.names.{theirs}: {ours!r} is not a value name such as val/r2/log_g"
+            )
+    options = {key: value for key, value in asdict(keys).items() if value is not None}
+    return {**options, "names": dict(names)}
 
 
 def _check_place(file: YamlFile, keys: MetricsKeys, names: Mapping[object, object]) -> None:
-    """Numbers come from a file below the program's folder, or from a sound pattern."""
+    """Numbers come from a file below the program's folder, or from a valid pattern."""
     if (keys.file is None) == (keys.pattern is None):
         raise file.error(("metrics",), "metrics: needs one of file and pattern")
     if keys.file is not None:
         path = Path(keys.file)
         if path.is_absolute() or ".." in path.parts:
-            said = f"metrics.file: {path}: must be a path below the program's folder"
-            raise file.error(("metrics", "file"), said)
+            text = f"metrics.file: {path}: must be a path below the program's folder"
+            raise file.error(("metrics", "file"), text)
         return
     place = ("metrics", "pattern")
     try:
         groups = re.compile(keys.pattern or "").groupindex
     except re.error as error:
-        raise file.error(place, f"metrics.pattern: no regular expression: {error}") from error
+        raise file.error(place, f"metrics.pattern: not a regular expression: {error}") from error
     for name in names:
         if name not in groups:
             known = ", ".join(groups) or "none"
-            said = f"metrics.pattern: has no group (?P<{name}>...) (its groups: {known})"
-            raise file.error(place, said)
+            text = f"metrics.pattern: has no group (?P<{name}>...) (its groups: {known})"
+            raise file.error(place, text)

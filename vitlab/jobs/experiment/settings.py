@@ -15,16 +15,16 @@ from vitlab.contract.validation import ConfigError, read_strict
 
 @dataclass(frozen=True)
 class Notify:
-    """Each way by itself; the screen tells the terminal, the webhook needs no screen."""
+    """How the end of a job is announced; only the webhook works without a screen."""
 
     bell: bool = True
     """Ring the terminal's bell."""
     desktop: bool = False
     """Have the terminal show a notice on the desktop."""
     osc: Literal["auto", 9, 777] = "auto"
-    """The escape sequence it is asked by; `auto` goes by the terminal's name."""
+    """The escape sequence for that; `auto` chooses by the terminal's name."""
     webhook: str | None = None
-    """An address that takes a POST of JSON. It is a secret: shown and logged nowhere."""
+    """An address that takes a POST of JSON. It is a secret, never shown or logged."""
 
 
 def read_notify(value: object, where: str) -> Notify:
@@ -37,8 +37,8 @@ def read_notify(value: object, where: str) -> Notify:
 
 
 def host_of(address: str) -> str:
-    """The host of an http(s) address, all of it that may be shown; empty where it is none."""
-    from urllib.parse import urlsplit  # deferred: few labs have a webhook, all are opened fast
+    """The host of an http(s) address, its only public part; empty for any other text."""
+    from urllib.parse import urlsplit  # few labs have a webhook, and opening one must be fast
 
     if not address.isprintable() or any(letter.isspace() for letter in address):
         return ""
@@ -54,7 +54,7 @@ class Settings:
     """What a lab's owner may set; an absent file means the defaults."""
 
     profile: str = "demo"
-    """The profile a launch takes when none is named."""
+    """The profile of a launch that names none."""
     cpu_slots: int = 1
     """Jobs that may run on the CPU at once."""
     cpu_threads: int = 0
@@ -62,7 +62,7 @@ class Settings:
     grace: float = 20.0
     """Seconds between SIGTERM and SIGKILL when a job is stopped."""
     write_status: str = "auto"
-    """`auto`: statuses follow the jobs by themselves. `ask`: they wait for the diff view."""
+    """`auto`: statuses follow the jobs. `ask`: they wait for the diff view."""
     write_results: str = "ask"
     """`ask`: numbers and conclusions wait for a key. `auto`: written when a job ends."""
     theme: str = "dark"
@@ -76,7 +76,7 @@ class Settings:
     wandb: Mapping[str, Any] = field(default_factory=dict)
     """`mode`, `project` and `entity` of its jobs at W&B; an experiment's own win."""
     notify: Notify = field(default_factory=Notify)
-    """How it is told that a job has ended."""
+    """How the end of a job is announced."""
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -91,7 +91,7 @@ def load_settings(lab: LabPaths) -> Settings:
     """The settings of `lab`; a wrong key or value is one line naming the file and the key."""
     if not lab.settings.is_file():
         return Settings()
-    import yaml  # deferred: 40 ms that a lab without settings need not wait at each start
+    import yaml  # 40 ms, which a lab without settings need not wait
 
     where = lab.settings
     try:
@@ -125,7 +125,7 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
     name = str(key)
     choices = _CHOICES.get(name)
     if choices and value not in choices:
-        raise UsageError(f"{where}: {name}: {value!r} is none of {', '.join(choices)}")
+        raise UsageError(f"{where}: {name}: {value!r} is not one of {', '.join(choices)}")
     if name in ("keys", "headers", "statuses"):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {name}: expected a mapping")

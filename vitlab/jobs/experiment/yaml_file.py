@@ -16,12 +16,12 @@ Place = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
-"""Aliases make a small file describe a huge tree; past this one is refused."""
+"""Aliases can make a small file a huge tree; a larger one is refused."""
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """The content of one file, and where each part of it stands."""
+    """The content of one file, with the line of each part."""
 
     shown: str
     """The file as errors name it: `experiments/x.yaml`."""
@@ -29,7 +29,7 @@ class YamlFile:
     lines: Mapping[Place, int]
     """Line of each key (or list item), from 1."""
     texts: Mapping[Place, str]
-    """Scalars as written: `1.10` is a number to YAML, but an id to us."""
+    """Scalars as written: `1.10` is a number in YAML, but may be an id."""
 
     def at(self, place: Place) -> Any:
         """The value at `place`; None where there is none."""
@@ -76,10 +76,10 @@ def read_yaml(path: Path) -> YamlFile:
         line = mark.line + 1 if mark else 1
         raise UsageError(f"{shown}:{line}: {error.problem or error.context}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{shown}: no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
     except (RecursionError, ValueError, TypeError) as error:
         # Deep nesting, or a value such as the date 2025-13-45 or a mapping as a key.
-        raise UsageError(f"{shown}: no YAML we can read: {error}") from error
+        raise UsageError(f"{shown}: not readable as YAML: {error}") from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -153,9 +153,9 @@ def read_layer(file: YamlFile, place: Place, skip: Iterable[str] = ()) -> dict[K
             raise file.error(here, f"{name}: not a dotted key")
         if isinstance(value, Mapping) and value:
             inner = read_layer(file, here)
-            _lay(layer, {(*key, *rest): setting for rest, setting in inner.items()})
+            _overlay(layer, {(*key, *rest): setting for rest, setting in inner.items()})
         else:
-            _lay(layer, {key: Setting(value, file.lines.get(here, 1))})
+            _overlay(layer, {key: Setting(value, file.lines.get(here, 1))})
     return layer
 
 
@@ -163,11 +163,11 @@ def merge(layers: Iterable[Layer]) -> dict[Key, Setting]:
     """One layer of all; later ones win, a leaf replaces a branch and the other way round."""
     merged: dict[Key, Setting] = {}
     for layer in layers:
-        _lay(merged, layer)
+        _overlay(merged, layer)
     return merged
 
 
-def _lay(below: dict[Key, Setting], above: Layer) -> None:
+def _overlay(below: dict[Key, Setting], above: Layer) -> None:
     for key, setting in above.items():
         for other in [k for k in below if k[: len(key)] == key or key[: len(k)] == k]:
             del below[other]

@@ -37,15 +37,15 @@ def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
     """The logged rows, oldest first, each with its `step`; a half written end is left out."""
     if not data.startswith(WANDB_HEADER):
         return []
-    found: list[Mapping[str, Any]] = []
+    logged: list[Mapping[str, Any]] = []
     try:
         for record in _records(data):
             for number, value in _fields(record):
                 if number == HISTORY and isinstance(value, bytes):
-                    found.append(_row(value))
+                    logged.append(_row(value))
     except (IndexError, ValueError, struct.error):
         pass  # the rest is being written, or is no such file; the rows before are valid
-    return found
+    return logged
 
 
 def _records(data: bytes) -> Iterator[bytes]:
@@ -219,8 +219,8 @@ class FileFollower:
                     writer.write(kind, **data)
 
     def _files(self) -> list[Path]:
-        found = [path for path in self._folder.glob(self._source.file) if path.is_file()]
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+        files = [path for path in self._folder.glob(self._source.file) if path.is_file()]
+        return sorted(files, key=lambda path: path.stat().st_mtime_ns)
 
 
 def read_rows(path: Path) -> list[Row]:

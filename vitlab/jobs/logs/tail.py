@@ -24,7 +24,7 @@ _BIDI = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\
 
 
 class EventTail:
-    """The events that came since the last look; a replaced or truncated file begins anew."""
+    """The events since the last poll; a replaced or truncated file is read from its start."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,11 +43,11 @@ class EventTail:
 
 
 class LogTail:
-    """The lines that came since the last look, fit to be shown as they are.
+    """The lines since the last poll, safe to be shown.
 
-    A progress bar that redraws itself by carriage returns is its last state; escape sequences
-    and control characters are gone; what is not UTF-8 is replaced. Starts `last_bytes` before
-    the end, at a line's beginning. A truncated or rotated file goes on from its start.
+    Of a progress bar redrawn by carriage returns only the last state is kept; escape sequences
+    and control characters are removed; what is not UTF-8 is replaced. Starts `last_bytes` before
+    the end, at the beginning of a line. A truncated or rotated file is read from its start.
     """
 
     def __init__(self, path: Path, last_bytes: int = 65536) -> None:
@@ -74,7 +74,7 @@ class LogTail:
             self._offset, self._half = 0, b""
         self._inode = status.st_ino
         if skip:
-            # One byte earlier, so that a line that begins just here is not passed over.
+            # One byte earlier, so that a line beginning exactly here is not skipped.
             self._offset -= 1
         block = os.pread(descriptor, _BLOCK, self._offset)
         self._offset += len(block)
@@ -82,7 +82,7 @@ class LogTail:
         if skip:
             data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
         end = data.rfind(b"\n") + 1
-        # A line without an end is held back, its beginning only: nobody reads the rest of it.
+        # A line without an end is kept for later, cut to what would be shown of it.
         self._half = _last_state(data[end:])
         return [clean(line) for line in data[:end].split(b"\n")[:-1]]
 
@@ -98,7 +98,7 @@ def _last_state(half: bytes) -> bytes:
 
 
 def clean(line: bytes) -> str:
-    """One line as plain text: what a terminal would show at its end, without what could move it."""
+    """One line as plain text: what a terminal would show, without control characters."""
     line = line.rstrip(b"\r")
     line = line[line.rfind(b"\r") + 1 :]
     if len(line) <= MAX_LINE and (text := line.decode("utf-8", "replace")).isprintable():

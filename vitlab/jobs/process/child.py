@@ -168,7 +168,7 @@ def explain(end: End) -> tuple[Outcome, str]:
                 "the kernel killed it: the machine (or its memory limit) ran out of memory",
             )
         if end.signal == signal.SIGKILL:
-            return "killed", f"{name} from outside: by hand, or the kernel for want of memory"
+            return "killed", f"{name} from outside: by a person, or the kernel when out of memory"
         if end.signal in _STOP_SIGNALS:
             return "killed", f"{name} from outside"
         return "failed", f"{name}: {_last_line(end.last_words)}".rstrip(": ")
@@ -186,13 +186,13 @@ def explain(end: End) -> tuple[Outcome, str]:
 def _classify(end: End) -> Outcome:
     words = f"{end.last_words}\n{end.error}"
     # The last exception decides: earlier ones may have been caught.
-    found: dict[Outcome, list[int]] = {
+    places: dict[Outcome, list[int]] = {
         "oom": [m.start() for m in _OOM.finditer(words)],
         "disk_full": [m.start() for m in _DISK.finditer(words)],
         "import_error": [m.start() for m in _IMPORT.finditer(words)],
     }
-    last = max(found, key=lambda name: max(found[name], default=-1))
-    return last if found[last] else "failed"
+    last = max(places, key=lambda name: max(places[name], default=-1))
+    return last if places[last] else "failed"
 
 
 def _last_line(text: str) -> str:

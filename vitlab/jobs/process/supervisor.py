@@ -24,6 +24,7 @@ from vitlab.jobs import processes
 from vitlab.jobs.files import (
     ReservedFile,
     archive_run,
+    exit_record,
     read_json,
     take_lock,
     write_json,
@@ -72,7 +73,7 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
     """
     if log.is_symlink():
         return False
-    kept_in = log.with_name(f"{log.stem}.1{log.suffix}")
+    kept_in = JobPaths(log.parent).old_log
     try:
         size = log.stat().st_size
         if size <= limit:
@@ -362,17 +363,9 @@ class Supervisor:
     def _write_exit(self, reserve: ReservedFile, end: End, peak: int) -> None:
         reason, detail = self.stop_reason if self.stop_reason[0] else self.failure or explain(end)
         detail = "; ".join(words for words in (detail, self.gpu_memory) if words)
+        started = round(self.began, 3)
         reserve.write(
-            {
-                "v": 1,
-                "code": end.code,
-                "signal": end.signal,
-                "reason": reason,
-                "detail": detail,
-                "started": round(self.began, 3),
-                "ended": round(time.time(), 3),
-                "peak_memory_bytes": peak,
-            }
+            exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
         )
 
 

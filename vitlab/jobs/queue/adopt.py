@@ -20,7 +20,7 @@ from vitlab.jobs.store import submit
 
 
 def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPaths:
-    """Make the running process `pid` a job; its supervisor is started at once.
+    """Make the running process `pid` a job; its supervisor starts immediately.
 
     `spec` says what the run is for (mvp, run, exp_id, ..., and `metrics` in its `extra`); recipe
     and configuration become the process's own command. `log` is shown as its `out.log`. The run

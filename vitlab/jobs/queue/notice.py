@@ -79,14 +79,14 @@ def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
 def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
     """The newest notices' records, the last first."""
     records = sorted(lab.private.notices.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    found = []
+    notices = []
     for path in records[-count:][::-1]:
         try:
             document = json.loads(path.read_bytes())
         except (OSError, ValueError):
             continue  # another process is writing it
-        found.append(document)
-    return found
+        notices.append(document)
+    return notices
 
 
 def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:

@@ -45,7 +45,7 @@ class Datasets:
 
     def __init__(self, lab: LabPaths) -> None:
         self._lab = lab
-        self._found: dict[Path, dict[str, Any]] = {}
+        self._layouts: dict[Path, dict[str, Any]] = {}
 
     def problems(
         self, source: str, sizes: Mapping[str, int], labels: Sequence[str]
@@ -56,19 +56,19 @@ class Datasets:
         `sizes`, or a column of `labels` is missing.
         """
         path = self._lab.root / source
-        if path not in self._found:
-            self._found[path] = _inspect(self._lab, path)
-        found = self._found[path]
-        if "error" in found:
-            yield str(found["error"])
+        if path not in self._layouts:
+            self._layouts[path] = _inspect(self._lab, path)
+        layout = self._layouts[path]
+        if "error" in layout:
+            yield str(layout["error"])
             return
-        if sum(sizes.values()) > found["n"]:
+        if sum(sizes.values()) > layout["n"]:
             wanted = " + ".join(f"{number:,} {name}" for name, number in sizes.items())
-            yield f"{source}: {found['n']:,} spectra, not {wanted}"
-        columns = found["labels"]
+            yield f"{source}: {layout['n']:,} spectra, not {wanted}"
+        columns = layout["labels"]
         for name in labels:
             if name not in columns:
-                yield f"{source}: no column {name} (there: {', '.join(sorted(columns))})"
+                yield f"{source}: no column {name} (found: {', '.join(sorted(columns))})"
 
 
 def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
@@ -90,11 +90,11 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
     if process.returncode:
         lines = process.stderr.strip().splitlines() or ["could not be read"]
         return {"error": lines[-1].removeprefix("vitlab: ")}
-    found: dict[str, Any] = json.loads(process.stdout)
+    layout: dict[str, Any] = json.loads(process.stdout)
     with contextlib.suppress(OSError):  # a lab that can only be read
         lab.private.make()
-        write_json(lab.private.inspected, {**known, str(path): {"stamp": stamp, "found": found}})
-    return found
+        write_json(lab.private.inspected, {**known, str(path): {"stamp": stamp, "found": layout}})
+    return layout
 
 
 MIN_FREE = 200 * 10**6
@@ -126,13 +126,13 @@ def preflight(
     A finding on only some of the runs names them.
     """
     same_jobs, files = _SameJobs(jobs), Datasets(lab)
-    found: dict[Finding, list[str]] = {}
+    runs_of: dict[Finding, list[str]] = {}
     for spec in specs:
         for finding in _check(lab, spec, machine, same_jobs, files):
-            found.setdefault(finding, []).append(spec.run)
+            runs_of.setdefault(finding, []).append(spec.run)
     findings = [
         finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
-        for finding, runs in found.items()
+        for finding, runs in runs_of.items()
         for text in [finding.text]
     ]
     return sorted(findings, key=lambda finding: ("bad", "warn", "note").index(finding.status))

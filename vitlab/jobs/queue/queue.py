@@ -35,11 +35,6 @@ class Plan:
     """Why each of the others waits, by the job's name."""
 
 
-def decide(jobs: Sequence[Job], machine: Machine) -> list[Start]:
-    """The jobs to start now, and where."""
-    return list(plan(jobs, machine).starts)
-
-
 def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
     """Highest priority first, then in order; a job that waits for room keeps its place.
 
@@ -108,8 +103,8 @@ class _Dependencies:
         """Why the first of `after` does not let the job start; empty when all do."""
         any_end = job.spec.extra.get("after") == "any"
         for name in job.spec.after:
-            found = self._by_name.get(name) or self._by_name.get(f"{name} {job.spec.profile}")
-            newest = {(j.spec.exp_id, j.spec.run): j for j in sorted(found or [], key=_submitted)}
+            named = self._by_name.get(name) or self._by_name.get(f"{name} {job.spec.profile}")
+            newest = {(j.spec.exp_id, j.spec.run): j for j in sorted(named or [], key=_submitted)}
             if not newest:
                 return f"after {name}, which has not been launched"
             for other in newest.values():

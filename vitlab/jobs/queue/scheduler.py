@@ -15,12 +15,12 @@ from vitlab.contract.job import Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.jobs.files import read_json, take_lock, write_json, write_owner
+from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
 from vitlab.jobs.git import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
-from vitlab.jobs.queue.queue import ADOPTED, Start, decide, waiting_in_order
+from vitlab.jobs.queue.queue import ADOPTED, Start, plan, waiting_in_order
 from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
 
 
@@ -111,7 +111,7 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
     machine = read_machine(lab)
-    starts = [start for start in decide(jobs, machine) if local or start.job.in_slurm]
+    starts = [start for start in plan(jobs, machine).starts if local or start.job.in_slurm]
     code = read_code(lab.root) if starts else Code()
     local_starts = [start for start in starts if not start.job.in_slurm]
     started = [s.job.paths for s in local_starts if _start(lab, s, machine, settings, code)]
@@ -244,21 +244,8 @@ def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
         if job.exit.exists():
             return
         end_orphans(job, 5.0)
-        now = round(time.time(), 3)
-        started = read_json(job.started).get("started", now)
-        write_json(
-            job.exit,
-            {
-                "v": 1,
-                "code": None,
-                "signal": None,
-                "reason": reason,
-                "detail": detail,
-                "started": started,
-                "ended": now,
-                "peak_memory_bytes": 0,
-            },
-        )
+        started = read_json(job.started).get("started", round(time.time(), 3))
+        write_json(job.exit, exit_record(reason, detail, started))
     finally:
         os.close(lock)
 
