@@ -188,7 +188,7 @@ def test_mistakes_are_named(
     simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(simulator, tmp_path / "a.h5", 3)
-    with pytest.raises(UsageError, match=r"a\.h5: exists already"):
+    with pytest.raises(UsageError, match=r"a\.h5: already exists"):
         list(make_file(simulator, 0, 3, path))
     with pytest.raises(UsageError, match="no folder"):
         list(make_file(simulator, 0, 3, tmp_path / "no" / "b.h5"))
@@ -214,7 +214,7 @@ def test_mistakes_are_named(
     with pytest.raises(UsageError, match="no pandas table in dataset/params"):
         open_spectra_files(path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"shard_index\.txt: cannot be read"):
+    with pytest.raises(UsageError, match=r"shard_index\.txt: not a readable list of shards"):
         open_spectra_files(tmp_path / "empty")
 
 

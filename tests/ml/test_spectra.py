@@ -124,7 +124,7 @@ def test_files_that_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=r"missing\.h5: no such file"):
         open_spectra(a_config(tmp_path / "missing.h5"), 1.0, ("log_g",), CPU)
-    with pytest.raises(UsageError, match=r"no column M_H \(there: T_eff, id, index, log_g\)"):
+    with pytest.raises(UsageError, match=r"no column M_H \(found: T_eff, id, index, log_g\)"):
         open_spectra(a_config(file), 1.0, ("M_H",), CPU)
     with pytest.raises(UsageError, match=r"60 spectra, fewer than train \+ val \+ test = 61"):
         open_spectra(a_config(file, test_size=11), 1.0, ("log_g",), CPU)

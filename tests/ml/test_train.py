@@ -188,8 +188,8 @@ def test_out_of_memory_halves_the_micro_batch(tmp_path: Path) -> None:
         taken += [event.loss] if isinstance(event, Step) else []
         notes += [event.text] if isinstance(event, Note) else []
     assert [note.split(" (")[0] for note in notes[:2]] == [
-        "out of memory with 16 spectra at once: step 1 again with 8, 2 micro-batches to a step",
-        "out of memory with 8 spectra at once: step 1 again with 4, 4 micro-batches to a step",
+        "out of memory with 16 spectra at once: repeating step 1 with 8, 2 micro-batches per step",
+        "out of memory with 8 spectra at once: repeating step 1 with 4, 4 micro-batches per step",
     ]
     # The size found is part of the state: memory enough does not change what is resumed.
     taken += losses(train(_Narrow(16), a_task(), tmp_path, resume=True))
@@ -224,7 +224,7 @@ def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         e for e in wanted if isinstance(e, Evaluation)
     ]
     notes = [e.text for e in said if isinstance(e, Note)]
-    text = "last.pt of step 6 not saved: No space left on device; the one before stays"
+    text = "last.pt of step 6 not saved: No space left on device; the previous one stays"
     assert text in notes
     # What could not be kept then is kept as soon as there is room.
     for name in ("last.pt", "best.pt"):
@@ -304,7 +304,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
     assert isinstance(said[-1], Note)
     if not lag:
         assert said[-1].text == (
-            "the loss is nan at step 3: the output of last is the first that is not finite"
+            "the loss is nan at step 3: the output of last is the first not to be finite"
         )
 
 
@@ -333,7 +333,7 @@ def test_a_training_is_rewound_and_goes_on_with_other_noise(tmp_path: Path) -> N
     assert steps[3].loss != steps[4].loss
     notes = [e.text for e in said if isinstance(e, Note)]
     assert notes[0] == (
-        "the loss is nan at step 5: the output of last is the first that is not finite"
+        "the loss is nan at step 5: the output of last is the first not to be finite"
     )
     assert notes[1] == "back to step 3: rewind 1 of at most 2"
     assert checkpoint.load(tmp_path / "last.pt", CPU).rewinds == 1
@@ -369,7 +369,7 @@ def test_training_ends_when_nothing_gets_better() -> None:
     config = replace(TRAIN, patience=2, lr=1e-30, min_lr=0.0)
     said = list(train(a_model(), a_task(config=config)))
     assert [e.step for e in said if isinstance(e, Evaluation)] == [3, 6, 9]
-    assert said[-2] == Note("no better val/r2 in 2 validations: the training ends")
+    assert said[-2] == Note("no better val/r2 in 2 validations: training ends")
     assert said[-1] == Best(3, 0)
 
 
@@ -394,7 +394,7 @@ def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     wanted = losses(train(a_model(), a_task()))
     monkeypatch.setattr(torch, "compile", compiled)
     said = list(train(a_model(), a_task(config=replace(TRAIN, compile=True))))
-    text = "torch.compile failed, so training goes on without it: no compiler here"
+    text = "torch.compile failed; training continues without it: no compiler here"
     assert said[0] == Note(text)
     assert losses(said) == wanted
 

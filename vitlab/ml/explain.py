@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 
 @torch.no_grad()
 def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
-    """(1, L) or (1, C, L) input -> for each layer (T, T) shares, the mean over the heads.
+    """(1, L) or (1, C, L) input -> (T, T) attention of each layer, the mean over the heads.
 
-    Row i is what token i reads. The kernels do not keep them, so they are made again from what
-    each layer is given.
+    Row i is what token i reads. The kernels do not keep it, so it is computed again from each
+    layer's input.
     """
     shares: list[Tensor] = []
 
@@ -44,9 +44,9 @@ def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
 
 
 def rollout(shares: list[Tensor]) -> Tensor:
-    """(T, T) how much of each token is in each at the end; rows sum to 1.
+    """(T, T) contribution of each input token to each output token; rows sum to 1.
 
-    Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, the 1 for the
+    Abnar & Zuidema 2020, section 3: the product over the layers of (A + 1) / 2, where 1 is the
     residual connection.
     """
     mixed = torch.eye(len(shares[0]), dtype=shares[0].dtype, device=shares[0].device)
@@ -57,7 +57,7 @@ def rollout(shares: list[Tensor]) -> Tensor:
 
 
 def attention_by_pixel(network: ViT, inputs: Tensor) -> Array:
-    """(L,) share of each pixel in what the head reads, summing to 1: its patches' shares."""
+    """(L,) each pixel's share of what the head reads, from its patches; sums to 1."""
     mixed = rollout(attention_shares(network, inputs))
     # The head reads [CLS], which is not part of the spectrum.
     read = mixed[0, 1:] if network.cls is not None else mixed.mean(dim=0)
@@ -71,7 +71,7 @@ def attention_by_pixel(network: ViT, inputs: Tensor) -> Array:
 
 
 def gradient(predict: Callable[[Tensor], Tensor], inputs: Inputs, batch: Batch, k: int) -> Tensor:
-    """(1, L) d label / d flux of one star, the errors as they are; `predict` inputs -> (1, K).
+    """(1, L) d label / d flux of one star, errors held fixed; `predict`: inputs -> (1, K).
 
     Simonyan, Vedaldi & Zisserman 2014, section 3. Exact for a linear model.
     """
@@ -83,10 +83,10 @@ def gradient(predict: Callable[[Tensor], Tensor], inputs: Inputs, batch: Batch, 
 
 
 def noise_response(slope: Tensor, error: Tensor) -> Array:
-    """(1, L) slope, (1, L) 1-sigma errors -> (L,) change of the label by one sigma of each pixel.
+    """(1, L) slope, (1, L) 1-sigma errors -> (L,) change of the label per sigma of each pixel.
 
-    NaN where a pixel has no datum. Under independent noise the squares sum to the variance of
-    the estimate, to first order.
+    NaN where a pixel has no data. For independent noise the squares sum to the variance of the
+    estimate, to first order.
     """
     known = error.isfinite()
     change = torch.where(known, slope * torch.where(known, error, 0), torch.nan)
@@ -94,10 +94,10 @@ def noise_response(slope: Tensor, error: Tensor) -> Array:
 
 
 def contributions(boost: Boost, x: NDArray[np.float32], k: int) -> Array:
-    """(1, L) input -> (L,) what each pixel adds to label `k`, in its unit.
+    """(1, L) input -> (L,) contribution of each pixel to label `k`, in its unit.
 
-    TreeSHAP (Lundberg et al. 2020, Nature MI 2, 56): with the mean of the training labels and
-    the trees' own mean they sum to the estimate. Trees have no gradient.
+    TreeSHAP (Lundberg et al. 2020, Nature MI 2, 56): with the mean of the training labels and that
+    of the trees they sum to the estimate.
     """
     parts = np.asarray(boost.boosters[k].predict(x, num_iteration=boost.rounds, pred_contrib=True))
     return parts[0, :-1].astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a training reports while it runs."""
+"""What training reports while it runs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 
 class NonFiniteLoss(ArithmeticError):  # noqa: N818 - the name says what happened
-    """The loss became NaN or infinite: going on would only spoil the weights."""
+    """The loss became NaN or infinite: continuing would only ruin the weights."""
 
     def __init__(self, text: str, step: int = 0) -> None:
-        """`step`: where it happened, from 1; 0 when in none."""
+        """`step`: where it happened, from 1; 0 before the first."""
         super().__init__(text)
         self.step = step
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step was taken."""
+    """A step was taken."""
 
     step: int
-    """From 1."""
+    """Counted from 1."""
     of: int
     epoch: int
     loss: float
@@ -58,10 +58,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Best:
-    """The training ended; the model is now in the state of its best validation."""
+    """Training ended; the model now has the state of its best validation."""
 
     step: int
-    """0 when it was never validated."""
+    """0 if it was never validated."""
     epoch: int
 
 

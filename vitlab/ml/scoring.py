@@ -1,4 +1,4 @@
-"""Scores of predictions with bootstrap errors, and the residuals of each test star kept on disk."""
+"""Scores of predictions with bootstrap errors, and the residuals of each test star on disk."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vitlab.contract.value import SCORES, Value
 Array = NDArray[np.float64]
 RESAMPLES = 200
 PAIRED_RESAMPLES = 1000
-"""More than for a single error: a verdict depends on this one."""
+"""More than for a single score, since verdicts depend on it."""
 _ONE_SIGMA = (0.1586552539314570, 0.8413447460685430)
-"""The shares of a normal distribution below -1 and below +1 sigma."""
+"""The normal distribution below -1 and below +1 sigma."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Difference:
     error: float
     """Bootstrap standard error."""
     n: int
-    """Stars."""
+    """Number of stars."""
 
 
 def resampled(n: int, seed: int, times: int = RESAMPLES) -> Array:
-    """(times, n) how often each star is drawn."""
+    """(times, n) bootstrap counts of each star."""
     generator = np.random.default_rng(seed)
     return np.stack(
         [np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(times)]
@@ -50,10 +50,10 @@ def metrics(
     """Each of `SCORES` for each row of `counts` (m, n); the scatter only when in `names`.
 
     `scatter` is half the width of the central 68.3% of predicted - true: sigma for Gaussian
-    residuals, unmoved by a few far ones.
+    residuals, robust against outliers.
     """
     residual = predicted - true
-    y = true - true.mean()  # R2 does not depend on the origin; the sums keep their digits
+    y = true - true.mean()  # R2 does not depend on the origin; this avoids cancellation
     columns = np.stack([residual**2, np.abs(residual), residual, y, y**2], axis=1)
     squared, absolute, bias, first, second = (counts @ columns).T / counts.sum(axis=1)
     variance = second - first**2
@@ -71,16 +71,16 @@ def paired(true: Array, left: Array, right: Array, metric: str, seed: int) -> Di
         return ours - theirs
 
     value = float(gap(np.ones((1, len(true))))[0])
-    # In parts: the counts of 200 draws of 10,000 stars are 16 MB.
+    # In parts: the counts for 200 draws of 10,000 stars take 16 MB.
     parts = range(PAIRED_RESAMPLES // RESAMPLES)
     drawn = np.concatenate([gap(resampled(len(true), seed * 1000 + part)) for part in parts])
-    drawn = drawn[np.isfinite(drawn)]  # draws of a single star have no R2
+    drawn = drawn[np.isfinite(drawn)]  # a draw with only one distinct star has no R2
     error = float(drawn.std(ddof=1)) if len(drawn) > 1 else math.nan
     return Difference(value, error, len(true))
 
 
 def _scatter(counts: Array, residual: Array) -> Array:
-    """(m,) from weighted quantiles: every row of `counts` shares one sorting."""
+    """(m,) scatter from weighted quantiles; all rows of `counts` share one sort."""
     if not np.isfinite(residual).all():
         return np.full(len(counts), np.nan)
     order = np.argsort(residual, kind="stable")
@@ -92,13 +92,13 @@ def _scatter(counts: Array, residual: Array) -> Array:
 
 
 def _first(below: Array, share: float) -> NDArray[np.intp]:
-    """(m,) the first index at which a row of cumulated counts holds `share` of its total."""
+    """(m,) first index at which a row of cumulative counts reaches `share` of its total."""
     return np.asarray((below < share * below[:, -1:]).sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Numbers by their values (of no split yet), and their standard errors."""
+    """Scores and their standard errors, by values without a split."""
 
     values: dict[Value, float]
     errors: dict[Value, float]
@@ -118,7 +118,7 @@ def score(
 ) -> Scores:
     """R2, MAE, RMSE, bias (mean of predicted - true) and 68% scatter of (n, K) predictions.
 
-    `seed` is that of the bootstrap over the stars; None leaves the errors out.
+    `seed` of the bootstrap over the stars; None: no errors.
     """
     ones = np.ones((1, len(true)))
     values: dict[Value, float] = {}
@@ -136,10 +136,10 @@ def score(
 def calibration(
     true: Array, predicted: Array, sigma: Array, labels: Sequence[str]
 ) -> dict[Value, float]:
-    """How honest predicted errors are; (n, K) each, in one unit. By values of no split.
+    """Calibration of predicted errors, by values without a split; arrays (n, K), in one unit.
 
-    pull = (true - predicted) / sigma. Of right Gaussian errors the mean square `pull2` is 1, and
-    the shares `within1` and `within2` of |pull| <= 1 and 2 are 0.683 and 0.954.
+    pull = (true - predicted) / sigma. For correct Gaussian errors its mean square `pull2` is 1,
+    and the fractions `within1` and `within2` with |pull| <= 1 and 2 are 0.683 and 0.954.
     """
     pull = np.abs(true - predicted) / sigma
     numbers = {"pull2": pull**2, "within1": pull <= 1, "within2": pull <= 2}
@@ -152,9 +152,8 @@ def calibration(
 
 VERSION = 1
 KEY = "vitlab"
-"""Of the file's metadata: {v, hash, labels, source}."""
+"""Key of the file's metadata: {v, hash, labels, source}."""
 SNR_BINS = 4
-"""Bins of equally many stars."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,12 @@ class Residuals:
     predicted: Array  # (n, K)
     mag: Array  # (n,) i band (HSC); NaN where it is not known
     snr: Array
-    """(n,) median over the pixels of flux over its 1-sigma error; NaN where there is none."""
+    """(n,) median over the pixels of flux over its 1-sigma error; NaN where not known."""
     hash: str
-    """Of the data set: two files with one hash are of the same stars with the same noise."""
+    """Hash of the data set: equal for the same stars with the same noise."""
     source: str = ""
     sigma: Array | None = None
-    """(n, K) 1-sigma errors the model predicted; None when it predicts none."""
+    """(n, K) predicted 1-sigma errors, if the model predicts any."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +243,9 @@ def overall(residuals: Residuals, seed: int) -> Scores:
 
 
 def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None) -> list[Bin]:
-    """The scores per bin of `mag` (4 of equal width) or `snr` (4 of equally many stars).
+    """The scores in bins of `mag` (4 of equal width) or `snr` (4 with equal numbers of stars).
 
-    `edges` sets the bins. A bin with fewer than two stars is left out; none without values.
+    `edges` overrides the bins. Bins with fewer than two stars are omitted.
     """
     values = residuals.mag if by == "mag" else residuals.snr
     known = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""The training loop of every network: a generator that reports what happens and decides nothing."""
+"""The training loop of every network: a generator that reports its progress."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def train(
 ) -> Iterator[Progress]:
     """Train `network` in place; at the end it has the weights of the best validation.
 
-    Checkpoints go to `folder` at every validation and when `stopped` says so, after the step
-    under way. A resumed training takes the same steps an uninterrupted one takes (bitwise on a
-    CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
+    Checkpoints go to `folder` at every validation, and after the current step when `stopped`
+    returns True. A resumed training takes the same steps as an uninterrupted one (bitwise on a CPU
+    in fp32). Raises `NonFiniteLoss`, `UsageError`.
     """
     config = task.train
     state = State(network, task, folder)
@@ -82,7 +82,7 @@ def train(
     if stop and state.step < task.steps:
         yield Note(f"stopped after step {state.step} of {task.steps}")
     if state.is_stale:
-        yield Note(f"no better {config.monitor} in {state.stale} validations: the training ends")
+        yield Note(f"no better {config.monitor} in {state.stale} validations: training ends")
     if state.best_weights:
         network.load_state_dict(state.best_weights)
     yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
@@ -90,29 +90,29 @@ def train(
 
 @dataclass
 class State:
-    """Together with the network's weights all that an exact continuation needs."""
+    """With the network's weights, everything needed to resume exactly."""
 
     network: nn.Module
     task: Task
     folder: Path | None
-    """Of the checkpoints; None keeps none."""
+    """Folder of the checkpoints; None saves none."""
     optimizers: list[Optimizer] = field(init=False)
     scaler: GradScaler = field(init=False)
     average: AveragedModel | None = field(init=False)
     step: int = 0
     """Steps taken."""
     accumulate: int = field(init=False)
-    """Micro-batches of a step and process."""
+    """Micro-batches per step and process."""
     rewinds: int = 0
     plateau: Plateau = field(default_factory=Plateau)
     best_step: int = 0
     best: float = math.inf
-    """How far the best validation's value was from perfect."""
+    """Distance of the best validation's value from perfect."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     stale: int = 0
     """Validations since the best one."""
     saved_best: int = -1
-    """Step of the best state on the disk; -1: none."""
+    """Step of the best state on disk; -1: none."""
 
     def __post_init__(self) -> None:
         train = self.task.train
@@ -132,11 +132,11 @@ class State:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is time for early stopping: `patience` validations brought nothing better."""
+        """Whether to stop early: no improvement in `patience` validations."""
         return 0 < self.task.train.patience <= self.stale
 
     def add_validation(self, off: float) -> None:
-        """Keep the weights if they are the best; `off`: how far the value was from perfect."""
+        """Keep the weights if they are the best; `off`: distance of the value from perfect."""
         better = off < self.best
         self.plateau = self.plateau.after(better, self.task.train)
         self.stale = 0 if better else self.stale + 1
@@ -146,10 +146,10 @@ class State:
             self.best_weights = {name: x.detach().clone() for name, x in weights.items()}
 
     def save(self) -> Iterator[Progress]:
-        """Save this state, and the best one where it is not on the disk yet.
+        """Save this state, and the best one if it is not on disk yet.
 
-        Raises `NonFiniteLoss` rather than keep weights that are not finite. A full disk gives a
-        note; the checkpoints that are there stay, and the next save tries again.
+        Raises `NonFiniteLoss` for weights that are not finite. If the disk is full a note says so,
+        the old checkpoints stay, and the next save tries again.
         """
         norm = nn.utils.get_total_norm([p.detach() for p in self.network.parameters()])
         if not norm.isfinite():
@@ -165,7 +165,7 @@ class State:
         yield _write(self.folder / LAST, self._whole())
 
     def restore(self) -> None:
-        """Go back to the last state saved. `UsageError` when it is another training's."""
+        """Return to the last saved state. `UsageError` when it is from another training."""
         assert self.folder is not None
         path, device = self.folder / LAST, self.task.device
         saved = checkpoint.load(path, device)
@@ -187,7 +187,7 @@ class State:
         if saved.best_step:
             best = checkpoint.load(self.folder / BEST, device)
             self.best_weights, self.saved_best = best.model, best.step
-            if best.step < saved.best_step:  # the disk was full when the better one came
+            if best.step < saved.best_step:  # the disk was full when the best one was due
                 self.best_step, self.best = best.step, best.best
 
     def _whole(self) -> Saved:
@@ -222,13 +222,13 @@ def _write(path: Path, saved: Saved) -> Checkpoint | Note:
     except OSError as error:
         if error.errno not in checkpoint.DISK_FULL:
             raise
-        kept = "the one before stays" if path.exists() else "there is none yet"
+        kept = "the previous one stays" if path.exists() else "there is none yet"
         return Note(f"{path.name} of step {saved.step} not saved: {error.strerror}; {kept}")
     return Checkpoint(saved.step, path)
 
 
 class _Loop:
-    """What a training holds besides its state: the batches on their way, the compiled network."""
+    """One training: its state, the prefetched batches and the compiled network."""
 
     def __init__(self, state: State) -> None:
         self.state, self.task = state, state.task
@@ -239,7 +239,7 @@ class _Loop:
         if self.compiled:
             self.local = cast(nn.Module, torch.compile(state.network))
         self.shared: nn.Module | None = None
-        """`local`, its gradients averaged over the processes."""
+        """`local` with gradients averaged over the processes."""
 
     def evaluate(self) -> Iterator[Progress]:
         """Score the validation set, and keep the weights if they are the best."""
@@ -269,7 +269,7 @@ class _Loop:
         if config.clip:
             nn.utils.clip_grads_with_norm_(given, config.clip, norm)
         if state.scaler.is_enabled():
-            norm = torch.zeros_like(norm)  # the scaler itself skips what is not finite
+            norm = torch.zeros_like(norm)  # the scaler itself skips steps that are not finite
         epoch, number = divmod(state.step, self.task.steps_per_epoch)
         left = self.task.spectra.sizes["train"] - number * config.batch
         step = Step(state.step + 1, self.task.steps, epoch, math.nan, rate, math.nan)
@@ -285,7 +285,7 @@ class _Loop:
         yield from known
 
     def rewind(self, error: NonFiniteLoss) -> Iterator[Progress]:
-        """Report the cause; go back to the last state saved, with other noise, or raise `error`."""
+        """Report the cause; return to the last saved state with new noise, or raise `error`."""
         state, config = self.state, self.task.train
         self.close()
         numbers = range(state.accumulate)
@@ -303,13 +303,13 @@ class _Loop:
         yield Note(f"back to step {state.step}: rewind {times} of at most {config.rewinds}")
 
     def close(self) -> None:
-        """Drop the batches on their way."""
+        """Drop the prefetched batches."""
         if self.batches is not None:
             self.batches.close()
         self.batches = None
 
     def _add_all_gradients(self) -> Generator[Progress, None, Tensor]:
-        """Leave the step's gradient in the parameters; returns this process' part of the loss."""
+        """Compute the step's gradient; returns this process's share of the loss."""
         while True:
             if self.batches is None:
                 yield from self._start_batches()
@@ -319,7 +319,7 @@ class _Loop:
             try:
                 return self._sum_micro_batches()
             except RuntimeError as error:
-                alone = self.task.group.size == 1  # others would wait for our gradients
+                alone = self.task.group.size == 1  # otherwise others wait for our gradients
                 full = alone and is_out_of_memory(error)
                 broken = self.compiled and _is_compiler_error(error)
                 if not (full or broken):
@@ -338,7 +338,7 @@ class _Loop:
         return total + add_gradients(self.shared, self.task, self.batches.next(), self.state.scaler)
 
     def _start_batches(self) -> Iterator[Progress]:
-        """Start the prefetch; before that, what several processes must agree on is rehearsed."""
+        """Start the prefetch, after a trial of memory and compiler on which all processes agree."""
         state, task = self.state, self.task
         while task.group.size > 1 or (self.compiled and self.shared is None):
             text, full, broken = "on another process", False, False
@@ -367,13 +367,13 @@ class _Loop:
         self.meter.clear()
 
     def _recover(self, full: bool, text: str) -> Note:
-        """Halve the micro-batch, or go on without the compiler. `RuntimeError`: cannot."""
+        """Halve the micro-batch, or give up compiling. `RuntimeError` if neither is possible."""
         self.close()
         state, size = self.state, self.task.group.size
         state.network.zero_grad(set_to_none=True)
         if not full:
             self.compiled, self.local, self.shared = False, state.network, None
-            return Note(f"torch.compile failed, so training goes on without it: {text}")
+            return Note(f"torch.compile failed; training continues without it: {text}")
         now = math.ceil(self.task.train.batch / (state.accumulate * size))
         if now == 1:
             raise torch.OutOfMemoryError(f"no memory for a single spectrum: {text}")
@@ -382,20 +382,20 @@ class _Loop:
             torch.cuda.empty_cache()
         then = math.ceil(self.task.train.batch / (state.accumulate * size))
         return Note(
-            f"out of memory with {now} spectra at once: step {state.step + 1} again with {then}, "
-            f"{state.accumulate} micro-batches to a step ({text})"
+            f"out of memory with {now} spectra at once: repeating step {state.step + 1} with "
+            f"{then}, {state.accumulate} micro-batches per step ({text})"
         )
 
     def _key(self, step: int, number: int) -> Key:
-        """Of this process' micro-batch `number` of a step."""
+        """The key of this process's micro-batch `number` of a step."""
         group, state = self.task.group, self.state
         of = state.accumulate * group.size
         return Key(step, number * group.size + group.rank, of, state.rewinds)
 
 
 def _is_compiler_error(error: RuntimeError) -> bool:
-    """Whether it was the compiler that failed, not the network."""
-    from torch._dynamo.exc import TorchDynamoException  # slow to load, needed with `compile` alone
+    """Whether the compiler failed, not the network."""
+    from torch._dynamo.exc import TorchDynamoException  # slow to load, only needed with `compile`
 
     return isinstance(error, TorchDynamoException)
 
@@ -405,24 +405,24 @@ def _first_line(error: RuntimeError) -> str:
 
 
 LAG = {"cuda": 1}
-"""Steps a device may be ahead of what is known of it; on a CPU nothing runs ahead."""
+"""Steps by which the host reads losses late, so that it never waits for the device."""
 
 
 @dataclass
 class Meter:
-    """Losses and gradient norms on their way from the device to the host, in order."""
+    """Losses and gradient norms being copied from the device to the host, in order."""
 
     device: torch.device
     lag: int = field(init=False)
     _waiting: deque[tuple[Step, int, Tensor, Any]] = field(default_factory=deque)
     _last: float = field(default_factory=time.perf_counter)
-    """When the last step's numbers came."""
+    """When the last step's numbers arrived."""
 
     def __post_init__(self) -> None:
         self.lag = LAG.get(self.device.type, 0)
 
     def add(self, step: Step, rows: int, numbers: Tensor) -> None:
-        """(2,) loss and gradient norm of a step over `rows` spectra, both perhaps not there yet."""
+        """Add a step over `rows` spectra; `numbers` (2,): loss and norm, may be in flight."""
         if self.device.type != "cuda":
             self._waiting.append((step, rows, numbers, None))
             return
@@ -432,24 +432,24 @@ class Meter:
         self._waiting.append((step, rows, host, copied))
 
     def due(self) -> Iterator[Step]:
-        """The steps whose numbers are wanted by now. Raises `NonFiniteLoss`."""
+        """The steps older than `lag`. Raises `NonFiniteLoss`."""
         while len(self._waiting) > self.lag:
             yield self._next()
 
     def rest(self) -> Iterator[Step]:
-        """All the others. Raises `NonFiniteLoss`."""
+        """All remaining steps. Raises `NonFiniteLoss`."""
         while self._waiting:
             yield self._next()
 
     def clear(self) -> None:
-        """Drop the steps not reported; the time until the next one counts from now."""
+        """Drop unreported steps and restart the clock."""
         self._waiting.clear()
         self._last = time.perf_counter()
 
     def _next(self) -> Step:
         step, rows, numbers, copied = self._waiting.popleft()
         if copied is not None:
-            copied.synchronize()  # with that copy alone, not with what was queued after it
+            copied.synchronize()  # waits for this copy only, not for work queued after it
         loss, norm = numbers.tolist()
         if not math.isfinite(loss):
             raise NonFiniteLoss(f"the loss is {loss} at step {step.step}", step.step)
@@ -464,17 +464,17 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `network` that follows it: after update t it keeps `decay_at(decay, t)` of itself.
+    """An exponential moving average of `network`'s weights, with decay `decay_at(decay, t)`.
 
-    The weights a training starts with count only for a short time: the decay rises to its value.
+    The decay rises to its value, so that the initial weights are soon forgotten.
     """
 
     def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
-        # The count on the host: the argument lies on the device.
+        # Use the host's count: the argument is on the device.
         kept = decay_at(decay, int(average.n_averaged))
         torch._foreach_lerp_(averaged, current, 1 - kept)
 
-    # The network's buffers are tables that never change.
+    # The network's buffers never change, so only the parameters are averaged.
     average = AveragedModel(network, multi_avg_fn=blend)
     for parameter in average.parameters():
         parameter.requires_grad_(False)
@@ -482,5 +482,5 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def decay_at(decay: float, updates: int) -> float:
-    """(1 + t) / (10 + t) until that reaches `decay`, as TensorFlow's ExponentialMovingAverage."""
+    """(1 + t) / (10 + t), at most `decay`, as in TensorFlow's ExponentialMovingAverage."""
     return min(decay, (1 + updates) / (10 + updates))

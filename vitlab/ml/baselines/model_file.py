@@ -1,4 +1,4 @@
-"""Trained ridges and trees on disk, with the input they read: arrays and text, never code."""
+"""Trained ridges and trees on disk, with the input they expect: arrays and text, no code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
-    """Write `best.npz` atomically; of trees first LightGBM's text, `label-0.txt` and so on."""
+    """Write `best.npz` atomically, after LightGBM's `label-0.txt`, ... for trees."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "format": np.int64(FORMAT),
@@ -44,7 +44,7 @@ def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
 
 
 def load_model(folder: Path) -> tuple[Ridge | Boost, Inputs]:
-    """The model in `folder` and its input. `UsageError` when missing, broken or not one of ours."""
+    """The model in `folder` and its input. `UsageError` when missing, broken or not from vitlab."""
     path = folder / BEST
     try:
         with np.load(path, allow_pickle=False) as kept:

@@ -42,19 +42,19 @@ class Ridge:
 
 @dataclass
 class _Sums:
-    """Sums over the training rows, float64, from an origin near their mean."""
+    """Sums over the training rows, float64, relative to an origin near their mean."""
 
-    origin: Array  # (L,) the first rows' mean: sums of what is left keep their digits
+    origin: Array  # (L,) mean of the first rows, subtracted to avoid cancellation
     y: Array
     xy: Array
     xx: NDArray[np.float64] | None
-    """(L, L), upper triangle only; None where there are fewer rows than pixels, kept instead."""
+    """(L, L), upper triangle only; None if there are fewer rows than pixels, then see `rows`."""
     n: int = 0
     x: Array = field(default_factory=lambda: np.zeros(1))
     rows: list[Array] = field(default_factory=list)
 
     def add(self, x: Array, y: Array) -> None:
-        """Add some rows; x^T x by the symmetric product, half the work of the general one."""
+        """Add some rows; dsyrk needs half the work of a general product for x^T x."""
         x = x - self.origin
         if self.xx is None:
             self.rows.append(x)
@@ -68,9 +68,9 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Axes:
-    """The training rows' principal axes, from which every penalty's weights are made."""
+    """The training rows' principal axes, from which the weights for any penalty follow."""
 
-    values: Array  # (r,) of X_c^T X_c
+    values: Array  # (r,) eigenvalues of X_c^T X_c
     vectors: Array  # (L, r)
     right: Array  # (r, K) V^T X_c^T y_c
     mean_x: Array
@@ -94,10 +94,10 @@ def fit(
     labels: tuple[str, ...],
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Fill `ridge` with the best of `model.alphas`; one pass over the training rows.
+    """Fit `ridge` with the best of `model.alphas`, in one pass over the training rows.
 
-    A step is one piece of rows, or one penalty tried. Memory is 8 L^2 bytes (134 MB for 4096
-    pixels) a few times, whatever the number of rows.
+    A step is one piece of rows, or one penalty tried. Memory is a few times 8 L^2 bytes (134 MB
+    for 4096 pixels), whatever the number of rows.
     """
     pieces = math.ceil(len(train) / PIECE)
     steps = pieces + len(model.alphas)
@@ -125,7 +125,7 @@ def fit(
     ridge.weights = axes.vectors @ axes.shrunk(ridge.alpha)
     ridge.intercept = axes.mean_y - axes.mean_x @ ridge.weights
     if len(model.alphas) > 2 and ridge.alpha in (min(model.alphas), max(model.alphas)):
-        yield Note(f"alpha = {ridge.alpha:g} is best, at the end of model.alphas: widen them")
+        yield Note(f"best alpha = {ridge.alpha:g} is at the end of model.alphas: extend them")
     yield Best(best_step, 0)
 
 
@@ -145,7 +145,7 @@ def _no_sums(x: Matrix, y: Array, n: int) -> _Sums:
 
 
 def _decompose(sums: _Sums) -> _Axes:
-    """From the rows' products with each other where there are fewer rows than pixels."""
+    """The principal axes; from x x^T when there are fewer rows than pixels."""
     mean_x, mean_y = sums.x / sums.n, sums.y / sums.n
     right = sums.xy - sums.n * np.outer(mean_x, mean_y)
     if sums.xx is None:

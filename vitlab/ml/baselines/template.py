@@ -1,7 +1,7 @@
-"""Template fitting: the labels whose synthetic spectrum is nearest by chi-square, with errors.
+"""Template fitting: labels of minimum chi-square against the spline, with errors.
 
-The nearest of a set of templates is only the start: from there Gauss-Newton steps along the
-spline's own derivatives lead to the minimum between them.
+The nearest of a set of templates is only the start; Gauss-Newton steps with the spline's
+derivatives lead from there to the minimum.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from vitlab.ml.spectra.observation import Batch
 Array = NDArray[np.float64]
 PIECE = 256
 ROUNDS = 20
-"""Most steps to the minimum; usually a handful suffice."""
+"""Maximum steps to the minimum; usually a handful suffice."""
 SETTLED = 1e-4
-"""Fall of chi-square, in one step, below which a star is done: a hundredth of its error."""
+"""A star is done when chi-square falls by less than this in a step: a hundredth of sigma."""
 FLAT = 1e-9
-"""Share of its largest curvature that each direction is given: none is wholly flat."""
+"""Fraction of the largest curvature added to each direction, so that none is flat."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The minima of chi-square of some stars."""
+    """Chi-square minima of some stars."""
 
     labels: Array  # (n, 3)
     sigma: Array
-    """(n, 3) where chi-square is 1 above its minimum, the other labels at their best, by its
-    curvature; at most the whole axis."""
+    """(n, 3) marginal 1-sigma errors (delta chi-square = 1) from the curvature, at most the range
+    of the axis."""
     chi2: Array  # (n,)
 
     def of(self, columns: list[int]) -> tuple[Array, Array]:
-        """(n, K) labels and errors of the labels `columns` alone."""
+        """(n, K) labels and errors in `columns`."""
         return self.labels[:, columns], self.sigma[:, columns]
 
 
 def concatenate(parts: list[Fitted]) -> Fitted:
-    """Several pieces as one."""
+    """Join pieces."""
     return Fitted(
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.sigma for part in parts]),
@@ -56,25 +56,25 @@ def concatenate(parts: list[Fitted]) -> Fitted:
 
 @dataclass(frozen=True)
 class Templates:
-    """Spectra between the nodes of a grid, ready to be compared."""
+    """Spectra on a refined grid, ready to be compared."""
 
     labels: Array  # (N, 3)
     residual: Tensor
-    """(N, L) flux - 1, so that single precision keeps the digits that tell templates apart."""
+    """(N, L) flux - 1, for precision in float32."""
     grid: Grid
 
     def nearest(self, batch: Batch) -> Array:
-        """(B, 3) labels of the template of least chi-square, noise and scale being known.
+        """(B, 3) labels of the template with the smallest chi-square.
 
         sum ((f - t) / sigma)^2 = const - 2 (f / sigma^2) t + (1 / sigma^2) t^2: two products.
         """
-        weight = batch.error**-2  # (B, L); 0 where there is no datum
+        weight = batch.error**-2  # (B, L); 0 where there is no data
         chi2 = weight @ self.residual.square().T - 2 * ((batch.flux - 1) * weight) @ self.residual.T
         best: Array = self.labels[chi2.argmin(dim=1).cpu().numpy()]
         return best
 
     def fitted(self, batch: Batch) -> Fitted:
-        """The minimum on the spline, from the nearest template, and the errors there."""
+        """The minimum on the spline, starting from the nearest template, and its errors."""
         labels = torch.from_numpy(self.nearest(batch)).to(self.residual.device)
         low, high = (torch.stack([axis[i] for axis in self.grid.breaks]) for i in (0, -1))
         unit = high - low
@@ -85,7 +85,7 @@ class Templates:
         for _ in range(ROUNDS):
             if not active.any():
                 break
-            # Levenberg and Marquardt: where a step does not lead down, a shorter one is tried.
+            # Levenberg-Marquardt: if a step does not improve, try a shorter one.
             pinned = ((labels <= low) & (slope < 0)) | ((labels >= high) & (slope > 0))
             step = _damped_steps(curvature, slope, damping, ~pinned)
             tried = (labels + step * unit).clamp(low, high)
@@ -106,7 +106,7 @@ class Templates:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Chi-square (B,), minus half its slope (B, 3) and half its curvature (B, 3, 3), float64.
 
-        Labels count in `unit`s; the curvature is Gauss's, without the residuals' own share.
+        Labels are in `unit`s; the curvature is the Gauss-Newton approximation.
         """
         excess = batch.flux - self.grid.flux(labels)
         slopes = self.grid.derivatives(labels) * unit[:, None].to(excess.dtype)  # (B, 3, L)
@@ -131,7 +131,7 @@ def fit(
     spectra: Spectra,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Append the minima of the test set to `results`; a step is one spectrum."""
+    """Fit the test set and append the minima to `results`; a step is one spectrum."""
     n = spectra.sizes["test"]
     for start in range(0, n, PIECE):
         begun = time.perf_counter()
@@ -150,9 +150,9 @@ def _refined(axis: Array, refine: int) -> Array:
 
 
 def _damped_steps(curvature: Tensor, slope: Tensor, damping: Tensor, free: Tensor) -> Tensor:
-    """(B, 3) steps, each direction's own curvature raised by the share `damping`.
+    """(B, 3) steps, with the curvature's diagonal increased by the fraction `damping`.
 
-    Labels that are not `free` stay, and the others go where they are least without them.
+    Labels that are not `free` are held fixed.
     """
     diagonal = torch.diag_embed(curvature.diagonal(dim1=1, dim2=2))
     damped = _never_flat(curvature) + damping[:, None, None] * diagonal

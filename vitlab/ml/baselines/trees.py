@@ -1,4 +1,4 @@
-"""Gradient-boosted trees (LightGBM): spectra in one-byte bins, trees round by round."""
+"""Gradient-boosted trees (LightGBM): spectra in one-byte bins, trees grown round by round."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows
 from vitlab.ml.spectra.observation import content_hash
 
 BIN_SAMPLE = 5
-"""Pieces of rows that set the borders of the bins, spread over the set."""
+"""Pieces of rows, spread over the set, that determine the bin borders."""
 ROOM = 16 * 10**9
-"""Most bytes the cached sets of a lab may take together; the oldest go first."""
+"""Size limit of a lab's cached sets, bytes; the oldest are removed first."""
 SUFFIX = ".lgb"
 
 
@@ -37,11 +37,11 @@ class Binned:
 
     data: lgb.Dataset
     text: str
-    """Where it came from, for the log."""
+    """Where it came from, for a note."""
 
 
 class _Sequence(lgb.Sequence):
-    """Rows made when LightGBM asks for them, a piece at a time."""
+    """Rows computed a piece at a time, when LightGBM asks for them."""
 
     batch_size = PIECE
 
@@ -52,7 +52,7 @@ class _Sequence(lgb.Sequence):
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Matrix:
-        """(rows, L), or (L,) for a number."""
+        """(rows, L), or (L,) for an integer."""
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
             return np.ascontiguousarray(self.rows.piece(start, stop)[0])
@@ -61,12 +61,12 @@ class _Sequence(lgb.Sequence):
 
 
 def dataset_parameters(bins: int, threads: int) -> dict[str, Any]:
-    """What LightGBM's sets and trees must agree on."""
+    """Parameters shared by LightGBM's data sets and trees."""
     return {
         "max_bin": bins,
-        # The borders come from `sample`, so all of its rows count.
+        # The borders come from all rows of `sample`.
         "bin_construct_sample_cnt": BIN_SAMPLE * PIECE,
-        # The sample is smaller than the set: what a leaf may split says nothing about it.
+        # The sample is smaller than the set, so its leaf sizes say nothing about the set.
         "feature_pre_filter": False,
         "force_col_wise": True,
         "num_threads": threads,
@@ -75,7 +75,7 @@ def dataset_parameters(bins: int, threads: int) -> dict[str, Any]:
 
 
 def binned(rows: Rows, parameters: Mapping[str, Any], cache: Path | None) -> Binned:
-    """The rows in bins, from the folder `cache` where they are known; None: nothing is kept."""
+    """The rows in bins, from the folder `cache` if there; None: no cache."""
     begun = time.perf_counter()
     path = None if cache is None else cache / f"{_key(rows, parameters)}{SUFFIX}"
     if path is not None and (cached := _load(path, rows, parameters)) is not None:
@@ -88,13 +88,13 @@ def binned(rows: Rows, parameters: Mapping[str, Any], cache: Path | None) -> Bin
 
 
 def sample(rows: Rows) -> Matrix:
-    """Pieces of rows spread over the set: single rows would make LightGBM simulate all of it."""
+    """Pieces of rows spread over the set: for single rows LightGBM would simulate all of it."""
     starts = np.linspace(0, len(rows) - PIECE, BIN_SAMPLE).astype(int)
     return np.concatenate([rows.piece(start, start + PIECE)[0] for start in starts.tolist()])
 
 
 def _make(rows: Rows, parameters: dict[str, Any]) -> lgb.Dataset:
-    # The labels stay outside the set, which would hold only one of them.
+    # A LightGBM set holds only one label, so labels are kept outside.
     none = np.zeros(len(rows), dtype=np.float32)
     if len(rows) <= BIN_SAMPLE * PIECE:
         x = rows.piece(0, len(rows))[0]
@@ -117,12 +117,12 @@ def _key(rows: Rows, parameters: Mapping[str, Any]) -> str:
         parameters["max_bin"],
         BIN_SAMPLE,
     ]
-    first = rows.piece(0, 1)[0].tobytes()  # the same spectra as the same input
+    first = rows.piece(0, 1)[0].tobytes()  # checks spectra and input
     return content_hash([str(part) for part in parts], first)
 
 
 def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset | None:
-    """The set in `path`; a file that is damaged is removed."""
+    """The set in `path`, or None; a damaged file is removed."""
     if not path.is_file():
         return None
     mark = path.with_suffix(".sum")
@@ -132,18 +132,18 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
     data = lgb.Dataset(path, params=dict(parameters)).construct()
     if data.num_data() != len(rows):
         return None
-    os.utime(path)  # the oldest go first
+    os.utime(path)  # mark as recently used
     return data
 
 
 def _checksum(path: Path) -> str:
-    """LightGBM trusts what it loads, so a file cut short or changed must not get there."""
+    """LightGBM trusts what it loads, so truncated or changed files must be detected first."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
-    """Save a set of about `size` bytes atomically; returns what a note adds about it."""
+    """Save a set of about `size` bytes atomically; returns a note's text if it could not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if size > ROOM or size > shutil.disk_usage(path.parent).free / 2:
         return f"; {size / 1e9:.1f} GB do not fit into the cache"
@@ -174,28 +174,28 @@ def _make_room(folder: Path, size: int) -> None:
 
 FORMAT = 1
 CELL = 16
-"""Bytes of a bin's sums, of gradients and of curvatures."""
+"""Bytes per histogram bin: sums of gradients and of hessians."""
 
 
 @dataclass
 class Boost:
-    """One booster for each label, cut at the best round."""
+    """One booster per label, used up to the best round."""
 
     boosters: list[lgb.Booster] = field(default_factory=list)
     mean: Array = field(default_factory=lambda: np.zeros(0))
-    """(K,) of the training labels: the boosters grow from there."""
+    """(K,) mean of the training labels, from which the boosters start."""
     rounds: int = 0
-    """The best one."""
+    """Rounds of the best validation, used for predictions."""
     best_r2: float = -math.inf
     grown: int = 0
-    """Rounds there are."""
+    """Rounds grown so far."""
 
     def predict(self, x: Matrix) -> Array:
         """(rows, L) inputs -> (rows, K) labels."""
         return self._sum(x, self.rounds)
 
     def grown_so_far(self, x: Matrix) -> Array:
-        """As `predict`, by all trees, without the mean."""
+        """As `predict`, with all trees, without the mean."""
         return self._sum(x, self.grown) - self.mean
 
     def _sum(self, x: Matrix, rounds: int) -> Array:
@@ -205,7 +205,7 @@ class Boost:
 
     @property
     def params(self) -> int:
-        """Leaves of all trees used."""
+        """Number of leaves in all trees used."""
         return sum(
             tree["num_leaves"]
             for booster in self.boosters
@@ -214,7 +214,7 @@ class Boost:
 
 
 def save(path: Path, boost: Boost) -> None:
-    """Write all trees and how far they are, whole or not at all."""
+    """Write all trees and their state atomically."""
     document = {
         "format": FORMAT,
         "mean": boost.mean.tolist(),
@@ -228,7 +228,7 @@ def save(path: Path, boost: Boost) -> None:
 
 
 def load(path: Path) -> Boost:
-    """The trees in `path`; `UsageError` when it is missing, broken or not one of ours."""
+    """The trees in `path`; `UsageError` when it is missing, broken or not from vitlab."""
     try:
         document = json.loads(path.read_bytes())
         if document["format"] != FORMAT:
@@ -249,29 +249,29 @@ def load(path: Path) -> Boost:
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training keeps its files."""
+    """Files of a training."""
 
     cache: Path | None = None
     """Folder of binned training sets."""
     checkpoints: Path | None = None
     resume: bool = False
-    """Continue with the trees of `checkpoints`, if there are any."""
+    """Continue with the trees in `checkpoints`, if any."""
 
 
 @dataclass(frozen=True)
 class _Training:
-    """A training under way."""
+    """A running training."""
 
     boost: Boost
     slopes: list[Callable[[Array, lgb.Dataset], tuple[Array, Array]]]
     val_y: Array
-    val_starts: Array  # (n, K) predictions the trees of this training are added to
+    val_starts: Array  # (n, K) predictions before this training's trees
     labels: tuple[str, ...]
     n: int
 
     def step(self) -> bool:
-        """One tree more for each label; False when none can be split further."""
-        # Every booster must grow, so no lazy `all`.
+        """Grow one more tree per label; False when none can be split further."""
+        # A list, because every booster must grow.
         finished = [
             booster.update(fobj=slope)
             for booster, slope in zip(self.boost.boosters, self.slopes, strict=True)
@@ -280,7 +280,7 @@ class _Training:
         return not all(finished)
 
     def evaluate(self) -> Evaluation:
-        """Score the trees so far, and remember the best round."""
+        """Score the trees so far, and record the best round."""
         added = [_val_predictions(booster) for booster in self.boost.boosters]
         predicted = self.val_starts + np.stack(added, axis=1)
         scores = score(self.val_y, predicted, self.labels)
@@ -302,8 +302,8 @@ def fit(
 ) -> Iterator[Progress]:
     """Grow `boost` until `config.rounds`, or `config.patience` rounds without a better R2.
 
-    A step is one round: one tree for each label. A resumed training keeps its trees, but later
-    ones try other pixels than those of an uninterrupted one.
+    A step is one round: one tree per label. A resumed training keeps its trees, but later ones use
+    different pixels than without the interruption.
     """
     files = files or Files()
     path = files.checkpoints / TREES if files.checkpoints else None
@@ -313,7 +313,7 @@ def fit(
     yield Note(bins.text)
     training = _start(boost, before, train, val, bins.data, model, config, labels)
     if before is not None:
-        yield Note(f"resumed after round {boost.grown}: later trees differ from uninterrupted ones")
+        yield Note(f"resumed after round {boost.grown}: later trees differ from an unbroken run's")
     alive = True
     while boost.grown < config.rounds and alive and not stopped():
         if boost.rounds and boost.grown - boost.rounds >= config.patience:
@@ -360,8 +360,8 @@ def _start(
     boost.boosters = []
     for k in range(len(labels)):
         if before is not None:
-            # As `init_model` of lightgbm.train does, which cannot once the spectra are bins: the
-            # booster gets these trees, but does not add them to its predictions.
+            # What `init_model` of lightgbm.train does, which fails on binned data: the booster
+            # gets these trees, but does not add them to its predictions.
             first = lgb.basic._InnerPredictor.from_booster(before.boosters[k], {})
             data._predictor = val_data._predictor = first
         booster = lgb.Booster(parameters, data)
@@ -375,7 +375,7 @@ def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) 
     every = model.leaves * pixels * model.bins * CELL
     return {
         **dataset_parameters(model.bins, config.threads),
-        # MB. Half of what all leaves would take grows the same trees in the same time.
+        # MB. With half of what all leaves would take, trees and time are the same.
         "histogram_pool_size": every / 2 / 2**20,
         "objective": "none",
         "metric": "none",
@@ -386,7 +386,7 @@ def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) 
         "bagging_fraction": model.bagging_fraction,
         "bagging_freq": int(model.bagging_fraction < 1),
         "lambda_l2": model.l2,
-        # The trees to come must not try the pixels of the first ones once more.
+        # After a resume, do not repeat the pixels of the first trees.
         "seed": (config.seed + grown) % 2**31,
         "deterministic": True,
     }
@@ -402,7 +402,7 @@ def _squared_error(
 
 
 def _val_predictions(booster: lgb.Booster) -> Array:
-    """(n,) predictions of the validation set: LightGBM updates them tree by tree."""
+    """(n,) validation predictions, which LightGBM updates tree by tree."""
     kept: list[Array] = []
 
     def take(guess: Array, data: lgb.Dataset) -> tuple[str, float, bool]:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""Dropout and attention with kernels for CPUs, and the plain multi-layer perceptron."""
+"""Dropout and attention with fast CPU versions, and the multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vitlab.contract.networks import MlpModel
 LEVELS = 256
 """Values of the random byte that decides whether a number is kept."""
 CACHE = 4 << 20
-"""Bytes of attention shares worked on at a time on a CPU, so that they stay in its cache."""
+"""Bytes of attention weights processed at a time on a CPU, so that they stay in its cache."""
 
 
 class MLP(nn.Module):
-    """(B, L) input -> (B, K) labels on the network's scale."""
+    """(B, L) input -> (B, outputs)."""
 
     def __init__(self, model: MlpModel, pixels: int, outputs: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Dropout(nn.Module):
 
 
 def drop(x: Tensor, rate: float) -> Tensor:
-    """`x` with a share of its numbers 0 and the others larger, so that the mean stays."""
+    """`x` with a fraction `rate` set to 0 and the rest scaled up to keep the mean."""
     if rate == 0:
         return x
     if x.device.type != "cpu":
@@ -55,7 +55,7 @@ def drop(x: Tensor, rate: float) -> Tensor:
 
 
 def kept_share(rate: float) -> float:
-    """The chance to be kept: to 1/256, and never 1 where the rate is above 0."""
+    """The probability of being kept, in steps of 1/256; below 1 for any rate above 0."""
     return 1 - _threshold(rate) / LEVELS
 
 
@@ -74,13 +74,13 @@ def _threshold(rate: float) -> int:
 
 
 def _masked(x: Tensor, chance: Tensor, rate: float) -> Tensor:
-    """`x` where the bytes `chance` keep it, else 0; not yet larger."""
+    """`x` where the bytes `chance` keep it, else 0; not rescaled."""
     kept: Tensor = torch.ops.aten.threshold_backward(x, chance.to(x.dtype), _threshold(rate) - 0.5)
     return kept
 
 
 class _Dropped(torch.autograd.Function):
-    """Keeps the bytes alone for the backward pass."""
+    """Saves only the random bytes for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, chance: Tensor, rate: float) -> Tensor:
@@ -96,11 +96,11 @@ class _Dropped(torch.autograd.Function):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """(B, heads, tokens, D) three times -> the same: softmax(q k^T / sqrt(D)) v.
+    """Three (B, heads, tokens, D) -> softmax(q k^T / sqrt(D)) v of the same shape.
 
-    Torch's fused attention, except on a CPU in bf16 or with dropout: there the plain products of
-    a few spectra at a time are two times faster (257 tokens, 8 heads of 32, batch 16, forward and
-    backward: 250 against 510 ms in fp32 with dropout, 125 against 220 ms in bf16 without).
+    Torch's fused attention, except on a CPU in bf16 or with dropout: there plain products of a few
+    spectra at a time are twice as fast (257 tokens, 8 heads of 32, batch 16, forward and backward:
+    250 instead of 510 ms in fp32 with dropout, 125 instead of 220 ms in bf16 without).
     """
     if q.device.type == "cpu" and (dropout or q.dtype == torch.bfloat16):
         return attend_in_parts(q, k, v, dropout)
@@ -108,15 +108,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 
 def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """`attend` by plain products of a few spectra at a time; on a CPU."""
+    """`attend` on a CPU, by plain products of a few spectra at a time."""
     mixed: Tensor = _AttentionInParts.apply(q, k, v, dropout)  # type: ignore[no-untyped-call]
     return mixed
 
 
 class _AttentionInParts(torch.autograd.Function):
-    """Keeps the shares and one byte for each.
+    """Saves the attention weights and one byte for each.
 
-    With shares P, kept ones M (0 or 1 / kept share) and O = (P M) V, the backward pass is
+    With weights P, mask M (0 or 1 / kept share) and O = (P M) V, the backward pass is
     dS = P (dO V^T M - D), D the row sums of dO O (Dao et al. 2022, appendix B).
     """
 
@@ -141,7 +141,7 @@ class _AttentionInParts(torch.autograd.Function):
         q, k, v, shares, out, chances = ctx.saved_tensors
         (gradient,) = gradients
         batch, heads, count, width = q.shape
-        # As `qkv` lies in memory, so that its gradient needs no copy.
+        # In the memory layout of `qkv`, so that its gradient needs no copy.
         to_qkv = q.new_empty(batch, count, 3, heads, width)
         to_q, to_k, to_v = to_qkv.permute(2, 0, 3, 1, 4)
         for part in _parts(shares):
@@ -160,6 +160,6 @@ class _AttentionInParts(torch.autograd.Function):
 
 
 def _parts(shares: Tensor) -> list[slice]:
-    """The spectra of a batch, as many together as fit into the cache."""
+    """Slices of a batch that fit into the cache."""
     size = max(CACHE // (shares[0].numel() * shares.element_size()), 1) if len(shares) else 1
     return [slice(start, start + size) for start in range(0, len(shares), size)]

@@ -1,20 +1,20 @@
-"""The Vision Transformer for spectra: tokens, positions, attention, blocks, head, start.
+"""The Vision Transformer for spectra: tokens, positions, attention, blocks, head, initialisation.
 
-Unusual choices:
-- one dimension; one channel, or two (the flux, and a weight made of its error);
+How it differs from a standard ViT:
+- one dimension; one channel, or two (the flux, and a weight computed from its error);
 - the network standardises its input by the mean and scatter of training spectra (`fit_input`);
-- each patch may have a linear map of its own (`LC`), which starts with the directions in which
+- each patch may have its own linear map (`LC`), initialised with the directions in which
   noise-free training spectra vary most;
 - the last patch ends at the last pixel, whatever the stride;
-- each patch may be normalised by itself; its mean and scatter then go on as features;
+- patches may be normalised individually; their mean and scatter then become features;
 - positions may be rotary (`rope`), or Fourier features of ln(wavelength) (`pipe`);
-- normalisation before each part of a block; a block may be dropped for a spectrum in training;
+- pre-norm blocks, with optional stochastic depth;
 - the head reads [CLS] or the mean of the tokens, and starts near zero: the first prediction is
   the mean of the scaled labels;
-- on a CPU dropout and attention have kernels of their own (`vitlab.ml.network.layers`).
+- separate dropout and attention code for CPUs (`vitlab.ml.network.layers`).
 
-Shapes: B spectra, C channels, L pixels, P patches of `patch` pixels, T tokens (P, and one more with
-[CLS]), D numbers of a token, H heads.
+Shapes: B spectra, C channels, L pixels, P patches of `patch` pixels, T tokens (P, plus one with
+[CLS]), D dimensions of a token, H heads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from vitlab.ml.spectra.inputs import Inputs, make_inputs
 # --- Tokens: (B, C, L) -> (B, P, D) ---
 
 FLAT = 1e-12
-"""Added to the variance of a patch (input units squared): one without scatter stays finite."""
+"""Added to the variance of a patch (input units squared), so that a constant one stays finite."""
 
 
 def patch_starts(pixels: int, patch: int, stride: int) -> Tensor:
@@ -56,10 +56,10 @@ def cut(spectra: Tensor, patch: int, stride: int) -> Tensor:
 
 
 def normalise_patches(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, P, C, patch) -> the same by its own mean and scatter, and (B, P, 2 C) features.
+    """(B, P, C, patch) -> patches normalised by their mean and scatter, and (B, P, 2 C) features.
 
-    The features are the C means and the C ln scatters, so that patch = z exp(ln scatter) + mean:
-    nothing is lost. In float32 whatever the precision around it: flux is 1 and a little.
+    The features are the C means and C ln scatters, so no information is lost. Always in float32:
+    flux differs little from 1.
     """
     patches = patches.float()
     mean = patches.mean(dim=3, keepdim=True)
@@ -70,7 +70,7 @@ def normalise_patches(patches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def token_inputs(spectra: Tensor, patch: int, stride: int, zscore: bool) -> Tensor:
-    """(B, C, L) -> (B, P, numbers a token is made of)."""
+    """(B, C, L) -> (B, P, inputs of a token)."""
     patches = cut(spectra, patch, stride)
     if not zscore:
         return patches.flatten(2)
@@ -79,7 +79,7 @@ def token_inputs(spectra: Tensor, patch: int, stride: int, zscore: bool) -> Tens
 
 
 class Conv1dTokens(nn.Module):
-    """C1D: one strided convolution; a last patch off the stride is convolved by itself."""
+    """C1D: one strided convolution; a last patch off the stride is convolved separately."""
 
     def __init__(self, channels: int, patch: int, stride: int, hidden: int, zscore: bool) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Conv1dTokens(nn.Module):
 
 
 class SlidingWindowTokens(nn.Module):
-    """SW: windows cut out, then one linear map; the same map as C1D."""
+    """SW: sliding windows, then one linear map; mathematically the same as C1D."""
 
     def __init__(self, channels: int, patch: int, stride: int, hidden: int, zscore: bool) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class SlidingWindowTokens(nn.Module):
 
 
 class LocalTokens(nn.Module):
-    """LC: a linear map of its own for each patch, as in a perceptron's first layer."""
+    """LC: a separate linear map for each patch."""
 
     def __init__(
         self, channels: int, patch: int, stride: int, hidden: int, zscore: bool, patches: int
@@ -137,7 +137,7 @@ Tokens = Conv1dTokens | SlidingWindowTokens | LocalTokens
 
 
 def make_tokens(model: VitModel, pixels: int) -> Tokens:
-    """The tokenizer of a model, its weights not started yet (`init_weights`)."""
+    """The tokenizer of a model, not yet initialised (`init_weights`)."""
     zscore, stride = model.chunk_norm == "zscore", model.stride or model.patch
     sizes = model.channels, model.patch, stride, model.hidden, zscore
     match model.tokenizer:
@@ -152,13 +152,13 @@ def make_tokens(model: VitModel, pixels: int) -> Tokens:
 # --- Positions: added to the tokens, or a rotation of queries and keys ---
 
 BASE = 10_000.0
-"""Longest wave of the sinusoidal and rotary positions, in strides over 2 pi."""
+"""Longest period of the sinusoidal and rotary positions, in strides over 2 pi."""
 PERIODS = (1e-3, 1.0)
-"""Shortest and longest wave of `pipe`, in ln(wavelength): 300 km/s (some pixels) to a factor e."""
+"""Shortest and longest period of `pipe` in ln(wavelength): 300 km/s (some pixels) to a factor e."""
 
 
 class LearnedPositions(nn.Module):
-    """A free vector for each token."""
+    """A learned vector for each token."""
 
     def __init__(self, count: int, hidden: int) -> None:
         super().__init__()
@@ -185,15 +185,15 @@ class SinusoidalPositions(nn.Module):
 class WavelengthPositions(nn.Module):
     """pipe: Fourier features of ln(wavelength) at the centre of each patch, projected and added.
 
-    The same step in ln(wavelength) is the same velocity at any wavelength, and the inner product
-    of two patches' features depends on that step alone: the map learned means the same on any
-    wavelength grid (Fourier features: Tancik et al. 2020).
+    A step in ln(wavelength) is a velocity, and the inner product of two patches' features depends
+    only on it: the learned map is valid on any wavelength grid (Fourier features: Tancik et al.
+    2020).
     """
 
     def __init__(self, centres: Tensor, cls: bool, hidden: int) -> None:
         super().__init__()
         features = wavelength_features(centres)
-        if cls:  # which stands for no wavelength
+        if cls:  # [CLS] has no wavelength
             features = torch.cat([torch.zeros(1, FEATURES, dtype=features.dtype), features])
         self.register_buffer("features", features.float(), persistent=False)  # (T, FEATURES)
         self.projection = nn.Linear(FEATURES, hidden, bias=False)
@@ -212,10 +212,10 @@ def wavelength_features(wave: Tensor) -> Tensor:
 
 
 class Rotation(nn.Module):
-    """rope: rotates pairs of a head's numbers by angles that grow with position (Su et al. 2021).
+    """rope: rotate pairs of a head's dimensions by angles that grow with position (Su et al. 2021).
 
-    Products of rotated queries and keys depend on the distance of their positions alone. [CLS]
-    has no position and stays as it is.
+    Products of rotated queries and keys depend only on the distance between them. [CLS] is not
+    rotated.
     """
 
     def __init__(self, positions: Tensor, cls: bool, dimensions: int) -> None:
@@ -238,7 +238,7 @@ class Rotation(nn.Module):
 def make_positions(
     model: VitModel, pixels: int, wave: NDArray[np.float64] | None
 ) -> tuple[nn.Module, Rotation | None]:
-    """What is added to the tokens, and what rotates queries and keys (for `rope` alone)."""
+    """The module that adds positions to tokens, and the rotation of queries and keys for `rope`."""
     count, cls = model.tokens(pixels), model.pool == "cls"
     stride = model.stride or model.patch
     match model.positions:
@@ -274,7 +274,7 @@ class Attention(nn.Module):
     def queries_keys_values(
         self, tokens: Tensor, rotation: Rotation | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, D) -> (B, H, T, D / H) three times, rotated where positions are."""
+        """(B, T, D) -> three (B, H, T, D / H); queries and keys rotated if given."""
         batch, count, hidden = tokens.shape
         qkv = self.qkv(tokens).view(batch, count, 3, self.heads, hidden // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -288,10 +288,10 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """One encoder layer, normalised before each part."""
+    """One pre-norm encoder layer."""
 
     def __init__(self, model: VitModel, drop_path: float) -> None:
-        """`drop_path`: chance that a spectrum in training skips this layer (Huang et al. 2016)."""
+        """`drop_path`: probability of skipping the layer in training (Huang et al. 2016)."""
         super().__init__()
         self.drop_path = drop_path
         self.norm_attention = nn.LayerNorm(model.hidden)
@@ -314,7 +314,7 @@ class Block(nn.Module):
         return result
 
     def _kept_paths(self, tokens: Tensor) -> Tensor | None:
-        """(B, 1, 1): 0 for spectra that skip the layer, 1 / keep for the others: the mean stays."""
+        """(B, 1, 1): 0 for spectra that skip the layer, else 1 / keep, which preserves the mean."""
         if not (self.training and self.drop_path):
             return None
         keep = 1 - self.drop_path
@@ -325,19 +325,19 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """(B, L) or (B, C, L) input -> (B, outputs) on the network's scale."""
+    """(B, L) or (B, C, L) input -> (B, outputs)."""
 
     def __init__(
         self, model: VitModel, pixels: int, outputs: int, wave: NDArray[np.float64] | None = None
     ) -> None:
-        """`wave` (L,) Angstrom, needed by `pipe` positions alone. `ConfigError`: patch too wide."""
+        """`wave` (L,) Angstrom, only needed by `pipe`. `ConfigError` if a patch is too wide."""
         super().__init__()
         if model.patch > pixels:
             text = f"{model.patch} is more than the {pixels} pixels of a spectrum"
             raise ConfigError("config.model.patch", text)
         least = 0 if model.layers > 1 else model.stochastic_depth
         rates = torch.linspace(least, model.stochastic_depth, model.layers).tolist()
-        # Each part is started before the next is made: so a seed keeps its numbers.
+        # Initialise each part before making the next, so that a seed always gives the same weights.
         self.blocks = nn.ModuleList(Block(model, rate) for rate in rates)
         self.norm = nn.LayerNorm(model.hidden)
         self.head = nn.Linear(model.hidden, outputs)
@@ -372,39 +372,39 @@ class ViT(nn.Module):
         return tokens
 
     def standardise(self, spectra: Tensor) -> Tensor:
-        """(B, L) or (B, C, L) -> (B, C, L) of mean 0 and variance 1, about."""
+        """(B, L) or (B, C, L) -> (B, C, L) with mean 0 and variance about 1."""
         if spectra.dim() == 2:
             spectra = spectra[:, None]
         return (spectra - self.get_buffer("centre")) * self.get_buffer("gain")
 
 
 def param_count(model: nn.Module) -> int:
-    """Trainable numbers of a model."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-# --- The start: all weights get their first values here ---
+# --- Initialisation ---
 
 STD = 0.02
 SAMPLE, FEW = 256, 32
-"""Training spectra that standardise the input; those of them that measure the tokens' variance."""
+"""Training spectra used to standardise the input, and to measure the tokens' variance."""
 PRINCIPAL_SAMPLE, DIRECTIONS = 4096, 96
-"""Training spectra that give the principal directions; most directions kept: spectra of the
-embedded grid vary in no more (`dataset.COMPONENTS`)."""
+"""Training spectra used for the principal directions; maximum number of directions: the embedded
+grid has no more (`dataset.COMPONENTS`)."""
 
 
 @torch.no_grad()
 def init_weights(part: nn.Module | nn.Parameter) -> None:
-    """Give all weights of a part of the network their first values.
+    """Initialise all weights of a part of the network.
 
-    | weights                                | start                                             |
+    | weights                                | initial values                                    |
     |----------------------------------------|---------------------------------------------------|
     | linear maps of the blocks, head        | truncated normal, standard deviation 0.02         |
-    | layer norms                            | 1, and 0                                          |
+    | layer norms                            | weight 1, bias 0                                  |
     | [CLS], learned positions, map of `pipe`| normal, standard deviation 0.02                   |
-    | tokenizers                             | normal, variance 1 / numbers a token is made of   |
-    | - `LC` of a data set                   | its principal directions (`start_principal`)      |
-    | - all of a data set                    | times what gives tokens variance 1 (`fit_input`)  |
+    | tokenizers                             | normal, variance 1 / inputs of a token            |
+    | - `LC`, with a data set                | its principal directions (`start_principal`)      |
+    | - all, with a data set                 | rescaled to tokens of variance 1 (`fit_input`)    |
     | biases                                 | 0                                                 |
     """
     match part:
@@ -417,7 +417,7 @@ def init_weights(part: nn.Module | nn.Parameter) -> None:
             nn.init.normal_(part.weight, std=part.weight.shape[1] ** -0.5)
             nn.init.zeros_(part.bias)
         case Conv1dTokens() | SlidingWindowTokens():
-            # Over all inputs: a comparison of tokenizers must not measure how large they start.
+            # Count all inputs, so that all tokenizers start with the same variance.
             weights = [weight for weight in part.parameters() if weight.dim() > 1]
             inputs = sum(weight[0].numel() for weight in weights)
             for weight in weights:
@@ -432,7 +432,7 @@ def init_weights(part: nn.Module | nn.Parameter) -> None:
 
 
 def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
-    """The untrained network for a data set; `outputs` as `losses.output_count` says."""
+    """The untrained network for a data set; `outputs` from `networks.output_count`."""
     network = ViT(model, spectra.pixels, outputs, spectra.wave)
     inputs = make_inputs(model.input, spectra)
     sample = inputs(spectra.fixed("train", 0, min(SAMPLE, spectra.sizes["train"])))
@@ -445,12 +445,12 @@ def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
 
 @torch.no_grad()
 def fit_input(network: ViT, sample: Tensor) -> None:
-    """Learn the mean and the scatter of the input, and let the tokens start with variance 1.
+    """Set the mean and scatter of the input, and scale the tokens to variance 1.
 
-    `sample` (n, L) or (n, C, L). The mean is that of each pixel, or one number where patches are
-    normalised themselves; the scatter is one of each channel. Flux is 1 and a little: unless the
-    1 is taken away all tokens start as nearly the same vector, and the loss stays at the variance
-    of the labels for hundreds of steps (`tests/ml/test_tokens.py`).
+    `sample` (n, L) or (n, C, L). The mean is per pixel, or a single number if patches are
+    normalised; the scatter is per channel. Flux differs little from 1: without centring, all
+    tokens start nearly equal and the loss stays at the variance of the labels for hundreds of
+    steps (`tests/ml/test_tokens.py`).
     """
     sample = sample[:, None] if sample.dim() == 2 else sample  # (n, C, L)
     over = (0, 2) if network.tokens.zscore or len(sample) == 1 else (0,)
@@ -465,9 +465,9 @@ def fit_input(network: ViT, sample: Tensor) -> None:
 
 @torch.no_grad()
 def start_principal(tokens: LocalTokens, directions: Tensor) -> None:
-    """Start with `directions` (D, C, L): the sum of the tokens is the product with them.
+    """Initialise with `directions` (D, C, L): the tokens sum to the projections onto them.
 
-    A pixel in two patches counts for half in each.
+    A pixel in two patches counts half in each.
     """
     patches = cut(directions, tokens.patch, tokens.stride)  # (D, P, C, patch)
     covers = torch.zeros(directions.shape[2:], device=directions.device)  # (L,) patches of a pixel
@@ -481,10 +481,10 @@ def start_principal(tokens: LocalTokens, directions: Tensor) -> None:
 def principal_directions(spectra: Spectra, inputs: Inputs, count: int) -> Tensor:
     """(count, C, L) mixtures of the directions in which the noise-free input varies most.
 
-    Each direction is scaled so that noisy input along it has variance 1, then all are mixed by
-    a random matrix with orthonormal rows or columns. Where the noise of the pixels is
-    independent and equal, as in whitened input, the products with them hold all that a spectrum
-    says about its labels: a network starts there and need not find it in thousands of pixels.
+    Each direction is scaled so that noisy input along it has variance 1, then all are mixed by a
+    random matrix with orthonormal rows or columns. If the noise is independent and equal in all
+    pixels, as in whitened input, these projections hold all information on the labels, and the
+    network need not find them among thousands of pixels.
     """
     n = min(PRINCIPAL_SAMPLE, spectra.sizes["train"])
     clean = inputs(spectra.clean(0, n))

@@ -1,4 +1,4 @@
-"""Data sets: stars of the simulator, or rows of a file, split into train, validation and test."""
+"""Data sets: simulated stars or rows of a file, split into training, validation and test sets."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.spectra.simulate import SPLITS, STREAMS, Simulator, Stars, draw_stars
 
 COMPONENTS = 96
-"""Principal components the grid's spectra are mixed from: right to 4e-5 of the median flux (rms),
-chi-square to less than 0.01 at magnitude 20.5, for a quarter of the work."""
+"""Principal components of the grid's spectra: accurate to 4e-5 of the median flux (rms) and
+0.01 in chi-square at magnitude 20.5, for a quarter of the work."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class GridSpectra:
     infinite: bool
     """True: every epoch has new stars."""
     grid: str | None = None
-    """The user's own grid file; None for the packaged one."""
+    """A custom grid file; None for the packaged one."""
 
     @property
     def pixels(self) -> int:
@@ -54,26 +54,26 @@ class GridSpectra:
 
     @property
     def hash(self) -> str:
-        """Equal for two data sets exactly when their test sets are equal."""
+        """Hash of the test set."""
         s = self.simulator
         parts = [s.seed, s.mag, s.noise.level, self.sizes["test"], STREAMS, COMPONENTS]
         grid = Path(self.grid) if self.grid else packaged("grid.h5")
         return content_hash(parts, grid.read_bytes(), packaged("sky.h5").read_bytes())
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
-        """(stop - start, K) labels alone."""
+        """(stop - start, K) labels, without simulating spectra."""
         return self.simulator.stars(split, start, stop).labels[:, self.columns]
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """(n,) the training spectra in the order of an epoch."""
+        """(n,) indices of the training spectra in an epoch's order."""
         n = self.sizes["train"]
         return np.arange(n) if self.infinite else _shuffled(n, epoch, seed)
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
-        """Training spectra with new noise; `rows` a part of `order(epoch, ...)`."""
+        """Training spectra with new noise; `rows` are part of `order(epoch, ...)`."""
         n = self.sizes["train"]
         if self.infinite:
-            start = epoch * n + int(rows[0])  # the order is the natural one
+            start = epoch * n + int(rows[0])  # rows are in ascending order
             stars = self.simulator.stars("train", start, start + len(rows))
         else:
             stars = _train_stars(self.simulator.seed, self.simulator.mag, n).take(rows)
@@ -81,18 +81,18 @@ class GridSpectra:
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
-        """Spectra of a split with the noise they always have; each `copy` has its own."""
+        """Spectra of a split with fixed noise; each `copy` has different noise."""
         stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def clean(self, start: int, stop: int) -> Batch:
-        """Training spectra before noise is added."""
+        """Training spectra without noise."""
         stars = self.simulator.stars("train", start, stop)
         flux, error = self.simulator.observe(stars, None)
         return Batch(flux, error, stars.labels[:, self.columns])
 
     def sky_sigma(self) -> Tensor:
-        """(L,) typical 1-sigma errors over the median flux, of a star of middle magnitude."""
+        """(L,) 1-sigma errors over the median flux, for a star of middle magnitude."""
         sky = self.simulator.noise.sky
         middle = sky.new_tensor([sum(self.simulator.mag) / 2])
         return self.simulator.noise.sigma(torch.ones_like(sky)[None], middle)[0]
@@ -122,7 +122,7 @@ def _open_unpermuted(
     for name in labels:
         if name not in params:
             known = ", ".join(sorted(params))
-            raise UsageError(f"{files.path}: dataset/params: no column {name} (there: {known})")
+            raise UsageError(f"{files.path}: dataset/params: no column {name} (found: {known})")
         if params[name].dtype.kind not in "fiu":
             raise UsageError(f"{files.path}: dataset/params: {name} is not numeric")
         if not np.isfinite(params[name].astype(np.float64)).all():
@@ -138,13 +138,13 @@ def _open_unpermuted(
 
 
 def open_simulator(data: DataConfig, level: float) -> Simulator:
-    """The simulator of a configuration. A grid that does not hold all labels is refused."""
+    """The simulator of a configuration. `UsageError` if the grid does not cover all labels."""
     grid = load_grid(Path(data.grid) if data.grid else None)
     for name, axis in zip(LABELS, grid.axes, strict=True):
         low, high = RANGES[name]
         if axis[0] > low or axis[-1] < high:
             raise UsageError(
-                f"{data.grid}: axes/{name} is {axis[0]:g} to {axis[-1]:g}, "
+                f"{data.grid}: axes/{name} covers {axis[0]:g} to {axis[-1]:g}, "
                 f"but stars are drawn from {low:g} to {high:g}"
             )
     return Simulator(grid, load_noise(level), data.mag, data.seed)
@@ -152,7 +152,7 @@ def open_simulator(data: DataConfig, level: float) -> Simulator:
 
 @lru_cache(maxsize=2)
 def _train_stars(seed: int, mag: tuple[float, float], n: int) -> Stars:
-    """Labels of a whole training set: 32 MB for a million stars."""
+    """A whole training set's labels: 32 MB for a million stars."""
     return draw_stars(seed, mag, "train", 0, n)
 
 
@@ -163,9 +163,9 @@ def _shuffled(n: int, epoch: int, seed: int) -> Indices:
 
 @dataclass(frozen=True)
 class PermutedSpectra:
-    """A data set with permuted training and validation labels; the test set stays as it is.
+    """A data set with permuted training and validation labels and an unchanged test set.
 
-    Stars that are new in each epoch exchange labels within their batch.
+    If every epoch has new stars, labels are permuted within each batch.
     """
 
     spectra: GridSpectra | FileSpectra
@@ -173,7 +173,7 @@ class PermutedSpectra:
     infinite: bool
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever does not depend on the labels is that of `spectra`."""
+        """Everything that does not depend on the labels."""
         return getattr(self.spectra, name)
 
     @cached_property
@@ -208,9 +208,9 @@ class PermutedSpectra:
 
 
 Spectra = GridSpectra | FileSpectra | PermutedSpectra
-"""What a model learns from and is tested on."""
+"""A data set to train and test on."""
 
 
 def unpermuted(spectra: Spectra) -> GridSpectra | FileSpectra:
-    """The data set behind one with permuted labels."""
+    """The data set without permutation of labels."""
     return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra

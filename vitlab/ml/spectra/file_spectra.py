@@ -1,4 +1,4 @@
-"""A data set in files: which rows belong to which split, their slabs in memory, and their noise."""
+"""A data set in files: splits, slabs of rows in memory, and noise."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vitlab.ml.spectra.simulate import STREAMS
 Slab = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 ROWS = 1024
-"""Rows of a slab: contiguous, since scattered rows cost many times more."""
+"""Rows of a slab; contiguous, since reading scattered rows is many times slower."""
 READING = 4
-"""Slabs' worth of memory that reading itself takes: float64 flux and error, and the mask."""
+"""Memory needed while reading, in slabs: float64 flux and error, and the mask."""
 READERS = 2
-"""Threads: one waits for the disk while the other turns its slab into float32."""
+"""Threads: one waits for the disk while the other converts its slab to float32."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which slabs of the first `n` rows stay in memory, and in which groups the others are read."""
+    """Which slabs of the first `n` rows stay in memory, and in what groups the rest are read."""
 
     n: int
     kept: int
@@ -41,11 +41,11 @@ class Plan:
 
     @property
     def held(self) -> int:
-        """Most slabs in memory at once: the kept, a group in use and a group to come."""
+        """Maximum slabs in memory: those kept, the current group and the next."""
         return self.kept + 2 * self.group
 
     def groups(self, epoch: int, seed: int) -> list[Indices]:
-        """The streamed slabs of an epoch, in order; a single empty group when all stay."""
+        """The streamed slabs of an epoch, in order; one empty group when all stay."""
         streamed = np.arange(self.kept, self.slabs)
         if not len(streamed):
             return [streamed]
@@ -53,7 +53,7 @@ class Plan:
         return [mixed[i : i + self.group] for i in range(0, len(mixed), self.group)]
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """All rows once, group by group."""
+        """All rows, each once, group by group."""
         generator = np.random.default_rng([seed, epoch])
         groups = self.groups(epoch, seed)
         kept = generator.permutation(min(self.kept * ROWS, self.n))
@@ -65,7 +65,7 @@ class Plan:
 
 
 def make_plan(n: int, pixels: int, memory: int) -> Plan:
-    """What to keep of `n` spectra within `memory` bytes; at least two slabs are always held."""
+    """The plan for `n` spectra within `memory` bytes; at least two slabs are always held."""
     capacity = memory // (2 * 4 * pixels * ROWS) - READING * READERS
     slabs = -(-n // ROWS)
     if slabs <= capacity:
@@ -79,17 +79,17 @@ class Slabs:
     """Slabs in memory or being read."""
 
     read: Callable[[int, int], Slab]
-    """Rows from, to -> (rows, W) flux and error."""
+    """Start, stop -> (rows, W) flux and error."""
     plan: Plan
     reads: int = 0
     """Slabs read so far."""
     _held: dict[int, Future[Slab]] = field(default_factory=dict)
     _position: tuple[int, int, int] | None = None
-    """Epoch, seed and group in use."""
+    """Epoch, seed and current group."""
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
 
     def rows(self, rows: Indices) -> Slab:
-        """(rows, W) flux and error; slabs that are not being read are read now."""
+        """(rows, W) flux and error; reads slabs that are not in memory."""
         slabs = {int(slab): self._slab(int(slab)) for slab in np.unique(rows // ROWS)}
         first = next(iter(slabs.values()))[0]
         flux = np.empty((len(rows), first.shape[1]), dtype=np.float32)
@@ -100,12 +100,12 @@ class Slabs:
         return flux, error
 
     def follow(self, epoch: int, seed: int, rows: Indices) -> None:
-        """`rows` of the plan's order are next: read ahead, and drop what is past."""
+        """Read ahead of `rows` in the plan's order, and drop slabs no longer needed."""
         groups = self.plan.groups(epoch, seed)
         streamed = rows[rows >= self.plan.kept * ROWS] // ROWS
         if not len(streamed) and self._position is not None:
-            return  # kept rows do not show where in the order they are
-        # The first row's group: at a border the batch's other rows are in the one to come.
+            return  # kept rows do not tell the position in the order
+        # Use the first row's group: at a border the other rows are in the next one.
         first = int(streamed[0]) if len(streamed) else -1
         now = next((k for k, slabs in enumerate(groups) if first in slabs), 0)
         if self._position == (epoch, seed, now):
@@ -131,22 +131,22 @@ class Slabs:
 
 
 HASHED = 16
-"""Test spectra whose flux goes into the hash of a data set."""
+"""Test spectra whose flux is part of a data set's hash."""
 
 
 @dataclass
 class FileSpectra:
-    """Rows of pfsspec files: training ones from the start, test ones at the end."""
+    """Rows of pfsspec files: the training set from the start, the test set at the end."""
 
     files: SpectraFiles
     sizes: dict[str, int]
     values: NDArray[np.float64]  # (n, K) labels
     level: float
-    """Factor on the noise that is added."""
+    """Factor on the added noise."""
     seed: int
     device: torch.device
     memory: int
-    """Bytes that training spectra may take."""
+    """Memory limit for training spectra, bytes."""
     slabs: Slabs = field(init=False)
     _order_seed: int = 0
     _val: dict[tuple[int, int], tuple[Rows, Rows]] = field(default_factory=dict)
@@ -177,14 +177,14 @@ class FileSpectra:
         return self.values[first + start : first + stop]
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """Groups of slabs in a new order, shuffled inside (`vitlab.ml.spectra.file_spectra`)."""
+        """Groups of slabs in random order, each shuffled."""
         self._order_seed = seed
         if (epoch, seed) not in self._orders:
             self._orders = {(epoch, seed): self.slabs.plan.order(epoch, seed)}
         return self._orders[epoch, seed]
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
-        """`rows` a part of `order(epoch, ...)`: the slabs that follow are read meanwhile."""
+        """As for `GridSpectra`; reads the following slabs in the background."""
         self.slabs.follow(epoch, self._order_seed, rows)
         flux, error = self._tensors(self.slabs.rows(rows))
         noise = torch.empty_like(flux).normal_(generator=generator)
@@ -206,7 +206,7 @@ class FileSpectra:
         return Batch(flux, error, self.values[start:stop])
 
     def sky_sigma(self) -> Tensor:
-        """Median over the first training rows; a pixel without data gets the median of all."""
+        """Median over the first training rows; a pixel without data gets the overall median."""
         _, error = self._tensors(self.files.read(0, min(ROWS, self.sizes["train"])))
         sigma = error.masked_fill(~error.isfinite(), torch.nan).nanmedian(dim=0).values
         return sigma.nan_to_num(nan=float(sigma.nanmedian())) * (self.level or 1.0)
@@ -217,7 +217,7 @@ class FileSpectra:
         return starts[split]
 
     def _fixed_rows(self, split: str, start: int, stop: int) -> tuple[Rows, Rows]:
-        """Flux and error; the validation set is kept, since it is read again and again."""
+        """Flux and error; the validation set is cached, since it is read repeatedly."""
         if split != "val":
             return self.files.read(start, stop)
         if (start, stop) not in self._val:

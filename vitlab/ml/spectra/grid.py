@@ -18,11 +18,11 @@ from vitlab.ml.spectra.hdf5 import open_hdf5, read_array
 from vitlab.ml.spectra.labels import LABELS
 
 OFFSETS = ("a_M", "C_M")
-"""Abundances whose effect a grid may hold beside its labels."""
+"""Abundances a grid may have derivatives for, besides its labels."""
 
 
 class OutOfGrid(ValueError):  # noqa: N818 - the name says what happened
-    """A label outside the grid: named with its value and range."""
+    """A label is outside the grid."""
 
     def __init__(self, label: str, value: float, low: float, high: float) -> None:
         super().__init__(f"{label} = {value:g} is outside the grid ({low:g} to {high:g})")
@@ -32,24 +32,24 @@ class OutOfGrid(ValueError):  # noqa: N818 - the name says what happened
 class Grid:
     """Spectra on a rectilinear grid of T_eff, log_g, M_H, interpolated by cubic splines.
 
-    A spline through the nodes is linear in them: on each axis it is a sum of cardinal splines
-    (1 at one node, 0 at the others; not-a-knot ends), so a spectrum is weights x nodes.
+    A spline is linear in its nodes: on each axis it is a sum of cardinal splines (1 at one node, 0
+    at the others; not-a-knot ends), so a spectrum is weights x nodes.
     """
 
     wave: NDArray[np.float64]  # (L,) air wavelength, Angstrom
     axes: tuple[NDArray[np.float64], ...]
-    """Rising values of T_eff, log_g, M_H."""
+    """Ascending values of T_eff, log_g, M_H."""
     nodes: Tensor
     """(K, L) flux over its median over the band; without `mixing` the N nodes, M_H fastest."""
     cardinals: tuple[Tensor, ...]
-    """On each axis (4, n - 1, n): power, interval, node; float64."""
+    """For each axis (4, n - 1, n): power, interval, node; float64."""
     breaks: tuple[Tensor, ...]
-    """The axes again, as float64 tensors."""
+    """The axes as float64 tensors."""
     mixing: Tensor | None = None
-    """(N, K) float64: node n is `mixing[n] @ nodes`; None when the nodes are kept themselves."""
+    """(N, K) float64: node n is `mixing[n] @ nodes`; None if `nodes` are the nodes themselves."""
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Grid:
-        """The same grid with its tensors on `device`; `dtype` is that of the spectra."""
+        """The grid with its tensors on `device`; `dtype` applies to the spectra."""
         return replace(
             self,
             nodes=self.nodes.to(device, dtype),
@@ -76,18 +76,18 @@ class Grid:
         return self.mixed(torch.stack(weights, dim=1))
 
     def mixed(self, weights: Tensor) -> Tensor:
-        """(..., N) weights of the nodes -> (..., L) their sum."""
+        """(..., N) weights of the nodes -> (..., L) weighted sums."""
         if self.mixing is not None:
             weights = weights @ self.mixing
         return weights.to(self.nodes.dtype) @ self.nodes
 
     def _cardinal_values(self, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """On each axis the cardinal splines and their slopes at the labels, (B, n) each."""
+        """For each axis the cardinal splines and their slopes at the labels, (B, n) each."""
         labels = labels.to(self.breaks[0])
         parts = []
         for i, (axis, powers) in enumerate(zip(self.breaks, self.cardinals, strict=True)):
             x = labels[:, i].contiguous()
-            # Written so that NaN fails too.
+            # Written so that NaN is bad too.
             bad = ~((x >= axis[0]) & (x <= axis[-1]))
             if bad.any():
                 raise OutOfGrid(LABELS[i], float(x[bad][0]), float(axis[0]), float(axis[-1]))
@@ -99,7 +99,7 @@ class Grid:
 
 
 def _outer(parts: list[Tensor]) -> Tensor:
-    """(B, n1), (B, n2), ... -> (B, n1 n2 ...), the last running fastest."""
+    """(B, n1), (B, n2), ... -> (B, n1 n2 ...), the last index fastest."""
     return reduce(lambda left, right: (left[:, :, None] * right[:, None, :]).flatten(1), parts)
 
 
@@ -113,18 +113,18 @@ def make_grid(
 
 
 def compress(grid: Grid, components: int) -> Grid:
-    """The grid with its nodes as their mean and `components` principal components.
+    """The grid with its nodes replaced by their mean and `components` principal components.
 
-    The product that makes a spectrum is then N / (components + 1) times cheaper. 96 components
-    of the packaged grid leave an rms of 4e-5 of the median flux (benchmarks/interpolation.py),
-    a twentieth of the error of the interpolation itself.
+    Computing a spectrum is then N / (components + 1) times cheaper. For the packaged grid, 96
+    components leave an rms error of 4e-5 of the median flux (benchmarks/interpolation.py), a
+    twentieth of the interpolation error.
     """
     nodes = grid.nodes.double()
     mean = nodes.mean(dim=0)
-    _, vectors = torch.linalg.eigh((nodes - mean) @ (nodes - mean).T)  # rising
+    _, vectors = torch.linalg.eigh((nodes - mean) @ (nodes - mean).T)  # ascending
     mixing = vectors[:, -components:]
     basis = torch.cat([mixing.T @ (nodes - mean), mean[None]])
-    # The weights of a spline sum to 1, so the mean always counts once.
+    # A spline's weights sum to 1, so the mean always has weight 1.
     mixing = torch.cat([mixing, torch.ones_like(mixing[:, :1])], dim=1)
     return replace(grid, nodes=basis.to(grid.nodes.dtype), mixing=mixing)
 
@@ -141,9 +141,9 @@ def load_grid(path: Path | None = None) -> Grid:
 
 
 def load_derivatives(path: Path | None = None) -> tuple[Grid, ...]:
-    """Grids whose flux is d flux / d a_M and d flux / d C_M per dex, from the offset spectra.
+    """Grids of d flux / d a_M and d flux / d C_M per dex, from the offset spectra.
 
-    Empty for a grid without offsets. Each is (offset - main) / delta on nodes of the main grid.
+    Each is (offset - main) / delta on nodes of the main grid; empty for a grid without offsets.
     """
     main = load_grid(path)
     cube = main.nodes.reshape(*map(len, main.axes), -1).double().numpy()
@@ -162,5 +162,5 @@ def load_derivatives(path: Path | None = None) -> tuple[Grid, ...]:
 
 
 def packaged(name: str) -> resources.abc.Traversable:
-    """A file of the package's data."""
+    """A packaged data file."""
     return resources.files("vitlab.ml") / "data" / name

@@ -1,4 +1,4 @@
-"""Make a grid file from a folder of spectra: read, convolved to R, resampled."""
+"""Make a grid file from a folder of spectra: read, convolve to resolution R, resample."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from vitlab.ml.spectra.lines import air
 Array = NDArray[np.float64]
 
 BLOCK = 2880
-"""Bytes of a FITS block; headers have cards of 80 bytes."""
+"""Bytes of a FITS block; a header consists of cards of 80 bytes."""
 FITS_TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1", "L": "u1"}
 WAVE_NAMES = ("wave", "wavelength", "lambda", "lam")
 FLUX_NAMES = ("flux", "specificintensity", "h", "f")
 
 
 def read_columns(path: Path) -> list[Array]:
-    """The columns of `path`, `.gz` or not: of a FITS table wavelength and flux come first."""
+    """The columns of a text file or FITS table, `.gz` or not; wavelength and flux come first."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
@@ -59,9 +59,9 @@ def _ascii_columns(data: bytes, path: Path) -> list[Array]:
 
 
 def _fits_columns(data: bytes, path: Path) -> list[Array]:
-    """Wavelength and flux of the first binary table: one value a row, or one row of arrays.
+    """Wavelength and flux of the first binary table: one value per row, or one row of arrays.
 
-    So little of FITS is needed that no library is: big-endian rows of fixed fields.
+    Only big-endian rows of fixed fields, so no FITS library is needed.
     """
     place = 0
     while place < len(data):
@@ -71,7 +71,7 @@ def _fits_columns(data: bytes, path: Path) -> list[Array]:
         if header.get("XTENSION") == "BINTABLE":
             table = data[place : place + size]
             if len(table) < size:
-                raise UsageError(f"{path}: the table is cut short")
+                raise UsageError(f"{path}: the table is truncated")
             return _table_columns(header, table, path)
         place += -(-(size + int(header.get("PCOUNT", 0))) // BLOCK) * BLOCK
     raise UsageError(f"{path}: has no binary table")
@@ -91,7 +91,7 @@ def _fits_header(data: bytes, place: int, path: Path) -> tuple[dict[str, str], i
 
 
 def _form(text: str) -> tuple[int, str]:
-    """`5D` -> 5, `D`: how many of what a field of a table holds."""
+    """`5D` -> 5, `D`: repeat count and type of a table field."""
     digits = re.match(r"\d*", text)
     count = digits[0] if digits else ""
     return int(count or 1), text[len(count) : len(count) + 1]
@@ -107,14 +107,14 @@ def _table_columns(header: dict[str, str], table: bytes, path: Path) -> list[Arr
         elif letter == "A":
             fields.append((f"{i} {name}", f"S{count}"))
         else:
-            raise UsageError(f"{path}: column {name} has the type {header[f'TFORM{i}']}")
+            raise UsageError(f"{path}: column {name}: type {header[f'TFORM{i}']} not supported")
     rows = np.frombuffer(table, dtype=fields)
     columns = []
     for names in (WAVE_NAMES, FLUX_NAMES):
         column = next((n for n in names if n in (rows.dtype.names or ())), None)
         if column is None:
             known = ", ".join(rows.dtype.names or ())
-            raise UsageError(f"{path}: no column {' or '.join(names)} (there: {known})")
+            raise UsageError(f"{path}: no column {' or '.join(names)} (found: {known})")
         columns.append(rows[column].ravel().astype(np.float64))
     return columns
 
@@ -124,12 +124,12 @@ NAME = re.compile(
     r"(?:_a(?P<a_M>[+-]?\d+(?:\.\d+)?))?(?:_c(?P<C_M>[+-]?\d+(?:\.\d+)?))?"
     r"(?:_v[\d.]+)?(?:_r(?P<R>\d+|orig))?"
 )
-"""`bosz2024_mp_t5000_g+4.5_m+0.00_a+0.00_c+0.00_v2_r50000_resam.txt.gz`, as BOSZ 2024 names them;
-any name with `_t..._g..._m...` will do."""
+"""As in BOSZ 2024: `bosz2024_mp_t5000_g+4.5_m+0.00_a+0.00_c+0.00_v2_r50000_resam.txt.gz`; any name
+with `_t..._g..._m...` is accepted."""
 SIGMA = 1 / (2 * np.sqrt(2 * np.log(2)))
-"""Of a Gaussian, in units of its full width at half maximum."""
+"""Sigma of a Gaussian with FWHM 1."""
 MARGIN = 4.0
-"""Sigmas of the line spread a spectrum must reach beyond the pixels."""
+"""Sigmas of the line spread function by which spectra must extend beyond the pixels."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,13 @@ class Source:
     path: Path
     labels: tuple[float, ...]
     resolution: float
-    """R = wavelength / FWHM as its name says; infinite when it does not."""
+    """R = wavelength / FWHM from the file name; infinite if not given."""
 
 
 def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[Source]]:
-    """The axes and the spectra of a complete rectilinear grid, in the order of its nodes.
+    """The axes and spectra of a complete rectilinear grid, in the order of its nodes.
 
-    Spectra with [alpha/M] or [C/M] other than 0 are left out. Raises `UsageError`.
+    Spectra with non-zero [alpha/M] or [C/M] are ignored. Raises `UsageError`.
     """
     sources: dict[tuple[float, ...], Source] = {}
     if not folder.is_dir():
@@ -162,7 +162,7 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
         known = match["R"] not in (None, "orig")
         sources[labels] = Source(path, labels, float(match["R"]) if known else np.inf)
     if not sources:
-        raise UsageError(f"{folder}: no file is named like ..._t5000_g+4.5_m+0.00_...")
+        raise UsageError(f"{folder}: no files with names like ..._t5000_g+4.5_m+0.00_...")
     axes = tuple(np.unique([labels[k] for labels in sources]) for k in range(len(LABELS)))
     for name, axis in zip(LABELS, axes, strict=True):
         if len(axis) < 4:
@@ -172,18 +172,18 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
     if missing:
         named = ", ".join(f"{n} {x:g}" for n, x in zip(LABELS, missing[0], strict=True))
         raise UsageError(
-            f"{folder}: {len(missing)} of {len(nodes)} nodes have no spectrum, the first {named}"
+            f"{folder}: {len(missing)} of {len(nodes)} nodes have no spectrum, first: {named}"
         )
     return axes, [sources[node] for node in nodes]
 
 
 def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Iterator[int]:
-    """Write the grid file `out`; yields how many spectra are done of `find_sources`.
+    """Write the grid file `out`; yields the number of spectra done.
 
-    `vacuum`: the folder's wavelengths are in vacuum, the grid's in air.
+    `vacuum`: the folder's wavelengths are in vacuum; the grid's are in air.
     """
     if out.exists():
-        raise UsageError(f"{out}: exists already; nothing was written")
+        raise UsageError(f"{out}: already exists; nothing was written")
     axes, sources = find_sources(folder)
     pixels = load_grid().wave
     spectra = np.empty((len(sources), len(pixels)), dtype=np.float32)
@@ -214,7 +214,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
 def convolved(
     wave: Array, flux: Array, pixels: Array, resolution: float, source: Source
 ) -> NDArray[np.float64]:
-    """`flux` at R = `resolution`, a Gaussian in ln wavelength, at the centres of `pixels`."""
+    """`flux` at the centres of `pixels`, convolved to R = `resolution` (Gaussian in ln wave)."""
     lost = 1 / resolution**2 - 1 / source.resolution**2
     if lost < 0:
         raise UsageError(f"{source.path}: R = {source.resolution:g} is below {resolution:g}")
@@ -222,9 +222,10 @@ def convolved(
     low, high = pixels[0] * np.exp(-MARGIN * sigma), pixels[-1] * np.exp(MARGIN * sigma)
     if not (wave[0] <= low and wave[-1] >= high):
         raise UsageError(
-            f"{source.path}: {wave[0]:.1f} to {wave[-1]:.1f} A, not {low:.1f} to {high:.1f}"
+            f"{source.path}: covers {wave[0]:.1f} to {wave[-1]:.1f} A, "
+            f"but {low:.1f} to {high:.1f} A are needed"
         )
-    # A further margin, so that the spline's ends are outside.
+    # An extra margin, so that the spline's ends are outside.
     inside = (wave >= low * 0.999) & (wave <= high * 1.001)
     wave, flux = wave[inside], flux[inside]
     step = min(float(np.diff(np.log(wave)).min()), sigma / 4 if sigma else np.inf)
@@ -237,18 +238,18 @@ def convolved(
 
 
 def _spectrum(source: Source) -> tuple[Array, Array]:
-    """Wavelength and flux; resampled BOSZ spectra have their wavelengths in another file."""
+    """Wavelength and flux; resampled BOSZ spectra have wavelengths in a separate file."""
     columns = read_columns(source.path)
     wave_file = _wave_file(source)
     if wave_file is not None:
         columns = [read_columns(wave_file)[0], columns[0]]
     if len(columns) < 2:
-        raise UsageError(f"{source.path}: one column only, and no ..._wave_r....txt beside it")
+        raise UsageError(f"{source.path}: only one column, and no ..._wave_r....txt beside it")
     wave, flux = columns[:2]
     if len(wave) != len(flux):
         raise UsageError(f"{source.path}: {len(flux)} fluxes, but {len(wave)} wavelengths")
     if not (np.isfinite(flux).all() and (np.diff(wave) > 0).all()):
-        raise UsageError(f"{source.path}: wavelengths do not rise, or a flux is not finite")
+        raise UsageError(f"{source.path}: wavelengths not ascending, or a flux is not finite")
     return wave, flux
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files: open them, read rows without the GIL, and pandas' tables without pandas."""
+"""HDF5 files: open them, read rows without the GIL, read and write pandas tables without pandas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitlab.contract.paths import UsageError
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """`path` opened for reading; `UsageError` when it is missing or no HDF5 file."""
+    """`path` opened for reading; `UsageError` when it is missing or not an HDF5 file."""
     try:
         return h5py.File(path, "r")
     except FileNotFoundError:
@@ -38,30 +38,30 @@ def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
 
 @dataclass(frozen=True)
 class RawRows:
-    """Where the rows of a data set lie in its file."""
+    """Where the rows of a data set are in its file."""
 
     dtype: np.dtype[Any]
     width: int
-    """Items of a row."""
+    """Items per row."""
     rows: int
-    """Rows that lie together."""
+    """Contiguous rows in a run."""
     offsets: tuple[int, ...]
-    """Bytes from the file's start to each run of `rows` rows."""
+    """File offset of each run, bytes."""
 
     def read(self, descriptor: int, start: int, out: NDArray[Any]) -> None:
-        """Fill `out` (n, width) from row `start` on. Raises `OSError`, also for a short file."""
+        """Fill `out` (n, width) starting at row `start`. `OSError` also for a short file."""
         done = 0
         while done < len(out):
             run, inside = divmod(start + done, self.rows)
             part = out[done : done + self.rows - inside]
             offset = self.offsets[run] + inside * self.width * self.dtype.itemsize
             if os.preadv(descriptor, [part.data], offset) != part.nbytes:
-                raise OSError("the file is shorter than it says")
+                raise OSError("the file is truncated")
             done += len(part)
 
 
 def locate(data: h5py.Dataset) -> RawRows | None:
-    """The place of the rows of a (n, W) data set; None where only HDF5 can read them."""
+    """The location of the rows of an (n, W) data set; None when only HDF5 can read them."""
     plain = data.compression is None and not data.shuffle and not data.fletcher32
     native = data.dtype.kind in "fiu" and data.dtype.isnative
     if not plain or not native or data.scaleoffset is not None or data.external:
@@ -87,8 +87,8 @@ Columns = dict[str, NDArray[Any]]
 def read_frame(file: h5py.File, inside: str, path: Path) -> Columns:
     """The columns of the frame in the group `inside`, and its index as `index`.
 
-    Both of pandas' layouts: `table`, and `fixed` without texts. A missing text is empty, a
-    missing number NaN. `UsageError` names the file and what is wrong inside.
+    Reads pandas' layouts `table`, and `fixed` without strings. A missing string is empty, a
+    missing number NaN. `UsageError` names the file and the problem.
     """
     group = file.get(inside)
     if isinstance(group, h5py.Group) and isinstance(group.get("table"), h5py.Dataset):
@@ -99,7 +99,7 @@ def read_frame(file: h5py.File, inside: str, path: Path) -> Columns:
 
 
 def write_frame(file: h5py.File, inside: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    """A frame of float64 and int64 columns in `table` format, which `pandas.read_hdf` opens."""
+    """Write float64 and int64 columns in `table` format, readable by `pandas.read_hdf`."""
     n = len(next(iter(columns.values())))
     blocks = [
         (kind, [name for name, values in columns.items() if values.dtype == kind])
@@ -161,9 +161,9 @@ def _table_attributes(n: int, blocks: list[tuple[np.dtype[Any], list[str]]]) -> 
 
 
 def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
-    """Texts and numbers as they are, anything else pickled: PyTables' way.
+    """Strings and numbers as they are, anything else pickled, as PyTables does.
 
-    PyTables tells a text from a pickle by its character set: UTF-8 or ASCII.
+    PyTables tells a string (UTF-8) from a pickle (ASCII) by its character set.
     """
     for name, value in attributes.items():
         if isinstance(value, str):
@@ -175,10 +175,10 @@ def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, 
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Lists, texts and numbers only: names of classes are never resolved."""
+    """Lists, strings and numbers only: classes are never loaded."""
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"asks for {module}.{name}")
+        raise pickle.UnpicklingError(f"contains {module}.{name}")
 
 
 def _names(value: object, where: str) -> list[str]:
@@ -194,13 +194,13 @@ def _names(value: object, where: str) -> list[str]:
 
 
 def _missing_text(group: h5py.Group) -> bytes:
-    """How a missing text is written; pandas 3 leaves the name of it out."""
+    """How a missing string is written; pandas 3 omits the attribute."""
     value = group.attrs.get("nan_rep", b"nan")
     return bytes(value) if isinstance(value, bytes) and value != b"N." else b"nan"
 
 
 def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
-    """Each field is a block of columns of one type; `<field>_kind` holds their names."""
+    """Read a `table`: each field is a block of columns of one type, named in `<field>_kind`."""
     try:
         rows = table[()]
     except OSError as error:

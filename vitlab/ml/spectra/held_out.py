@@ -20,9 +20,9 @@ PIECE = 1024
 NOT_A_STAR = ("id", "index", "snr", "random_seed")
 """Columns of a file that do not identify a star."""
 GRID_COLUMNS = (*LABELS, "mag")
-"""What identifies a star of the grid."""
+"""Columns that identify a simulated star."""
 DRAWN = 1_000_000
-"""Training stars drawn at once: 64 MB."""
+"""Training stars drawn at once (64 MB)."""
 
 
 def conditions(spectra: Spectra) -> tuple[Array, Array]:
@@ -38,11 +38,11 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
 
 
 def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None = None) -> int:
-    """How many test stars are in the training set too: above 0 no score means anything.
+    """Number of test stars that are also in the training set: above 0 the scores are meaningless.
 
-    `trained`: whose training set, None for that of `spectra` itself; `shown`: how many of its
-    stars a model was shown, None for as many as it has. Two stars are the same when all their
-    labels and the magnitude are; rows of files only if their flux is, too.
+    `trained`: the data set trained on (None: `spectra`); `shown`: how many of its stars the model
+    saw (None: all). Stars are identical when all labels and the magnitude are; for rows of files
+    the flux must agree too.
     """
     spectra, trained = unpermuted(spectra), unpermuted(trained or spectra)
     if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
@@ -50,7 +50,7 @@ def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None 
     n_train = trained.sizes["train"] if shown is None else shown
     names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
     if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
-        return 0  # a file without these columns cannot name a star of the grid
+        return 0  # without these columns a file cannot identify a simulated star
     n_test = spectra.sizes["test"]
     columns = _columns(spectra, n_test, split="test")
     tested = _keys(_table(columns, names)[-n_test:])
@@ -88,7 +88,7 @@ def _numbers(params: Columns) -> list[str]:
 def _columns(
     spectra: GridSpectra | FileSpectra, stop: int, start: int = 0, split: str = "train"
 ) -> Columns:
-    """The columns of stars `start` to `stop` of a grid's split; of all rows of a file."""
+    """The columns of simulated stars `start` to `stop`, or of all rows of a file."""
     if isinstance(spectra, FileSpectra):
         return spectra.files.params
     stars = spectra.simulator.stars(split, start, stop)
@@ -100,7 +100,7 @@ def _table(columns: Columns, names: Sequence[str]) -> Array:
 
 
 def _keys(table: Array) -> NDArray[np.uint64]:
-    """Each row as one number; two different rows are very unlikely to share it."""
+    """A 64-bit hash of each row."""
     bits = np.ascontiguousarray(table).view(np.uint64)
     generator = np.random.default_rng(0)
     keys = np.zeros(len(bits), dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""What a model is shown of observed spectra: tensors, or the rows of a matrix piece by piece."""
+"""Model inputs from observed spectra: tensors, or the rows of a matrix in pieces."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ Array = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 SKY_INPUTS = ("whitened", "flux+error")
 PIECE = 1024
-"""Rows made at once."""
+"""Rows computed at once."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Turns observations into a model's input; kept with the model."""
+    """Turns observations into a model's input; saved with the model."""
 
     kind: str
     """`flux`, `flux/error`, `whitened` or `flux+error`."""
-    sigma: Tensor  # (L,) typical errors, used by `SKY_INPUTS` alone
+    sigma: Tensor  # (L,) typical errors, only used by `SKY_INPUTS`
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, L) input; (B, 2, L) for `flux+error`.
 
-        `whitened` is (flux - 1) / sigma with one sigma for every spectrum: bright airglow lines
-        weigh little, and the noise still shows how faint the star is. The error of `flux+error`
-        is shown as sigma / (sigma + error): an error is infinite where there is no datum and may
-        be hundreds of times the typical one beside it, while this weight lies between 0 (no
-        datum) and 1, is 1/2 for a typical pixel and still tells every error apart.
+        `whitened` is (flux - 1) / sigma with the same sigma for every spectrum: bright airglow
+        lines get little weight, and the noise still shows how faint the star is. `flux+error`
+        encodes the error as sigma / (sigma + error), since errors may be huge, and are infinite
+        where there is no data: this lies between 0 (no data) and 1, with 1/2 for a typical pixel.
         """
         match self.kind:
             case "flux":
@@ -58,13 +57,13 @@ def make_inputs(kind: str, spectra: Spectra) -> Inputs:
 
 @dataclass(frozen=True)
 class Rows:
-    """A split of a data set with its fixed noise, as the input of a model without gradients."""
+    """A split of a data set with fixed noise, as the rows of a matrix."""
 
     spectra: Spectra
     inputs: Inputs
     split: str
     copies: int = 1
-    """Times the split is repeated, one copy after the other, each with a noise of its own."""
+    """How often the split is repeated, each copy with different noise."""
 
     def __len__(self) -> int:
         return self.spectra.sizes[self.split] * self.copies
@@ -85,12 +84,12 @@ class Rows:
             yield self.piece(start, min(start + PIECE, len(self)))
 
     def labels(self) -> Array:
-        """(rows, K) of all rows."""
+        """(rows, K) labels of all rows."""
         labels = self.spectra.labels(self.split, 0, self.spectra.sizes[self.split])
         return np.tile(labels, (self.copies, 1))
 
     def _part(self, copy: int, start: int, stop: int) -> tuple[Matrix, Array]:
-        """Rows inside one copy."""
+        """Rows within one copy."""
         batch = self.spectra.fixed(self.split, start, stop, copy)
         return self.inputs(batch).cpu().numpy(), batch.labels
 

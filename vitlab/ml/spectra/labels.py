@@ -1,4 +1,4 @@
-"""The stellar labels: their names, ranges, distribution and the scale a network learns them on."""
+"""The stellar labels: names, ranges, distribution, and scaling for networks."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from vitlab.contract.job import GRID_LABELS
 Array = NDArray[np.float64]
 
 LABELS = GRID_LABELS
-"""The order of the columns wherever all labels of a star are in one array."""
+"""The order of columns in arrays of all labels."""
 
 RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
-"""K, dex (cgs), dex: the corners of the embedded grid."""
+"""K, dex (cgs), dex: the extent of the embedded grid."""
 
 BETA = 0.7
-"""Both parameters of the Beta distribution each label is drawn from: a little more weight at the
-ends than in the middle, so that the borders of the grid are learned too."""
+"""Both parameters of the Beta distribution each label is drawn from: slightly more weight at the
+ends, so that the edges of the grid are learned too."""
 
 
 def draw_labels(generator: np.random.Generator, n: int) -> Array:
-    """`n` independent stars, (n, 3) in the order of `LABELS`."""
+    """Labels of `n` independent stars, (n, 3) in the order of `LABELS`."""
     low, high = np.array([RANGES[name] for name in LABELS]).T
     unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
     return np.asarray(low + (high - low) * unit)
 
 
 class LabelPrior:
-    """The distribution stars are drawn from, as a map from the unit cube: uniform there."""
+    """The label distribution, as a map from the unit cube, where it is uniform."""
 
     def labels(self, unit: Array) -> Array:
         """(n, 3) in [0, 1] -> (n, 3) labels: the quantiles."""
         low, high = np.array([RANGES[name] for name in LABELS]).T
-        # Rounding must not step over the border of the grid.
+        # Rounding must not leave the grid.
         labels: Array = low + (high - low) * special.betaincinv(BETA, BETA, unit)
         return np.clip(labels, low, high, out=labels)
 
     def slopes(self, unit: Array) -> Array:
-        """(n, 3) in (0, 1) -> (n, 3) d label / d unit: one over the density of the label."""
+        """(n, 3) in (0, 1) -> (n, 3) d label / d unit, one over the label's density."""
         low, high = np.array([RANGES[name] for name in LABELS]).T
         x = special.betaincinv(BETA, BETA, unit)
         slopes: Array = (high - low) * special.beta(BETA, BETA) * (x * (1 - x)) ** (1 - BETA)
@@ -50,7 +50,7 @@ class LabelPrior:
 
 
 def prior_variance(label: str) -> float:
-    """Variance of the distribution stars are drawn from, in the label's unit squared."""
+    """Variance of the label distribution, in the label's unit squared."""
     low, high = RANGES[label]
     return (high - low) ** 2 / (4 * (2 * BETA + 1))
 
@@ -63,7 +63,7 @@ class LabelScaling:
     scale: tuple[float, ...]
 
     def scaled(self, labels: Any) -> Any:
-        """(B, K) labels on the network's scale; numpy or torch."""
+        """(B, K) scaled labels; numpy or torch."""
         return (labels - _like(self.offset, labels)) / _like(self.scale, labels)
 
     def original(self, scaled: Any) -> Any:
@@ -72,7 +72,7 @@ class LabelScaling:
 
 
 def fit_scaling(labels: Array, kind: str) -> LabelScaling:
-    """`standard`: mean 0, variance 1. `minmax`: -0.5 to 0.5. `none`: as they are."""
+    """`standard`: mean 0, variance 1. `minmax`: -0.5 to 0.5. `none`: unscaled."""
     n = labels.shape[1]
     if kind == "none":
         return LabelScaling((0.0,) * n, (1.0,) * n)
@@ -81,7 +81,7 @@ def fit_scaling(labels: Array, kind: str) -> LabelScaling:
     else:
         low, high = labels.min(axis=0), labels.max(axis=0)
         offset, scale = (low + high) / 2, high - low
-    scale = np.where(scale > 0, scale, 1.0)  # a constant label stays as it is
+    scale = np.where(scale > 0, scale, 1.0)  # constant labels are not scaled
     return LabelScaling(tuple(map(float, offset)), tuple(map(float, scale)))
 
 

@@ -1,4 +1,4 @@
-"""The lines and bands of the 7100-8850 A band by name: what a pixel of a spectrum may be."""
+"""Spectral lines and bands between 7100 and 8850 A."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 WINDOW = 4.0
-"""Angstrom to either side that count as a line's: its core and the wings at R = 5000."""
+"""Half-width of a line in Angstrom: core and wings at R = 5000."""
 WINGS = {"Ca II": 20.0, "Na I": 6.0, "K I": 6.0, "Mg I 8807": 6.0}
-"""The same for the lines with wide wings, by the beginning of the name."""
+"""The same for lines with wide wings, by the start of the name."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line, or the stretch of a band."""
+    """A line or a band."""
 
     name: str
     """`Ca II 8542`."""
     wave: float
-    """Angstrom; of a molecular band its head."""
+    """Angstrom; for a molecular band its head."""
     end: float
-    """Where the stretch ends; the wavelength itself for a line."""
+    """End of a band; equal to `wave` for a line."""
     weight: int = 1
-    """0: named first where there is no room for all; 2: of the Earth's atmosphere."""
+    """0: strongest, labelled first; 2: telluric."""
 
     @property
     def is_band(self) -> bool:
@@ -33,7 +33,7 @@ class Line:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """The stretch whose pixels count as this line's."""
+        """The wavelength range that counts as this line."""
         if self.is_band:
             return self.wave, self.end
         wide = next((w for start, w in WINGS.items() if self.name.startswith(start)), WINDOW)
@@ -62,22 +62,23 @@ _LINES = (
     ),
     (1, "O I", (7771.944, 7774.166, 7775.388)),
 )
-"""Air wavelengths: Ca II, Na I, K I and Mg I 8807 as NIST's Atomic Spectra Database has them
-(https://physics.nist.gov/asd), the others as the Gaia-ESO line list does (Heiter et al. 2021,
+"""Air wavelengths: Ca II, Na I, K I and Mg I 8807 from NIST's Atomic Spectra Database
+(https://physics.nist.gov/asd), the others from the Gaia-ESO line list (Heiter et al. 2021,
 A&A 645, A106). Each is, to 0.03 A, a minimum of the R = 50000 synthesis at 5750 or 4500 K with
 that list; the packaged grid, at R = 5000, is tested against the strongest."""
 _PASCHEN = ((12, 8750.472), (13, 8665.019), (14, 8598.392), (15, 8545.383), (16, 8502.483))
 """Centroids of H I n-3, air (NIST); the Rydberg formula gives them to 0.06 A."""
 _TIO = ((7125.6, 7160.0), (7589.3, 7625.0), (7628.1, 7660.0), (8432.0, 8460.0))
 """Heads of the gamma (7126, 7589, 7628) and epsilon (8432) systems, air, to 1 A: Valenti, Piskunov
-& Johns-Krull 1998, ApJ 498, 851 for the first; the steepest falls of the synthesis at 3750 K."""
+& Johns-Krull 1998, ApJ 498, 851 for the first, else the steepest drops of the synthesis at
+3750 K."""
 _EARTH = (("O2 A (air)", 7592.0, 7698.0), ("H2O (air)", 8130.0, 8340.0))
-"""Where the packaged sky's transmission (airmass 1, 2.5 mm of water) is below 0.95. The simulated
-spectra do not have them, observed ones do."""
+"""Where the packaged sky's transmission (airmass 1, 2.5 mm of water) is below 0.95. Observed
+spectra have these bands, simulated ones do not."""
 
 
 def known_lines() -> tuple[Line, ...]:
-    """All of them, rising, at their wavelengths in air."""
+    """All lines and bands in ascending order, with wavelengths in air."""
     lines = [
         Line(f"{ion} {wave:.0f}", wave, wave, weight)
         for weight, ion, waves in _LINES
@@ -90,7 +91,7 @@ def known_lines() -> tuple[Line, ...]:
 
 
 def lines_between(low: float, high: float, *, in_vacuum: bool) -> tuple[Line, ...]:
-    """Those that begin between two wavelengths; `in_vacuum`: in which the wavelengths are."""
+    """Lines and bands that start between two wavelengths, all in vacuum if `in_vacuum`."""
     lines = known_lines()
     if in_vacuum:
         lines = tuple(replace(line, wave=vacuum(line.wave), end=vacuum(line.end)) for line in lines)
@@ -114,10 +115,10 @@ def vacuum(wave: float) -> float:
 
 
 def shares(wave: Array, weight: Array, lines: tuple[Line, ...]) -> dict[str, float]:
-    """What part of a (L,) weight is on each line: every pixel counts once; NaN counts as 0.
+    """The fraction of a (L,) weight in each line; every pixel counts once, NaN as 0.
 
-    A pixel belongs to the nearest line within reach, measured in reaches; what no line takes, to
-    a band. Lines within the wings of a wider one (H P15 in Ca II 8542) count with that.
+    A pixel belongs to the nearest line within reach, in units of its reach, else to a band. Lines
+    in the wings of a wider one (H P15 in Ca II 8542) are part of it.
     """
     weight = np.nan_to_num(weight)
     total = float(weight.sum())

@@ -1,4 +1,4 @@
-"""Observed spectra: the batches that models get from data sets, and the noise of an observation.
+"""Observed spectra: batches of a data set, and the noise model.
 
 With f = 10^(-0.4 (mag - 18)), x the flux over its median and s the sky over its median, a pixel
 counts a f x from the star and has the variance a f x + b s. a and b are fitted to the median S/N
@@ -27,15 +27,15 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some observed spectra."""
+    """A batch of observed spectra."""
 
     flux: Tensor  # (B, L) over the median
-    error: Tensor  # (B, L) 1-sigma; infinite where there is no datum
+    error: Tensor  # (B, L) 1-sigma; infinite where there is no data
     labels: NDArray[np.float64]  # (B, K) in their own units
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """The array as a tensor; to a GPU from pinned memory, so that the host does not wait."""
+    """The array as a tensor; pinned for a GPU, so that the host does not wait."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
         tensor = tensor.pin_memory()
@@ -43,7 +43,7 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
 
 
 def content_hash(parts: list[object], *data: bytes) -> str:
-    """16 hexadecimal digits of what a data set depends on."""
+    """A hash (16 hexadecimal digits) of everything a data set depends on."""
     digest = hashlib.sha256(json.dumps(parts).encode())
     for block in data:
         digest.update(block)
@@ -59,7 +59,7 @@ MAG_ZERO = 18.0
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """What an observed spectrum's 1-sigma error is, in units of the median flux."""
+    """The 1-sigma errors of observed spectra, in units of the median flux."""
 
     sky: Tensor  # (L,) sky over its median
     level: float = 1.0
@@ -78,7 +78,7 @@ class NoiseModel:
         return torch.addcmul(star * flux, sky, self.sky)
 
     def coefficients(self, mag: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) -> (B,), (B,) float64: the variance is the first x flux + the second x sky."""
+        """(B,) -> float64 (B,) a, (B,) b: the variance is a x flux + b x sky."""
         counts = STAR * 10 ** (-0.4 * (mag.double() - MAG_ZERO))
         return self.level**2 / counts, self.level**2 * BACKGROUND / counts**2
 
@@ -88,7 +88,7 @@ class NoiseModel:
 
 
 def load_noise(level: float = 1.0, path: Path | None = None) -> NoiseModel:
-    """The noise under the dark sky in `path`; the packaged one (Paranal, no moon) when None."""
+    """The noise with the dark sky in `path`; the packaged one (Paranal, no moon) when None."""
     with resources.as_file(packaged("sky.h5")) as inside, open_hdf5(path or inside) as file:
         radiance = read_array(file, "radiance").astype(np.float64)
     sky = radiance / np.median(radiance)

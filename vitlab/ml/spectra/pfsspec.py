@@ -1,4 +1,4 @@
-"""Read and write the HDF5 files of ga_pfsspec: spectra on one grid, and parameters."""
+"""Read and write ga_pfsspec's HDF5 files: spectra on one wavelength grid, and parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MASK = "dataset/arrays/mask/value"
 PARAMS = "dataset/params"
 SHARDS = "shard_index.txt"
 PIECE = 32
-"""Spectra read at once: three arrays of 1 MB."""
+"""Spectra read at once (three arrays of 1 MB)."""
 NO_LABELS = ("index", "id", "snr")
 
 Rows = NDArray[np.float32]
@@ -38,17 +38,17 @@ class PfsspecFile:
     wave: NDArray[np.float64]  # (W,) Angstrom
     n: int
     """Spectra in the file."""
-    params: Columns  # (n,) for each column, row k belonging to spectrum k
+    params: Columns  # (n,) for each column; row k belongs to spectrum k
     scales: Rows
-    """(n,) medians of the flux, NaN until a row is read: computing one takes twice as long as
-    reading the row."""
+    """(n,) cached medians of the flux, NaN until a row is read: computing a median takes twice as
+    long as reading the row."""
     locations: dict[str, RawRows | None]
-    """Where flux, error and, if there is one, mask lie in the file."""
+    """Where flux, error and mask (if any) are in the file."""
 
 
 @dataclass(frozen=True)
 class SpectraFiles:
-    """One or more files of the same pixels, as one row of spectra."""
+    """One or more files with the same pixels, as one sequence of spectra."""
 
     path: Path
     files: tuple[PfsspecFile, ...]
@@ -69,7 +69,7 @@ class SpectraFiles:
         return {name: np.concatenate([file.params[name] for file in self.files]) for name in names}
 
     def read(self, start: int, stop: int) -> tuple[Rows, Rows]:
-        """(rows, W) flux and error of spectra `start` to `stop`, as `read_rows` gives them."""
+        """(rows, W) flux and error of spectra `start` to `stop`, as from `read_rows`."""
         parts = []
         first = 0
         for file in self.files:
@@ -90,14 +90,14 @@ def open_spectra_files(path: Path) -> SpectraFiles:
     try:
         lines = index.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{index}: cannot be read as a list of shards ({error})") from None
+        raise UsageError(f"{index}: not a readable list of shards ({error})") from None
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not names:
-        raise UsageError(f"{index}: names no shard")
+        raise UsageError(f"{index}: lists no shards")
     files = tuple(open_pfsspec(index.parent / name) for name in names)
     for file in files[1:]:
         if not np.array_equal(file.wave, files[0].wave):
-            raise UsageError(f"{file.path}: {WAVE}: other pixels than in {files[0].path.name}")
+            raise UsageError(f"{file.path}: {WAVE}: pixels differ from {files[0].path.name}")
     return SpectraFiles(path, files)
 
 
@@ -107,11 +107,11 @@ class Description(TypedDict):
     n: int
     pixels: int
     wave: list[float]
-    """Least and greatest, Angstrom."""
+    """Minimum and maximum, Angstrom."""
     labels: dict[str, list[float]]
-    """Least and greatest of every column of numbers but `id` and `snr`; empty ones left out."""
+    """Minimum and maximum of every numeric column except `id` and `snr`, without empty ones."""
     snr: list[float]
-    """Least and greatest median S/N; empty when not known."""
+    """Minimum and maximum median S/N; empty when not known."""
 
 
 def describe(files: SpectraFiles) -> Description:
@@ -128,13 +128,13 @@ def describe(files: SpectraFiles) -> Description:
 
 
 def _range(values: NDArray[Any]) -> list[float]:
-    """Least and greatest finite value; empty when there is none."""
+    """Minimum and maximum finite value; empty when there is none."""
     known = values[np.isfinite(values)]
     return [float(known.min()), float(known.max())] if len(known) else []
 
 
 def open_pfsspec(path: Path) -> PfsspecFile:
-    """Check the layout of `path`. `UsageError` names the file and what is wrong inside."""
+    """Open `path` and check its layout. `UsageError` names the file and the problem."""
     with open_hdf5(path) as file:
         for inside in (FLUX, ERROR, WAVE):
             if not isinstance(file.get(inside), h5py.Dataset):
@@ -155,13 +155,13 @@ def open_pfsspec(path: Path) -> PfsspecFile:
 def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     """(rows, W) flux over its median and 1-sigma error in the same unit, float32.
 
-    A pixel without a datum becomes flux 1 with an infinite error: its mask is not 0 (unset cells
-    are -1; there may be no mask), its flux or error is not finite, or its error is <= 0.
+    A pixel has no data if its mask is not 0 (unset cells are -1; there may be no mask), its flux or
+    error is not finite, or its error is <= 0; it gets flux 1 and an infinite error.
     """
     flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
     error = np.empty_like(flux)
     with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
-        # Small pieces into the same arrays each time: they never leave the processor's cache.
+        # Small pieces into the same buffers each time, which stay in the processor's cache.
         shape = (min(PIECE, stop - start), len(source.wave))
         buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.locations}
         for first in range(start, stop, PIECE):
@@ -186,7 +186,7 @@ def _normalise(parts: list[NDArray[Any]], flux: Rows, error: Rows, scales: Rows)
     """Fill flux and error (rows, W), and scales (rows,), from the file's flux, error and mask."""
     flux[:], error[:] = parts[0], parts[1]
     mask = parts[2] if len(parts) == 3 else None
-    # Where sums and least values are fine the pixels need not be checked.
+    # If sums and minima are fine, pixels need not be checked individually.
     if (
         (mask is None or not mask.any())
         and error.min() > 0
@@ -216,12 +216,12 @@ def _layout_hint(file: h5py.File) -> str:
     if "dataset/arrays/wave/value" in file:
         return " (every spectrum has its own wavelength grid: not supported)"
     if "flux" in file and "params" in file:
-        return " (the layout from before 2022, with flux at the root: not supported)"
+        return " (the pre-2022 layout, with flux at the root: not supported)"
     return ""
 
 
 def _aligned(columns: Columns, n: int, path: Path) -> Columns:
-    """Row k of every column for spectrum k: by the column `id`, else by the frame's index."""
+    """The columns in the order of the spectra, by `id` if present, else by the index."""
     identity = columns.get("id", columns.get("index", np.empty(0)))
     if len(identity) != n or not np.array_equal(np.sort(identity), np.arange(n)):
         raise UsageError(
@@ -233,17 +233,17 @@ def _aligned(columns: Columns, n: int, path: Path) -> Columns:
 
 
 WRITE_PIECE = 1024
-"""Spectra written at once: 33 MB an array."""
+"""Spectra written at once (33 MB per array)."""
 
 
 def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterator[int]:
-    """Write the training stars `start` to `stop`; yields how many are done.
+    """Write the training stars `start` to `stop`; yields the number done.
 
-    The flux has no noise: new noise is added whenever the spectra are read. `out` appears only
-    when it is complete; an existing file is refused.
+    The flux has no noise: it is added when the spectra are read. `out` appears only when it is
+    complete; `UsageError` if it already exists.
     """
     if out.exists():
-        raise UsageError(f"{out}: exists already; nothing was written")
+        raise UsageError(f"{out}: already exists; nothing was written")
     if not out.parent.is_dir():
         raise UsageError(f"{out}: no folder {out.parent}")
     n = stop - start
@@ -272,12 +272,12 @@ def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterato
 
 
 def make_shards(simulator: Simulator, n: int, shards: int, folder: Path) -> Iterator[int]:
-    """Write `n` stars to `shards` files of a new folder, and their index; yields the number done.
+    """Write `n` stars to `shards` files in a new folder, and their index; yields the number done.
 
-    The index comes last: a folder with one is whole.
+    The index is written last: a folder with an index is complete.
     """
     if folder.exists():
-        raise UsageError(f"{folder}: exists already; nothing was written")
+        raise UsageError(f"{folder}: already exists; nothing was written")
     edges = np.linspace(0, n, shards + 1).astype(int)
     names = [f"shard_{k:03d}.h5" for k in range(shards)]
     folder.mkdir()
@@ -288,7 +288,7 @@ def make_shards(simulator: Simulator, n: int, shards: int, folder: Path) -> Iter
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """ga_pfsspec's chunks: none below 2^20 elements, else by the size of each dimension."""
+    """ga_pfsspec's chunk shape: None below 2^20 elements, else by the size of each dimension."""
     if np.prod(shape) < 2**20:
         return None
     return tuple(_chunk_length(length) for length in shape)

@@ -83,7 +83,7 @@ class Simulator:
         return self.grid.flux(self._tensor(stars.labels))
 
     def observe(self, stars: Stars, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """(n, L) observed flux and 1-sigma errors; new noise on each call, none for None."""
+        """(n, L) observed flux and 1-sigma errors; new noise on each call, no noise for None."""
         flux, error = self._empty(len(stars))
         if generator is not None:
             self._fill_fresh(flux, generator)
@@ -93,9 +93,9 @@ class Simulator:
     def observe_fixed(
         self, split: str, start: int, stop: int, copy: int = 0
     ) -> tuple[Stars, Tensor, Tensor]:
-        """Stars `start` to `stop`, (n, L) flux and errors; each star always has the same noise.
+        """Stars `start` to `stop`, (n, L) flux and errors; the noise of each star is fixed.
 
-        Another `copy` is another noise of the same stars, also always the same.
+        Each `copy` has different noise for the same stars.
         """
         stars = self.stars(split, start, stop)
         flux, error = self._empty(len(stars))
@@ -112,7 +112,7 @@ class Simulator:
         return stars, flux, error
 
     def _observe(self, stars: Stars, noisy: bool, flux: Tensor, error: Tensor) -> None:
-        """Fill `flux` and `error` (n, L); a noisy `flux` comes with unit normal numbers in it."""
+        """Fill `flux` and `error` (n, L); if `noisy`, `flux` must hold unit normal numbers."""
         for rows in _chunks(len(stars), CHUNK if flux.device.type == "cpu" else len(stars)):
             part = stars.take(rows)
             clean = self.flux(part)
@@ -128,7 +128,7 @@ class Simulator:
 
     @staticmethod
     def _fill_fresh(out: Tensor, generator: torch.Generator) -> None:
-        """Unit normal numbers; on a CPU by threads, each chunk from a seed of its own."""
+        """Unit normal numbers; on a CPU in threads, each chunk with its own seed."""
         if out.device.type != "cpu":
             out.normal_(generator=generator)
             return
@@ -150,7 +150,7 @@ def _chunks(n: int, size: int) -> list[slice]:
 
 
 def _in_threads(work: Callable[[T], None], items: Sequence[T]) -> None:
-    """Random numbers are made outside Python's lock, so threads share them out well."""
+    """Numpy and torch release the GIL while they draw, so threads help."""
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(work, items))
 
@@ -158,8 +158,8 @@ def _in_threads(work: Callable[[T], None], items: Sequence[T]) -> None:
 def _stream(seed: int, split: str, purpose: int, number: int, copy: int = 0) -> np.random.Generator:
     """The random stream of one block of stars, or of one copy of one star's noise.
 
-    Philox has 128 bits of key and 256 of counter: the key says which set, the counter's upper
-    half which stream, and its lower half counts inside the stream.
+    Philox has 128 bits of key and 256 of counter: the key selects the set, the counter's upper
+    half the stream, and its lower half counts within the stream.
     """
     key = [seed, SPLITS.index(split) * 2 + purpose]
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, number, copy]))

@@ -1,4 +1,4 @@
-"""The ceilings no model can exceed: Bayes, Cramer-Rao, the best linear predictor."""
+"""The ceilings on what models can reach: Bayes, Cramer-Rao, best linear predictor."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from vitlab.ml.theory.posterior import ENOUGH, Model, Posterior, posteriors
 Array = NDArray[np.float64]
 
 METHOD = 1
-"""Part of a cached result's name; rises when the integration changes."""
+"""Part of the cache key; increase it when the integration changes."""
 PIECE = 1024
-"""Stars observed and held at once: two arrays of 16 MB."""
+"""Stars observed at once (two arrays of 16 MB)."""
 
 
 @dataclass(frozen=True)
 class Posteriors:
-    """Posteriors of some stars of the test set."""
+    """Posteriors of test stars."""
 
     mean: Array  # (n, 3) in the order of `LABELS`
     variance: Array  # (n, 3)
     pit: Array  # (n, 3) posterior probability of a label below the true one
-    effective: Array  # (n,) samples' worth of each integration
+    effective: Array  # (n,) effective sample size of each integration
     mag: Array  # (n,)
 
     @property
     def unsettled(self) -> int:
-        """Stars whose integration did not settle."""
+        """Stars whose integration did not converge."""
         return int(np.count_nonzero(self.effective < ENOUGH))
 
 
@@ -50,7 +50,7 @@ class Ceiling:
 
     r2: float
     error: float
-    """Standard error from the finite number of stars."""
+    """Standard error due to the finite number of stars."""
     n: int
 
 
@@ -68,10 +68,10 @@ def posteriors_of_test(
     cache: Path | None,
     report: Callable[[int], object] = lambda _done: None,
 ) -> Posteriors:
-    """Posteriors of the first `n` stars of the test set, the magnitude unknown.
+    """Posteriors of the first `n` test stars, with unknown magnitude.
 
-    Kept in the folder `cache` under the hash of grid, noise and prior, and read from there.
-    `report` gets the number done and may raise to end the work.
+    Cached in the folder `cache` under a hash of grid, noise and prior. `report` gets the number
+    done and may raise to stop.
     """
     path = cache / f"bayes-{_hash(simulator, n)}.json" if cache else None
     if path and (known := _read(path, n)):
@@ -92,7 +92,7 @@ def posteriors_of_test(
 
 
 def gather(single: list[Posterior], mags: Array) -> Posteriors:
-    """One table of many posteriors."""
+    """Combine single posteriors."""
     columns = {name: np.array([vars(p)[name] for p in single]) for name in vars(single[0])}
     return Posteriors(**columns, mag=mags)
 
@@ -106,7 +106,7 @@ def _observed(observer: Simulator, model: Model, n: int) -> Iterator[Posterior]:
 
 
 def _hash(simulator: Simulator, n: int) -> str:
-    """Of all the result depends on."""
+    """Hash of everything the result depends on."""
     digest = hashlib.sha256(simulator.grid.nodes.cpu().numpy().tobytes())
     digest.update(simulator.noise.sky.cpu().numpy().tobytes())
     parts = [METHOD, STREAMS, COMPONENTS, n, simulator.seed, simulator.mag, simulator.noise.level]
@@ -115,7 +115,7 @@ def _hash(simulator: Simulator, n: int) -> str:
 
 
 def _read(path: Path, n: int) -> Posteriors | None:
-    """A cached result; None when there is none, or it is not whole."""
+    """A cached result; None when it is missing or incomplete."""
     try:
         document = json.loads(path.read_bytes())
         result = Posteriors(
@@ -127,16 +127,16 @@ def _read(path: Path, n: int) -> Posteriors | None:
 
 
 SAMPLE = 40_000
-"""Stars the moments are taken over; the halves of them give the error."""
+"""Stars used for the moments; the difference between halves gives the error."""
 
 
 def linear_r2(simulator: Simulator, label: str, n: int = SAMPLE) -> tuple[float, float]:
     """(R2, standard error) of the best linear predictor of `label` from the flux.
 
-    R2 = c^T (S + D)^-1 c / Var(y), c the covariance of flux and label, S that of the noise-free
-    flux, D the mean noise variance of each pixel. Flux is w @ nodes, so S = N^T C N has the rank
-    of the weights' covariance C and is never made: with G = N D^-1 N^T and b = Cov(w, y) it is
-    Woodbury's identity in the space of the weights.
+    R2 = c^T (S + D)^-1 c / Var(y), with c the covariance of flux and label, S that of the
+    noise-free flux, D the mean noise variance of each pixel. Flux is w @ nodes, so S = N^T C N has
+    the rank of the weights' covariance C and is never formed: with G = N D^-1 N^T and b = Cov(w, y)
+    Woodbury's identity gives R2 in the space of the weights.
     """
     halves = [_r2(simulator, label, start, start + n // 2) for start in (0, n // 2)]
     return float(np.mean(halves)), float(abs(halves[0] - halves[1]) / 2)
@@ -148,7 +148,7 @@ def _r2(simulator: Simulator, label: str, start: int, stop: int) -> float:
     grid, noise = simulator.grid.to("cpu", torch.float64), simulator.noise.to("cpu", torch.float64)
     weights = grid.weights(torch.from_numpy(stars.labels))  # (n, N)
     star, sky = noise.coefficients(torch.from_numpy(stars.mag))
-    # The variance is linear in the flux, so its mean needs one spectrum only.
+    # The variance is linear in the flux, so its mean needs only one spectrum.
     variance = grid.mixed(star @ weights / len(y)) + sky.mean() * noise.sky
     centred = (weights - weights.mean(dim=0)).numpy()
     y = y - y.mean()
@@ -161,7 +161,7 @@ def _r2(simulator: Simulator, label: str, start: int, stop: int) -> float:
 def _explained(covariance: Array, gram: Array, b: Array) -> float:
     """b^T (gram - gram C^1/2 (1 + C^1/2 gram C^1/2)^-1 C^1/2 gram) b, C the covariance.
 
-    Written with the root of C, which need not have an inverse.
+    It uses the root of C, which may be singular.
     """
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.clip(values, 0, None))
@@ -179,18 +179,18 @@ class Row:
     snr: float
     """Median over stars of the median over pixels."""
     r2_crlb_median: float
-    """Of a typical star; 0 where it is negative."""
+    """For a typical star; 0 where negative."""
     r2_crlb_mean: float
-    """Of a population, by unbiased measurements; may be negative."""
+    """For a population measured by unbiased estimators; may be negative."""
     r2_bayes: float
-    """Of the best model there can be."""
+    """For the best possible model."""
     r2_bayes_err: float
     sigma_crlb: float
     """Median over stars, in the label's unit."""
     unidentified: int
-    """Stars whose labels the spectrum cannot tell apart; not in `r2_crlb_mean`."""
+    """Stars with degenerate labels; excluded from `r2_crlb_mean`."""
     unsettled: int
-    """Stars whose posterior was not integrated to the usual accuracy; they are included."""
+    """Stars whose integration did not converge; included."""
 
 
 def ceilings(
@@ -202,10 +202,10 @@ def ceilings(
     cache: Path | None,
     report: Callable[[int], object] = lambda _done: None,
 ) -> Iterator[Row]:
-    """One row a magnitude, over the first test stars of the seed.
+    """One row per magnitude, over the first test stars.
 
-    `n`: stars of the Cramer-Rao bound and of the Bayes ceiling. `nuisances` as in
-    `vitlab.ml.theory.fisher.bounds`; the Bayes ceiling always has the three labels of the stars.
+    `n`: numbers of stars for the Cramer-Rao bound and the Bayes ceiling. `nuisances` as in
+    `vitlab.ml.theory.fisher.bounds`; the Bayes ceiling always uses the three labels only.
     """
     stars = simulator.stars("test", 0, n[0])
     table = np.tile(np.asarray(mags, float), (len(stars), 1))
@@ -226,7 +226,7 @@ def ceilings(
 
 
 def concatenate(parts: Iterable[Bounds]) -> Bounds:
-    """The parts of `vitlab.ml.theory.fisher.bounds` as one."""
+    """Join the parts of `vitlab.ml.theory.fisher.bounds`."""
     table = list(parts)
     return Bounds(
         variance=np.concatenate([part.variance for part in table]),

@@ -1,4 +1,4 @@
-"""The Cramer-Rao bound of one star's labels, and where in the spectrum the information is."""
+"""The Cramer-Rao bound of a star's labels, and where in the spectrum the information is."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vitlab.ml.spectra.observation import NoiseModel
 Array = NDArray[np.float64]
 CHUNK = 128
 WORST_CONDITION = 1e12
-"""Above this float64 cannot tell the labels apart: the bound is infinite, and counted."""
+"""Above this the labels are degenerate in float64, and the bound counts as infinite."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds of some stars at some magnitudes."""
+    """Bounds of stars at several magnitudes."""
 
     variance: Array
     """(stars, magnitudes, 3) lowest variance of each of `LABELS`, in its unit squared; infinite
-    where the spectrum cannot tell the labels apart."""
+    where the labels are degenerate."""
     condition: Array  # (stars, magnitudes) condition number of F, labels in units of their ranges
-    snr: Array  # (stars, magnitudes) median S/N of a pixel
+    snr: Array  # (stars, magnitudes) median S/N per pixel
 
 
 def information(derivatives: Tensor, sigma: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def information(derivatives: Tensor, sigma: Tensor) -> Tensor:
 def marginal_variance(fisher: Tensor, k: int) -> Tensor:
     """(B, K, K) -> (B,) bound on the variance of label `k`, all others unknown.
 
-    1 / (F_kk - F_kn F_nn^-1 F_nk), n the nuisances.
+    1 / (F_kk - F_kn F_nn^-1 F_nk), with n the other labels.
     """
     others = [i for i in range(fisher.shape[-1]) if i != k]
     own, cross = fisher[:, k, k], fisher[:, others, k]  # (B,), (B, K - 1)
@@ -57,7 +57,7 @@ def bounds(
 ) -> Iterator[Bounds]:
     """(n, 3) labels, (n, M) magnitudes -> the bounds, some stars at a time.
 
-    `nuisances` are derivative grids by further labels (`vitlab.ml.spectra.grid.load_derivatives`).
+    `nuisances`: derivative grids of further labels (`vitlab.ml.spectra.grid.load_derivatives`).
     """
     exact, dark = grid.to("cpu", torch.float64), noise.to("cpu", torch.float64)
     more = [other.to("cpu", torch.float64) for other in nuisances]
@@ -74,7 +74,7 @@ def bounds(
             fisher = information(slopes, sigma)
             condition = torch.linalg.cond(fisher)
             known = condition < WORST_CONDITION
-            # A singular matrix is replaced before it is solved and its bound afterwards.
+            # Replace singular matrices before solving, and their bounds afterwards.
             fisher = torch.where(known[:, None, None], fisher, torch.eye(fisher.shape[-1]).double())
             variance = torch.stack([marginal_variance(fisher, k) for k in range(3)], dim=1)
             variance = variance.where(known[:, None], torch.inf) * unit**2
@@ -83,21 +83,21 @@ def bounds(
 
 
 def r2_median(variance: Array, prior: float) -> float:
-    """Median over the stars of 1 - bound / prior variance, at least 0: the usual curve."""
+    """Median over the stars of 1 - bound / prior variance, at least 0, as usually plotted."""
     return max(float(np.median(1 - variance / prior)), 0.0)
 
 
 def r2_mean(variance: Array, prior: float) -> float:
-    """1 - mean bound / prior variance: what a population of unbiased measurements scores.
+    """1 - mean bound / prior variance: the score of unbiased estimates of a population.
 
-    Stars that cannot be measured (infinite bounds) are left out; the caller counts them.
+    Stars with infinite bounds are excluded; the caller counts them.
     """
     known = np.isfinite(variance)
     return float(1 - np.mean(variance[known]) / prior) if known.any() else float("nan")
 
 
 def crlb_numbers(variance: Array, label: str) -> dict[str, float]:
-    """Numbers of one label from its (n,) bounds."""
+    """Metrics of one label from its (n,) bounds."""
     prior = prior_variance(label)
     return {
         "r2_crlb_median": r2_median(variance, prior),
@@ -111,10 +111,10 @@ class Efficient:
     """The efficient estimator of one label of one star, the other labels being unknown too."""
 
     response: Array
-    """(L,) change of its estimate by 1 sigma of each pixel, in the label's unit: the row of
-    F^-1 J over sigma. Its squares sum to the Cramer-Rao bound."""
+    """(L,) change of its estimate per sigma of each pixel, in the label's unit. The squares sum to
+    the Cramer-Rao bound."""
     information: Array
-    """(L,) per pixel, one over the label's unit squared: they sum to one over the bound."""
+    """(L,) information per pixel, one over the label's unit squared; sums to 1 / bound^2."""
     bound: float
     """Smallest standard deviation of an unbiased estimate (`vitlab.ml.theory.fisher`)."""
 
@@ -122,9 +122,9 @@ class Efficient:
 def efficient(derivatives: Array, sigma: Array, label: str) -> Efficient | None:
     """(3, L) exact d flux / d label, (L,) 1-sigma errors -> the efficient estimator of `label`.
 
-    With J the derivatives over sigma and F = J J^T, the estimate moves by F^-1 J under one sigma
-    of noise (Gauss-Markov). A pixel without datum (sigma infinite, derivative not a number) gives
-    0. None where the spectrum cannot tell the labels apart, or where there is no noise.
+    With J the derivatives over sigma and F = J J^T, the estimate moves by F^-1 J per sigma of noise
+    (Gauss-Markov). A pixel without data (infinite sigma or NaN derivative) gives 0. None when the
+    labels are degenerate or there is no noise.
     """
     unit = np.array([RANGES[name][1] - RANGES[name][0] for name in LABELS])
     known = np.isfinite(sigma) & (sigma > 0) & np.isfinite(derivatives).all(axis=0)
@@ -140,7 +140,7 @@ def efficient(derivatives: Array, sigma: Array, label: str) -> Efficient | None:
 
 
 def derivatives_at(grid: Grid, labels: Array, wave: Array, *, in_vacuum: bool) -> Array:
-    """(3,) labels -> (3, L) derivatives of the spline on the pixels `wave`; NaN beyond the grid.
+    """(3,) labels -> (3, L) derivatives of the spline at the pixels `wave`; NaN outside its range.
 
     Raises `vitlab.ml.spectra.grid.OutOfGrid`.
     """
@@ -156,7 +156,7 @@ def derivatives_at(grid: Grid, labels: Array, wave: Array, *, in_vacuum: bool) -
 def agreement(response: Array, best: Array) -> float:
     """Cosine between a model's (L,) response and the efficient one, -1 to 1.
 
-    For a locally unbiased model its square is the efficiency: bound over variance.
+    For a locally unbiased model its square is the efficiency, bound / variance.
     """
     known = np.isfinite(response) & np.isfinite(best)
     a, b = response[known], best[known]

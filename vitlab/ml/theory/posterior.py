@@ -1,11 +1,11 @@
 """Posteriors of the labels of simulated stars, by adaptive integration of the exact likelihood.
 
-A spectrum d of a star with labels theta and magnitude m has, with t its noise-free flux and v the
-variance of `vitlab.ml.spectra.observation`, ln L = -1/2 sum [(d - t)^2 / v + ln v]: the noise
-depends on the star too. The labels are in the unit cube of their prior, where the prior is
-uniform. First a coarse pass: ln L of every star in every cell, by matrix products. Then
-importance sampling around each star, from its likely cells and from a Student t at the maximum,
-and from new Student t's fitted to the samples until they are worth `ENOUGH` independent ones.
+For a spectrum d of a star with labels theta and magnitude m, noise-free flux t and variance v
+(`vitlab.ml.spectra.observation`), ln L = -1/2 sum [(d - t)^2 / v + ln v]; v depends on the star
+too. Labels are mapped to the unit cube, where their prior is uniform. First a coarse pass: ln L of
+every star in every cell, by matrix products. Then importance sampling for each star, from its
+likely cells and a Student t at the maximum, then from Student t's fitted to the samples until the
+effective sample size is `ENOUGH`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from vitlab.ml.spectra.simulate import Stars
 Array = NDArray[np.float64]
 
 FREEDOM = 5.0
-"""Degrees of Student's t: tails heavier than a posterior's keep the weights bounded."""
+"""Degrees of freedom of Student's t; its heavy tails keep the weights bounded."""
 TEMPER = 0.5
-"""Power of the coarse likelihoods: cells a little less likely are tried too."""
+"""Power of the coarse likelihoods, so that less likely cells are sampled too."""
 
 
 @dataclass
 class Cells:
-    """Uniform in each cell of the cube; the magnitude normal around one value.
+    """A proposal uniform in each cell of the cube, and normal in the magnitude.
 
-    As `Student` it draws (n, 4) points, the magnitude last, and knows their log density.
+    Like `Student` it draws (n, 4) points, the magnitude last, and gives their log density.
     """
 
     probabilities: Array  # (cells,)
@@ -52,7 +52,7 @@ class Cells:
     def around(
         cls, log_likelihood: Array, shape: tuple[int, ...], mag: float, mag_sigma: float
     ) -> Cells:
-        """Cells as likely as the likeliest of their neighbours: a peak may lie between centres."""
+        """Each cell gets the maximum over its neighbours: a peak may lie between centres."""
         cube = maximum_filter(log_likelihood.reshape(shape), size=3, mode="nearest").ravel()
         weights = np.exp(TEMPER * (cube - cube.max()))
         return cls(weights / weights.sum(), shape, mag, mag_sigma)
@@ -81,7 +81,7 @@ class Cells:
 
 @dataclass
 class Student:
-    """Student's t in all columns; in all but the magnitude when that is known."""
+    """A proposal of Student's t in all columns, except the magnitude when it is known."""
 
     mean: Array  # (4,)
     covariance: Array  # (4, 4) scale
@@ -90,7 +90,7 @@ class Student:
 
     @classmethod
     def fitted(cls, points: Array, weights: Array, least: Array, mag_known: bool) -> Student:
-        """To weighted samples; where they are worth too few, with a share of `least`."""
+        """Fitted to weighted samples; regularised with `least` when the effective size is small."""
         worth = 1 / np.square(weights).sum()
         mean = weights @ points
         away = points - mean
@@ -137,7 +137,7 @@ Proposal = Cells | Student
 
 
 def mixture_log_density(proposals: Sequence[Proposal], points: Array) -> Array:
-    """(n,) of all proposals together, each counting by its draws (the balance heuristic)."""
+    """(n,) log density of all proposals, weighted by their draws (the balance heuristic)."""
     drawn = np.array([p.drawn for p in proposals])
     logs = np.stack([p.log_density(points) for p in proposals])
     density: Array = logsumexp(logs + np.log(drawn / drawn.sum())[:, None], axis=0)
@@ -147,18 +147,18 @@ def mixture_log_density(proposals: Sequence[Proposal], points: Array) -> Array:
 CELLS = (32, 16, 24)
 """Cells of the coarse pass in T_eff, log_g, M_H."""
 MAG_STEP = 0.25
-"""Stars closer in magnitude share one coarse pass; it only proposes, so this costs no accuracy."""
+"""Stars closer in magnitude share a coarse pass, which only proposes: accuracy is not affected."""
 POINTS = 256
 """Likelihoods evaluated at once: a 4 MB array of spectra stays in the cache."""
 ENOUGH = 150.0
-"""Effective samples at which refinement stops."""
+"""Effective sample size at which refinement stops."""
 ROUNDS = 8
 MAGNITUDE = 3
-"""The column of the magnitude behind the three labels."""
+"""The column of the magnitude, after the three labels."""
 
 
 class Prior(Protocol):
-    """A distribution of independent labels as the image of the unit cube."""
+    """A distribution of independent labels, as a map from the unit cube."""
 
     def labels(self, unit: Array) -> Array: ...
     def slopes(self, unit: Array) -> Array: ...
@@ -166,25 +166,25 @@ class Prior(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """What spectra come from."""
+    """The generative model of spectra."""
 
     grid: Grid
     noise: NoiseModel
     prior: Prior
     mag_known: bool = False
-    """False: a flat prior. The noise itself gives the magnitude to about 0.02."""
+    """False: a flat prior; the noise level constrains the magnitude to about 0.02."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of a star from its spectrum."""
+    """The posterior of a star's labels given its spectrum."""
 
-    mean: Array  # (3,) posterior means: the best guess under squared error
+    mean: Array  # (3,) the best estimate under squared error
     variance: Array  # (3,)
     pit: Array
-    """(3,) posterior probability of a label below the true one: uniform when all is right."""
+    """(3,) posterior probability of a label below the true one: uniform if calibrated."""
     effective: float
-    """Samples' worth; below `ENOUGH` the integration did not settle in `ROUNDS` rounds."""
+    """Effective sample size; below `ENOUGH` the integration did not converge."""
 
 
 def posteriors(model: Model, stars: Stars, flux: Tensor, seed: int) -> Iterator[Posterior]:
@@ -205,7 +205,7 @@ def posteriors(model: Model, stars: Stars, flux: Tensor, seed: int) -> Iterator[
 
 
 def log_likelihood(flux: Tensor, model: Tensor, variance: Tensor) -> Tensor:
-    """(L,) or (n, L) data, (n, L) noise-free flux and variance -> (n,), constants left out."""
+    """(L,) or (n, L) data, (n, L) noise-free flux and variance -> (n,), up to a constant."""
     terms = (flux - model).square_().div_(variance).add_(variance.log())
     total: Tensor = terms.sum(dim=1, dtype=torch.float64).mul_(-0.5)
     return total
@@ -214,7 +214,7 @@ def log_likelihood(flux: Tensor, model: Tensor, variance: Tensor) -> Tensor:
 def _coarse(model: Model, flux: Tensor, mag: float) -> Array:
     """(n, L) flux -> (n, cells) ln L at the cells' centres, up to a constant for each star.
 
-    With e = d - t0 and x = t - t0, t0 a mean spectrum:
+    With e = d - t0 and x = t - t0, where t0 is a mean spectrum:
     sum (e - x)^2 / v = e^2 @ (1 / v) - 2 e @ (x / v) + sum x^2 / v.
     """
     labels = torch.from_numpy(model.prior.labels(_centres()))
@@ -235,14 +235,14 @@ def _coarse(model: Model, flux: Tensor, mag: float) -> Array:
 
 
 def _centres() -> Array:
-    """(cells, 3) in the unit cube."""
+    """(cells, 3) centres of the cells in the unit cube."""
     axes = [(np.arange(n) + 0.5) / n for n in CELLS]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(CELLS))
 
 
 @dataclass(frozen=True)
 class _Star:
-    """One observed star; points are (unit cube, magnitude), four columns."""
+    """One observed star; points have four columns, unit cube and magnitude."""
 
     model: Model
     labels: Array
@@ -276,12 +276,12 @@ class _Star:
         labels = self.model.prior.labels(points[inside, :MAGNITUDE])
         mean = weights @ labels
         share = np.square(weights).sum()
-        # Weighted samples scatter around their own mean: 1 - share is the usual (n - 1) / n.
+        # Bessel's correction for weighted samples: 1 - share stands for (n - 1) / n.
         variance = weights @ np.square(labels - mean) / max(1 - share, 1e-12)
         return Posterior(mean, variance, weights @ (labels < self.labels), float(1 / share))
 
     def _log_posterior(self, points: Array) -> Array:
-        """(n, 4) -> (n,) ln L, minus infinity outside the cube."""
+        """(n, 4) -> (n,) ln L, -inf outside the cube."""
         out = np.full(len(points), -np.inf)
         unit = points[:, :MAGNITUDE]
         inside = np.flatnonzero(((unit > 0) & (unit < 1)).all(axis=1))
@@ -293,7 +293,7 @@ class _Star:
         return out
 
     def _maximum(self, unit: Array) -> tuple[Array, Array]:
-        """Gauss-Newton from `unit`: (4,) the most likely point seen, (4, 4) its covariance."""
+        """Gauss-Newton from `unit`: (4,) the most likely point found, (4, 4) its covariance."""
         best, best_value, best_covariance = unit, -np.inf, np.eye(4)
         for _ in range(6):
             labels = torch.from_numpy(self.model.prior.labels(unit[None]))
@@ -304,7 +304,7 @@ class _Star:
             slopes = self.model.grid.derivatives(labels)[0].double().numpy()  # (3, L)
             slopes *= self.model.prior.slopes(unit[None]).T
             weight = 1 / variance[0].double().numpy()
-            # The spread of a uniform distribution keeps what the data leave open in the cube.
+            # The variance of the uniform prior, 1/12, bounds what the data do not constrain.
             information = (slopes * weight) @ slopes.T + 12 * np.eye(MAGNITUDE)
             if value > best_value:
                 best, best_value = unit, value
@@ -318,7 +318,7 @@ class _Star:
         return np.append(best, self.mag), best_covariance
 
     def _mag_variance(self, spectrum: Tensor) -> float:
-        """1 / (1/2 sum (d ln v / d m)^2), by a difference."""
+        """1 / (1/2 sum (d ln v / d m)^2), by finite difference."""
         width = 0.01
         mags = torch.tensor([self.mag - width, self.mag + width], dtype=torch.float64)
         low, high = self.model.noise.variance(spectrum.double().expand(2, -1), mags).log()
@@ -326,7 +326,7 @@ class _Star:
 
 
 def _normalised(log_weights: Array) -> Array:
-    """Weights of sum 1 from their logarithms."""
+    """Normalised weights from their logarithms."""
     weights: Array = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     return weights

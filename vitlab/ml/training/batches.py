@@ -1,4 +1,4 @@
-"""Spectra through a network: micro-batches made ahead, forward and backward, whole splits."""
+"""Spectra through a network: prefetched micro-batches, gradients, predictions of whole splits."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ K = TypeVar("K")
 T = TypeVar("T")
 PREDICT_BATCH = 512
 _NO_MEMORY = "can't allocate memory"
-"""What torch's CPU allocator reports; it has no exception of its own."""
+"""Message of torch's CPU allocator, which has no exception type."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """Which micro-batch: of step `step` (from 0) the one with `number` out of `of`."""
+    """A micro-batch: `number` out of `of` in step `step` (both from 0)."""
 
     step: int
     number: int
     of: int
     rewinds: int = 0
-    """How often the training was rewound: it goes on with other noise."""
+    """How often training was rewound; each rewind draws different noise."""
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """A part of a step's spectra, ready for the network."""
+    """Part of a step's spectra, ready for the network."""
 
     inputs: Tensor  # (B, L) or (B, channels, L)
     targets: Tensor  # (B, K) scaled labels
     share: float
-    """Of the step's spectra; 0 for one that only keeps the processes in step."""
+    """Fraction of the step's spectra; 0 for one that only keeps the processes in sync."""
     seed: int
-    """Of the network's own random numbers (dropout)."""
+    """Seed of the network's random numbers (dropout)."""
 
 
 def make_batch(task: Task, key: Key) -> MicroBatch:
-    """The micro-batch, its noise drawn on the task's device.
+    """The micro-batch, with noise drawn on the task's device.
 
-    Where a short last step has fewer spectra than micro-batches, its first spectrum stands in
+    If a short last step has fewer spectra than micro-batches, its first spectrum is a placeholder
     with share 0.
     """
     epoch, number = divmod(key.step, task.steps_per_epoch)
@@ -73,10 +73,10 @@ def make_batch(task: Task, key: Key) -> MicroBatch:
 
 
 class Prefetch(Generic[K, T]):
-    """`make(key)` for each key in turn, `ahead` of them made before they are asked for.
+    """`make(key)` for each key in turn, with `ahead` of them made in advance.
 
-    One thread makes them in the order of the keys, so what comes out does not depend on its
-    timing. On CUDA it works on a stream of its own: copies and noise overlap with the training.
+    One thread makes them in order, so the results do not depend on timing. On CUDA it uses a
+    separate stream: copies and noise overlap with training.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Prefetch(Generic[K, T]):
         self._thread = ThreadPoolExecutor(1, "prefetch") if ahead else None
 
     def next(self) -> T:
-        """The next one; raises what making it raised. `StopIteration` after the last key."""
+        """The next item; re-raises errors of `make`. `StopIteration` after the last key."""
         if self._thread is None:
             return self._make(next(self._keys))
         while len(self._waiting) <= self._ahead:
@@ -106,11 +106,11 @@ class Prefetch(Generic[K, T]):
             now.wait_event(ready)
             for part in vars(item).values():
                 if isinstance(part, Tensor):
-                    part.record_stream(now)  # its memory is free when the training is done with it
+                    part.record_stream(now)  # its memory is reused only after training used it
         return item
 
     def close(self) -> None:
-        """End the thread; what it has made is dropped."""
+        """End the thread and drop what it has made."""
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)
 
@@ -125,29 +125,29 @@ class Prefetch(Generic[K, T]):
 def add_gradients(
     network: nn.Module, task: Task, part: MicroBatch, scaler: GradScaler | None = None
 ) -> Tensor:
-    """Add the part's share of the step's gradient; returns its share of the loss, on the device.
+    """Add the micro-batch's share of the gradient; returns its share of the loss, on the device.
 
-    The network's random numbers (dropout) come from the part's own seed.
+    The network's random numbers (dropout) come from the micro-batch's seed.
     """
     torch.manual_seed(part.seed)
     with task.autocast():
         outputs = network(part.inputs)
     loss = task.loss_function(outputs.float(), part.targets) * part.share
-    # The processes' gradients are averaged, the shares are to be summed.
+    # Gradients are averaged over the processes, but the shares must be summed.
     whole = loss * task.group.size
     torch.autograd.backward(scaler.scale(whole) if scaler else whole)
     return loss.detach()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device, or on a CPU torch's allocator, had no memory left."""
+    """Whether the device, or torch's CPU allocator, ran out of memory."""
     return isinstance(error, torch.OutOfMemoryError) or _NO_MEMORY in str(error)
 
 
 def find_nonfinite(network: nn.Module, task: Task, parts: Sequence[MicroBatch]) -> str:
-    """The first thing that is not finite on the way from the data to the gradient, by its name.
+    """Describe the first non-finite quantity between the data and the gradient.
 
-    Empty when everything is finite now that it is computed again.
+    Empty when everything is finite on recomputation.
     """
     for name, parameter in network.named_parameters():
         if not parameter.isfinite().all():
@@ -162,7 +162,7 @@ def find_nonfinite(network: nn.Module, task: Task, parts: Sequence[MicroBatch]) 
         with torch.no_grad(), _nonfinite_outputs(network) as names, task.autocast():
             outputs = network(part.inputs)
         if names:
-            return f"the output of {names[0]} is the first that is not finite"
+            return f"the output of {names[0]} is the first not to be finite"
         if not task.loss_function(outputs.float(), part.targets).isfinite():
             return f"the loss {task.loss} of finite predictions is not finite"
     for name, parameter in network.named_parameters():
@@ -173,7 +173,7 @@ def find_nonfinite(network: nn.Module, task: Task, parts: Sequence[MicroBatch]) 
 
 @contextmanager
 def _nonfinite_outputs(network: nn.Module) -> Iterator[list[str]]:
-    """The names of the modules whose output is not finite, in the order they return."""
+    """Collects the names of modules whose output is not finite, in the order they return."""
     names: list[str] = []
 
     def watch(name: str) -> Any:
@@ -200,12 +200,12 @@ class Predictions:
 
     true: Array  # (n, K)
     predicted: Array  # (n, K)
-    sigma: Array | None  # (n, K) predicted errors; None for a loss without
+    sigma: Array | None  # (n, K) predicted errors, if the loss has any
     loss: float
-    """On the network's scale."""
+    """On scaled labels."""
 
     def scores(self, labels: tuple[str, ...]) -> dict[Value, float]:
-        """The scores, by values of no split, with the calibration of `sigma`."""
+        """The scores, by values without a split, with the calibration of `sigma`."""
         values = score(self.true, self.predicted, labels).values
         if self.sigma is None:
             return values
@@ -213,7 +213,7 @@ class Predictions:
 
 
 def predict(network: nn.Module, task: Task, split: str) -> Predictions:
-    """The predictions of a split; the processes share the work and all get the whole."""
+    """The predictions of a split; the processes share the work, and each gets all of them."""
     true = task.spectra.labels(split, 0, task.spectra.sizes[split])
     outputs = _split_outputs(network, task, split)
     targets = torch.from_numpy(task.scaling.scaled(true)).to(outputs)
@@ -244,7 +244,7 @@ def _split_outputs(network: nn.Module, task: Task, split: str) -> Tensor:
 
 
 def _outputs(network: nn.Module, task: Task, inputs: Tensor) -> Tensor:
-    """(B, outputs) in float32, in halves where the device has no memory for all at once."""
+    """(B, outputs) in float32; split in halves when the device runs out of memory."""
     try:
         with task.autocast():
             outputs: Tensor = network(inputs)

@@ -1,4 +1,4 @@
-"""Saved trainings: everything an exact continuation needs, and nothing that is code."""
+"""Checkpoints: everything needed to resume exactly, and no code."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from vitlab.ml.spectra.labels import LabelScaling
 FORMAT = 2
 LAST, BEST = "last.pt", "best.pt"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a disk without room."""
+"""Errors of a full disk."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """One state of a training, before step `step` is taken; of the best one the weights alone.
+    """The state of a training after `step` steps; for the best one only the weights.
 
-    The learning rate, the order of the spectra, their noise and the network's random numbers are
-    functions of the seed, the step and the numbers here, so they need no state of their own.
+    The learning rate, the order of the spectra, their noise and dropout are functions of the seed,
+    the step and the numbers here, so they need no state.
     """
 
     step: int
@@ -39,27 +39,27 @@ class Saved:
     config: Mapping[str, Any]
     """What the model was built from."""
     loss: str = "mse"
-    """What it was trained to make small: it says how its outputs are read."""
+    """The training loss, which determines how the outputs are interpreted."""
     best_step: int = 0
     """Step of the best validation so far; 0 when there was none."""
     best: float = float("inf")
-    """How far the monitored value was from perfect there (`vitlab.contract.value.distance`)."""
+    """Distance of its monitored value from perfect (`vitlab.contract.value.distance`)."""
     stale: int = 0
     """Validations since then."""
     plateau: tuple[float, int] = (1.0, 0)
-    """Factor and patience of a `plateau` schedule."""
+    """Factor and validations waited of a `plateau` schedule."""
     accumulate: int = 1
-    """Micro-batches of a step and process: more than configured after memory ran out."""
+    """Micro-batches per step and process; more than configured after running out of memory."""
     rewinds: int = 0
     average: dict[str, Tensor] = field(default_factory=dict)
     """The moving average of the weights; empty without one."""
     optimizers: tuple[dict[str, Any], ...] = ()
     scaler: dict[str, Any] = field(default_factory=dict)
-    """Of fp16's gradients; empty without."""
+    """State of the gradient scaler for fp16; else empty."""
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Write `path`, whole or not at all. `OSError` of a full disk leaves the old one as it is."""
+    """Write `path` atomically; on an `OSError` (full disk) the old file stays."""
     document = {
         "format": FORMAT,
         **{name: getattr(saved, name) for name in Saved.__dataclass_fields__},
@@ -77,7 +77,7 @@ def save(path: Path, saved: Saved) -> None:
 
 
 def load(path: Path, device: torch.device) -> Saved:
-    """The state in `path`. `UsageError` when it is missing, broken or not one of ours."""
+    """The state in `path`. `UsageError` when it is missing, broken or not a checkpoint of ours."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a network is trained to make small, and how its outputs are read as labels and errors."""
+"""Training losses, and how network outputs are interpreted as labels and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """(B, outputs) of a network and (B, K) scaled labels, float32 -> the mean loss, on their device."""
 
 LOG_SIGMA = 7.0
-"""Bound of |ln sigma|: predicted errors lie between 0.0009 and 1100 units of the scaled label."""
+"""Bound on |ln sigma|: predicted errors lie between 0.0009 and 1100 in scaled labels."""
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
@@ -23,15 +23,15 @@ def predicted_labels(outputs: Tensor, name: str) -> Tensor:
 
 
 def predicted_sigma(outputs: Tensor, name: str) -> Tensor | None:
-    """(B, outputs) -> the (B, K) predicted sigma of the scaled labels; None but for `nll`."""
+    """(B, outputs) -> the (B, K) predicted sigma of the scaled labels; None except for `nll`."""
     return _log_sigma(outputs).exp() if name == "nll" else None
 
 
 def make_loss(name: str, weights: Sequence[float] = ()) -> Loss:
-    """The loss `mse`, `l1`, `huber` (beyond 1 linear) or `nll`; `weights` per label, () = 1 each.
+    """The loss `mse`, `l1`, `huber` (linear beyond 1) or `nll`; `weights` per label, () = 1 each.
 
-    The mean over spectra, then the weighted mean over labels: equal weights change nothing. No
-    weight is ever copied to the device and nothing is read back, so no step waits for the host.
+    The mean over spectra, then the weighted mean over labels. Nothing is copied to or from the
+    device, so the host never waits.
     """
     each = _LOSSES[name]
 
@@ -49,12 +49,12 @@ def make_loss(name: str, weights: Sequence[float] = ()) -> Loss:
 
 
 def _log_sigma(outputs: Tensor) -> Tensor:
-    """Bounded smoothly, so that neither exp(ln sigma) nor its inverse overflows."""
+    """Smoothly bounded, so that neither exp(ln sigma) nor its inverse overflows."""
     return LOG_SIGMA * (outputs.chunk(2, dim=-1)[1] / LOG_SIGMA).tanh()
 
 
 def _nll(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Gaussian, in nats. Torch's own reads its variances back to the host to check them."""
+    """Gaussian, in nats; unlike torch's it does not copy the variances to the host."""
     log_sigma = _log_sigma(outputs)
     pull = (targets - predicted_labels(outputs, "nll")) * (-log_sigma).exp()
     return 0.5 * pull.square() + log_sigma + _HALF_LOG_TAU

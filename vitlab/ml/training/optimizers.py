@@ -12,22 +12,22 @@ from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import UsageError
 
 FUSED = ("cuda", "cpu")
-"""Devices where torch has AdamW's whole step as one kernel."""
+"""Devices on which torch has a fused AdamW."""
 WEIGHTED = (nn.Linear, nn.Conv1d)
-"""Layers whose weights decay; biases, norms, [CLS] and position tables do not."""
+"""Layers with weight decay; biases, norms, [CLS] and position tables have none."""
 
 
 def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
-    """What steps the parameters of `network`, each of them by exactly one optimizer.
+    """The optimizers; each parameter of `network` belongs to exactly one.
 
-    Muon (Jordan et al. 2024) with the step size of Liu et al. (2025), arXiv:2502.16982, whose
-    root mean square is AdamW's: both share one rate. `UsageError` without a hidden matrix.
+    Muon (Jordan et al. 2024) with the step size of Liu et al. (2025), arXiv:2502.16982, which
+    matches the RMS of AdamW, so both share one learning rate. `UsageError` without a hidden matrix.
     """
     hidden = hidden_matrices(network) if train.optimizer == "muon" else []
     if train.optimizer == "muon" and not hidden:
         raise UsageError(
-            "config.train.optimizer: 'muon' is for the matrices between the first and the last "
-            "layer, and this network has none (allowed: adamw)"
+            "config.train.optimizer: 'muon' is for the matrices between the first and last "
+            "layers, and this network has none (allowed: adamw)"
         )
     taken = {id(parameter) for parameter in hidden}
     heavy = {id(m.weight) for m in network.modules() if isinstance(m, WEIGHTED)}
@@ -48,9 +48,9 @@ def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
 
 
 def hidden_matrices(network: nn.Module) -> list[Tensor]:
-    """The weights of the linear maps between the first and the last layer.
+    """The weights of the linear layers in a transformer's `blocks`.
 
-    Those of a transformer's `blocks`; of any other network all but the first and the last.
+    For any other network, all but the first and last.
     """
     blocks = getattr(network, "blocks", None)
     inside = blocks if isinstance(blocks, nn.Module) else network
@@ -59,7 +59,7 @@ def hidden_matrices(network: nn.Module) -> list[Tensor]:
 
 
 def set_rate(optimizers: list[Optimizer], rate: float) -> None:
-    """The learning rate of the next step."""
+    """Set the learning rate of all optimizers."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -67,12 +67,12 @@ def set_rate(optimizers: list[Optimizer], rate: float) -> None:
 
 @dataclass(frozen=True)
 class Plateau:
-    """What a `plateau` schedule remembers from one validation to the next."""
+    """The state of a `plateau` schedule."""
 
     factor: float = 1.0
-    """On `lr`."""
+    """Factor on `lr`."""
     waited: int = 0
-    """Validations since the last better one, or the last step down."""
+    """Validations since the last improvement or reduction."""
 
     def after(self, better: bool, train: TrainConfig) -> Plateau:
         """The state after one more validation."""
@@ -84,10 +84,10 @@ class Plateau:
 
 
 def learning_rate(train: TrainConfig, steps: int, step: int, plateau: Plateau) -> float:
-    """The rate of `step` (from 0) out of `steps`.
+    """The learning rate of `step` (from 0) out of `steps`.
 
-    Linear warm-up to `lr`; then `cosine`: to `min_lr` at the last step (Loshchilov & Hutter 2017,
-    eq. 5, without restarts); `plateau`: `lr` times its factor, at least `min_lr`; `constant`.
+    Linear warm-up to `lr`, then `cosine`: to `min_lr` at the last step (Loshchilov & Hutter 2017,
+    eq. 5, without restarts); `plateau`: `lr` times its factor, at least `min_lr`; or `constant`.
     """
     warm = round(train.warmup * steps)
     if step < warm:

@@ -14,12 +14,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those that share each step."""
+    """The processes that share each step, as seen by one of them."""
 
     rank: int = 0
     size: int = 1
     control: Any = None
-    """Gloo's process group, for what the hosts agree on; no device waits for it."""
+    """Gloo process group for agreement between hosts, without waiting for a device."""
 
     @property
     def first(self) -> bool:
@@ -27,20 +27,20 @@ class Group:
         return self.rank == 0
 
     def share(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """`network` with its gradients averaged over the processes during the backward pass."""
+        """`network` with gradients averaged over the processes in the backward pass."""
         if self.size == 1:
             return network
         devices = [device] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
 
     def total(self, numbers: Tensor) -> Tensor:
-        """The sum over the processes, in place."""
+        """Sum over the processes, in place."""
         if self.size > 1:
             distributed.all_reduce(numbers)
         return numbers
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag of any process is set; all of them must call this."""
+        """Whether any process's flag is set; all processes must call this."""
         if self.size == 1:
             return flag
         highest = torch.tensor([float(flag)])
@@ -48,7 +48,7 @@ class Group:
         return bool(highest.item())
 
     def first_text(self, text: str) -> str:
-        """The text of the lowest process that has one; all of them must call this."""
+        """The text of the lowest rank that has one; all processes must call this."""
         if self.size == 1:
             return text
         texts: list[str] = [""] * self.size
@@ -64,12 +64,12 @@ ALONE = Group()
 
 
 def without_sync(network: nn.Module) -> AbstractContextManager[Any]:
-    """Inside, a backward pass adds to this process' gradients and averages nothing."""
+    """A context in which backward passes accumulate local gradients without averaging."""
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
 def is_lost_partner(error: BaseException) -> bool:
-    """Whether a process failed because another one is gone; gloo has no exception of its own."""
+    """Whether a process failed because another one died; gloo has no exception type."""
     gloo = isinstance(error, RuntimeError) and "gloo" in str(error)
     return gloo or isinstance(error, distributed.DistError)
 
@@ -78,8 +78,8 @@ def is_lost_partner(error: BaseException) -> bool:
 def join_group(device: torch.device) -> Iterator[Group]:
     """The group torchrun started this process in: NCCL on CUDA, gloo on a CPU.
 
-    All leave together, so that none is ended while the first still writes; one that fails leaves
-    at once.
+    All leave together, so that none is killed while the first is still writing; one that fails
+    leaves at once.
     """
     cuda = device.type == "cuda"
     if cuda:

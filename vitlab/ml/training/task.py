@@ -1,4 +1,4 @@
-"""What a training is given: the spectra, the scale of the labels, the loss, the processes."""
+"""A training task: spectra, label scaling, loss and processes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ from vitlab.ml.training.losses import Loss, make_loss
 from vitlab.ml.training.parallel import ALONE, Group
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
 SCALING_SAMPLE = 100_000
-"""Training stars that set the scale of the labels."""
+"""Training stars used to fit the label scaling."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Task:
     label_weights: tuple[float, ...] = ()
     """Weight of each label in the loss; () means 1 each."""
     model: Mapping[str, Any] = field(default_factory=dict)
-    """What the network was built from; kept in its checkpoints."""
+    """The network's configuration, saved in its checkpoints."""
     group: Group = ALONE
     """The processes that share each step."""
 
@@ -60,7 +58,7 @@ class Task:
         return make_loss(self.loss, self.label_weights)
 
     def autocast(self) -> torch.autocast:
-        """The precision products are taken in; weights, losses and sums stay in fp32."""
+        """The precision of matrix products; weights, losses and sums stay in fp32."""
         dtype = DTYPES[self.train.precision]
         enabled = dtype != torch.float32
         return torch.autocast(
@@ -81,7 +79,7 @@ def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
 def make_task(
     config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device, group: Group = ALONE
 ) -> Task:
-    """What the network of a configuration has to learn."""
+    """The training task of a configuration."""
     sample = min(spectra.sizes["train"], SCALING_SAMPLE)
     return Task(
         spectra=spectra,
@@ -100,19 +98,19 @@ def make_task(
 def load_network(
     job: JobPaths, config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device
 ) -> tuple[nn.Module, Task]:
-    """The best state of a training; `spectra` is the data it was trained on.
+    """The best state of a job's network, trained on `spectra`.
 
-    `UsageError` where there is none, or it is of another version of the model.
+    `UsageError` when there is none, or it is from another version of the model.
     """
     path = job.checkpoints / checkpoint.BEST
     saved = checkpoint.load(path, device)
-    try:  # what it was built from then, whatever the defaults are now
+    try:  # as it was configured then, whatever the defaults are now
         built: Any = replace(config.model, **saved.config)
         config = replace(config, model=built)
         network = make_model(config, spectra).to(device)
         network.load_state_dict(saved.model)
     except (RuntimeError, TypeError) as error:
         reason = str(error).split("\n", 1)[0]
-        raise UsageError(f"{path}: of another version of the model ({reason})") from None
+        raise UsageError(f"{path}: from another version of the model ({reason})") from None
     task = make_task(config, spectra, device)
     return network, replace(task, inputs=saved.inputs, scaling=saved.scaling)
