@@ -1,6 +1,6 @@
-"""The interactive charts, drawn cell by cell: curves or a spectrum with a window and a cursor.
+"""Interactive charts, drawn cell by cell: curves or a spectrum with a window and a cursor.
 
-Needed for speed: plotext takes 100 ms for ten curves, and a key that moves the cursor waits for it.
+Needed for speed: plotext takes 100 ms for ten curves, too slow for moving a cursor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Run = list[tuple[str, Rgb | None]]
 """One row of cells, in pieces of one colour."""
 Range = tuple[float, float]
 Columns = list[tuple[float, float, float, float] | None]
-"""For each dot column first, lowest, highest and last value; None where there is none."""
+"""For each dot column the first, lowest, highest and last value, or None."""
 GAP = (math.nan, math.nan, math.nan, math.nan)
 
 _MARK_EVERY = 18
@@ -27,9 +27,9 @@ _COVERED = "covered"
 GREY: Rgb = (140, 140, 140)
 DIM: Rgb = (90, 100, 110)
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a braille cell: by its dot column, then its dot row."""
+"""Bits of a braille cell, by dot column and dot row."""
 _FREE = ("", "-", "░", ":", "┊", "|")
-"""What a name may be written over."""
+"""Cells that a name may overwrite."""
 _BARS = tuple(
     tuple(tuple(sum(dots[begin : end + 1]) for end in range(4)) for begin in range(4))
     for dots in _DOTS
@@ -48,12 +48,12 @@ class DotGrid:
         self._plain = plain
         self._bits = [[0] * columns for _ in range(rows)]
         self._own: set[tuple[int, int]] | None = None
-        """Cells of a curve that covers the others; None for one that shares cells with them."""
+        """Cells of the current curve if it covers earlier ones; None if it shares cells."""
         self._text: list[list[str]] = [[""] * columns for _ in range(rows)]
         self._color: list[list[Rgb | None]] = [[None] * columns for _ in range(rows)]
 
     def _dot(self, value: float) -> int:
-        """The dot row of a value, from the top; outside values just beyond the edge."""
+        """The dot row of a value, from the top; values outside are just beyond the edge."""
         dot = int((self._high - value) * self._per + 0.5)
         return -2 if dot < 0 else self._beyond if dot > self._beyond else dot
 
@@ -65,7 +65,7 @@ class DotGrid:
             self._color[row] = [GREY] * self._columns
 
     def shade(self, spans: Sequence[tuple[float, float] | None]) -> None:
-        """Fill the empty cells between two values, by column: an error band."""
+        """Fill the empty cells between two values in each column: an error band."""
         for column, span in enumerate(spans):
             if span is None:
                 continue
@@ -76,7 +76,7 @@ class DotGrid:
                     self._color[row][column] = DIM
 
     def name(self, column: int, text: str) -> bool:
-        """A text in the first row at a column, and a tick below; False where it hits another."""
+        """Write a name in the first row at a column, and a tick below; False if it does not fit."""
         wide = cells(text)
         start = min(max(column - wide // 2, 0), self._columns - wide)
         around = self._text[0][max(start - 1, 0) : start + wide + 1]
@@ -89,7 +89,7 @@ class DotGrid:
         return True
 
     def label(self, value: float, label: str) -> None:
-        """A level's label at its right end, over whatever is there."""
+        """A level's label at its right end, over other content."""
         row = self._dot(value) // 4
         if not 0 <= row < self._rows:
             return
@@ -108,9 +108,9 @@ class DotGrid:
                 self._color[row][column] = None
 
     def curve(self, columns: Columns, number: int, color: Rgb, *, over: bool = False) -> None:
-        """Join the columns' values by vertical strokes; a NaN column is a gap.
+        """Draw a curve by vertical strokes; a NaN column is a gap.
 
-        `over`: it covers whatever was drawn in its cells before.
+        `over`: it covers earlier content of its cells.
         """
         self._own = set() if over else None
         mark = MARKS[number % len(MARKS)]
@@ -142,7 +142,7 @@ class DotGrid:
         (x0, y0), (x1, y1) = start, end
         wide = x1 - x0
         if wide == 1 and abs(y1 - y0) <= 1:
-            return  # the dots touch by themselves
+            return  # the dots already touch
         for x in range(x0, x1):
             a, b = y0 + (y1 - y0) * (x - x0) // wide, y0 + (y1 - y0) * (x + 1 - x0) // wide
             self._stroke(x, min(a, b), max(a, b), color)
@@ -180,11 +180,11 @@ class DotGrid:
 
 
 LEFT = 8
-"""Cells of the y labels."""
+"""Width of the y labels."""
 ALL_NAMED = 1500.0
-"""Window, in x, up to which all names are shown; beyond, only those of rank 0 and 2."""
+"""Maximum window, in x, that shows all names; a wider one shows only ranks 0 and 2."""
 TRIM = 0.03
-"""Share of the noisy curve's values beyond either end of a `trimmed` range."""
+"""Fraction of the noisy curve's values beyond either end of a `trimmed` range."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Curve:
 
 
 def curve(name: str, x: Sequence[float], y: Sequence[float], color: Rgb) -> Curve:
-    """A curve of the finite values; the others are gaps."""
+    """A curve of the finite values, with gaps for the others."""
     known = [i for i, value in enumerate(y) if math.isfinite(value)]
     missing = [x[i] for i, value in enumerate(y) if not math.isfinite(value)]
     return Curve(name, [x[i] for i in known], [y[i] for i in known], color, missing)
@@ -213,7 +213,7 @@ class Named:
     x: float
     name: str
     rank: int = 0
-    """The lower come first where there is no room for all; 1 only in a narrow window."""
+    """Lower ranks first if there is no room for all; 1 only in a narrow window."""
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,9 @@ class Panel:
     """Lower and upper edge of an error band."""
     names: Sequence[Named] = ()
     scale: Literal["robust", "trimmed", "signed"] = "robust"
-    """The y range. robust: `series.robust_range`; trimmed: all of the curves but the first, which
-    is noisy; signed: as far below 0 as above, and 0 is a line. But for `robust` each curve covers
-    those before it."""
+    """The y range. robust: `series.robust_range`; trimmed: all curves, but without outliers of the
+    first, noisy one; signed: symmetric about 0, with a line there. Except for `robust` each curve
+    covers earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +237,9 @@ class Look:
     """How the curves are shown."""
 
     window: Range | None = None
-    """The part of x shown; None shows all."""
+    """The x range shown; None shows all."""
     log: bool = False
-    """y by powers of ten; what is not positive is a gap."""
+    """Logarithmic y axis; values that are not positive are gaps."""
     cursor: float | None = None
     """x of a vertical line."""
     plain: bool = False
@@ -247,7 +247,7 @@ class Look:
 
 
 Folds = dict[tuple[int, Range, int, bool], Columns]
-"""Folded curves by what they depend on, kept by the caller that draws the same curves again."""
+"""A cache of folded curves, kept by the caller between draws."""
 
 
 def whole(curves: Sequence[Curve]) -> Range:
@@ -263,7 +263,7 @@ def visible(x: Sequence[float], window: Range) -> slice:
 
 
 def nearest(x: Sequence[float], position: float) -> int:
-    """The index of the ascending `x` that is nearest to a position."""
+    """The index of the element of the ascending `x` nearest to a position."""
     after = min(bisect_left(x, position), len(x) - 1)
     before = max(after - 1, 0)
     return before if position - x[before] < x[after] - position else after
@@ -328,7 +328,7 @@ def _folded(one: Curve, window: Range, columns: int, log: bool, folds: Folds) ->
 
 
 def fold(one: Curve, window: Range, count: int, log: bool) -> Columns:
-    """The curve's values by dot column: no more than four of them each, however many there are."""
+    """The curve's values reduced to at most four per dot column."""
     low, high = window
     wide = (high - low) / count
     folded: Columns = [None] * count
@@ -372,7 +372,7 @@ def _limits(
 
 
 def _trimmed(curves: Sequence[Curve], window: Range) -> Range:
-    """All of the curves but the first, which is noisy: of it what lies between two quantiles.
+    """The range of all curves; of the first, which is noisy, only what lies between two quantiles.
 
     A few pixels under bright sky lines are ten times noisier than the rest.
     """
@@ -389,7 +389,7 @@ def _trimmed(curves: Sequence[Curve], window: Range) -> Range:
 
 
 def _span(low: Columns, high: Columns, at: int) -> Range | None:
-    """The lowest and the highest value of a band in a column of cells."""
+    """The lowest and highest value of a band in a column of cells."""
     under = [part[1] for part in low[2 * at : 2 * at + 2] if part is not None]
     over = [part[2] for part in high[2 * at : 2 * at + 2] if part is not None]
     known = [value for value in (*under, *over) if math.isfinite(value)]
@@ -397,7 +397,7 @@ def _span(low: Columns, high: Columns, at: int) -> Range | None:
 
 
 def _write_names(grid: DotGrid, names: Sequence[Named], window: Range, columns: int) -> None:
-    """As many names as there is room for, the lower ranks first."""
+    """Write as many names as there is room for, lower ranks first."""
     narrow = window[1] - window[0] <= ALL_NAMED
     inside = [one for one in names if window[0] <= one.x <= window[1]]
     for one in sorted(inside, key=lambda one: one.rank):
@@ -406,7 +406,7 @@ def _write_names(grid: DotGrid, names: Sequence[Named], window: Range, columns: 
 
 
 def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
-    """Row -> label of the tick there."""
+    """Row -> tick label."""
     low, high = limits
     positions = ticks(low, high, max(2, rows // 4))
     if log:

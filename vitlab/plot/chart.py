@@ -1,4 +1,4 @@
-"""A chart of curves and thresholds as a block of text, for any terminal and any values."""
+"""A chart of curves and thresholds as a block of text, for any terminal."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ PALETTE: tuple[Rgb, ...] = (
     (0, 114, 178),
     (170, 170, 170),
 )
-"""Okabe and Ito's colours, distinct for colour-blind readers."""
+"""Okabe and Ito's colour-blind safe palette."""
 
 MARKS = "ox+*#%@&"
-"""One mark a curve, so that the legend is read without colour."""
+"""One mark per curve, so that the legend can be read without colour."""
 
 _LINE_COLOR: Rgb = (150, 150, 150)
 _MARK_EVERY = 14
-"""Columns between two marks on a curve."""
+"""Columns between marks on a curve."""
 _ASCII = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|++++++++-")
 _PLOTEXT = threading.Lock()
-"""plotext's terminal is one for the process; charts may be drawn in several threads."""
+"""plotext has one global terminal, but charts may be drawn in several threads."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def draw(
 ) -> str:
     """`height` lines of `width` cells: title, plot, legend; with ANSI colours when `color`.
 
-    Missing and non-finite values are gaps, any series may be empty, and nothing raises. Without
-    `y_range` the range is robust, and the title says how many points it cuts.
+    Missing and non-finite values are gaps, any series may be empty, and it never raises. Without
+    `y_range` outliers are cut, and the title says how many points.
     """
     if width < 1 or height < 1:
         return ""
@@ -168,7 +168,7 @@ def _draw_points(figure: Any, points: Sequence[Point], mark: str, color: Rgb) ->
 
 
 def _marked(runs: Segments, start: float, step: float, limits: tuple[float, float]) -> list[Point]:
-    """The points of a curve that carry its mark: one every `step` in x, and the last."""
+    """The points of a curve that get a mark: one every `step` in x, and the last."""
     marked: list[Point] = []
     due = start
     for run in runs:
@@ -200,7 +200,7 @@ def _title(
 def _legend(
     curves: Sequence[_Curve], lines: Sequence[Line], width: int, rows: int, color: bool
 ) -> list[str]:
-    """Entries `mark name value` in as many rows as they need, at most `rows`."""
+    """Entries `mark name value` in at most `rows` rows."""
     entries = [(f"{c.mark} {c.name} {number(c.last)}", c.color) for c in curves]
     entries += [(f"-- {line.label}", _LINE_COLOR) for line in lines]
     packed: list[list[tuple[str, Rgb]]] = [[]]

@@ -1,4 +1,4 @@
-"""Figures as panels of curves, points and levels: for papers by matplotlib, in text by plotext."""
+"""Figures made of panels: for papers with matplotlib, for terminals with plotext."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURES = ("scaling", "snr", "parity", "residuals", "ablation", "training")
-"""All figures by name."""
+"""Names of all figures."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Some points, joined or not."""
+    """A curve, or a cloud of points."""
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     errors: tuple[float, ...] = ()
-    """Standard errors of `y`, as long as it; () where there are none."""
+    """Standard errors of `y`, or ()."""
     joined: bool = True
-    """False: points alone."""
+    """False: points only."""
     reference: bool = False
-    """A bound, not a measurement: drawn without marks, in grey, its errors as a band."""
+    """A bound, not a measurement: drawn in grey without marks, its errors as a band."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Panel:
     curves: tuple[Curve, ...]
     title: str = ""
     lines: tuple[Line, ...] = ()
-    """Horizontal levels, each with its kind in the label."""
+    """Horizontal levels."""
     log_x: bool = False
     names: tuple[str, ...] = ()
-    """Names of x = 0, 1, 2, ...; then the panel is drawn on its side."""
+    """Names of x = 0, 1, 2, ...; if set, the axes are swapped."""
     diagonal: bool = False
-    """Draw y = x, the axes alike."""
+    """Draw y = x, with equal axes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Picture:
 _STYLE: Any = {
     "pdf.fonttype": 42,  # whole TrueType fonts: journals refuse Type 3
     "ps.fonttype": 42,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 8,
     "axes.titlesize": 8,
     "legend.fontsize": 7,
@@ -74,18 +74,18 @@ _STYLE: Any = {
     "svg.hashsalt": "vitlab",
 }
 PAPER = tuple(PALETTE[i] for i in (6, 1, 2, 3, 5, 0))
-"""Okabe and Ito's colours without the yellow and the grey, which are lost on white paper."""
+"""The palette without yellow and grey, which are hard to see on white paper."""
 _MARKERS = "os^DvPX*"
 _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
-"""Inches of one panel: a column of a journal."""
+"""Inches of one panel: a journal column."""
 _MANY = 1500
-"""Points from which a cloud is drawn small and without edges."""
+"""Number of points above which they are drawn small."""
 
 
 def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
-    """Draw `stem`.pdf and `stem`.png, each atomically; without a date, so always the same bytes."""
+    """Write `stem`.pdf and `stem`.png atomically, without a date so that they are reproducible."""
     try:
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -119,7 +119,7 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
 
 
 def _label_few(ax: Axes, xs: Sequence[float]) -> None:
-    """Plain numbers at 1, 2, 5 where the axis spans less than a decade and a half."""
+    """Plain numbers at 1, 2, 5 if the axis spans less than a decade and a half."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     if xs and max(xs) < 30 * min(xs):
@@ -129,7 +129,7 @@ def _label_few(ax: Axes, xs: Sequence[float]) -> None:
 
 
 def _numbers(picture: Picture, *, reference: bool) -> dict[str, int]:
-    """Curve's name -> its number among the curves: one style in all panels."""
+    """Curve name -> index, so that a curve has the same style in all panels."""
     names = (c.name for p in picture.panels for c in p.curves if c.reference == reference)
     return {name: i for i, name in enumerate(dict.fromkeys(names))}
 
@@ -227,7 +227,7 @@ def _range(values: list[float]) -> tuple[float, float]:
 
 
 _CLOUD = 400
-"""Most points of a cloud that a terminal can show."""
+"""Maximum points of a cloud in a terminal."""
 
 
 def draw_panels(
@@ -238,7 +238,7 @@ def draw_panels(
     color: bool = True,
     ascii: bool = False,  # noqa: A002 - as in chart.draw
 ) -> str:
-    """The panels one below the other, each `height` lines of `width` cells."""
+    """The panels stacked vertically, each `height` lines of `width` cells."""
     parts = [fit(picture.title, width).rstrip()] if picture.title else []
     for panel in picture.panels:
         series = (
@@ -267,7 +267,7 @@ def _x_label(panel: Panel) -> str:
 
 
 def _terminal_series(curve: Curve, panel: Panel) -> Series:
-    """Points that are not joined have gaps between them."""
+    """The curve as a series; points that are not joined get gaps between them."""
     step = 1 if curve.joined else max(1, -(-len(curve.x) // _CLOUD))
     points = list(zip(curve.x, curve.y, strict=True))[::step]
     x: list[float | None] = []
@@ -282,7 +282,7 @@ def _terminal_series(curve: Curve, panel: Panel) -> Series:
 
 
 def _on_side(panel: Panel) -> list[Series]:
-    """One series for each name, so that the legend says which is which."""
+    """One series per name, so that the legend identifies them."""
     series = []
     for curve in panel.curves:
         for at, value in zip(curve.x, curve.y, strict=True):

@@ -1,4 +1,4 @@
-"""What charts draw, and how it is prepared: gaps, decimation, ranges, ticks, widths of text."""
+"""Series of charts and how they are prepared: gaps, decimation, ranges, ticks, text widths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 
 
 def cells(text: str) -> int:
-    """How many terminal cells `text` takes: wide characters two, combining ones none."""
+    """Width of `text` in terminal cells: wide characters take two, combining ones none."""
     return sum(_cell(character) for character in text)
 
 
@@ -25,9 +25,9 @@ def _cell(character: str) -> int:
 
 
 def fit(text: str, width: int) -> str:
-    """`text` in exactly `width` cells, control characters dropped, cut with `…` or padded.
+    """`text` cut (with `…`) or padded to exactly `width` cells, without control characters.
 
-    Variation selectors go too: terminals disagree about the width of what they select.
+    Variation selectors are removed too: terminals disagree on the width of the result.
     """
     text = "".join(c for c in text if c not in SELECTORS and unicodedata.category(c) not in _UNSEEN)
     size = cells(text)
@@ -44,10 +44,10 @@ def fit(text: str, width: int) -> str:
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
 Segments = list[list[Point]]
-"""Runs of points to be joined; between two runs there is a gap."""
+"""Runs of points to be joined, separated by gaps."""
 
 _HUGE = 1e12
-"""Values beyond are drawn as this: a plot cell cannot tell them apart."""
+"""Larger values are drawn as this."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Series:
     y: Sequence[float | None]
     """As long as `x`; None, NaN and infinities are gaps."""
     color: Rgb | None = None
-    """None takes the next of the chart's own palette."""
+    """None takes the next colour of the palette."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ def segments(series: Series) -> Segments:
 
 
 def last_value(series: Series) -> float | None:
-    """The last value as written; None when it is missing or not finite."""
+    """The last value; None when it is missing or not finite."""
     count = min(len(series.x), len(series.y))
     value = series.y[count - 1] if count else None
     return value if _finite(value) else None
 
 
 def decimate(runs: Segments, columns: int) -> Segments:
-    """At most about two points a column, the lowest and the highest, in their order.
+    """The lowest and highest point of each column, in order, about two per column.
 
-    Min-max keeps every spike, which a stride or a mean would lose.
+    This keeps every spike, which a stride or a mean would lose.
     """
     total = sum(len(run) for run in runs)
     if total <= 2 * columns or columns < 1:
@@ -119,10 +119,10 @@ def _extremes(run: list[Point], low: float, width: float) -> list[Point]:
 
 
 def robust_range(values: Sequence[float], lines: Sequence[float]) -> tuple[float, float]:
-    """The y range that shows most.
+    """A y range without outliers.
 
-    The first epochs of a regression may have R2 = -50; shown whole, they flatten the rest. A side
-    is cut where it is further from the median than four times the other side or the quartiles.
+    The first epochs of a regression may have R2 = -50, which would flatten the rest. A side is cut
+    where it is further from the median than four times the other side or the quartiles.
     """
     if not values:
         low, high = (min(lines), max(lines)) if lines else (0.0, 1.0)
@@ -150,13 +150,13 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def clip(runs: Segments, low: float, high: float) -> Segments:
-    """The runs with values no further than one span outside, so that lines leave steeply."""
+    """The runs with values clamped to one span outside, so that lines still leave steeply."""
     span = high - low
     return [[(x, min(max(y, low - span), high + span)) for x, y in run] for run in runs]
 
 
 def outside(runs: Segments, low: float, high: float) -> int:
-    """How many points lie outside `[low, high]`."""
+    """Number of points outside `[low, high]`."""
     return sum(1 for run in runs for _, y in run if not low <= y <= high)
 
 
@@ -173,7 +173,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def tick_labels(positions: Sequence[float]) -> list[str]:
-    """The positions with just the decimals that tell them apart; thousands as `k`, `M`."""
+    """The positions with as few decimals as needed; thousands as `k`, millions as `M`."""
     if not positions:
         return []
     step = min((b - a for a, b in pairwise(positions)), default=1.0)
@@ -192,7 +192,7 @@ def _trim(value: float, step: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A value as in the legend: four figures, a dash for none."""
+    """A value as in the legend: four significant digits, a dash for None."""
     if value is None:
         return "-"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
