@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import assert_never
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
@@ -23,12 +24,18 @@ def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
     Muon (Jordan et al. 2024) with the step size of Liu et al. (2025), arXiv:2502.16982, which
     matches the RMS of AdamW, so both share one learning rate. `UsageError` without a hidden matrix.
     """
-    hidden = hidden_matrices(network) if train.optimizer == "muon" else []
-    if train.optimizer == "muon" and not hidden:
-        raise UsageError(
-            "config.train.optimizer: 'muon' is for the matrices between the first and last "
-            "layers, and this network has none (allowed: adamw)"
-        )
+    match train.optimizer:
+        case "adamw":
+            hidden = []
+        case "muon":
+            hidden = hidden_matrices(network)
+            if not hidden:
+                raise UsageError(
+                    "config.train.optimizer: 'muon' is for the matrices between the first and "
+                    "last layers, and this network has none (allowed: adamw)"
+                )
+        case _:
+            assert_never(train.optimizer)
     taken = {id(parameter) for parameter in hidden}
     heavy = {id(m.weight) for m in network.modules() if isinstance(m, WEIGHTED)}
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
