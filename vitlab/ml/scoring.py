@@ -211,7 +211,7 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
 
 
 def load_residuals(path: Path) -> Residuals:
-    """The residuals in `path`. `UsageError` when it is missing, broken or not one of ours."""
+    """The residuals in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
         about = json.loads(pl.read_parquet_metadata(path)[KEY])
         frame = pl.read_parquet(path)

@@ -77,7 +77,7 @@ def save(path: Path, saved: Saved) -> None:
 
 
 def load(path: Path, device: torch.device) -> Saved:
-    """The state in `path`. `UsageError` when it is missing, broken or not a checkpoint of ours."""
+    """The state in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
