@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -198,13 +199,17 @@ async def handled(app: App[Any]) -> None:
 
 async def _answered(app: App[Any], pumps: Sequence[MessagePump]) -> None:
     """Wait until each of them has come to a message that is posted now, or has ended."""
-    silent = {pump for pump in pumps if pump.call_later(lambda pump=pump: silent.discard(pump))}
+    silent: set[MessagePump] = set()
+
+    def answer(pump: MessagePump) -> None:
+        silent.discard(pump)
+
+    silent |= {pump for pump in pumps if pump.call_later(partial(answer, pump))}
     begun = time.monotonic()
-    while silent and not app._exception_event.is_set():
+    while any(pump.is_running for pump in silent) and app._exception is None:
         took = time.monotonic() - begun
         assert took < DEADLINE, f"no answer from {silent}"
         await asyncio.sleep(0 if took < 0.05 else 0.005)
-        silent -= {pump for pump in silent if not pump.is_running}
 
 
 class Threads:

@@ -92,7 +92,7 @@ def test_what_goes_wrong_with_a_figure_is_a_note(
     def broken(*_: object, **__: object) -> SimpleNamespace:
         return SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nValueError: no font\n")
 
-    monkeypatch.setattr(auto_figures.subprocess, "run", broken)
+    monkeypatch.setattr("vitlab.lab.figures.auto_figures.subprocess.run", broken)
     assert auto_figures.draw_in_subprocess(job, spec) == "no figures: ValueError: no font"
 
 

@@ -81,9 +81,9 @@ def test_screen_compare_and_sql_agree_on_what_differs(
 
 
 def test_a_default_spelled_out_makes_no_other_configuration(lab: Lab, ended: Ended) -> None:
-    for seed, config in ((1, {"loss": "mse"}), (2, {})):
+    for seed, loss in ((1, {"loss": "mse"}), (2, {})):
         job = ended(f"run seed={seed}")
         spec = json.loads(job.spec.read_bytes())
-        config = {**config, "train": {"seed": seed}}
+        config = {**loss, "train": {"seed": seed}}
         job.spec.write_text(json.dumps({**spec, "recipe": "vit", "config": config}), "utf-8")
     assert len({row.group for row in result_rows(lab)}) == 1

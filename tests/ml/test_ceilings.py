@@ -34,11 +34,9 @@ class GaussianPrior:
     sigma = np.array([(RANGES[name][1] - RANGES[name][0]) / 2 / SPREAD for name in LABELS])
 
     def labels(self, unit: Array) -> Array:
-        return np.clip(
-            self.middle + self.sigma * stats.norm.ppf(unit),
-            self.middle - SPREAD * self.sigma,
-            self.middle + SPREAD * self.sigma,
-        )
+        labels: Array = self.middle + self.sigma * stats.norm.ppf(unit)
+        reach = SPREAD * self.sigma
+        return np.clip(labels, self.middle - reach, self.middle + reach)
 
     def slopes(self, unit: Array) -> Array:
         return np.asarray(self.sigma / stats.norm.pdf(stats.norm.ppf(unit)))

@@ -64,7 +64,9 @@ def test_a_folder_of_spectra_becomes_a_grid(folder: Path, tmp_path: Path) -> Non
         assert file["flux_scale"][0, 0, 0] == pytest.approx(3e6, rel=0.02)
     with h5py.File(out, "a") as file:
         file["axes/log_g"][...] = [1.0, 2.0, 3.0, 4.5]
-    with pytest.raises(UsageError, match=r"axes/log_g covers 1 to 4\.5, but stars are drawn from 1 to"):
+    with pytest.raises(
+        UsageError, match=r"axes/log_g covers 1 to 4\.5, but stars are drawn from 1 to"
+    ):
         open_simulator(DataConfig(grid=str(out)), 1.0)
 
 
@@ -76,7 +78,8 @@ def test_a_line_gets_the_width_of_the_resolution() -> None:
     def line(resolution: float, at: Array) -> Array:
         sigma = SIGMA / resolution
         x = np.log(at / centre) / sigma
-        return 1 - strength * np.exp(-(x**2) / 2) / (sigma * 5000)
+        shape: Array = np.exp(-(x**2) / 2) / (sigma * 5000)
+        return 1 - strength * shape
 
     source = Source(Path("x"), (), 20_000.0)
     fine = np.exp(np.arange(np.log(7050), np.log(8900), 1 / 60_000))

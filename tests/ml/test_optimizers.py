@@ -112,6 +112,8 @@ def test_the_average_follows_the_weights() -> None:
         kept = decay_at(0.5, update)
         wanted = float(update) if wanted is None else kept * wanted + (1 - kept) * update
     assert wanted is not None
-    assert average.module.weight.detach().flatten().tolist() == pytest.approx([wanted, wanted])
+    assert average.module.get_parameter("weight").flatten().tolist() == pytest.approx(
+        [wanted, wanted]
+    )
     assert [decay_at(0.999, t) for t in (0, 10)] == [0.1, 0.55]
     assert decay_at(0.999, 10**6) == 0.999

@@ -110,8 +110,10 @@ def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
     assert [e.step for e in later] == list(range(11, 21))
     # The first ten trees are the very same; with all of them the growth is as good.
     x, _ = rows["test"].piece(0, 100)
-    firsts = [b.predict(x, num_iteration=10) for b in (whole.boosters[0], resumed.boosters[0])]
-    np.testing.assert_array_equal(*firsts)
+    first, again = (
+        b.predict(x, num_iteration=10) for b in (whole.boosters[0], resumed.boosters[0])
+    )
+    np.testing.assert_array_equal(first, again)
     true, guess = predict_rows(rows["val"], resumed.predict)
     reached = metrics.r2_score(true[:, 1], guess[:, 1])
     assert reached == pytest.approx(resumed_r2(later, resumed.rounds), abs=1e-9)

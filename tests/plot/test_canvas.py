@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ RED = (255, 0, 0)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
-def text(rows: list[list[tuple[str, object]]]) -> list[str]:
+def text(rows: Sequence[Sequence[tuple[str, object]]]) -> list[str]:
     return ["".join(piece for piece, _ in row) for row in rows]
 
 

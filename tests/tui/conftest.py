@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,11 @@ class Stage:
         """Wait until the watcher has looked at the lab again."""
         for _ in range(times):
             before = self.app.watcher.read_at
-            await self.until(lambda before=before: self.app.watcher.read_at > before)
+            await self.until(partial(self._read_after, before))
         await self.settle()
+
+    def _read_after(self, moment: float) -> bool:
+        return self.app.watcher.read_at > moment
 
     @property
     def toasts(self) -> list[str]:

@@ -519,12 +519,11 @@ def install(setattr_: Callable[[Any, str, Any], None]) -> None:
 
 def _replace(real: Any, fake: Any, setattr_: Callable[[Any, str, Any], None]) -> None:
     """Where it is defined, and wherever the screen has imported it by its name."""
-    for module in [m for name, m in sys.modules.items() if name.startswith("vitlab.tui")]:
-        if vars(module).get(real.__name__) is real:
-            setattr_(module, real.__name__, fake)
-    home = sys.modules[real.__module__]
-    if vars(home).get(real.__name__) is real and not real.__module__.startswith("vitlab.tui"):
-        setattr_(home, real.__name__, fake)
+    name: str = real.__name__
+    modules = {key for key in sys.modules if key.startswith("vitlab.tui")} | {real.__module__}
+    for module in (sys.modules[key] for key in sorted(modules)):
+        if vars(module).get(name) is real:
+            setattr_(module, name, fake)
 
 
 def _with_lab(real: Callable[..., Any], fake: str | Callable[..., Any]) -> Callable[..., Any]:

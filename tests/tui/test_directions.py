@@ -12,7 +12,7 @@ from tests.tui.fakes import job, usual_view
 from vitlab.contract.job import Done, Running
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.widgets.plan_pane import best_values
+from vitlab.tui.text import best_values
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 

@@ -86,7 +86,7 @@ def _name(handle: Handle) -> str:
     """What the step belonged to."""
     owner = getattr(getattr(handle, "_callback", None), "__self__", None)
     if isinstance(owner, asyncio.Task):
-        return f"{owner.get_name()} {owner.get_coro().__qualname__}"
+        return f"{owner.get_name()} {owner.get_coro()!r}"
     return repr(handle)
 
 

@@ -166,15 +166,15 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
         followed(0.7, 0.712, values={"val/r2/log_g": 0.712}, step=5, of=9, eta=2820.0,
                  health="bad: loss is not finite", last=now() + 1e6),
     )  # fmt: skip
-    for size in ((80, 24), (200, 60)):
-        async with stage(size=size, lab=FakeLab(view=view)) as it:
+    for width, height in ((80, 24), (200, 60)):
+        async with stage(size=(width, height), lab=FakeLab(view=view)) as it:
             text = it.text()
             assert "> 1.0 Run 1 (demo) bad: loss is not finite 5/9" in text
             assert "! 1 not well: b tells" in text
             await it.press("3")
             await it.until(lambda: "0.712 +.012" in it.text().split("\n", 5)[5])
             text = it.text()
-            assert (BARS[-1] in text) == (size[0] == 200)
+            assert (BARS[-1] in text) == (width == 200)
             assert "47m left" in text
             assert "> bad" in text
     view.jobs[0].health = "ok"

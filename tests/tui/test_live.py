@@ -21,18 +21,25 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
 ) -> None:
     """Polls are a third of a second apart; here nothing else makes the watcher look."""
     async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
-        await it.until(lambda: it.app.view is not None and it.app.view.experiments == {"1.0"})
+        await it.until(
+            lambda: it.app.session.view is not None and it.app.session.view.experiments == {"1.0"}
+        )
         monkeypatch.setattr(watcher, "LOOK", 1e6)
         it.app.watcher.refresh_now()
         await it.look()
         real_lab.add_mvp("a row from vim")
         await it.until(lambda: "a row from vim" in it.text())
         real_lab.add_experiment("2.0")
-        await it.until(lambda: it.app.view is not None and "2.0" in it.app.view.experiments)
-        real_lab.launch()
-        await it.until(lambda: it.app.view is not None and it.app.view.jobs)
         await it.until(
-            lambda: it.app.view is not None and isinstance(it.app.view.jobs[0].state, Done)
+            lambda: it.app.session.view is not None and "2.0" in it.app.session.view.experiments
+        )
+        real_lab.launch()
+        await it.until(lambda: it.app.session.view is not None and it.app.session.view.jobs)
+        await it.until(
+            lambda: (
+                it.app.session.view is not None
+                and isinstance(it.app.session.view.jobs[0].state, Done)
+            )
         )
         await it.until(lambda: "✓ done" in it.text())
     assert watcher.POLL <= 0.3
@@ -53,7 +60,12 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
             await it.look(2)
             still = not written
         drawn: list[object] = []
-        monkeypatch.setattr(curves_chart, "draw", lambda *_, **__: drawn.append(1) or "")
+
+        def draw(*what: object, **_: object) -> str:
+            drawn.append(what)
+            return ""
+
+        monkeypatch.setattr(curves_chart, "draw", draw)
         chart = it.app.home.chart
         chart.show(replace(chart._content, title="another"))  # its page is not turned to
         await it.look(3)
