@@ -1,6 +1,6 @@
 """For your own programs, in two lines: `from vitlab.events import log`, `log(values, step)`.
 
-Standard library only. Outside a job it does nothing, so a script runs without vitlab too.
+Standard library only. Outside a job it does nothing.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ def where_words(stars: StarList, sheet: StarSheet, muted: str) -> Text:
     unit = unit.removesuffix("/sigma")
     facts = [
         ("noise moves the model by", sheet.scatter),
-        ("no unbiased one beats", sheet.bound),
+        ("no unbiased model beats", sheet.bound),
     ]
     for name, value in facts:
         if value is not None:
