@@ -100,8 +100,8 @@ async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
     async with stage(size=(80, 24), lab=FakeLab(toured="due")) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.press("escape", "b", "ctrl+p")
-        await it.press(*"tour of home")
-        await it.until(lambda: "the tour of home again" in it.text())
+        await it.press(*"show the tour")
+        await it.until(lambda: "show the tour again" in it.text())
         await it.press("down", "enter")
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.press("escape")
@@ -112,7 +112,7 @@ async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
 
 async def test_a_newcomer_with_a_lab_is_told_of_it(stage: Open) -> None:
     async with stage(lab=FakeLab(toured="new")) as it:
-        await it.until(lambda: any("f1 shows you around" in said for said in it.toasts))
+        await it.until(lambda: any("f1 shows a tour" in said for said in it.toasts))
         assert it.at_home
 
 

@@ -202,7 +202,7 @@ class DocumentsScreen(LabScreen):
         texts = diffs(self.session.lab, entry.changes)
         return CopiedText(clean(entry.what), "\n".join([clean(entry.what), *texts]))
 
-    def source(self) -> Location | None:
+    def source_location(self) -> Location | None:
         entry = self.selected()
         if entry is None:
             return None

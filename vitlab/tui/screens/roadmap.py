@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.mvp_summary import MvpSummary
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
+    from vitlab.tui.widgets.table import Table
 
 
 class MvpScreen(ModalScreen[None]):
@@ -228,6 +229,9 @@ class RoadmapScreen(LabScreen):
 
     def selected_job(self) -> JobView | None:
         return self.job_called(self.jobs.selected)
+
+    def table_rows(self) -> Callable[[], Table] | None:
+        return self.chart.table if self.focused is self.chart else super().table_rows()
 
     def select(self, key: str) -> None:
         self.action_clear_filter()
