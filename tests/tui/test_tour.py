@@ -100,7 +100,7 @@ async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
     async with stage(size=(80, 24), lab=FakeLab(toured="due")) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.press("escape", "b", "ctrl+p")
-        await it.press(*"show the tour")
+        await it.press(*"tour again")
         await it.until(lambda: "show the tour again" in it.text())
         await it.press("down", "enter")
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
