@@ -123,7 +123,7 @@ async def test_the_log_s_other_keys(stage: Open, tmp_path: Path) -> None:
         await it.until(lambda: "following" in it.text())
         await it.press("E")
         await it.until(lambda: "ValueError" in it.text())
-        await it.until(lambda: "stands still" in it.text())
+        await it.until(lambda: "paused" in it.text())
         await it.press("F")
         await it.until(lambda: "following" in it.text())
         await it.press("N", *"log of", "enter")

@@ -170,7 +170,7 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
         async with stage(size=(width, height), lab=FakeLab(view=view)) as it:
             text = it.text()
             assert "> 1.0 Run 1 (demo) bad: loss is not finite 5/9" in text
-            assert "! 1 not well: b tells" in text
+            assert "! 1 unhealthy: b shows why" in text
             await it.press("3")
             await it.until(lambda: "0.712 +.012" in it.text().split("\n", 5)[5])
             text = it.text()

@@ -35,7 +35,7 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         await until(lambda: home.view is not None and home.log_view.line_count, pilot.pause)
         await until(lambda: drawn(app), pilot.pause)
         beside = home.panes["mvp"]
-        await until(lambda: not beside.display or home.mvp_pane._brief is not None, pilot.pause)
+        await until(lambda: not beside.display or home.mvp_pane._summary is not None, pilot.pause)
         await pilot.press(*keys)
         await threads.at_rest(app)
         await until(lambda: drawn(app), pilot.pause)

@@ -125,7 +125,7 @@ async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -
         await it.press("L")
         assert WAVE[screen.chart.pixel or 0] > wave
         screen.chart.move_cursor(WAVE[MASKED])
-        assert "no datum" in reading()
+        assert "no data" in reading()
         assert "S/N" not in reading()
 
 

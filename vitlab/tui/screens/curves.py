@@ -1,4 +1,4 @@
-"""The curves: any runs overlaid, any value, against what one likes, read by a cursor."""
+"""The curves: any runs and values, against any axis, read by a cursor."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 
 class RunTable(StableTable):
-    """The runs that have values: which are drawn, with which mark, and what they say."""
+    """The runs with values: which are drawn, their marks, their values at the cursor."""
 
     COLUMNS: ClassVar = {"": 1, "Value": 9, "State": 9, "Run": 12}
 
     def show(self, jobs: list[JobView], drawn: dict[str, tuple[str, Rgb, float | None]]) -> None:
-        """`drawn`: job -> mark, colour, what it says at the cursor."""
+        """`drawn`: job -> mark, colour, value at the cursor."""
         self.show_rows({job.paths.name: self._row(job, drawn.get(job.paths.name)) for job in jobs})
 
     def _row(self, job: JobView, drawn: tuple[str, Rgb, float | None] | None) -> Row:
@@ -56,10 +56,10 @@ class RunTable(StableTable):
             return cell(""), cell(""), cell(words, muted), cell(job_label(job), muted)
         mark, (r, g, b), value = drawn
         paint = f"bold #{r:02x}{g:02x}{b:02x}"
-        says = cell(number(value))
+        reading = cell(number(value))
         return (
             cell(mark, paint),
-            says,
+            reading,
             cell(words, tone_style(self, tone)),
             cell(job_label(job), paint),
         )
@@ -72,12 +72,12 @@ class CurvesScreen(LabScreen):
     HEADING = "Curves"
     FILTERS = True
     KEYS = (
-        Key("space", "toggle_run", "on/off", "draw the run under the cursor, or not"),
-        Key("e", "toggle_all", "all", "draw all runs, or only those that run or ended last"),
+        Key("space", "toggle_run", "on/off", "draw the selected run, or hide it"),
+        Key("e", "toggle_all", "all", "draw all runs, or only running and recent ones"),
         Key("m", "next_value", "value", "the next value"),
-        Key("M", "pick_value", "pick", "choose the value by its name"),
-        Key("t", "next_axis", "x axis", "against step, epoch, spectra seen or run time"),
-        Key("s", "next_smoothing", "smooth", "smooth by a running mean, more, or not"),
+        Key("M", "pick_value", "pick", "choose the value by name"),
+        Key("t", "next_axis", "x axis", "against step, epoch, spectra or run time"),
+        Key("s", "next_smoothing", "smooth", "smoothing: none or a running mean"),
         Key("y", "toggle_log", "log", "log axis for the value"),
         *ZOOM_KEYS,
     )
@@ -104,7 +104,7 @@ class CurvesScreen(LabScreen):
         """Job names; None until somebody chose."""
         self._metric: str | None = None
         """The value chosen; None for the headline."""
-        self._seen: RunsUpdated | None = None
+        self._message: RunsUpdated | None = None
 
     def body(self) -> tuple[Widget, ...]:
         return (self._chart_pane, self._runs_pane)
@@ -121,19 +121,19 @@ class CurvesScreen(LabScreen):
     def on_screen_suspend(self) -> None:
         self.session.watcher.follow_runs(None)
 
-    def receive(self, seen: Message) -> None:
-        if not isinstance(seen, RunsUpdated):
+    def receive(self, message: Message) -> None:
+        if not isinstance(message, RunsUpdated):
             return
-        self._seen = seen
-        self.chart.show(replace(self.chart.state, runs=seen.runs, lines=seen.lines))
+        self._message = message
+        self.chart.show(replace(self.chart.state, runs=message.runs, lines=message.lines))
         self._read()
 
     def show(self, view: LabSnapshot) -> None:
-        seen = self._seen
-        runs = seen.runs if seen else ()
-        says = self.chart.readings()
+        message = self._message
+        runs = message.runs if message else ()
+        values = self.chart.readings()
         drawn = {
-            run.job: (MARKS[i % len(MARKS)], run.color, says[i] if i < len(says) else None)
+            run.job: (MARKS[i % len(MARKS)], run.color, values[i] if i < len(values) else None)
             for i, run in enumerate(runs)
         }
         jobs = [
@@ -147,7 +147,7 @@ class CurvesScreen(LabScreen):
         state = self.chart.state
         smooth = f", smoothed {state.smooth:g}" if state.smooth else ""
         log = ", log" if state.look.log else ""
-        title = metric_name(seen.metric) if seen else "no values yet"
+        title = metric_name(message.metric) if message else "no values yet"
         set_titles(self._chart_pane, f"{title}{log}{smooth}", self._x_text())
         self.set_heading(f"{len(runs)} of {len(jobs)} runs drawn")
 
@@ -156,8 +156,8 @@ class CurvesScreen(LabScreen):
         at = state.look.cursor
         if at is None:
             return f"x: {state.axis}"
-        said = duration(at) if state.axis == "seconds" else f"{at:,.6g}"
-        return f"at {state.axis} {said}"
+        position = duration(at) if state.axis == "seconds" else f"{at:,.6g}"
+        return f"at {state.axis} {position}"
 
     def _read(self) -> None:
         if self.view is not None:
@@ -167,8 +167,8 @@ class CurvesScreen(LabScreen):
         self.session.watcher.follow_runs(RunRequest(self._chosen, self._metric))
 
     def table_rows(self) -> Callable[[], Table] | None:
-        seen = self._seen
-        return None if seen is None else lambda: samples(seen)
+        message = self._message
+        return None if message is None else lambda: samples(message)
 
     def selected_job(self) -> JobView | None:
         key = self.table.selected
@@ -188,7 +188,7 @@ class CurvesScreen(LabScreen):
         key = self.table.selected
         if key is None:
             return
-        drawn = frozenset(run.job for run in self._seen.runs) if self._seen else frozenset()
+        drawn = frozenset(run.job for run in self._message.runs) if self._message else frozenset()
         chosen = self._chosen if self._chosen is not None else drawn
         self._chosen = chosen ^ {key}
         self._request_runs()
@@ -200,17 +200,17 @@ class CurvesScreen(LabScreen):
         self._request_runs()
 
     def action_next_value(self) -> None:
-        if self._seen and self._seen.metrics:
-            names = self._seen.metrics
-            at = names.index(self._seen.metric) + 1 if self._seen.metric in names else 0
+        if self._message and self._message.metrics:
+            names = self._message.metrics
+            at = names.index(self._message.metric) + 1 if self._message.metric in names else 0
             self._show_value(names[at % len(names)])
 
     @work(group="actions")
     async def action_pick_value(self) -> None:
-        if self._seen is None or not self._seen.metrics:
+        if self._message is None or not self._message.metrics:
             return
-        seen = self._seen
-        name = await self.app.push_screen_wait(PickScreen("Value", seen.metrics, seen.metric))
+        message = self._message
+        name = await self.app.push_screen_wait(PickScreen("Value", message.metrics, message.metric))
         if name is not None:
             self._show_value(name)
 
@@ -247,11 +247,11 @@ class CurvesScreen(LabScreen):
         self.chart.zoom(None)
 
 
-def samples(seen: RunsUpdated) -> Table:
+def samples(message: RunsUpdated) -> Table:
     """Every sample of every run that is drawn."""
     rows: list[tuple[str, ...]] = [
         (run.job, run.label, *("" if part is None else f"{part:.10g}" for part in sample))
-        for run in seen.runs
+        for run in message.runs
         for sample in run.samples
     ]
-    return Table(("job", "run", "step", "epoch", "seconds", seen.metric), rows)
+    return Table(("job", "run", "step", "epoch", "seconds", message.metric), rows)

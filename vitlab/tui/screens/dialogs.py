@@ -1,4 +1,4 @@
-"""Small questions: yes or no, a line of text, one of many, a roadmap, a file, diffs."""
+"""Small dialogs: yes or no, a line of text, one of many, a roadmap, a file, diffs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def diffs(lab: Lab, changes: Iterable[FileChange]) -> list[str]:
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """One question; `y` or enter says yes, `n` or escape no."""
+    """One question; `y` or enter means yes, `n` or escape no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "Yes"),
@@ -94,12 +94,12 @@ class ConfirmScreen(ModalScreen[bool]):
 
 
 class LineScreen(ModalScreen[str | None]):
-    """Asks for one line of text; None when it is left."""
+    """Asks for one line of text; None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave")]
 
     def __init__(self, title: str, text: str = "", hint: str = "") -> None:
-        """`text`: what stands there to begin with."""
+        """`text`: what is in the line at first."""
         super().__init__()
         self._title = title
         self._text = text
@@ -109,7 +109,7 @@ class LineScreen(ModalScreen[str | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
             yield Input(clean(self._text), placeholder=self._hint, select_on_focus=False, id="line")
-            yield Static("enter takes it   esc leaves", classes="keys", markup=False)
+            yield Static("enter accepts   esc cancels", classes="keys", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
@@ -176,7 +176,7 @@ class RoadmapChooser(ModalScreen[Path | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text("Roadmaps")
-            dialog.border_subtitle = Text("enter shows it   esc leaves")
+            dialog.border_subtitle = Text("enter opens   esc cancels")
             yield self._reading
             yield self._table
 
@@ -198,7 +198,7 @@ class RoadmapChooser(ModalScreen[Path | None]):
 
 
 class PickScreen(ModalScreen[str | None]):
-    """One of `names`; None when it is left."""
+    """One of `names`; None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Leave"),
@@ -216,7 +216,7 @@ class PickScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
-            dialog.border_subtitle = Text("type, up down   enter takes   esc leaves")
+            dialog.border_subtitle = Text("type to filter   enter accepts   esc cancels")
             yield Input(placeholder="words of the name", id="line", compact=True)
             yield self._listed
 
@@ -227,10 +227,10 @@ class PickScreen(ModalScreen[str | None]):
         listed = self._listed
         listed.clear_options()
         parts = words.casefold().split()
-        found = [name for name in self._names if all(part in name.casefold() for part in parts)]
-        listed.add_options([Option(Text(clean(name)), id=name) for name in found])
-        if found:
-            listed.highlighted = found.index(self._chosen) if self._chosen in found else 0
+        matching = [name for name in self._names if all(part in name.casefold() for part in parts)]
+        listed.add_options([Option(Text(clean(name)), id=name) for name in matching])
+        if matching:
+            listed.highlighted = matching.index(self._chosen) if self._chosen in matching else 0
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._fill(event.value)
@@ -250,7 +250,7 @@ class PickScreen(ModalScreen[str | None]):
 
 
 class ExportScreen(ModalScreen[str | None]):
-    """`txt`, `csv` or `svg`; None when it is left."""
+    """`txt`, `csv` or `svg`; None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t,enter", "dismiss('txt')", "Text"),
@@ -265,12 +265,12 @@ class ExportScreen(ModalScreen[str | None]):
         self._table = table
 
     def compose(self) -> ComposeResult:
-        csv = "c  the whole table, as CSV" if self._table else "c  (no table here)"
-        lines = ("Write this view to exports/", "", "t  the screen as seen, as text", csv,
-                 "s  the screen as seen, as SVG")  # fmt: skip
+        csv = "c  the whole table as CSV" if self._table else "c  (no table here)"
+        lines = ("Write this view to exports/", "", "t  the screen as text", csv,
+                 "s  the screen as SVG")  # fmt: skip
         with Vertical(classes="dialog -small"):
             yield Static("\n".join(lines), markup=False)
-            yield Static("esc leaves", classes="keys", markup=False)
+            yield Static("esc cancels", classes="keys", markup=False)
 
 
 class WriteScreen(ModalScreen[bool]):
@@ -292,7 +292,7 @@ class WriteScreen(ModalScreen[bool]):
             dialog.border_title = Text("Write into the documents")
             yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
             yield self._diff
-            keys = "y or enter writes   esc leaves   j k scroll"
+            keys = "y or enter writes   esc cancels   j k scroll"
             yield Static(keys, classes="keys", markup=False)
 
     def on_mount(self) -> None:

@@ -181,7 +181,9 @@ class GatesScreen(LabScreen):
         self._mvps(text, gate)
         text.append(f"line {gate.line} of the roadmap", tone_style(self, "muted"))
         if gate.status_text:
-            text.append(f", which says: {clean(gate.status_text)}", tone_style(self, "muted"))
+            text.append(
+                f"; the document says: {clean(gate.status_text)}", tone_style(self, "muted")
+            )
         return text
 
     def _rules(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:

@@ -30,7 +30,7 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def __init__(self, of: LabScreen, own: Mapping[str, str]) -> None:
-        """`of`: the screen it tells of. `own`: the settings' keys."""
+        """`of`: the screen it describes. `own`: the settings' keys."""
         super().__init__()
         self._of = of
         self._own = own
@@ -46,14 +46,16 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def _table(self) -> Text:
-        own = [(shown_key(verb, self._own), verb.meaning) for verb in self._of.KEYS]
-        taken = {key for key, _ in own}
-        general = [(shown_key(verb, self._own), verb.meaning) for verb in KEYS]
+        own = [(shown_key(key, self._own), key.meaning) for key in self._of.KEYS]
+        taken = {shown for shown, _ in own}
+        general = [(shown_key(key, self._own), key.meaning) for key in KEYS]
         text = Text()
         self._section(text, "This screen", [*own, *self._of.MOVES])
         kept = [row for row in general if row[0] not in taken]
-        self._section(text, "Everywhere", [*kept, ("ctrl+p", "find any action, MVP or gate")])
-        text.append("Leaving the screen stops no job.\n", tone_style(self, "muted"))
+        self._section(
+            text, "Everywhere", [*kept, ("ctrl+p", "find any action, MVP, gate or roadmap")]
+        )
+        text.append("Jobs keep running when you quit.\n", tone_style(self, "muted"))
         for word in ("ready", "running", "analysing", "partial", "paused"):
             text.append(
                 f"{STATUS[word][self._of.session.plain]} {word}  ", tone_style(self, "muted")

@@ -171,11 +171,11 @@ class RoadmapScreen(LabScreen):
         self.jobs_pane.show(view.jobs)
         self._describe_job()
 
-    def receive(self, seen: Message) -> None:
-        if isinstance(seen, CurvesUpdated):
-            self.show_curves(seen)
-        elif isinstance(seen, LogUpdated):
-            self.show_log(seen)
+    def receive(self, message: Message) -> None:
+        if isinstance(message, CurvesUpdated):
+            self.show_curves(message)
+        elif isinstance(message, LogUpdated):
+            self.show_log(message)
 
     def show_header(self) -> None:
         """The lines at the top and the GPUs, which change without the lab too."""
@@ -198,15 +198,15 @@ class RoadmapScreen(LabScreen):
         if self.view is not None and self.panes["mvp"].display:
             self.mvp_pane.show(self.view, mvp)
 
-    def show_curves(self, seen: CurvesUpdated) -> None:
-        set_titles(self.panes["curve"], below="m: next value" if len(seen.metrics) > 1 else "")
-        title = metric_name(seen.metric)
+    def show_curves(self, message: CurvesUpdated) -> None:
+        set_titles(self.panes["curve"], below="m: next value" if len(message.metrics) > 1 else "")
+        title = metric_name(message.metric)
         empty = "no curve yet: running jobs draw one"
-        self.chart.show(LiveCurves(seen.series, seen.lines, title, seen.x_label, empty))
+        self.chart.show(LiveCurves(message.series, message.lines, title, message.x_label, empty))
 
-    def show_log(self, seen: LogUpdated) -> None:
-        self.log_view.take(seen.lines, seen.fresh)
-        set_titles(self.panes["log"], below=seen.job)
+    def show_log(self, message: LogUpdated) -> None:
+        self.log_view.append(message.lines, message.fresh)
+        set_titles(self.panes["log"], below=message.job)
 
     # texts where there is nothing to show
 
@@ -272,7 +272,7 @@ class RoadmapScreen(LabScreen):
     # moving about
 
     def go(self, pane: str) -> None:
-        """Put the focus on a pane; on a small terminal also turn to its page."""
+        """Put the focus on a pane; on a small terminal also open its page."""
         self._page = PAGES[pane]
         self._arrange()
         if pane == "plan":
@@ -304,7 +304,7 @@ class RoadmapScreen(LabScreen):
     def action_turn_plan(self) -> None:
         """Table or board; what is chosen stays chosen."""
         self.go("plan")
-        self.plan_pane.turn()
+        self.plan_pane.switch()
 
     def action_pane(self, by: int) -> None:
         focused = self.focused.id if self.focused and self.focused.id in PANES else "plan"

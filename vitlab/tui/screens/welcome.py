@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from vitlab.tui.text import ascii_only, clean, tone_style
+from vitlab.tui.text import ascii_only, clean
 from vitlab.tui.themes import THEMES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Welcome(App[bool]):
-    """One question: `y` or enter makes the files it names, anything that leaves makes none."""
+    """One question: `y` or enter makes the files listed, any other answer makes none."""
 
     TITLE = "vitlab"
     CSS = """
@@ -52,13 +52,13 @@ class Welcome(App[bool]):
 
     def compose(self) -> ComposeResult:
         if self._lab:
-            found = f"{self._folder} is a lab without a roadmap (roadmaps/*roadmap*.md)."
+            state = f"{self._folder} is a lab without a roadmap (roadmaps/*roadmap*.md)."
         else:
-            found = f"There is no lab in {self._folder} or above it."
+            state = f"There is no lab in {self._folder} or above it."
         offer = (
-            f"{found} An example can be made here: a roadmap of eight MVPs that scale a Vision "
-            "Transformer on stellar spectra, its hub, and an experiment for each. It runs as it is "
-            "(`smoke` takes seconds on a CPU), and is yours to change."
+            f"{state} vitlab can make an example here: a roadmap of eight MVPs that scale a "
+            "Vision Transformer on stellar spectra, its hub, and an experiment for each. It runs "
+            "as it is (`smoke` takes seconds on a CPU), and you can change it."
         )
         names = "\n".join(clean(file.as_posix()) for file in self._files)
         with Vertical(id="offer") as box:
@@ -66,8 +66,8 @@ class Welcome(App[bool]):
             yield Static(Text(clean(offer)), markup=False)
             with VerticalScroll(id="files"):
                 yield Static(Text(f"Files it would make ({len(self._files)}):\n{names}"))
-            no = "n goes on without" if self._lab else "n leaves"
-            yield Static(Text(f"y makes them   {no}; nothing is written"), markup=False)
+            no = "n continues without it" if self._lab else "n quits"
+            yield Static(Text(f"y makes them   {no}, nothing is written"), markup=False)
 
     def on_mount(self) -> None:
         theme = THEMES[self._theme]
@@ -85,63 +85,63 @@ class Welcome(App[bool]):
 def offered(
     folder: Path, files: Sequence[Path], *, lab: bool, theme: str = "dark", mouse: bool = True
 ) -> bool:
-    """Ask; whether the example is wanted."""
+    """Ask; whether the example is to be made."""
     return bool(Welcome(folder, files, lab=lab, theme=theme).run(mouse=mouse))
 
 
 class Step(NamedTuple):
-    """One stop."""
+    """One step of the tour."""
 
     pane: str
     title: str
     text: str
-    """`{verb}` stands for the verb's key, which may be the user's own."""
+    """`{action}` is replaced by the action's key, which the settings may change."""
 
 
 STEPS = (
     Step(
         "plan",
         "Your plan",
-        "This is your roadmap, read from the markdown file itself. The lines at the top answer "
-        "without a key: where it stands, what runs and is next, what awaits you. enter shows all "
-        "of an MVP, t turns the table into a board.",
+        "This is your roadmap, read from the markdown file. The lines at the top show the "
+        "progress, what runs and is next, and what waits for you. enter shows details of an MVP, "
+        "t switches between table and board.",
     ),
     Step(
         "plan",
         "Launch",
-        "{launch_next} launches the MVP that is next, {launch_selected} the selected one. First "
-        "you see what will run and what will be written. Profile smoke takes seconds.",
+        "{launch_next} launches the MVP that is next, {launch_selected} the selected one. A "
+        "dialog shows what will run and be written. Profile smoke takes seconds.",
     ),
     Step(
         "jobs",
         "Follow",
-        "What runs, how far it is, and its last R²; below it the log, and key 4 the curve. "
-        "{open_log} opens the whole log, {open_curves} curves of any runs, {stop_job} stops a job. "
-        "Jobs go on when you leave, or lose the connection.",
+        "What runs, its progress and its last R²; below it the log, and key 4 the curve. "
+        "{open_log} opens the log, {open_curves} curves of any runs, {stop_job} stops a job. "
+        "Jobs keep running when you quit or lose the connection.",
     ),
     Step(
         "gates",
         "Decide",
-        "Gates are judged by the results: what each asks, and why it stands so. {open_gates} shows "
-        "rule, evidence and what it decides.",
+        "Gates are judged by the results; each shows its verdict and the reason. {open_gates} "
+        "shows rules, evidence and what they decide.",
     ),
     Step(
         "plan",
-        "Write, and take back",
+        "Write and undo",
         "When a run has ended, {write} shows what it changes in your documents, line by line; y "
-        "writes it. {undo} takes the last write back. Nothing else in the files is touched.",
+        "writes it. {undo} undoes the last write. Nothing else in the files is changed.",
     ),
     Step(
         "plan",
         "Help",
-        "{help} tells the keys of any screen, ctrl+p finds any action or MVP by its words, and "
-        "{tour} is this tour again. {quit} leaves.",
+        "{help} shows the keys of any screen, ctrl+p finds any action or MVP by its words, and "
+        "{tour} shows this tour again. {quit} quits.",
     ),
 )
 
 
 class TourScreen(ModalScreen[None]):
-    """Enter goes on, escape skips the rest."""
+    """Enter shows the next step, escape skips the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space,l,right,j,down,n", "step(1)", "Next"),
@@ -150,7 +150,7 @@ class TourScreen(ModalScreen[None]):
     ]
 
     def __init__(self, home: RoadmapScreen, key: Callable[[str], str]) -> None:
-        """`key(action)`: the key of a verb as it is written."""
+        """`key(action)`: the key of an action as it is written."""
         super().__init__()
         self._home = home
         self._key = key
@@ -177,10 +177,10 @@ class TourScreen(ModalScreen[None]):
         self._home.go(step.pane)
         names = ("launch_next", "launch_selected", "open_log", "open_curves", "open_gates")
         more = ("stop_job", "write", "undo", "help", "tour", "quit")
-        said = step.text.format(**{name: self._key(name) for name in (*names, *more)})
+        text = step.text.format(**{name: self._key(name) for name in (*names, *more)})
         self._dialog.border_title = Text(f"{self._at + 1} of {len(STEPS)}  {step.title}")
         last = self._at + 1 == len(STEPS)
         self._dialog.border_subtitle = Text(
-            "enter ends it   h back" if last else "enter goes on   h back   esc skips"
+            "enter ends   h back" if last else "enter next   h back   esc skips"
         )
-        self._text.update(Text(said, tone_style(self, "")))
+        self._text.update(Text(text))

@@ -1,4 +1,4 @@
-"""A view as a file: the screen as seen (text, SVG), or the whole of its table (CSV)."""
+"""A view as a file: the screen as it is (text, SVG), or all of its table (CSV)."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ KINDS = {"t": "txt", "c": "csv", "s": "svg"}
 
 
 def as_text(screen: Screen[None]) -> str:
-    """The screen as it is seen, without colours and trailing blanks."""
+    """The screen without colours and trailing blanks."""
     strips = screen._compositor.render_strips()
     return "".join(strip.text.rstrip() + "\n" for strip in strips)
 
 
 def recorded(screen: Screen[None]) -> Console:
-    """The screen as it is seen, kept by a console that can make a picture of it in a thread."""
+    """The screen recorded by a console, which can make a picture of it in a thread."""
     width, height = screen.size
     console = Console(
         width=width,

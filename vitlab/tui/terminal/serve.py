@@ -60,7 +60,7 @@ class LabServer(Server):
         return app
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say nothing: the command tells where it is."""
+        """Print nothing: the command prints the address."""
 
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _LOOPBACK.fullmatch(request.host):

@@ -117,8 +117,8 @@ def desktop(title: str, body: str, osc: str | int, environment: Mapping[str, str
         knows_777 = term.startswith(("foot", "rxvt")) or "VTE_VERSION" in environment
         osc = 777 if knows_777 else 9
     # Not OSC 9 with a number first: that is a progress bar in some terminals.
-    said = f"777;notify;{title};{body}" if osc == 777 else f"9;{title}: {body}"
-    return through(f"\x1b]{said}\a", environment)
+    notice = f"777;notify;{title};{body}" if osc == 777 else f"9;{title}: {body}"
+    return through(f"\x1b]{notice}\a", environment)
 
 
 _PLUS = ("vi", "vim", "nvim", "view", "nano", "emacs", "emacsclient", "micro", "kak", "joe", "ne")

@@ -1,4 +1,4 @@
-"""The lines at the top: where the plan stands, what runs and is next, what awaits a person."""
+"""The lines at the top: progress of the plan, what runs and is next, what waits for a person."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Entry = tuple[str, str]
 
 
 class Header(Static):
-    """Answers without a key."""
+    """Shows what matters most, on every page of home."""
 
     plain = False
 
     def __init__(self, key: Callable[[str], str]) -> None:
-        """`key(action)`: the key of a verb as it is written."""
+        """`key(action)`: the key of an action as it is written."""
         super().__init__("vitlab", id="header", markup=False)
         self._key = key
         self._text = Text()
@@ -120,7 +120,7 @@ class Header(Static):
         phases = _phases(view)
         text = Text()
         room = width
-        for words, tone in waiting or [("nothing awaits you", "muted")]:
+        for words, tone in waiting or [("nothing waits for you", "muted")]:
             if room < 4:
                 break
             shown = fit(words, min(cells(words), room))
@@ -135,31 +135,31 @@ class Header(Static):
         return text
 
     def _waiting(self, view: LabSnapshot) -> list[Entry]:
-        """What only a person can decide, and the key that leads to it."""
+        """What only a person can decide, and the key for it."""
         key = self._key
-        found: list[Entry] = []
+        entries: list[Entry] = []
         if lost := sum(1 for job in view.jobs if job.left):
             keys = f"{key('resume_left')} resumes, {key('drop_left')} drops"
-            found.append((f"! {lost} lost: {keys}", "warning"))
-        if sick := sum(1 for job in view.jobs if unwell(job)):
-            found.append((f"! {sick} not well: {key('open_jobs')} tells", "warning"))
+            entries.append((f"! {lost} lost: {keys}", "warning"))
+        if unhealthy := sum(1 for job in view.jobs if is_unhealthy(job)):
+            entries.append((f"! {unhealthy} unhealthy: {key('open_jobs')} shows why", "warning"))
         if view.problems:
-            found.append((f"! {len(view.problems)} unreadable", "error"))
+            entries.append((f"! {len(view.problems)} unreadable", "error"))
         if view.pending:
-            found.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
-        if judged := sum(1 for one in view.verdicts.values() if one.verdict == "manual"):
-            found.append((f"{key('open_gates')} judges {_count(judged, 'gate')}", "accent"))
+            entries.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
+        if open_gates := sum(1 for one in view.verdicts.values() if one.verdict == "manual"):
+            entries.append((f"{key('open_gates')} judges {_count(open_gates, 'gate')}", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
-            said = _count(mine.findings, "conflict")
-            found.append((f"{key('open_documents')} mends {said}", "warning"))
+            words = _count(mine.findings, "conflict")
+            entries.append((f"{key('open_documents')} fixes {words}", "warning"))
         others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
-            found.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
-        return found
+            entries.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
+        return entries
 
     def _others_line(self, view: LabSnapshot, width: int) -> Text:
-        """Where the lab's other roadmaps stand: done of all, what runs, what is to be written."""
+        """The lab's other roadmaps: done of all, running jobs, results to be written."""
         others = [line for line in self._roadmaps if line.path != view.path]
         text = Text()
         if not others:
@@ -167,20 +167,20 @@ class Header(Static):
         text.append(fit("others  ", 8), tone_style(self, "muted"))
         room = width - 8
         for number, line in enumerate(others):
-            said = _standing(line)
+            words = _summary(line)
             more = f"and {len(others) - number} more"
             last = number == len(others) - 1
-            if cells(said) + (0 if last else cells(more) + 2) > room:
+            if cells(words) + (0 if last else cells(more) + 2) > room:
                 text.append(fit(more, max(min(cells(more), room), 0)), tone_style(self, "muted"))
                 break
             tone = "error" if line.problem else "accent" if line.running or line.pending else ""
-            text.append(said, tone_style(self, tone))
+            text.append(words, tone_style(self, tone))
             text.append("" if last else "  ")
-            room -= cells(said) + 2
+            room -= cells(words) + 2
         return text
 
 
-def _standing(line: RoadmapSummary) -> str:
+def _summary(line: RoadmapSummary) -> str:
     """`moe_snr 2/5 >1 w3`: done of all, running jobs, results to be written."""
     name = clean(line.path.stem.replace("_roadmap", "").replace("roadmap_", ""))
     if line.problem:
@@ -194,8 +194,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def unwell(job: JobView) -> bool:
-    """Whether its supervisor found fault with a running job."""
+def is_unhealthy(job: JobView) -> bool:
+    """Whether it runs and its supervisor entries a problem."""
     return isinstance(job.state, Running) and job.health.partition(":")[0] in ("warn", "bad")
 
 
@@ -211,17 +211,17 @@ def _phases(view: LabSnapshot) -> str:
 
 
 def _running(job: JobView) -> str:
-    """What ails it comes first, so that a narrow line still says it."""
-    quiet = silence(job)
+    """Problems come first, so that a narrow line still shows them."""
+    silent = silence(job)
     value = last_r2(job)
     parts = [
         f"> {job_label(job)}",
-        clean(job.health) if unwell(job) else "",
-        f"silent for {age(quiet)}" if quiet > SILENT else "",
+        clean(job.health) if is_unhealthy(job) else "",
+        f"silent for {age(silent)}" if silent > SILENT else "",
         steps_of(job),
         "" if value is None else f"R² {value:.3f} {change_of(job)}".rstrip(),
     ]
-    if quiet <= SILENT and job.eta is not None:
+    if silent <= SILENT and job.eta is not None:
         parts.append(f"{duration(max(job.eta, 0.0))} left")
     parts.append(f"on {device_of(job)}" if device_of(job) else "")
     return " ".join(filter(None, parts))

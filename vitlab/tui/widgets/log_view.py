@@ -40,7 +40,7 @@ class LogView(Log):
         top = int(self.scroll_offset.y)
         return list(self.lines[top : top + self.scrollable_content_region.height])
 
-    def take(self, lines: Iterable[str], fresh: bool) -> None:
+    def append(self, lines: Iterable[str], fresh: bool) -> None:
         """Append lines; `fresh` ones replace another job's."""
         if fresh:
             self.clear()
@@ -176,12 +176,12 @@ class LogPager(Static, can_focus=True):
 
         def find(log: LogFile, keep: Matcher | None) -> Page | None:
             if at_end:
-                found = log.find(what, page.size, backward=True, stop=self._stop.is_set)
+                start = log.find(what, page.size, backward=True, stop=self._stop.is_set)
             else:
-                found = log.find(what, after, backward=back, stop=self._stop.is_set)
-            if found is None:
+                start = log.find(what, after, backward=back, stop=self._stop.is_set)
+            if start is None:
                 return None
-            return log.page(found, self._height, keep, self._stop.is_set)
+            return log.page(start, self._height, keep, self._stop.is_set)
 
         self._read(find, missing=f"{name}: {where}")
 

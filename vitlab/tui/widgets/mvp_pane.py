@@ -1,4 +1,4 @@
-"""The chosen MVP: its section's goal and settings, its runs, its conclusion, its report."""
+"""The selected MVP: its section, runs, conclusion and report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MvpPane(VerticalScroll):
         self._read = read
         self._plain = plain
         self._body = Static(markup=False)
-        self._brief: MvpSummary | None = None
+        self._summary: MvpSummary | None = None
         self._wanted: tuple[Mvp, LabSnapshot] | None = None
         self._key: object = None
         self._read_at = 0.0
@@ -86,8 +86,8 @@ class MvpPane(VerticalScroll):
             return
         jobs = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
         key = (mvp.id, id(view.roadmap), tuple((job.paths.name, job.state) for job in jobs))
-        if self._brief is not None and self._brief.mvp.id != mvp.id:
-            self._brief = None
+        if self._summary is not None and self._summary.mvp.id != mvp.id:
+            self._summary = None
             self.scroll_home(animate=False)
         self._draw()
         if time.monotonic() < self._from:
@@ -96,14 +96,14 @@ class MvpPane(VerticalScroll):
             return
         self._key, self._busy = key, True
         ended = [j.paths for j in jobs if ended_well(j.state)]
-        self.run_worker(self._ask(mvp.id, ended), group="brief")
+        self.run_worker(self._read_summary(mvp.id, ended), group="brief")
 
-    async def _ask(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
+    async def _read_summary(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
         try:
-            self._brief = await asyncio.to_thread(self._read, mvp_id, ended)
+            self._summary = await asyncio.to_thread(self._read, mvp_id, ended)
             self._trouble = ""
         except (UsageError, OSError) as error:
-            self._brief, self._trouble = None, str(error)
+            self._summary, self._trouble = None, str(error)
         finally:
             self._busy, self._read_at = False, time.monotonic()
         if self._wanted is not None and self._wanted[0].id != mvp_id:
@@ -119,11 +119,13 @@ class MvpPane(VerticalScroll):
         width = max(self.scrollable_content_region.width, 20)
         head = f"MVP {clean(mvp.id)}  {clean(mvp.name)}"
         text.append(head + "\n", "bold")
-        told = self._brief if self._brief is not None and self._brief.mvp.id == mvp.id else None
-        self._facts(text, mvp, told, width)
-        self._runs(text, mvp, view, told, width)
-        if told is not None:
-            self._outcome(text, told, width)
+        summary = (
+            self._summary if self._summary is not None and self._summary.mvp.id == mvp.id else None
+        )
+        self._facts(text, mvp, summary, width)
+        self._runs(text, mvp, view, summary, width)
+        if summary is not None:
+            self._outcome(text, summary, width)
         elif self._trouble:
             text.append(f"! {clean(self._trouble)}\n", tone_style(self, "error"))
         text.rstrip()
@@ -134,68 +136,68 @@ class MvpPane(VerticalScroll):
             self._text = text
             self._body.update(text)
 
-    def _facts(self, text: Text, mvp: Mvp, told: MvpSummary | None, width: int) -> None:
+    def _facts(self, text: Text, mvp: Mvp, summary: MvpSummary | None, width: int) -> None:
         gate = f", {clean(mvp.gate)}" if mvp.gate else ""
         self._row(text, "status", f"{status_word(mvp.status, self._plain)}{gate}", width)
-        if told is None:
+        if summary is None:
             return
-        for name, said in told.facts:
-            self._row(text, clean(name), clean(said), width)
-        if not told.facts:
-            self._row(text, "section", "the roadmap has none for it", width)
-        if told.trouble:
-            self._row(text, "experiment", clean(told.trouble), width, "error")
-        elif told.experiment:
-            profiles = ", ".join(told.profiles)
-            self._row(text, "experiment", clean(f"{told.experiment} ({profiles})"), width)
+        for name, value in summary.facts:
+            self._row(text, clean(name), clean(value), width)
+        if not summary.facts:
+            self._row(text, "section", "none in the roadmap", width)
+        if summary.trouble:
+            self._row(text, "experiment", clean(summary.trouble), width, "error")
+        elif summary.experiment:
+            profiles = ", ".join(summary.profiles)
+            self._row(text, "experiment", clean(f"{summary.experiment} ({profiles})"), width)
         else:
-            self._row(text, "experiment", "no file in experiments/ names it", width, "warning")
+            self._row(text, "experiment", "none in experiments/", width, "warning")
 
     def _runs(
-        self, text: Text, mvp: Mvp, view: LabSnapshot, told: MvpSummary | None, width: int
+        self, text: Text, mvp: Mvp, view: LabSnapshot, summary: MvpSummary | None, width: int
     ) -> None:
         """Its jobs, the running and the newest ones first, each with its last R2."""
         mine = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
         jobs = in_order(mine)
         for number, job in enumerate(jobs[:RUNS]):
             text.append(fit("runs" if not number else "", LABEL), tone_style(self, "muted"))
-            self._run(text, job, told, width - LABEL)
+            self._run(text, job, summary, width - LABEL)
         if len(jobs) > RUNS:
             self._row(text, "", f"and {len(jobs) - RUNS} more", width)
         if not jobs:
-            named = ", ".join(run for run in told.runs if run) if told else ""
+            named = ", ".join(run for run in summary.runs if run) if summary else ""
             waits = clean(f"none yet{': ' + named if named else ''}")
             self._row(text, "runs", f"{waits} (L launches)", width)
 
-    def _run(self, text: Text, job: JobView, told: MvpSummary | None, width: int) -> None:
+    def _run(self, text: Text, job: JobView, summary: MvpSummary | None, width: int) -> None:
         words, tone = state_words(job.state, self._plain)
-        score = told.scores.get(job.paths.name) if told else None
+        score = summary.scores.get(job.paths.name) if summary else None
         if score is not None:
             error = f" ± {score.error:.3f}" if score.error is not None else ""
-            said = f"{score.value:.3f}{error}".replace("±", "+-" if self._plain else "±")
+            result = f"{score.value:.3f}{error}".replace("±", "+-" if self._plain else "±")
         else:
             value = last_r2(job)
-            said = "" if value is None else f"{value:.3f} so far"
+            result = "" if value is None else f"{value:.3f} so far"
         more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
         text.append(fit(words, min(11, max(width, 0))), tone_style(self, tone))
         # The score first: a run's name may be as long as it likes.
-        rest = fit(f"R² {said}" if said else "", 18) + f"{name}  {more}".rstrip()
+        rest = fit(f"R² {result}" if result else "", 18) + f"{name}  {more}".rstrip()
         text.append(fit(rest, min(max(width - 11, 0), cells(rest))) + "\n")
 
-    def _outcome(self, text: Text, told: MvpSummary, width: int) -> None:
-        said = clean(told.conclusion) or "none yet"
-        self._row(text, "conclusion", said, width, "" if told.conclusion else "muted")
-        if told.report:
-            missing = "" if told.written else " (is not there)"
-            self._row(text, "report", clean(told.report) + missing, width)
+    def _outcome(self, text: Text, summary: MvpSummary, width: int) -> None:
+        value = clean(summary.conclusion) or "none yet"
+        self._row(text, "conclusion", value, width, "" if summary.conclusion else "muted")
+        if summary.report:
+            missing = "" if summary.written else " (missing)"
+            self._row(text, "report", clean(summary.report) + missing, width)
         else:
             self._row(text, "report", "none yet", width, "muted")
 
-    def _row(self, text: Text, name: str, said: str, width: int, tone: str = "") -> None:
-        """A fact: its name, and what is said of it, wrapped beside the name."""
+    def _row(self, text: Text, name: str, value: str, width: int, tone: str = "") -> None:
+        """A fact: its name, and its value wrapped beside the name."""
         room = max(width - LABEL, 10)
-        lines = Text(said).wrap(self.app.console, room)
+        lines = Text(value).wrap(self.app.console, room)
         for number, line in enumerate(lines or [Text("")]):
             shown = fit(name, LABEL - 1) + " " if not number else " " * LABEL
             text.append(shown, tone_style(self, "muted"))

@@ -64,7 +64,7 @@ class MvpTable(StableTable):
 
 
 def matches(mvp: Mvp, words: str) -> bool:
-    """Whether every word stands somewhere in the MVP's row."""
+    """Whether every word is somewhere in the MVP's row."""
     row = " ".join(
         str(part or "") for part in (mvp.id, mvp.name, mvp.status, mvp.gate, mvp.exp_id, mvp.phase)
     ).casefold()
@@ -79,7 +79,7 @@ COLUMNS: tuple[tuple[str, ...], ...] = (
     ("done", "partial"),
     ("failed", "cancelled"),
 )
-"""The statuses each column holds; `?` for a cell that says none."""
+"""The statuses of each column; `?` for a cell without one."""
 LEAST = 12
 """Cells of a column with cards; a narrower board scrolls sideways."""
 ONE_LINE = 28
@@ -239,7 +239,7 @@ class Board(ScrollView, can_focus=True):
         return strip.apply_style(self.rich_style)
 
     def _card(self, line: Text, column: Column, row: int) -> None:
-        """One line of the card that stands at `row` of a column, or the room where none does."""
+        """One line of the card at `row` of a column, or empty room."""
         at, part = divmod(row, self._tall)
         if at >= len(column.cards):
             line.append(" " * column.width)
@@ -267,17 +267,17 @@ class Board(ScrollView, can_focus=True):
 
 def arranged(mvps: Sequence[Mvp], width: int) -> tuple[Column, ...]:
     """The columns for a board `width` cells wide; empty ones are as wide as their title."""
-    found: list[tuple[str, tuple[Mvp, ...]]] = []
+    columns: list[tuple[str, tuple[Mvp, ...]]] = []
     for words in COLUMNS:
         cards = tuple(mvp for mvp in mvps if _word(mvp) in words)
         there = [word for word in words if any(_word(mvp) == word for mvp in cards)]
         title = "|".join(there) if words[0] == "failed" and there else words[0]
-        found.append((f"{len(cards)} {title}", cards))
-    spare = width - sum(cells(title) + 2 for title, cards in found if not cards)
-    full = sum(bool(cards) for _, cards in found)
+        columns.append((f"{len(cards)} {title}", cards))
+    spare = width - sum(cells(title) + 2 for title, cards in columns if not cards)
+    full = sum(bool(cards) for _, cards in columns)
     share = max(spare // full, LEAST) if full else LEAST
     return tuple(
-        Column(title, cards, share if cards else cells(title) + 2) for title, cards in found
+        Column(title, cards, share if cards else cells(title) + 2) for title, cards in columns
     )
 
 
@@ -300,7 +300,7 @@ class PlanPane(Vertical):
         self._view: LabSnapshot | None = None
 
     def show(self, view: LabSnapshot, empty: str) -> None:
-        """The MVPs that the filter leaves; `empty` is said where the roadmap has none."""
+        """The MVPs that the filter leaves; `empty` is shown where the roadmap has none."""
         self._view = view
         words = self._filter.value
         mvps = view.roadmap.mvps if view.roadmap else ()
@@ -328,7 +328,7 @@ class PlanPane(Vertical):
         self.table.select(key)
         self.board.select(key)
 
-    def turn(self) -> None:
+    def switch(self) -> None:
         """The other of table and board, the same MVP chosen."""
         key, boarded = self.selected, not self.board.display
         self.board.display, self.table.display = boarded, not boarded

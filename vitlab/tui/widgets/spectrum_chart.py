@@ -146,7 +146,7 @@ def lower_of(sheet: StarSheet, wanted: str) -> Lower:
 
 
 def panels(stars: StarList, sheet: StarSheet, lower: str) -> tuple[Panel, Panel, str]:
-    """Upper and lower chart, and what is said where the lower one is empty."""
+    """Upper and lower chart, and a note where the lower one is empty."""
     curves = [curve("observed", stars.wave, sheet.flux, GREY)]
     if sheet.clean:
         curves.append(curve("noise-free", stars.wave, sheet.clean, PALETTE[0]))
@@ -215,11 +215,11 @@ def _legend(curves: Sequence[Curve], more: str, width: int) -> Run:
 
 
 NAMED = 12
-"""Lines told of, the most telling first."""
+"""How many lines are listed, the most informative first."""
 
 
 class GuessTable(StableTable):
-    """What each model says of the star, the truth first."""
+    """Each model's prediction for the star, the truth first."""
 
     COLUMNS: ClassVar = {"Says": 8, "Error": 7, "Off": 8, "Model": 12}
     NARROW: ClassVar = {"Says": 7, "Error": 6, "Off": 7, "Model": 8}
@@ -233,52 +233,61 @@ class GuessTable(StableTable):
         rows: dict[str, Row] = {}
         rows["truth"] = cell(shown(truth), "bold"), cell(""), cell(""), cell("truth", "bold")
         own = sheet.guesses[:1]
-        others = sorted(sheet.guesses[1:], key=lambda guess: abs(_said(guess, sheet) - truth))
-        for guess in (*own, *others):
-            rows[guess.job] = self._row(guess, sheet, truth, "accent" if guess in own else "")
+        others = sorted(
+            sheet.guesses[1:], key=lambda prediction: abs(_predicted(prediction, sheet) - truth)
+        )
+        for prediction in (*own, *others):
+            rows[prediction.job] = self._row(
+                prediction, sheet, truth, "accent" if prediction in own else ""
+            )
         self.show_rows(rows)
 
-    def _row(self, guess: Prediction, sheet: StarSheet, truth: float, tone: str) -> Row:
-        said, style = _said(guess, sheet), tone_style(self, tone)
-        error = guess.errors.get(sheet.label)
-        sign = "+" if said >= truth else ""
-        off = f"{sign}{shown(said - truth)}" if math.isfinite(said - truth) else "-"
+    def _row(self, prediction: Prediction, sheet: StarSheet, truth: float, tone: str) -> Row:
+        value, style = _predicted(prediction, sheet), tone_style(self, tone)
+        error = prediction.errors.get(sheet.label)
+        sign = "+" if value >= truth else ""
+        off = f"{sign}{shown(value - truth)}" if math.isfinite(value - truth) else "-"
         spread = "" if error is None else shown(error)
-        return cell(shown(said), style), cell(spread), cell(off, style), cell(guess.name, style)
+        return (
+            cell(shown(value), style),
+            cell(spread),
+            cell(off, style),
+            cell(prediction.name, style),
+        )
 
 
 def pixel_words(stars: StarList, sheet: StarSheet, pixel: int, *, plain: bool) -> str:
     """What is at one pixel: wavelength, flux, S/N, the nearest line, what hangs on it."""
     wave, flux, sigma = stars.wave[pixel], sheet.flux[pixel], sheet.sigma[pixel]
     medium = " vac" if stars.vacuum else ""
-    said = [f"{wave:.2f} A{medium}"]
+    parts = [f"{wave:.2f} A{medium}"]
     if math.isfinite(flux):
-        said.append(f"{flux:.3f}{'+-' if plain else '±'}{sigma:.3f}")
+        parts.append(f"{flux:.3f}{'+-' if plain else '±'}{sigma:.3f}")
         if sigma > 0:
-            said.append(f"S/N {flux / sigma:.1f}")
+            parts.append(f"S/N {flux / sigma:.1f}")
     else:
-        said.append("no datum")
+        parts.append("no data")
     mark = nearest_mark(stars.marks, wave)
     if mark is not None:
-        said.append(mark.name + (f" {wave - mark.wave:+.1f}" if mark.end <= mark.wave else ""))
+        parts.append(mark.name + (f" {wave - mark.wave:+.1f}" if mark.end <= mark.wave else ""))
     for trace, word in ((sheet.response, "model"), (sheet.best, "best")):
         if trace is not None and math.isfinite(trace.values[pixel]):
-            said.append(f"{word} {trace.values[pixel]:+.2g}")
-    return "  ".join(said)
+            parts.append(f"{word} {trace.values[pixel]:+.2g}")
+    return "  ".join(parts)
 
 
 def star_words(sheet: StarSheet) -> str:
     """The star itself: its labels, magnitude and S/N."""
-    said = [f"{name} {shown(value)}" for name, value in sheet.true.items()]
+    parts = [f"{name} {shown(value)}" for name, value in sheet.true.items()]
     if math.isfinite(sheet.mag):
-        said.append(f"mag {sheet.mag:.2f}")
+        parts.append(f"mag {sheet.mag:.2f}")
     if math.isfinite(sheet.snr):
-        said.append(f"S/N {sheet.snr:.1f}")
-    return f"star {sheet.number}: " + ", ".join(said)
+        parts.append(f"S/N {sheet.snr:.1f}")
+    return f"star {sheet.number}: " + ", ".join(parts)
 
 
 def where_words(stars: StarList, sheet: StarSheet, muted: str) -> Text:
-    """Below the predictions: how good it could be, and which lines tell."""
+    """Below the predictions: how good they could be, and which lines matter."""
     text = Text()
     unit = sheet.best.unit if sheet.best is not None else ""
     unit = unit.removesuffix("/sigma")
@@ -310,8 +319,8 @@ def shown(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
-def _said(guess: Prediction, sheet: StarSheet) -> float:
-    value = guess.values.get(sheet.label)
+def _predicted(prediction: Prediction, sheet: StarSheet) -> float:
+    value = prediction.values.get(sheet.label)
     return math.nan if value is None else value
 
 
