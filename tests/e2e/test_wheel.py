@@ -43,7 +43,7 @@ def test_the_example_lab_is_the_projects_own_plan(unpacked: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_init_and_the_smoke_loop_outside_the_repository(unpacked: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(unpacked), "NO_COLOR": "1"}
 
@@ -54,7 +54,7 @@ def test_init_and_the_smoke_loop_outside_the_repository(unpacked: Path, tmp_path
             env=environment,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=450,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
