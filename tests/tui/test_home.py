@@ -109,7 +109,7 @@ async def test_a_wide_terminal_has_the_mvp_beside_the_plan(stage: Open) -> None:
         await it.press("j")
         await it.until(lambda: "MVP 1.1  ViT Sweep Analysis" in it.text())
         await it.until(lambda: "R² 0.691 ± 0.020" in it.text())
-        for said in ("no file in experiments/", "R² = 0.69 ± 0.02 [[hub|x]]", "exp_sweep.md"):
+        for said in ("none in experiments/", "R² = 0.69 ± 0.02 [[hub|x]]", "exp_sweep.md"):
             assert said in it.text()
         await it.pilot.resize_terminal(140, 45)
         await it.settle()

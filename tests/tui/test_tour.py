@@ -33,7 +33,7 @@ async def test_the_offer_names_the_files_and_takes_one_key(key: str, wanted: boo
         text = "\n".join("".join(segment.text for segment in strip) for strip in strips)
         assert "no lab in /home/[b]x" in text
         assert "experiments/vit_1m.yaml" in text
-        assert "y makes them   n leaves" in text
+        assert "y makes them   n quits" in text
         await pilot.press("j", "k", key)
     assert app.return_value is wanted
 
@@ -43,7 +43,7 @@ async def test_a_lab_without_a_roadmap_is_offered_one_too() -> None:
     async with app.run_test(size=(60, 20)) as pilot:
         strips = app.screen._compositor.render_strips()
         text = "".join("".join(segment.text for segment in strip) for strip in strips)
-        assert "n goes on without" in text
+        assert "n continues without it" in text
         assert app.theme == "vitlab-light"
         await pilot.press("y")
 
