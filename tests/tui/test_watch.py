@@ -10,12 +10,17 @@ from typing import Any, cast
 from textual.message import Message
 
 from tests.tui.fakes import FakeLab, job, usual_jobs
+from tests.tui.real import RealLab
 from tests.waiting import DEADLINE
-from vitlab.contract.events import Event
-from vitlab.contract.job import Done, Queued, Running
+from vitlab.contract.events import Event, EventWriter
+from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import UsageError
+from vitlab.jobs.store import submit
+from vitlab.lab.figures.curves import curves as lab_curves
+from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.progress import Progress, fold
 from vitlab.tui.watch.messages import CurvesUpdated, LabUpdated, LogUpdated, ReadFailed
+from vitlab.tui.watch.reader import LabReader
 from vitlab.tui.watch.watcher import Track, Watcher, charted_jobs, curves, default_metric
 
 
@@ -149,3 +154,22 @@ def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
     finally:
         watch.stop()
         thread.join(DEADLINE)
+
+
+def test_the_watcher_posts_the_samples_that_the_command_draws(real_lab: RealLab) -> None:
+    name = "val/r2/log_g"
+    spec = Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/sleep_roadmap.md")
+    job = submit(real_lab.paths, spec)
+    with EventWriter(job.events) as writer:
+        writer.write("start", host="here")
+        for step in range(3_000):
+            writer.write("eval", step=step, split="val", values={name: (step * 7919 % 101) / 100})
+    command = lab_curves(real_lab.lab, [job.folder], name).series[0]
+    lab, posted = real_lab.lab, list[Any]()
+    watch = Watcher(lab, None, posted.append)
+    watch.follow_job(job)
+    watch._read_curves(LabReader(lab), read_snapshot(lab, None))
+    message = next(one for one in posted if isinstance(one, CurvesUpdated))
+    assert message.series[0].y == command.y
+    assert len(command.y) < 3_000
+    assert list(lab.progress(job).curve(name)) == list(real_lab.lab.progress(job).curve(name))
