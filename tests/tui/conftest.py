@@ -42,9 +42,12 @@ class Stage:
     async def press(self, *keys: str) -> None:
         """Press keys one after the other, then let come to rest what they began."""
         for key in keys:
+            before = self.app.screen
             post(self.app, key)
             await waiting.handled(self.app)
             await self.app.animator.wait_until_complete()
+            if self.app.screen is not before:  # the next key is for the new screen
+                await self.pilot.pause()
         await self.settle()
 
     async def settle(self) -> None:

@@ -14,6 +14,7 @@ from tests.tui.fakes import FakeLab
 from vitlab.tui.app import VitLab
 from vitlab.tui.keys import KEYS, Key
 from vitlab.tui.navigation import SCREENS
+from vitlab.tui.screens.dialogs import LineScreen
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.roadmap import RoadmapScreen
 
@@ -126,7 +127,9 @@ async def test_the_log_s_other_keys(stage: Open, tmp_path: Path) -> None:
         await it.until(lambda: "paused" in it.text())
         await it.press("F")
         await it.until(lambda: "following" in it.text())
-        await it.press("N", *"log of", "enter")
+        await it.press("N")
+        await it.until(lambda: isinstance(it.app.screen, LineScreen))
+        await it.press(*"log of", "enter")
         await it.until(lambda: "log of" in it.text())
 
 
