@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -210,10 +211,11 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     assert (job.folder / "saved").exists()
     assert isinstance(read_state(other), Running)  # of the same array
     stop(other)
-    # Slurm lets a requeued job wait two minutes; we only wait for the end of its first step, which
-    # would be taken for the end of the second.
     wait_for(lambda: (query([number]) or {}).get(number) == "PENDING|BeginTime")
-    wait_for(lambda: number not in subprocess.check_output(["squeue", "-h", "-s", "-r"], text=True))
+    requeued = time.time()
+    # Slurm lets a requeued job wait two minutes. We wait for a later second than the requeue's:
+    # slurmd refuses to start what it ended in the same one ("already killed").
+    wait_for(lambda: time.time() > requeued + 2)
     now = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
 
     def over() -> Done | None:
