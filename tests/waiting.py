@@ -180,21 +180,33 @@ async def handled(app: App[Any]) -> None:
     calm = rounds = 0
     while calm < 2 and rounds < 100 and app.is_running and app.screen_stack:
         rounds += 1
-        behind = app._background_screens
-        screens = [*behind, app.screen]
-        pumps = [app, *(one for each in screens for one in each.walk_children(with_self=True))]
+        pumps = _pumps(app)
         await _answered(app, pumps)
-        if any(one._next_callbacks or one.message_queue_size for one in pumps):
-            calm = 0
-            continue
+        for _ in range(5):  # a worker may be on its way to a dialog
+            await asyncio.sleep(0)
+        if not app.is_running or not app.screen_stack:
+            return
         # What Textual does a moment later, to do it once for many.
-        app._check_resize()
-        for screen in screens:
-            # Behind a dialog each repaint asks for the next.
-            if screen not in behind or screen._layout_required or screen._callbacks:
-                screen._on_timer_update()
-        left = any(one._next_callbacks or one.message_queue_size for one in pumps)
-        calm = 0 if left else calm + 1
+        if not _left(app, pumps):
+            app._check_resize()
+            behind = app._background_screens
+            for screen in (*behind, app.screen):
+                # Behind a dialog each repaint asks for the next.
+                if screen not in behind or screen._layout_required or screen._callbacks:
+                    screen._on_timer_update()
+        calm = 0 if _left(app, pumps) else calm + 1
+
+
+def _pumps(app: App[Any]) -> list[MessagePump]:
+    """The app and all widgets that can be seen."""
+    screens = (*app._background_screens, app.screen)
+    return [app, *(one for screen in screens for one in screen.walk_children(with_self=True))]
+
+
+def _left(app: App[Any], pumps: Sequence[MessagePump]) -> bool:
+    """Whether there are messages to handle, or other widgets than these."""
+    waiting = any(one._next_callbacks or one.message_queue_size for one in pumps)
+    return waiting or _pumps(app) != pumps
 
 
 async def _answered(app: App[Any], pumps: Sequence[MessagePump]) -> None:
@@ -206,7 +218,7 @@ async def _answered(app: App[Any], pumps: Sequence[MessagePump]) -> None:
 
     silent |= {pump for pump in pumps if pump.call_later(partial(answer, pump))}
     begun = time.monotonic()
-    while any(pump.is_running for pump in silent) and app._exception is None:
+    while app.is_running and app._exception is None and not all(one._closed for one in silent):
         took = time.monotonic() - begun
         assert took < DEADLINE, f"no answer from {silent}"
         await asyncio.sleep(0 if took < 0.05 else 0.005)

@@ -40,19 +40,17 @@ class Stage:
     threads: waiting.Threads
 
     async def press(self, *keys: str) -> None:
-        """Press keys one after the other, then let come to rest what they began."""
+        """Press keys one after the other; each when what the last one began is at rest."""
         for key in keys:
-            before = self.app.screen
             post(self.app, key)
-            await waiting.handled(self.app)
-            await self.app.animator.wait_until_complete()
-            if self.app.screen is not before:  # the next key is for the new screen
-                await self.pilot.pause()
-        await self.settle()
+            await self.settle()
 
     async def settle(self) -> None:
-        """Let workers and messages come to rest."""
+        """Let messages, threads and animations come to rest."""
         await self.threads.at_rest(self.app)
+        if self.app.animator._animations:
+            await self.app.animator.wait_until_complete()
+            await self.threads.at_rest(self.app)
 
     async def until(self, true: Callable[[], Any]) -> None:
         """Wait for something a thread or a timer brings, and for what comes with it."""
