@@ -69,3 +69,28 @@ def test_a_plan_whose_experiment_is_gone_is_not_launched(lab: Lab, plan: Plan) -
     with pytest.raises(UsageError, match=r"MVP '1\.0'"):
         launch(lab, plan)
     assert all_jobs(lab.paths) == []
+
+
+def test_what_went_missing_after_the_plan_was_shown_refuses_the_launch(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    script = lab.paths.root / "train.sh"
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    (lab.paths.experiments / "the_run.yaml").write_text(
+        f'mvp: "1.0"\nroadmap: {lab.paths.relative(roadmap)}\nrecipe: command\n'
+        "config: {argv: [./train.sh]}\nheadline: test/r2/log_g\n",
+        encoding="utf-8",
+    )
+    shown = plan_launch(lab, Request(roadmap, "1.0", "full"))
+    assert [one for one in shown.findings if one.status == "bad"] == []
+    before = roadmap.read_bytes()
+    script.unlink()
+    with pytest.raises(UsageError, match=r"train\.sh"):
+        launch(lab, shown)
+    assert all_jobs(lab.paths) == []
+    assert roadmap.read_bytes() == before
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    assert len(launch(lab, shown).jobs) == 1

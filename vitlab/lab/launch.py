@@ -146,10 +146,14 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
         memory_bytes("--memory", request.memory)
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
-    findings = tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_machine(lab.paths)))
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = _launch_changes(roadmap, mvp, exp_id) if reopens else ()
-    return Plan(request, specs, changes, findings, fingerprint)
+    return Plan(request, specs, changes, _findings(lab, specs), fingerprint)
+
+
+def _findings(lab: Lab, specs: Sequence[Spec]) -> tuple[Finding, ...]:
+    """What would go wrong if these were queued now."""
+    return tuple(preflight(lab.paths, specs, all_jobs(lab.paths), read_machine(lab.paths)))
 
 
 def _digest(path: Path) -> str:
@@ -176,14 +180,15 @@ def _is_run(spec: Spec, name: str) -> bool:
 def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     """Queue the plan's jobs, write the launch into the roadmap, and start what fits.
 
-    Where a file it was made from has changed, the plan is made again and that one is launched. A
+    Where a file it was made from has changed, the plan is made again and that one is launched.
+    Data, programs, disk and devices are checked anew: a plan may have been shown for hours. A
     `bad` finding refuses, before anything is written, unless `force`.
     """
     changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
     if changed:
         lab = replace(lab, settings=load_settings(lab.paths))
         plan = plan_launch(lab, plan.request)
-    bad = [finding.text for finding in plan.findings if finding.status == "bad"]
+    bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
     if bad and not force:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
