@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -39,9 +40,9 @@ class Chart(Static, can_focus=True):
         self._due = True
         self._urgent = self._drawing = False
 
+    @abstractmethod
     def drawing(self) -> Draw:
         """What to draw now."""
-        raise NotImplementedError
 
     def redraw(self, *, now: bool = True) -> None:
         """Draw again, at once or at the next interval."""
@@ -94,17 +95,17 @@ class CursorChart(Chart):
         self._moved = moved
 
     @property
+    @abstractmethod
     def look(self) -> Look:
         """Window, cursor and the like, as drawn now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_look(self, look: Look) -> None:
         """Draw like this from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def full_range(self) -> tuple[float, float]:
         """From the first x to the last."""
-        raise NotImplementedError
 
     def narrowest(self) -> float:
         """Half of the narrowest window."""
