@@ -102,6 +102,7 @@ def ended(lab: Lab) -> Ended:
         model: str = "ViT",
         roadmap: str = "roadmaps/plan_roadmap.md",
         exp_id: str = EXP_ID,
+        headline: str = Spec.headline,
     ) -> JobPaths:
         now = float(next(clock))
         job = submit(
@@ -115,6 +116,7 @@ def ended(lab: Lab) -> Ended:
                 exp_id=exp_id,
                 roadmap=roadmap,
                 submitted=now,
+                headline=headline,
             ),
         )
         spec = json.loads(job.spec.read_bytes())

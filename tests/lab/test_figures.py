@@ -16,12 +16,16 @@ from vitlab.cli import main as vitlab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures import figure_specs
+from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 from vitlab.ml.scoring import Residuals, overall, save_residuals
+from vitlab.tui.watch.reader import LabReader
 
 NAME = "test/r2/log_g"
 Figure = Callable[..., dict[str, Any]]
@@ -163,3 +167,21 @@ def test_what_cannot_be_drawn_is_one_line(
         err = capsys.readouterr().err
         assert text in err
         assert err.count("\n") == 1
+
+
+def test_a_gate_s_levels_are_of_what_its_own_runs_are_judged_by(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", headline="test/r2/log_g")
+    for run in ("a", "b"):  # more of them, of another plan and of another MVP
+        ended(run, roadmap="roadmaps/other.md", exp_id="VIT-9", headline="test/r2/T_eff")
+        ended(run, mvp="2.0", exp_id="VIT-20260101-another-01", headline="test/r2/T_eff")
+    expected = [(0.65, "Gate-1 at 0.65"), (0.7, "Gate-1 at 0.7")]
+    reader = LabReader(lab)
+    view = read_snapshot(lab, roadmap)
+    levels = reader.levels(view, "val/r2/log_g")
+    assert [(line.value, line.label) for line in levels] == expected
+    assert reader.levels(view, "val/r2/T_eff") == ()
+    folders = [job.paths.folder for job in all_jobs(lab.paths)]
+    drawn = curves(lab, folders, "val/r2/log_g").thresholds
+    assert [(line.value, line.label) for line in drawn] == expected

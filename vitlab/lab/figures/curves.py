@@ -42,11 +42,22 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     return Curves(name, tuple(series), tuple(lines))
 
 
-def gate_lines(gates: Iterable[Gate], headline: str, name: str) -> list[Line]:
-    """The levels that gates ask of a value, on whichever split they name it."""
+def gate_headlines(gates: Iterable[Gate], specs: Sequence[Spec]) -> list[tuple[Gate, str]]:
+    """Gates of one roadmap, each with what the runs of its MVPs are judged by.
+
+    `specs`: of jobs of that roadmap.
+    """
+    return [
+        (gate, judged_by(spec.headline for spec in specs if spec.mvp in gate.mvps))
+        for gate in gates
+    ]
+
+
+def gate_lines(gates: Iterable[tuple[Gate, str]], name: str) -> list[Line]:
+    """The levels that gates with these headlines ask of a value, on whichever split."""
     kind = Value.parse(name).anywhere
     levels: dict[float, list[str]] = {}
-    for gate in gates:
+    for gate, headline in gates:
         for value, level in thresholds(gate, headline):
             if Value.parse(value).anywhere == kind and gate.id not in levels.get(level, ()):
                 levels.setdefault(level, []).append(gate.id)
@@ -80,10 +91,11 @@ def _series(lab: Lab, job: Job, name: str) -> Series | None:
 
 def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:
     """The levels of the gates that wait for these jobs' MVPs."""
-    mvps = {job.spec.mvp for job in jobs}
-    gates: list[Gate] = []
+    gates: list[tuple[Gate, str]] = []
     for path in dict.fromkeys(job.spec.roadmap for job in jobs):
+        specs = [job.spec for job in jobs if job.spec.roadmap == path]
+        mvps = {spec.mvp for spec in specs}
         with contextlib.suppress(UsageError, OSError):
             roadmap = lab.read_roadmap(lab.paths.root / path)
-            gates += [gate for gate in roadmap.gates if mvps & set(gate.mvps)]
-    return gate_lines(gates, judged_by(job.spec.headline for job in jobs), name)
+            gates += gate_headlines((g for g in roadmap.gates if mvps & set(g.mvps)), specs)
+    return gate_lines(gates, name)

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.value import judged_by
 from vitlab.jobs.store import all_jobs
 from vitlab.lab import launch
-from vitlab.lab.figures.curves import ceiling_lines, gate_lines
+from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
 from vitlab.lab.lab import Lab
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary
@@ -80,7 +79,8 @@ class LabReader:
     def levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         """The lines in a chart of this value: what the gates ask, and what no model can exceed."""
         gates = view.roadmap.gates if view.roadmap else ()
-        lines = gate_lines(gates, judged_by(job.spec.headline for job in view.jobs), metric)
+        own = [job.spec for job in view.jobs if job.spec.roadmap in view.names]
+        lines = gate_lines(gate_headlines(gates, own), metric)
         if any(job.spec.recipe == "ceiling" for job in view.jobs):
             lines += ceiling_lines(
                 [job.spec for job in view.jobs], all_jobs(self._lab.paths), metric
