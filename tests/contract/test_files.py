@@ -121,6 +121,24 @@ def test_foreign_lines_are_passed_over_and_a_shorter_file_is_read_anew(tmp_path:
     assert read_events(tmp_path / "none.jsonl") == ([], 0)
 
 
+@pytest.mark.parametrize("odd", ["1e999", "NaN", "null", '"x"', "9" * 400, "[1]"])
+def test_an_event_with_odd_numbers_stops_no_reader(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "events.jsonl"
+    good = '{"v": 1, "t": 1, "kind": "step", "step": 1, "values": {"a/b": 1}}'
+    lines = [good]
+    lines += [f'{{"v": 1, "t": 2, "kind": "step", "step": {odd}, "values": {{"a/b": 2}}}}']
+    lines += [f'{{"v": 1, "t": {odd}, "kind": "step", "step": 3, "values": {{"a/b": 3}}}}']
+    lines += [good.replace('"step": 1', f'"step": 4, "epoch": {odd}')]
+    lines += [f'{{"v": 1, "t": 5, "kind": "step", "step": 5, "values": {{"a/b": {odd}}}}}']
+    lines += ["[" * 100_000, good.replace('"step": 1', '"step": 6'), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    events, offset = read_events(path)
+    assert offset == path.stat().st_size
+    # A number is kept only with a place in the run, and never for a value that is none.
+    assert [(e.step, e.values["a/b"]) for e in events] == [(1, 1), (4, 1), (5, None), (6, 1)]
+    assert "epoch" not in events[1].data
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomic(path, b"old")

@@ -126,9 +126,20 @@ def test_samples_are_the_same_however_the_events_come(tmp_path: Path) -> None:
     assert list(at_once.curve(NAME)) == list(bit_by_bit.curve(NAME))
 
 
-def test_what_is_no_number_is_a_gap() -> None:
-    odd = [value(1, True), value(2, "wide"), value(3, 10**400), value(4, float("inf"))]  # type: ignore[arg-type]
-    assert [sample.value for sample in folded(*odd).curve(NAME)] == [1.0, None, None, float("inf")]
+def test_what_is_no_number_is_a_gap(lab: Lab) -> None:
+    job = submit(
+        lab.paths,
+        Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
+    )
+    texts = ("0.5", '"wide"', "9" * 400, "1e999", "NaN", "0.25")
+    lines = [
+        f'{{"v": 1, "t": {t}, "kind": "step", "step": {t}, "values": {{"{NAME}": {text}}}}}\n'
+        for t, text in enumerate(texts, 1)
+    ]
+    job.events.write_text("".join(lines), encoding="utf-8")
+    progress = lab.progress(job)
+    assert [one.value for one in progress.curve(NAME)] == [0.5, None, None, None, None, 0.25]
+    assert progress.values == {NAME: 0.25}
 
 
 def test_screen_and_command_see_the_same_samples(lab: Lab) -> None:

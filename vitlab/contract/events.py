@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 VERSION = 1
 KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
@@ -96,8 +97,9 @@ def _ends_with_newline(path: Path) -> bool:
 def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list[Event], int]:
     """The complete lines from byte `offset` on, and the offset for the next call.
 
-    Unknown kinds and broken lines are skipped; an incomplete last line is left for the next call.
-    A file shorter than `offset` (replaced or truncated) is read from its start. One call reads at
+    Unknown kinds and broken lines are skipped, and those whose time or step is not finite; such an
+    epoch is left out, such a value is None. An incomplete last line is left for the next call. A
+    file shorter than `offset` (replaced or truncated) is read from its start. One call reads at
     most `limit` bytes.
     """
     try:
@@ -118,11 +120,20 @@ def _parse(block: bytes) -> Iterator[Event]:
     for line in block.split(b"\n"):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(record, dict) or record.get("v") != VERSION:
             continue
         kind, t = record.pop("kind", None), record.pop("t", None)
-        if kind in KINDS and isinstance(t, int | float):
+        if kind in KINDS and _is_finite(t) and _is_finite(record.get("step", 0)):
             del record["v"]
+            if not _is_finite(record.get("epoch", 0)):
+                del record["epoch"]
+            if isinstance(values := record.get("values"), dict):
+                record["values"] = {n: x if _is_finite(x) else None for n, x in values.items()}
             yield Event(kind, float(t), record)
+
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    """Whether it is a number that a float can hold."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

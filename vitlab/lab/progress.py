@@ -88,14 +88,8 @@ def kept_when_thinned(values: Sequence[float]) -> list[int]:
     return [*kept, *range(old, len(values))]
 
 
-def _number(value: object) -> float:
-    """A value of an event as a float; NaN for what is no number."""
-    if type(value) is float:  # nearly always
-        return value
-    try:
-        return float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return math.nan
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)
