@@ -28,18 +28,6 @@ SCORES = ("r2", "mae", "rmse", "bias", "scatter")
 """Metrics of predicted labels."""
 CALIBRATION = ("pull2", "within1", "within2")
 """Metrics of predicted errors (`loss: nll`)."""
-SPELLINGS = {
-    "r2": r"R\W{0,2}[²2]",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "bias": "bias",
-    "scatter": "scatter",
-    "rho": r"ρ|rho\b",
-    "sigma": "σ|sigma",
-    "loss": "loss",
-}
-"""How documents spell a metric, as regular expressions."""
-SPELLED_METRIC = "|".join(f"(?P<{name}>{pattern})" for name, pattern in SPELLINGS.items())
 _UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
 _CEILING = "ceiling"
 

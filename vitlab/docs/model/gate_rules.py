@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.value import SPELLED_METRIC, SPELLINGS
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
@@ -26,6 +25,16 @@ _SPLITS = {
 }
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?\s*%?"
 _OP = r"(?:>=|<=|=>|=<|>|<|≥|≤|≧|≦|⩾|⩽)"
+_METRICS = {
+    "r2": r"R2|R\^2",
+    "mae": r"MAE",
+    "rmse": r"RMSE",
+    "bias": r"bias",
+    "rho": r"ρ|rho",
+    "sigma": r"σ|sigma",
+    "loss": r"loss",
+}
+_METRIC = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _METRICS.items())
 _LABELS = {"log_g": r"log[_ ]?g", "T_eff": r"t[_ ]?eff", "M_H": r"\[m/h\]|m_h|fe/?h"}
 _MODELS = {
     "vit": r"vit(?:-[a-z0-9]+)?|specvit|transformer",
@@ -42,17 +51,17 @@ _SPLIT = (
     r"|\s*\(\s*(?P<split2>test|val|train)[^)]*\))?"
 )
 _THRESHOLD = re.compile(
-    rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?(?:{SPELLED_METRIC}){_SPLIT}"
+    rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?(?:{_METRIC}){_SPLIT}"
     r"(?P<vs>\s*\(?\s*(?:vs\.?|over|相对|对比)\s+[^<>≥≤()]+?\)?)?"
     rf"\s*(?P<op>{_OP})\s*(?P<value>{_NUMBER})(?P<rest>.*)$",
     re.I,
 )
 _BETWEEN = re.compile(
-    rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?(?:{SPELLED_METRIC}){_SPLIT}\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至|and|,)\s*(?P<high>{_NUMBER})(?P<rest>.*)$",
+    rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?(?:{_METRIC}){_SPLIT}\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至|and|,)\s*(?P<high>{_NUMBER})(?P<rest>.*)$",
     re.I,
 )
 _SANDWICH = re.compile(
-    rf"^(?P<low>{_NUMBER})\s*(?:<=|<|≤|≦)\s*(?P<of>)(?P<delta>Δ\s*)?(?:{SPELLED_METRIC}){_SPLIT}\s*(?:<=|<|≤|≦)\s*(?P<high>{_NUMBER})(?P<rest>.*)$",
+    rf"^(?P<low>{_NUMBER})\s*(?:<=|<|≤|≦)\s*(?P<of>)(?P<delta>Δ\s*)?(?:{_METRIC}){_SPLIT}\s*(?:<=|<|≤|≦)\s*(?P<high>{_NUMBER})(?P<rest>.*)$",
     re.I,
 )
 _COMPARISON = re.compile(
@@ -208,7 +217,7 @@ def _common_parts(
 ) -> tuple[str, str | None, str | None, bool, str | None] | None:
     """metric, split, label, delta, of; None where the words before the metric are not a name."""
     groups = match.groupdict()
-    metric = next(name for name in SPELLINGS if groups[name] is not None)
+    metric = next(name for name in _METRICS if groups[name] is not None)
     split = groups["split"] or groups["split2"]
     of = (groups.get("of") or "").strip(" :,")
     label = next((name for name, p in _LABELS.items() if re.search(p, of, re.I)), None)

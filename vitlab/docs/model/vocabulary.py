@@ -9,7 +9,6 @@ from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import SPELLED_METRIC
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
@@ -169,7 +168,7 @@ _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
 _MARKUP = re.compile(r"[\s*_~`\ufeff]*")
-_METRIC_NAME = re.compile(rf"(Δ?)(?:{SPELLED_METRIC})", re.I)
+_METRIC_NAME = re.compile(r"(Δ?)(R\W{0,2}[²2]|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
 """Status of a verdict -> those of a glyph before it that it refines; any other glyph wins."""
@@ -345,12 +344,14 @@ def metric_header(header: str) -> tuple[str, str | None] | None:
     match = _METRIC_NAME.search(text)
     if not match:
         return None
+    word = folded(match[2])
+    is_r2 = word.startswith("r") and word.endswith("2")
+    name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
     split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
     rest = text[match.end() : match.end() + 1]
     if rest == "_" and not split:  # R²_max is no score of a model
         return None
-    name = ("delta_" if match[1] else "") + str(match.lastgroup)
-    return name, split[1].lower() if split else None
+    return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
 
 
 @lru_cache(4096)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import SPELLED_METRIC, Value
+from vitlab.contract.value import Value
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.kanban import move_card, restore_board, target_column
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -20,9 +20,7 @@ from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
-_VALUE = re.compile(
-    rf"(?P<metric>{SPELLED_METRIC})(?P<split>_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?"
-)
+_VALUE = re.compile(r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?")
 _CURRENT = ("当前", "current", "now", "progress", "进度")
 EVENTS = {
     "zh": {
@@ -276,9 +274,9 @@ def _with_progress(text: str, epoch: int, metric: tuple[str, float] | None) -> s
     match = _VALUE.search(new)
     if match is None:
         return f"{new}, {_metric_text(metric)}" if new.strip() else _metric_text(metric)
-    if match["metric"].replace("R2", "R²") != Value.parse(metric[0]).short:
+    if match[1].replace("R2", "R²") != Value.parse(metric[0]).short:
         return new
-    value = f"{match['metric']}{match['split'] or ''}={metric[1]:.3f}"
+    value = f"{match[1]}{match[2] or ''}={metric[1]:.3f}"
     return new[: match.start()] + value + new[match.end() :]
 
 
