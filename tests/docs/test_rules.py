@@ -38,6 +38,7 @@ def r2(op: str, value: float, **more: object) -> Threshold:
         ("ΔR² ≥ +0.005（相对单塔最优）", r2(">=", 0.005, delta=True, of="单塔最优")),
         ("ΔR² (vs LightGBM) > 0.02", r2(">", 0.02, delta=True, of="lightgbm")),
         ("ρ ≥ 0.7", Threshold("rho", ">=", 0.7, None, None, False, None)),
+        ("rho_test > 0.5", Threshold("rho", ">", 0.5, "test", None, False, None)),
         ("T_eff MAE < 60 K", Threshold("mae", "<", 60.0, None, "T_eff", False, None)),
         ("MAE < 0.3 dex", Threshold("mae", "<", 0.3, None, None, False, None)),
         ("0.65 ≤ R² ≤ 0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
@@ -55,6 +56,15 @@ def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> 
 @pytest.mark.parametrize(
     "text",
     [
+        "SNR 20-30",
+        "SNR=20-30",
+        "error 20-30",
+        "error2 > 0.5",
+        "Layer 2 > 0.5",
+        "R, 2 > 0.7",
+        "order 2 < 0.3",
+        "R² scatter < 0.2",
+        "seed scatter < 0.2",
         "[条件]",
         "R² ≥ X",
         "efficiency < 80% @ 高SNR",

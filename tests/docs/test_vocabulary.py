@@ -107,6 +107,13 @@ def test_columns_are_found_in_both_languages() -> None:
         ("R2_test", ("r2", "test")),
         ("ΔR²", ("delta_r2", None)),
         ("R²_max (median)", None),
+        ("SNR 20", None),
+        ("Layer 2", None),
+        ("Year 2026", None),
+        ("Scatter plot", None),
+        ("Sigma clip", None),
+        ("$R^2$", ("r2", None)),
+        ("R^2_test", ("r2", "test")),
         ("配置", None),
     ],
 )

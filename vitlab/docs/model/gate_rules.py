@@ -26,7 +26,7 @@ _SPLITS = {
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?\s*%?"
 _OP = r"(?:>=|<=|=>|=<|>|<|≥|≤|≧|≦|⩾|⩽)"
 _METRICS = {
-    "r2": r"R2|R\^2",
+    "r2": r"(?<![A-Za-z])(?:R2|R\^2)",
     "mae": r"MAE",
     "rmse": r"RMSE",
     "bias": r"bias",

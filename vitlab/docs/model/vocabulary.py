@@ -168,7 +168,7 @@ _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
 _MARKUP = re.compile(r"[\s*_~`\ufeff]*")
-_METRIC_NAME = re.compile(r"(Δ?)(R\W{0,2}[²2]|MAE|RMSE|bias|ρ|σ|loss)", re.I)
+_METRIC_NAME = re.compile(r"(Δ?)((?<![A-Za-z])R\W{0,2}[²2](?!\d)|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
 """Status of a verdict -> those of a glyph before it that it refines; any other glyph wins."""
