@@ -115,9 +115,7 @@ def test_which_of_two_is_better(name: str, better: float, worse: float) -> None:
     value = Value.parse(name)
     way = value.better
     assert way is not None
-    assert way.is_better(better, worse)
-    assert not way.is_better(worse, better)
-    assert not way.is_better(better, better)
+    assert way.distance(better) < way.distance(worse)
     assert way.gain(better, worse) == -way.gain(worse, better) > 0
     for numbers in ([better, worse], [worse, None, math.nan, better, math.inf]):
         assert value.best(numbers, lambda x: x) == better
@@ -128,8 +126,7 @@ def test_which_of_two_is_better(name: str, better: float, worse: float) -> None:
 def test_no_number_is_worse_than_any(number: float | None, finite: float) -> None:
     for better in (Better("larger"), Better("smaller"), Better("nearest", 1.0)):
         if number is None or not math.isfinite(number):
-            assert better.is_better(finite, number)
-            assert not better.is_better(number, finite)
+            assert better.distance(finite) < better.distance(number)
 
 
 def test_of_an_unknown_metric_nothing_is_best() -> None:

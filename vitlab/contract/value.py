@@ -47,10 +47,6 @@ class Better:
         off = number - self.target
         return {"larger": -off, "smaller": off, "nearest": abs(off)}[self.way]
 
-    def is_better(self, number: Number, other: Number) -> bool:
-        """Whether `number` is strictly better; None and NaN are worse than any number."""
-        return self.distance(number) < self.distance(other)
-
     def gain(self, number: float, other: float) -> float:
         """By how much `number` is better than `other`; negative when it is worse."""
         return self.distance(other) - self.distance(number)
