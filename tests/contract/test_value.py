@@ -69,11 +69,27 @@ def test_what_is_no_name_is_a_metric_nobody_knows(name: str) -> None:
         ("train/loss", "loss", "", "loss"),
         ("perf/samples_per_s", "samples_per_s", "1/s", "samples_per_s"),
         ("val/dice/log_g", "dice", None, "dice"),
+        ("val/mae_sigma/log_g", "MAE", "σ", "MAE[σ]"),
+        ("test/rmse_sigma/T_eff", "RMSE", "σ", "RMSE(T_eff)[σ]"),
     ],
 )
 def test_symbol_and_unit(name: str, symbol: str, unit: str | None, short: str) -> None:
     value = Value.parse(name)
     assert (value.symbol, value.unit, value.short) == (symbol, unit, short)
+
+
+def test_a_normalised_value_is_another_than_the_one_in_the_labels_unit() -> None:
+    plain = Value.parse("val/mae/log_g")
+    twin = plain.normalised
+    assert twin is not None
+    assert (str(twin), twin.printed, twin.mark) == ("val/mae_sigma/log_g", "MAE_val", " σ")
+    assert (plain.mark, plain.is_normalised, twin.is_normalised) == ("", False, True)
+    assert twin.normalised == twin
+    assert twin.better == plain.better
+    assert Value.parse("val/r2/log_g").normalised is None
+    numbers = {str(plain): 0.4, str(twin): 0.3}
+    assert shown("test/mae/log_g", numbers) == 0.4
+    assert plain.rank(0.4)[1] != twin.rank(0.3)[1]
 
 
 def test_a_ceiling_is_at_a_magnitude_over_a_range_or_of_all() -> None:

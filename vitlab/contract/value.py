@@ -28,6 +28,8 @@ SCORES = ("r2", "mae", "rmse", "bias", "scatter")
 """Metrics of predicted labels."""
 CALIBRATION = ("pull2", "within1", "within2")
 """Metrics of predicted errors (`loss: nll`)."""
+SIGMA = "σ"
+"""The unit of a number in standard deviations of its label, as a normalised network reports it."""
 _UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
 _CEILING = "ceiling"
 
@@ -94,6 +96,9 @@ _METRICS = {
     "samples_per_s": Metric("samples_per_s", LARGER, "1/s"),
     "snr": Metric("S/N"),
 }
+_NORMALISED = {name: f"{name}_sigma" for name in ("mae", "rmse", "bias", "scatter")}
+"""A metric -> the same in units of the label's standard deviation: never comparable with it."""
+_METRICS |= {twin: replace(_METRICS[name], unit=SIGMA) for name, twin in _NORMALISED.items()}
 _COVERAGE = re.compile(r"coverage(\d+)")
 """`coverage68`, `coverage683`, `coverage95`: fraction of stars inside an interval, nominally .68,
 .683, .95."""
@@ -140,6 +145,20 @@ class Value:
         return self.on("")
 
     @property
+    def normalised(self) -> Value | None:
+        """The same value in units of the label's standard deviation: `val/mae_sigma/log_g`.
+
+        None where there is no such value, as of R²; of a normalised value itself.
+        """
+        twin = self.metric if self.is_normalised else _NORMALISED.get(self.metric)
+        return replace(self, metric=twin) if twin else None
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether it is in units of the label's standard deviation, so never beside dex or K."""
+        return self._known.unit == SIGMA
+
+    @property
     def is_ceiling(self) -> bool:
         """Whether its split is a ceiling (`ceiling`, `ceiling@21.5`)."""
         return self.split.partition("@")[0] == _CEILING
@@ -159,24 +178,32 @@ class Value:
 
     @property
     def unit(self) -> str | None:
-        """`dex`, `K`; empty when dimensionless, None when not known."""
+        """`dex`, `K`, `σ`; empty when dimensionless, None when not known."""
         unit = self._known.unit
         return unit_of(self.label) if unit == "label" else unit
 
     @property
+    def mark(self) -> str:
+        """What must follow each number of a normalised value: ` σ`; empty for others."""
+        return f" {SIGMA}" if self.is_normalised else ""
+
+    @property
     def symbol(self) -> str:
-        """The metric as printed: `R²`; an unknown one by its name."""
+        """The metric as printed: `R²`; an unknown one by its name. Its number has the `mark`."""
         return self._known.symbol
 
     @property
     def short(self) -> str:
-        """The symbol, with the label unless it is the default: `R²`, `MAE(T_eff)`."""
-        return self.symbol + (f"({self.label})" if self.label not in ("", LABEL) else "")
+        """The head of a column: `R²`, `MAE(T_eff)`, `MAE[σ]`; the default label is left out."""
+        label = f"({self.label})" if self.label not in ("", LABEL) else ""
+        return self.symbol + label + (f"[{SIGMA}]" if self.is_normalised else "")
 
     @property
     def printed(self) -> str:
         """As written before a number in documents: `R²_test`, `MAE(T_eff)_val`, `R²_Bayes`."""
-        return self.short + (f"_{self.split}" if self.split and not self.is_ceiling else "")
+        label = f"({self.label})" if self.label not in ("", LABEL) else ""
+        split = f"_{self.split}" if self.split and not self.is_ceiling else ""
+        return self.symbol + label + split
 
     @property
     def _known(self) -> Metric:
