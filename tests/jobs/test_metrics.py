@@ -107,7 +107,7 @@ def test_empty_cells_words_and_nan(tmp_path: Path) -> None:
         ("metrics: {file: /etc/passwd, names: {a: val/r2/log_g}}", "must be a path below"),
         ("metrics: {file: m.csv, names: {a: r2}}", "metrics.names.a: 'r2' is not a value name"),
         ("metrics: {file: m.csv}", "metrics.names: must map their names to ours"),
-        ("metrics: {names: {a: val/r2}}", "metrics: needs one of file and pattern"),
+        ("metrics: {names: {a: val/r2}}", "metrics: needs file, pattern or both"),
         ("metrics: {pattern: '(?P<a>', names: {a: val/r2}}", "not a regular expression"),
         ("metrics: {pattern: '(?P<b>x)', names: {a: val/r2}}", "has no group (?P<a>...) (its gro"),
         ("metrics: {fil: m.csv, names: {a: val/r2}}", "metrics.fil: unknown key; did you mean"),

@@ -143,6 +143,14 @@ class JobPaths:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     spec = _File(SPEC)
+    environment = _File("environment.json")
+    """The environment it was submitted with: {v, variables, withheld}."""
+    config = _File("config.json")
+    """The settings of a command's run, its placeholder `{config}`."""
+    outputs = _File("outputs")
+    """Folder of what a command's `outputs` name, copied at a good end."""
+    program_configs = _File("program_configs")
+    """Folder of the configuration files a command's argv names, as they were at its start."""
     started = _File("started.json")
     lock = _File("lock")
     queue = _File("queue.json")

@@ -16,7 +16,7 @@ from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import NAME
-from vitlab.jobs.experiment.job_options import read_job_options
+from vitlab.jobs.experiment.job_options import METRICS, read_job_options, read_metrics
 from vitlab.jobs.experiment.yaml_file import (
     Key,
     Layer,
@@ -34,7 +34,7 @@ from vitlab.jobs.experiment.yaml_file import (
 KEYS = ("mvp", "roadmap", "recipe", "name", "config", "runs", "matrix", "repeats", "seeds",
         "headline", "profiles", "device", "after", "queue", "health", "metrics", "slurm",
         "wandb")  # fmt: skip
-RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles")
+RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles", "metrics")
 
 
 def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:
@@ -181,6 +181,8 @@ class Run:
     """`config` and `set`, before the profile."""
     profiles: Mapping[str, Layer]
     device: str
+    metrics: Mapping[str, Any] | None
+    """In place of the experiment's own."""
     line: int
 
 
@@ -270,7 +272,7 @@ class Experiment:
             priority=self.priority,
             after=self.after,
             experiment=self.file.shown,
-            extra=self.extra,
+            extra=self.extra if run.metrics is None else {**self.extra, METRICS: run.metrics},
         )
 
 
@@ -313,7 +315,7 @@ def load_experiment(path: Path) -> Experiment:
         headline=_headline(file),
         device=device,
         after=tuple(bare_id(name) for name in read_names(file, ("after",))),
-        runs=_runs(file, recipe, config, device),
+        runs=_runs(file, recipe, config, device, extra.get(METRICS)),
         matrix=read_matrix(file, ("matrix",)) or {},
         repeats=read_repeats(file, ()) or ONCE,
         overrides=_profiles(file),
@@ -345,10 +347,12 @@ def _headline(file: YamlFile) -> str:
     return text
 
 
-def _runs(file: YamlFile, recipe: str, config: Layer, device: str) -> tuple[Run, ...]:
+def _runs(
+    file: YamlFile, recipe: str, config: Layer, device: str, metrics: Mapping[str, Any] | None
+) -> tuple[Run, ...]:
     entries = file.data.get("runs")
     if entries is None:
-        return (Run("", recipe, (config,), {}, device, file.lines.get(("config",), 1)),)
+        return (Run("", recipe, (config,), {}, device, None, file.lines.get(("config",), 1)),)
     if not isinstance(entries, list) or not entries:
         raise file.error(("runs",), "runs: must be a list of {name, set, ...}")
     runs = []
@@ -365,6 +369,7 @@ def _runs(file: YamlFile, recipe: str, config: Layer, device: str) -> tuple[Run,
                 (base, read_layer(file, (*at, "config")), read_layer(file, (*at, "set"))),
                 {p: read_layer(file, (*at, "profiles", p)) for p in PROFILES},
                 read_text(file, (*at, "device"), device),
+                read_metrics(file, (*at, "metrics"), metrics),
                 file.lines[at],
             )
         )

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from vitlab.contract.tracking import read_wandb
-from vitlab.contract.validation import ConfigError, Range, read_strict
-from vitlab.contract.value import NAME
-from vitlab.jobs.experiment.yaml_file import YamlFile
+from vitlab.contract.validation import ConfigError, Range, read_strict, unknown
+from vitlab.contract.value import NAME, Value
+from vitlab.jobs.experiment.yaml_file import Place, YamlFile
+
+METRICS = "metrics"
+"""Key of an experiment file, of a run, and of `Spec.extra`."""
 
 Seconds = Annotated[float, Range(1)]
 
@@ -70,14 +73,48 @@ class SlurmKeys:
 
 @dataclass(frozen=True)
 class MetricsKeys:
-    """`metrics`, without its `names`; see `jobs.logs.metrics.Source`."""
+    """`metrics`, without its `names`; see `jobs.metrics.source.Source`."""
 
     file: str | None = None
-    """CSV, JSON lines or `.wandb`, below the program's folder."""
+    """CSV, JSON lines, `.wandb` or another file of numbers, below the program's folder."""
     pattern: str | None = None
-    """Or: a regular expression on the log's lines; its named groups are the numbers."""
+    """A regular expression on the log's lines; its named groups are the numbers."""
+    prefer: Literal["file", "log"] = "file"
+    """Where a value comes from that both name."""
     step: str = "step"
     epoch: str = "epoch"
+
+
+@dataclass(frozen=True)
+class NumberScale:
+    """`scale: 1.302`."""
+
+    scale: float
+
+
+@dataclass(frozen=True)
+class FileScale:
+    """`scale: {file: stats.json, key: label.std}`."""
+
+    file: str
+    """JSON, below the program's folder."""
+    key: str
+    """Dotted."""
+
+
+@dataclass(frozen=True)
+class PatternScale:
+    """`scale: {pattern: "label std: (\\S+)"}`: from the log."""
+
+    pattern: str
+
+
+MEANING = ("as", "scale", "unit")
+"""Keys of one of `names`: our name; their number times `scale` is ours; the unit of ours."""
+SIGMA = "sigma"
+"""The unit of a number divided by the standard deviation of its label."""
+IN_SIGMA = ("mae", "rmse", "bias", "scatter")
+"""Metrics that may have the unit `SIGMA`."""
 
 
 def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
@@ -90,8 +127,8 @@ def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
     except ConfigError as error:
         raise file.error(tuple(error.key.split(".")), str(error)) from error
     extra: dict[str, Any] = {}
-    if (metrics := _read_metrics(file)) is not None:
-        extra["metrics"] = metrics
+    if (metrics := read_metrics(file, (METRICS,))) is not None:
+        extra[METRICS] = metrics
     if queue.gpu_memory is not None:
         extra["gpu_memory"] = int(queue.gpu_memory * 1e9)
     if queue.gpus is not None:
@@ -109,48 +146,128 @@ def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
     return queue.priority, extra
 
 
-def _read_metrics(file: YamlFile) -> dict[str, Any] | None:
-    """`metrics: {file or pattern, names: {theirs: ours}, step, epoch}`; None without it."""
-    data = file.at(("metrics",))
+def read_metrics(
+    file: YamlFile, place: Place, base: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The `metrics` at `place`, over those of `base`; None without either.
+
+    {file, pattern, prefer, step, epoch, names: {theirs: ours or {as, scale, unit}}}
+    """
+    data = file.at(place)
     if data is None:
-        return None
+        return None if base is None else dict(base)
     if not isinstance(data, Mapping):
-        raise file.error(("metrics",), "metrics: must be a mapping (key: value)")
+        raise file.error(place, "metrics: must be a mapping (key: value)")
+    below = dict(base or {})
+    written = {**below, **{key: value for key, value in data.items() if key != "names"}}
+    written.pop("names", None)
     try:
-        keys = read_strict(MetricsKeys, {k: v for k, v in data.items() if k != "names"}, "metrics")
+        keys = read_strict(MetricsKeys, written, "metrics")
     except ConfigError as error:
-        raise file.error(tuple(error.key.split(".")), str(error)) from error
-    names = data.get("names")
-    _check_place(file, keys, names if isinstance(names, Mapping) else {})
-    if not isinstance(names, Mapping) or not names:
-        raise file.error(("metrics", "names"), "metrics.names: must map their names to ours")
-    for theirs, ours in names.items():
-        if not isinstance(ours, str) or not NAME.fullmatch(ours):
-            here = ("metrics", "names", str(theirs))
-            raise file.error(
-                here, f"metrics.names.{theirs}: {ours!r} is not a value name such as val/r2/log_g"
-            )
+        raise file.error((*place, *error.key.split(".")[1:]), str(error)) from error
+    names = data.get("names", {} if below else None)
+    if not isinstance(names, Mapping) or not (names or below):
+        raise file.error((*place, "names"), "metrics.names: must map their names to ours")
+    meanings = {str(theirs): _meaning(file, place, str(theirs), names[theirs]) for theirs in names}
+    meanings = {**below.get("names", {}), **meanings}
+    _check_place(file, place, keys, meanings)
     options = {key: value for key, value in asdict(keys).items() if value is not None}
-    return {**options, "names": dict(names)}
+    if keys.file is None or keys.pattern is None:
+        del options["prefer"]
+    return {**options, "names": meanings}
 
 
-def _check_place(file: YamlFile, keys: MetricsKeys, names: Mapping[object, object]) -> None:
-    """Numbers come from a file below the program's folder, or from a valid pattern."""
-    if (keys.file is None) == (keys.pattern is None):
-        raise file.error(("metrics",), "metrics: needs one of file and pattern")
-    if keys.file is not None:
-        path = Path(keys.file)
-        if path.is_absolute() or ".." in path.parts:
-            text = f"metrics.file: {path}: must be a path below the program's folder"
-            raise file.error(("metrics", "file"), text)
-        return
-    place = ("metrics", "pattern")
+def _meaning(file: YamlFile, place: Place, theirs: str, ours: object) -> str | dict[str, Any]:
+    """Our name for theirs, or {as, scale, unit}, checked."""
+    here, where = (*place, "names", theirs), f"metrics.names.{theirs}"
+    keys = ours if isinstance(ours, Mapping) else {"as": ours}
+    name, unit = keys.get("as"), keys.get("unit")
     try:
-        groups = re.compile(keys.pattern or "").groupindex
-    except re.error as error:
-        raise file.error(place, f"metrics.pattern: not a regular expression: {error}") from error
-    for name in names:
+        for key in keys:
+            if key not in MEANING:
+                raise ConfigError(f"{where}.{key}", unknown("key", str(key), MEANING))
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ConfigError(where, f"{name!r} is not a value name such as val/r2/log_g")
+        scale = _scale(keys.get("scale", 1.0), f"{where}.scale")
+        unit = _unit(Value.parse(name), unit, f"{where}.unit")
+    except ConfigError as error:
+        raise file.error(here, str(error)) from error
+    if ours is name:
+        return name
+    return {"as": name, "scale": scale, **({"unit": unit} if unit else {})}
+
+
+def _scale(value: object, where: str) -> float | dict[str, str]:
+    if isinstance(value, Mapping) and "pattern" in value:
+        pattern = read_strict(PatternScale, value, where)
+        if _compiled(pattern.pattern, f"{where}.pattern").groups != 1:
+            raise ConfigError(f"{where}.pattern", "must have one group (...), the number")
+        return asdict(pattern)
+    if isinstance(value, Mapping):
+        source = read_strict(FileScale, value, where)
+        if why := _outside(source.file):
+            raise ConfigError(f"{where}.file", why)
+        return asdict(source)
+    number = read_strict(NumberScale, {"scale": value}, where.removesuffix(".scale")).scale
+    if number == 0:
+        raise ConfigError(where, "must not be 0")
+    return number
+
+
+def _unit(value: Value, unit: object, where: str) -> str | None:
+    """The unit as we write it; refused where the value cannot have it."""
+    if unit is None:
+        return None
+    if unit in (SIGMA, "σ"):
+        if value.metric in IN_SIGMA:
+            return SIGMA
+        raise ConfigError(where, f"{value} has no unit in sigma (only {', '.join(IN_SIGMA)})")
+    own = value.unit
+    if not isinstance(unit, str):
+        raise ConfigError(where, f"must be a text, not {unit!r}")
+    if own is not None and unit != own:
+        more = f" or {SIGMA}" if value.metric in IN_SIGMA else ""
+        allowed = f"is in {own}{more}" if own else "has no unit"
+        raise ConfigError(where, f"{unit!r}: {value} {allowed}; scale their numbers to it")
+    return unit
+
+
+def _check_place(
+    file: YamlFile, place: Place, keys: MetricsKeys, names: Mapping[str, object]
+) -> None:
+    """Numbers come from a file below the program's folder, from a valid pattern, or both."""
+    if keys.file is None and keys.pattern is None:
+        raise file.error(place, "metrics: needs file, pattern or both")
+    if keys.file is not None and (why := _outside(keys.file)):
+        raise file.error((*place, "file"), f"metrics.file: {why}")
+    if keys.prefer == "log" and keys.pattern is None:
+        raise file.error((*place, "prefer"), "metrics.prefer: log, but there is no pattern")
+    if keys.pattern is None:
+        return
+    here = (*place, "pattern")
+    try:
+        groups = _compiled(keys.pattern, "metrics.pattern").groupindex
+    except ConfigError as error:
+        raise file.error(here, str(error)) from error
+    known = ", ".join(groups) or "none"
+    for name in names if keys.file is None else ():
         if name not in groups:
-            known = ", ".join(groups) or "none"
             text = f"metrics.pattern: has no group (?P<{name}>...) (its groups: {known})"
-            raise file.error(place, text)
+            raise file.error(here, text)
+    if not any(name in groups for name in names):
+        text = f"metrics.pattern: none of its groups is in names (its groups: {known})"
+        raise file.error(here, text)
+
+
+def _outside(path: str) -> str:
+    """Why a path is refused; empty for one below the program's folder."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        return f"{path}: must be a path below the program's folder"
+    return ""
+
+
+def _compiled(pattern: str, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(where, f"not a regular expression: {error}") from error

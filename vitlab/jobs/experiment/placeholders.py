@@ -1,0 +1,119 @@
+"""Words in braces that stand for what differs between the runs of a command: `{run}`, `{seed}`.
+
+Specs keep the text with its placeholders; they are filled in when a job starts, or where its
+folders are needed before. Standard library only: a supervisor needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.paths import JobPaths
+
+WORDS = ("run", "seed", "job", "gpu", "config")
+"""Those every command has; `epochs` and its own `args` come on top."""
+SEED = 42
+"""Seed of a command that sets none, as of the other recipes."""
+
+_WORD = r"[A-Za-z_][\w.-]*"
+_PLACEHOLDER = re.compile(rf"(?<![$\\{{])\{{\{{({_WORD})\}}\}}|(?<![$\\{{])\{{({_WORD})\}}")
+"""`{{word}}`, or `{word}`; not `${word}`, which is the shell's or a program's own."""
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d{1,2}")
+"""A number to everyone but YAML 1.1, which reads `1e-4` as a text."""
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """`text` with the placeholders that `values` knows filled in, and `{{word}}` as `{word}`.
+
+    All other braces (of a shell, JSON or a regular expression) stay as they are.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        literal, word = match.groups()
+        return f"{{{literal}}}" if literal else values.get(word, match[0])
+
+    return _PLACEHOLDER.sub(fill, text)
+
+
+def words_in(text: str) -> set[str]:
+    """The words of `text` that have the form of a placeholder, known or not."""
+    return {match[2] for match in _PLACEHOLDER.finditer(text) if match[2]}
+
+
+def known_words(config: Mapping[str, Any]) -> list[str]:
+    """The placeholders of a command with the configuration `config`."""
+    return [*WORDS, *(["epochs"] if config.get("epochs") is not None else []), *_args(config)]
+
+
+def values_of(
+    spec: Mapping[str, Any], folder: Path | None = None, device: str | None = None
+) -> dict[str, str]:
+    """What the placeholders of the job with `spec`, as in `spec.json`, stand for.
+
+    Without its `folder`, `{job}` and `{config}` are not known yet; without its `device` (`gpu0`,
+    `gpu0,gpu1`, `cpu`), `{gpu}` is not: they stay as they are.
+    """
+    config = spec.get("config") or {}
+    values = {"run": folder_name(str(spec.get("run", ""))), "seed": str(seed_of(config))}
+    if config.get("epochs") is not None:
+        values["epochs"] = str(config["epochs"])
+    if folder is not None:
+        values["job"] = folder.name
+    if device is not None:
+        values["gpu"] = ",".join(re.findall(r"\d+", device))
+    own = {key: expand(_text(value), values) for key, value in _args(config).items()}
+    if folder is not None:
+        values["config"] = str(JobPaths(folder).config)
+    return {**own, **values}
+
+
+def settings_text(config: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    """The file `{config}` names: the command's `args`, with its seed and epochs, as JSON."""
+    own = {key: config[key] for key in ("seed", "epochs") if config.get(key) is not None}
+    settings = {**_filled(config.get("args") or {}, values), **own}
+    return json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
+
+
+def seed_of(config: Mapping[str, Any]) -> int:
+    """The seed of a command."""
+    seed = config.get("seed")
+    return seed if isinstance(seed, int) else SEED
+
+
+def folder_name(run: str) -> str:
+    """A run's name as the name of a folder: `Run 1 lr=0.1` -> `Run-1-lr=0.1`."""
+    name = re.sub(r"[^\w.=+-]+", "-", run).strip("-.") or "run"
+    if len(name) <= 60:
+        return name
+    return f"{name[:50]}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
+
+
+def _args(config: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_flat(config.get("args") or {}))
+
+
+def _flat(tree: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{head}{key}.")
+        else:
+            yield f"{head}{key}", value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, values) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, values) for inner in value]
+    if isinstance(value, str):
+        return float(value) if _EXPONENT.fullmatch(value) else expand(value, values)
+    return value
