@@ -22,6 +22,8 @@ LABEL = "log_g"
 """The default label."""
 HEADLINE = f"test/r2/{LABEL}"
 """The value a run is judged by unless its experiment file names another."""
+TRAIN = "train"
+"""The split whose numbers are often running means."""
 MEAN_R2, LOSS = "val/r2", "val/loss"
 TRAIN_LOSS, LEARNING_RATE, SPEED = "train/loss", "train/lr", "perf/samples_per_s"
 SCORES = ("r2", "mae", "rmse", "bias", "scatter")
@@ -79,6 +81,7 @@ _METRICS = {
     "mae": Metric("MAE", SMALLER, "label"),
     "rmse": Metric("RMSE", SMALLER, "label"),
     "bias": Metric("bias", Better("nearest", 0.0), "label"),
+    "label_std": Metric("label_std", None, "label"),
     "scatter": Metric("scatter", SMALLER, "label"),
     "rho": Metric("ρ", _R2),
     "sigma": Metric("σ", SMALLER, "label"),
