@@ -16,8 +16,11 @@ from typing import Any, Literal, Self, TypeGuard, get_args
 VERSION = 1
 KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
 
-Outcome = Literal["ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error"]
-"""How a job can end: the `reason` of `exit.json`."""
+Outcome = Literal[
+    "ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error", "unknown"
+]
+"""How a job can end: the `reason` of `exit.json`. `unknown`: a run started by hand has ended, and
+nothing it left says how."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
@@ -48,27 +51,74 @@ class Event:
 class EventWriter:
     """Appends events to a file, one `write` per line, so lines never interleave."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, step: int | float = 0) -> None:
+        """`step` is that of the last event, from which one without a finite step counts on."""
+        self._path = path
+        self.step = step
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        if not _ends_with_newline(path):
-            # A killed writer left half a line: end it, so that ours is whole.
-            os.write(self._descriptor, b"\n")
+        # Half a line left by a killed writer or a full disk is ended, so that the next is whole.
+        self._half_line = not _ends_with_newline(path)
 
-    def write(self, kind: str, **data: object) -> None:
-        """Append one event; non-finite numbers become null and are named in `nonfinite`."""
+    def write(self, kind: str, **data: object) -> dict[str, str]:
+        """Append one event; non-finite values become null and are named in `nonfinite`.
+
+        A value or epoch that is no number is left out, a step that is none is the next one.
+        Returns these by name, each with a line on what was done.
+        """
         assert kind in KINDS, kind
-        values = data.get("values")
-        if isinstance(values, Mapping):
-            bad = [n for n, x in values.items() if x is None or not math.isfinite(x)]
-            data["values"] = {n: None if n in bad else float(x) for n, x in values.items()}
+        odd = self._place(data)
+        if isinstance(values := data.get("values"), Mapping):
+            numbers: dict[str, float | None] = {}
+            bad = []
+            for name, value in values.items():
+                number = as_number(value)
+                if number is not None and math.isfinite(number):
+                    numbers[str(name)] = float(number)
+                elif number is None and value is not None:
+                    odd[str(name)] = f"{name}: {_word(value)} is no number, left out"
+                else:
+                    numbers[str(name)] = None
+                    bad.append(str(name))
+            data["values"] = numbers
             if bad:
                 data["nonfinite"] = bad
-        line = json.dumps(
-            {"v": VERSION, "t": round(time.time(), 3), "kind": kind, **data},
-            ensure_ascii=False,
-            allow_nan=False,
-        )
-        os.write(self._descriptor, line.encode() + b"\n")
+        record = {"v": VERSION, "t": round(time.time(), 3), "kind": kind, **data}
+        line = _ENCODER.encode(record).encode("utf-8", "replace") + b"\n"
+        rest = b"\n" + line if self._half_line else line
+        self._half_line = True
+        while rest:  # a disk that is nearly full takes a part
+            rest = rest[os.write(self._descriptor, rest) :]
+        self._half_line = False
+        return odd
+
+    def _place(self, data: dict[str, object]) -> dict[str, str]:
+        """Make step, number of steps and epoch numbers that a reader accepts."""
+        odd: dict[str, str] = {}
+        for name in ("step", "of", "epoch"):
+            if name not in data:
+                continue
+            number = as_number(data[name])
+            if number is not None and math.isfinite(number):
+                data[name] = int(number) if name != "epoch" and number == int(number) else number
+                continue
+            done = "the next one is taken" if name == "step" else "left out"
+            odd[name] = f"{name}: {_word(data.pop(name))} is no finite number, {done}"
+            if name == "step":
+                data["step"] = self.step + 1
+        if isinstance(step := data.get("step"), int | float):
+            self.step = step
+        return odd
+
+    def is_open(self) -> bool:
+        """Whether it still writes to the file of that path.
+
+        Not when that was replaced or removed, or a program closed the descriptor behind our back.
+        """
+        try:
+            now = os.stat(self._path)  # noqa: PTH116 - called at every event: a third of the time
+            return os.path.samestat(os.fstat(self._descriptor), now)
+        except OSError:
+            return False
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -83,6 +133,27 @@ class EventWriter:
         tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def as_number(value: object) -> int | float | None:
+    """`value` as a number: one of Python, numpy or torch, a Decimal, text; None when it is none."""
+    try:
+        if type(value) not in (int, float):
+            item = getattr(value, "item", None)
+            value = item() if callable(item) else value
+            value = value if isinstance(value, int | float) else float(value)  # type: ignore[arg-type]
+        float(value)  # type: ignore[arg-type]
+    except Exception:  # whatever a program's own class raises; an integer too large for a float
+        return None
+    return value  # type: ignore[return-value]
+
+
+def _word(value: object) -> str:
+    """An odd value in a message: short, without asking an unknown class."""
+    return repr(value)[:40] if type(value) in (str, float, type(None)) else type(value).__name__
 
 
 def _ends_with_newline(path: Path) -> bool:
