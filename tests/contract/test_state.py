@@ -12,6 +12,7 @@ from vitlab.contract.job import (
     Killed,
     Lost,
     Succeeded,
+    Unknown,
     ended_well,
 )
 
@@ -20,7 +21,7 @@ from vitlab.contract.job import (
     ("outcome", "detail", "end"),
     [
         ("ok", "", Succeeded()),
-        ("ok", "started by hand: its exit code is not known", Succeeded()),
+        ("unknown", "started by hand: its exit code is not known", Unknown()),
         ("killed", STOPPED, Killed(asked=True)),
         ("killed", f"{STOPPED}; a process held the GPU", Killed(asked=True)),
         ("killed", NEVER_BEGAN, Killed(asked=True)),

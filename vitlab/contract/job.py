@@ -167,7 +167,12 @@ class Failed:
     """One of `OUTCOMES`; words of newer versions are kept as they are."""
 
 
-JobEnd = Succeeded | Killed | Failed
+@dataclass(frozen=True)
+class Unknown:
+    """It was started by hand and has ended; nothing it left says how."""
+
+
+JobEnd = Succeeded | Killed | Failed | Unknown
 """How a job ended."""
 
 
@@ -204,12 +209,14 @@ class Done:
 
     @property
     def end(self) -> JobEnd:
-        """Success, kill or failure."""
+        """Success, kill or failure, where it is known."""
         match self.outcome:
             case "ok":
                 return Succeeded()
             case "killed":
                 return Killed(asked=self.detail.startswith((STOPPED, NEVER_BEGAN)))
+            case "unknown":
+                return Unknown()
             case cause:
                 return Failed(cause)
 

@@ -73,12 +73,12 @@ class ReservedFile:
 
 
 def archive_run(job: JobPaths) -> bool:
-    """Rename `started.json` and `exit.json` of an earlier run to `started.1.json`, ...
+    """Rename `started.json`, `exit.json` and `result.json` of an earlier run: `started.1.json`, ...
 
     True when the job has run before. Call it with the job's lock held.
     """
     number = 1
-    names = (job.started, job.exit)
+    names = (job.started, job.exit, job.result)
     while any(_numbered(path, number).exists() for path in names):
         number += 1
     if not job.started.exists() and not job.exit.exists():

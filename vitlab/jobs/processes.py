@@ -85,7 +85,7 @@ def members(session: int, since: int, folder: Path) -> list[Process]:
     marker = f"{MARKER}={folder}".encode()
     return [
         one
-        for one in _all_processes()
+        for one in all_processes()
         if one.ticks >= since
         and one.pid not in (session, os.getpid())
         and (one.session == session or marker in _environment(one.pid))
@@ -96,14 +96,15 @@ def tree(pid: int, ticks: int) -> list[Process]:
     """The process that began at `ticks`, and all that descend from it."""
     if not is_alive(pid, ticks):
         return []
-    processes = list(_all_processes())
+    processes = list(all_processes())
     pids = {pid}
     while more := {one.pid for one in processes if one.parent in pids} - pids:
         pids |= more
     return [one for one in processes if one.pid in pids]
 
 
-def _all_processes() -> Iterator[Process]:
+def all_processes() -> Iterator[Process]:
+    """Every live process of this machine, or of this container."""
     for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process
         if name.isdecimal() and (one := process(int(name))) is not None:
             yield one

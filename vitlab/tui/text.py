@@ -14,7 +14,17 @@ from rich.text import Text
 from textual.content import Content
 from textual.widget import Widget
 
-from vitlab.contract.job import Done, JobState, Killed, Lost, Queued, Running, Succeeded, ended_well
+from vitlab.contract.job import (
+    Done,
+    Failed,
+    JobState,
+    Killed,
+    Lost,
+    Queued,
+    Running,
+    Unknown,
+    ended_well,
+)
 from vitlab.contract.value import Value, judged_by, shown
 from vitlab.plot.series import SELECTORS
 
@@ -103,6 +113,8 @@ def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
             return "> running", "accent"
         case Done() if ended_well(state):
             return ("v done" if plain else "✓ done"), "success"
+        case Done() if isinstance(state.end, Unknown):
+            return "? unknown", "warning"
         case Done(outcome=outcome):
             return f"{'x' if plain else '✗'} {outcome.replace('_', ' ')}", "error"
         case Lost():
@@ -344,8 +356,8 @@ def best_values(view: LabSnapshot) -> Mapping[str, float]:
 
 
 def ended_badly(job: JobView) -> bool:
-    """Whether it failed or was lost."""
-    return not (isinstance(job.state, Done) and isinstance(job.state.end, Succeeded | Killed))
+    """Whether it failed or was lost; not where that is unknown."""
+    return not isinstance(job.state, Done) or isinstance(job.state.end, Failed)
 
 
 def was_requested(job: JobView) -> bool:
@@ -360,7 +372,8 @@ def end_line(job: JobView) -> str:
     if not isinstance(job.state, Done):
         return f"{job_label(job)}: lost, its supervisor was killed"
     outcome = job.state.outcome.replace("_", " ")
-    detail = f": {job.state.detail}" if ended_badly(job) and job.state.detail else ""
+    told = ended_badly(job) or isinstance(job.state.end, Unknown)
+    detail = f": {job.state.detail}" if told and job.state.detail else ""
     took = duration(job.seconds or None)
     after = f" after {took}" if took else ""
     return f"{job_label(job)}: {outcome}{after}{score}{detail}"
