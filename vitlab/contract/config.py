@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, fields
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.networks import (
@@ -215,12 +217,33 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class CommandConfig:
-    """`recipe: command`: a user's program, started without a shell."""
+    """`recipe: command`: a user's program, started without a shell.
+
+    Its texts may hold placeholders: `{run}`, `{seed}`, `{job}`, `{gpu}`, `{config}`, `{epochs}`
+    and those of `args`.
+    """
 
     argv: tuple[str, ...]
     cwd: str | None = None
-    """Folder from the lab's root; None means the root."""
+    """Folder from the lab's root; None means the root. Made if it holds a placeholder."""
+    resume_argv: tuple[str, ...] | None = None
+    """In place of `argv` when a job is resumed."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables over those the job was submitted with."""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """The program's own settings: a placeholder each, and together the file `{config}`."""
+    seed: Seed | None = None
+    """`{seed}`, and VITLAB_SEED in its environment; None: 42."""
+    epochs: Count | None = None
+    """Epochs of a whole training, for progress and the time left; None: not known."""
+    outputs: tuple[str, ...] = ()
+    """Globs of files below `cwd` that are copied into the job's folder at a good end."""
 
+
+GIVEN = ("run", "seed", "job", "gpu", "config", "epochs")
+"""Placeholders that are not a command's own `args`."""
+COMMAND_KEYS = tuple(entry.name for entry in fields(CommandConfig))
+"""Other keys of a command's `set`, `matrix` and profiles are of its `args`."""
 
 Learning = VitConfig | MlpConfig | BoostConfig | RidgeConfig
 Scored = Learning | TemplateConfig
@@ -244,11 +267,42 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     if recipe not in _KINDS:
         raise ConfigError("recipe", unknown(f"recipe {recipe!r}", recipe, _KINDS))
     config = _KINDS[recipe](mapping)
-    if not isinstance(config, CommandConfig | EvaluateConfig):
+    if isinstance(config, CommandConfig):
+        _check_command(config)
+    elif not isinstance(config, EvaluateConfig):
         _check_data(config)
     if isinstance(config, VitConfig | MlpConfig):
         _check_network(config)
     return config
+
+
+def _check_command(config: CommandConfig) -> None:
+    for name in GIVEN:
+        if name in config.args:
+            text = f"is a placeholder of its own; set config.{name}, or choose another name"
+            raise ConfigError(f"config.args.{name}", text)
+    for key, value in config.args.items():
+        _check_setting(f"config.args.{key}", value)
+    for name, text in config.env.items():
+        if not name or "=" in name or "\0" in name + text:
+            raise ConfigError(f"config.env.{name}", "cannot be a variable of an environment")
+    for i, pattern in enumerate(config.outputs):
+        if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
+            raise ConfigError(f"config.outputs[{i}]", f"{pattern}: must be below the folder cwd")
+
+
+def _check_setting(where: str, value: object) -> None:
+    """A setting must have the same meaning in YAML, JSON and a spec."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_setting(f"{where}.{key}", inner)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            _check_setting(f"{where}[{i}]", inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(where, f"must be a finite number, not {value}")
+    elif not isinstance(value, str | int | float | None):
+        raise ConfigError(where, f"must be a text, a number, or true or false, not {value!r}")
 
 
 def _check_data(config: Scored | CeilingConfig) -> None:

@@ -62,7 +62,7 @@ def read_strict(kind: type[T], value: object, where: str) -> T:
     """The dataclass `kind` from a mapping; `where` is the dotted key used in errors.
 
     Field types may be bool, int, float, str, `Literal`, `Annotated` with a `Range`, tuples,
-    `| None` and further dataclasses. Raises `ConfigError`.
+    `Mapping` of texts or of `Any`, `| None` and further dataclasses. Raises `ConfigError`.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(where, f"must be a mapping, not {_shown(value)}")
@@ -101,6 +101,8 @@ def _convert(hint: Any, value: object, where: str) -> Any:
         return None if value is None else _convert(arguments[0], value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
+    if origin is Mapping:
+        return _mapping(arguments[1], value, where)
     if is_dataclass(hint):
         return read_strict(hint, value, where)  # type: ignore[arg-type]
     return _scalar(hint, value, where)
@@ -121,6 +123,16 @@ def _tuple(arguments: tuple[Any, ...], value: object, where: str) -> tuple[Any, 
         _convert(hint, part, f"{where}[{i}]")
         for i, (hint, part) in enumerate(zip(hints, value, strict=True))
     )
+
+
+def _mapping(hint: Any, value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(where, f"must be a mapping, not {_shown(value)}")
+    free = hint is Any
+    return {
+        str(key): inner if free or inner == "" else _convert(hint, inner, f"{where}.{key}")
+        for key, inner in value.items()
+    }
 
 
 def _scalar(hint: type, value: object, where: str) -> Any:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.config import read_config
+from vitlab.contract.config import COMMAND_KEYS, read_config
 from vitlab.contract.job import PROFILES, RECIPES, Spec, bare_id
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import NAME
+from vitlab.jobs.experiment.command import check_placeholders
 from vitlab.jobs.experiment.job_options import METRICS, read_job_options, read_metrics
 from vitlab.jobs.experiment.yaml_file import (
     Key,
@@ -90,9 +91,7 @@ def read_matrix(file: YamlFile, place: Place) -> dict[Key, list[Setting]] | None
         here = (*place, str(name))
         if not isinstance(values, list) or not values:
             raise file.error(here, f"{dotted(here)}: must be a list of values")
-        matrix[tuple(str(name).split("."))] = [
-            Setting(value, file.lines.get((*here, i), 1)) for i, value in enumerate(values)
-        ]
+        matrix[tuple(str(name).split("."))] = [file.setting((*here, i)) for i in range(len(values))]
     return matrix
 
 
@@ -105,7 +104,9 @@ def dotted(place: Place) -> str:
 REPEAT_KEYS = ("repeats", "seeds")
 SEED: Key = ("train", "seed")
 """What repeats differ in; the stars and the test noise stay those of `data.seed`."""
-UNSEEDED = ("template", "ceiling", "evaluate", "command")
+COMMAND_SEED: Key = ("seed",)
+"""The same of a command."""
+UNSEEDED = ("template", "ceiling", "evaluate")
 """Recipes without random numbers: they are run once."""
 MAX_REPEATS = 100
 
@@ -125,7 +126,7 @@ class Repeats:
             return (None,)
         if self.seeds:
             return tuple(Setting(seed, self.line) for seed in self.seeds)
-        first = _own_seed(layer)
+        first = _own_seed(layer.get(_seed_key(recipe)))
         return tuple(Setting(first + k, self.line) for k in range(self.count))
 
 
@@ -157,11 +158,13 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _own_seed(layer: Layer) -> int:
-    setting = layer.get(SEED)
-    return (
-        int(setting.value) if setting is not None and _is_whole(setting.value) else TrainConfig.seed
-    )
+def _seed_key(recipe: str) -> Key:
+    return COMMAND_SEED if recipe == "command" else SEED
+
+
+def _own_seed(setting: Setting | None) -> int:
+    known = setting is not None and _is_whole(setting.value)
+    return int(setting.value) if setting is not None and known else TrainConfig.seed
 
 
 SHARED = ("data", "noise", "labels")
@@ -249,13 +252,21 @@ class Experiment:
         over = self.overrides[profile].layer if profile in self.overrides else {}
         if run.recipe != self.recipe:
             over = only(over, _shared(run.recipe))
-        last: Layer = {} if seed is None else {SEED: seed}
-        layer = merge([*run.layers, point, over, run.profiles.get(profile, {}), last])
+        last: Layer = {} if seed is None else {_seed_key(run.recipe): seed}
+        own = run.profiles.get(profile, {})
+        if run.recipe == "command":
+            point, over, own = map(as_args, (point, over, own))
+        layer: Layer = merge([*run.layers, point, over, own, last])
+        if run.recipe == "command":
+            layer = _as_written(layer)
         if seed is not None:
             names = ",".join(part for part in (names, f"seed={seed.value}") if part)
         config = nested(layer)
+        extra = self.extra if run.metrics is None else {**self.extra, METRICS: run.metrics}
         try:
             read_config(run.recipe, config)
+            if run.recipe == "command":
+                check_placeholders(config, extra.get(METRICS))
         except ConfigError as error:
             line = line_of(layer, error.key.removeprefix("config.")) or run.line
             raise self.file.error_at(line, str(error)) from error
@@ -272,8 +283,28 @@ class Experiment:
             priority=self.priority,
             after=self.after,
             experiment=self.file.shown,
-            extra=self.extra if run.metrics is None else {**self.extra, METRICS: run.metrics},
+            extra=extra,
         )
+
+
+def as_args(layer: Layer) -> Layer:
+    """What a command's layer sets: keys that are not its own are of its `args`."""
+    return {
+        key if key[0] in COMMAND_KEYS else ("args", *key): setting for key, setting in layer.items()
+    }
+
+
+_TEXTS = ("argv", "resume_argv", "cwd", "env", "outputs")
+
+
+def _as_written(layer: Layer) -> Layer:
+    """A command's texts as they are written: `--depth, 6` and `1.10` need no quotes."""
+    return {
+        key: replace(setting, value=setting.written)
+        if key[0] in _TEXTS and setting.written is not None
+        else setting
+        for key, setting in layer.items()
+    }
 
 
 def _shared(recipe: str) -> tuple[str, ...]:
@@ -362,11 +393,16 @@ def _runs(
         own = read_text(file, (*at, "recipe"), recipe, allowed=RECIPES)
         base = config if own == recipe else only(config, _shared(own))
         check_keys(file, (*at, "profiles"), PROFILES)
+        changes = read_layer(file, (*at, "set"))
         runs.append(
             Run(
                 read_text(file, (*at, "name"), f"run-{i + 1}"),
                 own,
-                (base, read_layer(file, (*at, "config")), read_layer(file, (*at, "set"))),
+                (
+                    base,
+                    read_layer(file, (*at, "config")),
+                    as_args(changes) if own == "command" else changes,
+                ),
                 {p: read_layer(file, (*at, "profiles", p)) for p in PROFILES},
                 read_text(file, (*at, "device"), device),
                 read_metrics(file, (*at, "metrics"), metrics),

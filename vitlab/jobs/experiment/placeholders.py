@@ -6,10 +6,11 @@ folders are needed before. Standard library only: a supervisor needs it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,6 @@ def words_in(text: str) -> set[str]:
     return {match[2] for match in _PLACEHOLDER.finditer(text) if match[2]}
 
 
-def known_words(config: Mapping[str, Any]) -> list[str]:
-    """The placeholders of a command with the configuration `config`."""
-    return [*WORDS, *(["epochs"] if config.get("epochs") is not None else []), *_args(config)]
-
-
 def values_of(
     spec: Mapping[str, Any], folder: Path | None = None, device: str | None = None
 ) -> dict[str, str]:
@@ -65,11 +61,46 @@ def values_of(
     if folder is not None:
         values["job"] = folder.name
     if device is not None:
-        values["gpu"] = ",".join(re.findall(r"\d+", device))
-    own = {key: expand(_text(value), values) for key, value in _args(config).items()}
+        given = (part for part in device.split(",") if part.startswith("gpu"))
+        values["gpu"] = ",".join(part.removeprefix("gpu") for part in given)
+    own = {key: expand(_text(value), values) for key, value in own_settings(config).items()}
     if folder is not None:
         values["config"] = str(JobPaths(folder).config)
     return {**own, **values}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A command with its placeholders filled in, as far as they are known."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    """Absolute, or from the current folder as `root` is."""
+    env: Mapping[str, str]
+    outputs: tuple[str, ...]
+    metrics: str
+    """The glob of its metrics file, from `cwd`; empty where it has none."""
+    makes_cwd: bool
+    """Whether its folder is made when it starts."""
+
+
+def filled(
+    spec: Mapping[str, Any], root: Path, values: Mapping[str, str], resumed: bool = False
+) -> Filled:
+    """The command of the job with `spec`, as in `spec.json`, in the lab at `root`."""
+    config = spec.get("config") or {}
+    argv = (config.get("resume_argv") if resumed else None) or config.get("argv") or ["nothing"]
+    cwd = str(config.get("cwd") or ".")
+    metrics = (spec.get("extra") or {}).get("metrics") or {}
+    env = {str(name): expand(str(text), values) for name, text in (config.get("env") or {}).items()}
+    return Filled(
+        argv=tuple(expand(str(part), values) for part in argv),
+        cwd=root / expand(cwd, values),
+        env={"VITLAB_SEED": values["seed"], **env},
+        outputs=tuple(expand(str(glob), values) for glob in config.get("outputs") or ()),
+        metrics=expand(str(metrics.get("file") or ""), values),
+        makes_cwd=bool(words_in(cwd)),
+    )
 
 
 def settings_text(config: Mapping[str, Any], values: Mapping[str, str]) -> str:
@@ -90,10 +121,11 @@ def folder_name(run: str) -> str:
     name = re.sub(r"[^\w.=+-]+", "-", run).strip("-.") or "run"
     if len(name) <= 60:
         return name
-    return f"{name[:50]}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
+    return f"{name[:50]}-{zlib.crc32(run.encode()):08x}"
 
 
-def _args(config: Mapping[str, Any]) -> dict[str, Any]:
+def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's `args` by dotted names."""
     return dict(_flat(config.get("args") or {}))
 
 

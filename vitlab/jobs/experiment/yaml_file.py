@@ -43,6 +43,15 @@ class YamlFile:
                 return None
         return value
 
+    def setting(self, place: Place) -> Setting:
+        """The value at `place`, as one of a layer."""
+        value = self.at(place)
+        written: Any = self.texts.get(place) if value is not None else None
+        if isinstance(value, list):
+            written = [self.texts.get((*place, i)) for i in range(len(value))]
+            written = None if None in (*written, *value) else written
+        return Setting(value, self.lines.get(place, 1), written)
+
     def error(self, place: Place, text: str) -> UsageError:
         """`experiments/x.yaml:12: text`, at the line of `place` or of what holds it."""
         while place and place not in self.lines:
@@ -130,6 +139,8 @@ class Setting:
 
     value: Any
     line: int
+    written: Any = None
+    """A scalar as written, or a list of them; None of anything else."""
 
 
 Layer = Mapping[Key, Setting]
@@ -155,7 +166,7 @@ def read_layer(file: YamlFile, place: Place, skip: Iterable[str] = ()) -> dict[K
             inner = read_layer(file, here)
             _overlay(layer, {(*key, *rest): setting for rest, setting in inner.items()})
         else:
-            _overlay(layer, {key: Setting(value, file.lines.get(here, 1))})
+            _overlay(layer, {key: file.setting(here)})
     return layer
 
 

@@ -1,0 +1,82 @@
+"""What is known of a command before it starts: its placeholders, and who shares its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from vitlab.contract.validation import ConfigError, unknown
+from vitlab.jobs.experiment.placeholders import WORDS, own_settings, words_in
+
+
+def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> None:
+    """Raise `ConfigError` for an unknown one in the texts of a command or its metrics' paths.
+
+    Its `args` and `metrics.pattern` keep all else in braces as it is.
+    """
+    known = [
+        *WORDS,
+        *(["epochs"] if config.get("epochs") is not None else []),
+        *own_settings(config),
+    ]
+    for where, text in [*_texts(config), *_metrics_paths(metrics or {})]:
+        for word in sorted(words_in(text) - set(known)):
+            hint = unknown(f"placeholder {{{word}}}", word, known)
+            raise ConfigError(where, f"{hint}; {{{{{word}}}}} is the text {{{word}}}")
+
+
+def words_used(config: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> set[str]:
+    """The placeholders in the texts of a command, those of its settings in `{config}` too."""
+    texts = [*_texts(config), *_metrics_paths(metrics or {})]
+    used = set().union(*(words_in(text) for _, text in texts))
+    inner = (words_in(value) for value in own_settings(config).values() if isinstance(value, str))
+    return used.union(*inner)
+
+
+def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("argv", "resume_argv", "outputs"):
+        for i, text in enumerate(config.get(key) or ()):
+            yield f"config.{key}[{i}]", str(text)
+    yield "config.cwd", str(config.get("cwd") or "")
+    for name, text in (config.get("env") or {}).items():
+        yield f"config.env.{name}", str(text)
+
+
+def _metrics_paths(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "metrics.file", str(metrics.get("file") or "")
+    for theirs, ours in (metrics.get("names") or {}).items():
+        scale = ours.get("scale") if isinstance(ours, Mapping) else None
+        if isinstance(scale, Mapping):
+            yield f"metrics.names.{theirs}.scale.file", str(scale.get("file") or "")
+
+
+def may_meet(one: str, other: str) -> bool:
+    """Whether two paths, each perhaps a glob (`logs/version_*/metrics.csv`), may name one file."""
+    return _may_meet(one.split("/"), other.split("/"))
+
+
+def _may_meet(one: list[str], other: list[str]) -> bool:
+    if not one or not other:
+        return all(part == "**" for part in one or other)
+    for these, those in ((one, other), (other, one)):
+        if these[0] == "**":
+            return _may_meet(these[1:], those) or _may_meet(these, those[1:])
+    return _parts_meet(one[0], other[0]) and _may_meet(one[1:], other[1:])
+
+
+def _parts_meet(one: str, other: str) -> bool:
+    """Of two names: by what stands before their first and after their last wildcard."""
+    if fnmatchcase(one, other) or fnmatchcase(other, one):
+        return True
+    if not (_is_glob(one) and _is_glob(other)):
+        return False
+    ends = [(re.split(r"[*?\[]", name)[0], re.split(r"[*?\]]", name)[-1]) for name in (one, other)]
+    (head, tail), (head2, tail2) = ends
+    heads_fit = head.startswith(head2) or head2.startswith(head)
+    return heads_fit and (tail.endswith(tail2) or tail2.endswith(tail))
+
+
+def _is_glob(name: str) -> bool:
+    return any(letter in name for letter in "*?[")
