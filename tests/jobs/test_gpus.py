@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,21 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.gpus import child_environment, devices, unreleased_memory
-from vitlab.jobs.queue.machine import read_machine
+from vitlab.jobs.files import write_json
+from vitlab.jobs.gpus import (
+    Gpus,
+    child_environment,
+    devices,
+    read_gpus,
+    unreleased_memory,
+    visible,
+)
+from vitlab.jobs.queue.machine import missing_gpu, read_machine
+from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, stop
-from vitlab.jobs.store import all_jobs, read_state
+from vitlab.jobs.store import all_jobs, read_state, submit
+from vitlab.lab.live.diagnostics import gpu_section
 
 GB = 10**9
 SAY = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['CUDA_DEVICE_ORDER'])"
@@ -37,6 +48,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", folder)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("NVML_STATE", str(place))
 
     def tell(**said: Any) -> None:
@@ -57,7 +69,7 @@ def said(job: JobPaths) -> str:
 def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml(broken="nvmlInit")
     assert devices() == []
-    nvml(broken="nvmlDeviceGetMemoryInfo")
+    nvml(broken="nvmlDeviceGetCount")
     assert devices() == []
     assert unreleased_memory([{"uuid": "GPU-0"}], 0.0) == ""
     with monkeypatch.context() as without:
@@ -81,8 +93,8 @@ def test_what_nvml_says(nvml: Nvml) -> None:
 def test_the_child_sees_its_own_gpu_only(
     shop: Workshop, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whatever the shell that launches has set: the scheduler decides.
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    # Whatever order the shell has set: the scheduler gives by UUID, among those it leaves.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1,0")
     jobs = [shop.submit(WAIT) for _ in range(2)]
     assert advance(shop.lab) == jobs
     assert {said(job) for job in jobs} == {"GPU-0 PCI_BUS_ID", "GPU-1 PCI_BUS_ID"}
@@ -90,6 +102,142 @@ def test_the_child_sees_its_own_gpu_only(
         assert becomes(job, Running).device in ("gpu0", "gpu1")
         stop(job)
         assert ended(job).detail == "stopped on request"
+
+
+def test_one_lost_gpu_does_not_hide_the_others(shop: Workshop, nvml: Nvml) -> None:
+    nvml(count=4, lost=[2])
+    assert [device.label for device in devices()] == ["gpu0", "gpu1", "gpu3"]
+    assert read_machine(shop.lab).lost == ("gpu2: lost",)
+    assert ("gpu2", "lost") in gpu_section().facts
+    [note] = preflight(
+        shop.lab, [shop.spec("", recipe="vit", config={})], [], read_machine(shop.lab)
+    )
+    assert (note.status, note.text) == ("note", "device: gpu2: lost")
+    wants = shop.submit("", device="2")
+    why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[wants.name]
+    assert why == "GPU 2: no such GPU on this machine; gpu2: lost"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "nvmlDeviceGetMemoryInfo",
+        "nvmlDeviceGetComputeRunningProcesses",
+        "nvmlDeviceGetName",
+        "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceGetTemperature",
+    ],
+)
+def test_what_one_may_not_read_drops_no_gpu(shop: Workshop, nvml: Nvml, broken: str) -> None:
+    nvml(broken=broken)
+    job, small = shop.submit(SAY), shop.submit("", extra={"gpu_memory": GB}, device="1")
+    planned = plan(all_jobs(shop.lab), read_machine(shop.lab))
+    assert [start.device for start in planned.starts if start.job.name == job.name] == ["gpu0"]
+    unknown = broken == "nvmlDeviceGetMemoryInfo"
+    assert planned.reasons.get(small.name) == (
+        "gpu1: its memory cannot be read" if unknown else None
+    )
+
+
+def test_a_gpu_without_a_uuid_cannot_be_given(nvml: Nvml) -> None:
+    nvml(broken="nvmlDeviceGetUUID")
+    assert read_gpus() == Gpus(
+        (),
+        ("gpu0: cannot be read (nvmlDeviceGetUUID)", "gpu1: cannot be read (nvmlDeviceGetUUID)"),
+    )
+
+
+def test_instances_of_a_shared_gpu_are_given_one_by_one(nvml: Nvml) -> None:
+    nvml(parts={"1": 2})
+    assert [(d.label, d.uuid) for d in devices()] == [
+        ("gpu0", "GPU-0"), ("gpu1:0", "MIG-110"), ("gpu1:1", "MIG-111"),
+    ]  # fmt: skip
+    assert [d.label for d in visible(devices(), "MIG-111")] == ["gpu1:1"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "left"),
+    [
+        (None, "0123"), ("0", "0"), ("3,1", "31"), ("", ""), (" ", ""), ("-1", ""),
+        ("NoDevFiles", ""), ("0,-1,2", "0"), ("GPU-2", "2"), ("GPU-2,0", "20"), ("GPU-", ""),
+        ("GPU-0,GPU-9,GPU-1", "0"), ("9", ""), ("1,1", "1"), ("all", ""), (" 1 , 2 ", "12"),
+        ("MIG-GPU-1/1/0", ""),
+    ],
+)  # fmt: skip
+def test_the_users_own_limit(nvml: Nvml, variable: str | None, left: str) -> None:
+    nvml(count=4)
+    assert [str(device.index) for device in visible(devices(), variable)] == list(left)
+
+
+def test_the_limit_is_that_of_the_submitter(
+    shop: Workshop, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml(count=4)
+
+    def submitted(**variables: str) -> JobPaths:
+        job = shop.submit(SAY)
+        write_json(job.environment, {"v": 1, "variables": variables})
+        return job
+
+    first, free, hidden = (
+        submitted(CUDA_VISIBLE_DEVICES="1"),
+        submitted(),
+        submitted(CUDA_VISIBLE_DEVICES=""),
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    old = shop.submit(SAY)
+    old.environment.unlink(missing_ok=True)
+    again = submitted(CUDA_VISIBLE_DEVICES="1")
+    planned = plan(all_jobs(shop.lab), read_machine(shop.lab))
+    assert {start.job.name: start.device for start in planned.starts} == {
+        first.name: "gpu1", free.name: "gpu0", hidden.name: "cpu", old.name: "gpu2",
+    }  # fmt: skip
+    why = f"gpu1: used by {first.name}; CUDA_VISIBLE_DEVICES=1 hides gpu0, gpu2, gpu3"
+    assert planned.reasons == {again.name: why}
+
+
+@pytest.mark.parametrize("recipe", ["vit", "command", "ridge"])
+@pytest.mark.parametrize("cause", ["lost", "driver", "hidden", "no such", "none"])
+def test_a_full_network_waits_for_a_gpu_that_is_gone(
+    shop: Workshop, nvml: Nvml, monkeypatch: pytest.MonkeyPatch, recipe: str, cause: str
+) -> None:
+    nvml(count=0 if cause == "none" else 1, lost=[0] if cause == "lost" else [])
+    nvml_is_there = {"lost": "gpu0: lost", "driver": "NVIDIA's driver: nvmlInit"}
+    if cause == "driver":
+        nvml(broken="nvmlInit")
+    if cause in ("hidden", "no such"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "" if cause == "hidden" else "5")
+    value = "''" if cause == "hidden" else "5"
+    spec = shop.spec("pass", recipe=recipe, **({} if recipe == "command" else {"config": {}}))
+    waits = cause != "none" and recipe != "ridge" and (recipe, cause) != ("command", "hidden")
+    jobs = [submit(shop.lab, spec)]
+    machine = read_machine(shop.lab)
+    planned = plan(all_jobs(shop.lab), machine)
+    why = nvml_is_there.get(cause, f"CUDA_VISIBLE_DEVICES={value} hides gpu0")
+    why += "; `device: cpu` or `--gpu cpu` runs it on the CPU"
+    assert planned.reasons == ({jobs[0].name: why} if waits else {})
+    bad = [one.text for one in preflight(shop.lab, [spec], [], machine) if one.status == "bad"]
+    assert bad == ([f"device: {why}"] if waits else [])
+    for other in (replace(spec, device="cpu"), replace(spec, profile="smoke")):
+        assert not missing_gpu(other, machine, None)
+        assert not [f for f in preflight(shop.lab, [other], [], machine) if f.status == "bad"]
+
+
+def test_a_cpu_job_is_shown_no_gpu_and_no_empty_variable(
+    shop: Workshop, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    show = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
+    job = shop.submit(show, device="cpu")
+    advance(shop.lab)
+    assert said(job) == "-1"
+    ended(job)
+    nvml(count=0)
+    plain = shop.submit(show, device="cpu")
+    advance(shop.lab)
+    assert said(plain) == "1"  # as the user has it
+    ended(plain)
+    assert child_environment([], 2, has_gpus=False) == {"OMP_NUM_THREADS": "2"}
 
 
 def test_a_job_of_two_processes_has_two_gpus(shop: Workshop, nvml: Nvml) -> None:

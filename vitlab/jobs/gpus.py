@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,7 @@ class Device:
     uuid: str
     name: str
     memory_total: int
-    """Bytes."""
+    """Bytes; 0 where the driver does not report it."""
     memory_free: int
     pids: tuple[int, ...] = ()
     """Compute processes, by NVML; inside a container these may be the host's numbers."""
@@ -34,10 +35,12 @@ class Device:
     """Percent; None where the driver does not report it."""
     temperature: int | None = None
     """Degrees Celsius."""
+    part: int | None = None
+    """Number of the MIG instance; None for a whole GPU."""
 
     @property
     def label(self) -> str:
-        return f"gpu{self.index}"
+        return f"gpu{self.index}" + ("" if self.part is None else f":{self.part}")
 
     @property
     def unowned(self) -> int:
@@ -55,65 +58,126 @@ class Device:
         }
 
 
-def devices() -> list[Device]:
-    """The GPUs in PCI bus order; empty without NVIDIA's library, its driver or any GPU."""
+@dataclass(frozen=True)
+class Gpus:
+    """The GPUs of a machine at one moment."""
+
+    devices: tuple[Device, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Those that cannot be read, each with the reason: `gpu2: lost`."""
+
+
+def read_gpus() -> Gpus:
+    """The GPUs in PCI bus order; none without NVIDIA's library, its driver or any GPU."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
-        return []
+        return Gpus()
     try:
         nvml.nvmlInit()
-    except nvml.NVMLError:
-        return []
+    except nvml.NVMLError as error:
+        absent = type(error).__name__ in ("NVMLError_LibraryNotFound", "NVMLError_DriverNotLoaded")
+        return Gpus() if absent else Gpus(lost=(f"NVIDIA's driver: {error}",))
+    found: list[Device] = []
+    lost: list[str] = []
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        return [_device(nvml, i, handle) for i, handle in enumerate(handles)]
-    except nvml.NVMLError:
-        return []  # a GPU was lost between two calls
+        for index in range(nvml.nvmlDeviceGetCount()):
+            try:
+                found += _read(nvml, index)
+            except nvml.NVMLError as error:
+                gone = type(error).__name__ == "NVMLError_GpuIsLost"
+                lost.append(f"gpu{index}: " + ("lost" if gone else f"cannot be read ({error})"))
+    except nvml.NVMLError as error:
+        lost.append(f"NVIDIA's driver: {error}")
     finally:
-        nvml.nvmlShutdown()
+        with contextlib.suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
+    return Gpus(tuple(found), tuple(lost))
 
 
-def _device(nvml: ModuleType, index: int, handle: object) -> Device:
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+def devices() -> list[Device]:
+    """The GPUs that can be read, in PCI bus order."""
+    return list(read_gpus().devices)
+
+
+def visible(found: Iterable[Device], variable: str | None) -> list[Device]:
+    """Those that a value of CUDA_VISIBLE_DEVICES leaves; None leaves all.
+
+    As CUDA reads it: indices, UUIDs or their unique beginnings, up to the first that is none.
+    """
+    everything = list(found)
+    if variable is None:
+        return everything
+    left: list[Device] = []
+    for word in (word.strip() for word in variable.split(",")):
+        by_index = [one for one in everything if word == str(one.index)][:1]
+        by_uuid = [one for one in everything if word and one.uuid.startswith(word)]
+        named = by_index or by_uuid
+        if len(named) != 1:
+            break
+        left += [one for one in named if one not in left]
+    return left
+
+
+def _read(nvml: ModuleType, index: int) -> list[Device]:
+    """The GPU of that index, or its MIG instances: such a GPU cannot be used as a whole."""
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    parts = []
+    for part in range(_optional(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+        if (
+            instance := _optional(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, part)
+        ) is not None:
+            parts.append(_device(nvml, index, instance, part))
+    return parts or [_device(nvml, index, handle)]
+
+
+def _device(nvml: ModuleType, index: int, handle: object, part: int | None = None) -> Device:
+    memory = _optional(nvml, "nvmlDeviceGetMemoryInfo", handle)
+    running = _optional(nvml, "nvmlDeviceGetComputeRunningProcesses", handle) or ()
+    rates = _optional(nvml, "nvmlDeviceGetUtilizationRates", handle)
+    temperature = _optional(nvml, "nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)
     return Device(
         index=index,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
-        name=_text(nvml.nvmlDeviceGetName(handle)),
-        memory_total=int(memory.total),
-        memory_free=int(memory.free),
+        name=_text(_optional(nvml, "nvmlDeviceGetName", handle) or "unknown"),
+        memory_total=int(memory.total) if memory else 0,
+        memory_free=int(memory.free) if memory else 0,
         pids=tuple(int(one.pid) for one in running),
         used=tuple(int(one.usedGpuMemory or 0) for one in running),
-        utilisation=_utilisation(nvml, handle),
-        temperature=_temperature(nvml, handle),
+        utilisation=int(rates.gpu) if rates else None,
+        temperature=None if temperature is None else int(temperature),
+        part=part,
     )
 
 
+def _optional(nvml: ModuleType, function: str, *arguments: object) -> Any:
+    """What NVML reports; None where it does not, for want of rights or on such a card."""
+    try:
+        return getattr(nvml, function)(*arguments)
+    except AttributeError:  # of a newer library
+        return None
+    except nvml.NVMLError as error:
+        if type(error).__name__ == "NVMLError_GpuIsLost":
+            raise
+        return None
+
+
 def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _utilisation(nvml: ModuleType, handle: object) -> int | None:
-    try:
-        return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    except nvml.NVMLError:
-        return None
+def child_environment(
+    given: Sequence[Device], threads: int = 0, has_gpus: bool = True
+) -> dict[str, str]:
+    """Environment of a job's process: its GPUs by UUID, or none and the number of CPU threads.
 
-
-def _temperature(nvml: ModuleType, handle: object) -> int | None:
-    try:
-        return int(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-    except nvml.NVMLError:
-        return None
-
-
-def child_environment(given: Sequence[Device], threads: int = 0) -> dict[str, str]:
-    """Environment of a job's process: its GPUs by UUID, or none and the number of CPU threads."""
-    environment = {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(device.uuid for device in given),
-    }
+    On the CPU of a machine that has GPUs the variable is -1: an empty one is read as "all" by many
+    scripts. On one that has none it is left as it is.
+    """
+    environment = {}
+    if given or has_gpus:
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in given) or "-1"
     if not given and threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment

@@ -1,6 +1,7 @@
 """A stand-in for NVML: two GPUs of 40 GB, as the file `NVML_STATE` says, read at every question.
 
-`{"pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function}`; every key may miss.
+`{"count": 2, "pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function,
+"lost": [index], "parts": {"1": 2}}`; every key may miss. `parts`: MIG instances of a GPU.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ class NVMLError(Exception):
     """What the real one raises."""
 
 
+class NVMLError_GpuIsLost(NVMLError):  # noqa: N801, N818 - the real name
+    """It fell off the bus."""
+
+
 def _state(name: str = "") -> dict[str, Any]:
     state: dict[str, Any] = json.loads(Path(os.environ["NVML_STATE"]).read_text())
     if state.get("broken") == name:
@@ -27,8 +32,8 @@ def _state(name: str = "") -> dict[str, Any]:
 
 
 def _pids(i: int) -> dict[str, int]:
-    pids: dict[str, int] = _state().get("pids", [{}, {}])[i]
-    return pids
+    given: list[dict[str, int]] = _state().get("pids", [])
+    return given[i] if i < len(given) else {}
 
 
 def nvmlInit() -> None:
@@ -40,31 +45,49 @@ def nvmlShutdown() -> None:
 
 
 def nvmlDeviceGetCount() -> int:
-    return 2
+    count: int = _state("nvmlDeviceGetCount").get("count", 2)
+    return count
 
 
 def nvmlDeviceGetHandleByIndex(i: int) -> int:
+    if i in _state("nvmlDeviceGetHandleByIndex").get("lost", []):
+        raise NVMLError_GpuIsLost("GPU is lost")
     return i
 
 
+def nvmlDeviceGetMaxMigDeviceCount(_: int) -> int:
+    return 7
+
+
+def nvmlDeviceGetMigDeviceHandleByIndex(i: int, part: int) -> int:
+    if part >= _state().get("parts", {}).get(str(i), 0):
+        raise NVMLError("Not Found")
+    return 10 * i + 100 + part
+
+
 def nvmlDeviceGetMemoryInfo(i: int) -> SimpleNamespace:
-    taken = _state("nvmlDeviceGetMemoryInfo").get("taken", [0, 0])[i] + sum(_pids(i).values())
+    given = _state("nvmlDeviceGetMemoryInfo").get("taken", [])
+    taken = (given[i] if i < len(given) else 0) + sum(_pids(i).values())
     return SimpleNamespace(total=40 * GB, free=39 * GB - taken)
 
 
 def nvmlDeviceGetComputeRunningProcesses(i: int) -> list[SimpleNamespace]:
+    _state("nvmlDeviceGetComputeRunningProcesses")
     return [SimpleNamespace(pid=int(pid), usedGpuMemory=n) for pid, n in _pids(i).items()]
 
 
 def nvmlDeviceGetUUID(i: int) -> bytes:
-    return f"GPU-{i}".encode()
+    _state("nvmlDeviceGetUUID")
+    return (f"GPU-{i}" if i < 100 else f"MIG-{i}").encode()
 
 
 def nvmlDeviceGetName(_: int) -> str:
+    _state("nvmlDeviceGetName")
     return "NVIDIA A100"
 
 
 def nvmlDeviceGetUtilizationRates(_: int) -> SimpleNamespace:
+    _state("nvmlDeviceGetUtilizationRates")
     return SimpleNamespace(gpu=97)
 
 

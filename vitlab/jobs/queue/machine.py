@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitlab.contract.job import Running, Spec
-from vitlab.contract.paths import LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.jobs.gpus import Device, devices
+from vitlab.jobs.files import read_json
+from vitlab.jobs.gpus import Device, read_gpus, visible
 from vitlab.jobs.processes import MARKER, boot, process
 from vitlab.jobs.store import Job
 
-GPU_RECIPES = ("vit", "mlp", "command")
+NETWORKS = ("vit", "mlp")
+GPU_RECIPES = (*NETWORKS, "command")
 """With `device: auto` these take a GPU where there is one; the others never need one."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 MEMORY = "gpu_memory"
 """Key of `Spec.extra`: bytes a job declares on each GPU it takes; without it, it has it alone."""
 GPUS = "gpus"
@@ -41,6 +44,43 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     boot: str = ""
     """See `processes.boot`: jobs queued under another one wait for a release."""
+    lost: tuple[str, ...] = ()
+    """GPUs that cannot be read, each with the reason: `gpu2: lost`."""
+
+    def left_by(self, limit: str | None) -> tuple[Gpu, ...]:
+        """The GPUs that a user's CUDA_VISIBLE_DEVICES leaves; None for no such variable."""
+        left = visible([gpu.device for gpu in self.gpus], limit)
+        return tuple(gpu for gpu in self.gpus if gpu.device in left)
+
+    def without(self, limit: str | None) -> list[str]:
+        """A phrase on each GPU that cannot be given: lost, and hidden by the user."""
+        left = self.left_by(limit)
+        hidden = [gpu.device.label for gpu in self.gpus if gpu not in left]
+        if not hidden:
+            return list(self.lost)
+        return [*self.lost, f"{VISIBLE}={limit or repr('')} hides {', '.join(hidden)}"]
+
+
+def gpu_limit(job: JobPaths) -> str | None:
+    """CUDA_VISIBLE_DEVICES where the job was submitted; ours for a job that recorded none."""
+    variables = read_json(job.environment).get("variables")
+    value = (variables if isinstance(variables, dict) else os.environ).get(VISIBLE)
+    return None if value is None else str(value)
+
+
+def missing_gpu(spec: Spec, machine: Machine, limit: str | None) -> str:
+    """Why a full run does not start on the CPU in place of a GPU that was lost or hidden.
+
+    Empty where it may: it never needs one, was sent to the CPU, or this machine has none. A
+    program of the user's own may be one for the CPU, where the user has hidden every GPU.
+    """
+    if spec.device != "auto" or spec.profile != "full" or spec.recipe not in GPU_RECIPES:
+        return ""
+    on_purpose = limit is not None and limit.split(",")[0].strip() in ("", "-1", "NoDevFiles")
+    if machine.left_by(limit) or (on_purpose and spec.recipe not in NETWORKS):
+        return ""
+    why = "; ".join(machine.without(limit))
+    return why and f"{why}; `device: cpu` or `--gpu cpu` runs it on the CPU"
 
 
 def gpus_wanted(spec: Spec, gpus: int) -> int:
@@ -81,7 +121,7 @@ class Capacity:
             taken = [label for label in job.state.device.split(",") if label in self._use]
             for label in taken:
                 self._take(job, label)
-            if not taken:
+            if not taken and not job.state.device.startswith("gpu"):  # that one may be lost
                 self._on_cpu.append(job.name)
 
     def cpu(self, job: Job) -> str:
@@ -92,19 +132,25 @@ class Capacity:
         self._on_cpu.append(job.name)
         return ""
 
-    def gpu(self, job: Job, count: int) -> tuple[tuple[Gpu, ...], str]:
-        """Take `count` GPUs, the fullest that have room; none, and why, where they are not free."""
-        usable = [gpu for gpu in self._machine.gpus if _matches(job.spec.device, gpu.device)]
+    def gpu(self, job: Job, count: int, limit: str | None = None) -> tuple[tuple[Gpu, ...], str]:
+        """Take `count` GPUs, the fullest that have room; none, and why, where they are not free.
+
+        `limit` is the user's CUDA_VISIBLE_DEVICES.
+        """
+        left = self._machine.left_by(limit)
+        usable = [gpu for gpu in left if _matches(job.spec.device, gpu.device)]
+        without = "".join(f"; {why}" for why in self._machine.without(limit))
         if not usable:
-            return (), f"GPU {job.spec.device}: no such GPU on this machine"
+            return (), f"GPU {job.spec.device}: no such GPU on this machine{without}"
         if count > len(usable):
-            return (), f"takes {count} GPUs at once: this machine has {len(usable)} for it"
+            here = f"this machine has {len(usable)} for it{without}"
+            return (), f"takes {count} GPUs at once: {here}"
         refused = {gpu.device.label: self._refusal(job, gpu) for gpu in usable}
         free = [gpu for gpu in usable if not refused[gpu.device.label]]
         if len(free) < count:
             for gpu in usable:
                 self._closed.setdefault(gpu.device.label, job.name)
-            why = "; ".join(f"{label}: {why}" for label, why in refused.items() if why)
+            why = "; ".join(f"{label}: {why}" for label, why in refused.items() if why) + without
             return (), why if count == 1 else f"takes {count} GPUs at once: {why}"
         free.sort(key=lambda gpu: (self._left(gpu), gpu.device.index))
         taken = sorted(free[:count], key=lambda gpu: gpu.device.index)
@@ -135,6 +181,8 @@ class Capacity:
             return f"behind {behind}"
         if use.exclusive or (use.names and not need):
             return f"used by {', '.join(use.names)}"
+        if need and not device.memory_total:
+            return "its memory cannot be read"
         if need > self._left(gpu):
             return f"{_gb(self._left(gpu))} free of the {_gb(need)} it declares"
         if not need and 2 * device.memory_free < device.memory_total:
@@ -158,10 +206,12 @@ def _gb(amount: int) -> str:
 
 def read_machine(lab: LabPaths) -> Machine:
     """This machine, now; a lab without settings has one CPU slot."""
+    found = read_gpus()
     return Machine(
         cpu=load_settings(lab).cpu_slots,
-        gpus=tuple(_gpu(lab, device) for device in devices()),
+        gpus=tuple(_gpu(lab, device) for device in found.devices),
         boot=boot(),
+        lost=found.lost,
     )
 
 

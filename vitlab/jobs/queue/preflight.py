@@ -32,7 +32,15 @@ from vitlab.contract.validation import ConfigError
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.processes import machine_memory
-from vitlab.jobs.queue.machine import GPU_RECIPES, MEMORY, Machine, gpus_wanted
+from vitlab.jobs.queue.machine import (
+    GPU_RECIPES,
+    MEMORY,
+    NETWORKS,
+    VISIBLE,
+    Machine,
+    gpus_wanted,
+    missing_gpu,
+)
 from vitlab.jobs.slurm import rejection
 from vitlab.jobs.store import Job
 
@@ -211,20 +219,26 @@ def _device(lab: LabPaths, spec: Spec, machine: Machine) -> Iterator[Finding]:
     if spec.extra.get("backend") == "slurm":
         yield from _cluster(lab, spec)
         return
+    limit = os.environ.get(VISIBLE)
+    gpus = machine.left_by(limit)
+    without = "".join(f"; {why}" for why in machine.without(limit))
     names = [
-        word
-        for gpu in machine.gpus
-        for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
+        word for gpu in gpus for word in (str(gpu.device.index), gpu.device.label, gpu.device.uuid)
     ]
+    here = ", ".join(gpu.device.label for gpu in gpus) or "no GPU"
     if spec.device not in ("auto", "cpu") and not set(spec.device.split(",")) <= set(names):
-        here = f"GPUs 0 to {len(machine.gpus) - 1}" if machine.gpus else "no GPU"
-        yield Finding("bad", f"device: {spec.device}: this machine has {here}")
-    elif (count := gpus_wanted(spec, len(machine.gpus))) > len(machine.gpus):
-        here = f"{len(machine.gpus)} GPU" + ("s" if len(machine.gpus) > 1 else "")
-        yield Finding("bad", f"device: takes {count} GPUs at once, this machine has {here}")
-    elif spec.device == "auto" and not machine.gpus and spec.recipe in GPU_RECIPES[:2]:
+        yield Finding("bad", f"device: {spec.device}: this machine has {here}{without}")
+    elif (count := gpus_wanted(spec, len(gpus))) > len(gpus):
+        here = f"{len(gpus)} GPU" + ("s" if len(gpus) > 1 else "")
+        detail = f"takes {count} GPUs at once, this machine has {here}{without}"
+        yield Finding("bad", f"device: {detail}")
+    elif why := missing_gpu(spec, machine, limit):
+        yield Finding("bad", f"device: {why}")
+    elif spec.device == "auto" and not gpus and spec.recipe in NETWORKS:
         status = "warn" if spec.profile == "full" else "note"
-        yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU")
+        yield Finding(status, f"device: no GPU here, so {spec.recipe} runs on the CPU{without}")
+    elif without and spec.device != "cpu" and spec.recipe in GPU_RECIPES:
+        yield Finding("note", f"device: {without[2:]}")
 
 
 def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
@@ -233,7 +247,7 @@ def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
         yield Finding("bad", f"slurm: {why}")
     nodes = options.get("nodes", 1)
     processes = spec.config.get("train", {}).get("processes", 1)
-    if nodes > 1 and spec.recipe in GPU_RECIPES[:2]:
+    if nodes > 1 and spec.recipe in NETWORKS:
         if processes % nodes:
             detail = f"config.train.processes must be a multiple of it, is {processes}"
             yield Finding("bad", f"slurm.nodes: {nodes}: {detail}")
@@ -243,7 +257,8 @@ def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
 
 def _memory(spec: Spec, config: Config, machine: Machine) -> Iterator[Finding]:
     """The estimate against what the job declares, and against the devices it may get."""
-    on_gpu = bool(machine.gpus) and spec.device != "cpu"
+    gpus = machine.left_by(os.environ.get(VISIBLE))
+    on_gpu = bool(gpus) and spec.device != "cpu"
     need = training_bytes(config, on_gpu)
     if need is None or spec.extra.get("backend") == "slurm":
         return
@@ -252,8 +267,8 @@ def _memory(spec: Spec, config: Config, machine: Machine) -> Iterator[Finding]:
         detail = f"declares {declared / 1e9:.1f} GB, and will take about {need / 1e9:.1f} GB"
         yield Finding("warn", f"queue.gpu_memory: {detail}")
     if on_gpu:
-        largest = max(gpu.device.memory_total for gpu in machine.gpus)
-        free = max(gpu.device.memory_free for gpu in machine.gpus)
+        largest = max(gpu.device.memory_total for gpu in gpus)
+        free = max(gpu.device.memory_free for gpu in gpus)
         where = "the largest GPU"
     else:
         largest, free = machine_memory()

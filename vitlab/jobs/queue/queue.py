@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, ended_well, state_word
-from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpus_wanted
-from vitlab.jobs.store import Job
-
-ADOPTED = "adopt"
-"""Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
+from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
+from vitlab.jobs.store import ADOPTED, Job
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,11 @@ def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
         why = _hold_reason(job, machine) or dependencies.unmet(job)
         gpus: tuple[Gpu, ...] = ()
         if not why and not job.in_slurm:
-            if count := gpus_wanted(job.spec, len(machine.gpus)):
-                gpus, why = capacity.gpu(job, count)
+            limit = gpu_limit(job.paths) if machine.gpus else None
+            if count := gpus_wanted(job.spec, len(machine.left_by(limit))):
+                gpus, why = capacity.gpu(job, count, limit)
             else:
-                why = capacity.cpu(job)
+                why = missing_gpu(job.spec, machine, limit) or capacity.cpu(job)
         if why:
             reasons[job.name] = why
         else:

@@ -20,8 +20,8 @@ from vitlab.jobs.git import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
-from vitlab.jobs.queue.queue import ADOPTED, Start, plan, waiting_in_order
-from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
+from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
+from vitlab.jobs.store import ADOPTED, Job, all_jobs, read_job, read_state, unfinished
 
 
 def edit_queue(job: Job, **changes: object) -> None:
@@ -167,7 +167,9 @@ def _start(lab: LabPaths, start: Start, machine: Machine, settings: Settings, co
                 "boot": machine.boot,
                 "device": start.device,
                 "devices": [device.record for device in given],
-                "environment": child_environment(given, threads(settings)),
+                "environment": child_environment(
+                    given, threads(settings), bool(machine.gpus or machine.lost)
+                ),
                 "grace": settings.grace,
                 "commit": code.commit,
                 "dirty": code.dirty,

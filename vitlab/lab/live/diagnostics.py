@@ -88,13 +88,17 @@ def lab_section(lab: Lab) -> Section:
 
 def gpu_section() -> Section:
     """The GPUs, as NVML names them; blocking."""
-    from vitlab.jobs.gpus import devices
+    from vitlab.jobs.gpus import read_gpus
 
-    facts = tuple(
+    found = read_gpus()
+    facts = [
         (one.label, f"{one.name}, {one.memory_free / 1e9:.1f} of {one.memory_total / 1e9:.1f} GB")
-        for one in devices()
-    )
-    return Section("GPUs", facts or (("none", "no NVIDIA library, driver or GPU"),))
+        for one in found.devices
+    ]
+    facts += [(name, why) for name, _, why in (one.partition(": ") for one in found.lost)]
+    limit = os.environ.get("CUDA_VISIBLE_DEVICES")
+    facts += [("CUDA_VISIBLE_DEVICES", limit or "empty")] if limit is not None else []
+    return Section("GPUs", tuple(facts) or (("none", "no NVIDIA library, driver or GPU"),))
 
 
 def notice_section(lab: Lab) -> Section | None:

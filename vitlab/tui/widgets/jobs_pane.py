@@ -70,7 +70,8 @@ def _words(device: Device) -> str:
     parts = [clean(device.label)]
     if device.utilisation is not None:
         parts.append(f"{device.utilisation}%")
-    parts.append(f"{used / 1e9:.0f}/{total / 1e9:.0f} GB")
+    if total:
+        parts.append(f"{used / 1e9:.0f}/{total / 1e9:.0f} GB")
     if device.temperature is not None:
         parts.append(f"{device.temperature}C")
     return " ".join(parts)
