@@ -35,12 +35,46 @@ def test_a_progress_bar_is_its_last_state(tmp_path: Path) -> None:
     assert len(tail._half) < 4 * MAX_LINE  # hours of a bar without a newline fit in memory
 
 
+def test_a_line_longer_than_memory_is_cut_with_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "out.log"
+    with path.open("wb") as file:
+        for _ in range(7):
+            file.write(b"x" * 1_000_000)
+    tail, seen = LogTail(path, last_bytes=None), []
+    seen += tail.poll()
+    while tail.behind:
+        seen += tail.poll()
+    assert seen == []
+    assert tail.unfinished == "x" * MAX_LINE + "... [cut: a line of 7.0 MB]"
+    with path.open("ab") as file:
+        file.write(b"y" * 500_000 + b"\r\nepoch 1 r2=0.5\n" + b"z" * 3_000_000 + b"\r50%\r51%")
+    seen += tail.poll()
+    while tail.behind:
+        seen += tail.poll()
+    assert seen == ["x" * MAX_LINE + "... [cut: a line of 7.5 MB]", "epoch 1 r2=0.5"]
+    assert tail.unfinished == "51%"  # the long one is overwritten
+    assert len(tail._half) < 4 * MAX_LINE
+
+
+def test_from_the_start_everything_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.log"
+    whole = [f"line {i} " + "x" * 300 for i in range(6000)]
+    path.write_text("\n".join(whole))
+    tail = LogTail(path, last_bytes=None)
+    seen = tail.poll()
+    assert tail.behind
+    while tail.behind:
+        seen += tail.poll()
+    assert [*seen, tail.unfinished] == whole
+
+
 def test_what_could_move_the_terminal_is_gone() -> None:
     assert clean(b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x08\x07ok\x00") == "red ok"
     assert clean("a\u202eb\u2066c\ufeffd\x9be".encode()) == "abcde"
     assert clean(b"bad \xff utf-8 [/bold]") == "bad � utf-8 [/bold]"
     assert clean("tab\t中文 ✅".encode()) == "tab     中文 ✅"
-    assert len(clean(b"x" * 100_000)) == MAX_LINE + 3
+    long = clean(b"x" * 100_000)
+    assert long == "x" * MAX_LINE + "... [cut: a line of 100.0 kB]"
 
 
 @given(st.binary(max_size=300))

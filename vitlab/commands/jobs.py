@@ -228,20 +228,35 @@ def _job_record(view: JobView) -> dict[str, object]:
 
 
 def show_log(args: argparse.Namespace) -> int:
-    """`vitlab logs`: the output so far, and with `-f` the rest until the job ends."""
+    """`vitlab logs`: the whole output so far, and with `-f` the rest until the job ends."""
     job = find_job(this_lab().paths, args.job)
-    tail = LogTail(job.log)
+    tail, live, empty = LogTail(job.log, last_bytes=None), "", True
     while True:
         ended = isinstance(read_state(job), Done | Lost)
         lines = tail.poll()
         for line in lines:
-            print(line)
-        sys.stdout.flush()
+            print(_over(live) + line)
+            live, empty = "", False
         # The state is read before the log, so all that was written before the end is printed.
-        if not lines and (ended or not args.follow):
-            return 0
-        if not lines:
+        idle = not lines and not tail.behind
+        if idle and (ended or not args.follow):
+            break
+        if idle and tail.unfinished != live and sys.stdout.isatty():
+            print(_over(live) + tail.unfinished, end="")  # a progress bar, as it moves
+            live = tail.unfinished
+        sys.stdout.flush()
+        if idle:
             time.sleep(POLL)
+    if tail.unfinished:
+        print(_over(live) + tail.unfinished)
+    elif empty:
+        print(f"{job.name}: no output so far", file=sys.stderr)
+    return 0
+
+
+def _over(live: str) -> str:
+    """What moves a terminal back to the start of the line `live`, and clears it."""
+    return "\r\x1b[K" if live else ""
 
 
 def _action_options(

@@ -46,67 +46,89 @@ class LogTail:
     """The lines since the last poll, safe to be shown.
 
     Of a progress bar redrawn by carriage returns only the last state is kept; escape sequences
-    and control characters are removed; what is not UTF-8 is replaced. Starts `last_bytes` before
-    the end, at the beginning of a line. A truncated or rotated file is read from its start.
+    and control characters are removed; what is not UTF-8 is replaced; a very long line is cut and
+    says so. Starts `last_bytes` before the end, at the beginning of a line, or at the start when
+    None. A truncated or rotated file is read from its start.
     """
 
-    def __init__(self, path: Path, last_bytes: int = 65536) -> None:
+    def __init__(self, path: Path, last_bytes: int | None = 65536) -> None:
+        self.behind = False
+        """Whether the last poll left something unread."""
         self._path = path
         self._last_bytes = last_bytes
-        self._offset: int | None = None
+        self._offset: int | None = None if last_bytes is not None else 0
         self._inode = 0
         self._half = b""
+        self._dropped = 0
+        """Bytes of the line being written that are not in `_half`."""
 
     def poll(self) -> list[str]:
         try:
             with self._path.open("rb") as file:
                 return self._read(file.fileno())
         except FileNotFoundError:
+            self.behind = False
             return []
 
     def _read(self, descriptor: int) -> list[str]:
         status = os.fstat(descriptor)
         skip = False
         if self._offset is None:
-            self._offset = max(0, status.st_size - self._last_bytes)
+            self._offset = max(0, status.st_size - (self._last_bytes or 0))
             skip = self._offset > 0
-        elif status.st_ino != self._inode or status.st_size < self._offset:
-            self._offset, self._half = 0, b""
+        elif self._inode and (status.st_ino != self._inode or status.st_size < self._offset):
+            self._offset, self._half, self._dropped = 0, b"", 0
         self._inode = status.st_ino
         if skip:
             # One byte earlier, so that a line beginning exactly here is not skipped.
             self._offset -= 1
         block = os.pread(descriptor, _BLOCK, self._offset)
         self._offset += len(block)
+        self.behind = bool(block) and self._offset < status.st_size
         data = self._half + block
         if skip:
             data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
-        end = data.rfind(b"\n") + 1
-        # A line without an end is kept for later, cut to what would be shown of it.
-        self._half = _last_state(data[end:])
-        return [clean(line) for line in data[:end].split(b"\n")[:-1]]
+        lines = data.split(b"\n")
+        # The first goes on with what was dropped of it, unless a carriage return began it anew.
+        shown = [clean(line, 0 if i else self._dropped) for i, line in enumerate(lines[:-1])]
+        self._keep_half(lines[-1], 0 if shown else self._dropped)
+        return shown
+
+    def _keep_half(self, half: bytes, dropped: int) -> None:
+        """Keep a line without an end for later, cut to what would be shown of it."""
+        last_state = half.rstrip(b"\r").rfind(b"\r") + 1
+        kept = half[last_state:]
+        cut = kept[: 4 * MAX_LINE]
+        self._dropped = (0 if last_state else dropped) + len(kept) - len(cut)
+        self._half = cut + b"\r" if kept.endswith(b"\r") and len(cut) < len(kept) else cut
 
     @property
     def unfinished(self) -> str:
         """The line being written: a progress bar before its newline."""
-        return clean(self._half)
+        return clean(self._half, self._dropped)
 
 
-def _last_state(half: bytes) -> bytes:
-    kept = half[half.rstrip(b"\r").rfind(b"\r") + 1 :]
-    return kept[: 4 * MAX_LINE]
+def clean(line: bytes, dropped: int = 0) -> str:
+    """One line as plain text: what a terminal would show, without control characters.
 
-
-def clean(line: bytes) -> str:
-    """One line as plain text: what a terminal would show, without control characters."""
+    A line of more than `MAX_LINE` characters is cut, with its size; `dropped` bytes of it are not
+    in `line` any more.
+    """
     line = line.rstrip(b"\r")
-    line = line[line.rfind(b"\r") + 1 :]
+    start = line.rfind(b"\r") + 1
+    line, dropped = line[start:], 0 if start else dropped
     if len(line) <= MAX_LINE and (text := line.decode("utf-8", "replace")).isprintable():
         return text  # nearly every line: no control character, nothing invisible
     text = _ESCAPES.sub(b"", line).decode("utf-8", "replace").expandtabs(8)
     text = "".join(c for c in text[: MAX_LINE + 1] if c >= " " and not "\x7f" <= c <= "\x9f")
     text = "".join(c for c in text if c not in _BIDI)
-    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..."
+    if len(text) <= MAX_LINE and not dropped:
+        return text
+    return f"{text[:MAX_LINE]}... [cut: a line of {_bytes(len(line) + dropped)}]"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def last_json_line(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from vitlab.jobs.logs.tail import clean
 BLOCK = 1 << 18
 """Bytes read at once: a search lets other threads run after each."""
 LONGEST = 1 << 20
-"""Bytes of a line; a longer one is cut into several."""
+"""Bytes of a line; a longer one is shown as several, each with how much of it is left out."""
 
 
 @dataclass(frozen=True)
