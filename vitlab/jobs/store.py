@@ -17,9 +17,12 @@ from typing import Any
 
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, read_spec
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, sync_folder, write_atomic
+from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import boot, is_alive
 
+ADOPTED = "adopt"
+"""Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
 _ANY = JobPaths(Path())
 _BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _ANY.resume))
 """A job that has none of these waits; its lock is taken before it is started."""
@@ -68,6 +71,8 @@ def submit(lab: LabPaths, spec: Spec) -> JobPaths:
     temporary.mkdir()
     try:
         write_atomic(JobPaths(temporary).spec, spec.to_json())
+        if ADOPTED not in spec.extra:
+            record_environment(JobPaths(temporary).environment, this_environment())
         write_atomic(JobPaths(temporary).queue, json.dumps({"boot": boot()}).encode())
         folder = _rename(temporary, parent, spec)
     except BaseException:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +120,8 @@ def folder_name(run: str) -> str:
     name = re.sub(r"[^\w.=+-]+", "-", run).strip("-.") or "run"
     if len(name) <= 60:
         return name
+    import zlib  # a supervisor rarely needs it
+
     return f"{name[:50]}-{zlib.crc32(run.encode()):08x}"
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitlab.contract.events import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.jobs.environment import as_bytes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
 from vitlab.jobs.process.health import History
+from vitlab.jobs.process.program import environment, filled_command, prepare
 from vitlab.jobs.processes import MARKER
 
 if TYPE_CHECKING:
@@ -30,10 +32,9 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
     """
     root = job.folder.parents[2]
     spec = read_json(job.spec)
-    config = spec.get("config", {})
     if spec.get("recipe") == "command":
-        cwd = (root / (config.get("cwd") or ".")).resolve()
-        return [str(part) for part in config.get("argv") or ["nothing"]], cwd
+        program = filled_command(job, spec, resumed)
+        return list(program.argv), program.cwd.resolve()
     argv = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(job.folder)]
     if spec.get("recipe") in ("vit", "mlp"):
         argv = [*across, *argv]
@@ -63,14 +64,16 @@ def start(job: JobPaths, argv: list[str], cwd: Path, extra_environment: Mapping[
     By fork, not posix_spawn: that returns only when the program has started, and a child stopped
     before that would block us forever.
     """
-    environment = {**os.environ, **extra_environment, MARKER: str(job.folder)}
+    prepare(job)
+    variables, _ = environment(job, extra_environment)
+    marked = as_bytes({**variables, MARKER: str(job.folder)})
     report, reports = os.pipe2(os.O_CLOEXEC)
     # A signal must not reach the child while it still has our handlers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _execute(argv, cwd, environment, job.log, reports)
+            _execute(argv, cwd, marked, job.log, reports)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(reports)
@@ -78,7 +81,7 @@ def start(job: JobPaths, argv: list[str], cwd: Path, extra_environment: Mapping[
 
 
 def _execute(
-    argv: list[str], cwd: Path, environment: dict[str, str], log: Path, reports: int
+    argv: list[str], cwd: Path, variables: dict[bytes, bytes], log: Path, reports: int
 ) -> NoReturn:
     """In the child: execute the program, or report why not and end."""
     try:
@@ -91,7 +94,7 @@ def _execute(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), 1)
         os.dup2(1, 2)
-        os.execvpe(argv[0], argv, environment)
+        os.execvpe(argv[0], argv, variables)
     except OSError as error:
         os.write(reports, str(error.errno).encode())
     finally:

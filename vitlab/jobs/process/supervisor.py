@@ -54,6 +54,7 @@ from vitlab.jobs.process.health import (
     health,
     read_policy,
 )
+from vitlab.jobs.process.program import environment, keep_outputs
 from vitlab.jobs.processes import process
 
 if TYPE_CHECKING:
@@ -226,6 +227,9 @@ class Supervisor:
         resumed = archive_run(self.job)
         self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
         self.job.resume.unlink(missing_ok=True)
+        if lacking := environment(self.job, {})[1]:
+            why = f"submitted with {', '.join(lacking)}, which the process that starts it lacks"
+            write_health(self.job, Health("warn", "environment", f"{why}; secrets are not stored"))
         reserve = ReservedFile(self.job.exit)
         self._check_stop()
         end, peak = End(None, None), 0
@@ -273,6 +277,9 @@ class Supervisor:
         self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
         if self.gpu_memory:
             write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
+        if code == 0 and not self.stop_reason[0]:
+            for why in keep_outputs(self.job):
+                write_health(self.job, Health("warn", "outputs", why))
         if code == 0 or self.adopted:
             write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(

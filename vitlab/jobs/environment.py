@@ -1,0 +1,87 @@
+"""The environment a job is submitted with, and the one it starts with. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.jobs.files import read_json
+from vitlab.jobs.processes import MARKER
+
+_WORDS = frozenset(
+    ["AUTH", "COOKIE", "COOKIES", "CRED", "CREDS", "KEY", "KEYS", "PASS", "PASSPHRASE", "PAT",
+     "TOKEN", "TOKENS"]
+)  # fmt: skip
+_PARTS = ("APIKEY", "CREDENTIAL", "PASSWD", "PASSWORD", "SECRET")
+_NO_SECRET = ("_SOCK", "_SOCKET", "_DIR")
+"""Ends of names that say where something is."""
+_LOGIN = re.compile(r"\w://[^/\s@]*:[^/\s@]+@")
+"""An address with a password: `https://me:secret@host`."""
+
+
+def is_secret(name: str, value: str = "") -> bool:
+    """Whether a variable looks like a secret, which is not written to disk."""
+    upper = name.upper()
+    if upper.endswith(_NO_SECRET):
+        return False
+    words = re.split(r"[^A-Z0-9]+", upper)
+    return (
+        not _WORDS.isdisjoint(words)
+        or any(part in upper for part in _PARTS)
+        or words[-1].endswith(("TOKEN", "KEY"))
+        or (words[-1] == "PWD" and upper not in ("PWD", "OLDPWD"))
+        or bool(_LOGIN.search(value))
+    )
+
+
+def secrets_in(variables: Mapping[str, str]) -> list[str]:
+    """The names that look like secrets."""
+    return sorted(name for name, value in variables.items() if is_secret(name, value))
+
+
+def this_environment() -> dict[str, str]:
+    """That of this process, as UTF-8 with surrogates for other bytes, whatever the locale."""
+    return {_text(name): _text(value) for name, value in os.environb.items()}
+
+
+def as_bytes(variables: Mapping[str, str]) -> dict[bytes, bytes]:
+    """As `os.execvpe` takes it."""
+    return {_bytes(name): _bytes(value) for name, value in variables.items()}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
+
+
+def record_environment(path: Path, variables: Mapping[str, str]) -> None:
+    """Write a submission's variables, but for secrets, readable by their owner alone."""
+    withheld = secrets_in(variables)
+    kept = {k: v for k, v in variables.items() if k not in withheld and k != MARKER}
+    # In ASCII: a value need not be UTF-8, and is then kept by surrogates.
+    text = json.dumps({"v": 1, "variables": kept, "withheld": withheld}, indent=1)
+    write_atomic(path, text.encode() + b"\n", mode=0o600)
+
+
+def submitted_environment(
+    job: JobPaths, here: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The environment a job starts with, and the secrets it was submitted with that it lacks.
+
+    Its secrets come from `here`, the process that starts it; a job that recorded no environment
+    has that of `here`.
+    """
+    record = read_json(job.environment)
+    variables, withheld = record.get("variables"), record.get("withheld")
+    if not isinstance(variables, dict):
+        return dict(here), []
+    names = withheld if isinstance(withheld, list) else []
+    given = {name: here[name] for name in names if name in here}
+    return {**variables, **given}, [name for name in names if name not in given]
