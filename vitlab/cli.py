@@ -31,7 +31,7 @@ COMMANDS = {
     "hold": ("jobs", "keep a waiting job from starting"),
     "release": ("jobs", "let a held job start"),
     "move": ("jobs", "change a waiting job's place in the queue"),
-    "adopt": ("jobs", "take over a run that was started by hand"),
+    "adopt": ("adopt", "runs started by hand; take one over as a job"),
     "plot": ("results", "curves of jobs in the terminal"),
     "compare": ("results", "all results as one table, with what they differ in"),
     "spectrum": (

@@ -172,24 +172,35 @@ def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.M
 def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    (folder / "metrics.csv").write_text("step,val_r2\n1,0.25\n")
+    (folder / "numbers.csv").write_text("step,score\n1,0.25\n")
     with (folder / "train.log").open("wb") as log:
         run = subprocess.Popen(SLEEPER, cwd=folder, stdout=log)
-    adopt = ("adopt", "--pid", str(run.pid), "--mvp", "MVP-1.0", "--log", str(folder / "train.log"))
-    status, _, said = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
+    adopt = ("adopt", "--pid", str(run.pid), "--mvp", "MVP-1.0")
+    metrics = ("--metrics", str(folder / "numbers.csv"))
+    status, _, said = bench(*adopt, *metrics)
     assert (status, said.count("\n")) == (2, 1)
     assert "the names of its numbers are unknown" in said
-    assert bench(*adopt, "--name", "val_r2=val/r2/log_g")[0] == 2
-    bench.experiment("1.0", SLEEPER, "metrics: {file: x.csv, names: {val_r2: val/r2/log_g}}\n")
-    status, out, _ = bench(*adopt, "--metrics", str(folder / "metrics.csv"))
+    assert bench(*adopt, "--name", "score=val/r2/log_g")[0] == 2
+    assert bench(*adopt, "--metrics", "none.csv")[0] == 2
+    assert bench(*adopt, "--metrics", "../*.csv")[0] == 2
+    assert bench("adopt", "--pid", str(run.pid))[0] == 2
+    names = "metrics: {file: x.csv, names: {score: val/r2/log_g}}\nruns: [{name: Run 1 wide}]\n"
+    bench.experiment("1.0", SLEEPER, names)
+    status, out, said = bench(*adopt, *metrics, "--run", "Run 1")
     assert status == 0
     [job] = bench.jobs()
     assert out == f"adopted {job.name}\n"
+    assert said.splitlines() == [
+        f"log: {folder / 'train.log'}",
+        "metrics: numbers.csv: score = val/r2/log_g",
+    ]
+    assert bench(*adopt, *metrics) == (2, "", f"vitlab: process {run.pid}: is already a job: "
+                                       f"{job.name}\n")  # fmt: skip
     found = read_job(job)
     assert found is not None
     assert (found.spec.mvp, found.spec.run, found.spec.experiment) == (
         "1.0",
-        "by hand",
+        "Run 1 wide",
         "experiments/m1_0.yaml",
     )
     assert found.spec.exp_id in (bench.lab.roadmaps / "roadmap.md").read_text()

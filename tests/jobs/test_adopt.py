@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.processes import process
 from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
+from vitlab.jobs.queue.trainings import as_glob, columns, training, trainings
 from vitlab.jobs.store import find_job, read_state
 
 RUN = """
@@ -36,6 +40,8 @@ print("done", flush=True)
 def by_hand(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
+    (folder / "old_log.csv").write_text("step,val_r2\n")
+    time.sleep(0.05)  # a process's start is known to 10 ms
     with (folder / "train.log").open("wb") as log:
         command = [sys.executable, "-c", RUN]
         run = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log)
@@ -78,6 +84,98 @@ def test_stopped_like_any_other(shop: Workshop, by_hand: subprocess.Popen[bytes]
     stop(job)
     assert ended(job).outcome == "killed"
     assert process(by_hand.pid) is None
+
+
+def test_what_it_takes_is_found(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:
+    """Command, folder, log and metrics file of a process; a file that was there before is not."""
+    folder = shop.lab.root.parent / "elsewhere"
+    found = training(by_hand.pid)
+    assert found.argv == (sys.executable, "-c", RUN)
+    assert (found.folder, found.log) == (folder, folder / "train.log")
+    assert found.metrics == (folder / "metrics.csv",)
+    assert (found.device, found.job, found.unclear) == ("cpu", "", "")
+    os.utime(folder / "metrics.csv", (1, 1))
+    assert columns(folder / "metrics.csv") == ["step", "test_r2"]
+    # Held open, so its own whatever its time is.
+    assert training(by_hand.pid).metrics == (folder / "metrics.csv",)
+
+
+def test_trainings_are_listed_and_nothing_else(tmp_path: Path) -> None:
+    """A worker of a training, vitlab itself and an idle Python are none."""
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}, 'torch'])"
+    argvs = {
+        "training": [sys.executable, "-c", child, "lightning"],
+        "idle": [sys.executable, "-S", "-c", SLEEP],
+        "ours": [sys.executable, "-S", "-c", SLEEP, "-m", "vitlab.recipes.run", "torch"],
+    }
+    running = {
+        name: subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True)
+        for name, argv in argvs.items()
+    }
+    try:
+        for one in running.values():
+            assert one.stdout is not None
+            one.stdout.readline()
+        listed = {one.pid for one in trainings() if one.folder == tmp_path}
+        assert listed == {running["training"].pid}
+    finally:
+        for one in running.values():
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
+            assert one.stdout is not None
+            one.stdout.close()
+
+
+def test_two_runs_in_one_folder_do_not_take_each_other_s_file(tmp_path: Path) -> None:
+    """Each holds its own; one that holds none, while another runs the same, is given none."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, time\n"
+        "name = f'metrics_{sys.argv[1]}.csv'\n"
+        "f = open(name, 'w'); f.write('step,val_r2\\n'); f.flush()\n"
+        "if sys.argv[2] == 'close': f.close()\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    for how, wanted in (("hold", [["metrics_0.csv"], ["metrics_1.csv"]]), ("close", [[], []])):
+        argv = [sys.executable, "-S", "train.py"]
+        runs = [
+            subprocess.Popen([*argv, str(i), how], cwd=tmp_path, stdout=subprocess.PIPE)
+            for i in range(2)
+        ]
+        for run in runs:
+            assert run.stdout is not None
+            run.stdout.readline()
+        found = [training(run.pid) for run in runs]
+        for run in runs:
+            run.kill()
+            run.wait()
+            assert run.stdout is not None
+            run.stdout.close()
+        assert [[path.name for path in one.metrics] for one in found] == wanted
+        assert all(bool(one.unclear) == (how == "close") for one in found)
+        for path in tmp_path.glob("*.csv"):
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("lightning_logs/version_3/metrics.csv", "lightning_logs/version_*/metrics.csv"),
+        ("wandb/offline-run-20261128_091708-ab1/run-ab1.wandb", "wandb/*run-*/*.wandb"),
+        ("out/checkpoint-500/trainer_state.json", "out/checkpoint-*/trainer_state.json"),
+        ("metrics[1].csv", "metrics[1].csv"),
+    ],
+)
+def test_a_counted_folder_becomes_a_star(path: str, written: str) -> None:
+    assert as_glob(Path("/run") / path, Path("/run")) == written
+
+
+def test_a_run_is_adopted_once(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:
+    job = adopt(shop.lab, shop.spec(""), by_hand.pid)
+    with pytest.raises(UsageError, match=f"is already a job: {job.name}"):
+        adopt(shop.lab, shop.spec(""), by_hand.pid)
+    stop(job)
+    ended(job)
 
 
 def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:

@@ -33,7 +33,7 @@ def print_json(value: object) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Left-aligned columns by display width, so that Chinese and emoji cells line up."""
-    cells = [[_plain(cell) for cell in row] for row in rows]
+    cells = [[plain(cell) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
     for row in [list(header), *cells]:
         padded = (cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True))
@@ -44,7 +44,7 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _plain(cell: object) -> str:
+def plain(cell: object) -> str:
     """One line without control characters: a document's text must not control the terminal."""
     text = "-" if cell is None else str(cell)
     return "".join(c if c.isprintable() else " " for c in text)

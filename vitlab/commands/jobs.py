@@ -1,13 +1,12 @@
-"""Commands on jobs: run, jobs, logs, stop, resume, hold, release, move, adopt."""
+"""Commands on jobs: run, jobs, logs, stop, resume, hold, release, move."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from vitlab.contract.job import (
     state_word,
 )
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.contract.value import NAME, Value, shown
+from vitlab.contract.value import Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import find_job, read_state
@@ -33,7 +32,6 @@ from vitlab.lab.figures.auto_figures import launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import (
     Request,
-    adopt,
     advance_queue,
     hold,
     launch,
@@ -46,7 +44,7 @@ from vitlab.lab.launch import (
 from vitlab.lab.live.snapshot import JobView, job_view, job_views
 from vitlab.lab.writeback.edits import accept_automatically
 from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
-from vitlab.lab.writeback.writeback import existing_figures, pending
+from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
 
 POLL = 0.5
 """Seconds between two checks of a followed job."""
@@ -114,10 +112,10 @@ def _print_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     if first is not None:
         print(f"\n{draw_picture(first[1])}\n")
     plan = pending(lab, roadmap, spec.mvp)
-    for line in plan.summary:
+    for line in plan.summary or (end_summary(lab, roadmap, spec.mvp),):
         print(line)
-    for picture in existing_figures(roadmap.parent, spec.mvp, spec.profile).values():
-        print(f"figure {lab.paths.relative(roadmap.parent / picture)}")
+    for picture in launch_figure_files(lab, roadmap, spec.mvp):
+        print(f"figure {lab.paths.relative(picture)}")
     if plan.changes and lab.settings.write_results != "auto":
         print("`vitlab sync` writes it into roadmap, hub and report")
 
@@ -276,24 +274,6 @@ def _move_options(move: argparse.ArgumentParser) -> None:
     move.set_defaults(handler=move_job)
 
 
-def _adopt_options(adopt: argparse.ArgumentParser) -> None:
-    adopt.add_argument("--pid", type=int, required=True, metavar="P")
-    adopt.add_argument("--mvp", required=True, metavar="ID")
-    adopt.add_argument(
-        "--log", type=Path, metavar="FILE", help="its output, shown as the job's log"
-    )
-    adopt.add_argument("--metrics", type=Path, metavar="FILE", help="its numbers: CSV, JSON lines")
-    adopt.add_argument(
-        "--name",
-        action="append",
-        default=[],
-        metavar="THEIRS=OURS",
-        help="name for a number: val_r2=val/r2/log_g (default: the experiment file's names)",
-    )
-    adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
-    adopt.set_defaults(handler=adopt_run)
-
-
 def change_job(args: argparse.Namespace) -> int:
     """`vitlab stop|resume|hold|release JOB`; advances the queue too."""
     lab = this_lab()
@@ -315,39 +295,6 @@ def move_job(args: argparse.Namespace) -> int:
     return 0
 
 
-def adopt_run(args: argparse.Namespace) -> int:
-    """`vitlab adopt`: watch a running process to its end, like any other job."""
-    names = _names(args.name)
-    metrics = (_from_its_folder(args.pid, args.metrics), names) if args.metrics else None
-    if names and not metrics:
-        raise UsageError("--name names numbers: --metrics FILE must say where they are")
-    lab = this_lab()
-    mvp = bare_id(args.mvp) or args.mvp
-    roadmap = lab.roadmap_with(mvp, args.roadmap)
-    job = adopt(lab, roadmap, mvp, args.pid, args.log, metrics)
-    print(f"adopted {job.name}")
-    return 0
-
-
-def _names(pairs: Iterable[str]) -> dict[str, str]:
-    names = {}
-    for pair in pairs:
-        theirs, _, ours = pair.partition("=")
-        if not theirs or not NAME.fullmatch(ours):
-            raise UsageError(f"--name {pair}: must be like val_r2=val/r2/log_g")
-        names[theirs] = ours
-    return names
-
-
-def _from_its_folder(pid: int, path: Path) -> str:
-    """`path` from the program's folder, as in an experiment file."""
-    try:
-        folder = Path(f"/proc/{pid}/cwd").readlink()
-    except OSError as error:
-        raise UsageError(f"process {pid}: {error.strerror}") from error
-    return os.path.relpath(path.resolve(), folder)
-
-
 OPTIONS: Options = {
     "run": _run_options,
     "jobs": _jobs_options,
@@ -357,5 +304,4 @@ OPTIONS: Options = {
     "hold": partial(_action_options, hold, "held"),
     "release": partial(_action_options, release, "released"),
     "move": _move_options,
-    "adopt": _adopt_options,
 }

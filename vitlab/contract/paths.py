@@ -50,6 +50,8 @@ class PrivatePaths:
     """Folder of document edits, for undo."""
     lease = _File("lease")
     """Locked by the process that is scheduling."""
+    adopting = _File("adopting")
+    """Locked by the process that is adopting a run, so that none is adopted twice."""
     again = _File("again")
     """Asks the holder of the lease to schedule again."""
     supervisor_log = _File("supervisor.log")
@@ -168,6 +170,8 @@ class JobPaths:
     """Its run at W&B."""
     wandb_log = _File("wandb/vitlab.log")
     events = _File("events.jsonl")
+    metrics = _File("metrics.json")
+    """What was found of a program's own metrics: files, columns, rows, problems."""
     result = _File("result.json")
     residuals = _File("residuals.parquet")
     """True and predicted labels of each test star (`vitlab.ml.scoring`)."""

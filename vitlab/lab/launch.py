@@ -1,4 +1,4 @@
-"""What a person does with jobs: launch, adopt, stop, resume, hold and move them."""
+"""What a person does with jobs: launch, stop, resume, hold and move them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write import status
-from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
+from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.experiment.settings import load_settings
-from vitlab.jobs.queue import adopt as process_adoption
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
@@ -141,13 +140,13 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     experiment = load_experiment(path)
     roadmap = lab.read_roadmap(request.roadmap)
     mvp = roadmap.mvp(request.mvp)
-    exp_id = _exp_id(lab, roadmap, mvp, path.stem.replace("_", "-"))
+    exp_id = exp_id_of(lab, roadmap, mvp, path.stem.replace("_", "-"))
     if request.memory is not None:
         memory_bytes("--memory", request.memory)
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
-    changes = _launch_changes(roadmap, mvp, exp_id) if reopens else ()
+    changes = launch_changes(roadmap, mvp, exp_id) if reopens else ()
     return Plan(request, specs, changes, _findings(lab, specs), fingerprint)
 
 
@@ -194,7 +193,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
     jobs = tuple(submit(lab.paths, spec) for spec in plan.specs)
     try:
-        _write_launch(lab, plan.changes)
+        write_launch(lab, plan.changes)
     except (Conflict, OSError):
         for job in jobs:
             scheduler.stop(job)
@@ -203,65 +202,19 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     return Launched(jobs, changed)
 
 
-def adopt(
-    lab: Lab,
-    roadmap_path: Path,
-    mvp_id: str,
-    pid: int,
-    log: Path | None = None,
-    metrics: tuple[str, Mapping[str, str]] | None = None,
-) -> JobPaths:
-    """Adopt the process `pid`, started by hand for an MVP, and write it into the roadmap.
-
-    `metrics`: the file with its numbers, from the program's folder, and their names -> ours;
-    without names, those of the MVP's experiment file.
-    """
-    roadmap = lab.read_roadmap(roadmap_path)
-    mvp = roadmap.mvp(mvp_id)
-    named = lab.paths.relative(roadmap_path)
-    path = known_mvps(lab.paths, named).get(mvp.id)
-    experiment = load_experiment(path) if path else None
-    extra = dict(experiment.extra) if experiment else {}
-    if metrics is not None:
-        file, names = metrics
-        names = names or extra.get("metrics", {}).get("names", {})
-        if not names:
-            raise UsageError(
-                f"{file}: the names of its numbers are unknown; give them with "
-                "--name val_r2=val/r2/log_g, or under metrics.names in the experiment file"
-            )
-        extra["metrics"] = {"file": file, "names": dict(names)}
-    topic = path.stem.replace("_", "-") if path else mvp.name
-    spec = Spec(
-        mvp=mvp.id,
-        run="by hand",
-        profile="full",
-        recipe="command",
-        config={},
-        exp_id=_exp_id(lab, roadmap, mvp, topic),
-        roadmap=named,
-        headline=experiment.headline if experiment else Spec.headline,
-        experiment=lab.paths.relative(path) if path else "",
-        extra=extra,
-    )
-    job = process_adoption.adopt(lab.paths, spec, pid, log)
-    _write_launch(lab, _launch_changes(roadmap, mvp, spec.exp_id))
-    return job
-
-
-def _exp_id(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
+def exp_id_of(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
     """The MVP's own, or the next free one; refused when the document's is no plain name."""
     exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), topic, datetime.date.today())
     lab.paths.exp_folder(exp_id)
     return exp_id
 
 
-def _launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
+def launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
     edits = status.record_launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
     return (change(roadmap.document, edits),) if edits else ()
 
 
-def _write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:
+def write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:
     if lab.settings.write_status == "auto" and changes:
         save(changes, lab.journal)
 

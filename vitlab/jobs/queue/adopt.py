@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.job import Spec
+from vitlab.contract.job import Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
-from vitlab.jobs.queue.queue import ADOPTED
 from vitlab.jobs.queue.scheduler import start_supervisor
-from vitlab.jobs.store import submit
+from vitlab.jobs.queue.trainings import Training, training
+from vitlab.jobs.store import ADOPTED, all_jobs, submit
 
 
 def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPaths:
@@ -26,30 +27,48 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
     and configuration become the process's own command. `log` is shown as its `out.log`. The run
     itself is not touched; it is not our child, so its exit code stays unknown.
     """
-    running = processes.process(pid)
-    if running is None:
-        raise UsageError(f"process {pid}: no such process")
-    try:
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        folder = str(Path(f"/proc/{pid}/cwd").readlink())
-    except OSError as error:
-        raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
-    if any(entry.startswith(f"{processes.MARKER}=".encode()) for entry in environment):
-        raise UsageError(f"process {pid}: is already a job")
     if log is not None and not log.is_file():
         raise UsageError(f"{log}: no such log")
-    spec = replace(
-        spec,
-        recipe="command",
-        config={"argv": [part.decode("utf-8", "replace") for part in argv], "cwd": folder},
-        extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": running.ticks}},
-    )
-    job = submit(lab, spec)
-    if log is not None:
-        job.log.symlink_to(log.resolve())
-    _start(lab, job, pid)
-    return job
+    lab.private.make()
+    one_at_a_time = take_lock(lab.private.adopting)
+    if one_at_a_time is None:
+        raise UsageError("another `vitlab adopt` is at work in this lab; try again")
+    try:
+        found = training(pid)
+        if watcher := watched_by(lab, found):
+            raise UsageError(f"process {pid}: is already a job: {watcher}")
+        spec = replace(
+            spec,
+            recipe="command",
+            config={"argv": list(found.argv), "cwd": str(found.folder)},
+            extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": found.ticks}},
+        )
+        job = submit(lab, spec)
+        if log is not None:
+            job.log.symlink_to(log.resolve())
+        _start(lab, job, pid)
+        return job
+    finally:
+        os.close(one_at_a_time)
+
+
+def watched_by(lab: LabPaths, found: Training) -> str:
+    """The job that has this process, its parent or its child already; empty where none has."""
+    if found.job:
+        folder = Path(found.job)
+        return f"{folder.parent.name}/{folder.name}"
+    for job in all_jobs(lab):
+        adopted = job.spec.extra.get(ADOPTED)
+        if adopted and isinstance(job.state, Queued | Running) and _share(adopted, found):
+            return job.name
+    return ""
+
+
+def _share(adopted: Mapping[str, int], found: Training) -> bool:
+    """Whether one of the two processes is the other, or descends from it."""
+    watched = processes.tree(adopted["pid"], adopted["ticks"])
+    ours = processes.tree(found.pid, found.ticks)
+    return found.pid in [one.pid for one in watched] or adopted["pid"] in [one.pid for one in ours]
 
 
 def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:

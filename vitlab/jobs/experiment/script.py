@@ -1,0 +1,461 @@
+"""A training script, looked at without running it: its options, what it logs and where.
+
+By the syntax tree alone, of the script and of the modules beside it that it imports. What cannot
+be seen that way is left out; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.paths import UsageError
+
+MAX_MODULES = 40
+"""Modules beside a script that are read with it."""
+MAX_BYTES = 1 << 20
+
+_LIBRARIES = ("lightning", "pytorch_lightning", "transformers", "wandb", "lightgbm", "torch",
+              "vitlab", "hydra")  # fmt: skip
+_PRINTS = ("print", "info", "echo", "write", "log_message")
+_WRITES = ("to_csv", "to_parquet", "to_json", "save", "savefig", "savez", "mkdir", "makedirs",
+           "write_text", "FileHandler", "CSVLogger", "TensorBoardLogger", "SummaryWriter",
+           "ModelCheckpoint", "save_model", "save_pretrained", "log_artifact")  # fmt: skip
+_LOGS = ("log", "log_dict", "log_metrics")
+_STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
+_NORMALISED = re.compile(
+    r"(?i)^_?((label|target|y|log_?g)s?_?(std|sigma|scale|norm|mean|scaler)"
+    r"|normali[sz]e_?(labels?|targets?|y)|(std|mean)_?(y|labels?)|y_?n|standard_?scaler)$"
+)
+_RESTORED = re.compile(r"(?i)denorm|un_?norm|inverse_transform|unscale|rescale|to_physical|in_dex")
+_STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
+_NUMBER = r"[^\s,;|)\]]+"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the script's command line."""
+
+    flag: str
+    """As it is written: `--lr`."""
+    default: Any = None
+    """None where it has none, or none that is a constant."""
+    is_switch: bool = False
+    """Whether it takes no value."""
+
+    @property
+    def name(self) -> str:
+        return self.flag.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where the label's standard deviation stands: a number, a log line, or a JSON file."""
+
+    number: float | None = None
+    pattern: str = ""
+    file: str = ""
+    key: str = ""
+
+
+@dataclass
+class Script:
+    """What was seen in a script."""
+
+    path: Path
+    options: list[Option] = field(default_factory=list)
+    libraries: set[str] = field(default_factory=set)
+    logged: list[str] = field(default_factory=list)
+    """Names it logs by Lightning, W&B or a dictionary, in order."""
+    patterns: list[str] = field(default_factory=list)
+    """A regular expression for each printed line with numbers, its groups named by their words."""
+    files: list[str] = field(default_factory=list)
+    """Metrics files it names: `metrics.csv`, `log.jsonl`; globs below the folder it runs in."""
+    relative: list[str] = field(default_factory=list)
+    """Existing files and folders it names by a path relative to its own folder."""
+    written: set[str] = field(default_factory=set)
+    """Paths it names where it writes: `open(..., "w")`, `to_csv`, `mkdir`."""
+    epochs: int | None = None
+    """A constant number of epochs that is no option."""
+    normalised: str = ""
+    """Where labels are normalised: `train.py:31 label_std`; empty where nothing shows it."""
+    restored: bool = False
+    """Whether something takes the normalisation back, so that a scale might be applied twice."""
+    scale: Scale | None = None
+    checkpoint_word: str = ""
+    """The value of its checkpoint option that means the newest one, where that is known."""
+
+    def option(self, *names: str) -> Option | None:
+        """The first option of one of these names."""
+        by_name = {option.name.lower(): option for option in self.options}
+        return next((by_name[name] for name in names if name in by_name), None)
+
+    @cached_property
+    def is_lightning(self) -> bool:
+        return bool(self.libraries & {"lightning", "pytorch_lightning"})
+
+
+def look_at(path: Path) -> Script:
+    """Look at the script `path`; `UsageError` where it is no Python."""
+    script = Script(path)
+    trees = list(_modules(path))
+    for module, tree in trees:
+        _Look(script, module, tree).run()
+    _hugging_face(script, [tree for _, tree in trees])
+    script.logged = list(dict.fromkeys(script.logged))
+    script.files = list(dict.fromkeys(script.files))
+    if script.is_lightning and script.option(*CHECKPOINT_OPTIONS):
+        script.checkpoint_word = "last"
+    return script
+
+
+EPOCH_OPTIONS = ("epochs", "max_epochs", "num_epochs", "n_epochs", "num_train_epochs", "nepochs")
+OUTPUT_OPTIONS = ("out", "output", "output_dir", "outdir", "out_dir", "save_dir", "log_dir",
+                  "logdir", "run_dir", "default_root_dir", "workdir", "work_dir")  # fmt: skip
+CHECKPOINT_OPTIONS = ("ckpt", "ckpt_path", "checkpoint", "resume", "resume_from",
+                      "resume_from_checkpoint")  # fmt: skip
+
+
+def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
+    """The script, and what it imports from its own folder, each once."""
+    todo, seen = [path], set[Path]()
+    while todo and len(seen) < MAX_MODULES:
+        module = todo.pop(0)
+        if module in seen:
+            continue
+        seen.add(module)
+        try:
+            if module.stat().st_size > MAX_BYTES:
+                raise ValueError("larger than 1 MiB")
+            tree = ast.parse(module.read_bytes(), str(module))
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            if module == path:
+                why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error
+                line = getattr(error, "lineno", None)
+                where = f"{path}:{line}" if line else str(path)
+                raise UsageError(f"{where}: not readable as Python: {why}") from error
+            continue
+        yield module, tree
+        todo += [one for one in _imported(tree, module, path.parent) if one not in seen]
+
+
+def _imported(tree: ast.Module, module: Path, root: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        names: list[tuple[Path, str]] = []
+        if isinstance(node, ast.Import):
+            names = [(root, one.name) for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = module.parents[node.level - 1] if 0 < node.level <= 8 else root
+            name = node.module or ""
+            names = [(base, name)] if name else []
+            names += [(base, f"{name}.{one.name}".strip(".")) for one in node.names]
+        for base, name in names:
+            place = base.joinpath(*name.split("."))
+            for one in (place.with_suffix(".py"), place / "__init__.py"):
+                if one.is_file() and one.is_relative_to(root):
+                    yield one
+
+
+class _Look:
+    """Fills a `Script` from one module's tree."""
+
+    def __init__(self, script: Script, module: Path, tree: ast.Module) -> None:
+        self._script = script
+        self._module = module
+        self._tree = tree
+        self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+    def run(self) -> None:
+        for node in ast.walk(self._tree):
+            match node:
+                case ast.Import(names=names):
+                    self._libraries(one.name for one in names)
+                case ast.ImportFrom(module=str(name)):
+                    self._libraries([name])
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    self._function(node)
+                case ast.Call():
+                    self._call(node)
+                case ast.Constant(value=str(text)):
+                    self._text(text)
+            self._normalisation(node)
+
+    def _libraries(self, names: Any) -> None:
+        for name in names:
+            head = name.split(".")[0]
+            if head in _LIBRARIES:
+                self._script.libraries.add(head)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """The parameters of a typer command are its options."""
+        decorators = [ast.unparse(one) for one in node.decorator_list]
+        is_command = any(re.search(r"(?<!click)\.command\b", one) for one in decorators)
+        by_run = any(
+            _name(call.func) == "run" and [ast.unparse(a) for a in call.args] == [node.name]
+            for call in self._calls
+            if "typer" in ast.unparse(call.func)
+        )
+        if not by_run and not (is_command and "typer" in self._text_of_imports):
+            return
+        arguments = node.args.args
+        defaults = [None] * (len(arguments) - len(node.args.defaults)) + list(node.args.defaults)
+        for argument, default in zip(arguments, defaults, strict=True):
+            if default is None:
+                continue  # an argument, not an option
+            inner = default.args[0] if isinstance(default, ast.Call) and default.args else default
+            flags = [
+                str(one.value)
+                for one in (default.args[1:] if isinstance(default, ast.Call) else [])
+                if isinstance(one, ast.Constant) and str(one.value).startswith("--")
+            ]
+            flag = flags[0].partition("/")[0] if flags else f"--{argument.arg.replace('_', '-')}"
+            value = _constant(inner)
+            self._script.options.append(Option(flag, value, isinstance(value, bool)))
+
+    @cached_property
+    def _text_of_imports(self) -> str:
+        nodes = (n for n in ast.walk(self._tree) if isinstance(n, ast.Import | ast.ImportFrom))
+        return " ".join(map(ast.unparse, nodes))
+
+    def _call(self, node: ast.Call) -> None:
+        name = _name(node.func)
+        keywords = {one.arg: one.value for one in node.keywords if one.arg}
+        if name == "add_argument" or ast.unparse(node.func).endswith("click.option"):
+            self._option(node, keywords)
+        elif name == "Trainer" or name == "TrainingArguments":
+            self._trainer(keywords)
+        elif name == "CSVLogger":
+            self._csv_logger(node, keywords)
+        elif name in _LOGS:
+            self._logged(node, keywords)
+        if name in _PRINTS and node.args:
+            self._printed(node.args[0])
+        if name in _WRITES or (name == "open" and _is_writing(node, keywords)):
+            texts = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+            self._script.written |= {one for one in texts if isinstance(one, str)}
+
+    def _option(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
+        words = [str(_constant(one)) for one in node.args]
+        flags = [word for word in words if word.startswith("--")]
+        if not flags:
+            return
+        flag = next((word for word in flags if len(word) > 2), flags[0]).split("/")[0]
+        action = str(_constant(keywords.get("action")) or "")
+        switch = action.startswith("store_") or _constant(keywords.get("is_flag")) is True
+        self._script.options.append(Option(flag, _constant(keywords.get("default")), switch))
+
+    def _trainer(self, keywords: Mapping[str, ast.expr]) -> None:
+        for key in ("max_epochs", "num_train_epochs"):
+            count = _constant(keywords.get(key))
+            if isinstance(count, int) and count > 0 and not isinstance(count, bool):
+                self._script.epochs = self._script.epochs or count
+
+    def _csv_logger(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
+        places = [*node.args, *[None] * 2][:2]
+        folder = _constant(keywords.get("save_dir", places[0]))
+        name = _constant(keywords.get("name", places[1]))
+        has_name = "name" in keywords or places[1] is not None
+        if isinstance(folder, str) and not Path(folder).is_absolute():
+            middle = [str(name)] if isinstance(name, str) and name else []
+            if not has_name:
+                middle = ["lightning_logs"]
+            elif not middle and name is None:
+                middle = ["**"]  # a name that is only known when it runs
+            parts = (*middle, "version_*", "metrics.csv")
+            self._script.files.append(Path(folder).joinpath(*parts).as_posix())
+
+    def _logged(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
+        both = all(_constant(keywords.get(key)) is True for key in ("on_step", "on_epoch"))
+        first = node.args[0] if node.args else keywords.get("dictionary", keywords.get("name"))
+        names = first.keys if isinstance(first, ast.Dict) else [first]
+        for one in names:
+            for name in self._texts(one):
+                if re.fullmatch(r"[\w./ @-]{1,80}", name):
+                    self._script.logged.append(name + ("_epoch" if both else ""))
+
+    def _texts(self, node: ast.expr | None) -> list[str]:
+        """The texts an expression can be: a constant, or `f"{stage}_r2"` for each stage given."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return [node.value]
+        if not isinstance(node, ast.JoinedStr):
+            return []
+        texts = [""]
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                words = self._values_of(part.value)
+            else:
+                words = [str(_constant(part))]
+            texts = [text + word for text in texts for word in words]
+        return texts
+
+    def _values_of(self, node: ast.expr) -> list[str]:
+        """The constants a parameter is given by the calls of its function in this module."""
+        if not isinstance(node, ast.Name):
+            return []
+        words = []
+        for function in ast.walk(self._tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            names = [one.arg for one in function.args.args]
+            inside = function.lineno <= node.lineno <= (function.end_lineno or 0)
+            if node.id not in names or not inside:
+                continue
+            at = names.index(node.id) - (names[0] == "self")
+            for call in self._calls:
+                if _name(call.func) == function.name:
+                    given = {k.arg: k.value for k in call.keywords}.get(node.id)
+                    if given is None and at < len(call.args):
+                        given = call.args[at]
+                    if isinstance(value := _constant(given), str):
+                        words.append(value)
+        return list(dict.fromkeys(words))
+
+    def _printed(self, node: ast.expr) -> None:
+        pattern, label_std = line_pattern(_parts_of(node))
+        if pattern:
+            self._script.patterns.append(pattern)
+        if label_std:
+            self._script.scale = Scale(pattern=label_std)
+
+    def _text(self, text: str) -> None:
+        if not text or len(text) > 200 or "\n" in text or "\0" in text:
+            return
+        if re.fullmatch(r"[\w./-]*\w\.(csv|tsv|jsonl|ndjson)", text) and text[0] not in "/.":
+            words = ("metric", "log", "history", "result", "curve", "train")
+            if any(word in Path(text).name.lower() for word in words):
+                self._script.files.append(text)
+        if ("/" in text or "." in text) and not text.startswith(("/", "-", "http")):
+            try:
+                if (self._script.path.parent / text).exists() and text.strip("./"):
+                    self._script.relative.append(text)
+            except OSError:
+                return
+
+    def _normalisation(self, node: ast.AST) -> None:
+        script, word = self._script, ""
+        if isinstance(node, ast.Name | ast.Attribute):
+            word = node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.keyword | ast.arg):
+            word = node.arg or ""
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            script.restored |= any(_STD.search(ast.unparse(s)) for s in (node.left, node.right))
+        if word and _NORMALISED.match(word) and not script.normalised:
+            line = getattr(node, "lineno", 1)
+            script.normalised = f"{self._module.name}:{line} {word}"
+        script.restored |= bool(word and _RESTORED.search(word))
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and script.scale is None:
+            name, value = ast.unparse(node.targets[0]), _constant(node.value)
+            if _STD.search(name) and isinstance(value, int | float) and value > 0:
+                script.scale = Scale(number=float(value))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dump":
+            self._json_scale(node)
+
+    def _json_scale(self, node: ast.Call) -> None:
+        """`json.dump({"label": {"std": s}}, open("stats.json", "w"))`."""
+        if len(node.args) < 2 or not isinstance(node.args[0], ast.Dict):
+            return
+        named = [n.value for n in ast.walk(node.args[1]) if isinstance(n, ast.Constant)]
+        files = [one for one in named if isinstance(one, str) and one.endswith(".json")]
+        for key in _keys(node.args[0]):
+            if files and re.search(r"(?i)(label|target|y|log_?g)s?[._]?(std|sigma|scale)$", key):
+                self._script.scale = Scale(file=files[0], key=key)
+
+
+def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
+    """Of a call of `open`: in a mode that writes."""
+    at = 1 if isinstance(node.func, ast.Name) else 0
+    mode = keywords.get("mode") or (node.args[at] if len(node.args) > at else None)
+    return bool(set(str(_constant(mode) or "")) & set("wax+"))
+
+
+def _keys(node: ast.Dict, head: str = "") -> Iterator[str]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        name = f"{head}{_constant(key)}"
+        if isinstance(value, ast.Dict):
+            yield from _keys(value, f"{name}.")
+        else:
+            yield name
+
+
+def _parts_of(node: ast.expr) -> list[str | None]:
+    """A printed text in parts, None where a value stands; empty where it is no such text."""
+    match node:
+        case ast.JoinedStr(values=values):
+            return [str(_constant(v)) if isinstance(v, ast.Constant) else None for v in values]
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+            return _split(r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]", text)
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+            return _split(r"\{[^{}]*\}", text)
+    return []
+
+
+def _split(pattern: str, text: str) -> list[str | None]:
+    parts: list[str | None] = []
+    for i, part in enumerate(re.split(pattern, text)):
+        parts += [None, part] if i else [part]
+    return parts
+
+
+def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
+    """Regular expressions for a printed line's numbers, and for its label's std; or empty.
+
+    A value is named by the word before it (`val_r2=`, `epoch 3`).
+    """
+    pieces: list[str] = []
+    names: list[str] = []
+    label_std = ""
+    for before, value in pairwise(parts):
+        if before is None or value is not None:
+            continue
+        text = before.rpartition("\n")[2]
+        match = re.search(r"([A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$", text)
+        if found := _STD_IN_LOG.search(text):
+            label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
+        if match is None:
+            continue
+        group = re.sub(r"\W+", "_", match[1])
+        if not group.isidentifier() or group in names:
+            continue
+        names.append(group)
+        between = r"\s*[:=]\s*" if match[2].strip() else r"\s+"
+        number = r"\d+" if group in ("epoch", "step") else _NUMBER
+        pieces.append(rf"\b{re.escape(match[1])}{between}(?P<{group}>{number})")
+    return ".*?".join(pieces), label_std
+
+
+def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
+    """The options that `HfArgumentParser(TrainingArguments)` adds."""
+    calls = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    if any(
+        _name(call.func) == "HfArgumentParser" and "TrainingArguments" in ast.unparse(call)
+        for call in calls
+    ):
+        script.options += [
+            Option("--output_dir"),
+            Option("--num_train_epochs", 3),
+            Option("--resume_from_checkpoint"),
+        ]
+
+
+def _name(node: ast.expr) -> str:
+    """The last part of what is called: `log` of `self.log`."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _constant(node: ast.expr | None) -> Any:
+    """The constant's value, or that of `-1` or a list of constants; None for all else."""
+    if node is None:
+        return None
+    try:
+        value = ast.literal_eval(node)
+        json.dumps(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value

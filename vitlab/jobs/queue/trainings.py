@@ -1,0 +1,273 @@
+"""The Python trainings of this user that run by hand, and what could be taken of each."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError
+from vitlab.jobs import processes
+from vitlab.jobs.gpus import devices
+from vitlab.jobs.metrics import ownership
+from vitlab.jobs.processes import Process
+
+CPU_SECONDS = 60
+"""A Python process that used more is listed, whatever it has loaded."""
+_LIBRARIES = re.compile(rb"libtorch|lib_lightgbm|libxgboost|jaxlib|tensorflow|/catboost/")
+_WORDS = ("torch", "lightning", "lightgbm", "accelerate", "deepspeed")
+_PYTHON = re.compile(r"python[\d.]*|pypy[\d.]*|torchrun|accelerate|deepspeed")
+_KINDS = (r".*\.(csv|tsv)", r".*\.(jsonl|ndjson)", r"trainer_state\.json", r".*\.wandb",
+          r"events\.out\.tfevents\..*")  # fmt: skip
+"""Metrics files by name, the best to read first."""
+_NUMBERS = re.compile(r"(?i)metric|log|history|result|curve|train|loss")
+"""A word in the name of a CSV or JSON lines file that may hold metrics, not data."""
+_SKIPPED = ("site-packages", "node_modules", "__pycache__")
+MAX_ENTRIES = 20_000
+MAX_DEPTH = 7
+"""Of a folder that is searched for metrics files."""
+_HEAD = 1 << 20
+"""Bytes of a metrics file that are read for its names."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One process, and what it takes to adopt it."""
+
+    pid: int
+    ticks: int
+    argv: tuple[str, ...]
+    folder: Path
+    """Where it runs."""
+    started: float
+    """Unix seconds."""
+    log: Path | None
+    """The regular file its output goes to."""
+    metrics: tuple[Path, ...]
+    """Metrics files it writes, of the kind that is best to read."""
+    unclear: str
+    """A metrics file that may be another's, and why; empty where there is none."""
+    device: str
+    """`gpu0`, `gpu0,gpu1` or `cpu`."""
+    job: str = ""
+    """The job whose process it is already, as its environment has it."""
+
+
+def training(pid: int) -> Training:
+    """The process `pid`, whatever it is; `UsageError` where it cannot be looked at."""
+    running = processes.process(pid)
+    if running is None:
+        raise UsageError(f"process {pid}: no such process")
+    try:
+        argv = _argv(pid)
+        folder = Path(f"/proc/{pid}/cwd").readlink()
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError as error:
+        raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
+    marker = f"{processes.MARKER}=".encode()
+    job = next((one[len(marker) :] for one in environment if one.startswith(marker)), b"")
+    started, family = ownership.began(running), processes.tree(pid, running.ticks)
+    metrics, unclear = _metrics(family, folder, started)
+    on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]
+    return Training(
+        pid=pid,
+        ticks=running.ticks,
+        argv=argv,
+        folder=folder,
+        started=started,
+        log=_log(pid),
+        metrics=tuple(metrics),
+        unclear=unclear,
+        device=",".join(on) or "cpu",
+        job=os.fsdecode(job),
+    )
+
+
+def trainings() -> list[Training]:
+    """This user's Python trainings, the oldest first; without us, vitlab and its jobs."""
+    on_gpu = {pid for device in devices() for pid in device.pids}
+    everyone = {one.pid: one for one in processes.all_processes() if _is_ours(one.pid)}
+    mine = set(_ancestors(os.getpid(), everyone))
+    sure, found = set[int](), list[Process]()
+    for one in sorted(everyone.values(), key=lambda one: (one.ticks, one.pid)):
+        if one.pid in mine or not (kind := _kind(one, on_gpu)):
+            continue
+        if kind == "sure":
+            sure.add(one.pid)
+        if not sure & set(_ancestors(one.parent, everyone)):  # not a worker of one
+            found.append(one)
+    listed = []
+    for one in found:
+        try:
+            entry = training(one.pid)
+        except UsageError:
+            continue  # it ended
+        if not entry.job:
+            listed.append(entry)
+    return listed
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def _ancestors(pid: int, everyone: dict[int, Process]) -> Iterator[int]:
+    """The process and its parents."""
+    while pid in everyone:
+        yield pid
+        pid = everyone[pid].parent
+
+
+def _kind(one: Process, on_gpu: Collection[int]) -> str:
+    """`sure`: a training by GPU or library; `busy`: by its CPU time alone; empty: none."""
+    try:
+        argv = _argv(one.pid)
+        program = Path(f"/proc/{one.pid}/exe").readlink().name
+        maps = Path(f"/proc/{one.pid}/maps").read_bytes()
+    except OSError:
+        return ""
+    words = [Path(word).name for word in argv[:3]]
+    modules = [module for flag, module in pairwise(argv) if flag == "-m"]
+    if not argv or not any(_PYTHON.fullmatch(word) for word in (program, *words[:1])):
+        return ""
+    if "vitlab" in words or any(module.split(".")[0] == "vitlab" for module in modules):
+        return ""
+    line = " ".join(argv).lower()
+    if one.pid in on_gpu or _LIBRARIES.search(maps) or any(word in line for word in _WORDS):
+        return "sure"
+    seconds = one.cpu_ticks / os.sysconf("SC_CLK_TCK")
+    return "busy" if seconds > CPU_SECONDS else ""
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return tuple(part.decode("utf-8", "replace") for part in raw.rstrip(b"\0").split(b"\0"))
+
+
+def _log(pid: int) -> Path | None:
+    """The regular file that is its standard output, or else its standard error."""
+    for descriptor in (1, 2):
+        try:
+            path = Path(f"/proc/{pid}/fd/{descriptor}").readlink()
+        except OSError:
+            continue
+        if path.is_absolute() and path.is_file():
+            return path
+    return None
+
+
+def _metrics(family: Sequence[Process], folder: Path, started: float) -> tuple[list[Path], str]:
+    """The files that are this run's own, of the kind that is best to read; and why not more.
+
+    It has them open, or they were made below its folder since it began and by nobody else.
+    """
+    pids, rivals = frozenset(one.pid for one in family), ownership.look_alikes(family)
+    opened = ownership.writers([Path("/")])
+    held = {Path(name) for name, by in opened.items() if {one.pid for one in by} & pids}
+    ours, unclear = set[Path](), dict[Path, str]()
+    for path in {*(path for path in held if kind_of(path) is not None), *metrics_files(folder)}:
+        made = ownership.born(path)
+        is_held, holders = ownership.evidence_of_holders(path, opened, pids, beside=False)
+        existed = made is None or made < started
+        claim = ownership.claim(
+            ownership.Evidence(
+                held=is_held,
+                holders=holders,
+                born=made,
+                existed=existed,
+                changed=_changed(path) >= started,
+                rivals=rivals,
+            )
+        )
+        if claim.owner == "ours":
+            ours.add(path)
+        elif claim.owner == "unclear":
+            unclear[path] = claim.why
+    best = min((kind_of(path) or 0 for path in ours), default=0)
+    why = next((f"{path.name}: {reason}" for path, reason in unclear.items()), "")
+    return sorted(path for path in ours if kind_of(path) == best), why
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def kind_of(path: Path) -> int | None:
+    """The rank of a metrics file's kind, 0 is the best to read; None for any other file."""
+    for rank, pattern in enumerate(_KINDS):
+        if re.fullmatch(pattern, path.name, re.IGNORECASE):
+            return rank if rank > 1 or _NUMBERS.search(path.name) else None
+    return None
+
+
+def metrics_files(folder: Path) -> list[Path]:
+    """Metrics files below `folder`, the newest first; hidden folders and packages are passed by."""
+    found, seen = [], 0
+    for here, folders, files in os.walk(folder):
+        depth = len(Path(here).parts) - len(folder.parts)
+        usable = [name for name in folders if name[0] != "." and name not in _SKIPPED]
+        usable = [n for n in usable if not Path(here, n, "pyvenv.cfg").exists()]
+        folders[:] = sorted(usable) if depth < MAX_DEPTH else []
+        seen += len(files) + len(folders)
+        if seen > MAX_ENTRIES:
+            break
+        found += [path for name in files if kind_of(path := Path(here, name)) is not None]
+    return sorted(found, key=_changed, reverse=True)
+
+
+_NUMBERED = ((r"version_\d+", "version_*"), (r"checkpoint-\d+", "checkpoint-*"),
+             (r"(offline-)?run-\d{8}_\d{6}-\w+", "*run-*"), (r"run-\w+\.wandb", "*.wandb"),
+             (r"events\.out\.tfevents\..*", "events.out.tfevents.*"))  # fmt: skip
+
+
+def as_glob(path: Path, folder: Path) -> str:
+    """`path` from `folder`, with a star where a program counts its runs: `version_*`."""
+    written = Path(os.path.relpath(path, folder)).as_posix()
+    stars = {
+        part: star
+        for part in written.split("/")
+        for pattern, star in _NUMBERED
+        if re.fullmatch(pattern, part)
+    }
+    if not stars:
+        return written
+    return "/".join(stars.get(part) or glob.escape(part) for part in written.split("/"))
+
+
+def columns(path: Path) -> list[str]:
+    """The names in a CSV, JSON lines or `trainer_state.json`; none where they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_HEAD).decode("utf-8-sig", "replace")
+        rank = kind_of(path)
+        if rank == 0:
+            return _header(text)
+        if rank == 1:
+            rows = [json.loads(line) for line in text.splitlines()[:50] if line.endswith("}")]
+        else:
+            rows = json.loads(path.read_bytes())["log_history"] if rank == 2 else []
+        return list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _header(text: str) -> list[str]:
+    """The names of the last header, as a resumed run may have written another."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    heads = [line for line in lines if re.match(r'\s*"?[A-Za-z_]', line)]
+    if not heads or heads[0] != lines[0]:
+        return []
+    delimiter = max(",;\t", key=heads[-1].count)
+    return [name.strip() for name in next(csv.reader([heads[-1]], delimiter=delimiter))]
