@@ -163,7 +163,8 @@ def test_nothing_is_best_of_nothing() -> None:
 def test_a_run_is_told_by_its_headline_and_chosen_on_validation() -> None:
     values = {"test/r2/log_g": 0.7, "val/r2/log_g": 0.6}
     assert shown("test/r2/log_g", values) == 0.7
-    assert shown("test/r2/log_g", {"val/r2/log_g": 0.6, "test/r2/log_g": None}) == 0.6
+    assert shown("test/r2/log_g", {"val/r2/log_g": 0.6}) == 0.6
+    assert shown("test/r2/log_g", {"val/r2/log_g": 0.6, "test/r2/log_g": None}) is None
     assert shown("test/mae/log_g", values) is None
     assert for_choosing("test/r2/log_g", values) == 0.6
     assert for_choosing("test/r2/log_g", {"test/r2/log_g": 0.7}) == 0.7

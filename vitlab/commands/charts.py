@@ -15,7 +15,7 @@ from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
-from vitlab.lab.writeback.writeback import figure_stem_of, link_in_reports
+from vitlab.lab.writeback.figure_files import figure_stem_of, link_in_reports
 from vitlab.plot.chart import draw
 from vitlab.plot.figures import FIGURES, Picture, draw_panels, write
 
@@ -78,7 +78,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     stem = figure_stem_of(lab, made.results, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name
-    pdf, png = write(picture, stem)
+    pdf, png = write(picture, stem, [one.job.name for one in made.results])
     linking = not args.no_link and args.out is None
     changes = link_in_reports(lab, made.results, png) if linking else []
     written = save(changes, lab.journal) if changes else ()

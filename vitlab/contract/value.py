@@ -262,9 +262,13 @@ def judged_by(headlines: Iterable[str]) -> str:
 
 
 def shown(headline: str, values: Mapping[str, Number]) -> Number:
-    """The number to show for a run: its headline, or on validation until there is a test score."""
-    value = Value.parse(headline)
-    return _first(values, value, value.live)
+    """The number to show for a run: its headline, or on validation until there is a test score.
+
+    A headline that is there and not finite is None: no number before it stands for it.
+    """
+    if headline in values:
+        return values[headline]
+    return values.get(str(Value.parse(headline).live))
 
 
 def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,12 +81,19 @@ _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
 """Inches of one panel: a journal column."""
+_JOBS = "Jobs"
+"""The text chunk of a PNG that names what it shows."""
+_HEAD = 1 << 17
+"""Bytes of a PNG in which that chunk stands, before the picture itself."""
 _MANY = 1500
 """Number of points above which they are drawn small."""
 
 
-def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
-    """Write `stem`.pdf and `stem`.png atomically, without a date so that they are reproducible."""
+def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Write `stem`.pdf and `stem`.png atomically, without a date so that they are reproducible.
+
+    `jobs`: names of the jobs it shows, kept in the PNG for `shown_jobs`.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -110,12 +118,28 @@ def write(picture: Picture, stem: Path) -> tuple[Path, Path]:
             figure.suptitle(picture.title, fontsize=9)
         stem.parent.mkdir(parents=True, exist_ok=True)
         paths = []
-        for kind, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        png_text = {"Software": None, _JOBS: json.dumps(list(jobs))}
+        for kind, about in (("pdf", {"CreationDate": None}), ("png", png_text)):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=300, metadata=about)
             paths.append(stem.with_name(f"{stem.name}.{kind}"))
             write_atomic(paths[-1], buffer.getvalue())
     return paths[0], paths[1]
+
+
+def shown_jobs(png: Path) -> tuple[str, ...]:
+    """The names of the jobs a figure shows; empty where it is missing or does not say."""
+    try:
+        with png.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ()
+    _, _, text = head.partition(f"tEXt{_JOBS}\0".encode())
+    try:
+        names, _ = json.JSONDecoder().raw_decode(text.decode("latin-1"))
+    except ValueError:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _label_few(ax: Axes, xs: Sequence[float]) -> None:

@@ -35,12 +35,13 @@ def count_text(count: int) -> str:
 
 
 def value_text(result: Result, name: str, digits: int = 3) -> str:
-    """A value with its error: `0.614 ± 0.004`; `-` where there is none."""
+    """A value with its error: `0.614 ± 0.004`, `0.37 σ`; `-` where there is none."""
     value = result.values.get(name)
     if value is None:
         return "-"
     error = result.errors.get(name)
-    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
+    known = f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
+    return known + Value.parse(name).mark
 
 
 def best_result(results: Sequence[Result]) -> Result | None:
@@ -69,7 +70,8 @@ def _range(results: Sequence[Result]) -> str:
     if not known:
         return ""
     (low, profile), (high, _) = min(known), max(known)
-    return f"{Value.parse(name).printed}={low:.3f}..{high:.3f}{profile_mark(profile)}"
+    value = Value.parse(name)
+    return f"{value.printed}={low:.3f}..{high:.3f}{value.mark}{profile_mark(profile)}"
 
 
 def _headline(results: Sequence[Result]) -> str:

@@ -169,6 +169,9 @@ def _check_threshold(
     chosen, name = _deciding_result(gate, results, condition)
     if chosen is None:
         whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
+        twin = Value.parse(name).normalised
+        if twin and any(str(twin) in r.values for r in results if r.mvp in gate.mvps):
+            return _Check(None, phrase("in_sigma", name, whose), {})
         return _Check(None, phrase("no_full_result", whose, name), {})
     value = value_of(chosen, name)
     if value is None:
@@ -242,7 +245,9 @@ def _check_comparison(
     better = Value.parse(name).better
     if better is None:
         return _Check(None, phrase("no_direction", _value_label(name)), values, readable=False)
-    ours, theirs = f"{pair[0].model_name} {left:.4g}", f"{pair[1].model_name} {right:.4g}"
+    mark = Value.parse(name).mark
+    ours = f"{pair[0].model_name} {left:.4g}{mark}"
+    theirs = f"{pair[1].model_name} {right:.4g}{mark}"
     parts = (_value_label(name), ours, theirs, gap.phrase())
     gain = {"larger": gap.value, "smaller": -gap.value}.get(
         better.way, better.gain(left or 0.0, right or 0.0)

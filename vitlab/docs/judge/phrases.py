@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vitlab.contract.contradictions import Contradiction
+
 _WORDS = {
     "en": {
         "no_rule": "no rule is written",
@@ -16,6 +18,7 @@ _WORDS = {
         "any_mvp": "any MVP",
         "no_full_result": "no full result of {} with {}",
         "no_number": "{} of MVP-{} is not a number",
+        "in_sigma": "{} of {} is known only in units of the label's standard deviation",
         "not_a_number": "{} is not a number",
         "delta_unsaid": "Δ{}, against what is not said: for a person to judge",
         "delta_unknown": "Δ{} against {!r}: for a person to judge",
@@ -53,6 +56,7 @@ _WORDS = {
         "sanity_control_bad": "❌ Trained on permuted labels ({}): R² {}, and should be none",
         "sanity_ceiling": "Bayes ceiling {}: not exceeded (highest: {})",
         "sanity_ceiling_bad": "❌ Bayes ceiling {}: exceeded by {}",
+        "sanity_contradiction": "❌ {}: {}",
         "sanity_no_ceiling": "No ceiling is known for these stars (recipe `ceiling`)",
         "sanity_overlap": "Test stars in the training set: none",
         "sanity_overlap_bad": "❌ Test stars in the training set: {}",
@@ -71,6 +75,7 @@ _WORDS = {
         "any_mvp": "任何 MVP",
         "no_full_result": "{} 尚无含 {} 的完整结果",
         "no_number": "MVP-{1} 的 {0} 不是有限数",
+        "in_sigma": "{1} 的 {0} 只有以标签标准差为单位的数值",
         "not_a_number": "{} 不是有限数",
         "delta_unsaid": "Δ{} 未说明与谁比较，需人工判断",
         "delta_unknown": "Δ{} 与 “{}” 比较，需人工判断",
@@ -108,6 +113,7 @@ _WORDS = {
         "sanity_control_bad": "❌ 用置换标签训练的对照（{}）：R² {}，本应为零",
         "sanity_ceiling": "Bayes 上限 {}：未超过（最高 {}）",
         "sanity_ceiling_bad": "❌ Bayes 上限 {}：被 {} 超过",
+        "sanity_contradiction": "❌ {}：{}",
         "sanity_no_ceiling": "这批恒星尚无上限可比（recipe `ceiling`）",
         "sanity_overlap": "训练集中的测试恒星：无",
         "sanity_overlap_bad": "❌ 训练集中的测试恒星：{}",
@@ -125,7 +131,7 @@ class Phrase:
 
     key: str
     parts: tuple[object, ...] = ()
-    """Texts, numbers, other phrases, or lists to be joined by `and`."""
+    """Texts, numbers, other phrases, contradictions, or lists to be joined by `and`."""
 
     def text(self, language: str) -> str:
         """Its text in `zh` or `en`."""
@@ -146,7 +152,7 @@ def phrase_list(phrases: Iterable[Phrase]) -> Phrase:
 
 
 def _part(part: object, language: str) -> str:
-    if isinstance(part, Phrase):
+    if isinstance(part, Phrase | Contradiction):
         return part.text(language)
     if isinstance(part, list):
         return _WORDS[language]["and"].join(str(one) for one in part)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from vitlab.contract.job import Result
@@ -34,6 +35,8 @@ _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
 _UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
 """What is escaped in the target of a link inside a cell."""
+_OFFLINE = re.compile(r"^(?:offline-)?run-\d{8}_\d{6}-")
+"""The head of a folder of W&B; the run's id follows."""
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 _UNFINISHED = ("planned", "ready", "running")
 _ENDED = ("done", "partial", "failed")
@@ -50,12 +53,14 @@ def record_results(
     date: str,
     profile: str,
     figures: Mapping[str, str] | None = None,
+    links: Sequence[RunLink] = (),
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
     Numbers of a run of any profile but `full` are marked so, close no gate, and never replace what
     a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
-    roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder.
+    roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder;
+    `links`: the runs' pages at W&B.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -66,7 +71,9 @@ def record_results(
         if mvp.id in gate.mvps:
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key)
     edits += number_rows(roadmap, mvp, results, status, profile)
-    edits += run_rows(roadmap, mvp, results)
+    full = [result for result in results if result.profile == "full"]
+    known = links or [RunLink(result.run, result.wandb) for result in full]
+    edits += [*run_rows(roadmap, mvp, full), *run_links(roadmap, mvp, known)]
     edits += _conclusion(roadmap, mvp, conclusion, key, profile)
     if report is not None and mvp.report is None:
         edits += link_report(roadmap, mvp.id, report)
@@ -193,23 +200,79 @@ def _fill_row(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]
 
 
 def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
-    """In the MVP's table of runs: a full run is done, and its W&B page is linked."""
-    full = {run_key(result.run): result for result in results if result.profile == "full"}
+    """In the MVP's table of runs full runs are done."""
+    full = {run_key(result.run): result for result in results}
     sites = StatusSites(roadmap)
     edits: list[Edit] = []
-    for entry in roadmap.rows("runs"):
+    for entry in _runs_of(roadmap, mvp):
         result = full.get(run_key(entry.text("run")))
-        if result is None or not any(s.mvp == mvp.id and entry in s.runs for s in roadmap.specs):
-            continue
         site = next((s for s in sites if s.cell and s.cell[1] is entry), None)
-        if site and site.parsed.status in _UNFINISHED:
+        if result and site and site.parsed.status in _UNFINISHED:
             new = _with_epoch(sites.spell(site, "done"), result)
             edits += set_column(roadmap, entry, "status", new)
-        if result.wandb and not entry.text("wandb").strip("-—– "):
-            name = result.wandb.rstrip("/").rpartition("/")[2]
-            link = cell_text(f"[{cell_text(name)}]({result.wandb})")
-            edits += set_column(roadmap, entry, "wandb", link)
     return edits
+
+
+def _runs_of(roadmap: Roadmap, mvp: Mvp) -> Iterator[Entry]:
+    mine = [spec for spec in roadmap.specs if spec.mvp == mvp.id]
+    return (entry for entry in roadmap.rows("runs") if any(entry in spec.runs for spec in mine))
+
+
+@dataclass(frozen=True)
+class RunLink:
+    """Where a run is at W&B."""
+
+    run: str
+    target: str | None
+    """Its page, the path of its offline files from the roadmap's folder, or its id alone."""
+    earlier: tuple[str, ...] = ()
+    """The same of the earlier launches of this run."""
+
+
+def run_links(roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]) -> list[Edit]:
+    """Links to W&B in the MVP's table of runs; only nothing or an earlier launch's is replaced."""
+    edits: list[Edit] = []
+    for entry, link in _linked_rows(roadmap, mvp, links):
+        old = entry.raw("wandb")
+        free = not old.strip("-—– ") or _names_one(old, link.earlier)
+        if link.target and free and not _names_one(old, [link.target]):
+            name = cell_text(_wandb_id(link.target))
+            text = f"[{name}]({link.target})" if "/" in link.target else name
+            edits += set_column(roadmap, entry, "wandb", cell_text(text))
+    return edits
+
+
+def foreign_links(roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]) -> list[str]:
+    """One line for each link in the table of runs that is another run's and is left alone."""
+    lines = []
+    for entry, link in _linked_rows(roadmap, mvp, links):
+        old = entry.raw("wandb")
+        if not old.strip("-—– ") or (link.target and _names_one(old, [link.target])):
+            continue
+        where = f"{roadmap.document.name}:{entry.line}: the W&B link of {link.run}"
+        if link.target and not _names_one(old, link.earlier):
+            lines.append(f"{where} is not that of its last run, {_wandb_id(link.target)}")
+        elif not link.target and _names_one(old, link.earlier):
+            lines.append(f"{where} is of an earlier launch; none is known of the last one")
+    return lines
+
+
+def _linked_rows(
+    roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]
+) -> Iterator[tuple[Entry, RunLink]]:
+    by_run = {run_key(link.run): link for link in reversed(links)}
+    for entry in _runs_of(roadmap, mvp):
+        if (link := by_run.get(run_key(entry.text("run")))) is not None:
+            yield entry, link
+
+
+def _names_one(text: str, targets: Iterable[str]) -> bool:
+    return any(target in text or _wandb_id(target) in text for target in targets)
+
+
+def _wandb_id(target: str) -> str:
+    """`.../runs/3f2a` and `.../offline-run-20260101_120000-3f2a` -> `3f2a`."""
+    return _OFFLINE.sub("", target.rstrip("/").rpartition("/")[2])
 
 
 def gate_edits(

@@ -20,7 +20,9 @@ from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
-_VALUE = re.compile(r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?")
+_VALUE = re.compile(
+    r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?(\s*σ(?!\w))?"
+)
 _CURRENT = ("当前", "current", "now", "progress", "进度")
 EVENTS = {
     "zh": {
@@ -48,6 +50,26 @@ def set_status(
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
     return [] if mvp.status == status else status_edits(roadmap, mvp, {"": status}, before)
+
+
+def set_end(roadmap: Roadmap, mvp_id: str, status: str, full: bool) -> list[Edit]:
+    """As `set_status` when an MVP's jobs have ended: a gate is decided by numbers alone.
+
+    A gate that reads as running waits again, or is in analysis after a `full` run.
+    """
+    status_argument(status)
+    mvp = roadmap.mvp(mvp_id)
+    waits = "analysing" if full and status in ("done", "partial", "analysing") else "planned"
+    sites = [site for site in StatusSites(roadmap) if site.mvp == mvp.id]
+    running = {kind: any(_runs(site, kind) for site in sites) for kind in ("gate", "gate_progress")}
+    gates = {kind: waits if runs else None for kind, runs in running.items()}
+    if mvp.status == status:
+        return []
+    return status_edits(roadmap, mvp, {"": status, **gates})
+
+
+def _runs(site: StatusSite, kind: str) -> bool:
+    return site.kind == kind and site.parsed.status == "running"
 
 
 def status_edits(
@@ -274,11 +296,13 @@ def _with_progress(text: str, epoch: int, metric: tuple[str, float] | None) -> s
     match = _VALUE.search(new)
     if match is None:
         return f"{new}, {_metric_text(metric)}" if new.strip() else _metric_text(metric)
-    if match[1].replace("R2", "R²") != Value.parse(metric[0]).short:
-        return new
-    value = f"{match[1]}{match[2] or ''}={metric[1]:.3f}"
+    one = Value.parse(metric[0])
+    if match[1].replace("R2", "R²") + ("[σ]" if match[3] else "") != one.short:
+        return new  # another label, or other units
+    value = f"{match[1]}{match[2] or ''}={metric[1]:.3f}{one.mark}"
     return new[: match.start()] + value + new[match.end() :]
 
 
 def _metric_text(metric: tuple[str, float]) -> str:
-    return f"{Value.parse(metric[0]).printed}={metric[1]:.3f}"
+    value = Value.parse(metric[0])
+    return f"{value.printed}={metric[1]:.3f}{value.mark}"

@@ -29,8 +29,9 @@ from vitlab.lab.figures.figure_specs import (
 )
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import Finished, finished, latest
+from vitlab.lab.results.launches import last_launch
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.writeback.writeback import figure_stem, last_launch
+from vitlab.lab.writeback.figure_files import figure_stem
 from vitlab.plot.figures import Picture, write
 
 MAKERS: dict[str, Maker] = {
@@ -61,10 +62,10 @@ def draw_figures(folder: Path) -> list[Path]:
     more = any(isinstance(one.state, Queued | Running) for one in launched)
     if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
         return []
-    drawn = []
+    drawn, shown = [], [one.job.name for one in finished(launched)]
     for name, picture in _figures(lab, job.spec, everything):
         target = figure_stem(roadmap, job.spec.mvp, job.spec.profile, name)
-        drawn.append(write(picture, target)[1])
+        drawn.append(write(picture, target, shown)[1])
     return drawn
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitlab.contract.config import GRID_SOURCES
+from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import value_text
@@ -85,14 +86,20 @@ mean over 50 permutations scatters by a fifth of 1 / (n - 1)."""
 
 def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
     """The checks of an experiment's runs; what failed is marked."""
+    disagreeing = [
+        phrase("sanity_contradiction", one.result.run, found)
+        for one in results
+        for found in find_contradictions(one.result.values)
+    ]
     scored = [one for one in results if _is_tested(one.result)]
     if not scored:
-        return []
+        return disagreeing
     controls = [one for one in scored if one.result.data.get("permuted")]
     models = [one for one in scored if not one.result.data.get("permuted")]
     chances = [chance for one in models if (chance := _chance(one.result)) is not None]
     bad = [one for one in chances if one.key.endswith("_bad")]
     return [
+        *disagreeing,
         *(bad or chances[:1]),
         *(_control(one.result) for one in controls),
         *_ceiling(models, ceilings(one.job for one in everything)),

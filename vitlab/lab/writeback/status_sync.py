@@ -15,12 +15,14 @@ from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
-from vitlab.docs.write.status import set_progress, set_status
+from vitlab.docs.write.results import run_links
+from vitlab.docs.write.status import set_end, set_progress, unique_edits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, of_roadmap
+from vitlab.lab.results.launches import has_headline, last_launch, launch_end
 from vitlab.lab.writeback.sync_ledger import record_written
-from vitlab.lab.writeback.writeback import end_status, last_launch
+from vitlab.lab.writeback.writeback import run_link
 
 PROGRESS_INTERVAL = 60.0
 """Seconds between two edits of the same run's progress."""
@@ -53,7 +55,7 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
         if any(isinstance(job.state, Queued | Running) for job in launched):
             new, written = _sync_progress(lab, roadmap_path, launched, new)
         else:
-            new, written = _sync_end(lab, roadmap_path, launched, new)
+            new, written = _sync_end(lab, roadmap_path, launched, jobs, new)
         files += written
     if new != synced:
         _save(lab, new)
@@ -61,18 +63,23 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
 
 
 def _sync_end(
-    lab: Lab, path: Path, jobs: Sequence[Job], synced: _Synced
+    lab: Lab, path: Path, jobs: Sequence[Job], everything: Sequence[Job], synced: _Synced
 ) -> tuple[_Synced, list[Path]]:
     ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
     if len(ends) < len(jobs) or all(synced.ends.get(name) == end for name, end in ends.items()):
         return synced, []  # a person must decide about a lost job
     roadmap = lab.read_roadmap(path)
     mvp = roadmap.mvp(jobs[0].spec.mvp)
-    status = end_status(mvp, jobs, len(finished(jobs)))
-    edits = set_status(roadmap, mvp.id, status) if mvp.status == "running" else []
+    full = jobs[-1].spec.profile == "full"
+    status = launch_end(lab, mvp, jobs).status
+    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
+    numbers = any(has_headline(one.result) for one in finished(jobs))
+    if not numbers:
+        links = [run_link(lab, job, everything, path.parent) for job in jobs]
+        edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])
     written = save([change(roadmap.document, edits)], lab.journal) if edits else ()
-    if not finished(jobs):
-        # Without numbers there is nothing else to write.
+    if not numbers:
+        # There is nothing else to write.
         record_written(lab, jobs, [file.new_text for file in written])
     return replace(synced, ends={**synced.ends, **ends}), [one.path for one in written]
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done, Killed, Queued, Result, Running
-from vitlab.contract.paths import FIGURE_FOLDER, UsageError
+from vitlab.contract.job import Done, Queued, Result, Running, read_result
+from vitlab.contract.paths import UsageError
+from vitlab.contract.tracking import read_link
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
     best_result,
@@ -28,17 +29,19 @@ from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, Span, read
 from vitlab.docs.write.report import report_name, report_text
-from vitlab.docs.write.results import record_results
-from vitlab.docs.write.rows import link_figure, set_key_number
-from vitlab.docs.write.status import set_status
+from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
+from vitlab.docs.write.rows import set_key_number
+from vitlab.docs.write.status import set_end, unique_edits
+from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import provenance, sanity_checks
-from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
+from vitlab.lab.results.job_results import finished, latest, of_roadmap
+from vitlab.lab.results.launches import LaunchEnd, has_headline, last_launch, launch_end
 from vitlab.lab.results.ranking import pairs_of, rank_runs
-from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.repeats import base_name, grouped
+from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sync_ledger import unwritten
-from vitlab.plot.figures import FIGURES
 
 Texts = Mapping[Path, str]
 """The files as earlier updates of the same plan leave them."""
@@ -114,15 +117,13 @@ def plan_mvp(
     document = _document(roadmap_path, texts)
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
+    end = launch_end(lab, mvp, mine)
+    links = [run_link(lab, job, jobs, roadmap_path.parent) for job in mine]
     ended = latest(finished(mine))
-    results = [_with_wandb_path(one, roadmap_path.parent) for one in ended]
-    rows = [_with_wandb_path(one, roadmap_path.parent) for one in _seeds_as_one(ended)]
-    status = end_status(mvp, mine, len(results))
-    if not results:
-        edits = set_status(roadmap, mvp.id, status)
-        changes = (change(document, edits),) if edits else ()
-        summary = f"MVP-{mvp.id}: {status}: {_reasons(mine)}"
-        return MvpUpdate(mvp.id, changes, tuple(mine), summary)
+    groups = [group for group in grouped(ended) if has_headline(group.as_one())]
+    if not groups:
+        return _without_numbers(roadmap, mvp, mine, end, links)
+    results = [one.result for group in groups for one in group.members]
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
@@ -132,18 +133,21 @@ def plan_mvp(
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
-        results=results,
-        rows=rows,
+        results=[one.result for one in ended],
+        rows=[group.as_one() for group in groups],
+        links=links,
         verdicts=verdicts,
         conclusion=own_conclusion
         or conclusion(results, roadmap.language, list(verdicts.values()), ranking),
         exp_id=mine[-1].spec.exp_id,
+        jobs=[one.job.name for one in ended],
         date=_date(mine),
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
     )
-    summary = f"MVP-{mvp.id}: {report.conclusion}"
-    files = report.changes(lab, roadmap_path, status, texts)
+    told = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links))
+    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(told))}"
+    files = report.changes(lab, roadmap_path, end.status, texts)
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
 
 
@@ -155,7 +159,10 @@ class _Report:
     mvp: Mvp
     results: Sequence[Result]
     rows: Sequence[Result]
-    """The same with repeats over seeds as one: what has a row in roadmap and hub."""
+    """The same with repeats over seeds as one and a headline: what has a row in roadmap and hub."""
+    links: Sequence[RunLink]
+    jobs: Sequence[str]
+    """Names of the jobs of `results`."""
     verdicts: Mapping[str, Verdict]
     conclusion: str
     exp_id: str
@@ -183,11 +190,16 @@ class _Report:
             self.verdicts,
             self.date,
             self.profile,
-            existing_figures(roadmap_path.parent, self.mvp.id, self.profile),
+            self.figures(roadmap_path.parent),
+            self.links,
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
         return tuple(one for one in changes if one.old_text != one.new_text)
+
+    def figures(self, folder: Path) -> dict[str, str]:
+        """The figures of these runs, and of no earlier ones."""
+        return existing_figures(folder, self.mvp.id, self.profile, self.jobs)
 
     def report(self, folder: Path, texts: Texts) -> FileChange:
         """The report beside the roadmap: a new file, or appended to the old one below a rule."""
@@ -201,7 +213,7 @@ class _Report:
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
-            figures=list(existing_figures(folder, self.mvp.id, self.profile).values()),
+            figures=list(self.figures(folder).values()),
             checks=self.checks,
             made_by=self.made_by,
         )
@@ -248,34 +260,72 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return None
 
 
-def last_launch(jobs: Sequence[Job]) -> list[Job]:
-    """The newest job of each run of the profile launched last, oldest first."""
-    ordered = sorted(jobs, key=lambda job: job.spec.submitted)
-    newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
-    return sorted(newest.values(), key=lambda job: job.spec.submitted)
+def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
+    """The files of the figures drawn of an MVP's last launch."""
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    names = [one.job.name for one in finished(mine)]
+    folder = roadmap_path.parent
+    profile = mine[-1].spec.profile if mine else "full"
+    return [folder / path for path in existing_figures(folder, mvp_id, profile, names).values()]
 
 
-def end_status(mvp: Mvp, jobs: Sequence[Job], good: int) -> str:
-    """The status after `jobs` ended, `good` of them well; only a full run can make it done."""
-    profile = jobs[-1].spec.profile
-    if profile != "full" and mvp.status == "done":
-        return "done"
-    if not good:
-        ends = [job.state.end for job in jobs if isinstance(job.state, Done)]
-        killed = len(ends) == len(jobs) and all(isinstance(end, Killed) for end in ends)
-        return "paused" if killed else "failed"
-    if profile != "full":
-        return "analysing"
-    return "done" if good == len(jobs) else "partial"
+def _without_numbers(
+    roadmap: Roadmap, mvp: Mvp, jobs: Sequence[Job], end: LaunchEnd, links: Sequence[RunLink]
+) -> MvpUpdate:
+    """Status and links alone: words and numbers that stand in the documents stay."""
+    full = jobs[-1].spec.profile == "full"
+    edits = unique_edits(
+        [*set_end(roadmap, mvp.id, end.status, full), *run_links(roadmap, mvp, links)]
+    )
+    changes = (change(roadmap.document, edits),) if edits else ()
+    summary = "; ".join([_end_text(mvp, end), *foreign_links(roadmap, mvp, links)])
+    return MvpUpdate(mvp.id, changes, tuple(jobs), summary)
 
 
-def _seeds_as_one(ended: Sequence[Finished]) -> list[Finished]:
-    return [replace(group.members[0], result=group.as_one()) for group in grouped(ended)]
+def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
+    """One line on how an MVP's last launch ended; empty where it has none, or it still runs."""
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    if not mine or any(isinstance(job.state, Queued | Running) for job in mine):
+        return ""
+    mvp = lab.read_roadmap(roadmap_path).mvp(mvp_id)
+    return _end_text(mvp, launch_end(lab, mvp, mine))
 
 
-def _reasons(jobs: Sequence[Job]) -> str:
-    states = [job.state for job in jobs if isinstance(job.state, Done)]
-    return "; ".join(dict.fromkeys(state.detail or state.outcome for state in states))
+def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
+    reasons = end.reasons or ("no numbers, and none were promised",)
+    return f"MVP-{mvp.id}: {end.status}: {'; '.join(reasons)}"
+
+
+def run_link(lab: Lab, job: Job, jobs: Sequence[Job], folder: Path) -> RunLink:
+    """Where a job and the earlier ones of its run are at W&B; for full runs."""
+    same = [
+        one
+        for one in jobs
+        if (one.spec.mvp, one.spec.run) == (job.spec.mvp, job.spec.run)
+        and one.spec.submitted < job.spec.submitted
+    ]
+    earlier = [link for one in same if (link := wandb_target(lab, one, folder))]
+    target = wandb_target(lab, job, folder) if job.spec.profile == "full" else None
+    return RunLink(base_name(job.spec.run), target, tuple(earlier))
+
+
+def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
+    """A job's page at W&B, or the files of its offline run as a path from `folder`.
+
+    The run's id where the files are outside the lab; None where nothing is known.
+    """
+    result, link = read_result(job.paths.result), read_link(job.paths)
+    own = read_json(job.paths.metrics).get("wandb") or {}
+    known = (result and result.wandb, link and link.shown, own.get("url"), own.get("folder"))
+    target = next((text for text in known if text), None)
+    if target is None or "://" in target:
+        return target
+    files = (job.paths.folder / target).resolve()
+    if not files.is_relative_to(lab.paths.root.resolve()):
+        return str(own.get("id") or files.name)
+    return Path(os.path.relpath(files, folder.resolve())).as_posix()
 
 
 def _date(jobs: Sequence[Job]) -> str:
@@ -284,66 +334,5 @@ def _date(jobs: Sequence[Job]) -> str:
     return datetime.date.fromtimestamp(ended).isoformat()
 
 
-def _with_wandb_path(one: Finished, folder: Path) -> Result:
-    """The result, with the folder of an offline W&B run as a path from the roadmap's folder."""
-    result = one.result
-    if result.wandb is None or "://" in result.wandb:
-        return result
-    files = (one.job.paths.folder / result.wandb).resolve()
-    path = Path(os.path.relpath(files, folder.resolve())).as_posix()
-    return replace(result, wandb=path)
-
-
 def _document(path: Path, texts: Texts) -> Document:
     return Document(texts[path], path) if path in texts else read(path)
-
-
-def figure_stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
-    """A figure's file without ending, `img/mvp_3.0_scaling_demo`; None: it shows several MVPs."""
-    name = re.sub(r"[^\w.-]+", "_", mvp or "")
-    head = f"mvp_{name}_" if mvp is not None else ""
-    tail = "" if profile == "full" else f"_{profile}"
-    return roadmap.parent / FIGURE_FOLDER / f"{head}{figure}{tail}"
-
-
-def figure_stem_of(lab: Lab, results: Sequence[Finished], figure: str) -> Path:
-    """As `figure_stem` for a figure of these jobs, beside the roadmap of the first."""
-    mvps = dict.fromkeys(one.result.mvp for one in results)
-    # Of trials and full runs together, the name tells of the trials.
-    profile = min({one.result.profile for one in results}, key=lambda name: (name == "full", name))
-    roadmap = lab.paths.inside(results[0].job.spec.roadmap)
-    return figure_stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
-
-
-def existing_figures(folder: Path, mvp: str, profile: str) -> dict[str, str]:
-    """The figures an MVP has: name -> path from `folder`, the roadmap's."""
-    names = {name: figure_stem(folder / "roadmap", mvp, profile, name).name for name in FIGURES}
-    return {
-        name: f"./{FIGURE_FOLDER}/{file}.png"
-        for name, file in names.items()
-        if (folder / FIGURE_FOLDER / f"{file}.png").is_file()
-    }
-
-
-def link_in_reports(lab: Lab, results: Sequence[Finished], picture: Path) -> list[FileChange]:
-    """The changes that link `picture` in the existing reports of the MVPs it shows."""
-    roadmap_path = lab.paths.inside(results[0].job.spec.roadmap)
-    if not roadmap_path.is_file():
-        return []
-    roadmap = lab.read_roadmap(roadmap_path)
-    wanted = {one.result.mvp for one in results}
-    changes = []
-    for mvp in roadmap.mvps:
-        if mvp.id not in wanted or not mvp.report:
-            continue
-        try:
-            path = lab.paths.inside(roadmap_path.parent / mvp.report)
-        except UsageError:
-            continue  # a report outside the lab is never written
-        if path.suffix != ".md" or not path.is_file():
-            continue
-        link = Path(os.path.relpath(picture, path.parent)).as_posix()
-        document = read(path)
-        edits = link_figure(document, link if link.startswith(".") else f"./{link}")
-        changes += [change(document, edits)] if edits else []
-    return list({one.path: one for one in changes}.values())

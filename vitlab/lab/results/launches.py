@@ -1,0 +1,121 @@
+"""The last launch of an MVP: its jobs, how each ended, and the status that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vitlab.contract.job import Done, Killed, Result, Status, Succeeded, Unknown
+from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.comparison import value_of
+from vitlab.docs.model.roadmap import Mvp
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.store import ADOPTED, Job
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import finished
+from vitlab.lab.results.repeats import base_name
+
+_Kind = Literal["good", "unclear", "killed", "bad"]
+"""`unclear`: it may have ended well, but the number it is judged by is not there."""
+
+
+@dataclass(frozen=True)
+class LaunchEnd:
+    """How a launch ended."""
+
+    status: Status
+    """Of its MVP."""
+    reasons: tuple[str, ...]
+    """Why it is not done, one line for each job or thing."""
+
+
+def last_launch(jobs: Sequence[Job]) -> list[Job]:
+    """The newest job of each run of the profile launched last, oldest first."""
+    ordered = sorted(jobs, key=lambda job: job.spec.submitted)
+    newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
+    return sorted(newest.values(), key=lambda job: job.spec.submitted)
+
+
+def has_headline(result: Result) -> bool:
+    """Whether the value a run is judged by exists: its last one was finite."""
+    return value_of(result, result.headline) is not None
+
+
+def launch_end(lab: Lab, mvp: Mvp, jobs: Sequence[Job]) -> LaunchEnd:
+    """The end of `jobs`, the last launch of `mvp`; only full runs can make it done.
+
+    A run that ended well without numbers is done where none were promised. Without the promised
+    headline, or where nothing proves its end, it is for a person to look at.
+    """
+    results = {one.job.name: one.result for one in finished(jobs)}
+    ends = [_end(job, results.get(job.name)) for job in jobs]
+    kinds = {kind for kind, _ in ends}
+    reasons = tuple(dict.fromkeys(reason for _, reason in ends if reason))
+    if jobs[-1].spec.profile != "full":
+        if mvp.status == "done":
+            return LaunchEnd("done", reasons)
+        looks = {"good", "unclear"} & kinds
+        return LaunchEnd("analysing" if looks else _without_any(kinds), reasons)
+    if not kinds & {"good", "unclear"}:
+        return LaunchEnd(_without_any(kinds), reasons)
+    if kinds & {"killed", "bad"}:
+        return LaunchEnd("partial" if "good" in kinds else "analysing", reasons)
+    if "unclear" in kinds:
+        return LaunchEnd("analysing", reasons)
+    if missing := list(_not_run(lab, jobs)):
+        return LaunchEnd("partial", (*reasons, f"not run: {', '.join(missing)}"))
+    return LaunchEnd("done", reasons)
+
+
+def _without_any(kinds: set[_Kind]) -> Status:
+    return "paused" if kinds == {"killed"} else "failed"
+
+
+def _end(job: Job, result: Result | None) -> tuple[_Kind, str]:
+    """How a job ended, and why it is not good."""
+    if not isinstance(job.state, Done):
+        return "bad", f"{job.spec.run}: lost"
+    reason = job.state.detail or job.state.outcome
+    match job.state.end:
+        case Succeeded():
+            if result is not None and has_headline(result):
+                return "good", ""
+            return ("unclear", missing) if (missing := _unkept(job, result)) else ("good", "")
+        case Unknown():
+            return "unclear", f"{job.spec.run}: its end is unknown ({reason})"
+        case Killed():
+            return "killed", reason
+        case _:
+            return "bad", reason
+
+
+def _unkept(job: Job, result: Result | None) -> str:
+    """Which number was promised and is not there; empty where none was."""
+    name = job.spec.headline
+    if result is not None and name in result.values:
+        return f"{job.spec.run}: its last {name} is not a finite number"
+    promised = bool(job.spec.extra.get("metrics")) or job.spec.recipe != "command"
+    if promised or (result is not None and result.values):
+        return f"{job.spec.run}: ended well without {name}"
+    return ""
+
+
+def _not_run(lab: Lab, jobs: Sequence[Job]) -> Iterator[str]:
+    """Runs the experiment file declares that are not of this launch.
+
+    Nothing where the file is gone, or has changed so much that it names none of these runs; of an
+    adopted run that says not which it is, every one if there are several.
+    """
+    spec = jobs[-1].spec
+    if not spec.experiment:
+        return
+    try:
+        experiment = load_experiment(lab.paths.inside(spec.experiment))
+        declared = dict.fromkeys(base_name(s.run) for s in experiment.specs(spec.profile, "-"))
+    except (UsageError, OSError):
+        return
+    ended = {base_name(job.spec.run) for job in jobs}
+    unnamed = any(ADOPTED in job.spec.extra for job in jobs) and len(declared) > 1
+    if unnamed or ended & set(declared):
+        yield from (run for run in declared if run not in ended)

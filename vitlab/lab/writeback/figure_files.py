@@ -1,0 +1,74 @@
+"""The figures of an MVP's results: their files beside the roadmap, and links to them in reports."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from vitlab.contract.paths import FIGURE_FOLDER, UsageError
+from vitlab.docs.save import FileChange, change
+from vitlab.docs.text.source import read
+from vitlab.docs.write.rows import link_figure
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import Finished
+from vitlab.plot.figures import FIGURES, shown_jobs
+
+
+def figure_stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
+    """A figure's file without ending, `img/mvp_3.0_scaling_demo`; None: it shows several MVPs."""
+    name = re.sub(r"[^\w.-]+", "_", mvp or "")
+    head = f"mvp_{name}_" if mvp is not None else ""
+    tail = "" if profile == "full" else f"_{profile}"
+    return roadmap.parent / FIGURE_FOLDER / f"{head}{figure}{tail}"
+
+
+def figure_stem_of(lab: Lab, results: Sequence[Finished], figure: str) -> Path:
+    """As `figure_stem` for a figure of these jobs, beside the roadmap of the first."""
+    mvps = dict.fromkeys(one.result.mvp for one in results)
+    # Of trials and full runs together, the name tells of the trials.
+    profile = min({one.result.profile for one in results}, key=lambda name: (name == "full", name))
+    roadmap = lab.paths.inside(results[0].job.spec.roadmap)
+    return figure_stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
+
+
+def existing_figures(folder: Path, mvp: str, profile: str, jobs: Collection[str]) -> dict[str, str]:
+    """The figures an MVP has of one launch: name -> path from `folder`, the roadmap's.
+
+    `jobs`: names of the launch's jobs that have a result. A figure of an earlier launch, or one
+    that does not say what it shows, is none of them.
+    """
+    own = {name.partition("/")[0] for name in jobs}
+    found = {}
+    for name in FIGURES:
+        stem = figure_stem(folder / "roadmap", mvp, profile, name)
+        file = f"{stem.name}.png"
+        shown = {job for job in shown_jobs(stem.parent / file) if job.partition("/")[0] in own}
+        if shown and shown <= set(jobs):
+            found[name] = f"./{FIGURE_FOLDER}/{file}"
+    return found
+
+
+def link_in_reports(lab: Lab, results: Sequence[Finished], picture: Path) -> list[FileChange]:
+    """The changes that link `picture` in the existing reports of the MVPs it shows."""
+    roadmap_path = lab.paths.inside(results[0].job.spec.roadmap)
+    if not roadmap_path.is_file():
+        return []
+    roadmap = lab.read_roadmap(roadmap_path)
+    wanted = {one.result.mvp for one in results}
+    changes = []
+    for mvp in roadmap.mvps:
+        if mvp.id not in wanted or not mvp.report:
+            continue
+        try:
+            path = lab.paths.inside(roadmap_path.parent / mvp.report)
+        except UsageError:
+            continue  # a report outside the lab is never written
+        if path.suffix != ".md" or not path.is_file():
+            continue
+        link = Path(os.path.relpath(picture, path.parent)).as_posix()
+        document = read(path)
+        edits = link_figure(document, link if link.startswith(".") else f"./{link}")
+        changes += [change(document, edits)] if edits else []
+    return list({one.path: one for one in changes}.values())
