@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -151,8 +152,8 @@ class JobPaths:
     """The settings of a command's run, its placeholder `{config}`."""
     outputs = _File("outputs")
     """Folder of what a command's `outputs` name, copied at a good end."""
-    program_configs = _File("program_configs")
-    """Folder of the configuration files a command's argv names, as they were at its start."""
+    program = _File("program")
+    """Folder of the configuration files a command's argv names, and a script in no repository."""
     started = _File("started.json")
     lock = _File("lock")
     queue = _File("queue.json")
@@ -205,8 +206,8 @@ def find_lab(start: Path) -> LabPaths:
 def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace `path` with `data`, atomically and durably: temp, fsync, rename, fsync."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
@@ -214,8 +215,11 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # of a full disk it has none
         raise
     sync_folder(path.parent)
 

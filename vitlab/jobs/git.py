@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MAX_DIFF = 4 << 20
 """Bytes of a diff that are kept."""
@@ -12,32 +15,48 @@ MAX_DIFF = 4 << 20
 
 @dataclass(frozen=True)
 class Code:
-    """The state of the lab's repository; all empty outside one."""
+    """The state of a repository; all empty outside one."""
 
     commit: str = ""
     diff: bytes = b""
     """`git diff HEAD` without documents: empty when no tracked code is changed."""
+    repository: str = ""
+    """Its folder."""
 
     @property
     def dirty(self) -> bool:
         return bool(self.diff)
 
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What a job's `started.json` holds of it."""
+        return {"repository": self.repository, "commit": self.commit, "dirty": self.dirty}
 
-def read_code(root: Path) -> Code:
-    """The code in the work tree at `root`. Runs no program the repository names."""
-    commit = _git(root, "rev-parse", "HEAD").decode().strip()
+
+def read_code(folder: Path) -> Code:
+    """The code in the work tree that holds `folder`. Runs no program the repository names."""
+    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
     if not commit:
         return Code()
     # Every launch writes into the roadmap, which makes the code no other.
-    diff = _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ":/", ":!/*.md")
-    return Code(commit, diff[:MAX_DIFF])
+    diff = _git(folder, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ":/", ":!/*.md")
+    root = os.fsdecode(_git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n"))
+    return Code(commit, diff[:MAX_DIFF], root)
 
 
-def _git(root: Path, *arguments: str) -> bytes:
+def is_tracked(path: Path) -> bool:
+    """Whether the repository that holds a file knows it: no diff shows one that it does not."""
+    return bool(_git(path.parent, "ls-files", "--", path.name))
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    # A variable such as GIT_DIR would name another repository.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     try:
         process = subprocess.run(
             ["git", "-c", "core.fsmonitor=false", *arguments],
-            cwd=root,
+            cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=10,

@@ -8,14 +8,13 @@ here. The lab must lie on a disk the nodes share.
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from vitlab.contract.events import Outcome
 from vitlab.contract.job import Lost
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
+from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.store import Job
@@ -80,10 +80,11 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
 
 
 def submit_batch(
-    lab: LabPaths, jobs: Sequence[Job], code: Code, grace: float
+    lab: LabPaths, jobs: Sequence[Job], code_of: Callable[[Job], Code], grace: float
 ) -> tuple[list[JobPaths], list[Ended]]:
-    """Submit `jobs`, those of one experiment and one set of options as one array.
+    """Submit `jobs`, those of one experiment, set of options and environment as one array.
 
+    Slurm gives a batch step the environment of `sbatch`: here the one they were submitted with.
     Returns those submitted, and those Slurm refused. Without `sbatch` here, a process on another
     machine submits them.
     """
@@ -91,18 +92,20 @@ def submit_batch(
     refused: list[Ended] = []
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(f"{job.spec.exp_id} {job.spec.extra.get('slurm')}", []).append(job)
+        environment, _ = submitted_environment(job.paths, this_environment())
+        key = f"{job.spec.exp_id} {job.spec.extra.get('slurm')} {sorted(environment.items())}"
+        groups.setdefault(key, []).append(job)
     for group in groups.values():
         lab.private.slurm.mkdir(parents=True, exist_ok=True)
         folders = lab.private.slurm / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
         folders.write_text("".join(f"{job.paths.folder}\n" for job in group))
-        orders = {"v": 1, "commit": code.commit, "dirty": code.dirty, "grace": grace}
+        orders = {}
         for job in group:
-            if code.dirty:
-                job.paths.code_diff.write_bytes(code.diff)
-            write_json(job.paths.slurm, orders)  # it may begin before its id is written
+            orders[job.name] = {"v": 1, **code_of(job).record, "grace": grace}
+            write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
         options = group[0].spec.extra.get("slurm", {})
-        answer = _run(batch(options, lab.root, folders, len(group)))
+        environment, _ = submitted_environment(group[0].paths, this_environment())
+        answer = _run(batch(options, lab.root, folders, len(group)), environment)
         if answer is None:
             continue
         if answer.returncode:
@@ -110,7 +113,7 @@ def submit_batch(
             continue
         number = answer.stdout.strip().partition(";")[0]
         for i, job in enumerate(group):
-            write_json(job.paths.slurm, {**orders, "id": f"{number}_{i}"})
+            write_json(job.paths.slurm, {**orders[job.name], "id": f"{number}_{i}"})
             begun.append(job.paths)
     return begun, refused
 
@@ -195,13 +198,21 @@ def _record(job: Job) -> dict[str, Any]:
     return read_json(job.paths.slurm)
 
 
-def _run(argv: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+def _run(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str] | None:
     """Run a command of Slurm; None where there is none, or it takes too long."""
+    variables = this_environment() if environment is None else environment
     # Variables of a batch step we may be in are not for the next one.
-    kept = {k: v for k, v in os.environ.items() if k == "SLURM_CONF" or not _is_slurms(k)}
+    kept = {k: v for k, v in variables.items() if k == "SLURM_CONF" or not _is_slurms(k)}
     with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
         return subprocess.run(
-            argv, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, env=kept, check=False
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            env=as_bytes(kept),
+            check=False,
         )
     return None
 

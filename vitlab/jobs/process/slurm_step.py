@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         "across": srun_prefix(os.environ),
     }
     known: dict[str, Any] = {
-        key: orders[key] for key in ("grace", "commit", "dirty") if key in orders
+        key: orders[key] for key in ("grace", "repository", "commit", "dirty") if key in orders
     }
     write_owner(lock, {**record, **known})
     supervisor.main([str(job.folder), str(lock)])

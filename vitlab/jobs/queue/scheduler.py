@@ -16,10 +16,10 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
-from vitlab.jobs.git import Code, read_code
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
+from vitlab.jobs.queue.program_code import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
 from vitlab.jobs.store import ADOPTED, Job, all_jobs, read_job, read_state, unfinished
 
@@ -112,11 +112,11 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
         jobs = all_jobs(lab)
     machine = read_machine(lab)
     starts = [start for start in plan(jobs, machine).starts if local or start.job.in_slurm]
-    code = read_code(lab.root) if starts else Code()
+    code = CodeReader(lab.root)
     local_starts = [start for start in starts if not start.job.in_slurm]
     started = [s.job.paths for s in local_starts if _start(lab, s, machine, settings, code)]
     remote = [start.job for start in starts if start.job.in_slurm]
-    sent, refused = slurm.submit_batch(lab, remote, code, settings.grace)
+    sent, refused = slurm.submit_batch(lab, remote, code.record, settings.grace)
     for job, reason, detail in refused:
         _close(job.paths, detail, reason)
     return [*started, *sent]
@@ -143,7 +143,9 @@ def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> 
     return changed
 
 
-def _start(lab: LabPaths, start: Start, machine: Machine, settings: Settings, code: Code) -> bool:
+def _start(
+    lab: LabPaths, start: Start, machine: Machine, settings: Settings, code: CodeReader
+) -> bool:
     """Start a supervisor and pass it the job's lock; False when the job is not free."""
     job = start.job.paths
     try:
@@ -156,8 +158,6 @@ def _start(lab: LabPaths, start: Start, machine: Machine, settings: Settings, co
         if not _still_queued(job):
             return False
         end_orphans(job, settings.grace)
-        if code.dirty:
-            job.code_diff.write_bytes(code.diff)
         given = [gpu.device for gpu in start.gpus]
         write_owner(
             lock,
@@ -171,8 +171,7 @@ def _start(lab: LabPaths, start: Start, machine: Machine, settings: Settings, co
                     given, threads(settings), bool(machine.gpus or machine.lost)
                 ),
                 "grace": settings.grace,
-                "commit": code.commit,
-                "dirty": code.dirty,
+                **code.record(start.job).record,
             },
         )
         start_supervisor(lab, job, lock)
