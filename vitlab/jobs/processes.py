@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from typing import Any, Self
 
 MARKER = "VITLAB_JOB"
 """Environment variable that names the job's folder in every process of the job."""
+
+PYTHON = (sys.executable, "-P", "-X", "utf8")
+"""What starts vitlab's own programs: no modules of the folder they start in, and files named in
+UTF-8 whatever the locale."""
 
 _PROC = Path("/proc")
 _POLL_INTERVAL = 0.5
@@ -67,6 +72,12 @@ def is_alive(pid: int, ticks: int) -> bool:
     return running is not None and running.ticks == ticks
 
 
+def began(one: Process) -> float:
+    """When a process started, in unix seconds."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - one.ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
+
+
 def boot() -> str:
     """This run of this machine (or container): `host:boot id:start of pid 1`."""
     try:
@@ -88,7 +99,7 @@ def members(session: int, since: int, folder: Path) -> list[Process]:
         for one in all_processes()
         if one.ticks >= since
         and one.pid not in (session, os.getpid())
-        and (one.session == session or marker in _environment(one.pid))
+        and (one.session == session or marker in environment(one.pid))
     ]
 
 
@@ -110,7 +121,8 @@ def all_processes() -> Iterator[Process]:
             yield one
 
 
-def _environment(pid: int) -> list[bytes]:
+def environment(pid: int) -> list[bytes]:
+    """The variables a process was started with, `NAME=value`; none of one that is gone."""
     try:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:

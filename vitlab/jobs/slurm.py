@@ -12,7 +12,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from vitlab.jobs import processes
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
+from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job
 
 WARNING = 120
@@ -74,7 +74,7 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
             argv.append(f"--{option}={options[name]}")
     if "memory" in options:
         argv.append(f"--mem={round(1000 * options['memory'])}M")
-    step = [sys.executable, "-P", "-m", "vitlab.jobs.process.slurm_step", str(folders)]
+    step = [*PYTHON, "-m", "vitlab.jobs.process.slurm_step", str(folders)]
     # The shell of the batch step is Slurm's; `exec` lets its signals reach the supervisor.
     return [*argv, f"--wrap=exec {shlex.join(step)}"]
 

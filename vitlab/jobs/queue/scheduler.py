@@ -17,7 +17,7 @@ from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
 from vitlab.jobs.gpus import child_environment
-from vitlab.jobs.processes import boot
+from vitlab.jobs.processes import PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program_code import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
@@ -196,8 +196,7 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
     try:
         process = subprocess.Popen(
             [
-                sys.executable,
-                "-P",
+                *PYTHON,
                 "-m",
                 "vitlab.jobs.process.supervisor",
                 str(job.folder),

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.jobs.processes import PYTHON
 from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, to_line
 
 KEPT = 64
@@ -75,7 +75,7 @@ class Client:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vitlab.lab.inspector.server", str(self.job.folder)],
+            [*PYTHON, "-m", "vitlab.lab.inspector.server", str(self.job.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
