@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -110,3 +110,13 @@ def _name(ours: object) -> Name:
     if isinstance(scale, Mapping):
         return Name(str(value), ScaleFrom(**{str(key): str(scale[key]) for key in scale}))
     return Name(str(value), float(scale))
+
+
+def near(name: str, columns: Sequence[str]) -> list[str]:
+    """Columns that may be meant by a name that is none of them, the most likely first."""
+    import difflib  # only for a name that is missing
+
+    plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(columns)}
+    same = plain.get(re.sub(r"[\W_]", "", name).lower())
+    close = difflib.get_close_matches(name, columns, 3, 0.6)
+    return [*dict.fromkeys([same, *close] if same else close)][:3]

@@ -1,0 +1,126 @@
+"""What the readers of all kinds of metrics files have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vitlab.jobs.metrics.formats.cells import Chunk, Column, number
+
+SHOWN = 200
+"""Columns that are listed at most."""
+
+
+class Decoder:
+    """Reads rows from the bytes of one file, in blocks from its start."""
+
+    kind = ""
+    """For people."""
+    whole = False
+    """Whether it needs the file as a whole, and reads it again whenever it changes."""
+
+    def __init__(
+        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+    ) -> None:
+        """`names`, `step`, `epoch`: the columns to read."""
+        self.names, self.step, self.encoding = names, step, encoding
+        self.at = 0
+        """The byte of the file where the next block begins."""
+        self.wanted = [*dict.fromkeys((*names, step, epoch))]
+        self.columns: list[str] = []
+        """Of the file, `SHOWN` at most."""
+        self.matched: set[str] = set()
+        """Columns of `wanted` that the file has."""
+        self.skipped = 0
+        """Rows that could not be read."""
+        self.odd: dict[str, tuple[int, str]] = {}
+        """Column -> how many of its cells are no numbers, and one of them."""
+        self.problem = ""
+        """Why it cannot be read further."""
+
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
+        """How many bytes of `block` were used, and their rows.
+
+        `last`: nothing follows, so that a line without an end is one too.
+        """
+        raise NotImplementedError
+
+    def count_odd(self, name: str, odd: Sequence[str]) -> None:
+        """Take note of cells that are no numbers."""
+        if odd:
+            count, example = self.odd.get(name, (0, odd[0]))
+            self.odd[name] = count + len(odd), example[:40]
+
+    def chunk_of(self, rows: Sequence[Mapping[str, Any]]) -> Chunk:
+        """Rows with named cells, nested ones too: `val.r2` or `val/r2` is `{val: {r2: ...}}`."""
+        flat = [flattened(row) for row in rows]
+        columns: dict[str, Column] = {}
+        for name in self.wanted:
+            plain = name.replace("/", ".")
+            odd: list[str] = []
+            cells = [row[name] if name in row else row.get(plain) for row in flat]
+            columns[name] = [None if cell is None else number(cell, odd) for cell in cells]
+            self.count_odd(name, odd)
+            if name not in self.matched and any(name in row or plain in row for row in flat):
+                self.matched.add(name)
+        self._list_columns(rows)
+        return Chunk(len(rows), columns)
+
+    def _list_columns(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        known = set(self.columns)
+        for row in rows:
+            if len(known) < SHOWN and not known >= row.keys():
+                fresh = [name for name in _leaves(row) if name not in known]
+                known.update(fresh, row)
+                self.columns += fresh
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
+                "odd": self.odd, "encoding": self.encoding}  # fmt: skip
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.columns, self.matched = list(state["columns"]), set(state["matched"])
+        self.skipped, self.encoding = state["skipped"], state["encoding"]
+        self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
+
+
+def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row with its nested cells by dotted names; names with `/` by dots too."""
+    if not any("/" in name or isinstance(cell, Mapping) for name, cell in row.items()):
+        return row
+    flat: dict[str, Any] = dict(row)
+    for name, cell in row.items():
+        if isinstance(cell, Mapping):
+            for inner, content in flattened(cell).items():
+                flat.setdefault(f"{name}.{inner}".replace("/", "."), content)
+        else:
+            flat.setdefault(name.replace("/", "."), cell)
+    return flat
+
+
+def _leaves(row: Mapping[str, Any]) -> Iterable[str]:
+    for name, cell in row.items():
+        if isinstance(cell, Mapping):
+            yield from (f"{name}.{inner}" for inner in _leaves(cell))
+        else:
+            yield name
+
+
+def whole_lines(block: bytes, encoding: str, last: bool) -> tuple[int, bytes]:
+    """How many bytes are whole lines, and these as UTF-8 with plain newlines."""
+    if encoding == "utf-8":
+        used = len(block) if last else block.rfind(b"\n") + 1
+        data = block[:used]
+    else:
+        width = 4 if "32" in encoding else 2
+        text = block[: len(block) - len(block) % width].decode(encoding, "surrogatepass")
+        text = text if last else text[: text.rfind("\n") + 1]
+        used = len(block) if last else len(text.encode(encoding, "surrogatepass"))
+        data = text.encode("utf-8", "replace")
+    data = data.replace(b"\r\n", b"\n") if b"\r" in data else data
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    return used, data

@@ -1,0 +1,81 @@
+"""Rows in JSON: one object a line, or a document that holds a list of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vitlab.jobs.metrics.formats.cells import Chunk
+from vitlab.jobs.metrics.formats.decoder import Decoder, flattened, whole_lines
+
+
+class JsonLines(Decoder):
+    """One object a line."""
+
+    kind = "JSON lines"
+
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
+        used, data = whole_lines(block, self.encoding, last)
+        rows = []
+        for line in data.split(b"\n"):
+            if not line.strip():
+                continue
+            row = parsed(line)
+            if isinstance(row, dict):
+                rows.append(row)
+            else:
+                self.skipped += 1
+        return used, [self.chunk_of(rows)]
+
+
+class JsonDocument(Decoder):
+    """A list of objects, or an object that holds one: the `log_history` of a Trainer's state.
+
+    Also an object of columns, each a list of numbers, or of single numbers.
+    """
+
+    kind = "JSON"
+    whole = True
+
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
+        document = parsed(block, self.encoding)
+        if document is None:
+            self.problem = "is no valid JSON" if last else ""  # or is being written
+            return (len(block) if last else 0), []
+        rows = rows_in(document, self.names)
+        if rows is None:
+            self.problem = "is JSON without one list of rows"
+        return len(block), [self.chunk_of(rows or [])]
+
+
+def parsed(text: bytes, encoding: str = "utf-8") -> Any:
+    """The content of a JSON text; None for what is none."""
+    try:
+        return json.loads(text.decode(encoding, "replace").lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | None:
+    """The rows of a document; None where it has none, or more than one list of them."""
+    if isinstance(document, list):
+        found = [row for row in document if isinstance(row, dict)]
+        return found if found or not document else None
+    if not isinstance(document, dict):
+        return None
+    lists = {key: rows for key, content in document.items()
+             if isinstance(content, list) and content and (rows := rows_in(content))}  # fmt: skip
+    if "log_history" in document:
+        return lists.get("log_history", [])
+    columns = {key: cells for key, cells in document.items() if _is_column(cells)}
+    if columns.keys() & {*names} and len({len(cells) for cells in columns.values()}) == 1:
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, cells, strict=True)) for cells in rows]
+    if flattened(document).keys() & {*names}:
+        return [document]
+    return None if len(lists) > 1 else next(iter(lists.values()), [document])
+
+
+def _is_column(cells: object) -> bool:
+    return isinstance(cells, list) and all(isinstance(x, int | float | None) for x in cells)

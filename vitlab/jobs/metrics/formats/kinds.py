@@ -1,0 +1,72 @@
+"""Which kind of metrics file one is, by its first bytes."""
+
+from __future__ import annotations
+
+import codecs
+
+from vitlab.jobs.metrics.formats.decoder import Decoder
+from vitlab.jobs.metrics.formats.json_rows import JsonDocument, JsonLines, parsed, rows_in
+from vitlab.jobs.metrics.formats.table import Table
+from vitlab.jobs.metrics.formats.tensorboard import MARK, TensorBoard
+from vitlab.jobs.metrics.formats.wandb_file import HEADER, WandbFile
+from vitlab.jobs.metrics.source import Source
+
+KINDS: dict[str, type[Decoder]] = {
+    one.kind: one for one in (Table, JsonLines, JsonDocument, WandbFile, TensorBoard)
+}
+HEAD = 1 << 16
+"""Bytes at the beginning that show the kind."""
+_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+          (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
+_OTHERS = {
+    b"\x1f\x8b": "gzip-compressed",
+    b"PK\x03\x04": "a zip archive (Excel, npz, a checkpoint)",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\x89HDF": "HDF5",
+    b"PAR1": "Parquet",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x80": "a pickle",
+    b"ARROW1": "Arrow",
+}
+
+
+def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
+    """What reads a file that begins with `head`; why nothing can; None before that is clear.
+
+    `last`: no more will be written.
+    """
+    names = list(source.names), source.step, source.epoch
+    if head.startswith(HEADER):
+        return WandbFile(*names)
+    if MARK in head[:64]:
+        return TensorBoard(*names)
+    for mark, what in _OTHERS.items():
+        if head.startswith(mark):
+            return f"is {what}, which is not read; write CSV or JSON lines"
+    encoding = _encoding(head)
+    text = head[: len(head) // 4 * 4] if encoding != "utf-8" else head
+    text = text.decode(encoding, "replace").lstrip("\ufeff \t\r\n").encode()
+    if not text and len(head) < HEAD:
+        return None
+    if b"\0" in text:
+        return "holds binary data of a kind that is not read; write CSV or JSON lines"
+    if text[:1] not in (b"{", b"["):
+        return Table(*names, encoding) if b"\n" in text or last or len(head) >= HEAD else None
+    first, end, rest = text.partition(b"\n")
+    if not end and len(head) < HEAD and not last:
+        return None
+    row = parsed(first)
+    lines = isinstance(row, dict) and (rest.strip() or rows_in(row) == [row])
+    if lines or (text[:1] == b"{" and rest[:1] == b"{"):
+        return JsonLines(*names, encoding)
+    return JsonDocument(*names, encoding)
+
+
+def _encoding(head: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    start = head[:64]
+    if len(start) > 3 and not any(start[1::2]):
+        return "utf-16-le"
+    return "utf-16-be" if len(start) > 3 and not any(start[::2]) else "utf-8"

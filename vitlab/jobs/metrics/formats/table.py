@@ -1,0 +1,191 @@
+"""Tables of text: comma, tab, semicolon, bar or blanks between cells, and a line of names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vitlab.jobs.metrics.formats.cells import Chunk, Column, is_word, numbers
+from vitlab.jobs.metrics.formats.decoder import SHOWN, Decoder, whole_lines
+
+BLANKS = " "
+"""Stands for any number of blanks."""
+_DELIMITERS = (",", "\t", ";", "|", BLANKS)
+_LONGEST = 1 << 16
+"""Bytes of a row with a quoted cell."""
+
+
+class Table(Decoder):
+    """Reads a table; its header may change on the way, as when a resumed run writes its own."""
+
+    kind = "table"
+
+    def __init__(
+        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+    ) -> None:
+        super().__init__(names, step, epoch, encoding)
+        self._delimiter = ""
+        self._header: list[str] = []
+        self._places: dict[str, int] = {}
+        self._open = b""
+        """A row so far, that ends within a quoted cell."""
+        self.twice: set[str] = set()
+        """Wanted names that stand twice in a header: which one is meant is not known."""
+
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
+        used, data = whole_lines(block, self.encoding, last)
+        if not data:
+            return used, []
+        if self._header and not self._open and (chunk := self._fast(data)):
+            return used, [chunk]
+        chunks = [*self._slow(data.split(b"\n")[:-1])]
+        if last and self._open:
+            self._open = b""
+            self.skipped += 1
+        return used, chunks
+
+    def _fast(self, data: bytes) -> Chunk | None:
+        """All rows at once; None where not each line is a row of plain numbers."""
+        between = self._delimiter.encode()
+        if b'"' in data or b"#" in data or between == b" ":
+            return None
+        width, rows = len(self._header) + 1, data.count(b"\n")
+        if not self._places:
+            if any(name.encode() in data for name in (*self.wanted, *self._header)):
+                return None
+            return Chunk(rows, {})
+        cells = data.replace(b"\n", between + b"\n" + between).split(between)
+        cells.pop()
+        ends = cells[width - 1 :: width]
+        if len(cells) != rows * width or ends.count(b"\n") != rows:
+            return None
+        columns: dict[str, Column] = {}
+        odd: list[str] = []
+        for name, place in self._places.items():
+            texts = cells[place::width]
+            if b"_" in b"".join(texts):
+                return None  # Python would read 1_000 as a number
+            columns[name] = numbers(texts, odd)
+            if odd:
+                return None
+        return Chunk(rows, columns)
+
+    def _slow(self, lines: Sequence[bytes]) -> Iterator[Chunk]:
+        rows: list[list[bytes]] = []
+        for line in lines:
+            if not self._open and not line.strip():
+                continue
+            if line.lstrip().startswith(b"#") and not self._open:
+                bare = line.lstrip().lstrip(b"#")
+                if not any(name in self._split_names(bare)[1] for name in self.names):
+                    continue  # a comment
+                line = bare
+            cells = self._header and self._cells(line)
+            if cells is None:
+                continue
+            if not cells or self._is_header(cells):
+                yield self._chunk(rows)
+                rows = []
+                self._read_header(line)
+            elif len(cells) == len(self._header):
+                rows.append(cells)
+            else:
+                self.skipped += 1
+        yield self._chunk(rows)
+
+    def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
+        columns: dict[str, Column] = {}
+        for name, place in self._places.items():
+            texts = [row[place] for row in rows]
+            odd: list[str] = []
+            columns[name] = numbers([b"_" if b"_" in one else one for one in texts], odd)
+            self.count_odd(name, odd)
+        return Chunk(len(rows), columns)
+
+    def _cells(self, line: bytes) -> list[bytes] | None:
+        """The cells of a row; None where it goes on in the next line, or is broken."""
+        if not self._open and b'"' not in line:
+            return _split(line, self._delimiter)
+        row = self._open + line
+        self._open = b""
+        try:
+            return _quoted(row, self._delimiter)
+        except csv.Error as error:
+            if "end of data" in str(error) and len(row) < _LONGEST:
+                self._open = row + b"\n"
+            else:
+                self.skipped += 1
+            return None
+
+    def _is_header(self, cells: Sequence[bytes]) -> bool:
+        """Whether a line holds names, and no numbers."""
+        if cells[0] and not is_word(cells[0]):
+            return False
+        full = [cell for cell in cells if cell.strip()]
+        if not full or not all(map(is_word, full)):
+            return False
+        if {*self._header, *self.wanted} & {_name(cell) for cell in full}:
+            return True
+        return len(full) == len(cells) > 1 and len({*full}) == len(full)
+
+    def _read_header(self, line: bytes) -> None:
+        self._delimiter, self._header = self._split_names(line)
+        counts = {name: self._header.count(name) for name in self.wanted}
+        self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
+        self.matched |= self._places.keys()
+        self.twice |= {name for name in counts if counts[name] > 1}
+        self.columns += [name for name in self._header if name and name not in self.columns]
+        del self.columns[SHOWN:]
+
+    def _split_names(self, line: bytes) -> tuple[str, list[str]]:
+        """The delimiter under which a header has the most of the wanted names, and its names."""
+        best = 0, 0, _DELIMITERS[0], [_name(line)]
+        for delimiter in _DELIMITERS:
+            try:
+                names = [_name(cell) for cell in _quoted(line, delimiter)]
+            except csv.Error:
+                continue
+            fits = sum(name in names for name in self.wanted)
+            cells = len(names) if delimiter != BLANKS else min(len(names), 1)
+            if (fits, cells) > best[:2]:
+                best = fits, cells, delimiter, names
+        return best[2], best[3]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        own = {"delimiter": self._delimiter, "header": self._header,
+               "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
+               "twice": sorted(self.twice)}  # fmt: skip
+        return {**super().state, **own}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        Decoder.state.fset(self, state)  # type: ignore[attr-defined]
+        self._delimiter = state["delimiter"]
+        self._header, self._places = list(state["header"]), dict(state["places"])
+        self._open = state["open"].encode("utf-8", "surrogateescape")
+        self.twice = set(state["twice"])
+
+
+def _split(line: bytes, delimiter: str) -> list[bytes]:
+    return line.split() if delimiter == BLANKS else line.split(delimiter.encode())
+
+
+def _quoted(line: bytes, delimiter: str) -> list[bytes]:
+    """The cells of a line that may have quoted ones."""
+    if b'"' not in line:
+        return _split(line, delimiter)
+    text = line.decode("utf-8", "surrogateescape")
+    reader = csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True)
+    return [cell.encode("utf-8", "surrogateescape") for cell in next(reader, [])]
+
+
+def _name(cell: bytes) -> str:
+    """A header's cell; its encoding is tried, as a wrong one cannot give a name that is wanted."""
+    for encoding in ("utf-8", "gb18030", "latin-1"):
+        try:
+            return cell.decode(encoding).strip("\ufeff\0 \t\r\"'")
+        except UnicodeDecodeError:
+            continue
+    return ""

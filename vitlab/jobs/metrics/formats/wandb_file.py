@@ -1,0 +1,122 @@
+"""The file of a W&B run, online or not (`run-ID.wandb`); wandb need not be installed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vitlab.jobs.metrics.formats.cells import Chunk
+from vitlab.jobs.metrics.formats.decoder import Decoder
+from vitlab.jobs.metrics.formats.protobuf import fields, signed, texts
+
+HEADER = b":W&B"
+_HEADER_SIZE = 7
+BLOCK = 32_768
+"""Bytes at whose multiples records are cut."""
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+# Record types, and field numbers of wandb_internal.proto.
+_HISTORY, _RUN = 2, 17
+_ITEM, _STEP = 1, 2
+_KEY, _NESTED_KEY, _INTEGER, _NUMBER, _VALUE_JSON = 1, 2, 5, 6, 16
+_STEP_NUMBER = 1
+_RUN_ID, _ENTITY, _PROJECT, _DISPLAY_NAME = 1, 2, 3, 8
+
+
+class WandbFile(Decoder):
+    """Reads the logged rows, and the run they belong to."""
+
+    kind = "W&B"
+
+    def __init__(
+        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+    ) -> None:
+        super().__init__(names, step, epoch, encoding)
+        self.run: dict[str, str] = {}
+        """Its id, project, entity and name, as far as they are known."""
+
+    def read(self, block: bytes, _last: bool) -> tuple[int, list[Chunk]]:
+        used, rows = 0, []
+        for used, record in _records(block, self.at):  # noqa: B007 - the last one counts
+            try:
+                for number, value in fields(record):
+                    if number == _HISTORY and isinstance(value, bytes):
+                        row = _row(value)
+                        rows.append({self.step: row.get("step"), **row})
+                    elif number == _RUN and isinstance(value, bytes):
+                        self._read_run(value)
+            except (IndexError, ValueError, struct.error):
+                self.skipped += 1
+        return used, [self.chunk_of(rows)]
+
+    def _read_run(self, record: bytes) -> None:
+        said = texts(record)
+        numbers = {"id": _RUN_ID, "entity": _ENTITY, "project": _PROJECT, "name": _DISPLAY_NAME}
+        self.run |= {word: said[number] for word, number in numbers.items() if said.get(number)}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {**super().state, "run": self.run}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        Decoder.state.fset(self, state)  # type: ignore[attr-defined]
+        self.run = dict(state["run"])
+
+
+def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
+    """The rows in a whole file, oldest first, each with its `step`; none of a cut off end."""
+    rows: list[Mapping[str, Any]] = []
+    try:
+        for _, record in _records(data, 0) if data.startswith(HEADER) else ():
+            rows += [_row(value) for number, value in fields(record)
+                     if number == _HISTORY and isinstance(value, bytes)]  # fmt: skip
+    except (IndexError, ValueError, struct.error):
+        pass  # the rows before are valid
+    return rows
+
+
+def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+    """The whole records of a block from byte `start` of the file, and where in it each ends."""
+    at, parts = 0 if start else _HEADER_SIZE, b""
+    while at + 7 <= len(block):
+        left = BLOCK - (start + at) % BLOCK
+        if left < 7:
+            at += left
+            continue
+        length, kind = struct.unpack_from("<HB", block, at + 4)
+        piece = block[at + 7 : at + 7 + length]
+        if kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or len(piece) < length:
+            return
+        parts = piece if kind in (_FULL, _FIRST) else parts + piece
+        at += 7 + length
+        if kind in (_FULL, _LAST):
+            yield at, parts
+
+
+def _row(history: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for number, value in fields(history):
+        if number == _ITEM and isinstance(value, bytes):
+            name, content = _item(value)
+            row[name] = content
+        elif number == _STEP and isinstance(value, bytes):
+            row.setdefault("step", dict(fields(value)).get(_STEP_NUMBER, 0))
+    return row
+
+
+def _item(item: bytes) -> tuple[str, Any]:
+    """Name (nested ones joined by a dot) and value of one logged number."""
+    names: list[str] = []
+    content: Any = None
+    for number, value in fields(item):
+        if number in (_KEY, _NESTED_KEY) and isinstance(value, bytes):
+            names.append(value.decode("utf-8", "replace"))
+        elif number == _NUMBER and isinstance(value, bytes):
+            (content,) = struct.unpack("<d", value)
+        elif number == _INTEGER and isinstance(value, int):
+            content = signed(value)
+        elif number == _VALUE_JSON and isinstance(value, bytes):
+            content = json.loads(value)
+    return ".".join(names), content
