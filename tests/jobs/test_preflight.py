@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ from vitlab.jobs.queue import preflight as module
 from vitlab.jobs.queue.machine import Gpu, Machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import all_jobs
+from vitlab.jobs.store import Job, all_jobs
 
 VIT = Spec("1.0", "main", "smoke", "vit", {}, "E", "r.md", device="cpu")
 
@@ -33,8 +35,13 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts(root: Path, spec: Spec) -> list[str]:
-    found = preflight(LabPaths(root), [spec], [], Machine())
-    return [f"{finding.status} {finding.text}" for finding in found]
+    return [f"{one.status} {one.text}" for one in findings(LabPaths(root), [spec])]
+
+
+def findings(lab: LabPaths, specs: Sequence[Spec], jobs: Sequence[Job] = ()) -> list[Finding]:
+    """But for the notes on what the folder and the environment of the tests are."""
+    found = preflight(lab, specs, jobs, Machine())
+    return [one for one in found if not one.text.startswith(("code:", "environment:"))]
 
 
 def test_a_sound_job_needs_no_word(tmp_path: Path) -> None:
@@ -88,7 +95,8 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     assert texts(tmp_path, good) == []
     assert "data.h5" in (tmp_path / ".vitlab" / "inspected.json").read_text()
     data = {**data, "train_size": 60}
-    found = texts(tmp_path, replace(good, config={"data": data, "labels": ["a_M"]}))
+    lacking = replace(good, config={"data": data, "labels": ["a_M"]}, headline="test/r2/a_M")
+    found = texts(tmp_path, lacking)
     assert found[0] == "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
     assert found[1].startswith("bad config.data.source: data.h5: no column a_M (found: M_H, ")
     (tmp_path / "data.h5").write_text("no HDF5")
@@ -101,15 +109,15 @@ def test_the_same_has_been_run(shop: Workshop) -> None:
     job = shop.submit("print(1)")
     [queued] = all_jobs(shop.lab)
     assert isinstance(queued.state, Queued)
-    [finding] = preflight(shop.lab, [spec], [queued], Machine())
+    [finding] = findings(shop.lab, [spec], [queued])
     assert finding == Finding("warn", f"the same is queued: {job.name}")
     done = replace(queued, state=Done(1, 2, "ok", 0))
-    [finding] = preflight(shop.lab, [spec], [done], Machine())
+    [finding] = findings(shop.lab, [spec], [done])
     assert finding == Finding(
         "warn", f"the same was run before: {job.name}; `vitlab logs {job.name}` shows it"
     )
     failed = replace(queued, state=Done(1, 2, "failed", 1))
-    assert preflight(shop.lab, [spec], [failed], Machine()) == []
+    assert findings(shop.lab, [spec], [failed]) == []
 
 
 def test_a_system_that_ends_jobs_at_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,3 +200,99 @@ def test_more_gpus_than_there_are(tmp_path: Path) -> None:
     spec = replace(VIT, device="auto", config={"train": {"processes": 2}})
     found = preflight(LabPaths(tmp_path), [spec], [], Machine(gpus=(gpu,)))
     assert found[0].text == "device: takes 2 GPUs at once, this machine has 1 GPU"
+
+
+def test_a_headline_of_a_label_that_is_not_learned(tmp_path: Path) -> None:
+    magnitudes = replace(VIT, recipe="ridge", config={"labels": ["T_eff"]})
+    assert texts(tmp_path, magnitudes) == [
+        "bad headline: test/r2/log_g: log_g is not among config.labels (T_eff); "
+        "headline: test/r2/T_eff would be"
+    ]
+    assert texts(tmp_path, replace(magnitudes, headline="test/r2/T_eff")) == []
+    assert texts(tmp_path, replace(magnitudes, headline="val/loss")) == []
+
+
+SCRIPT = {"argv": ["python3", "train.py"]}
+
+
+def test_what_a_command_asks_for_is_looked_at_before_it_starts(tmp_path: Path) -> None:
+    def found(more: dict[str, Any], **changes: Any) -> list[str]:
+        return texts(tmp_path, replace(VIT, recipe="command", config={**SCRIPT, **more}, **changes))
+
+    assert found({}) == ["bad config.argv: train.py: no such file from the folder ."]
+    (tmp_path / "train.py").write_text("")
+    assert found({}) == []
+    # Its folder is made when it starts, so a path is seen from there.
+    [text] = found({"cwd": "work/{run}"})
+    assert text.endswith("train.py: no such file from the folder work/{run} (made at the start)")
+    assert found({"cwd": "work/{run}", "argv": ["python3", "../../train.py"]}) == []
+    assert found({"args": {"lr": 0.1}}) == [
+        "bad config.args.lr: nothing uses it; put {lr} or {config} into argv, env or cwd"
+    ]
+    assert found({"args": {"lr": 0.1}, "env": {"SETTINGS": "{config}"}}) == []
+    [text] = found({"seed": 1})
+    assert text.startswith("warn config.seed: nothing gives the program its seed")
+    assert found({"seed": 1, "argv": ["python3", "train.py", "{seed}"]}) == []
+    (tmp_path / "train.py").write_text("seed = os.environ['VITLAB_SEED']")
+    assert found({"seed": 1}) == []
+    metrics: dict[str, Any] = {"file": "m.csv", "names": {"v": "val/r2/log_g"}}
+    assert found({}, extra={"metrics": metrics}) == [
+        "warn headline: test/r2/log_g: metrics.names has no such value (only val/r2/log_g)"
+    ]
+    in_sigma = {"as": "val/mae/log_g", "scale": 1.0, "unit": "sigma"}
+    metrics = {"file": "m.csv", "names": {"v": in_sigma}}
+    [text] = found({}, extra={"metrics": metrics}, headline="val/mae/log_g")
+    assert text.endswith("(only val/mae_sigma/log_g)")
+
+
+def test_runs_that_write_one_file_are_told_so(shop: Workshop) -> None:
+    metrics = {"file": "logs/version_*/metrics.csv", "names": {"v": "test/r2/log_g"}}
+
+    def spec(run: str, cwd: str) -> Spec:
+        config = {"argv": ["true"], "cwd": cwd}
+        return replace(VIT, recipe="command", run=run, config=config, extra={"metrics": metrics})
+
+    for cwd in ("work", "one"):
+        (shop.lab.root / cwd).mkdir()
+    apart = [spec("A", "work/{run}"), spec("B", "work/{run}")]
+    assert findings(shop.lab, apart) == []
+    assert findings(shop.lab, [spec("A", "{job}"), spec("B", "{job}")]) == []
+    [finding] = findings(shop.lab, [spec("A", "work"), spec("B", "work")])
+    assert finding == Finding(
+        "warn",
+        "metrics.file: A, B write one file (work/logs/version_*/metrics.csv), so they run one "
+        "after the other; put {run} into config.cwd or metrics.file",
+    )
+
+
+def test_the_code_of_a_program_is_that_of_its_own_repository(shop: Workshop) -> None:
+    theirs = shop.lab.root.parent / "theirs"
+    theirs.mkdir()
+    (theirs / "train.py").write_text("print(1)")
+    (theirs / "new.py").write_text("print(2)")
+    (theirs / "conf.yaml").write_text("lr: 1\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for folder, arguments in (
+        (shop.lab.root, ["init", "-q"]),
+        (shop.lab.root, ["commit", "-q", "--allow-empty", "-m", "the lab's"]),
+        (theirs, ["init", "-q"]),
+        (theirs, ["add", "train.py"]),
+        (theirs, ["commit", "-q", "-m", "theirs"]),
+    ):
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=theirs, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (theirs / "train.py").write_text("print(3)")
+    argv = [sys.executable, str(theirs / "train.py"), f"--config={theirs}/conf.yaml"]
+    tracked = shop.submit("", config={"argv": argv})
+    untracked = shop.submit("", config={"argv": [sys.executable, str(theirs / "new.py")]})
+    for job in (tracked, untracked):
+        advance(shop.lab)
+        assert ended(job).outcome == "ok"
+        record = read_json(job.started)
+        assert (record["commit"], record["dirty"]) == (head, True)
+        assert record["repository"] == str(theirs)
+        assert "+print(3)" in job.code_diff.read_text()
+    assert [path.name for path in tracked.program.iterdir()] == ["conf.yaml"]
+    assert (untracked.program / "new.py").read_text() == "print(2)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from vitlab.contract.job import Done, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs.experiment.command import may_meet
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.queue.machine import Gpu, Machine
 from vitlab.jobs.queue.queue import plan
@@ -216,3 +218,68 @@ def test_never_more_than_there_is_room_for(rows: list[tuple[Any, ...]], cpu: int
         here = [s.job.spec.extra["gpu_memory"] for s in made.starts if one in s.gpus]
         assert sum(here) <= one.device.memory_total
         assert 0 not in here or len(here) == 1
+
+
+def writes(name: str, cwd: str, file: str, **changes: Any) -> Job:
+    """A job of a program that writes its metrics into `file`."""
+    metrics = {"file": file, "names": {"v": "val/r2/log_g"}}
+    config = {"argv": ["train"], "cwd": cwd}
+    extra = {"metrics": metrics, **changes.pop("extra", {})}
+    return job(name, recipe="command", device="cpu", config=config, extra=extra, **changes)
+
+
+def test_two_writers_of_one_metrics_file_do_not_run_at_once() -> None:
+    version = "logs/version_*/metrics.csv"
+    first = writes("a", "work", version, state=Running(1, 1, "cpu"))
+    second = writes("b", "work/.", version)
+    why = why_waiting(second, [first, second], Machine(cpu=4))
+    assert why == (
+        "E/a writes the same metrics file (logs/version_*/metrics.csv) and runs; "
+        "put {run} into config.cwd or metrics.file"
+    )
+    # Neither do two that could start together, nor one beside an adopted run.
+    waiting = [writes("a", "work", version), second, writes("c", "work", "logs/version_1/m*.csv")]
+    assert names(waiting, Machine(cpu=4)) == ["a@cpu"]
+    adopted = writes(
+        "x", "/lab/work", version, extra={"adopt": {"pid": 1}}, state=Running(1, 1, "")
+    )
+    assert names([adopted, second], Machine(cpu=4)) == []
+
+
+def test_runs_with_files_of_their_own_run_at_once() -> None:
+    for cwd, file in (
+        ("work/{run}", "metrics.csv"),
+        ("work", "{run}/metrics.csv"),
+        ("work", "{job}.csv"),
+        ("work", "{lr}/logs/version_*/metrics.csv"),
+    ):
+        jobs = [writes(name, cwd, file) for name in "abc"]
+        for number, one in enumerate(jobs):
+            one.spec.config["args"] = {"lr": number}  # type: ignore[index]
+        assert names(jobs, Machine(cpu=4)) == ["a@cpu", "b@cpu", "c@cpu"], (cwd, file)
+    other = [writes("a", "one", "m.csv"), writes("b", "two", "m.csv"), job("c", device="cpu")]
+    assert names(other, Machine(cpu=4)) == ["a@cpu", "b@cpu", "c@cpu"]
+    ended = writes("a", "work", "m.csv", state=Done(1, 2, "ok", 0))
+    assert names([ended, writes("b", "work", "m.csv")], Machine(cpu=4)) == ["b@cpu"]
+
+
+PARTS = st.lists(
+    st.sampled_from(["a", "a*", "*b", "ab", "?", "[ab]", "**"]), min_size=1, max_size=3
+)
+
+
+@given(PARTS, PARTS, st.lists(st.sampled_from(["a", "b", "ab", "aab"]), min_size=1, max_size=3))
+def test_globs_that_name_one_file_always_meet(
+    one: list[str], other: list[str], path: list[str]
+) -> None:
+    if _names(one, path) and _names(other, path):
+        assert may_meet("/".join(one), "/".join(other))
+        assert may_meet("/".join(other), "/".join(one))
+
+
+def _names(glob: list[str], path: list[str]) -> bool:
+    if not glob:
+        return not path
+    if glob[0] == "**":
+        return _names(glob[1:], path) or (bool(path) and _names(glob, path[1:]))
+    return bool(path) and fnmatchcase(path[0], glob[0]) and _names(glob[1:], path[1:])

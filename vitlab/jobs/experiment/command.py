@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
+from vitlab.contract.job import Spec
 from vitlab.contract.validation import ConfigError, unknown
-from vitlab.jobs.experiment.placeholders import WORDS, own_settings, words_in
+from vitlab.jobs.experiment.placeholders import (
+    METRICS,
+    WORDS,
+    filled,
+    own_settings,
+    values_of,
+    words_in,
+)
 
 
 def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> None:
@@ -27,12 +37,11 @@ def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | N
             raise ConfigError(where, f"{hint}; {{{{{word}}}}} is the text {{{word}}}")
 
 
-def words_used(config: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> set[str]:
-    """The placeholders in the texts of a command, those of its settings in `{config}` too."""
-    texts = [*_texts(config), *_metrics_paths(metrics or {})]
-    used = set().union(*(words_in(text) for _, text in texts))
-    inner = (words_in(value) for value in own_settings(config).values() if isinstance(value, str))
-    return used.union(*inner)
+def words_of(config: Mapping[str, Any], *keys: str) -> set[str]:
+    """The placeholders in these keys of a command, and in its settings."""
+    texts = [text for where, text in _texts(config) if re.split(r"[.[]", where)[1] in keys]
+    texts += [value for value in own_settings(config).values() if isinstance(value, str)]
+    return set().union(*map(words_in, texts))
 
 
 def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -50,6 +59,18 @@ def _metrics_paths(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         scale = ours.get("scale") if isinstance(ours, Mapping) else None
         if isinstance(scale, Mapping):
             yield f"metrics.names.{theirs}.scale.file", str(scale.get("file") or "")
+
+
+def metrics_place(spec: Spec, root: Path, folder: Path | None = None) -> str:
+    """Where a job's program writes its numbers: a path or glob, links resolved; empty without one.
+
+    `folder` is the job's; without it `{job}` is not known yet, and `{gpu}` never is before a start.
+    """
+    if not (spec.extra.get(METRICS) or {}).get("file"):
+        return ""
+    document = {"run": spec.run, "config": spec.config, "extra": spec.extra}
+    command = filled(document, root, values_of(document, folder))
+    return f"{os.path.realpath(command.cwd)}/{os.path.normpath(command.metrics)}"
 
 
 def may_meet(one: str, other: str) -> bool:

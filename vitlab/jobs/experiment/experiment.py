@@ -17,7 +17,8 @@ from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.command import check_placeholders
-from vitlab.jobs.experiment.job_options import METRICS, read_job_options, read_metrics
+from vitlab.jobs.experiment.job_options import read_job_options, read_metrics
+from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.experiment.yaml_file import (
     Key,
     Layer,

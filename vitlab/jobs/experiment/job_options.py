@@ -11,10 +11,8 @@ from typing import Annotated, Any, Literal
 from vitlab.contract.tracking import read_wandb
 from vitlab.contract.validation import ConfigError, Range, read_strict, unknown
 from vitlab.contract.value import NAME, Value
+from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.experiment.yaml_file import Place, YamlFile
-
-METRICS = "metrics"
-"""Key of an experiment file, of a run, and of `Spec.extra`."""
 
 Seconds = Annotated[float, Range(1)]
 

@@ -17,6 +17,8 @@ from vitlab.contract.paths import JobPaths
 
 WORDS = ("run", "seed", "job", "gpu", "config")
 """Those every command has; `epochs` and its own `args` come on top."""
+METRICS = "metrics"
+"""Key of an experiment file, of a run, and of `Spec.extra`."""
 SEED = 42
 """Seed of a command that sets none, as of the other recipes."""
 
@@ -90,7 +92,7 @@ def filled(
     config = spec.get("config") or {}
     argv = (config.get("resume_argv") if resumed else None) or config.get("argv") or ["nothing"]
     cwd = str(config.get("cwd") or ".")
-    metrics = (spec.get("extra") or {}).get("metrics") or {}
+    metrics = (spec.get("extra") or {}).get(METRICS) or {}
     env = {str(name): expand(str(text), values) for name, text in (config.get("env") or {}).items()}
     return Filled(
         argv=tuple(expand(str(part), values) for part in argv),

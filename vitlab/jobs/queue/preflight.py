@@ -29,9 +29,12 @@ from vitlab.contract.networks import output_count
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.tracking import wandb_of
 from vitlab.contract.validation import ConfigError
+from vitlab.contract.value import CALIBRATION, SCORES, Value
+from vitlab.jobs.environment import secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.processes import machine_memory
+from vitlab.jobs.queue.command_check import SharedFiles, check_command
 from vitlab.jobs.queue.machine import (
     GPU_RECIPES,
     MEMORY,
@@ -41,6 +44,7 @@ from vitlab.jobs.queue.machine import (
     gpus_wanted,
     missing_gpu,
 )
+from vitlab.jobs.queue.program_code import CodeReader
 from vitlab.jobs.slurm import rejection
 from vitlab.jobs.store import Job
 
@@ -133,10 +137,12 @@ def preflight(
 
     A finding on only some of the runs names them.
     """
-    same_jobs, files = _SameJobs(jobs), Datasets(lab)
+    jobs = list(jobs)
+    shared = SharedFiles(lab, specs, jobs)
+    known = _Known(lab, machine, _SameJobs(jobs), Datasets(lab), shared, CodeReader(lab.root))
     runs_of: dict[Finding, list[str]] = {}
     for spec in specs:
-        for finding in _check(lab, spec, machine, same_jobs, files):
+        for finding in _check(known, spec):
             runs_of.setdefault(finding, []).append(spec.run)
     findings = [
         finding if len(runs) == len(specs) else replace(finding, text=f"{_few(runs)}: {text}")
@@ -150,34 +156,56 @@ def _few(runs: Sequence[str]) -> str:
     return ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
 
 
-def _check(
-    lab: LabPaths, spec: Spec, machine: Machine, same_jobs: _SameJobs, files: Datasets
-) -> list[Finding]:
+@dataclass(frozen=True)
+class _Known:
+    """What the runs of a launch are held against."""
+
+    lab: LabPaths
+    machine: Machine
+    same_jobs: _SameJobs
+    files: Datasets
+    shared: SharedFiles
+    code: CodeReader
+
+
+def _check(known: _Known, spec: Spec) -> list[Finding]:
+    root = known.lab.root
     try:
         config = read_config(spec.recipe, spec.config)
     except ConfigError as error:
         return [Finding("bad", str(error))]
     return [
-        *(_program(lab.root, config) if isinstance(config, CommandConfig) else ()),
-        *_data(lab.root, config, files),
-        *_disk(lab.root, config),
-        *_device(lab, spec, machine),
-        *_memory(spec, config, machine),
-        *same_jobs.of(spec),
+        *_labels(config, spec.headline),
+        *(_command(known, spec) if isinstance(config, CommandConfig) else ()),
+        *_data(root, config, known.files),
+        *_disk(root, config),
+        *_device(known.lab, spec, known.machine),
+        *_memory(spec, config, known.machine),
+        *known.same_jobs.of(spec),
+        *_secrets(),
         *_logout(),
         *_wandb(spec, os.environ),
     ]
 
 
-def _program(root: Path, config: CommandConfig) -> Iterator[Finding]:
-    folder = root / (config.cwd or ".")
-    program = config.argv[0]
-    # A program with a slash is searched from that folder, others in PATH.
-    where = str(folder / program) if "/" in program else program
-    if not folder.is_dir():
-        yield Finding("bad", f"config.cwd: {config.cwd}: no such folder")
-    elif shutil.which(where) is None:
-        yield Finding("bad", f"config.argv: {program}: no such program")
+def _labels(config: Config, headline: str) -> Iterator[Finding]:
+    """The headline must be of a label that is learned, or the run will have none."""
+    labels, value = getattr(config, "labels", ()), Value.parse(headline)
+    if labels and value.metric in (*SCORES, *CALIBRATION) and value.label not in ("", *labels):
+        other = replace(value, label=labels[0])
+        text = f"{value.label} is not among config.labels ({', '.join(labels)})"
+        yield Finding("bad", f"headline: {headline}: {text}; headline: {other} would be")
+
+
+def _command(known: _Known, spec: Spec) -> Iterator[Finding]:
+    for one in (*check_command(known.lab.root, spec, known.code), *known.shared.of(spec)):
+        yield Finding(*one)
+
+
+def _secrets() -> Iterator[Finding]:
+    if names := secrets_in(this_environment()):
+        where = "not stored with the job, which takes them from the process that starts it"
+        yield Finding("note", f"environment: {', '.join(names)}: look like secrets; {where}")
 
 
 def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:

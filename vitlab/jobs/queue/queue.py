@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import Done, Lost, Queued, ended_well, state_word
+from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
+from vitlab.jobs.experiment.command import may_meet, metrics_place
+from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import ADOPTED, Job
 
@@ -41,9 +43,10 @@ def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
     """
     capacity = Capacity(machine, jobs)
     dependencies = _Dependencies(jobs)
+    files = _MetricsFiles(jobs)
     starts, reasons = [], {}
     for job in waiting_in_order(jobs):
-        why = _hold_reason(job, machine) or dependencies.unmet(job)
+        why = _hold_reason(job, machine) or dependencies.unmet(job) or files.shared(job)
         gpus: tuple[Gpu, ...] = ()
         if not why and not job.in_slurm:
             limit = gpu_limit(job.paths) if machine.gpus else None
@@ -55,6 +58,7 @@ def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
             reasons[job.name] = why
         else:
             starts.append(Start(job, gpus))
+            files.take(job)
     return Plan(tuple(starts), reasons)
 
 
@@ -86,6 +90,40 @@ def _hold_reason(job: Job, machine: Machine) -> str:
             return f"queued on {host}: release it to run here"
         return "queued before this machine was restarted: release it to run"
     return ""
+
+
+OWN_FILE = "put {run} into config.cwd or metrics.file"
+"""How two runs get metrics files of their own."""
+
+
+class _MetricsFiles:
+    """The metrics files of jobs that run: two writers of one could not be told apart."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._taken: list[tuple[str, Job]] = []
+        for job in jobs:
+            begun = job.cluster or ADOPTED in job.spec.extra  # it runs, or may at any moment
+            if isinstance(job.state, Running) or (begun and not isinstance(job.state, Done)):
+                self.take(job)
+
+    def take(self, job: Job) -> None:
+        """The job starts."""
+        if place := self._place(job):
+            self._taken.append((place, job))
+
+    def shared(self, job: Job) -> str:
+        """Why the job waits for another that writes the same file; empty when none does."""
+        if not self._taken or not (place := self._place(job)):
+            return ""
+        others = (one for at, one in self._taken if one.name != job.name and may_meet(place, at))
+        if (other := next(others, None)) is None:
+            return ""
+        file = job.spec.extra[METRICS]["file"]
+        return f"{other.name} writes the same metrics file ({file}) and runs; {OWN_FILE}"
+
+    @staticmethod
+    def _place(job: Job) -> str:
+        return metrics_place(job.spec, job.paths.folder.parents[2], job.paths.folder)
 
 
 class _Dependencies:
