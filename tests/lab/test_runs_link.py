@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +58,51 @@ def test_a_launch_takes_the_labs_wandb_where_the_experiment_says_nothing(
     assert {tuple(sorted(spec.extra["wandb"].items())) for spec in plan.specs} == {
         (("entity", "us"), ("mode", "off"), ("project", "own"))
     }
+
+
+def linked(lab: Lab, roadmap: Path, ended: Ended, cell: str, new: str | None) -> tuple[str, str]:
+    """The cell after two launches of a run, and the summary; the first was run `old`."""
+    roadmap.write_text(ROADMAP + RUNS.replace("| - |", f"| {cell} |"), encoding="utf-8")
+    for wandb in ("https://wandb.ai/me/p/runs/old1", new):
+        job = ended("one")
+        result = read_result(job.result)
+        assert result is not None
+        write_result(job.result, replace(result, wandb=wandb))
+    plan = pending(lab, roadmap)
+    accept(lab, plan)
+    [row] = [r for r in roadmap.read_text("utf-8").splitlines() if r.startswith("| one ")]
+    return row.split(" | ")[2].removesuffix(" |"), plan.summary[0]
+
+
+NEW = "https://wandb.ai/me/p/runs/new2"
+OWN = "[mine](https://wandb.ai/me/p/runs/mine3)"
+
+
+@pytest.mark.parametrize(
+    ("cell", "new", "left", "told"),
+    [
+        ("[old1](https://wandb.ai/me/p/runs/old1)", NEW, f"[new2]({NEW})", ""),
+        ("old1", NEW, f"[new2]({NEW})", ""),
+        ("see new2", NEW, "see new2", ""),
+        (OWN, NEW, OWN, "the W&B link of one is not that of its last run, new2"),
+        ("old1", None, "old1", "the W&B link of one is of an earlier launch"),
+        (OWN, None, OWN, ""),
+    ],
+)
+def test_an_old_link_beside_new_numbers_is_replaced_or_told(
+    lab: Lab, roadmap: Path, ended: Ended, cell: str, new: str | None, left: str, told: str
+) -> None:
+    after, summary = linked(lab, roadmap, ended, cell, new)
+    assert after == left
+    assert (told in summary) if told else ("W&B" not in summary)
+
+
+def test_what_the_program_itself_told_wandb_is_linked(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    roadmap.write_text(ROADMAP + RUNS, encoding="utf-8")
+    job = ended("one", outcome="failed")
+    record = {"v": 1, "wandb": {"id": "abc", "url": None, "folder": "/elsewhere/wandb/run-abc"}}
+    job.metrics.write_text(json.dumps(record), encoding="utf-8")
+    accept(lab, pending(lab, roadmap))
+    assert "| one | 🚀 | abc |" in roadmap.read_text("utf-8")

@@ -12,9 +12,13 @@ from tests.tui.fakes import job, usual_view
 from vitlab.contract.job import Done, Running
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.text import best_values
+from vitlab.tui.text import best_jobs, last_r2, score_text, score_words
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
+
+
+def best_values(view: Any) -> dict[str, float | None]:
+    return {mvp: last_r2(job) for mvp, job in best_jobs(view).items()}
 
 
 def judged(name: str, metric: str, number: float, state: Any = None) -> Any:
@@ -65,3 +69,23 @@ async def test_the_results_by_score_begin_with_the_best(
         await it.press("s")
         await it.until(lambda: "by score" in it.text())
         assert list(screen.table._shown) == ["job-0", "job-1", "job-2"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words", "cell"),
+    [
+        ("r2", "R² 0.370", "0.370"),
+        ("mae", "MAE 0.370", "MAE 0.370"),
+        ("mae_sigma", "MAE 0.370 σ", "MAE 0.370 σ"),
+        ("bias", "bias -0.370", "bias -0.370"),
+    ],
+)
+def test_only_a_number_of_r2_stands_alone(metric: str, words: str, cell: str) -> None:
+    one = judged("a", metric, -0.37 if metric == "bias" else 0.37)
+    assert score_words(one) == words
+    assert score_text(one.spec.headline, last_r2(one)) == cell
+
+
+def test_of_unlike_headlines_the_usual_one_is_compared() -> None:
+    jobs = (judged("a", "mae", 0.4), judged("b", "mae", 0.3), judged("c", "mae_sigma", 0.1))
+    assert best_values(usual_view(jobs=jobs)) == {"1.0": 0.3}

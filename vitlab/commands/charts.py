@@ -36,7 +36,7 @@ def draw_jobs(
         width=width,
         height=min(height, 26),
         title=chart.value,
-        x_label="seconds",
+        x_label=chart.axis,
         color=_color(),
         ascii=ascii_,
     )

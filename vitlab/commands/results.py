@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value
 from vitlab.jobs.store import find_job, read_job
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import all_results, lookup_results
+from vitlab.lab.results.job_results import Finished, all_results, lookup_results
 from vitlab.lab.results.rows import (
     compare,
     config_columns,
@@ -32,7 +35,6 @@ _HEADS = {
     "model": "Model",
     "n_train": "Train",
     "params": "Params",
-    "score": "Score",
     "share": "Of ceiling",
     "delta": "Difference",
     "seeds": "Seeds",
@@ -54,17 +56,19 @@ _LATEX = str.maketrans(
 
 
 def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells for people: what differs, the score, its share, the difference."""
+    """Header and cells for people: what differs, the score, its share, the difference.
+
+    Each headline has a column of its own: R² and an MAE, or an MAE in dex and one in σ, are not
+    one column of scores.
+    """
     columns = [name for name in _FIXED if name in ("mvp", "run", "model") or _differs(rows, name)]
     columns += [name for name in config if name.removeprefix("data.train_size")]
     columns += ["seeds"] if any(row.get("seeds") != 1 for row in rows) else []
-    columns += ["score"]
+    headlines = list(dict.fromkeys(str(row["headline"]) for row in rows))
+    columns += [f"score {name}" for name in headlines]
     columns += ["share"] if any(row.get("share") is not None for row in rows) else []
     columns += ["delta"] if any("delta" in row for row in rows) else []
-    headlines = {str(row["headline"]) for row in rows}
-    heads = [_HEADS.get(name, name) for name in columns]
-    if len(headlines) == 1:
-        heads[columns.index("score")] = next(iter(headlines))
+    heads = [_HEADS.get(name, name.removeprefix("score ")) for name in columns]
     return heads, [[_cell(row, name) for name in columns] for row in rows]
 
 
@@ -108,7 +112,8 @@ def _tex(text: str) -> str:
         number, _, rest = text.partition(" ± ")
         error, _, remark = rest.partition(" ")
         return rf"${number} \pm {error}$" + (f" {_tex(remark)}" if remark else "")
-    return text.translate(_LATEX).replace("²", "$^2$").replace("Δ", r"$\Delta$")
+    text = text.translate(_LATEX).replace("²", "$^2$")
+    return text.replace("Δ", r"$\Delta$").replace("σ", r"$\sigma$")
 
 
 def _number(text: str) -> bool:
@@ -120,12 +125,15 @@ def _differs(rows: Sequence[Row], name: str) -> bool:
 
 
 def _cell(row: Row, name: str) -> str:
+    if name.startswith("score "):
+        headline = name.removeprefix("score ")
+        value = row.get("score") if row.get("headline") == headline else None
+        warn = " LEAK" if row.get("leak") else ""
+        mark = Value.parse(headline).mark
+        return "-" if value is None else _measured(value, row.get("error")) + mark + warn
     value = row.get(name)
     if value is None:
         return "-"
-    if name == "score":
-        warn = " LEAK" if row.get("leak") else ""
-        return _measured(value, row.get("error")) + warn
     if name == "delta":
         remark = {"reference": "(reference)", "independent": "(independent)"}.get(
             str(row.get("how")), ""
@@ -205,6 +213,7 @@ def compare_results(args: argparse.Namespace) -> int:
     if args.csv:
         print(as_csv(rows), end="")
         return 0
+    _print_contradictions(results)
     header, cells = short(rows, config_columns(rows))
     if args.latex:
         print(as_latex(header, cells), end="")
@@ -213,6 +222,12 @@ def compare_results(args: argparse.Namespace) -> int:
     else:
         print_table([name.upper() for name in header], cells)
     return 0
+
+
+def _print_contradictions(results: Sequence[Finished]) -> None:
+    for one in results:
+        for line in contradictions(one.result.values):
+            print(f"{one.job.name}: {line}", file=sys.stderr)
 
 
 def _table(lab: Lab, args: argparse.Namespace) -> int:

@@ -84,7 +84,7 @@ def _print_scores(jobs: list[JobPaths]) -> None:
     rows = [
         (
             result.model_name,
-            number(result.values.get(result.headline)),
+            number(result.values.get(result.headline)) + Value.parse(result.headline).mark,
             number(result.errors.get(result.headline)),
             result.n.get("train"),
             result.n.get("test"),

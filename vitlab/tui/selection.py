@@ -8,9 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from textual.app import App, SuspendNotSupported
+from textual.app import App
 
-from vitlab.contract.paths import UsageError
 from vitlab.lab.live import diagnostics, mvp_summary
 from vitlab.lab.live.diagnostics import Section
 from vitlab.tui.actions import Handler
@@ -19,7 +18,7 @@ from vitlab.tui.screens.dialogs import ExportScreen
 from vitlab.tui.screens.help import DebugScreen
 from vitlab.tui.session import CopiedText, Location
 from vitlab.tui.terminal import export, terminal_io
-from vitlab.tui.text import best_values, clean, job_label
+from vitlab.tui.text import best_jobs, clean, job_label, score_words
 from vitlab.tui.widgets.log_view import LogView
 
 if TYPE_CHECKING:
@@ -77,16 +76,8 @@ class Selection:
             self._app.notify("nothing to edit here", severity="warning")
         if not location:
             return
-        try:
-            argv = terminal_io.editor_command(os.environ, *location)
-            # The terminal is the editor's: nothing is to be drawn, so the event loop may wait.
-            with self._app.suspend():
-                terminal_io.run_editor(argv)
-        except SuspendNotSupported:
-            self._app.notify("the editor cannot be opened here: no terminal", severity="warning")
-        except UsageError as error:
-            self._app.notify(str(error), severity="error")
-        self._app.refresh()
+        if problem := terminal_io.open_editor(self._app, *location):
+            self._app.notify(problem, severity="warning")
         self._session.watcher.refresh_now()
 
     async def export(self) -> None:
@@ -234,8 +225,8 @@ def _gate_text(gate: Gate, view: LabSnapshot) -> str:
 
 
 def _mvp_text(mvp: Mvp, view: LabSnapshot, conclusion: str) -> str:
-    best = best_values(view).get(mvp.id)
-    parts = [mvp.status or mvp.status_text, "" if best is None else f"R² {best:.4f}"]
+    best = best_jobs(view).get(mvp.id)
+    parts = [mvp.status or mvp.status_text, "" if best is None else score_words(best, 4)]
     facts = ", ".join(part for part in parts if part)
     head = clean(f"MVP-{mvp.id} {mvp.name}: {facts}")
     return f"{head}\n{clean(conclusion)}" if conclusion else head

@@ -154,7 +154,8 @@ def metric_name(name: str) -> str:
     """`val/r2/log_g` as a title: `R² log_g (val)`."""
     value = Value.parse(name)
     split = f"({value.split})" if value.split else ""
-    return " ".join(part for part in (value.symbol, value.label, split) if part)
+    symbol = value.symbol + (f"[{value.unit}]" if value.is_normalised else "")
+    return " ".join(part for part in (symbol, value.label, split) if part)
 
 
 def progress_bar(done: int, of: int, width: int, plain: bool = False) -> str:
@@ -335,8 +336,23 @@ def last_r2(job: JobView) -> float | None:
     return shown(job.spec.headline, job.values)
 
 
-def best_values(view: LabSnapshot) -> Mapping[str, float]:
-    """MVP id -> its jobs' best headline so far, the running ones' if any runs.
+def score_text(headline: str, value: float | None, digits: int = 3) -> str:
+    """A number of a column headed `R²`; one of another metric has its name: `MAE 0.370 σ`."""
+    if value is None:
+        return ""
+    one = Value.parse(headline)
+    name = "" if one.metric == "r2" else f"{one.symbol} "
+    return f"{name}{value:.{digits}f}{one.mark}"
+
+
+def score_words(job: JobView, digits: int = 3) -> str:
+    """A job's last headline by its name: `R² 0.713`; empty without one."""
+    text = score_text(job.spec.headline, last_r2(job), digits)
+    return f"R² {text}" if text[:1] in "-0123456789" and text else text
+
+
+def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
+    """MVP id -> the job with its best headline so far, of the running ones if any runs.
 
     None is best where it is not known which way is better.
     """
@@ -346,12 +362,12 @@ def best_values(view: LabSnapshot) -> Mapping[str, float]:
     for job in jobs:
         if isinstance(job.state, Running) or job.spec.mvp not in alive:
             groups.setdefault(job.spec.mvp, []).append(job)
-    best: dict[str, float] = {}
+    best: dict[str, JobView] = {}
     for mvp, mine in groups.items():
-        one = Value.parse(judged_by(j.spec.headline for j in mine)).best(mine, last_r2)
-        value = None if one is None else last_r2(one)
-        if value is not None:
-            best[mvp] = value
+        name = judged_by(j.spec.headline for j in mine)
+        one = Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
+        if one is not None:
+            best[mvp] = one
     return best
 
 
@@ -367,8 +383,8 @@ def was_requested(job: JobView) -> bool:
 
 def end_line(job: JobView) -> str:
     """`1.0 Run 1 (demo): ok after 2h05m, R2 0.7132`."""
-    value = last_r2(job)
-    score = "" if value is None else f", R² {value:.4f}"
+    words = score_words(job, 4)
+    score = f", {words}" if words else ""
     if not isinstance(job.state, Done):
         return f"{job_label(job)}: lost, its supervisor was killed"
     outcome = job.state.outcome.replace("_", " ")

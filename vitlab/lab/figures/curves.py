@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vitlab.docs.judge.gates import thresholds
 from vitlab.docs.model.gate_rules import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.progress import Sample
 from vitlab.lab.results.ceilings import ceiling_of, ceilings
 from vitlab.plot.series import Line, Series
 
@@ -25,9 +26,11 @@ class Curves:
     value: str
     """The value drawn: `val/r2/log_g`."""
     series: tuple[Series, ...]
-    """x in seconds since each job's start."""
+    """x in units of `axis`."""
     thresholds: tuple[Line, ...]
     """The levels of the jobs' gates, and the ceilings."""
+    axis: str = "seconds"
+    """`seconds` since each job's start, or `epoch` or `step` where these times are not known."""
 
 
 def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curves:
@@ -37,9 +40,11 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     if not chosen:
         return Curves(value or "", (), ())
     name = value or str(Value.parse(judged_by(j.spec.headline for j in chosen)).live)
-    series = [one for job in chosen if (one := _series(lab, job, name))]
+    known = [(job, curve) for job in chosen if (curve := [*lab.progress(job.paths).curve(name)])]
+    axis = _axis([curve for _, curve in known])
+    series = [_series(job, curve, axis) for job, curve in known]
     lines = [*_gate_lines(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
-    return Curves(name, tuple(series), tuple(lines))
+    return Curves(name, tuple(series), tuple(lines), axis)
 
 
 def gate_headlines(gates: Iterable[Gate], specs: Sequence[Spec]) -> list[tuple[Gate, str]]:
@@ -81,12 +86,22 @@ def _newest(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.paths.folder.parent == last.paths.folder.parent]
 
 
-def _series(lab: Lab, job: Job, name: str) -> Series | None:
-    curve = lab.progress(job.paths).curve(name)
-    if not curve:
-        return None
+def _axis(curves: Collection[Sequence[Sample]]) -> str:
+    """What all curves have a place on; steps always have one.
+
+    Of a program whose file is read at intervals many points have one time: no place of their own.
+    """
+    for axis in ("seconds", "epoch"):
+        places = [{getattr(sample, axis) for sample in curve} for curve in curves]
+        known = not any(None in one for one in places)
+        if known and all(2 * len(p) > len(c) for p, c in zip(places, curves, strict=True)):
+            return axis
+    return "step"
+
+
+def _series(job: Job, curve: Sequence[Sample], axis: str) -> Series:
     label = f"{job.spec.mvp} {job.spec.run}" if job.spec.run != "main" else job.spec.mvp
-    return Series(label, [one.seconds or 0.0 for one in curve], [one.value for one in curve])
+    return Series(label, [getattr(one, axis) for one in curve], [one.value for one in curve])
 
 
 def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:

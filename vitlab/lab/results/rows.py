@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
@@ -167,6 +168,7 @@ def columns(row: ResultRow) -> Columns:
         "share": row.share,
         "overlap": row.overlap,
         "leak": row.leak,
+        "contradictions": "; ".join(contradictions(row.values)) or None,
         "seconds": round(row.seconds, 1),
         "data": row.data,
         "group": row.group,
@@ -308,6 +310,9 @@ def _sorted(rows: list[Columns], column: str | None, reverse: bool) -> list[Colu
     if rows and column not in names:
         raise UsageError(f"--sort: {unknown(f'column {column!r}', column, names)}")
     known = [row for row in rows if row.get(column) is not None]
+    if column == "score":  # numbers of different values are not ranked among each other
+        known.sort(key=lambda row: Value.parse(str(row["headline"])).rank(_number(row[column])))
+        return (known[::-1] if reverse else known) + [r for r in rows if r not in known]
     numbers = all(isinstance(row[column], int | float) for row in known)
     known.sort(key=lambda r: r[column] if numbers else str(r[column]), reverse=reverse)  # type: ignore[arg-type, return-value]
     return known + [row for row in rows if row.get(column) is None]
@@ -315,5 +320,9 @@ def _sorted(rows: list[Columns], column: str | None, reverse: bool) -> list[Colu
 
 def _order(row: Columns) -> tuple[object, ...]:
     """By MVP, profile and headline, best first; those without a number last."""
-    score = row["score"] if isinstance(row["score"], int | float) else None
-    return str(row["mvp"]), str(row["profile"]), Value.parse(str(row["headline"])).rank(score)
+    rank = Value.parse(str(row["headline"])).rank(_number(row["score"]))
+    return str(row["mvp"]), str(row["profile"]), rank
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None

@@ -13,6 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
+from vitlab.contract.value import Value, judged_by
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
@@ -21,6 +22,7 @@ from vitlab.tui.text import (
     cell,
     clean,
     last_r2,
+    score_words,
     status_word,
     tone_style,
     verdict_word,
@@ -200,13 +202,14 @@ class GatesScreen(LabScreen):
     def _mvps(self, text: Text, gate: Gate) -> None:
         text.append("Judged by\n", tone_style(self, "muted"))
         for mvp in self._known(gate):
-            values = [
-                value
+            jobs = [
+                job
                 for job in (self.view.jobs if self.view else ())
                 if job.spec.mvp == mvp.id and self.view and belongs(job, self.view)
-                if (value := last_r2(job)) is not None
             ]
-            best = f"  R² {max(values):.4f}" if values else ""
+            name = judged_by(job.spec.headline for job in jobs)
+            chosen = Value.parse(name).best((j for j in jobs if j.spec.headline == name), last_r2)
+            best = f"  {score_words(chosen, 4)}" if chosen else ""
             status = status_word(mvp.status, self.session.plain)
             text.append(f"  MVP-{clean(mvp.id)}  {status:<13} {clean(mvp.name)}{best}\n")
 

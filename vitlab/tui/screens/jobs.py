@@ -24,6 +24,7 @@ from vitlab.tui.text import (
     in_order,
     job_label,
     last_r2,
+    score_text,
     state_words,
     steps_of,
     time_of,
@@ -73,7 +74,7 @@ class QueueTable(StableTable):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
         if job.held:
             words = "= held"
-        value = last_r2(job)
+        number = score_text(job.spec.headline, last_r2(job))
         trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
         rank = f"{self._places.get(job.paths.name, '')}" + (
             f" p{job.priority}" if job.priority else ""
@@ -84,7 +85,7 @@ class QueueTable(StableTable):
             cell(device_of(job)),
             cell(steps_of(job)),
             cell(time_of(job)),
-            cell("" if value is None else f"{value:.3f}{trend}"),
+            cell(f"{number}{trend}" if number else ""),
             cell(job_label(job)),
             cell(reason(job), tone_style(self, "muted")),
         )

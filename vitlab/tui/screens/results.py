@@ -62,7 +62,7 @@ class ResultTable(StableTable):
             cell(row.mvp, "bold"),
             cell(row.run),
             cell(row.profile, muted if row.profile != "full" else ""),
-            cell("-" if row.score is None else _with_error(row.score, error)),
+            cell(_score(row, error)),
             cell(
                 "reference" if row.job == reference else minus,
                 tone_style(self, "accent" if good else "muted"),
@@ -212,6 +212,15 @@ class ResultsScreen(LabScreen):
             if gaps is not None and not gaps:
                 words = "no other job has predictions for the same test stars"
                 self.app.notify(words, severity="warning")
+
+
+def _score(row: ResultRow, error: float) -> str:
+    """Of another metric than R² with its name."""
+    if row.score is None:
+        return "-"
+    one = Value.parse(row.headline)
+    name = "" if one.metric == "r2" else f"{one.symbol} "
+    return f"{name}{_with_error(row.score, error)}{one.mark}"
 
 
 def _with_error(value: float, error: float, *, signed: bool = False) -> str:

@@ -20,8 +20,8 @@ from vitlab.tui.text import (
     device_of,
     duration,
     job_label,
-    last_r2,
     progress_bar,
+    score_words,
     silence,
     steps_of,
     tone_style,
@@ -213,13 +213,13 @@ def _phases(view: LabSnapshot) -> str:
 def _running(job: JobView) -> str:
     """Problems come first, so that a narrow line still shows them."""
     silent = silence(job)
-    value = last_r2(job)
+    score = score_words(job)
     parts = [
         f"> {job_label(job)}",
         clean(job.health) if is_unhealthy(job) else "",
         f"silent for {age(silent)}" if silent > SILENT else "",
         steps_of(job),
-        "" if value is None else f"R² {value:.3f} {change_of(job)}".rstrip(),
+        f"{score} {change_of(job)}".rstrip() if score else "",
     ]
     if silent <= SILENT and job.eta is not None:
         parts.append(f"{duration(max(job.eta, 0.0))} left")

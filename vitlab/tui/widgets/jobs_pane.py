@@ -22,6 +22,7 @@ from vitlab.tui.text import (
     job_detail,
     job_label,
     last_r2,
+    score_text,
     set_titles,
     silence,
     since,
@@ -131,7 +132,8 @@ class JobTable(StableTable):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
         quiet = silence(job) > SILENT
         moved = [change_of(job)] + ([] if self.narrow else [trend_of(job, self.plain)])
-        score = "" if value is None else " ".join([f"{value:.3f}", *filter(None, moved)])
+        number = score_text(job.spec.headline, value)
+        score = " ".join([number, *filter(None, moved)]) if number else ""
         return (
             cell(words, tone_style(self, tone)),
             cell(device_of(job), "" if alive else tone_style(self, "muted")),

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from vitlab.contract.job import Running, ended_well
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.value import Value
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import (
     belongs,
@@ -174,15 +175,18 @@ class MvpPane(VerticalScroll):
         score = summary.scores.get(job.paths.name) if summary else None
         if score is not None:
             error = f" ± {score.error:.3f}" if score.error is not None else ""
-            result = f"{score.value:.3f}{error}".replace("±", "+-" if self._plain else "±")
+            mark = Value.parse(job.spec.headline).mark
+            result = f"{score.value:.3f}{error}{mark}".replace("±", "+-" if self._plain else "±")
         else:
             value = last_r2(job)
-            result = "" if value is None else f"{value:.3f} so far"
+            mark = Value.parse(job.spec.headline).mark
+            result = "" if value is None else f"{value:.3f}{mark} so far"
         more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
         text.append(fit(words, min(11, max(width, 0))), tone_style(self, tone))
         # The score first: a run's name may be as long as it likes.
-        rest = fit(f"R² {result}" if result else "", 18) + f"{name}  {more}".rstrip()
+        symbol = Value.parse(job.spec.headline).symbol
+        rest = fit(f"{symbol} {result}" if result else "", 18) + f"{name}  {more}".rstrip()
         text.append(fit(rest, min(max(width - 11, 0), cells(rest))) + "\n")
 
     def _outcome(self, text: Text, summary: MvpSummary, width: int) -> None:

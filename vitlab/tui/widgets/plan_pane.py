@@ -19,9 +19,11 @@ from textual.widgets import Input, Static
 from vitlab.plot.series import cells, fit
 from vitlab.tui.text import (
     STATUS,
-    best_values,
+    best_jobs,
     cell,
     clean,
+    last_r2,
+    score_text,
     set_titles,
     status_word,
     tone_style,
@@ -30,7 +32,7 @@ from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
-    from vitlab.lab.live.snapshot import LabSnapshot
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
 class MvpTable(StableTable):
@@ -43,22 +45,22 @@ class MvpTable(StableTable):
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
         upcoming = view.next.id if view.next else None
-        values = best_values(view)
+        values = best_jobs(view)
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
                 rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values)
         self.show_rows(rows)
 
-    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, float]) -> Row:
+    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, JobView]) -> Row:
         tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
         status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
-        value = values.get(mvp.id)
+        best = values.get(mvp.id)
         return (
             cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
             cell(status, tone_style(self, "accent" if upcoming else tone)),
             cell(mvp.gate or "-", tone_style(self, "muted")),
-            cell("" if value is None else f"{value:.3f}"),
+            cell("" if best is None else score_text(best.spec.headline, last_r2(best))),
             cell(mvp.name),
         )
 
@@ -123,9 +125,9 @@ class Board(ScrollView, can_focus=True):
         """The chosen card's MVP."""
         self._cards: tuple[Mvp, ...] = ()
         self._columns: tuple[Column, ...] = ()
-        self._values: Mapping[str, float] = {}
+        self._values: Mapping[str, JobView] = {}
 
-    def show(self, mvps: Sequence[Mvp], values: Mapping[str, float]) -> None:
+    def show(self, mvps: Sequence[Mvp], values: Mapping[str, JobView]) -> None:
         """The cards; `values`: MVP -> R2 of its runs."""
         cards = tuple({mvp.id: mvp for mvp in mvps}.values())
         if self.selected not in [mvp.id for mvp in cards]:
@@ -250,8 +252,8 @@ class Board(ScrollView, can_focus=True):
         chosen = " reverse" if mvp.id == self.selected and self.has_focus else ""
         if mvp.id == self.selected and not chosen:
             chosen = " underline"
-        value = self._values.get(mvp.id)
-        score = "" if value is None else f"{value:.3f}"
+        best = self._values.get(mvp.id)
+        score = "" if best is None else score_text(best.spec.headline, last_r2(best))
         if part:
             line.append(fit("  " + clean(mvp.name), room), chosen.strip())
         elif self._tall == 1:
@@ -306,7 +308,7 @@ class PlanPane(Vertical):
         mvps = view.roadmap.mvps if view.roadmap else ()
         if self.board.display:
             kept = [mvp for mvp in mvps if matches(mvp, words)]
-            self.board.show(kept, best_values(view))
+            self.board.show(kept, best_jobs(view))
         else:
             self.table.show(view, words)
         self.empty.display = bool(empty) and not mvps
