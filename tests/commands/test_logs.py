@@ -65,7 +65,7 @@ def test_all_of_it_is_printed(
 
 
 def test_a_log_that_was_cut_says_so(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    from vitlab.jobs.process.supervisor import cut_log
+    from vitlab.jobs.process.monitor import cut_log
 
     job = ran(LINES)
     size = job.log.stat().st_size

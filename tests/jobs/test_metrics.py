@@ -49,7 +49,7 @@ def test_a_program_as_it_is(shop: Workshop) -> None:
     assert ended(job).outcome == "ok"
     events, _ = read_events(job.events)
     assert [(event.kind, event.step) for event in events] == [
-        ("step", 0), ("eval", 0), ("step", 1), ("eval", 1), ("step", 2), ("eval", 2), ("eval", 3),
+        ("start", 0), ("step", 0), ("eval", 0), ("step", 1), ("eval", 1), ("step", 2), ("eval", 2), ("eval", 3),
     ]  # fmt: skip
     assert events[-1].data["split"] == "test"
     result = read_result(job.result)
@@ -64,7 +64,7 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
     job = shop.submit("", config={"argv": [sys.executable, "-c", code]}, extra=extra)
     advance(shop.lab)
     assert ended(job).outcome == "failed"
-    assert len(read_events(job.events)[0]) == 1
+    assert [event.kind for event in read_events(job.events)[0]] == ["start", "eval"]
     assert read_result(job.result) is None
 
 
@@ -137,7 +137,7 @@ def test_a_declared_pattern_on_the_log(shop: Workshop) -> None:
     advance(shop.lab)
     assert ended(job).outcome == "ok"
     events, _ = read_events(job.events)
-    assert [(event.data["epoch"], event.values["val/r2/log_g"]) for event in events] == [
+    assert [(event.data["epoch"], event.values["val/r2/log_g"]) for event in events[1:]] == [
         (1.0, 0.25),
         (2.0, None),
         (3.0, 0.5),
@@ -252,9 +252,9 @@ def test_two_lines_in_a_program_of_one_s_own(shop: Workshop) -> None:
     advance(shop.lab)
     assert ended(job).outcome == "ok"
     events, _ = read_events(job.events)
-    assert [event.kind for event in events] == ["step", "eval"] * 3
-    assert (events[4].step, events[4].data["of"]) == (2, 3)
-    assert events[4].values == {"train/loss": 1 / 3}
+    assert [event.kind for event in events] == ["start", *["step", "eval"] * 3]
+    assert (events[5].step, events[5].data["of"]) == (2, 3)
+    assert events[5].values == {"train/loss": 1 / 3}
     assert read_result(job.result) is not None
 
 

@@ -16,14 +16,14 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Limits, Policy, read_policy
-from vitlab.jobs.process.supervisor import cut_log
+from vitlab.jobs.process.monitor import cut_log
 from vitlab.jobs.queue.scheduler import advance
 
 # Stuck at R2 = 0 on its first run, well on the next.
 STUCK = """
 import os, time
 job = os.environ["VITLAB_JOB"]
-first = not os.path.exists(job + "/events.jsonl")
+first = "eval" not in open(job + "/events.jsonl").read()
 with open(job + "/events.jsonl", "a") as f:
     for i in range(6):
         line = '{"v":1,"t":%f,"kind":"eval","step":%d,"values":{"val/r2/log_g":%f}}\\n'

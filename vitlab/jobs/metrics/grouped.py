@@ -16,6 +16,9 @@ class Reader(Protocol):
     state: dict[str, Any]
 
     @property
+    def unread(self) -> str: ...
+
+    @property
     def events(self) -> Events: ...
 
     @property
@@ -84,6 +87,11 @@ class Grouped(Generic[R]):
         """Our names of which there was a value."""
         ready = [self._readers[place] for place in self._ready()]
         return frozenset(name for reader in ready for name in reader.events.given)
+
+    @property
+    def unread(self) -> str:
+        """Why it is not read to its end, so that the last value is not known; empty when it is."""
+        return next((reader.unread for reader in self._readers if reader.unread), "")
 
     @property
     def _counts(self) -> dict[str, Any]:

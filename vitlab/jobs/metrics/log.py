@@ -87,6 +87,7 @@ class LogReader:
         """Lines that matched."""
         self._odd: dict[str, tuple[int, str]] = {}
         self._shown = time.monotonic()
+        self._told = False  # how many lines were kept
         self._events: Events | None = None
         self._saved: Mapping[str, Any] | None = None
 
@@ -108,7 +109,8 @@ class LogReader:
             for row in self._thinner.flush():
                 yield from self.events.of(row, without)
                 self._shown = now
-        if last and self.rows > ALL:
+        if last and self.rows > ALL and not self._told:
+            self._told = True
             yield "note", {"text": f"the log: {self.events.kept} of {self.rows} matching lines are "
                            "kept"}  # fmt: skip
 
@@ -127,6 +129,11 @@ class LogReader:
                 yield from self.events.of(row, without)
                 self._shown = time.monotonic()
             self.rows, done = self.rows + end - done, end
+
+    @property
+    def unread(self) -> str:
+        """Why it is not read to its end; empty when it is."""
+        return self._log.problem
 
     @property
     def notes(self) -> list[str]:
@@ -148,7 +155,7 @@ class LogReader:
         log = self._log
         return {
             "log": [log.offset, log.inode, log.dropping, log.too_long], "rows": self.rows,
-            "odd": self._odd, "thinner": self._thinner.state,
+            "odd": self._odd, "told": self._told, "thinner": self._thinner.state,
             "events": self._events.state if self._events else self._saved,
         }  # fmt: skip
 
@@ -156,7 +163,7 @@ class LogReader:
     def state(self, state: Mapping[str, Any]) -> None:
         log = self._log
         log.offset, log.inode, log.dropping, log.too_long = state["log"]
-        self.rows, self._saved = state["rows"], state["events"]
+        self.rows, self._saved, self._told = state["rows"], state["events"], state["told"]
         self._odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
         self._thinner.state = state["thinner"]
 

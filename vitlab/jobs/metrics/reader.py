@@ -27,6 +27,7 @@ SHOW_AFTER = 30.0
 _COSTLY, _SHARE = 0.05, 50
 """A file that took more seconds to read again is left alone for this many times as long."""
 
+EMPTY = "is empty"
 Stamp = tuple[int, int, int]
 """Inode, modification time and size."""
 
@@ -48,6 +49,7 @@ class FileReader:
         self.rows = 0
         """Of this run, so far."""
         self._cut = False  # its last line has no end
+        self._told = False  # how many rows were kept
         self._shown = time.monotonic()
         self._wait_until = 0.0
         self._events: Events | None = None
@@ -74,7 +76,8 @@ class FileReader:
             for row in self._thinner.flush():
                 yield from self.events.of(row, without)
                 self._shown = now
-        if last and self.rows > ALL:
+        if last and self.rows > ALL and not self._told:
+            self._told = True
             yield "note", {"text": self._thinned()}
 
     def _read(self, last: bool, without: frozenset[str] | None) -> Iterator[Event]:
@@ -136,7 +139,7 @@ class FileReader:
         if self.decoder is None:
             decoder = decoder_of(os.pread(descriptor, HEAD, 0), self._source, last)
             if not isinstance(decoder, Decoder):
-                self.note = decoder or ("" if size else "is empty")
+                self.note = decoder or ("" if size else EMPTY)
                 return
             self.decoder = decoder
         self.note = ""
@@ -184,6 +187,11 @@ class FileReader:
         )
 
     @property
+    def unread(self) -> str:
+        """Why it is not read to its end; empty when it is."""
+        return "" if self.note == EMPTY else self.note
+
+    @property
     def notes(self) -> list[str]:
         """What was left out or is odd, for people."""
         decoder = self.decoder
@@ -210,7 +218,7 @@ class FileReader:
         events = self._events.state if self._events else self._saved
         return {
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
-            "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
+            "tail": self._tail.decode("latin-1"), "earlier": self._earlier, "told": self._told,
             "rows": self.rows, "known": self._known.state,
             "thinner": self._thinner.state, "events": events,
             "kind": self.decoder.kind if self.decoder else "",
@@ -222,11 +230,11 @@ class FileReader:
         self._known.state = state["known"]
         self._thinner.state = state["thinner"]
         self._saved, self.rows = state["events"], state["rows"]
-        self._earlier = state["earlier"]
+        self._earlier, self._told = state["earlier"], state["told"]
         if state["kind"] in KINDS and "sums" in state["known"]:
             names = list(self._source.names), self._source.step, self._source.epoch
             self.decoder = KINDS[state["kind"]](*names)
             self.decoder.state = state["decoder"]
             self._offset, self._head = state["offset"], state["head"].encode("latin-1")
             self._tail = state["tail"].encode("latin-1")
-            self._stamp = tuple(state["stamp"])
+            self._stamp = tuple(state["stamp"]) if state["stamp"] else None

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from vitlab.contract.events import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
@@ -19,10 +19,7 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
 from vitlab.jobs.process.health import History
 from vitlab.jobs.process.program import environment, filled_command, prepare
-from vitlab.jobs.processes import MARKER
-
-if TYPE_CHECKING:
-    from vitlab.jobs.logs.metrics import FileFollower, LogFollower
+from vitlab.jobs.processes import MARKER, PYTHON
 
 
 def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[list[str], Path]:
@@ -35,7 +32,7 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
     if spec.get("recipe") == "command":
         program = filled_command(job, spec, resumed)
         return list(program.argv), program.cwd.resolve()
-    argv = [sys.executable, "-P", "-m", "vitlab.recipes.run", str(job.folder)]
+    argv = [*PYTHON, "-m", "vitlab.recipes.run", str(job.folder)]
     if spec.get("recipe") in ("vit", "mlp"):
         argv = [*across, *argv]
     return [*argv, "--resume"] if resumed else argv, root
@@ -101,41 +98,19 @@ def _execute(
         os._exit(127)
 
 
-def follow(
-    job: JobPaths, extra: Mapping[str, Any], folder: Path, log_from: int, whole: bool
-) -> FileFollower | LogFollower | None:
-    """What writes events for a program that writes none; None where no `metrics` are declared.
-
-    `whole`: from the beginning of its file or log, not only what this run adds.
-    """
-    if "metrics" not in extra:
-        return None
-    # Few jobs need it, and it costs memory.
-    from vitlab.jobs.logs.metrics import FileFollower, LogFollower, read_source
-
-    source = read_source(extra)
-    if source is None:
-        return None
-    if source.pattern:
-        return LogFollower(source, job.log, job.events, 0 if whole else log_from)
-    return FileFollower(source, folder, job.events, whole)
-
-
 NAN_CODE = 3
 """A recipe's exit code when its loss is not finite."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FULL_DISK = 1 << 16
 
-_OOM = re.compile(
+# Compiled when a job has failed, as a supervisor that waits has no use for them.
+_OOM = (
     r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
-    r"|^MemoryError\b|Cannot allocate memory|Unable to allocate .*for an array|std::bad_alloc",
-    re.MULTILINE,
+    r"|^MemoryError\b|Cannot allocate memory|Unable to allocate .*for an array|std::bad_alloc"
 )
-_DISK = re.compile(r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]")
-_IMPORT = re.compile(
-    r"^(ModuleNotFoundError|ImportError): .*|.*: cannot open shared object.*", re.M
-)
+_DISK = r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]"
+_IMPORT = r"^(ModuleNotFoundError|ImportError): .*|.*: cannot open shared object.*"
 
 
 @dataclass(frozen=True)
@@ -153,6 +128,8 @@ class End:
     """Bytes left on its disk; on a full one its last words may be missing."""
     oom_kills: int = 0
     """Processes of its memory cgroup that the kernel killed while it ran."""
+    proof: str = ""
+    """What shows that a run started by hand reached its end; empty where nothing does."""
 
 
 def explain(end: End) -> tuple[Outcome, str]:
@@ -162,7 +139,12 @@ def explain(end: End) -> tuple[Outcome, str]:
     if end.code is None and end.signal is None:
         if "Traceback (most recent call last)" in end.last_words or end.error:
             return _classify(end), end.error or _last_line(end.last_words)
-        return "ok", "started by hand: its exit code is not known"
+        if end.proof:
+            return "ok", f"started by hand; {end.proof}"
+        return (
+            "unknown",
+            "started by hand: its exit code is not known, and no number proves its end",
+        )
     if end.signal is not None:
         name = _signal_name(end.signal)
         if end.signal == signal.SIGKILL and end.oom_kills:
@@ -190,9 +172,9 @@ def _classify(end: End) -> Outcome:
     words = f"{end.last_words}\n{end.error}"
     # The last exception decides: earlier ones may have been caught.
     places: dict[Outcome, list[int]] = {
-        "oom": [m.start() for m in _OOM.finditer(words)],
-        "disk_full": [m.start() for m in _DISK.finditer(words)],
-        "import_error": [m.start() for m in _IMPORT.finditer(words)],
+        "oom": [m.start() for m in re.finditer(_OOM, words, re.MULTILINE)],
+        "disk_full": [m.start() for m in re.finditer(_DISK, words, re.MULTILINE)],
+        "import_error": [m.start() for m in re.finditer(_IMPORT, words, re.MULTILINE)],
     }
     last = max(places, key=lambda name: max(places[name], default=-1))
     return last if places[last] else "failed"
@@ -256,14 +238,38 @@ def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
     return unreleased_memory(records, patience)
 
 
+def proof_of_end(job: JobPaths, history: History) -> str:
+    """What shows that a run reached its end: its last epoch, or its score on the test set."""
+    spec = read_json(job.spec)
+    epochs = (spec.get("config") or {}).get("epochs")
+    epoch, first = history.epoch, history.first_epoch
+    if isinstance(epochs, int) and epoch is not None:
+        last = epochs - 1 if first == 0 else epochs  # counted from 0, or from 1
+        if epoch >= last:
+            return f"it reached epoch {epoch:g} of {epochs}"
+    headline = str(spec.get("headline", ""))
+    if headline.startswith("test/") and history.values.get(headline) is not None:
+        return f"it wrote {headline}"
+    return ""
+
+
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
     """Write `result.json` for a `recipe: command` that did not: the last value of each name."""
     spec = read_json(job.spec)
-    values = {name: series[-1] for name, series in history.series.items() if series}
-    if spec.get("recipe") != "command" or job.result.exists() or not values:
+    if spec.get("recipe") != "command" or job.result.exists():
+        return
+    disputed = {
+        ours
+        for source in read_json(job.metrics).get("sources") or ()
+        if source.get("disputed")
+        for ours in (source.get("names") or {}).values()
+    }
+    values = {name: value for name, value in history.values.items() if name not in disputed}
+    if not values:
         return
     from vitlab.contract.job import Result, write_result
 
+    link = read_json(job.wandb)
     result = Result(
         mvp=str(spec.get("mvp", "")),
         run=str(spec.get("run", "")),
@@ -274,9 +280,9 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         model={"name": str(spec.get("run", ""))},
         best={"step": history.step},
         seconds=round(seconds, 3),
+        wandb=link.get("url") or link.get("path"),
     )
-    with contextlib.suppress(OSError):  # a full disk: `exit.json` says so
-        write_result(job.result, result)
+    write_result(job.result, result)
 
 
 def start_notice(job: JobPaths, wait: bool) -> None:
@@ -292,7 +298,7 @@ def start_notice(job: JobPaths, wait: bool) -> None:
         return
     if not has_webhook:
         return
-    argv = [sys.executable, "-P", "-m", "vitlab.jobs.queue.notice", str(job.folder)]
+    argv = [*PYTHON, "-m", "vitlab.jobs.queue.notice", str(job.folder)]
     quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
     with contextlib.suppress(OSError):  # no room for another process
         pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=quiet)

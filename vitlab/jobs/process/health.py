@@ -84,12 +84,17 @@ class History:
     steps: int = 0
     """Step and evaluation events so far."""
     step: int = 0
+    first_epoch: float | None = None
+    epoch: float | None = None
+    """The last one; None where epochs are not counted."""
     last: float = 0.0
     """Unix seconds of the last event; 0 before the first."""
     nonfinite: str = ""
     """The last value that was not finite, with its step; empty while all are finite."""
     series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """The last values of each name."""
+    """The last finite values of each name."""
+    values: Mapping[str, float | None] = field(default_factory=dict)
+    """The last value of each name; None for one that is not finite."""
     fastest: float = 0.0
     """Best median rate so far, samples per second."""
     ended: bool = False
@@ -108,6 +113,10 @@ class Facts:
     """By SIGSTOP or a debugger."""
     memory: tuple[int, ...] = ()
     """Resident bytes of its process, sampled at even times."""
+    metrics: str = ""
+    """Which files, columns and rows its numbers come from; empty where it reports them itself."""
+    problems: tuple[str, ...] = ()
+    """What of its metrics is not read, and contradictions between its values."""
 
 
 def add_events(history: History, events: Iterable[Event]) -> History:
@@ -117,6 +126,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
             # A resumed job is judged by its new events only.
             history = History(last=event.t)
             continue
+        epoch = event.data.get("epoch", history.epoch)
         bad = event.data.get("nonfinite")
         names = bad if isinstance(bad, list) else []
         series = dict(history.series)
@@ -128,9 +138,12 @@ def add_events(history: History, events: Iterable[Event]) -> History:
             history,
             steps=history.steps + (event.kind in ("step", "eval")),
             step=max(history.step, event.step),
+            first_epoch=epoch if history.first_epoch is None else history.first_epoch,
+            epoch=epoch,
             last=event.t,
             nonfinite=f"{names[0]} at step {event.step}" if names else history.nonfinite,
             series=series,
+            values={**history.values, **event.values},
             fastest=max(history.fastest, _median(rates) if len(rates) == 8 else 0.0),
             ended=history.ended or event.kind == "end",
         )
@@ -140,13 +153,18 @@ def add_events(history: History, events: Iterable[Event]) -> History:
 def health(history: History, facts: Facts, limits: Limits) -> Health:
     """The worst finding; `ok` with the step reached when there is none."""
     if history.ended:
+        if facts.problems:
+            return Health("warn", "metrics", "; ".join(facts.problems))
         return Health("ok", "", f"ended at step {history.step}")
     findings = [*_process_findings(history, facts, limits), *_number_findings(history, limits)]
+    if facts.problems:
+        findings.append(Health("warn", "metrics", "; ".join(facts.problems)))
     for status in ("bad", "warn"):
         for finding in findings:
             if finding.status == status:
                 return finding
-    return Health("ok", "", f"step {history.step}" if history.steps else "before the first step")
+    place = f"step {history.step}" if history.steps else "before the first step"
+    return Health("ok", "", "; ".join(part for part in (place, facts.metrics) if part))
 
 
 def _process_findings(history: History, facts: Facts, limits: Limits) -> Iterator[Health]:

@@ -2,23 +2,23 @@
 
 It holds the job's lock, writes `started.json`, starts the job's own process, ends it on request,
 writes `exit.json`, and then becomes the scheduler for a moment, so the queue advances with nobody
-watching. It loads the standard library only and stays below 15 MB.
+watching. It loads the standard library only and stays below 16 MB.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-from vitlab.contract.events import STOPPED, read_events
+from vitlab.contract.events import STOPPED, EventWriter
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import (
@@ -30,6 +30,7 @@ from vitlab.jobs.files import (
     write_json,
     write_owner,
 )
+from vitlab.jobs.logs.tail import last_json_line
 from vitlab.jobs.process.child import (
     Child,
     End,
@@ -37,145 +38,19 @@ from vitlab.jobs.process.child import (
     disk_free,
     explain,
     file_size,
-    follow,
     last_error,
     last_words,
+    proof_of_end,
     start,
     start_notice,
     unreleased_gpu_memory,
     write_command_result,
 )
-from vitlab.jobs.process.health import (
-    Facts,
-    Health,
-    History,
-    Limits,
-    add_events,
-    health,
-    read_policy,
-)
-from vitlab.jobs.process.program import environment, keep_outputs
-from vitlab.jobs.processes import process
-
-if TYPE_CHECKING:
-    from vitlab.jobs.logs.metrics import FileFollower, LogFollower
-
-LIMIT = 1 << 30
-"""Bytes a log may have."""
-KEPT = 16 << 20
-"""Bytes of its end that survive a cut, in `out.1.log`."""
-
-
-def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
-    """Cut `log` when it is larger than `limit`; True when it was cut.
-
-    Its writers append, so they continue at the new end; what they write while the end is copied is
-    lost. An earlier `out.1.log` is replaced. A link is the log of an adopted run, and not cut.
-    """
-    if log.is_symlink():
-        return False
-    kept_in = JobPaths(log.parent).old_log
-    try:
-        size = log.stat().st_size
-        if size <= limit:
-            return False
-        with log.open("rb") as source, kept_in.open("wb") as target:
-            source.seek(size - kept)
-            source.readline()
-            while block := source.read(1 << 20):
-                target.write(block)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        kept_in.unlink(missing_ok=True)  # the disk is full: free some space first
-    os.truncate(log, 0)
-    notice = f"[vitlab] the log had {size} bytes and was cut; its end is in {kept_in.name}\n"
-    with contextlib.suppress(OSError), log.open("ab") as file:
-        file.write(notice.encode())
-    return True
-
-
-CHECK_INTERVAL = 2.0
-"""Seconds between two checks."""
-MEMORY_INTERVAL = 60.0
-"""Seconds between two samples of its memory."""
-
-
-class Monitor:
-    """Appends to `health.jsonl` whenever the verdict changes."""
-
-    def __init__(
-        self,
-        job: JobPaths,
-        pid: int,
-        offset: int,
-        limits: Limits,
-        follower: FileFollower | LogFollower | None,
-    ) -> None:
-        """`offset`: where this run's events begin; earlier ones are not judged."""
-        self._job = job
-        self._pid = pid
-        self._follower = follower
-        self._offset = offset
-        self.history = History()
-        self._limits = limits
-        self._verdict: Health | None = None
-        self._start = self._last_event = self._next = time.monotonic()
-        self._memory: tuple[int, ...] = ()
-        self._sample = self._start + MEMORY_INTERVAL
-
-    def check(self, alive: bool, last: bool = False) -> Health | None:
-        """The verdict, renewed every `CHECK_INTERVAL` seconds and at the end."""
-        now = time.monotonic()
-        if now < self._next and not last:
-            return self._verdict
-        self._next = now + CHECK_INTERVAL
-        if self._follower is not None:
-            # A file being replaced, or a full disk: the next check reads what is new.
-            with contextlib.suppress(OSError):
-                self._follower.poll()
-        events, self._offset = read_events(self._job.events, self._offset)
-        if events:
-            self._last_event = now
-            self.history = add_events(self.history, events)
-        if last and not events and self._verdict is None:
-            return None
-        cut_log(self._job.log)
-        running = process(self._pid)
-        if running is not None and now >= self._sample:
-            self._memory = (*self._memory[-19:], running.resident)
-            self._sample = now + MEMORY_INTERVAL
-        facts = Facts(
-            running=now - self._start,
-            silent=now - self._last_event,
-            alive=alive,
-            stopped=running is not None and running.state == "T",
-            memory=self._memory,
-        )
-        verdict = health(self.history, facts, self._limits)
-        before = self._verdict
-        if before is None or (before.status, before.what) != (verdict.status, verdict.what):
-            write_health(self._job, verdict)
-        self._verdict = verdict
-        return verdict
-
-
-def write_health(job: JobPaths, verdict: Health) -> None:
-    """Append one verdict to `health.jsonl`."""
-    line = json.dumps(
-        {
-            "v": 1,
-            "t": round(time.time(), 3),
-            "status": verdict.status,
-            "what": verdict.what,
-            "evidence": verdict.evidence,
-        },
-        ensure_ascii=False,
-    )
-    # A full disk, or a deleted folder, must not end the supervisor.
-    with contextlib.suppress(OSError), job.health.open("ab", buffering=0) as file:
-        file.write(line.encode() + b"\n")
-
+from vitlab.jobs.process.health import Health, read_policy
+from vitlab.jobs.process.metrics_process import MetricsProcess
+from vitlab.jobs.process.monitor import Monitor, write_health
+from vitlab.jobs.process.program import keep_outputs, lacking_secrets
+from vitlab.jobs.processes import PYTHON
 
 POLL = 2.0
 """Seconds between checks of `stop` and of the job's health, of 0.3 ms each; the child's end, and a
@@ -206,6 +81,12 @@ class Supervisor:
         adopted = self.extra.get("adopt")
         self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
         """Pid and start of an adopted process."""
+        if self.adopted:  # nothing we notice ends a run that a person started
+            self.policy = replace(self.policy, action="warn")
+        self.restarts = 0
+        self.is_command = read_json(job.spec).get("recipe") == "command"
+        self.no_result = ""
+        """Why a good end has no result; empty where it has one, or no numbers."""
         self.slurm = str(self.orders.get("slurm", ""))
         """The number of the Slurm job we are the batch step of."""
         self.uses_srun = False
@@ -227,25 +108,22 @@ class Supervisor:
         resumed = archive_run(self.job)
         self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
         self.job.resume.unlink(missing_ok=True)
-        if lacking := environment(self.job, {})[1]:
-            why = f"submitted with {', '.join(lacking)}, which the process that starts it lacks"
-            write_health(self.job, Health("warn", "environment", f"{why}; secrets are not stored"))
         reserve = ReservedFile(self.job.exit)
         self._check_stop()
         end, peak = End(None, None), 0
-        restarts = 0
         while not self.stop_reason[0]:
             end, used = self._attempt(resumed)
             peak = max(peak, used)
             reason, detail = self.failure or explain(end)
             failed = self.failure or reason in ("nan", "stalled")
-            if not failed or self.policy.action != "restart" or restarts >= self.policy.restarts:
+            may_restart = self.policy.action == "restart" and self.restarts < self.policy.restarts
+            if not failed or not may_restart:
                 break
-            restarts += 1
-            text = f"restart {restarts} of {self.policy.restarts} after {reason}: {detail}"
+            self.restarts += 1
+            text = f"restart {self.restarts} of {self.policy.restarts} after {reason}: {detail}"
             write_health(self.job, Health("warn", "restarted", text))
             resumed = True
-        if self.adopted and self.stop_reason[0]:  # perhaps before we watched it
+        if self.adopted and self.job.stop.exists():  # perhaps before we watched it
             self._end()
         if self.requeue and end.code != 0:
             from vitlab.jobs.slurm import requeue  # only a batch step needs it
@@ -259,29 +137,30 @@ class Supervisor:
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills_before = processes.oom_kills()
-        events_from, log_from = file_size(self.job.events), file_size(self.job.log)
+        log_from = file_size(self.job.log)
         self.failure = None
-        environment = self.orders.get("environment", {})
+        metrics = self._read_metrics(log_from)
+        events_from = file_size(self.job.events)
         try:
-            follower = follow(self.job, self.extra, cwd, log_from, self.adopted is not None)
-            child = (
-                Child(self.adopted[0]) if self.adopted else start(self.job, argv, cwd, environment)
-            )
-        except OSError as error:  # no memory for another process
-            words = f"cannot start {argv[0]}: {error.strerror}"
-            return End(127, None, last_words=words), 0
-        monitor = Monitor(self.job, child.pid, events_from, self.policy.limits, follower)
-        code, peak = self._watch(monitor, child.pid)
+            self._write_start(resumed)
+            try:
+                child = self._start(argv, cwd)
+            except OSError as error:  # no memory for another process
+                words = f"cannot start {argv[0]}: {error.strerror}"
+                return End(127, None, last_words=words), 0
+            monitor = Monitor(self.job, child.pid, events_from, self.policy.limits, metrics)
+            code, peak = self._watch(monitor, child.pid)
+            if metrics is not None:
+                metrics.finish()
+            monitor.check(alive=True, last=True)
+        finally:
+            if metrics is not None:
+                metrics.kill()
         if why := child.failure():
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
         self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
         if self.gpu_memory:
             write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
-        if code == 0 and not self.stop_reason[0]:
-            for why in keep_outputs(self.job):
-                write_health(self.job, Health("warn", "outputs", why))
-        if code == 0 or self.adopted:
-            write_command_result(self.job, monitor.history, time.time() - self.began)
         end = End(
             code=code if code is not None and code >= 0 else None,
             signal=-code if code is not None and code < 0 else None,
@@ -289,8 +168,57 @@ class Supervisor:
             error=last_error(self.job.events, events_from),
             disk_free=disk_free(self.job.folder),
             oom_kills=processes.oom_kills() - kills_before,
+            proof=proof_of_end(self.job, monitor.history),
         )
+        if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
+            self._write_result(monitor, metrics)
+            for why in [] if self.adopted else keep_outputs(self.job):
+                write_health(self.job, Health("warn", "outputs", why))
         return end, 0 if self.uses_srun else peak  # of `srun` alone; the nodes' is not known here
+
+    def _start(self, argv: list[str], cwd: Path) -> Child:
+        if self.adopted:
+            return Child(self.adopted[0])
+        if why := lacking_secrets(self.job):
+            write_health(self.job, Health("warn", "environment", why))
+        return start(self.job, argv, cwd, self.orders.get("environment", {}))
+
+    def _read_metrics(self, log_from: int) -> MetricsProcess | None:
+        """Start what writes events for a program that writes none."""
+        if "metrics" not in self.extra:
+            return None
+        metrics = MetricsProcess(self.job, log_from)
+        metrics.start()
+        return metrics
+
+    def _write_start(self, resumed: bool) -> None:
+        """Write the `start` that a recipe writes itself: run times count from it."""
+        if not self.is_command:
+            return
+        record: dict[str, Any] = {
+            "host": os.uname().nodename,
+            "device": self.orders.get("device", "cpu"),
+            "commit": self.orders.get("commit") or None,
+            "dirty": bool(self.orders.get("dirty")),
+            "seed": (read_json(self.job.spec).get("config") or {}).get("seed"),
+        }
+        if resumed:
+            last = last_json_line(self.job.events)
+            record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
+        if self.adopted and (running := processes.process(self.adopted[0])):
+            record["t"] = round(processes.began(running), 3)
+        with contextlib.suppress(OSError), EventWriter(self.job.events) as writer:
+            writer.write("start", **record)
+
+    def _write_result(self, monitor: Monitor, metrics: MetricsProcess | None) -> None:
+        """Write the last values of a program that wrote no result itself, if all were read."""
+        if metrics is not None and metrics.fault:
+            self.no_result = f"no result: its metrics are not read to their end: {metrics.fault}"
+            return
+        try:
+            write_command_result(self.job, monitor.history, time.time() - self.began)
+        except Exception as error:  # a full disk, a strange file: the job itself has ended well
+            self.no_result = f"no result: {type(error).__name__}: {error}"
 
     def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
         """Watch the process to its end: exit code (or minus its signal), and peak bytes."""
@@ -300,16 +228,17 @@ class Supervisor:
                 while True:
                     self._check_stop()
                     if self.stop_reason[0] or self.failure:
+                        if self.adopted and not self.job.stop.exists():
+                            return None, 0  # it goes on, without us
                         self._end()
                     if (ended := waiter.wait(pause)) is not None:
-                        break
+                        return ended
                     pause = POLL
                     self._judge(monitor.check(alive=True))
-            monitor.check(alive=True, last=True)
-            return ended
         finally:
-            # Processes the job left running would keep its device.
-            processes.end_all(self._members, min(self._grace, 5.0))
+            if not self.adopted:
+                # Processes the job left running would keep its device.
+                processes.end_all(self._members, min(self._grace, 5.0))
 
     def _end(self) -> None:
         """TERM, grace, KILL to all processes of the job, on all its nodes."""
@@ -340,13 +269,18 @@ class Supervisor:
     def _check_stop(self) -> None:
         if self.stop_reason[0]:
             return
-        if self.job.stop.exists():
-            self.stop_reason = ("killed", STOPPED)
-        elif not self.job.folder.exists():
-            self.stop_reason = ("killed", "its folder was deleted")
+        with contextlib.suppress(OSError):  # a disk that does not answer is no request
+            if self.job.stop.exists():
+                self.stop_reason = ("killed", STOPPED)
+            elif not self.job.folder.exists():
+                self.stop_reason = ("killed", "its folder was deleted")
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.stop_reason = ("killed", f"its supervisor was ended by {signal.Signals(number).name}")
+        why = f"its supervisor was ended by {signal.Signals(number).name}"
+        if self.adopted:
+            self.stop_reason = ("unknown", f"{why}; the run itself goes on")
+        else:
+            self.stop_reason = ("killed", why)
 
     def _on_time(self, _number: int, _frame: object) -> None:
         self.requeue, self.stop_reason = True, ("killed", "its time limit was near")
@@ -369,7 +303,7 @@ class Supervisor:
 
     def _write_exit(self, reserve: ReservedFile, end: End, peak: int) -> None:
         reason, detail = self.stop_reason if self.stop_reason[0] else self.failure or explain(end)
-        detail = "; ".join(words for words in (detail, self.gpu_memory) if words)
+        detail = "; ".join(words for words in (detail, self.no_result, self.gpu_memory) if words)
         started = round(self.began, 3)
         reserve.write(
             exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
@@ -399,7 +333,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         supervisor.run()
         start_notice(job, wait=bool(supervisor.slurm))
     # This releases the lock; the same process then schedules the next jobs.
-    scheduler = [sys.executable, "-P", "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]
+    scheduler = [*PYTHON, "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]
     os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)
 
 

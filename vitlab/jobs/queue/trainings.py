@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -55,8 +56,14 @@ class Training:
     """A metrics file that may be another's, and why; empty where there is none."""
     device: str
     """`gpu0`, `gpu0,gpu1` or `cpu`."""
-    job: str = ""
-    """The job whose process it is already, as its environment has it."""
+    job: str
+    """The job whose process it is already, as its environment has it; empty for
+    none."""
+
+    @property
+    def command(self) -> str:
+        """Its command line, as a shell would take it."""
+        return shlex.join(self.argv)
 
 
 def training(pid: int) -> Training:
@@ -72,7 +79,7 @@ def training(pid: int) -> Training:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
     marker = f"{processes.MARKER}=".encode()
     job = next((one[len(marker) :] for one in environment if one.startswith(marker)), b"")
-    started, family = ownership.began(running), processes.tree(pid, running.ticks)
+    started, family = processes.began(running), processes.tree(pid, running.ticks)
     metrics, unclear = _metrics(family, folder, started)
     on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]
     return Training(

@@ -1,0 +1,358 @@
+"""The process that reads a program's own metrics: `... JOBDIR ATTEMPT LOG_FROM`.
+
+It writes `events.jsonl` in the program's place, and what it found of its files to `metrics.json`.
+Its supervisor starts it, keeps its standard input open as long as the job runs, and starts it
+again when it dies: `metrics.json` says where it was, so nothing is read twice and nothing lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
+
+from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.paths import JobPaths
+from vitlab.contract.tracking import Link, read_link, write_link
+from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.metrics.files import FileFollower
+from vitlab.jobs.metrics.log import LogFollower
+from vitlab.jobs.metrics.reader import EMPTY
+from vitlab.jobs.metrics.run_files import REMEDY, WANDB, RunFiles
+from vitlab.jobs.metrics.scales import Scales
+from vitlab.jobs.metrics.source import Name, Source, read_source
+
+INTERVAL = 2.0
+"""Seconds between two rounds."""
+PATTERN_LIMIT = 20.0
+"""Seconds a pattern may search the log without a match: some need longer than the universe has."""
+QUIET = 45.0
+"""Seconds a job may run until it is told that no file matches."""
+OLD_FILES = 20
+"""Files that are there before a run whose end is noted; the newest, as a run goes on with these."""
+_HARMLESS = ("are kept", "so far", "has no end")
+"""Ends of notes on what is as it should be."""
+LINK = Source({"_": Name("train/_")}, file=WANDB)
+"""Of a W&B file that is only read for its run's page."""
+INCOMPLETE = 3
+"""Exit code: it is done, but not everything could be read."""
+
+
+class Reader:
+    """One source that is read, whatever it raises."""
+
+    def __init__(self, name: str, make: Callable[[Any], Any], cursor: Any = None) -> None:
+        """`make`: a follower that goes on from a cursor."""
+        self.name = name
+        self._make = make
+        self.follower = make(cursor)
+        self.fault = ""
+        """Why it could not be read; empty while it can."""
+        self._faults = 0
+        self._retry = 0.0
+
+    def poll(self, events: Path, known: Counter[object], last: bool, **options: Any) -> None:
+        """Write its new events. After a fault it is tried again, less and less often."""
+        if self._retry > time.monotonic() and not (last and self._retry < math.inf):
+            return
+        before, size = self.follower.cursor, _size(events)
+        try:
+            _write(events, self.follower.poll(last=last, **options), known)
+        except TimeoutError as error:
+            self.fault, self._retry = f"{self.name}: {error}; it is not read any more", math.inf
+        except Exception as error:
+            self._faults += 1
+            self._retry = time.monotonic() + INTERVAL * 2 ** min(self._faults, 5)
+            self.fault = f"{self.name}: cannot be read: {_words(error)}"
+            self.follower = self._make(before)
+            known.update(_written_since(events, size))
+        else:
+            self.fault, self._faults, self._retry = "", 0, 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all could be read so far."""
+        return not self.fault and not self.follower.unread
+
+
+def _write(
+    path: Path, events: Iterable[tuple[str, dict[str, Any]]], known: Counter[object]
+) -> None:
+    """Append events, but for those `known` to have been written."""
+    writer: EventWriter | None = None
+    try:
+        for kind, data in events:
+            key = _key(kind, data)
+            if known[key] > 0:
+                known[key] -= 1
+                continue
+            writer = writer or EventWriter(path)
+            writer.write(kind, **data)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _written_since(events: Path, offset: int) -> Counter[object]:
+    """The events from byte `offset` on: written, but perhaps not noted as read."""
+    known = Counter[object]()
+    while True:
+        found, offset = read_events(events, offset, 1 << 20)
+        if not found:
+            return known
+        known.update(_key(event.kind, event.data) for event in found)
+
+
+def _key(kind: str, data: Mapping[str, Any]) -> object:
+    """What tells an event from others, before it is written and after."""
+    values: Mapping[str, float | None] = data.get("values") or {}
+    finite = {name: None if x is None or x - x != 0 else x for name, x in values.items()}
+    place = data.get("step"), data.get("epoch"), data.get("text")
+    return kind, *place, frozenset(finite.items())
+
+
+def _words(error: BaseException) -> str:
+    text = str(getattr(error, "strerror", None) or error)
+    return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+class Follow:
+    """Reads the metrics of one attempt of one job."""
+
+    def __init__(self, job: JobPaths, attempt: str, log_from: int) -> None:
+        self.job = job
+        spec = read_json(job.spec)
+        epochs = (spec.get("config") or {}).get("epochs")
+        source = read_source(spec.get("extra") or {}, epochs if isinstance(epochs, int) else 0)
+        self._unread = [] if source else ["metrics: the declaration cannot be read"]
+        self._source = source or Source({})
+        record = read_json(job.metrics)
+        self._state: dict[str, Any] = record.get("state") or {} if record.get("v") == 1 else {}
+        self._attempt, self._log_from = attempt, log_from
+        self._began = time.monotonic()
+        self._files = RunFiles(job, spec, self._source.file)
+        self._scales = Scales(self._source, self._files.folder, job.log, log_from)
+        self._cursors: dict[str, Any] = self._state.get("cursors") or {}
+        """By path, also of files that are not read now; of the log by an empty one."""
+        self._readers: dict[Path, Reader] = {}
+        self._log: Reader | None = None
+        self._disputed: list[dict[str, Any]] = self._state.get("disputed") or []
+        self._known = _written_since(job.events, self._state.get("events") or 0)
+        self._noted: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Read what an earlier reader left, and note which files are there before the run."""
+        files = self._state.get("files") or {}
+        self._files.restore(files)
+        if self._state.get("attempt") == self._attempt:  # an earlier reader of it died
+            for path in self._files.ours:
+                self._follow(path)
+        else:
+            for path in [path for path in self._files.ours if self._files.still_ours(path)]:
+                self._follow(path)
+            self._read(last=True)
+            self._note_cursors()
+            self._readers, self._disputed = {}, []
+            self._cursors.pop("", None)
+            self._files.note_existing()
+            for path in self._files.existing()[:OLD_FILES]:
+                with contextlib.suppress(Exception):  # an odd file of another program
+                    self._follow(path, skip=True)
+                    self._cursors[str(path)] = self._readers.pop(path).follower.cursor
+        if self._source.pattern:
+            self._log = Reader("the log", self._log_follower, self._cursors.get(""))
+        self._save(last=False)
+
+    def _log_follower(self, cursor: Any) -> LogFollower:
+        return LogFollower(
+            self._source, self.job.log, self._log_from, cursor, scales=self._scales.known
+        )
+
+    def _follow(self, path: Path, skip: bool = False) -> None:
+        """Follow a file from where it was left; `skip`: what it holds now is an earlier run's."""
+        source = self._source if self._files.ours.get(path, True) else LINK
+
+        def make(cursor: Any) -> FileFollower:
+            return FileFollower(source, path, cursor, self._scales.known)
+
+        cursor = self._cursors.get(str(path))
+        self._readers[path] = reader = Reader(self._files.shown(path), make, cursor)
+        if skip and not cursor:
+            reader.follower.skip_existing()
+
+    def round(self, last: bool = False) -> bool:
+        """Look for files, read what is new, note what was found; whether all could be read."""
+        for path, reason in self._files.disputed(last):
+            reader = self._readers.pop(path)
+            note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
+            self._disputed.append({**reader.follower.status, "disputed": True, "note": note})
+        for path, is_old in self._files.claim_new(last):
+            self._follow(path, is_old)
+        self._read(last)
+        self._save(last)
+        return all(one.is_whole for one in self._all())
+
+    def _all(self) -> list[Reader]:
+        return [*self._readers.values(), *([self._log] if self._log else [])]
+
+    def _declared(self) -> list[Reader]:
+        return [one for path, one in self._readers.items() if self._files.ours.get(path)]
+
+    def _read(self, last: bool) -> None:
+        self._scales.poll(last=last)
+        for reader in self._readers.values():
+            reader.poll(self.job.events, self._known, last)
+        if (log := self._log) is not None:
+            by_file = self._given() if self._source.prefer == "file" else frozenset[str]()
+            with _limit(PATTERN_LIMIT, lambda: log.follower.cursor):
+                log.poll(self.job.events, self._known, last, without=by_file)
+
+    def _given(self) -> frozenset[str]:
+        """Our names that a file gave."""
+        return frozenset[str]().union(*(one.follower.given for one in self._declared()))
+
+    def problems(self, last: bool) -> list[str]:
+        """What is to be told, one line each."""
+        waited = last or time.monotonic() - self._began > QUIET
+        told = [*self._unread, *self._files.problems(waited), *self._scales.problems]
+        told += [one.fault for one in self._all() if one.fault]
+        told += [str(one["note"]) for one in self._disputed]
+        logged = self._log.follower.given if self._log else frozenset()
+        for one in self._declared():
+            told += _missing(one.name, one.follower.status, self._given() | logged, last)
+        if last and self._log is not None and not logged and not self._given():
+            told.append(f"no line of the log matches {self._source.pattern}")
+        return list(dict.fromkeys(told))
+
+    def _note_cursors(self) -> None:
+        self._cursors.update(
+            {str(path): one.follower.cursor for path, one in self._readers.items()}
+        )
+        if self._log is not None:
+            self._cursors[""] = self._log.follower.cursor
+
+    def _save(self, last: bool) -> None:
+        """Write `metrics.json` where anything changed."""
+        self._note_cursors()
+        followed = [*self._declared(), *([self._log] if self._log else [])]
+        runs = [run for one in self._readers.values() if (run := one.follower.wandb)]
+        link = _link(self.job, runs[-1]) if runs and runs[-1].get("id") else None
+        record = {
+            "v": 1,
+            "sources": [
+                *({**one.follower.status, "file": one.name} for one in followed),
+                *self._disputed,
+            ],
+            "problems": self.problems(last),
+            "wandb": {**runs[-1], "url": link.url} if link else None,
+            "state": {
+                "attempt": self._attempt,
+                "events": _size(self.job.events),
+                "files": self._files.noted(),
+                "cursors": self._cursors,
+                "disputed": self._disputed,
+            },
+        }
+        if record == self._noted:
+            return
+        # On a full disk the next round notes it; a reader started before knows by the events.
+        with contextlib.suppress(OSError):
+            write_json(self.job.metrics, record)
+            self._noted = record
+            if link is not None and read_link(self.job) != link:
+                write_link(self.job, link)
+
+
+def _missing(
+    name: str, status: Mapping[str, Any], given: frozenset[str], last: bool
+) -> Iterator[str]:
+    """The columns that are not there. One may come late, unless another has a similar name."""
+    names = status.get("names") or {}
+    notes = str(status.get("note") or "").split("; ")
+    told = [note for note in notes if note and not note.endswith(_HARMLESS)]
+    if told and (last or told != [EMPTY]):
+        yield f"{name}: {'; '.join(told)}"
+    for one in status.get("missing") or ():
+        near = [word for word in one.get("near") or () if word not in names]
+        if names.get(one["name"]) in given or not (last or (near and status.get("rows"))):
+            continue
+        similar = f"; there is {', '.join(near)}" if near else ""
+        yield f"{name}: no column {one['name']}{similar}"
+
+
+def _link(job: JobPaths, run: Mapping[str, str]) -> Link:
+    """The run's page at W&B, or the folder of its offline run."""
+    folder, parts = Path(run["folder"]), [run.get(key, "") for key in ("entity", "project", "id")]
+    # An online run's folder is called `run-...`, any other's `offline-run-...`.
+    online = folder.name.startswith("run-") and all(parts)
+    server = os.environ.get("WANDB_BASE_URL", "https://wandb.ai").rstrip("/")
+    entity, project, number = (quote(part) for part in parts)
+    url = f"{server}/{entity}/{project}/runs/{number}" if online else None
+    path = os.path.relpath(folder, job.folder)
+    return Link(run.get("id", ""), "online" if online else "offline", url, path)
+
+
+@contextlib.contextmanager
+def _limit(seconds: float, place: Callable[[], object]) -> Iterator[None]:
+    """Raise `TimeoutError` after `seconds` at one place, also within a regular expression."""
+    last = [place()]
+
+    def look(_number: int, _frame: FrameType | None) -> None:
+        before, last[0] = last[0], place()
+        if last[0] == before:
+            raise TimeoutError(f"the pattern searched for {seconds:.0f} s without an end")
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _beat() -> None:
+    """Tell the supervisor that we live; a search that never ends lets no thread run."""
+    while True:
+        with contextlib.suppress(OSError):  # the supervisor is gone, or does not listen
+            os.write(1, b".")
+        time.sleep(INTERVAL)
+
+
+def _job_runs() -> bool:
+    """Wait for the next round; False once the supervisor has closed our input."""
+    ready, _, _ = select.select([0], [], [], INTERVAL)
+    return not ready
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`JOBDIR ATTEMPT LOG_FROM`: any word for the attempt, and where its log begins in bytes."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # its input says when the job is over
+    os.set_blocking(1, False)
+    follow = Follow(JobPaths(Path(arguments[0])), arguments[1], int(arguments[2]))
+    follow.begin()
+    threading.Thread(target=_beat, daemon=True).start()
+    while _job_runs():
+        follow.round()
+    return 0 if follow.round(last=True) else INCOMPLETE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

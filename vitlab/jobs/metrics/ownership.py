@@ -1,0 +1,255 @@
+"""Whose a metrics file is: `claim` decides, the rest reads `/proc` and the lab for its evidence.
+
+A file is never read because it is the newest. Most loggers open, write and close, so that nobody
+is seen to hold the file; then it counts when nobody else can have written it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fnmatch
+import math
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal, NamedTuple
+
+from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.jobs.experiment.placeholders import filled, values_of
+from vitlab.jobs.files import is_locked, read_json
+from vitlab.jobs.processes import MARKER, Process, all_processes, began, environment
+from vitlab.jobs.store import job_folders
+
+TOLERANCE = 1.0
+"""Seconds two clocks may differ: that of a file system, and that of process starts."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another job or process that could have written the file."""
+
+    name: str
+    """For people: `job E/run-2`, `process 123 (train.py)`."""
+    since: float
+    """Unix seconds."""
+    until: float = math.inf
+    """When it ended; infinite while it runs."""
+    exact: bool = False
+    """Whether it writes this very path, not one of several that a pattern matches."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one file that the declared pattern matches."""
+
+    named: bool = False
+    """Whether its path has a placeholder, so that only a job of the same path is a rival."""
+    held: bool = False
+    """Whether one of the job's processes has it, or a file beside it, open for writing."""
+    holders: tuple[str, ...] = ()
+    """Others that have it open for writing."""
+    born: float | None = None
+    """Unix seconds; None where the file system does not say."""
+    existed: bool = False
+    """Before this attempt began."""
+    changed: bool = True
+    """Since this attempt began."""
+    rivals: tuple[Rival, ...] = ()
+
+
+class Claim(NamedTuple):
+    """Whose a file is."""
+
+    owner: Literal["ours", "theirs", "unused", "unclear"]
+    """`unused`: nobody has written it since this attempt began."""
+    why: str = ""
+    """Who else it may be, for people."""
+
+
+def claim(evidence: Evidence) -> Claim:
+    """Whose the file is, by the strongest evidence there is."""
+    possible = [one.name for one in evidence.rivals if _could_write(one, evidence)]
+    unclear = Claim("unclear", f"{', '.join(possible[:3])} may have written it")
+    if evidence.existed and not evidence.changed:
+        return Claim("unused")
+    if evidence.named:
+        return unclear if possible else Claim("ours")
+    if evidence.holders:
+        names = ", ".join(evidence.holders[:3])
+        if evidence.held:
+            return Claim("unclear", f"{names} writes it too")
+        return Claim("theirs", f"{names} writes it")
+    if evidence.held:
+        return Claim("ours")
+    return unclear if possible else Claim("ours")
+
+
+def _could_write(rival: Rival, evidence: Evidence) -> bool:
+    """An old file may be written by anyone; a new one was made by one that ran then."""
+    if evidence.existed or evidence.born is None:
+        return True
+    return rival.since <= evidence.born + TOLERANCE and rival.until >= evidence.born - TOLERANCE
+
+
+class Opened(NamedTuple):
+    """A file a process has open for writing."""
+
+    pid: int
+    appends: bool
+    """Whether it keeps what was there before."""
+
+
+def writers(folders: Iterable[Path]) -> dict[str, list[Opened]]:
+    """The files at or below `folders` that any readable process has open for writing."""
+    below = tuple(f"{str(folder).rstrip(os.sep)}{os.sep}" for folder in folders)
+    found: dict[str, list[Opened]] = {}
+    for one in all_processes():
+        for number, path in descriptors(one.pid):
+            if path.startswith(below) and (flags := _flags(one.pid, number)) & os.O_ACCMODE:
+                found.setdefault(path, []).append(Opened(one.pid, bool(flags & os.O_APPEND)))
+    return found
+
+
+def descriptors(pid: int) -> Iterator[tuple[str, str]]:
+    """Number and path of every file the process has open; none of another user's process."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(folder)  # noqa: PTH208 - of every process of the machine
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            path = os.readlink(f"{folder}/{number}")  # noqa: PTH115 - as above
+        except OSError:
+            continue
+        if path.startswith("/") and not path.startswith(("/dev/", "/proc/")):
+            yield number, path
+
+
+def _flags(pid: int, number: str) -> int:
+    """The flags of an open file; those of reading once it is closed."""
+    try:
+        text = Path(f"/proc/{pid}/fdinfo/{number}").read_text()
+    except OSError:
+        return os.O_RDONLY
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        if name == "flags":
+            return int(value, 8)
+    return os.O_RDONLY
+
+
+def born(path: Path) -> float | None:
+    """When the file was made, in unix seconds; None where the file system does not say."""
+    # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
+    record = ctypes.create_string_buffer(256)
+    try:
+        failed = ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x800, record)
+    except AttributeError:  # a C library older than 2018
+        return None
+    (mask,) = struct.unpack_from("<I", record, 0)
+    if failed or not mask & 0x800:
+        return None
+    seconds, nanoseconds = struct.unpack_from("<qI", record, 80)
+    return float(seconds) + 1e-9 * nanoseconds if seconds > 0 else None
+
+
+def name_of(pid: int) -> str:
+    """A process for people: its job, or its number and script."""
+    marker = f"{MARKER}=".encode()
+    for entry in environment(pid):
+        if entry.startswith(marker):
+            return f"job {JobPaths(Path(os.fsdecode(entry[len(marker) :]))).name}"
+    script = _script(pid)
+    return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
+
+
+def look_alikes(ours: Sequence[Process]) -> tuple[Rival, ...]:
+    """Other processes that run a script of ours in a folder of ours: a second run, by hand."""
+    pids = {one.pid for one in ours}
+    mine = {pair for one in ours if (pair := _script(one.pid))}
+    if not mine:
+        return ()
+    return tuple(
+        Rival(name_of(one.pid), began(one))
+        for one in all_processes()
+        if one.pid not in pids and (pair := _script(one.pid)) in mine and pair
+    )
+
+
+def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterator[Rival]:
+    """The lab's other jobs that have run since then, and whose metrics may be in `path`."""
+    for other in job_folders(lab):
+        if other.folder == job.folder or not other.started.exists():
+            continue
+        until = _modified(other.exit)
+        if until is None:
+            if is_locked(other.lock) is False:
+                continue  # lost; what it left running is a process like any other
+            until = math.inf
+        if until < since - TOLERANCE:
+            continue
+        spec, started = read_json(other.spec), read_json(other.started)
+        device = str(started.get("device", ""))
+        program = filled(spec, lab.root, values_of(spec, other.folder, device))
+        if program.metrics and matches(path, program.cwd.resolve(), program.metrics):
+            began_at = started.get("started")
+            since_then = float(began_at) if isinstance(began_at, int | float) else 0.0
+            exact = not any(sign in program.metrics for sign in "*?[")
+            yield Rival(f"job {other.name}", since_then, until, exact)
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _script(pid: int) -> tuple[str, str] | None:
+    """Folder and script, or module, of a Python or shell program; None for another."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
+    except OSError:
+        return None
+    words = [part.decode("utf-8", "replace") for part in argv]
+    for place, word in enumerate(words):
+        if word == "-m" and place + 1 < len(words):
+            return folder, words[place + 1]
+        if word.endswith((".py", ".sh")):
+            return folder, os.path.normpath(os.path.join(folder, word))  # noqa: PTH118
+    return None
+
+
+def matches(path: Path, folder: Path, pattern: str) -> bool:
+    """Whether `pattern`, from `folder`, can name `path`; `**` stands for any folders."""
+    try:
+        parts = path.relative_to(folder).parts
+    except ValueError:
+        return False
+    return str(PurePath(*parts)) == pattern or _fits(parts, PurePath(pattern).parts)
+
+
+def _fits(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return any(_fits(parts[skip:], patterns[1:]) for skip in range(len(parts) + 1))
+    if not parts or not fnmatch.fnmatchcase(parts[0], patterns[0]):
+        return False
+    return _fits(parts[1:], patterns[1:])
+
+
+def evidence_of_holders(
+    path: Path, open_files: Mapping[str, Sequence[Opened]], ours: frozenset[int], beside: bool
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether we hold the file, and who else does; `beside`: a file of its folder counts too."""
+    at = {one.pid for one in open_files.get(str(path), ())}
+    if not at and beside:
+        folder = f"{path.parent}{os.sep}"
+        at = {one.pid for name, held in open_files.items() if name.startswith(folder)
+              for one in held}  # fmt: skip
+    return bool(at & ours), tuple(dict.fromkeys(name_of(pid) for pid in sorted(at - ours)))

@@ -1,0 +1,283 @@
+"""Which files a run's declared pattern means: found, and taken only when they are its own."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, NamedTuple
+
+from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.jobs import processes
+from vitlab.jobs.environment import submitted_environment
+from vitlab.jobs.experiment.placeholders import expand, filled, values_of, words_in
+from vitlab.jobs.files import read_json
+from vitlab.jobs.metrics.ownership import (
+    TOLERANCE,
+    Claim,
+    Evidence,
+    Opened,
+    Rival,
+    born,
+    claim,
+    descriptors,
+    evidence_of_holders,
+    look_alikes,
+    other_jobs,
+    writers,
+)
+from vitlab.jobs.processes import Process
+
+RECHECK = 20.0
+"""Seconds between two looks at who else writes a file."""
+WANDB = "wandb/*run-*/*.wandb"
+"""W&B's own file, looked for in every run: it names the run's page."""
+REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
+
+Stamp = list[int]
+"""Inode, size and modification time: another one is another content."""
+
+
+class _Decided(NamedTuple):
+    claim: Claim
+    declared: bool
+    stamp: Stamp
+    at: float
+    """Seconds of the monotonic clock."""
+
+
+class RunFiles:
+    """The files of one attempt of one job."""
+
+    def __init__(self, job: JobPaths, spec: Mapping[str, Any], file: str) -> None:
+        """`file`: the declared pattern; empty where the numbers come from the log alone."""
+        self._job = job
+        self._lab = LabPaths(job.folder.parents[2])
+        started = read_json(job.started)
+        values = values_of(spec, job.folder, str(started.get("device", "")))
+        program = filled(spec, self._lab.root, values)
+        self.folder = program.cwd.resolve()
+        self.pattern = program.metrics
+        self._named = program.makes_cwd or bool(words_in(file) & set(values))
+        adopted = (spec.get("extra") or {}).get("adopt") or {}
+        self._adopted = (int(adopted["pid"]), int(adopted["ticks"])) if adopted else None
+        self._session = int(started.get("session", -1)), int(started.get("ticks", 0))
+        safe = {word: glob.escape(value) for word, value in values.items()}
+        self._places = list(self._patterns(expand(file, safe), program.env))
+        self._since = time.time()
+        self._existing: dict[Path, Stamp] = {}
+        self.ours: dict[Path, bool] = {}
+        """The files that are read, and whether they are the declared ones."""
+        self._claims: dict[Path, _Decided] = {}
+        self._recheck_at = self._search_at = time.monotonic()
+
+    def _patterns(self, pattern: str, own: Mapping[str, str]) -> Iterator[tuple[Path, str, bool]]:
+        """Folder, pattern, and whether it was declared."""
+        # The link to W&B's latest run is another run's as soon as that begins.
+        pattern = re.sub(r"^wandb/latest-run/", "wandb/*run-*/", pattern)
+        folders = [self.folder]
+        if wandb := own.get("WANDB_DIR") or self._variable("WANDB_DIR"):
+            folders.append(self.folder / wandb)
+        if pattern:
+            for folder in folders if pattern.startswith("wandb/") else folders[:1]:
+                yield folder, pattern, True
+        for folder in folders:
+            yield folder, WANDB, False
+
+    def _variable(self, name: str) -> str | None:
+        """A variable of the program's environment."""
+        if self._adopted:
+            entries = (one.partition(b"=") for one in processes.environment(self._adopted[0]))
+            return {os.fsdecode(key): os.fsdecode(value) for key, _, value in entries}.get(name)
+        return submitted_environment(self._job, os.environ)[0].get(name)
+
+    def note_existing(self) -> None:
+        """Remember what is there before the attempt begins: it is an earlier run's."""
+        self._since, self.ours = time.time(), {}
+        if self._adopted:
+            running = processes.process(self._adopted[0])
+            self._since = processes.began(running) if running else self._since
+            return
+        self._existing = {path: stamp for path, _, stamp in self._found()}
+
+    def existing(self) -> list[Path]:
+        """The declared files that were there before, the newest first."""
+        declared = {path for path, is_declared, _ in self._found() if is_declared}
+        return sorted(
+            (path for path in self._existing if path in declared),
+            key=lambda path: -self._existing[path][2],
+        )
+
+    def _found(self) -> Iterator[tuple[Path, bool, Stamp]]:
+        seen = set[Path]()
+        for folder, pattern, declared in self._places:
+            names = glob.glob(f"{glob.escape(str(folder))}/{pattern}", recursive=True)  # noqa: PTH207
+            # A path that has brackets itself: `runs[1]/metrics.csv`.
+            for name in [*names, *([str(folder / self.pattern)] if declared else [])]:
+                path = Path(os.path.realpath(name))
+                if path not in seen and (stamp := _stamp(path)) is not None:
+                    seen.add(path)
+                    yield path, declared, stamp
+
+    def claim_new(self, last: bool = False) -> list[tuple[Path, bool]]:
+        """The files that are this run's and were not read yet, the oldest first.
+
+        With each, whether what it holds now may be an earlier run's and is left out.
+        """
+        found = [*self._found(), *self._opened_elsewhere()]
+        look = _Look(self, (path.parent for path, _, _ in found))
+        fresh = []
+        for path, declared, stamp in found:
+            if path in self.ours or stamp == self._existing.get(path):
+                continue
+            before = self._claims.get(path)
+            if (
+                before is not None
+                and not last
+                and (before.stamp == stamp or time.monotonic() - before.at < RECHECK)
+            ):
+                continue
+            evidence = self._evidence(path, stamp, look)
+            decided = claim(evidence)
+            self._claims[path] = _Decided(decided, declared, stamp, time.monotonic())
+            if decided.owner == "ours":
+                old = self._adopted is not None and evidence.existed and not look.replaced(path)
+                fresh.append((evidence.born or 0.0, path, declared, old))
+        for _, path, declared, _ in sorted(fresh):
+            self.ours[path] = declared
+        return [(path, old) for _, path, _, old in sorted(fresh)]
+
+    def _opened_elsewhere(self) -> Iterator[tuple[Path, bool, Stamp]]:
+        """W&B's file where the program itself has put it, while none is found by its pattern."""
+        missing = self.pattern.endswith(".wandb") and True not in self.ours.values()
+        if not missing or time.monotonic() < self._search_at:
+            return
+        self._search_at = time.monotonic() + RECHECK / 4
+        for one in self.processes():
+            for _, name in descriptors(one.pid):
+                if name.endswith(".wandb") and (stamp := _stamp(Path(name))) is not None:
+                    yield Path(name), True, stamp
+
+    def disputed(self, last: bool = False) -> list[tuple[Path, str]]:
+        """The files read so far that another job or process writes too, and which; now and then."""
+        if not self.ours or (time.monotonic() < self._recheck_at and not last):
+            return []
+        self._recheck_at = time.monotonic() + RECHECK
+        look, lost = _Look(self, (path.parent for path in self.ours)), []
+        for path, declared in list(self.ours.items()):
+            if (stamp := _stamp(path)) is None:
+                continue
+            decided = claim(self._evidence(path, stamp, look))
+            if decided.owner in ("theirs", "unclear"):
+                unclear = Claim("unclear", decided.why)
+                self._claims[path] = _Decided(unclear, declared, stamp, time.monotonic())
+                del self.ours[path]
+                lost.append((path, decided.why))
+        return lost
+
+    def still_ours(self, path: Path) -> bool:
+        """Whether no other job can have written a file since this job's last attempt began."""
+        return _stamp(path) is not None and not any(self._other_jobs(path))
+
+    def problems(self, waited: bool) -> list[str]:
+        """What could not be taken and why; `waited`: a file should be there by now."""
+        told = [
+            f"{self.shown(path)}: not read: {one.claim.why}; {REMEDY}"
+            for path, one in self._claims.items()
+            if one.claim.owner == "unclear" and one.declared and path not in self.ours
+        ]
+        if not self.pattern or told or not waited or True in self.ours.values():
+            return told
+        others = sum(declared for _, declared, _ in self._found())
+        if others:
+            files = f"matches {others} {'file' if others == 1 else 'files'}"
+            return [f"metrics.file {self.pattern}: {files} in {self.folder}, none of this run"]
+        return [f"metrics.file {self.pattern}: no file matches in {self.folder}"]
+
+    def shown(self, path: Path) -> str:
+        """The path for people: from the program's folder where it is below it."""
+        return str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path)
+
+    def noted(self) -> dict[str, Any]:
+        """What another reader of the same attempt must know, as JSON."""
+        return {
+            "since": self._since,
+            "existing": {str(path): stamp for path, stamp in self._existing.items()},
+            "ours": {str(path): declared for path, declared in self.ours.items()},
+        }
+
+    def restore(self, noted: Mapping[str, Any]) -> None:
+        """The opposite of `noted`."""
+        self._since = float(noted.get("since") or 0.0)
+        self._existing = {Path(k): list(v) for k, v in (noted.get("existing") or {}).items()}
+        self.ours = {Path(k): bool(v) for k, v in (noted.get("ours") or {}).items()}
+
+    def _evidence(self, path: Path, stamp: Stamp, look: _Look) -> Evidence:
+        """What is known of one file now."""
+        made = born(path)
+        if self._adopted:
+            existed = made is None or made < self._since - TOLERANCE
+            changed = stamp[2] / 1e9 >= self._since - TOLERANCE
+        else:
+            existed, changed = path in self._existing, stamp != self._existing.get(path)
+        if existed and not changed:
+            return Evidence(existed=True, changed=False)
+        own_folder = path.parent != self.folder and not existed
+        held, holders = evidence_of_holders(path, look.opened, look.pids, own_folder)
+        rivals = [*self._other_jobs(path), *(() if self._named else look.alike)]
+        if path in self.ours:  # one that came later makes files of its own, unless it is told which
+            literal = not glob.has_magic(self.pattern)
+            rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
+        return Evidence(self._named, held, holders, made, existed, changed, tuple(rivals))
+
+    def _other_jobs(self, path: Path) -> Iterator[Rival]:
+        return other_jobs(self._lab, self._job, path, self._since)
+
+    def processes(self) -> list[Process]:
+        """The live processes of the run."""
+        if self._adopted:
+            return processes.tree(*self._adopted)
+        return processes.members(*self._session, self._job.folder)
+
+
+class _Look:
+    """One look at the machine, taken when the first file needs it, and the same for all."""
+
+    def __init__(self, files: RunFiles, folders: Iterable[Path]) -> None:
+        self._files = files
+        self._folders = set(folders)
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        return self._files.processes()
+
+    @cached_property
+    def pids(self) -> frozenset[int]:
+        return frozenset(one.pid for one in self.processes)
+
+    @cached_property
+    def opened(self) -> dict[str, list[Opened]]:
+        return writers(self._folders)
+
+    @cached_property
+    def alike(self) -> tuple[Rival, ...]:
+        return look_alikes(self.processes)
+
+    def replaced(self, path: Path) -> bool:
+        """Whether one of the run's processes began the file anew: it does not append to it."""
+        held = self.opened.get(str(path), ())
+        return any(one.pid in self.pids and not one.appends for one in held)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None where there is no such file, or it cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_ino, status.st_size, status.st_mtime_ns] if S_ISREG(status.st_mode) else None

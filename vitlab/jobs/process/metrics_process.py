@@ -1,0 +1,173 @@
+"""The process that reads a program's own metrics, as its supervisor sees it.
+
+It may be slow, crash, hang on a pattern or be killed: it is started again a few times, then told
+of once. Nothing here waits for it longer than a limit, and the job itself is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.processes import MARKER, PYTHON
+
+READY_LIMIT = 10.0
+"""Seconds a job waits at its start until the files that are already there are known."""
+SILENCE_LIMIT = 60.0
+"""Seconds without a sign of life after which it is ended and started again."""
+FINISH_LIMIT = 60.0
+"""Seconds it has at the job's end for what it has not read yet."""
+END_LIMIT = 5.0
+"""Seconds until a killed process must be gone."""
+RESTARTS = 3
+
+
+@dataclass
+class _Process:
+    pid: int
+    control: int
+    """Its standard input: once it is closed, it reads the rest and ends."""
+    life: int
+    """Its standard output: a byte for each round."""
+
+
+class MetricsProcess:
+    """`python -m vitlab.jobs.metrics.follow` for one attempt of one job."""
+
+    def __init__(self, job: JobPaths, log_from: int) -> None:
+        """`log_from`: where the attempt's lines in the log begin."""
+        attempt = f"{time.time():.6f}"
+        self._arguments = [str(job.folder), attempt, str(log_from)]
+        self._process: _Process | None = None
+        self._starts = 0
+        self._last_sign = time.monotonic()
+        self.fault = ""
+        """Why the numbers are not read any more, or not to their end; empty while all is well."""
+
+    def start(self) -> None:
+        """Start it, and wait until it knows what is there before the job begins."""
+        self._spawn()
+        until = time.monotonic() + READY_LIMIT
+        while self._process is not None and not self._signs(until - time.monotonic()):
+            if time.monotonic() >= until:
+                return  # it goes on by itself; what it has not seen yet is told by it
+
+    def check(self) -> None:
+        """Start it again if it died, end it if it gives no sign of life."""
+        if self._process is None:
+            return
+        if self._signs(0.0):
+            self._last_sign = time.monotonic()
+        if self._process is not None and time.monotonic() - self._last_sign > SILENCE_LIMIT:
+            self._end(f"no sign of life for {SILENCE_LIMIT:.0f} s")
+
+    def finish(self) -> None:
+        """Let it read the rest, for `FINISH_LIMIT` seconds at most."""
+        until = time.monotonic() + FINISH_LIMIT
+        while self._process is not None:
+            if self._process.control >= 0:
+                os.close(self._process.control)
+                self._process.control = -1
+            left = until - time.monotonic()
+            if left <= 0:
+                self._starts = RESTARTS + 1
+                self._end(f"cut {FINISH_LIMIT:.0f} s after the job's end")
+                return
+            self._signs(min(left, 1.0))
+
+    def kill(self) -> None:
+        """End it at once: nobody wants its numbers any more."""
+        self._starts = RESTARTS + 1
+        if self._process is not None:
+            self._end("")
+
+    def _spawn(self) -> None:
+        self._starts += 1
+        self._last_sign = time.monotonic()
+        argv = [*PYTHON, "-m", "vitlab.jobs.metrics.follow", *self._arguments]
+        environment = {name: value for name, value in os.environ.items() if name != MARKER}
+        opened: list[int] = []
+        try:
+            opened += os.pipe()
+            opened += os.pipe()
+            their_control, control, life, their_life = opened
+            ends = [
+                (os.POSIX_SPAWN_DUP2, their_control, 0),
+                (os.POSIX_SPAWN_DUP2, their_life, 1),
+            ]
+            # A session of its own: else it would be ended as one of the job's processes.
+            pid = os.posix_spawn(
+                sys.executable, argv, environment, file_actions=ends, setsid=True,
+                setsigdef=[signal.SIGTERM, signal.SIGINT],
+            )  # fmt: skip
+        except OSError as error:  # no memory or descriptor for another process
+            for descriptor in opened:
+                os.close(descriptor)
+            self.fault = f"its reader could not be started: {error.strerror}"
+            return
+        os.close(their_control)
+        os.close(their_life)
+        os.set_blocking(life, False)
+        self._process = _Process(pid, control, life)
+
+    def _signs(self, seconds: float) -> bool:
+        """Whether it has given a sign of life within `seconds`; collects it when it has ended."""
+        assert self._process is not None
+        if not _is_readable(self._process.life, seconds):
+            return False
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(self._process.life, 4096):
+                self._ended()
+                return False
+        return True
+
+    def _end(self, why: str) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._ended(why)
+
+    def _ended(self, why: str = "") -> None:
+        """Collect the ended process; start it again unless it was done, or this came too often."""
+        process, self._process = self._process, None
+        assert process is not None
+        finishing = process.control < 0
+        for descriptor in (process.control, process.life):
+            if descriptor >= 0:
+                os.close(descriptor)
+        code = _exit_code(process.pid)
+        if code is None:
+            self.fault = "its reader cannot be ended: a disk that does not answer?"
+            return
+        if code == 0 and finishing:
+            return
+        if not why:
+            why = f"it ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+        if self._starts > RESTARTS:
+            self.fault = f"its reader failed {self._starts} times, the last time: {why}"
+            return
+        self._spawn()
+
+
+def _exit_code(pid: int) -> int | None:
+    """The exit code (or minus the signal) of a child that ends now; None for one that does not."""
+    until = time.monotonic() + END_LIMIT
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.01)
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(seconds, 0.0) * 1000))

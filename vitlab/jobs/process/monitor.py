@@ -1,0 +1,206 @@
+"""What a supervisor notices while its job runs: its health, its memory, the size of its log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vitlab.contract.events import read_events
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.files import read_json
+from vitlab.jobs.process.health import Facts, Health, History, Limits, add_events, health
+from vitlab.jobs.process.metrics_process import MetricsProcess
+from vitlab.jobs.processes import process
+
+LIMIT = 1 << 30
+"""Bytes a log may have."""
+KEPT = 16 << 20
+"""Bytes of its end that survive a cut, in `out.1.log`."""
+
+
+def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
+    """Cut `log` when it is larger than `limit`; True when it was cut.
+
+    Its writers append, so they continue at the new end; what they write while the end is copied is
+    lost. An earlier `out.1.log` is replaced. A link is the log of an adopted run, and not cut.
+    """
+    if log.is_symlink():
+        return False
+    kept_in = JobPaths(log.parent).old_log
+    try:
+        size = log.stat().st_size
+        if size <= limit:
+            return False
+        with log.open("rb") as source, kept_in.open("wb") as target:
+            source.seek(size - kept)
+            source.readline()
+            while block := source.read(1 << 20):
+                target.write(block)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        kept_in.unlink(missing_ok=True)  # the disk is full: free some space first
+    os.truncate(log, 0)
+    notice = f"[vitlab] the log had {size} bytes and was cut; its end is in {kept_in.name}\n"
+    with contextlib.suppress(OSError), log.open("ab") as file:
+        file.write(notice.encode())
+    return True
+
+
+CHECK_INTERVAL = 2.0
+"""Seconds between two checks."""
+MEMORY_INTERVAL = 60.0
+"""Seconds between two samples of its memory."""
+
+
+BLOCK = 1 << 20
+"""Bytes of events that are held at once."""
+
+
+class Monitor:
+    """Appends to `health.jsonl` whenever the verdict changes."""
+
+    def __init__(
+        self,
+        job: JobPaths,
+        pid: int,
+        offset: int,
+        limits: Limits,
+        metrics: MetricsProcess | None,
+    ) -> None:
+        """`offset`: where this run's events begin; earlier ones are not judged."""
+        self._job = job
+        self._pid = pid
+        self._metrics = metrics
+        self._offset = offset
+        self.history = History()
+        self._limits = limits
+        self._verdict: Health | None = None
+        self._told: tuple[str, ...] = ()
+        self._fault = ""
+        self._found = Found()
+        self._start = self._last_event = self._next = time.monotonic()
+        self._memory: tuple[int, ...] = ()
+        self._sample = self._start + MEMORY_INTERVAL
+
+    def check(self, alive: bool, last: bool = False) -> Health | None:
+        """The verdict, renewed every `CHECK_INTERVAL` seconds and at the end.
+
+        None before the first, and while a fault of ours allows none: the run goes on.
+        """
+        now = time.monotonic()
+        if now < self._next and not last:
+            return self._verdict
+        self._next = now + CHECK_INTERVAL
+        try:
+            self._verdict = self._renewed(now, alive, last)
+        except Exception as error:
+            fault = f"watching failed: {type(error).__name__}: {error}"[:300]
+            if fault != self._fault:
+                write_health(self._job, Health("warn", "not watched", fault))
+            self._fault, self._verdict, self._told = fault, None, ()
+        return self._verdict
+
+    def _renewed(self, now: float, alive: bool, last: bool) -> Health | None:
+        if self._metrics is not None and not last:
+            self._metrics.check()
+        fresh = self._read_events(now)
+        if last and not fresh and self._verdict is None and self._metrics is None:
+            return None
+        cut_log(self._job.log)
+        running = process(self._pid)
+        if running is not None and now >= self._sample:
+            self._memory = (*self._memory[-19:], running.resident)
+            self._sample = now + MEMORY_INTERVAL
+        found = self._read_found()
+        facts = Facts(
+            running=now - self._start,
+            silent=now - self._last_event,
+            alive=alive,
+            stopped=running is not None and running.state == "T",
+            memory=self._memory,
+            metrics=found.text,
+            problems=found.problems,
+        )
+        verdict = health(self.history, facts, self._limits)
+        told = (verdict.status, verdict.what, *found.key)
+        if told != self._told:
+            write_health(self._job, verdict)
+            self._told = told
+        return verdict
+
+    def _read_events(self, now: float) -> bool:
+        """Take in what is new; whether there was anything."""
+        fresh = False
+        while True:
+            before = self._offset
+            events, self._offset = read_events(self._job.events, before, BLOCK)
+            if events:
+                self._last_event, fresh = now, True
+                self.history = add_events(self.history, events)
+            if self._offset == before:
+                return fresh
+
+    def _read_found(self) -> Found:
+        """What was found of the program's own metrics."""
+        if self._metrics is None:
+            return self._found
+        with contextlib.suppress(FileNotFoundError):
+            changed = self._job.metrics.stat().st_mtime_ns
+            if changed != self._found.changed:
+                self._found = read_found(self._job, changed)
+        if self._metrics.fault and self._metrics.fault not in self._found.problems:
+            problems = (f"metrics are not read: {self._metrics.fault}", *self._found.problems)
+            return replace(self._found, problems=problems)
+        return self._found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the process that reads a program's metrics says it found."""
+
+    changed: int = 0
+    """When it said so."""
+    text: str = ""
+    """`metrics.csv: val_r2, train_loss; 12 rows`."""
+    names: tuple[str, ...] = ()
+    """Files and columns."""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What is worth a new line; more rows are not."""
+        return (*self.names, *self.problems)
+
+
+def read_found(job: JobPaths, changed: int = 0) -> Found:
+    """What `metrics.json` says."""
+    record = read_json(job.metrics)
+    texts, names = [], []
+    for source in record.get("sources") or ():
+        columns = ", ".join(source.get("names") or ())
+        names.append(f"{source.get('file')}: {columns}")
+        texts.append(f"{names[-1]}; {source.get('rows', 0)} rows")
+    problems = tuple(str(line) for line in record.get("problems") or ())
+    return Found(changed, ", ".join(texts), tuple(names), problems)
+
+
+def write_health(job: JobPaths, verdict: Health) -> None:
+    """Append one verdict to `health.jsonl`."""
+    line = json.dumps(
+        {
+            "v": 1,
+            "t": round(time.time(), 3),
+            "status": verdict.status,
+            "what": verdict.what,
+            "evidence": verdict.evidence,
+        },
+        ensure_ascii=False,
+    )
+    # A full disk, or a deleted folder, must not end the supervisor.
+    with contextlib.suppress(OSError), job.health.open("ab", buffering=0) as file:
+        file.write(line.encode() + b"\n")
