@@ -185,3 +185,29 @@ def test_a_gate_s_levels_are_of_what_its_own_runs_are_judged_by(
     folders = [job.paths.folder for job in all_jobs(lab.paths)]
     drawn = curves(lab, folders, "val/r2/log_g").thresholds
     assert [(line.value, line.label) for line in drawn] == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "times", "epochs", "axis", "x"),
+    [
+        (True, [1.0, 2.0, 3.0], [0, 1, 2], "seconds", [1.0, 2.0, 3.0]),
+        (False, [1.0, 2.0, 3.0], [0, 1, 2], "epoch", [0, 1, 2]),
+        (False, [1.0, 2.0, 3.0], [None] * 3, "step", [10, 20, 30]),
+        (True, [5.0, 5.0, 5.0], [0, 1, 2], "epoch", [0, 1, 2]),
+        (True, [5.0, 5.0, 5.0], [0, 0, 0], "step", [10, 20, 30]),
+    ],
+)
+def test_curves_stand_where_each_point_has_a_place(
+    lab: Lab, ended: Ended, start: bool, times: list[float], epochs: list[float | None],
+    axis: str, x: list[float],
+) -> None:  # fmt: skip
+    job = ended("one")
+    lines: list[dict[str, Any]] = [{"kind": "start", "t": 100.0, "host": "x"}] if start else []
+    for step, t, epoch in zip((10, 20, 30), times, epochs, strict=True):
+        event = {"kind": "eval", "t": 100.0 + t, "step": step, "split": "val"}
+        at = {} if epoch is None else {"epoch": epoch}
+        lines.append({**event, **at, "values": {"val/r2/log_g": step / 100}})
+    text = "".join(json.dumps({"v": 1, **line}) + "\n" for line in lines)
+    job.events.write_text(text, encoding="utf-8")
+    drawn = curves(lab, [job.folder])
+    assert (drawn.axis, list(drawn.series[0].x)) == (axis, x)

@@ -17,13 +17,14 @@ import pytest
 from tests.lab.conftest import Ended
 from tests.lab.test_pairs import scored
 from vitlab.cli import main as vitlab
+from vitlab.commands.results import as_latex, short
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results import job_results as scanning
-from vitlab.lab.results.job_results import finished
-from vitlab.lab.results.rows import results_table
+from vitlab.lab.results.job_results import all_results, finished
+from vitlab.lab.results.rows import compare, results_table
 
 NAME = "test/r2/log_g"
 
@@ -190,3 +191,21 @@ def test_all_results_answer_sql_and_go_to_other_programs(
     assert pl.read_parquet(path).equals(results_table(lab))
     assert vitlab(["compare", "--out", "all.xlsx"]) == 2
     assert "must end in .parquet or .csv" in capsys.readouterr().err
+
+
+def test_each_headline_is_a_column_and_is_ranked_by_itself(lab: Lab, ended: Ended) -> None:
+    names = {"a": "test/mae/log_g", "b": "test/mae_sigma/log_g", "c": "test/mae/log_g"}
+    for run, number in (("a", 0.4), ("b", 0.1), ("c", 0.3)):
+        job = ended(run, headline=names[run])
+        result = read_result(job.result)
+        assert result is not None
+        values = {names[run]: number, "test/rmse/log_g": 0.2 if run == "a" else 0.5}
+        write_result(job.result, replace(result, values=values, errors={}, headline=names[run]))
+    rows = compare(lab, all_results(lab), sort="score")
+    assert [row["run"] for row in rows] == ["c", "a", "b"]
+    contradiction = rows[1]["contradictions"]
+    assert contradiction == "test log_g: MAE 0.4 is larger than RMSE 0.2, which no errors allow"
+    header, cells = short(rows, [])
+    assert header[-2:] == ["test/mae/log_g", "test/mae_sigma/log_g"]
+    assert [line[-2:] for line in cells] == [["0.3", "-"], ["0.4", "-"], ["-", "0.1 σ"]]
+    assert r"0.1 $\sigma$" in as_latex(header, cells)
