@@ -75,6 +75,14 @@ def simulator() -> Simulator:
     return Simulator(load_grid(), load_noise())
 
 
+@pytest.fixture(scope="module")
+def spectra(lab: Path, simulator: Simulator) -> Path:
+    """A file of 50 stars; its first 10 are the last of the 64 the models were trained on."""
+    file = lab / "some.h5"
+    list(make_file(simulator, 54, 104, file))
+    return file
+
+
 def evaluated(
     lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *args: str
 ) -> list[dict[str, Any]]:
@@ -105,22 +113,19 @@ def test_every_model_says_again_what_its_job_said(
 
 def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
     lab: Path,
-    simulator: Simulator,
+    spectra: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The first 10 stars of this file are the last of the 64 the models were trained on.
-    file = lab / "some.h5"
-    list(make_file(simulator, 54, 104, file))
-    reports = evaluated(lab, capsys, monkeypatch, "1.0", "2.0", "--data", str(file))
+    reports = evaluated(lab, capsys, monkeypatch, "1.0", "2.0", "--data", str(spectra))
     assert [report["overlap"] for report in reports] == [10, 10]
     assert all(report["n"] == 50 and report["before"] == {} for report in reports)
     assert "evaluations/some-" in reports[0]["residuals"]
-    (quiet,) = evaluated(lab, capsys, monkeypatch, "1.0", "--data", str(file), "--noise", "0.1")
+    (quiet,) = evaluated(lab, capsys, monkeypatch, "1.0", "--data", str(spectra), "--noise", "0.1")
     assert quiet["data"]["hash"] != reports[0]["data"]["hash"]
     snr = [report["bins"][-1]["high"] for report in (quiet, reports[0])]
     assert snr[0] == pytest.approx(10 * snr[1], rel=1e-4)
-    config = {"job": "2.0", "source": str(file)}
+    config = {"job": "2.0", "source": str(spectra)}
     job = ran(lab, "again", "evaluate", config)
     assert job.returncode == 0
     assert job.result.model_name == "LightGBM"
@@ -142,14 +147,14 @@ def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
 )
 def test_a_mistake_is_one_line(
     lab: Path,
+    spectra: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     args: list[str],
     said: str,
 ) -> None:
     monkeypatch.chdir(lab)
-    if "short.h5" in args and not Path("short.h5").exists():
-        _shortened(lab / "some.h5", Path("short.h5"))
+    _shortened(spectra, Path("short.h5"))
     assert vitlab(["evaluate", *args]) == 2
     err = capsys.readouterr().err
     assert said in err
