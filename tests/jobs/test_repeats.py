@@ -10,7 +10,7 @@ from tests.jobs.test_experiment import COMPARISON, HEAD, write
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.lab.results.repeats import base_name, seedless_hash
+from vitlab.lab.results.repeats import base_name, seed_of, seedless_hash, settings_of
 
 
 def specs(folder: Path, text: str, profile: str = "full") -> list[Spec]:
@@ -77,3 +77,14 @@ def test_nonsense_is_refused_with_its_line(tmp_path: Path, line: str, said: str)
         specs(tmp_path, f"{HEAD}{line}\n")
     assert said in str(caught.value)
     assert "x.yaml:4" in str(caught.value)
+
+
+def test_a_command_is_repeated_too(tmp_path: Path) -> None:
+    head = HEAD.replace("recipe: vit", "recipe: command")
+    text = f"{head}config: {{argv: [train, '{{seed}}']}}\n"
+    (once,) = specs(tmp_path, text)
+    assert (once.run, once.config) == ("main", {"argv": ["train", "{seed}"]})
+    found = specs(tmp_path, f"{text}repeats: 2\n")
+    assert [(spec.run, spec.config["seed"]) for spec in found] == [("seed=42", 42), ("seed=43", 43)]
+    assert len({seedless_hash(spec) for spec in found}) == 1
+    assert [seed_of(settings_of(spec)) for spec in (once, *found)] == [None, 42, 43]

@@ -83,7 +83,9 @@ def read_yaml(path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UsageError(f"{shown}:{line}: {error.problem or error.context}") from error
+        problem = str(error.problem or error.context)
+        hint = "; a text with braces needs quotes here" if problem.endswith("'{'") else ""
+        raise UsageError(f"{shown}:{line}: {problem}{hint}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
     except (RecursionError, ValueError, TypeError) as error:

@@ -69,11 +69,31 @@ def prepare(job: JobPaths) -> None:
         job.config.write_text(settings_text(spec["config"], _values(job, spec)), encoding="utf-8")
 
 
-def keep_outputs(job: JobPaths) -> Iterator[str]:
+def lacking_secrets(job: JobPaths) -> str:
+    """What its process will lack of the environment it was submitted with; empty for nothing."""
+    _, missing = environment(job, {})
+    if not missing:
+        return ""
+    return (
+        f"submitted with {', '.join(missing)}, which look like secrets and are not stored; "
+        "the process that starts it has none"
+    )
+
+
+def keep_outputs(job: JobPaths) -> list[str]:
     """Copy what a command's `outputs` name into its folder; a line on each that is not there.
 
     Only files changed since the job first started: others are an earlier run's.
     """
+    told: list[str] = []
+    try:
+        told.extend(_keep_outputs(job))
+    except Exception as error:  # a strange file must not end the supervisor
+        told.append(f"config.outputs: {type(error).__name__}: {error}")
+    return told
+
+
+def _keep_outputs(job: JobPaths) -> Iterator[str]:
     spec = read_json(job.spec)
     if spec.get("recipe") != COMMAND:
         return

@@ -17,7 +17,7 @@ from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job
 from vitlab.lab.results.job_results import Finished, finished
-from vitlab.lab.results.repeats import settings_of
+from vitlab.lab.results.repeats import seed_of, settings_of
 
 LEAK = 3.0
 """A result more errors than this above the ceiling is a leak, not chance."""
@@ -113,9 +113,15 @@ def provenance(results: Sequence[Finished]) -> list[Phrase]:
     for one in results:
         started = read_json(one.job.paths.started)
         commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
-        seed = settings_of(one.job.spec).get("train.seed", "-")
+        seed = seed_of(settings_of(one.job.spec))
         phrases.append(
-            phrase("made_by", one.result.run, code(commit), code(one.job.spec.hash), seed)
+            phrase(
+                "made_by",
+                one.result.run,
+                code(commit),
+                code(one.job.spec.hash),
+                "-" if seed is None else seed,
+            )
         )
     return phrases
 

@@ -16,12 +16,14 @@ from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import UsageError
 from vitlab.lab.results.job_results import Finished
 
+SEEDS = ("train.seed", "seed")
+"""Where a recipe has the seed that repeats differ in; a command has the second."""
 _SEED = re.compile(r"[ ,]?\bseed=\d+\b")
 
 
 @dataclass(frozen=True)
 class Group:
-    """The finished jobs that differ in `train.seed` alone; often a single one."""
+    """The finished jobs that differ in their seed alone; often a single one."""
 
     name: str
     """The run's name without its seed."""
@@ -74,8 +76,8 @@ def grouped(results: Iterable[Finished]) -> list[Group]:
 
 
 def seedless_hash(spec: Spec) -> str:
-    """16 hex digits, equal for two jobs that differ in `train.seed` alone."""
-    settings = {name: value for name, value in settings_of(spec).items() if name != "train.seed"}
+    """16 hex digits, equal for two jobs that differ in their seed alone."""
+    settings = {name: value for name, value in settings_of(spec).items() if name not in SEEDS}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -83,6 +85,11 @@ def seedless_hash(spec: Spec) -> str:
 def base_name(run: str) -> str:
     """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
     return _SEED.sub("", run).strip(" ,") or "main"
+
+
+def seed_of(settings: Mapping[str, object]) -> object:
+    """The seed of a run by its settings; None where it has none."""
+    return next((settings[name] for name in SEEDS if settings.get(name) is not None), None)
 
 
 def settings_of(spec: Spec) -> Mapping[str, object]:

@@ -16,7 +16,14 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest
 from vitlab.lab.results.ranking import Pairs, group_gap, pairs_of
-from vitlab.lab.results.repeats import Group, grouped, seedless_hash, settings_of
+from vitlab.lab.results.repeats import (
+    SEEDS,
+    Group,
+    grouped,
+    seed_of,
+    seedless_hash,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +32,7 @@ Columns = dict[str, object]
 """A row as the commands print it."""
 _SPECTRA = ("data", "noise", "labels")
 """Parts of a configuration that mean the same in every recipe."""
-_NO_CHOICE = ("train.seed", "train.threads", "data.memory")
+_NO_CHOICE = (*SEEDS, "train.threads", "data.memory")
 """Keys that are no choice between models."""
 
 
@@ -160,7 +167,7 @@ def columns(row: ResultRow) -> Columns:
         "params": row.params,
         "n_train": row.n_train,
         "n_test": row.n_test,
-        "seed": row.settings.get("train.seed") if row.seeds == 1 else None,
+        "seed": seed_of(row.settings) if row.seeds == 1 else None,
         "headline": row.headline,
         "score": row.score,
         "error": row.error,
