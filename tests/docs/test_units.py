@@ -105,17 +105,18 @@ def test_progress_changes_only_a_number_in_the_same_units(
 
 
 @pytest.mark.parametrize(
-    ("status", "full", "gate"),
+    ("status", "numbers", "gate"),
     [
         ("done", True, "🔆"),
-        ("analysing", True, "🔆"),
-        ("failed", True, "⏳"),
-        ("paused", True, "⏳"),
+        ("partial", True, "🔆"),
+        ("done", False, "⏳"),
+        ("failed", False, "⏳"),
+        ("paused", False, "⏳"),
         ("analysing", False, "⏳"),
     ],
 )
-def test_an_end_decides_no_gate(status: str, full: bool, gate: str) -> None:
+def test_an_end_decides_no_gate(status: str, numbers: bool, gate: str) -> None:
     plan = roadmap()
-    text = apply(plan.document.text, set_end(plan, "1.0", status, full))
+    text = apply(plan.document.text, set_end(plan, "1.0", status, numbers))
     assert f"| Status | {gate}" in text
     assert parse_roadmap(Document(text)).mvp("1.0").status == status

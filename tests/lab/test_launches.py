@@ -81,7 +81,7 @@ def test_a_good_end_without_its_number_is_no_failure_and_writes_over_nothing(
     assert "no usable number" not in text
     gate = document.gate("1")
     assert gate.parsed is not None
-    assert gate.parsed.status == "analysing"
+    assert gate.parsed.status == "planned"
     known = [one.result for one in newest_results(lab, roadmap)]
     assert judge(gate, known, document).verdict == "open"
     assert not list(roadmap.parent.glob("exp_*"))

@@ -83,7 +83,7 @@ RESULT_VERSION = 1
 
 @dataclass(frozen=True)
 class Result:
-    """The numbers of one job, in original label units."""
+    """The numbers of one job, each in the unit its name says."""
 
     mvp: str
     """Bare id, as in the roadmap's overview: `1.0`, `16A-0`."""

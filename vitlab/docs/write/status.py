@@ -52,14 +52,14 @@ def set_status(
     return [] if mvp.status == status else status_edits(roadmap, mvp, {"": status}, before)
 
 
-def set_end(roadmap: Roadmap, mvp_id: str, status: str, full: bool) -> list[Edit]:
+def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[Edit]:
     """As `set_status` when an MVP's jobs have ended: a gate is decided by numbers alone.
 
-    A gate that reads as running waits again, or is in analysis after a `full` run.
+    A gate that reads as running waits again, or is in analysis where full runs left `numbers`.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
-    waits = "analysing" if full and status in ("done", "partial", "analysing") else "planned"
+    waits = "analysing" if numbers else "planned"
     sites = [site for site in StatusSites(roadmap) if site.mvp == mvp.id]
     running = {kind: any(_runs(site, kind) for site in sites) for kind in ("gate", "gate_progress")}
     gates = {kind: waits if runs else None for kind, runs in running.items()}

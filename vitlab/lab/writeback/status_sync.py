@@ -70,10 +70,10 @@ def _sync_end(
         return synced, []  # a person must decide about a lost job
     roadmap = lab.read_roadmap(path)
     mvp = roadmap.mvp(jobs[0].spec.mvp)
-    full = jobs[-1].spec.profile == "full"
     status = launch_end(lab, mvp, jobs).status
-    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
     numbers = any(has_headline(one.result) for one in finished(jobs))
+    full = numbers and jobs[-1].spec.profile == "full"
+    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
     if not numbers:
         links = [run_link(lab, job, everything, path.parent) for job in jobs]
         edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])

@@ -274,9 +274,8 @@ def _without_numbers(
     roadmap: Roadmap, mvp: Mvp, jobs: Sequence[Job], end: LaunchEnd, links: Sequence[RunLink]
 ) -> MvpUpdate:
     """Status and links alone: words and numbers that stand in the documents stay."""
-    full = jobs[-1].spec.profile == "full"
     edits = unique_edits(
-        [*set_end(roadmap, mvp.id, end.status, full), *run_links(roadmap, mvp, links)]
+        [*set_end(roadmap, mvp.id, end.status, numbers=False), *run_links(roadmap, mvp, links)]
     )
     changes = (change(roadmap.document, edits),) if edits else ()
     summary = "; ".join([_end_text(mvp, end), *foreign_links(roadmap, mvp, links)])
