@@ -168,3 +168,16 @@ def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:
         assert reader.poll().values == {"train/loss": None}
         writer.write("step", step=4, of=9, values={})
         assert reader.poll().step == 4
+
+
+@pytest.mark.parametrize(("first", "left"), [(0, 6), (1, 7)])
+def test_the_time_left_by_the_epochs_a_command_declares(first: int, left: int) -> None:
+    """Counted from 0, the last of 10 epochs is the 9th."""
+    events = [Event("start", 100.0, {})]
+    events += [
+        Event("eval", 100.0 + 5 * k, {"step": 7 * k, "epoch": first + k, "values": {}})
+        for k in range(3 if first else 4)
+    ]
+    progress = folded(*events)
+    assert progress.eta(progress.last, 10) == pytest.approx(5 * left)
+    assert progress.eta(progress.last) is None

@@ -158,7 +158,9 @@ def _progress(view: JobView) -> str:
             return f"waiting: {view.why}" if view.why else "waiting"
         case Running():
             score = view.values.get(_live(view))
-            parts = [f"running {view.step}/{view.of}" if view.of else "running"]
+            parts = [
+                f"running {view.step}/{view.of}" if view.of else f"running {view.epochs}".strip()
+            ]
             if score is not None:
                 parts.append(f"{_live(view)} {score:.3f}")
             if view.eta is not None:
@@ -191,7 +193,7 @@ def list_jobs(args: argparse.Namespace) -> int:
             view.spec.profile,
             state_word(view.state),
             view.state.outcome if isinstance(view.state, Done) else view.why,
-            f"{view.step}/{view.of}" if view.of else "-",
+            f"{view.step}/{view.of}" if view.of else view.epochs or "-",
             number(shown(view.spec.headline, view.values)),
         )
         for view in views
@@ -220,6 +222,7 @@ def _job_record(view: JobView) -> dict[str, object]:
         "values": dict(view.values),
         "why": view.why or None,
         "wandb": view.wandb,
+        "metrics": view.metrics,
         "started": None if isinstance(state, Queued) else state.started,
         "seconds": round(view.seconds, 3),
     }

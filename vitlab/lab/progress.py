@@ -106,6 +106,8 @@ class Progress:
     """Unix seconds of the last `start`; None before it."""
     first: tuple[int, float] | None = None
     """The first step of this process, and when: what came before was no training."""
+    first_epoch: tuple[float, float] | None = None
+    """The same of the first epoch."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
@@ -117,12 +119,23 @@ class Progress:
         """The samples of one value; empty where the job has none."""
         return self.curves.get(name) or Samples()
 
-    def eta(self, now: float) -> float | None:
-        """Seconds to the last step at the speed so far; None while it is not known."""
-        if self.first is None or not self.of or self.step <= self.first[0]:
+    def eta(self, now: float, epochs: int | None = None) -> float | None:
+        """Seconds to the last step at the speed so far; None while it is not known.
+
+        Where its steps in all are not known, to the last of `epochs`, counted from 0 or 1.
+        """
+        if self.first is not None and self.of:
+            return self._left(now, self.step, self.first, self.of)
+        if self.first_epoch is not None and self.epoch is not None and epochs:
+            last = epochs - 1 if self.first_epoch[0] == 0 else epochs
+            return self._left(now, self.epoch, self.first_epoch, last)
+        return None
+
+    def _left(self, now: float, at: float, first: tuple[float, float], end: int) -> float | None:
+        if at <= first[0]:
             return None
-        each = (self.last - self.first[1]) / (self.step - self.first[0])
-        return max(self.of - self.step, 0) * each - max(now - self.last, 0)
+        each = (self.last - first[1]) / (at - first[0])
+        return max(end - at, 0) * each - max(now - self.last, 0)
 
 
 def fold(progress: Progress, events: Iterable[Event]) -> Progress:
@@ -146,7 +159,14 @@ def _after(progress: Progress, event: Event) -> Progress:
     match event.kind:
         case "start":
             before = _run_time(progress, progress.last) if data.get("resumed_from") else None
-            return replace(progress, began=event.t, first=None, before=before or 0.0, last=event.t)
+            return replace(
+                progress,
+                began=event.t,
+                first=None,
+                first_epoch=None,
+                before=before or 0.0,
+                last=event.t,
+            )
         case "step" | "eval":
             of = data.get("of")
             epoch = _epoch(event)
@@ -158,6 +178,7 @@ def _after(progress: Progress, event: Event) -> Progress:
                 epoch=progress.epoch if epoch is None else epoch,
                 values={**progress.values, **event.values},
                 first=progress.first or ((event.step, event.t) if event.kind == "step" else None),
+                first_epoch=progress.first_epoch or (None if epoch is None else (epoch, event.t)),
                 last=event.t,
             )
         case _:

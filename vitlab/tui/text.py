@@ -229,7 +229,9 @@ def device_of(job: JobView) -> str:
 
 
 def steps_of(job: JobView) -> str:
-    """`112k/200k`, or the steps alone while the total is not known."""
+    """`112k/200k`, of a command `e3/40`, or the steps alone while the total is not known."""
+    if not job.of and job.epochs:
+        return job.epochs.replace("epoch ", "e")
     if not job.of:
         return short_count(job.step) if job.step else ""
     return f"{short_count(job.step)}/{short_count(job.of)}"

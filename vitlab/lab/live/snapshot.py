@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, UsageError
@@ -14,6 +16,7 @@ from vitlab.contract.tracking import read_link
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
+from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import read_health
 from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
@@ -113,6 +116,15 @@ class JobView:
     progress: Progress = field(default_factory=Progress)
     wandb: str | None = None
     """Its page at W&B, or the folder of its offline run, from the job's folder."""
+    metrics: Mapping[str, Any] | None = None
+    """`sources` (file, kind, columns, names, missing, rows, ...) and `problems` of a program's own
+    metrics; None where it reports its numbers itself."""
+
+    @property
+    def epochs(self) -> str:
+        """`epoch 3/40` where a command declares its epochs; empty where it does not."""
+        of = epochs_of(self.spec)
+        return "" if self.epoch is None or of is None else f"epoch {self.epoch:g}/{of}"
 
 
 @dataclass(frozen=True)
@@ -223,6 +235,12 @@ def _quick_progress(lab: Lab, jobs: list[Job]) -> list[Progress]:
     return progresses
 
 
+def epochs_of(spec: Spec) -> int | None:
+    """Epochs of a whole training, as a command declares them; None where not known."""
+    epochs = spec.config.get("epochs") if spec.recipe == "command" else None
+    return epochs if isinstance(epochs, int) else None
+
+
 def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> JobView:
     now = time.time()
     health = read_health(job.paths)
@@ -231,7 +249,7 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         case Queued():
             seconds = 0.0
         case Running(started=started):
-            seconds, eta = now - started, progress.eta(now)
+            seconds, eta = now - started, progress.eta(now, epochs_of(job.spec))
         case Done(started=started, ended=ended):
             seconds = max(ended - started, 0.0)
         case Lost(started=started):
@@ -254,7 +272,23 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         order=job.order,
         progress=progress,
         wandb=link.shown if (link := read_link(job.paths)) else None,
+        metrics=_metrics(job.paths),
     )
+
+
+def _metrics(job: JobPaths) -> Mapping[str, Any] | None:
+    try:
+        changed = job.metrics.stat().st_mtime_ns
+    except OSError:
+        return None
+    return _read_metrics(job, changed)
+
+
+@lru_cache(maxsize=4096)
+def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
+    """What was found, without what only its reader needs."""
+    record = read_json(job.metrics)
+    return {key: record.get(key) or [] for key in ("sources", "problems")}
 
 
 def _health_line(status: str, what: str) -> str:

@@ -100,7 +100,7 @@ def _sync_progress(
         name = str(Value.parse(job.spec.headline).live)
         value = progress.values.get(name)
         metric = (name, value) if value is not None else None
-        of = job.spec.config.get("train", {}).get("epochs")
+        of = job.spec.config.get("train", job.spec.config).get("epochs")
         edits = set_progress(roadmap, job.spec.mvp, epoch, of, metric, job.spec.run)
         changes = [change(roadmap.document, edits)] if edits else []
         written = save(changes, lab.journal, undoable=False)
