@@ -21,7 +21,9 @@ HEAVY = {
 SLOW_STANDARD = {"asyncio", "ctypes", "importlib", "sqlite3", "ssl", "urllib", "zoneinfo"}
 """Standard modules whose loading a supervisor, or the first paint, can do without."""
 
-SMALL = {PACKAGE / "jobs" / "process" / name for name in ("child.py", "supervisor.py")}
+SMALL = {
+    PACKAGE / "jobs" / "process" / name for name in ("child.py", "program.py", "supervisor.py")
+}
 """Each running job has one such process of at most 15 MB: it loads what its own job needs."""
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vitlab.contract.job import Spec
@@ -75,7 +75,7 @@ def metrics_place(spec: Spec, root: Path, folder: Path | None = None) -> str:
 
 def may_meet(one: str, other: str) -> bool:
     """Whether two paths, each perhaps a glob (`logs/version_*/metrics.csv`), may name one file."""
-    return _may_meet(one.split("/"), other.split("/"))
+    return _may_meet(list(PurePosixPath(one).parts), list(PurePosixPath(other).parts))
 
 
 def _may_meet(one: list[str], other: list[str]) -> bool:

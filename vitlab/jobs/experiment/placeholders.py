@@ -122,9 +122,8 @@ def folder_name(run: str) -> str:
     name = re.sub(r"[^\w.=+-]+", "-", run).strip("-.") or "run"
     if len(name) <= 60:
         return name
-    import zlib  # a supervisor rarely needs it
-
-    return f"{name[:50]}-{zlib.crc32(run.encode()):08x}"
+    digest = int.from_bytes(run.encode("utf-8", "surrogatepass"), "big") % 0xFFFFFFFB  # a prime
+    return f"{name[:50]}-{digest:08x}"
 
 
 def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
