@@ -115,7 +115,8 @@ class KnownRows:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON, with enough of the digests."""
-        some = {row: x for row, x in self._digests.items() if row % max(64, 8 * _length(row)) == 0}
+        some = {row: x for row, x in self._digests.items()
+                if row <= 64 or row % max(64, 8 * _length(row)) == 0}  # fmt: skip
         state = {"count": self._count, "digests": [*some.items()]}
         if not self._checks:
             return {**state, "sums": self._sums}

@@ -84,13 +84,14 @@ class Thinner:
 def _extremes(column: Column) -> Iterator[tuple[str, int]]:
     """Why a row is kept for this value, and where it is."""
     finite: Sequence[float]
-    if None not in column and math.isfinite(sum(column)):  # type: ignore[arg-type]
+    places: Sequence[int]
+    if _all_finite(column):
         finite, places = column, range(len(column))  # type: ignore[assignment]
     else:
         known = [at for at, x in enumerate(column) if x is not None]
         if not known:
             return
-        places = [at for at in known if math.isfinite(column[at])]  # type: ignore[arg-type, assignment]
+        places = [at for at in known if math.isfinite(column[at])]  # type: ignore[arg-type]
         finite = [column[at] for at in places]  # type: ignore[misc]
         gaps = (at for at in known if not math.isfinite(column[at]))  # type: ignore[arg-type]
         yield from (("gap", at) for at in [*gaps][:1])
@@ -100,6 +101,10 @@ def _extremes(column: Column) -> Iterator[tuple[str, int]]:
         yield "high", places[finite.index(max(finite))]
     if len(places) == len(column) and column:
         yield "last", len(column) - 1
+
+
+def _all_finite(column: Column) -> bool:
+    return None not in column and math.isfinite(sum(column))  # type: ignore[arg-type]
 
 
 def _replaces(why: str, value: float | None, before: float) -> bool:
@@ -123,8 +128,9 @@ class Places:
         is the step, and without either the row's position.
         """
         steps, epochs = part.columns.get(self._step), part.columns.get(self._epoch)
-        epochs = epochs and [x if x is not None and math.isfinite(x) else None for x in epochs]
-        if steps and None not in steps and math.isfinite(sum(steps)):  # type: ignore[arg-type]
+        if epochs and not _all_finite(epochs):
+            epochs = [x if x is not None and math.isfinite(x) else None for x in epochs]
+        if steps and _all_finite(steps):
             self._stepped, self._last = True, steps[-1]
             return steps, epochs  # type: ignore[return-value]
         return [self._one(start, at, steps, epochs) for at in range(part.rows)], epochs

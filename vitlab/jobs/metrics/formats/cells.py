@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -35,11 +36,12 @@ _BLANK = " \t\r\n\f\v\0\ufeff\u00a0"
 
 
 def numbers(cells: Sequence[bytes], odd: list[str]) -> Column:
-    """The numbers of text cells; those that are neither empty nor a number are added to `odd`."""
-    try:
+    """The numbers of text cells without `_`; what is neither empty nor one is added to `odd`."""
+    with contextlib.suppress(ValueError):
+        return list(map(float, cells))
+    with contextlib.suppress(ValueError):
         return [float(cell) if cell else None for cell in cells]
-    except ValueError:
-        return [number(cell, odd) for cell in cells]
+    return [number(cell, odd) for cell in cells]
 
 
 def number(cell: object, odd: list[str]) -> float | None:

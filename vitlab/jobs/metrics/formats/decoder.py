@@ -115,11 +115,12 @@ def whole_lines(block: bytes, encoding: str, last: bool) -> tuple[int, bytes]:
         used = len(block) if last else block.rfind(b"\n") + 1
         data = block[:used]
     else:
-        width = 4 if "32" in encoding else 2
-        text = block[: len(block) - len(block) % width].decode(encoding, "surrogatepass")
-        text = text if last else text[: text.rfind("\n") + 1]
-        used = len(block) if last else len(text.encode(encoding, "surrogatepass"))
-        data = text.encode("utf-8", "replace")
+        end = "\n".encode(encoding)
+        used = block.rfind(end)
+        while used % len(end) and used > 0:  # within two characters
+            used = block.rfind(end, 0, used + len(end) - 1)
+        used = len(block) if last else used + len(end) if used >= 0 else 0
+        data = block[:used].decode(encoding, "replace").encode("utf-8", "replace")
     data = data.replace(b"\r\n", b"\n") if b"\r" in data else data
     if data and not data.endswith(b"\n"):
         data += b"\n"

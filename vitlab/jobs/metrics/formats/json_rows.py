@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vitlab.jobs.metrics.formats.cells import Chunk
@@ -70,8 +70,8 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
         return lists.get("log_history", [])
     columns = {key: cells for key, cells in document.items() if _is_column(cells)}
     if columns.keys() & {*names} and len({len(cells) for cells in columns.values()}) == 1:
-        rows = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, cells, strict=True)) for cells in rows]
+        across = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, cells, strict=True)) for cells in across]
     if flattened(document).keys() & {*names}:
         return [document]
     return None if len(lists) > 1 else next(iter(lists.values()), [document])

@@ -56,7 +56,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     if not end and len(head) < HEAD and not last:
         return None
     row = parsed(first)
-    lines = isinstance(row, dict) and (rest.strip() or rows_in(row) == [row])
+    lines = isinstance(row, dict) and (rest.strip() or rows_in(row, names[0]) == [row])
     if lines or (text[:1] == b"{" and rest[:1] == b"{"):
         return JsonLines(*names, encoding)
     return JsonDocument(*names, encoding)
@@ -66,7 +66,7 @@ def _encoding(head: bytes) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
-    start = head[:64]
-    if len(start) > 3 and not any(start[1::2]):
+    evens, odds = head[:1024:2], head[1:1024:2]
+    if 2 * odds.count(0) > len(odds) and not evens.count(0):
         return "utf-16-le"
-    return "utf-16-be" if len(start) > 3 and not any(start[::2]) else "utf-8"
+    return "utf-16-be" if 2 * evens.count(0) > len(evens) and not odds.count(0) else "utf-8"

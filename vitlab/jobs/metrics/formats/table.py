@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vitlab.jobs.metrics.formats.cells import Chunk, Column, is_word, numbers
+from vitlab.jobs.metrics.formats.cells import Chunk, Column, is_word, number, numbers
 from vitlab.jobs.metrics.formats.decoder import SHOWN, Decoder, whole_lines
 
 BLANKS = " "
 """Stands for any number of blanks."""
 _DELIMITERS = (",", "\t", ";", "|", BLANKS)
+_OUTSIDE = rb"%b(?![^()]*\))"
+"""A delimiter that is not within brackets, as in `tensor(0.5, device='cuda:0')`."""
 _LONGEST = 1 << 16
 """Bytes of a row with a quoted cell."""
 
@@ -37,9 +40,12 @@ class Table(Decoder):
         used, data = whole_lines(block, self.encoding, last)
         if not data:
             return used, []
-        if self._header and not self._open and (chunk := self._fast(data)):
-            return used, [chunk]
-        chunks = [*self._slow(data.split(b"\n")[:-1])]
+        chunks: list[Chunk] = []
+        while data and not self._header:
+            first, _, data = data.partition(b"\n")
+            chunks += self._slow([first])
+        chunk = None if self._open else self._fast(data)
+        chunks += [chunk] if chunk else self._slow(data.split(b"\n")[:-1])
         if last and self._open:
             self._open = b""
             self.skipped += 1
@@ -62,10 +68,11 @@ class Table(Decoder):
             return None
         columns: dict[str, Column] = {}
         odd: list[str] = []
+        doubtful = b"_" in data  # Python reads 1_000 as a number
         for name, place in self._places.items():
             texts = cells[place::width]
-            if b"_" in b"".join(texts):
-                return None  # Python would read 1_000 as a number
+            if doubtful and b"_" in b"".join(texts):
+                return None
             columns[name] = numbers(texts, odd)
             if odd:
                 return None
@@ -88,7 +95,10 @@ class Table(Decoder):
                 yield self._chunk(rows)
                 rows = []
                 self._read_header(line)
-            elif len(cells) == len(self._header):
+                continue
+            if len(cells) != len(self._header) and b"(" in line and self._delimiter != BLANKS:
+                cells = re.split(_OUTSIDE % re.escape(self._delimiter.encode()), line)
+            if len(cells) == len(self._header):
                 rows.append(cells)
             else:
                 self.skipped += 1
@@ -99,7 +109,8 @@ class Table(Decoder):
         for name, place in self._places.items():
             texts = [row[place] for row in rows]
             odd: list[str] = []
-            columns[name] = numbers([b"_" if b"_" in one else one for one in texts], odd)
+            plain = not any(b"_" in one for one in texts)
+            columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
             self.count_odd(name, odd)
         return Chunk(len(rows), columns)
 
@@ -177,8 +188,13 @@ def _quoted(line: bytes, delimiter: str) -> list[bytes]:
     if b'"' not in line:
         return _split(line, delimiter)
     text = line.decode("utf-8", "surrogateescape")
-    reader = csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True)
-    return [cell.encode("utf-8", "surrogateescape") for cell in next(reader, [])]
+    try:
+        cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise
+        cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))
+    return [cell.encode("utf-8", "surrogateescape") for cell in cells]
 
 
 def _name(cell: bytes) -> str:

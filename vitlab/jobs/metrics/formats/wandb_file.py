@@ -17,11 +17,12 @@ BLOCK = 32_768
 """Bytes at whose multiples records are cut."""
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 # Record types, and field numbers of wandb_internal.proto.
-_HISTORY, _RUN = 2, 17
+_HISTORY, _SUMMARY, _RUN = 2, 3, 17
 _ITEM, _STEP = 1, 2
 _KEY, _NESTED_KEY, _INTEGER, _NUMBER, _VALUE_JSON = 1, 2, 5, 6, 16
 _STEP_NUMBER = 1
-_RUN_ID, _ENTITY, _PROJECT, _DISPLAY_NAME = 1, 2, 3, 8
+_WORDS = {"id": 1, "entity": 2, "project": 3, "name": 8}
+"""Of a run record."""
 
 
 class WandbFile(Decoder):
@@ -35,34 +36,42 @@ class WandbFile(Decoder):
         super().__init__(names, step, epoch, encoding)
         self.run: dict[str, str] = {}
         """Its id, project, entity and name, as far as they are known."""
+        self._logged: set[str] = set()
 
     def read(self, block: bytes, _last: bool) -> tuple[int, list[Chunk]]:
-        used, rows = 0, []
+        used = 0
+        rows: list[dict[str, Any]] = []
         for used, record in _records(block, self.at):  # noqa: B007 - the last one counts
             try:
                 for number, value in fields(record):
-                    if number == _HISTORY and isinstance(value, bytes):
-                        row = _row(value)
-                        rows.append({self.step: row.get("step"), **row})
-                    elif number == _RUN and isinstance(value, bytes):
-                        self._read_run(value)
+                    if isinstance(value, bytes):
+                        rows += self._rows(number, value)
             except (IndexError, ValueError, struct.error):
                 self.skipped += 1
         return used, [self.chunk_of(rows)]
 
-    def _read_run(self, record: bytes) -> None:
-        said = texts(record)
-        numbers = {"id": _RUN_ID, "entity": _ENTITY, "project": _PROJECT, "name": _DISPLAY_NAME}
-        self.run |= {word: said[number] for word, number in numbers.items() if said.get(number)}
+    def _rows(self, number: int, value: bytes) -> Iterator[dict[str, Any]]:
+        """The row of one record; of a summary what was set there only, as `run.summary[...]`."""
+        if number == _HISTORY:
+            row = _row(value)
+            self._logged |= row.keys()
+            yield {self.step: row.get("step"), **row}
+        elif number == _SUMMARY:
+            row = {name: x for name, x in _row(value).items() if name not in self._logged}
+            if row.keys() & {*self.names}:
+                yield row
+        elif number == _RUN:
+            record = texts(value)
+            self.run |= {word: record[n] for word, n in _WORDS.items() if record.get(n)}
 
     @property
     def state(self) -> dict[str, Any]:
-        return {**super().state, "run": self.run}
+        return {**super().state, "run": self.run, "logged": sorted(self._logged)}
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
         Decoder.state.fset(self, state)  # type: ignore[attr-defined]
-        self.run = dict(state["run"])
+        self.run, self._logged = dict(state["run"]), set(state["logged"])
 
 
 def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:

@@ -1,0 +1,312 @@
+"""Metrics files of all kinds: what is read, what is told of the rest, what is read anew."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.metric_files import (
+    NAMES,
+    Clock,
+    double,
+    field,
+    read,
+    short,
+    single,
+    source,
+    tfevents,
+    values,
+    wandb_file,
+)
+from vitlab.jobs.metrics.files import FileFollower
+from vitlab.jobs.metrics.formats.cells import number
+from vitlab.jobs.metrics.scales import Scales
+
+R2 = "val/r2/log_g"
+FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
+        ("LOG.CSV", b"epoch,val_r2\r\n0,0.0\r\n1,0.2\r\n2,0.4\r\n3,0.6"),
+        ("m.tsv", b"epoch\tval_r2\n0\t0.0\n1\t0.2\n2\t0.4\n3\t0.6\n"),
+        ("m.txt", b"# run of today\n\nepoch;val_r2\n0;0.0\n1;0.2\n2;0.4\n3;0.6\n"),
+        ("m.dat", b"# epoch  val_r2\n0 0.0\n 1  0.2\n2   0.4 \n3 0.6\n"),
+        ("m.csv", b"   epoch,   val_r2\n 0,  0.0\n 1,  0.2\n 2,  0.4\n 3,  0.6\n"),
+        ("m.csv", b"\xef\xbb\xbfval_r2,epoch\r\n0.0,0\r\n0.2,1\r\n0.4,2\r\n0.6,3\r\n"),
+        ("m.csv", "val_r2,epoch\r\n0,0\r\n0.2,1\r\n0.4,2\r\n0.6,3\r\n".encode("utf-16")),
+        ("m.csv", "val_r2,epoch\n0,0\n0.2,1\n0.4,2\n0.6,3\n".encode("utf-16-be")),
+        ("m.csv", "损失,epoch,val_r2\n1,0,0\n1,1,.2\n1,2,.4\n1,3,.6\n".encode("gbk")),
+        ("m.csv", b'"epoch","a, b","val_r2"\n0,"x, y",0\n1,"x\n2,y",0.2\n2,,0.4\n3,"",0.6\n'),
+        ("m.csv", b"epoch,val_r2\n0,tensor(0.)\n1,tensor([0.2], device='cuda:0')\n"
+                  b"2,np.float32(0.4)\n3,\"tensor(0.6, grad_fn=<MeanBackward0>)\"\n"),
+        ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\nval_r2,lr,epoch\n0.4,0.1,2\n0.6,0.1,3\n"),
+        ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n1,0.2,0.9\n0.7\n2,0.4\n3,0.6\n"),
+        ("m.csv", b"epoch,val_r2,train_loss\n0,0.0,\n1,0.2,None\n2,0.4,\n3,0.6,\n"),
+        ("m.jsonl", b'{"epoch": 0, "val_r2": 0}\nbroken\n{"epoch": 1, "val_r2": 0.2}\n'
+                    b'[1]\n{"epoch": 2, "val_r2": "0.4"}\n{"epoch": 3, "val_r2": 0.6}'),
+        ("m.json", json.dumps([{"epoch": i, "val_r2": 0.2 * i} for i in range(3)]
+                              + [{"epoch": 3, "val_r2": 0.6}]).encode()),
+        ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6]}'),
+        ("m.wandb", wandb_file(*({"epoch": i, "val_r2": x} for i, x in
+                                 enumerate((0.0, 0.2, 0.4, 0.6))))),
+    ],
+)  # fmt: skip
+def test_a_table_however_it_is_written(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert read(path) == FOUR
+    part = FileFollower(source(), path)
+    assert short(part.poll()) + short(part.poll(last=True)) == FOUR
+
+
+def test_nested_rows_and_a_trainer_s_state(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"epoch": 1, "val": {"r2": {"log_g": 0.5}}}\n{"val/r2.log_g": 0.6}\n')
+    for theirs in ("val.r2.log_g", "val/r2/log_g"):
+        found = read(path, source({theirs: R2}))
+        assert [x[R2] for *_, x in found] == [0.5, 0.6]
+    path = tmp_path / "trainer_state.json"
+    history = [{"epoch": 0.5, "loss": 1.0, "step": 5}, {"epoch": 1.0, "eval_r2": 0.2, "step": 10}]
+    path.write_text(json.dumps({"epoch": 1.0, "log_history": history, "stateful": []}, indent=2))
+    found = read(path, source({"eval_r2": R2, "loss": "train/loss"}))
+    assert found == [(5, 0.5, {"train/loss": 1.0}), (10, 1.0, {R2: 0.2})]
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    path = tmp_path / "events.out.tfevents.1.host"
+    tag = field(1, b"val_r2")
+    packed = field(8, field(1, 1) + field(5, b"\x00\x00\x00\x3f"))
+    content = field(8, field(1, 2) + field(4, b"\0\0\0\0\0\0\xe8\x3f"))
+    several = field(8, field(1, 1) + field(5, b"\x00\x00\x00\x3f" * 2))
+    data = tfevents(
+        (7, tag + single(2, 0.1)), (8, tag + packed), (9, tag + content), (10, tag + several),
+        (11, field(1, b"image") + field(4, b"x" * 70_000)), (12, tag + single(2, math.nan)),
+    )  # fmt: skip
+    for end in (0, 20, len(data) - 1):
+        path.write_bytes(data[:end])
+        follower = FileFollower(source(), path)
+        first = short(follower.poll())
+        path.write_bytes(data)
+        found = first + short(follower.poll()) + short(follower.poll(last=True))
+        numbers = [(step, x[R2]) for step, _, x in found]
+        assert numbers == [(7, 0.1), (8, 0.5), (9, 0.75), (12, "nan")]
+    assert double(1, 0.5)[0] == 9
+
+
+def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "offline-run-1" / "run-abc.wandb"
+    path.parent.mkdir()
+    rows = [{"val_r2": 0.001 * i, "epoch": i, "note": 1e9} for i in range(1000)]
+    data = wandb_file(*rows, run={1: "abc", 2: "me", 3: "stars", 8: "swin"})
+    assert len(data) > 2 * 32_768
+    follower, found = FileFollower(source(), path), []
+    for end in (0, 5, 40_000, 65_530, len(data)):
+        path.write_bytes(data[:end])
+        found += short(follower.poll())
+    assert found == [(i, float(i), {R2: 0.001 * i}) for i in range(1000)]
+    assert follower.wandb == {"id": "abc", "entity": "me", "project": "stars", "name": "swin",
+                              "folder": str(path.parent)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (gzip.compress(b"epoch,val_r2\n"), "is gzip-compressed, which is not read"),
+        (b"SQLite format 3\0" + b"x" * 99, "is an SQLite database"),
+        (b"ab\0\0\xff\xfe" * 20, "binary data of a kind that is not read"),
+        (b'{"a": [{"x": 1}], "b": [{"x": 2}]}', "is JSON without one list of rows"),
+        (b"[1, 2", "is no valid JSON"),
+        (b"", "is empty"),
+        (b"val_r2,epoch,val_r2\n1,2,3\n", "val_r2 stands twice in its header"),
+        (b"epoch;val_r2\n1;0,5\n2;0.5%\n", "val_r2: 2 cells are no numbers, as '0,5'"),
+        (b"epoch,val_r2\n1,0.5,3\n2,0.6\n", "1 rows cannot be read"),
+        (b"epoch,val_r2\n1,0.5", "its last line has no end"),
+    ],
+)
+def test_what_is_not_read_is_told(tmp_path: Path, data: bytes, told: str) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(data)
+    follower = FileFollower(source(), path)
+    list(follower.poll())
+    list(follower.poll(last=True))
+    assert told in follower.status["note"]
+
+
+def test_what_is_matched_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    follower = FileFollower(source(), path)
+    assert list(follower.poll()) == []
+    assert follower.status["note"] == "cannot be read: No such file or directory"
+    path.write_text("epoch,val/r2,Train Loss,val_r2\n1,0.5,1,0.4\n")
+    names = {"val_r2": R2, "val.r2": "val/r2/M_H", "train_loss": "train/loss", "xyz": "test/r2"}
+    follower = FileFollower(source(names), path)
+    list(follower.poll())
+    assert follower.status == {
+        "file": str(path), "kind": "table", "columns": ["epoch", "val/r2", "Train Loss", "val_r2"],
+        "names": {"val_r2": R2}, "rows": 1, "kept": 1, "skipped": 0, "note": "",
+        "missing": [{"name": "val.r2", "near": ["val/r2", "val_r2"]},
+                    {"name": "train_loss", "near": ["Train Loss"]}, {"name": "xyz", "near": []}],
+    }  # fmt: skip
+
+
+def test_a_header_without_our_names_ends_the_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,val_r2\n0,0.5\nlr,momentum\n0.1,0.9\n")
+    assert read(path) == [(0, 0.0, {R2: 0.5})]
+
+
+def test_gaps_and_rows_without_a_place(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,step,val_r2\n0,10,0.1\nnan,35,nan\n2,nan,0.3\n,,\n3,50,inf\n4,60,\n")
+    assert read(path) == [
+        (10, 0.0, {R2: 0.1}), (35, None, {R2: "nan"}), (35, 2.0, {R2: 0.3}),
+        (50, 3.0, {R2: math.inf}),
+    ]  # fmt: skip
+    path.write_text("val_r2\n0.1\n0.2\n")
+    assert [step for step, *_ in read(path)] == [0, 1]
+
+
+def test_an_end_is_known_from_the_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+
+    def ends(text: str) -> list[int | None]:
+        path.write_text(text)
+        events = FileFollower(source(epochs=10), path).poll(last=True)
+        return [data.get("of") for _, data in events]
+
+    assert ends("epoch,val_r2\n0,0.1\n1,0.2\n") == [10, 10]
+    assert ends("epoch,step,val_r2\n0,99,0\n1,199,0\n2,299,0\n") == [None, 1000, 1000]
+    assert ends("epoch,step,val_r2\n1,100,0\n2,200,0\n") == [None, 1000]
+    assert ends("epoch,step,val_r2\n0.5,50,0\n1.5,150,0\n") == [1000, 1000]
+    assert ends("step,val_r2\n5,0\n") == [None]
+
+
+def test_rows_of_an_earlier_run_and_a_file_written_anew(tmp_path: Path) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+    old = b"epoch,val_r2\n0,0.1\n1,0.2\n"
+    clock.write(path, old)
+
+    def begun() -> FileFollower:
+        follower = FileFollower(source(), path)
+        follower.skip_existing()
+        assert values(follower) == []
+        return follower
+
+    appended = begun()
+    clock.write(path, b"2,0.3\n", append=True)
+    assert values(appended) == [0.3]
+    # A column comes: the logger writes all rows again, the earlier run's too.
+    clock.write(path, b"epoch,lr,val_r2\n0,,0.1\n1,,0.2\n2,,0.3\n3,1,0.4\n")
+    assert values(appended) == [0.4]
+    for text in (old, b"epoch,val_r2\n0,0.7\n1,0.8\n", b"epoch,val_r2\n0,0.7\n"):
+        clock.write(path, old)
+        anew = begun()
+        clock.write(path, text)
+        assert len(values(anew)) == text.count(b"\n") - 1
+    clock.write(path, old)
+    replaced = begun()
+    clock.write(tmp_path / "new", old + b"2,0.3\n")
+    os.replace(tmp_path / "new", path)  # noqa: PTH105
+    assert values(replaced) == [0.1, 0.2, 0.3]
+
+
+def test_a_file_written_whole_at_each_epoch(tmp_path: Path) -> None:
+    path, clock, found = tmp_path / "m.csv", Clock(), []
+    follower = FileFollower(source(), path)
+    for epochs in range(1, 40):
+        text = "epoch,val_r2\n" + "".join(f"{i},{0.01 * i}\n" for i in range(epochs))
+        clock.write(path, text[: len(text) // 2].encode())  # half written
+        found += values(follower)
+        clock.write(path, text.encode())
+        found += values(follower)
+    assert found == [0.01 * i for i in range(39)]
+    clock.write(path, b"epoch,val_r2\n" + b"".join(b"%d,0.5\n" % i for i in range(20, 25)))
+    assert values(follower) == [0.5] * 5  # resumed from a checkpoint: steps go back
+
+
+def test_scales_come_from_the_run(tmp_path: Path) -> None:
+    path, log, clock = tmp_path / "m.csv", tmp_path / "out.log", Clock()
+    names = {
+        "mae": {"as": "val/mae/log_g", "scale": {"file": "stats.json", "key": "label.std"}},
+        "rmse": {"as": "val/rmse/log_g", "scale": {"pattern": r"std: (\S+)"}, "unit": "dex"},
+        "bias": {"as": "val/bias/log_g", "unit": "sigma"},
+        "loss": {"as": "train/loss", "scale": 2},
+    }
+    clock.write(path, b"epoch,mae,rmse,bias,loss\n0,1,10,5,3\n")
+    made = source(names)
+    scales = Scales(made, tmp_path, log)
+    follower = FileFollower(made, path, scales=scales.known)
+    scales.poll()
+    expected = [{"val/bias_sigma/log_g": 5.0}, {"train/loss": 6.0}]
+    assert [x for *_, x in short(follower.poll())] == expected
+    assert scales.problems == [
+        "mae waits for its scale, label.std in stats.json: cannot be read: "
+        "No such file or directory",
+        r"rmse waits for its scale, a log line like std: (\S+): no line has it so far",
+    ]
+    log.write_text("std: nan\nlabel std: 0.5\n")
+    scales.poll()
+    assert [x for *_, x in short(follower.poll())] == [{"val/rmse/log_g": 5.0}]
+    clock.write(tmp_path / "stats.json", b'{"label": {"std": 4.0}}')
+    scales.poll()
+    clock.write(path, b"1,2,20,6,4\n", append=True)
+    found = [x for *_, x in short(follower.poll(last=True))]
+    assert sorted(map(str, found)) == [
+        "{'train/loss': 8.0}", "{'val/bias_sigma/log_g': 6.0}", "{'val/mae/log_g': 4.0}",
+        "{'val/mae/log_g': 8.0}", "{'val/rmse/log_g': 10.0}",
+    ]  # fmt: skip
+    assert scales.problems == []
+    clock.write(tmp_path / "stats.json", b'{"label": {"std": 3.0}}')
+    scales.poll()
+    assert [x for *_, x in short(follower.poll(last=True))] == [
+        {"val/mae/log_g": 3.0}, {"val/mae/log_g": 6.0},
+    ]  # fmt: skip
+    assert "it was 4 first, then 3, which is taken" in scales.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0x10", None), ("1_000", None), ("0,5", None), ("tensor([1, 2])", None), (" 1e-3 ", 1e-3),
+     ("tensor([[-1.5e-05]], device='cuda:0')", -1.5e-5), ("0.5,", 0.5), ("-inf", -math.inf),
+     ("Ellipsis", None), ("array(0.5, dtype=float32)", 0.5), ("True", None)],
+)  # fmt: skip
+def test_cells(text: str, value: float | None) -> None:
+    odd: list[str] = []
+    assert number(text, odd) == value
+    assert odd == ([] if value is not None else [text])
+    assert number(10**400, odd) == math.inf
+
+
+def test_many_rows_are_thinned_and_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    losses = [math.sin(0.01 * i) * (1 if i != 30_001 else -9) for i in range(50_000)]
+    cells = [(i, x, 0.5 if i % 1000 == 999 else "") for i, x in enumerate(losses)]
+    path.write_text("step,train_loss,val_r2\n" + "".join(f"{i},{x},{y}\n" for i, x, y in cells))
+    follower = FileFollower(source(), path)
+    events = [*follower.poll(), *follower.poll(last=True)]
+    loss = [(d["step"], d["values"]["train/loss"]) for k, d in events if k == "step"]
+    assert len(loss) < 3500
+    assert loss[:1024] == [(i, losses[i]) for i in range(1024)]
+    assert loss[-1] == (49_999, losses[-1])
+    assert (30_001, losses[30_001]) in loss
+    assert max(x for _, x in loss) == max(losses)
+    assert sum(kind == "eval" for kind, _ in events) >= 50  # none of the rare ones is lost
+    assert [d["text"][:29] for k, d in events if k == "note"] == ["m.csv: 50000 rows, of which 1"]
+    assert "of 50000 rows are kept" in follower.status["note"]
+    assert list(follower.poll(last=True)) == []
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        follower = FileFollower(source(NAMES), path)
+        assert list(follower.poll(last=True)) == []
+        assert follower.status["note"].startswith("cannot be read: ")

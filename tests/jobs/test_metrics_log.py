@@ -1,0 +1,85 @@
+"""A declared pattern on a log: bars, long lines, ends, and a file beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.jobs.metric_files import short, source, values
+from vitlab.jobs.metrics.files import FileFollower
+from vitlab.jobs.metrics.log import LogFollower
+
+R2 = "val/r2/log_g"
+PATTERN = r"epoch (?P<epoch>\d+).* r2=(?P<val_r2>\S+)"
+
+
+def test_a_bar_that_never_ends_its_line(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.touch()
+    follower, found = LogFollower(source(pattern=PATTERN), log), []
+    for i in range(8):
+        with log.open("a") as file:
+            file.write(f"\repoch {i}: 100%|####| r2={0.1 * (i + 1):.3f}")
+        found += values(follower)
+    assert found == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    assert values(follower, last=True) == [0.8]
+    assert values(follower, last=True) == []
+    assert follower.status["rows"] == 8
+
+
+def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    with log.open("wb") as file:
+        for _ in range(70):
+            file.write(b"x" * (1 << 20))
+    follower = LogFollower(source(pattern=PATTERN), log)
+    assert values(follower) == []
+    with log.open("a") as file:
+        file.write("\nepoch 1 r2=0.5\nepoch 2 r2=0.8")
+    assert values(follower) == [0.5]
+    assert values(follower, last=True) == [0.8]
+    assert follower.status["note"] == "1 lines of more than 64 kB are left out"
+
+
+def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    follower = LogFollower(source(pattern=PATTERN), log)
+    assert short(follower.poll()) == []
+    assert "cannot be read: No such file" in follower.status["note"]
+    log.write_text("\x1b[1mepoch 1:\x1b[0m r2=\x1b[32m0.5\x1b[0m,\nepoch 2: r2=soon\n")
+    assert short(follower.poll()) == [(1, 1.0, {R2: 0.5})]
+    status = follower.status
+    assert status["note"] == "val_r2: 1 matches are no numbers, as 'soon'"
+    assert (status["kind"], status["columns"], status["names"]) == (
+        "log", ["epoch", "val_r2"], {"val_r2": R2},
+    )  # fmt: skip
+    assert status["missing"] == []  # `train_loss` is looked for in the file
+
+
+def test_a_log_begins_at_its_run_and_again_when_it_was_cut(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("epoch 1 r2=0.1 of the run before\nepoch 2 r2=0.2\n")
+    follower = LogFollower(source(pattern=PATTERN, file=""), log, start=33)
+    assert values(follower) == [0.2]
+    log.write_text("epoch 3 r2=0.3\n")
+    assert values(follower) == [0.3]
+    assert follower.status["missing"] == [{"name": "train_loss", "near": []}]
+
+
+def test_a_value_in_the_file_and_in_the_log(tmp_path: Path) -> None:
+    path, log = tmp_path / "m.csv", tmp_path / "out.log"
+    path.write_text("epoch,val_r2,train_loss\n1,0.5,1.0\n")
+    log.write_text("epoch 1 r2=0.9\n")
+
+    def both(**keys: Any) -> tuple[list[float], list[float]]:
+        made = source(pattern=PATTERN, **keys)
+        file = FileFollower(made, path)
+        found = values(file)
+        follower = LogFollower(made, log)
+        listed = [x for *_, x in short(follower.poll(without=file.given)) if x]
+        return found, [y for x in listed for y in x.values()]
+
+    assert both() == ([0.5, 1.0], [])
+    assert both(prefer="log") == ([1.0], [0.9])
+    path.write_text("epoch,train_loss\n1,1.0\n")
+    assert both() == ([1.0], [0.9])  # the file has no such column: the log's counts
