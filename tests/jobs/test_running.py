@@ -45,7 +45,9 @@ while True: time.sleep(0.05)
 """
 
 
-def test_success_and_what_the_job_sees(shop: Workshop) -> None:
+def test_success_and_what_the_job_sees(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     shop.settings("cpu_threads: 3\n")
     code = (
         "import os, sys; print([os.environ.get(n) for n in ('CUDA_VISIBLE_DEVICES', "
@@ -57,7 +59,8 @@ def test_success_and_what_the_job_sees(shop: Workshop) -> None:
     assert advance(shop.lab) == [job]
     assert ended(job).outcome == "ok"
     lines = job.log.read_text().splitlines()
-    assert lines[0] == str(["", "PCI_BUS_ID", "3", str(job.folder)])
+    # On a machine without GPUs what its user has set is left alone.
+    assert lines[0] == str(["", None, "3", str(job.folder)])
     assert lines[1:] == [str(shop.lab.root), "True "]
     record = read_json(job.exit)
     assert (record["v"], record["code"], record["signal"]) == (1, 0, None)

@@ -86,8 +86,9 @@ def run_mvp(args: argparse.Namespace) -> int:
     profile = args.profile or lab.settings.profile
     request = Request(roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
     plan = plan_launch(lab, request)
+    refused = not args.force and any(one.status == "bad" for one in plan.findings)
     for finding in plan.findings:
-        if args.force or finding.status != "bad":
+        if finding.status == "warn" or not refused:  # the refusal itself is one line
             print(f"{finding.status}: {finding.text}", file=sys.stderr)
     launched = launch(lab, plan, force=args.force)
     if notice := launched.notice(lab):
