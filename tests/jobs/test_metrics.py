@@ -17,8 +17,7 @@ from vitlab.contract.job import read_result
 from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.jobs.logs import metrics
-from vitlab.jobs.logs.metrics import FileFollower, LogFollower, Source, as_events, read_rows
+from vitlab.jobs.metrics.formats.wandb_file import BLOCK, wandb_rows
 from vitlab.jobs.queue.scheduler import advance
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
@@ -49,7 +48,8 @@ def test_a_program_as_it_is(shop: Workshop) -> None:
     assert ended(job).outcome == "ok"
     events, _ = read_events(job.events)
     assert [(event.kind, event.step) for event in events] == [
-        ("start", 0), ("step", 0), ("eval", 0), ("step", 1), ("eval", 1), ("step", 2), ("eval", 2), ("eval", 3),
+        ("start", 0), ("step", 0), ("eval", 0), ("step", 1), ("eval", 1), ("step", 2), ("eval", 2),
+        ("eval", 3),
     ]  # fmt: skip
     assert events[-1].data["split"] == "test"
     result = read_result(job.result)
@@ -68,37 +68,6 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
     assert read_result(job.result) is None
 
 
-def test_rows_are_told_once_and_an_earlier_run_s_never(tmp_path: Path) -> None:
-    path, events = tmp_path / "m.csv", tmp_path / "events.jsonl"
-    path.write_text("step,val_r2\n1,0.1\n")
-    follower = FileFollower(Source(NAMES, "m.csv"), tmp_path, events)
-    follower.poll()
-    with path.open("a") as file:
-        file.write("2,0.2\n3,0.")
-    follower.poll()
-    follower.poll()
-    with path.open("a") as file:
-        file.write("3\n")
-    follower.poll()
-    assert [(e.step, e.values["val/r2/log_g"]) for e in read_events(events)[0]] == [
-        (2, 0.2),
-        (3, 0.3),
-    ]
-
-
-def test_empty_cells_words_and_nan(tmp_path: Path) -> None:
-    path = tmp_path / "m.csv"
-    path.write_text("step,val_r2,train_loss,other\nx,,nan,word\n5,oops,1.5,\n")
-    [first, second] = list(as_events(enumerate(read_rows(path)), Source(NAMES, "m.csv")))
-    assert first[0] == "step"
-    assert first[1]["step"] == 0
-    assert math.isnan(first[1]["values"]["train/loss"])
-    assert second == ("step", {"step": 5, "values": {"train/loss": 1.5}})
-    path = tmp_path / "m.jsonl"
-    path.write_text('{"step": 1, "val_r2": true}\nbroken\n[1]\n{"val_r2": 0.5, "epoch": 2}\n')
-    [only] = list(as_events(enumerate(read_rows(path)), Source(NAMES, "m.jsonl")))
-    values = {"val/r2/log_g": 0.5}
-    assert only == ("eval", {"step": 1, "epoch": 2.0, "split": "val", "values": values})
 
 
 @pytest.mark.parametrize(
@@ -141,24 +110,12 @@ def test_a_declared_pattern_on_the_log(shop: Workshop) -> None:
         (1.0, 0.25),
         (2.0, None),
         (3.0, 0.5),
-    ]  # the fourth never became a whole line
+        (4.0, 0.7),
+    ]
     result = read_result(job.result)
     assert result is not None
-    assert result.values == {"val/r2/log_g": 0.5}
+    assert result.values == {"val/r2/log_g": 0.7}
 
-
-def test_a_cut_log_is_read_from_its_start(tmp_path: Path) -> None:
-    log, events = tmp_path / "out.log", tmp_path / "events.jsonl"
-    log.write_text("r2 0.1 from the run before\nr2 0.2\n")
-    source = Source({"r2": "val/r2/log_g"}, pattern=r"r2 (?P<r2>\S+)$")
-    follower = LogFollower(source, log, events, start=27)
-    follower.poll()
-    log.write_text("r2 0.3\n")
-    follower.poll()
-    assert [(e.step, e.values["val/r2/log_g"]) for e in read_events(events)[0]] == [
-        (0, 0.2),
-        (1, 0.3),
-    ]
 
 
 WANDB = """
@@ -181,8 +138,8 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     assert done.outcome == "ok", (done, job.log.read_text())
     [path] = shop.lab.root.glob("wandb/offline-run-*/*.wandb")
     data = path.read_bytes()
-    assert len(data) > 2 * metrics.BLOCK  # so that records are cut at the ends of blocks
-    rows = metrics.wandb_rows(data)
+    assert len(data) > 2 * BLOCK  # so that records are cut at the ends of blocks
+    rows = wandb_rows(data)
     assert [row["val_r2"] for row in rows[:400]] == [0.001 * i for i in range(400)]
     assert [row["step"] for row in rows] == list(range(401))
     assert (rows[7]["count"], rows[7]["deep.a"], rows[7]["note"]) == (-7, 14, "x" * 200)
@@ -190,7 +147,7 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     evals = [event for event in read_events(job.events)[0] if event.kind == "eval"]
     assert [event.step for event in evals] == list(range(401))
     for end in range(0, len(data), 997):  # a file that is being written
-        part = metrics.wandb_rows(data[:end])
+        part = wandb_rows(data[:end])
         assert part == rows[: len(part)]
 
 

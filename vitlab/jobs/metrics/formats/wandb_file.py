@@ -57,7 +57,10 @@ class WandbFile(Decoder):
             self._logged |= row.keys()
             yield {self.step: row.get("step"), **row}
         elif number == _SUMMARY:
-            row = {name: x for name, x in _row(value).items() if name not in self._logged}
+            # What is logged is summarised too, by nested names.
+            set_alone = [item for number, item in fields(value) if number == _ITEM
+                         and isinstance(item, bytes) and _KEY in dict(fields(item))]  # fmt: skip
+            row = {name: x for name, x in map(_item, set_alone) if name not in self._logged}
             if row.keys() & {*self.names}:
                 yield row
         elif number == _RUN:
