@@ -35,7 +35,7 @@ from vitlab.jobs.metrics.source import Name, Source, read_source
 
 INTERVAL = 2.0
 """Seconds between two rounds."""
-PATTERN_LIMIT = 20.0
+PATTERN_LIMIT = 5.0
 """Seconds a pattern may search the log without a match: some need longer than the universe has."""
 QUIET = 45.0
 """Seconds a job may run until it is told that no file matches."""
@@ -46,7 +46,7 @@ _HARMLESS = ("are kept", "so far", "has no end")
 LINK = Source({"_": Name("train/_")}, file=WANDB)
 """Of a W&B file that is only read for its run's page."""
 INCOMPLETE = 3
-"""Exit code: it is done, but not everything could be read."""
+"""Exit code: it is done, but not everything could be read (`jobs.process.metrics_process`)."""
 
 
 class Reader:
@@ -155,6 +155,8 @@ class Follow:
         self._log: Reader | None = None
         self._disputed: list[dict[str, Any]] = self._state.get("disputed") or []
         self._known = _written_since(job.events, self._state.get("events") or 0)
+        self._older_log = int(self._state.get("older_log") or 0)
+        """Bytes of an adopted run's log that may be an earlier run's."""
         self._noted: dict[str, Any] = {}
 
     def begin(self) -> None:
@@ -172,17 +174,24 @@ class Follow:
             self._readers, self._disputed = {}, []
             self._cursors.pop("", None)
             self._files.note_existing()
+            self._older_log = self._files.log_start(self.job.log)
             for path in self._files.existing()[:OLD_FILES]:
                 with contextlib.suppress(Exception):  # an odd file of another program
                     self._follow(path, skip=True)
                     self._cursors[str(path)] = self._readers.pop(path).follower.cursor
+        start = self._older_log or self._log_from
+        self._scales = Scales(self._source, self._files.folder, self.job.log, start)
         if self._source.pattern:
             self._log = Reader("the log", self._log_follower, self._cursors.get(""))
         self._save(last=False)
 
     def _log_follower(self, cursor: Any) -> LogFollower:
         return LogFollower(
-            self._source, self.job.log, self._log_from, cursor, scales=self._scales.known
+            self._source,
+            self.job.log,
+            self._older_log or self._log_from,
+            cursor,
+            self._scales.known,
         )
 
     def _follow(self, path: Path, skip: bool = False) -> None:
@@ -232,6 +241,8 @@ class Follow:
         """What is to be told, one line each."""
         waited = last or time.monotonic() - self._began > QUIET
         told = [*self._unread, *self._files.problems(waited), *self._scales.problems]
+        if self._log is not None and self._older_log:
+            told.append("the log is older than the run: what it held before is not read")
         told += [one.fault for one in self._all() if one.fault]
         told += [str(one["note"]) for one in self._disputed]
         logged = self._log.follower.given if self._log else frozenset()
@@ -268,6 +279,7 @@ class Follow:
                 "files": self._files.noted(),
                 "cursors": self._cursors,
                 "disputed": self._disputed,
+                "older_log": self._older_log,
             },
         }
         if record == self._noted:

@@ -22,7 +22,7 @@ from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import MARKER, Process, all_processes, began, environment
 from vitlab.jobs.store import job_folders
 
-TOLERANCE = 1.0
+TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
 
 
@@ -189,7 +189,7 @@ def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterat
             if is_locked(other.lock) is False:
                 continue  # lost; what it left running is a process like any other
             until = math.inf
-        if until < since - TOLERANCE:
+        if until < since:
             continue
         spec, started = read_json(other.spec), read_json(other.started)
         device = str(started.get("device", ""))

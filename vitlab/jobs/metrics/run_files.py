@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
@@ -74,6 +75,7 @@ class RunFiles:
         self.ours: dict[Path, bool] = {}
         """The files that are read, and whether they are the declared ones."""
         self._claims: dict[Path, _Decided] = {}
+        self._alike: dict[str, Rival] = {}
         self._recheck_at = self._search_at = time.monotonic()
 
     def _patterns(self, pattern: str, own: Mapping[str, str]) -> Iterator[tuple[Path, str, bool]]:
@@ -136,10 +138,10 @@ class RunFiles:
             if path in self.ours or stamp == self._existing.get(path):
                 continue
             before = self._claims.get(path)
-            if (
-                before is not None
-                and not last
-                and (before.stamp == stamp or time.monotonic() - before.at < RECHECK)
+            if last and before is not None and before.claim.owner != "unused":
+                continue  # who could have shown that it is ours has ended
+            if before is not None and (
+                before.stamp == stamp or time.monotonic() - before.at < RECHECK
             ):
                 continue
             evidence = self._evidence(path, stamp, look)
@@ -179,6 +181,15 @@ class RunFiles:
                 del self.ours[path]
                 lost.append((path, decided.why))
         return lost
+
+    def log_start(self, log: Path) -> int:
+        """The byte from which on the log of an adopted run is surely its own."""
+        path = log.resolve()
+        stamp, made = _stamp(path), born(path)
+        is_older = made is None or made < self._since - TOLERANCE
+        if not self._adopted or stamp is None or not is_older:
+            return 0
+        return 0 if _Look(self, [path.parent]).replaced(path) else stamp[1]
 
     def still_ours(self, path: Path) -> bool:
         """Whether no other job can have written a file since this job's last attempt began."""
@@ -238,6 +249,14 @@ class RunFiles:
     def _other_jobs(self, path: Path) -> Iterator[Rival]:
         return other_jobs(self._lab, self._job, path, self._since)
 
+    def seen_alike(self, now: Iterable[Rival]) -> list[Rival]:
+        """The other runs of the same script that were seen so far, some of which have ended."""
+        running = {one.name: one for one in now}
+        gone = {name: replace(one, until=min(one.until, time.time()))
+                for name, one in self._alike.items()}  # fmt: skip
+        self._alike = {**gone, **running}
+        return list(self._alike.values())
+
     def processes(self) -> list[Process]:
         """The live processes of the run."""
         if self._adopted:
@@ -265,8 +284,8 @@ class _Look:
         return writers(self._folders)
 
     @cached_property
-    def alike(self) -> tuple[Rival, ...]:
-        return look_alikes(self.processes)
+    def alike(self) -> list[Rival]:
+        return self._files.seen_alike(look_alikes(self.processes))
 
     def replaced(self, path: Path) -> bool:
         """Whether one of the run's processes began the file anew: it does not append to it."""

@@ -26,6 +26,8 @@ FINISH_LIMIT = 60.0
 END_LIMIT = 5.0
 """Seconds until a killed process must be gone."""
 RESTARTS = 3
+INCOMPLETE = 3
+"""Its exit code when it is done, but not everything could be read."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ class MetricsProcess:
         except OSError as error:  # no memory or descriptor for another process
             for descriptor in opened:
                 os.close(descriptor)
-            self.fault = f"its reader could not be started: {error.strerror}"
+            self.fault = f"the reader could not be started: {error.strerror}"
             return
         os.close(their_control)
         os.close(their_life)
@@ -143,14 +145,17 @@ class MetricsProcess:
                 os.close(descriptor)
         code = _exit_code(process.pid)
         if code is None:
-            self.fault = "its reader cannot be ended: a disk that does not answer?"
+            self.fault = "the reader cannot be ended: a disk that does not answer?"
             return
         if code == 0 and finishing:
+            return
+        if code == INCOMPLETE and finishing:
+            self.fault = "not all could be read"
             return
         if not why:
             why = f"it ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
         if self._starts > RESTARTS:
-            self.fault = f"its reader failed {self._starts} times, the last time: {why}"
+            self.fault = f"the reader failed {self._starts} times, the last time: {why}"
             return
         self._spawn()
 

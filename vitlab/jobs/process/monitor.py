@@ -154,7 +154,7 @@ class Monitor:
             if changed != self._found.changed:
                 self._found = read_found(self._job, changed)
         if self._metrics.fault and self._metrics.fault not in self._found.problems:
-            problems = (f"metrics are not read: {self._metrics.fault}", *self._found.problems)
+            problems = (f"its metrics are not read: {self._metrics.fault}", *self._found.problems)
             return replace(self._found, problems=problems)
         return self._found
 

@@ -137,7 +137,7 @@ class Supervisor:
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills_before = processes.oom_kills()
-        log_from = file_size(self.job.log)
+        log_from = 0 if self.adopted else file_size(self.job.log)
         self.failure = None
         metrics = self._read_metrics(log_from)
         events_from = file_size(self.job.events)
@@ -213,7 +213,7 @@ class Supervisor:
     def _write_result(self, monitor: Monitor, metrics: MetricsProcess | None) -> None:
         """Write the last values of a program that wrote no result itself, if all were read."""
         if metrics is not None and metrics.fault:
-            self.no_result = f"no result: its metrics are not read to their end: {metrics.fault}"
+            self.no_result = f"no result: its metrics are not read to their end ({metrics.fault})"
             return
         try:
             write_command_result(self.job, monitor.history, time.time() - self.began)

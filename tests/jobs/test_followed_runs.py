@@ -1,0 +1,443 @@
+"""Programs that write their own metrics files, watched while they run: whatever these hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.jobs.conftest import Workshop
+from tests.waiting import children, ended, printed, running, wait_for
+from vitlab.contract.events import Event, read_events
+from vitlab.contract.job import read_result
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.files import read_json
+from vitlab.jobs.processes import all_processes, process
+from vitlab.jobs.queue.adopt import adopt
+from vitlab.jobs.queue.scheduler import advance, resume, stop
+from vitlab.lab.lab import open_lab
+from vitlab.lab.live.snapshot import job_view
+
+R2 = "val/r2/log_g"
+
+
+def declared(file: str = "metrics.csv", **more: Any) -> dict[str, Any]:
+    return {"metrics": {"file": file, "names": {"val_r2": R2}, **more}}
+
+
+def curve(job: JobPaths) -> list[tuple[int, float | None]]:
+    """Step and value of every evaluation."""
+    return [(one.step, one.values[R2]) for one in events(job) if R2 in one.values]
+
+
+def events(job: JobPaths) -> list[Event]:
+    return read_events(job.events)[0]
+
+
+def verdicts(job: JobPaths) -> list[str]:
+    lines = job.health.read_text().splitlines() if job.health.exists() else []
+    return ["{what}: {evidence}".format(**json.loads(line)) for line in lines]
+
+
+def told(job: JobPaths, words: str) -> str:
+    """The verdict with these words, as soon as there is one."""
+    return wait_for(
+        lambda: next((line for line in verdicts(job) if words in line), None),
+        tell=lambda: verdicts(job),
+    )
+
+
+def reader(job: JobPaths) -> int:
+    """The pid of the process that reads the job's metrics."""
+
+    def find() -> int | None:
+        for one in all_processes():
+            words = Path(f"/proc/{one.pid}/cmdline").read_bytes().split(b"\0")
+            if b"vitlab.jobs.metrics.follow" in words and str(job.folder).encode() in words:
+                return one.pid
+        return None
+
+    return wait_for(find)
+
+
+# A program waits for a file to be there: tests decide when it goes on.
+WAIT = """
+import os, time
+def wait(name):
+    while not os.path.exists(name): time.sleep(0.02)
+"""
+NAN_ROW = (
+    WAIT
+    + """
+with open("metrics.csv", "w") as f:
+    f.write("epoch,step,val_r2\\n0,0,0.1\\n1,10,0.2\\nnan,20,nan\\n"); f.flush()
+    wait("go")
+    f.write("3,30,0.4\\n")
+print("reached the end", flush=True)
+"""
+)
+
+
+def test_a_row_of_nan_ends_nothing(shop: Workshop) -> None:
+    job = shop.submit(NAN_ROW, extra=declared(), headline=R2)
+    advance(shop.lab)
+    wait_for(lambda: len(curve(job)) == 3)
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    assert "reached the end" in job.log.read_text()
+    assert curve(job) == [(0, 0.1), (10, 0.2), (20, None), (30, 0.4)]
+    assert "epoch" not in next(one for one in events(job) if one.step == 20).data
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.4}
+
+
+def test_a_last_value_that_is_not_finite_is_no_headline(shop: Workshop) -> None:
+    code = "open('metrics.csv', 'w').write('step,val_r2\\n1,0.9\\n2,nan\\n')"
+    job = shop.submit(code, extra=declared(), headline=R2)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: None}
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[Any]:
+    """Starts programs as a person does, in one folder."""
+    folder, runs = tmp_path / "byhand", list[subprocess.Popen[bytes]]()
+    folder.mkdir()
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        script = folder / "train.py"
+        script.write_text(code)
+        with (folder / f"{len(runs)}.log").open("wb") as log:
+            command = [sys.executable, "train.py", *arguments]
+            runs.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.kill()
+        run.wait()
+
+
+def test_a_run_started_by_hand_outlives_whatever_it_writes(shop: Workshop, by_hand: Any) -> None:
+    run = by_hand(NAN_ROW)
+    folder = shop.lab.root.parent / "byhand"
+    wait_for((folder / "metrics.csv").exists)
+    extra = {**declared(), "health": {"action": "stop"}}
+    job = adopt(shop.lab, shop.spec("", extra=extra, headline=R2), run.pid, folder / "0.log")
+    told(job, "not finite")
+    assert process(run.pid) is not None
+    (folder / "go").touch()
+    assert run.wait() == 0
+    done = ended(job)
+    assert (done.outcome, read_result(job.result)) == ("unknown", None)
+    assert curve(job)[-1] == (30, 0.4)
+    assert events(job)[0].t < job.spec.stat().st_mtime  # run times count from its own start
+
+
+def test_the_end_of_a_run_started_by_hand_by_its_own_files(shop: Workshop, by_hand: Any) -> None:
+    code = WAIT + "wait('go')\nopen('metrics.csv', 'w').write('step,val_r2\\n1,0.5\\n')\n"
+    lost = by_hand(code + "raise ValueError('wide load')")
+    folder = shop.lab.root.parent / "byhand"
+    job = adopt(shop.lab, shop.spec("", extra=declared()), lost.pid, folder / "0.log")
+    (folder / "go").touch()
+    lost.wait()
+    done = ended(job)
+    assert (done.outcome, done.detail) == ("failed", "ValueError: wide load")
+
+
+# As Lightning does: a folder of its own, the file opened, written and closed for every row.
+VERSIONS = (
+    WAIT
+    + """
+import sys
+value, keeps = float(sys.argv[1]), sys.argv[2] == "keeps"
+number = 0
+while True:
+    folder = f"lightning_logs/version_{number}"
+    try: os.makedirs(folder); break
+    except FileExistsError: number += 1
+path = folder + "/metrics.csv"
+open(path, "w").write("step,val_r2\\n")
+held = open(path, "a") if keeps else None
+for step in range(3):
+    if held: held.write(f"{step},{value + step / 1000}\\n"); held.flush()
+    else: open(path, "a").write(f"{step},{value + step / 1000}\\n")
+print("written", flush=True)
+wait("go")
+"""
+)
+PATTERN = "lightning_logs/version_*/metrics.csv"
+
+
+def test_two_runs_in_one_folder_are_told_apart_by_what_they_hold(
+    shop: Workshop, by_hand: Any
+) -> None:
+    runs = [by_hand(VERSIONS, str(value), "keeps") for value in (0.25, 0.75)]
+    folder = shop.lab.root.parent / "byhand"
+    jobs = [adopt(shop.lab, shop.spec("", extra=declared(PATTERN)), run.pid) for run in runs]
+    for job, value in zip(jobs, (0.25, 0.75), strict=True):
+        expected = [(step, value + step / 1000) for step in range(3)]
+        assert wait_for(lambda job=job: curve(job)) == expected  # type: ignore[misc]
+    (folder / "go").touch()
+    for job in jobs:
+        ended(job)
+        assert len(curve(job)) == 3
+
+
+def test_what_may_be_another_run_s_is_not_read_and_told(shop: Workshop, by_hand: Any) -> None:
+    runs = [by_hand(VERSIONS, str(value), "closes") for value in (0.25, 0.75)]
+    folder = shop.lab.root.parent / "byhand"
+    for name in ("0.log", "1.log"):
+        wait_for(lambda name=name: "written" in (folder / name).read_text())  # type: ignore[misc]
+    job = adopt(shop.lab, shop.spec("", extra=declared(PATTERN)), runs[0].pid)
+    line = told(job, "may have written it")
+    assert f"process {runs[1].pid} (train.py)" in line
+    assert "put {run} into config.cwd or metrics.file" in line
+    (folder / "go").touch()
+    assert ended(job).outcome == "unknown"
+    assert curve(job) == []
+
+
+def test_two_trainers_of_one_script_are_both_its_own(shop: Workshop) -> None:
+    code = """
+import os
+for number, rows in enumerate((["1,0.1,", "2,0.2,"], ["3,,0.7"])):
+    os.makedirs(f"lightning_logs/version_{number}")
+    for row in ["step,val_r2,test_r2", *rows]:
+        with open(f"lightning_logs/version_{number}/metrics.csv", "a") as f: f.write(row + "\\n")
+"""
+    extra = {"metrics": {"file": PATTERN, "names": {"val_r2": R2, "test_r2": "test/r2/log_g"}}}
+    job = shop.submit(code, extra=extra)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.2, "test/r2/log_g": 0.7}
+    assert job.metrics.exists()
+    assert read_json(job.metrics)["problems"] == []
+
+
+def test_an_earlier_run_s_file_is_read_only_where_it_grows_or_is_new(shop: Workshop) -> None:
+    append = "open('metrics.csv', 'a').write('step,val_r2\\n1,0.1\\n2,0.2\\n')"
+    replace = "open('metrics.csv', 'w').write('step,val_r2\\n1,0.5\\n2,0.6\\n')"
+    expected = []
+    for code in (append, append.replace("step,val_r2\\n1,0.1\\n2,0.2", "3,0.3"), replace, replace):
+        job = shop.submit(code, extra=declared())
+        advance(shop.lab)
+        assert ended(job).outcome == "ok"
+        expected.append(curve(job))
+    assert expected == [
+        [(1, 0.1), (2, 0.2)],
+        [(3, 0.3)],
+        [(1, 0.5), (2, 0.6)],
+        [(1, 0.5), (2, 0.6)],  # the same text once more is a run of its own
+    ]
+    idle = shop.submit("pass", extra=declared())
+    advance(shop.lab)
+    assert ended(idle).outcome == "ok"
+    assert curve(idle) == []
+    assert read_result(idle.result) is None
+    assert "matches 1 file in" in verdicts(idle)[-1]
+
+
+# Saves where it is, ends well when it is asked to, and begins its file anew when it goes on.
+RESUMED = """
+import json, os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+begin = json.load(open("ck.json")) if os.path.exists("ck.json") else 0
+open("metrics.csv", "w").write("step,val_r2\\n")
+for step in range(begin, 6):
+    with open("metrics.csv", "a") as f: f.write(f"{step},{step / 10}\\n")
+    json.dump(step + 1, open("ck.json", "w"))
+    print("step", step, flush=True)
+    while step == 2 and not begin: time.sleep(0.02)
+"""
+
+
+def test_a_stopped_run_has_no_result_and_a_resumed_one_its_own(shop: Workshop) -> None:
+    job = shop.submit(RESUMED, extra=declared(), headline=R2)
+    advance(shop.lab)
+    printed(job, "step 2")
+    stop(job)
+    done = ended(job)
+    assert (done.outcome, done.code, read_result(job.result)) == ("killed", 0, None)
+    assert curve(job) == [(0, 0.0), (1, 0.1), (2, 0.2)]
+    resume(shop.lab, job)
+    advance(shop.lab)
+    wait_for(lambda: (job.folder / "exit.1.json").exists())
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(step, step / 10) for step in range(6)]
+    starts = [one.data.get("resumed_from") for one in events(job) if one.kind == "start"]
+    assert starts == [None, 2]
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.5}
+
+
+def test_each_attempt_replaces_the_result_of_the_one_before(shop: Workshop) -> None:
+    code = (
+        "import os; again = os.path.exists('done'); open('done', 'w')\n"
+        "open('metrics.csv', 'w').write('step,val_r2\\n1,0.5\\n')\n"
+        "os.kill(os.getpid(), 9) if again else None"
+    )
+    job = shop.submit(code, extra=declared(), headline=R2)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert read_result(job.result) is not None
+    resume(shop.lab, job)
+    advance(shop.lab)
+    wait_for(lambda: (job.folder / "exit.1.json").exists())
+    assert ended(job).outcome == "killed"
+    assert read_result(job.result) is None
+    assert (job.folder / "result.1.json").exists()
+
+
+GROWING = (
+    WAIT
+    + """
+for step in range(100):
+    with open("metrics.csv", "a") as f:
+        f.write(("step,val_r2\\n" if step == 0 else "") + f"{step},{step / 100}\\n")
+    time.sleep(0.02)
+print("half", flush=True)
+wait("go")
+for step in range(100, 150):
+    with open("metrics.csv", "a") as f: f.write(f"{step},{step / 100}\\n")
+"""
+)
+
+
+def test_a_killed_reader_reads_nothing_twice_and_loses_nothing(shop: Workshop) -> None:
+    job = shop.submit(GROWING, extra=declared())
+    advance(shop.lab)
+    wait_for(lambda: curve(job))
+    first = reader(job)
+    os.kill(first, signal.SIGKILL)
+    second = wait_for(lambda: pid if (pid := reader(job)) != first else None)
+    printed(job, "half")
+    os.kill(second, signal.SIGKILL)
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(step, step / 100) for step in range(150)]
+    assert read_result(job.result) is not None
+
+
+def test_a_reader_that_always_dies_is_told_of_once(shop: Workshop) -> None:
+    job = shop.submit(WAIT + "wait('go')", extra=declared())
+    advance(shop.lab)
+    seen = set[int]()
+    while len(seen) < 4:
+        pid = wait_for(lambda: pid if (pid := reader(job)) not in seen else None)
+        seen.add(pid)
+        os.kill(pid, signal.SIGKILL)
+    line = told(job, "its metrics are not read")
+    assert "the reader failed 4 times, the last time: it ended with signal 9" in line
+    (shop.lab.root / "go").touch()
+    done = ended(job)
+    assert (done.outcome, read_result(job.result)) == ("ok", None)
+    assert sum("its metrics are not read" in line for line in verdicts(job)) == 1
+
+
+BROKEN = """
+import builtins, sys
+if "vitlab.jobs.process.supervisor" in sys.orig_argv:
+    import vitlab.jobs.process.health as rules
+    def broken(*_): raise ZeroDivisionError("a rule of ours")
+    rules.health = broken
+"""
+
+
+def test_a_broken_rule_of_ours_is_one_finding(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "patched").mkdir()
+    (tmp_path / "patched" / "sitecustomize.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "patched"))
+    job = shop.submit(WAIT + "print('up', flush=True); wait('go')", headline=R2)
+    advance(shop.lab)
+    told(job, "watching failed: ZeroDivisionError: a rule of ours")
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    assert len(verdicts(job)) == 1
+
+
+def test_a_pattern_without_end_is_given_up(shop: Workshop) -> None:
+    extra = {"metrics": {"pattern": r"(?P<val_r2>(a+)+)$", "names": {"val_r2": R2}}}
+    job = shop.submit("print('a' * 60 + '!')", extra=extra)
+    advance(shop.lab)
+    done = ended(job, 120)
+    assert done.outcome == "ok"
+    assert "no result" in done.detail
+    assert "searched for" in verdicts(job)[-1]
+
+
+def test_four_runs_at_a_time_that_hold_their_files(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 4\n")
+    code = VERSIONS.replace("import sys", "import sys; sys.argv = ['', os.environ['V'], 'keeps']")
+    jobs = []
+    for value in (0.1, 0.2, 0.3, 0.4):
+        config = {"argv": [sys.executable, "-c", code], "cwd": "{run}", "env": {"V": str(value)}}
+        jobs.append(shop.submit("", config=config, extra=declared(PATTERN)))
+    advance(shop.lab)
+    for job in jobs:
+        printed(job, "written")
+        (shop.lab.root / read_json(job.spec)["run"].replace(" ", "-") / "go").touch()
+    for job, value in zip(jobs, (0.1, 0.2, 0.3, 0.4), strict=True):
+        assert ended(job).outcome == "ok"
+        assert curve(job) == [(step, value + step / 1000) for step in range(3)]
+
+
+def test_what_is_matched_is_said(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 1\n")
+    names = {"val_r2": R2, "test_r2": "test/r2/log_g", "tst_loss": "test/loss"}
+    extra = {"metrics": {"file": "m.csv", "names": names}}
+    code = WAIT + (
+        "open('m.csv', 'w').write('step,val_r2,test_loss\\n1,0.5,2\\n'); "
+        "print('up', flush=True); wait('go')"
+    )
+    job = shop.submit(code, extra=extra)
+    advance(shop.lab)
+    assert "m.csv: no column tst_loss; there is test_loss" in told(job, "no column")
+    view = job_view(open_lab(shop.lab.root), job)
+    assert view.metrics is not None
+    assert view.metrics["sources"][0]["names"] == {"val_r2": R2}
+    assert view.metrics["sources"][0]["rows"] == 1
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    assert "no column test_r2" in verdicts(job)[-1]
+
+
+def test_the_reader_and_its_supervisor_are_small(shop: Workshop) -> None:
+    job = shop.submit(WAIT + "wait('go')", extra=declared())
+    advance(shop.lab)
+    pids = [running(job).pid, reader(job)]
+    wait_for(lambda: children(job) and job.metrics.exists())
+    sizes = [one.resident for pid in pids if (one := process(pid)) is not None]
+    assert sum(sizes) < 40e6, sizes
+    (shop.lab.root / "go").touch()
+    ended(job)
+
+
+def test_a_job_of_one_s_own_words_has_run_times(shop: Workshop) -> None:
+    code = "from vitlab.events import log\nlog({'val/r2/log_g': 0.5}, 1)"
+    config = {"argv": [sys.executable, "-c", code]}
+    job = shop.submit("", config=config)
+    before = time.time()
+    advance(shop.lab)
+    ended(job)
+    [start, _] = events(job)
+    assert start.kind == "start"
+    assert before - 1 < start.t
+    assert start.data["host"] == os.uname().nodename

@@ -1,0 +1,136 @@
+"""Whose a metrics file is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import wait_for
+from vitlab.jobs.metrics.ownership import (
+    Claim,
+    Evidence,
+    Rival,
+    born,
+    claim,
+    evidence_of_holders,
+    look_alikes,
+    matches,
+    writers,
+)
+from vitlab.jobs.processes import process
+
+EARLIER, LATER = Rival("job E/a", since=10.0), Rival("job E/b", since=200.0)
+OVER = Rival("job E/c", since=10.0, until=50.0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "owner"),
+    [
+        (Evidence(held=True), "ours"),
+        (Evidence(held=True, rivals=(EARLIER,)), "ours"),
+        (Evidence(held=True, holders=("job E/a",)), "unclear"),
+        (Evidence(holders=("job E/a",)), "theirs"),
+        # Opened, written and closed: nobody is seen to hold it.
+        (Evidence(born=100.0), "ours"),
+        (Evidence(born=100.0, rivals=(LATER,)), "ours"),
+        (Evidence(born=100.0, rivals=(OVER,)), "ours"),
+        (Evidence(born=100.0, rivals=(EARLIER,)), "unclear"),
+        (Evidence(born=None, rivals=(LATER,)), "unclear"),
+        # A file of an earlier run.
+        (Evidence(born=1.0, existed=True, changed=False), "unused"),
+        (Evidence(born=1.0, existed=True, changed=False, held=True), "unused"),
+        (Evidence(born=1.0, existed=True), "ours"),
+        (Evidence(born=1.0, existed=True, rivals=(LATER,)), "unclear"),
+        # A placeholder in its path.
+        (Evidence(named=True, holders=("process 9 (tail.py)",)), "ours"),
+        (Evidence(named=True, born=100.0, rivals=(EARLIER,)), "unclear"),
+        (Evidence(named=True, existed=True, changed=False), "unused"),
+    ],
+)
+def test_whose_a_file_is(evidence: Evidence, owner: str) -> None:
+    assert claim(evidence).owner == owner
+
+
+def test_who_else_it_may_be_is_named() -> None:
+    rivals = (EARLIER, Rival("process 7 (train.py)", 20.0))
+    assert claim(Evidence(born=100.0, rivals=rivals)) == Claim(
+        "unclear", "job E/a, process 7 (train.py) may have written it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "fits"),
+    [
+        ("m.csv", "m.csv", True),
+        ("logs/version_3/metrics.csv", "logs/version_*/metrics.csv", True),
+        ("logs/version_3/metrics.csv", "**/metrics.csv", True),
+        ("metrics.csv", "**/metrics.csv", True),
+        ("logs/a/b/metrics.csv", "logs/*/metrics.csv", False),
+        ("logs/version_3/hparams.csv", "logs/version_*/metrics.csv", False),
+        ("runs[1]/m.csv", "runs[1]/m.csv", True),
+    ],
+)
+def test_whether_a_pattern_can_name_a_path(path: str, pattern: str, fits: bool) -> None:
+    assert matches(Path("/lab/a") / path, Path("/lab/a"), pattern) == fits
+    assert not matches(Path("/lab/b") / path, Path("/lab/a"), pattern)
+
+
+def test_when_a_file_was_made(tmp_path: Path) -> None:
+    before = time.time()
+    path = tmp_path / "m.csv"
+    path.write_text("a")
+    made = born(path)
+    if made is None:
+        pytest.skip("this file system does not say")
+    assert before - 1 < made < time.time() + 1
+    os.utime(path, (1.0, 1.0))
+    assert born(path) == made
+    assert born(tmp_path / "none") is None
+
+
+def test_only_who_writes_holds_a_file(tmp_path: Path) -> None:
+    path, other = tmp_path / "m.csv", tmp_path / "notes.csv"
+    other.write_text("")
+    with path.open("a") as ours, other.open() as read:
+        assert not read.writable()
+        found = writers([tmp_path])
+        assert [(one.pid, one.appends) for one in found[str(path)]] == [(os.getpid(), True)]
+        assert str(other) not in found
+        assert evidence_of_holders(path, found, frozenset([os.getpid()]), False) == (True, ())
+        held, others = evidence_of_holders(path, found, frozenset(), False)
+        assert (held, len(others)) == (False, 1)
+        # What is open beside it shows whose folder it is.
+        beside = tmp_path / "closed.csv"
+        assert evidence_of_holders(beside, found, frozenset([os.getpid()]), True) == (True, ())
+        assert evidence_of_holders(beside, found, frozenset([os.getpid()]), False) == (False, ())
+        ours.write("x")
+
+
+def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("import time\nprint('up', flush=True)\ntime.sleep(300)\n")
+    runs = [
+        subprocess.Popen([sys.executable, name], cwd=folder, stdout=subprocess.PIPE)
+        for name, folder in (
+            ("train.py", tmp_path),
+            (str(script), tmp_path),
+            (str(script), tmp_path.parent),
+        )
+    ]
+    try:
+        for run in runs:
+            assert run.stdout is not None
+            run.stdout.readline()
+        [mine] = [one for run in runs[:1] if (one := process(run.pid))]
+        [other] = wait_for(lambda: look_alikes([mine]))
+        assert other.name == f"process {runs[1].pid} (train.py)"
+        assert abs(other.since - time.time()) < 60
+    finally:
+        for run in runs:
+            run.kill()
+            run.communicate()
