@@ -1,7 +1,8 @@
 """Measures the job side: `python benchmarks/jobs.py [--jobs 1000]`.
 
 One decision over 1,000 jobs, a supervisor's memory and CPU time, the latency of a start and of a
-death, ten logs of 1,000 lines a second followed, and N jobs of no length drained to the end.
+death, ten logs of 1,000 lines a second followed, a CSV of 600,000 rows followed, and N jobs of no
+length drained to the end.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         supervisor(_lab(Path(folder) / "one"))
         tails(Path(folder))
+        metrics(Path(folder))
         drain(_lab(Path(folder) / "many"), arguments.jobs)
 
 
@@ -97,6 +100,35 @@ def tails(folder: Path, seconds: float = 10.0) -> None:
         time.sleep(0.01)
     percent = 100 * spent / seconds
     print(f"following 10 logs and 10 event files: {lines} lines, {percent:.1f}% of a core")
+
+
+FOLLOW = """
+import resource, sys, time
+from pathlib import Path
+from vitlab.contract.events import EventWriter
+from vitlab.jobs.metrics.files import FileFollower
+from vitlab.jobs.metrics.source import read_source
+folder, begun = Path(sys.argv[1]), time.process_time()
+names = {"train_loss": "train/loss", "val_r2": "val/r2/log_g"}
+follower = FileFollower(read_source({"metrics": {"file": "x", "names": names}}), folder / "big.csv")
+with EventWriter(folder / "big.jsonl") as writer:
+    for last in (False, True):
+        for kind, data in follower.poll(last):
+            writer.write(kind, **data)
+spent, peak = time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+size = (folder / "big.jsonl").stat().st_size
+print(f"600,000 rows of CSV: {spent:.2f} s, {peak / 1e3:.0f} MB, {size / 1e6:.2f} MB of events")
+"""
+
+
+def metrics(folder: Path, rows: int = 600_000) -> None:
+    """What it costs to follow a program's CSV with a row for each step."""
+    with (folder / "big.csv").open("w") as file:
+        file.write("epoch,step,train_loss,val_r2\n")
+        file.writelines(f"{i * 10 // rows},{i},0.{i:06d},0.500\n" for i in range(rows))
+    for _ in range(3):
+        (folder / "big.jsonl").unlink(missing_ok=True)
+        subprocess.run([sys.executable, "-c", FOLLOW, str(folder)], check=True)
 
 
 def drain(lab: LabPaths, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,8 +115,6 @@ def _name(ours: object) -> Name:
 
 def near(name: str, columns: Sequence[str]) -> list[str]:
     """Columns that may be meant by a name that is none of them, the most likely first."""
-    import difflib  # only for a name that is missing
-
     plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(columns)}
     same = plain.get(re.sub(r"[\W_]", "", name).lower())
     close = difflib.get_close_matches(name, columns, 3, 0.6)

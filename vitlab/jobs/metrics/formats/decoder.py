@@ -56,7 +56,7 @@ class Decoder:
         flat = [flattened(row) for row in rows]
         columns: dict[str, Column] = {}
         for name in self.wanted:
-            plain = name.replace("/", ".")
+            plain = _dotted(name)
             odd: list[str] = []
             cells = [row[name] if name in row else row.get(plain) for row in flat]
             columns[name] = [None if cell is None else number(cell, odd) for cell in cells]
@@ -95,10 +95,15 @@ def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, cell in row.items():
         if isinstance(cell, Mapping):
             for inner, content in flattened(cell).items():
-                flat.setdefault(f"{name}.{inner}".replace("/", "."), content)
+                flat.setdefault(_dotted(f"{name}.{inner}"), content)
         else:
-            flat.setdefault(name.replace("/", "."), cell)
+            flat.setdefault(_dotted(name), cell)
     return flat
+
+
+def _dotted(theirs: str) -> str:
+    """A program's own name, however it is nested."""
+    return theirs.replace("/", ".")
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterable[str]:
