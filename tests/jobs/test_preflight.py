@@ -287,6 +287,12 @@ def test_the_code_of_a_program_is_that_of_its_own_repository(shop: Workshop) -> 
     argv = [sys.executable, str(theirs / "train.py"), f"--config={theirs}/conf.yaml"]
     tracked = shop.submit("", config={"argv": argv})
     untracked = shop.submit("", config={"argv": [sys.executable, str(theirs / "new.py")]})
+    specs = [replace(VIT, recipe="command", config={"argv": ["python3", name]})
+             for name in (str(theirs / "train.py"), str(theirs / "new.py"))]  # fmt: skip
+    notes = [one.text for one in preflight(shop.lab, specs[1:], [], Machine())]
+    assert "code: new.py is not tracked by git: a copy is kept with the job" in notes
+    notes = [one.text for one in preflight(shop.lab, specs[:1], [], Machine())]
+    assert not [text for text in notes if text.startswith("code:")]
     for job in (tracked, untracked):
         advance(shop.lab)
         assert ended(job).outcome == "ok"

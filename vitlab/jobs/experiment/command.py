@@ -73,6 +73,11 @@ def metrics_place(spec: Spec, root: Path, folder: Path | None = None) -> str:
     return f"{os.path.realpath(command.cwd)}/{os.path.normpath(command.metrics)}"
 
 
+def literal_head(path: str) -> str:
+    """What stands before the first wildcard: of two that meet, one begins with the other."""
+    return re.split(r"[*?[]", path, maxsplit=1)[0]
+
+
 def may_meet(one: str, other: str) -> bool:
     """Whether two paths, each perhaps a glob (`logs/version_*/metrics.csv`), may name one file."""
     return _may_meet(list(PurePosixPath(one).parts), list(PurePosixPath(other).parts))

@@ -6,13 +6,19 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.value import Value
-from vitlab.jobs.experiment.command import may_meet, metrics_place, words_of
+from vitlab.jobs.experiment.command import (
+    literal_head,
+    may_meet,
+    metrics_place,
+    words_of,
+)
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
     Filled,
@@ -21,7 +27,6 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
-from vitlab.jobs.git import is_tracked
 from vitlab.jobs.queue.program_code import SCRIPTS, CodeReader, code_folder, in_folder, script_of
 from vitlab.jobs.queue.queue import OWN_FILE
 from vitlab.jobs.store import Job
@@ -104,8 +109,8 @@ def _code(command: Filled, code: CodeReader) -> Told:
     if not code.of(code_folder(command)).commit:
         what = script.name if script else f"the folder of {command.argv[0]}"
         yield "note", f"code: {what} is in no git repository: its version is not recorded"
-    elif script is not None and not is_tracked(script.resolve()):
-        yield "note", f"code: {name} is not tracked by git: a copy is kept with the job"
+    elif script is not None and not code.tracks(script):
+        yield "note", f"code: {script.name} is not tracked by git: a copy is kept with the job"
 
 
 class SharedFiles:
@@ -119,12 +124,25 @@ class SharedFiles:
             for job in jobs
             if not isinstance(job.state, Done | Lost)
         ]
-        self._places = [(place, name) for place, name in [*launched, *queued] if place]
+        names: dict[str, list[str]] = {}
+        for place, name in [*launched, *queued]:
+            if place:
+                names.setdefault(place, []).append(name)
+        self._names = {place: list(own) for place, own in names.items()}
+        """Whose file each place may be."""
+        heads = sorted((literal_head(place), place) for place in names)
+        for i, (head, place) in enumerate(heads):
+            for further, other in islice(heads, i + 1, None):
+                if not further.startswith(head):
+                    break  # so do not those behind it
+                if may_meet(place, other):
+                    self._names[place] += names[other]
+                    self._names[other] += names[place]
 
     def of(self, spec: Spec) -> Told:
         """A warning, where it has to wait for another."""
         place = self._place(spec)
-        names = [name for at, name in self._places if place and may_meet(place, at)]
+        names = self._names.get(place, [])
         if len(names) > 1:
             few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             shown = os.path.relpath(place, os.path.realpath(self._root))

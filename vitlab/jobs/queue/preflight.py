@@ -139,7 +139,10 @@ def preflight(
     """
     jobs = list(jobs)
     shared = SharedFiles(lab, specs, jobs)
-    known = _Known(lab, machine, _SameJobs(jobs), Datasets(lab), shared, CodeReader(lab.root))
+    everywhere = (*_logout(), *_secrets())
+    known = _Known(
+        lab, machine, _SameJobs(jobs), Datasets(lab), shared, CodeReader(lab.root), everywhere
+    )
     runs_of: dict[Finding, list[str]] = {}
     for spec in specs:
         for finding in _check(known, spec):
@@ -166,6 +169,8 @@ class _Known:
     files: Datasets
     shared: SharedFiles
     code: CodeReader
+    everywhere: Sequence[Finding]
+    """What is true of every run."""
 
 
 def _check(known: _Known, spec: Spec) -> list[Finding]:
@@ -182,9 +187,8 @@ def _check(known: _Known, spec: Spec) -> list[Finding]:
         *_device(known.lab, spec, known.machine),
         *_memory(spec, config, known.machine),
         *known.same_jobs.of(spec),
-        *_secrets(),
-        *_logout(),
-        *_wandb(spec, os.environ),
+        *known.everywhere,
+        *_wandb(spec, {**os.environ, **getattr(config, "env", {})}),
     ]
 
 

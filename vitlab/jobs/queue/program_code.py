@@ -63,12 +63,19 @@ class CodeReader:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known: dict[Path, Code] = {}
+        self._tracked: dict[Path, bool] = {}
 
     def of(self, folder: Path) -> Code:
         """The code of the repository that holds `folder`."""
         if folder not in self._known:
             self._known[folder] = read_code(folder)
         return self._known[folder]
+
+    def tracks(self, script: Path) -> bool:
+        """Whether git knows the script, so that commit and diff say what it is."""
+        if script not in self._tracked:
+            self._tracked[script] = is_tracked(script.resolve())
+        return self._tracked[script]
 
     def record(self, job: Job) -> Code:
         """The code of a job that starts now; its diff and its program's files are kept with it."""
@@ -79,7 +86,7 @@ class CodeReader:
             command = filled(spec, self._root, values_of(spec, job.paths.folder))
             folder, script = code_folder(command), script_of(command)
             kept = list(config_files(command))
-            if script is not None and _is_small(script) and not is_tracked(script.resolve()):
+            if script is not None and _is_small(script) and not self.tracks(script):
                 kept.append(script)
         code = self.of(folder)
         with contextlib.suppress(OSError):  # a full disk ends the job with a better reason
