@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import gc
+import io
+import locale
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +27,7 @@ COMMANDS = {
     "undo": ("plan", "reverse the last write to the documents"),
     "redo": ("plan", "repeat the last undone write"),
     "hub": ("plan", "beliefs, hypotheses, key numbers, gaps, next steps"),
+    "new": ("new", "write an MVP's experiment file, also for your own script"),
     "run": ("jobs", "launch an MVP's experiment"),
     "jobs": ("jobs", "all jobs, with their state and progress"),
     "logs": ("jobs", "a job's output"),
@@ -120,18 +125,67 @@ def _open_screen(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the value is the exit status."""
-    args = build_parser().parse_args(argv)
+    if argv is None:
+        _use_utf8()
+    _set_output()
     try:
+        args = build_parser().parse_args(argv)
         status: int = args.handler(args)
         sys.stdout.flush()
     except UsageError as error:
-        print(f"vitlab: {error}", file=sys.stderr)
-        return 2
+        return _mistake(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output is gone (`vitlab jobs | head`): nothing to say, and Python
-        # must not try to flush into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output is gone (`vitlab jobs | head`): nothing to say.
+        _drop_output()
         return 141
+    except OSError as error:  # no rights, a full disk: the same for every command
+        return _mistake(_cause(error))
+    except UnicodeError as error:
+        return _mistake(str(error))
     return status
+
+
+def _use_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding.
+
+    Documents, settings and the names of files are UTF-8, whatever the terminal shows.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8" and sys.executable:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _set_output() -> None:
+    """Print in the terminal's encoding, with a mark for what it lacks, and never fail for that."""
+    encoding = None
+    if "utf8" in sys._xoptions and "PYTHONIOENCODING" not in os.environ:
+        encoding = locale.getencoding()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=encoding, errors="replace")
+
+
+def _mistake(text: str) -> int:
+    with contextlib.suppress(OSError):
+        print("vitlab:", " ".join(text.split()), file=sys.stderr)
+    return 2
+
+
+def _cause(error: OSError) -> str:
+    """`FILE: Permission denied`."""
+    what = error.strerror or str(error) or type(error).__name__
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_name(name)]
+    if not names and error.errno == errno.ENOSPC:
+        names = ["output"]  # files are named
+    return ": ".join([" -> ".join(names), what] if names else [what])
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str | bytes) and bool(name)
+
+
+def _drop_output() -> None:
+    """Python must not try to write the rest at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

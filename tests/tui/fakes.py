@@ -21,7 +21,7 @@ from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue import notice
-from vitlab.lab import launch
+from vitlab.lab import adoption, launch
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary, Score
@@ -462,6 +462,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     launch.release: "release",
     launch.move: "move",
     launch.change_priority: "prioritise",
+    adoption.candidates: lambda _: [],
     rows.result_rows: "results",
     rows.gaps: "gaps",
     status_sync.sync_status: lambda *_: [],

@@ -11,7 +11,7 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Lost
 from vitlab.tui.keys import KEYS
-from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen, PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
@@ -74,12 +74,17 @@ async def test_shift_l_launches_the_selected_mvp(stage: Open) -> None:
         await it.until(lambda: ("launch", "3.0", "demo") in it.lab.asked)
 
 
-async def test_an_mvp_without_an_experiment_file_is_said_so(stage: Open) -> None:
+async def test_for_an_mvp_without_an_experiment_file_one_is_offered(stage: Open) -> None:
     async with stage() as it:
         it.app.home.select("4.0")
         await it.press("L")
-        assert not isinstance(it.app.screen, LaunchScreen)
-        assert "MVP 4.0 has no experiment file" in it.toasts[-1]
+        await it.until(lambda: isinstance(it.app.screen, PickScreen))
+        assert "MVP 4.0 has no experiment file: make one from" in it.text()
+        assert "my own script" in it.text()
+        assert "lightgbm: boosted trees" in it.text()
+        await it.press("escape")
+        await it.until(lambda: not isinstance(it.app.screen, PickScreen))
+        assert not [asked for asked in it.lab.asked if asked[0] == "plan"]
 
 
 async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_launch(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -75,7 +74,7 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         process = one.training
         began = datetime.datetime.fromtimestamp(process.started).strftime("%m-%d %H:%M")
         values = ", ".join(f"{theirs} = {ours}" for theirs, ours in one.names.sure.items())
-        print(f"{process.pid}  {plain(shlex.join(process.argv))}")
+        print(f"{process.pid}  {plain(process.command)}")
         print(f"  on {process.device} since {began} in {plain(process.folder)}")
         print(f"  log: {plain(process.log or 'none')}")
         print(f"  metrics: {plain(one.metrics or 'none')}" + (f": {plain(values)}" * bool(values)))

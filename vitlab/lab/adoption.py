@@ -12,8 +12,7 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import LABEL, Value
 from vitlab.jobs.experiment.experiment import Experiment, known_mvps, load_experiment
-from vitlab.jobs.experiment.job_options import METRICS
-from vitlab.jobs.experiment.placeholders import words_in
+from vitlab.jobs.experiment.placeholders import METRICS, words_in
 from vitlab.jobs.experiment.value_names import Names, match_names
 from vitlab.jobs.queue import adopt as process_adoption
 from vitlab.jobs.queue.trainings import Training, as_glob, columns, training, trainings
@@ -166,7 +165,9 @@ def _declared(process: Training, declared: Mapping[str, Any]) -> str:
 
 
 def _ours(meaning: object) -> str:
-    return str(meaning["as"]) if isinstance(meaning, Mapping) else str(meaning)
+    if not isinstance(meaning, Mapping):
+        return str(meaning)
+    return str(meaning["as"]) + (f" ({meaning['unit']})" if "unit" in meaning else "")
 
 
 def _given_file(found: Training, given: str) -> str:

@@ -17,6 +17,7 @@ from vitlab.jobs import slurm, store
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.queue import notice
 from vitlab.lab import launch
+from vitlab.lab.adoption import Wanted, adopt
 from vitlab.lab.launch import Request
 from vitlab.lab.writeback import edits
 from vitlab.lab.writeback.writeback import pending
@@ -24,11 +25,13 @@ from vitlab.tui.screens.base import front_screen
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
 from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
+from vitlab.tui.screens.new_experiment import make_experiment
 from vitlab.tui.text import job_label
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import JobView
+    from vitlab.lab.new_experiment import Choice, NewExperiment
     from vitlab.tui.session import Session
 
 Handler = Callable[[], Awaitable[None] | None]
@@ -126,9 +129,28 @@ class Actions:
         """Choose a profile and a place for an MVP, see its plan, and launch that plan."""
         session, view, lab = self._session, self._session.view, self._session.lab
         if view is not None and mvp_id not in view.experiments:
-            words = f'MVP {mvp_id} has no experiment file (experiments/*.yaml, mvp: "{mvp_id}")'
-            self._app.notify(words, severity="error")
+            made = await make_experiment(self._app, session, mvp_id)
+            if made is not None:
+                await self._begin(*made)
             return
+        await self._launch(mvp_id, last_choice(lab))
+
+    async def _begin(self, new: NewExperiment, choice: Choice) -> None:
+        """Go on from a new experiment file: adopt its process, or launch it at its smallest."""
+        session, pid = self._session, choice.pid
+        if pid is None:
+            await self._launch(new.mvp, (new.profile, "local"))
+        elif await self._confirm(f"Adopt process {pid} as a run of MVP {new.mvp}?"):
+            adopted = await session.attempt(
+                lambda: adopt(session.lab, new.roadmap, new.mvp, Wanted(pid))
+            )
+            if adopted is not None:
+                self._app.notify("\n".join((f"adopted {adopted.job.name}", *adopted.notes)))
+                session.watcher.refresh_now()
+
+    async def _launch(self, mvp_id: str, first: tuple[str, str]) -> None:
+        """Show the launch dialog, at a profile and a place to begin with."""
+        session, view, lab = self._session, self._session.view, self._session.lab
         mvps = view.roadmap.mvps if view and view.roadmap else ()
         name = next((mvp.name for mvp in mvps if mvp.id == mvp_id), "")
         roadmap = session.roadmap
@@ -139,7 +161,7 @@ class Actions:
         dialog = LaunchScreen(
             lab,
             f"MVP {mvp_id}  {name}",
-            last_choice(lab),
+            first,
             await asyncio.to_thread(profiles_of, lab, roadmap, mvp_id),
             ("local", "slurm") if slurm.is_here() else ("local",),
             make_plan,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +37,11 @@ _NORMALISED = re.compile(
 )
 _RESTORED = re.compile(r"(?i)denorm|un_?norm|inverse_transform|unscale|rescale|to_physical|in_dex")
 _STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
+_PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
+_WORD_BEFORE = re.compile(
+    r"((?:\b(?:train|val|valid|validation|test)[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$"
+)
+"""What names a printed value: the word before it, with its split."""
 _NUMBER = r"[^\s,;|)\]]+"
 
 
@@ -134,7 +140,9 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
         try:
             if module.stat().st_size > MAX_BYTES:
                 raise ValueError("larger than 1 MiB")
-            tree = ast.parse(module.read_bytes(), str(module))
+            with warnings.catch_warnings():  # of its escape sequences, none of our business
+                warnings.simplefilter("ignore")
+                tree = ast.parse(module.read_bytes(), str(module))
         except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
             if module == path:
                 why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error
@@ -236,7 +244,7 @@ class _Look:
         elif name in _LOGS:
             self._logged(node, keywords)
         if name in _PRINTS and node.args:
-            self._printed(node.args[0])
+            self._printed(node)
         if name in _WRITES or (name == "open" and _is_writing(node, keywords)):
             texts = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
             self._script.written |= {one for one in texts if isinstance(one, str)}
@@ -246,7 +254,8 @@ class _Look:
         flags = [word for word in words if word.startswith("--")]
         if not flags:
             return
-        flag = next((word for word in flags if len(word) > 2), flags[0]).split("/")[0]
+        flag = next((word for word in flags if len(word) > 2), flags[0])
+        flag = flag.partition("/--")[0]
         action = str(_constant(keywords.get("action")) or "")
         switch = action.startswith("store_") or _constant(keywords.get("is_flag")) is True
         self._script.options.append(Option(flag, _constant(keywords.get("default")), switch))
@@ -317,8 +326,12 @@ class _Look:
                         words.append(value)
         return list(dict.fromkeys(words))
 
-    def _printed(self, node: ast.expr) -> None:
-        pattern, label_std = line_pattern(_parts_of(node))
+    def _printed(self, node: ast.Call) -> None:
+        first = node.args[0]
+        parts = _parts_of(first)
+        if isinstance(first, ast.Constant) and len(node.args) > 1:  # info("r2 %.3f", r2)
+            parts = _split(_PERCENT, str(first.value))
+        pattern, label_std = line_pattern(parts)
         if pattern:
             self._script.patterns.append(pattern)
         if label_std:
@@ -390,7 +403,7 @@ def _parts_of(node: ast.expr) -> list[str | None]:
         case ast.JoinedStr(values=values):
             return [str(_constant(v)) if isinstance(v, ast.Constant) else None for v in values]
         case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
-            return _split(r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]", text)
+            return _split(_PERCENT, text)
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
             return _split(r"\{[^{}]*\}", text)
     return []
@@ -415,7 +428,7 @@ def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
         if before is None or value is not None:
             continue
         text = before.rpartition("\n")[2]
-        match = re.search(r"([A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$", text)
+        match = _WORD_BEFORE.search(text)
         if found := _STD_IN_LOG.search(text):
             label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
         if match is None:
@@ -431,8 +444,11 @@ def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
 
 
 def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
-    """The options that `HfArgumentParser(TrainingArguments)` adds."""
-    calls = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    """What Hugging Face's Trainer adds: options of its arguments, names of its metrics."""
+    if "transformers" not in script.libraries:
+        return
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     if any(
         _name(call.func) == "HfArgumentParser" and "TrainingArguments" in ast.unparse(call)
         for call in calls
@@ -442,6 +458,22 @@ def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
             Option("--num_train_epochs", 3),
             Option("--resume_from_checkpoint"),
         ]
+    given = {
+        ast.unparse(keyword.value)
+        for call in calls
+        for keyword in call.keywords
+        if keyword.arg == "compute_metrics"
+    }
+    keys = [
+        str(_constant(key))
+        for node in nodes
+        if isinstance(node, ast.FunctionDef) and node.name in given
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Dict)
+        for key in inner.value.keys
+    ]
+    if any(_name(call.func) in ("Trainer", "Seq2SeqTrainer") for call in calls):
+        script.logged += ["loss", "eval_loss", *(f"eval_{key}" for key in keys)]
 
 
 def _name(node: ast.expr) -> str:

@@ -241,16 +241,16 @@ _NUMBERED = ((r"version_\d+", "version_*"), (r"checkpoint-\d+", "checkpoint-*"),
 
 def as_glob(path: Path, folder: Path) -> str:
     """`path` from `folder`, with a star where a program counts its runs: `version_*`."""
-    written = Path(os.path.relpath(path, folder)).as_posix()
+    written = Path(os.path.relpath(path, folder))
     stars = {
         part: star
-        for part in written.split("/")
+        for part in written.parts
         for pattern, star in _NUMBERED
         if re.fullmatch(pattern, part)
     }
     if not stars:
-        return written
-    return "/".join(stars.get(part) or glob.escape(part) for part in written.split("/"))
+        return written.as_posix()
+    return "/".join(stars.get(part) or glob.escape(part) for part in written.parts)
 
 
 def columns(path: Path) -> list[str]:

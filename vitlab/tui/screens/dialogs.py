@@ -281,15 +281,18 @@ class WriteScreen(ModalScreen[bool]):
         Binding("escape,q", "answer(False)", "Leave"),
     ]
 
-    def __init__(self, summary: Sequence[str], diffs: Sequence[str]) -> None:
+    def __init__(
+        self, summary: Sequence[str], diffs: Sequence[str], title: str = "Write into the documents"
+    ) -> None:
         super().__init__()
+        self._title = title
         self._summary = summary
         self._diffs = diffs
         self._diff = DiffView(id="diff")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
-            dialog.border_title = Text("Write into the documents")
+            dialog.border_title = Text(self._title)
             yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
             yield self._diff
             keys = "y or enter writes   esc cancels   j k scroll"

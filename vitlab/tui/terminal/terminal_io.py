@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.drivers.linux_driver import LinuxDriver
 
 from vitlab.contract.paths import UsageError
@@ -147,6 +147,22 @@ def editor_command(environment: Mapping[str, str], path: Path, line: int) -> lis
     if name in _GOTO:
         return [*words, "-g", f"{file}:{at}"]
     return [*words, file]
+
+
+def open_editor(app: App[Any], path: Path, line: int) -> str:
+    """Give the terminal to the user's editor until it ends; a line on what went wrong, or empty."""
+    try:
+        argv = editor_command(os.environ, path, line)
+        # The terminal is the editor's: nothing is to be drawn, so the event loop may wait.
+        with app.suspend():
+            run_editor(argv)
+    except SuspendNotSupported:
+        return "the editor cannot be opened here: no terminal"
+    except UsageError as error:
+        return str(error)
+    finally:
+        app.refresh()
+    return ""
 
 
 def run_editor(argv: Sequence[str]) -> None:

@@ -1,0 +1,228 @@
+"""`vitlab new`: the experiment files it writes, what they say, and that they run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import ended, nothing_runs, wait_for
+from vitlab.cli import main
+from vitlab.contract.events import read_events
+from vitlab.contract.job import RECIPES
+from vitlab.contract.paths import LabPaths
+from vitlab.jobs.experiment.experiment import Experiment, load_experiment
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.new_experiment import ABOUT
+
+ROADMAP = """\
+# Plan
+
+**Project:** `VIT`
+
+| MVP | Name | Phase | Gate | Status | exp_id | Report |
+|---|---|---|---|---|---|---|
+| 1.0 | Own script | 1 | - | ⏳ | - | - |
+| 2.0 | 专家 | 1 | - | ⏳ | - | - |
+"""
+LIGHTNING = """\
+import argparse, os, sys, time
+if "torch" in sys.argv: import lightning as L
+p = argparse.ArgumentParser()
+p.add_argument("--max_epochs", type=int, default=4)
+p.add_argument("--seed", type=int, default=7)
+p.add_argument("--ckpt")
+p.add_argument("--data", default="stars.npz")
+p.add_argument("words", nargs="*")
+a = p.parse_args()
+assert os.path.isfile(a.data)
+label_std = 1.25
+print(f"label std: {label_std}", flush=True)
+class Net:
+    def step(self, batch, stage):
+        yn = (batch - self.label_mean) / self.label_std
+        self.log(f"{stage}_r2", 1)
+        self.log(f"{stage}_mae", 1)
+    def validation_step(self, batch, i): self.step(batch, "val")
+    def test_step(self, batch, i): self.step(batch, "test")
+def save(version, name, rows):
+    os.makedirs(f"lightning_logs/version_{version}")
+    with open(f"lightning_logs/version_{version}/metrics.csv", "w") as f:
+        f.write(f"epoch,step,{name}_r2,{name}_mae\\n" + rows)
+save(0, "val", "".join(f"{i},{i},{i / 10},0.4\\n" for i in range(a.max_epochs)))
+save(1, "test", f"{a.max_epochs},{a.max_epochs},0.5,0.4\\n")
+final = 0.5625
+print(f"final test_r2={final}", flush=True)
+"""
+
+
+class Desk:
+    """A lab, a script of its own, and the command."""
+
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.lab = LabPaths(root / "lab")
+        self.script = root / "own" / "train.py"
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        status = main(list(words))
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+    def file(self, name: str = "own_script") -> Experiment:
+        return load_experiment(self.lab.experiments / f"{name}.yaml")
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Desk:
+    desk = Desk(tmp_path, capsys)
+    desk.lab.experiments.mkdir(parents=True)
+    desk.lab.roadmaps.mkdir()
+    (desk.lab.roadmaps / "roadmap.md").write_text(ROADMAP, encoding="utf-8")
+    desk.lab.settings.write_text("profile: full\ngrace: 1\nwandb: {mode: 'off'}\n")
+    desk.script.parent.mkdir()
+    desk.script.write_text(LIGHTNING)
+    (desk.script.parent / "stars.npz").write_bytes(b"")
+    monkeypatch.chdir(desk.lab.root)
+    return desk
+
+
+def test_a_lightning_script_needs_fifteen_lines(desk: Desk) -> None:
+    status, out, _ = desk("new", "MVP-1.0", "--script", str(desk.script), "--python",
+                          sys.executable)  # fmt: skip
+    assert (status, out) == (
+        0, "made experiments/own_script.yaml\nnext: vitlab run 1.0 --profile smoke\n")  # fmt: skip
+    text = (desk.lab.experiments / "own_script.yaml").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) <= 15, text
+    experiment = desk.file()
+    (spec,) = experiment.specs("smoke", "X-20260101-x-01")
+    command = [sys.executable, str(desk.script), "--max_epochs", "{epochs}", "--seed", "{seed}",
+               "--data", str(desk.script.parent / "stars.npz")]  # fmt: skip
+    assert spec.config == {
+        "argv": command,
+        "resume_argv": [*command, "--ckpt", "last"],
+        "cwd": "runs/1.0/{job}",
+        "seed": 7,
+        "epochs": 1,
+    }
+    assert experiment.specs("full", "x")[0].config["epochs"] == 4
+    metrics = spec.extra["metrics"]
+    assert metrics["file"] == "lightning_logs/version_*/metrics.csv"
+    assert metrics["prefer"] == "log"
+    error = {"as": "val/mae/log_g", "unit": "dex",
+             "scale": {"pattern": r"label std:\s*([^\s,;|)\]]+)"}}  # fmt: skip
+    assert metrics["names"]["val_mae"] == error
+    assert metrics["names"]["test_r2"] == "test/r2/log_g"
+
+
+def test_what_it_wrote_runs_at_its_smallest(desk: Desk) -> None:
+    assert desk("new", "1.0", "--script", str(desk.script), "--python", sys.executable)[0] == 0
+    assert desk("run", "1.0", "--profile", "smoke", "--wait")[0] == 0
+    [job] = all_jobs(desk.lab)
+    events = read_events(job.paths.events)[0]
+    last = {name: value for event in events for name, value in (event.values or {}).items()}
+    assert last["val/r2/log_g"] == 0.0
+    assert last["test/r2/log_g"] == 0.5625  # printed: the file's is a mean over batches
+    assert last["test/mae/log_g"] == pytest.approx(0.5)
+    nothing_runs(desk.lab.root)
+
+
+def test_nothing_is_written_twice_and_nothing_by_a_dry_run(desk: Desk) -> None:
+    new = ("new", "1.0", "--script", str(desk.script))
+    status, out, _ = desk(*new, "--dry-run")
+    assert (status, out.splitlines()[1]) == (0, 'mvp: "1.0"')
+    assert not list(desk.lab.experiments.iterdir())
+    assert json.loads(desk(*new, "--json")[1])["files"] == ["experiments/own_script.yaml"]
+    before = (desk.lab.experiments / "own_script.yaml").read_bytes()
+    assert desk(*new) == (
+        2, "", "vitlab: MVP 1.0: has an experiment file: experiments/own_script.yaml\n"
+    )  # fmt: skip
+    out_file = ("--out", "experiments/own_script.yaml")
+    assert desk("new", "2.0", "--template", "vit", *out_file)[0] == 2
+    assert (desk.lab.experiments / "own_script.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("new", "1.0"), "name what it is made from"),
+        (("new", "9.9", "--template", "vit"), "no MVP '9.9'"),
+        (("new", "1.0", "--script", "none.py"), "none.py: no such script"),
+        (("new", "1.0", "--pid", "4194305"), "no such process"),
+        (("new", "1.0", "--template", "vit", "--out", "../x.yaml"), "must be a file experiments/"),
+        (("new", "1.0", "--template", "vit", "--unit", "val_mae=mag"), "must be like val_mae=dex"),
+    ],
+)
+def test_mistakes_are_one_line(desk: Desk, words: tuple[str, ...], text: str) -> None:
+    status, out, err = desk(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert text in err
+    assert not list(desk.lab.experiments.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ABOUT)
+def test_every_template_is_a_good_experiment_file(desk: Desk, recipe: str) -> None:
+    assert recipe in RECIPES
+    status, out, err = desk("new", "2.0", "--template", recipe)
+    assert (status, "bad" in err) == (0, False)
+    assert out == "made experiments/mvp_2.0.yaml\nnext: vitlab run 2.0 --profile smoke\n"
+    experiment = desk.file("mvp_2.0")
+    assert (experiment.recipe, experiment.mvp) == (recipe, "2.0")
+    assert {"smoke", "full"} <= set(experiment.profiles)
+
+
+def test_an_error_s_unit_is_asked_for_not_guessed(desk: Desk) -> None:
+    desk.script.write_text('print(f"val_r2={r2} val_mae={mae}")\n')
+    new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
+    _, out, err = desk(*new)
+    assert "left out: val_mae, its unit is not known" in err
+    assert "# val_mae: val/mae/log_g  # its unit?; this line if it is in dex, else" in out
+    assert "names: {val_r2: val/r2/log_g}" in out
+    _, out, err = desk(*new, "--unit", "val_mae=sigma")
+    assert "val_mae: {as: val/mae/log_g, unit: sigma}" in out
+    assert err == ""
+    assert "val_mae: val/mae/log_g}" in desk(*new, "--unit", "val_mae=dex")[1]
+
+
+def test_a_script_that_reads_beside_itself_runs_there(desk: Desk) -> None:
+    (desk.script.parent / "conf").mkdir()
+    (desk.script.parent / "conf" / "a.yaml").write_text("x: 1\n")
+    desk.script.write_text(
+        'import argparse\np = argparse.ArgumentParser()\np.add_argument("--out", default="out")\n'
+        'open("conf/a.yaml")\nopen("metrics.csv", "w")\nprint(f"val_r2={r2}")\n'
+    )
+    assert desk("new", "1.0", "--script", str(desk.script), "--python", sys.executable)[0] == 0
+    (spec,) = desk.file().specs("full", "x")
+    assert spec.config["cwd"] == str(desk.script.parent)
+    assert spec.config["argv"][2:] == ["--out", "runs/1.0/{job}"]
+
+
+def test_a_run_that_goes_on_is_taken_with_its_numbers(desk: Desk) -> None:
+    folder = desk.script.parent
+    desk.script.write_text(
+        "import sys\n"
+        "f = open('metrics.csv', 'w'); f.write('epoch,val_r2,val_mae\\n0,0.3,1\\n'); f.flush()\n"
+        "print('up', flush=True); sys.stdin.readline()\n"
+    )
+    argv = [sys.executable, "-S", "train.py", "--lr", "0.1"]
+    with (folder / "train.log").open("wb") as log:
+        run = subprocess.Popen(argv, cwd=folder, stdin=subprocess.PIPE, stdout=log)
+    wait_for(lambda: (folder / "train.log").read_text())
+    status, out, _ = desk("new", "1.0", "--pid", str(run.pid), "--launch")
+    assert status == 0
+    [job] = all_jobs(desk.lab)
+    assert out == f"made experiments/own_script.yaml\nadopted {job.name}\n"
+    assert job.spec.extra["metrics"]["names"] == {"val_r2": "val/r2/log_g"}
+    (spec,) = desk.file().specs("full", "x")
+    assert spec.config["argv"] == [sys.executable, str(desk.script), "--lr", "0.1"]
+    assert run.stdin is not None
+    run.stdin.close()
+    run.wait()
+    ended(job.paths)
+    nothing_runs(desk.lab.root)

@@ -1,0 +1,233 @@
+"""Scripts as people write them: what is seen in them, and which of their names are values."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitlab.contract.paths import UsageError
+from vitlab.contract.value import NAME
+from vitlab.jobs.experiment.script import Scale, Script, look_at
+from vitlab.jobs.experiment.value_names import match_names, near_values
+
+LIGHTNING = """
+import argparse
+import lightning as L
+from lightning.pytorch.loggers import CSVLogger
+from model import Net
+p = argparse.ArgumentParser()
+p.add_argument("--lr", type=float, default=1e-3)
+p.add_argument("--ckpt_path", default=None)
+p.add_argument("-f", "--fast", action="store_true")
+p.add_argument("--data", default="stars.npz")
+a = p.parse_args()
+data = open(a.data)
+print(f"label std: {data.label_std:.4f}")
+trainer = L.Trainer(max_epochs=40, logger=CSVLogger("logs", name="vit"))
+trainer.fit(Net(), ckpt_path=a.ckpt_path)
+"""
+MODEL = '''
+class Net:
+    def step(self, batch, stage, prog=False):
+        y = (batch - self.label_mean) / self.label_std
+        self.log(f"{stage}_r2", 1.0)
+        self.log("both", 1.0, on_step=True, on_epoch=True)
+        self.log_dict({f"{stage}_mae": 0.1, "fixed/loss": 2})
+    def training_step(self, batch, i): return self.step(batch, "train")
+    def validation_step(self, batch, i): return self.step(batch, stage="val")
+'''  # fmt: skip
+HUGGING_FACE = """
+from transformers import HfArgumentParser, Trainer, TrainingArguments
+parser = HfArgumentParser((Own, TrainingArguments))
+def compute_metrics(p):
+    return {"r2": 0.5, "mae": 0.1}
+trainer = Trainer(args=parser.parse_args(), compute_metrics=compute_metrics)
+"""
+PLAIN = """
+import wandb, click
+@click.command()
+@click.option("--epochs", "-e", default=12)
+@click.option("--amp/--no-amp", is_flag=True)
+def main(epochs, amp):
+    out = open("history.jsonl", "w")
+    for epoch in range(epochs):
+        print(f"epoch {epoch} val_r2={r2:.4f}, val_mae: {mae}")
+        logger.info("test r2 %.3f", r2)
+        wandb.log({"val/r2": r2, "lr": lr})
+    print("done: test_r2 = %.4f after %d s" % (r2, seconds))
+    print("{} of {}".format(1, 2))
+"""
+
+
+def seen(tmp_path: Path, text: str, **others: str) -> Script:
+    path = tmp_path / "train.py"
+    path.write_text(text)
+    for name, content in others.items():
+        (tmp_path / f"{name}.py").write_text(content)
+    return look_at(path)
+
+
+def test_a_lightning_script_with_its_model_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "stars.npz").write_bytes(b"")
+    script = seen(tmp_path, LIGHTNING, model=MODEL)
+    assert {option.flag: option.default for option in script.options} == {
+        "--lr": 1e-3,
+        "--ckpt_path": None,
+        "--fast": None,
+        "--data": "stars.npz",
+    }
+    assert [option.flag for option in script.options if option.is_switch] == ["--fast"]
+    assert script.logged == ["train_r2", "val_r2", "both_epoch", "train_mae", "val_mae",
+                             "fixed/loss"]  # fmt: skip
+    assert script.files == ["logs/vit/version_*/metrics.csv"]
+    assert (script.epochs, script.checkpoint_word) == (40, "last")
+    assert script.normalised == "train.py:13 label_std"
+    assert not script.restored
+    assert script.scale is not None
+    assert re.search(script.scale.pattern, "label std: 1.302\n") is not None
+    assert script.relative == ["stars.npz"]
+
+
+def test_options_of_hugging_face_and_names_of_its_metrics(tmp_path: Path) -> None:
+    script = seen(tmp_path, HUGGING_FACE)
+    assert [option.flag for option in script.options] == [
+        "--output_dir", "--num_train_epochs", "--resume_from_checkpoint"]  # fmt: skip
+    assert script.logged == ["loss", "eval_loss", "eval_r2", "eval_mae"]
+
+
+def test_printed_lines_become_patterns_named_by_their_words(tmp_path: Path) -> None:
+    script = seen(tmp_path, PLAIN)
+    epochs = script.option("epochs")
+    assert epochs is not None
+    assert (epochs.flag, epochs.default) == ("--epochs", 12)
+    assert script.files == ["history.jsonl"]
+    assert script.logged == ["val/r2", "lr"]
+    lines = ["epoch 3 val_r2=0.5123, val_mae: 0.2", "done: test_r2 = 0.6100 after 9 s",
+             "test r2 0.600"]  # fmt: skip
+    found = [
+        match.groupdict()
+        for line in lines
+        for pattern in script.patterns
+        if (match := re.search(pattern, line))
+    ]
+    assert found == [
+        {"epoch": "3", "val_r2": "0.5123", "val_mae": "0.2"},
+        {"test_r2": "0.6100", "after": "9"},
+        {"test_r2": "0.600"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("LABEL_STD = 1.302\n", Scale(number=1.302)),
+        ('json.dump({"label": {"mean": m, "std": s}}, open("stats.json", "w"))\n',
+         Scale(file="stats.json", key="label.std")),
+        ("learning_scale = 3\n", None),
+    ],
+)  # fmt: skip
+def test_where_the_label_s_standard_deviation_stands(
+    tmp_path: Path, text: str, scale: Scale | None
+) -> None:
+    assert seen(tmp_path, text).scale == scale
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mae = mae * self.label_std\n", "p = denormalize(p)\n", "p = scaler.inverse_transform(p)\n"],
+)
+def test_a_normalisation_that_is_taken_back_is_seen(tmp_path: Path, text: str) -> None:
+    assert seen(tmp_path, f"y = (y - label_mean) / label_std\n{text}").restored
+
+
+def test_what_is_no_python_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"train.py:2: not readable as Python"):
+        seen(tmp_path, "a = 1\nb = (\n")
+    (tmp_path / "bytes.py").write_bytes(b"\x00\xff")
+    with pytest.raises(UsageError, match="not readable as Python"):
+        look_at(tmp_path / "bytes.py")
+    script = seen(tmp_path, "import broken\nprint(1)\n", broken="def (")
+    assert script.logged == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("val_r2", "val/r2/log_g"),
+        ("test/R2Score", "test/r2/log_g"),
+        ("eval_r2_score", "val/r2/log_g"),
+        ("Valid R²", "val/r2/log_g"),
+        ("val_rmse_logg_dex", "val/rmse/log_g"),
+        ("test_mae_T_eff_K", "test/mae/T_eff"),
+        ("train_loss_epoch", "train/loss"),
+        ("lr-AdamW", "train/lr"),
+    ],
+)
+def test_a_name_whose_every_word_is_known_is_sure(name: str, ours: str) -> None:
+    assert match_names([name], "log_g").sure == {name: ours}
+
+
+@pytest.mark.parametrize("name", ["r2", "val_r2_best", "snr2", "val_r2_val", "wall_time", "²", ""])
+def test_any_other_is_not(name: str) -> None:
+    names = match_names([name], "log_g")
+    assert (names.sure, names.unit) == ({}, {})
+
+
+def test_what_an_error_s_unit_is_is_never_guessed() -> None:
+    names = match_names(["val_mae", "test_rmse_K", "val_bias_dex"], "log_g")
+    assert names.unit == {"val_mae": "val/mae/log_g", "test_rmse_K": "test/rmse/log_g"}
+    assert names.sure == {"val_bias_dex": "val/bias/log_g"}
+
+
+def test_two_columns_for_one_value_are_both_left_out() -> None:
+    names = match_names(["val_r2", "valid_r2", "train_loss_step", "train_loss_epoch"], "log_g")
+    assert names.sure == {"train_loss_epoch": "train/loss"}
+    assert names.other == ("val_r2", "valid_r2", "train_loss_step")
+
+
+def test_with_several_labels_a_name_without_one_is_their_mean() -> None:
+    names = match_names(["val_r2", "val_r2_teff", "val_r2_logg"], "log_g")
+    assert names.sure == {
+        "val_r2": "val/r2",
+        "val_r2_teff": "val/r2/T_eff",
+        "val_r2_logg": "val/r2/log_g",
+    }
+
+
+def test_near_values() -> None:
+    assert near_values("best_r2", "log_g") == ["val/r2/log_g", "test/r2/log_g"]
+    assert near_values("val_r2_best", "T_eff") == ["val/r2/T_eff"]
+    assert near_values("gpu_memory", "log_g") == []
+
+
+WORDS = st.sampled_from(["val", "test", "r2", "mae", "loss", "logg", "teff", "epoch", "step", "x"])
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=4).map("_".join) | st.text(max_size=12)))
+def test_every_column_is_in_one_place_and_no_value_twice(columns: list[str]) -> None:
+    names = match_names(columns, "log_g")
+    placed = [*names.sure, *names.unit, *names.other]
+    assert sorted(placed) == sorted({c for c in columns if c.lower() not in ("step", "epoch")})
+    ours = [*names.sure.values(), *names.unit.values()]
+    assert len(ours) == len(set(ours))
+    assert all(NAME.fullmatch(one) for one in ours)
+
+
+@given(st.text(alphabet="abc=():{}'\"f\n print%.,", max_size=80))
+def test_no_text_ends_the_look(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("scripts") / "any.py"
+    path.write_text(text)
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        with pytest.raises(UsageError, match=r"^[^\n]*not readable as Python[^\n]*$"):
+            look_at(path)
+        return
+    script = look_at(path)
+    for pattern in script.patterns:
+        re.compile(pattern)

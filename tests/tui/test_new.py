@@ -1,0 +1,103 @@
+"""`L` on an MVP without an experiment file: a file is made, shown, edited, and launched."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tests.tui.conftest import Open, Stage
+from tests.tui.real import RealLab
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.tui.screens.dialogs import LineScreen, PickScreen, WriteScreen
+from vitlab.tui.screens.launch import LaunchScreen
+
+SCRIPT = """\
+import argparse
+p = argparse.ArgumentParser()
+p.add_argument("--epochs", type=int, default=30)
+epochs = p.parse_args().epochs
+for epoch in range(epochs):
+    val_r2 = val_mae = epoch / 10
+    print(f"epoch {epoch} val_r2={val_r2} val_mae={val_mae}", flush=True)
+"""
+
+
+async def open_choice(it: Stage) -> None:
+    """Press `L` on MVP 2.0, which has no experiment file."""
+    session = it.app.session
+    await it.until(lambda: session.view is not None and session.view.experiments == {"1.0"})
+    it.app.home.select("2.0")
+    await it.press("L")
+    await it.until(lambda: isinstance(it.app.screen, PickScreen))
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An editor that adds a comment to the file; what it was called with."""
+    script, out = tmp_path / "editor", tmp_path / "edited"
+    script.write_text(f'#!/bin/sh\necho "$1" > {out}\necho "# edited" >> "$1"\n')
+    script.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", str(script))
+    return out
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_from_a_script_to_the_launch_dialog(
+    stage: Open, real_lab: RealLab, tmp_path: Path, editor: Path, size: tuple[int, int]
+) -> None:
+    train = tmp_path / "train.py"
+    train.write_text(SCRIPT)
+    async with stage(size=size, lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        it.app.suspend = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        await open_choice(it)
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, LineScreen))
+        await it.press(*str(tmp_path / "none.py"), "enter")
+        await it.until(lambda: "there is no such file" in it.text())
+        await it.press(*["backspace"] * len("none.py"), *"train.py", "enter")
+        await it.until(lambda: "Its Python" in it.text())
+        await it.press("enter")
+        await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
+        await it.press("enter")  # I do not know
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        assert "left out: val_mae, its unit is not known" in it.text()
+        assert '+mvp: "2.0"' in it.text()
+        assert not list(real_lab.paths.experiments.glob("mvp_2*"))
+        await it.press("y")
+        await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
+        await it.until(lambda: "> smoke" in it.text())
+    path = real_lab.paths.experiments / "mvp_2.0.yaml"
+    assert editor.read_text() == f"{path}\n"
+    assert path.read_text().endswith("# edited\n")
+    experiment = load_experiment(path)
+    assert experiment.extra["metrics"]["names"] == {"val_r2": "val/r2/log_g"}
+    assert experiment.specs("smoke", "x")[0].config["epochs"] == 1
+
+
+async def test_from_a_template_and_left_again(stage: Open, real_lab: RealLab) -> None:
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_choice(it)
+        await it.press(*"ridge", "enter")
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        assert "+recipe: ridge" in it.text()
+        await it.press("escape")
+        await it.until(lambda: not isinstance(it.app.screen, WriteScreen))
+        assert not list(real_lab.paths.experiments.glob("mvp_2*"))
+
+
+async def test_a_script_that_cannot_be_read_is_said_in_a_line(
+    stage: Open, real_lab: RealLab, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text("def (\n")
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_choice(it)
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, LineScreen))
+        await it.press(*str(tmp_path / "train.py"), "enter")
+        await it.until(lambda: "Its Python" in it.text())
+        await it.press("enter")
+        await it.until(lambda: it.toasts)
+        assert "train.py:1: not readable as Python" in it.toasts[-1]

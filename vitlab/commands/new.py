@@ -1,0 +1,209 @@
+"""The command that writes an MVP's experiment file: from a template, a script or a running one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vitlab.commands.common import Options, add_json, plain, print_json, this_lab
+from vitlab.contract.job import bare_id
+from vitlab.contract.paths import UsageError
+from vitlab.docs.text.edit import unified
+from vitlab.jobs.queue.preflight import Finding
+from vitlab.lab.adoption import Wanted, adopt, candidates
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import Request, launch, plan_launch
+from vitlab.lab.new_experiment import (
+    ABOUT,
+    UNITS,
+    Choice,
+    NewExperiment,
+    check_new,
+    plan_new,
+    write_new,
+)
+from vitlab.lab.script_experiment import find_python
+
+
+def _options(new: argparse.ArgumentParser) -> None:
+    new.description = "On a terminal, without options, it asks. It never writes over a file."
+    new.add_argument("mvp", metavar="MVP")
+    new.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    kind = new.add_mutually_exclusive_group()
+    kind.add_argument("--template", choices=tuple(ABOUT), help="a recipe of vitlab")
+    kind.add_argument("--script", type=Path, metavar="PATH", help="a Python script of your own")
+    kind.add_argument("--pid", type=int, metavar="P", help="a training that runs (`vitlab adopt`)")
+    new.add_argument("--python", default="", metavar="PATH",
+                     help="its Python (default: of the environment nearest to it)")  # fmt: skip
+    new.add_argument("--cwd", metavar="DIR",
+                     help="where it runs (default: a folder of each job's own)")  # fmt: skip
+    new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",
+                     help="unit of an error it logs: val_mae=dex (or K, sigma)")  # fmt: skip
+    new.add_argument("--out", type=Path, metavar="FILE", help="default: experiments/NAME.yaml")
+    new.add_argument("--dry-run", action="store_true", help="print the file, write nothing")
+    new.add_argument("--no-edit", action="store_true", help="do not open $EDITOR")
+    new.add_argument("--launch", action="store_true",
+                     help="launch it at its smallest profile (--pid: adopt it)")  # fmt: skip
+    add_json(new)
+    new.set_defaults(handler=write_experiment)
+
+
+def write_experiment(args: argparse.Namespace) -> int:
+    """`vitlab new MVP`: write its experiment file, check it, edit it, and say what is next."""
+    lab = this_lab()
+    mvp = bare_id(args.mvp) or args.mvp
+    roadmap = lab.roadmap_with(mvp, args.roadmap)
+    choice = Choice(
+        template=args.template or "",
+        script=args.script,
+        python=args.python,
+        cwd=args.cwd,
+        pid=args.pid,
+        out=args.out,
+        units=_units(args.unit),
+    )
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.json
+    if not (choice.template or choice.script or choice.pid is not None):
+        if not on_terminal:
+            raise UsageError("new: name what it is made from: --template, --script or --pid")
+        choice = _ask(lab, choice)
+    new = plan_new(lab, roadmap, mvp, choice)
+    if new.open_units and on_terminal:
+        new = plan_new(lab, roadmap, mvp, replace(choice, units=_ask_units(new, choice.units)))
+    if args.dry_run:
+        _print(lab, new, (), "", args.json, dry=True)
+        return 0
+    findings = write_new(lab, new)
+    if on_terminal and not args.no_edit:
+        findings = _edit(lab, new) or findings
+    following = f"vitlab run {new.mvp} --profile {new.profile}"
+    if choice.pid is not None:
+        following = f"vitlab adopt --pid {choice.pid} --mvp {new.mvp}"
+    _print(lab, new, findings, "" if args.launch else following, args.json)
+    if args.launch:
+        _launch(lab, new, choice)
+    return 0
+
+
+def _launch(lab: Lab, new: NewExperiment, choice: Choice) -> None:
+    if choice.pid is not None:
+        print(f"adopted {adopt(lab, new.roadmap, new.mvp, Wanted(choice.pid)).job.name}")
+        return
+    plan = plan_launch(lab, Request(new.roadmap, new.mvp, new.profile))
+    for job in launch(lab, plan).jobs:
+        print(f"submitted {job.name}")
+
+
+def _print(
+    lab: Lab,
+    new: NewExperiment,
+    findings: Sequence[Finding],
+    following: str,
+    as_json: bool,
+    dry: bool = False,
+) -> None:
+    name = lab.paths.relative(new.path)
+    if as_json:
+        print_json(
+            {
+                "files": [] if dry else [name],
+                "diff": unified("", new.text, name),
+                "profile": new.profile,
+                "notes": list(new.notes),
+                "unit_unknown": list(new.open_units),
+                "findings": [{"status": one.status, "text": one.text} for one in findings],
+                "next": following or None,
+            }
+        )
+        return
+    print(new.text if dry else f"made {name}", end="" if dry else "\n")
+    for note in new.notes:
+        print(plain(note), file=sys.stderr)
+    for theirs in new.open_units:
+        print(f"left out: {plain(theirs)}, its unit is not known: --unit {theirs}=dex (or sigma)",
+              file=sys.stderr)  # fmt: skip
+    for finding in findings:
+        print(f"{finding.status}: {plain(finding.text)}", file=sys.stderr)
+    if following:
+        print(f"next: {following}")
+
+
+def _edit(lab: Lab, new: NewExperiment) -> tuple[Finding, ...] | None:
+    """Open it in the editor, where one is set, and check what comes out."""
+    # Textual comes with it, which nothing else of this command needs.
+    from vitlab.tui.terminal.terminal_io import editor_command, run_editor
+
+    if not (os.environ.get("VISUAL") or os.environ.get("EDITOR")):
+        return None
+    run_editor(editor_command(os.environ, new.path, 1))
+    return check_new(lab, new)
+
+
+def _units(pairs: Iterable[str]) -> dict[str, str]:
+    units = {}
+    for pair in pairs:
+        theirs, _, unit = pair.partition("=")
+        if not theirs or unit not in UNITS:
+            raise UsageError(f"--unit {pair}: must be like val_mae=dex (or {', '.join(UNITS[1:])})")
+        units[theirs] = unit
+    return units
+
+
+def _ask(lab: Lab, choice: Choice) -> Choice:
+    """A few questions, each with a default."""
+    kinds = ("my own script", "a template of vitlab", "a run that goes on already")
+    match _pick("What is it made from?", kinds):
+        case 0:
+            script = Path(_line("Script", "train.py")).expanduser()
+            if not script.is_file():
+                raise UsageError(f"{script}: no such script")
+            python = _line("Python", choice.python or find_python(script.absolute()))
+            cwd = _line("Folder it runs in (empty: one of each job's own)", choice.cwd or "")
+            return replace(choice, script=script, python=python, cwd=cwd or None)
+        case 1:
+            names = list(ABOUT)
+            lines = [f"{name:<9} {about}" for name, about in ABOUT.items()]
+            return replace(choice, template=names[_pick("Which one?", lines)])
+        case _:
+            found = [one for one in candidates(lab) if not one.watched_by]
+            if not found:
+                raise UsageError("no Python training of yours runs outside vitlab")
+            lines = [plain(f"{one.training.pid}  {one.training.command[:70]}") for one in found]
+            return replace(choice, pid=found[_pick("Which one?", lines)].training.pid)
+
+
+def _ask_units(new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
+    """The unit of each error whose unit is not known; left out where the user does not know."""
+    units = dict(known)
+    for theirs in new.open_units:
+        print(f"{plain(theirs)}: in which unit does the script log it?")
+        lines = ("the label's own (dex, K)", "the label's standard deviation", "I do not know")
+        if (at := _pick("", lines, default=2)) < 2:
+            units[theirs] = UNITS[0] if at == 0 else "sigma"
+    return units
+
+
+def _pick(question: str, lines: Sequence[str], default: int = 0) -> int:
+    if question:
+        print(question)
+    for number, line in enumerate(lines, 1):
+        print(f"  {number}  {line}")
+    while True:
+        answer = _line("Number", str(default + 1))
+        if answer.isdecimal() and 1 <= int(answer) <= len(lines):
+            return int(answer) - 1
+        print(f"a number from 1 to {len(lines)}")
+
+
+def _line(question: str, default: str) -> str:
+    try:
+        return input(f"{question}{f' [{default}]' if default else ''}: ").strip() or default
+    except EOFError as error:
+        raise UsageError("new: no answer; nothing was written") from error
+
+
+OPTIONS: Options = {"new": _options}

@@ -1,0 +1,242 @@
+"""A new experiment file for an MVP: from a template, from a script, or from a run that goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.job import PROFILES, Spec
+from vitlab.contract.paths import UsageError
+from vitlab.contract.value import HEADLINE
+from vitlab.docs.model.roadmap import Mvp
+from vitlab.jobs.experiment.experiment import known_mvps, load_experiment
+from vitlab.jobs.queue.preflight import Finding
+from vitlab.jobs.queue.trainings import training
+from vitlab.lab.example import example_lab
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.script_experiment import (
+    Program,
+    dump,
+    examine,
+    experiment_text,
+    find_python,
+    program_of,
+)
+
+TEMPLATES: Mapping[str, tuple[str, str]] = {
+    "vit": ("vit_1m", "Run 1"),
+    "lightgbm": ("lightgbm_1m", "LightGBM"),
+    "ridge": ("lightgbm_1m", "Ridge"),
+    "mlp": ("lightgbm_1m", "MLP"),
+    "template": ("lightgbm_1m", "LightGBM"),
+    "ceiling": ("snr_ceiling", "main"),
+}
+"""Recipe -> experiment of the example lab, and the run of it, that it is made from."""
+ABOUT = {
+    "vit": "a Vision Transformer",
+    "lightgbm": "boosted trees",
+    "ridge": "a linear model",
+    "mlp": "a plain perceptron",
+    "template": "template fits: no training",
+    "ceiling": "the most any model can reach",
+}
+UNITS = ("own", "dex", "K", "sigma")
+"""Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
+_SHARED = ("data", "noise", "labels")
+"""What a template fit has of another recipe's configuration."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an experiment file is to be made from: one of template, script and pid."""
+
+    template: str = ""
+    script: Path | None = None
+    python: str = ""
+    """Empty: that of the environment nearest to the script."""
+    cwd: str | None = None
+    """None: a folder of each job's own, where the script can run in one."""
+    pid: int | None = None
+    out: Path | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Their names of errors -> the unit the user says, of `UNITS`."""
+
+
+@dataclass(frozen=True)
+class NewExperiment:
+    """An experiment file that is not written yet."""
+
+    mvp: str
+    roadmap: Path
+    path: Path
+    text: str
+    profile: str
+    """The smallest it can be launched with."""
+    notes: tuple[str, ...] = ()
+    """What was found, and what is open."""
+    open_units: tuple[str, ...] = ()
+    """Their names of errors whose unit is not known."""
+
+
+def plan_new(lab: Lab, roadmap: Path, mvp_id: str, choice: Choice) -> NewExperiment:
+    """The file for an MVP, checked as an experiment file; nothing is written.
+
+    `UsageError` where the MVP has one already, or the file is there.
+    """
+    mvp = lab.read_roadmap(roadmap).mvp(mvp_id)
+    named = lab.paths.relative(roadmap)
+    if (known := known_mvps(lab.paths, named).get(mvp.id)) is not None:
+        raise UsageError(f"MVP {mvp.id}: has an experiment file: {lab.paths.relative(known)}")
+    path = _path(lab, mvp, choice.out)
+    notes: tuple[str, ...] = ()
+    open_units: tuple[str, ...] = ()
+    if choice.template:
+        text = template_text(choice.template, mvp.id, mvp.name, named)
+    else:
+        found = examine(_program(choice))
+        text = experiment_text(found, mvp.id, _one_line(mvp.name), named)
+        notes = found.notes
+        open_units = tuple(found.open_units)
+    profile = _check(path, text)
+    return NewExperiment(mvp.id, roadmap, path, text, profile, notes, open_units)
+
+
+def _one_line(name: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in name).strip()
+
+
+def _path(lab: Lab, mvp: Mvp, out: Path | None) -> Path:
+    """Where it goes: a free name in `experiments/`."""
+    if out is None:
+        words = "_".join(re.findall(r"[a-z0-9]+", mvp.name.lower()))[:40].strip("_")
+        path = lab.paths.experiments / f"{words if len(words) > 2 else f'mvp_{mvp.id}'}.yaml"
+        if path.exists():
+            path = lab.paths.experiments / f"mvp_{re.sub(r'[^A-Za-z0-9.-]+', '_', mvp.id)}.yaml"
+    else:
+        path = Path(os.path.abspath(out))  # noqa: PTH100 - the file need not exist
+        if path.parent != lab.paths.experiments or path.suffix != ".yaml":
+            raise UsageError(f"{out}: must be a file experiments/NAME.yaml of this lab")
+    if path.exists():
+        raise UsageError(f"{lab.paths.relative(path)}: already exists; nothing was written")
+    return path
+
+
+def _program(choice: Choice) -> Program:
+    if choice.pid is not None:
+        running = training(choice.pid)
+        program = program_of(running.argv, running.folder)
+        metrics = running.metrics
+    elif choice.script is not None:
+        script = choice.script.absolute()
+        if not script.is_file():
+            raise UsageError(f"{choice.script}: no such script")
+        program, metrics = Program(script, find_python(script), script.parent), ()
+    else:
+        raise UsageError("new: needs a template, a script or a running process")
+    return Program(
+        program.script,
+        choice.python or program.python,
+        program.folder,
+        program.arguments,
+        program.module,
+        choice.cwd,
+        choice.units,
+        metrics,
+    )
+
+
+def _check(path: Path, text: str) -> str:
+    """Read the text as an experiment file; its smallest profile."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.parent.name, path.name)
+        copy.parent.mkdir()
+        copy.write_text(text, encoding="utf-8")
+        return load_experiment(copy).profiles[0]
+
+
+def write_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
+    """Write the file, never over another; what a launch of it would find, the worst first."""
+    try:
+        with new.path.open("x", encoding="utf-8") as file:
+            file.write(new.text)
+    except FileExistsError as error:
+        name = lab.paths.relative(new.path)
+        raise UsageError(f"{name}: already exists; nothing was written") from error
+    except OSError as error:  # a full disk
+        new.path.unlink(missing_ok=True)
+        error.filename = str(new.path)
+        raise
+    return check_new(lab, new)
+
+
+def check_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
+    """What a launch of the written file would find; `UsageError` where it cannot be read."""
+    return plan_launch(lab, Request(new.roadmap, new.mvp, new.profile)).findings
+
+
+def template_text(recipe: str, mvp: str, name: str, roadmap: str) -> str:
+    """The experiment file of a recipe, with the sizes and profiles of the example lab."""
+    file, run = TEMPLATES[recipe]
+    experiment = load_experiment(example_lab() / "experiments" / f"{file}.yaml")
+    specs = {
+        profile: next(spec for spec in experiment.specs(profile, "check") if spec.run == run)
+        for profile in experiment.profiles
+    }
+    headline = experiment.headline if recipe == "ceiling" else HEADLINE
+    return "\n".join(_template(recipe, specs, (mvp, _one_line(name), roadmap, headline))) + "\n"
+
+
+def _template(
+    recipe: str, specs: Mapping[str, Spec], head: tuple[str, str, str, str]
+) -> Iterator[str]:
+    mvp, name, roadmap, headline = head
+    configs = {profile: spec.config for profile, spec in specs.items()}
+    if recipe == "template":
+        configs = {p: {k: c[k] for k in _SHARED if k in c} for p, c in configs.items()}
+        configs = {p: {**c, "data": _untrained(c["data"])} for p, c in configs.items()}
+    docs = {"vit": "docs/trainer.md", "mlp": "docs/trainer.md"}.get(recipe, "docs/baselines.md")
+    yield f"# MVP {mvp}: {name}: {ABOUT[recipe]}. Every key: {docs}."
+    yield f'mvp: "{mvp}"'
+    yield f"roadmap: {dump(roadmap)}"
+    yield f"recipe: {recipe}"
+    yield f"headline: {headline}"
+    yield "config:  # of profile full"
+    comments = {
+        "labels": "also T_eff, M_H",
+        "data": "source: a file or folder of spectra of your own",
+        "noise": "1 is that of the magnitudes given",
+    }
+    for key, value in configs["full"].items():
+        yield f"  {key}: {dump(value)}" + (f"  # {comments[key]}" if key in comments else "")
+    if recipe not in ("template", "ceiling"):
+        yield "# matrix: {data.train_size: [10000, 100000, 1000000]}  # a sweep"
+        yield "# repeats: 3  # seeds"
+    yield "profiles:"
+    for profile in PROFILES:
+        over = _difference(configs.get(profile, {}), configs["full"])
+        if profile == "smoke" or over:
+            yield f"  {profile}: {dump(over)}"
+    yield "  full: {}"
+
+
+def _untrained(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in ("train_size", "val_size")}
+
+
+def _difference(one: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `one` is not in `base`."""
+    changed: dict[str, Any] = {}
+    for key, value in one.items():
+        below = base.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            if inner := _difference(value, below):
+                changed[key] = inner
+        elif value != below or key not in base:
+            changed[key] = value
+    return changed

@@ -1,0 +1,396 @@
+"""The experiment file of a user's own script, from what can be seen of it and of its last run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vitlab.contract.paths import UsageError
+from vitlab.contract.value import HEADLINE, LABEL, Value
+from vitlab.jobs.experiment.script import (
+    CHECKPOINT_OPTIONS,
+    EPOCH_OPTIONS,
+    OUTPUT_OPTIONS,
+    Option,
+    Scale,
+    Script,
+    look_at,
+)
+from vitlab.jobs.experiment.value_names import Names, match_names, near_values
+from vitlab.jobs.queue.trainings import as_glob, columns, metrics_files
+
+MAX_OTHER = 6
+"""Columns without a value that a comment lists."""
+_BASES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A script, and how it is to be run."""
+
+    script: Path
+    python: str
+    folder: Path
+    """Where it has been run so far."""
+    arguments: tuple[str, ...] = ()
+    """What it is given beside what is found."""
+    module: str = ""
+    """The module, where it is run by `python -m`."""
+    cwd: str | None = None
+    """Where it is to run; None for a folder of each job's own, if it can run in one."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Theirs -> `own`, `dex`, `K` or `sigma`, as the user says."""
+    metrics: tuple[Path, ...] = ()
+    """Metrics files of a run of it; empty where the newest one is to be looked for."""
+
+
+def find_python(script: Path) -> str:
+    """The Python of the environment nearest to the script, or else the one in use."""
+    home = Path.home() if os.environ.get("HOME") else Path("/")
+    folders = [script.parent, *script.parent.parents][:4]
+    for folder in folders:
+        for name in (".venv", "venv", "env"):
+            if os.access(python := folder / name / "bin" / "python", os.X_OK):
+                return str(python)
+        for file in ("environment.yml", "environment.yaml"):
+            if (folder / file).is_file() and (found := _conda(folder / file, home)):
+                return found
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        python = Path(os.environ.get(variable) or "/nowhere", "bin", "python")
+        if os.access(python, os.X_OK):
+            return str(python)
+    return shutil.which("python3") or sys.executable
+
+
+def _conda(file: Path, home: Path) -> str:
+    match = re.search(r"(?m)^name:\s*([\w.-]+)", file.read_text(errors="replace"))
+    if match is None:
+        return ""
+    for base in _BASES:
+        if os.access(python := home / base / "envs" / match[1] / "bin" / "python", os.X_OK):
+            return str(python)
+    return ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found out about a program."""
+
+    program: Program
+    script: Script
+    label: str
+    file: str
+    """Its metrics file as a glob, from the folder it runs in; empty without any."""
+    pattern: str
+    """Of its log's lines; empty without any."""
+    prefer: str
+    """`log` where the log has the number it is judged by, and the file has it too."""
+    names: Names
+    relative: tuple[str, ...]
+    """Files it names from its own folder, so that it must run there."""
+    notes: tuple[str, ...]
+
+    @property
+    def open_units(self) -> Iterator[str]:
+        """Their names of errors whose unit is not known."""
+        yield from (theirs for theirs in self.names.unit if not self.unit_of(theirs))
+
+    def unit_of(self, theirs: str) -> str:
+        """The unit of an error: as the user says, `scaled` where the script shows it, or empty."""
+        script = self.script
+        shown = script.scale and script.normalised and not script.restored
+        return self.program.units.get(theirs, "scaled" if shown else "")
+
+    @property
+    def headline(self) -> str:
+        """What it is judged by: R2 on the test set, or else what comes next to that."""
+        ours = [*self.names.sure.values(), *self.names.unit.values()]
+        for split, metric in (("test", "r2"), ("val", "r2"), ("test", "loss"), ("val", "loss")):
+            for name in ours:
+                if (Value.parse(name).split, Value.parse(name).metric) == (split, metric):
+                    return name
+        return ours[0] if ours else str(Value("test", "r2", self.label))
+
+
+def examine(program: Program, label: str = LABEL) -> Found:
+    """Look at the script and at the newest metrics file of a run of it; nothing is run."""
+    script = look_at(program.script)
+    run = program.metrics or tuple(metrics_files(program.folder)[:1])
+    seen = [name for path in run for name in columns(path)]
+    last = as_glob(run[0], program.folder) if run else ""
+    file, notes = _metrics_file(script, last), []
+    if seen and file:
+        notes.append(f"names: as in {run[0]}")
+    patterns = _patterns(script)
+    groups = [name for one in patterns for name in re.compile(one).groupindex]
+    logged = seen or script.logged if file else []
+    names = match_names([*logged, *groups], label)
+    in_log = match_names(groups, label)
+    both = set(names.sure.values()) & set(in_log.sure.values())
+    in_file = set(match_names(logged, label).sure.values())
+    tested = [name for name in both if Value.parse(name).split == "test" and name in in_file]
+    new = set(in_log.sure.values()) | set(in_log.unit.values())
+    file_names = match_names(logged, label)
+    new -= {*file_names.sure.values(), *file_names.unit.values()}
+    pattern = "|".join(patterns) if new or tested or not file else ""
+    names = _merged(file_names, in_log) if pattern else file_names
+    relative = tuple(one for one in script.relative if _is_read(one, script))
+    prefer = "log" if tested and pattern else ""
+    return Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
+
+
+def _merged(file: Names, log: Names) -> Names:
+    return Names({**file.sure, **log.sure}, {**log.unit, **file.unit}, file.other)
+
+
+def _metrics_file(script: Script, last: str) -> str:
+    """The file it writes its numbers to, as a glob from the folder it runs in."""
+    known = [one for one in script.files if last and Path(one).name == Path(last).name]
+    if known or (script.files and not last):
+        return (known or script.files)[0]
+    if script.is_lightning and (not last or last.endswith("metrics.csv")):
+        return "lightning_logs/version_*/metrics.csv"
+    if last:
+        return last if "/" not in last else f"**/{Path(last).name}"
+    if "transformers" in script.libraries:
+        return "**/trainer_state.json"
+    return "wandb/*run-*/*.wandb" if "wandb" in script.libraries else ""
+
+
+def _patterns(script: Script) -> list[str]:
+    """Its printed lines whose names are values, no name twice: they become one expression."""
+    used: set[str] = set()
+    kept = []
+    for pattern in script.patterns:
+        groups = set(re.compile(pattern).groupindex)
+        known = match_names(groups, LABEL)
+        if (known.sure or known.unit) and not groups & used:
+            kept.append(pattern)
+            used |= groups
+    return kept
+
+
+def _is_read(text: str, script: Script) -> bool:
+    """Whether a path the script names is one it needs, not one it is given or writes."""
+    given = {str(option.default) for option in script.options}
+    return text not in given and text not in script.files and text not in script.written
+
+
+def experiment_text(found: Found, mvp: str, name: str, roadmap: str) -> str:
+    """The experiment file, with comments."""
+    return "\n".join(_lines(found, mvp, name, roadmap)) + "\n"
+
+
+def _lines(found: Found, mvp: str, name: str, roadmap: str) -> Iterator[str]:
+    script = found.script
+    title = f"MVP {mvp}: {name}".rstrip(": ")
+    yield f"# {title}. Written by `vitlab new` from {script.path.name}; keys: docs/jobs.md."
+    yield f"mvp: {json.dumps(mvp)}"
+    yield f"roadmap: {dump(roadmap)}"
+    yield "recipe: command"
+    if found.headline != HEADLINE:
+        yield f"headline: {found.headline}"
+    yield "config:"
+    yield from (f"  {line}" for line in _config(found, mvp))
+    yield from _metrics(found)
+    if sweep := script.option("lr", "learning_rate"):
+        name, value = sweep.name, dump(sweep.default)
+        yield f'# A sweep: args: {{{name}: {value}}} in config, {sweep.flag}, "{{{name}}}" in argv,'
+        yield f"# and here matrix: {{{name}: [...]}}; seeds: repeats: 3"
+    if epochs_of(found) is not None and _epoch_option(found):
+        yield "profiles: {smoke: {epochs: 1}, full: {}}  # smoke: to see that it runs"
+    else:
+        yield "# profiles: {smoke: {argv: [...]}}  # a short run to see that it works"
+
+
+def _config(found: Found, mvp: str) -> Iterator[str]:
+    program, script = found.program, found.script
+    argv, in_own_folder = _argv(found, mvp), _own_folder(found)
+    yield f"argv: {dump(argv)}"
+    checkpoint = script.option(*CHECKPOINT_OPTIONS)
+    if checkpoint and checkpoint.is_switch:
+        yield f"resume_argv: {dump([*argv, checkpoint.flag])}"
+    elif checkpoint and script.checkpoint_word:
+        yield f"resume_argv: {dump([*argv, checkpoint.flag, script.checkpoint_word])}"
+    elif checkpoint:
+        yield f"# resume_argv: [..., {checkpoint.flag}, PATH]  # its newest checkpoint, for resume"
+    if program.cwd is not None:
+        yield f"cwd: {dump(program.cwd)}"
+    elif in_own_folder:
+        yield f"cwd: runs/{mvp}/{{job}}  # a folder of each run's own: no two share a file"
+    else:
+        yield f"cwd: {dump(str(program.folder))}  # it reads {found.relative[0]} there"
+    if program.module:
+        yield f"env: {dump({'PYTHONPATH': str(program.folder)})}"
+    seed = script.option("seed", "random_seed")
+    if seed is not None and isinstance(seed.default, int) and _takes(program, seed):
+        yield f"seed: {seed.default}"
+    if (epochs := epochs_of(found)) is not None:
+        yield f"epochs: {epochs}  # for progress and the time left"
+
+
+def _own_folder(found: Found) -> bool:
+    return found.program.cwd is None and not found.relative
+
+
+def _argv(found: Found, mvp: str) -> list[str]:
+    """The command: placeholders for epochs, seed and output, absolute paths for what it reads."""
+    program, script = found.program, found.script
+    argv = [program.python, *(["-m", program.module] if program.module else [str(script.path)])]
+    arguments = [_absolute(word, program) for word in program.arguments]
+    wanted: list[tuple[Option | None, str]] = [
+        (_epoch_option(found), "{epochs}" if epochs_of(found) is not None else ""),
+        (script.option("seed", "random_seed"), "{seed}"),
+    ]
+    if program.cwd is None and not _own_folder(found):
+        wanted.append((script.option(*OUTPUT_OPTIONS), f"runs/{mvp}/{{job}}"))
+    for option, value in wanted:
+        if option is None or option.is_switch or not value:
+            continue
+        if value == "{seed}" and not isinstance(option.default, int):
+            continue
+        if option.flag in arguments[:-1]:
+            arguments[arguments.index(option.flag) + 1] = value
+        elif not any(word.startswith(f"{option.flag}=") for word in arguments):
+            arguments += [option.flag, value]
+    for option in script.options if _own_folder(found) else ():
+        text = option.default
+        if isinstance(text, str) and option.flag not in arguments and text in script.relative:
+            arguments += [option.flag, str(program.folder / text)]
+    return argv + arguments
+
+
+def _takes(program: Program, option: Option) -> bool:
+    return not option.is_switch and not any(
+        word.startswith(f"{option.flag}=") for word in program.arguments
+    )
+
+
+def _absolute(word: str, program: Program) -> str:
+    """An argument that names an existing file, from the root; all others as they are."""
+    path = program.folder / word
+    is_path = word and not word.startswith("-") and ("/" in word or "." in word)
+    return str(path) if is_path and not Path(word).is_absolute() and path.exists() else word
+
+
+def _epoch_option(found: Found) -> Option | None:
+    return found.script.option(*EPOCH_OPTIONS)
+
+
+def epochs_of(found: Found) -> int | None:
+    """How many epochs it trains: as given, its option's default, or a constant."""
+    option, given = _epoch_option(found), found.program.arguments
+    if option is None:
+        return found.script.epochs
+    text: Any = option.default
+    if option.flag in given[:-1]:
+        text = given[given.index(option.flag) + 1]
+    number = re.fullmatch(r"[1-9]\d{0,6}", str(text))
+    return int(number[0]) if number else None
+
+
+def _metrics(found: Found) -> Iterator[str]:
+    names, script = found.names, found.script
+    lines = list(_names(found))
+    active = [line for line in lines if not line.startswith("#")]
+    if not (found.file or found.pattern) and "vitlab" in script.libraries:
+        yield "# Its numbers come by vitlab.events.log."
+        return
+    if not active:
+        yield "# None of its numbers is known for sure: log them by vitlab.events.log, or here:"
+    mark = "" if active else "# "
+    file = found.file or ("" if found.pattern else "metrics.csv")
+    if found.program.cwd is None and not _own_folder(found) and _output_option(found):
+        file = f"runs/{{job}}/**/{Path(file).name}" if file else ""
+    if any(found.unit_of(theirs) == "scaled" for theirs in names.unit):
+        yield f"# The labels are normalised ({script.normalised}): errors are scaled back."
+    yield f"{mark}metrics:"
+    if file:
+        yield f"{mark}  file: {dump(file)}"
+    if found.pattern:
+        yield f"{mark}  pattern: {dump(found.pattern)}"
+    if found.prefer:
+        yield f"{mark}  prefer: {found.prefer}  # of two numbers the one it prints"
+    if active:
+        yield "  names: {" + ", ".join(active) + "}"
+        yield from (f"    {line}" for line in lines if line.startswith("#"))
+    else:
+        yield "#   names:"
+        yield from (f"#     {line.lstrip('# ')}" for line in lines or ["theirs: val/r2/log_g"])
+    other = [name for name in names.other if not name.endswith("_step")]
+    for name in other[:MAX_OTHER]:
+        near = " or ".join(near_values(name, found.label)[:3])
+        yield f"{mark}    # {name}: {near or '?'}"
+    if len(other) > MAX_OTHER:
+        yield f"{mark}    # and {len(other) - MAX_OTHER} more columns"
+
+
+def _output_option(found: Found) -> Option | None:
+    return found.script.option(*OUTPUT_OPTIONS)
+
+
+def _names(found: Found) -> Iterator[str]:
+    for theirs, ours in found.names.sure.items():
+        yield f"{dump(theirs)}: {ours}"
+    for theirs, ours in found.names.unit.items():
+        yield from _with_unit(found, theirs, ours)
+
+
+def _with_unit(found: Found, theirs: str, ours: str) -> Iterator[str]:
+    """An error's line: its unit as it is known, or a comment with what it may be."""
+    script, unit = found.script, Value.parse(ours).unit or "dex"
+    said = found.unit_of(theirs)
+    scaled = f"{{as: {ours}, scale: {_scale(script.scale)}, unit: {unit}}}"
+    if said == "sigma":
+        yield f"{dump(theirs)}: {{as: {ours}, unit: sigma}}"
+    elif said in ("own", unit):
+        yield f"{dump(theirs)}: {ours}"
+    elif said == "scaled":
+        yield f"{dump(theirs)}: {scaled}"
+    else:
+        why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"
+        yield f"# {dump(theirs)}: {ours}  # {why}; this line if it is in {unit}, else"
+        yield f"# {dump(theirs)}: {{as: {ours}, unit: sigma}}"
+        yield f"# {dump(theirs)}: {scaled}"
+
+
+def _scale(scale: Scale | None) -> str:
+    if scale is None:
+        return "STD"
+    if scale.number is not None:
+        return str(scale.number)
+    if scale.pattern:
+        return dump({"pattern": scale.pattern})
+    return dump({"file": scale.file, "key": scale.key})
+
+
+def dump(value: object) -> str:
+    """One line of YAML."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=1 << 20, allow_unicode=True, sort_keys=False
+    )
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def program_of(argv: Sequence[str], folder: Path) -> Program:
+    """The script a running process was started with; `UsageError` where it cannot be seen."""
+    words = list(argv[1:])
+    for i, word in enumerate(words):
+        if word == "-m" and i + 1 < len(words):
+            module = words[i + 1]
+            path = folder.joinpath(*module.split("."))
+            for one in (path.with_suffix(".py"), path / "__main__.py"):
+                if one.is_file():
+                    return Program(one, argv[0], folder, tuple(words[i + 2 :]), module)
+        if word.endswith(".py") and (folder / word).is_file():
+            return Program(folder / word, argv[0], folder, tuple(words[i + 1 :]))
+    raise UsageError(f"{' '.join(argv)[:200]}: no script in this command line can be looked at")

@@ -1,0 +1,120 @@
+"""An experiment file for an MVP that has none: what it is made from, how it reads, its writing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from vitlab.docs.text.edit import unified
+from vitlab.lab.adoption import Candidate, candidates
+from vitlab.lab.new_experiment import (
+    ABOUT,
+    UNITS,
+    Choice,
+    NewExperiment,
+    check_new,
+    plan_new,
+    write_new,
+)
+from vitlab.lab.script_experiment import find_python
+from vitlab.tui.screens.dialogs import LineScreen, PickScreen, WriteScreen
+from vitlab.tui.terminal.terminal_io import open_editor
+
+if TYPE_CHECKING:
+    from vitlab.tui.session import Session
+
+SCRIPT = "my own script"
+_OWN, _SIGMA, _UNKNOWN = ("the label's own: dex, K", "of the label's standard deviation",
+                          "I do not know: leave it out")  # fmt: skip
+
+
+async def make_experiment(
+    app: App[int], session: Session, mvp_id: str
+) -> tuple[NewExperiment, Choice] | None:
+    """Ask what the file is made from, show it, write it, open it in the editor; None if left."""
+    choice = await _choose(app, session, mvp_id)
+    new = None if choice is None else await _plan(session, mvp_id, choice)
+    if choice is None or new is None:
+        return None
+    if new.open_units:
+        units = await _units(app, new, choice.units)
+        choice = replace(choice, units=units)
+        new = await _plan(session, mvp_id, choice)
+    if new is None or not await app.push_screen_wait(_preview(session, new)):
+        return None
+    written = new
+    if await session.attempt(lambda: write_new(session.lab, written)) is None:
+        return None
+    app.notify(f"written: {session.lab.paths.relative(new.path)}")
+    if problem := open_editor(app, new.path, 1):
+        app.notify(problem, severity="warning")
+    session.watcher.refresh_now()
+    if await session.attempt(lambda: check_new(session.lab, written)) is None:
+        return None
+    return new, choice
+
+
+async def _choose(app: App[int], session: Session, mvp_id: str) -> Choice | None:
+    found = await session.attempt(lambda: candidates(session.lab))
+    if found is None:
+        return None
+    running = {_line(one): one for one in found if not one.watched_by}
+    templates = {f"{name}: {about}": name for name, about in ABOUT.items()}
+    title = f"MVP {mvp_id} has no experiment file: make one from"
+    names = [SCRIPT, *templates, *running]
+    picked = await app.push_screen_wait(PickScreen(title, names, SCRIPT))
+    if picked in templates:
+        return Choice(template=templates[picked])
+    if picked in running:
+        return Choice(pid=running[picked].training.pid)
+    return await _script(app) if picked == SCRIPT else None
+
+
+def _line(one: Candidate) -> str:
+    """Of a process: short enough for one line of a small screen."""
+    program = " ".join(one.training.argv[1:])[:36]
+    return f"running: {one.training.pid} {program} in {one.training.folder.name}"
+
+
+async def _script(app: App[int]) -> Choice | None:
+    """Its path and its Python; asked again while there is no such file."""
+    text: str | None = ""
+    title = "Your script"
+    while True:
+        text = await app.push_screen_wait(LineScreen(title, text or "", hint="/home/me/train.py"))
+        if text is None or not text.strip():
+            return None
+        script = Path(text.strip()).expanduser()
+        if await asyncio.to_thread(script.is_file):
+            break
+        title = "Your script: there is no such file"
+    python = await asyncio.to_thread(find_python, script.absolute())
+    chosen = await app.push_screen_wait(LineScreen("Its Python", python))
+    return None if chosen is None else Choice(script=script, python=chosen.strip())
+
+
+async def _plan(session: Session, mvp_id: str, choice: Choice) -> NewExperiment | None:
+    roadmap = session.roadmap
+    return await session.attempt(lambda: plan_new(session.lab, roadmap, mvp_id, choice))
+
+
+async def _units(app: App[int], new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
+    units = dict(known)
+    for theirs in new.open_units:
+        title = f"In which unit does the script log {theirs}?"
+        answer = await app.push_screen_wait(PickScreen(title, (_OWN, _SIGMA, _UNKNOWN), _UNKNOWN))
+        if answer in (_OWN, _SIGMA):
+            units[theirs] = UNITS[0] if answer == _OWN else "sigma"
+    return units
+
+
+def _preview(session: Session, new: NewExperiment) -> WriteScreen:
+    open_units = [f"left out: {one}, its unit is not known" for one in new.open_units]
+    summary = [*new.notes, *open_units] or ["Your editor opens it next, then the launch dialog."]
+    name = session.lab.paths.relative(new.path)
+    return WriteScreen(summary, [unified("", new.text, name)], title="Write this experiment file")
