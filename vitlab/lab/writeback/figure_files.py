@@ -39,12 +39,12 @@ def existing_figures(folder: Path, mvp: str, profile: str, jobs: Collection[str]
     `jobs`: names of the launch's jobs that have a result. A figure of an earlier launch, or one
     that does not say what it shows, is none of them.
     """
-    own = {name.partition("/")[0] for name in jobs}
+    own = {Path(name).parent for name in jobs}
     found = {}
     for name in FIGURES:
         stem = figure_stem(folder / "roadmap", mvp, profile, name)
         file = f"{stem.name}.png"
-        shown = {job for job in shown_jobs(stem.parent / file) if job.partition("/")[0] in own}
+        shown = {job for job in shown_jobs(stem.parent / file) if Path(job).parent in own}
         if shown and shown <= set(jobs):
             found[name] = f"./{FIGURE_FOLDER}/{file}"
     return found

@@ -110,8 +110,7 @@ def plan_mvp(
     `own_conclusion`: a person's own, in place of the one drawn from the results.
     """
     texts = texts or {}
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    jobs, mine = _last_launch(lab, roadmap_path, mvp_id)
     if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
         return None
     document = _document(roadmap_path, texts)
@@ -126,8 +125,8 @@ def plan_mvp(
     results = [one.result for group in groups for one in group.members]
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
-    gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
     known = [one.result for one in everything]
+    gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
     verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
     ranking = rank_runs(mine, everything, evidence)
     report = _Report(
@@ -146,8 +145,8 @@ def plan_mvp(
         made_by=provenance(ended),
     )
     told = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links))
-    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(told))}"
     files = report.changes(lab, roadmap_path, end.status, texts)
+    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(told))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
 
 
@@ -260,10 +259,15 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return None
 
 
+def _last_launch(lab: Lab, roadmap_path: Path, mvp_id: str) -> tuple[list[Job], list[Job]]:
+    """All jobs of a roadmap, and those of an MVP's last launch."""
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    return jobs, last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+
+
 def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
     """The files of the figures drawn of an MVP's last launch."""
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    _, mine = _last_launch(lab, roadmap_path, mvp_id)
     names = [one.job.name for one in finished(mine)]
     folder = roadmap_path.parent
     profile = mine[-1].spec.profile if mine else "full"
@@ -284,8 +288,7 @@ def _without_numbers(
 
 def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
     """One line on how an MVP's last launch ended; empty where it has none, or it still runs."""
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    _, mine = _last_launch(lab, roadmap_path, mvp_id)
     if not mine or any(isinstance(job.state, Queued | Running) for job in mine):
         return ""
     mvp = lab.read_roadmap(roadmap_path).mvp(mvp_id)
