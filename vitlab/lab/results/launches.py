@@ -11,6 +11,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.store import ADOPTED, Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished
@@ -95,7 +96,7 @@ def _unkept(job: Job, result: Result | None) -> str:
     name = job.spec.headline
     if result is not None and name in result.values:
         return f"{job.spec.run}: its last {name} is not a finite number"
-    promised = bool(job.spec.extra.get("metrics")) or job.spec.recipe != "command"
+    promised = bool(job.spec.extra.get(METRICS)) or job.spec.recipe != "command"
     if promised or (result is not None and result.values):
         return f"{job.spec.run}: ended well without {name}"
     return ""
