@@ -139,7 +139,13 @@ def test_where_the_label_s_standard_deviation_stands(
 
 @pytest.mark.parametrize(
     "text",
-    ["mae = mae * self.label_std\n", "p = denormalize(p)\n", "p = scaler.inverse_transform(p)\n"],
+    [
+        "mae = mae * self.label_std\n",
+        "mae *= std\n",
+        "log('val_mae', std[0] * mae)\n",
+        "p = denormalize(p)\n",
+        "p = scaler.inverse_transform(p)\n",
+    ],
 )
 def test_a_normalisation_that_is_taken_back_is_seen(tmp_path: Path, text: str) -> None:
     assert seen(tmp_path, f"y = (y - label_mean) / label_std\n{text}").restored
@@ -188,6 +194,20 @@ def test_two_columns_for_one_value_are_both_left_out() -> None:
     names = match_names(["val_r2", "valid_r2", "train_loss_step", "train_loss_epoch"], "log_g")
     assert names.sure == {"train_loss_epoch": "train/loss"}
     assert names.other == ("val_r2", "valid_r2", "train_loss_step")
+
+
+def test_of_two_for_one_value_the_one_that_names_its_unit_is_taken() -> None:
+    names = match_names(["val_mae", "val_mae_dex"], "log_g")
+    assert (names.sure, names.unit) == ({"val_mae_dex": "val/mae/log_g"}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("y = d['teff']", {"T_eff"}), ("x(label=log_g)", {"log_g"}), ("logging.debug(1)", set()),
+     ("p.add_argument('--labels', default='logg,t_eff')", {"log_g", "T_eff"})],
+)  # fmt: skip
+def test_the_labels_a_script_names(tmp_path: Path, text: str, labels: set[str]) -> None:
+    assert seen(tmp_path, text).labels == labels
 
 
 def test_with_several_labels_a_name_without_one_is_their_mean() -> None:

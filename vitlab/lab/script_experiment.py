@@ -121,13 +121,17 @@ class Found:
         return ours[0] if ours else str(Value("test", "r2", self.label))
 
 
-def examine(program: Program, label: str = LABEL) -> Found:
+def examine(program: Program) -> Found:
     """Look at the script and at the newest metrics file of a run of it; nothing is run."""
     script = look_at(program.script)
+    label = LABEL if LABEL in script.labels or not script.labels else min(script.labels)
     run = program.metrics or tuple(metrics_files(program.folder)[:1])
     seen = [name for path in run for name in columns(path)]
     last = as_glob(run[0], program.folder) if run else ""
     file, notes = _metrics_file(script, last), []
+    if len(script.labels) > 1:
+        more = ", ".join(sorted(script.labels - {label}))
+        notes.append(f"{label}: the label of every name without one; the script names {more} too")
     if seen and file:
         notes.append(f"names: as in {run[0]}")
     patterns = _patterns(script)
@@ -308,6 +312,8 @@ def _metrics(found: Found) -> Iterator[str]:
     if not active:
         yield "# None of its numbers is known for sure: log them by vitlab.events.log, or here:"
     mark = "" if active else "# "
+    if len(script.labels) > 1:
+        yield f"# Names without a label are taken for {found.label}; the script names others too."
     file = found.file or ("" if found.pattern else "metrics.csv")
     if found.program.cwd is None and not _own_folder(found) and _output_option(found):
         file = f"runs/{{job}}/**/{Path(file).name}" if file else ""

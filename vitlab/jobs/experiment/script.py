@@ -7,17 +7,23 @@ be seen that way is left out; nothing is guessed.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import UsageError
+from vitlab.jobs.experiment.printed_lines import (
+    PERCENT,
+    constant,
+    line_pattern,
+    parts_of,
+    split_text,
+)
+from vitlab.jobs.experiment.value_names import labels_in
 
 MAX_MODULES = 40
 """Modules beside a script that are read with it."""
@@ -31,18 +37,12 @@ _WRITES = ("to_csv", "to_parquet", "to_json", "save", "savefig", "savez", "mkdir
            "ModelCheckpoint", "save_model", "save_pretrained", "log_artifact")  # fmt: skip
 _LOGS = ("log", "log_dict", "log_metrics")
 _STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
+_ANY_STD = re.compile(r"(?i)std|sigma|scale")
 _NORMALISED = re.compile(
     r"(?i)^_?((label|target|y|log_?g)s?_?(std|sigma|scale|norm|mean|scaler)"
     r"|normali[sz]e_?(labels?|targets?|y)|(std|mean)_?(y|labels?)|y_?n|standard_?scaler)$"
 )
 _RESTORED = re.compile(r"(?i)denorm|un_?norm|inverse_transform|unscale|rescale|to_physical|in_dex")
-_STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
-_PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
-_WORD_BEFORE = re.compile(
-    r"((?:\b(?:train|val|valid|validation|test)[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$"
-)
-"""What names a printed value: the word before it, with its split."""
-_NUMBER = r"[^\s,;|)\]]+"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Script:
     """Paths it names where it writes: `open(..., "w")`, `to_csv`, `mkdir`."""
     epochs: int | None = None
     """A constant number of epochs that is no option."""
+    labels: set[str] = field(default_factory=set)
+    """Labels of stars it names: `log_g`, `T_eff`, ..."""
     normalised: str = ""
     """Where labels are normalised: `train.py:31 label_std`; empty where nothing shows it."""
     restored: bool = False
@@ -224,7 +226,7 @@ class _Look:
                 if isinstance(one, ast.Constant) and str(one.value).startswith("--")
             ]
             flag = flags[0].partition("/")[0] if flags else f"--{argument.arg.replace('_', '-')}"
-            value = _constant(inner)
+            value = constant(inner)
             self._script.options.append(Option(flag, value, isinstance(value, bool)))
 
     @cached_property
@@ -250,26 +252,26 @@ class _Look:
             self._script.written |= {one for one in texts if isinstance(one, str)}
 
     def _option(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
-        words = [str(_constant(one)) for one in node.args]
+        words = [str(constant(one)) for one in node.args]
         flags = [word for word in words if word.startswith("--")]
         if not flags:
             return
         flag = next((word for word in flags if len(word) > 2), flags[0])
         flag = flag.partition("/--")[0]
-        action = str(_constant(keywords.get("action")) or "")
-        switch = action.startswith("store_") or _constant(keywords.get("is_flag")) is True
-        self._script.options.append(Option(flag, _constant(keywords.get("default")), switch))
+        action = str(constant(keywords.get("action")) or "")
+        switch = action.startswith("store_") or constant(keywords.get("is_flag")) is True
+        self._script.options.append(Option(flag, constant(keywords.get("default")), switch))
 
     def _trainer(self, keywords: Mapping[str, ast.expr]) -> None:
         for key in ("max_epochs", "num_train_epochs"):
-            count = _constant(keywords.get(key))
+            count = constant(keywords.get(key))
             if isinstance(count, int) and count > 0 and not isinstance(count, bool):
                 self._script.epochs = self._script.epochs or count
 
     def _csv_logger(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
         places = [*node.args, *[None] * 2][:2]
-        folder = _constant(keywords.get("save_dir", places[0]))
-        name = _constant(keywords.get("name", places[1]))
+        folder = constant(keywords.get("save_dir", places[0]))
+        name = constant(keywords.get("name", places[1]))
         has_name = "name" in keywords or places[1] is not None
         if isinstance(folder, str) and not Path(folder).is_absolute():
             middle = [str(name)] if isinstance(name, str) and name else []
@@ -281,7 +283,7 @@ class _Look:
             self._script.files.append(Path(folder).joinpath(*parts).as_posix())
 
     def _logged(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
-        both = all(_constant(keywords.get(key)) is True for key in ("on_step", "on_epoch"))
+        both = all(constant(keywords.get(key)) is True for key in ("on_step", "on_epoch"))
         first = node.args[0] if node.args else keywords.get("dictionary", keywords.get("name"))
         names = first.keys if isinstance(first, ast.Dict) else [first]
         for one in names:
@@ -300,7 +302,7 @@ class _Look:
             if isinstance(part, ast.FormattedValue):
                 words = self._values_of(part.value)
             else:
-                words = [str(_constant(part))]
+                words = [str(constant(part))]
             texts = [text + word for text in texts for word in words]
         return texts
 
@@ -322,15 +324,15 @@ class _Look:
                     given = {k.arg: k.value for k in call.keywords}.get(node.id)
                     if given is None and at < len(call.args):
                         given = call.args[at]
-                    if isinstance(value := _constant(given), str):
+                    if isinstance(value := constant(given), str):
                         words.append(value)
         return list(dict.fromkeys(words))
 
     def _printed(self, node: ast.Call) -> None:
         first = node.args[0]
-        parts = _parts_of(first)
+        parts = parts_of(first)
         if isinstance(first, ast.Constant) and len(node.args) > 1:  # info("r2 %.3f", r2)
-            parts = _split(_PERCENT, str(first.value))
+            parts = split_text(PERCENT, str(first.value))
         pattern, label_std = line_pattern(parts)
         if pattern:
             self._script.patterns.append(pattern)
@@ -353,18 +355,24 @@ class _Look:
 
     def _normalisation(self, node: ast.AST) -> None:
         script, word = self._script, ""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 80:
+            script.labels |= labels_in(node.value)
         if isinstance(node, ast.Name | ast.Attribute):
             word = node.id if isinstance(node, ast.Name) else node.attr
         elif isinstance(node, ast.keyword | ast.arg):
             word = node.arg or ""
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-            script.restored |= any(_STD.search(ast.unparse(s)) for s in (node.left, node.right))
+            sides = (ast.unparse(side) for side in (node.left, node.right))
+            script.restored |= any(map(_ANY_STD.search, sides))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult):
+            script.restored |= bool(_ANY_STD.search(ast.unparse(node.value)))
+        script.labels |= labels_in(word)
         if word and _NORMALISED.match(word) and not script.normalised:
             line = getattr(node, "lineno", 1)
             script.normalised = f"{self._module.name}:{line} {word}"
         script.restored |= bool(word and _RESTORED.search(word))
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and script.scale is None:
-            name, value = ast.unparse(node.targets[0]), _constant(node.value)
+            name, value = ast.unparse(node.targets[0]), constant(node.value)
             if _STD.search(name) and isinstance(value, int | float) and value > 0:
                 script.scale = Scale(number=float(value))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dump":
@@ -385,62 +393,16 @@ def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
     """Of a call of `open`: in a mode that writes."""
     at = 1 if isinstance(node.func, ast.Name) else 0
     mode = keywords.get("mode") or (node.args[at] if len(node.args) > at else None)
-    return bool(set(str(_constant(mode) or "")) & set("wax+"))
+    return bool(set(str(constant(mode) or "")) & set("wax+"))
 
 
 def _keys(node: ast.Dict, head: str = "") -> Iterator[str]:
     for key, value in zip(node.keys, node.values, strict=True):
-        name = f"{head}{_constant(key)}"
+        name = f"{head}{constant(key)}"
         if isinstance(value, ast.Dict):
             yield from _keys(value, f"{name}.")
         else:
             yield name
-
-
-def _parts_of(node: ast.expr) -> list[str | None]:
-    """A printed text in parts, None where a value stands; empty where it is no such text."""
-    match node:
-        case ast.JoinedStr(values=values):
-            return [str(_constant(v)) if isinstance(v, ast.Constant) else None for v in values]
-        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
-            return _split(_PERCENT, text)
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
-            return _split(r"\{[^{}]*\}", text)
-    return []
-
-
-def _split(pattern: str, text: str) -> list[str | None]:
-    parts: list[str | None] = []
-    for i, part in enumerate(re.split(pattern, text)):
-        parts += [None, part] if i else [part]
-    return parts
-
-
-def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
-    """Regular expressions for a printed line's numbers, and for its label's std; or empty.
-
-    A value is named by the word before it (`val_r2=`, `epoch 3`).
-    """
-    pieces: list[str] = []
-    names: list[str] = []
-    label_std = ""
-    for before, value in pairwise(parts):
-        if before is None or value is not None:
-            continue
-        text = before.rpartition("\n")[2]
-        match = _WORD_BEFORE.search(text)
-        if found := _STD_IN_LOG.search(text):
-            label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
-        if match is None:
-            continue
-        group = re.sub(r"\W+", "_", match[1])
-        if not group.isidentifier() or group in names:
-            continue
-        names.append(group)
-        between = r"\s*[:=]\s*" if match[2].strip() else r"\s+"
-        number = r"\d+" if group in ("epoch", "step") else _NUMBER
-        pieces.append(rf"\b{re.escape(match[1])}{between}(?P<{group}>{number})")
-    return ".*?".join(pieces), label_std
 
 
 def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
@@ -465,7 +427,7 @@ def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
         if keyword.arg == "compute_metrics"
     }
     keys = [
-        str(_constant(key))
+        str(constant(key))
         for node in nodes
         if isinstance(node, ast.FunctionDef) and node.name in given
         for inner in ast.walk(node)
@@ -479,15 +441,3 @@ def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
 def _name(node: ast.expr) -> str:
     """The last part of what is called: `log` of `self.log`."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _constant(node: ast.expr | None) -> Any:
-    """The constant's value, or that of `-1` or a list of constants; None for all else."""
-    if node is None:
-        return None
-    try:
-        value = ast.literal_eval(node)
-        json.dumps(value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return value

@@ -32,6 +32,7 @@ _LABELS = {
     "a_M": ("am",),
     "C_M": ("cm",),
 }
+_SPOKEN = {"log_g": "log_?g", "T_eff": "t_?eff", "M_H": "(m_h|feh|fe_h)"}
 _JOINED = (("r_2", "r2"), ("r2_score", "r2score"), ("r_squared", "rsquared"), ("log_g", "logg"),
            ("t_eff", "teff"), ("m_h", "mh"), ("a_m", "am"), ("c_m", "cm"))  # fmt: skip
 """Words that are written in two parts."""
@@ -57,7 +58,8 @@ def match_names(columns: Iterable[str], label: str) -> Names:
     """Match `columns` with values; a metric without a label is of `label`, the only one.
 
     With several labels a metric without one is a mean over them. Two columns for one value are
-    both left out, but for Lightning's `_step` beside `_epoch`.
+    both left out, unless one alone names its unit; of Lightning's `_step` and `_epoch` it is the
+    latter.
     """
     columns = [name for name in dict.fromkeys(columns) if name.lower() not in AXES]
     parsed = {name: _parse(name) for name in columns}
@@ -68,10 +70,10 @@ def match_names(columns: Iterable[str], label: str) -> Names:
     for name, (value, _) in parsed.items():
         if value is not None and not _step_of_epoch(name, columns):
             values[name] = _labelled(value, label, named)
-    ours = [str(value) for value in values.values()]
     names = Names()
     for name, value in values.items():
-        if ours.count(str(value)) > 1:
+        same = [other for other in values if values[other] == value]
+        if len(same) > 1 and [one for one in same if parsed[one][1]] != [name]:
             continue
         unit = parsed[name][1]
         unknown_unit = value.metric in WITH_UNIT and unit != unit_of(value.label)
@@ -132,3 +134,11 @@ def near_values(name: str, label: str) -> list[str]:
     if not metrics:
         return []
     return [str(_labelled(Value(split, metrics[0], ""), labels[0], ())) for split in splits]
+
+
+def labels_in(text: str) -> set[str]:
+    """Labels a text of code or a name speaks of, of those whose words mean nothing else."""
+    lower = text.lower()
+    return {
+        label for label, word in _SPOKEN.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", lower)
+    }
