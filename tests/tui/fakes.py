@@ -107,6 +107,7 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "why": "",
         "seconds": 0.0,
         "eta": None,
+        "epochs": "",
         "held": False,
         "left": False,
         "priority": 0,
