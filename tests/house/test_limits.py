@@ -22,9 +22,10 @@ SLOW_STANDARD = {"asyncio", "ctypes", "importlib", "sqlite3", "ssl", "urllib", "
 """Standard modules whose loading a supervisor, or the first paint, can do without."""
 
 SMALL = {
-    PACKAGE / "jobs" / "process" / name for name in ("child.py", "program.py", "supervisor.py")
+    PACKAGE / "jobs" / "process" / name
+    for name in ("child.py", "monitor.py", "program.py", "supervisor.py")
 }
-"""Each running job has one such process of at most 15 MB: it loads what its own job needs."""
+"""Each running job has one such process of at most 16 MB: it loads what its own job needs."""
 
 
 def name_of(path: Path) -> str:

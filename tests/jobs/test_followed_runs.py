@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,15 +16,16 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import Workshop
-from tests.waiting import children, ended, printed, running, wait_for
+from tests.waiting import becomes, children, ended, nothing_runs, printed, running, wait_for
 from vitlab.contract.events import Event, read_events
-from vitlab.contract.job import read_result
+from vitlab.contract.job import Lost, read_result
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import all_processes, process
 from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.lab.lab import open_lab
+from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import job_view
 
 R2 = "val/r2/log_g"
@@ -334,6 +336,38 @@ def test_a_killed_reader_reads_nothing_twice_and_loses_nothing(shop: Workshop) -
     assert read_result(job.result) is not None
 
 
+APPENDING = (
+    WAIT
+    + """
+again = os.path.exists("metrics.csv")
+with open("metrics.csv", "a" if again else "w") as f:
+    if not again: f.write("step,val_r2\\n"); f.flush()
+    for step in range(30 if again else 0, 40 if again else 30):
+        if step == 15: print("half", flush=True); wait("lost")
+        f.write(f"{step},{step / 100}\\n"); f.flush()
+    print("written", flush=True)
+    if not again: time.sleep(300)
+"""
+)
+
+
+def test_what_a_lost_run_wrote_unwatched_is_read_when_it_goes_on(shop: Workshop) -> None:
+    job = shop.submit(APPENDING, extra=declared())
+    advance(shop.lab)
+    printed(job, "half")
+    wait_for(lambda: len(curve(job)) == 15)
+    os.kill(running(job).pid, signal.SIGKILL)
+    becomes(job, Lost)
+    (shop.lab.root / "lost").touch()
+    printed(job, "written")
+    resume(shop.lab, job)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(step, step / 100) for step in range(40)]
+    kinds = [one.kind for one in events(job) if one.kind == "start" or one.step in (29, 30)]
+    assert kinds == ["start", "eval", "start", "eval"]
+
+
 def test_a_reader_that_always_dies_is_told_of_once(shop: Workshop) -> None:
     job = shop.submit(WAIT + "wait('go')", extra=declared())
     advance(shop.lab)
@@ -400,7 +434,6 @@ def test_four_runs_at_a_time_that_hold_their_files(shop: Workshop) -> None:
 
 
 def test_what_is_matched_is_said(shop: Workshop) -> None:
-    shop.settings("cpu_slots: 1\n")
     names = {"val_r2": R2, "test_r2": "test/r2/log_g", "tst_loss": "test/loss"}
     extra = {"metrics": {"file": "m.csv", "names": names}}
     code = WAIT + (
@@ -410,7 +443,7 @@ def test_what_is_matched_is_said(shop: Workshop) -> None:
     job = shop.submit(code, extra=extra)
     advance(shop.lab)
     assert "m.csv: no column tst_loss; there is test_loss" in told(job, "no column")
-    view = job_view(open_lab(shop.lab.root), job)
+    view = job_view(Lab(shop.lab, load_settings(shop.lab)), job)
     assert view.metrics is not None
     assert view.metrics["sources"][0]["names"] == {"val_r2": R2}
     assert view.metrics["sources"][0]["rows"] == 1
@@ -441,3 +474,87 @@ def test_a_job_of_one_s_own_words_has_run_times(shop: Workshop) -> None:
     assert start.kind == "start"
     assert before - 1 < start.t
     assert start.data["host"] == os.uname().nodename
+
+
+def test_a_file_that_another_job_begins_to_write_is_given_up(shop: Workshop, by_hand: Any) -> None:
+    code = (
+        WAIT
+        + """
+import sys
+path = sys.argv[1] if len(sys.argv) > 1 else "metrics.csv"
+with open("metrics.csv", "a") as f:
+    f.write("step,val_r2\\n1,0.1\\n"); f.flush()
+    print("written", flush=True)
+    wait(path + ".go")
+"""
+    )
+    run = by_hand(code)
+    folder = shop.lab.root.parent / "byhand"
+    job = adopt(shop.lab, shop.spec("", extra=declared()), run.pid)
+    wait_for(lambda: curve(job))
+    other = by_hand(code, "other")
+    line = told(job, "writes it too")
+    assert f"process {other.pid} (train.py)" in line
+    assert "its numbers are not used" in line
+    assert read_json(job.metrics)["sources"][0]["disputed"]
+    (folder / "metrics.csv.go").touch()
+    assert ended(job).outcome == "unknown"
+
+
+def test_a_run_started_by_hand_outlives_its_supervisor(shop: Workshop, by_hand: Any) -> None:
+    run = by_hand(WAIT + "wait('go')")
+    job = adopt(shop.lab, shop.spec(""), run.pid)
+    os.kill(wait_for(lambda: read_json(job.started).get("pid")), signal.SIGTERM)
+    done = ended(job)
+    assert done.outcome == "unknown"
+    assert done.detail == "its supervisor was ended by SIGTERM; the run itself goes on"
+    assert process(run.pid) is not None
+
+
+def test_numbers_that_contradict_each_other_are_a_finding(shop: Workshop) -> None:
+    names = {"r2": R2, "rmse": "val/rmse/log_g", "std": "val/label_std/log_g"}
+    code = "open('m.csv', 'w').write('step,r2,rmse,std\\n1,0.64,0.6,0.2\\n')"
+    job = shop.submit(code, extra={"metrics": {"file": "m.csv", "names": names}})
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert verdicts(job)[-1].startswith("contradiction: val log_g: ")
+    view = job_view(Lab(shop.lab, load_settings(shop.lab)), job)
+    assert view.health.startswith("warn: val log_g: ")
+
+
+def test_a_full_disk_delays_the_numbers_and_ends_nothing(small_disk: Path, tmp_path: Path) -> None:
+    shop = Workshop(small_disk / "lab")
+    filler = small_disk / "filler"
+    code = (
+        WAIT
+        + f"""
+os.chdir({str(tmp_path)!r})
+def write(first, last):
+    with open("m.csv", "a") as f:
+        for step in range(first, last): f.write(f"{{step}},{{step / 1000}}\\n")
+open("m.csv", "w").write("step,val_r2\\n")
+write(0, 10); print("begun", flush=True); wait("full")
+write(10, 400); wait("free")
+write(400, 500)
+"""
+    )
+    config = {"argv": [sys.executable, "-c", code], "cwd": str(tmp_path)}
+    job = shop.submit("", config=config, extra=declared("m.csv"))
+    advance(shop.lab)
+    wait_for(lambda: curve(job))
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 512)
+    (tmp_path / "full").touch()
+    before = reader(job)
+    wait_for(lambda: (tmp_path / "m.csv").stat().st_size > 3000)
+    time.sleep(2.5)  # a round of the reader, which cannot write
+    filler.unlink()
+    (tmp_path / "free").touch()
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(step, step / 1000) for step in range(500)]
+    assert process(before) is None
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.499}
+    nothing_runs(shop.lab.root)

@@ -116,7 +116,9 @@ class Facts:
     metrics: str = ""
     """Which files, columns and rows its numbers come from; empty where it reports them itself."""
     problems: tuple[str, ...] = ()
-    """What of its metrics is not read, and contradictions between its values."""
+    """What of its metrics is not read."""
+    contradictions: tuple[str, ...] = ()
+    """Values that cannot all be true of the same stars."""
 
 
 def add_events(history: History, events: Iterable[Event]) -> History:
@@ -153,12 +155,12 @@ def add_events(history: History, events: Iterable[Event]) -> History:
 def health(history: History, facts: Facts, limits: Limits) -> Health:
     """The worst finding; `ok` with the step reached when there is none."""
     if history.ended:
-        if facts.problems:
-            return Health("warn", "metrics", "; ".join(facts.problems))
-        return Health("ok", "", f"ended at step {history.step}")
-    findings = [*_process_findings(history, facts, limits), *_number_findings(history, limits)]
-    if facts.problems:
-        findings.append(Health("warn", "metrics", "; ".join(facts.problems)))
+        return next(_metrics_findings(facts), Health("ok", "", f"ended at step {history.step}"))
+    findings = [
+        *_process_findings(history, facts, limits),
+        *_number_findings(history, limits),
+        *_metrics_findings(facts),
+    ]
     for status in ("bad", "warn"):
         for finding in findings:
             if finding.status == status:
@@ -181,6 +183,13 @@ def _process_findings(history: History, facts: Facts, limits: Limits) -> Iterato
     rising = all(a < b for a, b in itertools.pairwise(memory))
     if len(memory) >= 10 and rising and memory[-1] > limits.growth * memory[0]:
         yield Health("warn", "memory", f"{memory[0] / 1e9:.2f} GB, now {memory[-1] / 1e9:.2f} GB")
+
+
+def _metrics_findings(facts: Facts) -> Iterator[Health]:
+    if facts.contradictions:
+        yield Health("warn", "contradiction", "; ".join(facts.contradictions))
+    if facts.problems:
+        yield Health("warn", "metrics", "; ".join(facts.problems))
 
 
 def _number_findings(history: History, limits: Limits) -> Iterator[Health]:

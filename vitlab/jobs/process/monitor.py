@@ -54,7 +54,7 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
 CHECK_INTERVAL = 2.0
 """Seconds between two checks."""
 MEMORY_INTERVAL = 60.0
-"""Seconds between two samples of its memory."""
+"""Seconds between two samples of its memory, and two comparisons of its values."""
 
 
 BLOCK = 1 << 20
@@ -83,9 +83,11 @@ class Monitor:
         self._told: tuple[str, ...] = ()
         self._fault = ""
         self._found = Found()
+        self._is_command = read_json(job.spec).get("recipe") == "command"
+        self._contradicting: tuple[str, ...] = ()
         self._start = self._last_event = self._next = time.monotonic()
         self._memory: tuple[int, ...] = ()
-        self._sample = self._start + MEMORY_INTERVAL
+        self._sample = self._compare = self._start + MEMORY_INTERVAL
 
     def check(self, alive: bool, last: bool = False) -> Health | None:
         """The verdict, renewed every `CHECK_INTERVAL` seconds and at the end.
@@ -125,9 +127,10 @@ class Monitor:
             memory=self._memory,
             metrics=found.text,
             problems=found.problems,
+            contradictions=self._contradictions(now, last),
         )
         verdict = health(self.history, facts, self._limits)
-        told = (verdict.status, verdict.what, *found.key)
+        told = (verdict.status, verdict.what, *found.key, *facts.contradictions)
         if told != self._told:
             write_health(self._job, verdict)
             self._told = told
@@ -144,6 +147,18 @@ class Monitor:
                 self.history = add_events(self.history, events)
             if self._offset == before:
                 return fresh
+
+    def _contradictions(self, now: float, last: bool) -> tuple[str, ...]:
+        """Those between the numbers of a user's own program, looked for now and then."""
+        due = last or now >= self._compare
+        if self._is_command and due and len(self.history.values) > 1:
+            from vitlab.contract.contradictions import (
+                contradictions,
+            )  # others need no memory for it
+
+            self._compare = now + MEMORY_INTERVAL
+            self._contradicting = tuple(contradictions(self.history.values))
+        return self._contradicting
 
     def _read_found(self) -> Found:
         """What was found of the program's own metrics."""

@@ -17,7 +17,7 @@ from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.files import read_json
-from vitlab.jobs.process.health import read_health
+from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
@@ -262,7 +262,7 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         of=progress.of,
         epoch=progress.epoch,
         values=progress.values,
-        health="" if health is None else _health_line(health.status, health.what),
+        health="" if health is None else _health_line(health),
         why=why,
         seconds=seconds,
         eta=eta,
@@ -291,5 +291,9 @@ def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
     return {key: record.get(key) or [] for key in ("sources", "problems")}
 
 
-def _health_line(status: str, what: str) -> str:
-    return status if status == "ok" or not what else f"{status}: {what}"
+def _health_line(health: Health) -> str:
+    if health.status == "ok" or not health.what:
+        return health.status
+    # Of what is not read only the details help; the rest is known by its name.
+    in_full = health.what in ("metrics", "not watched", "contradiction")
+    return f"{health.status}: {health.evidence if in_full else health.what}"

@@ -163,6 +163,7 @@ class JobsScreen(LabScreen):
             ("submitted", f"{duration(since)} ago" if spec.submitted else ""),
             ("took" if isinstance(job.state, Done) else "runs", duration(job.seconds or None)),
             ("values", values_of(job)),
+            ("metrics", metrics_of(job)),
             ("from", spec.experiment),
         ]
         for name, value in rows:
@@ -194,6 +195,16 @@ def reason(job: JobView) -> str:
             return job.health.partition(": ")[2]
         case _:
             return "its supervisor was killed: c resumes it, x drops it"
+
+
+def metrics_of(job: JobView) -> str:
+    """Which files, columns and rows its numbers come from, and what of them is not read."""
+    found = job.metrics or {}
+    sources = [
+        f"{one.get('file')}: {', '.join(one.get('names') or ())}, {one.get('rows')} rows"
+        for one in found.get("sources", ())
+    ]
+    return "; ".join([*sources, *found.get("problems", ())])
 
 
 def values_of(job: JobView) -> str:
