@@ -27,7 +27,9 @@ def add_json(parser: argparse._ActionsContainer) -> None:
 
 
 def print_json(value: object) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    # In another encoding every character is escaped: a replaced one would be another name.
+    ascii_only = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    json.dump(value, sys.stdout, ensure_ascii=ascii_only, indent=1, allow_nan=False)
     print()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError
+from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, write_atomic
 
 DUE, SEEN = "due", "seen"
 
@@ -38,12 +38,17 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
     for _, copy in copies:
         if copy.exists() and not keep:
             raise UsageError(f"{copy}: already exists; nothing was written")
-    made = []
-    for file, copy in copies:
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
-            made.append(copy)
+    made: list[Path] = []
+    try:
+        for file, copy in copies:
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(copy, file.read_bytes())
+                made.append(copy)
+    except OSError:  # a full disk: half a lab would be in the way of the next attempt
+        for copy in made:
+            copy.unlink()
+        raise
     _mark(LabPaths(target), DUE)
     return made
 

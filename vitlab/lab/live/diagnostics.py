@@ -156,7 +156,8 @@ def anonymized(text: str, root: Path | None) -> str:
     if root is not None:
         for path in dict.fromkeys((str(root), str(root.resolve()))):
             text = _folder(text, path, "<lab>")
-    for home in dict.fromkeys((str(Path.home()), os.environ.get("HOME", ""))):
+    known = os.path.expanduser("~")  # noqa: PTH111 - `Path.home` raises where there is none
+    for home in dict.fromkeys((known, os.environ.get("HOME", ""))):
         text = _folder(text, home, "~")
     text = re.sub(r"(https?://)[^\s/@]*@", r"\1", text)
     text = re.sub(r"(https?://[^\s/?#]+)[/?#]\S*", r"\1/...", text)
@@ -169,7 +170,7 @@ def anonymized(text: str, root: Path | None) -> str:
 
 
 def _folder(text: str, path: str, shown: str) -> str:
-    if path in ("", "/"):
+    if path in ("", "/", "~"):
         return text
     return re.sub(rf"{re.escape(path)}(?![\w.-])", shown, text)
 

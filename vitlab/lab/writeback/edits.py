@@ -81,7 +81,13 @@ def journal_of(lab: Lab | None) -> Path:
     """The journal of a lab's documents, or of documents outside any lab."""
     if lab is not None:
         return lab.journal
-    return user_state_path("vitlab") / "journal"
+    try:
+        folder = user_state_path("vitlab")
+    except RuntimeError:  # neither HOME nor a user of that number
+        folder = Path()
+    if not folder.is_absolute():
+        raise UsageError("no home folder to keep the undo journal in: set HOME or XDG_STATE_HOME")
+    return folder / "journal"
 
 
 def lint_file(lab: Lab | None, path: Path) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -85,9 +86,10 @@ def posteriors_of_test(
         report(len(single))
     posteriors_ = gather(single, observer.stars("test", 0, n).mag)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
         document = {name: np.round(x, 6).tolist() for name, x in asdict(posteriors_).items()}
-        write_atomic(path, json.dumps(document).encode())
+        with contextlib.suppress(OSError):  # only a cache: a lab may be read-only, a disk full
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(document).encode())
     return posteriors_
 
 
