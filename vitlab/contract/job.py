@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -65,6 +64,8 @@ class Spec:
     @property
     def hash(self) -> str:
         """Hash of recipe, configuration and headline: equal for jobs that compute the same."""
+        import hashlib  # it loads 4 MB, which a supervisor can do without
+
         meaning = json.dumps([self.recipe, self.config, self.headline], sort_keys=True)
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 

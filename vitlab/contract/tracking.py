@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class WandbConfig:
 class Link:
     """`wandb.json` of a job, written by the process that reports to W&B."""
 
-    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    id: str = field(default_factory=lambda: os.urandom(4).hex())
     """The run's id at W&B, kept when the job is resumed."""
     mode: Mode = "offline"
     """The mode it last ran in: `offline` too where `online` failed."""

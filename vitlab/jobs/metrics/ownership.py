@@ -20,7 +20,6 @@ from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.placeholders import filled, values_of
 from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import MARKER, Process, all_processes, began, environment
-from vitlab.jobs.store import job_folders
 
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -181,8 +180,9 @@ def look_alikes(ours: Sequence[Process]) -> tuple[Rival, ...]:
 
 def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterator[Rival]:
     """The lab's other jobs that have run since then, and whose metrics may be in `path`."""
-    for other in job_folders(lab):
-        if other.folder == job.folder or not other.started.exists():
+    for started_at in lab.experiments.glob(f"*/*/{JobPaths(Path()).started}"):
+        other = JobPaths(started_at.parent)
+        if other.folder == job.folder:
             continue
         until = _modified(other.exit)
         if until is None:
