@@ -226,3 +226,35 @@ def test_a_run_that_goes_on_is_taken_with_its_numbers(desk: Desk) -> None:
     run.wait()
     ended(job.paths)
     nothing_runs(desk.lab.root)
+
+
+def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk) -> None:
+    """What it will write is seen in its script."""
+    (desk.script.parent / "go").unlink(missing_ok=True)
+    desk.script.write_text(
+        "import os, time\n"
+        "if 0: import lightning\n"
+        "def log(self): self.log('val_r2', 1)\n"
+        "print('up', flush=True)\n"
+        "while not os.path.exists('go'): time.sleep(0.01)\n"
+        "os.makedirs('lightning_logs/version_0')\n"
+        "with open('lightning_logs/version_0/metrics.csv', 'w') as f:\n"
+        "    f.write('epoch,step,val_r2\\n0,1,0.375\\n')\n"
+        "while os.path.exists('go'): time.sleep(0.01)\n"
+    )
+    with (desk.script.parent / "train.log").open("wb") as log:
+        argv = [sys.executable, "-S", "train.py"]
+        run = subprocess.Popen(argv, cwd=desk.script.parent, stdout=log)
+    wait_for(lambda: (desk.script.parent / "train.log").read_text())
+    status, _, err = desk("adopt", "--pid", str(run.pid), "--mvp", "1.0")
+    assert status == 0
+    assert "lightning_logs/version_*/metrics.csv is not there yet" in err
+    [job] = all_jobs(desk.lab)
+    (desk.script.parent / "go").touch()
+    wait_for(lambda: [e for e in read_events(job.paths.events)[0] if e.values])
+    (desk.script.parent / "go").unlink()
+    run.wait()
+    ended(job.paths)
+    values = [event.values for event in read_events(job.paths.events)[0] if event.values]
+    assert values[-1] == {"val/r2/log_g": 0.375}
+    nothing_runs(desk.lab.root)

@@ -18,6 +18,7 @@ from vitlab.jobs.queue import adopt as process_adoption
 from vitlab.jobs.queue.trainings import Training, as_glob, columns, training, trainings
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import exp_id_of, launch_changes, write_launch
+from vitlab.lab.script_experiment import Found, examine, program_of
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,26 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     `given`: its metrics file, as a path or glob from its folder; empty where it is to be found.
     """
     file, note = (given, "") if given else _sure_file(found)
+    watched_by = process_adoption.watched_by(lab.paths, found)
+    if not file and not found.metrics and not found.unclear and (seen := _expected(found)):
+        note = f"{seen.file} is not there yet; its names are those the script logs"
+        return Candidate(found, seen.file, seen.names, note, watched_by)
     known = [name for path in found.folder.glob(file) for name in columns(path)] if file else []
     names = match_names(known, label)
     if names.unit:
         note = note or f"the unit of {', '.join(names.unit)} is not known"
     elif known and not names.sure:
         note = note or f"{file}: none of its columns is a value for sure: {', '.join(known)}"
-    return Candidate(found, file, names, note, process_adoption.watched_by(lab.paths, found))
+    return Candidate(found, file, names, note, watched_by)
+
+
+def _expected(found: Training) -> Found | None:
+    """What its script will write; None where the script does not show it."""
+    try:
+        seen = examine(program_of(found.argv, found.folder))
+    except UsageError:
+        return None
+    return seen if seen.file and seen.names.sure else None
 
 
 def _sure_file(found: Training) -> tuple[str, str]:
@@ -151,6 +165,8 @@ def _metrics(
     metrics = {**declared, "names": dict(names), **({"file": file} if file else {})}
     told = ", ".join(f"{theirs} = {_ours(ours)}" for theirs, ours in names.items())
     notes = [f"metrics: {file or 'its log'}: {told}"]
+    if found.note and not found.training.metrics and not wanted.metrics:
+        notes.append(found.note)
     for theirs, ours in found.names.unit.items():
         if theirs not in names:
             notes.append(f"left out: {theirs}, its unit is not known (--name {theirs}={ours}, or "

@@ -160,7 +160,8 @@ def _metrics_file(script: Script, last: str) -> str:
     """The file it writes its numbers to, as a glob from the folder it runs in."""
     known = [one for one in script.files if last and Path(one).name == Path(last).name]
     if known or (script.files and not last):
-        return (known or script.files)[0]
+        written = (known or script.files)[0]
+        return as_glob(script.path.parent / written, script.path.parent)
     if script.is_lightning and (not last or last.endswith("metrics.csv")):
         return "lightning_logs/version_*/metrics.csv"
     if last:
