@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from textual.message import Message
 
 from tests.tui.fakes import FakeLab, job, usual_jobs
@@ -19,6 +20,7 @@ from vitlab.jobs.store import submit
 from vitlab.lab.figures.curves import curves as lab_curves
 from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.progress import Progress, fold
+from vitlab.lab.writeback import status_sync
 from vitlab.tui.watch.messages import CurvesUpdated, LabUpdated, LogUpdated, ReadFailed
 from vitlab.tui.watch.reader import LabReader
 from vitlab.tui.watch.watcher import Track, Watcher, charted_jobs, curves, default_metric
@@ -173,3 +175,24 @@ def test_the_watcher_posts_the_samples_that_the_command_draws(real_lab: RealLab)
     assert message.series[0].y == command.y
     assert len(command.y) < 3_000
     assert list(lab.progress(job).curve(name)) == list(real_lab.lab.progress(job).curve(name))
+
+
+def test_a_lab_that_one_may_only_read_is_shown_and_that_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "roadmap.md")
+
+    lab = FakeLab()
+    watch, ear, thread = watching(lab)
+    try:
+        ear.wait(LabUpdated)
+        monkeypatch.setattr(status_sync, "sync_status", refuse)
+        before = len(ear.wait(LabUpdated))
+        watch._wake.set()
+        assert "Permission denied" in ear.wait(ReadFailed)[0].text
+        ear.wait(LabUpdated, before + 1)
+        assert len(ear.wait(ReadFailed)) == 1
+    finally:
+        watch.stop()
+        thread.join(DEADLINE)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Queued, Running, state_word
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab import launch
 from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
@@ -39,12 +39,14 @@ class LabReader:
         self._handled: set[tuple[str, str]] = set()
         """The jobs, with their states, for which the queue was last advanced."""
         self._first = True
+        self.trouble = ""
+        """Why statuses or results could not be written when it read last; empty when they could."""
         self.seconds: deque[float] = deque(maxlen=60)
         """How long each of the last readings took."""
 
     def read(self, roadmap: Path | None) -> LabSnapshot:
         """The lab as it is on disk now; the first time quickly, so that there is a screen soon."""
-        began = time.monotonic()
+        began, self.trouble = time.monotonic(), ""
         try:
             if self._first:
                 self._first = False
@@ -62,10 +64,14 @@ class LabReader:
         self._handled = due
         if roadmap is None or not (view.pending or any(_runs(job) for job in view.jobs)):
             return view
-        written = [
-            *status_sync.sync_status(self._lab, roadmap),
-            *edits.accept_automatically(self._lab, roadmap),
-        ]
+        try:
+            written = [
+                *status_sync.sync_status(self._lab, roadmap),
+                *edits.accept_automatically(self._lab, roadmap),
+            ]
+        except (UsageError, OSError) as error:  # a lab that one may only read is shown all the same
+            self.trouble = str(error)
+            return view
         return snapshot.read_snapshot(self._lab, roadmap) if written else view
 
     def summarize(self, roadmap: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:

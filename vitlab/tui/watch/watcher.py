@@ -182,10 +182,9 @@ class Watcher:
         try:
             view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
-            if str(error) != self._error:
-                self._error = str(error)
-                self._post(ReadFailed(self._error))
+            self._tell(str(error))
             return None
+        self._tell(reader.trouble)
         self.read_at = ticks()
         self._post(LabUpdated(view))
         if ended := self._ends.update(view.jobs):
@@ -193,6 +192,12 @@ class Watcher:
         if self._stamp is None:
             self._stamp = reader.stamp(view)
         return view
+
+    def _tell(self, trouble: str) -> None:
+        """Once, until there is another."""
+        if trouble and trouble != self._error:
+            self._error = trouble
+            self._post(ReadFailed(trouble))
 
     def _read_summaries(self, reader: LabReader) -> None:
         """Read every roadmap; after the first picture, and seldom."""
