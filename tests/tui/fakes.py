@@ -171,6 +171,7 @@ class FakeTail:
     """Gives its items once."""
 
     items: list[Any]
+    unfinished: str = ""
 
     def poll(self) -> list[Any]:
         items, self.items = self.items, []

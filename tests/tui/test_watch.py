@@ -196,3 +196,18 @@ def test_a_lab_that_one_may_only_read_is_shown_and_that_is_told_once(
     finally:
         watch.stop()
         thread.join(DEADLINE)
+
+
+def test_a_bar_that_moves_is_posted(real_lab: RealLab) -> None:
+    spec = Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/sleep_roadmap.md")
+    job = submit(real_lab.paths, spec)
+    posted = list[Any]()
+    watch = Watcher(real_lab.lab, None, posted.append)
+    watch.follow_job(job)
+    for text in (b"begun\n\r10%", b"", b"\r20%", b"\n"):
+        with job.log.open("ab") as file:
+            file.write(text)
+        watch._read_log()
+    assert [(one.lines, one.unfinished) for one in posted] == [
+        (("begun",), "10%"), ((), "20%"), (("20%",), ""),
+    ]  # fmt: skip

@@ -206,7 +206,7 @@ class RoadmapScreen(LabScreen):
 
     def show_log(self, message: LogUpdated) -> None:
         self.log_view.append(message.lines, message.fresh)
-        set_titles(self.panes["log"], below=message.job)
+        set_titles(self.panes["log"], below=f"{message.job}  {message.unfinished}".rstrip())
 
     # texts where there is nothing to show
 

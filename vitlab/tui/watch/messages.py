@@ -86,6 +86,8 @@ class LogUpdated(Message, bubble=False):
     lines: tuple[str, ...]
     fresh: bool
     """These are the first: what was shown before belongs to another job."""
+    unfinished: str = ""
+    """The line being written: a progress bar."""
 
 
 @dataclass

@@ -75,6 +75,9 @@ class RunRequest:
 
 
 class Lines(Protocol):
+    @property
+    def unfinished(self) -> str: ...
+
     def poll(self) -> list[str]: ...
 
 
@@ -97,6 +100,7 @@ class Watcher:
         self._job: JobPaths | None = None
         self._metric: str | None = None
         self._log: tuple[JobPaths, Lines] | None = None
+        self._unfinished = ""
         self._error: str | None = None
         """The last one posted, which is not posted again."""
         self._request: RunRequest | None = None
@@ -272,8 +276,10 @@ class Watcher:
             self._log = (job, LogTail(job.log, LOG_BYTES))
         assert self._log is not None
         lines = self._log[1].poll()
-        if lines or fresh:
-            self._post(LogUpdated(job.name, tuple(lines), fresh))
+        unfinished = self._log[1].unfinished
+        if lines or fresh or unfinished != self._unfinished:
+            self._unfinished = unfinished
+            self._post(LogUpdated(job.name, tuple(lines), fresh, unfinished))
 
 
 class EndedJobs:
