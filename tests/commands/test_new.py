@@ -234,12 +234,12 @@ def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk)
     desk.script.write_text(
         "import os, time\n"
         "if 0: import lightning\n"
-        "def log(self): self.log('val_r2', 1)\n"
-        "print('up', flush=True)\n"
+        "def log(self): self.log('val_r2', 1); self.log('val_mae', 1); y = label_mean\n"
+        "print(f'label std: {label_std}' if 0 else 'label std: 2.5', flush=True)\n"
         "while not os.path.exists('go'): time.sleep(0.01)\n"
         "os.makedirs('lightning_logs/version_0')\n"
         "with open('lightning_logs/version_0/metrics.csv', 'w') as f:\n"
-        "    f.write('epoch,step,val_r2\\n0,1,0.375\\n')\n"
+        "    f.write('epoch,step,val_r2,val_mae\\n0,1,0.375,0.25\\n')\n"
         "while os.path.exists('go'): time.sleep(0.01)\n"
     )
     with (desk.script.parent / "train.log").open("wb") as log:
@@ -256,5 +256,5 @@ def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk)
     run.wait()
     ended(job.paths)
     values = [event.values for event in read_events(job.paths.events)[0] if event.values]
-    assert values[-1] == {"val/r2/log_g": 0.375}
+    assert values[-1] == {"val/r2/log_g": 0.375, "val/mae/log_g": 0.625}
     nothing_runs(desk.lab.root)

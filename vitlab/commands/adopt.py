@@ -12,7 +12,7 @@ from vitlab.commands.common import Options, add_json, plain, print_json, this_la
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import NAME
-from vitlab.lab.adoption import Candidate, Wanted, adopt, candidates
+from vitlab.lab.adoption import Candidate, Wanted, adopt, candidates, printed
 
 
 def _options(adopt: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def _list(found: list[Candidate], as_json: bool) -> None:
     for one in found:
         process = one.training
         began = datetime.datetime.fromtimestamp(process.started).strftime("%m-%d %H:%M")
-        values = ", ".join(f"{theirs} = {ours}" for theirs, ours in one.names.sure.items())
+        values = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in one.meanings.items())
         print(f"{process.pid}  {plain(process.command)}")
         print(f"  on {process.device} since {began} in {plain(process.folder)}")
         print(f"  log: {plain(process.log or 'none')}")
@@ -96,8 +96,8 @@ def _record(one: Candidate) -> dict[str, object]:
         "log": str(found.log) if found.log else None,
         "metrics": one.metrics or None,
         "files": [str(path) for path in found.metrics],
-        "names": one.names.sure,
-        "unit_unknown": one.names.unit,
+        "names": dict(one.meanings),
+        "unit_unknown": {k: v for k, v in one.names.unit.items() if k not in one.meanings},
         "other": list(one.names.other),
         "note": one.note or None,
         "watched_by": one.watched_by or None,

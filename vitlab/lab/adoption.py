@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ class Candidate:
     """Its metrics file, as a glob from its folder; empty where none is sure."""
     names: Names
     """What the file's columns are."""
+    meanings: Mapping[str, Any]
+    """Theirs -> ours, or {as, scale, unit}; only what is sure."""
+    script: Found | None
+    """What its script shows; None where nothing of it is used."""
     note: str
     """Why something is not taken; empty when all is clear."""
     watched_by: str
@@ -48,22 +52,28 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     """
     file, note = (given, "") if given else _sure_file(found)
     watched_by = process_adoption.watched_by(lab.paths, found)
-    if not file and not found.metrics and not found.unclear and (seen := _expected(found)):
-        note = f"{seen.file} is not there yet; its names are those the script logs"
-        return Candidate(found, seen.file, seen.names, note, watched_by)
-    known = [name for path in found.folder.glob(file) for name in columns(path)] if file else []
-    names = match_names(known, label)
-    if names.unit:
-        note = note or f"the unit of {', '.join(names.unit)} is not known"
-    elif known and not names.sure:
-        note = note or f"{file}: none of its columns is a value for sure: {', '.join(known)}"
-    return Candidate(found, file, names, note, watched_by)
+    seen = None if given else _seen(found)
+    if seen is not None and not file and not found.metrics and not found.unclear:
+        file, note = seen.file, f"{seen.file} is not there yet; its names are those the script logs"
+    if seen is None or not file:
+        known = [name for path in found.folder.glob(file) for name in columns(path)] if file else []
+        names = match_names(known, label)
+        meanings: dict[str, Any] = dict(names.sure)
+        script = None
+    else:
+        names, meanings, script = seen.names, seen.meanings(), seen
+    unknown = [theirs for theirs in names.unit if theirs not in meanings]
+    if unknown:
+        note = note or f"the unit of {', '.join(unknown)} is not known"
+    elif file and not meanings:
+        note = note or f"{file}: none of its columns is a value for sure: {', '.join(names.other)}"
+    return Candidate(found, file, names, meanings, script, note, watched_by)
 
 
-def _expected(found: Training) -> Found | None:
-    """What its script will write; None where the script does not show it."""
+def _seen(found: Training) -> Found | None:
+    """What its script writes; None where the script does not show it."""
     try:
-        seen = examine(program_of(found.argv, found.folder))
+        seen = examine(replace(program_of(found.argv, found.folder), metrics=found.metrics))
     except UsageError:
         return None
     return seen if seen.file and seen.names.sure else None
@@ -119,7 +129,7 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
         run=_run(experiment, wanted.run),
         profile="full",
         recipe="command",
-        config={},
+        config=_epochs(experiment),
         exp_id=exp_id_of(lab, roadmap, mvp, path.stem.replace("_", "-") if path else mvp.name),
         roadmap=named,
         headline=headline,
@@ -131,6 +141,14 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
     write_launch(lab, launch_changes(roadmap, mvp, spec.exp_id))
     notes.insert(0, f"log: {log}" if log else "log: its output goes to no file; nothing to show")
     return Adopted(job, tuple(notes))
+
+
+def _epochs(experiment: Experiment | None) -> dict[str, int]:
+    """How many epochs a whole run has: the last of them shows that it reached its end."""
+    if experiment is None or experiment.recipe != "command":
+        return {}
+    epochs = experiment.specs("full", "any")[0].config.get("epochs")
+    return {} if epochs is None else {"epochs": epochs}
 
 
 def _run(experiment: Experiment | None, asked: str | None) -> str:
@@ -149,7 +167,10 @@ def _metrics(
 ) -> tuple[dict[str, Any], list[str]]:
     """The job's `metrics`, empty without any, and what to tell of them."""
     file = found.metrics
-    names = wanted.names or declared.get("names") or found.names.sure
+    names = wanted.names or declared.get("names") or found.meanings
+    seen = found.script
+    if seen is not None and seen.pattern and names is found.meanings and found.training.log:
+        declared = {**declared, "pattern": seen.pattern, "prefer": seen.prefer or "file"}
     if not file and "pattern" not in declared:
         if wanted.names:
             raise UsageError(
@@ -163,7 +184,7 @@ def _metrics(
             raise UsageError(text)
         return {}, [f"metrics: {text}"]
     metrics = {**declared, "names": dict(names), **({"file": file} if file else {})}
-    told = ", ".join(f"{theirs} = {_ours(ours)}" for theirs, ours in names.items())
+    told = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in names.items())
     notes = [f"metrics: {file or 'its log'}: {told}"]
     if found.note and not found.training.metrics and not wanted.metrics:
         notes.append(found.note)
@@ -180,7 +201,8 @@ def _declared(process: Training, declared: Mapping[str, Any]) -> str:
     return file if file and not words_in(file) and any(process.folder.glob(file)) else ""
 
 
-def _ours(meaning: object) -> str:
+def printed(meaning: object) -> str:
+    """Our name, with the unit where one is given."""
     if not isinstance(meaning, Mapping):
         return str(meaning)
     return str(meaning["as"]) + (f" ({meaning['unit']})" if "unit" in meaning else "")

@@ -110,6 +110,19 @@ class Found:
         shown = script.scale and script.normalised and not script.restored
         return self.program.units.get(theirs, "scaled" if shown else "")
 
+    def meanings(self) -> dict[str, str | dict[str, Any]]:
+        """Theirs -> ours with scale and unit, as `metrics.names` has them; only what is sure."""
+        known: dict[str, str | dict[str, Any]] = dict(self.names.sure)
+        for theirs, ours in self.names.unit.items():
+            unit, own = self.unit_of(theirs), Value.parse(ours).unit or "dex"
+            if unit == "sigma":
+                known[theirs] = {"as": ours, "unit": unit}
+            elif unit in ("own", own):
+                known[theirs] = ours
+            elif unit == "scaled" and self.script.scale is not None:
+                known[theirs] = {"as": ours, "scale": self.script.scale.meaning, "unit": own}
+        return known
+
     @property
     def headline(self) -> str:
         """What it is judged by: R2 on the test set, or else what comes next to that."""
@@ -134,22 +147,29 @@ def examine(program: Program) -> Found:
         notes.append(f"{label}: the label of every name without one; the script names {more} too")
     if seen and file:
         notes.append(f"names: as in {run[0]}")
+    in_file = _more(match_names(seen, label), script, label) if file else Names()
     patterns = _patterns(script)
-    groups = [name for one in patterns for name in re.compile(one).groupindex]
-    logged = seen or script.logged if file else []
-    names = match_names([*logged, *groups], label)
-    in_log = match_names(groups, label)
-    both = set(names.sure.values()) & set(in_log.sure.values())
-    in_file = set(match_names(logged, label).sure.values())
-    tested = [name for name in both if Value.parse(name).split == "test" and name in in_file]
-    new = set(in_log.sure.values()) | set(in_log.unit.values())
-    file_names = match_names(logged, label)
-    new -= {*file_names.sure.values(), *file_names.unit.values()}
-    pattern = "|".join(patterns) if new or tested or not file else ""
-    names = _merged(file_names, in_log) if pattern else file_names
+    in_log = match_names([n for one in patterns for n in re.compile(one).groupindex], label)
+    both = _values(in_log) & _values(in_file)
+    tested = any(Value.parse(name).split == "test" for name in both)
+    pattern = "|".join(patterns) if tested or _values(in_log) - _values(in_file) else ""
+    names = _merged(in_file, in_log) if pattern else in_file
     relative = tuple(one for one in script.relative if _is_read(one, script))
     prefer = "log" if tested and pattern else ""
     return Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
+
+
+def _more(columns: Names, script: Script, label: str) -> Names:
+    """Names of a file, and those that the script logs for values the file has not, or not yet."""
+    logged, known = match_names(script.logged, label), _values(columns)
+    sure = {theirs: ours for theirs, ours in logged.sure.items() if ours not in known}
+    unit = {theirs: ours for theirs, ours in logged.unit.items() if ours not in known}
+    other = columns.other or (() if known else logged.other)
+    return Names({**columns.sure, **sure}, {**columns.unit, **unit}, other)
+
+
+def _values(names: Names) -> set[str]:
+    return {*names.sure.values(), *names.unit.values()}
 
 
 def _merged(file: Names, log: Names) -> Names:
@@ -346,38 +366,20 @@ def _output_option(found: Found) -> Option | None:
 
 
 def _names(found: Found) -> Iterator[str]:
-    for theirs, ours in found.names.sure.items():
-        yield f"{dump(theirs)}: {ours}"
-    for theirs, ours in found.names.unit.items():
-        yield from _with_unit(found, theirs, ours)
-
-
-def _with_unit(found: Found, theirs: str, ours: str) -> Iterator[str]:
-    """An error's line: its unit as it is known, or a comment with what it may be."""
-    script, unit = found.script, Value.parse(ours).unit or "dex"
-    said = found.unit_of(theirs)
-    scaled = f"{{as: {ours}, scale: {_scale(script.scale)}, unit: {unit}}}"
-    if said == "sigma":
-        yield f"{dump(theirs)}: {{as: {ours}, unit: sigma}}"
-    elif said in ("own", unit):
-        yield f"{dump(theirs)}: {ours}"
-    elif said == "scaled":
-        yield f"{dump(theirs)}: {scaled}"
-    else:
-        why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"
+    """Theirs and ours, and comments on errors whose unit is not known."""
+    yield from (f"{dump(theirs)}: {dump(ours)}" for theirs, ours in found.meanings().items())
+    script = found.script
+    why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"
+    for theirs in found.open_units:
+        ours = found.names.unit[theirs]
+        unit = Value.parse(ours).unit or "dex"
         yield f"# {dump(theirs)}: {ours}  # {why}; this line if it is in {unit}, else"
         yield f"# {dump(theirs)}: {{as: {ours}, unit: sigma}}"
-        yield f"# {dump(theirs)}: {scaled}"
+        yield f"# {dump(theirs)}: {{as: {ours}, scale: {_scale(script.scale)}, unit: {unit}}}"
 
 
 def _scale(scale: Scale | None) -> str:
-    if scale is None:
-        return "STD"
-    if scale.number is not None:
-        return str(scale.number)
-    if scale.pattern:
-        return dump({"pattern": scale.pattern})
-    return dump({"file": scale.file, "key": scale.key})
+    return "STD" if scale is None else dump(scale.meaning)
 
 
 def dump(value: object) -> str:

@@ -70,6 +70,13 @@ class Scale:
     file: str = ""
     key: str = ""
 
+    @property
+    def meaning(self) -> float | dict[str, str]:
+        """As `scale` of an experiment file has it."""
+        if self.number is not None:
+            return self.number
+        return {"pattern": self.pattern} if self.pattern else {"file": self.file, "key": self.key}
+
 
 @dataclass
 class Script:
