@@ -36,6 +36,7 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
     [
         ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
         ("LOG.CSV", b"epoch,val_r2\r\n0,0.0\r\n1,0.2\r\n2,0.4\r\n3,0.6"),
+        ("m.csv", b"epoch,val_r2\r0,0.0\r1,0.2\r2,0.4\r3,0.6\r"),
         ("m.tsv", b"epoch\tval_r2\n0\t0.0\n1\t0.2\n2\t0.4\n3\t0.6\n"),
         ("m.txt", b"# run of today\n\nepoch;val_r2\n0;0.0\n1;0.2\n2;0.4\n3;0.6\n"),
         ("m.dat", b"# epoch  val_r2\n0 0.0\n 1  0.2\n2   0.4 \n3 0.6\n"),
@@ -161,6 +162,24 @@ def test_a_header_without_our_names_ends_the_numbers(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("epoch,val_r2\n0,0.5\nlr,momentum\n0.1,0.9\n")
     assert read(path) == [(0, 0.0, {R2: 0.5})]
+
+
+def test_a_header_behind_half_a_row_is_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,val_r2\n0,0.5\n1,0.val_r2,epoch\n0.9,7\n0.8,8\n")
+    assert read(path) == [(0, 0.0, {R2: 0.5})]
+
+
+def test_a_last_change_within_one_tick_of_the_clock(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    for text in ("epoch,val_r2\n1,0.5\n", '[{"val_r2": 0.5}]'):
+        path.write_text(text)
+        follower, stamp = FileFollower(source(), path), path.stat()
+        assert values(follower) == [0.5]
+        path.write_text(text.replace("0.5", "0.7"))
+        os.utime(path, ns=(stamp.st_mtime_ns, stamp.st_mtime_ns))
+        assert values(follower, last=True) == [0.7]
+        assert values(follower, last=True) == []
 
 
 def test_gaps_and_rows_without_a_place(tmp_path: Path) -> None:

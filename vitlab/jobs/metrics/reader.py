@@ -16,7 +16,7 @@ from vitlab.jobs.metrics.rows import ALL, KnownRows
 from vitlab.jobs.metrics.source import Source
 from vitlab.jobs.metrics.thinning import Event, Events, Thinner
 
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 """Bytes read at once."""
 LIMIT = 1 << 24
 """Bytes of one line or record, and of a file that is only read as a whole."""
@@ -93,7 +93,7 @@ class FileReader:
             if (stamp == self._stamp or time.monotonic() < self._wait_until) and not last:
                 return
             begun = time.monotonic()
-            anew = not self._has_grown(descriptor, stamp)
+            anew = not self._has_grown(descriptor, stamp, last)
             if anew:
                 self._begin_again()
             yield from self._rows(descriptor, status.st_size, last, without)
@@ -106,9 +106,9 @@ class FileReader:
         finally:
             os.close(descriptor)
 
-    def _has_grown(self, descriptor: int, stamp: Stamp) -> bool:
+    def _has_grown(self, descriptor: int, stamp: Stamp, last: bool) -> bool:
         """Whether what was read of the file still stands in it, so that only its end is new."""
-        if stamp == self._stamp or not self._stamp:
+        if not self._stamp or (stamp == self._stamp and (self._earlier or not last)):
             return True
         if stamp[2] < self._offset or (self.decoder and self.decoder.whole):
             return False

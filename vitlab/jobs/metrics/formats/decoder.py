@@ -117,6 +117,8 @@ def _leaves(row: Mapping[str, Any]) -> Iterable[str]:
 def whole_lines(block: bytes, encoding: str, last: bool) -> tuple[int, bytes]:
     """How many bytes are whole lines, and these as UTF-8 with plain newlines."""
     if encoding == "utf-8":
+        if b"\n" not in block and block.count(b"\r") > 1:
+            block = block.replace(b"\r", b"\n")
         used = len(block) if last else block.rfind(b"\n") + 1
         data = block[:used]
     else:

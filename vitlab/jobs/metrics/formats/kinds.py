@@ -53,10 +53,11 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     if text[:1] not in (b"{", b"["):
         return Table(*names, encoding) if b"\n" in text or last or len(head) >= HEAD else None
     first, end, rest = text.partition(b"\n")
-    if not end and len(head) < HEAD and not last:
-        return None
     row = parsed(first)
+    if row is None and not end and len(head) < HEAD and not last:
+        return None
     lines = isinstance(row, dict) and (rest.strip() or rows_in(row, names[0]) == [row])
+    lines = lines and (end or last)  # else a document, for now
     if lines or (text[:1] == b"{" and rest[:1] == b"{"):
         return JsonLines(*names, encoding)
     return JsonDocument(*names, encoding)

@@ -100,8 +100,12 @@ class Table(Decoder):
                 cells = re.split(_OUTSIDE % re.escape(self._delimiter.encode()), line)
             if len(cells) == len(self._header):
                 rows.append(cells)
-            else:
-                self.skipped += 1
+                continue
+            self.skipped += 1
+            if {_name(cell) for cell in cells} & {*self._header, *self.wanted}:
+                # A header behind half a row of a killed run: what it says is not known.
+                yield self._chunk(rows)
+                rows, self._places = [], {}
         yield self._chunk(rows)
 
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
