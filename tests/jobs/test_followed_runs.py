@@ -159,6 +159,43 @@ def test_the_end_of_a_run_started_by_hand_by_its_own_files(shop: Workshop, by_ha
     assert (done.outcome, done.detail) == ("failed", "ValueError: wide load")
 
 
+@pytest.mark.parametrize(("epochs", "outcome"), [(3, "ok"), (4, "unknown")])
+def test_the_last_epoch_shows_the_end(
+    shop: Workshop, by_hand: Any, epochs: int, outcome: str
+) -> None:
+    run = by_hand(
+        WAIT
+        + "f = open('metrics.csv', 'w'); f.write('epoch,val_r2\\n0,0.1\\n1,0.2\\n'); f.flush()\n"
+        "wait('go'); f.write('2,0.5\\n')"
+    )
+    folder = shop.lab.root.parent / "byhand"
+    wait_for((folder / "metrics.csv").exists)
+    config = {"epochs": epochs}
+    job = adopt(shop.lab, shop.spec("", config=config, extra=declared()), run.pid)
+    (folder / "go").touch()
+    run.wait()
+    done = ended(job)
+    assert done.outcome == outcome
+    result = read_result(job.result)
+    assert (result.values if result else None) == ({R2: 0.5} if outcome == "ok" else None)
+
+
+def test_damaged_notes_of_a_reader_are_no_harm(shop: Workshop) -> None:
+    job = shop.submit(GROWING, extra=declared())
+    advance(shop.lab)
+    wait_for(lambda: curve(job))
+    record = read_json(job.metrics)
+    record["state"] |= {"cursors": {name: [3] for name in record["state"]["cursors"]}}
+    pid = reader(job)
+    os.kill(pid, signal.SIGSTOP)
+    job.metrics.write_text(json.dumps(record))
+    os.kill(pid, signal.SIGKILL)
+    printed(job, "half")
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(step, step / 100) for step in range(150)]
+
+
 # As Lightning does: a folder of its own, the file opened, written and closed for every row.
 VERSIONS = (
     WAIT

@@ -72,9 +72,9 @@ def is_alive(pid: int, ticks: int) -> bool:
     return running is not None and running.ticks == ticks
 
 
-def began(one: Process) -> float:
-    """When a process started, in unix seconds."""
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - one.ticks / os.sysconf("SC_CLK_TCK")
+def began(ticks: int) -> float:
+    """When a process that started `ticks` after the machine did, in unix seconds."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return time.time() - age
 
 

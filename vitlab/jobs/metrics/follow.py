@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -136,14 +137,15 @@ def _size(path: Path) -> int:
 class Follow:
     """Reads the metrics of one attempt of one job."""
 
-    def __init__(self, job: JobPaths, attempt: str, log_from: int) -> None:
-        self.job = job
+    def __init__(self, job: JobPaths, attempt: str, log_from: int, anew: bool = False) -> None:
+        """`anew`: what an earlier reader noted cannot be used."""
+        self.job, self._anew = job, anew
         spec = read_json(job.spec)
         epochs = (spec.get("config") or {}).get("epochs")
         source = read_source(spec.get("extra") or {}, epochs if isinstance(epochs, int) else 0)
         self._unread = [] if source else ["metrics: the declaration cannot be read"]
         self._source = source or Source({})
-        record = read_json(job.metrics)
+        record = {} if anew else read_json(job.metrics)
         self._state: dict[str, Any] = record.get("state") or {} if record.get("v") == 1 else {}
         self._attempt, self._log_from = attempt, log_from
         self._began = time.monotonic()
@@ -163,7 +165,9 @@ class Follow:
         """Read what an earlier reader left, and note which files are there before the run."""
         files = self._state.get("files") or {}
         self._files.restore(files)
-        if self._state.get("attempt") == self._attempt:  # an earlier reader of it died
+        if self._anew:
+            self._files.forget_existing(float(self._attempt))
+        elif self._state.get("attempt") == self._attempt:  # an earlier reader of it died
             for path in self._files.ours:
                 self._follow(path)
         else:
@@ -202,9 +206,12 @@ class Follow:
             return FileFollower(source, path, cursor, self._scales.known)
 
         cursor = self._cursors.get(str(path))
+        before = [one for other, one in self._readers.items() if other.name == path.name]
         self._readers[path] = reader = Reader(self._files.shown(path), make, cursor)
         if skip and not cursor:
             reader.follower.skip_existing()
+        elif before and not cursor:
+            reader.follower.know_rows_of(before[-1].follower)
 
     def round(self, last: bool = False) -> bool:
         """Look for files, read what is new, note what was found; whether all could be read."""
@@ -354,12 +361,18 @@ def _job_runs() -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`JOBDIR ATTEMPT LOG_FROM`: any word for the attempt, and where its log begins in bytes."""
+    """`JOBDIR ATTEMPT LOG_FROM`: when the attempt began, and where its log begins in bytes."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # its input says when the job is over
     os.set_blocking(1, False)
-    follow = Follow(JobPaths(Path(arguments[0])), arguments[1], int(arguments[2]))
-    follow.begin()
+    place = JobPaths(Path(arguments[0])), arguments[1], int(arguments[2])
+    try:
+        follow = Follow(*place)
+        follow.begin()
+    except (LookupError, TypeError, ValueError, AttributeError):  # `metrics.json` is damaged
+        traceback.print_exc()
+        follow = Follow(*place, anew=True)
+        follow.begin()
     threading.Thread(target=_beat, daemon=True).start()
     while _job_runs():
         follow.round()

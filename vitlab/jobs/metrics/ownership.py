@@ -92,6 +92,10 @@ def _could_write(rival: Rival, evidence: Evidence) -> bool:
     return rival.since <= evidence.born + TOLERANCE and rival.until >= evidence.born - TOLERANCE
 
 
+Script = tuple[str, str]
+"""A program's folder, and its script or module."""
+
+
 class Opened(NamedTuple):
     """A file a process has open for writing."""
 
@@ -165,16 +169,19 @@ def name_of(pid: int) -> str:
     return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
 
 
-def look_alikes(ours: Sequence[Process]) -> tuple[Rival, ...]:
-    """Other processes that run a script of ours in a folder of ours: a second run, by hand."""
+def look_alikes(ours: Sequence[Process], known: Script | None = None) -> tuple[Rival, ...]:
+    """Other processes that run a script of ours in a folder of ours: a second run, by hand.
+
+    `known`: our script, also when no process of ours is left.
+    """
     pids = {one.pid for one in ours}
-    mine = {pair for one in ours if (pair := _script(one.pid))}
+    mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
     if not mine:
         return ()
     return tuple(
-        Rival(name_of(one.pid), began(one))
+        Rival(name_of(one.pid), began(one.ticks))
         for one in all_processes()
-        if one.pid not in pids and (pair := _script(one.pid)) in mine and pair
+        if one.pid not in pids and _script(one.pid) in mine
     )
 
 
@@ -208,17 +215,20 @@ def _modified(path: Path) -> float | None:
         return None
 
 
-def _script(pid: int) -> tuple[str, str] | None:
-    """Folder and script, or module, of a Python or shell program; None for another."""
+def _script(pid: int) -> Script | None:
     try:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
     except OSError:
         return None
-    words = [part.decode("utf-8", "replace") for part in argv]
-    for place, word in enumerate(words):
-        if word == "-m" and place + 1 < len(words):
-            return folder, words[place + 1]
+    return script_of([part.decode("utf-8", "replace") for part in argv], folder)
+
+
+def script_of(argv: Sequence[str], folder: str) -> Script | None:
+    """What a Python or shell program runs; None for another."""
+    for place, word in enumerate(argv):
+        if word == "-m" and place + 1 < len(argv):
+            return folder, argv[place + 1]
         if word.endswith((".py", ".sh")):
             return folder, os.path.normpath(os.path.join(folder, word))  # noqa: PTH118
     return None

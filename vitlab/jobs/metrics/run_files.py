@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from vitlab.jobs.metrics.ownership import (
     evidence_of_holders,
     look_alikes,
     other_jobs,
+    script_of,
     writers,
 )
 from vitlab.jobs.processes import Process
@@ -42,6 +43,10 @@ REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its ow
 
 Stamp = list[int]
 """Inode, size and modification time: another one is another content."""
+_Found = tuple[Path, bool, Stamp]
+"""A file, and whether it was declared."""
+_SHARE = 100
+"""A search that took long is not done again for this many times as long."""
 
 
 class _Decided(NamedTuple):
@@ -65,6 +70,7 @@ class RunFiles:
         self.folder = program.cwd.resolve()
         self.pattern = program.metrics
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
+        self._script = script_of(program.argv, str(self.folder))
         adopted = (spec.get("extra") or {}).get("adopt") or {}
         self._adopted = (int(adopted["pid"]), int(adopted["ticks"])) if adopted else None
         self._session = int(started.get("session", -1)), int(started.get("ticks", 0))
@@ -72,11 +78,15 @@ class RunFiles:
         self._places = list(self._patterns(expand(file, safe), program.env))
         self._since = time.time()
         self._existing: dict[Path, Stamp] = {}
+        self._by_birth = False
+        """Whether only the birth of a file says that it is older than the run."""
         self.ours: dict[Path, bool] = {}
         """The files that are read, and whether they are the declared ones."""
         self._claims: dict[Path, _Decided] = {}
         self._alike: dict[str, Rival] = {}
-        self._recheck_at = self._search_at = time.monotonic()
+        self._recheck_at = self._look_at = time.monotonic()
+        self._search_at = 0.0
+        self._matched: dict[Path, bool] = {}
 
     def _patterns(self, pattern: str, own: Mapping[str, str]) -> Iterator[tuple[Path, str, bool]]:
         """Folder, pattern, and whether it was declared."""
@@ -100,12 +110,16 @@ class RunFiles:
 
     def note_existing(self) -> None:
         """Remember what is there before the attempt begins: it is an earlier run's."""
-        self._since, self.ours = time.time(), {}
+        self._since, self.ours, self._search_at = time.time(), {}, 0.0
         if self._adopted:
-            running = processes.process(self._adopted[0])
-            self._since = processes.began(running) if running else self._since
+            self._by_birth, self._since = True, processes.began(self._adopted[1])
             return
+        self._by_birth = False
         self._existing = {path: stamp for path, _, stamp in self._found()}
+
+    def forget_existing(self, since: float) -> None:
+        """What was there then is not known any more: the files' births say it."""
+        self._by_birth, self._since = True, since
 
     def existing(self) -> list[Path]:
         """The declared files that were there before, the newest first."""
@@ -115,22 +129,33 @@ class RunFiles:
             key=lambda path: -self._existing[path][2],
         )
 
-    def _found(self) -> Iterator[tuple[Path, bool, Stamp]]:
+    def _found(self) -> list[_Found]:
+        """The files that a pattern matches now; of a large tree as they were a while ago."""
+        if time.monotonic() >= self._search_at:
+            begun = time.monotonic()
+            self._matched = dict(self._search())
+            self._search_at = time.monotonic() + _SHARE * (time.monotonic() - begun)
+        stamps = ((path, declared, _stamp(path)) for path, declared in self._matched.items())
+        return [(path, declared, stamp) for path, declared, stamp in stamps if stamp is not None]
+
+    def _search(self) -> Iterator[tuple[Path, bool]]:
         seen = set[Path]()
         for folder, pattern, declared in self._places:
             names = glob.glob(f"{glob.escape(str(folder))}/{pattern}", recursive=True)  # noqa: PTH207
             # A path that has brackets itself: `runs[1]/metrics.csv`.
             for name in [*names, *([str(folder / self.pattern)] if declared else [])]:
                 path = Path(os.path.realpath(name))
-                if path not in seen and (stamp := _stamp(path)) is not None:
+                if path not in seen and path.is_file():
                     seen.add(path)
-                    yield path, declared, stamp
+                    yield path, declared
 
     def claim_new(self, last: bool = False) -> list[tuple[Path, bool]]:
         """The files that are this run's and were not read yet, the oldest first.
 
         With each, whether what it holds now may be an earlier run's and is left out.
         """
+        if last:
+            self._search_at = 0.0
         found = [*self._found(), *self._opened_elsewhere()]
         look = _Look(self, (path.parent for path, _, _ in found))
         fresh = []
@@ -148,18 +173,18 @@ class RunFiles:
             decided = claim(evidence)
             self._claims[path] = _Decided(decided, declared, stamp, time.monotonic())
             if decided.owner == "ours":
-                old = self._adopted is not None and evidence.existed and not look.replaced(path)
+                old = self._by_birth and evidence.existed and not look.replaced(path)
                 fresh.append((evidence.born or 0.0, path, declared, old))
         for _, path, declared, _ in sorted(fresh):
             self.ours[path] = declared
         return [(path, old) for _, path, _, old in sorted(fresh)]
 
-    def _opened_elsewhere(self) -> Iterator[tuple[Path, bool, Stamp]]:
+    def _opened_elsewhere(self) -> Iterator[_Found]:
         """W&B's file where the program itself has put it, while none is found by its pattern."""
         missing = self.pattern.endswith(".wandb") and True not in self.ours.values()
-        if not missing or time.monotonic() < self._search_at:
+        if not missing or time.monotonic() < self._look_at:
             return
-        self._search_at = time.monotonic() + RECHECK / 4
+        self._look_at = time.monotonic() + RECHECK / 4
         for one in self.processes():
             for _, name in descriptors(one.pid):
                 if name.endswith(".wandb") and (stamp := _stamp(Path(name))) is not None:
@@ -218,6 +243,7 @@ class RunFiles:
         """What another reader of the same attempt must know, as JSON."""
         return {
             "since": self._since,
+            "by_birth": self._by_birth,
             "existing": {str(path): stamp for path, stamp in self._existing.items()},
             "ours": {str(path): declared for path, declared in self.ours.items()},
         }
@@ -225,13 +251,14 @@ class RunFiles:
     def restore(self, noted: Mapping[str, Any]) -> None:
         """The opposite of `noted`."""
         self._since = float(noted.get("since") or 0.0)
+        self._by_birth = bool(noted.get("by_birth"))
         self._existing = {Path(k): list(v) for k, v in (noted.get("existing") or {}).items()}
         self.ours = {Path(k): bool(v) for k, v in (noted.get("ours") or {}).items()}
 
     def _evidence(self, path: Path, stamp: Stamp, look: _Look) -> Evidence:
         """What is known of one file now."""
         made = born(path)
-        if self._adopted:
+        if self._by_birth:
             existed = made is None or made < self._since - TOLERANCE
             changed = stamp[2] / 1e9 >= self._since - TOLERANCE
         else:
@@ -249,9 +276,9 @@ class RunFiles:
     def _other_jobs(self, path: Path) -> Iterator[Rival]:
         return other_jobs(self._lab, self._job, path, self._since)
 
-    def seen_alike(self, now: Iterable[Rival]) -> list[Rival]:
+    def seen_alike(self, ours: Sequence[Process]) -> list[Rival]:
         """The other runs of the same script that were seen so far, some of which have ended."""
-        running = {one.name: one for one in now}
+        running = {one.name: one for one in look_alikes(ours, self._script)}
         gone = {name: replace(one, until=min(one.until, time.time()))
                 for name, one in self._alike.items()}  # fmt: skip
         self._alike = {**gone, **running}
@@ -285,7 +312,7 @@ class _Look:
 
     @cached_property
     def alike(self) -> list[Rival]:
-        return self._files.seen_alike(look_alikes(self.processes))
+        return self._files.seen_alike(self.processes)
 
     def replaced(self, path: Path) -> bool:
         """Whether one of the run's processes began the file anew: it does not append to it."""

@@ -205,8 +205,8 @@ class Supervisor:
         if resumed:
             last = last_json_line(self.job.events)
             record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
-        if self.adopted and (running := processes.process(self.adopted[0])):
-            record["t"] = round(processes.began(running), 3)
+        if self.adopted:
+            record["t"] = round(processes.began(self.adopted[1]), 3)
         with contextlib.suppress(OSError), EventWriter(self.job.events) as writer:
             writer.write("start", **record)
 

@@ -40,7 +40,7 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
         spec = replace(
             spec,
             recipe="command",
-            config={"argv": list(found.argv), "cwd": str(found.folder)},
+            config={**spec.config, "argv": list(found.argv), "cwd": str(found.folder)},
             extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": found.ticks}},
         )
         job = submit(lab, spec)

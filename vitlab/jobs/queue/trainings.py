@@ -79,7 +79,7 @@ def training(pid: int) -> Training:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
     marker = f"{processes.MARKER}=".encode()
     job = next((one[len(marker) :] for one in environment if one.startswith(marker)), b"")
-    started, family = processes.began(running), processes.tree(pid, running.ticks)
+    started, family = processes.began(running.ticks), processes.tree(pid, running.ticks)
     metrics, unclear = _metrics(family, folder, started)
     on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]
     return Training(
