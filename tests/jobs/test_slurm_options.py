@@ -29,7 +29,7 @@ def test_the_command_of_an_array() -> None:
             "--mem=32500M", "--cpus-per-task=8", "--signal=B:USR2@300", "--requeue",
             "--chdir=/lab"} <= set(argv)  # fmt: skip
     assert argv[-1].startswith("--wrap=exec ")
-    assert argv[-1].endswith(" -P -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
+    assert argv[-1].endswith(" -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
 
 
 def test_several_nodes_meet_at_the_first() -> None:
@@ -56,7 +56,8 @@ def test_without_slurm_a_job_waits_and_the_launch_is_refused(
     assert advance(shop.lab) == []
     assert isinstance(read_state(job), Queued)
     config = {"argv": [sys.executable, "-c", "print(2)"]}
-    [bad] = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Machine())
+    found = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Machine())
+    [bad] = [one for one in found if one.status == "bad"]
     assert bad.text == "slurm: no answer from sbatch on this machine"
 
 

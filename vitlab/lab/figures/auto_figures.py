@@ -15,6 +15,7 @@ from pathlib import Path
 from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.docs.judge.comparison import distance_from_best
+from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.figures.figure_specs import (
     MOST,
@@ -163,7 +164,7 @@ def draw_in_subprocess(job: JobPaths, spec: Spec) -> str:
         lab = find_lab(job.folder)
         if not lab.inside(spec.roadmap).is_file():
             return ""
-        command = [sys.executable, "-P", "-m", "vitlab.lab.figures.auto_figures", str(job.folder)]
+        command = [*PYTHON, "-m", "vitlab.lab.figures.auto_figures", str(job.folder)]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
