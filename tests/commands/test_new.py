@@ -126,7 +126,7 @@ def test_what_it_wrote_runs_at_its_smallest(desk: Desk) -> None:
     assert desk("run", "1.0", "--profile", "smoke", "--wait")[0] == 0
     [job] = all_jobs(desk.lab)
     events = read_events(job.paths.events)[0]
-    last = {name: value for event in events for name, value in (event.values or {}).items()}
+    last = {name: value for event in events for name, value in event.values.items()}
     assert last["val/r2/log_g"] == 0.0
     assert last["test/r2/log_g"] == 0.5625  # printed: the file's is a mean over batches
     assert last["test/mae/log_g"] == pytest.approx(0.5)
@@ -256,6 +256,7 @@ def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk)
     (desk.script.parent / "go").unlink()
     run.wait()
     ended(job.paths)
-    values = [event.values for event in read_events(job.paths.events)[0] if event.values]
-    assert values[-1] == {"val/r2/log_g": 0.375, "val/mae/log_g": 0.625}
+    events = [event for event in read_events(job.paths.events)[0] if event.values]
+    values = {name: value for event in events for name, value in event.values.items()}
+    assert values == {"val/r2/log_g": 0.375, "val/mae/log_g": 0.625}
     nothing_runs(desk.lab.root)
