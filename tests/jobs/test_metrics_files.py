@@ -81,6 +81,26 @@ def test_nested_rows_and_a_trainer_s_state(tmp_path: Path) -> None:
     assert found == [(5, 0.5, {"train/loss": 1.0}), (10, 1.0, {R2: 0.2})]
 
 
+def test_a_trainer_s_state_in_each_checkpoint(tmp_path: Path) -> None:
+    rows = [{"step": 5 * i, "val_r2": 0.1 * i} for i in range(9)]
+    found = []
+    before: FileFollower | None = None
+    for count in (3, 6, 6, 9):
+        path = tmp_path / f"{count}.json"
+        path.write_text(json.dumps({"log_history": rows[:count]}, indent=2))
+        follower = FileFollower(source(), path)
+        if before:
+            follower.know_rows_of(before)
+        found.append(values(follower) + values(follower, last=True))
+        before = follower
+    assert found == [[0.1 * i for i in part] for part in ((0, 1, 2), (3, 4, 5), (), (6, 7, 8))]
+    assert before is not None
+    path.write_text(json.dumps({"log_history": [*rows[:4], {"step": 20, "val_r2": 9}]}))
+    follower = FileFollower(source(), path)
+    follower.know_rows_of(before)
+    assert values(follower) == [9]
+
+
 def test_tensorboard(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1.host"
     tag = field(1, b"val_r2")

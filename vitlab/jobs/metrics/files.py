@@ -41,6 +41,11 @@ class FileFollower(Grouped[FileReader]):
             reader.skip_existing()
         self._starts = self._states()
 
+    def know_rows_of(self, other: FileFollower) -> None:
+        """Pass on no rows again that `other` did: `checkpoint-*/trainer_state.json` repeat all."""
+        for reader, before in zip(self._readers, other._readers, strict=False):
+            reader.know(before)
+
     def poll(self, last: bool = False) -> Iterator[Event]:
         """The new events, as kind and data; `last`: the run is over, so an unfinished line too.
 

@@ -44,6 +44,7 @@ class FileReader:
         self._stamp: Stamp | None = None
         self._head = self._tail = b""  # of what was read
         self._earlier = False  # all rows so far are an earlier run's
+        self._skipped = False  # the first rows may be
         self._known = KnownRows([*dict.fromkeys((*source.names, source.step, source.epoch))])
         self._thinner = Thinner(list(source.names), source.step, source.epoch)
         self.rows = 0
@@ -66,7 +67,13 @@ class FileReader:
         """What is there now is an earlier run's."""
         for _ in self._read(last=False, without=None):
             pass
-        self._earlier = True
+        self._earlier = self._skipped = True
+
+    def know(self, other: FileReader) -> None:
+        """Rows that `other` passed on are known, where both are documents that repeat them all."""
+        whole = other.decoder and other.decoder.whole and other._known.all_read
+        if whole and not other._skipped:
+            self._known.know(other._known)
 
     def poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         """The new events; `last`: nothing more will come; `without`: our names to leave out."""
@@ -219,7 +226,7 @@ class FileReader:
         return {
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier, "told": self._told,
-            "rows": self.rows, "known": self._known.state,
+            "skipped": self._skipped, "rows": self.rows, "known": self._known.state,
             "thinner": self._thinner.state, "events": events,
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
@@ -231,6 +238,7 @@ class FileReader:
         self._thinner.state = state["thinner"]
         self._saved, self.rows = state["events"], state["rows"]
         self._earlier, self._told = state["earlier"], state["told"]
+        self._skipped = state["skipped"]
         if state["kind"] in KINDS and "sums" in state["known"]:
             names = list(self._source.names), self._source.step, self._source.epoch
             self.decoder = KINDS[state["kind"]](*names)

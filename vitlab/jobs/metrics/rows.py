@@ -44,6 +44,13 @@ class KnownRows:
         self._sums = dict.fromkeys(self._names, 0)
         self._begin_checks()
 
+    def know(self, other: KnownRows) -> None:
+        """The rows of another file, read to its end, are known: this one may begin with them."""
+        self.forget()
+        self._count = other._count
+        self._digests = {**other._digests, other._count: other._digest()}
+        self._begin_checks()
+
     def restart(self) -> None:
         """The file is read again from its start."""
         if not self._checks:
@@ -108,9 +115,9 @@ class KnownRows:
         return zlib.crc32(marshal.dumps(list(self._sums.values()), 2))
 
     @property
-    def count(self) -> int:
-        """Rows of the file that were passed on."""
-        return self._count
+    def all_read(self) -> bool:
+        """Whether the file holds all of these, as far as it was read."""
+        return not self._checks
 
     @property
     def state(self) -> dict[str, Any]:
