@@ -104,7 +104,10 @@ def _extremes(column: Column) -> Iterator[tuple[str, int]]:
 
 
 def _all_finite(column: Column) -> bool:
-    return None not in column and math.isfinite(sum(column))  # type: ignore[arg-type]
+    try:
+        return math.isfinite(sum(column))  # type: ignore[arg-type]
+    except TypeError:  # None in it
+        return False
 
 
 def _replaces(why: str, value: float | None, before: float) -> bool:
