@@ -173,6 +173,7 @@ class Follow:
         else:
             for path in [path for path in self._files.ours if self._files.still_ours(path)]:
                 self._follow(path)
+            self._scales.poll(last=True)
             self._read(last=True)
             self._note_cursors()
             self._readers, self._disputed = {}, []
@@ -215,12 +216,14 @@ class Follow:
 
     def round(self, last: bool = False) -> bool:
         """Look for files, read what is new, note what was found; whether all could be read."""
+        self._scales.poll(last=last)
         for path, reason in self._files.disputed(last):
             reader = self._readers.pop(path)
             note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
             self._disputed.append({**reader.follower.status, "disputed": True, "note": note})
         for path, is_old in self._files.claim_new(last):
-            self._follow(path, is_old)
+            self._follow(path, is_old)  # each is read before the next, which may repeat its rows
+            self._readers[path].poll(self.job.events, self._known, last=False)
         self._read(last)
         self._save(last)
         return all(one.is_whole for one in self._all())
@@ -232,7 +235,6 @@ class Follow:
         return [one for path, one in self._readers.items() if self._files.ours.get(path)]
 
     def _read(self, last: bool) -> None:
-        self._scales.poll(last=last)
         for reader in self._readers.values():
             reader.poll(self.job.events, self._known, last)
         if (log := self._log) is not None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from vitlab.contract.events import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
@@ -248,7 +249,7 @@ def proof_of_end(job: JobPaths, history: History) -> str:
         if epoch >= last:
             return f"it reached epoch {epoch:g} of {epochs}"
     headline = str(spec.get("headline", ""))
-    if headline.startswith("test/") and history.values.get(headline) is not None:
+    if Value.parse(headline).split == "test" and history.values.get(headline) is not None:
         return f"it wrote {headline}"
     return ""
 
