@@ -203,6 +203,108 @@ def test_a_script_that_reads_beside_itself_runs_there(desk: Desk) -> None:
     assert spec.config["argv"][2:] == ["--out", "runs/1.0/{job}"]
 
 
+GOES_ON = """\
+import argparse, os
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from pathlib import Path
+import torch
+p = argparse.ArgumentParser()
+p.add_argument("--save", default="models/best.pt")
+p.add_argument("--resume", default="models/old.ckpt")
+a = p.parse_args()
+here = Path("states/a.pt")
+last = "checkpoints/last.ckpt"
+trainer = L.Trainer(callbacks=[ModelCheckpoint(dirpath="checkpoints", save_last=True)])
+trainer.fit(m, ckpt_path=last if os.path.exists(last) else None)
+if Path("./old/resume.pth").is_file(): torch.load("./old/resume.pth")
+torch.save(m, here); torch.save(m, a.save)
+"""
+
+
+def test_what_an_earlier_run_left_to_go_on_from_is_no_input(desk: Desk) -> None:
+    """Else all runs would share its folder, and go on from one checkpoint."""
+    for name in ("checkpoints/last.ckpt", "old/resume.pth", "states/a.pt", "models/best.pt",
+                 "models/old.ckpt", "data/stars.npz"):  # fmt: skip
+        path = desk.script.parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    desk.script.write_text(GOES_ON)
+    out = desk("new", "1.0", "--script", str(desk.script), "--dry-run")[1]
+    assert "cwd: runs/1.0/{job}" in out
+    assert ".pt" not in out
+    assert "old.ckpt" not in out
+    desk.script.write_text(GOES_ON + 'os.makedirs("data", exist_ok=True)\nopen("data/stars.npz")\n')
+    out = desk("new", "1.0", "--script", str(desk.script), "--dry-run")[1]
+    assert f"cwd: {desk.script.parent}  # it reads data/stars.npz there" in out
+
+
+TRAINER = """\
+from transformers import Trainer, TrainingArguments
+def scores(p): return {"r2": 0.5}
+args = TrainingArguments("out/swin", num_train_epochs=4)
+Trainer(model, args, compute_metrics=scores).train()
+"""
+
+
+def test_the_last_run_is_one_of_this_script(desk: Desk) -> None:
+    """Another script's files lie beside it, and are the newer ones."""
+    state = desk.script.parent / "out" / "swin" / "checkpoint-4" / "trainer_state.json"
+    state.parent.mkdir(parents=True)
+    names = ("loss", "learning_rate", "eval_loss", "eval_r2", "train_loss", "train_runtime")
+    state.write_text(json.dumps({"log_history": [dict.fromkeys(("epoch", "step", *names), 1)]}))
+    other = desk.script.parent / "lightning_logs" / "version_0" / "metrics.csv"
+    other.parent.mkdir(parents=True)
+    other.write_text("epoch,step,val_mse,test_r2\n")
+    new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
+    desk.script.write_text(TRAINER)
+    out = desk(*new)[1]
+    assert "headline: val/r2/log_g" in out
+    assert "file: out/swin/**/trainer_state.json" in out
+    assert ("names: {loss: train/loss, learning_rate: train/lr, eval_r2: val/r2/log_g, "
+            "eval_loss: val/loss}") in out  # fmt: skip
+    desk.script.write_text("import wandb\nwandb.log({'val_r2': r2})\n")
+    out = desk(*new)[1]
+    assert "file: wandb/*run-*/*.wandb" in out
+    assert "names: {val_r2: val/r2/log_g}" in out
+    desk.script.write_text(
+        "import lightning as L\n"
+        "def validation_step(self): self.log('val_r2', 1)\n"
+        "L.Trainer(logger=WandbLogger())\n"
+    )
+    assert "file: wandb/*run-*/*.wandb" in desk(*new)[1]
+    desk.script.write_text(
+        "import lightning as L\ndef validation_step(self): self.log('val_r2', 1)\nL.Trainer()\n"
+    )
+    out = desk(*new)[1]  # the file is none of this script, but this is where it writes
+    assert "file: lightning_logs/version_*/metrics.csv" in out
+    assert "names: {val_r2: val/r2/log_g}" in out
+
+
+def test_labels_divided_by_a_constant_show_the_scale(desk: Desk) -> None:
+    desk.script.write_text(
+        "SIGMA = 1.302\ny = (x @ w) / SIGMA\nprint(f'val_r2={r2} val_mae={mae}')\n"
+    )
+    new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
+    assert "val_mae: {as: val/mae/log_g, scale: 1.302, unit: dex}" in desk(*new)[1]
+    desk.script.write_text(desk.script.read_text() + "SIGMA = 2.0\n")
+    assert "left out: val_mae" in desk(*new)[2]
+
+
+def test_what_a_command_line_lacks_is_said(desk: Desk) -> None:
+    desk.script.write_text(
+        "import argparse, sys\n"
+        "p = argparse.ArgumentParser()\np.add_argument('--data', required=True)\n"
+        "p.add_argument('model')\np.add_argument('--seed', type=int, default=1)\n"
+    )
+    new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
+    status, out, _ = desk(*new, "--repeats", "4")
+    assert status == 0
+    assert "  # It needs more than that: --data, model." in out.splitlines()
+    assert "repeats: 4  # seeds" in out
+    assert desk(*new, "--repeats", "0")[0] == 2
+
+
 def test_a_run_that_goes_on_is_taken_with_its_numbers(desk: Desk) -> None:
     folder = desk.script.parent
     desk.script.write_text(

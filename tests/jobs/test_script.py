@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.script import Scale, Script, look_at
+from vitlab.jobs.experiment.script_files import WANDB
 from vitlab.jobs.experiment.value_names import match_names, near_values
 
 LIGHTNING = """
@@ -84,13 +85,13 @@ def test_a_lightning_script_with_its_model_beside_it(tmp_path: Path) -> None:
     assert [option.flag for option in script.options if option.is_switch] == ["--fast"]
     assert script.logged == ["train_r2", "val_r2", "both_epoch", "train_mae", "val_mae",
                              "fixed/loss"]  # fmt: skip
-    assert script.files == ["logs/vit/version_*/metrics.csv"]
+    assert script.files.metrics == ["logs/vit/version_*/metrics.csv"]
     assert (script.epochs, script.checkpoint_word) == (40, "last")
     assert script.normalised == "train.py:13 label_std"
     assert not script.restored
     assert script.scale is not None
     assert re.search(script.scale.pattern, "label std: 1.302\n") is not None
-    assert script.relative == ["stars.npz"]
+    assert script.files.existing == ["stars.npz"]
 
 
 def test_options_of_hugging_face_and_names_of_its_metrics(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_printed_lines_become_patterns_named_by_their_words(tmp_path: Path) -> N
     epochs = script.option("epochs")
     assert epochs is not None
     assert (epochs.flag, epochs.default) == ("--epochs", 12)
-    assert script.files == ["history.jsonl"]
+    assert script.files.metrics == ["history.jsonl", WANDB]
     assert script.logged == ["val/r2", "lr"]
     lines = ["epoch 3 val_r2=0.5123, val_mae: 0.2", "done: test_r2 = 0.6100 after 9 s",
              "test r2 0.600"]  # fmt: skip

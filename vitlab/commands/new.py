@@ -13,6 +13,7 @@ from vitlab.commands.common import Options, add_json, plain, print_json, this_la
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import unified
+from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.queue.preflight import Finding
 from vitlab.lab.adoption import Wanted, adopt, candidates
 from vitlab.lab.lab import Lab
@@ -43,6 +44,8 @@ def _options(new: argparse.ArgumentParser) -> None:
                      help="where it runs (default: a folder of each job's own)")  # fmt: skip
     new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",
                      help="unit of an error it logs: val_mae=dex (or K, sigma)")  # fmt: skip
+    new.add_argument("--repeats", type=int, default=1, metavar="N",
+                     help="run a script with N seeds (default: 1)")  # fmt: skip
     new.add_argument("--out", type=Path, metavar="FILE", help="default: experiments/NAME.yaml")
     new.add_argument("--dry-run", action="store_true", help="print the file, write nothing")
     new.add_argument("--no-edit", action="store_true", help="do not open $EDITOR")
@@ -57,6 +60,8 @@ def write_experiment(args: argparse.Namespace) -> int:
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
+    if not 1 <= args.repeats <= MAX_REPEATS or (args.repeats > 1 and args.template):
+        raise UsageError(f"--repeats {args.repeats}: must be from 1 to {MAX_REPEATS}, of a script")
     choice = Choice(
         template=args.template or "",
         script=args.script,
@@ -65,6 +70,7 @@ def write_experiment(args: argparse.Namespace) -> int:
         pid=args.pid,
         out=args.out,
         units=_units(args.unit),
+        repeats=args.repeats,
     )
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.json
     if not (choice.template or choice.script or choice.pid is not None):

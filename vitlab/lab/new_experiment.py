@@ -66,6 +66,8 @@ class Choice:
     out: Path | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     """Their names of errors -> the unit the user says, of `UNITS`."""
+    repeats: int = 1
+    """How many seeds a script is to be run with."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _program(choice: Choice) -> Program:
         program = program_of(running.argv, running.folder)
         metrics = running.metrics
     elif choice.script is not None:
-        script = choice.script.absolute()
+        script = Path(os.path.abspath(choice.script))  # noqa: PTH100 - a link stays one
         if not script.is_file():
             raise UsageError(f"{choice.script}: no such script")
         program, metrics = Program(script, find_python(script), script.parent), ()
@@ -148,6 +150,7 @@ def _program(choice: Choice) -> Program:
         choice.cwd,
         choice.units,
         metrics,
+        choice.repeats,
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ from vitlab.jobs.experiment.script import (
     Script,
     look_at,
 )
-from vitlab.jobs.experiment.value_names import Names, match_names, near_values
-from vitlab.jobs.queue.trainings import as_glob, columns, metrics_files
+from vitlab.jobs.experiment.script_files import LIGHTNING_BOARD, LIGHTNING_CSV
+from vitlab.jobs.experiment.value_names import Names, match_names, near_values, place
+from vitlab.jobs.queue.trainings import as_glob, columns, kind_of, metrics_files
 
 MAX_OTHER = 6
 """Columns without a value that a comment lists."""
+MAX_FILES = 8
+"""Of the last runs, that are looked into for names."""
+_COUNTS = re.compile(r".*(_step|_runtime|_per_second)|total_flos")
+"""Columns that are no scores."""
 _BASES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 
 
@@ -51,6 +57,8 @@ class Program:
     """Theirs -> `own`, `dex`, `K` or `sigma`, as the user says."""
     metrics: tuple[Path, ...] = ()
     """Metrics files of a run of it; empty where the newest one is to be looked for."""
+    repeats: int = 1
+    """How many seeds it is to be run with."""
 
 
 def find_python(script: Path) -> str:
@@ -125,23 +133,34 @@ class Found:
 
     @property
     def headline(self) -> str:
-        """What it is judged by: R2 on the test set, or else what comes next to that."""
-        ours = [*self.names.sure.values(), *self.names.unit.values()]
+        """What it is judged by: R2 on the test set, or else what comes next to that.
+
+        Of the names that are sure; the default where there is none.
+        """
+        ours = list(map(_value, self.meanings().values()))
         for split, metric in (("test", "r2"), ("val", "r2"), ("test", "loss"), ("val", "loss")):
-            for name in ours:
-                if (Value.parse(name).split, Value.parse(name).metric) == (split, metric):
-                    return name
-        return ours[0] if ours else str(Value("test", "r2", self.label))
+            for value in ours:
+                if (value.split, value.metric) == (split, metric):
+                    return str(value)
+        scores = [value for value in ours if value.metric != "lr"]
+        return str(scores[-1] if scores else Value("test", "r2", self.label))
+
+
+def _value(meaning: str | Mapping[str, Any]) -> Value:
+    """What is stored for one of `metrics.names`."""
+    if isinstance(meaning, str):
+        return Value.parse(meaning)
+    value = Value.parse(meaning["as"])
+    return (value.normalised or value) if meaning.get("unit") == "sigma" else value
 
 
 def examine(program: Program) -> Found:
     """Look at the script and at the newest metrics file of a run of it; nothing is run."""
     script = look_at(program.script)
     label = LABEL if LABEL in script.labels or not script.labels else min(script.labels)
-    run = program.metrics or tuple(metrics_files(program.folder)[:1])
-    seen = [name for path in run for name in columns(path)]
-    last = as_glob(run[0], program.folder) if run else ""
-    file, notes = _metrics_file(script, last), []
+    run = program.metrics or _last_run(program, script)
+    seen = _columns(run, label)
+    file, notes = _metrics_file(program, script, run), []
     if len(script.labels) > 1:
         more = ", ".join(sorted(script.labels - {label}))
         notes.append(f"{label}: the label of every name without one; the script names {more} too")
@@ -154,7 +173,7 @@ def examine(program: Program) -> Found:
     tested = any(Value.parse(name).split == "test" for name in both)
     pattern = "|".join(patterns) if tested or _values(in_log) - _values(in_file) else ""
     names = _merged(in_file, in_log) if pattern else in_file
-    relative = tuple(one for one in script.relative if _is_read(one, script))
+    relative = tuple(one for one in script.files.existing if _is_read(one, script))
     prefer = "log" if tested and pattern else ""
     return Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
 
@@ -176,19 +195,64 @@ def _merged(file: Names, log: Names) -> Names:
     return Names({**file.sure, **log.sure}, {**log.unit, **file.unit}, file.other)
 
 
-def _metrics_file(script: Script, last: str) -> str:
+def _last_run(program: Program, script: Script) -> tuple[Path, ...]:
+    """The metrics files of its last runs, the newest first; those of other scripts are left."""
+    unknown = not (script.files.metrics or script.logged or script.patterns)
+    found = [
+        path
+        for path in metrics_files(program.folder)
+        if unknown or any(_matches(path, one) for one in script.files.metrics)
+    ]
+    found = [path for path in found if not _is_anothers(columns(path), script.logged)]
+    best = min((kind_of(path) or 0 for path in found), default=0)
+    return tuple(path for path in found if kind_of(path) == best)
+
+
+def _is_anothers(seen: Sequence[str], logged: Sequence[str]) -> bool:
+    """Whether none of a file's columns is one that the script logs."""
+    names = {*seen, *(re.sub("_(step|epoch)$", "", name) for name in seen)}
+    return bool(seen and logged) and not names & set(logged)
+
+
+def _matches(path: Path, glob: str) -> bool:
+    """Whether a file may be the one named by a glob from another folder: by its last two parts."""
+    *above, name = Path(glob).parts
+    folder = above[-1] if above and "version_" in above[-1] else "*"
+    return fnmatch(path.name, name) and fnmatch(path.parent.name, folder)
+
+
+def _columns(run: Sequence[Path], label: str) -> list[str]:
+    """The names in the newest file, and in those before it until one has a validation score.
+
+    A test writes a file of its own, after that of the training.
+    """
+    seen: list[str] = []
+    for path in [one for one in run if one.name == run[0].name][:MAX_FILES]:
+        seen += columns(path)
+        names = match_names(seen, label)
+        if any(Value.parse(one).split == "val" for one in _values(names)):
+            break
+    return list(dict.fromkeys(seen))
+
+
+def _metrics_file(program: Program, script: Script, run: Sequence[Path]) -> str:
     """The file it writes its numbers to, as a glob from the folder it runs in."""
-    known = [one for one in script.files if last and Path(one).name == Path(last).name]
-    if known or (script.files and not last):
-        written = (known or script.files)[0]
-        return as_glob(script.path.parent / written, script.path.parent)
-    if script.is_lightning and (not last or last.endswith("metrics.csv")):
-        return "lightning_logs/version_*/metrics.csv"
-    if last:
+    named = script.files.metrics
+    known = [one for one in named if run and _matches(run[0], one)]
+    if run and not known:
+        last = as_glob(run[0], program.folder)
         return last if "/" not in last else f"**/{Path(last).name}"
-    if "transformers" in script.libraries:
-        return "**/trainer_state.json"
-    return "wandb/*run-*/*.wandb" if "wandb" in script.libraries else ""
+    if not known and named[:2] == [LIGHTNING_CSV, LIGHTNING_BOARD]:
+        known = [LIGHTNING_BOARD] if _has_tensorboard(program.python) else []
+    if not (known or named):
+        return ""
+    return as_glob(program.folder / (known or named)[0], program.folder)
+
+
+def _has_tensorboard(python: str) -> bool:
+    """Whether Lightning's own logger writes TensorBoard's files there, and no CSV."""
+    places = Path(python).parent.parent.glob("lib/python*/site-packages/tensorboard*")
+    return any(one.name in ("tensorboard", "tensorboardX") for one in places)
 
 
 def _patterns(script: Script) -> list[str]:
@@ -207,7 +271,7 @@ def _patterns(script: Script) -> list[str]:
 def _is_read(text: str, script: Script) -> bool:
     """Whether a path the script names is one it needs, not one it is given or writes."""
     given = {str(option.default) for option in script.options}
-    return text not in given and text not in script.files and text not in script.written
+    return text not in given and script.files.is_input(text)
 
 
 def experiment_text(found: Found, mvp: str, name: str, roadmap: str) -> str:
@@ -227,6 +291,8 @@ def _lines(found: Found, mvp: str, name: str, roadmap: str) -> Iterator[str]:
     yield "config:"
     yield from (f"  {line}" for line in _config(found, mvp))
     yield from _metrics(found)
+    if found.program.repeats > 1:
+        yield f"repeats: {found.program.repeats}  # seeds"
     if sweep := script.option("lr", "learning_rate"):
         name, value = sweep.name, dump(sweep.default)
         yield f'# A sweep: args: {{{name}: {value}}} in config, {sweep.flag}, "{{{name}}}" in argv,'
@@ -241,6 +307,8 @@ def _config(found: Found, mvp: str) -> Iterator[str]:
     program, script = found.program, found.script
     argv, in_own_folder = _argv(found, mvp), _own_folder(found)
     yield f"argv: {dump(argv)}"
+    if lacking := _lacking(found, argv):
+        yield f"# It needs more than that: {', '.join(lacking)}."
     checkpoint = script.option(*CHECKPOINT_OPTIONS)
     if checkpoint and checkpoint.is_switch:
         yield f"resume_argv: {dump([*argv, checkpoint.flag])}"
@@ -270,7 +338,8 @@ def _own_folder(found: Found) -> bool:
 def _argv(found: Found, mvp: str) -> list[str]:
     """The command: placeholders for epochs, seed and output, absolute paths for what it reads."""
     program, script = found.program, found.script
-    argv = [program.python, *(["-m", program.module] if program.module else [str(script.path)])]
+    path = os.path.abspath(script.path)  # noqa: PTH100 - a link stays one
+    argv = [program.python, *(["-m", program.module] if program.module else [path])]
     arguments = [_absolute(word, program) for word in program.arguments]
     wanted: list[tuple[Option | None, str]] = [
         (_epoch_option(found), "{epochs}" if epochs_of(found) is not None else ""),
@@ -289,9 +358,21 @@ def _argv(found: Found, mvp: str) -> list[str]:
             arguments += [option.flag, value]
     for option in script.options if _own_folder(found) else ():
         text = option.default
-        if isinstance(text, str) and option.flag not in arguments and text in script.relative:
+        if not isinstance(text, str) or option.name in (*CHECKPOINT_OPTIONS, *OUTPUT_OPTIONS):
+            continue
+        is_there = text in script.files.existing and script.files.is_input(text)
+        if is_there and option.flag not in arguments:
             arguments += [option.flag, str(program.folder / text)]
     return argv + arguments
+
+
+def _lacking(found: Found, argv: Sequence[str]) -> list[str]:
+    """What the script needs on its command line, and the command does not have."""
+    needs, given = found.script.needs, found.program.arguments
+    placed = [one for one in needs if not one.startswith("-")]
+    bare = [word for word in given if not word.startswith("-")]
+    options = {word.partition("=")[0] for word in argv}
+    return [one for one in needs if one not in options and not (one in placed and bare)]
 
 
 def _takes(program: Program, option: Option) -> bool:
@@ -353,9 +434,12 @@ def _metrics(found: Found) -> Iterator[str]:
     else:
         yield "#   names:"
         yield from (f"#     {line.lstrip('# ')}" for line in lines or ["theirs: val/r2/log_g"])
-    other = [name for name in names.other if not name.endswith("_step")]
+    other = [name for name in names.other if not _COUNTS.fullmatch(name)]
     for name in other[:MAX_OTHER]:
-        near = " or ".join(near_values(name, found.label)[:3])
+        fitting = near_values(name, found.label)
+        if fitting and set(fitting) <= _values(names):
+            continue
+        near = " or ".join(fitting[:3])
         yield f"{mark}    # {name}: {near or '?'}"
     if len(other) > MAX_OTHER:
         yield f"{mark}    # and {len(other) - MAX_OTHER} more columns"
@@ -367,7 +451,8 @@ def _output_option(found: Found) -> Option | None:
 
 def _names(found: Found) -> Iterator[str]:
     """Theirs and ours, and comments on errors whose unit is not known."""
-    yield from (f"{dump(theirs)}: {dump(ours)}" for theirs, ours in found.meanings().items())
+    known = sorted(found.meanings().items(), key=lambda one: place(_value(one[1])))
+    yield from (f"{dump(theirs)}: {dump(ours)}" for theirs, ours in known)
     script = found.script
     why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"
     for theirs in found.open_units:

@@ -23,6 +23,7 @@ from vitlab.jobs.experiment.printed_lines import (
     parts_of,
     split_text,
 )
+from vitlab.jobs.experiment.script_files import Files, FilesLook, add_library_files
 from vitlab.jobs.experiment.value_names import labels_in
 
 MAX_MODULES = 40
@@ -32,9 +33,6 @@ MAX_BYTES = 1 << 20
 _LIBRARIES = ("lightning", "pytorch_lightning", "transformers", "wandb", "lightgbm", "torch",
               "vitlab", "hydra")  # fmt: skip
 _PRINTS = ("print", "info", "echo", "write", "log_message")
-_WRITES = ("to_csv", "to_parquet", "to_json", "save", "savefig", "savez", "mkdir", "makedirs",
-           "write_text", "FileHandler", "CSVLogger", "TensorBoardLogger", "SummaryWriter",
-           "ModelCheckpoint", "save_model", "save_pretrained", "log_artifact")  # fmt: skip
 _LOGS = ("log", "log_dict", "log_metrics")
 _STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
 _ANY_STD = re.compile(r"(?i)std|sigma|scale")
@@ -42,6 +40,8 @@ _NORMALISED = re.compile(
     r"(?i)^_?((label|target|y|log_?g)s?_?(std|sigma|scale|norm|mean|scaler)"
     r"|normali[sz]e_?(labels?|targets?|y)|(std|mean)_?(y|labels?)|y_?n|standard_?scaler)$"
 )
+_LABELS = re.compile(r"(?i)(y|labels?|targets?|log_?g)s?(_(train|val|test|n|norm|scaled))?")
+_DIVISOR = re.compile(r"(?i)_?((label|target|y|log_?g)s?_?)?(std|sigma|scale)")
 _RESTORED = re.compile(r"(?i)denorm|un_?norm|inverse_transform|unscale|rescale|to_physical|in_dex")
 
 
@@ -87,14 +87,11 @@ class Script:
     libraries: set[str] = field(default_factory=set)
     logged: list[str] = field(default_factory=list)
     """Names it logs by Lightning, W&B or a dictionary, in order."""
+    needs: list[str] = field(default_factory=list)
+    """What its command line must have: `--data`, `sys.argv[1]`."""
     patterns: list[str] = field(default_factory=list)
     """A regular expression for each printed line with numbers, its groups named by their words."""
-    files: list[str] = field(default_factory=list)
-    """Metrics files it names: `metrics.csv`, `log.jsonl`; globs below the folder it runs in."""
-    relative: list[str] = field(default_factory=list)
-    """Existing files and folders it names by a path relative to its own folder."""
-    written: set[str] = field(default_factory=set)
-    """Paths it names where it writes: `open(..., "w")`, `to_csv`, `mkdir`."""
+    files: Files = field(default_factory=Files)
     epochs: int | None = None
     """A constant number of epochs that is no option."""
     labels: set[str] = field(default_factory=set)
@@ -125,7 +122,8 @@ def look_at(path: Path) -> Script:
         _Look(script, module, tree).run()
     _hugging_face(script, [tree for _, tree in trees])
     script.logged = list(dict.fromkeys(script.logged))
-    script.files = list(dict.fromkeys(script.files))
+    script.needs = list(dict.fromkeys(script.needs))
+    _files(script, [tree for _, tree in trees])
     if script.is_lightning and script.option(*CHECKPOINT_OPTIONS):
         script.checkpoint_word = "last"
     return script
@@ -200,8 +198,9 @@ class _Look:
                     self._function(node)
                 case ast.Call():
                     self._call(node)
-                case ast.Constant(value=str(text)):
-                    self._text(text)
+                case ast.Subscript(slice=ast.Constant(value=int(at))) if at > 0:
+                    if ast.unparse(node.value) in ("sys.argv", "argv"):
+                        self._script.needs.append(f"sys.argv[{at}]")
             self._normalisation(node)
 
     def _libraries(self, names: Any) -> None:
@@ -248,46 +247,35 @@ class _Look:
             self._option(node, keywords)
         elif name == "Trainer" or name == "TrainingArguments":
             self._trainer(keywords)
-        elif name == "CSVLogger":
-            self._csv_logger(node, keywords)
         elif name in _LOGS:
             self._logged(node, keywords)
         if name in _PRINTS and node.args:
             self._printed(node)
-        if name in _WRITES or (name == "open" and _is_writing(node, keywords)):
-            texts = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
-            self._script.written |= {one for one in texts if isinstance(one, str)}
 
     def _option(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
         words = [str(constant(one)) for one in node.args]
         flags = [word for word in words if word.startswith("--")]
         if not flags:
+            optional = {"default", "action"} & {*keywords} or constant(keywords.get("nargs")) in (
+                "?",
+                "*",
+            )
+            if words and words[0][:1].isalpha() and not optional:
+                self._script.needs.append(words[0])
             return
         flag = next((word for word in flags if len(word) > 2), flags[0])
         flag = flag.partition("/--")[0]
         action = str(constant(keywords.get("action")) or "")
         switch = action.startswith("store_") or constant(keywords.get("is_flag")) is True
         self._script.options.append(Option(flag, constant(keywords.get("default")), switch))
+        if constant(keywords.get("required")) is True:
+            self._script.needs.append(flag)
 
     def _trainer(self, keywords: Mapping[str, ast.expr]) -> None:
         for key in ("max_epochs", "num_train_epochs"):
             count = constant(keywords.get(key))
             if isinstance(count, int) and count > 0 and not isinstance(count, bool):
                 self._script.epochs = self._script.epochs or count
-
-    def _csv_logger(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
-        places = [*node.args, *[None] * 2][:2]
-        folder = constant(keywords.get("save_dir", places[0]))
-        name = constant(keywords.get("name", places[1]))
-        has_name = "name" in keywords or places[1] is not None
-        if isinstance(folder, str) and not Path(folder).is_absolute():
-            middle = [str(name)] if isinstance(name, str) and name else []
-            if not has_name:
-                middle = ["lightning_logs"]
-            elif not middle and name is None:
-                middle = ["**"]  # a name that is only known when it runs
-            parts = (*middle, "version_*", "metrics.csv")
-            self._script.files.append(Path(folder).joinpath(*parts).as_posix())
 
     def _logged(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
         both = all(constant(keywords.get(key)) is True for key in ("on_step", "on_epoch"))
@@ -346,20 +334,6 @@ class _Look:
         if label_std:
             self._script.scale = Scale(pattern=label_std)
 
-    def _text(self, text: str) -> None:
-        if not text or len(text) > 200 or "\n" in text or "\0" in text:
-            return
-        if re.fullmatch(r"[\w./-]*\w\.(csv|tsv|jsonl|ndjson)", text) and text[0] not in "/.":
-            words = ("metric", "log", "history", "result", "curve", "train")
-            if any(word in Path(text).name.lower() for word in words):
-                self._script.files.append(text)
-        if ("/" in text or "." in text) and not text.startswith(("/", "-", "http")):
-            try:
-                if (self._script.path.parent / text).exists() and text.strip("./"):
-                    self._script.relative.append(text)
-            except OSError:
-                return
-
     def _normalisation(self, node: ast.AST) -> None:
         script, word = self._script, ""
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 80:
@@ -378,12 +352,26 @@ class _Look:
             line = getattr(node, "lineno", 1)
             script.normalised = f"{self._module.name}:{line} {word}"
         script.restored |= bool(word and _RESTORED.search(word))
+        if isinstance(node, ast.Assign) and (by := _divisor(node)):
+            script.normalised = script.normalised or f"{self._module.name}:{node.lineno} {by}"
+            if script.scale is None and len(numbers := self._numbers(by)) == 1:
+                script.scale = Scale(number=numbers.pop())
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and script.scale is None:
             name, value = ast.unparse(node.targets[0]), constant(node.value)
             if _STD.search(name) and isinstance(value, int | float) and value > 0:
                 script.scale = Scale(number=float(value))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dump":
             self._json_scale(node)
+
+    def _numbers(self, name: str) -> set[float]:
+        """The constants a name of this module is given; empty where it is given anything else."""
+        values = [
+            constant(node.value)
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets)
+        ]
+        numbers = {float(one) for one in values if type(one) in (int, float) and one > 0}
+        return numbers if len(values) == 1 else set()
 
     def _json_scale(self, node: ast.Call) -> None:
         """`json.dump({"label": {"std": s}}, open("stats.json", "w"))`."""
@@ -396,11 +384,14 @@ class _Look:
                 self._script.scale = Scale(file=files[0], key=key)
 
 
-def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
-    """Of a call of `open`: in a mode that writes."""
-    at = 1 if isinstance(node.func, ast.Name) else 0
-    mode = keywords.get("mode") or (node.args[at] if len(node.args) > at else None)
-    return bool(set(str(constant(mode) or "")) & set("wax+"))
+def _divisor(node: ast.Assign) -> str:
+    """What labels are divided by: `SIGMA` of `y = (x @ w) / SIGMA`; empty for all else."""
+    value = node.value
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Div):
+        return ""
+    name = ast.unparse(value.right)
+    is_label = all(_LABELS.fullmatch(ast.unparse(one)) for one in node.targets)
+    return name if is_label and _DIVISOR.fullmatch(name) else ""
 
 
 def _keys(node: ast.Dict, head: str = "") -> Iterator[str]:
@@ -412,12 +403,25 @@ def _keys(node: ast.Dict, head: str = "") -> Iterator[str]:
             yield name
 
 
+def _files(script: Script, trees: Sequence[ast.Module]) -> None:
+    defaults = {option.name: option.default for option in script.options}
+    called: dict[str, list[ast.Call]] = {}
+    for tree in trees:
+        FilesLook(script.files, script.path.parent, tree, defaults).run()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                called.setdefault(_name(node.func), []).append(node)
+    add_library_files(script.files, script.libraries, called)
+    script.files.metrics = list(dict.fromkeys(script.files.metrics))
+
+
 def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
     """What Hugging Face's Trainer adds: options of its arguments, names of its metrics."""
     if "transformers" not in script.libraries:
         return
     nodes = [node for tree in trees for node in ast.walk(tree)]
     calls = [node for node in nodes if isinstance(node, ast.Call)]
+    called = {_name(call.func) for call in calls}
     if any(
         _name(call.func) == "HfArgumentParser" and "TrainingArguments" in ast.unparse(call)
         for call in calls
@@ -441,7 +445,7 @@ def _hugging_face(script: Script, trees: Sequence[ast.Module]) -> None:
         if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Dict)
         for key in inner.value.keys
     ]
-    if any(_name(call.func) in ("Trainer", "Seq2SeqTrainer") for call in calls):
+    if called & {"TrainingArguments", "Seq2SeqTrainingArguments", "HfArgumentParser"}:
         script.logged += ["loss", "eval_loss", *(f"eval_{key}" for key in keys)]
 
 

@@ -65,6 +65,8 @@ def match_names(columns: Iterable[str], label: str) -> Names:
     parsed = {name: _parse(name) for name in columns}
     if "eval_loss" in columns and "loss" in columns:  # as Hugging Face's Trainer logs them
         parsed["loss"] = Value.parse(TRAIN_LOSS), ""
+        if "train_runtime" in columns:
+            parsed["train_loss"] = None, ""  # the mean over the whole training, at its end
     named = {value.label for value, _ in parsed.values() if value is not None and value.label}
     values: dict[str, Value] = {}
     for name, (value, _) in parsed.items():
@@ -80,6 +82,13 @@ def match_names(columns: Iterable[str], label: str) -> Names:
         (names.unit if unknown_unit else names.sure)[name] = str(value)
     other = tuple(name for name in columns if name not in names.sure and name not in names.unit)
     return Names(names.sure, names.unit, other)
+
+
+def place(value: Value) -> tuple[int, int]:
+    """A sort key for a list of values: by split, then by metric."""
+    splits, metrics = list(_SPLITS), list(_METRICS)
+    return (splits.index(value.split) if value.split in splits else len(splits),
+            metrics.index(value.metric) if value.metric in metrics else len(metrics))  # fmt: skip
 
 
 def _labelled(value: Value, label: str, named: Iterable[str]) -> Value:
