@@ -31,6 +31,8 @@ from vitlab.docs.write.rows import (
 from vitlab.docs.write.status import EPOCH, EVENTS, run_key, status_cell, status_edits, unique_edits
 
 _DIGIT = re.compile(r"\d")
+_REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?")
+"""What stands in a number column of the table of runs before a result: nothing, or a number."""
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
 _UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
@@ -54,13 +56,14 @@ def record_results(
     profile: str,
     figures: Mapping[str, str] | None = None,
     links: Sequence[RunLink] = (),
+    runs: Sequence[Result] = (),
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
     Numbers of a run of any profile but `full` are marked so, close no gate, and never replace what
     a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
     roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder;
-    `links`: the runs' pages at W&B.
+    `links`: the runs' pages at W&B; `runs`: single seeds of `results`, for the table of runs.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -73,7 +76,8 @@ def record_results(
     edits += number_rows(roadmap, mvp, results, status, profile)
     full = [result for result in results if result.profile == "full"]
     known = links or [RunLink(result.run, result.wandb) for result in full]
-    edits += [*run_rows(roadmap, mvp, full), *run_links(roadmap, mvp, known)]
+    single = [result for result in runs if result.profile == "full"]
+    edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
     edits += _conclusion(roadmap, mvp, conclusion, key, profile)
     if report is not None and mvp.report is None:
         edits += link_report(roadmap, mvp.id, report)
@@ -200,22 +204,33 @@ def _fill_row(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]
 
 
 def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
-    """In the MVP's table of runs full runs are done."""
+    """In the MVP's table of runs full runs are done, and their numbers stand."""
     full = {run_key(result.run): result for result in results}
     sites = StatusSites(roadmap)
     edits: list[Edit] = []
-    for entry in _runs_of(roadmap, mvp):
+    for view, entry in _runs_of(roadmap, mvp):
         result = full.get(run_key(entry.text("run")))
+        if result is None:
+            continue
         site = next((s for s in sites if s.cell and s.cell[1] is entry), None)
-        if result and site and site.parsed.status in _UNFINISHED:
+        if site and site.parsed.status in _UNFINISHED:
             new = _with_epoch(sites.spell(site, "done"), result)
             edits += set_column(roadmap, entry, "status", new)
+        cells = entry.row.cells
+        values = {
+            column: text
+            for column, text in _by_header(view, result).items()
+            if column < len(cells) and _REPLACED.fullmatch(cells[column].text.strip())
+        }
+        edits += _fill_row(roadmap, view, entry, values)
     return edits
 
 
-def _runs_of(roadmap: Roadmap, mvp: Mvp) -> Iterator[Entry]:
-    mine = [spec for spec in roadmap.specs if spec.mvp == mvp.id]
-    return (entry for entry in roadmap.rows("runs") if any(entry in spec.runs for spec in mine))
+def _runs_of(roadmap: Roadmap, mvp: Mvp) -> Iterator[tuple[View, Entry]]:
+    mine = [entry for spec in roadmap.specs if spec.mvp == mvp.id for entry in spec.runs]
+    for view in roadmap.views:
+        if view.kind == "runs":
+            yield from ((view, entry) for entry in view.entries if entry in mine)
 
 
 @dataclass(frozen=True)
@@ -261,7 +276,7 @@ def _linked_rows(
     roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]
 ) -> Iterator[tuple[Entry, RunLink]]:
     by_run = {run_key(link.run): link for link in reversed(links)}
-    for entry in _runs_of(roadmap, mvp):
+    for _, entry in _runs_of(roadmap, mvp):
         if (link := by_run.get(run_key(entry.text("run")))) is not None:
             yield entry, link
 

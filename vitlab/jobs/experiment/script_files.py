@@ -158,8 +158,8 @@ def add_library_files(
     if "transformers" in libraries and (arguments or "HfArgumentParser" in called):
         folders = []
         for call in arguments:
-            given = {one.arg: one.value for one in call.keywords}.get("output_dir")
-            folders.append(constant(given or next(iter(call.args), None)))
+            named = {one.arg: one.value for one in call.keywords}.get("output_dir")
+            folders.append(constant(named or next(iter(call.args), None)))
         known = [os.path.normpath(one) for one in folders if isinstance(one, str) and one]
         place = [] if not known or Path(known[0]).is_absolute() else known[:1]
         files.metrics.append("/".join([*place, TRAINER_STATE]))

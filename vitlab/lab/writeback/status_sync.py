@@ -22,7 +22,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.results.launches import has_headline, last_launch, launch_end
 from vitlab.lab.writeback.sync_ledger import record_written
-from vitlab.lab.writeback.writeback import run_link
+from vitlab.lab.writeback.writeback import run_links_of
 
 PROGRESS_INTERVAL = 60.0
 """Seconds between two edits of the same run's progress."""
@@ -75,7 +75,7 @@ def _sync_end(
     full = numbers and jobs[-1].spec.profile == "full"
     edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
     if not numbers:
-        links = [run_link(lab, job, everything, path.parent) for job in jobs]
+        links = list(run_links_of(lab, jobs, everything, path.parent))
         edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])
     written = save([change(roadmap.document, edits)], lab.journal) if edits else ()
     if not numbers:

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def plan_mvp(
     roadmap = parse_roadmap(document, lab.vocabulary)
     mvp = roadmap.mvp(mvp_id)
     end = launch_end(lab, mvp, mine)
-    links = [run_link(lab, job, jobs, roadmap_path.parent) for job in mine]
+    links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     ended = latest(finished(mine))
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
     if not groups:
@@ -191,6 +191,7 @@ class _Report:
             self.profile,
             self.figures(roadmap_path.parent),
             self.links,
+            [one for one in self.results if has_headline(one)],
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
@@ -300,6 +301,15 @@ def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
     return f"MVP-{mvp.id}: {end.status}: {'; '.join(reasons)}"
 
 
+def run_links_of(
+    lab: Lab, mine: Sequence[Job], jobs: Sequence[Job], folder: Path
+) -> Iterator[RunLink]:
+    """Where jobs and the earlier ones of their runs are at W&B, by run and by run and seed."""
+    links = [run_link(lab, job, jobs, folder) for job in mine]
+    yield from links
+    yield from (replace(one, run=base_name(one.run)) for one in links)
+
+
 def run_link(lab: Lab, job: Job, jobs: Sequence[Job], folder: Path) -> RunLink:
     """Where a job and the earlier ones of its run are at W&B; for full runs."""
     same = [
@@ -310,7 +320,7 @@ def run_link(lab: Lab, job: Job, jobs: Sequence[Job], folder: Path) -> RunLink:
     ]
     earlier = [link for one in same if (link := wandb_target(lab, one, folder))]
     target = wandb_target(lab, job, folder) if job.spec.profile == "full" else None
-    return RunLink(base_name(job.spec.run), target, tuple(earlier))
+    return RunLink(job.spec.run, target, tuple(earlier))
 
 
 def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
