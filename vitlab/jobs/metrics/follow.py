@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -255,8 +255,10 @@ class Follow:
         told += [one.fault for one in self._all() if one.fault]
         told += [str(one["note"]) for one in self._disputed]
         logged = self._log.follower.given if self._log else frozenset()
+        given = self._given() | logged
+        known = {theirs for theirs, one in self._source.names.items() if one.ours in given}
         for one in self._declared():
-            told += _missing(one.name, one.follower.status, self._given() | logged, last)
+            told += _missing(one.name, one.follower.status, known, last)
         if last and self._log is not None and not logged and not self._given():
             told.append(f"no line of the log matches {self._source.pattern}")
         return list(dict.fromkeys(told))
@@ -302,9 +304,12 @@ class Follow:
 
 
 def _missing(
-    name: str, status: Mapping[str, Any], given: frozenset[str], last: bool
+    name: str, status: Mapping[str, Any], known: Collection[str], last: bool
 ) -> Iterator[str]:
-    """The columns that are not there. One may come late, unless another has a similar name."""
+    """The columns that are not there. One may come late, unless another has a similar name.
+
+    `known`: columns whose value came, from this or another source.
+    """
     names = status.get("names") or {}
     notes = str(status.get("note") or "").split("; ")
     told = [note for note in notes if note and not note.endswith(_HARMLESS)]
@@ -312,7 +317,7 @@ def _missing(
         yield f"{name}: {'; '.join(told)}"
     for one in status.get("missing") or ():
         near = [word for word in one.get("near") or () if word not in names]
-        if names.get(one["name"]) in given or not (last or (near and status.get("rows"))):
+        if one["name"] in known or not (last or (near and status.get("rows"))):
             continue
         similar = f"; there is {', '.join(near)}" if near else ""
         yield f"{name}: no column {one['name']}{similar}"

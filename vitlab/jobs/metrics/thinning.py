@@ -178,6 +178,8 @@ class Events:
             self._names[theirs] = name.ours, Value.parse(name.ours).split, scale
         self._first: tuple[float, float] | None = None
         self._of = 0
+        self._measured: float | None = None
+        """The last epoch by which it was reckoned how many steps there will be."""
         self.kept = 0
         """Rows that became events."""
         self.given: set[str] = set()
@@ -186,6 +188,7 @@ class Events:
             first = saved["first"]
             self._first = (first[0], first[1]) if first else None
             self._of, self.kept, self.given = saved["of"], saved["kept"], set(saved["given"])
+            self._measured = saved.get("measured")
 
     def of(self, row: Row, without: frozenset[str] = frozenset()) -> Iterator[Event]:
         """One event for each split of a row; `without`: our names that are left out."""
@@ -218,7 +221,9 @@ class Events:
             self._of = round(row.step / epoch * epochs)
         elif self._first is None or epoch <= self._first[0]:
             self._first = self._first or (epoch, row.step)
-        elif row.step > self._first[1]:
+        elif row.step > self._first[1] and epoch != self._measured:
+            # Between the first rows of two epochs: the later rows of an epoch are further on.
+            self._measured = epoch
             each = (row.step - self._first[1]) / (epoch - self._first[0])
             self._of = round(each * epochs)
         return max(self._of, int(row.step)) if self._of else 0
@@ -226,5 +231,5 @@ class Events:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        return {"first": self._first, "of": self._of, "kept": self.kept,
-                "given": sorted(self.given)}  # fmt: skip
+        return {"first": self._first, "of": self._of, "measured": self._measured,
+                "kept": self.kept, "given": sorted(self.given)}  # fmt: skip
