@@ -444,16 +444,39 @@ import builtins, sys
 if "vitlab.jobs.process.supervisor" in sys.orig_argv:
     import vitlab.jobs.process.health as rules
     def broken(*_): raise ZeroDivisionError("a rule of ours")
-    rules.health = broken
+    {broken} = broken
 """
+
+
+def break_supervisors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    (tmp_path / "patched").mkdir()
+    (tmp_path / "patched" / "sitecustomize.py").write_text(BROKEN.replace("{broken}", what))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "patched"))
+
+
+def test_a_fault_of_ours_does_not_hide_how_a_run_ended(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_supervisors(
+        tmp_path, monkeypatch, "import vitlab.jobs.process.child as child; child.last_words"
+    )
+    job = shop.submit("raise SystemExit(7)")
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, done.code) == ("failed", 7)
+    assert "its end is not looked at: ZeroDivisionError: a rule of ours" in done.detail
+
+
+def test_a_program_of_hers_that_exits_with_3_has_failed(shop: Workshop) -> None:
+    job = shop.submit("raise SystemExit(3)")  # of our own recipes it means a loss that is NaN
+    advance(shop.lab)
+    assert ended(job).outcome == "failed"
 
 
 def test_a_broken_rule_of_ours_is_one_finding(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "patched").mkdir()
-    (tmp_path / "patched" / "sitecustomize.py").write_text(BROKEN)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "patched"))
+    break_supervisors(tmp_path, monkeypatch, "rules.health")
     job = shop.submit(WAIT + "print('up', flush=True); wait('go')", headline=R2)
     advance(shop.lab)
     told(job, "watching failed: ZeroDivisionError: a rule of ours")

@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 from vitlab.jobs.logs.tail import MAX_LINE, EventTail, LogTail, clean, last_json_line
 
 
+def rest(tail: LogTail) -> list[str]:
+    """All lines up to now, in as many polls as it takes."""
+    lines = tail.poll()
+    while tail.behind:
+        lines += tail.poll()
+    return lines
+
+
 def test_whole_lines_only(tmp_path: Path) -> None:
     path = tmp_path / "out.log"
     tail = LogTail(path)
@@ -41,16 +49,12 @@ def test_a_line_longer_than_memory_is_cut_with_its_size(tmp_path: Path) -> None:
         for _ in range(7):
             file.write(b"x" * 1_000_000)
     tail, seen = LogTail(path, last_bytes=None), []
-    seen += tail.poll()
-    while tail.behind:
-        seen += tail.poll()
+    seen += rest(tail)
     assert seen == []
     assert tail.unfinished == "x" * MAX_LINE + "... [cut: a line of 7.0 MB]"
     with path.open("ab") as file:
         file.write(b"y" * 500_000 + b"\r\nepoch 1 r2=0.5\n" + b"z" * 3_000_000 + b"\r50%\r51%")
-    seen += tail.poll()
-    while tail.behind:
-        seen += tail.poll()
+    seen += rest(tail)
     assert seen == ["x" * MAX_LINE + "... [cut: a line of 7.5 MB]", "epoch 1 r2=0.5"]
     assert tail.unfinished == "51%"  # the long one is overwritten
     assert len(tail._half) < 4 * MAX_LINE
@@ -63,9 +67,7 @@ def test_from_the_start_everything_is_there(tmp_path: Path) -> None:
     tail = LogTail(path, last_bytes=None)
     seen = tail.poll()
     assert tail.behind
-    while tail.behind:
-        seen += tail.poll()
-    assert [*seen, tail.unfinished] == whole
+    assert [*seen, *rest(tail), tail.unfinished] == whole
 
 
 def test_what_could_move_the_terminal_is_gone() -> None:

@@ -99,6 +99,21 @@ def _execute(
         os._exit(127)
 
 
+def start_record(job: JobPaths, orders: Mapping[str, Any], resumed: bool) -> dict[str, Any]:
+    """The `start` event of a program that writes none."""
+    record: dict[str, Any] = {
+        "host": os.uname().nodename,
+        "device": orders.get("device", "cpu"),
+        "commit": orders.get("commit") or None,
+        "dirty": bool(orders.get("dirty")),
+        "seed": (read_json(job.spec).get("config") or {}).get("seed"),
+    }
+    if resumed:
+        last = last_json_line(job.events)
+        record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
+    return record
+
+
 NAN_CODE = 3
 """A recipe's exit code when its loss is not finite."""
 
@@ -131,6 +146,8 @@ class End:
     """Processes of its memory cgroup that the kernel killed while it ran."""
     proof: str = ""
     """What shows that a run started by hand reached its end; empty where nothing does."""
+    own_codes: bool = False
+    """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
 
 
 def explain(end: End) -> tuple[Outcome, str]:
@@ -161,7 +178,8 @@ def explain(end: End) -> tuple[Outcome, str]:
     if end.code is not None and end.code - 128 in _STOP_SIGNALS:
         return "killed", f"{_signal_name(end.code - 128)} from outside; it ended itself"
     last = end.error or _last_line(end.last_words) or f"exit code {end.code}"
-    if end.code == NAN_CODE and (not end.error or "nan" in end.error.lower()):
+    not_finite = not end.error or "nan" in end.error.lower()
+    if end.code == NAN_CODE and not_finite and not end.own_codes:
         return "nan", "the loss is not finite any more"
     outcome = _classify(end)
     if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:

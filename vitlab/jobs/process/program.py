@@ -42,7 +42,7 @@ def environment(job: JobPaths, given: Mapping[str, str]) -> tuple[dict[str, str]
     """
     spec = read_json(job.spec)
     if (spec.get("extra") or {}).get("backend") == "slurm":
-        variables, missing = this_environment(), []
+        variables, missing = this_environment(), list[str]()
     else:
         variables, missing = submitted_environment(job, this_environment())
     own = filled_command(job, spec, False).env if spec.get("recipe") == COMMAND else {}

@@ -30,7 +30,6 @@ from vitlab.jobs.files import (
     write_json,
     write_owner,
 )
-from vitlab.jobs.logs.tail import last_json_line
 from vitlab.jobs.process.child import (
     Child,
     End,
@@ -43,6 +42,7 @@ from vitlab.jobs.process.child import (
     proof_of_end,
     start,
     start_notice,
+    start_record,
     unreleased_gpu_memory,
     write_command_result,
 )
@@ -158,22 +158,25 @@ class Supervisor:
                 metrics.kill()
         if why := child.failure():
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
-        self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
-        if self.gpu_memory:
-            write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
-        end = End(
-            code=code if code is not None and code >= 0 else None,
-            signal=-code if code is not None and code < 0 else None,
-            last_words=last_words(self.job.log, log_from),
-            error=last_error(self.job.events, events_from),
-            disk_free=disk_free(self.job.folder),
-            oom_kills=processes.oom_kills() - kills_before,
-            proof=proof_of_end(self.job, monitor.history),
-        )
-        if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
-            self._write_result(monitor, metrics)
-            for why in [] if self.adopted else keep_outputs(self.job):
-                write_health(self.job, Health("warn", "outputs", why))
+        end = End(*_code_and_signal(code), own_codes=self.is_command)
+        try:
+            self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
+            if self.gpu_memory:
+                write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
+            end = replace(
+                end,
+                last_words=last_words(self.job.log, log_from),
+                error=last_error(self.job.events, events_from),
+                disk_free=disk_free(self.job.folder),
+                oom_kills=processes.oom_kills() - kills_before,
+                proof=proof_of_end(self.job, monitor.history),
+            )
+            if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
+                self._write_result(monitor, metrics)
+                for why in [] if self.adopted else keep_outputs(self.job):
+                    write_health(self.job, Health("warn", "outputs", why))
+        except Exception as error:  # a fault of ours must not hide how the job ended
+            self.no_result = f"its end is not looked at: {type(error).__name__}: {error}"
         return end, 0 if self.uses_srun else peak  # of `srun` alone; the nodes' is not known here
 
     def _start(self, argv: list[str], cwd: Path) -> Child:
@@ -195,16 +198,7 @@ class Supervisor:
         """Write the `start` that a recipe writes itself: run times count from it."""
         if not self.is_command:
             return
-        record: dict[str, Any] = {
-            "host": os.uname().nodename,
-            "device": self.orders.get("device", "cpu"),
-            "commit": self.orders.get("commit") or None,
-            "dirty": bool(self.orders.get("dirty")),
-            "seed": (read_json(self.job.spec).get("config") or {}).get("seed"),
-        }
-        if resumed:
-            last = last_json_line(self.job.events)
-            record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
+        record = start_record(self.job, self.orders, resumed)
         if self.adopted:
             record["t"] = round(processes.began(self.adopted[1]), 3)
         with contextlib.suppress(OSError), EventWriter(self.job.events) as writer:
@@ -308,6 +302,13 @@ class Supervisor:
         reserve.write(
             exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
         )
+
+
+def _code_and_signal(status: int | None) -> tuple[int | None, int | None]:
+    """Of an exit code, or minus the signal that ended the process."""
+    if status is None:
+        return None, None
+    return (status, None) if status >= 0 else (None, -status)
 
 
 def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
