@@ -101,6 +101,10 @@ def test_options_of_hugging_face_and_names_of_its_metrics(tmp_path: Path) -> Non
     assert script.logged == ["loss", "eval_loss", "eval_r2", "eval_mae"]
 
 
+def test_a_value_set_in_wandb_s_summary_is_logged(tmp_path: Path) -> None:
+    assert seen(tmp_path, "run.summary['test_r2'] = r2\nx = args['y']\n").logged == ["test_r2"]
+
+
 def test_printed_lines_become_patterns_named_by_their_words(tmp_path: Path) -> None:
     script = seen(tmp_path, PLAIN)
     epochs = script.option("epochs")

@@ -198,10 +198,15 @@ class _Look:
                     self._function(node)
                 case ast.Call():
                     self._call(node)
-                case ast.Subscript(slice=ast.Constant(value=int(at))) if at > 0:
-                    if ast.unparse(node.value) in ("sys.argv", "argv"):
-                        self._script.needs.append(f"sys.argv[{at}]")
+                case ast.Subscript(value=value, slice=ast.Constant(value=key)):
+                    self._item(ast.unparse(value), key)
             self._normalisation(node)
+
+    def _item(self, value: str, key: object) -> None:
+        if value in ("sys.argv", "argv") and isinstance(key, int) and key > 0:
+            self._script.needs.append(f"sys.argv[{key}]")
+        elif value.endswith(".summary") and isinstance(key, str):  # W&B's
+            self._script.logged.append(key)
 
     def _libraries(self, names: Any) -> None:
         for name in names:
