@@ -10,8 +10,8 @@ from typing import Any
 
 from vitlab.jobs.metrics.files import FileFollower
 from vitlab.jobs.metrics.log import LogFollower
+from vitlab.jobs.metrics.rows import Event
 from vitlab.jobs.metrics.source import Source, read_source
-from vitlab.jobs.metrics.thinning import Event
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss"}
 Short = tuple[float, float | None, dict[str, float]]

@@ -24,8 +24,8 @@ from tests.jobs.metric_files import (
     wandb_file,
 )
 from vitlab.jobs.metrics.files import FileFollower
-from vitlab.jobs.metrics.formats.cells import number
-from vitlab.jobs.metrics.scales import Scales
+from vitlab.jobs.metrics.formats.decoder import number
+from vitlab.jobs.metrics.log import Scales
 
 R2 = "val/r2/log_g"
 FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]

@@ -25,10 +25,9 @@ from tests.jobs.metric_files import (
     wandb_file,
 )
 from vitlab.jobs.metrics.files import FileFollower
-from vitlab.jobs.metrics.formats.cells import Chunk
+from vitlab.jobs.metrics.formats.decoder import Chunk
 from vitlab.jobs.metrics.log import LogFollower
-from vitlab.jobs.metrics.rows import KnownRows
-from vitlab.jobs.metrics.thinning import Thinner
+from vitlab.jobs.metrics.rows import KnownRows, Thinner
 
 R2, LOSS = "val/r2/log_g", "train/loss"
 Numbers = tuple[float, float | None, float | None]

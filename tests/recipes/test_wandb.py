@@ -21,7 +21,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.experiment.settings import load_settings
-from vitlab.jobs.metrics.formats import wandb_file
+from vitlab.jobs.metrics.formats.records import wandb_rows
 from vitlab.recipes import wandb_report
 from vitlab.recipes.context import Reporter
 from vitlab.recipes.wandb_report import Wandb
@@ -43,7 +43,7 @@ def logged(paths: JobPaths) -> list[list[dict[str, Any]]]:
     return [
         [
             {k: v for k, v in row.items() if not k.startswith("_")}
-            for row in wandb_file.wandb_rows(file.read_bytes())
+            for row in wandb_rows(file.read_bytes())
         ]
         for file in sorted(paths.folder.glob("wandb/*run-*/*.wandb"))
     ]

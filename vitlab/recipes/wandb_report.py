@@ -24,7 +24,7 @@ from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
-from vitlab.jobs.metrics.formats.wandb_file import wandb_rows
+from vitlab.jobs.metrics.formats.records import wandb_rows
 from vitlab.jobs.processes import MARKER
 
 SILENCE = 60.0

@@ -1,16 +1,210 @@
-"""Following a metrics file: what is new in it, as events."""
+"""Follows one metrics file as it grows or is written anew: each row once, as events."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.wandb_file import WandbFile
-from vitlab.jobs.metrics.grouped import Grouped
-from vitlab.jobs.metrics.reader import FileReader
+from vitlab.jobs.metrics.formats.decoder import Decoder
+from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
+from vitlab.jobs.metrics.formats.records import WandbFile
+from vitlab.jobs.metrics.formats.table import Table
+from vitlab.jobs.metrics.grouped import Grouped, Reader
+from vitlab.jobs.metrics.rows import ALL, Event, KnownRows
 from vitlab.jobs.metrics.source import Source, near
-from vitlab.jobs.metrics.thinning import Event
+
+BLOCK = 1 << 17
+"""Bytes read at once."""
+LIMIT = 1 << 24
+"""Bytes of one line or record, and of a file that is only read as a whole."""
+_SAMPLE = 1024
+"""Bytes at the beginning and end of what was read, that show whether a file has only grown."""
+_COSTLY, _SHARE = 0.05, 50
+"""A file that took more seconds to read again is left alone for this many times as long."""
+
+EMPTY = "is empty"
+Stamp = tuple[int, int, int]
+"""Inode, modification time and size."""
+
+
+class FileReader(Reader):
+    """Follows one file for names whose scales are known by the first `poll`."""
+
+    def __init__(self, source: Source, path: Path, scales: Mapping[str, float]) -> None:
+        super().__init__(source, scales)
+        self._path = path
+        self.decoder: Decoder | None = None
+        self.note = ""
+        """Why nothing is read."""
+        self._offset = 0
+        self._stamp: Stamp | None = None
+        self._head = self._tail = b""  # of what was read
+        self._earlier = False  # all rows so far are an earlier run's
+        self._skipped = False  # the first rows may be
+        self._known = KnownRows([*dict.fromkeys((*source.names, source.step, source.epoch))])
+        self._cut = False  # its last line has no end
+        self._wait_until = 0.0
+
+    def skip_existing(self) -> None:
+        """What is there now is an earlier run's."""
+        for _ in self._read(last=False, without=None):
+            pass
+        self._earlier = self._skipped = True
+
+    def know(self, other: FileReader) -> None:
+        """Rows that `other` passed on are known, where both are documents that repeat them all."""
+        whole = other.decoder and other.decoder.whole and other._known.all_read
+        if whole and not other._skipped:
+            self._known.know(other._known)
+
+    def _read(self, last: bool, without: frozenset[str] | None) -> Iterator[Event]:
+        """Without `without` the rows are not passed on."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            self.note = f"cannot be read: {error.strerror}"
+            return
+        try:
+            status = os.fstat(descriptor)
+            stamp = status.st_ino, status.st_mtime_ns, status.st_size
+            if (stamp == self._stamp or time.monotonic() < self._wait_until) and not last:
+                return
+            begun = time.monotonic()
+            anew = not self._has_grown(descriptor, stamp, last)
+            if anew:
+                self._begin_again()
+            yield from self._rows(descriptor, status.st_size, last, without)
+            self._stamp = stamp
+            took = time.monotonic() - begun
+            if anew and took > _COSTLY:
+                self._wait_until = time.monotonic() + _SHARE * took
+        except OSError as error:
+            self.note = f"cannot be read: {error.strerror}"
+        finally:
+            os.close(descriptor)
+
+    def _has_grown(self, descriptor: int, stamp: Stamp, last: bool) -> bool:
+        """Whether what was read of the file still stands in it, so that only its end is new."""
+        if not self._stamp or (stamp == self._stamp and (self._earlier or not last)):
+            return True
+        if stamp[2] < self._offset or (self.decoder and self.decoder.whole):
+            return False
+        if self._earlier and (stamp[0] != self._stamp[0] or stamp[2] == self._stamp[2]):
+            return False
+        return self._stands(descriptor)
+
+    def _stands(self, descriptor: int) -> bool:
+        """Whether what was read is still there."""
+        end = self._offset - len(self._tail)
+        return (
+            os.pread(descriptor, len(self._head), 0) == self._head
+            and os.pread(descriptor, len(self._tail), end) == self._tail
+        )
+
+    def _begin_again(self) -> None:
+        self.decoder, self._offset, self._cut = None, 0, False
+        self._head = self._tail = b""
+        if self._earlier:
+            self._earlier = False
+            self._known.forget()
+        else:
+            self._known.restart()
+
+    def _rows(
+        self, descriptor: int, size: int, last: bool, without: frozenset[str] | None
+    ) -> Iterator[Event]:
+        if self.decoder is None:
+            decoder = decoder_of(os.pread(descriptor, HEAD, 0), self.source, last)
+            if not isinstance(decoder, Decoder):
+                self.note = decoder or ("" if size else EMPTY)
+                return
+            self.decoder = decoder
+        self.note = ""
+        wanted = LIMIT if self.decoder.whole else BLOCK
+        if self.decoder.whole and size > LIMIT:
+            self.note = f"is one JSON text of {size >> 20} MB; more than {LIMIT >> 20} are not read"
+            return
+        while self._offset < size:
+            block = os.pread(descriptor, min(wanted, size - self._offset), self._offset)
+            if not self._stands(descriptor):
+                return  # it is just being written anew
+            at_end = last and self._offset + len(block) >= size
+            self.decoder.at = self._offset
+            used, chunks = self.decoder.read(block, at_end)
+            self._cut = at_end and not block.endswith((b"\n", b"\n\0", b"\r"))
+            self._pass_over(block[:used])
+            for chunk in chunks:
+                for start, part in self._known.new(chunk):
+                    if without is not None:
+                        self._earlier = False
+                        yield from self._events_of(start, part, without)
+            if used == 0 and len(block) < wanted:
+                return
+            if used == 0 and wanted >= LIMIT:
+                self.note = f"has a line of more than {LIMIT >> 20} MB, and is read up to there"
+                return
+            wanted = wanted if used else 2 * wanted
+
+    def _pass_over(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._head = (self._head + data[:_SAMPLE])[:_SAMPLE]
+        self._tail = (self._tail + data[-_SAMPLE:])[-_SAMPLE:]
+
+    def _thinned(self) -> str:
+        return (
+            f"{self._path.name}: {self.rows} rows, of which {self.events.kept} are kept: the first "
+            f"{ALL}, then the last, lowest and highest of each stretch"
+        )
+
+    @property
+    def unread(self) -> str:
+        return "" if self.note == EMPTY else self.note
+
+    @property
+    def notes(self) -> list[str]:
+        decoder = self.decoder
+        notes = [self.note] if self.note else []
+        if decoder is None:
+            return notes
+        notes += [decoder.problem] if decoder.problem else []
+        if decoder.skipped:
+            notes.append(f"{decoder.skipped} rows cannot be read and are left out")
+        for name, (count, example) in decoder.odd.items():
+            if name in decoder.matched:
+                notes.append(f"{name}: {count} cells are no numbers, as {example!r}")
+        if isinstance(decoder, Table):
+            notes += [f"{name} stands twice in its header" for name in sorted(decoder.twice)]
+        if self._cut and isinstance(decoder, Table):
+            notes.append("its last line has no end")
+        if self.rows > ALL:
+            notes.append(f"{self.events.kept} of {self.rows} rows are kept")
+        return notes
+
+    @property
+    def state(self) -> dict[str, Any]:
+        own = {
+            "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
+            "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
+            "skipped": self._skipped, "known": self._known.state,
+            "kind": self.decoder.kind if self.decoder else "",
+            "decoder": self.decoder.state if self.decoder else None,
+        }  # fmt: skip
+        return {**super().state, **own}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self._known.restore(state["known"])
+        self._earlier, self._skipped = state["earlier"], state["skipped"]
+        if state["kind"] in KINDS and "sums" in state["known"]:
+            names = list(self.source.names), self.source.step, self.source.epoch
+            self.decoder = KINDS[state["kind"]](*names)
+            self.decoder.restore(state["decoder"])
+            self._offset, self._head = state["offset"], state["head"].encode("latin-1")
+            self._tail = state["tail"].encode("latin-1")
+            self._stamp = tuple(state["stamp"]) if state["stamp"] else None
 
 
 class FileFollower(Grouped[FileReader]):

@@ -27,11 +27,9 @@ from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.tracking import Link, read_link, write_link
 from vitlab.jobs.files import read_json, write_json
-from vitlab.jobs.metrics.files import FileFollower
-from vitlab.jobs.metrics.log import LogFollower
-from vitlab.jobs.metrics.reader import EMPTY
+from vitlab.jobs.metrics.files import EMPTY, FileFollower
+from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.run_files import REMEDY, WANDB, RunFiles
-from vitlab.jobs.metrics.scales import Scales
 from vitlab.jobs.metrics.source import Name, Source, read_source
 
 INTERVAL = 2.0

@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from vitlab.jobs.metrics.formats.decoder import Chunk
+from vitlab.jobs.metrics.rows import ALL, Event, Events, Thinner
 from vitlab.jobs.metrics.source import Name, ScaleFrom, Source
-from vitlab.jobs.metrics.thinning import Event, Events
+
+SHOW_AFTER = 30.0
+"""Seconds after which the newest row is passed on although its stretch is not whole."""
 
 
-class Reader(Protocol):
-    """Reads a file or log for some names."""
+class Reader:
+    """Reads a file or log for names whose scales are known by the first `poll`."""
 
-    rows: int
-    state: dict[str, Any]
+    def __init__(self, source: Source, scales: Mapping[str, float]) -> None:
+        self.source = source
+        self.events = Events(source, scales)
+        self.rows = 0
+        """Of this run, so far."""
+        self._thinner = Thinner(list(source.names), source.step, source.epoch)
+        self._shown = time.monotonic()
+        self._noted = False  # how many rows were kept
+
+    def poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
+        """The new events; `last`: nothing more will come; `without`: our names to leave out."""
+        yield from self._read(last, without)
+        if last or time.monotonic() - self._shown > SHOW_AFTER:
+            for row in self._thinner.flush():
+                yield from self.events.of(row, without)
+                self._shown = time.monotonic()
+        if last and self.rows > ALL and not self._noted:
+            self._noted = True
+            yield "note", {"text": self._thinned()}
 
     @property
-    def unread(self) -> str: ...
+    def unread(self) -> str:
+        """Why it is not read to its end; empty when it is."""
+        raise NotImplementedError
 
     @property
-    def events(self) -> Events: ...
+    def notes(self) -> list[str]:
+        """What was left out or is odd, for people."""
+        raise NotImplementedError
+
+    def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
+        raise NotImplementedError
+
+    def _thinned(self) -> str:
+        """How many rows became events."""
+        raise NotImplementedError
+
+    def _events_of(self, start: int, part: Chunk, without: frozenset[str]) -> Iterator[Event]:
+        """The events of new rows, which lie within one stretch."""
+        self.rows += part.rows
+        for row in self._thinner.add(start, part):
+            yield from self.events.of(row, without)
+            self._shown = time.monotonic()
 
     @property
-    def notes(self) -> list[str]: ...
+    def state(self) -> dict[str, Any]:
+        """As JSON, so that another reader continues."""
+        return {"rows": self.rows, "noted": self._noted, "thinner": self._thinner.state,
+                "events": self.events.state}  # fmt: skip
 
-    def poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]: ...
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
+        self.rows, self._noted = state["rows"], state["noted"]
+        self._thinner.restore(state["thinner"])
+        self.events.restore(state["events"])
 
 
 R = TypeVar("R", bound=Reader)
@@ -58,35 +105,28 @@ class Grouped(Generic[R]):
         if len(saved.get("readers", ())) == len(self._readers):
             self._used = list(saved["scales"])
             for reader, state in zip(self._readers, saved["readers"], strict=True):
-                reader.state = state
+                reader.restore(state)
         self._starts = saved.get("starts") or self._states()
 
     def _states(self) -> list[dict[str, Any]]:
         return [reader.state for reader in self._readers]
 
     def _poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
-        for place in self._ready():
-            scale = self._scale(place)
+        waits = self._source.waiting
+        for place, names in enumerate(self._groups):
+            if names[0] in waits and names[0] not in self._scales:
+                continue
+            scale = self._scales.get(names[0], 1.0)
             if self._used[place] not in (None, scale):
-                self._readers[place] = self._make(self._source.only(self._groups[place]))
-                self._readers[place].state = self._starts[place]
+                self._readers[place] = self._make(self._source.only(names))
+                self._readers[place].restore(self._starts[place])
             self._used[place] = scale
             yield from self._readers[place].poll(last, without)
-
-    def _scale(self, place: int) -> float:
-        return self._scales.get(self._groups[place][0], 1.0)
-
-    def _ready(self) -> list[int]:
-        """The readers whose scale is known."""
-        waits = self._source.waiting
-        return [place for place, names in enumerate(self._groups)
-                if names[0] not in waits or names[0] in self._scales]  # fmt: skip
 
     @property
     def given(self) -> frozenset[str]:
         """Our names of which there was a value."""
-        ready = [self._readers[place] for place in self._ready()]
-        return frozenset(name for reader in ready for name in reader.events.given)
+        return frozenset(name for reader in self._readers for name in reader.events.given)
 
     @property
     def unread(self) -> str:
@@ -96,11 +136,10 @@ class Grouped(Generic[R]):
     @property
     def _counts(self) -> dict[str, Any]:
         """Rows read, rows kept, and notes, for the status."""
-        kept = [self._readers[place].events.kept for place in self._ready()]
         notes = dict.fromkeys(note for reader in self._readers for note in reader.notes)
         return {
             "rows": max((reader.rows for reader in self._readers), default=0),
-            "kept": max(kept, default=0),
+            "kept": max((reader.events.kept for reader in self._readers), default=0),
             "note": "; ".join(notes),
         }
 

@@ -1,20 +1,19 @@
-"""Following a log by a pattern: the lines that match, as events."""
+"""Follows a log: the lines that match a pattern, as events, and the scales that it gives."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.cells import Chunk, Column, number
-from vitlab.jobs.metrics.grouped import Grouped
-from vitlab.jobs.metrics.reader import BLOCK, SHOW_AFTER
-from vitlab.jobs.metrics.rows import ALL, stretch_end
-from vitlab.jobs.metrics.source import Source
-from vitlab.jobs.metrics.thinning import Event, Events, Thinner
+from vitlab.jobs.metrics.files import BLOCK, LIMIT
+from vitlab.jobs.metrics.formats.decoder import Decoder, flattened, number
+from vitlab.jobs.metrics.formats.json_rows import parsed
+from vitlab.jobs.metrics.grouped import Grouped, Reader
+from vitlab.jobs.metrics.rows import ALL, Event, stretch_end
+from vitlab.jobs.metrics.source import ScaleFrom, Source
 
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""
@@ -75,97 +74,56 @@ class LogLines:
         return line.decode("utf-8", "replace")
 
 
-class LogReader:
+class LogReader(Reader):
     """Follows a log for names whose scales are known by the first `poll`."""
 
     def __init__(self, source: Source, path: Path, start: int, scales: Mapping[str, float]) -> None:
-        self._source, self._scales = source, scales
+        super().__init__(source, scales)
         self._pattern = re.compile(source.pattern)
         self._log = LogLines(path, start)
-        self._thinner = Thinner(list(source.names), source.step, source.epoch)
-        self.rows = 0
-        """Lines that matched."""
-        self._odd: dict[str, tuple[int, str]] = {}
-        self._shown = time.monotonic()
-        self._told = False  # how many lines were kept
-        self._events: Events | None = None
-        self._saved: Mapping[str, Any] | None = None
+        self._decoder = Decoder(list(source.names), source.step, source.epoch)
 
-    @property
-    def events(self) -> Events:
-        """What makes events of rows; to be asked for once the scales are known."""
-        if self._events is None:
-            self._events = Events(self._source, self._scales, self._saved)
-        return self._events
-
-    def poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
-        """The new events; `last`: nothing more will come."""
+    def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
             found = [match.groupdict() for line in lines if (match := self._pattern.search(line))]
-            if found:
-                yield from self._add(found, without)
-        now = time.monotonic()
-        if last or now - self._shown > SHOW_AFTER:
-            for row in self._thinner.flush():
-                yield from self.events.of(row, without)
-                self._shown = now
-        if last and self.rows > ALL and not self._told:
-            self._told = True
-            yield "note", {"text": f"the log: {self.events.kept} of {self.rows} matching lines are "
-                           "kept"}  # fmt: skip
+            chunk, done = self._decoder.chunk_of(found), 0
+            while done < chunk.rows:
+                end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
+                yield from self._events_of(self.rows, chunk.part(done, end), without)
+                done = end
 
-    def _add(self, found: list[dict[str, Any]], without: frozenset[str]) -> Iterator[Event]:
-        columns: dict[str, Column] = {}
-        for name in {*self._source.names, self._source.step, self._source.epoch}:
-            odd: list[str] = []
-            columns[name] = [number(groups.get(name), odd) for groups in found]
-            if odd:
-                count, example = self._odd.get(name, (0, odd[0][:40]))
-                self._odd[name] = count + len(odd), example
-        chunk, done = Chunk(len(found), columns), 0
-        while done < chunk.rows:
-            end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
-            for row in self._thinner.add(self.rows, chunk.part(done, end)):
-                yield from self.events.of(row, without)
-                self._shown = time.monotonic()
-            self.rows, done = self.rows + end - done, end
+    def _thinned(self) -> str:
+        return f"the log: {self.events.kept} of {self.rows} matching lines are kept"
 
     @property
     def unread(self) -> str:
-        """Why it is not read to its end; empty when it is."""
         return self._log.problem
 
     @property
     def notes(self) -> list[str]:
-        """What was left out or is odd, for people."""
         notes = [self._log.problem] if self._log.problem else []
         if not self.rows:
             notes.append("no line matches the pattern so far")
         if self._log.too_long:
             notes.append(f"{self._log.too_long} lines of more than {LONGEST >> 10} kB are left out")
-        for name, (count, example) in self._odd.items():
+        for name, (count, example) in self._decoder.odd.items():
             notes.append(f"{name}: {count} matches are no numbers, as {example!r}")
-        if self._events and self.rows > ALL:
-            notes.append(f"{self._events.kept} of {self.rows} matching lines are kept")
+        if self.rows > ALL:
+            notes.append(f"{self.events.kept} of {self.rows} matching lines are kept")
         return notes
 
     @property
     def state(self) -> dict[str, Any]:
-        """As JSON, so that another reader continues."""
         log = self._log
-        return {
-            "log": [log.offset, log.inode, log.dropping, log.too_long], "rows": self.rows,
-            "odd": self._odd, "told": self._told, "thinner": self._thinner.state,
-            "events": self._events.state if self._events else self._saved,
-        }  # fmt: skip
+        own = {"log": [log.offset, log.inode, log.dropping, log.too_long],
+               "decoder": self._decoder.state}  # fmt: skip
+        return {**super().state, **own}
 
-    @state.setter
-    def state(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
         log = self._log
         log.offset, log.inode, log.dropping, log.too_long = state["log"]
-        self.rows, self._saved, self._told = state["rows"], state["events"], state["told"]
-        self._odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
-        self._thinner.state = state["thinner"]
+        self._decoder.restore(state["decoder"])
 
 
 class LogFollower(Grouped[LogReader]):
@@ -215,3 +173,77 @@ class LogFollower(Grouped[LogReader]):
             "skipped": 0,
             **self._counts,
         }
+
+
+class Scales:
+    """The scales known so far; poll it before the followers."""
+
+    def __init__(self, source: Source, folder: Path, log: Path, start: int = 0) -> None:
+        """`folder`: the program's; `start`: the byte of `log` where this run's lines begin."""
+        self.known: dict[str, float] = {}
+        """By their name."""
+        self._folder = folder
+        self._waiting = source.waiting
+        self._log = LogLines(log, start)
+        self._patterns = {
+            scale: re.compile(scale.pattern) for scale in self._waiting.values() if scale.pattern
+        }
+        self._stamps: dict[ScaleFrom, tuple[int, int, int]] = {}
+        self._why: dict[ScaleFrom, str] = {}
+        self._other: dict[ScaleFrom, str] = {}
+
+    def poll(self, last: bool = False) -> None:
+        """Look for new scales; `last`: the run is over."""
+        for scale in {*self._waiting.values()}:
+            if scale.file:
+                self._read_file(scale)
+        if self._patterns:
+            for lines in self._log.new(last):
+                for line in lines:
+                    self._search(line)
+
+    def _read_file(self, scale: ScaleFrom) -> None:
+        path = self._folder / scale.file
+        try:
+            status = path.stat()
+            stamp = status.st_ino, status.st_mtime_ns, status.st_size
+            if self._stamps.get(scale) == stamp:
+                return
+            document = parsed(path.read_bytes()) if status.st_size <= LIMIT else None
+        except OSError as error:
+            self._why[scale] = f"cannot be read: {error.strerror}"
+            return
+        self._stamps[scale] = stamp
+        if not isinstance(document, dict):
+            self._why[scale] = f"{scale.file} is no JSON object"
+            return
+        self._set(scale, flattened(document).get(scale.key), f"{scale.file} has none")
+
+    def _search(self, line: str) -> None:
+        for scale, pattern in self._patterns.items():
+            if match := pattern.search(line):
+                self._set(scale, match[1] if pattern.groups else match[0], "")
+
+    def _set(self, scale: ScaleFrom, cell: object, without: str) -> None:
+        odd: list[str] = []
+        value = number(cell, odd)
+        if value is None or not 0 < abs(value) < float("inf"):
+            self._why[scale] = f"{cell!r:.40} is no scale" if cell is not None else without
+            return
+        names = [name for name, one in self._waiting.items() if one == scale]
+        before = self.known.get(names[0])
+        if before not in (None, value):
+            self._other[scale] = f"it was {before:g} first, then {value:g}, which is taken"
+        self.known |= dict.fromkeys(names, value)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not known, or contradictory, one line each."""
+        lines = []
+        for name, scale in self._waiting.items():
+            if name not in self.known:
+                why = self._why.get(scale, "no line has it so far" if scale.pattern else "")
+                lines.append(f"{name} waits for its scale, {scale}: {why}")
+            elif scale in self._other:
+                lines.append(f"{name}: scale from {scale}: {self._other[scale]}")
+        return lines

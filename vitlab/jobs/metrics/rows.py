@@ -1,13 +1,16 @@
-"""Rows of numbers in columns, and which of them are new when their file is written anew."""
+"""Rows of numbers: which are new when their file is written anew, and which become events."""
 
 from __future__ import annotations
 
 import marshal
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from vitlab.jobs.metrics.formats.cells import Chunk
+from vitlab.contract.value import Value
+from vitlab.jobs.metrics.formats.decoder import Chunk, Column
+from vitlab.jobs.metrics.source import Source
 
 ALL = 1024
 """Rows at the beginning that are each a stretch of their own."""
@@ -130,8 +133,8 @@ class KnownRows:
         end = self._checks[0]
         return {**state, "digests": [*some.items(), (end, self._digests[end])]}
 
-    @state.setter
-    def state(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
         self.forget()
         self._digests = dict(state["digests"])
         self._count = state["count"]
@@ -140,3 +143,221 @@ class KnownRows:
             return
         self._row = self._count
         self._sums.update(state["sums"])
+
+
+Event = tuple[str, dict[str, Any]]
+"""Kind and data, for `EventWriter.write`."""
+
+
+class Row(NamedTuple):
+    """One row."""
+
+    position: int
+    step: float
+    epoch: float | None
+    values: dict[str, float]
+    """By their names."""
+    by_epoch: bool
+    """Whether the epoch stands for the step."""
+
+
+class Thinner:
+    """Of each stretch of rows, the rows with the last, lowest and highest of each value.
+
+    And with the first that is not finite. A stretch is a single row at first.
+    """
+
+    def __init__(self, names: Sequence[str], step: str, epoch: str) -> None:
+        """`names`, `step` and `epoch`: columns."""
+        self._names = names
+        self._places = Places(step, epoch)
+        self._next = 0
+        self._kept: dict[tuple[str, str], Row] = {}  # by value and why it is kept
+
+    def add(self, start: int, part: Chunk) -> Iterator[Row]:
+        """The rows kept of a stretch, once it is whole; `part` lies within one."""
+        if start != self._next:
+            yield from self.flush()
+        self._next = start + part.rows
+        steps, epochs = self._places.of(start, part)
+
+        def row(at: int) -> Row:
+            values = {name: x for name in self._names if name in part.columns
+                      and (x := part.columns[name][at]) is not None}  # fmt: skip
+            epoch = epochs[at] if epochs else None
+            return Row(start + at, steps[at], epoch, values, self._places.by_epoch)
+
+        for name in self._names:
+            for why, at in _extremes(part.columns.get(name) or []):
+                value = part.columns[name][at]
+                before = self._kept.get((name, why))
+                if before is None or _replaces(why, value, before.values[name]):
+                    self._kept[name, why] = row(at)
+        if stretch_end(start) == self._next:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Row]:
+        """What is kept of the stretch so far."""
+        rows = {row.position: row for row in self._kept.values()}
+        self._kept.clear()
+        yield from (rows[position] for position in sorted(rows))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        kept = [(*key, *row) for key, row in self._kept.items()]
+        return {"next": self._next, "kept": kept, "places": self._places.state}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
+        self._next = state["next"]
+        self._kept = {(name, why): Row(*row) for name, why, *row in state["kept"]}
+        self._places.restore(state["places"])
+
+
+def _extremes(column: Column) -> Iterator[tuple[str, int]]:
+    """Why a row is kept for this value, and where it is."""
+    finite: Sequence[float]
+    places: Sequence[int]
+    if _all_finite(column):
+        finite, places = column, range(len(column))  # type: ignore[assignment]
+    else:
+        known = [at for at, x in enumerate(column) if x is not None]
+        if not known:
+            return
+        places = [at for at in known if math.isfinite(column[at])]  # type: ignore[arg-type]
+        finite = [column[at] for at in places]  # type: ignore[misc]
+        gaps = (at for at in known if not math.isfinite(column[at]))  # type: ignore[arg-type]
+        yield from (("gap", at) for at in [*gaps][:1])
+        yield "last", known[-1]
+    if finite:
+        yield "low", places[finite.index(min(finite))]
+        yield "high", places[finite.index(max(finite))]
+    if len(places) == len(column) and column:
+        yield "last", len(column) - 1
+
+
+def _all_finite(column: Column) -> bool:
+    try:
+        return math.isfinite(sum(column))  # type: ignore[arg-type]
+    except TypeError:  # None in it
+        return False
+
+
+def _replaces(why: str, value: float | None, before: float) -> bool:
+    if why == "last" or value is None:
+        return True
+    return (why == "low" and value < before) or (why == "high" and value > before)
+
+
+class Places:
+    """Step and epoch of rows that may lack them."""
+
+    def __init__(self, step: str, epoch: str) -> None:
+        self._step, self._epoch = step, epoch
+        self._last: float | None = None
+        self._stepped = False
+
+    def of(self, start: int, part: Chunk) -> tuple[Sequence[float], Column | None]:
+        """A step for each row, and the epochs, None where there is none.
+
+        A row without a step is at that of the row before it; in a file without steps the epoch
+        is the step, and without either the row's position.
+        """
+        steps, epochs = part.columns.get(self._step), part.columns.get(self._epoch)
+        if epochs and not _all_finite(epochs):
+            epochs = [x if x is not None and math.isfinite(x) else None for x in epochs]
+        if steps and _all_finite(steps):
+            self._stepped, self._last = True, steps[-1]
+            return steps, epochs  # type: ignore[return-value]
+        return [self._one(start, at, steps, epochs) for at in range(part.rows)], epochs
+
+    def _one(self, start: int, at: int, steps: Column | None, epochs: Column | None) -> float:
+        step = steps[at] if steps else None
+        if step is not None and math.isfinite(step):
+            self._stepped, self._last = True, step
+        elif not self._stepped and epochs and (epoch := epochs[at]) is not None:
+            self._last = math.floor(epoch)
+        return start + at if self._last is None else self._last
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether no row had a step so far, but one an epoch."""
+        return not self._stepped and self._last is not None
+
+    @property
+    def state(self) -> list[Any]:
+        """As JSON."""
+        return [self._last, self._stepped]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """The opposite of `state`."""
+        self._last, self._stepped = state
+
+
+class Events:
+    """The events of rows."""
+
+    def __init__(self, source: Source, scales: Mapping[str, float]) -> None:
+        """`scales`: of the names that have none of their own; known by the first row."""
+        self._source, self._scales = source, scales
+        self._splits = {name.ours: Value.parse(name.ours).split for name in source.names.values()}
+        self._first: tuple[float, float] | None = None
+        self._of = 0
+        self._measured: float | None = None
+        """The last epoch by which it was reckoned how many steps there will be."""
+        self.kept = 0
+        """Rows that became events."""
+        self.given: set[str] = set()
+        """Our names of which there was a value."""
+
+    def of(self, row: Row, without: frozenset[str] = frozenset()) -> Iterator[Event]:
+        """One event for each split of a row; `without`: our names that are left out."""
+        splits: dict[str, dict[str, float]] = {}
+        for theirs, value in row.values.items():
+            name = self._source.names[theirs]
+            if name.ours not in without:
+                scale = name.scale if isinstance(name.scale, float) else self._scales[theirs]
+                splits.setdefault(self._splits[name.ours], {})[name.ours] = value * scale
+        at: dict[str, Any] = {"step": int(row.step)}
+        if row.epoch is not None:
+            at["epoch"] = row.epoch
+        if of := self._last_step(row):
+            at["of"] = of
+        self.kept += bool(splits)
+        for split, values in splits.items():
+            self.given |= values.keys()
+            if split in ("val", "test"):
+                yield "eval", {**at, "split": split, "values": values}
+            else:
+                yield "step", {**at, "values": values}
+
+    def _last_step(self, row: Row) -> int:
+        """The step the run will end at; 0 while it is not known."""
+        epochs, epoch = self._source.epochs, row.epoch
+        if not epochs or epoch is None:
+            return self._of
+        if row.by_epoch:
+            self._of = epochs
+        elif epoch != math.floor(epoch):
+            self._of = round(row.step / epoch * epochs)
+        elif self._first is None or epoch <= self._first[0]:
+            self._first = self._first or (epoch, row.step)
+        elif row.step > self._first[1] and epoch != self._measured:
+            # Between the first rows of two epochs: the later rows of an epoch are further on.
+            self._measured = epoch
+            each = (row.step - self._first[1]) / (epoch - self._first[0])
+            self._of = round(each * epochs)
+        return max(self._of, int(row.step)) if self._of else 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"first": self._first, "of": self._of, "measured": self._measured,
+                "kept": self.kept, "given": sorted(self.given)}  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
+        self._first = tuple(state["first"]) if state["first"] else None
+        self._of, self.kept, self.given = state["of"], state["kept"], set(state["given"])
+        self._measured = state["measured"]

@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab.jobs.metrics.formats.cells import Chunk
-from vitlab.jobs.metrics.formats.decoder import Decoder, flattened, whole_lines
+from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, flattened, whole_lines
 
 
 class JsonLines(Decoder):

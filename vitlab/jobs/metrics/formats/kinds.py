@@ -6,9 +6,13 @@ import codecs
 
 from vitlab.jobs.metrics.formats.decoder import Decoder
 from vitlab.jobs.metrics.formats.json_rows import JsonDocument, JsonLines, parsed, rows_in
+from vitlab.jobs.metrics.formats.records import (
+    TENSORBOARD_MARK,
+    WANDB_MARK,
+    TensorBoard,
+    WandbFile,
+)
 from vitlab.jobs.metrics.formats.table import Table
-from vitlab.jobs.metrics.formats.tensorboard import MARK, TensorBoard
-from vitlab.jobs.metrics.formats.wandb_file import HEADER, WandbFile
 from vitlab.jobs.metrics.source import Source
 
 KINDS: dict[str, type[Decoder]] = {
@@ -36,9 +40,9 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     `last`: no more will be written.
     """
     names = list(source.names), source.step, source.epoch
-    if head.startswith(HEADER):
+    if head.startswith(WANDB_MARK):
         return WandbFile(*names)
-    if MARK in head[:64]:
+    if TENSORBOARD_MARK in head[:64]:
         return TensorBoard(*names)
     for mark, what in _OTHERS.items():
         if head.startswith(mark):

@@ -7,8 +7,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vitlab.jobs.metrics.formats.cells import Chunk, Column, is_word, number, numbers
-from vitlab.jobs.metrics.formats.decoder import SHOWN, Decoder, whole_lines
+from vitlab.jobs.metrics.formats.decoder import (
+    SHOWN,
+    Chunk,
+    Column,
+    Decoder,
+    is_word,
+    number,
+    numbers,
+    whole_lines,
+)
 
 BLANKS = " "
 """Stands for any number of blanks."""
@@ -174,9 +182,8 @@ class Table(Decoder):
                "twice": sorted(self.twice)}  # fmt: skip
         return {**super().state, **own}
 
-    @state.setter
-    def state(self, state: Mapping[str, Any]) -> None:
-        Decoder.state.fset(self, state)  # type: ignore[attr-defined]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
         self._delimiter = state["delimiter"]
         self._header, self._places = list(state["header"]), dict(state["places"])
         self._open = state["open"].encode("utf-8", "surrogateescape")
