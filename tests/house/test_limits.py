@@ -18,7 +18,16 @@ HEAVY = {
     "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "yaml",
 }  # fmt: skip
 """Third-party packages that take long to load."""
-SLOW_STANDARD = {"asyncio", "ctypes", "hashlib", "importlib", "sqlite3", "ssl", "urllib", "zoneinfo"}
+SLOW_STANDARD = {
+    "asyncio",
+    "ctypes",
+    "hashlib",
+    "importlib",
+    "sqlite3",
+    "ssl",
+    "urllib",
+    "zoneinfo",
+}
 """Standard modules whose loading a supervisor, or the first paint, can do without."""
 
 SMALL = {
