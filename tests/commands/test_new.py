@@ -152,6 +152,7 @@ def test_nothing_is_written_twice_and_nothing_by_a_dry_run(desk: Desk) -> None:
     ("words", "text"),
     [
         (("new", "1.0"), "name what it is made from"),
+        (("run", "1.0"), "no experiment file in experiments/; `vitlab new 1.0` makes one"),
         (("new", "9.9", "--template", "vit"), "no MVP '9.9'"),
         (("new", "1.0", "--script", "none.py"), "none.py: no such script"),
         (("new", "1.0", "--pid", "4194305"), "no such process"),

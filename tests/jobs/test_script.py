@@ -256,3 +256,24 @@ def test_no_text_ends_the_look(tmp_path_factory: pytest.TempPathFactory, text: s
     script = look_at(path)
     for pattern in script.patterns:
         re.compile(pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "file"),
+    [
+        ("CSVLogger('.')", "lightning_logs/version_*/metrics.csv"),
+        ("CSVLogger('logs', '')", "logs/version_*/metrics.csv"),
+        ("CSVLogger(args.out, name='swin')", "**/swin/version_*/metrics.csv"),
+        ("CSVLogger(save_dir=out, name=run, version=3)", "**/version_3/metrics.csv"),
+        ("CSVLogger('logs', version='last')", "logs/lightning_logs/last/metrics.csv"),
+        ("L.Trainer()", "lightning_logs/version_*/metrics.csv"),
+        ("L.Trainer(default_root_dir='out')", "out/lightning_logs/version_*/metrics.csv"),
+        ("L.Trainer(default_root_dir=args.out)", "**/lightning_logs/version_*/metrics.csv"),
+        ("L.Trainer(logger=False)", None),
+        ("TensorBoardLogger('tb'); L.Trainer(logger=a)", "**/events.out.tfevents.*"),
+        ("WandbLogger(); L.Trainer(logger=a)", WANDB),
+    ],
+)
+def test_where_lightning_writes(tmp_path: Path, text: str, file: str | None) -> None:
+    files = seen(tmp_path, f"import lightning as L\n{text}\n").files.metrics
+    assert next(iter(files), None) == file

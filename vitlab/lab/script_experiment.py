@@ -242,8 +242,9 @@ def _metrics_file(program: Program, script: Script, run: Sequence[Path]) -> str:
     if run and not known:
         last = as_glob(run[0], program.folder)
         return last if "/" not in last else f"**/{Path(last).name}"
-    if not known and named[:2] == [LIGHTNING_CSV, LIGHTNING_BOARD]:
-        known = [LIGHTNING_BOARD] if _has_tensorboard(program.python) else []
+    if not known and named and named[0].endswith(LIGHTNING_CSV):  # by its default logger
+        boards = [one for one in named[1:2] if one.endswith(LIGHTNING_BOARD)]
+        known = boards if _has_tensorboard(program.python) else []
     if not (known or named):
         return ""
     return as_glob(program.folder / (known or named)[0], program.folder)

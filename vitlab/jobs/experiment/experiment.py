@@ -453,8 +453,11 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
         names = ", ".join(lab.relative(path) for path in matches)
         raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); name the roadmap")
     where = f" of {roadmap}" if roadmap else ""
-    known = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, known_mvps(lab, roadmap))
-    raise UsageError("; ".join([known, *(f"unreadable: {line}" for line in broken[:1])]))
+    why = f"MVP {wanted!r}{where}: no experiment file in experiments/"
+    if others := known_mvps(lab, roadmap):
+        why = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, others)
+    hint = f"unreadable: {broken[0]}" if broken else f"`vitlab new {wanted}` makes one"
+    raise UsageError(f"{why}; {hint}")
 
 
 def _identity(path: Path) -> tuple[str, str]:

@@ -114,18 +114,20 @@ class FilesLook:
         return found
 
     def _csv_logger(self, node: ast.Call, keywords: Mapping[str, ast.expr]) -> None:
-        places = [*node.args, *[None] * 2][:2]
-        folder = constant(keywords.get("save_dir", places[0]))
-        name = constant(keywords.get("name", places[1]))
-        has_name = "name" in keywords or places[1] is not None
-        if isinstance(folder, str) and not Path(folder).is_absolute():
-            middle = [str(name)] if isinstance(name, str) and name else []
-            if not has_name:
-                middle = ["lightning_logs"]
-            elif not middle and name is None:
-                middle = ["**"]  # a name that is only known when it runs
-            parts = (*middle, "version_*", "metrics.csv")
-            self._files.metrics.append(Path(folder).joinpath(*parts).as_posix())
+        """Its file; `**` stands for a folder or a name that is only known when it runs."""
+        by_place = zip(("save_dir", "name", "version"), node.args, strict=False)
+        places = {**dict(by_place), **keywords}
+        parts = []
+        for key, default in (("save_dir", "."), ("name", "lightning_logs"), ("version", None)):
+            if key not in places:
+                parts.append(default or "version_*")
+            elif isinstance(text := constant(places[key]), str):
+                parts.append(text)
+            else:
+                number = f"version_{text}" if isinstance(text, int) else "*"
+                parts.append("**" if key != "version" else "version_*" if text is None else number)
+        if not Path(parts[0]).is_absolute():
+            self._files.metrics.append(_glob(*parts, "metrics.csv"))
 
     def _text(self, text: str) -> None:
         if not text or len(text) > 200 or "\n" in text or "\0" in text:
@@ -150,6 +152,13 @@ def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
     return bool(set(str(constant(mode) or "")) & set("wax+"))
 
 
+def _glob(*parts: str) -> str:
+    """A pattern of these parts, without `**` twice in a row."""
+    words = [word for part in parts for word in Path(part).parts]
+    kept = [word for i, word in enumerate(words) if word != "**" or words[i - 1 : i] != ["**"]]
+    return "/".join(kept)
+
+
 def add_library_files(
     files: Files, libraries: set[str], called: Mapping[str, Sequence[ast.Call]]
 ) -> None:
@@ -165,13 +174,13 @@ def add_library_files(
         files.metrics.append("/".join([*place, TRAINER_STATE]))
     elif libraries & {"lightning", "pytorch_lightning"}:
         loggers = [name for name in called if name.endswith("Logger") and name != "getLogger"]
-        trainers = [
-            {one.arg: one.value for one in call.keywords} for call in called.get("Trainer", ())
-        ]
-        given = [one.get("logger", ast.Constant(True)) for one in trainers or [{}]]
-        default = (True,) if loggers else (True, None)
-        if any(constant(one) in default for one in given):
-            files.metrics += [LIGHTNING_CSV, LIGHTNING_BOARD]
+        for call in called.get("Trainer") or [ast.Call(ast.Name("Trainer"), [], [])]:
+            keywords = {one.arg: one.value for one in call.keywords}
+            own = constant(keywords.get("logger", ast.Constant(True)))
+            if own is True or (own is None and not loggers):
+                root = constant(keywords.get("default_root_dir", ast.Constant("")))
+                folder = "**" if not isinstance(root, str) or Path(root).is_absolute() else root
+                files.metrics += [_glob(folder, one) for one in (LIGHTNING_CSV, LIGHTNING_BOARD)]
     if "TensorBoardLogger" in called or "SummaryWriter" in called:
         files.metrics.append("**/events.out.tfevents.*")
     if "wandb" in libraries or "WandbLogger" in called:
