@@ -88,6 +88,13 @@ def value(step: int, number: float | None) -> Event:
     return Event("eval", 0.0, {"step": step, "values": {"val/r2/log_g": number}})
 
 
+def test_a_test_that_counts_its_own_epochs_from_0_is_no_step_back() -> None:
+    step = Event("step", 1.0, {"step": 19, "epoch": 4.0, "values": {}})
+    test = Event("eval", 2.0, {"step": 0, "epoch": 0.0, "split": "test", "values": {"a": 1.0}})
+    progress = fold(Progress(), [step, test])
+    assert (progress.step, progress.epoch) == (19, 4.0)
+
+
 def test_a_long_run_keeps_its_extremes_and_its_gaps_in_few_samples() -> None:
     wild: dict[int, float | None] = {7_777: 9.0, 12_345: -9.0, 15_000: None}
     curve = folded(*(value(i, wild.get(i, i / 20_000)) for i in range(20_000))).curve(NAME)

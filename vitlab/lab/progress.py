@@ -169,7 +169,8 @@ def _after(progress: Progress, event: Event) -> Progress:
             )
         case "step" | "eval":
             of = data.get("of")
-            epoch = _epoch(event)
+            # A Trainer of its own counts the epochs of a test from 0.
+            epoch = None if data.get("split") == "test" else _epoch(event)
             return replace(
                 progress,
                 # The test set is scored at the best step, which is behind the last one.
