@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.docs.cases import DATE, result
+from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.hub import parse_hub
@@ -41,3 +42,33 @@ def test_sentences_and_sizes() -> None:
 def test_a_hub_without_the_tables_is_left_alone_or_filled(text: str) -> None:
     edits = set_key_number(parse_hub(Document(text)), "a", "1", "c", "s", DATE)
     assert apply(text, edits) in (text, text + "| a | 1 |", text.rstrip("\n") + "\n| a | 1 |\n")
+
+
+RUNS = """\
+| MVP | Name | Status |
+|---|---|---|
+| 1.0 | A | 🚀 |
+
+### MVP-1.0: A
+
+| Run | Loss | Status | R²_test | MAE_test |
+|---|---|---|---|---|
+| Run 1 | MSE | 🚀 | - | 0.5 |
+| seed=2 | MSE | ⏳ |  | seen |
+| Run 3 | L1 | ⏳ | 0.1 | - |
+"""
+
+
+def test_the_table_of_runs_has_the_numbers_of_a_run_and_of_a_seed() -> None:
+    """Words and the rows of other runs stay; so does a column that is no number."""
+    runs = [
+        Result("1.0", run, "full", "command", {"test/r2/log_g": r2, "test/mae/log_g": 0.25})
+        for run, r2 in (("Run 1", 0.75), ("seed=2", 0.5))
+    ]
+    plan = parse_roadmap(Document(RUNS))
+    edits = record_results(plan, "1.0", runs[:1], "done", "x", None, {}, DATE, "full", runs=runs)
+    assert apply(RUNS, edits).splitlines()[-3:] == [
+        "| Run 1 | MSE | ✅ | 0.750 | 0.250 |",
+        "| seed=2 | MSE | ✅ | 0.500 | seen |",
+        "| Run 3 | L1 | ⏳ | 0.1 | - |",
+    ]
