@@ -19,9 +19,8 @@ from vitlab.contract.job import Running, read_result
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.processes import process
-from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.jobs.queue.trainings import as_glob, columns, training, trainings
+from vitlab.jobs.queue.trainings import adopt, as_glob, columns, training, trainings
 from vitlab.jobs.store import find_job, read_state
 
 RUN = """

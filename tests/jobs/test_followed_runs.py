@@ -23,8 +23,8 @@ from vitlab.contract.paths import JobPaths
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import all_processes, process
-from vitlab.jobs.queue.adopt import adopt
 from vitlab.jobs.queue.scheduler import advance, resume, stop
+from vitlab.jobs.queue.trainings import adopt
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import job_view
 

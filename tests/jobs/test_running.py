@@ -74,7 +74,7 @@ def test_success_and_what_the_job_sees(shop: Workshop, monkeypatch: pytest.Monke
     [
         ("raise ValueError('wide\\tload')", "failed", "ValueError: wide load"),
         ("import nowhere", "import_error", "ModuleNotFoundError: No module named 'nowhere'"),
-        ("import sys; print('loss is nan'); sys.exit(3)", "nan", "the loss is not finite"),
+        ("import sys; print('loss is nan'); sys.exit(3)", "failed", "loss is nan"),
         ("raise RuntimeError('CUDA out of memory. Tried to')", "oom", "CUDA out of memory"),
         ("raise OSError(28, 'No space left on device')", "disk_full", "No space left"),
         ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL from outside"),

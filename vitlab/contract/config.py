@@ -241,7 +241,7 @@ class CommandConfig:
 
 
 GIVEN = ("run", "seed", "job", "gpu", "config", "epochs")
-"""Placeholders that are not a command's own `args`."""
+"""Placeholders that are not a command's own `args`; `epochs` where it sets them."""
 COMMAND_KEYS = tuple(entry.name for entry in fields(CommandConfig))
 """Other keys of a command's `set`, `matrix` and profiles are of its `args`."""
 

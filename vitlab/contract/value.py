@@ -99,7 +99,9 @@ _METRICS = {
     "samples_per_s": Metric("samples_per_s", LARGER, "1/s"),
     "snr": Metric("S/N"),
 }
-_NORMALISED = {name: f"{name}_sigma" for name in ("mae", "rmse", "bias", "scatter")}
+IN_SIGMA = ("mae", "rmse", "bias", "scatter")
+"""Metrics that may be in units of the label's standard deviation."""
+_NORMALISED = {name: f"{name}_sigma" for name in IN_SIGMA}
 """A metric -> the same in units of the label's standard deviation: never comparable with it."""
 _METRICS |= {twin: replace(_METRICS[name], unit=SIGMA) for name, twin in _NORMALISED.items()}
 _COVERAGE = re.compile(r"coverage(\d+)")

@@ -20,6 +20,13 @@ from typing import Any, Self
 MARKER = "VITLAB_JOB"
 """Environment variable that names the job's folder in every process of the job."""
 
+ADOPTED = "adopt"
+"""Key of `Spec.extra`, with pid and start, in a job that was started by hand: the queue never
+starts it."""
+
+INCOMPLETE = 3
+"""Exit code of the reader of metrics (`jobs.metrics.follow`) that could not read everything."""
+
 PYTHON = (sys.executable, "-P", "-X", "utf8")
 """What starts vitlab's own programs: no modules of the folder they start in, and files named in
 UTF-8 whatever the locale."""

@@ -19,10 +19,8 @@ from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, rea
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, sync_folder, write_atomic
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import boot, is_alive
+from vitlab.jobs.processes import ADOPTED, boot, is_alive
 
-ADOPTED = "adopt"
-"""Key of `Spec.extra` in a job that was started by hand: the queue never starts it."""
 _ANY = JobPaths(Path())
 _BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _ANY.resume))
 """A job that has none of these waits; its lock is taken before it is started."""

@@ -12,10 +12,10 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import LABEL, Value
 from vitlab.jobs.experiment.experiment import Experiment, known_mvps, load_experiment
-from vitlab.jobs.experiment.placeholders import METRICS, words_in
+from vitlab.jobs.experiment.placeholders import METRICS, is_glob, words_in
 from vitlab.jobs.experiment.value_names import Names, match_names
-from vitlab.jobs.queue import adopt as process_adoption
-from vitlab.jobs.queue.trainings import Training, as_glob, columns, training, trainings
+from vitlab.jobs.queue import trainings as by_hand
+from vitlab.jobs.queue.trainings import Training, as_glob, columns, training
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import exp_id_of, launch_changes, write_launch
 from vitlab.lab.script_experiment import Found, examine, program_of
@@ -42,7 +42,7 @@ class Candidate:
 
 def candidates(lab: Lab) -> list[Candidate]:
     """This user's Python trainings that no vitlab started, the oldest first."""
-    return [candidate(lab, found) for found in trainings()]
+    return [candidate(lab, found) for found in by_hand.trainings()]
 
 
 def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") -> Candidate:
@@ -51,7 +51,7 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     `given`: its metrics file, as a path or glob from its folder; empty where it is to be found.
     """
     file, note = (given, "") if given else _sure_file(found)
-    watched_by = process_adoption.watched_by(lab.paths, found)
+    watched_by = by_hand.watched_by(lab.paths, found)
     seen = None if given else _seen(found)
     if seen is not None and not file and not found.metrics and not found.unclear:
         file, note = seen.file, f"{seen.file} is not there yet; its names are those the script logs"
@@ -137,7 +137,7 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
         extra={**extra, METRICS: metrics} if metrics else extra,
     )
     log = wanted.log or found.training.log
-    job = process_adoption.adopt(lab.paths, spec, wanted.pid, log)
+    job = by_hand.adopt(lab.paths, spec, wanted.pid, log)
     write_launch(lab, launch_changes(roadmap, mvp, spec.exp_id))
     notes.insert(0, f"log: {log}" if log else "log: its output goes to no file; nothing to show")
     return Adopted(job, tuple(notes))
@@ -214,7 +214,7 @@ def _given_file(found: Training, given: str) -> str:
         if path.is_file():
             return os.path.relpath(path.resolve(), found.folder)
     pattern = Path(given)
-    if not set(given) & set("*?["):
+    if not is_glob(given):
         raise UsageError(f"{given}: no such file (a glob from {found.folder} may name it too)")
     if pattern.is_absolute() and pattern.is_relative_to(found.folder):
         pattern = pattern.relative_to(found.folder)

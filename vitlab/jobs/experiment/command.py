@@ -9,12 +9,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vitlab.contract.config import GIVEN
 from vitlab.contract.job import Spec
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
-    WORDS,
     filled,
+    is_glob,
     own_settings,
     values_of,
     words_in,
@@ -26,11 +27,8 @@ def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | N
 
     Its `args` and `metrics.pattern` keep all else in braces as it is.
     """
-    known = [
-        *WORDS,
-        *(["epochs"] if config.get("epochs") is not None else []),
-        *own_settings(config),
-    ]
+    given = [word for word in GIVEN if word != "epochs" or config.get("epochs") is not None]
+    known = [*given, *own_settings(config)]
     for where, text in [*_texts(config), *_metrics_paths(metrics or {})]:
         for word in sorted(words_in(text) - set(known)):
             hint = unknown(f"placeholder {{{word}}}", word, known)
@@ -96,13 +94,9 @@ def _parts_meet(one: str, other: str) -> bool:
     """Of two names: by what stands before their first and after their last wildcard."""
     if fnmatchcase(one, other) or fnmatchcase(other, one):
         return True
-    if not (_is_glob(one) and _is_glob(other)):
+    if not (is_glob(one) and is_glob(other)):
         return False
     ends = [(re.split(r"[*?\[]", name)[0], re.split(r"[*?\]]", name)[-1]) for name in (one, other)]
     (head, tail), (head2, tail2) = ends
     heads_fit = head.startswith(head2) or head2.startswith(head)
     return heads_fit and (tail.endswith(tail2) or tail2.endswith(tail))
-
-
-def _is_glob(name: str) -> bool:
-    return any(letter in name for letter in "*?[")

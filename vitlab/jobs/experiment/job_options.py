@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from vitlab.contract.tracking import read_wandb
 from vitlab.contract.validation import ConfigError, Range, read_strict, unknown
-from vitlab.contract.value import NAME, Value
+from vitlab.contract.value import IN_SIGMA, NAME, Value
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.experiment.yaml_file import Place, YamlFile
 
@@ -111,8 +111,6 @@ MEANING = ("as", "scale", "unit")
 """Keys of one of `names`: our name; their number times `scale` is ours; the unit of ours."""
 SIGMA = "sigma"
 """The unit of a number divided by the standard deviation of its label."""
-IN_SIGMA = ("mae", "rmse", "bias", "scatter")
-"""Metrics that may have the unit `SIGMA`."""
 
 
 def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:

@@ -15,8 +15,6 @@ from typing import Any
 
 from vitlab.contract.paths import JobPaths
 
-WORDS = ("run", "seed", "job", "gpu", "config")
-"""Those every command has; `epochs` and its own `args` come on top."""
 METRICS = "metrics"
 """Key of an experiment file, of a run, and of `Spec.extra`."""
 SEED = 42
@@ -109,6 +107,11 @@ def settings_text(config: Mapping[str, Any], values: Mapping[str, str]) -> str:
     own = {key: config[key] for key in ("seed", "epochs") if config.get(key) is not None}
     settings = {**_filled(config.get("args") or {}, values), **own}
     return json.dumps(settings, ensure_ascii=False, indent=1) + "\n"
+
+
+def is_glob(path: str) -> bool:
+    """Whether a path has a wildcard."""
+    return any(letter in path for letter in "*?[")
 
 
 def seed_of(config: Mapping[str, Any]) -> int:

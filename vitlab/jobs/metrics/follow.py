@@ -31,6 +31,7 @@ from vitlab.jobs.metrics.files import EMPTY, FileFollower
 from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.run_files import REMEDY, WANDB, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
+from vitlab.jobs.processes import INCOMPLETE
 
 INTERVAL = 2.0
 """Seconds between two rounds."""
@@ -44,8 +45,6 @@ _HARMLESS = ("are kept", "so far", "has no end")
 """Ends of notes on what is as it should be."""
 LINK = Source({"_": Name("train/_")}, file=WANDB)
 """Of a W&B file that is only read for its run's page."""
-INCOMPLETE = 3
-"""Exit code: it is done, but not everything could be read (`jobs.process.metrics_process`)."""
 
 
 class Reader:

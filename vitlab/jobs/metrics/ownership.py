@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Literal, NamedTuple
 
 from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.jobs.experiment.placeholders import filled, values_of
+from vitlab.jobs.experiment.placeholders import filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import MARKER, Process, all_processes, began, environment
 
@@ -204,7 +204,7 @@ def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterat
         if program.metrics and matches(path, program.cwd.resolve(), program.metrics):
             began_at = started.get("started")
             since_then = float(began_at) if isinstance(began_at, int | float) else 0.0
-            exact = not any(sign in program.metrics for sign in "*?[")
+            exact = not is_glob(program.metrics)
             yield Rival(f"job {other.name}", since_then, until, exact)
 
 

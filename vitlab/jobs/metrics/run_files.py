@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
-from vitlab.jobs.experiment.placeholders import expand, filled, values_of, words_in
+from vitlab.jobs.experiment.placeholders import expand, filled, is_glob, values_of, words_in
 from vitlab.jobs.files import read_json
 from vitlab.jobs.metrics.ownership import (
     TOLERANCE,
@@ -71,7 +71,7 @@ class RunFiles:
         self.pattern = program.metrics
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
         self._script = script_of(program.argv, str(self.folder))
-        adopted = (spec.get("extra") or {}).get("adopt") or {}
+        adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
         self._adopted = (int(adopted["pid"]), int(adopted["ticks"])) if adopted else None
         self._session = int(started.get("session", -1)), int(started.get("ticks", 0))
         safe = {word: glob.escape(value) for word, value in values.items()}
@@ -269,7 +269,7 @@ class RunFiles:
         held, holders = evidence_of_holders(path, look.opened, look.pids, own_folder)
         rivals = [*self._other_jobs(path), *(() if self._named else look.alike)]
         if path in self.ours:  # one that came later makes files of its own, unless it is told which
-            literal = not glob.has_magic(self.pattern)
+            literal = not is_glob(self.pattern)
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         return Evidence(self._named, held, holders, made, existed, changed, tuple(rivals))
 

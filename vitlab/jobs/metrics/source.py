@@ -10,9 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vitlab.contract.value import Value
-
-KEY = "metrics"
-"""Of `Spec.extra`."""
+from vitlab.jobs.experiment.placeholders import METRICS
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Source:
 
 def read_source(extra: Mapping[str, Any], epochs: int = 0) -> Source | None:
     """The source in a spec's `extra`; None when there is none, or it is not valid."""
-    keys = extra.get(KEY)
+    keys = extra.get(METRICS)
     if not isinstance(keys, Mapping) or not isinstance(keys.get("names"), Mapping):
         return None
     words = {key: str(keys[key]) for key in ("step", "epoch", "file", "pattern") if keys.get(key)}
@@ -104,13 +102,19 @@ def _name(ours: object) -> Name:
     """A name as the experiment file has it: our name, or {as, scale, unit}."""
     if not isinstance(ours, Mapping):
         return Name(str(ours))
-    value = Value.parse(str(ours.get("as", "")))
-    if ours.get("unit") == "sigma":
-        value = value.normalised or value
+    value = stored_value(ours)
     scale = ours.get("scale", 1.0)
     if isinstance(scale, Mapping):
         return Name(str(value), ScaleFrom(**{str(key): str(scale[key]) for key in scale}))
     return Name(str(value), float(scale))
+
+
+def stored_value(meaning: str | Mapping[str, Any]) -> Value:
+    """What a number is kept as, by one of `metrics.names`: our name, or {as, scale, unit}."""
+    if isinstance(meaning, str):
+        return Value.parse(meaning)
+    value = Value.parse(str(meaning.get("as", "")))
+    return (value.normalised or value) if meaning.get("unit") == "sigma" else value
 
 
 def near(name: str, columns: Sequence[str]) -> list[str]:

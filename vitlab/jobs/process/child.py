@@ -1,4 +1,7 @@
-"""A job's own process: its command, its start, the reason of its end, and what it left."""
+"""A job's own process: its command, its start, the reason of its end, and what it left.
+
+A supervisor loads it: standard library only, and little of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,12 +18,24 @@ from typing import Any, NoReturn
 from vitlab.contract.events import Outcome
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.contract.value import Value
-from vitlab.jobs.environment import as_bytes
+from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
+from vitlab.jobs.experiment.placeholders import (
+    Filled,
+    filled,
+    is_glob,
+    settings_text,
+    values_of,
+    words_in,
+)
 from vitlab.jobs.files import read_json
 from vitlab.jobs.logs.tail import last_json_line
 from vitlab.jobs.process.health import History
-from vitlab.jobs.process.program import environment, filled_command, prepare
-from vitlab.jobs.processes import MARKER, PYTHON
+from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON
+
+COMMAND = "command"
+"""The recipe of a user's own program."""
+RESERVE = 200 * 10**6
+"""Bytes left free on the lab's disk when outputs are copied."""
 
 
 def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[list[str], Path]:
@@ -30,13 +45,68 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
     """
     root = job.folder.parents[2]
     spec = read_json(job.spec)
-    if spec.get("recipe") == "command":
+    if spec.get("recipe") == COMMAND:
         program = filled_command(job, spec, resumed)
         return list(program.argv), program.cwd.resolve()
     argv = [*PYTHON, "-m", "vitlab.recipes.run", str(job.folder)]
     if spec.get("recipe") in ("vit", "mlp"):
         argv = [*across, *argv]
     return [*argv, "--resume"] if resumed else argv, root
+
+
+def filled_command(job: JobPaths, spec: Mapping[str, Any], resumed: bool) -> Filled:
+    """The command of a job whose lock its supervisor holds, for this attempt."""
+    return filled(spec, job.folder.parents[2], _values(job, spec), resumed)
+
+
+def _values(job: JobPaths, spec: Mapping[str, Any]) -> dict[str, str]:
+    return values_of(spec, job.folder, str(read_json(job.lock).get("device", "cpu")))
+
+
+def environment(job: JobPaths, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What its process starts with, and the names of secrets it lacks.
+
+    The submitter's variables (in Slurm, which had them at submission, those of the batch step),
+    then those vitlab gives, then those of its own `config.env`.
+    """
+    spec = read_json(job.spec)
+    if (spec.get("extra") or {}).get("backend") == "slurm":
+        variables, missing = this_environment(), list[str]()
+    else:
+        variables, missing = submitted_environment(job, this_environment())
+    own = filled_command(job, spec, False).env if spec.get("recipe") == COMMAND else {}
+    return {**variables, **given, **own}, [name for name in missing if name not in own]
+
+
+def prepare(job: JobPaths) -> None:
+    """Make the folders and the file of settings that a command's placeholders ask for."""
+    spec = read_json(job.spec)
+    if spec.get("recipe") != COMMAND or ADOPTED in (spec.get("extra") or {}):
+        return
+    command = filled_command(job, spec, False)
+    if command.makes_cwd:
+        command.cwd.mkdir(parents=True, exist_ok=True)
+    metrics = ((spec.get("extra") or {}).get("metrics") or {}).get("file") or ""
+    if words_in(metrics) and ".." not in Path(command.metrics).parts:
+        folder = command.cwd
+        for part in Path(command.metrics).parent.parts:
+            if is_glob(part):
+                break
+            folder /= part
+        folder.mkdir(parents=True, exist_ok=True)
+    if (spec.get("config") or {}).get("args") or words_in(str(spec.get("config"))) & {"config"}:
+        job.config.write_text(settings_text(spec["config"], _values(job, spec)), encoding="utf-8")
+
+
+def lacking_secrets(job: JobPaths) -> str:
+    """What its process will lack of the environment it was submitted with; empty for nothing."""
+    _, missing = environment(job, {})
+    if not missing:
+        return ""
+    return (
+        f"submitted with {', '.join(missing)}, which look like secrets and are not stored; "
+        "the process that starts it has none"
+    )
 
 
 @dataclass(frozen=True)
@@ -275,7 +345,7 @@ def proof_of_end(job: JobPaths, history: History) -> str:
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
     """Write `result.json` for a `recipe: command` that did not: the last value of each name."""
     spec = read_json(job.spec)
-    if spec.get("recipe") != "command" or job.result.exists():
+    if spec.get("recipe") != COMMAND or job.result.exists():
         return
     disputed = {
         ours
@@ -293,7 +363,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         mvp=str(spec.get("mvp", "")),
         run=str(spec.get("run", "")),
         profile=str(spec.get("profile", "")),
-        recipe="command",
+        recipe=COMMAND,
         values=values,
         headline=str(spec.get("headline", "")),
         model={"name": str(spec.get("run", ""))},
@@ -302,6 +372,58 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         wandb=link.get("url") or link.get("path"),
     )
     write_result(job.result, result)
+
+
+def keep_outputs(job: JobPaths) -> list[str]:
+    """Copy what a command's `outputs` name into its folder; a line on each that is not there.
+
+    Only files changed since the job first started: others are an earlier run's.
+    """
+    missing: list[str] = []
+    try:
+        missing.extend(_keep_outputs(job))
+    except Exception as error:  # a strange file must not end the supervisor
+        missing.append(f"config.outputs: {type(error).__name__}: {error}")
+    return missing
+
+
+def _keep_outputs(job: JobPaths) -> Iterator[str]:
+    spec = read_json(job.spec)
+    if spec.get("recipe") != COMMAND:
+        return
+    command = filled_command(job, spec, False)
+    began = min(
+        (float(read_json(path).get("started", 0)) for path in job.folder.glob("started*.json")),
+        default=0.0,
+    )
+    for glob in command.outputs:
+        files = [path for path in sorted(command.cwd.glob(glob)) for path in _files(path)]
+        fresh = [path for path in files if path.stat().st_mtime >= began - 1]
+        if not fresh:
+            older = f" new ({len(files)} older)" if files else ""
+            yield f"config.outputs: {glob}: no{older} file in {command.cwd}"
+        for path in fresh:
+            if why := _copy(path, job.outputs / path.relative_to(command.cwd)):
+                yield f"config.outputs: {path.relative_to(command.cwd)}: not kept ({why})"
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or those below a folder."""
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Why it could not be copied; empty when it was."""
+    import shutil  # its compressors would cost a supervisor memory all the time
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(target.parent).free - source.stat().st_size < RESERVE:
+            return "the lab's disk is nearly full"
+        shutil.copy2(source, target)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def start_notice(job: JobPaths, wait: bool) -> None:

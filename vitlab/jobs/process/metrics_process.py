@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.processes import MARKER, PYTHON
+from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON
 
 READY_LIMIT = 10.0
 """Seconds a job waits at its start until the files that are already there are known."""
@@ -26,8 +26,6 @@ FINISH_LIMIT = 60.0
 END_LIMIT = 5.0
 """Seconds until a killed process must be gone."""
 RESTARTS = 3
-INCOMPLETE = 3
-"""Its exit code when it is done, but not everything could be read."""
 
 
 @dataclass

@@ -31,12 +31,15 @@ from vitlab.jobs.files import (
     write_owner,
 )
 from vitlab.jobs.process.child import (
+    COMMAND,
     Child,
     End,
     command,
     disk_free,
     explain,
     file_size,
+    keep_outputs,
+    lacking_secrets,
     last_error,
     last_words,
     proof_of_end,
@@ -49,7 +52,6 @@ from vitlab.jobs.process.child import (
 from vitlab.jobs.process.health import Health, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess
 from vitlab.jobs.process.monitor import Monitor, write_health
-from vitlab.jobs.process.program import keep_outputs, lacking_secrets
 from vitlab.jobs.processes import PYTHON
 
 POLL = 2.0
@@ -78,13 +80,13 @@ class Supervisor:
         extra = read_json(job.spec).get("extra")
         self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
         self.policy = read_policy(self.extra)
-        adopted = self.extra.get("adopt")
+        adopted = self.extra.get(processes.ADOPTED)
         self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
         """Pid and start of an adopted process."""
         if self.adopted:  # nothing we notice ends a run that a person started
             self.policy = replace(self.policy, action="warn")
         self.restarts = 0
-        self.is_command = read_json(job.spec).get("recipe") == "command"
+        self.is_command = read_json(job.spec).get("recipe") == COMMAND
         self.no_result = ""
         """Why a good end has no result; empty where it has one, or no numbers."""
         self.slurm = str(self.orders.get("slurm", ""))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths
-from vitlab.contract.value import Value
 from vitlab.jobs.experiment.command import (
     literal_head,
     may_meet,
@@ -27,6 +25,7 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
+from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue.program_code import SCRIPTS, CodeReader, code_folder, in_folder, script_of
 from vitlab.jobs.queue.queue import OWN_FILE
 from vitlab.jobs.store import Job
@@ -90,18 +89,10 @@ def _settings(spec: Spec, command: Filled) -> Told:
 
 def _headline(spec: Spec) -> Told:
     names = (spec.extra.get(METRICS) or {}).get("names") or {}
-    ours = sorted({stored_name(meaning) for meaning in names.values()})
+    ours = sorted({str(stored_value(meaning)) for meaning in names.values()})
     if ours and spec.headline not in ours:
         what = f"metrics.names has no such value (only {', '.join(ours)})"
         yield "warn", f"headline: {spec.headline}: {what}"
-
-
-def stored_name(meaning: str | Mapping[str, Any]) -> str:
-    """The name under which a value of `metrics.names` is kept."""
-    if isinstance(meaning, str):
-        return meaning
-    value = Value.parse(str(meaning["as"]))
-    return str(value.normalised if meaning.get("unit") == "sigma" else value)
 
 
 def _code(command: Filled, code: CodeReader) -> Told:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.jobs.experiment.command import may_meet, metrics_place
 from vitlab.jobs.experiment.placeholders import METRICS
+from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
-from vitlab.jobs.store import ADOPTED, Job
+from vitlab.jobs.store import Job
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from vitlab.jobs import processes, slurm
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
 from vitlab.jobs.gpus import child_environment
-from vitlab.jobs.processes import PYTHON, boot
+from vitlab.jobs.processes import ADOPTED, PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program_code import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
-from vitlab.jobs.store import ADOPTED, Job, all_jobs, read_job, read_state, unfinished
+from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
 
 
 def edit_queue(job: Job, **changes: object) -> None:

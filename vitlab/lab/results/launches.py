@@ -12,7 +12,8 @@ from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS
-from vitlab.jobs.store import ADOPTED, Job
+from vitlab.jobs.processes import ADOPTED
+from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished
 from vitlab.lab.results.repeats import base_name
