@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.text.source import Document, read
+from vitlab.docs.save import change, save, undo
+from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.source import Document, Span, decode, read
+from vitlab.docs.text.tables import tables_of
 
 
 def test_lines_end_at_cr_lf_and_crlf_only() -> None:
@@ -68,6 +71,54 @@ def test_a_file_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path) -> N
     path.write_bytes("状态".encode() + b"\xed\xa0\x80 lone surrogate")
     with pytest.raises(UsageError, match=r"r\.md: not UTF-8, byte 0xed at offset 6"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Größe, naïve, à la carte".encode("latin-1"),
+        ("状态完成" * 50).encode()[:-1],
+        "実験の状態".encode("shift_jis"),
+        b"\xff\xfe\x00",
+    ],
+)
+def test_other_encodings_and_broken_files_are_not_taken_for_gbk(data: bytes) -> None:
+    with pytest.raises(UsageError, match="not UTF-8, byte 0x"):
+        decode(data, Path("r.md"))
+
+
+def test_a_gbk_file_is_changed_and_restored_in_gbk(tmp_path: Path) -> None:
+    path, journal = tmp_path / "r.md", tmp_path / "journal"
+    data = "# 路线图\r\n| 状态 |\r\n|---|\r\n| 完成 |\r\n".encode("gbk")
+    path.write_bytes(data)
+    document = read(path)
+    start = document.text.index("完成")
+    save([change(document, [Edit(Span(start, start + 2), "完成", "运行")])], journal)
+    assert path.read_bytes() == data.replace("完成".encode("gbk"), "运行".encode("gbk"))
+    undo(journal)
+    assert path.read_bytes() == data
+
+
+def test_front_matter_holds_no_heading_and_a_rule_opens_none() -> None:
+    matter = Document("---\ntitle: A\ntags: [a,\n  b]\n# note\n---\n\n# B\n")
+    assert [(h.title, h.index) for h in matter.headings] == [("B", 7)]
+    assert matter.front_matter_end == 6
+    rule = Document("---\n# A\nStatus: x\n---\n# B\n")
+    assert [h.title for h in rule.headings] == ["A", "Status: x", "B"]
+    assert rule.front_matter_end == 0
+
+
+def test_a_row_in_a_comment_does_not_exist_and_ends_no_table() -> None:
+    text = "| a | b |\n|---|---|\n| 1 | 2 |\n<!-- | 3 | 4 | -->\n<!--\n| 5 | 6 |\n-->\n| 7 | 8 |\n"
+    (table,) = tables_of(Document(text))
+    assert [row.cells[0].raw for row in table.rows] == ["1", "7"]
+
+
+def test_prose_has_neither_comments_nor_code_and_keeps_every_place() -> None:
+    text = "a `<!--` b <!-- c\nd --> e\n```\nf <!-- g\n```\nh --> i\n"
+    prose = Document(text).prose
+    assert len(prose) == len(text)
+    assert prose.split() == ["a", "`<!--`", "b", "e", "h", "-->", "i"]
 
 
 @pytest.mark.parametrize("name", ["gone.md", "."])

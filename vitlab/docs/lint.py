@@ -211,7 +211,7 @@ def _references(roadmap: Roadmap) -> Iterator[Finding]:
 
 
 def _broken_rows(document: Document) -> Iterator[Finding]:
-    inside: set[int] = set()
+    inside = set(document.hidden_lines)
     for table in tables_of(document):
         inside.update(range(table.first, table.last))
         yield from _broken_in_table(document, table)

@@ -347,6 +347,7 @@ def _write_file(planned: FileChange, hook: Hook) -> None:
         sync_folder(path.parent)
         return
     old = path.stat() if planned.old_text is not None else None
+    encoding = "utf-8" if old is None else read(path).encoding
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     hook(f"open {temporary.name}")
@@ -355,7 +356,7 @@ def _write_file(planned: FileChange, hook: Hook) -> None:
         with os.fdopen(descriptor, "wb") as file:
             if old is not None:
                 _copy_mode_and_owner(old, file.fileno())
-            data = planned.new_text.encode()
+            data = planned.new_text.encode(encoding)
             file.write(data[: len(data) // 2])
             file.flush()
             hook(f"half of {path.name}")

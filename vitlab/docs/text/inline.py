@@ -15,6 +15,7 @@ _IMAGE_OR_LINK = re.compile(
 )
 _WIKI = re.compile(r"\[\[([^\[\]|\\]*)(?:\\?\|([^\[\]]*))?\]\]")
 _TAG = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>")
+_COMMENT = re.compile(r"<!--.*?-->")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~(?!~)")
 _STRONG = re.compile(r"(\*{1,3})(?=\S)(.+?)(?<=\S)\1")
@@ -35,7 +36,7 @@ def plain(text: str) -> str:
         return f"\x00{len(codes) - 1}\x00"
 
     text = _CODE.sub(hide_code, text.replace("\x00", ""))
-    text = _BREAK.sub(" ", text)
+    text = _BREAK.sub(" ", _COMMENT.sub("", text))
     text = _WIKI.sub(lambda m: m[2] if m[2] is not None else m[1], text)
     text = _IMAGE_OR_LINK.sub(r"\1", text)
     text = _TAG.sub("", text)

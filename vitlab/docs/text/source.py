@@ -15,6 +15,16 @@ from markdown_it.rules_block import StateBlock, table
 
 from vitlab.contract.paths import UsageError
 
+_FRONT_MATTER = re.compile(
+    r"\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n|\r|\n)"
+    # Keys and what belongs to them: a rule at the top of a page opens no front matter.
+    r"(?=[\w-]+[ \t]*[:=])"
+    r"(?:(?:[\w .\"'-]+[:=]|[ \t#\]}]|-[ \t])[^\r\n]*(?:\r\n|\r|\n)|(?:\r\n|\r|\n)){1,200}?"
+    r"(?P=fence)[ \t]*(?=[\r\n]|\Z)"
+)
+_NOT_LINE_ENDS = re.compile(r"[^\r\n]")
+_COMMENT = re.compile(r"<!--.*?-->", re.S)
+
 
 @dataclass(frozen=True)
 class BlockMap:
@@ -36,8 +46,10 @@ def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     terminators = state.md.block.ruler.getRules("blockquote")
     line = start + 2
     while line < end and state.sCount[line] >= state.blkIndent:
-        first = state.bMarks[line] + state.tShift[line]
-        text = mdTrim(state.src[first : state.eMarks[line]])
+        text = _state_line(state, line)
+        if text.startswith("<!--") and (after := _after_comment(state, line, end)):
+            line = after  # a row that is commented out ends no table
+            continue
         # No block begins with a pipe, so the other rules need not be tried on such a row.
         ended = not text or (
             text[0] != "|" and any(rule(state, line, end, True) for rule in terminators)
@@ -52,6 +64,20 @@ def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return True
 
 
+def _state_line(state: StateBlock, line: int) -> str:
+    first = state.bMarks[line] + state.tShift[line]
+    return str(mdTrim(state.src[first : state.eMarks[line]]))
+
+
+def _after_comment(state: StateBlock, line: int, end: int) -> int:
+    """The line after a comment that fills whole lines; 0 where it does not, or has no end."""
+    for number in range(line, end):
+        text = _state_line(state, number)
+        if "-->" in text:
+            return number + 1 if text.endswith("-->") else 0
+    return 0
+
+
 @cache
 def _parser() -> MarkdownIt:
     # Blocks only: cells are read by `tables`, which knows their spans, and inline parsing would
@@ -63,9 +89,12 @@ def _parser() -> MarkdownIt:
 
 
 def map_blocks(text: str) -> BlockMap:
-    """The blocks of a text; a BOM is ignored."""
+    """The blocks of a text; a BOM is ignored, and front matter has none."""
     tables, headings, fences = [], [], []
-    for token in _parser().parse(text.removeprefix("\ufeff")):
+    text = text.removeprefix("\ufeff")
+    if matter := _FRONT_MATTER.match(text):
+        text = _NOT_LINE_ENDS.sub("", matter.group()) + text[matter.end() :]
+    for token in _parser().parse(text):
         if token.map is None:
             continue
         first, last = token.map
@@ -120,6 +149,8 @@ class Document:
 
     text: str
     path: Path | None = None
+    encoding: str = "utf-8"
+    """How the file holds the text."""
 
     @property
     def name(self) -> str:
@@ -209,6 +240,57 @@ class Document:
             fences.append(Fence(first, last, (first + 1, last - 1 if closed else last)))
         return tuple(fences)
 
+    @cached_property
+    def comments(self) -> tuple[Span, ...]:
+        """Every HTML comment outside code."""
+        if "<!--" not in self.text:
+            return ()
+        code = [(self.lines[f.first].start, self.lines[f.last - 1].end) for f in self.fences]
+        spans = []
+        at = 0
+        while match := _COMMENT.search(self.text, at):
+            start, at = match.span()
+            before = self.text[self.lines[self.line_of(start) - 1].start : start]
+            if before.count("`") % 2 or any(first <= start < last for first, last in code):
+                at = start + 1
+            else:
+                spans.append(Span(start, at))
+        return tuple(spans)
+
+    @cached_property
+    def hidden_lines(self) -> frozenset[int]:
+        """The 0-based lines that a comment fills."""
+        lines: set[int] = set()
+        for span in self.comments:
+            first, last = self.line_of(span.start) - 1, self.line_of(span.end - 1) - 1
+            if self.text[self.lines[first].start : span.start].strip(" \t>"):
+                first += 1
+            if self.text[span.end : self.lines[last].end].strip():
+                last -= 1
+            lines.update(range(first, last + 1))
+        return frozenset(lines)
+
+    @cached_property
+    def prose(self) -> str:
+        """The text with comments, fenced blocks and front matter blank, every offset kept."""
+        matter = _FRONT_MATTER.match(self.text)
+        spans = [Span(*matter.span())] if matter else []
+        spans += [Span(self.lines[f.first].start, self.lines[f.last - 1].end) for f in self.fences]
+        pieces, end = [], 0
+        for span in sorted([*spans, *self.comments]):
+            if span.end > end:
+                start = max(span.start, end)
+                blank = _NOT_LINE_ENDS.sub(" ", self.text[start : span.end])
+                pieces += [self.text[end:start], blank]
+                end = span.end
+        return "".join([*pieces, self.text[end:]])
+
+    @cached_property
+    def front_matter_end(self) -> int:
+        """The number of lines of front matter; 0 for none."""
+        matter = _FRONT_MATTER.match(self.text)
+        return self.line_of(matter.end() - 1) if matter else 0
+
     def section_end(self, heading: Heading) -> int:
         """The 0-based line where a heading's section ends: at the next of its level or above."""
         for other in self.headings:
@@ -227,11 +309,44 @@ def read(path: Path) -> Document:
 
 
 def decode(data: bytes, path: Path) -> Document:
-    """The document in the bytes of a file; UsageError names the byte that is not UTF-8."""
+    """The document in the bytes of a file; UsageError names the byte that is not UTF-8.
+
+    A Chinese text in GBK is read and written back as such, by GB 18030, which has every emoji too.
+    """
     try:
         return Document(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:
+        text = _chinese(data)
+        if text is not None:
+            return Document(text, path, "gb18030")
         raise UsageError(
-            f"{path}: not UTF-8, byte 0x{data[error.start]:02x} at offset {error.start}; "
-            "save it as UTF-8 first"
+            f"{path}: not UTF-8, byte 0x{data[error.start]:02x} at offset {error.start}, "
+            "and not GBK; save it as UTF-8 first"
         ) from None
+
+
+def _chinese(data: bytes) -> str | None:
+    """The text of a Chinese file in GBK; None when it is not clearly one."""
+    damaged = data.decode("utf-8", "replace")
+    if 2 * damaged.count("\ufffd") < sum(letter > "\x7f" for letter in damaged):
+        return None  # mostly UTF-8, and broken somewhere
+    try:
+        text = data.decode("gb18030")
+        if text.encode("gb18030") != data:
+            return None
+    except UnicodeError:
+        return None
+    # Words of other languages decode too, as lone or rare signs.
+    signs = _CJK.findall(text)
+    beside = sum(len(run) for run in re.findall(rf"{_CJK.pattern}{{2,}}", text))
+    common = sum(_is_common(sign) for sign in signs)
+    return text if min(beside * 2, common * 10 // 9) >= len(signs) > 0 else None
+
+
+def _is_common(sign: str) -> bool:
+    """Whether it is one of the 6,763 signs of GB 2312."""
+    try:
+        sign.encode("gb2312")
+    except UnicodeEncodeError:
+        return False
+    return True

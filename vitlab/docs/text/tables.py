@@ -93,7 +93,8 @@ def _table(document: Document, first: int, last: int) -> Table:
     delimiter = document.line_text(first + 1)
     columns = len(_cells_between(delimiter, _all_pipes(delimiter)))
     header = split_row(document, first, columns, header=True)
-    rows = tuple(split_row(document, i, columns) for i in range(first + 2, last))
+    indexes = (i for i in range(first + 2, last) if i not in document.hidden_lines)
+    rows = tuple(split_row(document, index, columns) for index in indexes)
     return Table(header, rows, first, last)
 
 
