@@ -277,3 +277,38 @@ def test_no_text_ends_the_look(tmp_path_factory: pytest.TempPathFactory, text: s
 def test_where_lightning_writes(tmp_path: Path, text: str, file: str | None) -> None:
     files = seen(tmp_path, f"import lightning as L\n{text}\n").files.metrics
     assert next(iter(files), None) == file
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "found"),
+    [
+        ('print(f"R2 (test): {a:.4f}")', "R2 (test): 0.5", {"R2_test": "0.5"}),
+        ('print(f"R² [val] {a}")', "R² [val] 0.5", {"R2_val": "0.5"}),
+        ('print(f"test MAE={a:.4f} dex")', "test MAE=0.1000 dex", {"test_MAE_dex": "0.1000"}),
+        ('print("Test R2: %.2f MAE: %.2f K" % (a, b))', "Test R2: 0.50 MAE: 20.00 K",
+         {"Test_R2": "0.50", "MAE_K": "20.00"}),
+    ],
+)  # fmt: skip
+def test_split_and_unit_of_a_printed_value(
+    tmp_path: Path, text: str, line: str, found: dict[str, str]
+) -> None:
+    [pattern] = seen(tmp_path, text).patterns
+    match = re.search(pattern, line)
+    assert match is not None
+    assert match.groupdict() == found
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("w.writerow(['epoch', 'val_r2'])", ["epoch", "val_r2"]),
+        ("csv.DictWriter(f, fieldnames=['epoch', 'val_r2'])", ["epoch", "val_r2"]),
+        ("f.write('epoch,val_r2\\n')", ["epoch", "val_r2"]),
+        ("f.write(json.dumps({'epoch': e, 'val_r2': r2}))", ["epoch", "val_r2"]),
+        ("f.write('done')\nw.writerow([e, r2])\nw.writerow(row)", []),
+    ],
+)
+def test_the_header_a_script_writes_names_its_columns(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    assert seen(tmp_path, text).logged == names

@@ -11,10 +11,12 @@ from typing import Any
 
 _STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
 PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
-_WORD_BEFORE = re.compile(
-    r"((?:\b(?:train|val|valid|validation|test)[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$"
-)
+_SPLIT = r"(?i:train|val|valid|validation|test)"
+_WORD_BEFORE = re.compile(rf"((?:\b{_SPLIT}[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$")
 """What names a printed value: the word before it, with its split."""
+_SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]\s*|\s+)$")
+"""The same where the split stands behind the word: `R2 (test): `."""
+_UNIT_AFTER = re.compile(r"\s*(dex|K)\b")
 _NUMBER = r"[^\s,;|)\]]+"
 
 
@@ -46,22 +48,25 @@ def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
     pieces: list[str] = []
     names: list[str] = []
     label_std = ""
-    for before, value in pairwise(parts):
+    for (before, value), after in zip(pairwise(parts), [*parts[2:], ""], strict=False):
         if before is None or value is not None:
             continue
         text = before.rpartition("\n")[2]
-        match = _WORD_BEFORE.search(text)
+        match = _SPLIT_BEFORE.search(text) or _WORD_BEFORE.search(text)
         if found := _STD_IN_LOG.search(text):
             label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
         if match is None:
             continue
-        group = re.sub(r"\W+", "_", match[1])
+        group = re.sub(r"\W+", "_", match[1].replace("²", "2")).strip("_")
+        if unit := _UNIT_AFTER.match(after or ""):
+            group += f"_{unit[1]}"
         if not group.isidentifier() or group in names:
             continue
         names.append(group)
-        between = r"\s*[:=]\s*" if match[2].strip() else r"\s+"
+        between = r"\s*[:=]\s*" if text[match.end(1) :].strip() else r"\s+"
         number = r"\d+" if group in ("epoch", "step") else _NUMBER
-        pieces.append(rf"\b{re.escape(match[1])}{between}(?P<{group}>{number})")
+        word = re.escape(match[1]).replace("\\ ", " ")
+        pieces.append(rf"\b{word}{between}(?P<{group}>{number})")
     return ".*?".join(pieces), label_std
 
 

@@ -33,7 +33,10 @@ MAX_BYTES = 1 << 20
 _LIBRARIES = ("lightning", "pytorch_lightning", "transformers", "wandb", "lightgbm", "torch",
               "vitlab", "hydra")  # fmt: skip
 _PRINTS = ("print", "info", "echo", "write", "log_message")
+_HEADS = ("writerow", "DictWriter", "dumps", "write")
+"""Calls that write the names of values: the header of a table, the keys of a JSON line."""
 _LOGS = ("log", "log_dict", "log_metrics")
+_NAME = re.compile(r"[\w./ @-]{1,80}")
 _STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
 _ANY_STD = re.compile(r"(?i)std|sigma|scale")
 _NORMALISED = re.compile(
@@ -254,6 +257,8 @@ class _Look:
             self._trainer(keywords)
         elif name in _LOGS:
             self._logged(node, keywords)
+        elif name in _HEADS:
+            self._script.logged += _written_names([*node.args, *keywords.values()])
         if name in _PRINTS and node.args:
             self._printed(node)
 
@@ -288,7 +293,7 @@ class _Look:
         names = first.keys if isinstance(first, ast.Dict) else [first]
         for one in names:
             for name in self._texts(one):
-                if re.fullmatch(r"[\w./ @-]{1,80}", name):
+                if _NAME.fullmatch(name):
                     self._script.logged.append(name + ("_epoch" if both else ""))
 
     def _texts(self, node: ast.expr | None) -> list[str]:
@@ -387,6 +392,20 @@ class _Look:
         for key in _keys(node.args[0]):
             if files and re.search(r"(?i)(label|target|y|log_?g)s?[._]?(std|sigma|scale)$", key):
                 self._script.scale = Scale(file=files[0], key=key)
+
+
+def _written_names(arguments: Sequence[ast.expr]) -> list[str]:
+    """The names in a table's header or a JSON line: `["epoch", "val_r2"]`, `{"val_r2": x}`."""
+    names: list[object] = []
+    for one in arguments:
+        if isinstance(one, ast.Dict):
+            names += [constant(key) for key in one.keys]
+            continue
+        value = constant(one)
+        if isinstance(value, str) and "," in value:
+            value = value.strip().split(",")
+        names += value if isinstance(value, list) else []
+    return [one.strip() for one in names if isinstance(one, str) and _NAME.fullmatch(one.strip())]
 
 
 def _divisor(node: ast.Assign) -> str:
