@@ -83,3 +83,9 @@ def test_a_value_in_the_file_and_in_the_log(tmp_path: Path) -> None:
     assert both(prefer="log") == ([1.0], [0.9])
     path.write_text("epoch,train_loss\n1,1.0\n")
     assert both() == ([1.0], [0.9])  # the file has no such column: the log's counts
+    path.write_text("epoch,val_r2\n1,0.5\n")
+    every = source({"val_r2": R2}, pattern=PATTERN, prefer="log")  # none is left for the file
+    follower = FileFollower(every, path)
+    assert values(follower) == []
+    again = FileFollower(every, path, follower.cursor)
+    assert values(again, last=True) == []

@@ -102,7 +102,7 @@ class Grouped(Generic[R]):
         self._readers = [make(source.only(names)) for names in self._groups]
         self._used: list[float | None] = [None for _ in self._groups]
         saved = cursor or {}
-        if len(saved.get("readers", ())) == len(self._readers):
+        if saved and len(saved["readers"]) == len(self._readers):
             self._used = list(saved["scales"])
             for reader, state in zip(self._readers, saved["readers"], strict=True):
                 reader.restore(state)
