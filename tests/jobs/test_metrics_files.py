@@ -56,6 +56,16 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.json", json.dumps([{"epoch": i, "val_r2": 0.2 * i} for i in range(3)]
                               + [{"epoch": 3, "val_r2": 0.6}]).encode()),
         ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6]}'),
+        ("m.csv", b"# val_r2 of today, lr=0.1\nepoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
+        ("m.csv", b"epoch,val_r2\n0,0.0,\n1,0.2,\n2,0.4,\n3,0.6,\n"),
+        ("m.csv", b"'epoch','val_r2'\n'0','0.0'\n'1','0.2'\n'2','0.4'\n'3','0.6'\n"),
+        ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\nmean,0.3\nstd,0.22\n"),
+        ("m.log", b"begins\n" + b"".join(b'10:0%d INFO valid | {"epoch": %d, "val_r2": "0.%d"}\n'
+                                         % (i, i, 2 * i) for i in range(4))),
+        ("m.json", b"".join(b'{\n "epoch": %d,\n "val_r2": [0.%d]\n}\n' % (i, 2 * i)
+                            for i in range(4))),
+        ("m.json", b"[" + b",\n".join(b'{"epoch": %d, "val_r2": 0.%d}' % (i, 2 * i)
+                                     for i in range(4)) + b',\n{"epoch": 4, "va'),
         ("m.wandb", wandb_file(*({"epoch": i, "val_r2": x} for i, x in
                                  enumerate((0.0, 0.2, 0.4, 0.6))))),
     ],
@@ -79,6 +89,21 @@ def test_nested_rows_and_a_trainer_s_state(tmp_path: Path) -> None:
     path.write_text(json.dumps({"epoch": 1.0, "log_history": history, "stateful": []}, indent=2))
     found = read(path, source({"eval_r2": R2, "loss": "train/loss"}))
     assert found == [(5, 0.5, {"train/loss": 1.0}), (10, 1.0, {R2: 0.2})]
+
+
+def test_the_elements_of_a_list_are_named_by_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text('{"epoch": 1, "test_bbox": [0.5, 0.1]}\n{"epoch": 2, "test_bbox": [0.6, 0.2]}')
+    found = read(path, source({"test_bbox.0": R2}))
+    assert found == [(1, 1.0, {R2: 0.5}), (2, 2.0, {R2: 0.6})]
+
+
+@pytest.mark.parametrize("word", ["1.#QNAN", "-1.#IND00", "-nan(ind)", "nan(snan)", "NaNQ", ".nan"])
+def test_every_word_for_a_value_that_is_none(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(f"epoch,val_r2\n1,0.5\n2,{word}\n")
+    assert [str(x[R2]) for *_, x in read(path)] == ["0.5", "nan"]
+    assert number("-1.#INF", []) == number("-.inf", []) == -math.inf
 
 
 def test_a_trainer_s_state_in_each_checkpoint(tmp_path: Path) -> None:
@@ -150,6 +175,10 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
         (b"epoch;val_r2\n1;0,5\n2;0.5%\n", "val_r2: 2 cells are no numbers, as '0,5'"),
         (b"epoch,val_r2\n1,0.5,3\n2,0.6\n", "1 rows cannot be read"),
         (b"epoch,val_r2\n1,0.5", "its last line has no end"),
+        (b"epoch;val_r2\n0/4;20%\n1/4;40%\n", "val_r2: 2 cells are no numbers, as '20%'"),
+        (b'{"val_r2": [1, 2, 3]}\n{}\n', "val_r2: 1 cells are no numbers, as 'a list of 3'"),
+        (b"fold,val_r2\n0,0.5\nstd,0.1\n", "1 rows begin with a word, no number: left out"),
+        (b"epoch,val_r2\n1,0.5\nlr,seed\n0.1,1\n", "a later header has none of val_r2, train_lo"),
     ],
 )
 def test_what_is_not_read_is_told(tmp_path: Path, data: bytes, told: str) -> None:

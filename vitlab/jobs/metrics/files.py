@@ -176,6 +176,8 @@ class FileReader(Reader):
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are no numbers, as {example!r}")
         if isinstance(decoder, Table):
+            if decoder.summaries:
+                notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")
             notes += [f"{name} stands twice in its header" for name in sorted(decoder.twice)]
         if self._cut and isinstance(decoder, Table):
             notes.append("its last line has no end")
@@ -253,7 +255,9 @@ class FileFollower(Grouped[FileReader]):
         decoders = [reader.decoder for reader in self._readers if reader.decoder]
         columns = decoders[0].columns if decoders else []
         matched = {name for decoder in decoders for name in decoder.matched}
-        missing = [name for name in self._names if name not in matched | {*self._source.in_log}]
+        found = matched.union(self._source.in_log, *(
+            one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
+        missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
         return {
             "file": str(self._path),

@@ -11,6 +11,8 @@ from typing import Any
 
 SHOWN = 200
 """Columns that are listed at most."""
+LISTED = 64
+"""Elements of a list that can be named by their places."""
 Column = list[float | None]
 """The numbers of one column; None where a row has none. NaN and infinities are numbers."""
 
@@ -36,6 +38,9 @@ _WRAPPED = re.compile(  # tensor(0.5), tensor([0.1], device='cuda:0'), np.float3
     r"(?:[A-Za-z_][\w.]*\()?[(\[\s]*([-+]?[\w.]+(?:[eE][-+]?\d+)?)[\s\])]*(?:,\s*\w+\s*=[^()]*)?\)?"
 )
 _BLANK = " \t\r\n\f\v\0\ufeff\u00a0"
+_NAN = re.compile(r"[-+]?(1\.#(qnan|snan|ind|nan)\d*|nan(\(\w*\)|[qs]|\d\d)|\.nan)", re.IGNORECASE)
+_INFINITE = re.compile(r"([-+]?)(1\.#inf\d*|\.inf|inf\d\d)", re.IGNORECASE)
+"""As written by C on Windows and AIX, by YAML, and by Julia."""
 
 
 def numbers(cells: Sequence[bytes], odd: list[str]) -> Column:
@@ -61,14 +66,19 @@ def number(cell: object, odd: list[str]) -> float | None:
             return math.inf if cell > 0 else -math.inf
     if cell is None:
         return None
+    if isinstance(cell, list) and len(cell) == 1:
+        return number(cell[0], odd)
     text = cell.strip(_BLANK) if isinstance(cell, str) else ""
+    if text[:1] in ("'", '"') and text[-1:] == text[:1]:
+        text = text[1:-1].strip(_BLANK)
     if isinstance(cell, str) and text.lower() in _EMPTY:
         return None
     found = _float(text.rstrip(",;"))
     if found is None and (match := _WRAPPED.fullmatch(text)):
         found = _float(match[1])
     if found is None:
-        odd.append(text or type(cell).__name__)
+        kind = type(cell).__name__
+        odd.append(text or (f"a {kind} of {len(cell)}" if isinstance(cell, list | dict) else kind))
     return found
 
 
@@ -78,7 +88,10 @@ def _float(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        return None
+        if _NAN.fullmatch(text):
+            return math.nan
+        infinite = _INFINITE.fullmatch(text)
+        return float(f"{infinite[1]}inf") if infinite else None
 
 
 def is_word(cell: bytes) -> bool:
@@ -165,14 +178,20 @@ class Decoder:
 
 
 def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row with its nested cells by dotted names; names with `/` by dots too."""
-    if not any("/" in name or isinstance(cell, Mapping) for name, cell in row.items()):
+    """The row with its nested cells by dotted names; names with `/` by dots too.
+
+    Of a short list each one by its place: `test_coco_eval_bbox.0`.
+    """
+    if not any("/" in name or isinstance(cell, Mapping | list) for name, cell in row.items()):
         return row
     flat: dict[str, Any] = dict(row)
     for name, cell in row.items():
         if isinstance(cell, Mapping):
             for inner, content in flattened(cell).items():
                 flat.setdefault(_dotted(f"{name}.{inner}"), content)
+        elif isinstance(cell, list) and len(cell) <= LISTED:
+            for place, content in enumerate(cell):
+                flat.setdefault(_dotted(f"{name}.{place}"), content)
         else:
             flat.setdefault(_dotted(name), cell)
     return flat

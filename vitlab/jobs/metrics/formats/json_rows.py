@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, flattened, whole
 
 
 class JsonLines(Decoder):
-    """One object a line."""
+    """One object a line, also behind a logger's time and level."""
 
     kind = "JSON lines"
 
@@ -20,8 +21,8 @@ class JsonLines(Decoder):
         for line in data.split(b"\n"):
             if not line.strip():
                 continue
-            row = parsed(line)
-            if isinstance(row, dict):
+            row = row_of(line)
+            if row is not None:
                 rows.append(row)
             else:
                 self.skipped += 1
@@ -39,6 +40,8 @@ class JsonDocument(Decoder):
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         document = parsed(block, self.encoding)
+        if document is None and (several := self._several(block)):
+            return len(block), [self.chunk_of(several)]
         if document is None:
             self.problem = "is no valid JSON" if last else ""  # or is being written
             return (len(block) if last else 0), []
@@ -46,6 +49,25 @@ class JsonDocument(Decoder):
         if rows is None:
             self.problem = "is JSON without one list of rows"
         return len(block), [self.chunk_of(rows or [])]
+
+    def _several(self, block: bytes) -> list[dict[str, Any]]:
+        """Objects over several lines one after another, also in a list that has no end yet."""
+        text, rows = block.decode(self.encoding, "replace").lstrip("\ufeff \t\r\n["), []
+        decoder = json.JSONDecoder()
+        with contextlib.suppress(ValueError, RecursionError):
+            while text.startswith("{"):
+                row, end = decoder.raw_decode(text)
+                rows.append(row)
+                text = text[end:].lstrip(", \t\r\n")
+        return rows
+
+
+def row_of(line: bytes) -> dict[str, Any] | None:
+    """The object at the end of a line; None where there is none."""
+    row = parsed(line)
+    if row is None and (start := line.find(b"{")) > 0:
+        row = parsed(line[start:])
+    return row if isinstance(row, dict) else None
 
 
 def parsed(text: bytes, encoding: str = "utf-8") -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 
-from vitlab.jobs.metrics.formats.decoder import Decoder
-from vitlab.jobs.metrics.formats.json_rows import JsonDocument, JsonLines, parsed, rows_in
+from vitlab.jobs.metrics.formats.decoder import Decoder, flattened
+from vitlab.jobs.metrics.formats.json_rows import JsonDocument, JsonLines, parsed, row_of, rows_in
 from vitlab.jobs.metrics.formats.records import (
     TENSORBOARD_MARK,
     WANDB_MARK,
@@ -20,6 +20,8 @@ KINDS: dict[str, type[Decoder]] = {
 }
 HEAD = 1 << 16
 """Bytes at the beginning that show the kind."""
+_FIRST = 20
+"""Lines at the beginning in which objects are looked for."""
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
           (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
 _OTHERS = {
@@ -55,7 +57,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     if b"\0" in text:
         return "holds binary data of a kind that is not read; write CSV or JSON lines"
     if text[:1] not in (b"{", b"["):
-        return Table(*names, encoding) if b"\n" in text or last or len(head) >= HEAD else None
+        return _table_or_lines(text, names, encoding, last or len(head) >= HEAD)
     first, end, rest = text.partition(b"\n")
     row = parsed(first)
     if row is None and not end and len(head) < HEAD and not last:
@@ -65,6 +67,18 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     if lines or (text[:1] == b"{" and rest[:1] == b"{"):
         return JsonLines(*names, encoding)
     return JsonDocument(*names, encoding)
+
+
+def _table_or_lines(
+    text: bytes, names: tuple[list[str], str, str], encoding: str, whole: bool
+) -> Decoder | None:
+    """A table, unless objects follow on a first line of words."""
+    lines = text.split(b"\n")
+    for line in lines[:_FIRST] if whole else lines[:-1][:_FIRST]:
+        if flattened(row_of(line) or {}).keys() & {*names[0]}:
+            return JsonLines(*names, encoding)
+    is_clear = any(name.encode() in lines[0] for name in names[0]) or len(lines) > 2
+    return Table(*names, encoding) if whole or (len(lines) > 1 and is_clear) else None
 
 
 def _encoding(head: bytes) -> str:

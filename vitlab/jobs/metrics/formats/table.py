@@ -43,6 +43,10 @@ class Table(Decoder):
         """A row so far, that ends within a quoted cell."""
         self.twice: set[str] = set()
         """Wanted names that stand twice in a header: which one is meant is not known."""
+        self._numbered: bool | None = None
+        """Whether the rows begin with a number; None before the first."""
+        self.summaries = 0
+        """Rows that begin with a word all the same, as a mean over all."""
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
@@ -76,6 +80,10 @@ class Table(Decoder):
             return None
         columns: dict[str, Column] = {}
         odd: list[str] = []
+        if self._numbered is None and rows:
+            self._numbered = not is_word(cells[0])
+        if self._numbered and 0 not in self._places.values():
+            numbers(cells[0::width], odd)
         doubtful = b"_" in data  # Python reads 1_000 as a number
         for name, place in self._places.items():
             texts = cells[place::width]
@@ -106,8 +114,18 @@ class Table(Decoder):
                 continue
             if len(cells) != len(self._header) and b"(" in line and self._delimiter != BLANKS:
                 cells = re.split(_OUTSIDE % re.escape(self._delimiter.encode()), line)
+            if len(cells) == len(self._header) + 1 and not cells[-1].strip():
+                del cells[-1]  # each row ends with a delimiter, the header does not
             if len(cells) == len(self._header):
-                rows.append(cells)
+                if self._is_summary(cells[0]):
+                    self.summaries += 1
+                else:
+                    rows.append(cells)
+                continue
+            if self._other_delimiter(line):
+                yield self._chunk(rows)
+                rows = []
+                self._read_header(line)
                 continue
             self.skipped += 1
             if {_name(cell) for cell in cells} & {*self._header, *self.wanted}:
@@ -148,14 +166,35 @@ class Table(Decoder):
         full = [cell for cell in cells if cell.strip()]
         if not full or not all(map(is_word, full)):
             return False
-        if {*self._header, *self.wanted} & {_name(cell) for cell in full}:
+        names = {_name(cell) for cell in full}
+        if {*self._header, *self.wanted} & names:
             return True
-        return len(full) == len(cells) > 1 and len({*full}) == len(full)
+        # Words that begin with a digit or a sign are odd cells of a row: `1/4`, `20%`.
+        plain = all(name[:1].isalpha() or name[:1] == "_" for name in names)
+        return plain and len(full) == len(cells) > 1 and len(names) == len(full)
+
+    def _is_summary(self, first: bytes) -> bool:
+        """Whether a row begins with a word where the others begin with a number."""
+        if self._numbered is None:
+            self._numbered = not is_word(first)
+        return self._numbered and is_word(first) and _name(first)[:1].isalpha()
+
+    def _other_delimiter(self, line: bytes) -> bool:
+        """Whether it is a header under another delimiter, as below a comment like one."""
+        delimiter, names = self._split_names(line)
+        return (
+            delimiter != self._delimiter
+            and not {*self.names}.isdisjoint(names)
+            and all(is_word(name.encode()) for name in names if name)
+        )
 
     def _read_header(self, line: bytes) -> None:
         self._delimiter, self._header = self._split_names(line)
+        self._numbered = None
         counts = {name: self._header.count(name) for name in self.wanted}
         self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
+        lost = self.matched.intersection(self.names) and not {*self.names} & self._places.keys()
+        self.problem = f"a later header has none of {', '.join(self.names)}" if lost else ""
         self.matched |= self._places.keys()
         self.twice |= {name for name in counts if counts[name] > 1}
         self.columns += [name for name in self._header if name and name not in self.columns]
@@ -179,7 +218,8 @@ class Table(Decoder):
     def state(self) -> dict[str, Any]:
         own = {"delimiter": self._delimiter, "header": self._header,
                "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
-               "twice": sorted(self.twice)}  # fmt: skip
+               "twice": sorted(self.twice), "numbered": self._numbered,
+               "summaries": self.summaries, "problem": self.problem}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -188,6 +228,8 @@ class Table(Decoder):
         self._header, self._places = list(state["header"]), dict(state["places"])
         self._open = state["open"].encode("utf-8", "surrogateescape")
         self.twice = set(state["twice"])
+        self._numbered, self.summaries = state["numbered"], state["summaries"]
+        self.problem = state["problem"]
 
 
 def _split(line: bytes, delimiter: str) -> list[bytes]:
