@@ -28,7 +28,7 @@ from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import Verdict, judge, thresholds
 from vitlab.docs.lint import fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
-from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap
+from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap, passed_over
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
@@ -192,7 +192,8 @@ class Bench:
         return ["".join(f"[{c.text}]" for c in r.cells) for t in tables for r in t.rows]
 
     def do_order(self) -> list[str]:
-        return [f"{mvp.id}: {mvp.why}" for mvp in launch_order(self.roadmap)]
+        order = [f"{mvp.id}: {mvp.why}" for mvp in launch_order(self.roadmap)]
+        return order + [f"passed over: {mvp.id}: {mvp.why}" for mvp in passed_over(self.roadmap)]
 
     def do_lint(self) -> list[str]:
         return [f"{f.line} {f.kind}" for f in lint(self.roadmap, None)]

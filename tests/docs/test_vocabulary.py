@@ -36,6 +36,48 @@ WORDS = default_vocabulary()
         ("DONE ✅", "done"),
         ("🟢 已完成", "done"),
         ("✅ ❌ FAIL (R²=0.788)", "done"),
+        ("✅ 关闭", "done"),
+        ("✅ **CLOSED**", "done"),
+        ("CLOSED ✅", "done"),
+        ("⚠️ 已关闭", "partial"),
+        ("🗑️ 关闭", "cancelled"),
+        ("❌ 关闭", "cancelled"),
+        ("🚀 阻塞", "paused"),
+        ("考虑中", "planned"),
+        ("待立项", "planned"),
+        ("已立项", "planned"),
+        ("🔲 待做", "planned"),
+        ("重跑", "planned"),
+        ("🔄 重跑", "running"),
+        ("重跑中", "running"),
+        ("🆕", "planned"),
+        ("🆕 ✅ 完成", "done"),
+        ("🆕 就绪", "ready"),
+        ("🆕 PASS", "done"),
+        ("🟢", "done"),
+        ("🟢 (2026-01-02)", "done"),
+        ("🟢 推荐", None),
+        ("`frozen`", "done"),
+        ("SUCCESS", "done"),
+        ("[x] 2026-01-02", "done"),
+        ("[ ]", "planned"),
+        ("[-]", "cancelled"),
+        ("[✅ 完成](exp_a.md)", "done"),
+        ("in_progress", "running"),
+        ("Not-started", "planned"),
+        ("completed_as_planned", "done"),
+        ("未完成", "planned"),
+        ("INCONCLUSIVE", "partial"),
+        ("100%", "done"),
+        ("40%", None),
+        ("🔴 P0", None),
+        ("🔴🔴 **P0.1**", None),
+        ("🟢 P2", None),
+        ("✅ P0 完成", "done"),
+        ("✅ open-source release", "done"),
+        ("✅ mixed precision works", "done"),
+        ("✅ training curve", "done"),
+        ("Training set is ready", None),
         ("⏳/🚀/✅", None),
         ("完成度 50%", None),
         ("可选：Route M 已成功，可跳过", None),
@@ -58,6 +100,41 @@ def test_the_documents_own_legend_comes_first() -> None:
     )
     assert own.legend["cancelled"] == ("❌", "取消")
     assert WORDS.with_legend("**Status:** 🔄 only one").legend == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "图例：⏳ 待做，🚀 运行，✅ 已关闭，❌ 失败",
+        "Legend: ⏳ todo | 🚀 running | ✅ closed | ❌ failed",
+        "> **Status key:** ⏳ planned, 🚀 running, ✅ done, ❌ failed",
+    ],
+)
+def test_a_legend_is_a_list_of_glyphs_with_words(line: str) -> None:
+    own = WORDS.with_legend(line)
+    assert list(own.legend) == ["planned", "running", "done", "failed"]
+    assert own.status("✅") == "done"
+
+
+def test_a_sentence_of_statuses_is_no_legend() -> None:
+    assert WORDS.with_legend("**Status:** 🚀 running, ✅ tests pass, then more").legend == {}
+    assert WORDS.with_legend("**Status**: 🔄/✅").legend == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "blocked"),
+    [
+        ("🚀 阻塞", True),
+        ("⏳ 待启动（阻塞于 1.0）", True),
+        ("BLOCKED by 1.0", True),
+        ("不再阻塞", False),
+        ("unblocked", False),
+        ("no longer blocked", False),
+        ("⏸️ 暂停", False),
+    ],
+)
+def test_a_cell_says_that_something_else_comes_first(cell: str, blocked: bool) -> None:
+    assert WORDS.is_blocked(cell) == blocked
 
 
 def test_a_lab_teaches_its_own_words() -> None:

@@ -20,7 +20,7 @@ from vitlab.commands.common import (
 )
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.hub import Hub, Point, parse_hub
-from vitlab.docs.model.roadmap import next_mvp
+from vitlab.docs.model.roadmap import next_mvp, passed_over
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.save import redo as redo_lone
 from vitlab.docs.save import save
@@ -142,6 +142,7 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
             for gate, verdict in zip(roadmap.gates, verdicts, strict=True)
         ],
         "next": following.id if following else None,
+        "passed_over": [vars(one) for one in passed_over(roadmap)],
     }
 
 
@@ -156,6 +157,8 @@ def _print_status(report: dict[str, Any]) -> None:
         gates = [(g["id"], g["title"], g["status"], g["verdict"]) for g in report["gates"]]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
     print(f"\nnext: {report['next'] or 'nothing waits'}")
+    for one in report["passed_over"]:
+        print(f"passed over: {one['id']} ({one['why']})")
 
 
 def show_gates(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from vitlab.commands.jobs import follow
 from vitlab.contract.job import PROFILES, read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
-from vitlab.docs.model.roadmap import launch_order
+from vitlab.docs.model.roadmap import launch_order, passed_over
 from vitlab.docs.text.edit import unified
 from vitlab.lab.example import make_example
 from vitlab.lab.lab import Lab
@@ -72,9 +72,11 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def _next_two(lab: Lab, roadmap: Path) -> list[str]:
     """The two MVPs to launch next: by the week's priorities, then in order."""
-    ready = launch_order(lab.read_roadmap(roadmap))
+    plan = lab.read_roadmap(roadmap)
+    ready = launch_order(plan)
     if not ready:
-        raise UsageError(f"{roadmap}: no MVP waits; name one with --mvp")
+        held = "".join(f"; {one.id} is passed over ({one.why})" for one in passed_over(plan))
+        raise UsageError(f"{roadmap}: no MVP waits{held}; name one with --mvp")
     return [one.id for one in ready[:2]]
 
 

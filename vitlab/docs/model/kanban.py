@@ -173,7 +173,7 @@ def _own_status(text: str, rest: str, vocabulary: Vocabulary) -> ParsedStatus | 
     """The status with a glyph right after a card's id, offsets in `text`; None for none."""
     start = text.find(rest)
     parsed = vocabulary.read(text[start:]) if start >= 0 else None
-    if parsed is None or parsed.glyph is None:
+    if parsed is None or parsed.glyph is None or parsed.loose:
         return None
     return ParsedStatus(
         parsed.status,

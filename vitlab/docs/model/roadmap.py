@@ -76,7 +76,7 @@ def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | 
     start = heading.span.start + match.start("inside")
     text = match["inside"]
     parsed = vocabulary.read(text)
-    if parsed is None:
+    if parsed is None or parsed.loose:
         return None
     if parsed.end < len(text.rstrip()) and (parsed.glyph is None or not in_parentheses):
         return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
@@ -228,7 +228,7 @@ class Roadmap:
 
 def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> Roadmap:
     """Read a roadmap; NoMvpTable when it has no overview table."""
-    words = (vocabulary or default_vocabulary()).with_legend(document.text)
+    words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     tables = tables_of(document)
     titles = _titles(document, tables)
     known = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
@@ -295,16 +295,42 @@ def next_mvp(roadmap: Roadmap) -> Next | None:
 def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
     """The MVPs waiting to be launched: by the week's priorities, then by the overview's order.
 
-    Paused, failed and partial ones come last; done, running and cancelled ones are left out.
+    Paused, failed and partial ones come last; done, running and cancelled ones are left out, as
+    are those of `passed_over`.
     """
-    by_id = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
+    by_id, order = _by_id(roadmap), _order(roadmap)
+    held = {one.id for one in passed_over(roadmap)}
+    waiting = [i for i in order if by_id[i].status not in _NOT_WAITING and i not in held]
+    waiting.sort(key=lambda i: by_id[i].status in _LAST)
+    return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)
+
+
+def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
+    """The MVPs that are not proposed though they may wait, and why: blocked, or not understood."""
+    held, known = [], _by_id(roadmap)
+    for mvp in roadmap.mvps:
+        if mvp is not known[mvp.id]:
+            continue
+        if mvp.status is None and mvp.status_text.strip(" -—–"):
+            why = f"line {mvp.line}: the status {mvp.status_text!r} is not known"
+            held.append(Next(mvp.id, why))
+        elif mvp.status not in _NOT_WAITING and roadmap.vocabulary.is_blocked(mvp.status_text):
+            held.append(Next(mvp.id, f"line {mvp.line}: blocked ({mvp.status_text})"))
+    return tuple(held)
+
+
+def _by_id(roadmap: Roadmap) -> dict[str, Mvp]:
+    return {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
+
+
+def _order(roadmap: Roadmap) -> dict[str, str]:
+    """Every MVP with the place that gives its turn, the week's priorities first."""
+    known = _by_id(roadmap)
     order: dict[str, str] = {}
     for entry in roadmap.rows("priorities"):
         for mvp_id in entry.mvps:
-            if mvp_id in by_id:
+            if mvp_id in known:
                 order.setdefault(mvp_id, f"priority {entry.text('priority')}, line {entry.line}")
     for mvp in roadmap.mvps:
         order.setdefault(mvp.id, f"next in the overview, line {mvp.line}")
-    waiting = [i for i in order if by_id[i].status not in _NOT_WAITING]
-    waiting.sort(key=lambda i: by_id[i].status in _LAST)
-    return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)
+    return order

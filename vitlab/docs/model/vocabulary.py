@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
+from vitlab.docs.model.headers import HEADERS
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
-    "planned": ("⏳",),
+    "planned": ("⏳", "⌛", "🔲", "⬜", "☐", "[ ]", "🆕"),
     "ready": ("🔴",),
-    "running": ("🚀", "🔄", "▶️"),
+    "running": ("🚀", "🔄", "▶️", "[/]"),
     "analysing": ("🔆",),
-    "done": ("✅", "☑️", "✔️"),
+    "done": ("✅", "☑️", "✔️", "✓", "[x]", "[X]", "🟢"),
     "partial": ("⚠️",),
-    "failed": ("❌", "✖️"),
-    "cancelled": ("🗑️", "🚫", "⛔"),
+    "failed": ("❌", "✖️", "✗", "✘"),
+    "cancelled": ("🗑️", "🚫", "⛔", "[-]"),
     "paused": ("⏸️", "💤"),
 }
 """Glyphs of a status; the first is the one written."""
@@ -41,133 +42,87 @@ LONG_WORDS: dict[str, dict[str, str]] = {
 
 STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "planned": (
-        "计划", "计划中", "待启动", "待规划", "待完成", "待验证", "待定", "待开始", "未开始",
-        "待办", "立项", "立项中", "planned", "plan", "planning", "todo", "to do", "to-do",
-        "pending",
-        "not started", "queued", "tbd",
+        "计划", "计划中", "规划", "规划中", "待启动", "待规划", "待完成", "待验证", "待定",
+        "待开始", "待做", "待跑", "待执行", "待实验", "待测", "待测试", "待补", "待补充", "待重跑",
+        "需重跑", "需要重跑", "重跑", "未开始", "未启动", "未起", "未做", "未跑", "未完成",
+        "未验证", "待办", "立项", "立项中", "待立项", "已立项", "考虑中", "待考虑", "排队",
+        "排队中", "planned", "plan", "planning", "todo", "to do", "pending", "not started",
+        "not yet", "not done", "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
+        "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
     ),
-    "ready": ("就绪", "已就绪", "待运行", "ready", "next"),
+    "ready": (
+        "就绪", "已就绪", "准备就绪", "待运行", "待提交", "可启动", "可运行", "ready", "next",
+    ),
     "running": (
-        "运行", "运行中", "进行中", "训练中", "进行", "running", "in progress", "in-progress",
-        "ongoing", "active", "wip", "started",
+        "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
+        "实验中", "重跑中", "在跑", "正在跑", "开发中", "running", "in progress", "ongoing",
+        "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
     ),
     "analysing": (
-        "分析", "分析中", "待分析", "analysing", "analyzing", "analysis", "in analysis", "review",
+        "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
+        "review", "in review", "evaluating",
     ),
     "done": (
-        "完成", "已完成", "已验证", "已归档", "done", "complete", "completed", "finished",
-        "archived",
+        "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
+        "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
+        "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
+        "shipped", "concluded", "frozen", "confirmed", "verified", "validated", "supported",
+        "resolved", "merged", "released", "100%",
     ),
-    "partial": ("部分", "部分完成", "部分通过", "待确认", "partial", "partly", "partially done"),
-    "failed": ("失败", "已失败", "已否定", "failed", "failure", "rejected"),
+    "partial": (
+        "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",
+        "partly", "partially", "partially done", "partially confirmed", "inconclusive", "mixed",
+    ),
+    "failed": (
+        "失败", "已失败", "已否定", "否定", "证伪", "已证伪", "被证伪", "已推翻", "不成立", "崩溃",
+        "报错", "failed", "failure", "rejected", "refuted", "falsified", "disproved", "crashed",
+        "diverged", "unsuccessful", "not confirmed", "not supported",
+    ),
     "cancelled": (
-        "取消", "已取消", "已关闭", "关闭", "废弃", "不需要", "cancelled", "canceled", "closed",
-        "dropped", "skipped", "abandoned",
+        "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",
+        "放弃", "已放弃", "跳过", "已跳过", "终止", "已终止", "中止", "弃用", "cancelled",
+        "canceled", "closed", "dropped", "skipped", "abandoned", "aborted", "obsolete",
+        "superseded", "deprecated", "won't do", "wontfix", "discarded",
     ),
-    "paused": ("暂停", "已暂停", "搁置", "paused", "on hold", "blocked", "hold"),
+    "paused": (
+        "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
+        "已阻塞", "受阻", "卡住", "paused", "on hold", "blocked", "hold", "stalled", "stuck",
+        "postponed", "deferred",
+    ),
 }  # fmt: skip
 """Words of a status, where they open a cell or follow its glyph."""
 
 VERDICT_WORDS: dict[str, tuple[str, ...]] = {
-    "done": ("pass", "passed", "通过"),
+    "done": ("pass", "passed", "通过", "已通过"),
     "partial": ("marginal",),
     "failed": ("fail", "不通过", "未通过"),
 }
 """Words of a verdict: each implies a status, but is never replaced by one."""
 
-HEADERS: dict[str, tuple[str, ...]] = {
-    "mvp": ("mvp", "对应mvp", "mvpid", "mvp编号", "mvps", "相关mvp", "编号", "id"),
-    "name": (
-        "名称", "实验名称", "实验名", "实验", "名字", "标题", "name", "experiment", "title",
-        "description", "描述",
-    ),
-    "phase": ("phase", "阶段"),
-    "gate": ("gate", "验证gate", "门控", "gates", "需要的gate", "对应gate", "决策门"),
-    "status": ("状态", "status", "state", "当前状态", "exp.md状态"),
-    "exp_id": ("exp_id", "expid", "experiment_id", "experimentid", "实验id", "run_id"),
-    "report": ("报告", "report", "reports", "exp.md", "实验报告"),
-    "priority": ("优先级", "priority", "prio"),
-    "due": ("预计完成", "eta", "due", "deadline", "截止", "预期结束"),
-    "estimate": ("预估时间", "预计时间", "estimate"),
-    "result": ("结果", "result", "results", "outcome"),
-    "conclusion": ("结论", "conclusion", "conclusions", "核心结论", "finding", "findings"),
-    "key_metric": (
-        "关键指标", "关键数字", "关键数值", "主指标", "keymetric", "keymetrics", "keynumber",
-        "keynumbers", "metrics",
-    ),
-    "hub": ("同步hub", "同步到main", "同步", "syncedtohub", "hub", "synced", "hubsync"),
-    "date": ("日期", "date", "添加日期", "完成日期", "完成时间", "开始时间", "立项时间", "时间"),
-    "event": ("事件", "event", "events", "里程碑", "milestone"),
-    "change": ("变更", "change", "changes", "更新", "变更内容"),
-    "section": ("章节", "section", "sections"),
-    "impact": ("影响", "impact"),
-    "project": ("project", "项目"),
-    "topic": ("topic", "主题"),
-    "script": ("脚本", "script"),
-    "config": ("配置", "config", "configuration", "setup"),
-    "output": ("输出", "output", "outputs"),
-    "key_variable": ("关键变量", "keyvariable", "keyvariables", "变量"),
-    "data": ("数据", "数据量", "data", "dataset", "数据规模"),
-    "number": ("#", "序号", "no", "no."),
-    "artifact": ("论文artifact", "artifact", "论文产物", "paperartifact"),
-    "type": ("类型", "type"),
-    "path": ("路径", "path"),
-    "run_path": ("运行路径", "rawlog路径", "runpath"),
-    "file": ("file", "文件"),
-    "repository": ("仓库", "repo", "repository"),
-    "purpose": ("用途", "purpose", "作用"),
-    "route": ("route", "路线"),
-    "pick": ("hub推荐", "推荐", "当前倾向", "hubpick", "recommended"),
-    "reason": ("关键理由", "理由", "关闭原因", "reason"),
-    "item": ("项", "item", "字段", "field", "key"),
-    "content": ("内容", "配置", "content", "value", "details", "规格", "configuration", "config"),
-    "run": ("run", "runs", "运行"),
-    "wandb": ("wandb", "w&b"),
-    "consensus": ("共识", "consensus"),
-    "evidence": ("证据", "否定证据", "evidence"),
-    "decision": ("决策", "decision"),
-    "method": ("模型/方法", "模型", "方法", "架构", "model", "method", "model/method"),
-    "value": ("指标值", "值", "value", "数值"),
-    "indicator": ("指标", "indicator", "metric", "quantity"),
-    "condition": ("条件", "condition", "conditions", "限定"),
-    "source": ("来源", "source", "session来源", "数据来源"),
-    "gap": ("dg", "gap", "decisiongap"),
-    "question": ("我们缺的答案", "missinganswer", "question"),
-    "rule": ("决策规则", "decisionrule", "rule"),
-    "principle": ("原则", "principle"),
-    "advice": ("建议", "初步建议", "advice"),
-    "direction": ("方向", "direction"),
-    "lesson": ("教训", "lesson"),
-    "insight": ("洞见", "insight"),
-    "branch": ("分支", "branch"),
-    "answer": ("当前答案", "currentanswer", "answer"),
-    "next": ("下一步", "next", "nextstep"),
-    "confidence": ("置信度", "confidence"),
-    "implication": ("决策含义", "决策影响", "implication", "sowhat"),
-    "observation": ("观察", "observation", "what"),
-    "explanation": ("解释", "explanation", "why"),
-    "scope": ("适用范围", "scope"),
-    "position": ("一句话定位", "position"),
-    "importance": ("为什么重要", "whyitmatters", "importance"),
-    "closes": ("什么结果能关闭它", "closedby"),
-    "verification": ("需要验证", "verification"),
-    "features": ("特征", "features"),
-    "device": ("gpu", "device"),
-    "idea": ("idea", "灵感"),
-    "figure": ("图表", "figure", "图"),
-    "command": ("命令", "command"),
-    "count": ("数量", "count"),
-    "note": ("备注", "note", "notes", "说明", "remark", "remarks"),
-}  # fmt: skip
-"""Header words of every column, case folded and without spaces."""
-
+_CLOSING = frozenset(("关闭", "已关闭", "closed"))
+"""After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
+_REPEATING = frozenset(("重跑", "rerun"))
+"""Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
+_OF_SENTENCES = frozenset((
+    "open", "next", "plan", "planning", "training", "mixed", "review", "analysis", "active",
+    "hold", "partial", "rerun",
+))  # fmt: skip
+"""Words that open sentences as well, so they count only where no other word follows."""
+_LOOSE = frozenset(("🆕", "🟢"))
+"""Glyphs that are a status only alone and in a cell for one; elsewhere they decorate."""
+_PRIORITY = re.compile(r"[🔴🟠🟡🟢🔵⚪\s*_~`]+P\d(?![A-Za-z_])")
+_BLOCKED = re.compile(
+    r"(?<!未)(?<!不再)(?<!解除)(?<!无)(?:阻塞|受阻|卡住)|(?<!not )(?<!no longer )\bblocked\b", re.I
+)
 _LEGEND = re.compile(
-    r"^[\s>*_\ufeff-]*(?:状态|图例|status|legend)[*_\s]*[:：][*_\s]*(?P<items>.*)$", re.I
+    r"^[\s>*_\ufeff-]*(?:状态(?:说明|图例|标记)?|图例|status(?: legend| key)?|legend)[*_\s]*[:：]"
+    r"[*_\s]*(?P<items>.*)$",
+    re.I,
 )
 _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
-_MARKUP = re.compile(r"[\s*_~`\ufeff]*")
+_MARKUP = re.compile(r"(?:[\s*_~`\ufeff]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
 _METRIC_NAME = re.compile(r"(Δ?)((?<![A-Za-z])R\W{0,2}[²2](?!\d)|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
@@ -185,6 +140,8 @@ class ParsedStatus:
     verdict: bool
     end: int
     """Where the status ends; a remark may follow."""
+    loose: bool = False
+    """Whether it is one only in a cell for a status: `🆕` decorates anything else."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +156,8 @@ class Vocabulary:
     """Column -> folded header words without spaces."""
     legend: Mapping[str, tuple[str, str]]
     """Status -> (glyph as written, word) of the document's own legend line."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Folded header -> the column a person says it is, in this document alone."""
 
     @cached_property
     def _glyph(self) -> re.Pattern[str]:
@@ -208,8 +167,13 @@ class Vocabulary:
     @cached_property
     def _word(self) -> re.Pattern[str]:
         words = sorted(self.words, key=len, reverse=True)
-        # Whole words only: `完成度` and `plans` are no statuses.
-        return re.compile("(?:" + "|".join(map(re.escape, words)) + r")(?!\w)", re.I)
+        # Whole words only: `完成度` and `plans` are no statuses. `in_progress` is two.
+        known = "|".join(
+            re.escape(word).replace(r"\ ", "[ _-]")
+            + (r"(?![\s_-]*[^\W\d_])" if word in _OF_SENTENCES else "")
+            for word in words
+        )
+        return re.compile(f"(?:{known})(?![^\\W_])", re.I)
 
     @cached_property
     def _verdict(self) -> re.Pattern[str]:
@@ -230,28 +194,63 @@ class Vocabulary:
         The first glyph decides; a word right after it is more exact and wins (`❌ 失败`).
         """
         start = _skip_markup(text, 0)
-        glyph, status = None, None
+        glyph, status, loose = None, None, False
+        if _PRIORITY.match(text, start):
+            return None
         if match := self._glyph.match(text, start):
             if text[match.end() : match.end() + 1] in ("/", "／"):
                 return None
             glyph, start = match.span(), _skip_markup(text, match.end())
             status = self.glyphs[same_glyph(match.group())]
+            loose = same_glyph(match.group()) in _LOOSE and match.group() not in self._own_glyphs
+            if loose and (other := self._glyph.match(text, start)):
+                glyph, start, loose = other.span(), _skip_markup(text, other.end()), False
+                status = self.glyphs[same_glyph(other.group())]
         elif other := _EMOJI.match(text, start):
             start = _skip_markup(text, other.end())
         if match := self._verdict.match(text, start):
             verdict = next(s for s, ws in VERDICT_WORDS.items() if match.group().lower() in ws)
-            if glyph is None or status in _REFINES[verdict]:
+            if glyph is None or loose or status in _REFINES[verdict]:
                 return ParsedStatus(verdict, glyph, None, True, match.end())
         elif match := self._word.match(text, start):
-            if text[match.end() : match.end() + 1] in ("/", "／") and glyph is None:
-                return None
-            status, word, end = self.words[folded(match.group())], match.span(), match.end()
-            if glyph is None and (late := self._glyph.match(text, _skip_markup(text, end))):
-                glyph, end = late.span(), late.end()
-            return ParsedStatus(status, glyph, word, False, end)
+            return self._with_word(text, match, None if loose else status, glyph)
         if glyph is None or status is None:
             return None
-        return ParsedStatus(status, glyph, None, False, glyph[1])
+        if loose and text[start : start + 1] not in ("", "(", "（"):
+            return None
+        return ParsedStatus(status, glyph, None, False, glyph[1], loose)
+
+    def _with_word(
+        self, text: str, match: re.Match[str], status: str | None, glyph: tuple[int, int] | None
+    ) -> ParsedStatus | None:
+        """The status of a word and of the glyph before it, or else right behind it."""
+        word, end = _word_key(match.group()), match.end()
+        if text[end : end + 1] in ("/", "／") and glyph is None:
+            return None
+        if glyph is None and (late := self._glyph.match(text, _skip_markup(text, end))):
+            glyph, end = late.span(), late.end()
+            behind = self.glyphs[same_glyph(late.group())]
+            status = behind if word in _CLOSING else None
+        closed = word in _CLOSING and status in ("done", "partial")
+        kept = status if closed or word in _REPEATING else None
+        return ParsedStatus(kept or self.words[word], glyph, match.span(), False, end)
+
+    def glyph_starts(self, text: str) -> list[int]:
+        """Where a text has glyphs of a status; boxes (`[x]`) and decorations are none."""
+        if text.isascii():
+            return []
+        found = self._glyph.finditer(text)
+        loose = _LOOSE - self._own_glyphs
+        return [m.start() for m in found if m[0][0] != "[" and same_glyph(m[0]) not in loose]
+
+    def is_blocked(self, cell: str) -> bool:
+        """Whether a cell says that something else must come first."""
+        return bool(_BLOCKED.search(plain(cell)))
+
+    @cached_property
+    def _own_glyphs(self) -> frozenset[str]:
+        """The glyphs of the document's own legend."""
+        return frozenset(same_glyph(glyph) for glyph, _ in self.legend.values())
 
     def status(self, cell: str) -> str | None:
         """The status of a cell, one of `STATUSES`; None for none."""
@@ -261,7 +260,12 @@ class Vocabulary:
     def columns(self, headers: Sequence[str]) -> dict[str, int]:
         """Column name -> index of the first column with such a header."""
         columns: dict[str, int] = {}
+        for index, header in enumerate(headers if self.given else ()):
+            if column := self._given_column(header):
+                columns.setdefault(column, index)
         for index, header in enumerate(headers):
+            if index in columns.values():
+                continue
             for key in _header_keys(header):
                 names = self._columns.get(key)
                 for name in names or ():
@@ -270,15 +274,34 @@ class Vocabulary:
                     break
         return columns
 
+    def _given_column(self, header: str) -> str | None:
+        return next((self.given[k] for k in _header_keys(header) if k in self.given), None)
+
+    def names_ids(self, headers: Sequence[str]) -> bool:
+        """Whether a person says that one of these headers holds the ids of MVPs."""
+        return bool(self.given) and "mvp" in map(self._given_column, headers)
+
+    def with_given(self, columns: Mapping[str, str]) -> Vocabulary:
+        """This vocabulary for a document whose headers a person explains: `Milestone` -> `id`."""
+        given = {}
+        for header, meaning in columns.items():
+            column = "mvp" if meaning == "id" else meaning
+            if column not in self.headers:
+                raise UsageError(f"column {meaning!r}: one of id, {', '.join(self.headers)}")
+            given[_header_key(header)] = column
+        return replace(self, given=given) if given else self
+
     def with_legend(self, text: str) -> Vocabulary:
-        """This vocabulary with a document's legend taking precedence; itself without a legend."""
+        """This vocabulary with the legend of a text (`Document.prose`) taking precedence."""
         for line in re.split(r"\r\n|\r|\n", text):
             match = _LEGEND.match(line)
-            items = re.split(r"[|｜]", match["items"]) if match else []
-            legend = dict(filter(None, (self._legend_item(item) for item in items)))
-            if len(legend) >= 2:
-                glyphs = {same_glyph(glyph): status for status, (glyph, _) in legend.items()}
-                words = {folded(word): status for status, (_, word) in legend.items() if word}
+            items = self._legend_items(match["items"]) if match else []
+            if len({status for status, _, _ in items}) >= 2:
+                glyphs = {same_glyph(glyph): status for status, glyph, _ in items}
+                words = {_word_key(word): status for status, _, word in items if word}
+                legend: dict[str, tuple[str, str]] = {}
+                for status, glyph, word in items:
+                    legend.setdefault(status, (glyph, word))
                 return replace(
                     self,
                     glyphs={**self.glyphs, **glyphs},
@@ -287,14 +310,28 @@ class Vocabulary:
                 )
         return self
 
-    def _legend_item(self, item: str) -> tuple[str, tuple[str, str]] | None:
+    def _legend_items(self, text: str) -> list[tuple[str, str, str]]:
+        """(status, glyph, word) of each item between bars, or else between commas."""
+        items = [self._legend_item(item) for item in re.split(r"[|｜]", text)]
+        if len(items) > 1:
+            return [item for item in items if item]
+        listed = [self._legend_item(item) for item in re.split(r"[,，、;；·]|\s{2,}", text)]
+        # A sentence with commas is no legend: every item must be a glyph with a known word.
+        sure = len(listed) > 2 and all(i and _word_key(i[2]) in self.words for i in listed)
+        return [i for i in listed if i] if sure else []
+
+    def _legend_item(self, item: str) -> tuple[str, str, str] | None:
         item = plain(item)
         glyph = _EMOJI.match(item)
-        word = item[glyph.end() :].strip() if glyph else item
         if not glyph:
             return None
-        status = self.words.get(folded(word)) or self.glyphs.get(same_glyph(glyph.group()))
-        return (status, (glyph.group(), word)) if status else None
+        word = item[glyph.end() :].strip(" =:：-")
+        if word and _word_key(word) in _CLOSING:
+            word_status = self.glyphs.get(same_glyph(glyph.group()))
+        else:
+            word_status = self.words.get(_word_key(word))
+        status = word_status or self.glyphs.get(same_glyph(glyph.group()))
+        return (status, glyph.group(), word) if status else None
 
     def extended(
         self,
@@ -317,7 +354,7 @@ class Vocabulary:
                 if _EMOJI.fullmatch(word):
                     glyphs[same_glyph(word)] = status
                 else:
-                    words[folded(word)] = status
+                    words[_word_key(word)] = status
         return replace(self, glyphs=glyphs, words=words, headers=columns)
 
 
@@ -325,7 +362,7 @@ class Vocabulary:
 def default_vocabulary() -> Vocabulary:
     """The words of a document without a legend, in a lab without its own."""
     glyphs = {same_glyph(g): status for status, gs in GLYPHS.items() for g in gs}
-    words = {folded(w): status for status, ws in STATUS_WORDS.items() for w in ws}
+    words = {_word_key(w): status for status, ws in STATUS_WORDS.items() for w in ws}
     headers = {name: tuple(map(_header_key, words)) for name, words in HEADERS.items()}
     return Vocabulary(glyphs, words, headers, {})
 
@@ -362,6 +399,10 @@ def is_measured(header: str) -> bool:
 
 def _skip_markup(text: str, at: int) -> int:
     return _MARKUP.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
+
+
+def _word_key(word: str) -> str:
+    return re.sub(r"[\s_-]+", " ", folded(word))
 
 
 def _word_list(words: object) -> tuple[str, ...]:
