@@ -18,8 +18,8 @@ from vitlab.contract.value import Value
 
 _opened: dict[str, EventWriter] = {}
 """The open file of a job, by the job's folder; a forked process goes on with its parent's."""
-_told: set[str] = set()
-_MOST_TOLD = 20
+_warned: set[str] = set()
+_MOST_WARNINGS = 20
 """Lines on stderr: a program whose names change at every step must not fill its log."""
 
 
@@ -42,9 +42,9 @@ def log(
     try:
         _write(folder, values, step, of, epoch)
     except OSError as error:  # a full disk, a folder that was deleted
-        _tell("file", f"{folder}: {error.strerror or error}: numbers are lost")
+        _warn("file", f"{folder}: {error.strerror or error}: numbers are lost")
     except Exception as error:  # a class of the program's own: its run matters more
-        _tell("values", f"numbers are lost: {type(error).__name__}: {error}")
+        _warn("values", f"numbers are lost: {type(error).__name__}: {error}")
 
 
 def _write(
@@ -58,7 +58,7 @@ def _write(
     splits: dict[str, dict[str, object]] = {}
     for name, value in values.items():
         if value is None:
-            _tell(str(name), f"{name}: None is no number, left out")
+            _warn(str(name), f"{name}: None is no number, left out")
             continue
         split = Value.parse(str(name)).split
         splits.setdefault(split if split in ("val", "test") else "", {})[str(name)] = value
@@ -70,7 +70,7 @@ def _write(
         odd = writer.write("eval" if split else "step", **at, **about, values=named)
         at["step"] = writer.step  # of a step that is no number: the same for all splits
         for name, line in odd.items():
-            _tell(name, line)
+            _warn(name, line)
 
 
 def _writer(folder: str) -> EventWriter:
@@ -82,10 +82,10 @@ def _writer(folder: str) -> EventWriter:
     return writer
 
 
-def _tell(about: str, line: str) -> None:
+def _warn(about: str, line: str) -> None:
     """One line on stderr, once for each subject."""
-    if about in _told or len(_told) >= _MOST_TOLD:
+    if about in _warned or len(_warned) >= _MOST_WARNINGS:
         return
-    _told.add(about)
+    _warned.add(about)
     with contextlib.suppress(Exception):  # a closed stderr
         print("vitlab.events.log:", " ".join(line.split())[:300], file=sys.stderr, flush=True)

@@ -30,7 +30,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VITLAB_JOB", str(tmp_path))
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("SLURM_PROCID", raising=False)
-    monkeypatch.setattr(vitlab.events, "_told", set())
+    monkeypatch.setattr(vitlab.events, "_warned", set())
     monkeypatch.setattr(vitlab.events, "_opened", {})
     return tmp_path
 

@@ -16,7 +16,7 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import newest_results
-from vitlab.lab.results.ranking import pairs_of
+from vitlab.lab.results.ranking import verdicts_of
 
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
 """Of each command module: what adds a command's options and its handler, by the command's name."""
@@ -82,8 +82,5 @@ def judge_gates(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     if lab is None:
         roadmap = parse_roadmap(read(path))
         return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
-
     roadmap = lab.read_roadmap(path)
-    newest = newest_results(lab, path)
-    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
-    return roadmap, [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]
+    return roadmap, verdicts_of(lab, roadmap, newest_results(lab, path))

@@ -12,6 +12,7 @@ from typing import Any
 
 from vitlab.jobs.processes import process
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 TOLERANCE = 512 << 20
 """Bytes of a GPU that the driver may take or return by itself."""
 
@@ -177,7 +178,7 @@ def child_environment(
     environment = {}
     if given or has_gpus:
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in given) or "-1"
+        environment[VISIBLE] = ",".join(device.uuid for device in given) or "-1"
     if not given and threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment

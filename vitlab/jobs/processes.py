@@ -136,6 +136,13 @@ def environment(pid: int) -> list[bytes]:
         return []  # gone, or another user's
 
 
+def job_of(pid: int) -> str:
+    """The folder of the job whose process it is, as its environment says; empty for none."""
+    marker = f"{MARKER}=".encode()
+    given = (entry[len(marker) :] for entry in environment(pid) if entry.startswith(marker))
+    return os.fsdecode(next(given, b""))
+
+
 def end_all(
     find: Callable[[], list[Process]], grace: float, send: Callable[[int], None] | None = None
 ) -> bool:

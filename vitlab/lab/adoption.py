@@ -184,8 +184,8 @@ def _metrics(
             raise UsageError(text)
         return {}, [f"metrics: {text}"]
     metrics = {**declared, "names": dict(names), **({"file": file} if file else {})}
-    told = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in names.items())
-    notes = [f"metrics: {file or 'its log'}: {told}"]
+    pairs = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in names.items())
+    notes = [f"metrics: {file or 'its log'}: {pairs}"]
     if found.note and not found.training.metrics and not wanted.metrics:
         notes.append(found.note)
     for theirs, ours in found.names.unit.items():

@@ -390,8 +390,8 @@ def end_line(job: JobView) -> str:
     if not isinstance(job.state, Done):
         return f"{job_label(job)}: lost, its supervisor was killed"
     outcome = job.state.outcome.replace("_", " ")
-    told = ended_badly(job) or isinstance(job.state.end, Unknown)
-    detail = f": {job.state.detail}" if told and job.state.detail else ""
+    explained = ended_badly(job) or isinstance(job.state.end, Unknown)
+    detail = f": {job.state.detail}" if explained and job.state.detail else ""
     took = duration(job.seconds or None)
     after = f" after {took}" if took else ""
     return f"{job_label(job)}: {outcome}{after}{score}{detail}"

@@ -47,7 +47,7 @@ LINK = Source({"_": Name("train/_")}, file=WANDB)
 """Of a W&B file that is only read for its run's page."""
 
 
-class Reader:
+class GuardedReader:
     """One source that is read, whatever it raises."""
 
     def __init__(self, name: str, make: Callable[[Any], Any], cursor: Any = None) -> None:
@@ -150,9 +150,9 @@ class Follow:
         self._scales = Scales(self._source, self._files.folder, job.log, log_from)
         self._cursors: dict[str, Any] = self._state.get("cursors") or {}
         """By path, also of files that are not read now; of the log by an empty one."""
-        self._readers: dict[Path, Reader] = {}
-        self._log: Reader | None = None
-        self._disputed: list[dict[str, Any]] = self._state.get("disputed") or []
+        self._readers: dict[Path, GuardedReader] = {}
+        self._log: GuardedReader | None = None
+        self._shared: list[dict[str, Any]] = self._state.get("shared") or []
         self._known = _written_since(job.events, self._state.get("events") or 0)
         self._older_log = int(self._state.get("older_log") or 0)
         """Bytes of an adopted run's log that may be an earlier run's."""
@@ -173,7 +173,7 @@ class Follow:
             self._scales.poll(last=True)
             self._read(last=True)
             self._note_cursors()
-            self._readers, self._disputed = {}, []
+            self._readers, self._shared = {}, []
             self._cursors.pop("", None)
             self._files.note_existing()
             self._older_log = self._files.log_start(self.job.log)
@@ -184,7 +184,7 @@ class Follow:
         start = self._older_log or self._log_from
         self._scales = Scales(self._source, self._files.folder, self.job.log, start)
         if self._source.pattern:
-            self._log = Reader("the log", self._log_follower, self._cursors.get(""))
+            self._log = GuardedReader("the log", self._log_follower, self._cursors.get(""))
         self._save(last=False)
 
     def _log_follower(self, cursor: Any) -> LogFollower:
@@ -205,7 +205,7 @@ class Follow:
 
         cursor = self._cursors.get(str(path))
         before = [one for other, one in self._readers.items() if other.name == path.name]
-        self._readers[path] = reader = Reader(self._files.shown(path), make, cursor)
+        self._readers[path] = reader = GuardedReader(self._files.shown(path), make, cursor)
         if skip and not cursor:
             reader.follower.skip_existing()
         elif before and not cursor:
@@ -214,10 +214,10 @@ class Follow:
     def round(self, last: bool = False) -> bool:
         """Look for files, read what is new, note what was found; whether all could be read."""
         self._scales.poll(last=last)
-        for path, reason in self._files.disputed(last):
+        for path, reason in self._files.shared(last):
             reader = self._readers.pop(path)
             note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
-            self._disputed.append({**reader.follower.status, "disputed": True, "note": note})
+            self._shared.append({**reader.follower.status, "shared": True, "note": note})
         for path, is_old in self._files.claim_new(last):
             self._follow(path, is_old)  # each is read before the next, which may repeat its rows
             self._readers[path].poll(self.job.events, self._known, last=False)
@@ -225,10 +225,10 @@ class Follow:
         self._save(last)
         return all(one.is_whole for one in self._all())
 
-    def _all(self) -> list[Reader]:
+    def _all(self) -> list[GuardedReader]:
         return [*self._readers.values(), *([self._log] if self._log else [])]
 
-    def _declared(self) -> list[Reader]:
+    def _declared(self) -> list[GuardedReader]:
         return [one for path, one in self._readers.items() if self._files.ours.get(path)]
 
     def _read(self, last: bool) -> None:
@@ -244,21 +244,21 @@ class Follow:
         return frozenset[str]().union(*(one.follower.given for one in self._declared()))
 
     def problems(self, last: bool) -> list[str]:
-        """What is to be told, one line each."""
+        """What a person should know, one line each."""
         waited = last or time.monotonic() - self._began > QUIET
-        told = [*self._unread, *self._files.problems(waited), *self._scales.problems]
+        lines = [*self._unread, *self._files.problems(waited), *self._scales.problems]
         if self._log is not None and self._older_log:
-            told.append("the log is older than the run: what it held before is not read")
-        told += [one.fault for one in self._all() if one.fault]
-        told += [str(one["note"]) for one in self._disputed]
+            lines.append("the log is older than the run: what it held before is not read")
+        lines += [one.fault for one in self._all() if one.fault]
+        lines += [str(one["note"]) for one in self._shared]
         logged = self._log.follower.given if self._log else frozenset()
         given = self._given() | logged
         known = {theirs for theirs, one in self._source.names.items() if one.ours in given}
         for one in self._declared():
-            told += _missing(one.name, one.follower.status, known, last)
+            lines += _missing(one.name, one.follower.status, known, last)
         if last and self._log is not None and not logged and not self._given():
-            told.append(f"no line of the log matches {self._source.pattern}")
-        return list(dict.fromkeys(told))
+            lines.append(f"no line of the log matches {self._source.pattern}")
+        return list(dict.fromkeys(lines))
 
     def _note_cursors(self) -> None:
         self._cursors.update(
@@ -277,7 +277,7 @@ class Follow:
             "v": 1,
             "sources": [
                 *({**one.follower.status, "file": one.name} for one in followed),
-                *self._disputed,
+                *self._shared,
             ],
             "problems": self.problems(last),
             "wandb": {**runs[-1], "url": link.url} if link else None,
@@ -286,7 +286,7 @@ class Follow:
                 "events": _size(self.job.events),
                 "files": self._files.noted(),
                 "cursors": self._cursors,
-                "disputed": self._disputed,
+                "shared": self._shared,
                 "older_log": self._older_log,
             },
         }
@@ -309,9 +309,9 @@ def _missing(
     """
     names = status.get("names") or {}
     notes = str(status.get("note") or "").split("; ")
-    told = [note for note in notes if note and not note.endswith(_HARMLESS)]
-    if told and (last or told != [EMPTY]):
-        yield f"{name}: {'; '.join(told)}"
+    lines = [note for note in notes if note and not note.endswith(_HARMLESS)]
+    if lines and (last or lines != [EMPTY]):
+        yield f"{name}: {'; '.join(lines)}"
     for one in status.get("missing") or ():
         near = [word for word in one.get("near") or () if word not in names]
         if one["name"] in known or not (last or (near and status.get("rows"))):

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.placeholders import filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import MARKER, Process, all_processes, began, environment
+from vitlab.jobs.processes import Process, all_processes, began, job_of
 
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -161,10 +161,8 @@ def born(path: Path) -> float | None:
 
 def name_of(pid: int) -> str:
     """A process for people: its job, or its number and script."""
-    marker = f"{MARKER}=".encode()
-    for entry in environment(pid):
-        if entry.startswith(marker):
-            return f"job {JobPaths(Path(os.fsdecode(entry[len(marker) :]))).name}"
+    if job := job_of(pid):
+        return f"job {JobPaths(Path(job)).name}"
     script = _script(pid)
     return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
 

@@ -190,7 +190,7 @@ class RunFiles:
                 if name.endswith(".wandb") and (stamp := _stamp(Path(name))) is not None:
                     yield Path(name), True, stamp
 
-    def disputed(self, last: bool = False) -> list[tuple[Path, str]]:
+    def shared(self, last: bool = False) -> list[tuple[Path, str]]:
         """The files read so far that another job or process writes too, and which; now and then."""
         if not self.ours or (time.monotonic() < self._recheck_at and not last):
             return []
@@ -222,13 +222,13 @@ class RunFiles:
 
     def problems(self, waited: bool) -> list[str]:
         """What could not be taken and why; `waited`: a file should be there by now."""
-        told = [
+        lines = [
             f"{self.shown(path)}: not read: {one.claim.why}; {REMEDY}"
             for path, one in self._claims.items()
             if one.claim.owner == "unclear" and one.declared and path not in self.ours
         ]
-        if not self.pattern or told or not waited or True in self.ours.values():
-            return told
+        if not self.pattern or lines or not waited or True in self.ours.values():
+            return lines
         others = sum(declared for _, declared, _ in self._found())
         if others:
             files = f"matches {others} {'file' if others == 1 else 'files'}"

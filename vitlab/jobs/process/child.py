@@ -347,13 +347,13 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
     spec = read_json(job.spec)
     if spec.get("recipe") != COMMAND or job.result.exists():
         return
-    disputed = {
+    shared = {
         ours
         for source in read_json(job.metrics).get("sources") or ()
-        if source.get("disputed")
+        if source.get("shared")
         for ours in (source.get("names") or {}).values()
     }
-    values = {name: value for name, value in history.values.items() if name not in disputed}
+    values = {name: value for name, value in history.values.items() if name not in shared}
     if not values:
         return
     from vitlab.contract.job import Result, write_result

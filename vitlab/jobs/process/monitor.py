@@ -80,7 +80,7 @@ class Monitor:
         self.history = History()
         self._limits = limits
         self._verdict: Health | None = None
-        self._told: tuple[str, ...] = ()
+        self._reported: tuple[str, ...] = ()
         self._fault = ""
         self._found = Found()
         self._is_command = read_json(job.spec).get("recipe") == "command"
@@ -104,7 +104,7 @@ class Monitor:
             fault = f"watching failed: {type(error).__name__}: {error}"[:300]
             if fault != self._fault:
                 write_health(self._job, Health("warn", "not watched", fault))
-            self._fault, self._verdict, self._told = fault, None, ()
+            self._fault, self._verdict, self._reported = fault, None, ()
         return self._verdict
 
     def _renewed(self, now: float, alive: bool, last: bool) -> Health | None:
@@ -130,10 +130,10 @@ class Monitor:
             contradictions=self._contradictions(now, last),
         )
         verdict = health(self.history, facts, self._limits)
-        told = (verdict.status, verdict.what, *found.key, *facts.contradictions)
-        if told != self._told:
+        reported = (verdict.status, verdict.what, *found.key, *facts.contradictions)
+        if reported != self._reported:
             write_health(self._job, verdict)
-            self._told = told
+            self._reported = reported
         return verdict
 
     def _read_events(self, now: float) -> bool:

@@ -25,33 +25,34 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
+from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue.program_code import SCRIPTS, CodeReader, code_folder, in_folder, script_of
 from vitlab.jobs.queue.queue import OWN_FILE
 from vitlab.jobs.store import Job
 
-Told = Iterator[tuple[str, str]]
+Findings = Iterator[tuple[str, str]]
 """Status (`bad`, `warn`, `note`) and text of each finding."""
 _PYTHON = re.compile(r"python[\d.]*")
 
 
-def check_command(root: Path, spec: Spec, code: CodeReader) -> Told:
+def check_command(root: Path, spec: Spec, code: CodeReader) -> Findings:
     """All findings on one run of `recipe: command`, whose configuration is sound."""
     document = {"run": spec.run, "config": spec.config, "extra": spec.extra}
     command = filled(document, root, values_of(document))
     yield from _places(spec, command)
     yield from _settings(spec, command)
     yield from _headline(spec)
-    if "CUDA_VISIBLE_DEVICES" in (spec.config.get("env") or {}):
+    if VISIBLE in (spec.config.get("env") or {}):
         yield (
             "warn",
-            "config.env.CUDA_VISIBLE_DEVICES: takes the place of the GPU the job is given; "
+            f"config.env.{VISIBLE}: takes the place of the GPU the job is given; "
             "`device` or --gpu chooses one",
         )
     yield from _code(command, code)
 
 
-def _places(spec: Spec, command: Filled) -> Told:
+def _places(spec: Spec, command: Filled) -> Findings:
     """Its folder, its program and its script."""
     cwd = spec.config.get("cwd")
     if not command.cwd.is_dir() and not command.makes_cwd:
@@ -71,7 +72,7 @@ def _places(spec: Spec, command: Filled) -> Told:
         yield "bad", f"metrics.file: {command.metrics}: must be a path below the program's folder"
 
 
-def _settings(spec: Spec, command: Filled) -> Told:
+def _settings(spec: Spec, command: Filled) -> Findings:
     """Its own settings and its seed must reach it, or its runs are all the same."""
     given = words_of(spec.config, "argv", "env")
     used = given | words_of(spec.config, "cwd", "resume_argv")
@@ -87,7 +88,7 @@ def _settings(spec: Spec, command: Filled) -> Told:
         yield "warn", f"config.seed: nothing gives the program its seed; {text}"
 
 
-def _headline(spec: Spec) -> Told:
+def _headline(spec: Spec) -> Findings:
     names = (spec.extra.get(METRICS) or {}).get("names") or {}
     ours = sorted({str(stored_value(meaning)) for meaning in names.values()})
     if ours and spec.headline not in ours:
@@ -95,7 +96,7 @@ def _headline(spec: Spec) -> Told:
         yield "warn", f"headline: {spec.headline}: {what}"
 
 
-def _code(command: Filled, code: CodeReader) -> Told:
+def _code(command: Filled, code: CodeReader) -> Findings:
     script = script_of(command)
     if not code.of(code_folder(command)).commit:
         what = script.name if script else f"the folder of {command.argv[0]}"
@@ -130,7 +131,7 @@ class SharedFiles:
                     self._names[place] += names[other]
                     self._names[other] += names[place]
 
-    def of(self, spec: Spec) -> Told:
+    def of(self, spec: Spec) -> Findings:
         """A warning, where it has to wait for another."""
         place = self._place(spec)
         names = self._names.get(place, [])

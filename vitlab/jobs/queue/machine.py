@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vitlab.contract.job import Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import read_json
-from vitlab.jobs.gpus import Device, read_gpus, visible
-from vitlab.jobs.processes import MARKER, boot, process
+from vitlab.jobs.gpus import VISIBLE, Device, read_gpus, visible
+from vitlab.jobs.processes import boot, job_of, process
 from vitlab.jobs.store import Job
 
 NETWORKS = ("vit", "mlp")
 GPU_RECIPES = (*NETWORKS, "command")
 """With `device: auto` these take a GPU where there is one; the others never need one."""
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 MEMORY = "gpu_memory"
 """Key of `Spec.extra`: bytes a job declares on each GPU it takes; without it, it has it alone."""
 GPUS = "gpus"
@@ -223,14 +221,7 @@ def threads(settings: Settings) -> int:
 
 def _gpu(lab: LabPaths, device: Device) -> Gpu:
     """With the processes on it that no job of this lab started; an unknown pid is one of them."""
-    ours = f"{MARKER}={lab.experiments.resolve()}/".encode()
-    foreign = tuple(pid for pid in device.pids if not _has(pid, ours))
+    ours = f"{lab.experiments.resolve()}/"
+    foreign = tuple(pid for pid in device.pids if not job_of(pid).startswith(ours))
     return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))
 
-
-def _has(pid: int, prefix: bytes) -> bool:
-    try:
-        environment = Path("/proc", str(pid), "environ").read_bytes()
-    except OSError:
-        return False
-    return any(entry.startswith(prefix) for entry in environment.split(b"\0"))

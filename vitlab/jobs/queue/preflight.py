@@ -33,13 +33,13 @@ from vitlab.contract.value import CALIBRATION, SCORES, Value
 from vitlab.jobs.environment import secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.processes import machine_memory
 from vitlab.jobs.queue.command_check import SharedFiles, check_command
 from vitlab.jobs.queue.machine import (
     GPU_RECIPES,
     MEMORY,
     NETWORKS,
-    VISIBLE,
     Machine,
     gpus_wanted,
     missing_gpu,

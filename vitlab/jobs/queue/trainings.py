@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import json
 import os
 import re
 import shlex
@@ -22,6 +20,9 @@ from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
 from vitlab.jobs.metrics import ownership
+from vitlab.jobs.metrics.formats.decoder import Decoder, is_word
+from vitlab.jobs.metrics.formats.kinds import decoder_of
+from vitlab.jobs.metrics.source import Source
 from vitlab.jobs.processes import ADOPTED, Process
 from vitlab.jobs.queue.scheduler import start_supervisor
 from vitlab.jobs.store import all_jobs, submit
@@ -64,8 +65,7 @@ class Training:
     device: str
     """`gpu0`, `gpu0,gpu1` or `cpu`."""
     job: str
-    """The job whose process it is already, as its environment has it; empty for
-    none."""
+    """The job whose process it is already, as its environment has it; empty for none."""
 
     @property
     def command(self) -> str:
@@ -81,11 +81,8 @@ def training(pid: int) -> Training:
     try:
         argv = _argv(pid)
         folder = Path(f"/proc/{pid}/cwd").readlink()
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError as error:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
-    marker = f"{processes.MARKER}=".encode()
-    job = next((one[len(marker) :] for one in environment if one.startswith(marker)), b"")
     started, family = processes.began(running.ticks), processes.tree(pid, running.ticks)
     metrics, unclear = _metrics(family, folder, started)
     on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]
@@ -99,7 +96,7 @@ def training(pid: int) -> Training:
         metrics=tuple(metrics),
         unclear=unclear,
         device=",".join(on) or "cpu",
-        job=os.fsdecode(job),
+        job=processes.job_of(pid),
     )
 
 
@@ -261,30 +258,17 @@ def as_glob(path: Path, folder: Path) -> str:
 
 
 def columns(path: Path) -> list[str]:
-    """The names in a CSV, JSON lines or `trainer_state.json`; none where they cannot be read."""
+    """The names in a metrics file; none where it cannot be read."""
     try:
         with path.open("rb") as file:
-            text = file.read(_HEAD).decode("utf-8-sig", "replace")
-        rank = kind_of(path)
-        if rank == 0:
-            return _header(text)
-        if rank == 1:
-            rows = [json.loads(line) for line in text.splitlines()[:50] if line.endswith("}")]
-        else:
-            rows = json.loads(path.read_bytes())["log_history"] if rank == 2 else []
-        return list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            head = file.read(_HEAD)
+            decoder = decoder_of(head, Source({}), last=True)
+            if not isinstance(decoder, Decoder):
+                return []
+            decoder.read(head + file.read() if decoder.whole else head, last=True)
+    except (OSError, ValueError):
         return []
-
-
-def _header(text: str) -> list[str]:
-    """The names of the last header, as a resumed run may have written another."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    heads = [line for line in lines if re.match(r'\s*"?[A-Za-z_]', line)]
-    if not heads or heads[0] != lines[0]:
-        return []
-    delimiter = max(",;\t", key=heads[-1].count)
-    return [name.strip() for name in next(csv.reader([heads[-1]], delimiter=delimiter))]
+    return [name for name in decoder.columns if is_word(name.encode())]
 
 
 def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPaths:

@@ -88,7 +88,7 @@ def lab_section(lab: Lab) -> Section:
 
 def gpu_section() -> Section:
     """The GPUs, as NVML names them; blocking."""
-    from vitlab.jobs.gpus import read_gpus
+    from vitlab.jobs.gpus import VISIBLE, read_gpus
 
     found = read_gpus()
     facts = [
@@ -96,8 +96,8 @@ def gpu_section() -> Section:
         for one in found.devices
     ]
     facts += [(name, why) for name, _, why in (one.partition(": ") for one in found.lost)]
-    limit = os.environ.get("CUDA_VISIBLE_DEVICES")
-    facts += [("CUDA_VISIBLE_DEVICES", limit or "empty")] if limit is not None else []
+    limit = os.environ.get(VISIBLE)
+    facts += [(VISIBLE, limit or "empty")] if limit is not None else []
     return Section("GPUs", tuple(facts) or (("none", "no NVIDIA library, driver or GPU"),))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
-from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
 from vitlab.jobs.files import read_json
@@ -22,7 +22,7 @@ from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
-from vitlab.lab.results.ranking import pairs_of
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import unwritten
 
 
@@ -68,12 +68,11 @@ def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapS
         return RoadmapSummary(path, path.stem, problem=str(error))
     here = of_roadmap(lab, jobs, path)
     newest = latest(finished(here))
-    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
     return RoadmapSummary(
         path=path,
         title=roadmap.title or path.stem,
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
-        verdicts=Counter(judge(g, results, roadmap, evidence).verdict for g in roadmap.gates),
+        verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest)),
         running=sum(isinstance(job.state, Running) for job in here),
         pending=len(unwritten(lab, here)),
         next=next_mvp(roadmap),
@@ -176,9 +175,7 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
         here = [job for job in jobs if job.spec.roadmap in names]
         waiting = len(unwritten(lab, here))
         if roadmap is not None:
-            newest = latest(finished(here))
-            results, evidence = [one.result for one in newest], pairs_of(lab, newest)
-            verdicts = {g.id: judge(g, results, roadmap, evidence) for g in roadmap.gates}
+            verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,

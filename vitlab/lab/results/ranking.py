@@ -15,6 +15,8 @@ from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value, judged_by
 from vitlab.docs.judge.comparison import Gap, Ranking, distance_from_best, gap_of, same_stars
+from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings, population_of
@@ -81,6 +83,12 @@ class Pairs:
 def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
     """The differences between `results`, the newest job of each run."""
     return Pairs(lab.paths.private.pairs, {_key(one.result): one for one in results})
+
+
+def verdicts_of(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> list[Verdict]:
+    """The verdict of each of its gates, by the newest job of each run."""
+    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
+    return [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]
 
 
 def _key(result: Result) -> _Key:

@@ -144,9 +144,9 @@ def plan_mvp(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
     )
-    told = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links))
+    lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links))
     files = report.changes(lab, roadmap_path, end.status, texts)
-    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(told))}"
+    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
 
 

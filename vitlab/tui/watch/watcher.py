@@ -186,9 +186,9 @@ class Watcher:
         try:
             view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
-            self._tell(str(error))
+            self._report(str(error))
             return None
-        self._tell(reader.trouble)
+        self._report(reader.trouble)
         self.read_at = ticks()
         self._post(LabUpdated(view))
         if ended := self._ends.update(view.jobs):
@@ -197,7 +197,7 @@ class Watcher:
             self._stamp = reader.stamp(view)
         return view
 
-    def _tell(self, trouble: str) -> None:
+    def _report(self, trouble: str) -> None:
         """Once, until there is another."""
         if trouble and trouble != self._error:
             self._error = trouble
