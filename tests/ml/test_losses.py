@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vitlab.contract.networks import output_count
 from vitlab.contract.value import Value
 from vitlab.ml.scoring import calibration
-from vitlab.ml.training.losses import LOG_SIGMA, make_loss, predicted_labels, predicted_sigma
+from vitlab.ml.training.task import LOG_SIGMA, make_loss, predicted_labels, predicted_sigma
 
 NAMES = ("mse", "l1", "huber", "nll")
 

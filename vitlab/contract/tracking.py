@@ -12,6 +12,8 @@ from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.validation import ConfigError, read_record, read_strict
 
 VERSION = 1
+FILES = "wandb/*run-*/*.wandb"
+"""The files W&B itself writes of its runs, from the folder a program runs in."""
 Mode = Literal["off", "offline", "online"]
 LAB_KEYS = ("mode", "project", "entity")
 _WORDS: Mapping[str, Mode] = {

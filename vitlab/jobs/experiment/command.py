@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitlab.contract.config import GIVEN
 from vitlab.contract.job import Spec
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.jobs.experiment.placeholders import (
@@ -27,8 +26,7 @@ def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | N
 
     Its `args` and `metrics.pattern` keep all else in braces as it is.
     """
-    given = [word for word in GIVEN if word != "epochs" or config.get("epochs") is not None]
-    known = [*given, *own_settings(config)]
+    known = [*values_of({"config": config}, Path(), "")]
     for where, text in [*_texts(config), *_metrics_paths(metrics or {})]:
         for word in sorted(words_in(text) - set(known)):
             hint = unknown(f"placeholder {{{word}}}", word, known)

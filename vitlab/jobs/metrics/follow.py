@@ -25,11 +25,11 @@ from urllib.parse import quote
 
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.tracking import Link, read_link, write_link
+from vitlab.contract.tracking import FILES, Link, read_link, write_link
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.metrics.files import EMPTY, FileFollower
 from vitlab.jobs.metrics.log import LogFollower, Scales
-from vitlab.jobs.metrics.run_files import REMEDY, WANDB, RunFiles
+from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
 from vitlab.jobs.processes import INCOMPLETE
 
@@ -43,7 +43,7 @@ OLD_FILES = 20
 """Files that are there before a run whose end is noted; the newest, as a run goes on with these."""
 _HARMLESS = ("are kept", "so far", "has no end")
 """Ends of notes on what is as it should be."""
-LINK = Source({"_": Name("train/_")}, file=WANDB)
+LINK = Source({"_": Name("train/_")}, file=FILES)
 """Of a W&B file that is only read for its run's page."""
 
 

@@ -14,6 +14,7 @@ from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.tracking import FILES
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
 from vitlab.jobs.experiment.placeholders import expand, filled, is_glob, values_of, words_in
@@ -37,8 +38,6 @@ from vitlab.jobs.processes import Process
 
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
-WANDB = "wandb/*run-*/*.wandb"
-"""W&B's own file, looked for in every run: it names the run's page."""
 REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
 
 Stamp = list[int]
@@ -99,7 +98,7 @@ class RunFiles:
             for folder in folders if pattern.startswith("wandb/") else folders[:1]:
                 yield folder, pattern, True
         for folder in folders:
-            yield folder, WANDB, False
+            yield folder, FILES, False  # it names the run's page, whatever was declared
 
     def _variable(self, name: str) -> str | None:
         """A variable of the program's environment."""

@@ -224,4 +224,3 @@ def _gpu(lab: LabPaths, device: Device) -> Gpu:
     ours = f"{lab.experiments.resolve()}/"
     foreign = tuple(pid for pid in device.pids if not job_of(pid).startswith(ours))
     return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))
-

@@ -35,7 +35,6 @@ from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.processes import machine_memory
-from vitlab.jobs.queue.command_check import SharedFiles, check_command
 from vitlab.jobs.queue.machine import (
     GPU_RECIPES,
     MEMORY,
@@ -44,7 +43,7 @@ from vitlab.jobs.queue.machine import (
     gpus_wanted,
     missing_gpu,
 )
-from vitlab.jobs.queue.program_code import CodeReader
+from vitlab.jobs.queue.program import CodeReader, SharedFiles, check_command
 from vitlab.jobs.slurm import rejection
 from vitlab.jobs.store import Job
 

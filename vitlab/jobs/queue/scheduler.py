@@ -19,7 +19,7 @@ from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, wri
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import ADOPTED, PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
-from vitlab.jobs.queue.program_code import CodeReader
+from vitlab.jobs.queue.program import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
 from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
 

@@ -23,8 +23,7 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient
-from vitlab.ml.training.losses import predicted_labels, predicted_sigma
-from vitlab.ml.training.task import Task, load_network
+from vitlab.ml.training.task import Task, load_network, predicted_labels, predicted_sigma
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")

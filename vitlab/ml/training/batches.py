@@ -18,8 +18,7 @@ from torch.amp import GradScaler
 from vitlab.contract.value import Value
 from vitlab.ml.scoring import calibration, score
 from vitlab.ml.spectra.observation import on_device
-from vitlab.ml.training.losses import predicted_labels, predicted_sigma
-from vitlab.ml.training.task import Task
+from vitlab.ml.training.task import Task, predicted_labels, predicted_sigma
 
 Array = NDArray[np.float64]
 K = TypeVar("K")
