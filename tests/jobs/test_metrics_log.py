@@ -56,6 +56,18 @@ def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:
     assert status["missing"] == []  # `train_loss` is looked for in the file
 
 
+def test_a_log_in_the_locale_s_encoding(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    lines = ["第1轮 验证r2=0.1\n".encode(), "第2轮 验证r2=0.2\n".encode("gbk"),
+             "Prüfung R² r2=0.3\n".encode("latin-1")]  # fmt: skip
+    log.write_bytes(b"".join(lines))
+    for pattern, found in (
+        (r"验证r2=(?P<val_r2>\S+)", [0.1, 0.2]),
+        (r"R² r2=(?P<val_r2>.+)", [0.3]),
+    ):
+        assert values(LogFollower(source(pattern=pattern), log)) == found
+
+
 def test_a_log_begins_at_its_run_and_again_when_it_was_cut(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     log.write_text("epoch 1 r2=0.1 of the run before\nepoch 2 r2=0.2\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,10 @@ class LogLines:
     @staticmethod
     def _text(line: bytes) -> str:
         line = _COLOURS.sub(b"", line) if b"\x1b" in line else line
-        return line.decode("utf-8", "replace")
+        for encoding in ("utf-8", "gbk"):  # that of the program's locale
+            with contextlib.suppress(UnicodeDecodeError):
+                return line.decode(encoding)
+        return line.decode("latin-1")
 
 
 class LogReader(Reader):
