@@ -495,6 +495,30 @@ def test_a_pattern_without_end_is_given_up(shop: Workshop) -> None:
     assert "searched for" in verdicts(job)[-1]
 
 
+@pytest.mark.parametrize(
+    ("where", "code", "words"),
+    [
+        ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('r2=0,5'); print('r2=20%')",
+         ["the log: val_r2: 2 matches are no numbers, as '0,5'",
+          r"no line of the log that matches r2=(?P<val_r2>\S+) has a number"]),
+        ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('r2=None')",
+         [r"no line of the log that matches r2=(?P<val_r2>\S+) has a number"]),
+        ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('x' * 99_999); print('r2=0.5')",
+         ["the log: 1 lines of more than 64 kB are left out"]),
+        ({"file": "m.csv"}, "open('m.csv', 'w').write('epoch,val_r2\\n1,\\n')",
+         ["m.csv: no number in val_r2"]),
+    ],
+)  # fmt: skip
+def test_what_gives_no_number_is_told(
+    shop: Workshop, where: dict[str, str], code: str, words: list[str]
+) -> None:
+    extra = {"metrics": {**where, "names": {"val_r2": R2}}}
+    job = shop.submit("", config={"argv": [sys.executable, "-c", code]}, extra=extra)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert read_json(job.metrics)["problems"] == words
+
+
 def test_four_runs_at_a_time_that_hold_their_files(shop: Workshop) -> None:
     shop.settings("cpu_slots: 4\n")
     code = VERSIONS.replace("import sys", "import sys; sys.argv = ['', os.environ['V'], 'keeps']")

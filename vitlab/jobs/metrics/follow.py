@@ -255,9 +255,14 @@ class Follow:
         given = self._given() | logged
         known = {theirs for theirs, one in self._source.names.items() if one.ours in given}
         for one in self._declared():
+            lines += _notes(one.name, one.follower.status, last)
             lines += _missing(one.name, one.follower.status, known, last)
-        if last and self._log is not None and not logged and not self._given():
-            lines.append(f"no line of the log matches {self._source.pattern}")
+        if self._log is not None:
+            lines += _notes("the log", status := self._log.follower.status, last)
+            if last and not logged and not self._given():
+                what = f"that matches {self._source.pattern} has a number"
+                what = what if status["rows"] else f"matches {self._source.pattern}"
+                lines.append(f"no line of the log {what}")
         return list(dict.fromkeys(lines))
 
     def _note_cursors(self) -> None:
@@ -300,6 +305,14 @@ class Follow:
                 write_link(self.job, link)
 
 
+def _notes(name: str, status: Mapping[str, Any], last: bool) -> Iterator[str]:
+    """What was left out of a file or of the log, or is odd."""
+    notes = str(status.get("note") or "").split("; ")
+    lines = [note for note in notes if note and not note.endswith(_HARMLESS)]
+    if lines and (last or lines != [EMPTY]):
+        yield f"{name}: {'; '.join(lines)}"
+
+
 def _missing(
     name: str, status: Mapping[str, Any], known: Collection[str], last: bool
 ) -> Iterator[str]:
@@ -308,16 +321,15 @@ def _missing(
     `known`: columns whose value came, from this or another source.
     """
     names = status.get("names") or {}
-    notes = str(status.get("note") or "").split("; ")
-    lines = [note for note in notes if note and not note.endswith(_HARMLESS)]
-    if lines and (last or lines != [EMPTY]):
-        yield f"{name}: {'; '.join(lines)}"
     for one in status.get("missing") or ():
         near = [word for word in one.get("near") or () if word not in names]
         if one["name"] in known or not (last or (near and status.get("rows"))):
             continue
         similar = f"; there is {', '.join(near)}" if near else ""
         yield f"{name}: no column {one['name']}{similar}"
+    empty = [one for one in names if last and one not in known]
+    if empty and not status.get("note"):
+        yield f"{name}: no number in {', '.join(empty)}"
 
 
 def _link(job: JobPaths, run: Mapping[str, str]) -> Link:
