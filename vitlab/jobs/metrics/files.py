@@ -224,12 +224,11 @@ class FileFollower(Grouped[FileReader]):
         `scales`: of names whose scale the run gives, filled while it runs (`Scales.known`).
         """
         self._path = path
-        self._names = source.in_file
 
         def make(part: Source) -> FileReader:
             return FileReader(part, path, self._scales)
 
-        super().__init__(source, self._names, make, scales, cursor)
+        super().__init__(source, source.in_file, make, scales, cursor)
 
     def skip_existing(self) -> None:
         """What is there now is an earlier run's; what comes, or a file written anew, counts."""

@@ -92,7 +92,7 @@ class Grouped(Generic[R]):
         cursor: Mapping[str, Any] | None,
     ) -> None:
         """`make`: a reader of some of the names."""
-        self._source, self._make = source, make
+        self._source, self._names, self._make = source, names, make
         self._scales = {} if scales is None else scales
         groups: dict[ScaleFrom | None, list[str]] = {}
         for theirs, name in names.items():

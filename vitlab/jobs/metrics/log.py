@@ -143,13 +143,12 @@ class LogFollower(Grouped[LogReader]):
     ) -> None:
         """`start`: the byte where this run's lines begin; `cursor` and `scales`: as of a file."""
         self._path = path
-        self._names = source.in_log
         self._without: frozenset[str] = frozenset()
 
         def make(part: Source) -> LogReader:
             return LogReader(part, path, start, self._scales)
 
-        super().__init__(source, self._names, make, scales, cursor)
+        super().__init__(source, source.in_log, make, scales, cursor)
 
     def poll(self, last: bool = False, without: frozenset[str] = frozenset()) -> Iterator[Event]:
         """The new events; `without`: our names that the file gave (`FileFollower.given`).
