@@ -226,7 +226,9 @@ class OwnRuns:
     def _programs(job: JobPaths) -> list[int]:
         if not isinstance(read_state(job), Running):
             return []
-        return [pid for pid in children(job) if b"../../script.py" in _argv(pid)]
+        with contextlib.suppress(KeyError):  # its supervisor has not written `started.json` yet
+            return [pid for pid in children(job) if b"../../script.py" in _argv(pid)]
+        return []
 
 
 def _argv(pid: int) -> set[bytes]:
