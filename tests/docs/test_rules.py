@@ -2,22 +2,26 @@
 
 import pytest
 
-from vitlab.docs.model.gate_rules import (
+from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
     Condition,
     Manual,
+    OfGates,
     Otherwise,
     Threshold,
     read_condition,
-    read_rules,
-    rules_of,
 )
+from vitlab.docs.model.gates.rules import read_rules, rules_of
 
 
 def r2(op: str, value: float, **more: object) -> Threshold:
     fields = {"split": None, "label": None, "delta": False, "of": None, **more}
     return Threshold("r2", op, value, **fields)  # type: ignore[arg-type]
+
+
+def bias(op: str, value: float, **more: object) -> Threshold:
+    return Threshold("bias", op, value, None, None, False, None, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -39,8 +43,24 @@ def r2(op: str, value: float, **more: object) -> Threshold:
         ("ΔR² (vs LightGBM) > 0.02", r2(">", 0.02, delta=True, of="lightgbm")),
         ("ρ ≥ 0.7", Threshold("rho", ">=", 0.7, None, None, False, None)),
         ("rho_test > 0.5", Threshold("rho", ">", 0.5, "test", None, False, None)),
-        ("T_eff MAE < 60 K", Threshold("mae", "<", 60.0, None, "T_eff", False, None)),
-        ("MAE < 0.3 dex", Threshold("mae", "<", 0.3, None, None, False, None)),
+        ("T_eff MAE < 60 K", Threshold("mae", "<", 60.0, None, "T_eff", False, None, "K")),
+        ("MAE < 0.3 dex", Threshold("mae", "<", 0.3, None, None, False, None, "dex")),
+        ("R^2 >= .70", r2(">=", 0.7)),
+        ("$R^2_{val} \\ge 0.7$", r2(">=", 0.7, split="val")),
+        ("R² > 0.70 on the test set", r2(">", 0.7, split="test")),
+        ("在测试集上 R² > 0.70", r2(">", 0.7, split="test")),
+        ("|bias| < 0.02 dex", bias("<", 0.02, unit="dex", absolute=True)),
+        ("abs(bias) ≤ 0.02", bias("<=", 0.02, absolute=True)),
+        ("bias < 0.02", bias("<", 0.02, absolute=True)),
+        ("bias > -0.02", bias(">", -0.02)),
+        ("log_g scatter < 0.1", Threshold("scatter", "<", 0.1, None, "log_g", False, None)),
+        ("ΔMAE (vs Ridge) < 0", Threshold("mae", "<", 0.0, None, None, True, "ridge")),
+        ("R² ≥ 90% of the ceiling", r2(">=", 0.9, of_ceiling=True)),
+        ("≥ 90% 理论上限", r2(">=", 0.9, of_ceiling=True)),
+        ("R² in [0.65,0.70]", Between("r2", 0.65, 0.70, None, None, False, None)),
+        ("Gate-1 PASS", OfGates(("1",), True)),
+        ("Gate-1/2 均通过", OfGates(("1", "2"), True)),
+        ("Gate-1 FAIL", OfGates(("1",), False)),
         ("0.65 ≤ R² ≤ 0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
         ("R² 0.65–0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
         ("R²_val in [0.65, 0.70]", Between("r2", 0.65, 0.70, "val", None, False, None)),
@@ -80,6 +100,22 @@ def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> 
         "R² > 0.7左右",
         "ViT > LGBM + 0.02",
         "R² > 0.7 > 0.6",
+        "R² >= 0,70",
+        "R² 0,65-0,70",
+        "0,65 ≤ R² ≤ 0,70",
+        "R² > 1.234,5",
+        "MAE < 60,000 K",
+        "R² > 60 000",
+        "MAE < 5%",
+        "MAE < 60k",
+        "ΔR² > 2%",
+        "≤ 0.6",
+        "unbiased < 0.3",
+        "SNR R² > 0.9",
+        "[Mg/Fe] R² > 0.9",
+        "accuracy > 0.9",
+        "R² ≥ 90% of the Fisher ceiling",
+        "Gate-1 PASS or Gate-2 PASS",
         "",
     ],
 )
@@ -95,6 +131,52 @@ def test_a_row_gives_condition_and_consequence() -> None:
     (rule,) = rules_of("If A:", "R² ≥ 0.6 -> go on")
     assert (rule.if_, rule.then) == ("R² ≥ 0.6", "go on")
     assert rules_of("验证", "R² > 0.7 → x") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "expected"),
+    [
+        ("≤0.6", ["网络的 R²_val 够不够"], r2("<=", 0.6, split="val")),
+        ("0.60–0.70", ["R²"], Between("r2", 0.6, 0.7, None, None, False, None)),
+        ("< 50 K", ["", "T_eff MAE"], Threshold("mae", "<", 50, None, "T_eff", False, None, "K")),
+        ("≤ 0.6", ["R² 与 MAE"], Manual("≤ 0.6")),
+        ("≤ 0.6", ["R²/R²_max"], Manual("≤ 0.6")),
+        ("≤ 0.6", ["unbiased scattering"], Manual("≤ 0.6")),
+        ("≤ 0,6", ["R²"], Manual("≤ 0,6")),
+        ("SNR ≤ 6", ["R²"], Manual("SNR ≤ 6")),
+    ],
+)
+def test_a_bare_number_is_about_what_the_gate_names(
+    text: str, context: list[str], expected: Condition
+) -> None:
+    assert read_condition(text, context) == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "content", "passes"),
+    [
+        ("Pass", "R² ≥ 0.75", True),
+        ("若PASS", "R² ≥ 0.75 → 写论文", True),
+        ("通过条件", "R² ≥ 0.75", True),
+        ("No-Go if", "R² ≥ 0.75", False),
+        ("**未通过**", "若 R² ≥ 0.75", False),
+        ("Outcome A", "If R² ≥ 0.75 → go on", None),
+        ("结果B", "R² ≥ 0.75", None),
+        ("Outcome A: R² ≥ 0.75", "go on", None),
+        ("If R^2 ≥ 0.75", "go on", None),
+        ("若R²≥0.75", "go on", None),
+    ],
+)
+def test_a_row_names_an_outcome_or_a_verdict(item: str, content: str, passes: bool | None) -> None:
+    (rule,) = rules_of(item, content)
+    assert (rule.condition, rule.passes) == (r2(">=", 0.75), passes)
+
+
+def test_what_follows_from_the_verdict_decides_nothing() -> None:
+    (rule,) = rules_of("若PASS", "进入 Gate-2")
+    assert rule.is_consequence
+    (rule,) = rules_of("若 K > 5", "x")
+    assert rule.condition == Manual("K > 5")
 
 
 def test_else_is_a_rule_of_its_own() -> None:

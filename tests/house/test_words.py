@@ -10,7 +10,8 @@ from vitlab.contract.events import OUTCOMES
 from vitlab.contract.job import STATUSES, VERDICTS, Done
 from vitlab.contract.value import Value
 from vitlab.docs.judge import conclusion, phrases
-from vitlab.docs.model import gate_rules, vocabulary
+from vitlab.docs.model import vocabulary
+from vitlab.docs.model.gates import conditions
 from vitlab.docs.write import status
 from vitlab.jobs import slurm
 from vitlab.tui import text
@@ -56,7 +57,7 @@ def test_every_outcome_is_shown_by_its_name(outcome: str) -> None:
     assert tone == {"ok": "success", "unknown": "warning"}.get(outcome, "error")
 
 
-@pytest.mark.parametrize("metric", gate_rules._METRICS)
+@pytest.mark.parametrize("metric", conditions._METRICS)
 def test_of_every_metric_a_rule_names_the_better_number_is_known(metric: str) -> None:
     assert Value("test", metric, "log_g").better is not None
     assert Value("test", metric, "log_g").unit is not None

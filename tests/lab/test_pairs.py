@@ -122,3 +122,23 @@ def test_what_was_compared_is_remembered_until_a_job_is_scored_anew(
     assert "on the same 800 stars" in gate(compared, roadmap).because
     cache.write_text("broken", encoding="utf-8")
     assert gate(compared, roadmap).verdict == first.verdict == "pass"
+
+
+def test_a_share_of_the_ceiling_is_judged_by_the_ceiling_of_the_same_stars(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    text = roadmap.read_text(encoding="utf-8")
+    text = text.replace("If R² > 0.70 |", "If R² ≥ 90% of the ceiling |")
+    roadmap.write_text(text.replace("If R² < 0.65 |", "If R² < 70% of the ceiling |"), "utf-8")
+    ended("one", r2=0.75)
+    assert gate(lab, roadmap).because.startswith("no ceiling is known for R²_test")
+    bound = ended("bound", mvp="2.0", model="Bayes")
+    spec = json.loads(bound.spec.read_bytes())
+    bound.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+    result = read_result(bound.result)
+    assert result is not None
+    write_result(bound.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.8}, errors={}))
+    found = gate(lab, roadmap)
+    assert found.verdict == "pass"
+    assert "0.938 of the Bayes ceiling 0.8" in found.because.replace("reaches ", "")
+    assert found.values == {"test/r2/log_g/of_ceiling": pytest.approx(0.9375)}

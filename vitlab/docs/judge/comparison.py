@@ -100,6 +100,10 @@ class Evidence(Protocol):
         """Whether both test sets, though different, are drawn from one distribution of stars."""
         ...
 
+    def ceiling(self, result: Result, name: str) -> float | None:
+        """The most any model can reach on the stars of a result; None where not known."""
+        ...
+
 
 @dataclass(frozen=True)
 class NoEvidence:
@@ -110,6 +114,9 @@ class NoEvidence:
 
     def same_population(self, left: Result, right: Result) -> bool:  # noqa: ARG002
         return False
+
+    def ceiling(self, result: Result, name: str) -> float | None:  # noqa: ARG002
+        return None
 
 
 def gap_of(

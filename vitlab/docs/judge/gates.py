@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vitlab.contract.job import Result, VerdictWord
 from vitlab.contract.value import HEADLINE, LABEL, Value, judged_by
@@ -16,21 +16,25 @@ from vitlab.docs.judge.comparison import (
     value_of,
 )
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
-from vitlab.docs.model.gate_rules import (
+from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
     Condition,
-    Gate,
     Manual,
+    OfGates,
     Otherwise,
-    Rule,
     Threshold,
+    is_model,
     model_key,
 )
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
 
 __all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
 
+_CEILING = "of_ceiling"
+"""Ends the name of a number that is a fraction of the ceiling."""
 _GOOD = ("✅", "通过", "pass", "🟢")
 _BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫")
 
@@ -85,17 +89,17 @@ def judge(
     decides nothing. The first rule means pass and later ones fail, unless a rule says otherwise
     (`✅`, `❌`).
     """
-    if not any(not isinstance(rule.condition, Manual) for rule in gate.rules):
+    if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = phrase("unreadable", texts) if texts else phrase("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
     unsound = ("overlap", "permuted")
     results = [r for r in results if not any(r.data.get(key) for key in unsound)]
     full = [result for result in results if result.profile == "full"]
-    decision = _decide(gate, full, evidence)
+    decision = _decide(gate, full, roadmap, evidence)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
-        would_be = _decide(gate, results, evidence)
+        would_be = _decide(gate, results, roadmap, evidence)
         if would_be.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
             because = phrase("trial", profiles, phrase(would_be.verdict), would_be.because)
@@ -114,13 +118,15 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
     )
 
 
-def _decide(gate: Gate, results: Sequence[Result], evidence: Evidence) -> _Decision:
+def _decide(
+    gate: Gate, results: Sequence[Result], roadmap: Roadmap, evidence: Evidence
+) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
     previous: _Check | None = None
     for number, rule in enumerate(gate.rules):
-        check = _check(rule.condition, gate, results, previous, evidence)
+        check = _check(rule.condition, gate, results, roadmap, previous, evidence)
         values.update(check.values)
         if check.holds:
             word: VerdictWord = "pass" if _means_pass(rule, number) else "fail"
@@ -135,6 +141,8 @@ def _decide(gate: Gate, results: Sequence[Result], evidence: Evidence) -> _Decis
 
 
 def _means_pass(rule: Rule, number: int) -> bool:
+    if rule.passes is not None:
+        return rule.passes
     then = rule.then.strip(" *").lower()
     if then.startswith(_GOOD):
         return True
@@ -145,6 +153,7 @@ def _check(
     condition: Condition,
     gate: Gate,
     results: Sequence[Result],
+    roadmap: Roadmap,
     previous: _Check | None,
     evidence: Evidence,
 ) -> _Check:
@@ -159,6 +168,24 @@ def _check(
             return _check_comparison(condition, gate, results, evidence)
         case Threshold() | Between():
             return _check_threshold(condition, gate, results, evidence)
+        case OfGates():
+            return _check_gates(condition, roadmap)
+
+
+def _check_gates(condition: OfGates, roadmap: Roadmap) -> _Check:
+    """Whether other gates have passed, or failed, as the roadmap says."""
+    statuses = {gate.id: gate.status for gate in roadmap.gates}
+    unknown = [gate for gate in condition.gates if gate not in statuses]
+    if unknown:
+        return _Check(None, phrase("no_gate", [f"Gate-{i}" for i in unknown]), {}, readable=False)
+    wanted, other = ("done", "failed") if condition.passed else ("failed", "done")
+    now = [f"Gate-{gate} ({statuses[gate] or '-'})" for gate in condition.gates]
+    because = phrase("as_is", ", ".join(now))
+    if all(statuses[gate] == wanted for gate in condition.gates):
+        return _Check(True, because, {})
+    return _Check(
+        False if any(statuses[g] == other for g in condition.gates) else None, because, {}
+    )
 
 
 def _check_threshold(
@@ -167,6 +194,8 @@ def _check_threshold(
     if condition.delta:
         return _check_difference(condition, gate, results, evidence)
     chosen, name = _deciding_result(gate, results, condition)
+    if chosen is None and condition.of and is_model(condition.of):
+        return _Check(None, phrase("missing", [condition.of]), {})
     if chosen is None:
         whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
         twin = Value.parse(name).normalised
@@ -176,9 +205,34 @@ def _check_threshold(
     value = value_of(chosen, name)
     if value is None:
         return _Check(None, phrase("no_number", name, chosen.mvp), {})
+    if wrong := _wrong_unit(condition, name):
+        return replace(wrong, values={name: value})
     error = chosen.errors.get(name, 0.0)
-    shown = phrase("as_is", f"{value:.4g}" + (f" ± {error:.2g}" if error else ""))
+    if isinstance(condition, Threshold) and condition.of_ceiling:
+        return _check_share(condition, chosen, name, evidence)
+    number = abs(value) if isinstance(condition, Threshold) and condition.absolute else value
+    shown = phrase("as_is", f"{number:.4g}" + (f" ± {error:.2g}" if error else ""))
     return _check_limit(condition, name, value, error, shown)
+
+
+def _wrong_unit(condition: Threshold | Between, name: str) -> _Check | None:
+    """For a person to judge, where a limit is in another unit than the value."""
+    unit = Value.parse(name).unit
+    if condition.unit is None or condition.unit == unit:
+        return None
+    why = phrase("unit", condition.unit, _value_label(name), unit or "-")
+    return _Check(None, why, {}, readable=False)
+
+
+def _check_share(condition: Threshold, chosen: Result, name: str, evidence: Evidence) -> _Check:
+    """A number as a fraction of the ceiling of its stars."""
+    ceiling, value = evidence.ceiling(chosen, name), value_of(chosen, name)
+    if not ceiling or value is None:
+        return _Check(None, phrase("no_ceiling", _value_label(name)), {})
+    share, error = value / ceiling, chosen.errors.get(name, 0.0) / ceiling
+    shown = phrase("of_ceiling", f"{share:.3g}", f"{ceiling:.4g}")
+    check = _check_limit(condition, name, share, error, shown)
+    return replace(check, values={f"{name}/{_CEILING}": share})
 
 
 def _check_difference(
@@ -198,13 +252,18 @@ def _check_difference(
     if pair is None:
         return _Check(None, phrase("no_pair", condition.of), {})
     gap = gap_of(*pair, name, evidence)
+    if wrong := _wrong_unit(condition, name):
+        return replace(wrong, values={f"Δ{name}": gap.value})
     return _check_limit(condition, f"Δ{name}", gap.value, gap.error, gap.phrase())
 
 
 def _check_limit(
     condition: Threshold | Between, name: str, value: float, error: float, number: Phrase
 ) -> _Check:
-    shown = phrase("is", _value_label(name), number)
+    label = _value_label(name)
+    if isinstance(condition, Threshold) and condition.absolute:
+        label = f"|{label}|"
+    shown = phrase("is", label, number)
     if isinstance(condition, Between):
         distance = min(abs(value - condition.low), abs(value - condition.high))
         holds, limit = (
@@ -213,11 +272,9 @@ def _check_limit(
         )
         because = phrase("in" if holds else "out", shown, limit)
     else:
-        distance = abs(value - condition.value)
-        holds, limit = (
-            _holds(condition.op, value, condition.value),
-            f"{condition.value:g}",
-        )
+        size = abs(value) if condition.absolute else value
+        distance = abs(size - condition.value)
+        holds, limit = _holds(condition.op, size, condition.value), f"{condition.value:g}"
         because = phrase("holds" if holds else "fails", shown, condition.op, limit)
     if error and distance <= 2 * error:
         return _Check(None, phrase("near", shown, limit), {name: value})
@@ -268,6 +325,8 @@ def _deciding_result(
     for mvp in reversed(gate.mvps):
         mine = [r for r in results if r.mvp == mvp]
         named = [r for r in mine if condition.of and model_key(r.model_name) == condition.of]
+        if condition.of and is_model(condition.of) and not named:
+            continue  # another model's number says nothing about this one
         name = value_name(condition, judged_by(r.headline for r in named or mine))
         if fit := [r for r in named or mine if name in r.values]:
             return min(fit, key=lambda r: distance_from_best(r, name)), name
@@ -295,8 +354,10 @@ def _value_label(name: str) -> str:
 
 def thresholds(gate: Gate, headline: str = HEADLINE) -> tuple[tuple[str, float], ...]:
     """(value name, level) of every threshold of a gate, for the lines of a chart."""
+    limits = [rule.condition for rule in gate.rules if isinstance(rule.condition, Threshold)]
     return tuple(
-        (value_name(rule.condition, headline), rule.condition.value)
-        for rule in gate.rules
-        if isinstance(rule.condition, Threshold) and not rule.condition.delta
+        (name, limit.value)
+        for limit in limits
+        for name in [value_name(limit, headline)]
+        if not limit.delta and not limit.of_ceiling and _wrong_unit(limit, name) is None
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.gate_rules import Gate, Rule, bullet_rules, gates_of
+from vitlab.docs.model.gates.gates import Gate, gates_of
+from vitlab.docs.model.gates.rules import Rule, bullet_rules
 from vitlab.docs.model.ids import IdIndex, exp_id, read_id, report_target
 from vitlab.docs.model.kanban import Kanban, find_kanban
 from vitlab.docs.model.table_kinds import Entry, View, is_section_row, recognise
@@ -186,8 +187,7 @@ class Roadmap:
     @cached_property
     def gates(self) -> tuple[Gate, ...]:
         """Every gate; one without rules gets those in its MVP's section."""
-        progress = self.rows("gate_progress")
-        gates = gates_of(self.document, self.views, self.vocabulary, self.ids, progress)
+        gates = gates_of(self.document, self.views, self.unknown, self.vocabulary, self.ids)
         return tuple(
             gate if gate.rules else replace(gate, rules=self._section_rules(gate)) for gate in gates
         )

@@ -11,7 +11,7 @@ from vitlab.contract.job import Result
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import TRIAL_MARK, count_text, key_metric, profile_mark
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.model.gate_rules import Gate
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View

@@ -11,7 +11,7 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
-from vitlab.docs.model.gate_rules import Gate
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Sample

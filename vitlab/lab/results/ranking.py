@@ -74,6 +74,13 @@ class Pairs:
         ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
         return ours is not None and theirs is not None and self.alike_jobs(ours, theirs)
 
+    def ceiling(self, result: Result, name: str) -> float | None:
+        """The Bayes ceiling of a result's value; None where the roadmap has no such run."""
+        one = self.jobs.get(_key(result))
+        known = ceilings(other.job for other in self.jobs.values())
+        bound = ceiling_of(one.job.spec, known, name) if one else None
+        return bound.r2 if bound else None
+
     def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
         """As `alike`, of any two jobs."""
         population = population_of(ours.job.spec.config, "")

@@ -1,0 +1,364 @@
+"""The conditions of gates as people write them; what is not certain is left to a person."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from vitlab.docs.model.ids import gate_refs
+from vitlab.docs.text.inline import plain
+
+_OPERATORS = {
+    **dict.fromkeys("≥≧⩾", ">="),
+    **dict.fromkeys("≤≦⩽", "<="),
+    **{"=>": ">=", "=<": "<=", ">>": ">", "<<": "<"},
+}
+_SPLITS = {
+    **{"测试": "test", "测试集": "test", "验证": "val", "验证集": "val"},
+    **{"训练": "train", "训练集": "train", "training": "train", "validation": "val"},
+}
+# Whole numbers only: `0,70` may mean 0.70 and `60,000` sixty thousand, so neither is one.
+_NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?(?![\d_]|[.,]\d)\s*%?"
+_OP = r"(?:>=|<=|=>|=<|>|<|≥|≤|≧|≦|⩾|⩽)"
+_METRICS = {
+    "r2": r"(?:R2|R\^2)",
+    "mae": r"MAE",
+    "rmse": r"RMSE",
+    "bias": r"bias",
+    "scatter": r"scatter",
+    "rho": r"ρ|rho",
+    "sigma": r"σ|sigma",
+    "loss": r"loss",
+}
+_WORDS = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _METRICS.items())
+_METRIC = rf"(?<![A-Za-z])(?:{_WORDS})(?![A-Za-z])"
+_LABELS = {
+    "log_g": r"log[_ ]?g",
+    "T_eff": r"t[_ ]?eff",
+    "M_H": r"\[m/h\]|m_h|fe/?h",
+    "a_M": r"a_m|\[(?:α|alpha)/(?:m|fe)\]",
+    "C_M": r"c_m|\[c/(?:m|fe)\]",
+}
+_NO_LABEL = re.compile(r"(?:\b(?:SNR|S/N|v_?rad|RV|redshift|mag)|\[[a-z]+/[a-z]+\])$", re.I)
+"""Quantities of which the lab has no numbers."""
+_MODELS = {
+    "vit": r"vit(?:-[a-z0-9]+)?|specvit|transformer",
+    "lightgbm": r"lgbm?|lightgbm|light gbm|gbdt",
+    "ridge": r"ridge",
+    "mlp": r"mlp",
+    "template": r"template(?: ?fit(?:ting)?)?|模板拟合",
+    "cnn": r"cnn",
+    "moe": r"moe",
+}
+_MODEL = "|".join(_MODELS.values())
+_SPLIT = (
+    r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
+    r"|\s*\(\s*(?P<split2>test|val|train)[^)]*\))?"
+)
+_UNIT = r"(?:\s*(?P<unit>(?-i:K)|dex|kelvin)(?![A-Za-z]))?"
+_THRESHOLD = re.compile(
+    rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
+    r"(?P<vs>\s*\(?\s*(?:vs\.?|over|相对|对比)\s+[^<>≥≤()]+?\)?)?"
+    rf"\s*(?P<op>{_OP})\s*(?P<value>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    re.I,
+)
+_BETWEEN = re.compile(
+    rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
+    rf"\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至|and|,)"
+    rf"\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    re.I,
+)
+_SANDWICH = re.compile(
+    rf"^(?P<low>{_NUMBER})\s*(?:<=|<|≤|≦)\s*(?P<of>)(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
+    rf"\s*(?:<=|<|≤|≦)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    re.I,
+)
+_BARE = re.compile(rf"^(?P<op>{_OP})\s*(?P<value>{_NUMBER}){_UNIT}(?P<rest>.*)$")
+_BARE_BETWEEN = re.compile(
+    rf"^(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$"
+)
+_COMPARISON = re.compile(
+    rf"^(?P<left>{_MODEL})\s*(?P<op>>>|<<|{_OP})\s*(?P<right>{_MODEL})(?P<rest>.*)$", re.I
+)
+_CEILING = r"(?:the\s+)?(?:Bayes(?:ian)?\s*|theoretical\s*|理论)?(?:ceiling|upper bound|上限)"
+_SHARE = re.compile(
+    rf"^(?P<of>)(?:{_METRIC}{_SPLIT}\s*)?(?P<op>{_OP}|达到|reach(?:es)?)\s*(?P<value>{_NUMBER})"
+    rf"\s*(?:of|×|x|\*|的)?\s*{_CEILING}(?P<rest>.*)$",
+    re.I,
+)
+_MENTION = re.compile(rf"(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}(?P<more>_?\{{?\w+)?", re.I)
+_BARS = re.compile(
+    rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?)\s*(?:\||\))", re.I
+)
+_ON_SPLIT = re.compile(
+    r"\s+on\s+(?:the\s+)?(test|validation|val|training|train)(?:\s+(?:set|data|split))?(?![\w-])"
+    r"|(?:在\s*)?(测试|验证|训练)集?上",
+    re.I,
+)
+_NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
+_REMARK = re.compile(r"^[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!](?!\d)[^<>≥≤≧≦]*$)")
+_JOINED = re.compile(r"\b(?:and|or)\b|且|或|并", re.I)
+_AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比)\s*(?P<of>[^)]+)\)", re.I)
+PASS_WORD = r"pass(?:ed|es)?|通过|达标|满足|成立|success|✅|🟢"
+FAIL_WORD = r"fail(?:ed|s|ure)?|未通过|不通过|未达标|不达标|不满足|不成立|失败|❌|🔴"
+_OF_GATE = re.compile(
+    r"Gates?[-–_ ]?[\w.]+(?:\s*[/,，、&+]\s*(?:Gate[-–_ ]?)?\d[\w.]*)*"
+    rf"|(?P<pass>(?:{PASS_WORD})(?![A-Za-z]))|(?P<fail>(?:{FAIL_WORD})(?![A-Za-z]))"
+    r"|且|与|和|都|均|已|\b(?:and|both|all|is|are|has|have)\b|[\s&+,，、:：*(（)）=]",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A metric against a number: `R²_val > 0.70`, `ΔR² (vs LightGBM) ≥ 0.02`, `|bias| < 0.02`."""
+
+    metric: str
+    """`r2`, `mae`, `rmse`, `bias`, `scatter`, `rho`, `sigma`, `loss`."""
+    op: str
+    """One of > >= < <=."""
+    value: float
+    split: str | None
+    """None where the text names none."""
+    label: str | None
+    """`log_g`, `T_eff`, `M_H`; None where the text names none."""
+    delta: bool
+    """A difference, against `of` where that is a model."""
+    of: str | None
+    """A named model (`lightgbm`), or a qualifier as written (`error-only`); None for none."""
+    unit: str | None = None
+    """`K`, `dex`; None where the text names none."""
+    absolute: bool = False
+    """Whether the sign of the number does not count."""
+    of_ceiling: bool = False
+    """Whether `value` is a fraction of the ceiling."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """A metric inside a range, ends included."""
+
+    metric: str
+    low: float
+    high: float
+    split: str | None
+    label: str | None
+    delta: bool
+    of: str | None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model against another: `ViT > LGBM`; names are `vit lightgbm ridge mlp template ...`."""
+
+    left: str
+    op: str
+    right: str
+
+
+@dataclass(frozen=True)
+class OfGates:
+    """Other gates have passed, or failed, all of them."""
+
+    gates: tuple[str, ...]
+    """Bare ids; none: the gate itself, so that this says what follows from its verdict."""
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """Holds when the rule before it certainly does not."""
+
+
+@dataclass(frozen=True)
+class Manual:
+    """A condition for a person to judge."""
+
+    text: str
+
+
+Condition = Threshold | Between | Comparison | OfGates | Otherwise | Manual
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a number is about."""
+
+    metric: str
+    split: str | None
+    label: str | None
+    delta: bool
+    of: str | None = None
+
+
+def read_condition(text: str, context: Iterable[str] = ()) -> Condition:
+    """The condition of a text; Manual where it has none that is certain.
+
+    `context`: the gate's other texts, the nearest first, which may say what a bare `≤ 0.6` is of.
+    """
+    shown = plain(text).strip()
+    norm, absolute = _without_bars(_normalised(shown))
+    norm, split = _without_split(norm)
+    if found := _of_gates(shown):
+        return found
+    if match := _COMPARISON.match(norm):
+        if _only_remark(match["rest"]):
+            return Comparison(_model(match["left"]), _operator(match["op"]), _model(match["right"]))
+        return Manual(shown)
+    for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _THRESHOLD, _BARE):
+        match = pattern.match(norm)
+        if match is None or not _only_remark(match["rest"]):
+            continue
+        bare = pattern in (_BARE, _BARE_BETWEEN)
+        about = subject_of(context) if bare else _subject(match)
+        if about and (split is None or about.split in (None, split)):
+            about = replace(about, split=split or about.split)
+            return _bounded(match, about, absolute, pattern is _SHARE) or Manual(shown)
+        if pattern is not _SHARE:
+            return Manual(shown)
+    return Manual(shown)
+
+
+def _bounded(
+    match: re.Match[str], about: _Subject, absolute: bool, of_ceiling: bool
+) -> Threshold | Between | None:
+    """A subject with its limits; None where a limit does not fit it."""
+    groups = match.groupdict()
+    unit = {"kelvin": "K"}.get((groups.get("unit") or "").lower(), groups.get("unit"))
+    ends = [groups[name] for name in ("value", "low", "high") if groups.get(name)]
+    percent = any("%" in end for end in ends)
+    if percent and (about.delta or about.metric not in ("r2", "rho")):
+        return None  # of what, is not said
+    subject = (about.split, about.label, about.delta, about.of, unit)
+    if len(ends) == 2:
+        low, high = sorted(map(_value, ends))
+        return None if absolute else Between(about.metric, low, high, *subject)
+    op, value = _operator(match["op"]), _value(ends[0])
+    # Whoever limits a bias from above means its size.
+    absolute = absolute or (about.metric == "bias" and op in ("<", "<=") and value > 0)
+    if of_ceiling and (about.metric != "r2" or about.delta):
+        return None
+    return Threshold(about.metric, op, value, *subject, absolute, of_ceiling)
+
+
+def subject_of(texts: Iterable[str]) -> _Subject | None:
+    """What the first text with a metric is about; None where it names several, or no text one."""
+    for text in texts:
+        norm, _ = _without_bars(_normalised(plain(text)))
+        found = list(_MENTION.finditer(norm))
+        if not found:
+            continue
+        labels = [name for name, pattern in _LABELS.items() if re.search(pattern, norm, re.I)]
+        subjects = {
+            (_metric(m), _split(m["split"] or m["split2"]), m["delta"] is not None) for m in found
+        }
+        if len(subjects) > 1 or len(labels) > 1 or any(m["more"] for m in found):
+            return None
+        ((metric, split, delta),) = subjects
+        return _Subject(metric, split, labels[0] if labels else None, delta)
+    return None
+
+
+def _of_gates(text: str) -> OfGates | None:
+    """`Gate-1 PASS`, `Gate-1/2 均通过`, and `PASS` alone, of the gate itself."""
+    words = {name for m in _OF_GATE.finditer(text) for name, word in m.groupdict().items() if word}
+    if len(words) != 1 or _OF_GATE.sub("", text).strip():
+        return None
+    return OfGates(gate_refs(text), words == {"pass"})
+
+
+def _without_bars(text: str) -> tuple[str, bool]:
+    """A text without the bars of an absolute value, and whether it had any."""
+    bare = _BARS.sub(lambda match: match["inside"], text)
+    return bare, bare != text
+
+
+def _without_split(text: str) -> tuple[str, str | None]:
+    """A text without `on the test set`, and that split."""
+    match = _ON_SPLIT.search(text)
+    if match is None:
+        return text, None
+    rest = (text[: match.start()] + text[match.end() :]).strip()
+    return rest, _split(match[1] or match[2])
+
+
+def _only_remark(rest: str) -> bool:
+    """Whether the text after a condition only comments on it, without another condition."""
+    return bool(_REMARK.match(rest)) and not _JOINED.search(re.sub(r"\([^)]*\)", "", rest))
+
+
+def _metric(match: re.Match[str]) -> str:
+    return next((name for name in _METRICS if match[name] is not None), "r2")
+
+
+def _subject(match: re.Match[str]) -> _Subject | None:
+    """What a condition is about; None where the words before the metric are not a name."""
+    groups = match.groupdict()
+    metric = _metric(match)
+    split = groups["split"] or groups["split2"]
+    of = (groups.get("of") or "").strip(" :,")
+    label = next((name for name, p in _LABELS.items() if re.search(p, of, re.I)), None)
+    for pattern in _LABELS.values():
+        of = re.sub(pattern, "", of, flags=re.I).strip(" :,_")
+    word = re.search(r"\b(test|val|train|validation)\b|测试集?|验证集?", of, re.I)
+    if word and not split:
+        split = word.group()
+        of = (of[: word.start()] + of[word.end() :]).strip()
+    unlike = _NOT_A_QUALIFIER.search(of) or _MENTION.search(of) or _NO_LABEL.search(of)
+    if len(of) > 40 or unlike:
+        return None
+    if against := groups.get("vs"):
+        of = re.sub(r"^[\s(]*(?:vs\.?|over|相对|对比)\s+", "", against, flags=re.I).strip(" ()")
+    elif groups.get("delta") and (behind := _AGAINST.search(groups["rest"])):
+        of = behind["of"].strip()
+    named = _model(of) if re.fullmatch(_MODEL, of, re.I) else of
+    if metric == "scatter" and named and named not in _MODELS:
+        return None  # of what, is not a label: `seed scatter`
+    return _Subject(metric, _split(split), label, groups.get("delta") is not None, named or None)
+
+
+def _normalised(text: str) -> str:
+    text = re.sub(r"[$*]|\\mathrm|\\text|\\[lr]vert", lambda m: "|" if "vert" in m[0] else "", text)
+    text = re.sub(r"\\geq?(?![a-z])", "≥", re.sub(r"\\leq?(?![a-z])", "≤", text))
+    text = text.replace("²", "2").replace("\\Delta", "Δ").replace("∆", "Δ").replace("\\rho", "ρ")
+    text = unicodedata.normalize("NFKD", text.replace("∣", "|").replace("\\sigma", "σ"))
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = re.sub(r"R\s?[Â^]\s?\{?2\}?", "R2", text)
+    text = re.sub(r"R_\{?(test|val|train)\}?\^?2", r"R2_\1", text, flags=re.I)
+    text = re.sub(r"RA2", "R2", text)  # an `Â` that lost its hat: RÂ²
+    text = re.sub(r"([\[(]\s*[+-]?\d*\.\d+),(?=[+-]?\d*\.\d)", r"\1, ", text)
+    return text.replace("−", "-").replace("，", ",").replace("。", ".").strip()
+
+
+def _value(text: str) -> float:
+    text = text.replace(" ", "")
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+def _operator(text: str) -> str:
+    return _OPERATORS.get(text, text if text[0] in "<>" else ">=")
+
+
+def _model(text: str) -> str:
+    text = text.strip()
+    for name, pattern in _MODELS.items():
+        if re.fullmatch(pattern, text, re.I):
+            return name
+    return text
+
+
+def model_key(name: str) -> str:
+    """A model's name as in rules: `LightGBM` and `LGBM` are one; unknown ones case folded."""
+    return _model(name.replace("_", " ")).casefold()
+
+
+def is_model(name: str) -> bool:
+    """Whether a name in a rule is that of a model, not another qualifier."""
+    return name in _MODELS
+
+
+def _split(text: str | None) -> str | None:
+    return _SPLITS.get(text.lower(), text.lower()) if text else None

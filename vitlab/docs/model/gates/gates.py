@@ -1,0 +1,286 @@
+"""Decision gates as the roadmap defines them: sections, rows, MVPs, statuses and rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from vitlab.docs.model.gates.rules import (
+    Rule,
+    bullet_rules,
+    listed_rules,
+    table_rules,
+    with_context,
+)
+from vitlab.docs.model.gates.rules import rules_of as rules_of_row
+from vitlab.docs.model.ids import IdIndex, gate_refs
+from vitlab.docs.model.table_kinds import Entry, View
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document, Heading
+from vitlab.docs.text.tables import Cell, Table
+
+_POINT = r"DP|DG|Decision\s*Point|决策点"
+_HEADING = re.compile(
+    r"^[^\w]*(?:\d+(?:\.\d+)*[.)、]?\s+[^\w]*)?(?:"
+    r"(?:Decision\s+|决策\s*)?(?:Gate|门控|决策门)"
+    r"(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*))"
+    rf"|(?P<point>{_POINT})\s*[-–—_]?\s*(?P<point_number>\d[\w.]*))"
+    r"(?![/、,，&])\s*(?:[:：—–-]\s*)?(?P<title>.*)$",
+    re.I,
+)
+_HEADING_STATUS = re.compile(
+    r"\s*(?P<mark>[(（【]?\s*(?:[\u2300-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]\ufe0f?).*)$"
+)
+_ID_HEAD = re.compile(
+    r"^\W*(?:(?:decision\s*)?gate|门控|决策门|DP|DG|decision point|决策点)\W*$", re.I
+)
+_KEYED = re.compile(
+    r"^\s*(?:[-*+]\s+|\d+[.)]\s+)?(?P<key>[^:：]{1,30}?)\s*[:：]\s*(?P<value>\S.*)$"
+)
+_ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One decision gate."""
+
+    id: str
+    """Bare: `1`, `DP1`."""
+    title: str
+    status: str | None
+    status_text: str
+    """The status as written; empty when there is none."""
+    rules: tuple[Rule, ...]
+    mvps: tuple[str, ...]
+    """Bare ids of the MVPs that decide it."""
+    line: int
+    """1-based line of its heading, or of its row where it has no section."""
+    status_cell: Cell | None
+    parsed: ParsedStatus | None
+    """The status, offsets in `status_text`."""
+    result_cell: Cell | None = None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What gates are read from."""
+
+    document: Document
+    views: Sequence[View]
+    unknown: Sequence[Table]
+    vocabulary: Vocabulary
+    ids: IdIndex
+
+
+def gates_of(
+    document: Document,
+    views: Sequence[View],
+    unknown: Sequence[Table],
+    vocabulary: Vocabulary,
+    ids: IdIndex,
+) -> tuple[Gate, ...]:
+    """Every gate: those with a section in order, then those that only have a row of a table.
+
+    `unknown`: the tables of no known kind. A row adds to its section what that does not say.
+    """
+    source = _Source(document, views, unknown, vocabulary, ids)
+    gates: dict[str, Gate] = {}
+    for heading in document.headings:
+        match = _HEADING.match(plain(heading.title))
+        if match:
+            gate = _section_gate(source, heading, match)
+            gates.setdefault(gate.id, gate)
+    for gate in _row_gates(source):
+        known = gates.setdefault(gate.id, gate)
+        if not known.rules and gate.rules:
+            gates[gate.id] = replace(known, rules=gate.rules)
+    return tuple(gates.values())
+
+
+def _gate_id(match: re.Match[str]) -> str:
+    if match["point"]:
+        letters = "DG" if match["point"].upper() == "DG" else "DP"
+        return letters + match["point_number"].rstrip(".")
+    return str(match["number"] or match["name"])
+
+
+def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Gate:
+    end = source.document.section_end(heading)
+    title, mark = match["title"], ""
+    trail = _HEADING_STATUS.search(title)
+    if trail and source.vocabulary.read(trail["mark"].lstrip("(（【 ")):
+        title, mark = title[: trail.start()], trail["mark"].strip("()（）【】 ")
+    facts = _Facts(source)
+    for entry in _facts(source.views, heading.index, end):
+        facts.add(entry.cells.get("item"), entry.cells.get("content"))
+    facts.rules += _table_rules(source, heading.index, end, facts)
+    if not facts.found:
+        for line in _lines(source.document, heading.index + 1, end):
+            facts.add_line(line)
+    rules = facts.rules or bullet_rules(source.document, heading.index, end)
+    rules = rules or listed_rules(_lines(source.document, heading.index + 1, end))
+    written = facts.status.raw if facts.status else facts.status_text or mark
+    parsed = source.vocabulary.read(written)
+    return Gate(
+        _gate_id(match),
+        title.strip(),
+        parsed.status if parsed else None,
+        written,
+        with_context(rules, [*facts.about, title]),
+        facts.mvps,
+        heading.index + 1,
+        facts.status,
+        parsed,
+        facts.result,
+    )
+
+
+class _Facts:
+    """What the rows or lines of a gate's section say."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self.rules: tuple[Rule, ...] = ()
+        self.mvps: tuple[str, ...] = ()
+        self.about: list[str] = []
+        self.status: Cell | None = None
+        self.status_text = ""
+        self.result: Cell | None = None
+        self.found = False
+
+    def add(self, item: Cell | None, content: Cell | None) -> None:
+        """A row of a table of items."""
+        if item is None or content is None:
+            return
+        self.found = True
+        columns = self._source.vocabulary.columns([item.raw])
+        if "status" in columns:
+            self.status = content
+        elif "result" in columns:
+            self.result = content
+        else:
+            self._add_text(item.raw, content.raw)
+
+    def add_line(self, line: str) -> None:
+        """A line `key: value` of a section without such a table."""
+        match = _KEYED.match(plain(line))
+        if match is None:
+            return
+        columns = self._source.vocabulary.columns([match["key"]])
+        if "status" in columns:
+            self.status_text = match["value"]
+        elif "mvp" in columns or _ABOUT.search(match["key"]):
+            self._add_text(match["key"], match["value"])
+
+    def _add_text(self, item: str, content: str) -> None:
+        if "mvp" in self._source.vocabulary.columns([item]):
+            self.mvps = self.mvps or self._source.ids.refs(content)
+        elif rules := rules_of_row(item, content):
+            self.rules += rules
+        elif _ABOUT.search(item):
+            # A line that names the metric comes before one that says what is looked at.
+            first = 0 if re.search(r"指标|metric", item, re.I) else len(self.about)
+            self.about.insert(first, content)
+
+
+def _lines(document: Document, first: int, end: int) -> Iterator[str]:
+    """The lines between two 0-based lines that are neither code, comment nor table."""
+    skipped = set(document.hidden_lines)
+    for start, last in [*document.tables, *((f.first, f.last) for f in document.fences)]:
+        skipped.update(range(start, last))
+    for index in range(first, min(end, len(document.lines))):
+        if index not in skipped:
+            yield document.line_text(index)
+
+
+def _facts(views: Sequence[View], first: int, end: int) -> list[Entry]:
+    return [
+        entry
+        for view in views
+        if view.kind == "facts" and first < view.table.first < end
+        for entry in view.entries
+    ]
+
+
+def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[Rule, ...]:
+    """The rules in the tables of conditions between two 0-based lines, and the MVPs they name."""
+    rules: list[Rule] = []
+    tables = [v.table for v in source.views if v.kind not in ("facts", "runs", "numbers")]
+    for table in sorted([*tables, *source.unknown], key=lambda table: table.first):
+        if not first < table.first < end:
+            continue
+        headers = [cell.raw for cell in table.header.cells]
+        if headers and _ID_HEAD.match(plain(headers[0])):
+            continue  # a table of other gates
+        unknown = table in source.unknown
+        rows = [[cell.raw for cell in row.cells] for row in table.rows if not row.is_delimiter]
+        for cells in [headers, *rows] if unknown and len(headers) == 2 else []:
+            rules += rules_of_row(cells[0], cells[1]) if len(cells) > 1 else ()
+        if not rules and (found := [r for cells in rows for r in table_rules(headers, cells)]):
+            rules += found
+            at = source.vocabulary.columns(headers).get("mvp")
+            named = [cells[at] for cells in rows if at is not None and at < len(cells)]
+            facts.mvps = facts.mvps or source.ids.refs(" , ".join(named))
+    return tuple(rules)
+
+
+def _row_gates(source: _Source) -> Iterator[Gate]:
+    """The gates that have a row, in a progress table or in one whose first column names them."""
+    for view in source.views:
+        if view.kind == "gate_progress":
+            headers = [cell.raw for cell in view.table.header.cells]
+            for entry in view.entries:
+                cell, rules = entry.cells.get("status"), _rules_of_cells(headers, entry)
+                text = cell.raw if cell else ""
+                for gate_id in entry.gates[:1]:
+                    yield Gate(
+                        gate_id, "", entry.status, text, rules, entry.mvps, entry.line, None,
+                        entry.parsed,
+                    )  # fmt: skip
+    for table in source.unknown:
+        yield from _rows_of(source, table)
+
+
+def _rules_of_cells(headers: Sequence[str], entry: Entry) -> tuple[Rule, ...]:
+    return with_context(table_rules(headers, [cell.raw for cell in entry.row.cells]), [])
+
+
+def _rows_of(source: _Source, table: Table) -> Iterator[Gate]:
+    headers = [cell.raw for cell in table.header.cells]
+    if not headers or not _ID_HEAD.match(plain(headers[0])):
+        return
+    columns = source.vocabulary.columns(headers)
+    for row in table.rows:
+        cells = [cell.raw for cell in row.cells]
+        gate_id = "".join(_id_of(plain(headers[0]), plain(cells[0]))) if cells else ""
+        if not gate_id:
+            continue
+        texts = {name: cells[i] for name, i in columns.items() if i < len(cells)}
+        rules = with_context(table_rules(headers, cells), cells[1:])
+        status = source.vocabulary.read(texts.get("status", ""))
+        title = plain(cells[1]) if len(cells) > 1 and len(headers) > 2 else ""
+        yield Gate(
+            gate_id,
+            title,
+            status.status if status else None,
+            texts.get("status", ""),
+            rules,
+            source.ids.refs(texts["mvp"]) if "mvp" in texts else (),
+            row.line,
+            None,
+            status,
+        )
+
+
+def _id_of(head: str, cell: str) -> tuple[str, ...]:
+    """The id in the first cell of a gate's row: `Gate-1`, `DP-2`, or a number alone."""
+    if match := _HEADING.match(cell):
+        return (_gate_id(match),)
+    if found := gate_refs(cell):
+        return found[:1]
+    number = re.match(r"^\W*(\d[\w.]*)\b", cell)
+    point = re.search(_POINT, head, re.I)
+    prefix = ("DG" if point[0].upper() == "DG" else "DP") if point else ""
+    return (prefix + number[1].rstrip("."),) if number else ()

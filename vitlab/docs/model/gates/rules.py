@@ -1,0 +1,202 @@
+"""The rules of gates in rows, tables, lists and sentences: a condition and what follows from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from vitlab.docs.model.gates.conditions import (
+    FAIL_WORD,
+    PASS_WORD,
+    Condition,
+    Manual,
+    OfGates,
+    Otherwise,
+    read_condition,
+)
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document
+
+_OPERATOR = re.compile(r"[<>≥≤≧≦]|\\[lg]e")
+# A letter or number after `若` only names the rule, unless it is what the rule is about.
+_IF_WORD = re.compile(
+    r"^(?:若|如果|如|if|when|当)\s*(?P<label>(?:[A-Z](?![\w²^])|\d+(?=\s*[:：]))"
+    r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e)))?\s*[:：.]?\s*",
+    re.I,
+)
+_VERDICT_ITEM = re.compile(
+    r"^(?:若|如果|if|when)?\s*(?:(?P<fail>no[- ]?go|stop|" + FAIL_WORD + r")"
+    r"|(?P<pass>go|成功|" + PASS_WORD + r"))(?![A-Za-z])"
+    r"\s*(?:if|when|criteri(?:on|a)|condition|条件|标准|判据|则|gate)?\s*[:：]?\s*$",
+    re.I,
+)
+_OUTCOME_ITEM = re.compile(
+    r"^(?:outcome|case|scenario|option|branch|结果|结局|情况|情形|情景|分支|选项|判定)"
+    r"\s*[-–_]?\s*(?:[A-Z]|\d|[一二三四五甲乙丙丁])\s*(?:[:：]\s*(?P<condition>.+))?[:：]?$",
+    re.I,
+)
+_ARROW = re.compile(r"\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,?\s*then\b|，?\s*则)\s*", re.I)
+_ELSE_WORD = re.compile(
+    r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
+)
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*)$")
+_RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
+_CONDITION_HEAD = re.compile(
+    r"^\W*(?:condition|criteri(?:on|a)|threshold|if|when|rule|decision rule|条件|判据|判定条件"
+    r"|判定标准|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
+    re.I,
+)
+_THEN_HEAD = re.compile(
+    r"^\W*(?:then|decision|action|choice|next(?: step)?|consequence|conclusion|则|决策|行动|动作"
+    r"|选择|下一步|后果|对策|结论|影响)(?:\s*[(（].*)?$",
+    re.I,
+)
+_VERDICT_HEAD = re.compile(
+    r"^\W*(?:(?P<pass>(?:go|pass|success)\s*(?:if|when|criteri(?:on|a)|condition)"
+    r"|(?:通过|成功|达标)(?:条件|标准|判据))"
+    r"|(?P<fail>(?:no[- ]?go|fail(?:ure)?|stop|kill)\s*(?:if|when|criteri(?:on|a)|condition)"
+    r"|(?:失败|不通过|未通过|停止|终止)(?:条件|标准|判据)))\W*$",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`if_` and `then` as written, without the words `若`/`if` and the arrow."""
+
+    if_: str
+    then: str
+    condition: Condition
+    passes: bool | None = None
+    """What the row says of the gate itself (`Pass | R² ≥ 0.75`); None where it says nothing."""
+
+    @property
+    def is_consequence(self) -> bool:
+        """Whether it tells what follows from the gate's verdict, and decides nothing."""
+        return isinstance(self.condition, OfGates) and not self.condition.gates
+
+
+def rules_of(item: str, content: str) -> tuple[Rule, ...]:
+    """The rules of a row of a gate: `若 R² > 0.70 | ✅ ..`, `Pass | R² ≥ 0.7`, `若A | .. → ..`."""
+    item, content = plain(item), plain(content)
+    if match := _VERDICT_ITEM.match(item):
+        passes = match["pass"] is not None
+        if not _holds_condition(content):
+            return (Rule(match["pass"] or match["fail"], content, OfGates((), passes)),)
+        first, *more = read_rules(content)
+        return replace(first, then=first.then or item, passes=passes), *more
+    if match := _OUTCOME_ITEM.match(item):
+        item = f"if {match['condition']}" if match["condition"] else "if"
+        if item == "if" and not _holds_condition(content):
+            return ()
+    head = _IF_WORD.match(item)
+    if not head:
+        return ()
+    condition = item[head.end() :].strip()
+    if not condition:
+        return read_rules(content)
+    then, *rest = _ELSE_WORD.split(content, maxsplit=1)
+    return Rule(condition, then.strip(), read_condition(condition)), *_else_rule(rest)
+
+
+def read_rules(text: str) -> tuple[Rule, ...]:
+    """The rules of a sentence: `R² ≥ X → ...`, `If ΔR² > 0.02 then ... else ...`."""
+    text = plain(text)
+    head = _IF_WORD.match(text)
+    body = text[head.end() :] if head else text
+    first, *rest = _ELSE_WORD.split(body, maxsplit=1)
+    condition, *then = _ARROW.split(first, maxsplit=1)
+    rule = Rule(condition.strip(), then[0].strip() if then else "", read_condition(condition))
+    return rule, *_else_rule(rest)
+
+
+def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of a row in a table of conditions, or of a gate with a row of its own."""
+    rules: list[Rule] = []
+    pairs = list(zip(map(plain, headers), map(plain, cells), strict=False))
+    then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
+    for number, (head, cell) in enumerate(pairs):
+        if not cell.strip(" -—–"):
+            continue
+        if match := _VERDICT_HEAD.match(head):
+            first, *more = read_rules(cell)
+            says = match["pass"] is not None
+            rules += [replace(first, then=first.then or head, passes=says), *more]
+        elif _CONDITION_HEAD.match(head) and (number or len(pairs) == 2 or _holds_condition(cell)):
+            first, *more = read_rules(cell)
+            verdict = _VERDICT_ITEM.match(pairs[0][1]) if number else None
+            passes = verdict["pass"] is not None if verdict else None
+            rules += [replace(first, then=first.then or then, passes=passes), *more]
+        else:
+            rules += rules_of(head, cell) if _IF_WORD.match(head) else ()
+    return tuple(rules)
+
+
+def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules, in which a bare `≤ 0.6` is about what the other rules, or else `texts`, name.
+
+    What only follows from the verdict is left out where another rule decides.
+    """
+    rules = tuple(rules)
+    others = [rule.if_ for rule in rules if not isinstance(rule.condition, Manual)]
+    context = [" ; ".join(others), *texts]
+    read = [
+        replace(rule, condition=read_condition(rule.if_, context))
+        if isinstance(rule.condition, Manual)
+        else rule
+        for rule in rules
+    ]
+    deciding = tuple(rule for rule in read if not rule.is_consequence)
+    return deciding or tuple(read)
+
+
+def bullet_rules(document: Document, first: int, end: int) -> tuple[Rule, ...]:
+    """Rules in a list below `**Gate影响**:` or `**决策规则**:`, between two 0-based lines."""
+    rules: list[Rule] = []
+    inside = False
+    for index in range(first, min(end, len(document.lines))):
+        line = document.line_text(index)
+        bullet = _BULLET.match(line)
+        if not inside:
+            inside = bool(_RULES_TITLE.match(plain(line.strip(" \t*"))))
+        elif bullet and ("→" in line or "->" in line):
+            rules += read_rules(bullet["text"])
+        elif line.strip():
+            inside = False
+    return tuple(rules)
+
+
+def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
+    """The rules in the lists of a gate that has no table: `- R² > 0.7 → ...`, or a check list."""
+    rules: list[Rule] = []
+    checks: list[str] = []
+    for line in lines:
+        match = _BULLET.match(line)
+        text = plain(match["text"] if match else line)
+        item, *content = re.split(r"[:：]", text, maxsplit=1)
+        if content and (found := rules_of(item.strip(), content[0].strip())):
+            rules += found
+        elif match and match["box"] and _holds_condition(text):
+            checks.append(text)
+        elif match and (_IF_WORD.match(text) or _ARROW.search(text)) and _holds_condition(text):
+            rules += read_rules(text)
+    if rules or not checks:
+        return tuple(rules)
+    if len(checks) == 1:
+        return read_rules(checks[0])
+    return (Rule("; ".join(checks), "", Manual("; ".join(checks))),)  # all of them must hold
+
+
+def _holds_condition(text: str) -> bool:
+    """Whether a text has a condition of its own, readable or not."""
+    first = _ARROW.split(_ELSE_WORD.split(text, maxsplit=1)[0], maxsplit=1)[0]
+    head = _IF_WORD.match(first)
+    if _OPERATOR.search(first) or (head and head.end() < len(first)):
+        return True
+    condition = read_condition(first)
+    return isinstance(condition, OfGates) and bool(condition.gates)
+
+
+def _else_rule(rest: Sequence[str]) -> tuple[Rule, ...]:
+    return tuple(Rule("else", text.strip(), Otherwise()) for text in rest if text.strip())
