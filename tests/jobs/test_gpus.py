@@ -139,6 +139,13 @@ def test_what_one_may_not_read_drops_no_gpu(shop: Workshop, nvml: Nvml, broken: 
     )
 
 
+def test_a_gpu_whose_memory_is_not_known_comes_last(shop: Workshop, nvml: Nvml) -> None:
+    nvml(count=3, no_rights=[0])
+    job = shop.submit(SAY)
+    planned = plan(all_jobs(shop.lab), read_machine(shop.lab))
+    assert [(start.job.name, start.device) for start in planned.starts] == [(job.name, "gpu1")]
+
+
 def test_a_gpu_without_a_uuid_cannot_be_given(nvml: Nvml) -> None:
     nvml(broken="nvmlDeviceGetUUID")
     assert read_gpus() == Gpus(

@@ -1,7 +1,8 @@
 """A stand-in for NVML: two GPUs of 40 GB, as the file `NVML_STATE` says, read at every question.
 
 `{"count": 2, "pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function,
-"lost": [index], "parts": {"1": 2}}`; every key may miss. `parts`: MIG instances of a GPU.
+"lost": [index], "no_rights": [index], "parts": {"1": 2}}`; every key may miss.
+`parts`: MIG instances of a GPU.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ def nvmlDeviceGetMigDeviceHandleByIndex(i: int, part: int) -> int:
 
 
 def nvmlDeviceGetMemoryInfo(i: int) -> SimpleNamespace:
-    given = _state("nvmlDeviceGetMemoryInfo").get("taken", [])
+    state = _state("nvmlDeviceGetMemoryInfo")
+    if i in state.get("no_rights", []):
+        raise NVMLError("Insufficient Permissions")
+    given = state.get("taken", [])
     taken = (given[i] if i < len(given) else 0) + sum(_pids(i).values())
     return SimpleNamespace(total=40 * GB, free=39 * GB - taken)
 

@@ -150,7 +150,8 @@ class Capacity:
                 self._closed.setdefault(gpu.device.label, job.name)
             why = "; ".join(f"{label}: {why}" for label, why in refused.items() if why) + without
             return (), why if count == 1 else f"takes {count} GPUs at once: {why}"
-        free.sort(key=lambda gpu: (self._left(gpu), gpu.device.index))
+        # One whose memory cannot be read comes last: it may be full.
+        free.sort(key=lambda gpu: (not gpu.device.memory_total, self._left(gpu), gpu.device.index))
         taken = sorted(free[:count], key=lambda gpu: gpu.device.index)
         for gpu in taken:
             self._take(job, gpu.device.label).promised += _memory(job)
