@@ -11,8 +11,9 @@ from vitlab.contract.paths import NoLab, UsageError
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Span, read
+from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.live.snapshot import read_snapshot
+from vitlab.lab.live.snapshot import read_snapshot, roadmap_summaries
 
 
 def test_a_lab_is_found_from_any_folder_below(lab: Lab) -> None:
@@ -74,3 +75,66 @@ def test_a_job_is_of_the_roadmap_it_was_launched_from_and_of_no_like_named_one(
     assert read_snapshot(lab, roadmap).names == names
     assert read_snapshot(lab, lab.paths.roadmaps / "linked_roadmap.md").names == names
     assert read_snapshot(lab, longer / roadmap.name).names == set()
+
+
+PLAN = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | Base | done |\n"
+
+
+def test_roadmaps_are_found_anywhere_below_and_none_hides_another(lab: Lab) -> None:
+    root = lab.paths.root
+    made = ("ROADMAP.md", "docs/deep/Roadmap.md", "logg/路线图.md", "a/my_roadmap_2025.md")
+    not_ours = (".git/x_roadmap.md", "templates/roadmap.md", "a/template_roadmap.md", "a/map.md")
+    for name in (*made, *not_ours, "other/vitlab.yaml", "other/roadmap.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(PLAN, encoding="utf-8")
+    (root / "logg" / "gone_roadmap.md").symlink_to("nowhere")
+    (root / "a" / "broken_roadmap.md").write_bytes(b"# \xff")
+    found = [lab.paths.relative(path) for path in open_lab(root).roadmaps()]
+    assert found[0].startswith("roadmaps/")
+    wanted = {*made, "a/broken_roadmap.md", "logg/nowhere"}
+    assert {name for name in found if not name.startswith("roadmaps/")} == wanted
+    summaries = {s.path.name: s.problem for s in roadmap_summaries(open_lab(root))}
+    assert "not UTF-8" in summaries["broken_roadmap.md"]
+    assert "No such file" in summaries["gone_roadmap.md"]
+    assert summaries["路线图.md"] == ""
+    assert open_lab(root).roadmap_with("2.0").name == "plan_roadmap.md"
+
+
+def test_settings_say_where_the_roadmaps_are(lab: Lab) -> None:
+    plan = lab.paths.root / "plans" / "next.md"
+    plan.parent.mkdir()
+    plan.write_text(PLAN, encoding="utf-8")
+    lab.paths.settings.write_text("documents: [plans/*.md]\n", encoding="utf-8")
+    assert open_lab(lab.paths.root).roadmaps() == [plan]
+    lab.paths.settings.write_text("documents: [../x.md]\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"vitlab\.yaml: documents: expected a list of patterns"):
+        open_lab(lab.paths.root)
+
+
+def test_a_repository_with_a_roadmap_is_a_lab_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(NoLab):
+        open_lab(tmp_path)
+    plan = tmp_path / "logg" / "vit" / "roadmap.md"
+    plan.parent.mkdir(parents=True)
+    plan.write_text(PLAN, encoding="utf-8")
+    assert open_lab(plan.parent).roadmaps() == [plan]
+
+
+def test_a_plan_in_other_words_is_explained_once(lab: Lab) -> None:
+    text = "| Goal | Phase | How |\n|---|---|---|\n| G1 | 7 | done |\n"
+    plan = lab.paths.root / "goals.md"
+    plan.write_text(text, encoding="utf-8")
+    lab.paths.settings.write_text("tables:\n  old.md: {A: id}\n# kept\nprofile: full", "utf-8")
+    columns = read_columns("Goal=id, How=status")
+    keep_columns(lab.paths.settings, {"goals.md": columns})
+    settings = lab.paths.settings.read_text("utf-8")
+    assert settings.startswith("# kept\nprofile: full\ntables:\n")
+    assert "old.md" not in settings
+    opened = open_lab(lab.paths.root)
+    assert plan in opened.roadmaps()
+    assert [(m.id, m.status) for m in opened.read_roadmap(plan).mvps] == [("G1", "done")]
+    with pytest.raises(UsageError, match='expected "Header=meaning"'):
+        read_columns("Goal")
+    with pytest.raises(UsageError, match="one header must be the id"):
+        read_columns("How=status")

@@ -39,7 +39,8 @@ def open_screen(args: argparse.Namespace) -> int:
     else:
         named = lab.roadmap_path(args.roadmap)
         # As the lab names it, so that it is known among the others.
-        roadmap = next((path for path in lab.roadmaps() if path.samefile(named)), named)
+        known = (path for path in lab.roadmaps() if path.is_file() and path.samefile(named))
+        roadmap = next(known, named)
     if not terminal:
         raise UsageError("the screen needs a terminal; `vitlab status` and `vitlab demo` do not")
     return run_app(lab, roadmap, mouse=not args.no_mouse)

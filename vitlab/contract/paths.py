@@ -188,7 +188,7 @@ def find_lab(start: Path) -> LabPaths:
     """The nearest lab from `start` upwards.
 
     A lab is the nearest folder with `vitlab.yaml`, or else the nearest with both `roadmaps/`
-    and `experiments/`.
+    and `experiments/`, or with what vitlab left in a repository that was opened as it stands.
     """
     folders = [start.resolve(), *start.resolve().parents]
     for folder in folders:
@@ -196,6 +196,9 @@ def find_lab(start: Path) -> LabPaths:
             return LabPaths(folder)
     for folder in folders:
         if (folder / "roadmaps").is_dir() and (folder / "experiments").is_dir():
+            return LabPaths(folder)
+    for folder in folders:
+        if LabPaths(folder).private.folder.is_dir() and (folder / ".git").exists():
             return LabPaths(folder)
     raise NoLab(
         f"{start}: no lab here or above (a folder with {SETTINGS}, or with roadmaps/ and "

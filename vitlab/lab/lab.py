@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
-from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, find_lab
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
+from vitlab.lab.documents import find_roadmaps, repository_with_roadmap
 from vitlab.lab.progress import Progress, ProgressReader, read_end
 
 
@@ -25,6 +27,9 @@ class Lab:
     settings: Settings
     _readers: dict[Path, ProgressReader] = field(default_factory=dict, compare=False, repr=False)
     _parsed: dict[Path, tuple[tuple[int, int, int], Roadmap]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _found: dict[str, tuple[float, list[Path]]] = field(
         default_factory=dict, compare=False, repr=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
@@ -52,12 +57,31 @@ class Lab:
         """Where edits of the documents are journalled for undo."""
         return self.paths.private.journal
 
+    def vocabulary_of(self, path: Path) -> Vocabulary:
+        """The lab's words, and what its settings say of the columns of this document."""
+        return self.vocabulary.with_given(self.settings.tables.get(self.paths.relative(path), {}))
+
     def roadmaps(self) -> list[Path]:
-        """The lab's roadmaps by name: every file of `roadmaps/` named so."""
-        return sorted(self.paths.roadmaps.glob("**/*roadmap*.md"))
+        """The lab's roadmaps: those the settings name, or else all found below its root.
+
+        With them come the plans whose columns the settings explain.
+
+        A repository may be large, so a screen that asks again and again looks now and then.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            until, found = self._found.get("roadmaps", (0.0, []))
+        if asked >= until:
+            found = find_roadmaps(self.paths.root, self.settings.documents)
+            explained = (self.paths.root / name for name in self.settings.tables)
+            found += [path for path in explained if path.is_file() and path not in found]
+            now = time.monotonic()
+            with self._lock:
+                self._found["roadmaps"] = (now + 20 * (now - asked), found)
+        return list(found)
 
     def roadmap_path(self, named: str | Path | None = None) -> Path:
-        """The named roadmap, or else the lab's first."""
+        """The named roadmap, or else the lab's first that can be read."""
         if named is not None:
             for path in (Path(named), self.paths.root / named, self.paths.roadmaps / named):
                 if path.is_file():
@@ -65,12 +89,25 @@ class Lab:
             raise UsageError(f"{named}: no such roadmap")
         roadmaps = self.roadmaps()
         if not roadmaps:
-            raise UsageError(f"{self.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
-        return roadmaps[0]
+            raise UsageError(self.no_roadmap)
+        return next(filter(self._is_readable, roadmaps), roadmaps[0])
+
+    def _is_readable(self, path: Path) -> bool:
+        try:
+            self.cached_roadmap(path)
+        except (UsageError, OSError):
+            return False
+        return True
+
+    @property
+    def no_roadmap(self) -> str:
+        """What is told where there is none."""
+        where = ", ".join(self.settings.documents) or "a file *roadmap*.md or *路线图*.md"
+        return f"{self.paths.root}: no roadmap here ({where})"
 
     def read_roadmap(self, path: Path) -> Roadmap:
         """The roadmap in `path`, parsed with the lab's vocabulary."""
-        return parse_roadmap(read(path), self.vocabulary)
+        return parse_roadmap(read(path), self.vocabulary_of(path))
 
     def cached_roadmap(self, path: Path) -> Roadmap:
         """As `read_roadmap`, parsed again only when the file has changed: to show, not to edit."""
@@ -91,7 +128,7 @@ class Lab:
         for path in paths:
             try:
                 roadmap = self.read_roadmap(path)
-            except NoMvpTable:
+            except UsageError:  # a broken one hides no other
                 if named is not None:
                     raise
                 continue
@@ -103,8 +140,17 @@ class Lab:
 
 
 def open_lab(start: Path) -> Lab:
-    """The lab found from `start` upwards, settings checked and an interrupted save repaired."""
-    paths = find_lab(start)
+    """The lab found from `start` upwards, settings checked and an interrupted save repaired.
+
+    Where there is none, a git repository with a roadmap in it is one as it stands.
+    """
+    try:
+        paths = find_lab(start)
+    except NoLab:
+        repository = repository_with_roadmap(start)
+        if repository is None:
+            raise
+        paths = LabPaths(repository)
     lab = Lab(paths, load_settings(paths))
     # Another vitlab that is writing finishes its own save; a read-only folder is only read.
     with contextlib.suppress(UsageError, PermissionError):

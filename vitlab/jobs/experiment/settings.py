@@ -69,6 +69,10 @@ class Settings:
     """The screen's colours."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Action name -> key, for the screen."""
+    documents: tuple[str, ...] = ()
+    """Where the roadmaps are, as patterns from the lab's root; empty: anywhere below it."""
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Document -> header -> column meaning: how a plan in another shape is read."""
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Column meaning -> further header words a table may carry."""
     statuses: Mapping[str, Any] = field(default_factory=dict)
@@ -114,7 +118,15 @@ def load_settings(lab: LabPaths) -> Settings:
             document["notify"] = read_notify(document["notify"], "notify")
     except ConfigError as error:
         raise UsageError(f"{where.name}: {error}") from error
+    if "documents" in document:
+        document["documents"] = tuple(document["documents"])
     return Settings(**document)
+
+
+def _is_pattern(value: object) -> bool:
+    return (
+        isinstance(value, str) and bool(value) and value[0] != "/" and ".." not in value.split("/")
+    )
 
 
 def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:
@@ -126,9 +138,14 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
     choices = _CHOICES.get(name)
     if choices and value not in choices:
         raise UsageError(f"{where}: {name}: {value!r} is not one of {', '.join(choices)}")
-    if name in ("keys", "headers", "statuses"):
+    if name in ("keys", "headers", "statuses", "tables"):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {name}: expected a mapping")
+        if name == "tables" and not all(isinstance(columns, dict) for columns in value.values()):
+            raise UsageError(f"{where}: {name}: expected FILE: {{Header: meaning}}")
+    elif name == "documents":
+        if not isinstance(value, list) or not all(map(_is_pattern, value)):
+            raise UsageError(f"{where}: {name}: expected a list of patterns below the lab's root")
     elif name in ("cpu_slots", "cpu_threads", "grace"):
         low = 1 if name == "cpu_slots" else 0
         if isinstance(value, bool) or not isinstance(value, int | float) or value < low:

@@ -73,7 +73,7 @@ def lab_section(lab: Lab) -> Section:
     logs = [_size(job.paths.log) for job in jobs]
     events = [_size(job.paths.events) for job in jobs]
     roadmaps = lab.roadmaps()
-    lines = [path.read_bytes().count(b"\n") for path in roadmaps]
+    lines = [path.read_bytes().count(b"\n") for path in roadmaps if path.is_file()]
     facts = [
         ("jobs", f"{len(jobs)}" + (f": {states}" if states else "")),
         ("roadmaps", f"{len(roadmaps)}" + (f", {max(lines)} lines the longest" if lines else "")),

@@ -68,11 +68,11 @@ def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileCh
     A status it had before a recent edit is spelled as it was then.
     """
     status = status_argument(word)
-    roadmap = parse_roadmap(read(path), _vocabulary(lab))
+    roadmap = parse_roadmap(read(path), _vocabulary(lab, path))
     mvp = roadmap.mvp(mvp_id)
     before = None
     if mvp.status != status:
-        before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab))
+        before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab, path))
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
 
@@ -95,7 +95,7 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
     document = read(path)
     roadmap = _roadmap(document, lab)
     if roadmap is None:
-        return lint_document(parse_hub(document, _vocabulary(lab)))
+        return lint_document(parse_hub(document, _vocabulary(lab, path)))
     return lint(roadmap, lab.paths.root if lab else None)
 
 
@@ -111,13 +111,15 @@ def lint_fixes(lab: Lab | None, path: Path) -> FileChange | None:
 
 def _roadmap(document: Document, lab: Lab | None) -> Roadmap | None:
     try:
-        return parse_roadmap(document, _vocabulary(lab))
+        return parse_roadmap(document, _vocabulary(lab, document.path))
     except NoMvpTable:
         return None
 
 
-def _vocabulary(lab: Lab | None) -> Vocabulary:
-    return lab.vocabulary if lab else default_vocabulary()
+def _vocabulary(lab: Lab | None, path: Path | None) -> Vocabulary:
+    if lab is None:
+        return default_vocabulary()
+    return lab.vocabulary_of(path) if path else lab.vocabulary
 
 
 PAST_WRITES = 50

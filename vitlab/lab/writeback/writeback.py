@@ -114,7 +114,7 @@ def plan_mvp(
     if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
         return None
     document = _document(roadmap_path, texts)
-    roadmap = parse_roadmap(document, lab.vocabulary)
+    roadmap = parse_roadmap(document, lab.vocabulary_of(roadmap_path))
     mvp = roadmap.mvp(mvp_id)
     end = launch_end(lab, mvp, mine)
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
