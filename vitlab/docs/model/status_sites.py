@@ -9,7 +9,7 @@ from functools import cached_property
 from vitlab.docs.model.ids import exp_id
 from vitlab.docs.model.roadmap import Roadmap, heading_status
 from vitlab.docs.model.table_kinds import Entry, View
-from vitlab.docs.model.vocabulary import GLYPHS, LONG_WORDS, SHORT_WORDS, ParsedStatus
+from vitlab.docs.model.vocabulary import CLOSING, GLYPHS, LONG_WORDS, SHORT_WORDS, ParsedStatus
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Span
@@ -190,7 +190,8 @@ def _same_case(model: str, word: str) -> str:
 def is_progress_status(text: str, parsed: ParsedStatus) -> bool:
     """Whether a gate's status only tells what its run is doing, and is no verdict."""
     rest = text[parsed.end :].strip()
-    return not parsed.verdict and "*" not in text and (not rest or rest[0] in "(（")
+    word = folded(text[slice(*parsed.word)]) if parsed.word else ""
+    return not parsed.verdict and word not in CLOSING and "*" not in text and (not rest or rest[0] in "(（")
 
 
 def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:

@@ -99,7 +99,7 @@ VERDICT_WORDS: dict[str, tuple[str, ...]] = {
 }
 """Words of a verdict: each implies a status, but is never replaced by one."""
 
-_CLOSING = frozenset(("关闭", "已关闭", "closed"))
+CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
 _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
@@ -230,8 +230,8 @@ class Vocabulary:
         if glyph is None and (late := self._glyph.match(text, _skip_markup(text, end))):
             glyph, end = late.span(), late.end()
             behind = self.glyphs[same_glyph(late.group())]
-            status = behind if word in _CLOSING else None
-        closed = word in _CLOSING and status in ("done", "partial")
+            status = behind if word in CLOSING else None
+        closed = word in CLOSING and status in ("done", "partial")
         kept = status if closed or word in _REPEATING else None
         return ParsedStatus(kept or self.words[word], glyph, match.span(), False, end)
 
@@ -326,7 +326,7 @@ class Vocabulary:
         if not glyph:
             return None
         word = item[glyph.end() :].strip(" =:：-")
-        if word and _word_key(word) in _CLOSING:
+        if word and _word_key(word) in CLOSING:
             word_status = self.glyphs.get(same_glyph(glyph.group()))
         else:
             word_status = self.words.get(_word_key(word))
