@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.tracking import FILES
 from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.script import Scale, Script, look_at
-from vitlab.jobs.experiment.script_files import WANDB
 from vitlab.jobs.experiment.value_names import match_names, near_values
 
 LIGHTNING = """
@@ -110,7 +110,7 @@ def test_printed_lines_become_patterns_named_by_their_words(tmp_path: Path) -> N
     epochs = script.option("epochs")
     assert epochs is not None
     assert (epochs.flag, epochs.default) == ("--epochs", 12)
-    assert script.files.metrics == ["history.jsonl", WANDB]
+    assert script.files.metrics == ["history.jsonl", FILES]
     assert script.logged == ["val/r2", "lr"]
     lines = ["epoch 3 val_r2=0.5123, val_mae: 0.2", "done: test_r2 = 0.6100 after 9 s",
              "test r2 0.600"]  # fmt: skip
@@ -271,7 +271,7 @@ def test_no_text_ends_the_look(tmp_path_factory: pytest.TempPathFactory, text: s
         ("L.Trainer(default_root_dir=args.out)", "**/lightning_logs/version_*/metrics.csv"),
         ("L.Trainer(logger=False)", None),
         ("TensorBoardLogger('tb'); L.Trainer(logger=a)", "**/events.out.tfevents.*"),
-        ("WandbLogger(); L.Trainer(logger=a)", WANDB),
+        ("WandbLogger(); L.Trainer(logger=a)", FILES),
     ],
 )
 def test_where_lightning_writes(tmp_path: Path, text: str, file: str | None) -> None:

@@ -20,6 +20,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.new_experiment import (
     ABOUT,
+    UNIT_ANSWERS,
     UNITS,
     Choice,
     NewExperiment,
@@ -184,12 +185,11 @@ def _ask(lab: Lab, choice: Choice) -> Choice:
 
 def _ask_units(new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
     """The unit of each error whose unit is not known; left out where the user does not know."""
-    units = dict(known)
+    units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
         print(f"{plain(theirs)}: in which unit does the script log it?")
-        lines = ("the label's own (dex, K)", "the label's standard deviation", "I do not know")
-        if (at := _pick("", lines, default=2)) < 2:
-            units[theirs] = UNITS[0] if at == 0 else "sigma"
+        if unit := UNIT_ANSWERS[answers[_pick("", answers, default=len(answers) - 1)]]:
+            units[theirs] = unit
     return units
 
 

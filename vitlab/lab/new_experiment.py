@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ ABOUT = {
 }
 UNITS = ("own", "dex", "K", "sigma")
 """Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
+UNIT_ANSWERS = {
+    "the label's own: dex, K": "own",
+    "of the label's standard deviation": "sigma",
+    "I do not know: leave it out": "",
+}
+"""What a person may answer who is asked for one -> the unit."""
 _SHARED = ("data", "noise", "labels")
 """What a template fit has of another recipe's configuration."""
 
@@ -141,16 +147,13 @@ def _program(choice: Choice) -> Program:
         program, metrics = Program(script, find_python(script), script.parent), ()
     else:
         raise UsageError("new: needs a template, a script or a running process")
-    return Program(
-        program.script,
-        choice.python or program.python,
-        program.folder,
-        program.arguments,
-        program.module,
-        choice.cwd,
-        choice.units,
-        metrics,
-        choice.repeats,
+    return replace(
+        program,
+        python=choice.python or program.python,
+        cwd=choice.cwd,
+        units=choice.units,
+        metrics=metrics,
+        repeats=choice.repeats,
     )
 
 

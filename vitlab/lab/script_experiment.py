@@ -26,9 +26,10 @@ from vitlab.jobs.experiment.script import (
     Script,
     look_at,
 )
-from vitlab.jobs.experiment.script_files import LIGHTNING_BOARD, LIGHTNING_CSV
+from vitlab.jobs.experiment.script_files import LIGHTNING_BOARD, LIGHTNING_CSV, kind_of
 from vitlab.jobs.experiment.value_names import Names, match_names, near_values, place
-from vitlab.jobs.queue.trainings import as_glob, columns, kind_of, metrics_files
+from vitlab.jobs.metrics.source import stored_value
+from vitlab.jobs.queue.trainings import as_glob, columns, metrics_files
 
 MAX_OTHER = 6
 """Columns without a value that a comment lists."""
@@ -137,21 +138,13 @@ class Found:
 
         Of the names that are sure; the default where there is none.
         """
-        ours = list(map(_value, self.meanings().values()))
+        ours = list(map(stored_value, self.meanings().values()))
         for split, metric in (("test", "r2"), ("val", "r2"), ("test", "loss"), ("val", "loss")):
             for value in ours:
                 if (value.split, value.metric) == (split, metric):
                     return str(value)
         scores = [value for value in ours if value.metric != "lr"]
         return str(scores[-1] if scores else Value("test", "r2", self.label))
-
-
-def _value(meaning: str | Mapping[str, Any]) -> Value:
-    """What is stored for one of `metrics.names`."""
-    if isinstance(meaning, str):
-        return Value.parse(meaning)
-    value = Value.parse(meaning["as"])
-    return (value.normalised or value) if meaning.get("unit") == "sigma" else value
 
 
 def examine(program: Program) -> Found:
@@ -452,7 +445,7 @@ def _output_option(found: Found) -> Option | None:
 
 def _names(found: Found) -> Iterator[str]:
     """Theirs and ours, and comments on errors whose unit is not known."""
-    known = sorted(found.meanings().items(), key=lambda one: place(_value(one[1])))
+    known = sorted(found.meanings().items(), key=lambda one: place(stored_value(one[1])))
     yield from (f"{dump(theirs)}: {dump(ours)}" for theirs, ours in known)
     script = found.script
     why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import UsageError
-from vitlab.jobs.experiment.printed_lines import (
+from vitlab.jobs.experiment.script_files import Files, FilesLook, add_library_files, constant
+from vitlab.jobs.experiment.value_names import (
     PERCENT,
-    constant,
+    labels_in,
     line_pattern,
     parts_of,
     split_text,
 )
-from vitlab.jobs.experiment.script_files import Files, FilesLook, add_library_files
-from vitlab.jobs.experiment.value_names import labels_in
 
 MAX_MODULES = 40
 """Modules beside a script that are read with it."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from vitlab.jobs.experiment.printed_lines import constant
+from vitlab.contract.tracking import FILES
 
-WANDB = "wandb/*run-*/*.wandb"
 LIGHTNING_CSV = "lightning_logs/version_*/metrics.csv"
 LIGHTNING_BOARD = "lightning_logs/version_*/events.out.tfevents.*"
 """Where Lightning's own logger writes, when TensorBoard is not installed, and when it is."""
@@ -39,6 +40,21 @@ _FOLDERS = {
 _LOOKS = ("exists", "is_file", "isfile", "is_dir", "isdir")
 _CHECKPOINT = re.compile(r"(?i)ckpt|check_?point|(^|[/_-])(last|latest|resume)([._-]|$)")
 _ASSIGNED = ast.Constant | ast.Call | ast.BinOp | ast.JoinedStr
+
+
+_KINDS = (r".*\.(csv|tsv)", r".*\.(jsonl|ndjson)", r"trainer_state\.json", r".*\.wandb",
+          r"events\.out\.tfevents\..*")  # fmt: skip
+"""Metrics files by name, the best to read first."""
+_NUMBERS = re.compile(r"(?i)metric|log|history|result|curve|train|loss")
+"""A word in the name of a CSV or JSON lines file that may hold metrics, not data."""
+
+
+def kind_of(path: Path) -> int | None:
+    """The rank of a metrics file's kind, 0 is the best to read; None for any other file."""
+    for rank, pattern in enumerate(_KINDS):
+        if re.fullmatch(pattern, path.name, re.IGNORECASE):
+            return rank if rank > 1 or _NUMBERS.search(path.name) else None
+    return None
 
 
 @dataclass
@@ -132,10 +148,9 @@ class FilesLook:
     def _text(self, text: str) -> None:
         if not text or len(text) > 200 or "\n" in text or "\0" in text:
             return
-        if re.fullmatch(r"[\w./-]*\w\.(csv|tsv|jsonl|ndjson)", text) and text[0] not in "/.":
-            words = ("metric", "log", "history", "result", "curve", "train")
-            if any(word in Path(text).name.lower() for word in words):
-                self._files.metrics.append(text)
+        is_path = re.fullmatch(r"[\w./-]*\w\.\w+", text) and text[0] not in "/."
+        if is_path and kind_of(Path(text)) in (0, 1):
+            self._files.metrics.append(text)
         if ("/" in text or "." in text) and not text.startswith(("/", "-", "http")):
             try:
                 if (self._folder / text).exists() and text.strip("./"):
@@ -184,4 +199,16 @@ def add_library_files(
     if "TensorBoardLogger" in called or "SummaryWriter" in called:
         files.metrics.append("**/events.out.tfevents.*")
     if "wandb" in libraries or "WandbLogger" in called:
-        files.metrics.append(WANDB)
+        files.metrics.append(FILES)
+
+
+def constant(node: ast.expr | None) -> Any:
+    """The constant's value, or that of `-1` or a list of constants; None for all else."""
+    if node is None:
+        return None
+    try:
+        value = ast.literal_eval(node)
+        json.dumps(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value

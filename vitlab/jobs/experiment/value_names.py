@@ -1,12 +1,18 @@
-"""Their names of numbers as ours: `val_mae_logg` is `val/mae/log_g`, where nothing else fits."""
+"""Their names of numbers as ours: `val_mae_logg` is `val/mae/log_g`, where nothing else fits.
+
+And the lines a script prints with numbers in them, as expressions that find and name these.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from vitlab.contract.value import LEARNING_RATE, TRAIN_LOSS, Value, unit_of
+from vitlab.contract.value import IN_SIGMA, LEARNING_RATE, TRAIN_LOSS, Value, unit_of
+from vitlab.jobs.experiment.script_files import constant
 
 AXES = ("step", "epoch")
 """Columns that count; never values."""
@@ -38,8 +44,6 @@ _JOINED = (("r_2", "r2"), ("r2_score", "r2score"), ("r_squared", "rsquared"), ("
 """Words that are written in two parts."""
 _UNITS = {"dex": "dex", "k": "K"}
 _RATES = ("lr", "learningrate", "learning_rate", "train_lr", "lr_adam", "lr_adamw", "lr_sgd")
-WITH_UNIT = ("mae", "rmse", "bias", "scatter")
-"""Metrics in the label's unit, if not in units of its standard deviation: a name rarely says."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def match_names(columns: Iterable[str], label: str) -> Names:
         if len(same) > 1 and [one for one in same if parsed[one][1]] != [name]:
             continue
         unit = parsed[name][1]
-        unknown_unit = value.metric in WITH_UNIT and unit != unit_of(value.label)
+        unknown_unit = value.metric in IN_SIGMA and unit != unit_of(value.label)
         (names.unit if unknown_unit else names.sure)[name] = str(value)
     other = tuple(name for name in columns if name not in names.sure and name not in names.unit)
     return Names(names.sure, names.unit, other)
@@ -151,3 +155,64 @@ def labels_in(text: str) -> set[str]:
     return {
         label for label, word in _SPOKEN.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", lower)
     }
+
+
+_STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
+PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
+_SPLIT = r"(?i:train|val|valid|validation|test)"
+_WORD_BEFORE = re.compile(rf"((?:\b{_SPLIT}[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$")
+"""What names a printed value: the word before it, with its split."""
+_SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]\s*|\s+)$")
+"""The same where the split stands behind the word: `R2 (test): `."""
+_UNIT_AFTER = re.compile(r"\s*(dex|K)\b")
+_NUMBER = r"[^\s,;|)\]]+"
+
+
+def parts_of(node: ast.expr) -> list[str | None]:
+    """A printed text in parts, None where a value stands; empty where it is no such text."""
+    match node:
+        case ast.JoinedStr(values=values):
+            return [str(constant(v)) if isinstance(v, ast.Constant) else None for v in values]
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+            return split_text(PERCENT, text)
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+            return split_text(r"\{[^{}]*\}", text)
+    return []
+
+
+def split_text(pattern: str, text: str) -> list[str | None]:
+    """A template in parts, None for each `pattern`, where a value stands."""
+    parts: list[str | None] = []
+    for i, part in enumerate(re.split(pattern, text)):
+        parts += [None, part] if i else [part]
+    return parts
+
+
+def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
+    """Regular expressions for a printed line's numbers, and for its label's std; or empty.
+
+    A value is named by the word before it (`val_r2=`, `epoch 3`).
+    """
+    pieces: list[str] = []
+    names: list[str] = []
+    label_std = ""
+    for (before, value), after in zip(pairwise(parts), [*parts[2:], ""], strict=False):
+        if before is None or value is not None:
+            continue
+        text = before.rpartition("\n")[2]
+        match = _SPLIT_BEFORE.search(text) or _WORD_BEFORE.search(text)
+        if found := _STD_IN_LOG.search(text):
+            label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
+        if match is None:
+            continue
+        group = re.sub(r"\W+", "_", match[1].replace("²", "2")).strip("_")
+        if unit := _UNIT_AFTER.match(after or ""):
+            group += f"_{unit[1]}"
+        if not group.isidentifier() or group in names:
+            continue
+        names.append(group)
+        between = r"\s*[:=]\s*" if text[match.end(1) :].strip() else r"\s+"
+        number = r"\d+" if group in ("epoch", "step") else _NUMBER
+        word = re.escape(match[1]).replace("\\ ", " ")
+        pieces.append(rf"\b{word}{between}(?P<{group}>{number})")
+    return ".*?".join(pieces), label_std

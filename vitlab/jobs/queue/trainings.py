@@ -16,6 +16,7 @@ from typing import Any
 from vitlab.contract.job import Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
+from vitlab.jobs.experiment.script_files import kind_of
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
@@ -32,11 +33,6 @@ CPU_SECONDS = 60
 _LIBRARIES = re.compile(rb"libtorch|lib_lightgbm|libxgboost|jaxlib|tensorflow|/catboost/")
 _WORDS = ("torch", "lightning", "lightgbm", "accelerate", "deepspeed")
 _PYTHON = re.compile(r"python[\d.]*|pypy[\d.]*|torchrun|accelerate|deepspeed")
-_KINDS = (r".*\.(csv|tsv)", r".*\.(jsonl|ndjson)", r"trainer_state\.json", r".*\.wandb",
-          r"events\.out\.tfevents\..*")  # fmt: skip
-"""Metrics files by name, the best to read first."""
-_NUMBERS = re.compile(r"(?i)metric|log|history|result|curve|train|loss")
-"""A word in the name of a CSV or JSON lines file that may hold metrics, not data."""
 _SKIPPED = ("site-packages", "node_modules", "__pycache__")
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 7
@@ -213,14 +209,6 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def kind_of(path: Path) -> int | None:
-    """The rank of a metrics file's kind, 0 is the best to read; None for any other file."""
-    for rank, pattern in enumerate(_KINDS):
-        if re.fullmatch(pattern, path.name, re.IGNORECASE):
-            return rank if rank > 1 or _NUMBERS.search(path.name) else None
-    return None
 
 
 def metrics_files(folder: Path) -> list[Path]:

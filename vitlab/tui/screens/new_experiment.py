@@ -14,7 +14,7 @@ from vitlab.docs.text.edit import unified
 from vitlab.lab.adoption import Candidate, candidates
 from vitlab.lab.new_experiment import (
     ABOUT,
-    UNITS,
+    UNIT_ANSWERS,
     Choice,
     NewExperiment,
     check_new,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from vitlab.tui.session import Session
 
 SCRIPT = "my own script"
-_OWN, _SIGMA, _UNKNOWN = ("the label's own: dex, K", "of the label's standard deviation",
-                          "I do not know: leave it out")  # fmt: skip
 
 
 async def make_experiment(
@@ -104,12 +102,12 @@ async def _plan(session: Session, mvp_id: str, choice: Choice) -> NewExperiment 
 
 
 async def _units(app: App[int], new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
-    units = dict(known)
+    units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
         title = f"In which unit does the script log {theirs}?"
-        answer = await app.push_screen_wait(PickScreen(title, (_OWN, _SIGMA, _UNKNOWN), _UNKNOWN))
-        if answer in (_OWN, _SIGMA):
-            units[theirs] = UNITS[0] if answer == _OWN else "sigma"
+        answer = await app.push_screen_wait(PickScreen(title, answers, answers[-1]))
+        if unit := UNIT_ANSWERS.get(answer or ""):
+            units[theirs] = unit
     return units
 
 
