@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.lab.documents import find_roadmaps, repository_with_roadmap
 from vitlab.lab.progress import Progress, ProgressReader, read_end
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Errors of a lab that can only be read."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,10 @@ def open_lab(start: Path) -> Lab:
         paths = LabPaths(repository)
     lab = Lab(paths, load_settings(paths))
     # Another vitlab that is writing finishes its own save; a read-only folder is only read.
-    with contextlib.suppress(UsageError, PermissionError):
-        repair(lab.journal)
+    try:
+        with contextlib.suppress(UsageError):
+            repair(lab.journal)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
     return lab

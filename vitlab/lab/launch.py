@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import errno
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,7 @@ from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, submit, unfinished
-from vitlab.lab.lab import Lab
-
-_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+from vitlab.lab.lab import NOT_WRITABLE, Lab
 
 
 def advance_queue(lab: Lab) -> None:
@@ -39,7 +36,7 @@ def advance_queue(lab: Lab) -> None:
     try:
         scheduler.advance(lab.paths)
     except OSError as error:
-        if error.errno not in _NOT_OURS:
+        if error.errno not in NOT_WRITABLE:
             raise
 
 
