@@ -125,6 +125,7 @@ def _open_screen(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the value is the exit status."""
+    _open_output()
     if argv is None:
         _use_utf8()
     _set_output()
@@ -145,6 +146,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnicodeError as error:
         return _mistake(str(error))
     return status
+
+
+def _open_output() -> None:
+    """Let nothing fail on an output that whoever started us has closed (`vitlab status >&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
 
 
 def _use_utf8() -> None:

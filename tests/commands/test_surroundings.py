@@ -192,6 +192,30 @@ def test_a_lab_that_one_may_only_read(lab: Path, private: bool) -> None:
 
 
 @as_root
+def test_a_lab_on_a_disk_mounted_to_be_read(lab: Path) -> None:
+    (lab / ".vitlab" / "journal").mkdir(parents=True, exist_ok=True)
+    options = "bind", "remount,ro,bind"
+    if any(subprocess.run(["mount", "-o", one, lab, lab], check=False).returncode
+           for one in options):  # fmt: skip
+        pytest.skip("nothing can be mounted here")
+    try:
+        ends = run_all([("status",), ("jobs",), ("gates",), SET, ("undo",)], lab)
+    finally:
+        subprocess.run(["umount", "-l", lab], check=True)
+    check(ends)
+    assert [status for status, *_ in ends.values()] == [0, 0, 0, 2, 2]
+    assert "Read-only file system" in ends[SET][1]
+
+
+def test_an_output_that_is_closed_is_no_error(lab: Path) -> None:
+    shell = (
+        f"{sys.executable} -m vitlab jobs --json >&-; echo $?; {sys.executable} -m vitlab x 2>&-"
+    )
+    done = subprocess.run(["sh", "-c", shell], cwd=lab, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 2)
+
+
+@as_root
 def test_no_home_and_no_such_user(plain_lab: Path, lab: Path, open_folder: Path) -> None:
     subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", lab], check=True)
     check(run_all(quick(), lab, nobody(), homeless()))
