@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
+from vitlab.docs.model.board import current_column, target_column
+from vitlab.docs.model.card_moves import move_card
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
-from vitlab.docs.model.kanban import current_column, move_card, target_column
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View
@@ -54,6 +55,8 @@ def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
             yield from _gate_finding(site, status)
         elif site.parsed.status == status or _is_of_one_run(roadmap, site):
             continue
+        elif site.kind == "task" and sites.agrees(site, status):
+            continue  # an empty box only says that it is not done
         elif site.glyph and same_glyph(site.glyph) == same_glyph(glyphs.get(site.mvp or "", "")):
             continue  # one glyph for two statuses: the word only tells which
         else:
@@ -82,18 +85,15 @@ def _is_of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
 
 
 def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
-    board = roadmap.kanban
-    if board is None:
-        return
     order = [mvp.id for mvp in roadmap.mvps]
-    for card in board.cards:
+    for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
         status = statuses.get(card.mvp or "")
-        if status is None:
+        column = board.column_of(card)
+        if status is None or (column and not column.status):
             continue
         target = target_column(board, card, status, statuses)
         if target == current_column(board, card):
             continue
-        column = board.column_of(card)
         head = column.text if column else "no column"
         message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
         fix = tuple(move_card(roadmap.document, board, card, target, card.text, order))
@@ -179,7 +179,8 @@ def _duplicate_ids(roadmap: Roadmap) -> Iterator[Finding]:
 
 
 def _references(roadmap: Roadmap) -> Iterator[Finding]:
-    known = set(roadmap.ids.ids)
+    # Where MVPs stand only in headings and on a board, none of them lacks a row.
+    known = {mvp.id for mvp in roadmap.mvps if mvp.in_overview} or set(roadmap.ids.ids)
     for gate in roadmap.gates:
         for mvp in gate.mvps:
             if mvp not in known:
@@ -193,13 +194,14 @@ def _references(roadmap: Roadmap) -> Iterator[Finding]:
                     yield Finding(entry.line, "unknown-mvp", message)
     for heading in roadmap.document.headings:
         named = _RAW_MVP.match(plain(heading.title))
-        if named and roadmap.ids.opening(heading.title) is None:
+        opening = roadmap.ids.opening(heading.title)
+        if named and (opening is None or opening[0] not in known):
             message = f"specifies MVP {named[1]}, which has no row in the overview"
             yield Finding(heading.index + 1, "unknown-mvp", message)
-    for band in roadmap.kanban.bands if roadmap.kanban else ():
+    for band in (band for board in roadmap.boards for band in board.bands):
         for piece in band.segments:
             named = _RAW_MVP.match(plain(piece.text))
-            if piece.mvp is None and named:
+            if named and piece.mvp not in known:
                 message = f"the card of MVP {named[1]} has no row in the overview"
                 yield Finding(piece.index + 1, "card-without-row", message)
     gates = {gate.id.casefold() for gate in roadmap.gates}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from vitlab.docs.model.box_board import rest_of_card
 from vitlab.docs.model.ids import exp_id
 from vitlab.docs.model.roadmap import Roadmap, heading_status
+from vitlab.docs.model.status_marks import Mark, find_marks, in_diagrams, in_items
+from vitlab.docs.model.status_text import StatusText, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import CLOSING, GLYPHS, LONG_WORDS, SHORT_WORDS, ParsedStatus
 from vitlab.docs.text.edit import Edit
-from vitlab.docs.text.inline import folded
+from vitlab.docs.text.inline import folded, same_glyph, width
 from vitlab.docs.text.source import Span
-from vitlab.docs.text.tables import Cell, Table, replace_cell
+from vitlab.docs.text.tables import Cell, Table, column_width, replace_cell
 
-MVP_STATUS_TABLES = ("overview", "experiment_index", "gate_progress", "numbers", "checklist")
+MVP_STATUS_TABLES = (
+    "overview", "statuses", "experiment_index", "gate_progress", "numbers", "checklist",
+)  # fmt: skip
 """Kinds of table whose status column holds the status of the row's MVP."""
+_OF_GATES = ("gate", "gate_progress")
+_COLOURS = ("🔴", "🟠", "🟡", "🟢", "🔵")
+"""In a column of priorities these are priorities."""
+_MARKS = re.compile(r"\*{1,3}|~~|__|`")
+_AFTER_BOX = re.compile(r"(?P<blanks>[ ]*)(?=[│┃║|])")
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,9 @@ class StatusSite:
     """One status in the text."""
 
     kind: str
-    """`overview week heading fact gate gate_progress experiment_index numbers checklist card`,
-    `verdict` for one that is never rewritten, `other` for one that belongs to no MVP."""
+    """`overview week priority heading fact gate gate_progress experiment_index numbers checklist
+    conclusions report card task item diagram`, `verdict` for a gate's, which is never rewritten,
+    `other` for one that belongs to no MVP."""
     mvp: str | None
     index: int
     """0-based line."""
@@ -47,24 +59,17 @@ class StatusSite:
         """Empty where there is none."""
         return self.text[slice(*self.parsed.word)] if self.parsed.word else ""
 
-    @property
-    def remark(self) -> str:
-        """What follows the status."""
-        return self.text[self.parsed.end :]
-
-    def with_parts(self, glyph: str | None, word: str | None) -> str:
-        """Its text with glyph and word replaced; None keeps a part."""
-        text = self.text
-        parts = [(self.parsed.glyph, glyph), (self.parsed.word, word)]
-        for pair, new in sorted(((p, n) for p, n in parts if p and n is not None), reverse=True):
-            text = text[: pair[0]] + new + text[pair[1] :]
-        return text
-
-    def with_glyph_alone(self, glyph: str) -> str:
-        """Its text with a glyph in place of glyph and word."""
-        parts = [pair for pair in (self.parsed.glyph, self.parsed.word) if pair]
-        first, last = min(p[0] for p in parts), max(p[1] for p in parts)
-        return self.text[:first] + glyph + self.text[last:]
+    def bare(self, glyph: str, word: str) -> str:
+        """A glyph and a word as this site joins its own."""
+        if not (glyph and word):
+            return glyph or word
+        parsed = self.parsed
+        if parsed.glyph is None or parsed.word is None:
+            return f"{glyph} {word}"
+        if parsed.word < parsed.glyph:
+            return word + _MARKS.sub("", self.text[parsed.word[1] : parsed.glyph[0]]) + glyph
+        gap = _MARKS.sub("", self.text[parsed.glyph[1] : parsed.word[0]]).replace("[", "")
+        return glyph + gap + word
 
 
 @dataclass(frozen=True)
@@ -83,35 +88,84 @@ class StatusSites:
             *_heading_sites(self.roadmap),
             *_gate_sites(self.roadmap),
             *_card_sites(self.roadmap),
+            *_text_sites(self.roadmap),
         ]
         # A section inside another one of the same name would list its statuses twice.
         once = {site.span: site for site in reversed(sites)}
         return tuple(sorted(once.values(), key=lambda site: site.span))
 
+    def parts(self, site: StatusSite) -> StatusText:
+        """The parts of a site's text."""
+        return read_status_text(site.text, site.parsed, self.roadmap.vocabulary)
+
+    def outer(self, site: StatusSite, like: tuple[StatusSites, StatusSite]) -> str | None:
+        """The padded text of a cell in an earlier document, where the column is as wide still."""
+        sites, earlier = like
+        if site.cell is None or earlier.cell is None:
+            return None
+        document, then = self.roadmap.document, sites.roadmap.document
+        now, before = site.cell, earlier.cell
+        if column_width(document, now[0], now[2]) != column_width(then, before[0], before[2]):
+            return None
+        return then.slice(before[1].row.cells[before[2]].outer)
+
+    def agrees(self, site: StatusSite, status: str) -> bool:
+        """Whether a site states a status and no other; an empty box only says `not done`."""
+        if site.kind == "task" and site.text == "[ ]":
+            return status != "done"
+        says = site.parsed.status == status
+        return says and not self.parts(site).says_other_than(status, self.roadmap.vocabulary)
+
     def spell(self, site: StatusSite, status: str) -> str:
         """The text of a site with another status, in the document's own glyph and word.
 
-        Remarks stay. A word is added where the glyph alone means something else in this document
-        (`❌ 失败` where the legend has `❌取消`), and removed again later. Before a verdict in the
-        overview (`✅ PASS`) the status is put in front, and removed when the verdict implies it.
+        All of the old status goes, its verdict and its emphasis too, and a remark that contradicts
+        the new one. A word is added where the glyph alone means something else in this document
+        (`❌ 失败` where the legend has `❌取消`), and removed again later.
         """
-        if site.parsed.verdict:
-            return f"{self.new_text(status, site)} {site.text}"
-        rest = site.remark.strip()
-        verdict = self.roadmap.vocabulary.read(rest) if site.kind == "overview" else None
-        if verdict and verdict.verdict and verdict.status == status:
-            return rest
-        if not site.parsed.glyph:
-            return site.with_parts(None, self._word(site, status))
+        if site.kind == "task":
+            return self._box(status)
+        parts = self.parts(site)
+        new = self._status_part(site, parts, status)
+        text = parts.with_status(new, self.keeps_remark(site, status))
+        if site.kind == "diagram" and not self._has_room(site, text):
+            text = parts.with_status(self.sure_glyph(status), self.keeps_remark(site, status))
+        return text
+
+    def keeps_remark(self, site: StatusSite, status: str) -> bool:
+        """Whether a site's remark stays with another status."""
+        parts = self.parts(site)
+        why = site.kind == "report" and parts.remark.strip()  # why there is no report
+        return not why and parts.keeps_remark(status, self.roadmap.vocabulary)
+
+    def sure_glyph(self, status: str) -> str:
+        """A glyph that alone means a status in this document."""
+        legend = self.roadmap.vocabulary.legend.get(status, ("",))[0]
+        glyphs = (glyph for glyph in (legend, *GLYPHS[status]) if self._means(glyph, status))
+        return next(glyphs, GLYPHS[status][0])
+
+    def _has_room(self, site: StatusSite, text: str) -> bool:
+        """Whether a text fits between a site and the side of the box drawn around it."""
+        blanks = _AFTER_BOX.match(self.roadmap.document.text, site.span.end)
+        return blanks is None or width(text) <= width(site.text) + len(blanks["blanks"])
+
+    def _box(self, status: str) -> str:
+        boxes = [s.text for s in self if s.kind == "task" and s.parsed.status == status]
+        return "[x]" if status == "done" and not boxes else (boxes or ["[ ]"])[0]
+
+    def _status_part(self, site: StatusSite, parts: StatusText, status: str) -> str:
+        if not site.glyph and not site.word:  # a verdict alone
+            return self.new_text(status, site)
+        if not site.glyph and parts.status[:1].isalnum():
+            return self._word(site, status)
         glyph = self._glyph(site, status)
+        if site.kind == "priority":
+            clear = self._means(glyph, status) and glyph not in _COLOURS
+            return glyph if clear else f"{glyph} {self._word(site, status)}"
         clear = self._means(glyph, status)
-        if site.parsed.word and clear and self._word_explains_glyph(site):
-            return site.with_glyph_alone(glyph)
-        if site.parsed.word is None and not clear:
-            after = site.remark[:1]
-            gap = " " if after.isalnum() or after == "_" else ""  # only whole words are read
-            return site.with_parts(f"{glyph} {self._word(site, status)}{gap}", None)
-        return site.with_parts(glyph, self._word(site, status) if site.parsed.word else None)
+        if clear and (not site.word or self._word_explains_glyph(site)):
+            return glyph
+        return site.bare(glyph, self._word(site, status))
 
     def new_text(self, status: str, site: StatusSite | None = None) -> str:
         """A status without remark, as the overview's rows write one; `site` is no model for it."""
@@ -119,13 +173,22 @@ class StatusSites:
             s for s in self if s.kind == "overview" and s is not site and not s.parsed.verdict
         ]
         for model in models:
-            if model.parsed.status == status:
-                return model.text[: model.parsed.end]
+            if model.parsed.status == status and self._is_model(model):
+                return model.bare(model.glyph, model.word)
         if models:
-            bare = models[0].text[: models[0].parsed.end]
-            return self.spell(replace(models[0], index=-1, text=bare), status)
+            bare = models[0].bare(models[0].glyph, models[0].word)
+            parsed = self.roadmap.vocabulary.read(bare)
+            if parsed:
+                return self.spell(replace(models[0], index=-1, text=bare, parsed=parsed), status)
         legend = self.roadmap.vocabulary.legend.get(status)
         return legend[0] if legend and self._means(legend[0], status) else status
+
+    def _is_model(self, site: StatusSite) -> bool:
+        """Whether others may be spelled like a site: no verdict, and the legend's glyph if any."""
+        if site.parsed.verdict or site.kind == "task":
+            return False
+        own = self.roadmap.vocabulary.legend.get(site.parsed.status)
+        return not (own and site.glyph) or same_glyph(own[0]) == same_glyph(site.glyph)
 
     def _means(self, glyph: str, status: str) -> bool:
         return self.roadmap.vocabulary.status(glyph) == status
@@ -145,40 +208,58 @@ class StatusSites:
         others = [
             other
             for other in self
-            if other.kind == site.kind and other.parsed.status == status and other.span != site.span
+            if other.kind == site.kind
+            and other.parsed.status == status
+            and other.span != site.span
+            and self._is_model(other)
         ]
         # A section's heading sets the wording of what is below it, so sites above come first.
         return sorted(others, key=lambda o: (o.index > site.index, abs(o.index - site.index)))
 
     def _glyph(self, site: StatusSite, status: str) -> str:
-        legend = self.roadmap.vocabulary.legend.get(status)
-        near = (other.glyph for other in self._nearest(site, status) if other.glyph)
-        anywhere = (other.glyph for other in self if other.parsed.status == status and other.glyph)
-        return next(near, "") or (legend[0] if legend else next(anywhere, GLYPHS[status][0]))
+        if legend := self.roadmap.vocabulary.legend.get(status):
+            return legend[0]
+        near = [other.glyph for other in self._nearest(site, status)]
+        anywhere = (s.glyph for s in self if s.parsed.status == status and self._is_model(s))
+        glyphs = (glyph for glyph in (*near, *anywhere) if glyph and glyph[0] != "[")
+        return next(glyphs, GLYPHS[status][0])
 
     def _word(self, site: StatusSite, status: str) -> str:
-        for near in self._nearest(site, status):
-            if near.word:
-                return near.word
-        beside = [s for s in self if s.parsed.status == status and s.word and s.glyph]
-        if beside:
-            return min(beside, key=lambda s: abs(s.index - site.index)).word
         language = self.roadmap.language
         if site.word:
             language = "en" if site.word.isascii() else "zh"
-        legend = self.roadmap.vocabulary.legend.get(status)
-        if legend and legend[1] and folded(legend[1]) != folded(SHORT_WORDS[language][status]):
-            return legend[1]
-        return _same_case(site.word, LONG_WORDS[language][status])
+        own = _same_case(site.word, LONG_WORDS[language][status])
+        near = [other.word for other in self._nearest(site, status)]
+        beside = [s for s in self if s.parsed.status == status and s.glyph and self._is_model(s)]
+        beside.sort(key=lambda s: abs(s.index - site.index))
+        legend = self.roadmap.vocabulary.legend.get(status, ("", ""))[1]
+        if folded(legend) == folded(SHORT_WORDS[language][status]):
+            legend = ""
+        words = (*near, *(s.word for s in beside), legend)
+        return next((w for w in words if w and self._means(w, status)), own)
 
-    def edit(self, site: StatusSite, new: str) -> Edit | None:
-        """The edit that makes a site read `new`; None when it does already."""
+    def edit(self, site: StatusSite, new: str, outer: str | None = None) -> Edit | None:
+        """The edit that makes a site read `new`; None when it does already.
+
+        `outer`: what the cell's column with its padding held when it read so, if it is known.
+        """
         if new == site.text:
             return None
         if site.cell:
             table, entry, column = site.cell
+            if outer is not None:
+                span = entry.row.cells[column].outer
+                return Edit(span, self.roadmap.document.slice(span), outer)
             return replace_cell(self.roadmap.document, table, entry.row, column, new)
-        return Edit(site.span, site.text, new)
+        text = self.roadmap.document.text
+        drawn = site.kind in ("diagram", "card")
+        blanks = _AFTER_BOX.match(text, site.span.end) if drawn else None
+        if blanks is None:
+            return Edit(site.span, site.text, new)
+        end = site.span.end + len(blanks["blanks"])  # the side of the box stays where it is
+        fill = width(site.text) + len(blanks["blanks"]) - width(new)
+        span = Span(site.span.start, end)
+        return Edit(span, text[span.start : end], new + " " * max(fill, 0))
 
 
 def _same_case(model: str, word: str) -> str:
@@ -191,7 +272,12 @@ def is_progress_status(text: str, parsed: ParsedStatus) -> bool:
     """Whether a gate's status only tells what its run is doing, and is no verdict."""
     rest = text[parsed.end :].strip()
     word = folded(text[slice(*parsed.word)]) if parsed.word else ""
-    return not parsed.verdict and word not in CLOSING and "*" not in text and (not rest or rest[0] in "(（")
+    return (
+        not parsed.verdict
+        and word not in CLOSING
+        and "*" not in text
+        and (not rest or rest[0] in "(（")
+    )
 
 
 def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -199,15 +285,32 @@ def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
         for entry in view.entries:
             mvp = entry.mvps[0] if len(entry.mvps) == 1 else None
             if view.kind == "overview" and "mvp" in entry.cells:
-                mvp = roadmap.ids.known(entry.cells["mvp"].raw)
+                mvp = roadmap.ids.known(entry.cells["mvp"].raw) or mvp
             if view.kind == "experiment_index" and not _is_current(roadmap, entry, mvp):
                 mvp = None
-            if view.kind in MVP_STATUS_TABLES:
+            if view.kind in (*MVP_STATUS_TABLES, "conclusions"):
                 yield from _cell_site(roadmap, view, entry, "status", view.kind, mvp)
             elif view.kind == "priorities":
                 yield from _cell_site(roadmap, view, entry, "status", "week", mvp)
+                yield from _whole_cell(roadmap, view, entry, "priority", "priority", mvp)
             elif view.kind in ("runs", "routes"):
                 yield from _cell_site(roadmap, view, entry, "status", "other", None)
+            if view.kind == "overview":
+                yield from _whole_cell(roadmap, view, entry, "report", "report", mvp)
+            elif view.kind == "conclusions":
+                yield from _whole_cell(roadmap, view, entry, "conclusion", "conclusions", mvp)
+
+
+def _whole_cell(
+    roadmap: Roadmap, view: View, entry: Entry, column: str, kind: str, mvp: str | None
+) -> Iterator[StatusSite]:
+    """The site of a cell that is no status column's and yet says nothing but a status."""
+    for site in _cell_site(roadmap, view, entry, column, kind, mvp):
+        parts = read_status_text(site.text, site.parsed, roadmap.vocabulary)
+        loose = site.parsed.loose or (kind == "priority" and site.text.strip("*") in _COLOURS)
+        rest = parts.remark.strip(" *~_`")
+        if not loose and (not rest or (kind == "report" and rest[0] in "：:（(，,")):
+            yield site
 
 
 def _is_current(roadmap: Roadmap, entry: Entry, mvp_id: str | None) -> bool:
@@ -223,7 +326,7 @@ def _cell_site(
     parsed = roadmap.vocabulary.read(cell.raw) if cell else None
     if cell and parsed:
         where = (view.table, entry, view.columns[column])
-        kind = "verdict" if parsed.verdict and kind != "overview" else kind
+        kind = "verdict" if parsed.verdict and kind in _OF_GATES else kind
         yield StatusSite(kind, mvp, entry.row.index, cell.span, cell.raw, parsed, where)
 
 
@@ -231,15 +334,34 @@ def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     owners = {spec.heading.index: spec.mvp for spec in roadmap.specs}
     gates = {gate.line - 1 for gate in roadmap.gates}
     for heading in roadmap.document.headings:
-        status = heading_status(heading, roadmap.vocabulary)
-        if status and heading.index not in gates:
-            owner = owners.get(heading.index)
+        owner = owners.get(heading.index)
+        if heading.index in gates:
+            continue
+        if owner is not None:
+            at = heading.span.start
+            yield from _marked(roadmap, heading.title, owner, "heading", heading.index, at)
+        elif status := heading_status(heading, roadmap.vocabulary):
             yield StatusSite(
-                "heading", owner, heading.index, status.span, status.text, status.parsed
+                "heading", None, heading.index, status.span, status.text, status.parsed
             )
     for spec in roadmap.specs:
         cell = spec.fact(roadmap.vocabulary, "status")
         yield from _fact_site(roadmap, cell, "fact", spec.mvp)
+
+
+def _marked(
+    roadmap: Roadmap, text: str, mvp: str, kind: str, index: int, at: int
+) -> Iterator[StatusSite]:
+    """The sites in a text at offset `at` that is of one MVP and names it."""
+    for mark in marks_of(roadmap, text, mvp):
+        span = Span(at + mark.start, at + mark.end)
+        yield StatusSite(kind, mvp, index, span, text[mark.start : mark.end], mark.parsed)
+
+
+def marks_of(roadmap: Roadmap, text: str, mvp: str) -> Sequence[Mark]:
+    """The statuses in a heading or card of an MVP."""
+    named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", text, re.I)
+    return find_marks(text, named.span() if named else (0, 0), roadmap.vocabulary, last=True)
 
 
 def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -260,6 +382,30 @@ def _fact_site(
 
 
 def _card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    for card in roadmap.kanban.cards if roadmap.kanban else ():
-        if card.parsed:
-            yield StatusSite("card", card.mvp, card.index, card.span, card.text, card.parsed)
+    for band in (band for board in roadmap.boards for band in board.bands):
+        for card in band.segments:
+            if card.mvp is None:
+                continue
+            at = card.span.start
+            yield from _marked(roadmap, card.text, card.mvp, "card", card.index, at)
+            for more in rest_of_card(band, card) if band.box else ():
+                parsed = roadmap.vocabulary.read(more.text)
+                if parsed and parsed.glyph and not parsed.loose:
+                    yield StatusSite("card", card.mvp, more.index, more.span, more.text, parsed)
+
+
+def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
+    document, vocabulary, ids = roadmap.document, roadmap.vocabulary, roadmap.ids
+    boards = {i for board in roadmap.boards for i in board.lines}
+    for found in (
+        *in_items(document, vocabulary, ids),
+        *in_diagrams(document, vocabulary, ids, boards),
+    ):
+        span, index = Span(found.at, found.end), document.line_of(found.at) - 1
+        yield StatusSite(found.kind, found.mvp, index, span, document.slice(span), found.parsed)
+    for mvp in roadmap.mvps:
+        if mvp.entry.kind == "task" and mvp.entry.parsed:
+            row = mvp.entry.row
+            at = row.span.start + document.slice(row.span).index(mvp.status_text)
+            span = Span(at, at + len(mvp.status_text))
+            yield StatusSite("task", mvp.id, row.index, span, mvp.status_text, mvp.entry.parsed)

@@ -67,8 +67,8 @@ def record_results(
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
-    elsewhere = dict.fromkeys(("gate", "gate_progress", "numbers"))
-    edits = status_edits(roadmap, mvp, {"": status, **elsewhere})
+    elsewhere = dict.fromkeys(("gate", "gate_progress", "numbers", "conclusions", "report"))
+    edits = status_edits(roadmap, mvp, {"": status, **elsewhere}, date=date)
     key = key_metric(results)
     for gate in roadmap.gates:
         if mvp.id in gate.mvps:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.model.ids import exp_id as exp_id_of
-from vitlab.docs.model.kanban import move_card, restore_board, target_column
-from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
-from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import cell_text, code, plain
+from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
+from vitlab.docs.write.boards import board_edits
+from vitlab.docs.write.removed import RemovedTexts
 from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,17 +43,51 @@ EVENTS = {
 
 
 def set_status(
-    roadmap: Roadmap, mvp_id: str, status: str, before: Roadmap | None = None
+    roadmap: Roadmap,
+    mvp_id: str,
+    status: str,
+    before: Roadmap | None = None,
+    date: str | None = None,
 ) -> list[Edit]:
     """Change an MVP's status everywhere, in the document's own spelling.
 
     `before`: an earlier state of the document; if the MVP had this status then, each site is
     spelled as it was. A verdict of a gate is never changed. Nothing changes when the overview has
-    the status already; sites that contradict it are left to `lint`.
+    the status already; sites that contradict it are left to `lint`. `date`: YYYY-MM-DD of the
+    change log's row about what was removed; None: today.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
-    return [] if mvp.status == status else status_edits(roadmap, mvp, {"": status}, before)
+    if mvp.status == status:
+        return []
+    edits = status_edits(roadmap, mvp, {"": status}, before, date)
+    where = f"{roadmap.document.name}:{mvp.line}"
+    if not edits:
+        raise UsageError(f"{where}: MVP {mvp.id} has no place for a status; give it a row")
+    texts = (edit.new for edit in edits)
+    if mvp.entry.kind == "task" and status not in map(roadmap.vocabulary.status, texts):
+        raise UsageError(f"{where}: the box of {mvp.id} cannot say {status}")
+    return edits
+
+
+def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[str]:
+    """The places that the earlier status would not restore as they are without the journal.
+
+    One line for each, after `edits` of `set_status`: what stands there now, in the roadmap.
+    """
+    mvp = roadmap.mvp(mvp_id)
+    if mvp.status is None or not edits:
+        return []
+    new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
+    back = apply(new.document.text, set_status(new, mvp.id, mvp.status))
+    old, then = roadmap.document.text.splitlines(), back.splitlines()
+    changes = SequenceMatcher(None, old, then, autojunk=False).get_opcodes()
+    return [
+        f"line {index + 1}: {old[index].strip()}"
+        for tag, first, last, _, _ in changes
+        for index in range(first, max(last, first + 1))
+        if tag != "equal" and index < len(old)
+    ]
 
 
 def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[Edit]:
@@ -73,7 +111,11 @@ def _runs(site: StatusSite, kind: str) -> bool:
 
 
 def status_edits(
-    roadmap: Roadmap, mvp: Mvp, wanted: Mapping[str, str | None], before: Roadmap | None = None
+    roadmap: Roadmap,
+    mvp: Mvp,
+    wanted: Mapping[str, str | None],
+    before: Roadmap | None = None,
+    date: str | None = None,
 ) -> list[Edit]:
     """As `set_status`, with another status or None for some kinds of site.
 
@@ -82,26 +124,43 @@ def status_edits(
     sites = StatusSites(roadmap)
     mine = [site for site in sites if site.mvp == mvp.id]
     earlier = _earlier(before, mvp, wanted[""])
+    log = RemovedTexts(roadmap, mvp.id)
     edits: list[Edit | None] = []
-    cards: dict[int, str] = {}
+    cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
         status = wanted.get(site.kind, wanted[""])
         if status is None or site.kind == "verdict":
             continue
-        if key in earlier and site.remark == earlier[key].remark:
-            text = earlier[key].text
-        elif site.parsed.status == status:
+        was, outer = _earlier_text(sites, site, earlier.get(key)), None
+        if was is not None:
+            outer = sites.outer(site, earlier[key])
+        text = was if was is not None else log.restored(sites, site, status)
+        if text is None and sites.agrees(site, status):
             text = site.text
-        else:
+        elif text is None:
             text = sites.spell(site, status)
+            log.note(sites, site, status)
         if site.kind == "card":
-            cards[site.span.start] = text
+            cards.append((site, text))
         else:
-            edits.append(sites.edit(site, text))
-    edits += _card_edits(roadmap, mvp, wanted[""], cards, before if earlier else None)
-    if mvp.status is None and wanted[""]:
-        edits += _fill_status(roadmap, mvp, wanted[""])
+            edits.append(sites.edit(site, text, outer))
+    if wanted[""] is not None:
+        then = before if _had(before, mvp, wanted[""]) else None
+        edits += board_edits(roadmap, mvp, wanted[""], cards, then)
+        event = EVENTS[roadmap.language][wanted[""]]
+        edits += log.edits(event, date or datetime.date.today().isoformat())
+        edits += _first_status(roadmap, mvp, wanted[""]) if mvp.status is None else []
     return [edit for edit in edits if edit is not None]
+
+
+def _earlier_text(
+    sites: StatusSites, site: StatusSite, earlier: tuple[StatusSites, StatusSite] | None
+) -> str | None:
+    """What a site was earlier; None where its remark has been changed since."""
+    if earlier is None:
+        return None
+    now, then = sites.parts(site).remark.strip(), earlier[0].parts(earlier[1]).remark.strip()
+    return earlier[1].text if now in (then, "") else None
 
 
 def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:
@@ -116,49 +175,39 @@ def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:
 
 def _earlier(
     before: Roadmap | None, mvp: Mvp, status: str | None
-) -> dict[tuple[str, int], StatusSite]:
-    if before is None or not any(m.id == mvp.id and m.status == status for m in before.mvps):
+) -> dict[tuple[str, int], tuple[StatusSites, StatusSite]]:
+    if before is None or not _had(before, mvp, status):
         return {}
-    mine = [site for site in StatusSites(before) if site.mvp == mvp.id]
-    return dict(zip(_keys(mine), mine, strict=True))
+    sites = StatusSites(before)
+    mine = [site for site in sites if site.mvp == mvp.id]
+    return {key: (sites, site) for key, site in zip(_keys(mine), mine, strict=True)}
 
 
-def _fill_status(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
-    """Write a status into an overview cell without one (`-` or empty)."""
+def _had(before: Roadmap | None, mvp: Mvp, status: str | None) -> bool:
+    mvps = before.mvps if before else ()
+    return any(m.id == mvp.id and m.status == status for m in mvps)
+
+
+def _first_status(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
+    """Write a status where there is none yet: in the row's cell or at the end of the heading."""
     cell = mvp.entry.cells.get("status")
     if cell is not None and cell.raw.strip("-—– "):
         raise UsageError(
             f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
             "which is no status; write one there first"
         )
+    if cell is None and mvp.entry.kind == "heading":
+        spec = next((s for s in roadmap.specs if s.heading.index == mvp.line - 1), None)
+        end = spec.heading.span.end if spec else mvp.entry.row.span.end
+        return [Edit(Span(end, end), "", f" ({status_cell(roadmap, status)})")]
+    if cell is None:
+        return []
     return set_column(roadmap, mvp.entry, "status", status_cell(roadmap, status))
 
 
 def status_cell(roadmap: Roadmap, status: str) -> str:
     """The text of a new status cell, as this document's overview writes one."""
     return StatusSites(roadmap).new_text(status)
-
-
-def _card_edits(
-    roadmap: Roadmap, mvp: Mvp, status: str | None, texts: Mapping[int, str], before: Roadmap | None
-) -> list[Edit]:
-    board = roadmap.kanban
-    if board is None or status is None:
-        return []
-    order = [m.id for m in roadmap.mvps]
-    statuses = {m.id: m.status for m in roadmap.mvps}
-    edits: list[Edit] = []
-    for card in [c for c in board.cards if c.mvp == mvp.id][:1]:
-        text = texts.get(card.span.start, card.text)
-        if before is not None and before.kanban is not None:
-            restored = restore_board(
-                roadmap.document, board, before.document, before.kanban, card, text
-            )
-            if restored is not None:
-                return restored
-        column = target_column(board, card, status, statuses)
-        edits += move_card(roadmap.document, board, card, column, text, order)
-    return edits
 
 
 def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list[Edit]:
@@ -168,7 +217,7 @@ def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list
         raise UsageError(f"exp_id {exp_id!r} is not a plain name (letters, digits, '-', '_', '.')")
     # The index row of an earlier experiment is history and stays as it is.
     index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
-    edits = status_edits(roadmap, mvp, {"": "running", **index})
+    edits = status_edits(roadmap, mvp, {"": "running", **index}, date=date)
     edits += [*_exp_id_edits(roadmap, mvp, exp_id), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
     return unique_edits([*edits, *add_timeline_row(roadmap, event, date)])

@@ -1,0 +1,157 @@
+"""Statuses beside an MVP's id in running text: headings, cards, list items, diagrams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.status_text import read_status_text
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.text.source import Document
+
+_GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)[)）】\]](?!\()")
+_GROUPS = re.compile(rf"(?:\s*{_GROUP.pattern.replace('?P<inside>', '')})*")
+_NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
+_PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)
+_ITEM = re.compile(
+    r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?"
+    r"(?P<text>[^\r\n]*MVP[^\r\n]*)",
+    re.M | re.I,
+)
+_PIECE = re.compile(r"[^│┃║|\s](?:[^│┃║|]*?[^│┃║|\s])?(?=\s{2,}|\s*[│┃║|]|\s*$)")
+_TREE = re.compile(r"[│├└┌┬┴┼─━═>`+|\\\s-]*(?:→\s*)?")
+_DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
+"""The languages of fenced blocks that hold no code."""
+
+
+class Mark(NamedTuple):
+    """A status in a text, with the brackets right behind it as its remark."""
+
+    start: int
+    end: int
+    parsed: ParsedStatus
+    """Offsets from `start`."""
+
+
+def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: bool) -> list[Mark]:
+    """The statuses right before and behind the id at `of`, and in brackets of their own.
+
+    `last`: also those at the end of the text.
+    """
+    groups = list(_GROUP.finditer(text))
+    marks: list[Mark] = []
+    for start in vocabulary.glyph_starts(text):
+        if marks and start < marks[-1].end:
+            continue
+        group = next((g for g in groups if g.start() < start < g.end()), None)
+        mark = _in_group(group, vocabulary) if group else _free(text, start, of, vocabulary, last)
+        if mark:
+            marks.append(mark)
+    for group in groups if last else ():
+        if not any(m.start < group.end() and group.start() < m.end for m in marks):
+            mark = _in_group(group, vocabulary)
+            marks += [mark] if mark else []
+    return sorted(marks)
+
+
+def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:
+    """The status that brackets hold; words only where there is nothing else in them."""
+    inside = group["inside"]
+    parsed = vocabulary.read(inside)
+    if parsed is None or parsed.loose or (inside[:1] in "[xX/- " and len(inside) < 2):
+        return None
+    if parsed.glyph is None and parsed.end < len(inside.rstrip()):
+        return None
+    return Mark(group.start("inside"), group.end("inside"), parsed)
+
+
+def _free(
+    text: str, start: int, of: tuple[int, int], vocabulary: Vocabulary, last: bool
+) -> Mark | None:
+    """The status that begins with the glyph at `start`, where its place makes it one."""
+    parsed = vocabulary.read(text[start:])
+    if parsed is None or parsed.loose:
+        return None
+    parts = read_status_text(text[start:], parsed, vocabulary)
+    end = start + len(parts.before + parts.status)
+    if start < of[0]:
+        return Mark(start, end, parsed) if _is_nothing(text[end : of[0]]) else None
+    whole = _GROUPS.match(text, end).end()  # type: ignore[union-attr]  # matches the empty string
+    if _is_nothing(text[of[1] : start]) or (last and _is_nothing(text[whole:])):
+        return Mark(start, whole, parsed)
+    return None
+
+
+def _is_nothing(text: str) -> bool:
+    return _NOTHING.fullmatch(text) is not None
+
+
+def id_span(text: str, ids: IdIndex, vocabulary: Vocabulary) -> tuple[str, tuple[int, int]] | None:
+    """The known id that a text opens with by its prefix, and where both stand in it.
+
+    Before it there may be a status.
+    """
+    prefix = _PREFIX.search(text)
+    opening = ids.opening(text[prefix.start() :]) if prefix else None
+    if opening is None or prefix is None:
+        return None
+    before = text[: prefix.start()]
+    if re.search(r"\w", before):
+        parsed = vocabulary.read(before)
+        if parsed is None or not _is_nothing(before[parsed.end :]):
+            return None
+    return opening[0], (prefix.start(), prefix.end() + len(opening[0]))
+
+
+class Found(NamedTuple):
+    """A status of an MVP at an offset of the document."""
+
+    mvp: str
+    kind: str
+    """`task` for a box, else `item` or `diagram`."""
+    at: int
+    end: int
+    parsed: ParsedStatus
+
+
+def in_items(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Found]:
+    """The boxes of list items that open with an MVP, and the statuses written beside its id."""
+    inside = set(document.hidden_lines)
+    for fence in document.fences:
+        inside.update(range(fence.first, fence.last))
+    for item in _ITEM.finditer(document.text):
+        opening = id_span(item["text"], ids, vocabulary)
+        if opening is None or document.line_of(item.start("text")) - 1 in inside:
+            continue
+        mvp, of = opening
+        if item["box"] and (box := vocabulary.read(item["box"])):
+            yield Found(mvp, "task", item.start("box"), item.end("box"), box)
+        base = item.start("text")
+        for mark in find_marks(item["text"], of, vocabulary, last=bool(item["box"])):
+            yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed)
+
+
+def in_diagrams(
+    document: Document, vocabulary: Vocabulary, ids: IdIndex, boards: set[int]
+) -> Iterator[Found]:
+    """The statuses beside an id in trees and boxes in fenced blocks; `boards`: lines of boards."""
+    for fence in document.fences:
+        language = document.line_text(fence.first).lstrip(" \t>`~").strip().casefold()
+        if fence.first in boards or language not in _DRAWN:
+            continue
+        for index in range(*fence.content):
+            line = document.line_text(index)
+            if "MVP" not in line.upper() or index in boards:
+                continue
+            base = document.line_span(index).start
+            for piece in _PIECE.finditer(line):
+                lead = _TREE.match(piece.group()).end()  # type: ignore[union-attr]
+                text = piece.group()[lead:]
+                if opening := id_span(text, ids, vocabulary):
+                    for mark in find_marks(text, opening[1], vocabulary, last=True):
+                        at = base + piece.start() + lead
+                        yield Found(
+                            opening[0], "diagram", at + mark.start, at + mark.end, mark.parsed
+                        )

@@ -1,0 +1,132 @@
+"""The parts of a text that states a status: emphasis, status and remark, and all that it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+
+_EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
+_LEADING = re.compile(r"[\s*_~`\[]*")
+_LINK_END = re.compile(r"\]\([^()]*\)")
+_CLAUSE_ENDS = re.compile(
+    r"[()（）【】\[\],，;；:：、。.!！→+·•*~`“”\"]|<br\s*/?>|\s[-—–/|]\s|[-—–]{2,}"
+)
+_VERDICTS = re.compile(r"(?<![A-Za-z])(?:(PASS(?:ED)?)|(FAIL(?:ED)?)|(MARGINAL))(?![A-Za-z])")
+_OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
+_MAY_WAIT = ("planned", "ready", "paused")
+"""Statuses beside which a remark may say that something else must come first."""
+
+
+@dataclass(frozen=True)
+class StatusText:
+    """Joined, `before status tail remark` are the text."""
+
+    before: str
+    """An id, and emphasis that holds for another status too."""
+    status: str
+    """Glyphs, words and verdicts in a row: `⚠️ ✅`, `✅ **PASS`."""
+    tail: str
+    """What ends with the status: the emphasis around it, the target of a link on it."""
+    remark: str
+    says: frozenset[str]
+    """Every status that the status part states."""
+    verdict: bool
+    """Whether a verdict is in it, which the remark then explains."""
+
+    def says_other_than(self, status: str, vocabulary: Vocabulary) -> bool:
+        """Whether the text states any other status too."""
+        remark_says = set(_remark_statuses(self.remark, vocabulary))
+        waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
+        return waits or bool((self.says | remark_says) - {status})
+
+    def keeps_remark(self, status: str, vocabulary: Vocabulary) -> bool:
+        """Whether the remark holds beside another status too."""
+        if not self.remark.strip(" *~_`"):
+            return True
+        other = set(_remark_statuses(self.remark, vocabulary)) - {status}
+        waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
+        return not (self.verdict or other or waits)
+
+    def with_status(self, new: str, keep_remark: bool) -> str:
+        """The text with another status part, its emphasis closed."""
+        opened = self.before
+        if self.tail.startswith("](") and "[" in self.status and not opened.endswith("["):
+            glyph, _, word = new.rpartition(" ")
+            new = f"{glyph} [{word}".lstrip()
+        inner = _unclosed(self.status)
+        remark = self.remark
+        if keep_remark:
+            for mark in inner:
+                remark = remark.replace(mark, "", 1)
+        else:
+            remark = "".join(reversed(_unclosed(opened + self.tail)))
+        word_follows = new[-1:].isalnum() and (remark[:1].isalnum() or remark[:1] == "_")
+        gap = " " if word_follows and not self.tail else ""  # only whole words are read
+        return f"{opened}{new}{self.tail}{gap}{remark}"
+
+
+def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) -> StatusText:
+    """The parts of a text whose first status is `parsed`."""
+    starts = [part[0] for part in (parsed.glyph, parsed.word) if part]
+    first = min(starts) if starts else _LEADING.match(text).end()  # type: ignore[union-attr]
+    before = text[:first]
+    if not re.search(r"\w", before):  # an unknown emoji before a word is the old status's
+        before = _LEADING.match(text).group()  # type: ignore[union-attr]
+    says, verdict, end = {parsed.status}, parsed.verdict, parsed.end
+    for more in _following(text, end, vocabulary):
+        says.add(more.status)
+        verdict = verdict or more.verdict
+        end += more.end
+    status, rest = text[len(before) : end], text[end:]
+    inner = _unclosed(status)
+    while inner and rest.startswith(inner[-1]):  # emphasis that begins and ends with the status
+        mark = inner.pop()
+        status, rest = status + mark, rest[len(mark) :]
+    tail = ""
+    outer = _unclosed(before)
+    if "[" in before + status and (link := _LINK_END.match(rest)):
+        tail, rest = link.group(), rest[link.end() :]
+    elif outer and before.endswith(outer[-1]) and rest.startswith(outer[-1]):
+        tail, rest = outer[-1], rest[len(outer[-1]) :]
+    return StatusText(before, status, tail, rest, frozenset(says), verdict)
+
+
+def _following(text: str, end: int, vocabulary: Vocabulary) -> Iterator[ParsedStatus]:
+    """The statuses right after one: glyphs, with their words, and verdicts."""
+    while end < len(text):
+        more = vocabulary.read(text[end:])
+        if more is None or more.loose or (more.glyph is None and not more.verdict):
+            return
+        if more.glyph and re.search(r"\w", text[end : end + more.glyph[0]]):
+            return  # a word with its glyph behind it: a remark
+        yield more
+        end += more.end
+
+
+def _remark_statuses(remark: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """The statuses that a remark states: by a glyph, by a clause that is a word, by a verdict."""
+    if not remark.strip():
+        return
+    for clause in _CLAUSE_ENDS.split(remark):
+        parsed = vocabulary.read(clause)
+        if parsed and not parsed.loose and parsed.end >= len(clause.rstrip()):
+            yield parsed.status
+    for start in vocabulary.glyph_starts(remark):
+        if parsed := vocabulary.read(remark[start:]):
+            yield parsed.status
+    for match in _VERDICTS.finditer(remark):
+        yield _OF_VERDICT[match.lastindex or 1]
+
+
+def _unclosed(text: str) -> list[str]:
+    """The marks of emphasis that a text opens and does not close."""
+    stack: list[str] = []
+    for match in _EMPHASIS.finditer(text):
+        if stack and stack[-1] == match.group():
+            stack.pop()
+        else:
+            stack.append(match.group())
+    return stack

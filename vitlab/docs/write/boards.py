@@ -1,0 +1,134 @@
+"""The edits of a roadmap's boards when an MVP's status changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vitlab.docs.model.board import Kanban, Segment, current_column, target_column
+from vitlab.docs.model.card_moves import move_card, restore_board
+from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.kanban import find_boards
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
+from vitlab.docs.text.edit import Edit, apply, common_ends
+from vitlab.docs.text.source import Document, Span
+
+
+def board_edits(
+    roadmap: Roadmap,
+    mvp: Mvp,
+    status: str,
+    texts: Sequence[tuple[StatusSite, str]],
+    before: Roadmap | None,
+) -> list[Edit]:
+    """The edits that move an MVP's cards, on every board, under the column of a status.
+
+    `texts`: the statuses on cards and what they become; `before`: an earlier roadmap that each
+    board is restored from where nothing else on it has changed.
+    """
+    statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
+    order = list(dict.fromkeys(m.id for m in roadmap.mvps))
+    edits: list[Edit] = []
+    for number, board in enumerate(roadmap.boards):
+        cards = [card for card in board.cards if card.mvp == mvp.id]
+        named = {card.text: _card_text(card, texts) for card in cards}
+        if mvp.entry.kind == "card":
+            named = _with_own_status(roadmap, board, cards, status, named)
+        then = before.boards[number] if before and number < len(before.boards) else None
+        restored = None
+        if len(cards) == 1 and before is not None and then is not None:
+            old = next((card.text for card in then.cards if card.mvp == mvp.id), "")
+            if _unmarked(roadmap, mvp.id, old) == _unmarked(roadmap, mvp.id, cards[0].text):
+                named[cards[0].text] = old
+            text = named[cards[0].text]
+            restored = restore_board(roadmap.document, board, before.document, then, cards[0], text)
+        below = _edits_below(roadmap, board, texts)
+        if restored is not None:
+            edits += restored
+        elif len(cards) == 1 and not below:
+            column = target_column(board, cards[0], status, statuses)
+            text = named[cards[0].text]
+            edits += move_card(roadmap.document, board, cards[0], column, text, order)
+        elif cards:
+            edits += _move_all(roadmap, mvp.id, number, status, named, below)
+    return edits
+
+
+def _edits_below(
+    roadmap: Roadmap, board: Kanban, texts: Sequence[tuple[StatusSite, str]]
+) -> list[Edit]:
+    """The edits of statuses on the lines below a card in a box."""
+    sites = StatusSites(roadmap)
+    cards = [card.span for card in board.cards]
+    below = [
+        (site, new)
+        for site, new in texts
+        if site.index in board.lines
+        and not any(c.start <= site.span.start and site.span.end <= c.end for c in cards)
+    ]
+    return [edit for site, new in below if (edit := sites.edit(site, new))]
+
+
+def _unmarked(roadmap: Roadmap, mvp_id: str, text: str) -> str:
+    """A card's text without its own statuses."""
+    for mark in reversed(marks_of(roadmap, text, mvp_id)):
+        text = text[: mark.start] + text[mark.end :]
+    return text.strip()
+
+
+def _card_text(card: Segment, texts: Sequence[tuple[StatusSite, str]]) -> str:
+    """A card's text with its own statuses replaced."""
+    text = card.text
+    for site, new in sorted(texts, key=lambda pair: pair[0].span, reverse=True):
+        start = site.span.start - card.span.start
+        if start >= 0 and site.span.end <= card.span.end:
+            text = text[:start] + new + text[start + len(site.text) :]
+    return text
+
+
+def _with_own_status(
+    roadmap: Roadmap, board: Kanban, cards: Sequence[Segment], status: str, named: dict[str, str]
+) -> dict[str, str]:
+    """The texts of cards that alone state a status, which no column may have."""
+    columns = {column.status for band in board.bands for column in band.columns}
+    if status in columns:
+        return named
+    new = StatusSites(roadmap).sure_glyph(status)
+    return {c.text: f"{c.text} {new}" if named[c.text] == c.text else named[c.text] for c in cards}
+
+
+def _move_all(
+    roadmap: Roadmap,
+    mvp_id: str,
+    number: int,
+    status: str,
+    named: Mapping[str, str],
+    first: Sequence[Edit],
+) -> list[Edit]:
+    """Move several cards of one MVP, each on the board that the one before has left."""
+    statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
+    order = list(dict.fromkeys(m.id for m in roadmap.mvps))
+    ids = IdIndex(tuple(order))
+    document = Document(apply(roadmap.document.text, first), roadmap.document.path)
+    done = set(named.values())
+    stuck = set[tuple[int, int]]()
+    for _ in range(2 * len(roadmap.boards[number].cards)):
+        board = find_boards(document, roadmap.vocabulary, ids)[number]
+        for card in (c for c in board.cards if c.mvp == mvp_id):
+            column = target_column(board, card, status, statuses)
+            text = card.text if card.text in done else named.get(card.text, card.text)
+            wrong = text != card.text or column != current_column(board, card)
+            if wrong and (card.index, card.offset) not in stuck:
+                break
+        else:
+            break
+        edits = move_card(document, board, card, column, text, order)
+        if not edits:
+            stuck.add((card.index, card.offset))
+        document = Document(apply(document.text, edits), document.path)
+    old, new = roadmap.document.text, document.text
+    head, tail = common_ends(old, new)
+    if old == new:
+        return []
+    end = len(old) - tail
+    return [Edit(Span(head, end), old[head:end], new[head : len(new) - tail])]
