@@ -598,7 +598,7 @@ with open("metrics.csv", "a") as f:
     line = told(job, "writes it too")
     assert f"process {other.pid} (train.py)" in line
     assert "its numbers are not used" in line
-    assert read_json(job.metrics)["sources"][0]["disputed"]
+    assert read_json(job.metrics)["sources"][0]["shared"]
     (folder / "metrics.csv.go").touch()
     assert ended(job).outcome == "unknown"
 
