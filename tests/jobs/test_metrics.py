@@ -17,7 +17,7 @@ from vitlab.contract.job import read_result
 from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.jobs.metrics.formats.wandb_file import BLOCK, wandb_rows
+from vitlab.jobs.metrics.formats.records import BLOCK, wandb_rows
 from vitlab.jobs.queue.scheduler import advance
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
@@ -68,8 +68,6 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
     assert read_result(job.result) is None
 
 
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -115,7 +113,6 @@ def test_a_declared_pattern_on_the_log(shop: Workshop) -> None:
     result = read_result(job.result)
     assert result is not None
     assert result.values == {"val/r2/log_g": 0.7}
-
 
 
 WANDB = """
