@@ -64,7 +64,10 @@ def roadmap_facts(document: Document) -> dict[str, list[str]]:
 
 
 def _points(name: str, points: Iterable[Point]) -> list[str]:
-    return [f"{p.line} {name}: {p.status} {p.text.split(':')[0]}" for p in points]
+    return [
+        " ".join(filter(None, (f"{p.line} {name}: {p.status}", p.id, p.priority, p.evidence)))
+        for p in points
+    ]
 
 
 def hub_facts(document: Document) -> dict[str, list[str]]:
@@ -77,9 +80,10 @@ def hub_facts(document: Document) -> dict[str, list[str]]:
     return {
         "title": [f"title: {hub.title}"],
         "beliefs": [f"{p.line} belief: {p.status}" for p in hub.beliefs],
-        "next_steps": [f"{p.line} next step: {p.status}" for p in hub.next_steps],
+        "next_steps": _points("next step", hub.next_steps),
         "hypotheses": _points("hypothesis", hub.hypotheses),
-        "tasks": _points("task", hub.tasks),
+        "gaps": _points("gap", hub.gaps),
+        "tasks": [f"{p.line} task: {p.status} {p.text.split(':')[0]}" for p in hub.tasks],
         "key_numbers": numbers,
         "models": models,
         "tables": _tables(hub.views),

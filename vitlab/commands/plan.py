@@ -278,10 +278,12 @@ def _warn_of_editors(paths: Iterable[Path]) -> None:
         print(f"vitlab: note: {line}", file=sys.stderr)
 
 
-POINTS = ("beliefs", "hypotheses", "next_steps")
+POINTS = ("beliefs", "hypotheses", "gaps", "next_steps")
 TABLES = {
+    "consensus": ("number", "consensus", "evidence", "decision"),
     "key_numbers": ("indicator", "value", "condition", "source"),
-    "gaps": ("gap", "question", "closes"),
+    "answers": ("branch", "answer", "implication"),
+    "principles": ("number", "principle", "advice", "evidence"),
     "closed": ("direction", "reason", "lesson"),
     "pointers": ("type", "path"),
 }
@@ -330,10 +332,15 @@ def _hub(named: str | None) -> Hub:
 
 
 def _print_points(kind: str, points: Iterable[Point]) -> None:
-    rows = [(point.status or "", point.text) for point in points]
+    rows = [
+        (p.status or "", "" if p.text.startswith(p.id) else p.id, p.text, p.evidence)
+        for p in points
+    ]
+    filled = [n for n in range(4) if n in (0, 2) or any(row[n] for row in rows)]
     if rows:
         print()
-        print_table((kind.replace("_", " ").upper(), ""), rows)
+        head = [kind.replace("_", " ").upper(), *[""] * (len(filled) - 1)]
+        print_table(head, [[row[n] for n in filled] for row in rows])
 
 
 def _cells(row: Entry) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""A hub as data: beliefs, hypotheses, next steps and the authoritative numbers."""
+"""A hub as data: beliefs, hypotheses, decision gaps, next steps and the authoritative numbers."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,20 +12,25 @@ from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.table_kinds import Entry, View, recognise
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
-from vitlab.docs.text.source import Document, Fence
+from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import tables_of
 
-_BULLET = re.compile(r"^\s*[-*+]\s+(?P<text>.+)$")
+_BULLET = re.compile(r"^(?P<indent>\s*)(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _BELIEFS = re.compile(r"信念|beliefs?", re.I)
 _NEXT = re.compile(r"下一步|next steps?|most valuable", re.I)
-_TREE = re.compile(r"🌲|假设|hypothes", re.I)
+_TREE = re.compile(r"🌲|假设|假说|问题树|hypothes|question tree", re.I)
 _TASK = re.compile(r"^\s*[-*+]\s+\[(?P<mark>[ xX])\]\s+(?P<text>.+)$")
 _NODE = re.compile(r"^[\s│|]*(?:[├└]─+|[+`\\]-+)\s*(?P<text>.+)$")
+_GLYPH = re.compile(r"(?=[✅❌🔆⏳🚀🔄🔴🟢⚠🗑⏸])")
+_ID = re.compile(r"^\W*(?P<id>(?:[A-Z]{1,3}\d[\w.]*|[A-Z]{1,3}-[A-Z\d][\w.-]*))(?![\w-])")
+_HYPOTHESIS_ID = re.compile(r"^\W*[HQ](?:\d|-[A-Z\d])")
+_PRIORITY = re.compile(r"(?<![A-Za-z])P\d(?:\.\d+)?(?![\w.])")
+_CLOSED = re.compile(r"^\W*(?:已关闭|关闭|已解决|已回答|closed|resolved|answered)", re.I)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One bullet of a list, or one line of the hypothesis tree."""
+    """One statement of a hub: a bullet, a line of the hypothesis tree, or a row of a table."""
 
     line: int
     """1-based."""
@@ -32,6 +38,14 @@ class Point:
     """As a reader sees it."""
     status: str | None
     """The status written in it, one of `STATUSES`; None for none."""
+    id: str = ""
+    """`H1.2`, `Q1`, `DG4`; empty for none."""
+    evidence: str = ""
+    """What a table names as its evidence; empty for none."""
+    priority: str = ""
+    """`P0`; empty for none."""
+    status_at: Span | None = None
+    """Where in the document the status stands; None for none."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,17 @@ class Hub:
         return self.rows("key_numbers")
 
     @cached_property
-    def gaps(self) -> tuple[Entry, ...]:
-        return self.rows("gaps")
+    def consensus(self) -> tuple[Entry, ...]:
+        return self.rows("consensus")
+
+    @cached_property
+    def principles(self) -> tuple[Entry, ...]:
+        return self.rows("principles")
+
+    @cached_property
+    def answers(self) -> tuple[Entry, ...]:
+        """What is answered of each branch of the questions."""
+        return self.rows("answers")
 
     @cached_property
     def closed(self) -> tuple[Entry, ...]:
@@ -78,62 +101,157 @@ class Hub:
         return self.rows("files")
 
     @cached_property
+    def gaps(self) -> tuple[Point, ...]:
+        """The decision gaps; a closed one is done, an open one has no status."""
+        return tuple(self._gap(entry) for entry in self.rows("gaps"))
+
+    @cached_property
     def beliefs(self) -> tuple[Point, ...]:
         return self._bullets_below(_BELIEFS)
 
     @cached_property
     def next_steps(self) -> tuple[Point, ...]:
-        return self._bullets_below(_NEXT)
+        """The list of next steps, then the rows of tables of them."""
+        rows = [e for kind in ("next_steps", "directions") for e in self.rows(kind)]
+        columns = ("next", "direction")
+        return *self._bullets_below(_NEXT), *(self._row(e, *columns) for e in rows)
 
     @cached_property
     def hypotheses(self) -> tuple[Point, ...]:
-        """The lines of the hypothesis tree, a fenced block below a heading that names one."""
-        for fence in self.document.fences:
-            above = [h for h in self.document.headings if h.index < fence.first]
-            if above and _TREE.search(above[-1].title):
-                return self._tree(fence)
-        return ()
+        """Those of the tables, trees and lists below headings that name them, by line.
+
+        Lines of a tree or a list count only where they have an id, if any has one there: the
+        others explain.
+        """
+        rows = [self._row(e, "hypothesis") for e in self.rows("hypotheses")]
+        points = [*rows, *self._trees(), *self._listed()]
+        return tuple(sorted(points, key=lambda point: point.line))
 
     @cached_property
     def tasks(self) -> tuple[Point, ...]:
         """The items of check lists: `- [x] **ID**: ...`."""
         tasks = []
-        for index in range(len(self.document.lines)):
-            if match := _TASK.match(self.document.line_text(index)):
-                point = self._point(index, match["text"])
+        for index, line in self._shown_lines():
+            if match := _TASK.match(line):
+                point = self._point(index, match.start("text"), match["text"])
                 status = "done" if match["mark"] in "xX" else "planned"
-                tasks.append(Point(point.line, point.text, status))
+                tasks.append(Point(point.line, point.text, status, point.id))
         return tuple(tasks)
 
-    def _tree(self, fence: Fence) -> tuple[Point, ...]:
-        matches = ((i, _NODE.match(self.document.line_text(i))) for i in range(*fence.content))
-        return tuple(self._point(index, match["text"]) for index, match in matches if match)
+    def _trees(self) -> Iterator[Point]:
+        """The nodes of every fenced tree in a section on hypotheses."""
+        for fence in self.document.fences:
+            above = [h for h in self.document.headings if h.index < fence.first]
+            if not above or not _TREE.search(above[-1].title):
+                continue
+            lines = [(i, self.document.line_text(i)) for i in range(*fence.content)]
+            words = self.vocabulary.with_legend("\n".join(line for _, line in lines))
+            matches = ((index, _NODE.match(line)) for index, line in lines)
+            nodes = [
+                self._point(index, match.start("text"), match["text"], words)
+                for index, match in matches
+                if match
+            ]
+            named = any(node.id for node in nodes)
+            yield from (node for node in nodes if node.id or not named)
+
+    def _listed(self) -> Iterator[Point]:
+        """Bullets and headings that begin with the id of a hypothesis, in a section on them."""
+        inside = False
+        headings = {heading.index: heading for heading in self.document.headings}
+        for index, line in self._shown_lines():
+            heading, bullet = headings.get(index), _BULLET.match(line)
+            if heading and _HYPOTHESIS_ID.match(plain(heading.title)) and inside:
+                start = heading.span.start - self.document.line_span(index).start
+                yield self._point(index, start, heading.title)
+            elif heading or (line.lstrip().startswith("**") and not bullet):
+                inside = bool(_TREE.search(line))
+            elif bullet and inside and _HYPOTHESIS_ID.match(plain(bullet["text"])):
+                yield self._point(index, bullet.start("text"), bullet["text"])
 
     def _bullets_below(self, title: re.Pattern[str]) -> tuple[Point, ...]:
-        """The bullets right below a bold line or a heading that matches."""
+        """The bullets right below a bold line or a heading that matches; deeper ones explain."""
         bullets: list[Point] = []
-        inside = False
-        for index in range(len(self.document.lines)):
-            text = self.document.line_text(index)
+        inside, depth = False, 0
+        for index, text in self._shown_lines():
             bullet = _BULLET.match(text)
             if bullet and inside:
-                bullets.append(self._point(index, bullet["text"]))
+                indent = len(bullet["indent"].expandtabs(4))
+                depth = indent if not bullets else depth
+                if indent <= depth + 1:
+                    bullets.append(self._point(index, bullet.start("text"), bullet["text"]))
             elif text.lstrip().startswith(("**", "#")) and not bullet:
                 inside = bool(title.search(text)) and not bullets
-            elif text.strip():
+            elif text.strip() and not (bullets and text.startswith((" ", "\t"))):
                 inside = False
         return tuple(bullets)
 
-    def _point(self, index: int, raw: str) -> Point:
-        status = None
-        for piece in re.split(r"(?=[✅❌🔆⏳🚀🔴⚠🗑⏸])", raw):
-            status = status or self.vocabulary.status(piece)
-        return Point(index + 1, plain(raw), status if status in STATUSES else None)
+    def _shown_lines(self) -> Iterator[tuple[int, str]]:
+        """The lines, 0-based, that are neither comment nor code."""
+        hidden = set(self.document.hidden_lines)
+        for fence in self.document.fences:
+            hidden.update(range(fence.first, fence.last))
+        for index in range(len(self.document.lines)):
+            if index not in hidden:
+                yield index, self.document.line_text(index)
+
+    def _row(self, entry: Entry, *columns: str) -> Point:
+        """A row whose statement is in the first of some columns, and its status beside it."""
+        text = next((entry.text(name) for name in columns if entry.text(name)), "")
+        first = entry.row.cells[0].text if entry.row.cells else ""
+        named = _ID.match(first) or _ID.match(text)
+        places = ("status", "result", "conclusion", *columns)
+        cell, parsed = None, None
+        for name in places:
+            found = self.vocabulary.read(entry.raw(name))
+            if found and (name == "status" or not found.loose):
+                cell, parsed = entry.cells[name], found
+                break
+        evidence = entry.text("evidence") or entry.text("mvp")
+        return Point(
+            entry.line,
+            text,
+            parsed.status if parsed else None,
+            "" if named is None or _PRIORITY.fullmatch(named["id"]) else named["id"],
+            "" if evidence == first or not evidence.strip("-—–") else evidence,
+            self._priority(entry.text("priority") or text),
+            Span(cell.span.start, cell.span.start + parsed.end) if cell and parsed else None,
+        )
+
+    def _gap(self, entry: Entry) -> Point:
+        cells = [entry.raw(name).strip() for name in ("gap", "rule", "closes", "status")]
+        struck = cells[0].lstrip("✅☑️ ").startswith("~~")
+        done = struck or any(
+            _CLOSED.match(cell) or self.vocabulary.status(cell) == "done" for cell in cells
+        )
+        named = _ID.match(entry.text("gap")) or _ID.match(entry.row.cells[0].text)
+        text = entry.text("question") or entry.text("gap")
+        return Point(entry.line, text, "done" if done else None, named["id"] if named else "")
+
+    def _point(self, index: int, start: int, raw: str, words: Vocabulary | None = None) -> Point:
+        """The statement that begins at a character of a line, with its first status."""
+        words = words or self.vocabulary
+        status, at = None, None
+        offset = self.document.line_span(index).start + start
+        for piece in _GLYPH.split(raw):
+            parsed = words.read(piece)
+            if parsed and not parsed.loose and parsed.status in STATUSES:
+                status, at = parsed.status, Span(offset, offset + parsed.end)
+                break
+            offset += len(piece)
+        text = plain(raw)
+        named = _ID.match(text)
+        identity = named["id"] if named and not _PRIORITY.fullmatch(named["id"]) else ""
+        return Point(index + 1, text, status, identity, "", self._priority(text), at)
+
+    def _priority(self, text: str) -> str:
+        found = _PRIORITY.search(text.split(":")[0].split("：")[0])
+        return found.group() if found else ""
 
 
 def parse_hub(document: Document, vocabulary: Vocabulary | None = None) -> Hub:
     """Read a hub, or any other document that is no roadmap."""
-    words = (vocabulary or default_vocabulary()).with_legend(document.text)
+    words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     known = (recognise(table, words) for table in tables_of(document))
     no_ids = IdIndex(())
     return Hub(document, words, tuple(table.view(words, no_ids) for table in known if table))

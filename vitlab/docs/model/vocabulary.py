@@ -204,8 +204,9 @@ class Vocabulary:
             status = self.glyphs[same_glyph(match.group())]
             loose = same_glyph(match.group()) in _LOOSE and match.group() not in self._own_glyphs
             if loose and (other := self._glyph.match(text, start)):
-                glyph, start, loose = other.span(), _skip_markup(text, other.end()), False
+                glyph, start = other.span(), _skip_markup(text, other.end())
                 status = self.glyphs[same_glyph(other.group())]
+                loose = same_glyph(other.group()) in _LOOSE
         elif other := _EMOJI.match(text, start):
             start = _skip_markup(text, other.end())
         if match := self._verdict.match(text, start):

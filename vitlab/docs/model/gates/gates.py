@@ -239,7 +239,8 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
                         gate_id, "", entry.status, text, rules, entry.mvps, entry.line, None,
                         entry.parsed,
                     )  # fmt: skip
-    for table in source.unknown:
+    points = [view.table for view in source.views if view.kind == "gaps"]
+    for table in sorted([*source.unknown, *points], key=lambda table: table.first):
         yield from _rows_of(source, table)
 
 
