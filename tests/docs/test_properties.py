@@ -362,9 +362,12 @@ def undone_and_redone(folder: Path, text: str, statuses: list[str]) -> None:
     states = [path.read_bytes()]
     for status in statuses:
         roadmap = parse_roadmap(read(path))
-        if save(
-            [change(roadmap.document, set_status(roadmap, roadmap.mvps[0].id, status))], journal
-        ):
+        try:
+            edits = set_status(roadmap, roadmap.mvps[0].id, status)
+        except UsageError as error:  # a card on a broken board cannot be moved
+            assert "has no place for a status" in str(error)
+            continue
+        if save([change(roadmap.document, edits)], journal):
             states.append(path.read_bytes())
     for expected in reversed(states[:-1]):
         undo(journal)

@@ -25,10 +25,17 @@ GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
 _ID_EDGES = re.compile(r"^[^\w\[(<]+|[^\w\])>.+]+$")
 _ID_PREFIX = re.compile(r"^(?:MVP|Gate)(?:[-–—_:]\s*|\s+|(?=\d))", re.IGNORECASE)
+ASCII_FORMS = str.maketrans(
+    {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+    | dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212, 0xFE63), "-")
+    | {0x00A0: " ", 0x3000: " "}
+)
+"""One for one: the full-width forms, hyphens and minus signs that an id may be typed with."""
 
 
 def bare_id(text: str) -> str:
     """An MVP's or gate's id without emphasis, emoji and the prefix `MVP-` or `Gate-`: `16A-0`."""
+    text = text.translate(ASCII_FORMS)
     bare = _ID_PREFIX.sub("", _ID_EDGES.sub("", text).strip()).strip()
     return bare if bare == text else bare_id(bare)
 

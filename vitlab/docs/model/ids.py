@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from vitlab.contract.job import bare_id
+from vitlab.contract.job import ASCII_FORMS, bare_id
 from vitlab.docs.text.inline import link_target, plain
 
 _RAW = r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*"
@@ -19,12 +19,83 @@ _GATES = re.compile(
 _GATE_PART = re.compile(r"\d[\w.]*")
 _EXP_ID = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)+")
 _CODE = re.compile(r"`([^`]+)`")
+_MORE = re.compile(r"(?:[/,，、&+和]|vs\.?\b|与|and\b)\s*(?:MVP)?[-–_ ]?\d", re.I)
 _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
+_NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?<=[\w*_~`])[¹²³⁰⁴-⁹]+", re.I)
+_NEW = re.compile(
+    r"[^\w\[(<]*MVP(?:[-–—_: ]\s*|(?=\d))"
+    rf"(?P<id>{_RAW})(?!\w|[-–—.]\w)(?P<colon>\s*[:：])?",
+    re.I,
+)
+_PLACEHOLDER = re.compile(r"[XYNxyn?](?:[.-][XYNxyn?\d])*|\d+\.[XYNxyn]|ID|TBD|TODO|xxx+", re.I)
+_BARE = re.compile(r"\d+(?:\.\d+)+[A-Za-z]?|\d+[A-Za-z]?")
+_NAMED = re.compile(
+    r"(?P<id>[^\s:：(（]+(?:\s\d+)?)(?:\s*[:：]\s*|\s+[-–—]\s+|\s*(?=[(（]))(?P<name>\S.*)"
+)
+_NUMBERED = re.compile(r"[^\w]*(?:§\s*)?\d+(?:\.\d+)*[.)、．]?\s+(?=[^\w]*MVP)", re.I)
+
+
+@lru_cache(16384)
+def _id_text(text: str) -> str:
+    """A text as a reader sees it, without the footnotes an id may carry."""
+    return plain(_NOTE.sub("", text))
 
 
 def read_id(text: str) -> str:
     """The bare id in a cell or heading: `**MVP-16A-0** 🆕` -> `16A-0`."""
-    return bare_id(plain(text))
+    return bare_id(_id_text(text))
+
+
+def new_id(text: str) -> tuple[str, str] | None:
+    """The id that a text with the prefix MVP opens with, and the rest; None for none.
+
+    A word counts only where it can be nothing else: `MVP-T:`, `MVP-NN`, but not `MVP-based`.
+    Neither do placeholders (`MVP-X.X`), nor an id that is only the first of several named.
+    """
+    seen = _id_text(text)
+    match = _NEW.match(seen.translate(ASCII_FORMS))
+    if match is None or _PLACEHOLDER.fullmatch(match["id"]):
+        return None
+    found, rest = match["id"], seen[match.end() :].strip()
+    if not any(c.isdigit() for c in found) and not match["colon"] and not found.isupper():
+        return None
+    return None if names_several(rest) else (found, rest)
+
+
+def names_several(rest: str) -> bool:
+    """Whether what follows an id names another one: `/4.2`, `vs MVP-2.0`."""
+    return _MORE.match(rest.strip()) is not None
+
+
+def own_id(text: str) -> str | None:
+    """The bare id that a whole cell is: prefixed, or a number such as `1.2b`; None for neither."""
+    found = new_id(text)
+    if found:
+        return found[0]
+    bare = read_id(text)
+    return bare if _BARE.fullmatch(bare) else None
+
+
+def id_and_name(text: str) -> tuple[str, str]:
+    """The id and the name in one cell: `MVP-001 Skeleton` -> `001`, `Skeleton`."""
+    if found := new_id(text):
+        return found[0], found[1].lstrip(":：-–— ")
+    match = _NAMED.fullmatch(_id_text(text))
+    if match and (match["id"].isascii() or match["name"][0] not in "(（"):
+        return bare_id(match["id"]), without_brackets(match["name"])
+    return read_id(text), ""
+
+
+def without_brackets(text: str) -> str:
+    """A text that is all in brackets without them."""
+    match = re.fullmatch(r"[(（]([^()（）]*)[)）]", text.strip())
+    return match[1].strip() if match else text.strip()
+
+
+def without_number(title: str) -> str:
+    """A heading's title without its number, where an MVP follows: `3.4 MVP-1.2` -> `MVP-1.2`."""
+    match = _NUMBERED.match(title)
+    return title[match.end() :] if match else title
 
 
 def gate_refs(text: str) -> tuple[str, ...]:
@@ -90,14 +161,14 @@ class IdIndex:
 
     def opening(self, text: str) -> tuple[str, str] | None:
         """The known id a text opens with, and the rest: `1.0 Run1` -> ("1.0", "Run1")."""
-        text = plain(text)
-        if match := self._opening.match(text):
+        text = _id_text(text)
+        if match := self._opening.match(text.translate(ASCII_FORMS)):
             return self._known[match[1].casefold()], text[match.end() :].strip()
         return None
 
     def refs(self, text: str) -> tuple[str, ...]:
         """Every MVP a text names by its prefix, known or not, and the known ids it opens with."""
-        text = plain(text)
+        text = _id_text(text).translate(ASCII_FORMS)
         ids: list[str] = []
         if opening := self._opening.match(text):
             ids.append(self._known[opening[1].casefold()])
@@ -107,6 +178,11 @@ class IdIndex:
         for match in self._prefixed.finditer(text):
             ids += self._ids_in(match[1]) if match[1] else [match[2]]
         return tuple(dict.fromkeys(ids))
+
+    def with_more(self, more: Iterable[str]) -> IdIndex:
+        """This index with ids it lacks."""
+        lacking = [each for each in more if each.casefold() not in self._known]
+        return IdIndex((*self.ids, *dict.fromkeys(lacking))) if lacking else self
 
     def _ids_in(self, text: str) -> Iterable[str]:
         return [self._known[m.group().casefold()] for m in self._id.finditer(text)]

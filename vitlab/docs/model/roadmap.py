@@ -8,17 +8,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.model.board import Kanban
+from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
-from vitlab.docs.model.ids import IdIndex, exp_id, read_id, report_target
-from vitlab.docs.model.kanban import Kanban, find_kanban
-from vitlab.docs.model.table_kinds import Entry, View, is_section_row, recognise
+from vitlab.docs.model.ids import IdIndex, exp_id, id_and_name, read_id, report_target
+from vitlab.docs.model.kanban import find_boards
+from vitlab.docs.model.mvps import (
+    Stated,
+    heading_marks,
+    mvp_heading,
+    stated_elsewhere,
+    stated_in_boxes,
+)
+from vitlab.docs.model.table_kinds import Entry, KnownTable, View, is_section_row, recognise
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Table, tables_of
 
-_PREFIXED = re.compile(r"^[^\w]*MVP[-–_ ]", re.I)
 _PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
 _LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
@@ -28,7 +36,7 @@ _LAST = ("paused", "partial", "failed")
 
 
 class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an error
-    """The document has no MVP overview table."""
+    """The document has no MVP."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def specs_of(
     """Every MVP section, in order."""
     specs = []
     for heading in document.headings:
-        opening = ids.opening(heading.title) if _PREFIXED.match(heading.title) else None
+        opening = mvp_heading(heading, ids)
         if opening is None:
             continue
         end = document.section_end(heading)
@@ -100,7 +108,7 @@ def specs_of(
                 opening[0],
                 heading,
                 end,
-                heading_status(heading, vocabulary),
+                _spec_status(heading, opening[0], vocabulary),
                 tuple(e for v in inside if v.kind == "facts" for e in v.entries),
                 tuple(e for v in inside if v.kind == "runs" for e in v.entries),
             )
@@ -108,9 +116,19 @@ def specs_of(
     return tuple(specs)
 
 
+def _spec_status(heading: Heading, mvp: str, vocabulary: Vocabulary) -> HeadingStatus | None:
+    """The last status in the heading of an MVP's section; None for none."""
+    marks = heading_marks(heading, mvp, vocabulary)
+    if not marks:
+        return None
+    offset, text, parsed = marks[-1]
+    start = heading.span.start + offset
+    return HeadingStatus(Span(start, start + len(text)), text, parsed)
+
+
 @dataclass(frozen=True)
 class Mvp:
-    """One row of an overview table."""
+    """One MVP: a row of an overview table, or where it stands instead."""
 
     id: str
     """Bare: `1.0`, `16A-0`, `F-V3A`, `16T (V2)`."""
@@ -127,6 +145,11 @@ class Mvp:
     line: int
     """1-based."""
     entry: Entry
+    """Its row; without cells, of kind `heading`, `card` or `task`, where it stands in no table."""
+
+    @property
+    def in_overview(self) -> bool:
+        return self.entry.kind == "overview"
 
 
 @dataclass(frozen=True)
@@ -175,9 +198,14 @@ class Roadmap:
         return tuple(e for e in self.rows("numbers") if "mvp" in e.cells)
 
     @cached_property
+    def boards(self) -> tuple[Kanban, ...]:
+        """Every board of cards, in order."""
+        return find_boards(self.document, self.vocabulary, self.ids)
+
+    @property
     def kanban(self) -> Kanban | None:
-        """The kanban block; None where there is none."""
-        return find_kanban(self.document, self.vocabulary, self.ids)
+        """The first board; None where there is none."""
+        return next(iter(self.boards), None)
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:
@@ -227,24 +255,50 @@ class Roadmap:
 
 
 def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> Roadmap:
-    """Read a roadmap; NoMvpTable when it has no overview table."""
+    """Read a roadmap; NoMvpTable when it has no MVP, with what its tables look like."""
     words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     tables = tables_of(document)
     titles = _titles(document, tables)
-    known = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
-    no_ids = IdIndex(())
-    rows = [e for k in known if k and k.kind == "overview" for e in k.view(words, no_ids).entries]
-    mvps = [_mvp(e) for e in rows if not is_section_row(e.row) and _id_of(e)]
-    if not mvps:
-        headers = "; ".join("/".join(words.headers[name][:3]) for name in ("mvp", "name", "status"))
-        raise NoMvpTable(
-            f"{document.name}: no MVP overview table "
-            f"(looked for a table with the headers {headers})"
-        )
+    recognised = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
+    known, rows = _with_overview(recognised, words)
+    mvps = [_mvp(entry) for entry in rows]
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
     views = tuple(table.view(words, ids) for table in known if table)
+    elsewhere = stated_elsewhere(document, views, words, ids)
+    if not mvps and not elsewhere:
+        known, rows = _with_overview(guessed(tables, titles, recognised, words), words)
+        mvps = [_mvp(entry) for entry in rows]
+        elsewhere = [] if mvps else stated_in_boxes(document, words)
+    if not mvps and not elsewhere:
+        raise NoMvpTable(f"{document.name}: {what_is_there(tables, words)}")
+    if elsewhere or not ids.ids:
+        ids = IdIndex(tuple(dict.fromkeys([*(m.id for m in mvps), *(e.id for e in elsewhere)])))
+        views = tuple(table.view(words, ids) for table in known if table)
+        facts = {s.mvp: s for s in reversed(specs_of(document, views, words, ids))}
+        mvps += [_stated_mvp(one, facts.get(one.id), words) for one in elsewhere]
     unknown = tuple(t for t, table in zip(tables, known, strict=True) if not table)
     return Roadmap(document, words, ids, tuple(mvps), views, unknown)
+
+
+def _with_overview(
+    known: list[KnownTable | None], words: Vocabulary
+) -> tuple[list[KnownTable | None], list[Entry]]:
+    """The tables, and the rows of MVPs in those that are overviews.
+
+    Without any such row, other tables of MVPs and statuses are the overviews.
+    """
+    for kind in ("overview", "statuses"):
+        rows = [
+            entry
+            for table in known
+            if table and table.kind == kind
+            for entry in table.view(words, IdIndex(())).entries
+            if not is_section_row(entry.row) and _id_of(entry)
+        ]
+        if rows:
+            overviews = [replace(t, kind="overview") if t and t.kind == kind else t for t in known]
+            return overviews, [replace(entry, kind="overview") for entry in rows]
+    return known, []
 
 
 def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
@@ -262,15 +316,26 @@ def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]
 
 
 def _id_of(entry: Entry) -> str:
+    return _id_and_name(entry)[0]
+
+
+def _id_and_name(entry: Entry) -> tuple[str, str]:
+    """A row's id and name; without a column for names both stand in one cell."""
     cell = entry.cells.get("mvp")
-    return read_id(cell.raw) if cell else ""
+    if cell is None:
+        return "", ""
+    bare = read_id(cell.raw)
+    if "name" not in entry.cells or ":" in bare:
+        return id_and_name(cell.raw)
+    return bare, entry.text("name")
 
 
 def _mvp(entry: Entry) -> Mvp:
     status = entry.cells.get("status")
+    mvp, name = _id_and_name(entry)
     return Mvp(
-        id=_id_of(entry),
-        name=entry.text("name"),
+        id=mvp,
+        name=name,
         phase=_text_or_none(entry, "phase"),
         gate=_text_or_none(entry, "gate"),
         status=entry.status,
@@ -279,6 +344,17 @@ def _mvp(entry: Entry) -> Mvp:
         report=report_target(entry.raw("report")),
         line=entry.line,
         entry=entry,
+    )
+
+
+def _stated_mvp(stated: Stated, spec: Spec | None, words: Vocabulary) -> Mvp:
+    fact = spec.fact(words, "status") if spec and stated.status is None else None
+    return replace(
+        _mvp(stated.entry),
+        id=stated.id,
+        name=stated.name,
+        status=words.status(fact.raw) if fact else stated.status,
+        status_text=fact.raw if fact else stated.text,
     )
 
 

@@ -10,13 +10,24 @@ from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, is_measured
 from vitlab.docs.text.tables import Cell, Row, Table
 
+FIRST = {
+    "priority first": ("priority", "mvp"),
+    "name first": ("name", "mvp"),
+    "gate first": ("gate", "mvp"),
+    "hypothesis first": ("hypothesis", "mvp"),
+}
+"""What tells two kinds with the same columns apart: the left one of two identifies the rows."""
+
 KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("priorities", ("priority", "mvp", "status"), ("exp_id",)),
-    ("hypotheses", ("hypothesis", "number"), ("exp_id", "name", "phase")),
-    ("board", ("exp_id", "priority"), ()),
+    ("priorities", ("priority first", "mvp", "status"), ("exp_id",)),
+    ("hypotheses", ("hypothesis first",), ("exp_id", "name")),
     ("experiment_index", ("exp_id", "mvp", "status"), ("name",)),
     ("checklist", ("name", "mvp", "status", "artifact"), ()),
+    ("checklist", ("name first", "mvp", "status"), ("exp_id", "phase", "report", "gate first")),
+    ("gate_progress", ("gate first", "mvp", "status"), ("exp_id", "phase", "report")),
     ("overview", ("mvp", "name", "status"), ()),
+    ("hypotheses", ("hypothesis", "number"), ("exp_id", "name", "phase")),
+    ("board", ("exp_id", "priority"), ()),
     ("board", ("exp_id",), ("name", "mvp")),
     ("gate_progress", ("gate", "status"), ("route", "name")),
     ("conclusions", ("mvp", "conclusion"), ()),
@@ -24,6 +35,8 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("numbers", ("mvp", "+metric"), ()),
     ("lookup", ("mvp", "key_variable"), ("status",)),
     ("lookup", ("mvp", "data"), ("status",)),
+    ("statuses", ("mvp", "status"), ()),
+    ("listing", ("mvp", "name"), ()),
     ("timeline", ("date", "event"), ()),
     ("changelog", ("date", "change"), ()),
     ("runs", ("run", "status"), ()),
@@ -113,6 +126,9 @@ def _kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
     present = set(columns)
     if any(is_measured(header) for header in headers):
         present.add("+metric")
+    for mark, (left, right) in FIRST.items():
+        if left in columns and columns[left] < columns.get(right, -1):
+            present.add(mark)
     kinds = (kind for kind, needed, no in _KINDS if needed <= present and not no & present)
     return next(kinds, None)
 
@@ -138,7 +154,7 @@ def recognise(
     """The kind and columns of a table; None when it is of no known kind."""
     headers = [cell.raw for cell in table.header.cells]
     columns = vocabulary.columns(headers)
-    kind = _kind_of(columns, headers)
+    kind = "overview" if vocabulary.names_ids(headers) else _kind_of(columns, headers)
     return KnownTable(kind, table, columns, headings) if kind else None
 
 

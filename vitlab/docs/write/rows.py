@@ -26,6 +26,8 @@ def view_of(roadmap: Roadmap, entry: Entry) -> View:
 
 def set_column(roadmap: Roadmap, entry: Entry, column: str, new: str) -> list[Edit]:
     """Write markdown into a row's cell; none where it says that already, or has no such column."""
+    if not entry.row.cells:
+        return []  # of an MVP that stands in no table
     view = view_of(roadmap, entry)
     if column not in view.columns:
         return []
