@@ -34,7 +34,7 @@ from transformers import ViTConfig, ViTModel
 from vitlab.contract.networks import VitModel
 from vitlab.jobs.experiment.estimate import training_flops
 from vitlab.ml.network.vit import ViT
-from vitlab.ml.training.losses import make_loss
+from vitlab.ml.training.task import make_loss
 
 PIXELS, PATCH, HIDDEN, LAYERS, HEADS = 4096, 16, 256, 6, 8
 MODEL = VitModel("flux", "C1D", "random", PATCH, hidden=HIDDEN, layers=LAYERS, heads=HEADS)
