@@ -198,3 +198,46 @@ def test_a_hub_says_what_is_believed(alone: Path, capsys: pytest.CaptureFixture[
     alone.rename(alone.parent / "roadmaps/plan_roadmap.md")
     assert main(["hub"]) == 2
     assert "plan_roadmap.md: names no hub that exists" in capsys.readouterr().err
+
+
+FOREIGN = """| Milestone | Due | State |
+|---|---|---|
+| M1 | June | done |
+| M2 | July | in progress |
+
+| Task ID | Task | Priority | Status |
+|---|---|---|---|
+| T-001 | read | P0 | done |
+"""
+
+
+def test_a_plan_by_others_is_explained_once(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone.write_text(FOREIGN, encoding="utf-8")
+    assert main(["status", "plan.md"]) == 2
+    error = capsys.readouterr().err
+    assert "line 1: Milestone | Due | State; line 6: Task ID | Task | Priority | Status" in error
+    assert '--as "Milestone=id, State=status"' in error
+    assert main(["status", "plan.md", "--as", "Milestone=id, Due=nothing"]) == 2
+    assert "column 'nothing': one of id, mvp, name" in capsys.readouterr().err
+    assert main(["status", "plan.md", "--as", "Phase=id"]) == 2
+    assert not (alone.parent / "vitlab.yaml").exists()
+    capsys.readouterr()
+    assert main(["status", "plan.md", "--as", "Milestone=id, State=status", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [(m["id"], m["status"]) for m in first["mvps"]] == [("M1", "done"), ("M2", "running")]
+    assert main(["status", "plan.md", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert main(["set", "plan.md", "--mvp", "M2", "--status", "done"]) == 0
+    assert "| M2 | July | done |" in alone.read_text(encoding="utf-8")
+
+
+def test_phases_are_read_without_a_word_and_that_is_told(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone.write_text("| Phase | Status |\n|---|---|\n| Phase 1: Core | ⏳ |\n", encoding="utf-8")
+    assert main(["status", "plan.md"]) == 0
+    printed = capsys.readouterr()
+    assert "next: Phase 1" in printed.out
+    assert "no table of MVPs; the rows below 'Phase' (line 1) are read as such" in printed.err

@@ -364,8 +364,7 @@ def undone_and_redone(folder: Path, text: str, statuses: list[str]) -> None:
         roadmap = parse_roadmap(read(path))
         try:
             edits = set_status(roadmap, roadmap.mvps[0].id, status)
-        except UsageError as error:  # a card on a broken board cannot be moved
-            assert "has no place for a status" in str(error)
+        except UsageError:  # a card on a broken board cannot be moved, which is told
             continue
         if save([change(roadmap.document, edits)], journal):
             states.append(path.read_bytes())

@@ -18,16 +18,24 @@ from vitlab.commands.common import (
     print_table,
     this_lab,
 )
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.docs.model.hub import Hub, Point, parse_hub
-from vitlab.docs.model.roadmap import next_mvp, passed_over
+from vitlab.docs.model.roadmap import (
+    NoMvpTable,
+    Roadmap,
+    next_mvp,
+    parse_roadmap,
+    passed_over,
+)
 from vitlab.docs.model.table_kinds import Entry
+from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import redo as redo_lone
 from vitlab.docs.save import save
 from vitlab.docs.save import undo as undo_lone
 from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
-from vitlab.lab.lab import Lab
+from vitlab.lab.documents import keep_columns, read_columns
+from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
 from vitlab.lab.writeback.edits import (
     accept,
@@ -44,6 +52,13 @@ from vitlab.lab.writeback.writeback import find_hub, pending
 
 def _status_options(status: argparse.ArgumentParser) -> None:
     status.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the whole lab")
+    status.add_argument(
+        "--as",
+        dest="columns",
+        metavar="COLUMNS",
+        help='what the columns of a plan in another shape are, as "Milestone=id, State=status"; '
+        "kept in vitlab.yaml",
+    )
     add_json(status)
     status.set_defaults(handler=show_status)
 
@@ -94,11 +109,13 @@ VERDICT_KEYS = ("id", "verdict", "because", "rule")
 def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
     if args.roadmap is None:
+        if args.columns:
+            raise UsageError("--as is about one document; name it")
         lab = this_lab()
         advance_queue(lab)
         paths = lab.roadmaps()
         if not paths:
-            raise UsageError(f"{lab.paths.roadmaps}: no roadmap here (a file *roadmap*.md)")
+            raise UsageError(lab.no_roadmap)
         reports, broken = [], 0
         for path in paths:
             try:
@@ -111,10 +128,17 @@ def show_status(args: argparse.Namespace) -> int:
             return broken
     else:
         path = existing(args.roadmap)
-        around = lab_around(path)
+        around = _explained(path, args.columns) if args.columns else lab_around(path)
         if around is not None:
             advance_queue(around)
-        reports, broken = [_status(around, path)], 0
+        try:
+            reports, broken = [_status(around, path)], 0
+        except NoMvpTable as error:
+            if args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise
+            print(error)
+            columns = input('which are they ("Milestone=id, State=status")? ')
+            reports, broken = [_status(_explained(path, columns), path)], 0
         if args.json:
             print_json(reports[0])
             return 0
@@ -124,9 +148,41 @@ def show_status(args: argparse.Namespace) -> int:
     return broken
 
 
+def _explained(path: Path, columns: str) -> Lab:
+    """The lab around a document, or a new one, whose settings now say what its columns are."""
+    given = read_columns(columns)
+    lab = lab_around(path)
+    here = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
+    paths = lab.paths if lab else LabPaths(here)
+    words = (lab.vocabulary if lab else default_vocabulary()).with_given(given)
+    parse_roadmap(read(path), words)  # what reads nothing is not kept
+    name = paths.relative(path)
+    keep_columns(paths.settings, {**(lab.settings.tables if lab else {}), name: given})
+    print(f"vitlab: wrote to {paths.settings}: {name}: {columns}", file=sys.stderr)
+    return open_lab(paths.root)
+
+
+def _note_other_words(roadmap: Roadmap) -> None:
+    """Tell where the MVPs of a plan in other words were taken from."""
+    first = roadmap.mvps[0].entry
+    if first.kind == "task":
+        source = "the items of its check lists are"
+    else:
+        cells = (v for v in roadmap.views if any(e.row is first.row for e in v.entries))
+        view = next(cells, None)
+        header = view.headers[view.columns["mvp"]] if view else ""
+        if view is None or "mvp" in roadmap.vocabulary.columns([header]):
+            return
+        source = f"the rows below {header!r} (line {view.table.line}) are"
+    name = roadmap.document.name
+    note = f"{name}: no table of MVPs; {source} read as such (--as says otherwise)"
+    print(f"vitlab: note: {note}", file=sys.stderr)
+
+
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
     roadmap, verdicts = judge_gates(lab, path)
-    following = next_mvp(roadmap)
+    _note_other_words(roadmap)
+    following, held = next_mvp(roadmap), passed_over(roadmap)
     return {
         "roadmap": lab.paths.relative(path) if lab else str(path),
         "mvps": [{key: getattr(mvp, key) for key in MVP_KEYS} for mvp in roadmap.mvps],
@@ -142,7 +198,7 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
             for gate, verdict in zip(roadmap.gates, verdicts, strict=True)
         ],
         "next": following.id if following else None,
-        "passed_over": [vars(one) for one in passed_over(roadmap)],
+        **({"passed_over": [vars(one) for one in held]} if held else {}),
     }
 
 
@@ -157,7 +213,7 @@ def _print_status(report: dict[str, Any]) -> None:
         gates = [(g["id"], g["title"], g["status"], g["verdict"]) for g in report["gates"]]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
     print(f"\nnext: {report['next'] or 'nothing waits'}")
-    for one in report["passed_over"]:
+    for one in report.get("passed_over", ()):
         print(f"passed over: {one['id']} ({one['why']})")
 
 
@@ -182,25 +238,41 @@ def show_gates(args: argparse.Namespace) -> int:
 def lint_documents(args: argparse.Namespace) -> int:
     """`vitlab lint`: contradictions and breaks, each with its line and reason."""
     paths = [existing(args.document)] if args.document else this_lab().roadmaps()
-    records = []
+    if not paths:
+        raise UsageError(this_lab().no_roadmap)
+    records: list[dict[str, Any]] = []
+    broken = 0
     for path in paths:
-        lab = lab_around(path)
-        if args.fix and (change := lint_fixes(lab, path)) is not None:
-            print(unified(change.old_text, change.new_text, str(path)), end="")
-            save([change], journal_of(lab))
-        for finding in lint_file(lab, path):
-            record = {"line": finding.line, "kind": finding.kind, "message": finding.message}
-            if finding.fix:
-                record["fix"] = "; ".join(edit.new.strip() for edit in finding.fix)
-            if not args.document:
-                record["file"] = str(path)
-            records.append(record)
-            if not args.json:
-                mark = " (--fix fixes it)" if finding.fix else ""
-                print(f"{path}:{finding.line}: {finding.kind}: {finding.message}{mark}")
+        try:
+            found = _lint(path, fix=args.fix, printed=not args.json)
+        except UsageError as error:  # a broken file does not hide the others
+            if args.document:
+                raise
+            broken = 2
+            print(f"vitlab: {error}", file=sys.stderr)
+            continue
+        records += [record if args.document else {**record, "file": str(path)} for record in found]
     if args.json:
         print_json(records)
-    return 1 if records else 0
+    return broken or (1 if records else 0)
+
+
+def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
+    """What is found in one document, after the fixes."""
+    lab = lab_around(path)
+    if fix and (change := lint_fixes(lab, path)) is not None:
+        print(unified(change.old_text, change.new_text, str(path)), end="")
+        save([change], journal_of(lab))
+    records: list[dict[str, Any]] = []
+    for finding in lint_file(lab, path):
+        record = {"line": finding.line, "kind": finding.kind, "message": finding.message}
+        if finding.fix:
+            record["fix"] = "; ".join(edit.new.strip() for edit in finding.fix)
+        records.append(record)
+        if printed:
+            mark = " (--fix fixes it)" if finding.fix else ""
+            print(f"{path}:{finding.line}: {finding.kind}: {finding.message}{mark}")
+    return records
 
 
 def set_status(args: argparse.Namespace) -> int:
@@ -225,7 +297,13 @@ def sync_results(args: argparse.Namespace) -> int:
     if args.mvp:
         paths = [lab.roadmap_with(args.mvp, args.roadmap)]
     for path in paths:
-        plan = pending(lab, path, args.mvp)
+        try:
+            plan = pending(lab, path, args.mvp)
+        except UsageError as error:
+            if args.roadmap or args.mvp:
+                raise
+            print(f"vitlab: {error}", file=sys.stderr)
+            continue
         for change in plan.changes:
             name = lab.paths.relative(change.path)
             print(unified(change.old_text, change.new_text, name), end="")
