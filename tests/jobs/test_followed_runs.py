@@ -495,6 +495,19 @@ def test_a_pattern_without_end_is_given_up(shop: Workshop) -> None:
     assert "searched for" in verdicts(job)[-1]
 
 
+def test_a_value_before_an_unreadable_one_is_no_result(shop: Workshop) -> None:
+    code = "print('r2=0.5'); print('r2=0.8*'); print('loss=0.1')"
+    pattern = r"r2=(?P<val_r2>\S+)|loss=(?P<loss>\S+)"
+    names = {"val_r2": R2, "loss": "train/loss"}
+    extra = {"metrics": {"pattern": pattern, "names": names}}
+    job = shop.submit("", config={"argv": [sys.executable, "-c", code]}, extra=extra)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: None, "train/loss": 0.1}
+
+
 @pytest.mark.parametrize(
     ("where", "code", "words"),
     [

@@ -98,6 +98,22 @@ def test_the_elements_of_a_list_are_named_by_their_places(tmp_path: Path) -> Non
     assert found == [(1, 1.0, {R2: 0.5}), (2, 2.0, {R2: 0.6})]
 
 
+def test_a_last_cell_that_is_no_number_is_known_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    text = "epoch,val_r2\n1,0.5\n"
+    for more, unknown in (("2,0.8*\n", ["val_r2"]), ("3,\n", ["val_r2"]), ("4,0.7\n", [])):
+        path.write_text(text := text + more)
+        follower = FileFollower(source(), path)
+        list(follower.poll())
+        assert follower.status["unknown"] == unknown
+    growing = FileFollower(source(), path)
+    for more, unknown in (("", []), ("5,bad\n", ["val_r2"]), ("6,0.6\n", [])):
+        path.write_text(text := text + more)
+        list(growing.poll())
+        assert growing.status["unknown"] == unknown
+        growing = FileFollower(source(), path, growing.cursor)
+
+
 @pytest.mark.parametrize("word", ["1.#QNAN", "-1.#IND00", "-nan(ind)", "nan(snan)", "NaNQ", ".nan"])
 def test_every_word_for_a_value_that_is_none(tmp_path: Path, word: str) -> None:
     path = tmp_path / "m.csv"
@@ -201,7 +217,7 @@ def test_what_is_matched_is_told(tmp_path: Path) -> None:
     list(follower.poll())
     assert follower.status == {
         "file": str(path), "kind": "table", "columns": ["epoch", "val/r2", "Train Loss", "val_r2"],
-        "names": {"val_r2": R2}, "rows": 1, "kept": 1, "skipped": 0, "note": "",
+        "names": {"val_r2": R2}, "rows": 1, "kept": 1, "skipped": 0, "note": "", "unknown": [],
         "missing": [{"name": "val.r2", "near": ["val/r2", "val_r2"]},
                     {"name": "train_loss", "near": ["Train Loss"]}, {"name": "xyz", "near": []}],
     }  # fmt: skip

@@ -264,6 +264,7 @@ class FileFollower(Grouped[FileReader]):
             "columns": columns,
             "names": names,
             "missing": [{"name": name, "near": near(name, columns)} for name in missing if columns],
+            "unknown": sorted({name for one in decoders for name in one.unknown & names.keys()}),
             "skipped": max((decoder.skipped for decoder in decoders), default=0),
             **self._counts,
         }

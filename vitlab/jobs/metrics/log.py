@@ -104,6 +104,11 @@ class LogReader(Reader):
         return self._log.problem
 
     @property
+    def unknown(self) -> set[str]:
+        """Names whose last match is no number."""
+        return self._decoder.unknown
+
+    @property
     def notes(self) -> list[str]:
         notes = [self._log.problem] if self._log.problem else []
         if not self.rows:
@@ -173,6 +178,9 @@ class LogFollower(Grouped[LogReader]):
             "columns": list(re.compile(self._source.pattern).groupindex),
             "names": names,
             "missing": [{"name": name, "near": []} for name in missing],
+            "unknown": sorted(
+                {name for one in self._readers for name in one.unknown & names.keys()}
+            ),
             "skipped": 0,
             **self._counts,
         }

@@ -347,13 +347,20 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
     spec = read_json(job.spec)
     if spec.get("recipe") != COMMAND or job.result.exists():
         return
+    sources = read_json(job.metrics).get("sources") or ()
     shared = {
         ours
-        for source in read_json(job.metrics).get("sources") or ()
+        for source in sources
         if source.get("shared")
         for ours in (source.get("names") or {}).values()
     }
-    values = {name: value for name, value in history.values.items() if name not in shared}
+    unknown = {
+        (source.get("names") or {}).get(theirs)
+        for source in sources
+        for theirs in source.get("unknown") or ()
+    }
+    values = {name: None if name in unknown else value
+              for name, value in history.values.items() if name not in shared}  # fmt: skip
     if not values:
         return
     from vitlab.contract.job import Result, write_result

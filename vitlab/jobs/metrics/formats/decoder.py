@@ -94,7 +94,7 @@ def _float(text: str) -> float | None:
         return float(f"{infinite[1]}inf") if infinite else None
 
 
-def is_word(cell: bytes) -> bool:
+def is_word(cell: object) -> bool:
     """Whether it is neither empty nor a number: the cell of a header."""
     odd: list[str] = []
     number(cell, odd)
@@ -125,6 +125,8 @@ class Decoder:
         """Rows that could not be read."""
         self.odd: dict[str, tuple[int, str]] = {}
         """Column -> how many of its cells are no numbers, and one of them."""
+        self.unknown: set[str] = set()
+        """Columns whose last cell is no number: a value before it is not the last one."""
         self.problem = ""
         """Why it cannot be read further."""
 
@@ -135,8 +137,18 @@ class Decoder:
         """
         raise NotImplementedError
 
-    def count_odd(self, name: str, odd: Sequence[str]) -> None:
-        """Take note of cells that are no numbers."""
+    def count_odd(
+        self, name: str, cells: Sequence[object], column: Column, odd: Sequence[str]
+    ) -> None:
+        """Take note of cells that are no numbers, and of whether the last one is."""
+        if odd or name in self.unknown:
+            for cell, value in zip(reversed(cells), reversed(column), strict=True):
+                if value is not None:
+                    self.unknown.discard(name)
+                    break
+                if is_word(cell):
+                    self.unknown.add(name)
+                    break
         if odd:
             count, example = self.odd.get(name, (0, odd[0]))
             self.odd[name] = count + len(odd), example[:40]
@@ -150,7 +162,7 @@ class Decoder:
             odd: list[str] = []
             cells = [row[name] if name in row else row.get(plain) for row in flat]
             columns[name] = [None if cell is None else number(cell, odd) for cell in cells]
-            self.count_odd(name, odd)
+            self.count_odd(name, cells, columns[name], odd)
             if name not in self.matched and any(name in row or plain in row for row in flat):
                 self.matched.add(name)
         self._list_columns(rows)
@@ -168,12 +180,14 @@ class Decoder:
     def state(self) -> dict[str, Any]:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
-                "odd": self.odd, "encoding": self.encoding}  # fmt: skip
+                "odd": self.odd, "unknown": sorted(self.unknown),
+                "encoding": self.encoding}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         self.columns, self.matched = list(state["columns"]), set(state["matched"])
         self.skipped, self.encoding = state["skipped"], state["encoding"]
+        self.unknown = set(state["unknown"])
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
 

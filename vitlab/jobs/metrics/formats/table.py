@@ -69,6 +69,8 @@ class Table(Decoder):
         if b'"' in data or b"#" in data or between == b" ":
             return None
         width, rows = len(self._header) + 1, data.count(b"\n")
+        if self.unknown:
+            return None
         if not self._places:
             if any(name.encode() in data for name in (*self.wanted, *self._header)):
                 return None
@@ -141,7 +143,7 @@ class Table(Decoder):
             odd: list[str] = []
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
-            self.count_odd(name, odd)
+            self.count_odd(name, texts, columns[name], odd)
         return Chunk(len(rows), columns)
 
     def _cells(self, line: bytes) -> list[bytes] | None:
