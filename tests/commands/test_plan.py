@@ -71,6 +71,17 @@ def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[st
     assert "next: 1.0" in capsys.readouterr().out
 
 
+def test_what_is_never_next_is_named(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = alone.read_text(encoding="utf-8").replace("⏳", "🚀 阻塞")
+    alone.write_text(text, encoding="utf-8")
+    assert main(["status", "plan.md"]) == 0
+    printed = capsys.readouterr().out
+    assert "next: nothing waits\npassed over: 1.0 (line " in printed
+    assert main(["status", "plan.md", "--json"]) == 0
+    (held,) = json.loads(capsys.readouterr().out)["passed_over"]
+    assert held["id"] == "1.0"
+
+
 def test_one_spoilt_roadmap_hides_no_other(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = alone.with_name("roadmaps")
     folder.mkdir()

@@ -159,6 +159,7 @@ def usual_view(**more: Any) -> Any:
             "4": verdict("4", "pass", "R² 0.72 > 0.70"),
         },
         "next": SimpleNamespace(id="2.0", why="this week, P0.2"),
+        "passed_over": (),
         "problems": (),
         "experiments": frozenset({"1.0", "2.0", "3.0"}),
         "pending": 1,

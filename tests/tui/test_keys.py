@@ -287,6 +287,16 @@ async def test_r_reads_again_at_once(stage: Open) -> None:
         assert "nothing to launch" in it.toasts[-1]
 
 
+async def test_n_names_what_it_passes_over(stage: Open) -> None:
+    async with stage() as it:
+        held = SimpleNamespace(id="3.0", why="line 9: blocked (阻塞)")
+        it.lab.view = usual_view(next=None, passed_over=(held,))
+        await it.press("r")
+        await it.until(lambda: it.app.home.view is it.lab.view)
+        await it.press("n")
+        assert it.toasts[-1] == "passed over: 3.0 (line 9: blocked (阻塞))"
+
+
 async def test_m_plots_the_next_value(stage: Open) -> None:
     async with stage() as it:
         chart = it.app.home.query_one(LiveChart)

@@ -13,7 +13,6 @@ from textual.app import App
 
 from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.roadmap import passed_over
 from vitlab.jobs import slurm, store
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.queue import notice
@@ -114,7 +113,7 @@ class Actions:
 
     async def launch_next(self) -> None:
         view = self._session.view
-        held = passed_over(view.roadmap) if view is not None and view.roadmap else ()
+        held = view.passed_over if view is not None else ()
         if held:
             text = "; ".join(f"{one.id} ({one.why})" for one in held)
             self._app.notify(f"passed over: {text}", severity="warning")

@@ -16,7 +16,7 @@ GLYPHS: dict[str, tuple[str, ...]] = {
     "planned": ("⏳", "⌛", "🔲", "⬜", "☐", "[ ]", "🆕"),
     "ready": ("🔴",),
     "running": ("🚀", "🔄", "▶️", "[/]"),
-    "analysing": ("🔆",),
+    "analysing": ("🔆", "🔎"),
     "done": ("✅", "☑️", "✔️", "✓", "[x]", "[X]", "🟢"),
     "partial": ("⚠️",),
     "failed": ("❌", "✖️", "✗", "✘"),
@@ -166,14 +166,7 @@ class Vocabulary:
 
     @cached_property
     def _word(self) -> re.Pattern[str]:
-        words = sorted(self.words, key=len, reverse=True)
-        # Whole words only: `完成度` and `plans` are no statuses. `in_progress` is two.
-        known = "|".join(
-            re.escape(word).replace(r"\ ", "[ _-]")
-            + (r"(?![\s_-]*[^\W\d_])" if word in _OF_SENTENCES else "")
-            for word in words
-        )
-        return re.compile(f"(?:{known})(?![^\\W_])", re.I)
+        return _word_pattern(tuple(self.words))
 
     @cached_property
     def _verdict(self) -> re.Pattern[str]:
@@ -210,7 +203,8 @@ class Vocabulary:
         elif other := _EMOJI.match(text, start):
             start = _skip_markup(text, other.end())
         if match := self._verdict.match(text, start):
-            verdict = next(s for s, ws in VERDICT_WORDS.items() if match.group().lower() in ws)
+            word = folded(match.group())
+            verdict = next(s for s, words in VERDICT_WORDS.items() if word in words)
             if glyph is None or loose or status in _REFINES[verdict]:
                 return ParsedStatus(verdict, glyph, None, True, match.end())
         elif match := self._word.match(text, start):
@@ -234,15 +228,20 @@ class Vocabulary:
             status = behind if word in CLOSING else None
         closed = word in CLOSING and status in ("done", "partial")
         kept = status if closed or word in _REPEATING else None
-        return ParsedStatus(kept or self.words[word], glyph, match.span(), False, end)
+        status = kept or self.words.get(word)  # None for letters that only compare equal: `ı`
+        return ParsedStatus(status, glyph, match.span(), False, end) if status else None
 
     def glyph_starts(self, text: str) -> list[int]:
         """Where a text has glyphs of a status; boxes (`[x]`) and decorations are none."""
         if text.isascii():
             return []
-        found = self._glyph.finditer(text)
-        loose = _LOOSE - self._own_glyphs
-        return [m.start() for m in found if m[0][0] != "[" and same_glyph(m[0]) not in loose]
+        starts = []
+        for match in self._glyph.finditer(text):
+            loose = same_glyph(match[0]) in _LOOSE - self._own_glyphs
+            parsed = self.read(text[match.start() :]) if loose else None
+            if match[0][0] != "[" and (not loose or (parsed and parsed.word)):
+                starts.append(match.start())
+        return starts
 
     def is_blocked(self, cell: str) -> bool:
         """Whether a cell says that something else must come first."""
@@ -400,6 +399,17 @@ def is_measured(header: str) -> bool:
 
 def _skip_markup(text: str, at: int) -> int:
     return _MARKUP.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string
+
+
+@lru_cache(32)
+def _word_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    # Whole words only: `完成度` and `plans` are no statuses. `in_progress` is two.
+    known = "|".join(
+        re.escape(word).replace(r"\ ", "[ _-]")
+        + (r"(?![\s_-]*[^\W\d_])" if word in _OF_SENTENCES else "")
+        for word in sorted(words, key=len, reverse=True)
+    )
+    return re.compile(f"(?:{known})(?![^\\W_])", re.I)
 
 
 def _word_key(word: str) -> str:

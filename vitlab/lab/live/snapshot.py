@@ -15,7 +15,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint import lint
-from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp
+from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import Job, all_jobs, read_job
@@ -23,7 +23,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.writeback.sync_ledger import unwritten
+from vitlab.lab.writeback.sync_ledger import count_to_write
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RoadmapSummary:
     running: int = 0
     """Its jobs that run now."""
     pending: int = 0
-    """Ended jobs whose results are not written yet."""
+    """Results that the next write writes."""
     next: Next | None = None
     findings: int | None = None
     """Number of contradictions; None where nobody checked."""
@@ -74,7 +74,7 @@ def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapS
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
         verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest)),
         running=sum(isinstance(job.state, Running) for job in here),
-        pending=len(unwritten(lab, here)),
+        pending=count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps]),
         next=next_mvp(roadmap),
         findings=len(lint(roadmap, lab.paths.root)) if shown else None,
     )
@@ -142,7 +142,9 @@ class LabSnapshot:
     experiments: frozenset[str]
     """Ids of the MVPs with an experiment file, which can be launched."""
     pending: int = 0
-    """Ended jobs whose results are not written yet."""
+    """Results that the next write writes."""
+    passed_over: tuple[Next, ...] = ()
+    """The MVPs that are never next, and why."""
     names: frozenset[str] = frozenset()
     """The `spec.roadmap` of the jobs launched from this roadmap."""
 
@@ -173,8 +175,8 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
-        waiting = len(unwritten(lab, here))
         if roadmap is not None:
+            waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
             verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
     return LabSnapshot(
         path=roadmap_path,
@@ -182,6 +184,7 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
         jobs=tuple(_views(lab, jobs, quick)),
         verdicts=verdicts,
         next=next_mvp(roadmap) if roadmap is not None else None,
+        passed_over=passed_over(roadmap) if roadmap is not None else (),
         problems=tuple(problems),
         experiments=experiments,
         pending=waiting,

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vitlab.docs.model.ids import gate_refs
 from vitlab.docs.text.inline import plain
@@ -199,6 +200,11 @@ def read_condition(text: str, context: Iterable[str] = ()) -> Condition:
 
     `context`: the gate's other texts, the nearest first, which may say what a bare `≤ 0.6` is of.
     """
+    return _read(text, tuple(context))
+
+
+@lru_cache(4096)
+def _read(text: str, context: tuple[str, ...]) -> Condition:
     shown = plain(text).strip()
     norm, absolute = _without_bars(_normalised(shown))
     norm, split = _without_split(norm)

@@ -89,9 +89,8 @@ def gates_of(
     gates: dict[str, Gate] = {}
     for heading in document.headings:
         match = _HEADING.match(plain(heading.title))
-        if match:
-            gate = _section_gate(source, heading, match)
-            gates.setdefault(gate.id, gate)
+        if match and _gate_id(match) not in gates:
+            gates[_gate_id(match)] = _section_gate(source, heading, match)
     for gate in _row_gates(source):
         known = gates.setdefault(gate.id, gate)
         if not known.rules and gate.rules:
