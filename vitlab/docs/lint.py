@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
-from vitlab.docs.model.board import current_column, target_column
-from vitlab.docs.model.card_moves import move_card
+from vitlab.docs.model.boards.board import current_column, target_column
+from vitlab.docs.model.boards.moves import move_card
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.ids import (
     IdIndex,
     id_and_name,
@@ -15,7 +16,6 @@ from vitlab.docs.model.ids import (
     without_brackets,
     without_number,
 )
-from vitlab.docs.model.kanban import find_boards
 from vitlab.docs.model.status_marks import find_marks
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.board import Kanban
+from vitlab.docs.model.boards.board import Kanban
+from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
 from vitlab.docs.model.ids import IdIndex, exp_id, id_and_name, read_id, report_target
-from vitlab.docs.model.kanban import find_boards
 from vitlab.docs.model.mvps import (
     Stated,
     heading_marks,

@@ -11,7 +11,7 @@ from vitlab.docs.model.status_text import read_status_text
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.source import Document
 
-_GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)[)）】\]](?!\()")
+_GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
 _GROUPS = re.compile(rf"(?:\s*{_GROUP.pattern.replace('?P<inside>', '')})*")
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)

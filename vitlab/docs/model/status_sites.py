@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from vitlab.docs.model.box_board import rest_of_card
+from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.ids import exp_id
 from vitlab.docs.model.roadmap import Roadmap, heading_status
 from vitlab.docs.model.status_marks import Mark, find_marks, in_diagrams, in_items
@@ -27,6 +27,7 @@ _OF_GATES = ("gate", "gate_progress")
 _COLOURS = ("🔴", "🟠", "🟡", "🟢", "🔵")
 """In a column of priorities these are priorities."""
 _MARKS = re.compile(r"\*{1,3}|~~|__|`")
+_BEFORE_ID = re.compile(r"[ *_~`]+MVP", re.I)
 _AFTER_BOX = re.compile(r"(?P<blanks>[ ]*)(?=[│┃║|])")
 
 
@@ -128,7 +129,8 @@ class StatusSites:
         parts = self.parts(site)
         new = self._status_part(site, parts, status)
         text = parts.with_status(new, self.keeps_remark(site, status))
-        if site.kind == "diagram" and not self._has_room(site, text):
+        before_id = _BEFORE_ID.match(self.roadmap.document.text, site.span.end)
+        if before_id or (site.kind == "diagram" and not self._has_room(site, text)):
             text = parts.with_status(self.sure_glyph(status), self.keeps_remark(site, status))
         return text
 
@@ -184,11 +186,17 @@ class StatusSites:
         return legend[0] if legend and self._means(legend[0], status) else status
 
     def _is_model(self, site: StatusSite) -> bool:
-        """Whether others may be spelled like a site: no verdict, and the legend's glyph if any."""
+        """Whether others may be spelled like a site: no verdict, its glyph the legend's, if any."""
         if site.parsed.verdict or site.kind == "task":
             return False
-        own = self.roadmap.vocabulary.legend.get(site.parsed.status)
-        return not (own and site.glyph) or same_glyph(own[0]) == same_glyph(site.glyph)
+        status, glyph = site.parsed.status, same_glyph(site.glyph)
+        if own := self.roadmap.vocabulary.legend.get(status):
+            return not glyph or same_glyph(own[0]) == glyph
+        alone = self.roadmap.vocabulary.read(glyph)
+        if not glyph or alone is None or alone.loose:
+            return not glyph
+        usual = glyph in map(same_glyph, GLYPHS[status])
+        return usual or alone.status == status  # `🚀 阻塞` is no model
 
     def _means(self, glyph: str, status: str) -> bool:
         return self.roadmap.vocabulary.status(glyph) == status

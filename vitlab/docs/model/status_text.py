@@ -15,6 +15,7 @@ _CLAUSE_ENDS = re.compile(
     r"[()（）【】\[\],，;；:：、。.!！→+·•*~`“”\"]|<br\s*/?>|\s[-—–/|]\s|[-—–]{2,}"
 )
 _VERDICTS = re.compile(r"(?<![A-Za-z])(?:(PASS(?:ED)?)|(FAIL(?:ED)?)|(MARGINAL))(?![A-Za-z])")
+_OF_BLOCKED = re.compile(r"\s*(?:by|on|until|for)\b", re.I)
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
 _MAY_WAIT = ("planned", "ready", "paused")
 """Statuses beside which a remark may say that something else must come first."""
@@ -48,7 +49,8 @@ class StatusText:
             return True
         other = set(_remark_statuses(self.remark, vocabulary)) - {status}
         waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
-        return not (self.verdict or other or waits)
+        of_blocked = "paused" in self.says and _OF_BLOCKED.match(self.remark)
+        return not (self.verdict or other or waits or of_blocked)
 
     def with_status(self, new: str, keep_remark: bool) -> str:
         """The text with another status part, its emphasis closed."""
@@ -81,6 +83,10 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
         verdict = verdict or more.verdict
         end += more.end
     status, rest = text[len(before) : end], text[end:]
+    around = _unclosed(before)
+    if around and around[-1] in _unclosed(status) and before.endswith(around[-1]):
+        cut = len(before) - len(around[-1])  # `**⏳** 待启动`: it ends within the status
+        before, status = before[:cut], before[cut:] + status
     inner = _unclosed(status)
     while inner and rest.startswith(inner[-1]):  # emphasis that begins and ends with the status
         mark = inner.pop()
@@ -119,6 +125,11 @@ def _remark_statuses(remark: str, vocabulary: Vocabulary) -> Iterator[str]:
             yield parsed.status
     for match in _VERDICTS.finditer(remark):
         yield _OF_VERDICT[match.lastindex or 1]
+
+
+def emphasis_removed(text: str) -> str:
+    """A text without marks of emphasis and blanks at its ends."""
+    return _EMPHASIS.sub("", text).strip()
 
 
 def _unclosed(text: str) -> list[str]:

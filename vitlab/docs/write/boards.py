@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vitlab.docs.model.board import Kanban, Segment, current_column, target_column
-from vitlab.docs.model.card_moves import move_card, restore_board
+from vitlab.docs.model.boards.board import Kanban, Segment, current_column, target_column
+from vitlab.docs.model.boards.kanban import find_boards
+from vitlab.docs.model.boards.moves import move_card, restore_board
 from vitlab.docs.model.ids import IdIndex
-from vitlab.docs.model.kanban import find_boards
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
 from vitlab.docs.text.edit import Edit, apply, common_ends

@@ -42,6 +42,10 @@ class RemovedTexts:
         if sites.parts(site).verdict or not sites.keeps_remark(site, status):
             self.noted.append(cell_text(site.text))
 
+    def use(self, text: str) -> None:
+        """Note that a text stands at its place again."""
+        self.used.append(cell_text(text))
+
     def restored(self, sites: StatusSites, site: StatusSite, status: str) -> str | None:
         """The text that was removed from a site when it left this status; None for none."""
         for _, quotes in self._rows:

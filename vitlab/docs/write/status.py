@@ -12,6 +12,7 @@ from vitlab.contract.value import Value
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
+from vitlab.docs.model.status_text import emphasis_removed
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit, apply
@@ -62,11 +63,11 @@ def set_status(
         return []
     edits = status_edits(roadmap, mvp, {"": status}, before, date)
     where = f"{roadmap.document.name}:{mvp.line}"
-    if not edits:
-        raise UsageError(f"{where}: MVP {mvp.id} has no place for a status; give it a row")
     texts = (edit.new for edit in edits)
     if mvp.entry.kind == "task" and status not in map(roadmap.vocabulary.status, texts):
         raise UsageError(f"{where}: the box of {mvp.id} cannot say {status}")
+    if not edits:
+        raise UsageError(f"{where}: MVP {mvp.id} has no place for a status; give it a row")
     return edits
 
 
@@ -134,6 +135,7 @@ def status_edits(
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
         if was is not None:
             outer = sites.outer(site, earlier[key])
+            log.use(was)
         text = was if was is not None else log.restored(sites, site, status)
         if text is None and sites.agrees(site, status):
             text = site.text
@@ -159,8 +161,8 @@ def _earlier_text(
     """What a site was earlier; None where its remark has been changed since."""
     if earlier is None:
         return None
-    now, then = sites.parts(site).remark.strip(), earlier[0].parts(earlier[1]).remark.strip()
-    return earlier[1].text if now in (then, "") else None
+    now, then = sites.parts(site).remark, earlier[0].parts(earlier[1]).remark
+    return earlier[1].text if emphasis_removed(now) in (emphasis_removed(then), "") else None
 
 
 def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vitlab.docs.model.board import Band, Column, Kanban, Segment
-from vitlab.docs.model.box_board import find_boxes
+from vitlab.docs.model.boards.board import Band, Column, Kanban, Segment
+from vitlab.docs.model.boards.box import find_boxes
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.inline import width

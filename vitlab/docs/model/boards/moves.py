@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from vitlab.docs.model.board import Band, ColumnIndex, Kanban, Segment, current_column
-from vitlab.docs.model.box_board import belongs_in_box, draw_box, rest_of_card
-from vitlab.docs.model.kanban import column_of, read_heads
+from vitlab.docs.model.boards.board import Band, ColumnIndex, Kanban, Segment, current_column
+from vitlab.docs.model.boards.box import belongs_in_box, draw_box, rest_of_card
+from vitlab.docs.model.boards.kanban import column_of, read_heads
 from vitlab.docs.text.edit import Edit, common_ends
 from vitlab.docs.text.inline import width
 from vitlab.docs.text.source import Document, Span

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from vitlab.docs.model.board import Band, Column, Kanban, Segment
+from vitlab.docs.model.boards.board import Band, Column, Kanban, Segment
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.inline import width
