@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from vitlab.docs.model.table_kinds import KnownTable
+from vitlab.docs.model.table_kinds import KnownTable, bare_header, goal_column
 from vitlab.docs.model.vocabulary import Vocabulary
-from vitlab.docs.text.tables import Cell, Table
+from vitlab.docs.text.tables import Table
 
 _ROW_NAMES = (
     "milestone", "里程碑", "phase", "阶段", "taskid", "task", "任务", "experiment", "实验",
     "stage", "step", "步骤", "#",
 )  # fmt: skip
 """First headers of plans by others, whose rows are what is done, one by one."""
-_GOALS = (
-    "milestone", "里程碑", "task", "任务", "title", "目标", "goal", "objective", "focus", "内容",
-    "deliverable",
-)  # fmt: skip
-"""Headers of what such a row is about."""
 
 
 def guessed(
@@ -31,23 +25,17 @@ def guessed(
     heads = {}
     for number, table in enumerate(tables):
         columns = words.columns([cell.raw for cell in table.header.cells])
-        first = _word(table.header.cells[0])
+        first = bare_header(table.header.cells[0])
         if known[number] is None and columns.get("status", 0) > 0 and first in _ROW_NAMES:
             heads[number] = (first, columns)
     tables_now = list(known)
     if len({first for first, _ in heads.values()}) == 1:
         for number, (_, columns) in heads.items():
             others = {name: index for name, index in columns.items() if index}
-            heads_of = map(_word, tables[number].header.cells)
-            goals = [index for index, word in enumerate(heads_of) if index and word in _GOALS]
-            columns = {"mvp": 0, **({"name": goals[0]} if goals else {}), **others}
+            goal = goal_column(tables[number])
+            columns = {"mvp": 0, **({"name": goal} if goal else {}), **others}
             tables_now[number] = KnownTable("overview", tables[number], columns, titles[number])
     return tables_now
-
-
-def _word(header: Cell) -> str:
-    """A header without brackets and blanks: `Milestone (rung)` -> `milestone`."""
-    return re.sub(r"[(（].*|\s+", "", header.text.casefold())
 
 
 def what_is_there(tables: Sequence[Table], words: Vocabulary) -> str:

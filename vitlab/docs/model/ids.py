@@ -32,7 +32,16 @@ _BARE = re.compile(r"\d+(?:\.\d+)+[A-Za-z]?|\d+[A-Za-z]?")
 _NAMED = re.compile(
     r"(?P<id>[^\s:：(（]+(?:\s\d+)?)(?:\s*[:：]\s*|\s+[-–—]\s+|\s*(?=[(（]))(?P<name>\S.*)"
 )
-_NUMBERED = re.compile(r"[^\w]*(?:§\s*)?\d+(?:\.\d+)*[.)、．]?\s+(?=[^\w]*MVP)", re.I)
+_NUMBERED = re.compile(
+    r"[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"
+    r"|实验|experiment)[.)、．\]]?\s*(?:[:：|·–—-]\s*|(?<=\s)|(?<=实验))(?=[^\w]*MVP)",
+    re.I,
+)
+_JOINED = re.compile(
+    rf"[^\w\[(<]*MVP[-–_ ]?({_RAW}(?:\s*[/,，、&+]\s*(?:MVP[-–_ ]?{_RAW}|\d+\.[\w.]*\w)"
+    r"|/\d+[A-Za-z]?)+)(?!\w)",
+    re.I,
+)
 
 
 @lru_cache(16384)
@@ -60,6 +69,13 @@ def new_id(text: str) -> tuple[str, str] | None:
     if not any(c.isdigit() for c in found) and not match["colon"] and not found.isupper():
         return None
     return None if names_several(rest) else (found, rest)
+
+
+def several_ids(text: str) -> tuple[str, ...]:
+    """The ids that a text opens with where they are several: `MVP-4.0/4.1: name`."""
+    match = _JOINED.match(_id_text(text).translate(ASCII_FORMS))
+    ids = re.findall(rf"(?:MVP[-_ ]?)?({_RAW})", match[1], re.I) if match else ()
+    return tuple(i for i in ids if any(c.isdigit() for c in i) and not _PLACEHOLDER.fullmatch(i))
 
 
 def names_several(rest: str) -> bool:

@@ -13,6 +13,7 @@ from vitlab.docs.model.ids import (
     names_several,
     new_id,
     own_id,
+    several_ids,
     without_brackets,
     without_number,
 )
@@ -23,15 +24,17 @@ from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading
 from vitlab.docs.text.tables import Row
 
-_IN_TABLES = ("statuses", "conclusions")
-_WITHOUT_OVERVIEW = ("listing", "priorities", "experiment_index", "checklist", "numbers")
+_IN_TABLES = ("statuses", "priorities", "experiment_index", "checklist", "conclusions")
+_WITHOUT_OVERVIEW = ("listing", "numbers")
 """Kinds of table whose rows are MVPs only where no other table has any."""
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
 _COUNTED = re.compile(r"(?:[^\W\d]+[ -]?)?\d{1,4}(?:[.-]\w{1,4})*[a-z]?", re.I)
 """An id in a check list: `Phase 1`, `T-001`, `0.1`."""
 _EDGES = " \t:：-–—|·"
 _EMPTY_BRACKETS = re.compile(r"[(（【\[]\s*[)）】\]]")
-_BOX = re.compile(r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX/-]\])[ \t]+(?P<text>\S.*)$")
+_BOX = re.compile(
+    r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX/-]\])[ \t]+(?P<text>\S[^\r\n]*)", re.M
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def stated_elsewhere(
             if key not in found or (found[key].status is None and one.status):
                 found[key] = one
     known = ids.with_more(one.id for one in found.values() if one.status)
-    for one in _of_cards(document, vocabulary, known):
+    for one in (*_of_boxes(document, vocabulary, known), *_of_cards(document, vocabulary, known)):
         key = one.id.casefold()
         if key not in found or (found[key].status is None and one.status):
             found[key] = one
@@ -111,8 +114,12 @@ def _ended(parsed: ParsedStatus | None, conclusion: str) -> str | None:
 
 def _of_headings(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
     for heading in document.headings:
+        title = without_number(heading.title)
+        for mvp in several_ids(title):
+            if not ids.known(mvp):
+                yield _of_many(document, heading, mvp, vocabulary)
         opening = mvp_heading(heading, ids)
-        if opening is None or ids.opening(without_number(heading.title)):
+        if opening is None or ids.opening(title):
             continue
         mvp, rest = opening
         marks = heading_marks(heading, mvp, vocabulary)
@@ -123,6 +130,14 @@ def _of_headings(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> It
         _, text, parsed = marks[-1] if marks else (0, "", None)
         entry = _entry(document, "heading", heading.index, mvp, parsed)
         yield Stated(mvp, name, entry, parsed.status if parsed else None, text)
+
+
+def _of_many(document: Document, heading: Heading, mvp: str, vocabulary: Vocabulary) -> Stated:
+    """One of the MVPs that share a heading, which then is no place to write its status."""
+    marks = heading_marks(heading, "", vocabulary)
+    _, text, parsed = marks[-1] if marks else (0, "", None)
+    entry = _entry(document, "headings", heading.index, mvp, parsed)
+    return Stated(mvp, "", entry, parsed.status if parsed else None, text)
 
 
 def heading_marks(
@@ -154,20 +169,36 @@ def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
         yield Stated(card.mvp, without_brackets(name), entry, status, column.text)
 
 
+def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
+    for index, box, text in _boxes(document):
+        opening = None if ids.opening(text) else new_id(text)
+        parsed = vocabulary.read(box) if opening else None
+        if opening and parsed:
+            entry = _entry(document, "task", index, opening[0], parsed)
+            yield Stated(opening[0], opening[1].strip(_EDGES), entry, parsed.status, box)
+
+
 def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
     """The items of check lists, `- [x] Phase 1: name`, in a document without any MVP."""
     found: dict[str, Stated] = {}
+    for index, box, text in _boxes(document):
+        mvp, name = id_and_name(text)
+        parsed = vocabulary.read(box)
+        if parsed and name and _COUNTED.fullmatch(mvp):
+            entry = _entry(document, "task", index, mvp, parsed)
+            found.setdefault(mvp, Stated(mvp, name, entry, parsed.status, box))
+    return list(found.values())
+
+
+def _boxes(document: Document) -> Iterator[tuple[int, str, str]]:
+    """(0-based line, box, text) of every item of a check list, outside code and comments."""
     hidden = set(document.hidden_lines)
     for fence in document.fences:
         hidden.update(range(fence.first, fence.last))
-    for index in range(len(document.lines)):
-        match = _BOX.match(document.line_text(index)) if index not in hidden else None
-        mvp, name = id_and_name(match["text"]) if match else ("", "")
-        parsed = vocabulary.read(match["box"]) if match else None
-        if match and parsed and name and _COUNTED.fullmatch(mvp):
-            entry = _entry(document, "task", index, mvp, parsed)
-            found.setdefault(mvp, Stated(mvp, name, entry, parsed.status, match["box"]))
-    return list(found.values())
+    for match in _BOX.finditer(document.text):
+        index = document.line_of(match.start("box")) - 1
+        if index not in hidden:
+            yield index, match["box"], match["text"]
 
 
 def _entry(

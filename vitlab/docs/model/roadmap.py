@@ -13,7 +13,7 @@ from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
-from vitlab.docs.model.ids import IdIndex, exp_id, id_and_name, read_id, report_target
+from vitlab.docs.model.ids import IdIndex, exp_id, id_and_name, own_id, read_id, report_target
 from vitlab.docs.model.mvps import (
     Stated,
     heading_marks,
@@ -285,20 +285,25 @@ def _with_overview(
 ) -> tuple[list[KnownTable | None], list[Entry]]:
     """The tables, and the rows of MVPs in those that are overviews.
 
-    Without any such row, other tables of MVPs and statuses are the overviews.
+    Another table of MVPs with a status is one too where it repeats none of theirs.
     """
+    rows: list[Entry] = []
+    overviews = list(known)
     for kind in ("overview", "statuses"):
-        rows = [
-            entry
-            for table in known
-            if table and table.kind == kind
-            for entry in table.view(words, IdIndex(())).entries
-            if not is_section_row(entry.row) and _id_of(entry)
-        ]
-        if rows:
-            overviews = [replace(t, kind="overview") if t and t.kind == kind else t for t in known]
-            return overviews, [replace(entry, kind="overview") for entry in rows]
-    return known, []
+        ids = {_id_of(entry) for entry in rows}
+        for number, table in enumerate(known):
+            if table is None or table.kind != kind:
+                continue
+            mine = [
+                replace(entry, kind="overview")
+                for entry in table.view(words, IdIndex(())).entries
+                if not is_section_row(entry.row) and _id_of(entry)
+            ]
+            own = [own_id(entry.raw("mvp")) for entry in mine]
+            if kind == "overview" or not rows or (all(own) and ids.isdisjoint(map(_id_of, mine))):
+                overviews[number] = replace(table, kind="overview")
+                rows += mine
+    return overviews, sorted(rows, key=lambda entry: entry.row.index)
 
 
 def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
@@ -408,5 +413,6 @@ def _order(roadmap: Roadmap) -> dict[str, str]:
             if mvp_id in known:
                 order.setdefault(mvp_id, f"priority {entry.text('priority')}, line {entry.line}")
     for mvp in roadmap.mvps:
-        order.setdefault(mvp.id, f"next in the overview, line {mvp.line}")
+        where = "overview" if mvp.in_overview else "plan"
+        order.setdefault(mvp.id, f"next in the {where}, line {mvp.line}")
     return order

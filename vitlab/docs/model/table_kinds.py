@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,6 +71,13 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 """(kind, columns it must have, columns it must not have); the first match decides."""
 _KINDS = tuple((kind, frozenset(needed), frozenset(no)) for kind, needed, no in KINDS)
+
+
+GOALS = (
+    "milestone", "里程碑", "task", "任务", "title", "目标", "goal", "objective", "focus", "内容",
+    "deliverable",
+)  # fmt: skip
+"""Headers of what a row is about where none is for its name."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,20 @@ def recognise(
     headers = [cell.raw for cell in table.header.cells]
     columns = vocabulary.columns(headers)
     kind = "overview" if vocabulary.names_ids(headers) else _kind_of(columns, headers)
+    if kind == "statuses" and (goal := goal_column(table)):
+        columns = {**columns, "name": goal}
     return KnownTable(kind, table, columns, headings) if kind else None
+
+
+def goal_column(table: Table) -> int:
+    """The first column of `GOALS` that is not the leftmost; 0 for none."""
+    words = [bare_header(cell) for cell in table.header.cells]
+    return next((index for index, word in enumerate(words) if index and word in GOALS), 0)
+
+
+def bare_header(header: Cell) -> str:
+    """A header without brackets and blanks: `Milestone (rung)` -> `milestone`."""
+    return re.sub(r"[(（].*|\s+", "", header.text.casefold())
 
 
 def _entries(
