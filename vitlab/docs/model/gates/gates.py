@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from vitlab.docs.model.gates.rules import (
     Rule,
@@ -25,7 +26,9 @@ _POINT = r"DP|DG|Decision\s*Point|决策点"
 _HEADING = re.compile(
     r"^[^\w]*(?:\d+(?:\.\d+)*[.)、]?\s+[^\w]*)?(?:"
     r"(?:Decision\s+|决策\s*)?(?:Gate|门控|决策门)"
-    r"(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*))"
+    r"(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*)"
+    r"|\s+(?P<letter>[A-Z])(?=\s*[:：]))"
+    r"|(?P<short>G)[-–—_]?(?P<short_number>\d[\w.]*)(?=\s*[:：—–(（])"
     rf"|(?P<point>{_POINT})\s*[-–—_]?\s*(?P<point_number>\d[\w.]*))"
     r"(?![/、,，&])\s*(?:[:：—–-]\s*)?(?P<title>.*)$",
     re.I,
@@ -33,6 +36,10 @@ _HEADING = re.compile(
 _HEADING_STATUS = re.compile(
     r"\s*(?P<mark>[(（【]?\s*(?:[\u2300-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]\ufe0f?).*)$"
 )
+_ABOUT_GATES = re.compile(r"gates?\b|门控|决策", re.I)
+_NUMBERS = ("number", "name", "letter", "short_number", "point_number")
+_SEPARATOR = re.compile(r"\s*[:：—–(（]")
+_LISTED = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _ID_HEAD = re.compile(
     r"^\W*(?:(?:decision\s*)?gate|门控|决策门|DP|DG|decision point|决策点)\W*$", re.I
 )
@@ -73,6 +80,19 @@ class _Source:
     vocabulary: Vocabulary
     ids: IdIndex
 
+    @cached_property
+    def _skipped(self) -> frozenset[int]:
+        """The 0-based lines that are code, comment or table."""
+        document = self.document
+        blocks = [*document.tables, *((fence.first, fence.last) for fence in document.fences)]
+        return document.hidden_lines.union(*(range(*block) for block in blocks))
+
+    def lines(self, heading: Heading) -> Iterator[tuple[int, str]]:
+        """The other lines of a section, 0-based."""
+        for index in range(heading.index + 1, self.document.section_end(heading)):
+            if index not in self._skipped:
+                yield index, self.document.line_text(index)
+
 
 def gates_of(
     document: Document,
@@ -87,11 +107,15 @@ def gates_of(
     """
     source = _Source(document, views, unknown, vocabulary, ids)
     gates: dict[str, Gate] = {}
+    inside = 0
     for heading in document.headings:
         match = _HEADING.match(plain(heading.title))
-        if match and _gate_id(match) not in gates:
+        # `G1` alone is a gate only where gates are what a section is about.
+        if match and _gate_id(match) not in gates and not (match["short"] and not inside):
             gates[_gate_id(match)] = _section_gate(source, heading, match)
-    for gate in _row_gates(source):
+        if not inside or heading.level <= inside:
+            inside = heading.level if _ABOUT_GATES.search(heading.title) else 0
+    for gate in [*_row_gates(source), *_listed_gates(source)]:
         known = gates.setdefault(gate.id, gate)
         if not known.rules and gate.rules:
             gates[gate.id] = replace(known, rules=gate.rules)
@@ -102,7 +126,7 @@ def _gate_id(match: re.Match[str]) -> str:
     if match["point"]:
         letters = "DG" if match["point"].upper() == "DG" else "DP"
         return letters + match["point_number"].rstrip(".")
-    return str(match["number"] or match["name"])
+    return str(match["number"] or match["name"] or match["letter"] or match["short_number"])
 
 
 def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Gate:
@@ -116,10 +140,10 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
         facts.add(entry.cells.get("item"), entry.cells.get("content"))
     facts.rules += _table_rules(source, heading.index, end, facts)
     if not facts.found:
-        for line in _lines(source.document, heading.index + 1, end):
+        for _, line in source.lines(heading):
             facts.add_line(line)
     rules = facts.rules or bullet_rules(source.document, heading.index, end)
-    rules = rules or listed_rules(_lines(source.document, heading.index + 1, end))
+    rules = rules or listed_rules(line for _, line in source.lines(heading))
     written = facts.status.raw if facts.status else facts.status_text or mark
     parsed = source.vocabulary.read(written)
     return Gate(
@@ -184,16 +208,6 @@ class _Facts:
             self.about.insert(first, content)
 
 
-def _lines(document: Document, first: int, end: int) -> Iterator[str]:
-    """The lines between two 0-based lines that are neither code, comment nor table."""
-    skipped = set(document.hidden_lines)
-    for start, last in [*document.tables, *((f.first, f.last) for f in document.fences)]:
-        skipped.update(range(start, last))
-    for index in range(first, min(end, len(document.lines))):
-        if index not in skipped:
-            yield document.line_text(index)
-
-
 def _facts(views: Sequence[View], first: int, end: int) -> list[Entry]:
     return [
         entry
@@ -231,16 +245,37 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
         if view.kind == "gate_progress":
             headers = [cell.raw for cell in view.table.header.cells]
             for entry in view.entries:
-                cell, rules = entry.cells.get("status"), _rules_of_cells(headers, entry)
-                text = cell.raw if cell else ""
-                for gate_id in entry.gates[:1]:
+                rules, title = _rules_of_cells(headers, entry), entry.text("name")
+                named = entry.gates[:1] or _id_of("gate", entry.text("gate"))
+                for gate_id in named:
                     yield Gate(
-                        gate_id, "", entry.status, text, rules, entry.mvps, entry.line, None,
-                        entry.parsed,
+                        gate_id, title, entry.status, entry.raw("status"), rules, entry.mvps,
+                        entry.line, None, entry.parsed,
                     )  # fmt: skip
     points = [view.table for view in source.views if view.kind == "gaps"]
     for table in sorted([*source.unknown, *points], key=lambda table: table.first):
         yield from _rows_of(source, table)
+
+
+def _listed_gates(source: _Source) -> Iterator[Gate]:
+    """The gates that are items of a list in a section on gates: `- **Gate-1**: R² > 0.7 → ...`."""
+    for heading in source.document.headings:
+        if not _ABOUT_GATES.search(heading.title) or _HEADING.match(plain(heading.title)):
+            continue
+        for index, line in source.lines(heading):
+            item = _LISTED.match(line)
+            text = plain(item["text"]) if item else ""
+            match = _HEADING.match(text)
+            if match is None or not _SEPARATOR.match(text, max(map(match.end, _NUMBERS))):
+                continue  # a sentence about a gate
+            title, parsed = match["title"], None
+            for piece in re.split(r"(?=[✅❌⏳🚀🔄🔴🔆⚠🗑⏸])", text):
+                parsed = parsed or source.vocabulary.read(piece)
+            rules = listed_rules([f"- {title}"])
+            yield Gate(
+                _gate_id(match), title.strip(), parsed.status if parsed else None, "",
+                with_context(rules, []), source.ids.refs(title), index + 1, None, None,
+            )  # fmt: skip
 
 
 def _rules_of_cells(headers: Sequence[str], entry: Entry) -> tuple[Rule, ...]:
