@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from vitlab.contract.job import PROFILES
@@ -124,9 +125,10 @@ def load_settings(lab: LabPaths) -> Settings:
 
 
 def _is_pattern(value: object) -> bool:
-    return (
-        isinstance(value, str) and bool(value) and value[0] != "/" and ".." not in value.split("/")
-    )
+    if not isinstance(value, str) or not value:
+        return False
+    path = PurePosixPath(value)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:
