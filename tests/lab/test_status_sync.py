@@ -108,6 +108,30 @@ def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("outcome", ["ok", "failed"])
+def test_the_end_of_a_trial_is_no_end_of_a_full_run(
+    lab: Lab, roadmap: Path, ended: Ended, outcome: str
+) -> None:
+    full = ended("one")
+    ended("one", 0.6, profile="smoke", outcome=outcome)
+    with held(full), EventWriter(full.events) as events:
+        sync_status(lab, roadmap)
+        assert status(lab, roadmap) == "running"
+        assert pending(lab, roadmap).mvps == ()
+        events.write("eval", step=5, epoch=3, split="val", values={"val/r2/log_g": 0.5})
+        sync_status(lab, roadmap)
+        assert "🚀 running (ep3)" in roadmap.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_trial_leaves_the_end_that_a_full_run_has(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.75)
+    ended("one", profile="smoke", outcome="failed")
+    sync_status(lab, roadmap)
+    assert status(lab, roadmap) == "done"
+
+
+@pytest.mark.usefixtures("running")
 def test_a_failure_that_is_told_waits_for_nothing_more(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

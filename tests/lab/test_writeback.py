@@ -11,8 +11,9 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
-from vitlab.lab.writeback.writeback import pending, plan_mvp
+from vitlab.lab.writeback.writeback import end_summary, pending, plan_mvp
 
 
 def status(lab: Lab, roadmap: Path, mvp: str = "1.0") -> str | None:
@@ -75,6 +76,64 @@ def test_a_trial_closes_no_gate_and_does_not_undo_what_is_done(
     assert "(demo)" in text
     assert status(lab, roadmap) == "analysing"
     assert status(lab, roadmap, "2.0") == "done"
+
+
+def to_write(lab: Lab, roadmap: Path) -> int:
+    return read_snapshot(lab, roadmap).pending
+
+
+@pytest.mark.parametrize("trial", [0.6, None, "failed"])
+def test_a_trial_hides_no_full_result_that_waits(
+    lab: Lab, roadmap: Path, ended: Ended, trial: float | str | None
+) -> None:
+    for run in ("one", "two"):
+        ended(run, 0.75)
+    ended("one", outcome="failed", profile="smoke")
+    assert to_write(lab, roadmap) == 2
+    if trial == "failed":
+        ended("one", outcome="failed", profile="smoke")
+    else:
+        ended("one", trial, profile="smoke")
+    assert to_write(lab, roadmap) == 2
+    plan = pending(lab, roadmap)
+    assert plan.mvps == ("1.0",)
+    assert "R²_test=0.750" in plan.summary[0]
+    accept(lab, plan)
+    assert status(lab, roadmap) == "done"
+    assert "0.750 ± 0.004" in roadmap.read_text(encoding="utf-8")
+    assert to_write(lab, roadmap) == 1  # the last trial
+    accept(lab, pending(lab, roadmap))
+    assert status(lab, roadmap) == "done"
+    assert to_write(lab, roadmap) == 0
+
+
+def test_a_newer_full_launch_takes_the_place_of_the_older(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.71)
+    ended("one", 0.65, profile="demo")
+    ended("one", 0.75)
+    assert to_write(lab, roadmap) == 1
+    accept(lab, pending(lab, roadmap))
+    assert "0.710" not in roadmap.read_text(encoding="utf-8")
+    assert pending(lab, roadmap).mvps == ()
+
+
+def test_a_trial_tells_nothing_of_gates_and_its_failure_changes_nothing(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    ended("one", 0.731, profile="smoke")
+    plan = pending(lab, roadmap)
+    assert plan.summary == ("MVP-1.0: ViT on 1k spectra: R²_test=0.731 ± 0.004 (smoke)",)
+    reports = [c.new_text for c in plan.changes if c.path.stem.startswith("exp_")]
+    assert "Gate-1" not in str(reports[0]).rpartition("---")[2]
+    accept(lab, plan)
+    ended("one", outcome="failed", profile="smoke")
+    told = "MVP-1.0: one failed: it failed; the MVP stays done"
+    assert end_summary(lab, roadmap, "1.0") == told
+    assert pending(lab, roadmap).summary == (told,)
 
 
 def test_several_mvps_are_shown_as_they_will_be_written(

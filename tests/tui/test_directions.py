@@ -12,7 +12,7 @@ from tests.tui.fakes import job, usual_view
 from vitlab.contract.job import Done, Running
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.text import best_jobs, last_r2, score_text, score_words
+from vitlab.tui.text import best_jobs, best_score, last_r2, score_text, score_words
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 
@@ -37,6 +37,17 @@ def test_the_plan_shows_the_best_of_an_mvp(metric: str, best: float, worst: floa
     assert best_values(usual_view(jobs=jobs)) == {"1.0": best}
     alive = judged("c", metric, worst, Running(0, 7, "cpu"))
     assert best_values(usual_view(jobs=(*jobs, alive))) == {"1.0": worst}
+
+
+def test_a_full_number_stands_while_a_trial_runs_and_a_trial_s_is_marked() -> None:
+    full, trial = judged("a", "r2", 0.7), judged("b", "r2", 0.9, Running(0, 7, "cpu"))
+    full.spec = replace(full.spec, profile="full")
+    trial.spec = replace(trial.spec, profile="smoke")
+    for jobs, score in (((full, trial), "0.700"), ((trial,), "0.900*")):
+        assert best_score(best_jobs(usual_view(jobs=jobs))["1.0"]) == score
+    anew = judged("c", "r2", 0.8, Running(0, 7, "cpu"))
+    anew.spec, anew.values = full.spec, {}
+    assert best_values(usual_view(jobs=(full, anew))) == {"1.0": 0.7}
 
 
 def test_of_an_unknown_metric_the_plan_shows_none_as_best() -> None:

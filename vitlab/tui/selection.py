@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
+from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.lab.live import diagnostics, mvp_summary
 from vitlab.lab.live.diagnostics import Section
 from vitlab.tui.actions import Handler
@@ -226,7 +227,8 @@ def _gate_text(gate: Gate, view: LabSnapshot) -> str:
 
 def _mvp_text(mvp: Mvp, view: LabSnapshot, conclusion: str) -> str:
     best = best_jobs(view).get(mvp.id)
-    parts = [mvp.status or mvp.status_text, "" if best is None else score_words(best, 4)]
+    score = "" if best is None else f"{score_words(best, 4)}{profile_mark(best.spec.profile)}"
+    parts = [mvp.status or mvp.status_text, score]
     facts = ", ".join(part for part in parts if part)
     head = clean(f"MVP-{mvp.id} {mvp.name}: {facts}")
     return f"{head}\n{clean(conclusion)}" if conclusion else head

@@ -347,6 +347,12 @@ def score_text(headline: str, value: float | None, digits: int = 3) -> str:
     return f"{name}{value:.{digits}f}{one.mark}"
 
 
+def best_score(job: JobView) -> str:
+    """A number of the plan's column headed `R²`; a trial's has a star: `0.713*`."""
+    text = score_text(job.spec.headline, last_r2(job))
+    return f"{text}*" if text and job.spec.profile != "full" else text
+
+
 def score_words(job: JobView, digits: int = 3) -> str:
     """A job's last headline by its name: `R² 0.713`; empty without one."""
     text = score_text(job.spec.headline, last_r2(job), digits)
@@ -354,18 +360,19 @@ def score_words(job: JobView, digits: int = 3) -> str:
 
 
 def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
-    """MVP id -> the job with its best headline so far, of the running ones if any runs.
+    """MVP id -> the job with its best headline so far: a full run, or of the trials without one.
 
-    None is best where it is not known which way is better.
+    Of these the running ones, once any has a number. None is best where it is not known which way
+    is better.
     """
-    jobs = [job for job in view.jobs if belongs(job, view)]
-    alive = {job.spec.mvp for job in jobs if isinstance(job.state, Running)}
     groups: dict[str, list[JobView]] = {}
-    for job in jobs:
-        if isinstance(job.state, Running) or job.spec.mvp not in alive:
+    for job in view.jobs:
+        if belongs(job, view) and last_r2(job) is not None:
             groups.setdefault(job.spec.mvp, []).append(job)
     best: dict[str, JobView] = {}
-    for mvp, mine in groups.items():
+    for mvp, known in groups.items():
+        full = [job for job in known if job.spec.profile == "full"] or known
+        mine = [job for job in full if isinstance(job.state, Running)] or full
         name = judged_by(j.spec.headline for j in mine)
         one = Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
         if one is not None:

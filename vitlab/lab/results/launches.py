@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vitlab.contract.job import Done, Killed, Result, Status, Succeeded, Unknown
+from vitlab.contract.job import (
+    Done,
+    Killed,
+    Queued,
+    Result,
+    Running,
+    Status,
+    Succeeded,
+    Unknown,
+)
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.model.roadmap import Mvp
-from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import finished
+from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import base_name
 
 _Kind = Literal["good", "unclear", "killed", "bad"]
@@ -30,6 +38,18 @@ class LaunchEnd:
     """Of its MVP."""
     reasons: tuple[str, ...]
     """Why it is not done, one line for each job or thing."""
+    stays: bool = False
+    """The status stands by a full run or a person, whatever this trial left."""
+
+
+def full_jobs(jobs: Iterable[Job]) -> list[Job]:
+    """Those that are no trial."""
+    return [job for job in jobs if job.spec.profile == "full"]
+
+
+def has_ended(jobs: Iterable[Job]) -> bool:
+    """Whether none of a launch waits or runs."""
+    return not any(isinstance(job.state, Queued | Running) for job in jobs)
 
 
 def last_launch(jobs: Sequence[Job]) -> list[Job]:
@@ -44,19 +64,27 @@ def has_headline(result: Result) -> bool:
     return value_of(result, result.headline) is not None
 
 
-def launch_end(lab: Lab, mvp: Mvp, jobs: Sequence[Job]) -> LaunchEnd:
-    """The end of `jobs`, the last launch of `mvp`; only full runs can make it done.
+def launch_end(lab: Lab, mvp: Mvp, jobs: Sequence[Job], of_mvp: Sequence[Job]) -> LaunchEnd:
+    """The end of `jobs`, a launch of `mvp`; only full runs can make it done.
 
-    A run that ended well without numbers is done where none were promised. Without the promised
-    headline, or where nothing proves its end, it is for a person to look at.
+    `of_mvp`: all its jobs. After a full launch that ended with numbers, no trial changes its
+    status. A run that ended well without numbers is done where none were promised. Without the
+    promised headline, or where nothing proves its end, it is for a person to look at.
     """
     results = {one.job.name: one.result for one in finished(jobs)}
     ends = [_end(job, results.get(job.name)) for job in jobs]
     kinds = {kind for kind, _ in ends}
     reasons = tuple(dict.fromkeys(reason for _, reason in ends if reason))
     if jobs[-1].spec.profile != "full":
-        if mvp.status == "done":
-            return LaunchEnd("done", reasons)
+        full = last_launch(full_jobs(of_mvp))
+        stays = "done" if mvp.status == "done" else None
+        if not stays and has_ended(full) and any(map(_has_numbers, finished(full))):
+            stays = launch_end(lab, mvp, full, full).status
+        if stays:
+            named = zip(jobs, ends, strict=True)
+            return LaunchEnd(
+                stays, tuple(dict.fromkeys(_named(*one) for one in named if one[1][1])), True
+            )
         looks = {"good", "unclear"} & kinds
         return LaunchEnd("analysing" if looks else _without_any(kinds), reasons)
     if not kinds & {"good", "unclear"}:
@@ -68,6 +96,18 @@ def launch_end(lab: Lab, mvp: Mvp, jobs: Sequence[Job]) -> LaunchEnd:
     if missing := list(_not_run(lab, jobs)):
         return LaunchEnd("partial", (*reasons, f"not run: {', '.join(missing)}"))
     return LaunchEnd("done", reasons)
+
+
+def _has_numbers(one: Finished) -> bool:
+    return has_headline(one.result)
+
+
+def _named(job: Job, end: tuple[_Kind, str]) -> str:
+    """Why a run of a trial is not good, with its name."""
+    kind, reason = end
+    if reason.startswith(f"{job.spec.run}: "):
+        return reason
+    return f"{job.spec.run} {'was stopped' if kind == 'killed' else 'failed'}: {reason}"
 
 
 def _without_any(kinds: set[_Kind]) -> Status:
@@ -112,6 +152,8 @@ def _not_run(lab: Lab, jobs: Sequence[Job]) -> Iterator[str]:
     spec = jobs[-1].spec
     if not spec.experiment:
         return
+    from vitlab.jobs.experiment.experiment import load_experiment  # the first picture needs no YAML
+
     try:
         experiment = load_experiment(lab.paths.inside(spec.experiment))
         declared = dict.fromkeys(base_name(s.run) for s in experiment.specs(spec.profile, "-"))

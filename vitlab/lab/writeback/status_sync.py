@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done, Queued, Running
+from vitlab.contract.job import Done, Running
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
@@ -20,7 +20,13 @@ from vitlab.docs.write.status import set_end, set_progress, unique_edits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, of_roadmap
-from vitlab.lab.results.launches import has_headline, last_launch, launch_end
+from vitlab.lab.results.launches import (
+    full_jobs,
+    has_ended,
+    has_headline,
+    last_launch,
+    launch_end,
+)
 from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.lab.writeback.writeback import run_links_of
 
@@ -51,9 +57,10 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
     new = synced
     files: list[Path] = []
     for mvp_id in dict.fromkeys(job.spec.mvp for job in jobs):
-        launched = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
-        if any(isinstance(job.state, Queued | Running) for job in launched):
-            new, written = _sync_progress(lab, roadmap_path, launched, new)
+        of_mvp = [job for job in jobs if job.spec.mvp == mvp_id]
+        launched, full = last_launch(of_mvp), last_launch(full_jobs(of_mvp))
+        if not has_ended([*full, *launched]):  # a trial's end is no end of a full run
+            new, written = _sync_progress(lab, roadmap_path, full, new)
         else:
             new, written = _sync_end(lab, roadmap_path, launched, jobs, new)
         files += written
@@ -70,7 +77,8 @@ def _sync_end(
         return synced, []  # a person must decide about a lost job
     roadmap = lab.read_roadmap(path)
     mvp = roadmap.mvp(jobs[0].spec.mvp)
-    status = launch_end(lab, mvp, jobs).status
+    of_mvp = [job for job in everything if job.spec.mvp == mvp.id]
+    status = launch_end(lab, mvp, jobs, of_mvp).status
     numbers = any(has_headline(one.result) for one in finished(jobs))
     full = numbers and jobs[-1].spec.profile == "full"
     edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done
+from vitlab.contract.job import Done, ended_well
 from vitlab.contract.paths import write_atomic
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,30 @@ def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
         for job in jobs
         if isinstance(job.state, Done) and (job.paths.name, job.state.ended) not in covered
     ]
+
+
+def launch_to_write(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
+    """The launch of an MVP whose end is to be written next; empty without one.
+
+    `jobs`: all of the MVP. The last full launch goes before a trial made after it, and no trial is
+    written while a full one runs.
+    """
+    full, last = last_launch(full_jobs(jobs)), last_launch(jobs)
+    if not has_ended(full):
+        return []
+    if any(ended_well(job.state) for job in full) and unwritten(lab, full):
+        return full
+    return last if has_ended(last) and unwritten(lab, last) else []
+
+
+def count_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> int:
+    """How many results the next write of these MVPs writes; `jobs`: all of the roadmap."""
+    of_mvp: dict[str, list[Job]] = {mvp: [] for mvp in mvps}
+    for job in jobs:
+        of_mvp.get(job.spec.mvp, []).append(job)
+    waiting = [unwritten(lab, launch_to_write(lab, mine)) for mine in of_mvp.values()]
+    # An end without a result is counted alone, as its status is written.
+    return sum(len([j for j in each if ended_well(j.state)] or each) for each in waiting)
 
 
 def record_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:

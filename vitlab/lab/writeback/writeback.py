@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done, Queued, Result, Running, read_result
+from vitlab.contract.job import Done, Result, read_result
 from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.contract.value import Value
@@ -36,12 +36,18 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import provenance, sanity_checks
-from vitlab.lab.results.job_results import finished, latest, of_roadmap
-from vitlab.lab.results.launches import LaunchEnd, has_headline, last_launch, launch_end
-from vitlab.lab.results.ranking import pairs_of, rank_runs
+from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
+from vitlab.lab.results.launches import (
+    LaunchEnd,
+    has_ended,
+    has_headline,
+    last_launch,
+    launch_end,
+)
+from vitlab.lab.results.ranking import Pairs, pairs_of, rank_runs
 from vitlab.lab.results.repeats import base_name, grouped
 from vitlab.lab.writeback.figure_files import existing_figures
-from vitlab.lab.writeback.sync_ledger import unwritten
+from vitlab.lab.writeback.sync_ledger import launch_to_write
 
 Texts = Mapping[Path, str]
 """The files as earlier updates of the same plan leave them."""
@@ -105,29 +111,30 @@ def plan_mvp(
     texts: Texts | None = None,
     own_conclusion: str | None = None,
 ) -> MvpUpdate | None:
-    """The update for one MVP; None when its last launch still runs, or is written already.
+    """The update for one MVP; None when it has no launch whose end is to be written.
 
     `own_conclusion`: a person's own, in place of the one drawn from the results.
     """
     texts = texts or {}
-    jobs, mine = _last_launch(lab, roadmap_path, mvp_id)
-    if not unwritten(lab, mine) or any(isinstance(j.state, Queued | Running) for j in mine):
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    of_mvp = [job for job in jobs if job.spec.mvp == mvp_id]
+    mine = launch_to_write(lab, of_mvp)
+    if not mine:
         return None
     document = _document(roadmap_path, texts)
     roadmap = parse_roadmap(document, lab.vocabulary_of(roadmap_path))
     mvp = roadmap.mvp(mvp_id)
-    end = launch_end(lab, mvp, mine)
+    end = launch_end(lab, mvp, mine, of_mvp)
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     ended = latest(finished(mine))
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
     if not groups:
         return _without_numbers(roadmap, mvp, mine, end, links)
-    results = [one.result for group in groups for one in group.members]
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
-    known = [one.result for one in everything]
-    gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
-    verdicts = {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
+    is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
+    verdicts = _verdicts(roadmap, mvp, everything, evidence) if is_full else {}
+    results = [one.result for group in groups for one in group.members]
     ranking = rank_runs(mine, everything, evidence)
     report = _Report(
         roadmap=roadmap,
@@ -148,6 +155,15 @@ def plan_mvp(
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
+
+
+def _verdicts(
+    roadmap: Roadmap, mvp: Mvp, everything: Sequence[Finished], evidence: Pairs
+) -> dict[str, Verdict]:
+    """The verdict of each gate the MVP belongs to."""
+    known = [one.result for one in everything]
+    gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
+    return {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
 
 
 @dataclass(frozen=True)
@@ -260,15 +276,14 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return None
 
 
-def _last_launch(lab: Lab, roadmap_path: Path, mvp_id: str) -> tuple[list[Job], list[Job]]:
-    """All jobs of a roadmap, and those of an MVP's last launch."""
+def _of_mvp(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Job]:
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    return jobs, last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    return [job for job in jobs if job.spec.mvp == mvp_id]
 
 
 def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
     """The files of the figures drawn of an MVP's last launch."""
-    _, mine = _last_launch(lab, roadmap_path, mvp_id)
+    mine = last_launch(_of_mvp(lab, roadmap_path, mvp_id))
     names = [one.job.name for one in finished(mine)]
     folder = roadmap_path.parent
     profile = mine[-1].spec.profile if mine else "full"
@@ -289,15 +304,18 @@ def _without_numbers(
 
 def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
     """One line on how an MVP's last launch ended; empty where it has none, or it still runs."""
-    _, mine = _last_launch(lab, roadmap_path, mvp_id)
-    if not mine or any(isinstance(job.state, Queued | Running) for job in mine):
+    jobs = _of_mvp(lab, roadmap_path, mvp_id)
+    mine = last_launch(jobs)
+    if not mine or not has_ended(mine):
         return ""
     mvp = lab.read_roadmap(roadmap_path).mvp(mvp_id)
-    return _end_text(mvp, launch_end(lab, mvp, mine))
+    return _end_text(mvp, launch_end(lab, mvp, mine, jobs))
 
 
 def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
     reasons = end.reasons or ("no numbers, and none were promised",)
+    if end.stays:
+        return f"MVP-{mvp.id}: {'; '.join(reasons)}; the MVP stays {end.status}"
     return f"MVP-{mvp.id}: {end.status}: {'; '.join(reasons)}"
 
 

@@ -20,10 +20,9 @@ from vitlab.plot.series import cells, fit
 from vitlab.tui.text import (
     STATUS,
     best_jobs,
+    best_score,
     cell,
     clean,
-    last_r2,
-    score_text,
     set_titles,
     status_word,
     tone_style,
@@ -39,7 +38,7 @@ class MvpTable(StableTable):
     """The MVPs of the roadmap; rows keep their place while statuses change."""
 
     COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 22}
-    NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 5, "Name": 10}
+    NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 6, "Name": 9}
 
     def show(self, view: LabSnapshot, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
@@ -60,7 +59,7 @@ class MvpTable(StableTable):
             cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
             cell(status, tone_style(self, "accent" if upcoming else tone)),
             cell(mvp.gate or "-", tone_style(self, "muted")),
-            cell("" if best is None else score_text(best.spec.headline, last_r2(best))),
+            cell("" if best is None else best_score(best)),
             cell(mvp.name),
         )
 
@@ -253,7 +252,7 @@ class Board(ScrollView, can_focus=True):
         if mvp.id == self.selected and not chosen:
             chosen = " underline"
         best = self._values.get(mvp.id)
-        score = "" if best is None else score_text(best.spec.headline, last_r2(best))
+        score = "" if best is None else best_score(best)
         if part:
             line.append(fit("  " + clean(mvp.name), room), chosen.strip())
         elif self._tall == 1:
