@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import gc
 import io
 import locale
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, cause
 
 COMMANDS = {
     "init": ("start", "make a lab: an example roadmap, hub and experiments"),
@@ -142,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 141
     except OSError as error:  # no rights, a full disk: the same for every command
-        return _mistake(_cause(error))
+        return _mistake(cause(error))
     except UnicodeError as error:
         return _mistake(str(error))
     return status
@@ -179,19 +178,6 @@ def _mistake(text: str) -> int:
     with contextlib.suppress(OSError):
         print("vitlab:", " ".join(text.split()), file=sys.stderr)
     return 2
-
-
-def _cause(error: OSError) -> str:
-    """`FILE: Permission denied`."""
-    what = error.strerror or str(error) or type(error).__name__
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_name(name)]
-    if not names and error.errno == errno.ENOSPC:
-        names = ["output"]  # files are named
-    return ": ".join([" -> ".join(names), what] if names else [what])
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str | bytes) and bool(name)
 
 
 def _drop_output() -> None:

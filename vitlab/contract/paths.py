@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -21,6 +22,18 @@ _EXP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 class UsageError(Exception):
     """A user error: its text is shown as one line, and the exit status is 2."""
+
+
+def cause(error: Exception) -> str:
+    """An error in one line: its text, or of a file's `FILE: Permission denied`."""
+    if not isinstance(error, OSError):
+        return str(error)
+    what = error.strerror or str(error) or type(error).__name__
+    both = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in both if isinstance(name, str | bytes) and name]
+    if not names and error.errno == errno.ENOSPC:
+        names = ["output"]  # files are named
+    return ": ".join([" -> ".join(names), what] if names else [what])
 
 
 class NoLab(UsageError):  # noqa: N818 - the name says what happened

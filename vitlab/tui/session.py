@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, cause
 from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.watch.watcher import Watcher
 
@@ -81,7 +81,7 @@ class Session:
         try:
             return await asyncio.to_thread(call)
         except (UsageError, OSError) as error:
-            self.notify(str(error), severity="error")
+            self.notify(cause(error), severity="error")
             return None
         finally:
             self._busy = False

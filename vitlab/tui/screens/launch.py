@@ -17,7 +17,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from vitlab.contract.job import PROFILES
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import UsageError, cause, write_atomic
 from vitlab.tui.screens.dialogs import diffs
 from vitlab.tui.text import clean, tone_style
 
@@ -147,7 +147,7 @@ class LaunchScreen(ModalScreen["Plan | None"]):
         try:
             plan = self._make_plan(profile, backend)
         except (UsageError, OSError) as error:
-            shown = Text(clean(str(error)), tone_style(self, "error"))
+            shown = Text(clean(cause(error)), tone_style(self, "error"))
         else:
             shown = self._describe(plan)
         if self.is_running:
