@@ -363,3 +363,20 @@ def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk)
     values = {name: value for event in events for name, value in event.values.items()}
     assert values == {"val/r2/log_g": 0.375, "val/mae/log_g": 0.625}
     nothing_runs(desk.lab.root)
+
+
+def test_a_lab_of_only_its_settings_gets_its_experiments_folder(desk: Desk) -> None:
+    desk.lab.experiments.rmdir()
+    status, out, err = desk("new", "2.0", "--template", "ridge")
+    assert (status, "bad" in err) == (0, False)
+    assert out.startswith("made experiments/mvp_2.0.yaml\n")
+    assert desk.file("mvp_2.0").recipe == "ridge"
+
+
+def test_what_no_launch_could_name_is_not_written(desk: Desk) -> None:
+    plan = desk.lab.roadmaps / "roadmap.md"
+    plan.write_text(ROADMAP.replace("**Project:** `VIT`\n", ""), encoding="utf-8")
+    status, out, err = desk("new", "2.0", "--template", "ridge")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "no project word for a new exp_id" in err
+    assert not list(desk.lab.experiments.iterdir())

@@ -188,18 +188,18 @@ def _ask_units(new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
     units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
         print(f"{plain(theirs)}: in which unit does the script log it?")
-        if unit := UNIT_ANSWERS[answers[_pick("", answers, default=len(answers) - 1)]]:
+        if unit := UNIT_ANSWERS[answers[_pick("", answers)]]:
             units[theirs] = unit
     return units
 
 
-def _pick(question: str, lines: Sequence[str], default: int = 0) -> int:
+def _pick(question: str, lines: Sequence[str]) -> int:
     if question:
         print(question)
     for number, line in enumerate(lines, 1):
         print(f"  {number}  {line}")
     while True:
-        answer = _line("Number", str(default + 1))
+        answer = _line("Number", "1")
         if answer.isdecimal() and 1 <= int(answer) <= len(lines):
             return int(answer) - 1
         print(f"a number from 1 to {len(lines)}")

@@ -19,7 +19,7 @@ from vitlab.jobs.queue.preflight import Finding
 from vitlab.jobs.queue.trainings import training
 from vitlab.lab.example import example_lab
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.launch import Request, exp_id_of, plan_launch
 from vitlab.lab.script_experiment import (
     Program,
     dump,
@@ -49,11 +49,11 @@ ABOUT = {
 UNITS = ("own", "dex", "K", "sigma")
 """Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
 UNIT_ANSWERS = {
+    "leave it out: I do not know its unit": "",
     "the label's own: dex, K": "own",
     "of the label's standard deviation": "sigma",
-    "I do not know: leave it out": "",
 }
-"""What a person may answer who is asked for one -> the unit."""
+"""What a person may answer who is asked for one -> the unit; the first without a choice."""
 _SHARED = ("data", "noise", "labels")
 """What a template fit has of another recipe's configuration."""
 
@@ -95,13 +95,15 @@ class NewExperiment:
 def plan_new(lab: Lab, roadmap: Path, mvp_id: str, choice: Choice) -> NewExperiment:
     """The file for an MVP, checked as an experiment file; nothing is written.
 
-    `UsageError` where the MVP has one already, or the file is there.
+    `UsageError` where the MVP has one already, the file is there, or no launch can be named.
     """
-    mvp = lab.read_roadmap(roadmap).mvp(mvp_id)
+    plan = lab.read_roadmap(roadmap)
+    mvp = plan.mvp(mvp_id)
     named = lab.paths.relative(roadmap)
     if (known := known_mvps(lab.paths, named).get(mvp.id)) is not None:
         raise UsageError(f"MVP {mvp.id}: has an experiment file: {lab.paths.relative(known)}")
     path = _path(lab, mvp, choice.out)
+    exp_id_of(lab, plan, mvp, path.stem.replace("_", "-"))  # a launch needs one
     notes: tuple[str, ...] = ()
     open_units: tuple[str, ...] = ()
     if choice.template:
@@ -168,6 +170,7 @@ def _check(path: Path, text: str) -> str:
 
 def write_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
     """Write the file, never over another; what a launch of it would find, the worst first."""
+    new.path.parent.mkdir(exist_ok=True)
     try:
         with new.path.open("x", encoding="utf-8") as file:
             file.write(new.text)
