@@ -110,6 +110,7 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "epochs": "",
         "held": False,
         "left": False,
+        "metrics": None,
         "priority": 0,
         "order": 0.0,
         "progress": Progress(),

@@ -101,3 +101,80 @@ async def test_a_script_that_cannot_be_read_is_said_in_a_line(
         await it.press("enter")
         await it.until(lambda: it.toasts)
         assert "train.py:1: not readable as Python" in it.toasts[-1]
+
+
+def lines_with(it: Stage, words: str) -> list[str]:
+    """The lines of the screen with these words, without the frames about them."""
+    parts = [part for line in it.text().split("\n") for part in line.split("│")]
+    return [part.strip() for part in parts if words in part]
+
+
+def ground_of(it: Stage, words: str) -> str:
+    """The colour behind the first letters of a line of the screen."""
+    for strip in it.app.screen._compositor.render_strips():
+        for segment in strip:
+            if words in segment.text and segment.style and segment.style.bgcolor:
+                return segment.style.bgcolor.name
+    raise AssertionError(it.text())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 35), (160, 45)])
+async def test_the_chosen_line_is_seen_with_and_without_colour(
+    stage: Open, real_lab: RealLab, size: tuple[int, int]
+) -> None:
+    async with stage(size=size, lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_choice(it)
+        assert lines_with(it, "my own script") == ["> my own script"]
+        assert lines_with(it, "ridge:") == ["ridge: a linear model"]
+        resting = ground_of(it, "ridge:")
+        await it.press("down", "down", "down")
+        assert lines_with(it, "my own script") == ["my own script"]
+        assert lines_with(it, "ridge:") == ["> ridge: a linear model"]
+        assert ground_of(it, "ridge:") != resting
+        await it.press(*"boosted")
+        assert lines_with(it, "lightgbm:") == ["> lightgbm: boosted trees"]
+
+
+async def test_no_unit_is_chosen_beforehand_and_escape_leaves_it_all(
+    stage: Open, real_lab: RealLab, tmp_path: Path
+) -> None:
+    train = tmp_path / "train.py"
+    train.write_text(SCRIPT)
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_choice(it)
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, LineScreen))
+        await it.press(*str(train), "enter")
+        await it.until(lambda: "Its Python" in it.text())
+        await it.press("enter")
+        await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
+        assert lines_with(it, "> ") == ["> leave it out: I do not know its unit"]
+        await it.press("down")
+        assert lines_with(it, "> ") == ["> the label's own: dex, K"]
+        await it.press("escape")
+        await it.until(lambda: it.at_home)
+    assert not list(real_lab.paths.experiments.glob("mvp_2*"))
+
+
+async def test_a_write_that_fails_is_one_line_and_can_be_tried_again(
+    stage: Open, real_lab: RealLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("VISUAL", "EDITOR"):
+        monkeypatch.setenv(variable, "true")
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        it.app.suspend = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        await open_choice(it)
+        await it.press(*"ridge", "enter")
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        folder = real_lab.paths.experiments
+        away = folder.rename(folder.with_name("away"))
+        folder.write_text("in the way\n")
+        await it.press("y")
+        await it.until(lambda: it.toasts)
+        assert it.toasts[-1] == f"{folder}: File exists"
+        assert isinstance(it.app.screen, WriteScreen)
+        folder.unlink()
+        await it.press("y")
+        await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
+    assert list(folder.glob("mvp_2*"))
+    assert away.is_dir()

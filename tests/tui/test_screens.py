@@ -12,6 +12,7 @@ from textual.widgets import Input
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeLab, usual_view
 from vitlab.tui.screens.curves import CurvesScreen
+from vitlab.tui.screens.dialogs import RoadmapTable
 from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.gates import GatesScreen
 from vitlab.tui.screens.jobs import JobsScreen
@@ -76,7 +77,11 @@ async def test_o_and_brackets_change_the_roadmap(stage: Open) -> None:
         assert "o 3 elsewhere" in it.text()
         await it.press("o")
         assert "MoE [/b] 专家" in it.text()
-        await it.press("j", "enter")
+        table = it.app.screen.query_one(RoadmapTable)
+        assert [row[0] for row in table.table().rows] == [">", ""]
+        await it.press("j")
+        assert [row[0] for row in table.table().rows] == ["*", ">"]
+        await it.press("enter")
         await it.until(lambda: shown() == "moe_roadmap.md")
         await it.press("right_square_bracket")
         assert shown() == "vit_roadmap.md"

@@ -137,15 +137,35 @@ class RoadmapTable(StableTable):
         "Roadmap": 12,
     }
 
-    def show(self, lines: Sequence[RoadmapSummary], shown: Path | None) -> None:
-        self.show_rows({str(line.path): self._row(line, line.path == shown) for line in lines})
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id)
+        self._lines: Sequence[RoadmapSummary] = ()
+        self._open: Path | None = None
 
-    def _row(self, line: RoadmapSummary, shown: bool) -> Row:
+    def show(self, lines: Sequence[RoadmapSummary], shown: Path | None) -> None:
+        self._lines, self._open = lines, shown
+        self._mark()
+
+    def on_data_table_row_highlighted(self) -> None:
+        self._mark()
+
+    def _mark(self) -> None:
+        """The cursor as `>`, to be seen without colour; the roadmap on the screen as `*`."""
+        chosen = self.selected
+        self.show_rows(
+            {
+                key: self._row(line, ">" if key == chosen else "*" * (line.path == self._open))
+                for line in self._lines
+                if (key := str(line.path))
+            }
+        )
+
+    def _row(self, line: RoadmapSummary, mark: str) -> Row:
         verdicts = [
             f"{count} {word}" for word, count in line.verdicts.items() if word in ("pass", "fail")
         ]
         return (
-            cell(">" if shown else "", tone_style(self, "accent")),
+            cell(mark, tone_style(self, "accent")),
             cell(
                 f"{line.done}/{line.mvps}" if not line.problem else "!",
                 tone_style(self, "error" if line.problem else ""),
@@ -212,12 +232,13 @@ class PickScreen(ModalScreen[str | None]):
         self._names = tuple(names)
         self._chosen = chosen
         self._listed = OptionList(id="names", markup=False)
+        self._marked: str | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
-            dialog.border_subtitle = Text("type to filter   enter accepts   esc cancels")
-            yield Input(placeholder="words of the name", id="line", compact=True)
+            dialog.border_subtitle = Text("up down choose   enter accepts   esc cancels")
+            yield Input(placeholder="type to filter", id="line", compact=True)
             yield self._listed
 
     def on_mount(self) -> None:
@@ -226,11 +247,12 @@ class PickScreen(ModalScreen[str | None]):
     def _fill(self, words: str) -> None:
         listed = self._listed
         listed.clear_options()
+        self._marked = None
         parts = words.casefold().split()
         matching = [name for name in self._names if all(part in name.casefold() for part in parts)]
-        listed.add_options([Option(Text(clean(name)), id=name) for name in matching])
+        listed.add_options([Option(_choice(name, False), id=name) for name in matching])
         if matching:
-            listed.highlighted = matching.index(self._chosen) if self._chosen in matching else 0
+            self._highlight(matching.index(self._chosen) if self._chosen in matching else 0)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._fill(event.value)
@@ -238,12 +260,26 @@ class PickScreen(ModalScreen[str | None]):
     def action_move(self, by: int) -> None:
         listed = self._listed
         if listed.option_count:
-            listed.highlighted = ((listed.highlighted or 0) + by) % listed.option_count
+            self._highlight(((listed.highlighted or 0) + by) % listed.option_count)
+
+    def _highlight(self, index: int) -> None:
+        """Put the cursor on a line, and the mark by which it is seen without colour."""
+        listed = self._listed
+        if self._marked is not None:
+            listed.replace_option_prompt(self._marked, _choice(self._marked, False))
+        name = listed.get_option_at_index(index).id or ""
+        listed.replace_option_prompt(name, _choice(name, True))
+        listed.highlighted, self._marked = index, name
 
     def on_input_submitted(self) -> None:
         listed = self._listed
         if listed.highlighted is not None and listed.option_count:
             self.dismiss(listed.get_option_at_index(listed.highlighted).id)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        # By the list's own keys and the mouse; what comes late is of an earlier line.
+        if event.option_index == self._listed.highlighted and event.option.id != self._marked:
+            self._highlight(event.option_index)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id)
@@ -304,6 +340,10 @@ class WriteScreen(ModalScreen[bool]):
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)
+
+
+def _choice(name: str, chosen: bool) -> Text:
+    return Text(f"{'>' if chosen else ' '} {clean(name)}")
 
 
 def clean_lines(lines: Sequence[str]) -> str:

@@ -34,30 +34,45 @@ SCRIPT = "my own script"
 async def make_experiment(
     app: App[int], session: Session, mvp_id: str
 ) -> tuple[NewExperiment, Choice] | None:
-    """Ask what the file is made from, show it, write it, open it in the editor; None if left."""
+    """Ask what the file is made from, show it, write it, open it in the editor; None if left.
+
+    What cannot be done is told, and asked again with the answers so far.
+    """
     choice = await _choose(app, session, mvp_id)
-    new = None if choice is None else await _plan(session, mvp_id, choice)
-    if choice is None or new is None:
+    while choice is not None:
+        new = await _plan(session, mvp_id, choice)
+        if new is not None:
+            break
+        choice = await _choose(app, session, mvp_id, choice)
+    else:
         return None
     if new.open_units:
         units = await _units(app, new, choice.units)
+        if units is None:
+            return None
         choice = replace(choice, units=units)
         new = await _plan(session, mvp_id, choice)
-    if new is None or not await app.push_screen_wait(_preview(session, new)):
-        return None
-    written = new
-    if await session.attempt(lambda: write_new(session.lab, written)) is None:
+    if new is None or not await _write(app, session, new):
         return None
     app.notify(f"written: {session.lab.paths.relative(new.path)}")
     if problem := open_editor(app, new.path, 1):
         app.notify(problem, severity="warning")
     session.watcher.refresh_now()
-    if await session.attempt(lambda: check_new(session.lab, written)) is None:
+    written = new
+    findings = await session.attempt(lambda: check_new(session.lab, written))
+    if findings is None:
         return None
+    for one in findings:
+        if one.status != "note":
+            app.notify(one.text, severity="warning")
     return new, choice
 
 
-async def _choose(app: App[int], session: Session, mvp_id: str) -> Choice | None:
+async def _choose(
+    app: App[int], session: Session, mvp_id: str, before: Choice | None = None
+) -> Choice | None:
+    if before is not None and before.script is not None:
+        return await _script(app, str(before.script))
     found = await session.attempt(lambda: candidates(session.lab))
     if found is None:
         return None
@@ -79,9 +94,9 @@ def _line(one: Candidate) -> str:
     return f"running: {one.training.pid} {program} in {one.training.folder.name}"
 
 
-async def _script(app: App[int]) -> Choice | None:
+async def _script(app: App[int], known: str = "") -> Choice | None:
     """Its path and its Python; asked again while there is no such file."""
-    text: str | None = ""
+    text: str | None = known
     title = "Your script"
     while True:
         text = await app.push_screen_wait(LineScreen(title, text or "", hint="/home/me/train.py"))
@@ -101,14 +116,27 @@ async def _plan(session: Session, mvp_id: str, choice: Choice) -> NewExperiment 
     return await session.attempt(lambda: plan_new(session.lab, roadmap, mvp_id, choice))
 
 
-async def _units(app: App[int], new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
+async def _units(
+    app: App[int], new: NewExperiment, known: Mapping[str, str]
+) -> dict[str, str] | None:
+    """The unit of each error whose unit is not known; None when cancelled."""
     units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
         title = f"In which unit does the script log {theirs}?"
-        answer = await app.push_screen_wait(PickScreen(title, answers, answers[-1]))
-        if unit := UNIT_ANSWERS.get(answer or ""):
+        answer = await app.push_screen_wait(PickScreen(title, answers))
+        if answer is None:
+            return None
+        if unit := UNIT_ANSWERS[answer]:
             units[theirs] = unit
     return units
+
+
+async def _write(app: App[int], session: Session, new: NewExperiment) -> bool:
+    """Show it and write it; shown again while that fails. False when left."""
+    while await app.push_screen_wait(_preview(session, new)):
+        if await session.attempt(lambda: write_new(session.lab, new)) is not None:
+            return True
+    return False
 
 
 def _preview(session: Session, new: NewExperiment) -> WriteScreen:
