@@ -121,8 +121,8 @@ def plan_mvp(
     mine = launch_to_write(lab, of_mvp)
     if not mine:
         return None
-    document = _document(roadmap_path, texts)
-    roadmap = parse_roadmap(document, lab.vocabulary_of(roadmap_path))
+    vocabulary = lab.vocabulary_of(roadmap_path)
+    roadmap = parse_roadmap(_document(roadmap_path, texts), vocabulary)
     mvp = roadmap.mvp(mvp_id)
     end = launch_end(lab, mvp, mine, of_mvp)
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
@@ -135,7 +135,7 @@ def plan_mvp(
     is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
     verdicts = _verdicts(roadmap, mvp, everything, evidence) if is_full else {}
     results = [one.result for group in groups for one in group.members]
-    ranking = rank_runs(mine, everything, evidence)
+    ranking, judged = rank_runs(mine, everything, evidence), list(verdicts.values())
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
@@ -143,8 +143,7 @@ def plan_mvp(
         rows=[group.as_one() for group in groups],
         links=links,
         verdicts=verdicts,
-        conclusion=own_conclusion
-        or conclusion(results, roadmap.language, list(verdicts.values()), ranking),
+        conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking),
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
         date=_date(mine),
