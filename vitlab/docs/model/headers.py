@@ -10,7 +10,10 @@ HEADERS: dict[str, tuple[str, ...]] = {
     ),
     "phase": ("phase", "阶段"),
     "gate": ("gate", "验证gate", "门控", "gates", "需要的gate", "对应gate", "决策门"),
-    "status": ("状态", "status", "state", "当前状态", "exp.md状态"),
+    "status": (
+        "状态", "status", "state", "当前状态", "exp.md状态", "实验状态", "执行状态", "完成情况",
+        "进展",
+    ),
     "exp_id": ("exp_id", "expid", "experiment_id", "experimentid", "实验id", "run_id"),
     "report": ("报告", "report", "reports", "exp.md", "实验报告"),
     "priority": ("优先级", "priority", "prio"),

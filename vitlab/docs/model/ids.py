@@ -20,6 +20,7 @@ _GATE_PART = re.compile(r"\d[\w.]*")
 _EXP_ID = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)+")
 _CODE = re.compile(r"`([^`]+)`")
 _MORE = re.compile(r"(?:[/,，、&+和]|vs\.?\b|与|and\b)\s*(?:MVP)?[-–_ ]?\d", re.I)
+_JOINED_NUMBERS = re.compile(r"(\d+\.\d+\w*(?:\s*[/,，、&+]\s*\d+\.\d+\w*)+)")
 _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
 _NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?<=[\w*_~`])[¹²³⁰⁴-⁹]+", re.I)
 _NEW = re.compile(
@@ -73,7 +74,8 @@ def new_id(text: str) -> tuple[str, str] | None:
 
 def several_ids(text: str) -> tuple[str, ...]:
     """The ids that a text opens with where they are several: `MVP-4.0/4.1: name`."""
-    match = _JOINED.match(_id_text(text).translate(ASCII_FORMS))
+    seen = _id_text(text).translate(ASCII_FORMS)
+    match = _JOINED.match(seen) or _JOINED_NUMBERS.fullmatch(seen)
     ids = re.findall(rf"(?:MVP[-_ ]?)?({_RAW})", match[1], re.I) if match else ()
     return tuple(i for i in ids if any(c.isdigit() for c in i) and not _PLACEHOLDER.fullmatch(i))
 

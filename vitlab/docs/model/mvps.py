@@ -24,9 +24,11 @@ from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading
 from vitlab.docs.text.tables import Row
 
-_IN_TABLES = ("statuses", "priorities", "experiment_index", "checklist", "conclusions")
-_WITHOUT_OVERVIEW = ("listing", "numbers")
-"""Kinds of table whose rows are MVPs only where no other table has any."""
+_IN_TABLES = (
+    "statuses", "priorities", "experiment_index", "checklist", "numbers", "conclusions",
+)  # fmt: skip
+_WITHOUT_OVERVIEW = ("listing",)
+"""Kinds of table whose rows are MVPs only where no overview has any."""
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
 _COUNTED = re.compile(r"(?:[^\W\d]+[ -]?)?\d{1,4}(?:[.-]\w{1,4})*[a-z]?", re.I)
 """An id in a check list: `Phase 1`, `T-001`, `0.1`."""

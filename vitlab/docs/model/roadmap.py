@@ -13,7 +13,15 @@ from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
-from vitlab.docs.model.ids import IdIndex, exp_id, id_and_name, own_id, read_id, report_target
+from vitlab.docs.model.ids import (
+    IdIndex,
+    exp_id,
+    id_and_name,
+    own_id,
+    read_id,
+    report_target,
+    several_ids,
+)
 from vitlab.docs.model.mvps import (
     Stated,
     heading_marks,
@@ -261,13 +269,13 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     titles = _titles(document, tables)
     recognised = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
     known, rows = _with_overview(recognised, words)
-    mvps = [_mvp(entry) for entry in rows]
+    mvps = [mvp for entry in rows for mvp in _mvps(entry)]
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
     views = tuple(table.view(words, ids) for table in known if table)
     elsewhere = stated_elsewhere(document, views, words, ids)
     if not mvps and not elsewhere:
         known, rows = _with_overview(guessed(tables, titles, recognised, words), words)
-        mvps = [_mvp(entry) for entry in rows]
+        mvps = [mvp for entry in rows for mvp in _mvps(entry)]
         elsewhere = [] if mvps else stated_in_boxes(document, words)
     if not mvps and not elsewhere:
         raise NoMvpTable(f"{document.name}: {what_is_there(tables, words)}")
@@ -350,6 +358,13 @@ def _mvp(entry: Entry) -> Mvp:
         line=entry.line,
         entry=entry,
     )
+
+
+def _mvps(entry: Entry) -> list[Mvp]:
+    """The MVP of an overview's row, or those that share it: `MVP-4.1/4.2`."""
+    one = _mvp(entry)
+    several = several_ids(entry.raw("mvp"))
+    return [replace(one, id=mvp) for mvp in several] if len(several) > 1 else [one]
 
 
 def _stated_mvp(stated: Stated, spec: Spec | None, words: Vocabulary) -> Mvp:

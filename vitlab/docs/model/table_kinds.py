@@ -15,7 +15,9 @@ FIRST = {
     "priority first": ("priority", "mvp"),
     "name first": ("name", "mvp"),
     "gate first": ("gate", "mvp"),
+    "mvp first": ("mvp", "gate"),
     "hypothesis first": ("hypothesis", "mvp"),
+    "hypothesis before name": ("hypothesis", "name"),
 }
 """What tells two kinds with the same columns apart: the left one of two identifies the rows."""
 
@@ -30,7 +32,7 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hypotheses", ("hypothesis", "number"), ("exp_id", "name", "phase")),
     ("board", ("exp_id", "priority"), ()),
     ("board", ("exp_id",), ("name", "mvp")),
-    ("gate_progress", ("gate", "status"), ("route", "name")),
+    ("gate_progress", ("gate", "status"), ("route", "name", "mvp first")),
     ("conclusions", ("mvp", "conclusion"), ()),
     ("run_paths", ("mvp", "script"), ()),
     ("numbers", ("mvp", "+metric"), ()),
@@ -47,6 +49,7 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("consensus", ("consensus",), ()),
     ("insights", ("insight",), ()),
     ("hypotheses", ("hypothesis",), ("mvp", "name")),
+    ("hypotheses", ("hypothesis before name",), ("mvp",)),
     ("gaps", ("gap", "question"), ()),
     ("gaps", ("gap", "closes"), ()),
     ("gaps", ("gap", "rule"), ()),
@@ -78,6 +81,10 @@ GOALS = (
     "deliverable",
 )  # fmt: skip
 """Headers of what a row is about where none is for its name."""
+
+
+_MVP_HEAD = re.compile(r"mvp(?:名称?|name|[/#].*|实验|任务)")
+"""A header of ids where no other is: `MVP / 实验`."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,10 @@ def recognise(
     """The kind and columns of a table; None when it is of no known kind."""
     headers = [cell.raw for cell in table.header.cells]
     columns = vocabulary.columns(headers)
+    if "mvp" not in columns:
+        words = [bare_header(cell) for cell in table.header.cells]
+        named = next((i for i, word in enumerate(words) if _MVP_HEAD.fullmatch(word)), None)
+        columns = columns if named is None else {**columns, "mvp": named}
     kind = "overview" if vocabulary.names_ids(headers) else _kind_of(columns, headers)
     if kind == "statuses" and (goal := goal_column(table)):
         columns = {**columns, "name": goal}
