@@ -207,7 +207,7 @@ class Hub:
             if found and (name == "status" or not found.loose):
                 cell, parsed = entry.cells[name], found
                 break
-        evidence = entry.text("evidence") or entry.text("mvp")
+        evidence = entry.text("evidence") or entry.text("mvp") or entry.text("name")
         return Point(
             entry.line,
             text,

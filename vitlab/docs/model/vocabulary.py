@@ -63,6 +63,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "review", "in review", "evaluating",
     ),
     "done": (
+        "探索性完成", "初步完成", "顺利完成",
         "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
