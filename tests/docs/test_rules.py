@@ -1,6 +1,8 @@
 """Gate rules as people write them; what is not certain is left to a person."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vitlab.docs.model.gates.conditions import (
     Between,
@@ -12,7 +14,7 @@ from vitlab.docs.model.gates.conditions import (
     Threshold,
     read_condition,
 )
-from vitlab.docs.model.gates.rules import read_rules, rules_of
+from vitlab.docs.model.gates.rules import listed_rules, read_rules, rules_of, table_rules
 
 
 def r2(op: str, value: float, **more: object) -> Threshold:
@@ -183,3 +185,32 @@ def test_else_is_a_rule_of_its_own() -> None:
     first, second = read_rules("If ΔR² > 0.02 then 架构 scale 有效; else 需其他策略")
     assert (first.if_, first.then) == ("ΔR² > 0.02", "架构 scale 有效")
     assert (second.condition, second.then) == (Otherwise(), "需其他策略")
+
+
+METRICS = st.sampled_from(["R²", "R^2_val", "MAE", "|bias|", "log_g scatter", "ΔR²", "ρ", ""])
+OPERATORS = st.sampled_from(["<", ">", "≤", "≥", "\\ge", ">="])
+
+
+@given(METRICS, OPERATORS, st.integers(0, 999), st.integers(0, 999), st.sampled_from("，,"))
+@settings(max_examples=500)
+def test_a_number_with_a_comma_is_never_read(
+    metric: str, op: str, whole: int, part: int, comma: str
+) -> None:
+    condition = read_condition(f"{metric} {op} {whole}{comma}{part}", ["R²"])
+    assert not isinstance(condition, Threshold | Between)
+
+
+@given(METRICS, OPERATORS, st.integers(0, 99999).map(lambda n: n / 1000))
+@settings(max_examples=500)
+def test_a_limit_is_the_number_that_is_written(metric: str, op: str, value: float) -> None:
+    condition = read_condition(f"{metric} {op} {value}", ["R²"])
+    assert isinstance(condition, Threshold)
+    assert condition.value == value
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=500)
+def test_any_row_is_read(item: str, content: str) -> None:
+    rules_of(item, content)
+    table_rules([item, "Condition"], [content, content])
+    listed_rules([f"- [ ] {item}", content])
