@@ -76,7 +76,7 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
     first = min(starts) if starts else _LEADING.match(text).end()  # type: ignore[union-attr]
     before = text[:first]
     if not re.search(r"\w", before):  # an unknown emoji before a word is the old status's
-        before = _LEADING.match(text).group()  # type: ignore[union-attr]
+        before = _LEADING.match(text, 0, first).group()  # type: ignore[union-attr]
     says, verdict, end = {parsed.status}, parsed.verdict, parsed.end
     for more in _following(text, end, vocabulary):
         says.add(more.status)
