@@ -252,3 +252,17 @@ def test_phases_are_read_without_a_word_and_that_is_told(
     printed = capsys.readouterr()
     assert "next: Phase 1" in printed.out
     assert "no table of MVPs; the rows below 'Phase' (line 1) are read as such" in printed.err
+
+
+def test_what_only_the_journal_restores_is_named(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ("| 1.0 | ViT | ✅ PASS (R²=0.7) |", "| 1.1 | ridge | ✅ |")
+    alone.write_text("\n".join(["| MVP | Name | Status |", "|---|---|---|", *rows, ""]))
+    first = alone.read_bytes()
+    assert main(["set", str(alone), "--mvp", "1.0", "--status", "running"]) == 0
+    assert "line 3: | 1.0 | ViT | ✅ PASS (R²=0.7) |" in capsys.readouterr().err
+    assert main(["set", str(alone), "--mvp", "1.0", "--status", "done"]) == 0
+    assert alone.read_bytes() == first
+    assert main(["set", str(alone), "--mvp", "1.1", "--status", "running"]) == 0
+    assert "journal" not in capsys.readouterr().err

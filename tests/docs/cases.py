@@ -239,7 +239,7 @@ class Bench:
 
     def do_set(self, mvp: str, status: str, before: str = "") -> None:
         memory = parse_roadmap(Document(self.first)) if before else None
-        self.change(set_status(self.roadmap, mvp, status, memory))
+        self.change(set_status(self.roadmap, mvp, status, memory, DATE))
 
     def do_every_status_and_back(self, before: str = "") -> None:
         """Each MVP through every status and back, one after the other."""

@@ -127,7 +127,7 @@ def padded(text: str, size: int) -> str:
 
 def box(heads: list[str], rows: list[list[str]], drawn: str, size: int = 42) -> str:
     """A board drawn in a box; `drawn`: its side, its line and its nine corners."""
-    side, line, *corners = drawn
+    side, line, *corners = list(drawn)
 
     def border(left: str, middle: str, right: str) -> str:
         return left + middle.join([line * size] * len(heads)) + right

@@ -40,6 +40,7 @@ from vitlab.lab.launch import advance_queue
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
+    kept_in_journal_only,
     lint_file,
     lint_fixes,
     open_in_editors,
@@ -286,6 +287,8 @@ def set_status(args: argparse.Namespace) -> int:
     if not args.dry_run:
         save([change], journal_of(lab))
         _warn_of_editors([path])
+    for line in kept_in_journal_only(lab, change, args.mvp):
+        print(f"{args.roadmap}: only the undo journal restores {line}", file=sys.stderr)
     return 0
 
 

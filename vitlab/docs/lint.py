@@ -100,6 +100,14 @@ def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
         yield Finding(card.index + 1, "card-column", message, fix or None)
 
 
+def _box_findings(roadmap: Roadmap) -> Iterator[Finding]:
+    """Every row of a box whose sides are not those of its heads: its cards cannot be moved."""
+    for band in (band for board in roadmap.boards for band in board.bands if band.box):
+        odd = {s.index for s in band.segments if s.column < 0 and not s.text}
+        for index in sorted(odd & {s.index for s in band.segments if s.mvp}):
+            yield Finding(index + 1, "broken-row", "a row whose sides are not those of the heads")
+
+
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
 _RAW_MVP = re.compile(r"^\W*MVP[-–_ ]([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)", re.I)
@@ -116,6 +124,7 @@ def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
         *_duplicate_ids(roadmap),
         *_references(roadmap),
         *_broken_rows(roadmap.document),
+        *_box_findings(roadmap),
         *_legend_findings(roadmap),
         *_date_order(roadmap.views),
         *(_dead_links(roadmap, lab_root) if lab_root else ()),

@@ -37,8 +37,8 @@ class StatusSite:
 
     kind: str
     """`overview week priority heading fact gate gate_progress experiment_index numbers checklist
-    conclusions report card task item diagram`, `verdict` for a gate's, which is never rewritten,
-    `other` for one that belongs to no MVP."""
+    conclusions report card below task item diagram`, `verdict` for a gate's, which is never
+    rewritten, `other` for one that belongs to no MVP."""
     mvp: str | None
     index: int
     """0-based line."""
@@ -130,7 +130,8 @@ class StatusSites:
         new = self._status_part(site, parts, status)
         text = parts.with_status(new, self.keeps_remark(site, status))
         before_id = _BEFORE_ID.match(self.roadmap.document.text, site.span.end)
-        if before_id or (site.kind == "diagram" and not self._has_room(site, text)):
+        drawn = site.kind in ("diagram", "below")
+        if before_id or (drawn and not self._has_room(site, text)):
             text = parts.with_status(self.sure_glyph(status), self.keeps_remark(site, status))
         return text
 
@@ -149,7 +150,7 @@ class StatusSites:
     def _has_room(self, site: StatusSite, text: str) -> bool:
         """Whether a text fits between a site and the side of the box drawn around it."""
         blanks = _AFTER_BOX.match(self.roadmap.document.text, site.span.end)
-        return blanks is None or width(text) <= width(site.text) + len(blanks["blanks"])
+        return blanks is None or width(text) < width(site.text) + max(1, len(blanks["blanks"]))
 
     def _box(self, status: str) -> str:
         boxes = [s.text for s in self if s.kind == "task" and s.parsed.status == status]
@@ -260,7 +261,7 @@ class StatusSites:
                 return Edit(span, self.roadmap.document.slice(span), outer)
             return replace_cell(self.roadmap.document, table, entry.row, column, new)
         text = self.roadmap.document.text
-        drawn = site.kind in ("diagram", "card")
+        drawn = site.kind in ("diagram", "below")
         blanks = _AFTER_BOX.match(text, site.span.end) if drawn else None
         if blanks is None:
             return Edit(site.span, site.text, new)
@@ -399,7 +400,7 @@ def _card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
             for more in rest_of_card(band, card) if band.box else ():
                 parsed = roadmap.vocabulary.read(more.text)
                 if parsed and parsed.glyph and not parsed.loose:
-                    yield StatusSite("card", card.mvp, more.index, more.span, more.text, parsed)
+                    yield StatusSite("below", card.mvp, more.index, more.span, more.text, parsed)
 
 
 def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:

@@ -14,8 +14,24 @@ from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Span
 from vitlab.docs.write.rows import add_change_row
 
-_QUOTED = re.compile(r"「([^「」]*)」|“([^“”]*)”")
-_LEADS = {"zh": "，原为", "en": "; it was "}
+_PLACES = {
+    "zh": {
+        "overview": "总览", "week": "本周", "priority": "优先级", "heading": "标题", "fact": "规格",
+        "gate": "Gate", "gate_progress": "Gate进度", "experiment_index": "索引", "numbers": "数值",
+        "checklist": "清单", "conclusions": "结论", "report": "报告", "card": "看板",
+        "below": "看板", "task": "列表", "item": "列表", "diagram": "图示",
+    },
+    "en": {
+        "overview": "overview", "week": "week", "priority": "priority", "heading": "heading",
+        "fact": "section", "gate": "gate", "gate_progress": "gates", "experiment_index": "index",
+        "numbers": "numbers", "checklist": "checklist", "conclusions": "conclusions",
+        "report": "report", "card": "board", "below": "board", "task": "list", "item": "list",
+        "diagram": "diagram",
+    },
+}  # fmt: skip
+"""How the change log names the place of a kind of site."""
+_LEADS = {"zh": "，原为", "en": "; before: "}
+_QUOTED = re.compile(r"([A-Za-z]*[\u4e00-\u9fff]*)(?:「([^「」]*)」| “([^“”]*)”)")
 
 
 @dataclass
@@ -24,38 +40,43 @@ class RemovedTexts:
 
     roadmap: Roadmap
     mvp: str
-    noted: list[str] = field(default_factory=list)
-    used: list[str] = field(default_factory=list)
+    noted: list[tuple[str, str]] = field(default_factory=list)
+    """Place and text, as are `used`."""
+    used: list[tuple[str, str]] = field(default_factory=list)
 
     @cached_property
-    def _rows(self) -> list[tuple[Entry, list[str]]]:
+    def _rows(self) -> list[tuple[Entry, list[tuple[str, str]]]]:
         """The rows of the change log about this MVP, the newest first, with what they quote."""
         found = []
         for entry in reversed(self.roadmap.rows("changelog")):
-            text = entry.raw("change")
-            if text.startswith(f"MVP-{self.mvp} ") and any(x in text for x in _LEADS.values()):
-                found.append((entry, [a or b for a, b in _QUOTED.findall(text)]))
+            subject, lead, quoted = _split(entry.raw("change"))
+            if lead and subject.startswith(f"MVP-{self.mvp} "):
+                found.append((entry, [(m[1], m[2] or m[3]) for m in _QUOTED.finditer(quoted)]))
         return found
+
+    def _place(self, site: StatusSite) -> str:
+        return _PLACES[self.roadmap.language][site.kind]
 
     def note(self, sites: StatusSites, site: StatusSite, status: str) -> None:
         """Note a site whose verdict or remark goes with its status."""
         if sites.parts(site).verdict or not sites.keeps_remark(site, status):
-            self.noted.append(cell_text(site.text))
+            self.noted.append((self._place(site), cell_text(site.text)))
 
-    def use(self, text: str) -> None:
+    def use(self, site: StatusSite, text: str) -> None:
         """Note that a text stands at its place again."""
-        self.used.append(cell_text(text))
+        self.used.append((self._place(site), cell_text(text)))
 
     def restored(self, sites: StatusSites, site: StatusSite, status: str) -> str | None:
         """The text that was removed from a site when it left this status; None for none."""
         for _, quotes in self._rows:
-            for quoted in quotes:
+            for place, quoted in quotes:
                 parsed = self.roadmap.vocabulary.read(quoted)
-                if parsed is None or parsed.status != status:
+                used = self.used.count((place, quoted)) >= quotes.count((place, quoted))
+                if used or place != self._place(site) or parsed is None or parsed.status != status:
                     continue
                 then = replace(site, text=quoted, parsed=parsed)
                 if sites.spell(then, site.parsed.status) == site.text:
-                    self.used.append(quoted)
+                    self.use(site, quoted)
                     return quoted
         return None
 
@@ -64,14 +85,20 @@ class RemovedTexts:
         document = self.roadmap.document
         edits = []
         for entry, quotes in self._rows:
-            if quotes and all(quoted in self.used for quoted in quotes):
+            if quotes and all(quote in self.used for quote in quotes):
                 start = document.line_span(entry.row.index - 1).end
                 span = Span(start, entry.row.span.end)
                 edits.append(Edit(span, document.slice(span), ""))
         if self.noted:
             language = self.roadmap.language
-            left, right = "「」" if language == "zh" else "“”"
-            quoted_texts = "".join(f"{left}{text}{right}" for text in dict.fromkeys(self.noted))
-            change = f"MVP-{self.mvp} {event}{_LEADS[language]}{quoted_texts}"
+            if language == "zh":
+                listed = "、".join(f"{place}「{text}」" for place, text in self.noted)
+            else:
+                listed = ", ".join(f"{place} “{text}”" for place, text in self.noted)
+            change = f"MVP-{self.mvp} {event}{_LEADS[language]}{listed}"
             edits += add_change_row(self.roadmap, change, "-", date)
         return edits
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    return next((text.partition(lead) for lead in _LEADS.values() if lead in text), ("", "", ""))

@@ -135,14 +135,14 @@ def status_edits(
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
         if was is not None:
             outer = sites.outer(site, earlier[key])
-            log.use(was)
+            log.use(site, was)
         text = was if was is not None else log.restored(sites, site, status)
         if text is None and sites.agrees(site, status):
             text = site.text
         elif text is None:
             text = sites.spell(site, status)
             log.note(sites, site, status)
-        if site.kind == "card":
+        if site.kind in ("card", "below"):
             cards.append((site, text))
         else:
             edits.append(sites.edit(site, text, outer))

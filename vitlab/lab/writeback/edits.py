@@ -16,7 +16,7 @@ from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
 from vitlab.docs.save import FileChange, between, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.status import set_status
+from vitlab.docs.write.status import not_restored, set_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import of_roadmap
@@ -75,6 +75,13 @@ def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileCh
         before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab, path))
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
+
+
+def kept_in_journal_only(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
+    """The places of a status change that the earlier status alone would not restore, by line."""
+    document = Document(change.old_text or "", change.path)
+    roadmap = parse_roadmap(document, _vocabulary(lab, change.path))
+    return not_restored(roadmap, mvp_id, change.edits)
 
 
 def journal_of(lab: Lab | None) -> Path:

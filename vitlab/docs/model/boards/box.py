@@ -216,11 +216,11 @@ def draw_box(
     for (head, last), (old, new) in parts.items():
         rows: list[tuple[str, list[str] | None]] = []
         for number in range(_height(old, new)):
-            texts = list(new[number]) if number < len(new) else [()] * cells
+            wanted = list(new[number]) if number < len(new) else [()] * cells
             is_there = head + 1 + number < last
             line = lines[head + 1 + number - first] if is_there else model
-            same = is_there and number < len(old) and list(old[number]) == texts
-            rows.append((line, None if same else [comma.join(each) for each in texts]))
+            same = is_there and number < len(old) and list(old[number]) == wanted
+            rows.append((line, None if same else [comma.join(each) for each in wanted]))
         drawn[head, last] = rows
     leads = [_lead(document, band, column) for column in range(cells)]
     extra = [0] * cells
