@@ -138,7 +138,8 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
     facts = _Facts(source)
     for entry in _facts(source.views, heading.index, end):
         facts.add(entry.cells.get("item"), entry.cells.get("content"))
-    facts.rules += _table_rules(source, heading.index, end, facts)
+    found = _table_rules(source, heading.index, end, facts)
+    facts.rules += found
     if not facts.found:
         for _, line in source.lines(heading):
             facts.add_line(line)
@@ -179,7 +180,7 @@ class _Facts:
             return
         self.found = True
         columns = self._source.vocabulary.columns([item.raw])
-        if "status" in columns:
+        if "status" in columns and self.status is None:
             self.status = content
         elif "result" in columns:
             self.result = content
@@ -227,10 +228,14 @@ def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[
         headers = [cell.raw for cell in table.header.cells]
         if headers and _ID_HEAD.match(plain(headers[0])):
             continue  # a table of other gates
-        unknown = table in source.unknown
         rows = [[cell.raw for cell in row.cells] for row in table.rows if not row.is_delimiter]
-        for cells in [headers, *rows] if unknown and len(headers) == 2 else []:
-            rules += rules_of_row(cells[0], cells[1]) if len(cells) > 1 else ()
+        if table in source.unknown and len(headers) == 2:
+            rules += rules_of_row(*headers)
+            for row in table.rows:
+                if len(row.cells) > 1 and not row.is_delimiter:
+                    facts.add(row.cells[0], row.cells[1])
+            if facts.rules:
+                continue
         if not rules and (found := [r for cells in rows for r in table_rules(headers, cells)]):
             rules += found
             at = source.vocabulary.columns(headers).get("mvp")

@@ -21,7 +21,7 @@ from vitlab.docs.text.source import Document
 _OPERATOR = re.compile(r"[<>≥≤≧≦]|\\[lg]e")
 # A letter or number after `若` only names the rule, unless it is what the rule is about.
 _IF_WORD = re.compile(
-    r"^(?:若|如果|如|if|when|当)\s*(?P<label>(?:[A-Z](?![\w²^])|\d+(?=\s*[:：]))"
+    r"^(?:若(?!干)|如果|如(?![何下上图表])|(?:if|when)(?![a-z]{2})|当(?!前))\s*(?P<label>(?:[A-Z](?![\w²^])|\d+(?=\s*[:：]))"
     r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e)))?\s*[:：.]?\s*",
     re.I,
 )
@@ -43,8 +43,8 @@ _ELSE_WORD = re.compile(
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*)$")
 _RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 _CONDITION_HEAD = re.compile(
-    r"^\W*(?:condition|criteri(?:on|a)|threshold|if|when|rule|decision rule|条件|判据|判定条件"
-    r"|判定标准|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
+    r"^\W*(?:(?:acceptance )?criteri(?:on|a)|condition|threshold|if|when|rule|decision rule|条件"
+    r"|判据|判定条件|判定标准|验收标准|验收|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
     re.I,
 )
 _THEN_HEAD = re.compile(
@@ -53,10 +53,10 @@ _THEN_HEAD = re.compile(
     re.I,
 )
 _VERDICT_HEAD = re.compile(
-    r"^\W*(?:(?P<pass>(?:go|pass|success)\s*(?:if|when|criteri(?:on|a)|condition)"
-    r"|(?:通过|成功|达标)(?:条件|标准|判据))"
-    r"|(?P<fail>(?:no[- ]?go|fail(?:ure)?|stop|kill)\s*(?:if|when|criteri(?:on|a)|condition)"
-    r"|(?:失败|不通过|未通过|停止|终止)(?:条件|标准|判据)))\W*$",
+    r"^\W*(?:(?P<pass>(?:go|pass|success)(?:\s*(?:if|when|criteri(?:on|a)|condition))?"
+    r"|(?:通过|成功|达标)(?:条件|标准|判据)?)"
+    r"|(?P<fail>(?:no[- ]?go|fail(?:ure)?|stop|kill)(?:\s*(?:if|when|criteri(?:on|a)|condition))?"
+    r"|(?:失败|不通过|未通过|停止|终止)(?:条件|标准|判据)?))\W*$",
     re.I,
 )
 
@@ -91,6 +91,8 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
         if item == "if" and not _holds_condition(content):
             return ()
     head = _IF_WORD.match(item)
+    if not head and _CONDITION_HEAD.match(item) and _holds_condition(content):
+        return read_rules(content)
     if not head:
         return ()
     condition = item[head.end() :].strip()
@@ -119,7 +121,8 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
     for number, (head, cell) in enumerate(pairs):
         if not cell.strip(" -—–"):
             continue
-        if match := _VERDICT_HEAD.match(head):
+        match = _VERDICT_HEAD.match(head)
+        if match and _holds_condition(cell):
             first, *more = read_rules(cell)
             says = match["pass"] is not None
             rules += [replace(first, then=first.then or head, passes=says), *more]
