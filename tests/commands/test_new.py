@@ -13,7 +13,7 @@ from tests.waiting import ended, nothing_runs, wait_for
 from vitlab.cli import main
 from vitlab.contract.events import read_events
 from vitlab.contract.job import RECIPES
-from vitlab.contract.paths import LabPaths
+from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.experiment import Experiment, load_experiment
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.new_experiment import ABOUT
@@ -373,10 +373,27 @@ def test_a_lab_of_only_its_settings_gets_its_experiments_folder(desk: Desk) -> N
     assert desk.file("mvp_2.0").recipe == "ridge"
 
 
-def test_what_no_launch_could_name_is_not_written(desk: Desk) -> None:
-    plan = desk.lab.roadmaps / "roadmap.md"
-    plan.write_text(ROADMAP.replace("**Project:** `VIT`\n", ""), encoding="utf-8")
+def test_what_no_launch_could_name_is_not_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise UsageError("roadmap.md:1: no name for its jobs")
+
+    monkeypatch.setattr("vitlab.lab.new_experiment.exp_id_of", refuse)
     status, out, err = desk("new", "2.0", "--template", "ridge")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "no project word for a new exp_id" in err
+    assert (status, out, err) == (2, "", "vitlab: roadmap.md:1: no name for its jobs\n")
     assert not list(desk.lab.experiments.iterdir())
+
+
+def test_a_python_that_cannot_run_the_script_is_refused_before_anything_is_written(
+    desk: Desk,
+) -> None:
+    desk.script.write_text("import absent_everywhere\nprint(f'val_r2={r2}')\n")
+    new = ("new", "1.0", "--script", str(desk.script))
+    status, out, err = desk(*new, "--python", sys.executable)
+    assert (status, out) == (2, "")
+    assert err == f"vitlab: --python {sys.executable}: has no absent_everywhere (train.py:1)\n"
+    assert not list(desk.lab.experiments.iterdir())
+    status, out, err = desk(*new)
+    assert (status, out.splitlines()[0]) == (0, "made experiments/own_script.yaml")
+    assert "has no absent_everywhere (train.py:1): give another with --python" in err

@@ -14,6 +14,7 @@ from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import unified
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
+from vitlab.jobs.experiment.script_python import check_python, find_python
 from vitlab.jobs.queue.preflight import Finding
 from vitlab.lab.adoption import Wanted, adopt, candidates
 from vitlab.lab.lab import Lab
@@ -28,7 +29,6 @@ from vitlab.lab.new_experiment import (
     plan_new,
     write_new,
 )
-from vitlab.lab.script_experiment import find_python
 
 
 def _options(new: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def _options(new: argparse.ArgumentParser) -> None:
     kind.add_argument("--script", type=Path, metavar="PATH", help="a Python script of your own")
     kind.add_argument("--pid", type=int, metavar="P", help="a training that runs (`vitlab adopt`)")
     new.add_argument("--python", default="", metavar="PATH",
-                     help="its Python (default: of the environment nearest to it)")  # fmt: skip
+                     help="its Python (default: the nearest with what it imports)")  # fmt: skip
     new.add_argument("--cwd", metavar="DIR",
                      help="where it runs (default: a folder of each job's own)")  # fmt: skip
     new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",
@@ -168,7 +168,7 @@ def _ask(lab: Lab, choice: Choice) -> Choice:
             script = Path(_line("Script", "train.py")).expanduser()
             if not script.is_file():
                 raise UsageError(f"{script}: no such script")
-            python = _line("Python", choice.python or find_python(script.absolute()))
+            python = _ask_python(choice.python, script.absolute())
             cwd = _line("Folder it runs in (empty: one of each job's own)", choice.cwd or "")
             return replace(choice, script=script, python=python, cwd=cwd or None)
         case 1:
@@ -181,6 +181,20 @@ def _ask(lab: Lab, choice: Choice) -> Choice:
                 raise UsageError("no Python training of yours runs outside vitlab")
             lines = [plain(f"{one.training.pid}  {one.training.command[:70]}") for one in found]
             return replace(choice, pid=found[_pick("Which one?", lines)].training.pid)
+
+
+def _ask_python(python: str, script: Path) -> str:
+    """The Python it is run with, asked again while that cannot run it; empty: the one offered."""
+    offered = find_python(script)
+    while True:
+        answer = _line("Python", python or offered)
+        if answer == offered:
+            return ""
+        try:
+            return check_python(answer, script)
+        except UsageError as error:
+            print(plain(str(error)))
+        python = ""
 
 
 def _ask_units(new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.experiment import known_mvps, load_experiment
+from vitlab.jobs.experiment.script_python import check_python, find_python, note_on
 from vitlab.jobs.queue.preflight import Finding
 from vitlab.jobs.queue.trainings import training
 from vitlab.lab.example import example_lab
@@ -25,7 +26,6 @@ from vitlab.lab.script_experiment import (
     dump,
     examine,
     experiment_text,
-    find_python,
     program_of,
 )
 
@@ -65,7 +65,7 @@ class Choice:
     template: str = ""
     script: Path | None = None
     python: str = ""
-    """Empty: that of the environment nearest to the script."""
+    """Empty: the nearest to the script that has what it imports."""
     cwd: str | None = None
     """None: a folder of each job's own, where the script can run in one."""
     pid: int | None = None
@@ -112,6 +112,8 @@ def plan_new(lab: Lab, roadmap: Path, mvp_id: str, choice: Choice) -> NewExperim
         found = examine(_program(choice))
         text = experiment_text(found, mvp.id, _one_line(mvp.name), named)
         notes = found.notes
+        if choice.script is not None and not choice.python:
+            notes += tuple(filter(None, [note_on(found.program.python, found.script.path)]))
         open_units = tuple(found.open_units)
     profile = _check(path, text)
     return NewExperiment(mvp.id, roadmap, path, text, profile, notes, open_units)
@@ -138,20 +140,23 @@ def _path(lab: Lab, mvp: Mvp, out: Path | None) -> Path:
 
 
 def _program(choice: Choice) -> Program:
+    metrics: tuple[Path, ...] = ()
     if choice.pid is not None:
         running = training(choice.pid)
         program = program_of(running.argv, running.folder)
+        python = choice.python or program.python
         metrics = running.metrics
     elif choice.script is not None:
         script = Path(os.path.abspath(choice.script))  # noqa: PTH100 - a link stays one
         if not script.is_file():
             raise UsageError(f"{choice.script}: no such script")
-        program, metrics = Program(script, find_python(script), script.parent), ()
+        python = check_python(choice.python, script) if choice.python else find_python(script)
+        program = Program(script, python, script.parent)
     else:
         raise UsageError("new: needs a template, a script or a running process")
     return replace(
         program,
-        python=choice.python or program.python,
+        python=python,
         cwd=choice.cwd,
         units=choice.units,
         metrics=metrics,

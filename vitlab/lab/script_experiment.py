@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -37,7 +35,6 @@ MAX_FILES = 8
 """Of the last runs, that are looked into for names."""
 _COUNTS = re.compile(r".*(_step|_runtime|_per_second)|total_flos")
 """Columns that are no scores."""
-_BASES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 
 
 @dataclass(frozen=True)
@@ -60,34 +57,6 @@ class Program:
     """Metrics files of a run of it; empty where the newest one is to be looked for."""
     repeats: int = 1
     """How many seeds it is to be run with."""
-
-
-def find_python(script: Path) -> str:
-    """The Python of the environment nearest to the script, or else the one in use."""
-    home = Path.home() if os.environ.get("HOME") else Path("/")
-    folders = [script.parent, *script.parent.parents][:4]
-    for folder in folders:
-        for name in (".venv", "venv", "env"):
-            if os.access(python := folder / name / "bin" / "python", os.X_OK):
-                return str(python)
-        for file in ("environment.yml", "environment.yaml"):
-            if (folder / file).is_file() and (found := _conda(folder / file, home)):
-                return found
-    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        python = Path(os.environ.get(variable) or "/nowhere", "bin", "python")
-        if os.access(python, os.X_OK):
-            return str(python)
-    return shutil.which("python3") or sys.executable
-
-
-def _conda(file: Path, home: Path) -> str:
-    match = re.search(r"(?m)^name:\s*([\w.-]+)", file.read_text(errors="replace"))
-    if match is None:
-        return ""
-    for base in _BASES:
-        if os.access(python := home / base / "envs" / match[1] / "bin" / "python", os.X_OK):
-            return str(python)
-    return ""
 
 
 @dataclass(frozen=True)

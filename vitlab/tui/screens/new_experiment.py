@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from vitlab.docs.text.edit import unified
+from vitlab.jobs.experiment.script_python import find_python
 from vitlab.lab.adoption import Candidate, candidates
 from vitlab.lab.new_experiment import (
     ABOUT,
@@ -21,7 +22,6 @@ from vitlab.lab.new_experiment import (
     plan_new,
     write_new,
 )
-from vitlab.lab.script_experiment import find_python
 from vitlab.tui.screens.dialogs import LineScreen, PickScreen, WriteScreen
 from vitlab.tui.terminal.terminal_io import open_editor
 
@@ -108,7 +108,9 @@ async def _script(app: App[int], known: str = "") -> Choice | None:
         title = "Your script: there is no such file"
     python = await asyncio.to_thread(find_python, script.absolute())
     chosen = await app.push_screen_wait(LineScreen("Its Python", python))
-    return None if chosen is None else Choice(script=script, python=chosen.strip())
+    if chosen is None:
+        return None
+    return Choice(script=script, python="" if chosen.strip() == python else chosen.strip())
 
 
 async def _plan(session: Session, mvp_id: str, choice: Choice) -> NewExperiment | None:

@@ -1,0 +1,116 @@
+"""Which Python a script is run with: what it imports is looked for there, nothing is run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from vitlab.contract.paths import UsageError
+from vitlab.jobs.experiment import script_python
+from vitlab.jobs.experiment.script_python import check_python, find_python, imports_of, note_on
+
+SCRIPT = """\
+from __future__ import annotations
+import json, numpy.linalg
+from net import Net
+from .near import this
+try:
+    import absent_guarded
+except ImportError:
+    pass
+if "x" == "y":
+    import absent_conditional
+def late():
+    import absent_late
+sys.path.append("elsewhere")
+import absent_after
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A script and a module beside it; no environment is active."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH"):
+        monkeypatch.delenv(variable, raising=False)
+    path = tmp_path / "own" / "light.py"
+    path.parent.mkdir()
+    path.write_text(SCRIPT)
+    (path.parent / "net.py").write_text("import csv\nraise SystemExit('it was run')\n")
+    return path
+
+
+def stub(path: Path, answer: str) -> Path:
+    """A Python that says it has only what is named."""
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\necho noise\necho {answer}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_only_what_must_be_there_to_begin_counts(script: Path) -> None:
+    assert imports_of(script) == {
+        "__future__": "light.py:1",
+        "json": "light.py:2",
+        "numpy": "light.py:2",
+        "csv": "net.py:1",
+    }
+    assert check_python(sys.executable, script) == sys.executable
+
+
+def test_what_a_python_lacks_is_named_with_its_place_and_a_better_one(script: Path) -> None:
+    bare = stub(script.parent.parent / "bare" / "python", "has __future__ json csv")
+    with pytest.raises(UsageError) as caught:
+        check_python(str(bare), script)
+    text = f"--python {bare}: has no numpy (light.py:2); {sys.executable} has all it imports"
+    assert str(caught.value) == text
+
+
+def test_the_nearest_that_has_all_is_offered(script: Path) -> None:
+    stub(script.parent / ".venv" / "bin" / "python", "has json")
+    assert find_python(script) == sys.executable
+    near = stub(script.parent / "env" / "bin" / "python", "has __future__ json numpy csv")
+    assert find_python(script) == str(near)
+
+
+def test_where_none_has_all_the_nearest_is_taken_and_told(script: Path) -> None:
+    script.write_text("import absent_everywhere\n")
+    near = stub(script.parent / ".venv" / "bin" / "python", "has")
+    assert find_python(script) == str(near)
+    assert note_on(str(near), script).startswith(
+        f"{near} has no absent_everywhere (light.py:1): give another"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("none", "no such program"),
+        ("./none", "no such program"),
+        ("./words", "is no program that can be run"),
+        ("./true", "is no working Python 3"),
+        ("./slow", "no answer within 0 s"),
+    ],
+)
+def test_what_is_no_python_is_refused(
+    script: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.chdir(script.parent)
+    for made, body in (("words", ""), ("true", "true"), ("slow", "sleep 60")):
+        Path(made).write_text(f"#!/bin/sh\nexec {body}\n")
+        Path(made).chmod(0o644 if made == "words" else 0o755)
+    if name == "./slow":
+        monkeypatch.setattr(script_python, "LIMIT", 0.3)
+    with pytest.raises(UsageError, match=text):
+        check_python(name, script)
+
+
+def test_a_relative_python_is_kept_from_the_root_and_links_stay(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(script.parent)
+    os.symlink(sys.executable, "python")  # noqa: PTH211 - the link itself
+    script.write_text("import json\n")
+    assert check_python("./python", script) == str(script.parent / "python")
