@@ -15,8 +15,11 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import RECIPES
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.experiment import Experiment, load_experiment
+from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.new_experiment import ABOUT
+from vitlab.lab.lab import Lab
+from vitlab.lab.new_experiment import ABOUT, NewExperiment, check_new
+from vitlab.lab.script_experiment import unknown_options
 
 ROADMAP = """\
 # Plan
@@ -397,3 +400,43 @@ def test_a_python_that_cannot_run_the_script_is_refused_before_anything_is_writt
     status, out, err = desk(*new)
     assert (status, out.splitlines()[0]) == (0, "made experiments/own_script.yaml")
     assert "has no absent_everywhere (train.py:1): give another with --python" in err
+
+
+ARGUMENTS = """\
+import argparse
+p = argparse.ArgumentParser()
+p.add_argument("--lr", "--rate", type=float, default=0.001)
+p.add_argument("--epochs", type=int, default=3)
+p.add_argument("--amp", action=argparse.BooleanOptionalAction)
+p.parse_args()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown"),
+    [
+        (["--learning-rate", "0.1", "--lr=2"], "--learning-rate"),
+        (["--learning-rate=0.1", "--wd", "1"], "--learning-rate, --wd"),
+        (["--rate", "0.1", "--epo", "4", "--no-amp", "--", "-x"], ""),
+    ],
+)
+def test_options_the_script_has_not_are_named(desk: Desk, given: list[str], unknown: str) -> None:
+    desk.script.write_text(ARGUMENTS)
+    argv = ["python3", str(desk.script), *given]
+    expected = f"{unknown}: train.py has only --lr, --epochs, --amp" if unknown else ""
+    assert unknown_options(argv, desk.lab.root) == expected
+    desk.script.write_text(ARGUMENTS + "p.parse_known_args()\n")
+    assert unknown_options(argv, desk.lab.root) == ""
+
+
+def test_the_options_stand_in_the_file_and_an_edited_command_is_checked(desk: Desk) -> None:
+    desk.script.write_text(ARGUMENTS)
+    assert desk("new", "1.0", "--script", str(desk.script), "--python", sys.executable)[0] == 0
+    path = desk.lab.experiments / "own_script.yaml"
+    assert "# Its options: --lr 0.001, --epochs 3, --amp\n" in path.read_text()
+    lab = Lab(desk.lab, load_settings(desk.lab))
+    new = NewExperiment("1.0", desk.lab.roadmaps / "roadmap.md", path, "", "full")
+    assert not [one for one in check_new(lab, new) if one.text.startswith("argv")]
+    path.write_text(path.read_text().replace("'{epochs}'", "'{epochs}', --learning-rate, '1'"))
+    texts = [one.text for one in check_new(lab, new)]
+    assert "argv: --learning-rate: train.py has only --lr, --epochs, --amp" in texts

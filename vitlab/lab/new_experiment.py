@@ -27,6 +27,7 @@ from vitlab.lab.script_experiment import (
     examine,
     experiment_text,
     program_of,
+    unknown_options,
 )
 
 TEMPLATES: Mapping[str, tuple[str, str]] = {
@@ -191,7 +192,14 @@ def write_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
 
 def check_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
     """What a launch of the written file would find; `UsageError` where it cannot be read."""
-    return plan_launch(lab, Request(new.roadmap, new.mvp, new.profile)).findings
+    plan = plan_launch(lab, Request(new.roadmap, new.mvp, new.profile))
+    texts = {
+        unknown_options(spec.config["argv"], lab.paths.root / (spec.config.get("cwd") or ""))
+        for spec in plan.specs
+        if spec.recipe == "command"
+    }
+    unknown = tuple(Finding("warn", f"argv: {text}") for text in sorted(texts) if text)
+    return (*plan.findings, *unknown)
 
 
 def template_text(recipe: str, mvp: str, name: str, roadmap: str) -> str:

@@ -31,6 +31,8 @@ from vitlab.jobs.queue.trainings import as_glob, columns, metrics_files
 
 MAX_OTHER = 6
 """Columns without a value that a comment lists."""
+MAX_OPTIONS = 12
+"""Of the script, that a comment lists."""
 MAX_FILES = 8
 """Of the last runs, that are looked into for names."""
 _COUNTS = re.compile(r".*(_step|_runtime|_per_second)|total_flos")
@@ -251,6 +253,9 @@ def _lines(found: Found, mvp: str, name: str, roadmap: str) -> Iterator[str]:
     yield "recipe: command"
     if found.headline != HEADLINE:
         yield f"headline: {found.headline}"
+    if script.options:
+        more = ", ..." * (len(script.options) > MAX_OPTIONS)
+        yield f"# Its options: {', '.join(map(_option_words, script.options[:MAX_OPTIONS]))}{more}"
     yield "config:"
     yield from (f"  {line}" for line in _config(found, mvp))
     yield from _metrics(found)
@@ -428,6 +433,32 @@ def _names(found: Found) -> Iterator[str]:
 
 def _scale(scale: Scale | None) -> str:
     return "STD" if scale is None else dump(scale.meaning)
+
+
+def _option_words(option: Option) -> str:
+    is_number = isinstance(option.default, int | float) and not isinstance(option.default, bool)
+    return f"{option.flag} {option.default}" if is_number else option.flag
+
+
+def unknown_options(argv: Sequence[str], folder: Path) -> str:
+    """Which options of a command its script has not, in a line; empty where none is surely so."""
+    try:
+        program = program_of(argv, folder)
+        script = look_at(program.script)
+    except UsageError:
+        return ""
+    known = [flag for option in script.options for flag in option.flags]
+    if script.takes_more or not all(option.flags for option in script.options) or not known:
+        return ""
+    unknown = [
+        word
+        for given in program.arguments
+        if (word := given.partition("=")[0]).startswith("--") and len(word) > 2
+        # An option may be shortened, and a switch turned off.
+        if not any(flag.startswith(word) or word == f"--no-{flag[2:]}" for flag in known)
+    ]
+    has = ", ".join(option.flag for option in script.options)
+    return f"{', '.join(unknown)}: {script.path.name} has only {has}" if unknown else ""
 
 
 def dump(value: object) -> str:

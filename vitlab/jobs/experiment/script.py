@@ -35,6 +35,8 @@ _PRINTS = ("print", "info", "echo", "write", "log_message")
 _HEADS = ("writerow", "DictWriter", "dumps", "write")
 """Calls that write the names of values: the header of a table, the keys of a JSON line."""
 _LOGS = ("log", "log_dict", "log_metrics")
+_OPEN = ("parse_known_args", "HfArgumentParser", "LightningCLI", "add_arguments", "add_subparsers")
+"""Calls after which a command line may have more options than are seen."""
 _NAME = re.compile(r"[\w./ @-]{1,80}")
 _STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
 _ANY_STD = re.compile(r"(?i)std|sigma|scale")
@@ -57,6 +59,8 @@ class Option:
     """None where it has none, or none that is a constant."""
     is_switch: bool = False
     """Whether it takes no value."""
+    flags: tuple[str, ...] = ()
+    """All ways to write it; empty where they are not all known."""
 
     @property
     def name(self) -> str:
@@ -89,6 +93,8 @@ class Script:
     libraries: set[str] = field(default_factory=set)
     logged: list[str] = field(default_factory=list)
     """Names it logs by Lightning, W&B or a dictionary, in order."""
+    takes_more: bool = False
+    """Whether it may take options that are not among `options`."""
     needs: list[str] = field(default_factory=list)
     """What its command line must have: `--data`, `sys.argv[1]`."""
     patterns: list[str] = field(default_factory=list)
@@ -250,6 +256,8 @@ class _Look:
     def _call(self, node: ast.Call) -> None:
         name = _name(node.func)
         keywords = {one.arg: one.value for one in node.keywords if one.arg}
+        open_flag = name == "add_argument" and not all(map(constant, node.args))
+        self._script.takes_more |= open_flag or name in _OPEN or "parents" in keywords
         if name == "add_argument" or ast.unparse(node.func).endswith("click.option"):
             self._option(node, keywords)
         elif name == "Trainer" or name == "TrainingArguments":
@@ -276,7 +284,8 @@ class _Look:
         flag = flag.partition("/--")[0]
         action = str(constant(keywords.get("action")) or "")
         switch = action.startswith("store_") or constant(keywords.get("is_flag")) is True
-        self._script.options.append(Option(flag, constant(keywords.get("default")), switch))
+        default = constant(keywords.get("default"))
+        self._script.options.append(Option(flag, default, switch, tuple(flags)))
         if constant(keywords.get("required")) is True:
             self._script.needs.append(flag)
 
