@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitlab.contract.events import Event
+from vitlab.contract.events import Event, EventWriter
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.process.health import (
     Facts,
@@ -18,6 +18,7 @@ from vitlab.jobs.process.health import (
     health,
     read_health,
 )
+from vitlab.jobs.process.monitor import read_reach
 
 CALM = Facts(running=10, silent=1)
 
@@ -82,6 +83,51 @@ def test_memory_of_events_is_bounded_and_split_anywhere() -> None:
 def test_a_resumed_job_is_judged_anew() -> None:
     events = [step(1, train__loss=None), Event("start", 2.0, {}), step(2, train__loss=1.0)]
     assert judge(events).status == "ok"
+
+
+def at(step: int, epoch: float | None, **data: object) -> Event:
+    known = {} if epoch is None else {"epoch": epoch}
+    return Event("step", 1.0, {"step": step, "values": {"train/loss": 1.0}, **known, **data})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "evidence"),
+    [
+        ([(49, 0), (99, 1)], (49, 0), "its epochs begin at 0 again"),
+        ([(49, 0), (99, 1)], (149, 2), ""),
+        ([(49, 0), (99, 1)], (49, 1), ""),  # a program that counts the steps of each process
+        ([(49, 0), (99, 0)], (49, 0), "its steps begin at 49 again"),
+        ([(49, 0), (99, 0)], (99, 0), ""),
+        ([(0, None), (5, None)], (0, None), "its steps begin at 0 again"),
+        ([(0, None), (5, None)], (3, None), ""),  # a checkpoint older than the last line
+        ([(0, 0)], (0, 0), ""),  # nothing was lost
+        ([], (0, 0), ""),
+    ],
+)
+def test_a_resume_that_begins_anew_is_a_warning(
+    tmp_path: Path,
+    before: list[tuple[int, float | None]],
+    after: tuple[int, float | None],
+    evidence: str,
+) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventWriter(path) as events:
+        events.write("start", host="here")
+        for number, epoch in before:
+            kept = at(number, epoch)
+            events.write("step", **kept.data)
+    earlier = read_reach(path, path.stat().st_size)
+    assert (earlier is None) is (not before)
+    tested = Event("eval", 2.0, {"step": 0, "epoch": 0, "split": "test", "values": {}})
+    new = [Event("start", 1.0, {}), tested, at(*after), at(after[0] + 50, after[1])]
+    verdict = health(add_events(History(before=earlier), new), CALM, Limits())
+    if not evidence:
+        assert verdict.status == "ok", verdict
+        return
+    text = f"resumed, but {evidence}: no checkpoint was loaded"
+    assert verdict == Health("warn", "resume", text)
+    ended = add_events(History(before=earlier), [*new, Event("end", 3.0, {"ok": True})])
+    assert health(ended, CALM, Limits()) == verdict
 
 
 def test_an_ended_job_has_not_stalled() -> None:

@@ -316,6 +316,8 @@ def job_detail(job: JobView) -> str:
         return clean(job.health)
     if isinstance(job.state, Done) and job.state.detail:
         return clean(job.state.detail)
+    if isinstance(job.state, Done) and job.health.startswith("warn: "):
+        return clean(job.health)
     return clean(job.paths.name)
 
 

@@ -78,6 +78,47 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """From where to where a run came."""
+
+    first_step: int
+    step: int
+    first_epoch: float | None = None
+    """None where epochs are not counted."""
+    epoch: float | None = None
+
+    def to(self, later: Reach) -> Reach:
+        """From its beginning to the end of `later`."""
+        epochs = (self.first_epoch, later.epoch) if later.epoch is not None else (None, None)
+        return Reach(self.first_step, later.step, *epochs)
+
+    def restart_after(self, before: Reach) -> str:
+        """What shows that this run, resumed after `before`, began anew; empty where nothing does.
+
+        Epochs decide where they can: a program may count the steps of each process from 0.
+        """
+        if self.first_epoch is not None and before.first_epoch is not None:
+            if self.first_epoch > before.first_epoch:
+                return ""
+            if before.epoch is not None and before.epoch > before.first_epoch:
+                return f"its epochs begin at {self.first_epoch:g} again"
+        if before.step > before.first_step >= self.first_step:
+            return f"its steps begin at {self.first_step:g} again"
+        return ""
+
+
+def reach_of(events: Iterable[Event]) -> Reach | None:
+    """Of the training alone: a test counts its epochs from 0. None before the first step."""
+    reach: Reach | None = None
+    for event in events:
+        if event.kind in ("step", "eval") and event.data.get("split") != "test":
+            epoch = event.data.get("epoch")
+            here = Reach(event.step, event.step, epoch, epoch)
+            reach = here if reach is None else reach.to(here)
+    return reach
+
+
+@dataclass(frozen=True)
 class History:
     """What is kept of a job's events."""
 
@@ -98,6 +139,10 @@ class History:
     fastest: float = 0.0
     """Best median rate so far, samples per second."""
     ended: bool = False
+    first: Reach | None = None
+    """The first step of this attempt; None before it."""
+    before: Reach | None = None
+    """How far the attempts before this one came; None where there were none."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +171,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
-            history = History(last=event.t)
+            history = History(last=event.t, before=history.before)
             continue
         epoch = event.data.get("epoch", history.epoch)
         bad = event.data.get("nonfinite")
@@ -148,6 +193,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
             values={**history.values, **event.values},
             fastest=max(history.fastest, _median(rates) if len(rates) == 8 else 0.0),
             ended=history.ended or event.kind == "end",
+            first=history.first or reach_of([event]),
         )
     return history
 
@@ -155,10 +201,12 @@ def add_events(history: History, events: Iterable[Event]) -> History:
 def health(history: History, facts: Facts, limits: Limits) -> Health:
     """The worst finding; `ok` with the step reached when there is none."""
     if history.ended:
-        return next(_metrics_findings(facts), Health("ok", "", f"ended at step {history.step}"))
+        findings = [*_resume_findings(history), *_metrics_findings(facts)]
+        return next(iter(findings), Health("ok", "", f"ended at step {history.step}"))
     findings = [
         *_process_findings(history, facts, limits),
         *_number_findings(history, limits),
+        *_resume_findings(history),
         *_metrics_findings(facts),
     ]
     for status in ("bad", "warn"):
@@ -183,6 +231,13 @@ def _process_findings(history: History, facts: Facts, limits: Limits) -> Iterato
     rising = all(a < b for a, b in itertools.pairwise(memory))
     if len(memory) >= 10 and rising and memory[-1] > limits.growth * memory[0]:
         yield Health("warn", "memory", f"{memory[0] / 1e9:.2f} GB, now {memory[-1] / 1e9:.2f} GB")
+
+
+def _resume_findings(history: History) -> Iterator[Health]:
+    if history.before is None or history.first is None:
+        return
+    if why := history.first.restart_after(history.before):
+        yield Health("warn", "resume", f"resumed, but {why}: no checkpoint was loaded")
 
 
 def _metrics_findings(facts: Facts) -> Iterator[Health]:

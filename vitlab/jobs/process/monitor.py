@@ -12,7 +12,16 @@ from pathlib import Path
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import read_json
-from vitlab.jobs.process.health import Facts, Health, History, Limits, add_events, health
+from vitlab.jobs.process.health import (
+    Facts,
+    Health,
+    History,
+    Limits,
+    Reach,
+    add_events,
+    health,
+    reach_of,
+)
 from vitlab.jobs.process.metrics_process import MetricsProcess
 from vitlab.jobs.processes import process
 
@@ -61,6 +70,18 @@ BLOCK = 1 << 20
 """Bytes of events that are held at once."""
 
 
+EDGE = 1 << 16
+"""Bytes at the beginning and end of earlier attempts' events that show how far they came."""
+
+
+def read_reach(events: Path, end: int) -> Reach | None:
+    """From where to where the attempts came whose events end at byte `end`."""
+    first = reach_of(read_events(events, 0, min(EDGE, end))[0])
+    start = max(end - EDGE, 0)
+    last = reach_of(read_events(events, start, end - start)[0])
+    return first.to(last) if first and last else first
+
+
 class Monitor:
     """Appends to `health.jsonl` whenever the verdict changes."""
 
@@ -72,12 +93,12 @@ class Monitor:
         limits: Limits,
         metrics: MetricsProcess | None,
     ) -> None:
-        """`offset`: where this run's events begin; earlier ones are not judged."""
+        """`offset`: where this attempt's events begin; earlier ones are not judged."""
         self._job = job
         self._pid = pid
         self._metrics = metrics
         self._offset = offset
-        self.history = History()
+        self.history = History(before=read_reach(job.events, offset) if offset else None)
         self._limits = limits
         self._verdict: Health | None = None
         self._reported: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.contradictions import contradictions
 from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
@@ -118,6 +119,15 @@ class JobView:
     metrics: Mapping[str, Any] | None = None
     """`sources` (file, kind, columns, names, missing, rows, ...) and `problems` of a program's own
     metrics; None where it reports its numbers itself."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of it: its health, what of its metrics is not read."""
+        health = self.health.partition(": ")[2] if ":" in self.health else ""
+        problems = [str(line) for line in (self.metrics or {}).get("problems", ())]
+        lines = [line for line in problems if line not in health]
+        against = [line for line in contradictions(self.values) if line not in health]
+        return tuple(dict.fromkeys([*([health] if health else []), *lines, *against]))
 
     @property
     def epochs(self) -> str:
@@ -295,5 +305,5 @@ def _health_line(health: Health) -> str:
     if health.status == "ok" or not health.what:
         return health.status
     # Of what is not read only the details help; the rest is known by its name.
-    in_full = health.what in ("metrics", "not watched", "contradiction")
+    in_full = health.what in ("metrics", "not watched", "contradiction", "resume")
     return f"{health.status}: {health.evidence if in_full else health.what}"

@@ -77,7 +77,7 @@ def launch_end(lab: Lab, mvp: Mvp, jobs: Sequence[Job], of_mvp: Sequence[Job]) -
     reasons = tuple(dict.fromkeys(reason for _, reason in ends if reason))
     if jobs[-1].spec.profile != "full":
         full = last_launch(full_jobs(of_mvp))
-        stays = "done" if mvp.status == "done" else None
+        stays: Status | None = "done" if mvp.status == "done" else None
         if not stays and has_ended(full) and any(map(_has_numbers, finished(full))):
             stays = launch_end(lab, mvp, full, full).status
         if stays:
