@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import EXP_ID, HUB, ROADMAP, Ended
+from tests.lab.conftest import EXP_ID, EXPERIMENT, HUB, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.launch import Request, default_profile, plan_launch
 from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
 from vitlab.lab.writeback.writeback import end_summary, pending, plan_mvp
@@ -248,11 +249,50 @@ def test_a_trial_does_not_reopen_what_is_done(lab: Lab, roadmap: Path) -> None:
     assert len(plan_launch(lab, Request(roadmap, "2.0", "full")).changes) == 1
 
 
-def test_a_roadmap_without_a_project_word_is_a_mistake(lab: Lab, roadmap: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "file", "word"),
+    [
+        ("lab", "my_vit_roadmap.md", "MYVIT"),
+        ("lab", "Stellar-parameters_plan.md", "STELLARPARAM"),
+        ("lab", "2026_planets_roadmap.md", "PLANETS"),
+        ("deep-spec 2", "roadmap.md", "DEEPSPEC2"),
+        ("deep-spec 2", "路线图.md", "DEEPSPEC2"),
+        ("研究", "plan_roadmap.md", "EXP"),
+    ],
+)
+def test_the_project_word_of_a_roadmap_without_one_is_a_name(
+    tmp_path: Path, folder: str, file: str, word: str
+) -> None:
+    root = tmp_path / folder
+    (root / "roadmaps").mkdir(parents=True)
+    (root / "experiments").mkdir()
     lines = [line for line in ROADMAP.split("\n") if not line.startswith(">")]
-    roadmap.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"plan_roadmap\.md:1: no project word"):
-        plan_launch(lab, Request(roadmap, "1.0", "smoke"))
+    (root / "roadmaps" / file).write_text("\n".join(lines), encoding="utf-8")
+    experiment = EXPERIMENT.replace("plan_roadmap.md", file)
+    (root / "experiments/the_run.yaml").write_text(experiment, encoding="utf-8")
+    plan = plan_launch(open_lab(root), Request(root / "roadmaps" / file, "1.0", "smoke"))
+    assert re.fullmatch(rf"{word}-\d{{8}}-the-run-01", plan.specs[0].exp_id)
+
+
+@pytest.mark.parametrize(
+    ("default", "profiles", "taken"),
+    [
+        ("demo", "{smoke: {}}", "smoke"),
+        ("demo", "{smoke: {}, demo: {}}", "demo"),
+        ("hour", "{smoke: {}, demo: {}}", "demo"),
+        ("smoke", "{demo: {}}", "demo"),
+        ("demo", "{hour: {}}", "hour"),
+        ("demo", "{}", "full"),
+        ("full", "{}", "full"),
+    ],
+)
+def test_without_the_lab_s_profile_the_largest_below_it_is_launched(
+    lab: Lab, roadmap: Path, default: str, profiles: str, taken: str
+) -> None:
+    text = EXPERIMENT.replace("{smoke: {data: {train_size: 10}}}", profiles)
+    (lab.paths.root / "experiments/the_run.yaml").write_text(text, encoding="utf-8")
+    lab.paths.settings.write_text(f"profile: {default}\n", encoding="utf-8")
+    assert default_profile(open_lab(lab.paths.root), roadmap, "1.0") == taken
 
 
 def test_the_same_cell_edited_elsewhere_is_a_conflict_and_writes_nothing(

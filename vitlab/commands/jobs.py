@@ -6,12 +6,20 @@ import argparse
 import datetime
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from vitlab.commands.charts import draw_picture
-from vitlab.commands.common import Options, add_json, number, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    number,
+    plain,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.job import (
     PROFILES,
     Done,
@@ -33,6 +41,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import (
     Request,
     advance_queue,
+    default_profile,
     hold,
     launch,
     move,
@@ -48,6 +57,8 @@ from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pen
 
 POLL = 0.5
 """Seconds between two checks of a followed job."""
+WARNED = 5
+"""Ended jobs whose warnings are listed: the newest."""
 PRINT_INTERVAL = 5.0
 """Seconds between two lines on a job that only makes progress."""
 
@@ -83,7 +94,9 @@ def run_mvp(args: argparse.Namespace) -> int:
     lab = this_lab()
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
-    profile = args.profile or lab.settings.profile
+    profile = args.profile or default_profile(lab, roadmap, mvp)
+    if profile not in (args.profile, lab.settings.profile):
+        print(f"profile {profile}: the experiment has no {lab.settings.profile}", file=sys.stderr)
     request = Request(roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
     plan = plan_launch(lab, request)
     refused = not args.force and any(one.status == "bad" for one in plan.findings)
@@ -99,12 +112,20 @@ def run_mvp(args: argparse.Namespace) -> int:
             print(f"submitted {job.name}", flush=True)
     failed = follow(lab, jobs, roadmap) if args.wait else 0
     if args.wait:
+        views = [job_view(lab, job) for job in jobs]
+        _print_warnings(views)
         if not args.json:
             _print_end(lab, roadmap, plan.specs[0])
         accept_automatically(lab, roadmap)
     if args.json:
         print_json({"jobs": [str(job.folder) for job in jobs]})
     return 1 if failed else 0
+
+
+def _print_warnings(views: Iterable[JobView]) -> None:
+    for view in views:
+        for line in view.warnings:
+            print(f"{view.paths.name}: warning: {plain(line)}", file=sys.stderr)
 
 
 def _print_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
@@ -204,6 +225,8 @@ def list_jobs(args: argparse.Namespace) -> int:
         names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
         hint = "`vitlab resume JOB` resumes it, `vitlab stop JOB` drops it"
         print(f"{len(left)} lost in a crash or restart: {names}; {hint}", file=sys.stderr)
+    _print_warnings([view for view in views if isinstance(view.state, Running)])
+    _print_warnings([view for view in views if isinstance(view.state, Done)][-WARNED:])
     return 0
 
 

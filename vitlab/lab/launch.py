@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Queued, Spec
+from vitlab.contract.job import PROFILES, Queued, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -23,6 +23,7 @@ from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, submit, unfinished
 from vitlab.lab.lab import NOT_WRITABLE, Lab
+from vitlab.lab.linked_boards import linked_changes
 
 
 def advance_queue(lab: Lab) -> None:
@@ -86,6 +87,10 @@ def _read_job(paths: JobPaths) -> Job:
     return job
 
 
+WORD_LENGTH = 12
+"""Letters of a project word that is taken from a name."""
+
+
 @dataclass(frozen=True)
 class Request:
     """Which runs are asked for, and where they are to run."""
@@ -128,6 +133,13 @@ class Launched:
         return f"{names} changed since the plan was shown: planned again" if names else ""
 
 
+def default_profile(lab: Lab, roadmap: Path, mvp: str) -> str:
+    """The lab's default, or the largest the experiment has below it, or else its smallest."""
+    experiment = load_experiment(find_experiment(lab.paths, mvp, lab.paths.relative(roadmap)))
+    known, wanted = experiment.profiles, PROFILES.index(lab.settings.profile)
+    return next((p for p in reversed(PROFILES[: wanted + 1]) if p in known), known[0])
+
+
 def plan_launch(lab: Lab, request: Request) -> Plan:
     """Everything checked, nothing written: experiment file, MVP, profile, configuration."""
     named = lab.paths.relative(request.roadmap)
@@ -143,7 +155,7 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
-    changes = launch_changes(roadmap, mvp, exp_id) if reopens else ()
+    changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
     return Plan(request, specs, changes, _findings(lab, specs), fingerprint)
 
 
@@ -201,14 +213,20 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
 
 def exp_id_of(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
     """The MVP's own, or the next free one; refused when the document's is no plain name."""
-    exp_id = mvp.exp_id or new_exp_id(lab.paths, _project(roadmap), topic, datetime.date.today())
+    exp_id = mvp.exp_id or new_exp_id(
+        lab.paths, _project(lab, roadmap), topic, datetime.date.today()
+    )
     lab.paths.exp_folder(exp_id)
     return exp_id
 
 
-def launch_changes(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
+def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:
+    """What a launch writes: the roadmap's change, and those of the boards it names."""
     edits = status.record_launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
-    return (change(roadmap.document, edits),) if edits else ()
+    if not edits:
+        return ()
+    boards = linked_changes(lab, roadmap, mvp.id, "running")
+    return (change(roadmap.document, edits), *boards)
 
 
 def write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:
@@ -234,13 +252,20 @@ def _with_wandb(lab: Lab, spec: Spec) -> Spec:
     return replace(spec, extra={**spec.extra, "wandb": wandb}) if wandb else spec
 
 
-def _project(roadmap: Roadmap) -> str:
-    """The roadmap's own project word, from its head: `**Project:** `VIT``, or its id's."""
+def _project(lab: Lab, roadmap: Roadmap) -> str:
+    """The roadmap's own project word, from its head: `**Project:** `VIT``, or its id's.
+
+    Without one its file's name (`my_vit_roadmap.md` -> `MYVIT`), or else that of the lab's folder.
+    """
     for key, pattern in (("project", r"[A-Za-z]\w*"), ("id", r"[A-Za-z]\w*(?=-\d{8})")):
         match = re.search(pattern, roadmap.meta.get(key, ""))
         if match:
             return match.group().upper()
-    raise UsageError(
-        f"{roadmap.document.name}:1: no project word for a new exp_id "
-        "(a head line with **Project:** `VIT`, or **ID:** `VIT-20251227-...`)"
-    )
+    path = roadmap.document.path
+    words = re.split(r"[^A-Za-z0-9]+", path.stem if path else "")
+    own = "".join(word for word in words if word.lower() not in ("roadmap", "plan"))
+    for name in (own, lab.paths.root.resolve().name):
+        word = re.sub(r"[^A-Z0-9]+|^[^A-Z]+", "", name.upper())[:WORD_LENGTH]
+        if len(word) > 1:
+            return word
+    return "EXP"
