@@ -266,3 +266,36 @@ def test_what_only_the_journal_restores_is_named(
     assert alone.read_bytes() == first
     assert main(["set", str(alone), "--mvp", "1.1", "--status", "running"]) == 0
     assert "journal" not in capsys.readouterr().err
+
+
+BOARD = """\
+┌──────────────┬──────────────┬──────────────┐
+│ ⏳ TODO      │ 🚀 Running   │ ✅ Done      │
+├──────────────┼──────────────┼──────────────┤
+│ MVP-3.2 甲   │              │ MVP-3.3      │
+└──────────────┴──────────────┴──────────────┘
+"""
+
+
+def test_a_board_in_a_linked_file_follows(alone: Path) -> None:
+    folder = alone.parent
+    (folder / "vitlab.yaml").touch()
+    for name in ("roadmaps", "status"):
+        (folder / name).mkdir()
+    board, roadmap = folder / "status" / "kanban.md", folder / "roadmaps" / "a_roadmap.md"
+    board.write_text(BOARD, encoding="utf-8")
+    rows = ("| 3.2 | a | ⏳ |", "| 3.3 | b | ✅ |")
+    text = "\n".join(
+        ["Board: `status/kanban.md`", "", "| MVP | Name | Status |", "|---|---|---|", *rows]
+    )
+    roadmap.write_text(text, encoding="utf-8")
+    assert main(["set", str(roadmap), "--mvp", "3.2", "--status", "running"]) == 0
+    moved = "│              │ MVP-3.2 甲   │ MVP-3.3      │"
+    assert moved in board.read_text(encoding="utf-8")
+    assert main(["lint", str(board)]) == 0
+    assert main(["undo"]) == 0
+    assert board.read_text(encoding="utf-8") == BOARD
+    # Of two roadmaps with this MVP and board it is not known whose card it is.
+    (folder / "roadmaps" / "b_roadmap.md").write_text(text, encoding="utf-8")
+    assert main(["set", str(roadmap), "--mvp", "3.2", "--status", "running"]) == 0
+    assert board.read_text(encoding="utf-8") == BOARD

@@ -45,7 +45,7 @@ from vitlab.lab.writeback.edits import (
     lint_fixes,
     open_in_editors,
     redo,
-    status_change,
+    status_changes,
     undo,
 )
 from vitlab.lab.writeback.writeback import find_hub, pending
@@ -280,14 +280,17 @@ def set_status(args: argparse.Namespace) -> int:
     """`vitlab set`: print the diff, and write it unless it is a dry run."""
     path = existing(args.roadmap)
     lab = lab_around(path)
-    change = status_change(lab, path, args.mvp, args.status)
-    if change is None:
+    changes = status_changes(lab, path, args.mvp, args.status)
+    if not changes:
         return 0
-    print(unified(change.old_text, change.new_text, str(args.roadmap)), end="")
+    for one in changes:
+        other = lab.paths.relative(one.path) if lab and one is not changes[0] else ""
+        name = other or str(args.roadmap)
+        print(unified(one.old_text, one.new_text, name), end="")
     if not args.dry_run:
-        save([change], journal_of(lab))
-        _warn_of_editors([path])
-    for line in kept_in_journal_only(lab, change, args.mvp):
+        save(changes, journal_of(lab))
+        _warn_of_editors([one.path for one in changes])
+    for line in kept_in_journal_only(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: only the undo journal restores {line}", file=sys.stderr)
     return 0
 

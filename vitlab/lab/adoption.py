@@ -138,7 +138,7 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
     )
     log = wanted.log or found.training.log
     job = by_hand.adopt(lab.paths, spec, wanted.pid, log)
-    write_launch(lab, launch_changes(roadmap, mvp, spec.exp_id))
+    write_launch(lab, launch_changes(lab, roadmap, mvp, spec.exp_id))
     notes.insert(0, f"log: {log}" if log else "log: its output goes to no file; nothing to show")
     return Adopted(job, tuple(notes))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vitlab.docs.model.boards.kanban import find_boards
+from vitlab.docs.model.boards.kanban import find_boards, lines_of_boards
 from vitlab.docs.model.ids import (
     IdIndex,
     id_and_name,
@@ -153,7 +153,7 @@ def heading_marks(
 
 
 def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
-    lines = (document.line_text(i) for fence in document.fences for i in range(*fence.content))
+    lines = (document.line_text(i) for i in lines_of_boards(document))
     tokens = (token for line in lines for token in _TOKEN.findall(line))
     more = ids.with_more(found[0] for token in tokens if (found := new_id(token)))
     boards = find_boards(document, vocabulary, more) if more is not ids else ()

@@ -19,6 +19,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import not_restored, set_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.linked_boards import linked_changes
 from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.writeback.sync_ledger import (
     is_refused,
@@ -75,6 +76,15 @@ def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileCh
         before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab, path))
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
+
+
+def status_changes(lab: Lab | None, path: Path, mvp_id: str, word: str) -> list[FileChange]:
+    """As `status_change`, with the changes of the boards that the roadmap names."""
+    first = status_change(lab, path, mvp_id, word)
+    if first is None or lab is None:
+        return [first] if first else []
+    roadmap = lab.read_roadmap(path)
+    return [first, *linked_changes(lab, roadmap, roadmap.mvp(mvp_id).id, word)]
 
 
 def kept_in_journal_only(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:

@@ -35,6 +35,7 @@ from vitlab.docs.write.status import set_end, unique_edits
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.linked_boards import linked_changes
 from vitlab.lab.results.ceilings import provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
@@ -210,6 +211,7 @@ class _Report:
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
+        changes += linked_changes(lab, self.roadmap, self.mvp.id, status, texts)
         return tuple(one for one in changes if one.old_text != one.new_text)
 
     def figures(self, folder: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vitlab.docs.model.boards.board import Band, Column, Kanban, Segment
 from vitlab.docs.model.boards.box import find_boxes
@@ -26,6 +26,17 @@ def find_boards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> tup
             if bands and len(bands[0].columns) >= 2:
                 boards.append(Kanban(bands, vocabulary))
     return tuple(sorted(boards, key=lambda board: board.lines[0]))
+
+
+def lines_of_boards(document: Document) -> Iterator[int]:
+    """The 0-based lines in which cards can be: in fenced blocks and in boxes outside them."""
+    for fence in document.fences:
+        yield from range(*fence.content)
+    if any(side in document.text for side in "│┃║"):
+        fenced = {i for fence in document.fences for i in range(fence.first, fence.last)}
+        for index in range(len(document.lines)):
+            if index not in fenced and document.line_text(index).lstrip()[:1] in tuple("│┃║"):
+                yield index
 
 
 def _read_bands(
