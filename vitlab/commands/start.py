@@ -13,7 +13,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import launch_order, passed_over
 from vitlab.docs.text.edit import unified
-from vitlab.lab.example import make_example
+from vitlab.lab.example import make_example, make_gitignore
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.writeback.edits import accept
@@ -34,7 +34,8 @@ def _demo_options(demo: argparse.ArgumentParser) -> None:
 
 def make_lab(args: argparse.Namespace) -> int:
     """`vitlab init`: copy the example lab; nothing that exists is overwritten."""
-    for copy in make_example(Path(args.folder)):
+    folder = Path(args.folder)
+    for copy in [*make_example(folder), *make_gitignore(folder)]:
         print(f"made {copy}")
     print("open it with `vitlab`, or run its first experiments with `vitlab demo --profile smoke`")
     return 0

@@ -17,6 +17,8 @@ TREES = "trees.json"
 """Checkpoint of boosted trees: the trees grown so far."""
 FIGURE_FOLDER = "img"
 """Folder of the figures, next to the roadmap."""
+IGNORED = (".vitlab/", "experiments/*/", "runs/", "wandb/")
+"""What git need not keep of a lab: vitlab's own files, job folders, folders that scripts run in."""
 _EXP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import IGNORED, SETTINGS, SPEC, LabPaths, UsageError, write_atomic
 
 DUE, SEEN = "due", "seen"
 
@@ -51,6 +51,15 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
         raise
     _mark(LabPaths(target), DUE)
     return made
+
+
+def make_gitignore(folder: Path) -> list[Path]:
+    """Tell git what it need not keep, unless the folder has such a file; returns the new file."""
+    path = folder / ".gitignore"
+    if path.exists():
+        return []
+    write_atomic(path, "".join(f"{line}\n" for line in IGNORED).encode())
+    return [path]
 
 
 def tour_due(lab: LabPaths) -> str:

@@ -1,0 +1,33 @@
+"""`vitlab init`: what it makes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vitlab.cli import main
+
+
+def test_git_is_told_what_it_need_not_keep(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    assert f"made {tmp_path / '.gitignore'}\n" in capsys.readouterr().out
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    job = tmp_path / "experiments" / "VIT-20260101-a-01" / "job"
+    job.mkdir(parents=True)
+    (job / "log.txt").write_text("")
+    listed = ["git", "status", "--short", "--untracked-files=all"]
+    seen = subprocess.run(listed, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "experiments/vit_1m.yaml" in seen
+    assert "VIT-20260101" not in seen
+    assert ".vitlab/" not in seen
+
+
+def test_a_gitignore_of_ones_own_stays(tmp_path: Path) -> None:
+    mine = tmp_path / ".gitignore"
+    mine.write_text("*.pt\n")
+    assert main(["init", str(tmp_path)]) == 0
+    assert mine.read_text() == "*.pt\n"
