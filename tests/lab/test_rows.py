@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.lab.conftest import Ended
 from vitlab.cli import main as vitlab
+from vitlab.jobs.experiment.command import options_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.rows import ResultRow, differing, gaps, result_rows
 
@@ -87,3 +89,63 @@ def test_a_default_spelled_out_makes_no_other_configuration(lab: Lab, ended: End
         config = {**loss, "train": {"seed": seed}}
         job.spec.write_text(json.dumps({**spec, "recipe": "vit", "config": config}), "utf-8")
     assert len({row.group for row in result_rows(lab)}) == 1
+
+
+def as_commands(lab: Lab, ended: Ended, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    for run, config in configs.items():
+        job = ended(run)
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "recipe": "command", "config": config}), "utf-8")
+
+
+def test_commands_differ_in_their_settings_and_not_in_their_folders(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(lab.paths.root)
+    program = ["python", "-u", "a_long/folder/of/programs/that/fills/the/row/train.py"]
+    configs: dict[str, dict[str, Any]] = {
+        "by args": {"argv": [*program, "--lr", "{lr}", "--out", "a"], "args": {"lr": 0.1}},
+        "by hand": {"argv": [*program, "--lr=0.2", "--amp", "--out", "b"], "cwd": "elsewhere"},
+        "hydra": {"argv": [*program, "lr=0.3", "--seed", "5"], "resume_argv": ["python", "on.py"]},
+    }
+    as_commands(lab, ended, configs)
+    rows = result_rows(lab)
+    assert differing(rows) == ["args.lr"]
+    assert {row.run: row.settings["args.lr"] for row in rows} == {
+        "by args": 0.1,
+        "by hand": 0.2,
+        "hydra": 0.3,
+    }
+    assert vitlab(["compare", "--sort", "lr", "--reverse"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["MVP", "RUN", "MODEL", "LR", "SEED", "TEST/R2/LOG_G"]
+    assert [line.split()[-5:-2] for line in lines[1:]] == [
+        ["0.3", "5", "0.7500"],
+        ["0.2", "-", "0.7500"],
+        ["0.1", "-", "0.7500"],
+    ]
+    as_commands(lab, ended, {"other": {"argv": [*program[:2], "other.py", "--lr", "0.1"]}})
+    assert differing(result_rows(lab)) == ["argv", "args.lr"]
+    assert vitlab(["compare"]) == 0
+    out = capsys.readouterr().out
+    assert "python -u a_long/folder/of/programs/t...  " in out
+    assert "python -u other.py  " in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "program", "options"),
+    [
+        ("python train.py --lr 1e-3 --batch-size=64 --amp", "python train.py",
+         {"lr": 0.001, "batch_size": 64, "amp": True}),
+        ("python -m pack.train --mag 20 22.5 --name a=b", "python -m pack.train",
+         {"mag": [20, 22.5], "name": "a=b"}),
+        ("torchrun --nproc_per_node 2 train.py model.lr=0.1 +seed=3", "torchrun train.py",
+         {"nproc_per_node": 2, "model.lr": 0.1, "seed": 3}),
+        ("python train.py --offset -0.5 -v", "python train.py -v", {"offset": -0.5}),
+        ("./train", "./train", {}),
+    ],
+)  # fmt: skip
+def test_a_command_line_is_a_program_and_its_settings(
+    argv: str, program: str, options: dict[str, Any]
+) -> None:
+    assert options_of(argv.split()) == (program.split(), options)

@@ -22,6 +22,8 @@ from vitlab.lab.results.rows import (
     config_columns,
     query_results,
     results_table,
+    setting_name,
+    setting_text,
     write_frame,
 )
 
@@ -37,6 +39,7 @@ _HEADS = {
     "params": "Params",
     "share": "Of ceiling",
     "delta": "Difference",
+    "seed": "Seed",
     "seeds": "Seeds",
 }
 _LATEX = str.maketrans(
@@ -63,12 +66,14 @@ def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[l
     """
     columns = [name for name in _FIXED if name in ("mvp", "run", "model") or _differs(rows, name)]
     columns += [name for name in config if name.removeprefix("data.train_size")]
+    alone = all(row.get("seeds", 1) == 1 for row in rows)
+    columns += ["seed"] if alone and _differs(rows, "seed") else []
     columns += ["seeds"] if any(row.get("seeds") != 1 for row in rows) else []
     headlines = list(dict.fromkeys(str(row["headline"]) for row in rows))
     columns += [f"score {name}" for name in headlines]
     columns += ["share"] if any(row.get("share") is not None for row in rows) else []
     columns += ["delta"] if any("delta" in row for row in rows) else []
-    heads = [_HEADS.get(name, name.removeprefix("score ")) for name in columns]
+    heads = [_HEADS.get(name, setting_name(name.removeprefix("score "))) for name in columns]
     return heads, [[_cell(row, name) for name in columns] for row in rows]
 
 
@@ -146,6 +151,8 @@ def _cell(row: Row, name: str) -> str:
         return " ".join(part for part in (shown, noise, remark) if part)
     if name == "share":
         return f"{value:.0%}"
+    if "." in name:
+        return setting_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

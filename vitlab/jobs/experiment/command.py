@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +31,50 @@ def check_placeholders(config: Mapping[str, Any], metrics: Mapping[str, Any] | N
         for word in sorted(words_in(text) - set(known)):
             hint = unknown(f"placeholder {{{word}}}", word, known)
             raise ConfigError(where, f"{hint}; {{{{{word}}}}} is the text {{{word}}}")
+
+
+_OPTION = re.compile(r"--(?P<name>[A-Za-z][\w.-]*)(=(?P<value>.*))?", re.DOTALL)
+_SETTING = re.compile(r"\+{0,2}(?P<name>[A-Za-z_][\w.]*)=(?P<value>.*)", re.DOTALL)
+"""As Hydra takes it: `model.lr=0.1`."""
+
+
+def options_of(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The program of a command line, and its settings by name: `--lr 0.1`, `--lr=0.1`, `lr=0.1`.
+
+    A setting without a value is True, one with several their list; `--batch-size` is `batch_size`.
+    """
+    program: list[str] = []
+    found: dict[str, list[str]] = {}
+    values: list[str] | None = None
+    for word in argv:
+        match = _OPTION.fullmatch(word) or (_SETTING.fullmatch(word) if values is None else None)
+        if match and program:
+            values = found[match["name"].replace("-", "_")] = []
+            if match["value"] is not None:
+                values.append(match["value"])
+                values = None
+        elif values is None or word.endswith(".py") or re.fullmatch("-[A-Za-z].*", word):
+            program.append(word)
+            values = None
+        else:
+            values.append(word)
+    texts = {name: [_number_or_text(one) for one in words] for name, words in found.items()}
+    return program, {name: _one(words) for name, words in texts.items()}
+
+
+def _one(words: list[Any]) -> Any:
+    if len(words) > 1:
+        return words
+    return words[0] if words else True
+
+
+def _number_or_text(word: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
 
 
 def words_of(config: Mapping[str, Any], *keys: str) -> set[str]:

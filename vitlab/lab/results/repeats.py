@@ -14,10 +14,12 @@ from functools import lru_cache
 from vitlab.contract.config import read_config
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import UsageError
+from vitlab.jobs.experiment.command import options_of
+from vitlab.jobs.experiment.placeholders import words_in
 from vitlab.lab.results.job_results import Finished
 
-SEEDS = ("train.seed", "seed")
-"""Where a recipe has the seed that repeats differ in; a command has the second."""
+SEEDS = ("train.seed", "seed", "args.seed")
+"""Where a recipe has the seed that repeats differ in; a command has the others."""
 _SEED = re.compile(r"[ ,]?\bseed=\d+\b")
 
 
@@ -102,7 +104,22 @@ def _settings(recipe: str, text: str) -> Mapping[str, object]:
     config: Mapping[str, object] = json.loads(text)
     with contextlib.suppress(UsageError):  # of another version: defaults unknown
         config = asdict(read_config(recipe, config))
-    return dict(_flat(config))
+    return _with_options(dict(_flat(config))) if recipe == "command" else dict(_flat(config))
+
+
+def _with_options(settings: dict[str, object]) -> dict[str, object]:
+    """A command's settings with those of its command line, of which its program is left."""
+    argv = settings.get("argv")
+    if not isinstance(argv, list):
+        return settings
+    settings["argv"], options = options_of([str(word) for word in argv])
+    for name, value in options.items():
+        if not (isinstance(value, str) and words_in(value)):  # a placeholder is not its value
+            settings.setdefault(f"args.{name}", value)
+    seed = options.get("seed")
+    if settings.get("seed") is None and isinstance(seed, int):
+        settings["seed"] = seed
+    return settings
 
 
 def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:

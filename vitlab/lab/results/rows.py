@@ -12,6 +12,7 @@ from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
+from vitlab.jobs.experiment.script import CHECKPOINT_OPTIONS, OUTPUT_OPTIONS
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest
@@ -28,11 +29,16 @@ from vitlab.lab.results.repeats import (
 if TYPE_CHECKING:
     import polars as pl
 
+SHOWN = 40
+"""Characters of a setting that are shown in a table."""
 Columns = dict[str, object]
 """A row as the commands print it."""
 _SPECTRA = ("data", "noise", "labels")
 """Parts of a configuration that mean the same in every recipe."""
-_NO_CHOICE = (*SEEDS, "train.threads", "data.memory")
+_NO_CHOICE = (
+    *SEEDS, "train.threads", "data.memory", "cwd", "resume_argv", "outputs",
+    *(f"args.{name}" for name in (*OUTPUT_OPTIONS, *CHECKPOINT_OPTIONS)),
+)  # fmt: skip
 """Keys that are no choice between models."""
 
 
@@ -136,6 +142,17 @@ def differing(rows: Sequence[ResultRow]) -> list[str]:
     """The settings in which the rows differ, repeats over seeds and unlike recipes apart."""
     names = dict.fromkeys(name for row in rows for name in row.settings)
     return [name for name in names if name not in _NO_CHOICE and _differs(rows, name)]
+
+
+def setting_name(name: str) -> str:
+    """A setting's name for people: a command's own by theirs, `args.lr` as `lr`."""
+    return name.removeprefix("args.")
+
+
+def setting_text(value: object) -> str:
+    """A setting in a cell: words side by side, at most `SHOWN` characters."""
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def _differs(rows: Sequence[ResultRow], name: str) -> bool:
@@ -314,6 +331,8 @@ def _sorted(rows: list[Columns], column: str | None, reverse: bool) -> list[Colu
         rows.sort(key=_order)
         return rows[::-1] if reverse else rows
     names = list(dict.fromkeys(name for row in rows for name in row))
+    if column not in names and f"args.{column}" in names:
+        column = f"args.{column}"
     if rows and column not in names:
         raise UsageError(f"--sort: {unknown(f'column {column!r}', column, names)}")
     known = [row for row in rows if row.get(column) is not None]

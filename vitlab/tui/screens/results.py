@@ -52,7 +52,9 @@ class ResultTable(StableTable):
         muted = tone_style(self, "muted")
         train = "" if row.n_train is None else _count(row.n_train)
         differs = "  ".join(
-            f"{key.rpartition('.')[2]}={row.settings[key]}" for key in keys if key in row.settings
+            f"{key.rpartition('.')[2]}={results.setting_text(row.settings[key])}"
+            for key in keys
+            if key in row.settings
         )
         gap = gaps.get(row.job)
         error = 0.0 if self.narrow else row.error or 0.0
@@ -165,7 +167,7 @@ class ResultsScreen(LabScreen):
                 text.append(clean(f"  recipe: {row.recipe}, there {base.recipe}") + "\n")
             for key in results.differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
-                text.append(clean(f"  {key}: {ours}, there {theirs}") + "\n")
+                text.append(clean(f"  {results.setting_name(key)}: {ours}, there {theirs}") + "\n")
         text.rstrip()
         return text
 
