@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,15 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.processes import process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
-from vitlab.jobs.queue.trainings import adopt, as_glob, columns, training, trainings
-from vitlab.jobs.store import find_job, read_state
+from vitlab.jobs.queue.trainings import (
+    adopt,
+    as_glob,
+    columns,
+    metrics_files,
+    training,
+    trainings,
+)
+from vitlab.jobs.store import find_job, read_job, read_state, submit
 
 RUN = """
 import sys, time
@@ -75,6 +83,37 @@ def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) ->
     assert result.values == {"test/r2/log_g": 0.5}
     with pytest.raises(UsageError, match="started by hand"):
         resume(shop.lab, job)
+
+
+def test_its_command_line_says_epochs_and_seed_and_its_time_is_the_process_s(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", SLEEP, "--max-epochs", "25", "--seed=5", "--lr", "0.1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as run:
+        try:
+            assert run.stdout is not None
+            run.stdout.readline()
+            began = training(run.pid).started
+            job = adopt(shop.lab, replace(shop.spec(""), config={"epochs": 3}), run.pid)
+            wait_for(lambda: read_events(job.events)[0])
+        finally:
+            run.kill()
+    (start, *_), _ = read_events(job.events)
+    assert start.t == pytest.approx(began, abs=0.01)
+    assert start.data["seed"] == 5
+    found = read_job(job)
+    assert found is not None
+    assert found.spec.config["epochs"] == 25
+    state = ended(job)
+    assert state.started == pytest.approx(began, abs=0.01)
+
+
+def test_the_files_of_jobs_are_no_candidates(tmp_path: Path, shop: Workshop) -> None:
+    job = submit(shop.lab, shop.spec(""))
+    for folder in (job.folder, job.outputs, shop.lab.root / "run"):
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "metrics.csv").write_text("step,val_r2\n1,0.5\n")
+    assert metrics_files(shop.lab.root) == [shop.lab.root / "run" / "metrics.csv"]
 
 
 def test_stopped_like_any_other(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:

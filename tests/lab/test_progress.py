@@ -188,3 +188,15 @@ def test_the_time_left_by_the_epochs_a_command_declares(first: int, left: int) -
     progress = folded(*events)
     assert progress.eta(progress.last, 10) == pytest.approx(5 * left)
     assert progress.eta(progress.last) is None
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_time_left_of_a_run_started_by_hand_counts_from_its_start(first: int) -> None:
+    """Adopted after 4 of 10 epochs of 50 s, when all its lines are read at once."""
+    start = Event("start", 100.0, {"by_hand": True})
+    epochs = [
+        Event("eval", 300.0, {"step": 7 * k, "epoch": first + k, "values": {}}) for k in range(4)
+    ]
+    assert folded(start, *epochs).eta(300.0, 10) == pytest.approx(6 * 50)
+    steps = [Event("step", 300.0, {"step": k, "of": 100, "values": {}}) for k in (10, 20, 40)]
+    assert folded(start, *steps).eta(310.0) == pytest.approx(60 * 5 - 10)

@@ -108,6 +108,8 @@ class Progress:
     """The first step of this process, and when: what came before was no training."""
     first_epoch: tuple[float, float] | None = None
     """The same of the first epoch."""
+    by_hand: bool = False
+    """Whether it was started by hand: its first events come at once, when it is adopted."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
@@ -124,11 +126,15 @@ class Progress:
 
         Where its steps in all are not known, to the last of `epochs`, counted from 0 or 1.
         """
+        since_began = self.began if self.by_hand else None
         if self.first is not None and self.of:
-            return self._left(now, self.step, self.first, self.of)
+            first = self.first if since_began is None else (0, since_began)
+            return self._left(now, self.step, first, self.of)
         if self.first_epoch is not None and self.epoch is not None and epochs:
-            last = epochs - 1 if self.first_epoch[0] == 0 else epochs
-            return self._left(now, self.epoch, self.first_epoch, last)
+            number, first_time = self.first_epoch
+            last = epochs - 1 if number == 0 else epochs
+            first_epoch = (number, first_time) if since_began is None else (number - 1, since_began)
+            return self._left(now, self.epoch, first_epoch, last)
         return None
 
     def _left(self, now: float, at: float, first: tuple[float, float], end: int) -> float | None:
@@ -162,6 +168,7 @@ def _after(progress: Progress, event: Event) -> Progress:
             return replace(
                 progress,
                 began=event.t,
+                by_hand=data.get("by_hand") is True,
                 first=None,
                 first_epoch=None,
                 before=before or 0.0,

@@ -97,7 +97,7 @@ class Supervisor:
         """GPU memory that was not released after the last attempt, with its holder."""
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
-        self.began = time.time()
+        self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
 
     def run(self) -> None:
         """Run the job to its end; afterwards `exit.json` is there."""
@@ -202,7 +202,7 @@ class Supervisor:
             return
         record = start_record(self.job, self.orders, resumed)
         if self.adopted:
-            record["t"] = round(processes.began(self.adopted[1]), 3)
+            record |= {"t": round(self.began, 3), "by_hand": True}
         with contextlib.suppress(OSError), EventWriter(self.job.events) as writer:
             writer.write("start", **record)
 

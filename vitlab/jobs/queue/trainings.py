@@ -16,6 +16,8 @@ from typing import Any
 from vitlab.contract.job import Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes
+from vitlab.jobs.experiment.command import options_of
+from vitlab.jobs.experiment.script import EPOCH_OPTIONS
 from vitlab.jobs.experiment.script_files import kind_of
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import take_lock, write_owner
@@ -211,13 +213,23 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
+def is_job_folder(folder: Path) -> bool:
+    """Whether it is that of a job of vitlab's."""
+    job = JobPaths(folder)
+    return job.spec.is_file() and job.queue.is_file()
+
+
 def metrics_files(folder: Path) -> list[Path]:
-    """Metrics files below `folder`, the newest first; hidden folders and packages are passed by."""
+    """Metrics files below `folder`, the newest first.
+
+    Hidden folders, packages, and the folders of vitlab's own jobs are passed by.
+    """
     found, seen = [], 0
     for here, folders, files in os.walk(folder):
         depth = len(Path(here).parts) - len(folder.parts)
         usable = [name for name in folders if name[0] != "." and name not in _SKIPPED]
         usable = [n for n in usable if not Path(here, n, "pyvenv.cfg").exists()]
+        usable = [n for n in usable if not is_job_folder(Path(here, n))]
         folders[:] = sorted(usable) if depth < MAX_DEPTH else []
         seen += len(files) + len(folders)
         if seen > MAX_ENTRIES:
@@ -279,7 +291,12 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
         spec = replace(
             spec,
             recipe="command",
-            config={**spec.config, "argv": list(found.argv), "cwd": str(found.folder)},
+            config={
+                **spec.config,
+                **_declared(found.argv),
+                "argv": list(found.argv),
+                "cwd": str(found.folder),
+            },
             extra={**spec.extra, ADOPTED: {"pid": pid, "ticks": found.ticks}},
         )
         job = submit(lab, spec)
@@ -289,6 +306,19 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
         return job
     finally:
         os.close(one_at_a_time)
+
+
+def _declared(argv: Sequence[str]) -> dict[str, int]:
+    """Its epochs and its seed, where its command line says them."""
+    _, options = options_of(argv)
+    found: dict[str, int] = {}
+    for name, value in options.items():
+        word = name.rpartition(".")[2]
+        key = "epochs" if word in EPOCH_OPTIONS else word
+        least = {"epochs": 1, "seed": 0}.get(key)
+        if least is not None and type(value) is int and value >= least:
+            found[key] = value
+    return found
 
 
 def watched_by(lab: LabPaths, found: Training) -> str:
