@@ -134,8 +134,11 @@ def _print_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     if first is not None:
         print(f"\n{draw_picture(first[1])}\n")
     plan = pending(lab, roadmap, spec.mvp)
-    for line in plan.summary or (end_summary(lab, roadmap, spec.mvp),):
-        print(line)
+    own = end_summary(lab, roadmap, spec.mvp)
+    print(own)
+    for line in plan.summary:
+        if line != own:  # of a full launch before this trial
+            print(f"to be written first: {line}")
     for picture in launch_figure_files(lab, roadmap, spec.mvp):
         print(f"figure {lab.paths.relative(picture)}")
     if plan.changes and lab.settings.write_results != "auto":

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,16 +116,27 @@ def plan_mvp(
 
     `own_conclusion`: a person's own, in place of the one drawn from the results.
     """
-    texts = texts or {}
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    of_mvp = [job for job in jobs if job.spec.mvp == mvp_id]
-    mine = launch_to_write(lab, of_mvp)
+    mine = launch_to_write(lab, _of_mvp(jobs, mvp_id))
     if not mine:
         return None
+    return _update(lab, roadmap_path, jobs, mine, texts or {}, own_conclusion)
+
+
+def _update(
+    lab: Lab,
+    roadmap_path: Path,
+    jobs: Sequence[Job],
+    mine: Sequence[Job],
+    texts: Texts,
+    own_conclusion: str | None,
+) -> MvpUpdate:
+    """The update for `mine`, an ended launch; `jobs`: all of the roadmap."""
+    mvp_id = mine[-1].spec.mvp
     vocabulary = lab.vocabulary_of(roadmap_path)
     roadmap = parse_roadmap(_document(roadmap_path, texts), vocabulary)
     mvp = roadmap.mvp(mvp_id)
-    end = launch_end(lab, mvp, mine, of_mvp)
+    end = launch_end(lab, mvp, mine, _of_mvp(jobs, mvp_id))
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     ended = latest(finished(mine))
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
@@ -277,14 +288,14 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return None
 
 
-def _of_mvp(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Job]:
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
     return [job for job in jobs if job.spec.mvp == mvp_id]
 
 
 def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
     """The files of the figures drawn of an MVP's last launch."""
-    mine = last_launch(_of_mvp(lab, roadmap_path, mvp_id))
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    mine = last_launch(_of_mvp(jobs, mvp_id))
     names = [one.job.name for one in finished(mine)]
     folder = roadmap_path.parent
     profile = mine[-1].spec.profile if mine else "full"
@@ -305,12 +316,11 @@ def _without_numbers(
 
 def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
     """One line on how an MVP's last launch ended; empty where it has none, or it still runs."""
-    jobs = _of_mvp(lab, roadmap_path, mvp_id)
-    mine = last_launch(jobs)
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    mine = last_launch(_of_mvp(jobs, mvp_id))
     if not mine or not has_ended(mine):
         return ""
-    mvp = lab.read_roadmap(roadmap_path).mvp(mvp_id)
-    return _end_text(mvp, launch_end(lab, mvp, mine, jobs))
+    return _update(lab, roadmap_path, jobs, mine, {}, None).summary
 
 
 def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
