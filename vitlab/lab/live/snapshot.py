@@ -305,5 +305,5 @@ def _health_line(health: Health) -> str:
     if health.status == "ok" or not health.what:
         return health.status
     # Of what is not read only the details help; the rest is known by its name.
-    in_full = health.what in ("metrics", "not watched", "contradiction", "resume")
+    in_full = health.what in ("metrics", "not watched", "contradiction", "resume", "outputs")
     return f"{health.status}: {health.evidence if in_full else health.what}"
