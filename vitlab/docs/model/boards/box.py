@@ -16,11 +16,12 @@ from vitlab.docs.text.source import Document, Span
 _SIDE = re.compile(r"[│┃║┆┊|]")
 _HORIZONTAL = "─━═┄┅┈┉╌=-"
 _JOINT = re.compile(r"[┌┐└┘├┤┬┴┼╔╗╚╝╠╣╦╩╬╭╮╯╰┏┓┗┛┣┫┳┻╋╒╕╘╛╞╡╤╧╪╓╖╙╜╟╢╥╨╫+]")
-_BORDER = re.compile(rf"\s*{_JOINT.pattern}.*[{_HORIZONTAL}].*{_JOINT.pattern}\s*")
-_ROW = re.compile(rf"\s*{_SIDE.pattern}.*{_SIDE.pattern}\s*")
-_ASCII_BORDER = re.compile(r"\s*\+[-=+]{3,}\+\s*")
+_BORDER = re.compile(rf"[\s>]*{_JOINT.pattern}.*[{_HORIZONTAL}].*{_JOINT.pattern}\s*")
+_ROW = re.compile(rf"[\s>]*{_SIDE.pattern}.*{_SIDE.pattern}\s*")
+_ASCII_BORDER = re.compile(r"[\s>]*\+[-=+]{3,}\+\s*")
 _LIST = re.compile(r"\s*[,，、;；]\s*|\s{2,}")
 _CARD = re.compile(r"\W*(?:MVP\b|[A-Za-z]*\d+[.-]\w)", re.I)
+_PIECE = re.compile(r"\S+(?: \S+)*")
 _COUNT = re.compile(r"[\s*_()（）\[\]0-9个]*")
 
 
@@ -66,7 +67,7 @@ def _boxes(document: Document) -> Iterator[tuple[int, int]]:
             kind = ""
         if first is None:
             first = index if kind == "border" else None
-        elif not kind or (kind == "border" and text.strip()[0] in "┌╔┏╭" and index > first):
+        elif not kind or (kind == "border" and text.strip(" \t>")[0] in "┌╔┏╭" and index > first):
             if index - first > 2:
                 yield first, index
             first = index if kind == "border" else None
@@ -84,13 +85,39 @@ Cells = list[tuple[int, int]]
 """The cells of a row, as (start, end) between the sides."""
 
 
-def _cells(text: str) -> Cells:
+def _cells(text: str, inner: Sequence[int] = ()) -> Cells:
+    """The cells of a row; `inner`: the display columns at which cells without sides begin."""
     drawn = _SIDE.search(text)
     if drawn is None:
         return []
     ascii_sides = drawn.group() == "|"  # a bar inside a box of lines is text
     sides = [m.start() for m in _SIDE.finditer(text) if (m.group() == "|") == ascii_sides]
-    return [(left + 1, right) for left, right in pairwise(sides)]
+    cells = [(left + 1, right) for left, right in pairwise(sides)]
+    if len(cells) != 1 or len(inner) < 2:
+        return cells
+    start, end = cells[0]
+    cuts = [start, *(_at_width(text, offset) for offset in inner[1:]), end]
+    return list(pairwise(cuts)) if cuts == sorted(cuts) else cells
+
+
+def _at_width(text: str, offset: int) -> int:
+    """The character that begins at a display column or right behind it."""
+    columns = 0
+    for index, char in enumerate(text):
+        if columns >= offset:
+            return index
+        columns = width(text[: index + 1]) if not char.isascii() else columns + 1
+    return len(text)
+
+
+def _inner(document: Document, band: Band) -> list[int]:
+    """Where the columns of a box begin that has no sides between them; empty for others."""
+    return _inner_of(document.line_text(band.head), band.columns)
+
+
+def _inner_of(head: str, columns: Sequence[Column]) -> list[int]:
+    alone = _line_kind(head) == "row" and len(_cells(head)) == 1 and len(columns) > 1
+    return [column.offset for column in columns] if alone else []
 
 
 def _titles(text: str) -> Cells:
@@ -102,7 +129,11 @@ def _titles(text: str) -> Cells:
 def _read_heads(text: str, border: bool, vocabulary: Vocabulary) -> list[Column] | None:
     """The column heads of a line; None when fewer than half of its texts are statuses."""
     columns, statuses, texts = [], 0, 0
-    for start, end in _titles(text) if border else _cells(text):
+    cells = _titles(text) if border else _cells(text)
+    if len(cells) == 1 and not border:
+        start, end = cells[0]
+        cells = [(start + m.start(), start + m.end()) for m in _PIECE.finditer(text[start:end])]
+    for start, end in cells:
         title = text[start:end].strip(_HORIZONTAL + " \t*_")
         parsed = vocabulary.read(title) if title else None
         whole = parsed is not None and _COUNT.fullmatch(title[parsed.end :]) is not None
@@ -130,12 +161,13 @@ def _read_box(
         last = borders[-1] if borders else stop
         segments: list[Segment] = []
         for index in range(head + 1, last):
-            segments += _read_line(document, index, columns, ids)
+            inner = _inner_of(document.line_text(head), columns)
+            segments += _read_line(document, index, columns, inner, ids)
         yield Band(tuple(columns), head, last, tuple(segments), (first, end))
 
 
 def _read_line(
-    document: Document, index: int, columns: Sequence[Column], ids: IdIndex
+    document: Document, index: int, columns: Sequence[Column], inner: Sequence[int], ids: IdIndex
 ) -> Iterator[Segment]:
     text = document.line_text(index)
     base = document.line_span(index).start
@@ -143,7 +175,7 @@ def _read_line(
         span = Span(base, base + len(text))
         yield Segment(index, 0, span, text.strip(), -1, None)
         return
-    cells = _cells(text)
+    cells = _cells(text, inner)
     if len(cells) != len(columns):  # its sides are not those of the heads: it stays where it is
         yield Segment(index, 0, Span(base, base), "", -1, None)
     for number, (start, end) in enumerate(cells):
@@ -210,7 +242,10 @@ def draw_box(
     first, end = band.box or (band.head, band.last)
     lines = [document.line_text(index) for index in range(first, end)]
     cells = len(band.columns)
-    model = next(x for x in reversed(lines) if _line_kind(x) == "row" and len(_cells(x)) == cells)
+    inner = _inner(document, band)
+    whole = [x for x in lines if _line_kind(x) == "row" and len(_cells(x, inner)) == cells]
+    if not whole:
+        return lines
     comma = ", " if any(_is_list(document, s) for s in band.segments) else "  "
     drawn: dict[tuple[int, int], list[tuple[str, list[str] | None]]] = {}
     for (head, last), (old, new) in parts.items():
@@ -218,22 +253,24 @@ def draw_box(
         for number in range(_height(old, new)):
             wanted = list(new[number]) if number < len(new) else [()] * cells
             is_there = head + 1 + number < last
-            line = lines[head + 1 + number - first] if is_there else model
+            line = lines[head + 1 + number - first] if is_there else whole[-1]
             same = is_there and number < len(old) and list(old[number]) == wanted
             rows.append((line, None if same else [comma.join(each) for each in wanted]))
         drawn[head, last] = rows
-    leads = [_lead(document, band, column) for column in range(cells)]
+    leads = [_lead(document, band, column, inner) for column in range(cells)]
     extra = [0] * cells
     for line, texts in (row for rows in drawn.values() for row in rows):
-        for column, ((start, stop), text) in enumerate(
-            zip(_cells(line), texts or (), strict=False)
-        ):
-            lacks = leads[column] + width(text) + 1 - width(line[start:stop]) if text else 0
+        for column, (cell, text) in enumerate(zip(_cells(line, inner), texts or (), strict=False)):
+            gap = 2 if inner and column + 1 < cells else 1
+            lacks = leads[column] + width(text) + gap - width(line[slice(*cell)]) if text else 0
             extra[column] = max(extra[column], lacks)
-    lines = [_wider(line, extra) for line in lines]
+    lines = [_wider(line, extra, inner) for line in lines]
+    moved = [offset + sum(extra[:number]) for number, offset in enumerate(inner)]
     for (head, last), rows in sorted(drawn.items(), reverse=True):
         lines[head + 1 - first : last - first] = [
-            _filled(_wider(line, extra), leads, texts) if texts else _wider(line, extra)
+            _filled(_wider(line, extra, inner), leads, texts, moved)
+            if texts
+            else _wider(line, extra, inner)
             for line, texts in rows
         ]
     return lines
@@ -255,8 +292,11 @@ def _is_list(document: Document, segment: Segment) -> bool:
     )
 
 
-def _lead(document: Document, band: Band, column: int) -> int:
+def _lead(document: Document, band: Band, column: int, inner: Sequence[int]) -> int:
     """The blanks before most texts of a column; 1 where it has none."""
+    if inner:
+        head = document.line_text(band.head)
+        return 0 if column else inner[0] - width(head[: _cells(head)[0][0]])
     leads = Counter[int]()
     for segment in band.segments:
         if segment.column == column and segment.mvp:
@@ -267,12 +307,12 @@ def _lead(document: Document, band: Band, column: int) -> int:
     return leads.most_common(1)[0][0] if leads.total() else 1
 
 
-def _wider(line: str, extra: Sequence[int]) -> str:
+def _wider(line: str, extra: Sequence[int], inner: Sequence[int]) -> str:
     """A line of a box whose columns are wider by so many places."""
     if not any(extra):
         return line
     row = _line_kind(line) == "row"
-    ends = [end for _, end in (_cells(line) if row else _titles(line))]
+    ends = [end for _, end in (_cells(line, inner) if row else _titles(line))]
     if not ends:
         return line
     if len(ends) == len(extra):
@@ -285,9 +325,10 @@ def _wider(line: str, extra: Sequence[int]) -> str:
     return line
 
 
-def _filled(line: str, leads: Sequence[int], texts: Sequence[str]) -> str:
+def _filled(line: str, leads: Sequence[int], texts: Sequence[str], inner: Sequence[int]) -> str:
     """A row with other texts in its cells, each as wide as it was."""
-    for (start, end), lead, text in reversed(list(zip(_cells(line), leads, texts, strict=True))):
-        inner = " " * lead + text if text else ""
-        line = line[:start] + inner + " " * (width(line[start:end]) - width(inner)) + line[end:]
+    cells = list(zip(_cells(line, inner), leads, texts, strict=True))
+    for (start, end), lead, text in reversed(cells):
+        new = " " * lead + text if text else ""
+        line = line[:start] + new + " " * (width(line[start:end]) - width(new)) + line[end:]
     return line

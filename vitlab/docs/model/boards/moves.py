@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from vitlab.docs.text.edit import Edit, common_ends
 from vitlab.docs.text.inline import width
 from vitlab.docs.text.source import Document, Span
 
+_COUNTED = re.compile(r"[(（](\d+)[)）]$")
 _DASHES = ("-", "—")
 """What an empty column shows."""
 
@@ -36,7 +38,8 @@ def move_card(
     if home == to:
         return text_alone
     if home.band == to.band and not band.box and _one_per_line(band):
-        return [_move_in_line(document, band, card, to.column, text)]
+        heads = _head_edits(document, _new_counts(board, home, to))
+        return [*heads, _move_in_line(document, band, card, to.column, text)]
     if any(s.column < 0 for s in band.segments if s.index == card.index):
         return text_alone
     target = board.bands[to.band]
@@ -51,12 +54,49 @@ def move_card(
         grids[to.band][to.column], taken, _row_in_order(parts[to.band], to.column, card, order)
     )
     if band.box:
-        return _box_edits(document, board, parts, grids)
+        return _box_edits(document, board, parts, grids, _new_counts(board, home, to))
     new = {number: _render_lines(document, parts[number], grid) for number, grid in grids.items()}
     for line in (line for lines in new.values() for line in lines):
         if line.lstrip().startswith(("```", "~~~")) or read_heads(line, board.vocabulary):
             return text_alone
-    return [edit for n, lines in new.items() if (edit := _replace_lines(document, parts[n], lines))]
+    heads = _head_edits(document, _new_counts(board, home, to))
+    edits = (_replace_lines(document, parts[n], lines) for n, lines in new.items())
+    return [*heads, *(edit for edit in edits if edit)]
+
+
+def _new_counts(board: Kanban, home: ColumnIndex, to: ColumnIndex) -> list[tuple[int, str, str]]:
+    """(line, head, new head) of each head that counts its cards: `🚀 运行 (2)`."""
+    counts = []
+    for index, more in ((home, -1), (to, 1)):
+        band = board.bands[index.band]
+        head = band.columns[index.column].text
+        cards = sum(s.mvp is not None and s.column == index.column for s in band.segments)
+        match = _COUNTED.search(head)
+        if match and int(match[1]) == cards:
+            new = head[: match.start(1)] + str(cards + more) + head[match.end(1) :]
+            counts.append((band.head, head, new))
+    return counts
+
+
+def _with_head(line: str, head: str, new: str) -> str:
+    """A line with another head, the next one where it was."""
+    at = line.index(head) + len(head)
+    after, more = line[at:], len(new) - len(head)
+    if more > 0 and after.startswith("  "):
+        after = after[more:]
+    elif more < 0 and after.strip():
+        after = " " * -more + after
+    return line[: at - len(head)] + new + after
+
+
+def _head_edits(document: Document, counts: Sequence[tuple[int, str, str]]) -> list[Edit]:
+    edits = []
+    for index in dict.fromkeys(index for index, _, _ in counts):
+        old = line = document.line_text(index)
+        for _, head, new in (count for count in counts if count[0] == index):
+            line = _with_head(line, head, new)
+        edits.append(_shortest_edit(document.line_span(index).start, old, line))
+    return edits
 
 
 def _box_edits(
@@ -64,16 +104,25 @@ def _box_edits(
     board: Kanban,
     parts: Mapping[int, Band],
     grids: Mapping[int, Sequence[Sequence[_Texts]]],
+    counts: Sequence[tuple[int, str, str]],
 ) -> list[Edit]:
-    """The edits that draw the boxes of some bands again, each box once."""
+    """The edits that draw the boxes of some bands again, each box once.
+
+    None where two bands of one box have other columns: it cannot be drawn as one.
+    """
     edits: list[Edit] = []
     for box in sorted({board.bands[number].box or (0, 0) for number in parts}):
         inside = [number for number in parts if board.bands[number].box == box]
         wanted = {}
+        if len({len(board.bands[number].columns) for number in inside}) > 1:
+            return []
         for number in inside:
             part, old = parts[number], _grid(parts[number])
             wanted[part.head, part.last] = (_rows(old), _rows(grids[number]))
         lines = draw_box(document, board.bands[inside[0]], wanted)
+        for index, head, new in counts:
+            if index in range(*box):
+                lines[index - box[0]] = _with_head(lines[index - box[0]], head, new)
         edits += _replaced_lines(document, range(*box), lines)
     return edits
 
