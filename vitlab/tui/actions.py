@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
-from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running
+from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, ended_well
 from vitlab.contract.paths import UsageError
 from vitlab.jobs import slurm, store
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
@@ -26,7 +26,7 @@ from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
 from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 from vitlab.tui.screens.new_experiment import make_experiment
-from vitlab.tui.text import job_label
+from vitlab.tui.text import belongs, job_label
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
@@ -138,7 +138,21 @@ class Actions:
             if made is not None:
                 await self._begin(*made)
             return
-        await self._launch(mvp_id, last_choice(lab))
+        profile, backend = last_choice(lab)
+        profiles = await asyncio.to_thread(profiles_of, lab, session.roadmap, mvp_id)
+        await self._launch(mvp_id, (self._next_profile(mvp_id, profile, profiles), backend))
+
+    def _next_profile(self, mvp_id: str, profile: str, profiles: Sequence[str]) -> str:
+        """The profile, or the next larger one without a result of the MVP; itself if all have."""
+        view = self._session.view
+        done = {
+            job.spec.profile
+            for job in (view.jobs if view is not None else ())
+            if view is not None and belongs(job, view)
+            if job.spec.mvp == mvp_id and ended_well(job.state)
+        }
+        larger = profiles[profiles.index(profile) :] if profile in profiles else profiles
+        return next((one for one in larger if one not in done), profile)
 
     async def _begin(self, new: NewExperiment, choice: Choice) -> None:
         """Go on from a new experiment file: adopt its process, or launch it at its smallest."""
