@@ -115,6 +115,8 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "order": 0.0,
         "progress": Progress(),
     }
+    health = str(more.get("health", "")).partition(": ")[2]
+    shape["warnings"] = (health,) if health else ()
     return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
 
 

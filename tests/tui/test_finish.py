@@ -150,7 +150,7 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         log.parent.mkdir()
         log.write_text("".join(f"line {i} [/b]\n" for i in range(500)))
         said = await taken(it, "y")
-        assert said == "MVP-1.0 ViT 1M Scaling: running, R² 0.7132\nR² = 0.71 [/b]"
+        assert said == "MVP-1.0 ViT 1M Scaling: running, R² 0.7132 (demo)\nR² = 0.71 [/b]"
         assert it.toasts[-1] == "copied: MVP 1.0 and its conclusion"
         said = await taken(it, "2", "y")
         assert "Gate-2 LightGBM 1M Baseline 对比: fail, LGBM 0.71 > ViT 0.69" in said

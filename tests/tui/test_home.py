@@ -179,7 +179,7 @@ async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) ->
             assert "> bad" in text
     view.jobs[0].health = "ok"
     async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
-        assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 +.012 47m00s left" in it.text()
+        assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 (+.012) 47m left" in it.text()
 
 
 async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,3 +325,59 @@ async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Op
             assert {cells(row) for row in text.split("\n")} == {160}
         lab.error = nasty
         await it.until(lambda: "! [/x] [[a|b]]" in it.text())
+
+
+def seeds(count: int) -> tuple[Any, ...]:
+    """Ended runs of a sweep, whose names differ at their ends."""
+    return tuple(
+        job(f"job-{n}", f"lr=0.00{n // 2 + 1},seed={n % 2}", Done(0, 60, "ok", 0), mvp="1.1",
+            profile="full", seconds=60.0, submitted=float(n), values={"test/r2/log_g": 0.5},
+            health="warn: metrics.csv has no column val_mae" if n == 0 else "ok")
+        for n in range(count)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 35), (160, 45)])
+@pytest.mark.parametrize("count", [4, 40])
+async def test_jobs_can_be_told_apart_at_any_size(
+    stage: Open, size: tuple[int, int], count: int
+) -> None:
+    view = usual_view()
+    view.jobs = seeds(count)
+    async with stage(size=size, lab=FakeLab(view=view)) as it:
+        await it.press("3")
+        text = it.text()
+        last = f"1.1 lr=0.00{(count - 1) // 2 + 1},seed="
+        assert f"{last}0" in text
+        assert f"{last}1" in text
+        assert "✓ done" in text
+        assert "R² (change)" in text
+        await it.press("b", "G")
+        text = it.text()
+        assert len({line for line in text.split("\n") if "1.1 lr=" in line}) >= 4
+        assert ",seed=0" in text
+        assert "metrics.csv has no column val_mae" in text
+
+
+async def test_what_runs_and_what_is_next_stand_apart(stage: Open) -> None:
+    view = usual_view()
+    for width in range(60, 140, 7):
+        async with stage(size=(width, 24), lab=FakeLab(view=view)) as it:
+            line = it.text().split("\n")[1]
+            assert "  next 2.0" in line, line
+
+
+async def test_the_next_profile_up_is_offered(stage: Open) -> None:
+    """Not the one that has a result already."""
+    view = usual_view()
+    ended = Done(0, 9, "ok", 0)
+    view.jobs = (job("a", "Run 1", ended, mvp="2.0", profile="smoke", submitted=1.0),
+                 job("b", "Run 1", Done(0, 9, "failed", 1), mvp="2.0", profile="demo"),
+                 job("c", "Run 1", ended, mvp="1.0", profile="demo"))  # fmt: skip
+    async with stage(lab=FakeLab(view=view, chosen="smoke")) as it:
+        await it.press("n")
+        await it.until(lambda: "> demo" in it.text())
+        await it.press("escape")
+        it.app.home.select("3.0")
+        await it.press("L")
+        await it.until(lambda: "> smoke" in it.text())

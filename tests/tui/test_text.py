@@ -13,7 +13,15 @@ from textual.widgets import Log
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, mvp, usual_view, verdict
 from vitlab.contract.job import Done, Lost, Queued, Running
-from vitlab.tui.text import clean, duration, metric_name, progress_bar, state_words, status_word
+from vitlab.tui.text import (
+    clean,
+    duration,
+    metric_name,
+    progress_bar,
+    short_label,
+    state_words,
+    status_word,
+)
 
 
 def nasty_view(text: str) -> Any:
@@ -86,3 +94,24 @@ def test_names_and_bars() -> None:
     assert progress_bar(5, 10, 4, plain=True) == "##.."
     assert progress_bar(50, 10, 4, plain=True) == "####"
     assert progress_bar(1, 0, 4, plain=True) == "...."
+
+
+@pytest.mark.parametrize(
+    ("run", "profile", "width", "shown"),
+    [
+        ("lr=0.001,seed=2", "smoke", 30, "1.1 lr=0.001,seed=2 (smoke)"),
+        ("lr=0.001,seed=2", "smoke", 19, "1.1 lr=0.001,seed=2"),
+        ("lr=0.001,seed=2", "full", 18, "1.1 lr=0..1,seed=2"),
+        ("lr=0.001,seed=2", "full", 16, "1.1 lr=..,seed=2"),
+        ("专家专家专家 seed=2", "full", 16, "1.1 专.. seed=2"),
+        ("lr=0.001", "full", 3, "1.."),
+    ],
+)
+def test_a_label_keeps_both_its_ends(run: str, profile: str, width: int, shown: str) -> None:
+    assert short_label(job("j", run, Queued(0), mvp="1.1", profile=profile), width) == shown
+
+
+def test_a_stop_that_was_asked_for_is_no_failure() -> None:
+    assert state_words(Done(0, 1, "killed", None, "stopped on request")) == ("■ stopped", "muted")
+    assert state_words(Done(0, 1, "killed", None, "stopped on request"), True)[0] == "# stopped"
+    assert state_words(Done(0, 1, "killed", None, "ended by SIGTERM")) == ("✗ killed", "error")

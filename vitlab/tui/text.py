@@ -26,7 +26,7 @@ from vitlab.contract.job import (
     ended_well,
 )
 from vitlab.contract.value import Value, judged_by, shown
-from vitlab.plot.series import SELECTORS
+from vitlab.plot.series import SELECTORS, cells, fit
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -115,6 +115,8 @@ def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
             return ("v done" if plain else "✓ done"), "success"
         case Done() if isinstance(state.end, Unknown):
             return "? unknown", "warning"
+        case Done(end=Killed(asked=True)):
+            return f"{'#' if plain else '■'} stopped", "muted"
         case Done(outcome=outcome):
             return f"{'x' if plain else '✗'} {outcome.replace('_', ' ')}", "error"
         case Lost():
@@ -308,14 +310,41 @@ def job_label(job: JobView) -> str:
     return clean(f"{job.spec.mvp} {job.spec.run}{profile}")
 
 
+def longest_label(jobs: Iterable[JobView]) -> tuple[int, int]:
+    """Characters of the longest label, without and with its profile; cheaply."""
+    sizes = [(len(job.spec.mvp) + len(job.spec.run) + 1, len(job.spec.profile)) for job in jobs]
+    return max((size for size, _ in sizes), default=0), max(
+        (a + b + 3 for a, b in sizes), default=0
+    )
+
+
+def short_label(job: JobView, width: int) -> str:
+    """Its label, or what fits of it without the profile, cut in the middle: `1.1 lr=0..,seed=2`.
+
+    The settings in which runs differ are at both ends.
+    """
+    label = job_label(job)
+    if cells(label) <= width:
+        return label
+    label = clean(f"{job.spec.mvp} {job.spec.run}")
+    if cells(label) <= width:
+        return label
+    tail = max(width - 2, 0) // 2
+    end = label[len(label) - tail :]
+    while cells(end) > tail:
+        end = end[1:]
+    start = fit(label, max(width - cells(end) - 1, 0)).rstrip(" …")
+    return f"{start}..{end}"
+
+
 def job_detail(job: JobView) -> str:
     """A job in a line: why it waits, what is wrong with it, or its folder."""
     if isinstance(job.state, Queued) and job.why:
         return clean(f"waits: {job.why}")
-    if isinstance(job.state, Running) and ":" in job.health:
-        return clean(job.health)
-    if isinstance(job.state, Done) and job.state.detail:
-        return clean(job.state.detail)
+    if isinstance(job.state, Running) and job.warnings:
+        return clean(f"{job.health.partition(':')[0] or 'warn'}: {'; '.join(job.warnings)}")
+    if isinstance(job.state, Done) and (job.state.detail or job.warnings):
+        return clean(job.state.detail or "; ".join(job.warnings))
     if isinstance(job.state, Done) and job.health.startswith("warn: "):
         return clean(job.health)
     return clean(job.paths.name)
@@ -398,7 +427,7 @@ def end_line(job: JobView) -> str:
     score = f", {words}" if words else ""
     if not isinstance(job.state, Done):
         return f"{job_label(job)}: lost, its supervisor was killed"
-    outcome = job.state.outcome.replace("_", " ")
+    outcome = "stopped" if was_requested(job) else job.state.outcome.replace("_", " ")
     explained = ended_badly(job) or isinstance(job.state.end, Unknown)
     detail = f": {job.state.detail}" if explained and job.state.detail else ""
     took = duration(job.seconds or None)

@@ -24,7 +24,9 @@ from vitlab.tui.text import (
     in_order,
     job_label,
     last_r2,
+    longest_label,
     score_text,
+    short_label,
     state_words,
     steps_of,
     time_of,
@@ -55,16 +57,27 @@ class QueueTable(StableTable):
         "Why": 8,
     }
 
+    DROPS: ClassVar = ("Time", "Steps")
+
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
         self._kept = KeptRows(self._row)
+        self._room = 0
+        self._jobs: list[JobView] = []
+
+    def on_resize(self) -> None:
+        self.show(self._jobs)  # labels are cut to the width
         self._places: dict[str, int] = {}
 
     def show(self, jobs: list[JobView]) -> None:
         """`jobs` in their order."""
         waiting = [job.paths.name for job in jobs if isinstance(job.state, Queued)]
         self._places = {name: place for place, name in enumerate(waiting, start=1)}
-        self.show_rows(self._kept.of(jobs, (self.narrow, self.app.theme)))
+        self._jobs = jobs
+        self.wanted["Job"] = longest_label(jobs)
+        self._room = self.fitted["Job"]
+        look = (self.narrow, self._room, self.app.theme)
+        self.show_rows(self._kept.of(jobs, look))
 
     def _row(self, job: JobView) -> Row:
         words, tone = state_words(job.state, self.plain)
@@ -86,7 +99,7 @@ class QueueTable(StableTable):
             cell(steps_of(job)),
             cell(time_of(job)),
             cell(f"{number}{trend}" if number else ""),
-            cell(job_label(job)),
+            cell(short_label(job, self._room)),
             cell(reason(job), tone_style(self, "muted")),
         )
 
@@ -189,10 +202,10 @@ def reason(job: JobView) -> str:
     match job.state:
         case Queued():
             return job.why or ("held" if job.held else "starts next")
-        case Done(detail=detail):
+        case Done(detail=detail) if detail:
             return detail
-        case Running():
-            return job.health.partition(": ")[2]
+        case Running() | Done():
+            return "; ".join(job.warnings)
         case _:
             return "its supervisor was killed: c resumes it, x drops it"
 

@@ -18,10 +18,10 @@ from vitlab.tui.text import (
     change_of,
     clean,
     device_of,
-    duration,
     job_label,
     progress_bar,
     score_words,
+    short_duration,
     silence,
     steps_of,
     tone_style,
@@ -108,7 +108,7 @@ class Header(Static):
         text = Text()
         share = width * 2 // 3 if running else width // 2
         half = max(share, width - cells(upcoming) - 2)
-        left = fit(left, min(half, cells(left) + 3))
+        left = fit(left, min(half - 2, cells(left) + 1)) + "  "
         text.append(left, tone_style(self, "accent" if running else "muted"))
         upcoming = fit(upcoming, max(width - cells(left), 0))
         text.append(upcoming[:5], tone_style(self, "muted"))
@@ -213,15 +213,15 @@ def _phases(view: LabSnapshot) -> str:
 def _running(job: JobView) -> str:
     """Problems come first, so that a narrow line still shows them."""
     silent = silence(job)
-    score = score_words(job)
+    score, change = score_words(job), change_of(job)
     parts = [
         f"> {job_label(job)}",
         clean(job.health) if is_unhealthy(job) else "",
         f"silent for {age(silent)}" if silent > SILENT else "",
         steps_of(job),
-        f"{score} {change_of(job)}".rstrip() if score else "",
+        " ".join(filter(None, (score, f"({change})" * bool(change)))) if score else "",
     ]
     if silent <= SILENT and job.eta is not None:
-        parts.append(f"{duration(max(job.eta, 0.0))} left")
+        parts.append(f"{short_duration(max(job.eta, 0.0))} left")
     parts.append(f"on {device_of(job)}" if device_of(job) else "")
     return " ".join(filter(None, parts))

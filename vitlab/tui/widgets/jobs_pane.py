@@ -20,10 +20,11 @@ from vitlab.tui.text import (
     device_of,
     in_order,
     job_detail,
-    job_label,
     last_r2,
+    longest_label,
     score_text,
     set_titles,
+    short_label,
     silence,
     since,
     state_words,
@@ -107,21 +108,36 @@ def _is_same(before: JobView, now: JobView) -> bool:
         and before.state == now.state
         and before.progress is now.progress
         and (before.health, before.left) == (now.health, now.left)
+        and before.metrics is now.metrics
     )
+
+
+CHANGE = "R² (change)"
+"""The column of a score and what the last evaluation changed of it."""
 
 
 class JobTable(StableTable):
     """Every job of the roadmap."""
 
-    COLUMNS: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 17, "Job": 16}
-    NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, "R²": 11, "Job": 12}
+    COLUMNS: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, CHANGE: 17, "Job": 16}
+    NARROW: ClassVar = {"State": 10, "On": 4, "Progress": 9, "Time": 10, CHANGE: 11, "Job": 12}
+    DROPS: ClassVar = ("Time", "Progress", "On")
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
         self._kept = KeptRows(self._row)
+        self._room = 0
+        self._jobs: tuple[JobView, ...] = ()
+
+    def on_resize(self) -> None:
+        self.show(self._jobs)  # labels are cut to the width
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
-        self.show_rows(self._kept.of(in_order(jobs), (self.narrow, self.app.theme)))
+        self._jobs = jobs
+        self.wanted["Job"] = longest_label(jobs)
+        self._room = self.fitted["Job"]
+        look = (self.narrow, self._room, self.app.theme)
+        self.show_rows(self._kept.of(in_order(jobs), look))
 
     def _row(self, job: JobView) -> Row:
         words, tone = state_words(job.state, self.plain)
@@ -140,7 +156,7 @@ class JobTable(StableTable):
             cell(steps_of(job), "" if alive else tone_style(self, "muted")),
             cell(time_of(job), tone_style(self, "warning" if quiet else "" if alive else "muted")),
             cell(score),
-            cell(job_label(job)),
+            cell(short_label(job, self._room)),
         )
 
 

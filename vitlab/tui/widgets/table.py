@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 from typing import ClassVar, NamedTuple
 
 from rich.text import Text
@@ -32,22 +33,30 @@ class StableTable(DataTable[Text]):
     """Column -> cells; the last takes what is left beside the others, at least its own number."""
     NARROW: ClassVar[Mapping[str, int]] = {}
     """The same columns where there is no room for those."""
+    DROPS: ClassVar[tuple[str, ...]] = ()
+    """Columns that are left out, in this order, while there is no room for the others."""
+    MOST = 20
+    """Cells up to which a column gets what its texts need before others get more."""
     plain = False
     """ASCII only."""
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id=id, cursor_type="row", cell_padding=1, zebra_stripes=False)
         self._shown: dict[str, Row] = {}
-        self._last_width = 0
+        self._fitted: Mapping[str, int] = {}
+        self.wanted: dict[str, tuple[int, int]] = {}
+        """Column -> cells its texts need, for which others are dropped, and those they fill."""
 
     def show_rows(self, rows: Mapping[str, Row]) -> None:
         """Make the table show these rows, touching as little as possible."""
-        fits = self._last_width == self.last_width
+        fits = self._fitted == self.fitted
         if fits and list(rows) == list(self._shown):
             for key, row in rows.items():
                 if row is self._shown[key]:
                     continue
                 for name, old, new in zip(self.COLUMNS, self._shown[key], row, strict=True):
+                    if name not in self._fitted:
+                        continue
                     if old.plain != new.plain or old.style != new.style:
                         self.update_cell(key, name, new)
         else:
@@ -56,7 +65,7 @@ class StableTable(DataTable[Text]):
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
-        if self._shown and self._last_width != self.last_width:
+        if self._shown and self._fitted != self.fitted:
             self._refill(self._shown)
 
     def _refill(self, rows: Mapping[str, Row]) -> None:
@@ -64,13 +73,12 @@ class StableTable(DataTable[Text]):
         place = self.cursor_row
         self.clear(columns=True)
         # Fixed widths: measured ones come a moment late, and cost a measure at every change.
-        self._last_width = self.last_width
-        widths = dict(self.widths)
-        widths[list(widths)[-1]] = self._last_width
-        for name, width in widths.items():
+        self._fitted = self.fitted
+        for name, width in self._fitted.items():
             self.add_column(Text(name), width=width, key=name)
+        shown = [name in self._fitted for name in self.COLUMNS]
         for name, row in rows.items():
-            self.add_row(*row, key=name)
+            self.add_row(*compress(row, shown), key=name)
         if key is not None and key in rows:
             place = list(rows).index(key)
         if rows:
@@ -95,24 +103,33 @@ class StableTable(DataTable[Text]):
     @property
     def narrow(self) -> bool:
         """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
-        wanted = sum(self.COLUMNS.values()) + self._padding
+        wanted = sum(self.COLUMNS.values()) + self._padding(self.COLUMNS)
         return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
 
     @property
-    def widths(self) -> Mapping[str, int]:
-        """The columns as they fit now."""
-        return self.NARROW if self.narrow else self.COLUMNS
-
-    @property
-    def last_width(self) -> int:
-        """Cells for the last column at the table's size now."""
-        *others, least = self.widths.values()
+    def fitted(self) -> Mapping[str, int]:
+        """Column -> cells as they fit at the table's size now; the last takes what is left."""
+        widths = dict(self.NARROW if self.narrow else self.COLUMNS)
         room = self.scrollable_content_region.width
         if not self.show_vertical_scrollbar:
             # Kept free, or the bar that comes with many rows would have them all filled anew.
             room -= self.styles.scrollbar_size_vertical
-        return max(least, room - sum(others) - self._padding)
+        last = list(widths)[-1]
+        needed = {name: min(cells, self.MOST) for name, (cells, _) in self.wanted.items()}
 
-    @property
-    def _padding(self) -> int:
-        return 2 * self.cell_padding * len(self.COLUMNS)
+        def spare() -> int:
+            return room - sum(widths.values()) - self._padding(widths)
+
+        for name in self.DROPS:
+            lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
+            if self.narrow and spare() < lacking:
+                del widths[name]
+        for name, (_, cells) in self.wanted.items():
+            if name != last:
+                most = max(min(spare(), self.MOST - widths[name]), spare() // 2)
+                widths[name] += max(min(cells - widths[name], most), 0)
+        widths[last] += max(spare(), 0)
+        return widths
+
+    def _padding(self, widths: Mapping[str, int]) -> int:
+        return 2 * self.cell_padding * len(widths)
