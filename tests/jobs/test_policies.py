@@ -57,7 +57,13 @@ def test_a_stuck_job_is_started_again_when_its_policy_says_so(shop: Workshop) ->
 
 
 def test_restarts_are_counted(shop: Workshop) -> None:
-    code = "import sys; print('try', flush=True); sys.exit(3)"
+    code = (
+        "import os, time; print('try', flush=True)\n"
+        "events = open(os.environ['VITLAB_JOB'] + '/events.jsonl', 'a')\n"
+        'loss = \'"values": {"train/loss": null}, "nonfinite": ["train/loss"]\'\n'
+        'events.write(\'{"v": 1, "t": %f, "kind": "step", "step": 1, %s}\\n\''
+        " % (time.time(), loss)); events.flush(); time.sleep(300)"
+    )
     job = shop.submit(code, extra={"health": {"action": "restart", "restarts": 2}})
     advance(shop.lab)
     assert ended(job).outcome == "nan"
