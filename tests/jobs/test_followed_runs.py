@@ -343,6 +343,27 @@ def test_a_stopped_run_has_no_result_and_a_resumed_one_its_own(shop: Workshop) -
     assert result.values == {R2: 0.5}
 
 
+def test_rows_written_anew_by_a_resumed_run_are_its_own(shop: Workshop) -> None:
+    code = (
+        WAIT
+        + "open('metrics.csv', 'w').write('step,val_r2\\n1,0.5\\n2,0.6\\n')\n"
+        + "print('wrote', flush=True); wait('go')"
+    )
+    job = shop.submit(code, extra=declared(), headline=R2)
+    advance(shop.lab)
+    wait_for(lambda: len(curve(job)) == 2)
+    stop(job)
+    assert ended(job).outcome == "killed"
+    (shop.lab.root / "go").touch()
+    resume(shop.lab, job)
+    advance(shop.lab)
+    wait_for(lambda: (job.folder / "exit.1.json").exists())
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.6}
+
+
 def test_each_attempt_replaces_the_result_of_the_one_before(shop: Workshop) -> None:
     code = (
         "import os; again = os.path.exists('done'); open('done', 'w')\n"

@@ -206,7 +206,7 @@ class Follow:
         cursor = self._cursors.get(str(path))
         before = [one for other, one in self._readers.items() if other.name == path.name]
         self._readers[path] = reader = GuardedReader(self._files.shown(path), make, cursor)
-        if skip and not cursor:
+        if skip:
             reader.follower.skip_existing()
         elif before and not cursor:
             reader.follower.know_rows_of(before[-1].follower)
