@@ -28,7 +28,7 @@ async def test_a_roomy_terminal_shows_everything_at_once(
         assert "1/8 done" in text
         assert "next 2.0 LightGBM" in text
         assert "w writes 1" in text
-        assert "47m00s left" in text
+        assert "47m left" in text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 40), (160, 24)])
@@ -138,6 +138,6 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
         assert "1.0 a job's nam" in it.text()
         await it.pilot.resize_terminal(100, 30)
         await it.settle()
-        assert "1.0 a job's name so long that it" in it.text()
+        assert "1.0 a job's name..e room there is" in it.text()  # cut in its middle
         await it.press("2")
         assert "word " * 16 in it.text()
