@@ -181,7 +181,7 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (gzip.compress(b"epoch,val_r2\n"), "is gzip-compressed, which is not read"),
+        (gzip.compress(b"epoch,val_r2\n", mtime=0), "is gzip-compressed, which is not read"),
         (b"SQLite format 3\0" + b"x" * 99, "is an SQLite database"),
         (b"ab\0\0\xff\xfe" * 20, "binary data of a kind that is not read"),
         (b'{"a": [{"x": 1}], "b": [{"x": 2}]}', "is JSON without one list of rows"),
