@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +15,7 @@ SHOW_AFTER = 30.0
 """Seconds after which the newest row is passed on although its stretch is not whole."""
 
 
-class Reader:
+class Reader(ABC):
     """Reads a file or log for names whose scales are known by the first `poll`."""
 
     def __init__(self, source: Source, scales: Mapping[str, float]) -> None:
@@ -38,21 +39,22 @@ class Reader:
             yield "note", {"text": self._thinned()}
 
     @property
+    @abstractmethod
     def unread(self) -> str:
         """Why it is not read to its end; empty when it is."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def notes(self) -> list[str]:
         """What was left out or is odd, for people."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
-        raise NotImplementedError
+        """The events of what is new."""
 
+    @abstractmethod
     def _thinned(self) -> str:
         """How many rows became events."""
-        raise NotImplementedError
 
     def _events_of(self, start: int, part: Chunk, without: frozenset[str]) -> Iterator[Event]:
         """The events of new rows, which lie within one stretch."""

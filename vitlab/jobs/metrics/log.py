@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.jobs.metrics.files import BLOCK, LIMIT
-from vitlab.jobs.metrics.formats.decoder import Decoder, flattened, number
+from vitlab.jobs.metrics.formats.decoder import Cells, flattened, number
 from vitlab.jobs.metrics.formats.json_rows import parsed
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, stretch_end
@@ -85,12 +85,12 @@ class LogReader(Reader):
         super().__init__(source, scales)
         self._pattern = re.compile(source.pattern)
         self._log = LogLines(path, start)
-        self._decoder = Decoder(list(source.names), source.step, source.epoch)
+        self._cells = Cells(list(source.names), source.step, source.epoch)
 
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
             found = [match.groupdict() for line in lines if (match := self._pattern.search(line))]
-            chunk, done = self._decoder.chunk_of(found), 0
+            chunk, done = self._cells.chunk_of(found), 0
             while done < chunk.rows:
                 end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
                 yield from self._events_of(self.rows, chunk.part(done, end), without)
@@ -106,7 +106,7 @@ class LogReader(Reader):
     @property
     def unknown(self) -> set[str]:
         """Names whose last match is no number."""
-        return self._decoder.unknown
+        return self._cells.unknown
 
     @property
     def notes(self) -> list[str]:
@@ -115,7 +115,7 @@ class LogReader(Reader):
             notes.append("no line matches the pattern so far")
         if self._log.too_long:
             notes.append(f"{self._log.too_long} lines of more than {LONGEST >> 10} kB are left out")
-        for name, (count, example) in self._decoder.odd.items():
+        for name, (count, example) in self._cells.odd.items():
             notes.append(f"{name}: {count} matches are no numbers, as {example!r}")
         if self.rows > ALL:
             notes.append(f"{self.events.kept} of {self.rows} matching lines are kept")
@@ -125,14 +125,14 @@ class LogReader(Reader):
     def state(self) -> dict[str, Any]:
         log = self._log
         own = {"log": [log.offset, log.inode, log.dropping, log.too_long],
-               "decoder": self._decoder.state}  # fmt: skip
+               "decoder": self._cells.state}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         log = self._log
         log.offset, log.inode, log.dropping, log.too_long = state["log"]
-        self._decoder.restore(state["decoder"])
+        self._cells.restore(state["decoder"])
 
 
 class LogFollower(Grouped[LogReader]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,8 +102,8 @@ def is_word(cell: object) -> bool:
     return bool(odd)
 
 
-class Decoder:
-    """Reads rows from the bytes of one file, in blocks from its start."""
+class Cells:
+    """Makes numbers of the cells of rows, and keeps what was odd about them."""
 
     kind = ""
     """For people."""
@@ -129,13 +130,6 @@ class Decoder:
         """Columns whose last cell is no number: a value before it is not the last one."""
         self.problem = ""
         """Why it cannot be read further."""
-
-    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
-        """How many bytes of `block` were used, and their rows.
-
-        `last`: nothing follows, so that a line without an end is one too.
-        """
-        raise NotImplementedError
 
     def count_odd(
         self, name: str, cells: Sequence[object], column: Column, odd: Sequence[str]
@@ -189,6 +183,17 @@ class Decoder:
         self.skipped, self.encoding = state["skipped"], state["encoding"]
         self.unknown = set(state["unknown"])
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
+
+
+class Decoder(Cells, ABC):
+    """Reads rows from the bytes of one file, in blocks from its start."""
+
+    @abstractmethod
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
+        """How many bytes of `block` were used, and their rows.
+
+        `last`: nothing follows, so that a line without an end is one too.
+        """
 
 
 def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
