@@ -21,12 +21,12 @@ from tests.waiting import SLEEP, becomes, ended, printed, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import read_json
+from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, hold, resume, stop
-from vitlab.jobs.slurm import query
+from vitlab.jobs.slurm import query, requeue
 from vitlab.jobs.store import all_jobs, read_job, read_state
 
 SLURM = {"backend": "slurm"}
@@ -228,6 +228,23 @@ def test_before_its_time_is_up_it_saves_and_goes_on_in_the_next(
     assert (job.folder / "started.1.json").exists()
     assert read_json(job.slurm)["id"] == number
     assert ended(other).detail == "stopped on request"
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("kill $$", True), ("exit 1", False)])
+def test_only_a_refused_requeue_is_submitted_anew(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, kept: bool
+) -> None:
+    # Slurm ends the step that asks, and often `scontrol` before it has answered.
+    job = shop.submit(SLEEP, extra=SLURM)
+    write_json(job.slurm, {"v": 1, "id": "7_1"})
+    program = tmp_path / "bin" / "scontrol"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{answer}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    requeue(job, "7_1")
+    assert job.resume.exists()
+    assert job.slurm.exists() is kept
 
 
 def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) -> None:

@@ -182,10 +182,14 @@ def cancel(job: JobPaths) -> None:
 
 
 def requeue(job: JobPaths, number: str) -> None:
-    """Have Slurm run our batch step again; where it refuses, the next scheduler submits it."""
+    """Have Slurm run our batch step again; where it refuses, the next scheduler submits it.
+
+    Slurm ends the step it queues again, and with it `scontrol`, often before it has answered: one
+    that was killed was not refused.
+    """
     job.resume.touch()
     answer = _run(["scontrol", "requeue", number])
-    if answer is None or answer.returncode:
+    if answer is None or answer.returncode > 0:
         job.slurm.unlink(missing_ok=True)
 
 
