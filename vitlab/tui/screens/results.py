@@ -84,9 +84,9 @@ class ResultsScreen(LabScreen):
     FILTERS = True
     KEYS = (
         Key("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
-        Key("S", "turn_order", "reverse", "reverse the order"),
+        Key("S", "reverse_order", "reverse", "reverse the order"),
         Key("slash", "app.filter", "filter", "show only rows with some words"),
-        Key("space", "refer", "reference", "compare all others with this one, on the same stars"),
+        Key("space", "set_reference", "reference", "compare all with this one, on the same stars"),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -195,12 +195,12 @@ class ResultsScreen(LabScreen):
         self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
         self._fill_rows()
 
-    def action_turn_order(self) -> None:
+    def action_reverse_order(self) -> None:
         self._reversed = not self._reversed
         self._fill_rows()
 
     @work(group="actions")
-    async def action_refer(self) -> None:
+    async def action_set_reference(self) -> None:
         row = self._selected()
         if row is None:
             return

@@ -107,7 +107,7 @@ class RoadmapScreen(LabScreen):
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
     )
     KEYS = (
-        Key("t", "turn_plan", "board", "show the plan as a board, or as a table"),
+        Key("t", "toggle_board", "board", "show the plan as a board, or as a table"),
         Key(
             "enter", "open_row", "open", "details of the MVP, or the log of the job", in_line=False
         ),
@@ -301,7 +301,7 @@ class RoadmapScreen(LabScreen):
     def action_go(self, pane: str) -> None:
         self.go(pane)
 
-    def action_turn_plan(self) -> None:
+    def action_toggle_board(self) -> None:
         """Table or board; what is chosen stays chosen."""
         self.go("plan")
         self.plan_pane.switch()
@@ -341,5 +341,5 @@ class RoadmapScreen(LabScreen):
         shown = sorted((key for key in KEYS if key.in_line), key=lambda key: key.name not in first)
         own = self.session.own_keys
         keys = [(shown_key(key, own), key.word, f"app.{key.action}") for key in shown]
-        keys.append((shown_key(self.KEYS[0], own), "board", "screen.turn_plan"))
+        keys.append((shown_key(self.KEYS[0], own), "board", "screen.toggle_board"))
         return [*keys, ("^p", "find", "app.command_palette")]

@@ -108,8 +108,8 @@ class SpectrumScreen(LabScreen):
     NAME = "spectrum"
     HEADING = "Spectrum"
     KEYS = (
-        Key("n", "turn_star(1)", "next star", "the next star; N the previous one"),
-        Key("N", "turn_star(-1)", "", "the previous star", in_line=False),
+        Key("n", "next_star(1)", "next star", "the next star; N the previous one"),
+        Key("N", "next_star(-1)", "", "the previous star", in_line=False),
         Key("s", "next_order", "sort", "sort the stars by error, or by number"),
         Key("t", "next_lower", "below", "lower chart: shape, response in its unit, attention"),
         Key("m", "next_label", "label", "the next label the model predicts"),
@@ -125,8 +125,8 @@ class SpectrumScreen(LabScreen):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS),
-        Binding("j,down", "turn_star(1)", "Next star", show=False),
-        Binding("k,up", "turn_star(-1)", "Star before", show=False),
+        Binding("j,down", "next_star(1)", "Next star", show=False),
+        Binding("k,up", "next_star(-1)", "Star before", show=False),
         Binding("g,home", "end_star(0)", "First star", show=False),
         Binding("G,end", "end_star(-1)", "Last star", show=False),
     ]
@@ -254,7 +254,7 @@ class SpectrumScreen(LabScreen):
         self.chart.show(replace(self.chart.state, sheet=sheet, look=look, text=""))
         self._read()
 
-    def action_turn_star(self, by: int) -> None:
+    def action_next_star(self, by: int) -> None:
         if self._order.numbers:
             self._order.go(self._order.at + by)
             self._show_selected()
