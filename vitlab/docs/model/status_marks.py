@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.status_text import read_status_text
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import COLOURS, ParsedStatus, Vocabulary
 from vitlab.docs.text.source import Document
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
@@ -53,7 +53,8 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
         if not any(m.start < group.end() and group.start() < m.end for m in marks):
             mark = _in_group(group, vocabulary)
             marks += [mark] if mark else []
-    return sorted(marks)
+    own = [mark for mark in marks if text[mark.start : mark.end] not in COLOURS]
+    return sorted(own or marks)  # a colour beside a status is a priority
 
 
 def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:

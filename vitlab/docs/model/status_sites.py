@@ -13,7 +13,14 @@ from vitlab.docs.model.roadmap import Roadmap, heading_status
 from vitlab.docs.model.status_marks import Mark, find_marks, in_diagrams, in_items
 from vitlab.docs.model.status_text import StatusText, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View
-from vitlab.docs.model.vocabulary import CLOSING, GLYPHS, LONG_WORDS, SHORT_WORDS, ParsedStatus
+from vitlab.docs.model.vocabulary import (
+    CLOSING,
+    COLOURS,
+    GLYPHS,
+    LONG_WORDS,
+    SHORT_WORDS,
+    ParsedStatus,
+)
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import folded, same_glyph, width
 from vitlab.docs.text.source import Span
@@ -24,8 +31,6 @@ MVP_STATUS_TABLES = (
 )  # fmt: skip
 """Kinds of table whose status column holds the status of the row's MVP."""
 _OF_GATES = ("gate", "gate_progress")
-_COLOURS = ("🔴", "🟠", "🟡", "🟢", "🔵")
-"""In a column of priorities these are priorities."""
 _MARKS = re.compile(r"\*{1,3}|~~|__|`")
 _BEFORE_ID = re.compile(r"[ *_~`]+MVP", re.I)
 _AFTER_BOX = re.compile(r"(?P<blanks>[ ]*)(?=[│┃║|])")
@@ -139,7 +144,10 @@ class StatusSites:
         """Whether a site's remark stays with another status."""
         parts = self.parts(site)
         why = site.kind == "report" and parts.remark.strip()  # why there is no report
-        return not why and parts.keeps_remark(status, self.roadmap.vocabulary)
+        if why or not parts.keeps_remark(status, self.roadmap.vocabulary):
+            return False
+        whole = parts.with_status(self._status_part(site, parts, status), True)
+        return not parts.remark or self._means(whole, status)  # not `Partial of the runs`
 
     def sure_glyph(self, status: str) -> str:
         """A glyph that alone means a status in this document."""
@@ -163,7 +171,7 @@ class StatusSites:
             return self._word(site, status)
         glyph = self._glyph(site, status)
         if site.kind == "priority":
-            clear = self._means(glyph, status) and glyph not in _COLOURS
+            clear = self._means(glyph, status) and glyph not in COLOURS
             return glyph if clear else f"{glyph} {self._word(site, status)}"
         clear = self._means(glyph, status)
         if clear and (not site.word or self._word_explains_glyph(site)):
@@ -316,7 +324,7 @@ def _whole_cell(
     """The site of a cell that is no status column's and yet says nothing but a status."""
     for site in _cell_site(roadmap, view, entry, column, kind, mvp):
         parts = read_status_text(site.text, site.parsed, roadmap.vocabulary)
-        loose = site.parsed.loose or (kind == "priority" and site.text.strip("*") in _COLOURS)
+        loose = site.parsed.loose or (kind == "priority" and site.text.strip("*") in COLOURS)
         rest = parts.remark.strip(" *~_`")
         if not loose and (not rest or (kind == "report" and rest[0] in "：:（(，,")):
             yield site

@@ -15,7 +15,9 @@ _CLAUSE_ENDS = re.compile(
     r"[()（）【】\[\],，;；:：、。.!！→+·•*~`“”\"]|<br\s*/?>|\s[-—–/|]\s|[-—–]{2,}"
 )
 _VERDICTS = re.compile(r"(?<![A-Za-z])(?:(PASS(?:ED)?)|(FAIL(?:ED)?)|(MARGINAL))(?![A-Za-z])")
-_OF_BLOCKED = re.compile(r"\s*(?:by|on|until|for)\b", re.I)
+_OF_STATUS = re.compile(
+    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind)\b", re.I
+)
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
 _MAY_WAIT = ("planned", "ready", "paused")
 """Statuses beside which a remark may say that something else must come first."""
@@ -49,8 +51,8 @@ class StatusText:
             return True
         other = set(_remark_statuses(self.remark, vocabulary)) - {status}
         waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
-        of_blocked = "paused" in self.says and _OF_BLOCKED.match(self.remark)
-        return not (self.verdict or other or waits or of_blocked)
+        goes_on = _OF_STATUS.match(self.remark)  # `Ready to run`, `blocked by MVP-1.0`
+        return not (self.verdict or other or waits or goes_on)
 
     def with_status(self, new: str, keep_remark: bool) -> str:
         """The text with another status part, its emphasis closed."""

@@ -111,7 +111,13 @@ _OF_SENTENCES = frozenset((
 """Words that open sentences as well, so they count only where no other word follows."""
 _LOOSE = frozenset(("🆕", "🟢"))
 """Glyphs that are a status only alone and in a cell for one; elsewhere they decorate."""
-_PRIORITY = re.compile(r"[🔴🟠🟡🟢🔵⚪\s*_~`]+P\d(?![A-Za-z_])")
+COLOURS = ("🔴", "🟠", "🟡", "🟢", "🔵", "⚪")
+"""In a column of priorities, and beside a status, these are priorities."""
+_PRIORITY = re.compile(
+    r"[🔴🟠🟡🟢🔵⚪\s*_~`]+(?:P\d(?![A-Za-z_])|(?:最?[高中低]|紧急|重要|必做|可选)(?:优先级?)?(?!\w)"
+    r"|(?:high|medium|mid|low|urgent|critical|must|optional)(?:[ -]prio(?:rity)?)?(?!\w))",
+    re.I,
+)
 _BLOCKED = re.compile(
     r"(?<!未)(?<!不再)(?<!解除)(?<!无)(?:阻塞|受阻|卡住)|(?<!not )(?<!no longer )\bblocked\b", re.I
 )

@@ -14,8 +14,8 @@ from vitlab.jobs.metrics.source import Source
 
 ALL = 1024
 """Rows at the beginning that are each a stretch of their own."""
-_SHIFT = 7
-"""Later stretches have 1/128 to 1/64 as many rows as there are before them."""
+_SHIFT = 6
+"""Later stretches have 1/64 to 1/32 as many rows as there are before them."""
 
 
 def stretch_end(row: int) -> int:
