@@ -20,7 +20,7 @@ from unittest import mock
 
 from markdown_it import MarkdownIt
 
-from vitlab.docs.lint import lint
+from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.save import change, save
 from vitlab.docs.text.source import Document, read

@@ -26,7 +26,7 @@ from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.gates import Verdict, judge, thresholds
-from vitlab.docs.lint import fix_all, lint, lint_document
+from vitlab.docs.lint.document import fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap, passed_over
 from vitlab.docs.text.edit import Edit, apply, unified

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vitlab.docs.lint import lint_document
+from vitlab.docs.lint.document import lint_document
 from vitlab.docs.model.hub import Point, parse_hub
 from vitlab.docs.model.roadmap import next_mvp, parse_roadmap
 from vitlab.docs.model.table_kinds import View

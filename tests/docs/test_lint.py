@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import document_path, here
-from vitlab.docs.lint import lint
+from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import change, save

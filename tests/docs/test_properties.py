@@ -13,7 +13,7 @@ from tests.docs.documents import HERE
 from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.lint import fix_all, lint
+from vitlab.docs.lint.document import fix_all, lint
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.save import change, redo, save, undo

@@ -15,7 +15,7 @@ from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.lint import lint
+from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Health, read_health

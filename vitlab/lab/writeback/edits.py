@@ -10,7 +10,7 @@ from platformdirs import user_state_path
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs import save as journal
-from vitlab.docs.lint import Finding, fix_all, lint, lint_document
+from vitlab.docs.lint.document import Finding, fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
