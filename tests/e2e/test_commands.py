@@ -109,6 +109,7 @@ def test_a_second_shell_follows_and_stops_a_job(lab: Path, vitlab: Vitlab) -> No
     assert follower.stdout
     record = json.loads(vitlab("jobs", "--json").stdout)[0]
     assert (record["state"], record["outcome"]) == ("done", "killed")
+    assert " stopped " in vitlab("jobs").stdout
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,10 @@ def _progress(view: JobView) -> str:
             if view.eta is not None:
                 parts.append(f"{datetime.timedelta(seconds=max(round(view.eta), 0))} left")
             return ", ".join(parts)
-        case Done(outcome=outcome, detail=detail):
-            return f"{outcome}" + (f": {detail}" if detail and outcome != "ok" else "")
+        case Done(detail=detail) as done:
+            if done.outcome == "ok" or not detail:
+                return done.word
+            return detail if detail.startswith(done.word) else f"{done.word}: {detail}"
         case Lost():
             return "lost: its supervisor is gone; `vitlab resume` resumes it"
 
@@ -217,7 +219,7 @@ def list_jobs(args: argparse.Namespace) -> int:
             view.spec.run,
             view.spec.profile,
             state_word(view.state),
-            view.state.outcome if isinstance(view.state, Done) else view.why,
+            view.state.word if isinstance(view.state, Done) else view.why,
             f"{view.step}/{view.of}" if view.of else view.epochs or "-",
             number(shown(view.spec.headline, view.values)),
         )

@@ -228,6 +228,11 @@ class Done:
             case cause:
                 return Failed(cause)
 
+    @property
+    def word(self) -> str:
+        """The outcome for people: one that a person asked for is `stopped`, not `killed`."""
+        return "stopped" if self.end == Killed(asked=True) else self.outcome.replace("_", " ")
+
 
 @dataclass(frozen=True)
 class Lost:

@@ -27,6 +27,9 @@ starts it."""
 INCOMPLETE = 3
 """Exit code of the reader of metrics (`jobs.metrics.follow`) that could not read everything."""
 
+SCRIPTS = (".py", ".sh", ".bash", ".zsh", ".jl", ".r", ".pl", ".lua", ".m")
+"""Endings of the programs that an interpreter runs."""
+
 PYTHON = (sys.executable, "-P", "-X", "utf8")
 """What starts vitlab's own programs: no modules of the folder they start in, and files named in
 UTF-8 whatever the locale."""

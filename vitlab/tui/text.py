@@ -116,9 +116,9 @@ def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
         case Done() if isinstance(state.end, Unknown):
             return "? unknown", "warning"
         case Done(end=Killed(asked=True)):
-            return f"{'#' if plain else '■'} stopped", "muted"
-        case Done(outcome=outcome):
-            return f"{'x' if plain else '✗'} {outcome.replace('_', ' ')}", "error"
+            return f"{'#' if plain else '■'} {state.word}", "muted"
+        case Done() as done:
+            return f"{'x' if plain else '✗'} {done.word}", "error"
         case Lost():
             return "! lost", "error"
 
@@ -427,12 +427,11 @@ def end_line(job: JobView) -> str:
     score = f", {words}" if words else ""
     if not isinstance(job.state, Done):
         return f"{job_label(job)}: lost, its supervisor was killed"
-    outcome = "stopped" if was_requested(job) else job.state.outcome.replace("_", " ")
     explained = ended_badly(job) or isinstance(job.state.end, Unknown)
     detail = f": {job.state.detail}" if explained and job.state.detail else ""
     took = duration(job.seconds or None)
     after = f" after {took}" if took else ""
-    return f"{job_label(job)}: {outcome}{after}{score}{detail}"
+    return f"{job_label(job)}: {job.state.word}{after}{score}{detail}"
 
 
 def ends_line(jobs: Sequence[JobView]) -> str:

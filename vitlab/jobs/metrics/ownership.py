@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.placeholders import filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import Process, all_processes, began, job_of
+from vitlab.jobs.processes import SCRIPTS, Process, all_processes, began, job_of
 
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -223,11 +223,11 @@ def _script(pid: int) -> Script | None:
 
 
 def script_of(argv: Sequence[str], folder: str) -> Script | None:
-    """What a Python or shell program runs; None for another."""
+    """What Python, a shell or another interpreter runs; None for another program."""
     for place, word in enumerate(argv):
         if word == "-m" and place + 1 < len(argv):
             return folder, argv[place + 1]
-        if word.endswith((".py", ".sh")):
+        if word.lower().endswith(SCRIPTS):
             return folder, os.path.normpath(os.path.join(folder, word))  # noqa: PTH118
     return None
 

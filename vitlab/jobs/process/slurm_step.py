@@ -83,7 +83,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
         "v": 1,
         "started": round(time.time(), 3),
         "boot": processes.boot(),
-        "device": ",".join(f"gpu{gpu}" for gpu in gpus.split(",")) if gpus else "cpu",
+        "device": ",".join(f"gpu{gpu}" if gpu.isdecimal() else gpu for gpu in gpus.split(","))
+        or "cpu",
         "environment": rendezvous(os.environ, os.uname().nodename),
         "slurm": number(os.environ),
         "across": srun_prefix(os.environ),

@@ -25,6 +25,7 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.git import Code, is_tracked, read_code
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.metrics.source import stored_value
+from vitlab.jobs.processes import SCRIPTS
 from vitlab.jobs.queue.queue import OWN_FILE
 from vitlab.jobs.store import Job
 
@@ -146,7 +147,6 @@ class SharedFiles:
         return metrics_place(spec, self._root)
 
 
-SCRIPTS = (".py", ".sh", ".bash", ".zsh", ".jl", ".r", ".pl", ".lua", ".m")
 CONFIGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf")
 MAX_BYTES = 1 << 20
 """Bytes of a file that is kept with the job."""
