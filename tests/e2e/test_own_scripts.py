@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -237,6 +240,40 @@ def test_lightgbm_by_its_callback_and_by_its_program(lab: Path, vitlab: Vitlab) 
     assert curve(jobs["program"], "val/mse/log_g") == {1: 0.987, 2: 0.671, 3: 0.423}
     assert result_of(jobs["program"]) == {"val/mse/log_g": 0.423}
     assert {one["outcome"] for one in told(vitlab).values()} == {"ok"}
+
+
+@pytest.mark.skipif(
+    shutil.which("lightgbm") is None,
+    reason="no lightgbm program: PyPI and Debian have none, it is built from its source",
+)
+def test_lightgbm_s_own_program(lab: Path, vitlab: Vitlab) -> None:
+    roadmap_with(lab, "main")
+    draw = np.random.default_rng(1)
+    for name, rows in (("train", 400), ("val", 100)):
+        x = draw.normal(size=(rows, 4))
+        np.savetxt(lab / f"{name}.csv", np.column_stack([x.sum(1), x]), "%.5f", ",")
+    options = {"data": "train.csv", "valid": "val.csv", "metric": "l2,l1", "num_trees": "12"}
+    options |= {"objective": "regression", "num_leaves": "7", "num_threads": "1"}
+    text = "".join(f"{name} = {value}\n" for name, value in options.items())
+    (lab / "train.conf").write_text(text, encoding="utf-8")
+    argv = ["lightgbm", "config=train.conf"]
+    pattern = r"Iteration:(?P<epoch>\d+), valid_1 (?:l2 : (?P<l2>\S+)|l1 : (?P<l1>\S+))"
+    names = {"l2": "val/mse/log_g", "l1": "val/mae/log_g"}
+    experiment = {
+        **{key: TREES[key] for key in ("mvp", "roadmap", "recipe", "headline")},
+        "config": {"argv": argv, "epochs": 12},
+        "metrics": {"pattern": pattern, "names": names},
+    }
+    path = lab / "experiments" / "trees.yaml"
+    path.write_text(yaml.safe_dump(experiment, allow_unicode=True), encoding="utf-8")
+    vitlab("run", "1.0", "--wait")
+    [job] = jobs_of(lab).values()
+    printed = subprocess.run(argv, cwd=lab, capture_output=True, text=True, check=True).stdout
+    for theirs, ours in names.items():
+        found = re.findall(rf"Iteration:(\d+), valid_1 {theirs} : (\S+)", printed)
+        assert curve(job, ours) == {int(at): float(value) for at, value in found}
+        assert result_of(job)[ours] == float(found[-1][1])
+    assert (told(vitlab)["main"]["step"], told(vitlab)["main"]["of"]) == (12, 12)
 
 
 def test_an_offline_wandb_run_whose_files_are_elsewhere(

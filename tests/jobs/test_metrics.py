@@ -148,55 +148,6 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
         assert part == rows[: len(part)]
 
 
-LIGHTNING_RUN = """
-import torch, lightning
-from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader, TensorDataset
-
-class Fit(lightning.LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.map = torch.nn.Linear(4, 1)
-    def training_step(self, batch, _):
-        loss = ((self.map(batch[0]) - batch[1]) ** 2).mean()
-        self.log("train_loss", loss)
-        return loss
-    def validation_step(self, batch, _):
-        residual = ((self.map(batch[0]) - batch[1]) ** 2).sum()
-        self.log("val_r2", 1 - residual / ((batch[1] - batch[1].mean()) ** 2).sum())
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), 0.1)
-
-torch.manual_seed(1)
-x = torch.randn(64, 4)
-data = TensorDataset(x, x.sum(1, keepdim=True))
-lightning.Trainer(max_epochs=2, accelerator="cpu", log_every_n_steps=1, logger=CSVLogger("."),
-                  enable_checkpointing=False, enable_model_summary=False).fit(
-    Fit(), DataLoader(data, batch_size=16), DataLoader(data, batch_size=64))
-"""
-
-
-@pytest.mark.skipif(find_spec("lightning") is None, reason="lightning is not installed")
-def test_a_real_lightning_run(shop: Workshop) -> None:
-    extra = {"metrics": {"file": "lightning_logs/version_*/metrics.csv", "names": NAMES}}
-    config = {"argv": [sys.executable, "-c", LIGHTNING_RUN]}
-    job = shop.submit("", config=config, extra=extra, run="linear")
-    advance(shop.lab)
-    done = ended(job, 120)
-    assert done.outcome == "ok", (done, job.log.read_text()[-500:])
-    events, _ = read_events(job.events)
-    evals = [event for event in events if event.kind == "eval"]
-    assert [event.data["epoch"] for event in evals] == [0.0, 1.0]
-    assert [event.step for event in events if event.kind == "step"] == list(range(8))
-    first, last = (event.values["val/r2/log_g"] for event in evals)
-    assert first is not None
-    assert last is not None
-    assert last > first
-    result = read_result(job.result)
-    assert result is not None
-    assert result.values["val/r2/log_g"] == last
-
-
 def test_two_lines_in_a_program_of_one_s_own(shop: Workshop) -> None:
     code = (
         "from vitlab.events import log\n"
