@@ -26,8 +26,8 @@ from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import record_launch, set_status
 
 # The draws are the same every time, so more of them find nothing new: that is for `make fuzz`.
-MANY = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
-FEWER = settings(MANY, max_examples=400)
+MANY = settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+FEWER = settings(MANY, max_examples=200)
 
 # What documents are made of, and what breaks those who read them.
 PIECES = [
