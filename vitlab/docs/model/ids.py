@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from vitlab.contract.job import ASCII_FORMS, bare_id
@@ -19,7 +19,17 @@ _GATES = re.compile(
 _GATE_PART = re.compile(r"\d[\w.]*")
 _EXP_ID = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)+")
 _CODE = re.compile(r"`([^`]+)`")
-_MORE = re.compile(r"(?:[/,，、&+和]|vs\.?\b|与|and\b)\s*(?:MVP)?[-–_ ]?\d", re.I)
+_MORE = re.compile(
+    r"(?:[/,，、&+和~～至到]|vs\.?\b|与|and\b)\s*(?:MVP)?[-–_ ]?\d|[-–—](?=\d+\.\d)"
+    r"|(?:[-–—]|to\b)\s*MVP[-–_ ]?\d",
+    re.I,
+)
+_RANGE = re.compile(
+    r"(?<![\w.])(?P<stem>[A-Za-z]*\d+(?:\.\d+)*\.|[A-Z]{1,3})(?P<low>\d{1,3})"
+    r"\s*(?:[~～–—至到-]|to\b)\s*(?:MVP[-–_ ]?)?(?P=stem)(?P<high>\d{1,3})(?![\w.]\w|\w)",
+    re.I,
+)
+"""`1.1~1.3`, `2.0-2.2`, `MVP-1.1 至 MVP-1.3`: the ends and all between."""
 _JOINED_NUMBERS = re.compile(r"(\d+\.\d+\w*(?:\s*[/,，、&+]\s*\d+\.\d+\w*)+)")
 _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
 _NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?<=[\w*_~`])[¹²³⁰⁴-⁹]+", re.I)
@@ -39,8 +49,9 @@ _NUMBERED = re.compile(
     re.I,
 )
 _JOINED = re.compile(
-    rf"[^\w\[(<]*MVP[-–_ ]?({_RAW}(?:\s*[/,，、&+]\s*(?:MVP[-–_ ]?{_RAW}|\d+\.[\w.]*\w)"
-    r"|/\d+[A-Za-z]?)+)(?!\w)",
+    rf"[^\w\[(<]*MVP[-–_ ]?((?=(?P<letters>[A-Za-z]*)){_RAW}"
+    rf"(?:\s*[/,，、&+]\s*(?:MVP[-–_ ]?{_RAW}|\d+\.[\w.]*\w)"
+    r"|/(?P=letters)\d+[A-Za-z]?(?:-\w+)*)+)(?![\w-])",
     re.I,
 )
 
@@ -69,15 +80,31 @@ def new_id(text: str) -> tuple[str, str] | None:
     found, rest = match["id"], seen[match.end() :].strip()
     if not any(c.isdigit() for c in found) and not match["colon"] and not found.isupper():
         return None
-    return None if names_several(rest) else (found, rest)
+    return None if names_several(rest) or several_ids(text) else (found, rest)
 
 
+@lru_cache(4096)
 def several_ids(text: str) -> tuple[str, ...]:
     """The ids that a text opens with where they are several: `MVP-4.0/4.1: name`."""
-    seen = _id_text(text).translate(ASCII_FORMS)
+    seen = _ranges_listed(_id_text(text).translate(ASCII_FORMS))
     match = _JOINED.match(seen) or _JOINED_NUMBERS.fullmatch(seen)
-    ids = re.findall(rf"(?:MVP[-_ ]?)?({_RAW})", match[1], re.I) if match else ()
+    ids = re.findall(rf"(?:MVP[-_ ]?)?({_RAW})", match[1], re.I) if match else []
+    if ids and "." in ids[0]:  # `4.1/2` is 4.1 and 4.2
+        stem = ids[0].rpartition(".")[0]
+        ids = [i if "." in i or not i.isdigit() else f"{stem}.{i}" for i in ids]
     return tuple(i for i in ids if any(c.isdigit() for c in i) and not _PLACEHOLDER.fullmatch(i))
+
+
+def _ranges_listed(text: str) -> str:
+    """A text with `1.1~1.3` as `1.1/1.2/1.3`."""
+
+    def listed(match: re.Match[str]) -> str:
+        low, high = int(match["low"]), int(match["high"])
+        if not low < high <= low + 20:
+            return match.group()
+        return "/".join(f"{match['stem']}{number}" for number in range(low, high + 1))
+
+    return _RANGE.sub(listed, text)
 
 
 def names_several(rest: str) -> bool:
@@ -91,7 +118,7 @@ def own_id(text: str) -> str | None:
     if found:
         return found[0]
     bare = read_id(text)
-    return bare if _BARE.fullmatch(bare) else None
+    return bare if _BARE.fullmatch(bare) and not several_ids(text) else None
 
 
 def id_and_name(text: str) -> tuple[str, str]:
@@ -143,21 +170,31 @@ def report_target(text: str) -> str | None:
     return candidate if _PATH.fullmatch(candidate) else None
 
 
+def _one_of(names: Iterable[str]) -> str:
+    """A pattern of whole names, the longest first."""
+    longest = sorted({name.casefold(): name for name in names}.values(), key=len, reverse=True)
+    known = "|".join(map(re.escape, longest)) or r"(?!)"
+    return rf"(?:{known})(?![A-Za-z0-9_])(?![.-][A-Za-z0-9])"
+
+
 @dataclass(frozen=True)
 class IdIndex:
     """The ids of a roadmap's MVPs, to recognise them in cells and headings."""
 
     ids: tuple[str, ...]
+    experiments: tuple[tuple[str, str], ...] = ()
+    """(exp_id, MVP) of experiments that stand for one MVP alone."""
+    unsure: frozenset[str] = frozenset()
+    """Ids that several roadmaps of one file have: they are read as MVPs of nobody, `1.0?`."""
 
     @cached_property
     def _known(self) -> dict[str, str]:
-        return {known.casefold(): known for known in reversed(self.ids)}
+        known = {i.casefold(): f"{i}?" if i in self.unsure else i for i in reversed(self.ids)}
+        return {**{one.casefold(): mvp for one, mvp in self.experiments}, **known}
 
     @cached_property
     def _alternatives(self) -> str:
-        ids = sorted(self._known.values(), key=len, reverse=True)
-        known = "|".join(re.escape(i) for i in ids) or r"(?!)"
-        return rf"(?:{known})(?![A-Za-z0-9_])(?![.-][A-Za-z0-9])"
+        return _one_of(self.ids)
 
     @cached_property
     def _prefixed(self) -> re.Pattern[str]:
@@ -171,7 +208,18 @@ class IdIndex:
 
     @cached_property
     def _opening(self) -> re.Pattern[str]:
-        return re.compile(rf"[^\w\[(<]*(?:MVP[-–_: ]?)?({self._alternatives})", re.I)
+        names = [*self.ids, *(name for name, _ in self.experiments)]
+        return re.compile(rf"[^\w\[(<]*(?:MVP[-–_: ]?)?({_one_of(names)})", re.I)
+
+    @cached_property
+    def _experiment(self) -> re.Pattern[str]:
+        names = [name for name, _ in self.experiments]
+        return re.compile(rf"(?<![A-Za-z0-9])(?<![A-Za-z0-9][.-]){_one_of(names)}", re.I)
+
+    def experiment_in(self, text: str) -> tuple[str, tuple[int, int]] | None:
+        """The MVP of the first experiment that a text names, and where; None for none."""
+        match = self._experiment.search(text) if self.experiments else None
+        return (self._known[match.group().casefold()], match.span()) if match else None
 
     def known(self, text: str) -> str | None:
         """The id that a whole text is, with or without prefix; None when the roadmap has none."""
@@ -186,7 +234,7 @@ class IdIndex:
 
     def refs(self, text: str) -> tuple[str, ...]:
         """Every MVP a text names by its prefix, known or not, and the known ids it opens with."""
-        text = _id_text(text).translate(ASCII_FORMS)
+        text = _ranges_listed(_id_text(text).translate(ASCII_FORMS))
         ids: list[str] = []
         if opening := self._opening.match(text):
             ids.append(self._known[opening[1].casefold()])
@@ -200,7 +248,7 @@ class IdIndex:
     def with_more(self, more: Iterable[str]) -> IdIndex:
         """This index with ids it lacks."""
         lacking = [each for each in more if each.casefold() not in self._known]
-        return IdIndex((*self.ids, *dict.fromkeys(lacking))) if lacking else self
+        return replace(self, ids=(*self.ids, *dict.fromkeys(lacking))) if lacking else self
 
     def _ids_in(self, text: str) -> Iterable[str]:
         return [self._known[m.group().casefold()] for m in self._id.finditer(text)]

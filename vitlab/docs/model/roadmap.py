@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
@@ -180,6 +180,12 @@ class Roadmap:
     """Every table of a known kind, in order."""
     unknown: tuple[Table, ...]
     """The other tables."""
+    report_of: str | None = field(default=None, kw_only=True)
+    """The MVP whose report this is; None for anything else."""
+
+    def reread(self, document: Document) -> Roadmap:
+        """Another state of the same file."""
+        return parse_roadmap(document, self.vocabulary)
 
     @property
     def language(self) -> str:
@@ -252,6 +258,14 @@ class Roadmap:
         ids = ", ".join(dict.fromkeys(m.id for m in self.mvps))
         raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {ids}")
 
+    def sharing(self, mvp: Mvp) -> tuple[str, ...]:
+        """The other MVPs whose only row or heading is that of an MVP: `MVP-1.1/1.2`."""
+        if mvp.entry.kind != "headings" and len(several_ids(mvp.entry.raw("mvp"))) < 2:
+            return ()
+        place = (mvp.entry.kind, mvp.line)
+        others = (m.id for m in self.mvps if (m.entry.kind, m.line) == place and m.id != mvp.id)
+        return tuple(dict.fromkeys(others))
+
     def gate(self, gate_id: str) -> Gate:
         """The gate of an id, prefix optional; UsageError names the known ones."""
         wanted = read_id(gate_id).casefold()
@@ -266,26 +280,52 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     """Read a roadmap; NoMvpTable when it has no MVP, with what its tables look like."""
     words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     tables = tables_of(document)
-    titles = _titles(document, tables)
+    titles = titles_above(document, tables)
     recognised = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
     known, rows = _with_overview(recognised, words)
-    mvps = [mvp for entry in rows for mvp in _mvps(entry)]
+    mvps = _of_rows(rows)
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
     views = tuple(table.view(words, ids) for table in known if table)
     elsewhere = stated_elsewhere(document, views, words, ids)
     if not mvps and not elsewhere:
         known, rows = _with_overview(guessed(tables, titles, recognised, words), words)
-        mvps = [mvp for entry in rows for mvp in _mvps(entry)]
+        mvps = _of_rows(rows)
         elsewhere = [] if mvps else stated_in_boxes(document, words)
-    if not mvps and not elsewhere:
+    if not mvps and not elsewhere and not any(map(_is_new, known)):
         raise NoMvpTable(f"{document.name}: {what_is_there(tables, words)}")
     if elsewhere or not ids.ids:
         ids = IdIndex(tuple(dict.fromkeys([*(m.id for m in mvps), *(e.id for e in elsewhere)])))
         views = tuple(table.view(words, ids) for table in known if table)
         facts = {s.mvp: s for s in reversed(specs_of(document, views, words, ids))}
         mvps += [_stated_mvp(one, facts.get(one.id), words) for one in elsewhere]
+    if experiments := _experiments(mvps):
+        ids = replace(ids, experiments=experiments)
+        views = tuple(_with_experiments(view, ids) for view in views)
     unknown = tuple(t for t, table in zip(tables, known, strict=True) if not table)
     return Roadmap(document, words, ids, tuple(mvps), views, unknown)
+
+
+def _experiments(mvps: Sequence[Mvp]) -> tuple[tuple[str, str], ...]:
+    """(exp_id, MVP) of each experiment that one MVP alone has."""
+    owners: dict[str, set[str]] = {}
+    for mvp in mvps:
+        if mvp.exp_id:
+            owners.setdefault(mvp.exp_id, set()).add(mvp.id)
+    return tuple((name, one.pop()) for name, one in owners.items() if len(one) == 1)
+
+
+def _with_experiments(view: View, ids: IdIndex) -> View:
+    """A table of experiments without a column of MVPs, whose exp_ids tell them."""
+    if view.kind != "board":
+        return view
+    found = [ids.experiment_in(entry.raw("exp_id")) for entry in view.entries]
+    rows = zip(view.entries, found, strict=True)
+    return replace(view, entries=tuple(replace(e, mvps=(f[0],)) if f else e for e, f in rows))
+
+
+def _is_new(table: KnownTable | None) -> bool:
+    """Whether it is the overview of a plan that was just begun: without any row."""
+    return table is not None and table.kind == "overview" and not table.table.rows
 
 
 def _with_overview(
@@ -307,14 +347,14 @@ def _with_overview(
                 for entry in table.view(words, IdIndex(())).entries
                 if not is_section_row(entry.row) and _id_of(entry)
             ]
-            own = [own_id(entry.raw("mvp")) for entry in mine]
+            own = [own_id(e.raw("mvp")) or several_ids(e.raw("mvp")) for e in mine]
             if kind == "overview" or not rows or (all(own) and ids.isdisjoint(map(_id_of, mine))):
                 overviews[number] = replace(table, kind="overview")
                 rows += mine
     return overviews, sorted(rows, key=lambda entry: entry.row.index)
 
 
-def _titles(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
+def titles_above(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
     """For each table the titles of the headings above it, outermost first."""
     titles = []
     path: list[tuple[int, str]] = []
@@ -360,11 +400,17 @@ def _mvp(entry: Entry) -> Mvp:
     )
 
 
-def _mvps(entry: Entry) -> list[Mvp]:
-    """The MVP of an overview's row, or those that share it: `MVP-4.1/4.2`."""
-    one = _mvp(entry)
-    several = several_ids(entry.raw("mvp"))
-    return [replace(one, id=mvp) for mvp in several] if len(several) > 1 else [one]
+def _of_rows(rows: Sequence[Entry]) -> list[Mvp]:
+    """The MVPs of an overview's rows; those that share one, `MVP-4.1/4.2`, and have none alone."""
+    shared = {entry.row.index: several_ids(entry.raw("mvp")) for entry in rows}
+    mvps = {entry.row.index: _mvp(entry) for entry in rows}
+    alone = {mvp.id for index, mvp in mvps.items() if not shared[index]}
+    return [
+        replace(mvp, id=each)
+        for index, mvp in mvps.items()
+        for each in shared[index] or (mvp.id,)
+        if not shared[index] or each not in alone
+    ]
 
 
 def _stated_mvp(stated: Stated, spec: Spec | None, words: Vocabulary) -> Mvp:

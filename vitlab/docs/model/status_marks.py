@@ -20,6 +20,10 @@ _ITEM = re.compile(
     r"(?P<text>[^\r\n]*MVP[^\r\n]*)",
     re.M | re.I,
 )
+_NAMING_ITEM = re.compile(
+    r"[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?(?P<text>[^\r\n]+)"
+)
+_DATE = re.compile(r"\d{4}[-./年]?\d{2}[-./月]?\d{2}")
 _PIECE = re.compile(r"[^│┃║|\s](?:[^│┃║|]*?[^│┃║|\s])?(?=\s{2,}|\s*[│┃║|]|\s*$)")
 _TREE = re.compile(r"[│├└┌┬┴┼─━═>`+|\\\s-]*(?:→\s*)?")
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
@@ -53,8 +57,8 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
         if not any(m.start < group.end() and group.start() < m.end for m in marks):
             mark = _in_group(group, vocabulary)
             marks += [mark] if mark else []
-    own = [mark for mark in marks if text[mark.start : mark.end] not in COLOURS]
-    return sorted(own or marks)  # a colour beside a status is a priority
+    own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
+    return sorted(own or marks)  # a colour before the id of an MVP with a status is a priority
 
 
 def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:
@@ -90,20 +94,24 @@ def _is_nothing(text: str) -> bool:
 
 
 def id_span(text: str, ids: IdIndex, vocabulary: Vocabulary) -> tuple[str, tuple[int, int]] | None:
-    """The known id that a text opens with by its prefix, and where both stand in it.
+    """The known id that a text opens with, and where it stands: with its prefix, or an exp_id.
 
     Before it there may be a status.
     """
-    prefix = _PREFIX.search(text)
-    opening = ids.opening(text[prefix.start() :]) if prefix else None
-    if opening is None or prefix is None:
-        return None
-    before = text[: prefix.start()]
+    prefix, named = _PREFIX.search(text), ids.experiment_in(text)
+    if named and (prefix is None or named[1][0] < prefix.start()):
+        mvp, of = named
+    else:
+        opening = ids.opening(text[prefix.start() :]) if prefix else None
+        if opening is None or prefix is None:
+            return None
+        mvp, of = opening[0], (prefix.start(), prefix.end() + len(opening[0]))
+    before = text[: of[0]]
     if re.search(r"\w", before):
         parsed = vocabulary.read(before)
         if parsed is None or not _is_nothing(before[parsed.end :]):
             return None
-    return opening[0], (prefix.start(), prefix.end() + len(opening[0]))
+    return mvp, of
 
 
 class Found(NamedTuple):
@@ -122,7 +130,7 @@ def in_items(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterat
     inside = set(document.hidden_lines)
     for fence in document.fences:
         inside.update(range(fence.first, fence.last))
-    for item in _ITEM.finditer(document.text):
+    for item in (*_ITEM.finditer(document.text), *_items_of_experiments(document, ids)):
         opening = id_span(item["text"], ids, vocabulary)
         if opening is None or document.line_of(item.start("text")) - 1 in inside:
             continue
@@ -132,6 +140,24 @@ def in_items(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterat
         base = item.start("text")
         for mark in find_marks(item["text"], of, vocabulary, last=bool(item["box"])):
             yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed)
+
+
+def _items_of_experiments(document: Document, ids: IdIndex) -> Iterator[re.Match[str]]:
+    """The list items that name an experiment and no MVP; those below a date are history."""
+    for name, _ in ids.experiments:
+        at = document.text.find(name)
+        while at >= 0:
+            line = document.line_span(document.line_of(at) - 1)
+            item = _NAMING_ITEM.match(document.text, line.start, line.end)
+            if item and "MVP" not in item["text"].upper() and not _is_dated(document, line.start):
+                yield item
+            at = document.text.find(name, line.end)
+
+
+def _is_dated(document: Document, offset: int) -> bool:
+    """Whether the last heading above an offset has a date: what is listed there was done then."""
+    above = [h for h in document.headings if h.span.start < offset]
+    return bool(above) and _DATE.search(above[-1].title) is not None
 
 
 def in_diagrams(

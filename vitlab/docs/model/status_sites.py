@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.docs.model.boards.box import rest_of_card
-from vitlab.docs.model.ids import exp_id
+from vitlab.docs.model.ids import exp_id, several_ids, without_number
+from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap, heading_status
 from vitlab.docs.model.status_marks import Mark, find_marks, in_diagrams, in_items
 from vitlab.docs.model.status_text import StatusText, read_status_text
@@ -30,6 +31,8 @@ MVP_STATUS_TABLES = (
     "overview", "statuses", "experiment_index", "gate_progress", "numbers", "checklist",
 )  # fmt: skip
 """Kinds of table whose status column holds the status of the row's MVP."""
+FREE_KINDS = ("verdict", "other", "gate", "gate_progress")
+"""Kinds of place that may say something else than their MVP."""
 _OF_GATES = ("gate", "gate_progress")
 _MARKS = re.compile(r"\*{1,3}|~~|__|`")
 _BEFORE_ID = re.compile(r"[ *_~`]+MVP", re.I)
@@ -42,8 +45,8 @@ class StatusSite:
 
     kind: str
     """`overview week priority heading fact gate gate_progress experiment_index numbers checklist
-    conclusions report card below task item diagram`, `verdict` for a gate's, which is never
-    rewritten, `other` for one that belongs to no MVP."""
+    board conclusions report card below task item diagram`, `head` for a report's own, `verdict`
+    for a gate's, which is never rewritten, `other` for one that belongs to no MVP."""
     mvp: str | None
     index: int
     """0-based line."""
@@ -54,6 +57,8 @@ class StatusSite:
     """Offsets in `text`."""
     cell: tuple[Table, Entry, int] | None = None
     """Table, row and column when it is a cell."""
+    shared: tuple[str, ...] = ()
+    """The bare ids of several MVPs that it is the status of."""
 
     @property
     def glyph(self) -> str:
@@ -301,7 +306,7 @@ def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     for view in roadmap.views:
         for entry in view.entries:
             mvp = entry.mvps[0] if len(entry.mvps) == 1 else None
-            if view.kind == "overview" and "mvp" in entry.cells:
+            if view.kind == "overview" and "mvp" in entry.cells and entry.mvps:
                 mvp = roadmap.ids.known(entry.cells["mvp"].raw) or mvp
             if view.kind == "experiment_index" and not _is_current(roadmap, entry, mvp):
                 mvp = None
@@ -312,6 +317,10 @@ def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
                 yield from _whole_cell(roadmap, view, entry, "priority", "priority", mvp)
             elif view.kind in ("runs", "routes"):
                 yield from _cell_site(roadmap, view, entry, "status", "other", None)
+            elif view.kind == "board" and mvp and not _is_of_report(view):
+                yield from _cell_site(roadmap, view, entry, "status", "board", mvp)
+            elif view.kind == "facts" and _is_own_status(roadmap, view, entry):
+                yield from _cell_site(roadmap, view, entry, "content", "head", roadmap.report_of)
             if view.kind == "overview":
                 yield from _whole_cell(roadmap, view, entry, "report", "report", mvp)
             elif view.kind == "conclusions":
@@ -330,6 +339,20 @@ def _whole_cell(
             yield site
 
 
+def _is_of_report(view: View) -> bool:
+    """Whether the status in a table of experiments is that of their reports: `exp.md 状态`."""
+    column = view.columns.get("status")
+    return column is not None and view.headers[column].casefold().startswith("exp.md")
+
+
+def _is_own_status(roadmap: Roadmap, view: View, entry: Entry) -> bool:
+    """Whether a row of facts in a report is the status of its experiment."""
+    title = view.headings[-1] if view.headings else ""
+    if roadmap.report_of is None or is_of_something_else(title) or re.match(r"\W*MVP", title, re.I):
+        return False
+    return "status" in roadmap.vocabulary.columns([entry.raw("item")])
+
+
 def _is_current(roadmap: Roadmap, entry: Entry, mvp_id: str | None) -> bool:
     """Whether an index row is of the current experiment of its MVP, not of an earlier one."""
     named = {mvp.exp_id for mvp in roadmap.mvps if mvp.id == mvp_id}
@@ -344,7 +367,16 @@ def _cell_site(
     if cell and parsed:
         where = (view.table, entry, view.columns[column])
         kind = "verdict" if parsed.verdict and kind in _OF_GATES else kind
-        yield StatusSite(kind, mvp, entry.row.index, cell.span, cell.raw, parsed, where)
+        yield StatusSite(
+            kind,
+            mvp,
+            entry.row.index,
+            cell.span,
+            cell.raw,
+            parsed,
+            where,
+            entry.mvps[1:] and entry.mvps,
+        )
 
 
 def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -358,8 +390,16 @@ def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
             at = heading.span.start
             yield from _marked(roadmap, heading.title, owner, "heading", heading.index, at)
         elif status := heading_status(heading, roadmap.vocabulary):
+            several = several_ids(without_number(heading.title))
             yield StatusSite(
-                "heading", None, heading.index, status.span, status.text, status.parsed
+                "heading",
+                None,
+                heading.index,
+                status.span,
+                status.text,
+                status.parsed,
+                None,
+                several,
             )
     for spec in roadmap.specs:
         cell = spec.fact(roadmap.vocabulary, "status")
@@ -372,13 +412,19 @@ def _marked(
     """The sites in a text at offset `at` that is of one MVP and names it."""
     for mark in marks_of(roadmap, text, mvp):
         span = Span(at + mark.start, at + mark.end)
-        yield StatusSite(kind, mvp, index, span, text[mark.start : mark.end], mark.parsed)
+        several = several_ids(text)
+        owner = None if several else mvp
+        yield StatusSite(
+            kind, owner, index, span, text[mark.start : mark.end], mark.parsed, None, several
+        )
 
 
 def marks_of(roadmap: Roadmap, text: str, mvp: str) -> Sequence[Mark]:
     """The statuses in a heading or card of an MVP."""
+    experiment = roadmap.ids.experiment_in(text)
     named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", text, re.I)
-    return find_marks(text, named.span() if named else (0, 0), roadmap.vocabulary, last=True)
+    of = experiment[1] if experiment else named.span() if named else (0, 0)
+    return find_marks(text, of, roadmap.vocabulary, last=True)
 
 
 def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -414,9 +460,11 @@ def _card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
 def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     document, vocabulary, ids = roadmap.document, roadmap.vocabulary, roadmap.ids
     boards = {i for board in roadmap.boards for i in board.lines}
+    own = roadmap.report_of
     for found in (
         *in_items(document, vocabulary, ids),
         *in_diagrams(document, vocabulary, ids, boards),
+        *(in_head(document, vocabulary, own) if own else ()),
     ):
         span, index = Span(found.at, found.end), document.line_of(found.at) - 1
         yield StatusSite(found.kind, found.mvp, index, span, document.slice(span), found.parsed)

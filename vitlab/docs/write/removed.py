@@ -19,14 +19,15 @@ _PLACES = {
         "overview": "总览", "week": "本周", "priority": "优先级", "heading": "标题", "fact": "规格",
         "gate": "Gate", "gate_progress": "Gate进度", "experiment_index": "索引", "numbers": "数值",
         "checklist": "清单", "conclusions": "结论", "report": "报告", "card": "看板",
-        "below": "看板", "task": "列表", "item": "列表", "diagram": "图示",
+        "below": "看板", "task": "列表", "item": "列表", "diagram": "图示", "head": "报告头",
+        "board": "看板",
     },
     "en": {
         "overview": "overview", "week": "week", "priority": "priority", "heading": "heading",
         "fact": "section", "gate": "gate", "gate_progress": "gates", "experiment_index": "index",
         "numbers": "numbers", "checklist": "checklist", "conclusions": "conclusions",
         "report": "report", "card": "board", "below": "board", "task": "list", "item": "list",
-        "diagram": "diagram",
+        "diagram": "diagram", "head": "head", "board": "board",
     },
 }  # fmt: skip
 """How the change log names the place of a kind of site."""

@@ -1,0 +1,138 @@
+"""A file beside a roadmap that states statuses of its MVPs: a board, a check list, a report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from vitlab.docs.model.boards.kanban import lines_of_boards
+from vitlab.docs.model.ids import IdIndex, exp_id, new_id
+from vitlab.docs.model.report_head import head_lines
+from vitlab.docs.model.roadmap import Mvp, Roadmap, titles_above
+from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
+from vitlab.docs.model.table_kinds import Entry, View, recognise
+from vitlab.docs.model.vocabulary import Vocabulary
+from vitlab.docs.text.source import Document, Span
+from vitlab.docs.text.tables import Row, tables_of
+
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
+_NAMED = re.compile(r"(?<![A-Za-z0-9])MVP[-–_ ]?[A-Za-z0-9]", re.I)
+
+
+@dataclass(frozen=True)
+class LinkedDocument(Roadmap):
+    """A file read with the ids of a roadmap; the status of an MVP is the one that it states here.
+
+    None where it states none, or several.
+    """
+
+    of: Roadmap
+
+    def reread(self, document: Document) -> LinkedDocument:
+        return read_linked(document, self.of, self.vocabulary, self.ids.unsure, self.report_of)
+
+    @property
+    def unsure(self) -> tuple[int, ...]:
+        """The 1-based lines of the statuses of MVPs that may be another roadmap's."""
+        places = [site.index for site in StatusSites(self) if (site.mvp or "").endswith("?")]
+        cards = [card.index for board in self.boards for card in board.cards]
+        known = [c.index for b in self.boards for c in b.cards if not (c.mvp or "").endswith("?")]
+        return tuple(sorted({index + 1 for index in (*places, *(set(cards) - set(known)))}))
+
+
+def read_linked(
+    document: Document,
+    roadmap: Roadmap,
+    vocabulary: Vocabulary,
+    unsure: Iterable[str] = (),
+    report_of: str | None = None,
+) -> LinkedDocument:
+    """What a file says of a roadmap's MVPs.
+
+    `unsure`: MVPs whose ids other roadmaps of this file have too, so only an exp_id tells whose
+    they are; `report_of`: the MVP whose report it is.
+    """
+    words = vocabulary.with_legend(document.prose)
+    ids = replace(roadmap.ids, unsure=frozenset(unsure)).with_more(_on_boards(document))
+    found = tables_of(document)
+    paths = titles_above(document, found)
+    known = [recognise(table, words, path) for table, path in zip(found, paths, strict=True)]
+    views = tuple(_view(table.view(words, ids), roadmap, ids) for table in known if table)
+    mvps = tuple(_unread(mvp) for mvp in roadmap.mvps)
+    tables = tuple(t for t, k in zip(found, known, strict=True) if k is None)
+    linked = LinkedDocument(document, words, ids, mvps, views, tables, roadmap, report_of=report_of)
+    says = _statuses(linked)
+    return replace(linked, mvps=tuple(replace(m, status=says.get(m.id)) for m in mvps))
+
+
+def owner(document: Document, roadmap: Roadmap, named: Iterable[str]) -> str | None:
+    """The MVP whose report a file is; None where that is not certain.
+
+    `named`: the MVPs whose rows or whose names lead to it. Its own head decides between them.
+    """
+    head = [document.line_text(index) for index in head_lines(document)]
+    candidates = list(dict.fromkeys(named))
+    by_exp = {found[0] for line in head if (found := roadmap.ids.experiment_in(line))}
+    if len(by_exp) == 1:
+        return by_exp.pop()
+    by_id = {mvp for line in head if _NAMED.search(line) for mvp in roadmap.ids.refs(line)}
+    by_id &= set(candidates) or by_id
+    if len(by_id) == 1:
+        return by_id.pop()
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _on_boards(document: Document) -> Iterator[str]:
+    """The ids of the cards on a file's boards, of whatever roadmap they are."""
+    for index in lines_of_boards(document):
+        for token in _TOKEN.findall(document.line_text(index)):
+            if found := new_id(token):
+                yield found[0]
+
+
+def _view(view: View, roadmap: Roadmap, ids: IdIndex) -> View:
+    return replace(view, entries=tuple(_entry(entry, roadmap, ids) for entry in view.entries))
+
+
+def _entry(entry: Entry, roadmap: Roadmap, ids: IdIndex) -> Entry:
+    """A row with the MVP of its exp_id; one of another exp_id is of another experiment."""
+    name = exp_id(entry.raw("exp_id"))
+    if name is None:
+        return entry
+    if found := ids.experiment_in(name):
+        return replace(entry, mvps=(found[0],))
+    has_one = {mvp.id for mvp in roadmap.mvps if mvp.exp_id}
+    unsure = (mvp if mvp.endswith("?") else f"{mvp}?" for mvp in entry.mvps if mvp not in has_one)
+    return replace(entry, mvps=tuple(unsure))
+
+
+def _unread(mvp: Mvp) -> Mvp:
+    entry = Entry("linked", Row(0, Span(0, 0), ()), {})
+    return replace(mvp, status=None, status_text="", line=1, entry=entry)
+
+
+def _statuses(linked: LinkedDocument) -> dict[str, str | None]:
+    """What the file says of each MVP in it: one status, or None where its places differ."""
+    said: dict[str, set[str]] = {}
+    open_boxes = set()
+    for site in StatusSites(linked):
+        if site.mvp is None or site.kind in FREE_KINDS:
+            continue
+        if _is_open_box(site):
+            open_boxes.add(site.mvp)
+        else:
+            said.setdefault(site.mvp, set()).add(site.parsed.status)
+    for board in linked.boards:
+        for card in board.cards:
+            if card.mvp and (column := board.column_of(card)) and column.status:
+                said.setdefault(card.mvp, set()).add(column.status)
+    for mvp in open_boxes:
+        one = said.setdefault(mvp, set())
+        one.update({"planned"} if not one else ())
+        one.update({"planned"} if "done" in one else ())
+    return {mvp: next(iter(one)) if len(one) == 1 else None for mvp, one in said.items()}
+
+
+def _is_open_box(site: StatusSite) -> bool:
+    return site.kind == "task" and site.text == "[ ]"
