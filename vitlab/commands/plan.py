@@ -40,12 +40,12 @@ from vitlab.lab.launch import advance_queue
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
-    kept_in_journal_only,
     lint_file,
     lint_fixes,
     open_in_editors,
     redo,
     status_changes,
+    status_notes,
     undo,
 )
 from vitlab.lab.writeback.writeback import find_hub, pending
@@ -290,8 +290,8 @@ def set_status(args: argparse.Namespace) -> int:
     if not args.dry_run:
         save(changes, journal_of(lab))
         _warn_of_editors([one.path for one in changes])
-    for line in kept_in_journal_only(lab, changes[0], args.mvp):
-        print(f"{args.roadmap}: only the undo journal restores {line}", file=sys.stderr)
+    for line in status_notes(lab, changes[0], args.mvp):
+        print(f"{args.roadmap}: {line}", file=sys.stderr)
     return 0
 
 

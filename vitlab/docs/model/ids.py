@@ -44,8 +44,9 @@ _NAMED = re.compile(
     r"(?P<id>[^\s:：(（]+(?:\s\d+)?)(?:\s*[:：]\s*|\s+[-–—]\s+|\s*(?=[(（]))(?P<name>\S.*)"
 )
 _NUMBERED = re.compile(
-    r"[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"
-    r"|实验|experiment)[.)、．\]]?\s*(?:[:：|·–—-]\s*|(?<=\s)|(?<=实验))(?=[^\w]*MVP)",
+    r"(?:[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"
+    r"|实验|experiment|最?[高中低](?:优先级?)?|high|medium|low)"
+    r"[.)、．\]]?\s*(?:[:：|·–—-]\s*|(?<=\s)|(?<=实验))){1,2}(?=[^\w]*MVP)",
     re.I,
 )
 _JOINED = re.compile(

@@ -92,16 +92,16 @@ def _of_tables(views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex) -> I
     for view in views:
         for entry in view.entries:
             raw = entry.raw("mvp")
+            several = several_ids(raw)
             mvp = None if ids.opening(raw) else own_id(raw)
-            if mvp is None:
-                continue
+            mine = [i for i in several if not ids.known(i)] if several else [mvp] if mvp else []
             text, status = entry.raw("status"), entry.status
             if view.kind == "conclusions" and not text:
                 text = entry.raw("conclusion")
                 status = _ended(vocabulary.read(text), text)
             if status or text.strip("-—– ") or view.kind == "listing":
-                name = entry.text("name") or id_and_name(raw)[1]
-                yield Stated(mvp, name, entry, status, text)
+                name = entry.text("name") or ("" if several else id_and_name(raw)[1])
+                yield from (Stated(one, name, entry, status, text) for one in mine)
 
 
 def _ended(parsed: ParsedStatus | None, conclusion: str) -> str | None:

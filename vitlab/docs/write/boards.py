@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
-from vitlab.docs.model.boards.board import Kanban, Segment, current_column, target_column
+from vitlab.docs.model.boards.board import (
+    ColumnIndex,
+    Kanban,
+    Segment,
+    current_column,
+    target_column,
+)
 from vitlab.docs.model.boards.kanban import find_boards
-from vitlab.docs.model.boards.moves import move_card, restore_board
-from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.boards.moves import add_card, move_card, restore_board
+from vitlab.docs.model.ids import several_ids
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
 from vitlab.docs.text.edit import Edit, apply, common_ends
@@ -17,27 +24,29 @@ from vitlab.docs.text.source import Document, Span
 def board_edits(
     roadmap: Roadmap,
     mvp: Mvp,
+    ids: frozenset[str],
     status: str,
     texts: Sequence[tuple[StatusSite, str]],
     before: Roadmap | None,
 ) -> list[Edit]:
     """The edits that move an MVP's cards, on every board, under the column of a status.
 
-    `texts`: the statuses on cards and what they become; `before`: an earlier roadmap that each
-    board is restored from where nothing else on it has changed.
+    `ids`: the MVP's and those that change with it; `texts`: the statuses on cards and what they
+    become; `before`: an earlier roadmap that each board is restored from where nothing else on it
+    has changed.
     """
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = list(dict.fromkeys(m.id for m in roadmap.mvps))
     edits: list[Edit] = []
     for number, board in enumerate(roadmap.boards):
-        cards = [card for card in board.cards if card.mvp == mvp.id]
+        cards = [card for card in board.cards if _is_of(card, ids)]
         named = {card.text: _card_text(card, texts) for card in cards}
         if mvp.entry.kind == "card":
             named = _with_own_status(roadmap, board, cards, status, named)
         then = before.boards[number] if before and number < len(before.boards) else None
         restored = None
         if len(cards) == 1 and before is not None and then is not None:
-            old = next((card.text for card in then.cards if card.mvp == mvp.id), "")
+            old = next((card.text for card in then.cards if card.mvp == cards[0].mvp), "")
             if _unmarked(roadmap, mvp.id, old) == _unmarked(roadmap, mvp.id, cards[0].text):
                 named[cards[0].text] = old
             text = named[cards[0].text]
@@ -50,8 +59,13 @@ def board_edits(
             text = named[cards[0].text]
             edits += move_card(roadmap.document, board, cards[0], column, text, order)
         elif cards:
-            edits += _move_all(roadmap, mvp.id, number, status, named, below)
+            edits += _move_all(roadmap, ids, number, status, named, below)
     return edits
+
+
+def _is_of(card: Segment, ids: frozenset[str]) -> bool:
+    """Whether a card is of some of these MVPs, and of no others."""
+    return card.mvp in ids and ids.issuperset(several_ids(card.text))
 
 
 def _edits_below(
@@ -99,22 +113,21 @@ def _with_own_status(
 
 def _move_all(
     roadmap: Roadmap,
-    mvp_id: str,
+    mvps: frozenset[str],
     number: int,
     status: str,
     named: Mapping[str, str],
     first: Sequence[Edit],
 ) -> list[Edit]:
-    """Move several cards of one MVP, each on the board that the one before has left."""
+    """Move several cards, each on the board that the one before has left."""
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = list(dict.fromkeys(m.id for m in roadmap.mvps))
-    ids = IdIndex(tuple(order))
     document = Document(apply(roadmap.document.text, first), roadmap.document.path)
     done = set(named.values())
     stuck = set[tuple[int, int]]()
     for _ in range(2 * len(roadmap.boards[number].cards)):
-        board = find_boards(document, roadmap.vocabulary, ids)[number]
-        for card in (c for c in board.cards if c.mvp == mvp_id):
+        board = find_boards(document, roadmap.vocabulary, roadmap.ids)[number]
+        for card in (c for c in board.cards if _is_of(c, mvps)):
             column = target_column(board, card, status, statuses)
             text = card.text if card.text in done else named.get(card.text, card.text)
             wrong = text != card.text or column != current_column(board, card)
@@ -132,3 +145,27 @@ def _move_all(
         return []
     end = len(old) - tail
     return [Edit(Span(head, end), old[head:end], new[head : len(new) - tail])]
+
+
+_BULLET = re.compile(r"[-•·▪*] ")
+
+
+def new_card_edits(roadmap: Roadmap, mvp_id: str) -> Iterator[Edit]:
+    """The edits that add a new MVP's card to every board, under what waits.
+
+    A board without such a column gets none.
+    """
+    for board in roadmap.boards:
+        columns = [
+            (wanted, ColumnIndex(number, index))
+            for wanted in ("planned", "ready")
+            for number, band in enumerate(board.bands)
+            for index, column in enumerate(band.columns)
+            if column.status == wanted
+        ]
+        if columns:
+            texts = [card.text for card in board.cards]
+            bare = texts and not any("MVP" in text.upper() for text in texts)
+            bullet = _BULLET.match(texts[-1]) if texts else None
+            text = f"{bullet.group() if bullet else ''}{'' if bare else 'MVP-'}{mvp_id}"
+            yield from add_card(roadmap.document, board, columns[0][1], text)

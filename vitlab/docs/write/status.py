@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
@@ -15,7 +14,7 @@ from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_
 from vitlab.docs.model.status_text import emphasis_removed
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
-from vitlab.docs.text.edit import Edit, apply
+from vitlab.docs.text.edit import Edit, apply, lost_lines
 from vitlab.docs.text.inline import cell_text, code, plain
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
@@ -55,13 +54,13 @@ def set_status(
     `before`: an earlier state of the document; if the MVP had this status then, each site is
     spelled as it was. A verdict of a gate is never changed. Nothing changes when the overview has
     the status already; sites that contradict it are left to `lint`. `date`: YYYY-MM-DD of the
-    change log's row about what was removed; None: today.
+    change log's row about what was removed; None: today. MVPs that share a row change together.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
     if mvp.status == status:
         return []
-    edits = status_edits(roadmap, mvp, {"": status}, before, date)
+    edits = status_edits(roadmap, mvp, {"": status}, before, date, roadmap.sharing(mvp))
     where = f"{roadmap.document.name}:{mvp.line}"
     texts = (edit.new for edit in edits)
     if mvp.entry.kind == "task" and status not in map(roadmap.vocabulary.status, texts):
@@ -81,14 +80,7 @@ def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[s
         return []
     new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
     back = apply(new.document.text, set_status(new, mvp.id, mvp.status))
-    old, then = roadmap.document.text.splitlines(), back.splitlines()
-    changes = SequenceMatcher(None, old, then, autojunk=False).get_opcodes()
-    return [
-        f"line {index + 1}: {old[index].strip()}"
-        for tag, first, last, _, _ in changes
-        for index in range(first, max(last, first + 1))
-        if tag != "equal" and index < len(old)
-    ]
+    return lost_lines(roadmap.document.text, back)
 
 
 def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[Edit]:
@@ -117,14 +109,17 @@ def status_edits(
     wanted: Mapping[str, str | None],
     before: Roadmap | None = None,
     date: str | None = None,
+    others: tuple[str, ...] = (),
 ) -> list[Edit]:
     """As `set_status`, with another status or None for some kinds of site.
 
-    `wanted`: kind of site -> status; `""` is for all others.
+    `wanted`: kind of site -> status; `""` is for all others. `others`: MVPs that change with it;
+    a place that several share is theirs only when all of them do.
     """
     sites = StatusSites(roadmap)
-    mine = [site for site in sites if site.mvp == mvp.id]
-    earlier = _earlier(before, mvp, wanted[""])
+    ids = frozenset((mvp.id, *others))
+    mine = _sites_of(sites, mvp, ids)
+    earlier = _earlier(before, mvp, wanted[""], ids)
     log = RemovedTexts(roadmap, mvp.id)
     edits: list[Edit | None] = []
     cards: list[tuple[StatusSite, str]] = []
@@ -148,7 +143,7 @@ def status_edits(
             edits.append(sites.edit(site, text, outer))
     if wanted[""] is not None:
         then = before if _had(before, mvp, wanted[""]) else None
-        edits += board_edits(roadmap, mvp, wanted[""], cards, then)
+        edits += board_edits(roadmap, mvp, ids, wanted[""], cards, then)
         event = EVENTS[roadmap.language][wanted[""]]
         edits += log.edits(event, date or datetime.date.today().isoformat())
         edits += _first_status(roadmap, mvp, wanted[""]) if mvp.status is None else []
@@ -175,13 +170,23 @@ def _keys(mine: Sequence[StatusSite]) -> list[tuple[str, int]]:
     return keys
 
 
+def _sites_of(sites: StatusSites, mvp: Mvp, ids: frozenset[str]) -> list[StatusSite]:
+    """The sites of these MVPs, of which `mvp` is one, and of no others."""
+
+    def is_shared(site: StatusSite) -> bool:
+        own_row = len(ids) > 1 and site.index == mvp.line - 1
+        return bool(site.shared) and (own_row or ids.issuperset(site.shared))
+
+    return [site for site in sites if site.mvp in ids or is_shared(site)]
+
+
 def _earlier(
-    before: Roadmap | None, mvp: Mvp, status: str | None
+    before: Roadmap | None, mvp: Mvp, status: str | None, ids: frozenset[str]
 ) -> dict[tuple[str, int], tuple[StatusSites, StatusSite]]:
     if before is None or not _had(before, mvp, status):
         return {}
     sites = StatusSites(before)
-    mine = [site for site in sites if site.mvp == mvp.id]
+    mine = _sites_of(sites, before.mvp(mvp.id), ids)
     return {key: (sites, site) for key, site in zip(_keys(mine), mine, strict=True)}
 
 

@@ -87,11 +87,15 @@ def status_changes(lab: Lab | None, path: Path, mvp_id: str, word: str) -> list[
     return [first, *linked_changes(lab, roadmap, roadmap.mvp(mvp_id).id, word)]
 
 
-def kept_in_journal_only(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
-    """The places of a status change that the earlier status alone would not restore, by line."""
+def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
+    """What a status change does besides: MVPs of the same row, and what only undo restores."""
     document = Document(change.old_text or "", change.path)
     roadmap = parse_roadmap(document, _vocabulary(lab, change.path))
-    return not_restored(roadmap, mvp_id, change.edits)
+    mvp = roadmap.mvp(mvp_id)
+    others = ", ".join(f"MVP-{other}" for other in roadmap.sharing(mvp))
+    shared = [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
+    lost = not_restored(roadmap, mvp_id, change.edits)
+    return shared + [f"only the undo journal restores {line}" for line in lost]
 
 
 def journal_of(lab: Lab | None) -> Path:

@@ -64,10 +64,39 @@ def move_card(
     return [*heads, *(edit for edit in edits if edit)]
 
 
-def _new_counts(board: Kanban, home: ColumnIndex, to: ColumnIndex) -> list[tuple[int, str, str]]:
+def add_card(document: Document, board: Kanban, to: ColumnIndex, text: str) -> list[Edit]:
+    """The edits that add a card at the end of a column; none where it cannot be drawn there."""
+    band = board.bands[to.band]
+    counts = _new_counts(board, None, to)
+    heads = _head_edits(document, counts)
+    if not band.box and _one_per_line(band):
+        lines = [s.index for s in band.segments if s.column in (to.column, -1)]
+        index = max(lines, default=band.last - 1)
+        start = document.line_span(index).start
+        quote = re.match(r"[ >]*>|", document.text[start:]).group()  # type: ignore[union-attr]
+        lead = quote + " " * max(0, _card_offset(band, to.column) - width(quote))
+        end = document.line_span(index).end
+        return [*heads, Edit(Span(end, end), "", f"{document.newline}{lead}{text}")]
+    part = _between_rulers(band, band.last)
+    grid = _grid(part)
+    _insert_cells(grid[to.column], [(text,)], None)
+    if band.box:
+        return _box_edits(document, board, {to.band: part}, {to.band: grid}, counts)
+    new = _render_lines(document, part, grid)
+    if any(line.lstrip().startswith(("```", "~~~")) for line in new):
+        return []
+    edit = _replace_lines(document, part, new)
+    return [*heads, *([edit] if edit else [])]
+
+
+def _new_counts(
+    board: Kanban, home: ColumnIndex | None, to: ColumnIndex
+) -> list[tuple[int, str, str]]:
     """(line, head, new head) of each head that counts its cards: `🚀 运行 (2)`."""
     counts = []
     for index, more in ((home, -1), (to, 1)):
+        if index is None:
+            continue
         band = board.bands[index.band]
         head = band.columns[index.column].text
         cards = sum(s.mvp is not None and s.column == index.column for s in band.segments)
