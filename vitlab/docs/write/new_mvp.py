@@ -1,0 +1,265 @@
+"""A new MVP in a roadmap: its row, section, cards and check lists, in the document's own style."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.ids import new_id, read_id
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_sites import StatusSites
+from vitlab.docs.model.table_kinds import Entry, View, is_section_row
+from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.inline import cell_text
+from vitlab.docs.text.source import Span
+from vitlab.docs.text.tables import insert_row
+from vitlab.docs.write.boards import new_card_edits
+from vitlab.docs.write.new_section import Wanted, section_edits
+from vitlab.docs.write.rows import add_change_row, by_column, mvp_name_like, set_column
+
+_NUMBERED = re.compile(r"(\d+)\.(\d+)")
+_ENDS_IN_NUMBER = re.compile(r"(.*?)(\d+)")
+_WAITING = ("planned", "ready")
+_LATER = re.compile(r"待|计划|todo|to do|plan|next|upcoming|backlog", re.I)
+_EMPTY = re.compile(r"[-—–\s*_?]*|待定|TBD|TODO", re.I)
+_ITEM = re.compile(r"^(?P<lead>[ \t>]*[-*+][ \t]+)(?P<box>\[[ xX]\][ \t]+)?(?P<text>\S.*)$")
+
+
+def next_mvp_id(roadmap: Roadmap) -> str:
+    """The next free number after the last MVP's: `7.0` -> `8.0`, or `2.1` -> `2.2` in a phase."""
+    numbers = [tuple(map(int, m.groups())) for mvp in roadmap.mvps
+               if (m := _NUMBERED.fullmatch(mvp.id))]  # fmt: skip
+    last = roadmap.mvps[-1].id if roadmap.mvps else ""
+    counted = _ENDS_IN_NUMBER.fullmatch(last)
+    if numbers and (_NUMBERED.fullmatch(last) or not counted):
+        major = max(numbers)[0]
+        if _counts_phases(roadmap):
+            return _first_free(roadmap, f"{major}.", max(n for m, n in numbers if m == major) + 1)
+        return _first_free(roadmap, "", major + 1, ".0")
+    if counted:
+        stem, digits = counted.groups()
+        return _first_free(roadmap, stem, int(digits) + 1, digits=len(digits))
+    return _first_free(roadmap, "", 1, ".0")
+
+
+def _first_free(roadmap: Roadmap, stem: str, number: int, end: str = "", digits: int = 1) -> str:
+    while _is_named(roadmap, f"{stem}{number:0{digits}}{end}"):
+        number += 1
+    return f"{stem}{number:0{digits}}{end}"
+
+
+def _is_named(roadmap: Roadmap, mvp_id: str) -> bool:
+    """Whether a roadmap has an MVP of this id, or speaks of one."""
+    named = rf"(?<![\w.-])MVP[-_ ]?{re.escape(mvp_id)}(?!\w|[.-]\w)"
+    known = roadmap.ids.known(mvp_id) is not None
+    return known or re.search(named, roadmap.document.text, re.I) is not None
+
+
+def _counts_phases(roadmap: Roadmap) -> bool:
+    """Whether the number before the dot is the phase, so that MVPs count behind it."""
+    rows = [(m, mvp.phase) for mvp in roadmap.mvps if (m := _NUMBERED.fullmatch(mvp.id))]
+    if any(phase for _, phase in rows):
+        return all(re.search(rf"(?<!\d){m[1]}(?!\d)", phase or "") for m, phase in rows)
+    return any(m[2] != "0" for m, _ in rows)
+
+
+def checked_mvp_id(roadmap: Roadmap, wanted: str) -> str:
+    """The bare id of a new MVP; UsageError for one that is taken or that nothing would read."""
+    mvp_id = read_id(wanted)
+    found = new_id(f"MVP-{mvp_id}: x")
+    if found is None or found[0] != mvp_id:
+        raise UsageError(f"id {wanted!r}: must be like 2.1, 16A-0 or F-V3A")
+    known = roadmap.ids.known(mvp_id)
+    for mvp in roadmap.mvps:
+        if mvp.id == known:
+            where = f"{roadmap.document.name}:{mvp.line}"
+            raise UsageError(f"{where}: MVP {mvp.id} is there already ({mvp.name or 'no name'})")
+    return mvp_id
+
+
+@dataclass(frozen=True)
+class MvpEdits:
+    """The edits that add one MVP to a roadmap."""
+
+    roadmap: Roadmap
+    mvp: str
+    """Bare id, checked to be free."""
+    name: str
+    gate: Gate | None = None
+    hypothesis: str = ""
+    """The id of a hypothesis, with what it says where that is known: `H1.2: deeper is better`."""
+    report: str = ""
+    """A link to its report, as markdown; empty for none."""
+    date: str = ""
+    """YYYY-MM-DD, of the change log's row."""
+
+    def all(self) -> list[Edit]:
+        """Every place; UsageError where the document has no form that another MVP could follow."""
+        edits = [
+            *self._row(),
+            *section_edits(self.roadmap, self._wanted),
+            *self.cards(),
+        ]
+        if not edits:
+            raise UsageError(
+                f"{self.roadmap.document.name}: no table, section or board to add an MVP to"
+            )
+        word = "新增" if self.roadmap.language == "zh" else "Added"
+        log = f"{word} MVP-{self.mvp}: {self.name}"
+        return [*edits, *self._of_gate(), *add_change_row(self.roadmap, log, "-", self.date)]
+
+    def cards(self) -> list[Edit]:
+        """Its cards on every board, and its rows and items in every check list."""
+        return [
+            *new_card_edits(self.roadmap, self.mvp),
+            *checklist_rows(self.roadmap, self.mvp, self.name, self.status),
+            *self._item(),
+        ]
+
+    @cached_property
+    def status(self) -> str:
+        """A status that waits, as this document writes one."""
+        return StatusSites(self.roadmap).new_text("planned")
+
+    @cached_property
+    def _like(self) -> tuple[View, Entry | None] | None:
+        """The overview it gets a row in, and the row that this one follows."""
+        views = [view for view in self.roadmap.views if view.kind == "overview"]
+        if not views:
+            return None
+        view = max(views, key=lambda view: (self._waits(view), bool(self._kin(view))))
+        rows = self._kin(view) or [e for e in view.entries if not is_section_row(e.row)]
+        return view, rows[-1] if rows else None
+
+    def _kin(self, view: View) -> list[Entry]:
+        """The rows of MVPs whose ids begin like this one's."""
+        stem = id_stem(self.mvp)
+        rows = [entry for entry in view.entries if "mvp" in entry.cells]
+        return [entry for entry in rows if id_stem(read_id(entry.raw("mvp"))) == stem]
+
+    @staticmethod
+    def _waits(view: View) -> bool:
+        """Whether what waits has its rows in this overview, where there are several."""
+        waiting = any(entry.status in _WAITING for entry in view.entries)
+        return waiting or bool(_LATER.search(" ".join(view.headings[-1:])))
+
+    @cached_property
+    def phase(self) -> str:
+        """The phase of the MVPs beside it; the number before its dot in an empty plan."""
+        like = self._like[1] if self._like else None
+        number = id_stem(self.mvp) if id_stem(self.mvp).isdigit() else ""
+        if like is None:
+            return number
+        if _counts_phases(self.roadmap) and number and not self._kin(self._like[0]):  # type: ignore[index]
+            return number
+        return like.text("phase")
+
+    def _row(self) -> list[Edit]:
+        if self._like is None:
+            return []
+        view, like = self._like
+        name = mvp_name_like(like, self.mvp)
+        if like is None and "mvp" in view.columns:
+            name = self.mvp
+        if "name" not in view.columns:
+            colon = like is None or re.search(r"[:：]", like.raw("mvp"))
+            name = f"{name}{': ' if colon else ' '}{self.name}"
+        values = {
+            "mvp": name,
+            "name": self.name,
+            "phase": self.phase,
+            "gate": f"Gate-{self.gate.id}" if self.gate else "",
+            "status": self.status,
+            "report": self.report,
+            "hypothesis": self.hypothesis.partition(":")[0],
+        }
+        row = by_column(view, values)
+        return [insert_row(self.roadmap.document, view.table, row, like.row if like else None)]
+
+    @property
+    def _wanted(self) -> Wanted:
+        return Wanted(self.mvp, self.name, self.phase, self.status, self.gate, self.hypothesis)
+
+    def _of_gate(self) -> Iterator[Edit]:
+        """Its id at the gate, where that names no MVP yet."""
+        if self.gate is None or self.gate.mvps:
+            return
+        name, roadmap = f"MVP-{self.mvp}", self.roadmap
+        section = next(
+            (h for h in roadmap.document.headings if h.index + 1 == self.gate.line), None
+        )
+        end = roadmap.document.section_end(section) if section else 0
+        for entry in roadmap.rows("facts"):
+            is_mvp = "mvp" in roadmap.vocabulary.columns([entry.raw("item")])
+            inside = self.gate.line <= entry.row.index < end
+            if inside and is_mvp and _EMPTY.fullmatch(entry.text("content")):
+                yield from set_column(roadmap, entry, "content", name)
+        for entry in roadmap.rows("gate_progress"):
+            if self.gate.id in entry.gates and _EMPTY.fullmatch(entry.text("mvp")):
+                yield from set_column(roadmap, entry, "mvp", name)
+
+    def _item(self) -> list[Edit]:
+        """An item at the end of the last check list that has one to be done."""
+        document, found = self.roadmap.document, None
+        hidden = set(document.hidden_lines)
+        for fence in document.fences:
+            hidden.update(range(fence.first, fence.last))
+        for index in range(len(document.lines)):
+            match = None if index in hidden else _ITEM.match(document.line_text(index))
+            if match and match["box"] and "[ ]" in match["box"]:
+                opening = self.roadmap.ids.opening(match["text"])
+                found = (index, match) if opening else found
+        if found is None:
+            return []
+        index, match = found
+        known = re.search(r"(?:MVP[-–_ ]?)?[\w.-]+\W*?(?P<colon>\s*[:：]|\s)", match["text"])
+        prefix = "MVP-" if re.match(r"\W*MVP", match["text"], re.I) else ""
+        colon = known["colon"].strip() if known else ":"
+        text = f"{match['lead']}[ ] {prefix}{self.mvp}{colon} {self.name}"
+        last = index
+        while last + 1 < len(document.lines) and re.match(
+            r"[ \t]+\S", document.line_text(last + 1)
+        ):
+            last += 1  # what explains the item above
+        end = document.line_span(last).end
+        return [Edit(Span(end, end), "", document.newline + text)]
+
+
+def checklist_rows(document: Roadmap | Hub, mvp: str, name: str, status: str) -> list[Edit]:
+    """A row in the check list that has what waits, or else in the first one; none without any."""
+    views = [view for view in document.views if view.kind == "checklist" and "mvp" in view.columns]
+    waits = [view for view in views if any(e.status in _WAITING for e in view.entries)]
+    for view in (waits or views)[:1]:
+        like = view.entries[-1] if view.entries else None
+        with_mvp = [e for e in view.entries if re.search(r"\d", e.text("mvp"))]
+        own = mvp_name_like(with_mvp[-1] if with_mvp else None, mvp)
+        values = {"name": cell_text(name), "mvp": own, "status": status}
+        row = by_column(view, values)
+        first = like.row.cells[0].raw if like and like.row.cells else "1" if like is None else ""
+        if 0 not in row and (number := re.fullmatch(r"(.*?)(\d+)(\D*)", first)):
+            step = 0 if like is None else 1
+            row[0] = f"{number[1]}{int(number[2]) + step}{number[3]}"
+        return [insert_row(document.document, view.table, row)]
+    return []
+
+
+def id_stem(mvp_id: str) -> str:
+    """What the ids of one phase share: `2.1` -> `2`, `F-V3A` -> `F`."""
+    return re.split(r"\.|-(?=[^-]*$)", mvp_id)[0]
+
+
+def added_mvp(old: Roadmap, new: Roadmap, mvp_id: str) -> Mvp:
+    """The MVP that edits added; UsageError where they did more or less than that."""
+    before = sorted((mvp.id, mvp.status or "") for mvp in old.mvps)
+    after = sorted((mvp.id, mvp.status or "") for mvp in new.mvps)
+    if after != sorted([*before, (mvp_id, "planned")]):
+        raise UsageError(
+            f"{old.document.name}: an MVP {mvp_id} in this document's form would not be read as "
+            "one that waits; nothing was written"
+        )
+    return new.mvp(mvp_id)
