@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.gates import gate_findings
 from vitlab.docs.model.boards.board import current_column, target_column
 from vitlab.docs.model.boards.moves import move_card
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
-from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites
+from vitlab.docs.model.linked import LinkedDocument
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Table, set_cell, tables_of
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One contradiction or break."""
-
-    line: int
-    """1-based."""
-    kind: str
-    """`status-conflict card-column stale-gate duplicate-id duplicate-exp-id unknown-mvp
-    unknown-gate card-without-row broken-row row-outside-table undefined-glyph unknown-status
-    date-order dead-link`."""
-    message: str
-    fix: tuple[Edit, ...] | None = None
-    """The edits that fix it; None where a person must decide."""
-
 
 _GATES = ("gate", "gate_progress")
 _WAITING = ("planned", "ready", "running")
@@ -46,24 +32,43 @@ def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
     """Every status that contradicts the overview, and every card in a wrong column."""
     sites = StatusSites(roadmap)
     glyphs = {p.mvp: p.glyph for p in sites if p.kind == "overview" and p.mvp}
-    overview = {mvp.id: (mvp.status, mvp.line) for mvp in reversed(roadmap.mvps)}
+    overview = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
     for site in sites:
-        status, line = overview.get(site.mvp or "", (None, 0))
-        if status is None or site.kind in ("overview", "verdict", "other"):
+        mvp = overview.get(site.mvp or "")
+        if mvp is None or mvp.status is None or site.kind in ("overview", "verdict", "other"):
             continue
         if site.kind in _GATES:
-            yield from _gate_finding(site, status)
-        elif site.parsed.status == status or _is_of_one_run(roadmap, site):
-            continue
-        elif site.kind == "task" and sites.agrees(site, status):
-            continue  # an empty box only says that it is not done
-        elif site.glyph and same_glyph(site.glyph) == same_glyph(glyphs.get(site.mvp or "", "")):
+            yield from _gate_finding(site, mvp.status)
+        elif site.glyph and same_glyph(site.glyph) == same_glyph(glyphs.get(mvp.id, "")):
             continue  # one glyph for two statuses: the word only tells which
         else:
-            message = f"MVP {site.mvp} is {site.parsed.status} here and {status} on line {line}"
-            fix = sites.edit(site, sites.spell(site, status))
-            yield Finding(site.index + 1, "status-conflict", message, (fix,) if fix else None)
-    yield from _card_findings(roadmap, {mvp: status for mvp, (status, _) in overview.items()})
+            yield from _site_finding(sites, site, mvp, f"line {mvp.line}")
+    yield from _card_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
+
+
+def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
+    """Every status in a file that contradicts the roadmap it follows, and every such card."""
+    sites = StatusSites(file)
+    overview = {mvp.id: mvp for mvp in reversed(file.of.mvps)}
+    for site in sites:
+        mvp = overview.get(site.mvp or "")
+        in_text = file.report_of is not None and site.kind in ("task", "item")  # what is left to do
+        if mvp and mvp.status and site.kind not in FREE_KINDS and not in_text:
+            where = f"line {mvp.line} of {Path(file.of.document.name).name}"
+            yield from _site_finding(sites, site, mvp, where)
+    yield from _card_findings(file, {i: mvp.status for i, mvp in overview.items()})
+
+
+def _site_finding(sites: StatusSites, site: StatusSite, mvp: Mvp, where: str) -> Iterator[Finding]:
+    """What a place says otherwise than the overview; `where`: the place of that."""
+    status = mvp.status or ""
+    if site.parsed.status == status or _is_of_one_run(sites.roadmap, site):
+        return
+    if site.kind == "task" and sites.agrees(site, status):
+        return  # an empty box only says that it is not done
+    message = f"MVP {mvp.id} is {site.parsed.status} here and {status} on {where}"
+    fix = sites.edit(site, sites.spell(site, status))
+    yield Finding(site.index + 1, "status-conflict", message, (fix,) if fix else None)
 
 
 def _gate_finding(site: StatusSite, status: str) -> Iterator[Finding]:
@@ -121,6 +126,7 @@ def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
     """
     findings = [
         *status_findings(roadmap),
+        *gate_findings(roadmap),
         *_duplicate_ids(roadmap),
         *_references(roadmap),
         *_broken_rows(roadmap.document),
@@ -153,15 +159,23 @@ def _duplicate_rows(hub: Hub) -> Iterator[Finding]:
 
 def fix_all(roadmap: Roadmap, lab_root: Path | None) -> str:
     """The document's text with every safe fix made, one at a time on the text the last one left."""
-    text = roadmap.document.text
+    document = roadmap.document
+    return _fixed(document, lambda now: lint(roadmap.reread(now), lab_root))
+
+
+def fix_linked(file: LinkedDocument) -> str:
+    """The text of a file with the statuses and cards that its roadmap has."""
+    return _fixed(file.document, lambda now: linked_findings(file.reread(now)))
+
+
+def _fixed(document: Document, find: Callable[[Document], Iterable[Finding]]) -> str:
+    text = document.text
     seen = {text}
-    current = roadmap
-    while fixes := [f.fix for f in lint(current, lab_root) if f.fix]:
-        text = apply(text, fixes[0])
+    while fix := next((f.fix for f in find(Document(text, document.path)) if f.fix), None):
+        text = apply(text, fix)
         if text in seen:  # two fixes that undo each other would never end
             break
         seen.add(text)
-        current = parse_roadmap(Document(text, roadmap.document.path), roadmap.vocabulary)
     return text
 
 

@@ -1,0 +1,261 @@
+"""Numbers of one experiment that differ in two places that state the same one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
+from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.table_kinds import Entry
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import Table, tables_of
+
+_RESULT_ITEMS = ("结果", "当前", "result", "results", "current")
+_MODEL_ITEMS = ("模型", "架构", "model", "architecture")
+_CONCLUSION = re.compile(r"结论|总结|摘要|一句话|conclusion|summary|tl;?dr|takeaway", re.I)
+_DECIDING = re.compile(r"(?:ep|seed)\d")
+_AT_SNR = re.compile(r"\b(?:mag|snr|s/n)\b|星等", re.I)
+_TEST_SIZE = re.compile(r"/\s*\d+(?:\.\d+)?[kM]\b")
+_SIZE = re.compile(r"\d+(?:\.\d+)?[km]")
+_RUN = re.compile(r"run\d+")
+_MVP_NAMED = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A number where it stands."""
+
+    number: Stated
+    line: int
+    """1-based."""
+    path: Path | None = None
+    """None: in the roadmap."""
+    own: frozenset[str] = frozenset()
+    """The words beside it, which need not be repeated elsewhere."""
+    run: str = ""
+    """The run that its row is of; empty for none."""
+
+    def may_be(self, other: Place, context: frozenset[str]) -> bool:
+        """Whether two places state the same number; `context`: the words of their experiment."""
+        one, two = self.number, other.number
+        same = (one.metric, one.split, one.profile) == (two.metric, two.split, two.profile)
+        if not same or (self.run and other.run and self.run != other.run):
+            return False
+        sizes, others = self._sizes, other._sizes
+        if sizes and others and sizes.isdisjoint(others):
+            return False
+        mine = one.words - two.words - context - other.own
+        return not mine and not two.words - one.words - context - self.own
+
+    @property
+    def _sizes(self) -> set[str]:
+        return {word for word in self.number.words | self.own if _SIZE.fullmatch(word)}
+
+
+Group = Sequence[Place]
+"""The places of one table, row or file: they are compared with those of others."""
+
+
+def differing_numbers(
+    roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub]
+) -> Iterator[Finding]:
+    """Every number that another place states otherwise, each compared with the first that has it.
+
+    Only numbers of one metric, split, label, profile, seed and model are compared; where it is
+    not sure that they are the same, nothing is said. `reports`: bare id -> the MVP's own report.
+    """
+    in_hub = list(_in_hub(roadmap, hub)) if hub else []
+    for mvp in {mvp.id: mvp for mvp in reversed(roadmap.mvps)}.values():
+        groups: list[Group] = list(_in_roadmap(roadmap, mvp))
+        if mvp.id in reports:
+            groups.append(list(_in_report(reports[mvp.id])))
+        groups += [[place] for name, place in in_hub if name == mvp.id]
+        yield from _differing(roadmap, mvp, groups)
+
+
+def _differing(roadmap: Roadmap, mvp: Mvp, groups: Sequence[Group]) -> Iterator[Finding]:
+    context = _context(roadmap, mvp)
+    for number, group in enumerate(groups):
+        for same in _alike(group):
+            others = (_candidates(same, other, context) for other in groups[:number])
+            first = next((found for found in others if found), [])
+            values = {place.number.value for place in first}
+            if len(same) != 1 or len(values) != 1 or same[0].number.same_as(first[0].number):
+                continue
+            here, there = same[0], first[0]
+            where = f"line {there.line}"
+            if there.path != here.path:
+                where += f" of {there.path.name if there.path else roadmap.document.name}"
+            message = (
+                f"{here.number.text} of MVP {mvp.id} here, {there.number.text} on {where}: "
+                f"{here.number.value:g} and {there.number.value:g}"
+            )
+            yield Finding(here.line, "number-conflict", message, path=here.path)
+
+
+def _alike(group: Group) -> Iterator[list[Place]]:
+    """The places of a group that state one number, one of each value."""
+
+    def key(place: Place) -> tuple[str, ...]:
+        one = place.number
+        return one.metric, one.split or "", one.profile, place.run, *sorted(one.words)
+
+    for _, places in groupby(sorted(group, key=key), key):
+        yield list({place.number.value: place for place in places}.values())
+
+
+def _candidates(same: Sequence[Place], group: Group, context: frozenset[str]) -> list[Place]:
+    """The places of another group that state what `same` states, or those of them that it names."""
+    found = [place for place in group if all(one.may_be(place, context) for one in same)]
+    words = same[0].number.words
+    named = [place for place in found if words and words <= place.own | place.number.words]
+    found = named or found
+    equal = [p for p in found if any(p.number.same_as(one.number) for one in same)]
+    return equal[:1] or found
+
+
+def _context(roadmap: Roadmap, mvp: Mvp) -> frozenset[str]:
+    """The words that say nothing more of a number of this MVP: its id, its name, its model."""
+    facts = [
+        entry.text("content")
+        for spec in roadmap.specs
+        if spec.mvp == mvp.id
+        for entry in spec.facts
+        if entry.text("item").casefold() in _MODEL_ITEMS
+    ]
+    return words_of(" ".join([mvp.id, f"mvp-{mvp.id}", mvp.name, *facts]))
+
+
+def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
+    """The numbers of an MVP: in tables, then in conclusions, progress of gates, its section."""
+    for view in roadmap.views:
+        if "mvp" in view.columns:
+            rows = [entry for entry in view.entries if _is_of(roadmap, entry, mvp)]
+            heads = [cell.raw for cell in view.table.header.cells]
+            yield [place for row in rows for place in _in_row(roadmap, heads, row)]
+    sentences = [
+        (entry, column)
+        for kind, columns in (("conclusions", ("key_metric", "conclusion")),
+                              ("gate_progress", ("result",)))
+        for entry in roadmap.rows(kind)
+        if _is_of(roadmap, entry, mvp)
+        for column in columns
+    ]  # fmt: skip
+    facts = [entry for spec in roadmap.specs if spec.mvp == mvp.id for entry in spec.facts]
+    sentences += [(e, "content") for e in facts if e.text("item").casefold() in _RESULT_ITEMS]
+    for entry, column in sentences:
+        yield [Place(number, entry.line) for number in numbers_in(entry.raw(column))]
+
+
+def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> bool:
+    own = roadmap.ids.opening(entry.raw("mvp"))
+    return entry.mvps == (mvp.id,) and (own is None or own[0] == mvp.id)
+
+
+def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Place]:
+    opening = roadmap.ids.opening(entry.raw("mvp"))
+    run = " ".join(sorted(words_of(opening[1]))) if opening and entry.kind == "numbers" else ""
+    cells = [cell.raw for cell in entry.row.cells]
+    own = words_of(" ".join(cells))
+    deciding = " ".join(word for word in own if _DECIDING.match(word))
+    for head, cell in zip(heads, cells, strict=False):
+        if number := number_of(head, cell):
+            yield Place(number.with_words(deciding), entry.line, None, own, run)
+
+
+def _in_report(report: Hub) -> Iterator[Place]:
+    """The numbers of a report: its tables, and the sentences of its head and its conclusion."""
+    document = report.document
+    for table in tables_of(document):
+        for place in _in_table(report, table):
+            yield replace(place, path=document.path)
+    for index in _conclusion_lines(document):
+        for number in numbers_in(document.line_text(index)):
+            yield Place(number, index + 1, document.path)
+
+
+def _in_table(report: Hub, table: Table) -> Iterator[Place]:
+    heads = [cell.raw for cell in table.header.cells]
+    columns = report.vocabulary.columns(heads)
+    rows = [row for row in table.rows if row.cells and not row.is_delimiter]
+    named = columns.get("indicator")
+    for row in rows:
+        cells = dict(enumerate(cell.raw for cell in row.cells))
+        own = words_of(" ".join(cells.values()))
+        if named is not None:
+            value = cells.get(columns.get("value", named + 1), "")
+            condition = cells.get(columns.get("condition", -1), "")
+            for number in _named_numbers(cells.get(named, ""), value, condition):
+                yield Place(number, row.line, own=own)
+            continue
+        first = words_of(cells[0])
+        runs = {word for word in first if _RUN.fullmatch(word)}
+        of = first - runs if len(rows) > 1 else ()  # the only row is that of the experiment
+        more = " ".join([*of, *(word for word in own if _DECIDING.match(word))])
+        for head, cell in zip(heads[1:], list(cells.values())[1:], strict=False):
+            if found := number_of(head, cell):
+                number = replace(found, profile=profile_of(f"{cells[0]} {cell}")).with_words(more)
+                yield Place(number, row.line, own=own, run=" ".join(runs))
+
+
+def _named_numbers(indicator: str, value: str, condition: str) -> Iterator[Stated]:
+    """The numbers of a row such as `ViT R² (test) | 0.711 | 1M/10k`, or `ViT (test) | R²=0.711`."""
+    more = " ".join(word for word in words_of(condition) if _DECIDING.match(word))
+    if _AT_SNR.search(condition):
+        more += f" {condition}"
+    if number := number_of(indicator, value):
+        profile = profile_of(f"{indicator} {value}")
+        yield replace(number, profile=profile).with_words(more)
+        return
+    for number in numbers_in(value):
+        yield number.with_words(f"{indicator} {more}")
+
+
+def _conclusion_lines(document: Document) -> Iterator[int]:
+    """The 0-based lines of a report's head and of its sections of conclusions, tables left out."""
+    hidden = set(document.hidden_lines)
+    for first, last in (*document.tables, *((f.first, f.last) for f in document.fences)):
+        hidden.update(range(first, last))
+    titles = {heading.index: heading for heading in document.headings}
+    inside = True
+    for index in range(len(document.lines)):
+        if heading := titles.get(index):
+            inside = bool(_CONCLUSION.search(heading.title)) or heading.level == 1
+        elif inside and index not in hidden:
+            yield index
+
+
+def _in_hub(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[str, Place]]:
+    """The numbers of a hub's tables that name one MVP, or its report, with that MVP."""
+    reports: dict[str, set[str]] = {}
+    for mvp in roadmap.mvps:
+        stem = (mvp.report or "").rpartition("/")[2].partition(".")[0]
+        reports.setdefault(stem, set()).add(mvp.id)
+    for entry in (*hub.key_numbers, *hub.numbers):
+        cells = [cell.raw for cell in entry.row.cells]
+        named = {
+            i for cell in cells for i in _MVP_NAMED.findall(plain(cell)) if i in roadmap.ids.ids
+        }
+        source = entry.text("source") or entry.text("evidence")
+        sources = {i for stem, ids in reports.items() if _is_stem(source, stem) for i in ids}
+        mvps = named or sources
+        if len(mvps) != 1:
+            continue
+        indicator = entry.raw("indicator") or entry.raw("method")
+        condition = entry.raw("condition") or entry.raw("config")
+        own = words_of(_TEST_SIZE.sub("", " ".join(cells)))
+        for number in _named_numbers(indicator, entry.raw("value"), condition):
+            yield next(iter(mvps)), Place(number, entry.line, hub.document.path, own)
+
+
+def _is_stem(source: str, stem: str) -> bool:
+    """Whether a source is a report, by its file's name with or without the date."""
+    name = source.rpartition("/")[2].partition(".")[0].strip()
+    return bool(stem and name) and (name == stem or re.sub(r"[_-]\d{6,8}$", "", stem) == name)

@@ -1,0 +1,146 @@
+"""Numbers that documents state of an experiment, with all that says what they are of."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from vitlab.docs.text.inline import plain
+
+_METRIC = re.compile(
+    r"(?<![A-Za-z\d])(?P<delta>[Δ∆]\s*)?(?P<name>R\s?(?:\^\s?\{?2\}?|²|2(?![\d.]))|MAE|RMSE|bias|ρ)"
+    r"(?![A-Za-z])(?:_\{?(?P<of>[A-Za-z]\w*)\}?)?(?:\s*[(（\[](?P<in>[^()（）\[\]]*)[)）\]])?",
+    re.I,
+)
+_NUMBER = (
+    r"(?P<value>[+\-−]?(?:\d+\.\d+|\d+|\.\d+))(?![\d_]|[.,]\d|\s*[kM](?![A-Za-z]))"
+    r"(?P<percent>\s*%)?"
+)
+_STATES = re.compile(rf"\s*(?:[=:：]\s*|\s(?=\s*[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)")
+_CELL = re.compile(rf"(?:[^\w~≈≲≳<>≤≥+−.-]\s*)*{_NUMBER}(?P<rest>.*)$")
+_BEHIND = re.compile(
+    r"\s*(?:±\s*[\d.]+)?\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex)(?![A-Za-z]))?"
+    r"\s*(?:[(（](?P<in>[^()（）]*)[)）])?"
+)
+_CLAUSE = re.compile(
+    r"[,，;；、。|:：()（）<>≥≤→=+/]|\bvs\.?(?![a-z])|\b(?:and|to|than)\b|比|与|和|对"
+)
+_SPLITS = {
+    **dict.fromkeys(("test", "测试", "测试集"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "验证", "验证集"), "val"),
+    **dict.fromkeys(("train", "training", "训练", "训练集"), "train"),
+}
+_WORD = re.compile(
+    r"run\s?\d+|seed\s?=?\s?\d+|ep(?:och)?\s?\d+|\d+\s?ep"
+    r"|[a-z][a-z\d_+-]*|\d+(?:\.\d+)?[a-z]*|[\u3400-\u9fff]+"
+)
+_EMPTY = frozenset((
+    "best", "final", "the", "of", "on", "at", "is", "model", "value", "ours", "this", "work", "our",
+    "spectra", "result", "results", "full", "main", "在", "数据上", "最佳", "最终", "结果", "达到",
+    "本实验", "我们", "模型", "主结果", "为", "是", "集", "smoke", "demo", "hour",
+))  # fmt: skip
+"""Words that say nothing of what a number is of."""
+_TRIAL = re.compile(r"\b(smoke|demo)\b|[(（](hour)[)）]")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """One number as a document states it."""
+
+    metric: str
+    """`r2`, `mae`, `rmse`, `bias`, `rho`; `delta_r2` for a difference, `r2_max` for a variant."""
+    split: str | None
+    """None where none is named."""
+    words: frozenset[str]
+    """All else that says what it is of: label, model, epoch, seed, conditions."""
+    profile: str
+    value: float
+    decimals: int
+    text: str
+    """As written, with its name."""
+
+    def same_as(self, other: Stated) -> bool:
+        """Whether two numbers differ by rounding at most."""
+        coarse = min(self.decimals, other.decimals)
+        return abs(self.value - other.value) <= 0.5 * 10.0**-coarse * (1 + 1e-9)
+
+    def with_words(self, text: str) -> Stated:
+        """This number, also of what a text names."""
+        words = words_of(text)
+        split = self.split or next(
+            (_SPLITS[word] for word in sorted(words) if word in _SPLITS), None
+        )
+        return replace(self, split=split, words=self.words | (words - set(_SPLITS)))
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text that may say what a number is of, folded: `Run 1` is `run1`."""
+    text = unicodedata.normalize("NFKC", plain(text)).casefold()
+    found = (re.sub(r"[\s=]", "", word) for word in _WORD.findall(text))
+    return (
+        frozenset(re.sub(r"^(?:epoch|ep)?(\d+)(?:ep)$|^epoch", r"ep\1", w) for w in found) - _EMPTY
+    )
+
+
+def profile_of(text: str) -> str:
+    """The profile of a number by the mark behind it: `0.7 (demo)`; `full` where there is none."""
+    found = _TRIAL.search(text)
+    return next(filter(None, found.groups()), "full") if found else "full"
+
+
+def numbers_in(text: str) -> Iterator[Stated]:
+    """The numbers of metrics in a sentence: `R²_val=0.713 (ep112)`, `ViT test MAE: 0.38`."""
+    text = plain(text).replace("$", "")
+    end = 0
+    for metric in _METRIC.finditer(text):
+        number = _STATES.match(text, metric.end())
+        if number is None:
+            continue
+        behind = _BEHIND.match(text, number.end())
+        before = _CLAUSE.split(text[end : metric.start()])[-1]
+        end = behind.end() if behind else number.end()
+        more = " ".join(filter(None, (behind["at"], behind["in"]))) if behind else ""
+        subject = _subject(metric)
+        yield _stated(subject, number, text[metric.start() : end]).with_words(f"{before} {more}")
+
+
+def number_of(header: str, cell: str) -> Stated | None:
+    """The number in a cell below the name of a metric; None for none, or several."""
+    metric, number = _METRIC.search(plain(header)), _CELL.match(plain(cell))
+    if metric is None or number is None:
+        return None
+    rest = re.sub(r"^\s*±\s*[\d.]+", "", number["rest"])
+    if re.search(r"\d\s*[-–~→/]|[-–~→/±]\s*\d", rest) or rest[:1].isalnum():
+        return None
+    whole = plain(header)
+    beside = whole[: metric.start()] + " " + whole[metric.end() :]
+    found = _stated(_subject(metric), number, f"{whole} {number['value']}")
+    return replace(found, profile=profile_of(rest)).with_words(f"{beside} {rest}")
+
+
+def _subject(metric: re.Match[str]) -> Stated:
+    raw = re.sub(r"\s", "", metric["name"]).casefold()
+    name = "r2" if raw[0] == "r" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
+    of = (metric["of"] or "").casefold()
+    split = _SPLITS.get(of.partition("_")[0])
+    label = of.partition("_")[2] if split else of
+    name += f"_{label}" if label else ""
+    found = Stated(
+        ("delta_" if metric["delta"] else "") + name, split, frozenset(), "full", 0, 0, ""
+    )
+    return found.with_words(metric["in"] or "")
+
+
+def _stated(subject: Stated, number: re.Match[str], text: str) -> Stated:
+    raw = number["value"].replace("−", "-")
+    decimals = len(raw.partition(".")[2])
+    shift = 2 if number["percent"] else 0
+    return replace(
+        subject,
+        value=float(raw) / 10**shift,
+        decimals=decimals + shift,
+        profile=profile_of(text),
+        text=text.strip(),
+    )
