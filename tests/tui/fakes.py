@@ -21,7 +21,7 @@ from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue import notice
-from vitlab.lab import adoption, launch
+from vitlab.lab import adoption, launch, new_plan
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary, Score
@@ -33,6 +33,7 @@ from vitlab.plot.series import Line
 from vitlab.tui import actions, navigation, selection
 from vitlab.tui.screens import dialogs
 from vitlab.tui.screens import launch as launch_screen
+from vitlab.tui.screens import new_plan as new_plan_screen
 from vitlab.tui.terminal import export
 from vitlab.tui.watch.reader import LabReader
 
@@ -151,6 +152,7 @@ def usual_view(**more: Any) -> Any:
         "names": frozenset({ROADMAP}),
         "roadmap": SimpleNamespace(
             title="ViT Roadmap: Scaling to Fisher Ceiling",
+            language="en",
             mvps=tuple(mvp(*m) for m in PLAN),
             gates=gates,
         ),
@@ -380,6 +382,15 @@ class FakeLab:
         self._ask("fix", problem.finding.line)
         return [problem.path]
 
+    def create(self, *asked: Any) -> Any:
+        self._ask("create", asked[-1])
+        change = SimpleNamespace(path=Path("/lab") / ROADMAP, old_text="", new_text="")
+        return SimpleNamespace(id="8.0", roadmap=change.path, changes=(change,), notes=())
+
+    def save_new(self, new: Any) -> list[Path]:
+        self._ask("save_new", new.id)
+        return [new.roadmap]
+
     def undo(self) -> list[Path]:
         self._ask("undo")
         return [Path("/lab") / ROADMAP]
@@ -483,6 +494,12 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     edits.undo: "undo",
     edits.redo: "redo",
     writeback.pending: "pending",
+    new_plan.plan_mvp: "create",
+    new_plan.plan_gate: "create",
+    new_plan.plan_plan: "create",
+    new_plan.save_new: "save_new",
+    new_plan_screen.hypotheses: lambda _, __: {"H1.1 more stars help [/b]": "H1.1"},
+    new_plan_screen.rule_words: lambda _, __: "read as: R² > 0.7",
     actions.profiles_of: "profiles",
     launch_screen.last_choice: "choice",
     launch_screen.remember_choice: "remember",

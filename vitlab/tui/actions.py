@@ -21,11 +21,12 @@ from vitlab.lab.adoption import Wanted, adopt
 from vitlab.lab.launch import Request
 from vitlab.lab.writeback import edits
 from vitlab.lab.writeback.writeback import pending
-from vitlab.tui.screens.base import front_screen
+from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
 from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 from vitlab.tui.screens.new_experiment import make_experiment
+from vitlab.tui.screens.new_plan import add_to_plan
 from vitlab.tui.text import belongs, job_label
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Actions:
             "write": self.write,
             "undo": self.undo,
             "redo": self.redo,
+            "add": self.add,
             "resume_left": partial(self.handle_lost, resume=True),
             "drop_left": partial(self.handle_lost, resume=False),
             **{name: partial(self.change_job, name) for name in JOB_ACTIONS},
@@ -272,6 +274,13 @@ class Actions:
             names = ", ".join(lab.paths.relative(path) for path in files)
             self._app.notify(f"{done}: {names}" if names else none)
             self._session.watcher.refresh_now()
+
+    async def add(self) -> None:
+        """Make an MVP, a gate or a plan; a new MVP is selected at home."""
+        mvp_id = await add_to_plan(self._app, self._session)
+        home = self._app.screen_stack[0]
+        if mvp_id and isinstance(home, LabScreen):
+            home.select(mvp_id)
 
     async def announce(self, jobs: Sequence[JobView]) -> None:
         """Send the ends that no supervisor sent to the lab's webhook."""

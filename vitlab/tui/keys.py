@@ -33,6 +33,7 @@ KEYS = (
     Key("x", "stop_job", "stop", "stop the selected job, or drop a lost one"),
     Key("w", "write", "write", "show what results change in documents; write it"),
     Key("u", "undo", "undo", "undo the last write"),
+    Key("A", "add", "add", "add an MVP or a gate to the plan, or make a new plan"),
     Key("slash", "filter", "filter", "filter by words", in_line=False),
     Key("o", "open_roadmaps", "roadmaps", "choose the roadmap"),
     Key("b", "open_jobs", "jobs", "the queue and all jobs"),

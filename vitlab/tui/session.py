@@ -72,8 +72,13 @@ class Session:
         """The key of an action of every screen, as it is written on the screen."""
         return next((shown_key(key, self.own_keys) for key in KEYS if key.action == action), "")
 
-    async def attempt(self, call: Callable[[], T]) -> T | None:
-        """Run a blocking call in a thread, one at a time; None when it failed, with a toast."""
+    async def attempt(
+        self, call: Callable[[], T], report: Callable[[str], object] | None = None
+    ) -> T | None:
+        """Run a blocking call in a thread, one at a time; None when it failed.
+
+        `report` shows why; None for a toast.
+        """
         if self._busy:
             self.notify("the last action is still running", severity="warning")
             return None
@@ -81,7 +86,10 @@ class Session:
         try:
             return await asyncio.to_thread(call)
         except (UsageError, OSError) as error:
-            self.notify(cause(error), severity="error")
+            if report is None:
+                self.notify(cause(error), severity="error")
+            else:
+                report(cause(error))
             return None
         finally:
             self._busy = False

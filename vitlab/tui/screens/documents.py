@@ -275,11 +275,15 @@ class DocumentsScreen(LabScreen):
 async def write_documents(session: Session, call: Callable[[], list[Path]]) -> bool:
     """Write documents in a thread and report the files; whether it was done."""
     files = await session.attempt(call)
-    if files is None:
-        return False
+    if files is not None:
+        report_written(session, files)
+    return files is not None
+
+
+def report_written(session: Session, files: list[Path]) -> None:
+    """Show which files were written, and read them again."""
     names = ", ".join(session.lab.paths.relative(path) for path in files)
     session.notify(f"written: {names or 'nothing'} ({session.key('undo')} undoes it)")
     for line in edits.open_in_editors(files):
         session.notify(line, severity="warning")
     session.watcher.refresh_now()
-    return True

@@ -213,7 +213,8 @@ class RoadmapScreen(LabScreen):
     def _no_plan(self) -> str:
         if self.view is not None and self.view.path is not None:
             return "the roadmap cannot be read: the gates pane (2) shows why"
-        return "no roadmap: `vitlab init` makes an example, o opens it"
+        add, choose = self.session.key("add"), self.session.key("open_roadmaps")
+        return f"no roadmap: {add} makes one, {choose} opens one; `vitlab init` makes an example"
 
     def _no_jobs(self) -> str:
         key = self.session.key

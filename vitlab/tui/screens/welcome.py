@@ -104,7 +104,7 @@ STEPS = (
         "Your plan",
         "This is your roadmap, read from the markdown file. The lines at the top show the "
         "progress, what runs and is next, and what waits for you. enter shows details of an MVP, "
-        "t switches between table and board.",
+        "t switches between table and board, {add} adds an MVP or a gate.",
     ),
     Step(
         "plan",
@@ -176,7 +176,7 @@ class TourScreen(ModalScreen[None]):
         step = STEPS[self._at]
         self._home.go(step.pane)
         names = ("launch_next", "launch_selected", "open_log", "open_curves", "open_gates")
-        more = ("stop_job", "write", "undo", "help", "tour", "quit")
+        more = ("add", "stop_job", "write", "undo", "help", "tour", "quit")
         text = step.text.format(**{name: self._key(name) for name in (*names, *more)})
         self._dialog.border_title = Text(f"{self._at + 1} of {len(STEPS)}  {step.title}")
         last = self._at + 1 == len(STEPS)

@@ -299,6 +299,8 @@ class PlanPane(Vertical):
         self.board.display = self.empty.display = False
         self._filter = filter_line
         self._view: LabSnapshot | None = None
+        self._awaited = ""
+        """The MVP to choose as soon as it is read; empty for none."""
 
     def show(self, view: LabSnapshot, empty: str) -> None:
         """The MVPs that the filter leaves; `empty` is shown where the roadmap has none."""
@@ -313,6 +315,8 @@ class PlanPane(Vertical):
         self.empty.display = bool(empty) and not mvps
         if self.empty.display and str(self.empty.content) != empty:
             self.empty.update(Text(empty))
+        if self._awaited in [mvp.id for mvp in mvps]:
+            self.select(self._awaited)
         mvp = self.chosen(view)
         set_titles(self, below=f"/ {words}" if words else (mvp.exp_id or "") if mvp else "")
 
@@ -326,8 +330,10 @@ class PlanPane(Vertical):
         return self.board.selected if self.board.display else self.table.selected
 
     def select(self, key: str) -> None:
+        """Choose an MVP, now or when it is read."""
         self.table.select(key)
         self.board.select(key)
+        self._awaited = "" if self.selected == key else key
 
     def switch(self) -> None:
         """The other of table and board, the same MVP chosen."""
