@@ -7,12 +7,11 @@ import pytest
 from tests.docs.documents import document_path, here
 from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
-from vitlab.lab.writeback.edits import earlier_roadmap
+from vitlab.lab.linked_files import earlier_state
 
 HEAD = "| MVP | Name | Gate | Status | exp_id | Report |\n|---|---|---|---|---|---|\n"
 
@@ -34,13 +33,12 @@ def test_links_are_followed_inside_the_lab_only(tmp_path: Path) -> None:
 def test_the_journal_remembers_how_a_status_was_spelled(tmp_path: Path, name: str) -> None:
     mvp = "C-V1" if name == "letters.md" else "F-V1"
     path, journal = tmp_path / "r.md", tmp_path / "journal"
-    words = default_vocabulary()
     path.write_bytes(read(document_path(name)).text.encode())
     first = path.read_bytes()
-    assert earlier_roadmap(journal, parse_roadmap(read(path)), mvp, "done", words) is None
+    assert earlier_state(journal, parse_roadmap(read(path)), mvp, "done") is None
     for status in ("running", "done", "cancelled"):
         roadmap = parse_roadmap(read(path))
-        before = earlier_roadmap(journal, roadmap, mvp, status, words)
+        before = earlier_state(journal, roadmap, mvp, status)
         save([change(roadmap.document, set_status(roadmap, mvp, status, before))], journal)
     assert path.read_bytes() == first
 

@@ -37,18 +37,20 @@ from vitlab.docs.text.source import read
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
+from vitlab.lab.linked_files import find_hub
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
     lint_file,
     lint_fixes,
+    linked_notes,
     open_in_editors,
     redo,
     status_changes,
     status_notes,
     undo,
 )
-from vitlab.lab.writeback.writeback import find_hub, pending
+from vitlab.lab.writeback.writeback import pending
 
 
 def _status_options(status: argparse.ArgumentParser) -> None:
@@ -292,6 +294,8 @@ def set_status(args: argparse.Namespace) -> int:
         _warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)
+    for line in linked_notes(lab, changes, args.mvp) if lab else ():
+        print(line, file=sys.stderr)
     return 0
 
 
@@ -313,6 +317,8 @@ def sync_results(args: argparse.Namespace) -> int:
         for change in plan.changes:
             name = lab.paths.relative(change.path)
             print(unified(change.old_text, change.new_text, name), end="")
+        for line in plan.left:
+            print(line, file=sys.stderr)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
         if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
             _warn_of_editors(accept(lab, plan))

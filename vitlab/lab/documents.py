@@ -6,15 +6,23 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from vitlab.contract.paths import SETTINGS, SPEC, UsageError, write_atomic
+from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, write_atomic
 
 _ROADMAP = re.compile(r"(?:.*roadmap.*|.*路线图.*)\.(?:md|markdown)", re.I)
 _TEMPLATE = re.compile(r"templates?|模板", re.I)
+_BOARD = (
+    r"(?:kanban|看板|checklist|清单|next[_-]?steps?|下一步|notes?|笔记|cards?|卡片|todo|待办|任务)"
+)
+_BOARDS = re.compile(rf"[\w./-]*(?<![^\W\d_]){_BOARD}(?![^\W\d_])[\w.-]*\.(?:md|markdown)", re.I)
+_HUBS = re.compile(r"[\w./-]*hub[\w.-]*\.md", re.I)
+_REPORT = re.compile(r"(?:exp|report|实验|报告)[_-].*|.*(?:report|报告)", re.I)
 _SKIPPED = frozenset(("node_modules", "site-packages", "__pycache__", "tests"))
 _TABLES = re.compile(r"^tables:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|\Z)|\n(?=[ \t\n]))*", re.M)
+_HEAD = 4096
+"""Bytes of a report in which its exp_id is looked for."""
 _FOLDERS = 20_000
 """Folders that are looked into, the nearest first."""
 
@@ -22,6 +30,62 @@ _FOLDERS = 20_000
 def is_roadmap(path: Path) -> bool:
     """Whether a file is a roadmap by its name; a template of one is none."""
     return bool(_ROADMAP.fullmatch(path.name)) and not _TEMPLATE.search(path.stem)
+
+
+def is_board(path: Path) -> bool:
+    """Whether a file is a board, a check list or notes by its name."""
+    return bool(_BOARDS.fullmatch(path.name)) and not is_roadmap(path)
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is the report of an experiment by its name."""
+    return bool(_REPORT.fullmatch(path.stem))
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file that the settings name is a roadmap, and no file beside one."""
+    others = is_board(path) or _HUBS.fullmatch(path.name) or is_report(path)
+    return is_roadmap(path) or not others
+
+
+def boards_named(text: str) -> list[str]:
+    """The paths of boards, check lists and notes that a roadmap names."""
+    return list(dict.fromkeys(_BOARDS.findall(text)))
+
+
+def hubs_named(text: str) -> list[str]:
+    """The paths of hubs that a roadmap names; its own is the first that is there."""
+    return list(dict.fromkeys(_HUBS.findall(text)))
+
+
+def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:
+    """The files in which an MVP may have a report, a card or notes of its own, by their names."""
+    folders = (paths.experiments, *(path.parent for path in roadmaps))
+    found = {
+        path.resolve()
+        for folder in dict.fromkeys(folders)
+        for path in _walk(folder, lambda name: name.casefold().endswith((".md", ".markdown")))
+    }
+    return sorted(path for path in found if not is_roadmap(path))
+
+
+def is_named_for(path: Path, mvp_id: str, exp_id: str | None) -> bool:
+    """Whether a file or its folder is named for an MVP or its experiment, or its head names it."""
+    if exp_id and exp_id.casefold() in (path.stem.casefold(), path.parent.name.casefold()):
+        return True
+    spelled = re.escape(mvp_id).replace(r"\.", "[._-]").replace(r"\-", "[._-]")
+    named = rf"(?<![A-Za-z0-9])mvp[-_ ]?{spelled}(?![A-Za-z0-9]|[._-]\d{{1,2}}(?!\d))"
+    if re.search(named, path.stem, re.I):
+        return True
+    return bool(exp_id and _REPORT.fullmatch(path.stem) and exp_id in _head(path))
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def find_roadmaps(root: Path, globs: Sequence[str] = ()) -> list[Path]:
@@ -46,6 +110,11 @@ def repository_with_roadmap(start: Path) -> Path | None:
 
 def _below(root: Path) -> Iterator[Path]:
     """The roadmaps in a folder and below it."""
+    return _walk(root, lambda name: is_roadmap(Path(name)))
+
+
+def _walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
+    """The files in a folder and below it whose names are wanted."""
     waiting = deque([root])
     for _ in range(_FOLDERS):
         if not waiting:
@@ -64,7 +133,7 @@ def _below(root: Path) -> Iterator[Path]:
                 skipped = entry.name.startswith(".") or entry.name in _SKIPPED
                 if not skipped and not _TEMPLATE.fullmatch(entry.name):
                     waiting.append(path)
-            elif is_roadmap(path) and not path.is_dir():
+            elif wanted(entry.name) and not path.is_dir():
                 yield path
 
 

@@ -23,7 +23,7 @@ from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, submit, unfinished
 from vitlab.lab.lab import NOT_WRITABLE, Lab
-from vitlab.lab.linked_boards import linked_changes
+from vitlab.lab.linked_files import left_alone, linked_changes
 
 
 def advance_queue(lab: Lab) -> None:
@@ -156,7 +156,8 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
-    return Plan(request, specs, changes, _findings(lab, specs), fingerprint)
+    left = [Finding("note", line) for line in left_alone(lab, roadmap, mvp.id) if changes]
+    return Plan(request, specs, changes, (*_findings(lab, specs), *left), fingerprint)
 
 
 def _findings(lab: Lab, specs: Sequence[Spec]) -> tuple[Finding, ...]:
@@ -225,8 +226,8 @@ def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[F
     edits = status.record_launch(roadmap, mvp.id, exp_id, datetime.date.today().isoformat())
     if not edits:
         return ()
-    boards = linked_changes(lab, roadmap, mvp.id, "running")
-    return (change(roadmap.document, edits), *boards)
+    linked = linked_changes(lab, roadmap, mvp.id, "running")
+    return (change(roadmap.document, edits), *linked)
 
 
 def write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:

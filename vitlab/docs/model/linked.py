@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.kanban import lines_of_boards
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
-from vitlab.docs.model.report_head import head_lines
+from vitlab.docs.model.report_head import head_lines, in_head
 from vitlab.docs.model.roadmap import Mvp, Roadmap, titles_above
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View, recognise
@@ -33,12 +33,17 @@ class LinkedDocument(Roadmap):
         return read_linked(document, self.of, self.vocabulary, self.ids.unsure, self.report_of)
 
     @property
-    def unsure(self) -> tuple[int, ...]:
-        """The 1-based lines of the statuses of MVPs that may be another roadmap's."""
-        places = [site.index for site in StatusSites(self) if (site.mvp or "").endswith("?")]
-        cards = [card.index for board in self.boards for card in board.cards]
-        known = [c.index for b in self.boards for c in b.cards if not (c.mvp or "").endswith("?")]
-        return tuple(sorted({index + 1 for index in (*places, *(set(cards) - set(known)))}))
+    def unsure(self) -> tuple[tuple[str, int], ...]:
+        """(MVP, 1-based line) of each status that may be of another roadmap's MVP of this id."""
+        places = [(site.mvp, site.index) for site in StatusSites(self)]
+        places += [(card.mvp, card.index) for board in self.boards for card in board.cards]
+        doubtful = {(mvp[:-1], at + 1) for mvp, at in places if mvp and mvp.endswith("?")}
+        return tuple(sorted(doubtful, key=lambda place: place[1]))
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it has a status of its own, as a report has."""
+        return next(in_head(self.document, self.vocabulary, ""), None) is not None
 
 
 def read_linked(
@@ -66,21 +71,22 @@ def read_linked(
     return replace(linked, mvps=tuple(replace(m, status=says.get(m.id)) for m in mvps))
 
 
-def owner(document: Document, roadmap: Roadmap, named: Iterable[str]) -> str | None:
+def owner(
+    document: Document, roadmap: Roadmap, named: Collection[str], unsure: Container[str] = ()
+) -> str | None:
     """The MVP whose report a file is; None where that is not certain.
 
-    `named`: the MVPs whose rows or whose names lead to it. Its own head decides between them.
+    `named`: the MVPs whose rows or whose names lead to it; its own head decides between them.
+    `unsure`: as in `read_linked`.
     """
     head = [document.line_text(index) for index in head_lines(document)]
-    candidates = list(dict.fromkeys(named))
     by_exp = {found[0] for line in head if (found := roadmap.ids.experiment_in(line))}
-    if len(by_exp) == 1:
+    candidates = {mvp for mvp in named if mvp not in unsure}
+    if len(by_exp) == 1 and named:
         return by_exp.pop()
-    by_id = {mvp for line in head if _NAMED.search(line) for mvp in roadmap.ids.refs(line)}
-    by_id &= set(candidates) or by_id
-    if len(by_id) == 1:
-        return by_id.pop()
-    return candidates[0] if len(candidates) == 1 else None
+    refs = {mvp for line in head if _NAMED.search(line) for mvp in roadmap.ids.refs(line)}
+    by_id = refs & candidates or candidates
+    return by_id.pop() if len(by_id) == 1 else None
 
 
 def _on_boards(document: Document) -> Iterator[str]:

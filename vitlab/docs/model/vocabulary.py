@@ -169,7 +169,9 @@ class Vocabulary:
     @cached_property
     def _glyph(self) -> re.Pattern[str]:
         glyphs = sorted(self.glyphs, key=len, reverse=True)
-        return re.compile("(?:" + "|".join(map(re.escape, glyphs)) + f"){VS16}?")
+        return re.compile(  # `[x](exp.md)` is a link
+            "(?:" + "|".join(map(re.escape, glyphs)) + rf"){VS16}?(?<!\[.\](?=\())"
+        )
 
     @cached_property
     def _word(self) -> re.Pattern[str]:

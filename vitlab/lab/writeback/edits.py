@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,13 @@ from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import not_restored, set_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_boards import linked_changes
+from vitlab.lab.linked_files import (
+    earlier_state,
+    find_hub,
+    left_alone,
+    linked_changes,
+    linked_lost,
+)
 from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.writeback.sync_ledger import (
     is_refused,
@@ -28,39 +34,7 @@ from vitlab.lab.writeback.sync_ledger import (
     record_written,
     withdraw_refusal,
 )
-from vitlab.lab.writeback.writeback import MvpUpdate, Pending, find_hub, pending, plan_mvp
-
-_SEARCHED = 20
-"""Saves of a document in which an earlier status is looked for, newest first."""
-
-
-def earlier_roadmap(
-    journal_folder: Path, roadmap: Roadmap, mvp_id: str, status: str, vocabulary: Vocabulary
-) -> Roadmap | None:
-    """The last state of a roadmap in which an MVP had a status; None when there is none.
-
-    Given to `set_status` as `before`, it restores wording that the document no longer shows.
-    """
-    path = roadmap.document.path
-    if path is None or not journal_folder.is_dir():
-        return None
-    wanted = roadmap.mvp(mvp_id).id
-    searched = 0
-    for number, state in reversed(journal.entry_states(journal_folder)):
-        entry = journal.read_entry(journal_folder, number, state)
-        for done in entry.changes if entry else ():
-            if done.path != path.resolve() or done.old_text is None:
-                continue
-            searched += 1
-            try:
-                earlier = parse_roadmap(Document(done.old_text, path), vocabulary)
-            except NoMvpTable:
-                continue
-            if any(mvp.id == wanted and mvp.status == status for mvp in earlier.mvps):
-                return earlier
-        if searched >= _SEARCHED:
-            return None
-    return None
+from vitlab.lab.writeback.writeback import MvpUpdate, Pending, pending, plan_mvp
 
 
 def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileChange | None:
@@ -73,13 +47,13 @@ def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileCh
     mvp = roadmap.mvp(mvp_id)
     before = None
     if mvp.status != status:
-        before = earlier_roadmap(journal_of(lab), roadmap, mvp.id, status, _vocabulary(lab, path))
+        before = earlier_state(journal_of(lab), roadmap, mvp.id, status)
     edits = set_status(roadmap, mvp.id, status, before)
     return change(roadmap.document, edits) if edits else None
 
 
 def status_changes(lab: Lab | None, path: Path, mvp_id: str, word: str) -> list[FileChange]:
-    """As `status_change`, with the changes of the boards that the roadmap names."""
+    """As `status_change`, with the changes of the files beside the roadmap."""
     first = status_change(lab, path, mvp_id, word)
     if first is None or lab is None:
         return [first] if first else []
@@ -96,6 +70,20 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     shared = [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
     lost = not_restored(roadmap, mvp_id, change.edits)
     return shared + [f"only the undo journal restores {line}" for line in lost]
+
+
+def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str) -> list[str]:
+    """What a status change leaves alone in files beside the roadmap, and what only undo restores.
+
+    `changes`: the roadmap's first.
+    """
+    roadmap = lab.read_roadmap(changes[0].path)
+    lines = left_alone(lab, roadmap, roadmap.mvp(mvp_id).id)
+    for one in changes[1:]:
+        lost = linked_lost(lab, roadmap, roadmap.mvp(mvp_id).id, one)
+        name = lab.paths.relative(one.path)
+        lines += [f"{name}: only the undo journal restores {line}" for line in lost]
+    return lines
 
 
 def journal_of(lab: Lab | None) -> Path:

@@ -19,7 +19,7 @@ from vitlab.docs.write.results import run_links
 from vitlab.docs.write.status import set_end, set_progress, unique_edits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_boards import linked_changes
+from vitlab.lab.linked_files import linked_changes
 from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.results.launches import (
     full_jobs,
@@ -83,11 +83,11 @@ def _sync_end(
     numbers = any(has_headline(one.result) for one in finished(jobs))
     full = numbers and jobs[-1].spec.profile == "full"
     edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
-    boards = linked_changes(lab, roadmap, mvp.id, status) if edits else []
+    linked = linked_changes(lab, roadmap, mvp.id, status) if edits else []
     if not numbers:
         links = list(run_links_of(lab, jobs, everything, path.parent))
         edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])
-    written = save([change(roadmap.document, edits), *boards], lab.journal) if edits else ()
+    written = save([change(roadmap.document, edits), *linked], lab.journal) if edits else ()
     if not numbers:
         # There is nothing else to write.
         record_written(lab, jobs, [file.new_text for file in written])

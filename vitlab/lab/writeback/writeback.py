@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import Done, Result, read_result
-from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
@@ -35,7 +32,7 @@ from vitlab.docs.write.status import set_end, unique_edits
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_boards import linked_changes
+from vitlab.lab.linked_files import find_hub, left_alone, linked_changes, merged
 from vitlab.lab.results.ceilings import provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
@@ -77,6 +74,8 @@ class Pending:
     """One for each file, of all MVPs together."""
     mvps: tuple[str, ...]
     summary: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    """What stays as it is in files beside the roadmap, and why: a line each."""
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
@@ -86,22 +85,21 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
     """
     roadmap = lab.read_roadmap(roadmap_path)
     mvps = [roadmap.mvp(mvp_id)] if mvp_id is not None else roadmap.mvps
-    changes: dict[Path, FileChange] = {}
+    changes: list[FileChange] = []
     updates = []
     for each in dict.fromkeys(mvp.id for mvp in mvps):
-        texts = {path: change.new_text for path, change in changes.items()}
+        texts = {change.path: change.new_text for change in changes}
         update = plan_mvp(lab, roadmap_path, each, texts)
         if update is None:
             continue
         updates.append(update)
-        for new in update.changes:
-            first = changes.get(new.path, new)
-            changes[new.path] = replace(new, old_text=first.old_text)
+        changes = merged([*changes, *update.changes])
     return Pending(
         roadmap_path,
-        tuple(changes.values()),
+        tuple(changes),
         tuple(update.mvp for update in updates),
         tuple(update.summary for update in updates),
+        tuple(line for update in updates for line in left_alone(lab, roadmap, update.mvp)),
     )
 
 
@@ -141,7 +139,7 @@ def _update(
     ended = latest(finished(mine))
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
     if not groups:
-        return _without_numbers(roadmap, mvp, mine, end, links)
+        return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
     is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
@@ -162,7 +160,8 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
     )
-    lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links))
+    left = left_alone(lab, roadmap, mvp.id)
+    lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
@@ -222,8 +221,9 @@ class _Report:
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
+        texts = {**texts, **{one.path: one.new_text for one in changes}}
         changes += linked_changes(lab, self.roadmap, self.mvp.id, status, texts)
-        return tuple(one for one in changes if one.old_text != one.new_text)
+        return tuple(one for one in merged(changes) if one.old_text != one.new_text)
 
     def figures(self, folder: Path) -> dict[str, str]:
         """The figures of these runs, and of no earlier ones."""
@@ -275,19 +275,6 @@ class _Report:
         return [change(hub.document, edits)] if edits else []
 
 
-def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
-    """The first hub the roadmap names that is there and inside the lab."""
-    if roadmap.document.path is None:
-        return None
-    folder = roadmap.document.path.parent
-    for name in re.findall(r"[\w./-]*hub[\w.-]*\.md", roadmap.document.text):
-        with contextlib.suppress(UsageError):  # a hub outside the lab is never written
-            path = lab.paths.inside((folder / name).absolute())
-            if path.is_file():
-                return path
-    return None
-
-
 def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
     return [job for job in jobs if job.spec.mvp == mvp_id]
 
@@ -303,15 +290,23 @@ def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]
 
 
 def _without_numbers(
-    roadmap: Roadmap, mvp: Mvp, jobs: Sequence[Job], end: LaunchEnd, links: Sequence[RunLink]
+    lab: Lab,
+    roadmap: Roadmap,
+    mvp: Mvp,
+    jobs: Sequence[Job],
+    end: LaunchEnd,
+    links: Sequence[RunLink],
+    texts: Texts,
 ) -> MvpUpdate:
     """Status and links alone: words and numbers that stand in the documents stay."""
     edits = unique_edits(
         [*set_end(roadmap, mvp.id, end.status, numbers=False), *run_links(roadmap, mvp, links)]
     )
-    changes = (change(roadmap.document, edits),) if edits else ()
+    changes = [change(roadmap.document, edits)] if edits else []
+    if edits and mvp.status != end.status:
+        changes += linked_changes(lab, roadmap, mvp.id, end.status, texts)
     summary = "; ".join([_end_text(mvp, end), *foreign_links(roadmap, mvp, links)])
-    return MvpUpdate(mvp.id, changes, tuple(jobs), summary)
+    return MvpUpdate(mvp.id, tuple(changes), tuple(jobs), summary)
 
 
 def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:

@@ -1,0 +1,252 @@
+"""Files that state statuses of a roadmap's MVPs too: hub, boards, check lists, reports, notes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs import save as journal
+from vitlab.docs.model.linked import LinkedDocument, owner, read_linked
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.save import FileChange, between, change, create
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.linked import linked_edits, linked_not_restored
+from vitlab.lab.documents import (
+    boards_named,
+    hubs_named,
+    is_board,
+    is_named_for,
+    is_plan,
+    notes_near,
+)
+from vitlab.lab.lab import Lab
+
+_SEARCHED = 20
+"""Saves of a document in which an earlier status is looked for, newest first."""
+
+Texts = Mapping[Path, str]
+"""What changes that are not yet written make of files."""
+
+
+@dataclass(frozen=True)
+class LinkedFile:
+    """One file beside a roadmap, read with the roadmap's ids."""
+
+    path: Path
+    document: LinkedDocument
+    shared: Mapping[str, Path]
+    """The MVPs whose id another roadmap of this file has too, and that roadmap."""
+    report_of: tuple[str, ...] = ()
+    """The MVPs that it may be the report of, where that is not certain."""
+
+    def left(self, lab: Lab, mvp_id: str) -> str | None:
+        """Why what it says of an MVP is not changed, in one line; None where nothing is left."""
+        name = lab.paths.relative(self.path)
+        lines = [line for mvp, line in self.document.unsure if mvp == mvp_id]
+        if lines and (other := self.shared.get(mvp_id)):
+            where = lab.paths.relative(other)
+            return f"{name}:{lines[0]}: left alone: {where} has an MVP {mvp_id} too"
+        if lines:
+            return f"{name}:{lines[0]}: left alone: its exp_id is not the one of MVP {mvp_id}"
+        if mvp_id in self.report_of:
+            which = ", ".join(self.report_of)
+            return f"{name}: left alone: its head does not tell whose report it is ({which})"
+        return None
+
+
+def linked_files(lab: Lab, roadmap: Roadmap, texts: Texts | None = None) -> list[LinkedFile]:
+    """Every file of a roadmap that can be read; none outside the lab, and no other roadmap."""
+    return list(_Finder(lab, texts or {}).files(roadmap))
+
+
+def linked_changes(
+    lab: Lab, roadmap: Roadmap, mvp_id: str, status: str, texts: Texts | None = None
+) -> list[FileChange]:
+    """The changes that give an MVP, and those of its row, a status in every file of a roadmap.
+
+    A place that may be another roadmap's stays as it is: see `left_alone`.
+    """
+    changes = []
+    ids = (mvp_id, *roadmap.sharing(roadmap.mvp(mvp_id)))
+    for one in linked_files(lab, roadmap, texts):
+        linked = one.document
+        for each in ids:
+            before = earlier_state(lab.journal, linked, each, status)
+            new = linked_edits(linked, each, status, before)
+            if new:
+                made = change(linked.document, new)
+                changes.append(made)
+                linked = linked.reread(Document(made.new_text, one.path))
+    return merged(changes)
+
+
+def left_alone(lab: Lab, roadmap: Roadmap, mvp_id: str) -> list[str]:
+    """One line for each file in which a status of an MVP is not changed, and why."""
+    files = linked_files(lab, roadmap)
+    return [line for one in files if (line := one.left(lab, mvp_id))]
+
+
+def linked_lost(lab: Lab, roadmap: Roadmap, mvp_id: str, made: FileChange) -> list[str]:
+    """The places of a linked file that the MVP's status before would not restore, by line."""
+    if made.old_text is None:
+        return []
+    then = {made.path: made.old_text}
+    file = next((f for f in linked_files(lab, roadmap, then) if f.path == made.path), None)
+    return linked_not_restored(file.document, mvp_id, made.new_text) if file else []
+
+
+def merged(changes: Iterable[FileChange]) -> list[FileChange]:
+    """One change for each file, of changes that were made one after the other."""
+    files: dict[Path, FileChange] = {}
+    for new in changes:
+        first = files.get(new.path.resolve())
+        if first is None:
+            made = new
+        elif first.old_text is None:
+            made = create(first.path, new.new_text)
+        else:
+            made = between(first.path, first.old_text, new.new_text)
+        files[new.path.resolve()] = made
+    return list(files.values())
+
+
+def earlier_state(
+    journal_folder: Path, roadmap: Roadmap, mvp_id: str, status: str
+) -> Roadmap | None:
+    """The last state of a document in which an MVP had a status; None when there is none.
+
+    Given to `set_status` as `before`, it restores wording that the document no longer shows.
+    """
+    path = roadmap.document.path
+    for text in earlier_texts(journal_folder, path) if path else ():
+        with contextlib.suppress(UsageError):
+            earlier = roadmap.reread(Document(text, path))
+            if any(mvp.id == mvp_id and mvp.status == status for mvp in earlier.mvps):
+                return earlier
+    return None
+
+
+def earlier_texts(journal_folder: Path, path: Path) -> Iterator[str]:
+    """What a document was before each of its last saves, newest first."""
+    if not journal_folder.is_dir():
+        return
+    searched = 0
+    for number, state in reversed(journal.entry_states(journal_folder)):
+        entry = journal.read_entry(journal_folder, number, state)
+        for done in entry.changes if entry else ():
+            if done.path == path.resolve() and done.old_text is not None:
+                searched += 1
+                yield done.old_text
+        if searched >= _SEARCHED:
+            return
+
+
+def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
+    """The first hub the roadmap names that is there and inside the lab."""
+    own = roadmap.document.path
+    if own is None:
+        return None
+    found = (_inside(lab, own.parent, name) for name in hubs_named(roadmap.document.text))
+    return next((path for path in found if path), None)
+
+
+def _inside(lab: Lab, folder: Path, name: str) -> Path | None:
+    """A file by its path from a folder; None where it is not, or outside the lab."""
+    with contextlib.suppress(UsageError):  # one outside the lab is never written
+        path = lab.paths.inside((folder / name).absolute())
+        if path.is_file():
+            return path
+    return None
+
+
+def _each_once(roadmap: Roadmap) -> list[Mvp]:
+    """The MVPs of a roadmap, of several rows of one the first."""
+    firsts: dict[str, Mvp] = {}
+    for mvp in roadmap.mvps:
+        firsts.setdefault(mvp.id, mvp)
+    return list(firsts.values())
+
+
+class _Finder:
+    """The files of roadmaps, found at one moment."""
+
+    def __init__(self, lab: Lab, texts: Texts) -> None:
+        self._lab = lab
+        self._texts = {path.resolve(): text for path, text in texts.items()}
+        self._roadmaps = lab.roadmaps()
+        self._notes = notes_near(lab.paths, self._roadmaps)
+        self._found: dict[Path, dict[Path, list[str]]] = {}
+
+    def files(self, roadmap: Roadmap) -> Iterator[LinkedFile]:
+        for path, named in self._paths(roadmap).items():
+            if file := self._read(path, named, roadmap):
+                yield file
+
+    def _paths(self, roadmap: Roadmap) -> dict[Path, list[str]]:
+        """Each file of a roadmap, and the MVPs whose rows or whose names lead to it."""
+        own = roadmap.document.path
+        if own is None:
+            return {}
+        if own not in self._found:
+            self._found[own] = self._paths_of(own.resolve(), roadmap)
+        return self._found[own]
+
+    def _paths_of(self, own: Path, roadmap: Roadmap) -> dict[Path, list[str]]:
+        found: dict[Path, list[str]] = {}
+        for name in boards_named(roadmap.document.text):
+            folders = (own.parent, self._lab.paths.root)
+            path = next(filter(None, (_inside(self._lab, one, name) for one in folders)), None)
+            if path:
+                found.setdefault(path, [])
+        given = [path.resolve() for path in self._roadmaps if is_board(path)]
+        for path in (find_hub(self._lab, roadmap), *given):
+            if path:
+                found.setdefault(path, [])
+        for mvp in _each_once(roadmap):
+            target = unquote((mvp.report or "").partition("#")[0])
+            report = _inside(self._lab, own.parent, target) if target.endswith(".md") else None
+            notes = (path for path in self._notes if is_named_for(path, mvp.id, mvp.exp_id))
+            for path in dict.fromkeys((*((report,) if report else ()), *notes)):
+                found.setdefault(path, []).append(mvp.id)
+        plans = {path.resolve() for path in self._roadmaps if is_plan(path)}
+        return {path: ids for path, ids in found.items() if path not in plans}
+
+    def _read(self, path: Path, named: list[str], roadmap: Roadmap) -> LinkedFile | None:
+        try:
+            text = self._texts.get(path)
+            document = read(path) if text is None else Document(text, path)
+        except (UsageError, OSError):  # it is named where it is shown
+            return None
+        shared = self._shared(path, roadmap)
+        report_of = owner(document, roadmap, named, shared)
+        vocabulary = self._lab.vocabulary_of(path)
+        linked = read_linked(document, roadmap, vocabulary, shared, report_of)
+        doubtful = tuple(named) if named and report_of is None and linked.has_head else ()
+        return LinkedFile(path, linked, shared, doubtful)
+
+    def _shared(self, path: Path, roadmap: Roadmap) -> dict[str, Path]:
+        """The MVPs of a roadmap that another roadmap has too whose file this is as well."""
+        shared: dict[str, Path] = {}
+        mine = {mvp.id for mvp in roadmap.mvps}
+        for other, theirs in self._others(path, roadmap):
+            named = self._paths(theirs).get(path)
+            if named is not None:
+                ids = mine & {mvp.id for mvp in theirs.mvps}
+                for mvp in ids & set(named) if named else ids:
+                    shared.setdefault(mvp, other)
+        return shared
+
+    def _others(self, file: Path, roadmap: Roadmap) -> Iterator[tuple[Path, Roadmap]]:
+        """The lab's other roadmaps that can be read and may have a file."""
+        own = roadmap.document.path
+        near = file in self._notes or any(path.resolve() == file for path in self._roadmaps)
+        for path in self._roadmaps:
+            if own is None or path.resolve() == own.resolve() or not is_plan(path):
+                continue
+            with contextlib.suppress(UsageError, OSError):
+                if near or file.name in read(path).text:
+                    yield path, self._lab.cached_roadmap(path)
