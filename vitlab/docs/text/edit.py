@@ -91,6 +91,18 @@ def unified(old: str | None, new: str | None, path: Path | str) -> str:
     return "".join(lines)
 
 
+def lost_lines(old: str, then: str) -> list[str]:
+    """`line N: text` for each line of a text that is not as it was in a later one."""
+    before, after = old.splitlines(), then.splitlines()
+    changes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [
+        f"line {index + 1}: {before[index].strip()}"
+        for tag, first, last, _, _ in changes
+        for index in range(first, max(last, first + 1))
+        if tag != "equal" and index < len(before)
+    ]
+
+
 def common_ends(old: str, new: str) -> tuple[int, int]:
     """How many characters two texts share at their start, and then at their end."""
     shorter = min(len(old), len(new))
