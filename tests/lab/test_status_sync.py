@@ -107,6 +107,27 @@ def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
         assert roadmap.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("gate", ["🚀 running", "🔆 in analysis"])
+@pytest.mark.parametrize(("value", "outcome"), [(None, "failed"), (0.7, "ok"), (0.75, "ok")])
+def test_a_gate_shows_no_epoch_of_a_run_that_is_over(
+    lab: Lab, roadmap: Path, ended: Ended, gate: str, value: float | None, outcome: str
+) -> None:
+    roadmap.write_text(RUNNING.replace("🚀 running", gate), encoding="utf-8")
+    job = ended("one", value, outcome=outcome)
+    files = {path: path.read_bytes() for path in (job.exit, job.result) if path.exists()}
+    with held(job), EventWriter(job.events) as events:
+        events.write("start", host="here")
+        events.write("eval", step=5, epoch=3, split="val", values={"val/r2/log_g": 0.5})
+        sync_status(lab, roadmap)
+        assert f"| Status | {gate} (ep3) |" in roadmap.read_text(encoding="utf-8")
+    for path, content in files.items():
+        path.write_bytes(content)
+    assert sync_status(lab, roadmap) == [roadmap]
+    assert "ep3" not in roadmap.read_text(encoding="utf-8")
+    accept(lab, pending(lab, roadmap))
+    assert "ep3" not in roadmap.read_text(encoding="utf-8")
+
+
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("outcome", ["ok", "failed"])
 def test_the_end_of_a_trial_is_no_end_of_a_full_run(

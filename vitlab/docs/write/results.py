@@ -13,7 +13,7 @@ from vitlab.docs.judge.conclusion import TRIAL_MARK, count_text, key_metric, pro
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import StatusSites, is_progress_status
+from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import metric_header, status_argument
 from vitlab.docs.text.edit import Edit
@@ -28,7 +28,15 @@ from vitlab.docs.write.rows import (
     mvp_name_like,
     set_column,
 )
-from vitlab.docs.write.status import EPOCH, EVENTS, run_key, status_cell, status_edits, unique_edits
+from vitlab.docs.write.status import (
+    EPOCH,
+    EVENTS,
+    run_key,
+    status_cell,
+    status_edits,
+    unique_edits,
+    without_progress,
+)
 
 _DIGIT = re.compile(r"\d")
 _REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?")
@@ -308,24 +316,26 @@ def gate_edits(
         own = gate.status_cell is not None and site.span == gate.status_cell.span
         if not own or site.kind != "gate" or site.cell is None or not new_status:
             continue
-        if text or site.parsed.status != new_status:
-            new = text or sites.spell(site, new_status)
-            edits += set_column(roadmap, site.cell[1], "content", new)
+        new = text or _gate_text(sites, site, new_status)
+        edits += set_column(roadmap, site.cell[1], "content", new)
     for entry in roadmap.rows("gate_progress"):
         if gate.id not in entry.gates:
             continue
         cell = entry.cells.get("status")
         for site in sites if cell and new_status else ():
             own = cell is not None and site.span == cell.span
-            if (
-                own
-                and site.parsed.status != new_status
-                and is_progress_status(site.text, site.parsed)
-            ):
-                edits += set_column(roadmap, entry, "status", sites.spell(site, new_status))
+            if own and is_progress_status(site.text, site.parsed):
+                new = _gate_text(sites, site, new_status)
+                edits += set_column(roadmap, entry, "status", new)
         if result and can_overwrite(entry.text("result"), profile):
             edits += set_column(roadmap, entry, "result", cell_text(result))
     return edits
+
+
+def _gate_text(sites: StatusSites, site: StatusSite, status: str) -> str:
+    """A gate without a verdict, with another status; an epoch only while it runs."""
+    new = site.text if site.parsed.status == status else sites.spell(site, status)
+    return new if status == "running" else without_progress(new)
 
 
 def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[str, str]:
@@ -363,12 +373,17 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -
     return edits
 
 
+def report_link(report: str) -> str:
+    """A link to a report by its path, titled by its name without the date."""
+    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
+    target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
+    return f"[{cell_text(title)}]({target})"
+
+
 def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:
     """Link a report in the overview; `report` is a path from the roadmap's folder."""
     mvp = roadmap.mvp(mvp_id)
-    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
-    target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
-    link = f"[{cell_text(title)}]({target})"
+    link = report_link(report)
     if mvp.report is None and mvp.entry.text("report").strip("-—– "):
         link = f"{mvp.entry.raw('report')} {link}"  # a remark in the cell is kept
     return set_column(roadmap, mvp.entry, "report", link)

@@ -27,6 +27,10 @@ EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
 _VALUE = re.compile(
     r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?(\s*σ(?!\w))?"
 )
+_PROGRESS = re.compile(
+    rf"\s*[(（]\s*{EPOCH.pattern}(?:[,，;；]?\s*{_VALUE.pattern})?\s*[)）]|\s*{EPOCH.pattern}$"
+)
+_GATES = ("gate", "gate_progress")
 _CURRENT = ("当前", "current", "now", "progress", "进度")
 EVENTS = {
     "zh": {
@@ -92,15 +96,22 @@ def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[E
     mvp = roadmap.mvp(mvp_id)
     waits = "analysing" if numbers else "planned"
     sites = [site for site in StatusSites(roadmap) if site.mvp == mvp.id]
-    running = {kind: any(_runs(site, kind) for site in sites) for kind in ("gate", "gate_progress")}
-    gates = {kind: waits if runs else None for kind, runs in running.items()}
-    if mvp.status == status:
-        return []
-    return status_edits(roadmap, mvp, {"": status, **gates})
+    gates = {kind: waits if any(_runs(s, kind) for s in sites) else None for kind in _GATES}
+    edits: list[Edit] = []
+    if mvp.status != status:
+        edits = status_edits(roadmap, mvp, {"": status, **gates}, run_is_over=True)
+    waiting = [s for s in sites if s.kind in _GATES and gates[s.kind] is None]
+    over = [StatusSites(roadmap).edit(s, without_progress(s.text)) for s in waiting]
+    return unique_edits([*edits, *(edit for edit in over if edit)])
 
 
 def _runs(site: StatusSite, kind: str) -> bool:
     return site.kind == kind and site.parsed.status == "running"
+
+
+def without_progress(text: str) -> str:
+    """A gate's status without how far its run is: `🔆 (ep3/20)` -> `🔆`."""
+    return _PROGRESS.sub("", text) if EPOCH.search(text) else text
 
 
 def status_edits(
@@ -110,11 +121,14 @@ def status_edits(
     before: Roadmap | None = None,
     date: str | None = None,
     others: tuple[str, ...] = (),
+    *,
+    run_is_over: bool = False,
 ) -> list[Edit]:
     """As `set_status`, with another status or None for some kinds of site.
 
     `wanted`: kind of site -> status; `""` is for all others. `others`: MVPs that change with it;
-    a place that several share is theirs only when all of them do.
+    a place that several share is theirs only when all of them do. `run_is_over`: gates lose what
+    tells how far the run is.
     """
     sites = StatusSites(roadmap)
     ids = frozenset((mvp.id, *others))
@@ -136,6 +150,8 @@ def status_edits(
             text = site.text
         elif text is None:
             text = sites.spell(site, status)
+            if run_is_over and site.kind in _GATES:
+                text = without_progress(text)
             log.note(sites, site, status)
         if site.kind in ("card", "below"):
             cards.append((site, text))

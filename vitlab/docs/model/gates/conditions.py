@@ -89,6 +89,12 @@ _SHARE = re.compile(
     rf"\s*(?:of|×|x|\*|的)?\s*{_CEILING}(?P<rest>.*)$",
     re.I,
 )
+_SHARE_OF = re.compile(
+    rf"^(?P<of>)(?:{_METRIC}{_SPLIT}\s*)?(?P<op>{_OP}|达到)\s*{_CEILING}\s*的?"
+    rf"\s*(?P<value>{_NUMBER})(?P<rest>.*)$",
+    re.I,
+)
+_SHARES = (_SHARE, _SHARE_OF)
 _MENTION = re.compile(rf"(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}(?P<more>_?\{{?\w+)?", re.I)
 _BARS = re.compile(
     rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?)\s*(?:\||\))", re.I
@@ -214,7 +220,7 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
         if _only_remark(match["rest"]):
             return Comparison(_model(match["left"]), _operator(match["op"]), _model(match["right"]))
         return Manual(shown)
-    for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _THRESHOLD, _BARE):
+    for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _SHARE_OF, _THRESHOLD, _BARE):
         match = pattern.match(norm)
         if match is None or not _only_remark(match["rest"]):
             continue
@@ -222,8 +228,8 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
         about = subject_of(context) if bare else _subject(match)
         if about and (split is None or about.split in (None, split)):
             about = replace(about, split=split or about.split)
-            return _bounded(match, about, absolute, pattern is _SHARE) or Manual(shown)
-        if pattern is not _SHARE:
+            return _bounded(match, about, absolute, pattern in _SHARES) or Manual(shown)
+        if pattern not in _SHARES:
             return Manual(shown)
     return Manual(shown)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.docs.model.gates.rules import (
     Rule,
     bullet_rules,
+    is_condition,
+    is_of_rules,
     listed_rules,
+    read_rules,
     table_rules,
     with_context,
 )
@@ -45,6 +48,11 @@ _ID_HEAD = re.compile(
 )
 _KEYED = re.compile(
     r"^\s*(?:[-*+]\s+|\d+[.)]\s+)?(?P<key>[^:：]{1,30}?)\s*[:：]\s*(?P<value>\S.*)$"
+)
+_NEEDS = re.compile(
+    r"^\W*(?:depends? on|dependenc(?:y|ies)|needs|requires?|prerequisites?|based on|decided by|test"
+    r"|tests|experiments?|evidence|依赖|前置|前置实验|依据|证据|实验|对应实验|输入)\W*$",
+    re.I,
 )
 _ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
 
@@ -120,6 +128,18 @@ def gates_of(
         if not known.rules and gate.rules:
             gates[gate.id] = replace(known, rules=gate.rules)
     return tuple(gates.values())
+
+
+def gate_opening(text: str) -> str | None:
+    """The bare id of the one gate that a text opens with, as a heading does; None for none."""
+    match = _HEADING.match(text)
+    return _gate_id(match) if match else None
+
+
+def row_gate(head: str, cell: str) -> str | None:
+    """The bare id of the one gate of a row by its first cell and that cell's header."""
+    found = _id_of(head, cell) if len(gate_refs(cell)) < 2 else ()
+    return found[0] if found else None
 
 
 def _gate_id(match: re.Match[str]) -> str:
@@ -250,7 +270,8 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
         if view.kind == "gate_progress":
             headers = [cell.raw for cell in view.table.header.cells]
             for entry in view.entries:
-                rules, title = _rules_of_cells(headers, entry), entry.text("name")
+                rules = _rules_of_cells(headers, entry)
+                title = entry.text("name") or entry.text("question")
                 named = entry.gates[:1] or _id_of("gate", entry.text("gate"))
                 for gate_id in named:
                     yield Gate(
@@ -301,17 +322,32 @@ def _rows_of(source: _Source, table: Table) -> Iterator[Gate]:
         rules = with_context(table_rules(headers, cells), cells[1:])
         status = source.vocabulary.read(texts.get("status", ""))
         title = plain(cells[1]) if len(cells) > 1 and len(headers) > 2 else ""
+        if len(headers) > 1 and (is_of_rules(headers[1]) or _NEEDS.match(plain(headers[1]))):
+            title = ""
         yield Gate(
             gate_id,
             title,
             status.status if status else None,
             texts.get("status", ""),
             rules,
-            source.ids.refs(texts["mvp"]) if "mvp" in texts else (),
+            _mvps_of_row(source, headers, cells, texts),
             row.line,
             None,
             status,
         )
+
+
+def _mvps_of_row(
+    source: _Source, headers: Sequence[str], cells: Sequence[str], texts: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The MVPs that decide a row's gate: of their own column, or those its condition names."""
+    if "mvp" in texts:
+        return source.ids.refs(texts["mvp"])
+    pairs = list(zip(map(plain, headers), cells, strict=False))[1:]
+    needs = [source.ids.refs(cell) for head, cell in pairs if _NEEDS.match(head)]
+    rules = [rule for head, cell in pairs if is_condition(head) for rule in read_rules(cell)]
+    named = [source.ids.refs(rule.if_) for rule in rules]
+    return next((ids for ids in [*needs, *named] if ids), ())
 
 
 def _id_of(head: str, cell: str) -> tuple[str, ...]:
@@ -320,7 +356,8 @@ def _id_of(head: str, cell: str) -> tuple[str, ...]:
         return (_gate_id(match),)
     if found := gate_refs(cell):
         return found[:1]
-    number = re.match(r"^\W*(\d[\w.]*)\b", cell)
+    number = re.match(r"^\W*(?:(?:G|门控|决策门|门|Gate)\s*[-–—_]?\s*)?(\d[\w.]*)\b", cell, re.I)
+    number = number or re.match(r"^\W*(?:Gate\s+)?([A-Z])\W*$", cell)
     point = re.search(_POINT, head, re.I)
     prefix = ("DG" if point[0].upper() == "DG" else "DP") if point else ""
     return (prefix + number[1].rstrip("."),) if number else ()

@@ -59,6 +59,18 @@ _VERDICT_HEAD = re.compile(
     r"|(?:失败|不通过|未通过|停止|终止)(?:条件|标准|判据)?))\W*$",
     re.I,
 )
+_MVP_HEAD = re.compile(r"\W*(?:对应|相关|验证)?\s*MVPs?\W*$", re.I)
+_OUTCOME_HEAD = re.compile(
+    r"^\W*(?:(?:outcome\s*|action\s*|结果\s*|then\s*)?(?:if|when|on|若|如果|当)?\s*[:：]?\s*"
+    r"(?:(?P<fail>no(?:t (?:met|passed|satisfied))?|unmet|fails?|failed|failure|no[- ]?go|false"
+    r"|stop|不通过|未通过|不达标|未达标|不满足|不成立|失败|否)"
+    r"|(?P<pass>yes|met|pass|passes|passed|satisfied|success|go|true"
+    r"|通过|达标|满足|成立|成功|是))"
+    r"(?:\s*(?:则|后|时|→|->|action|then|outcome|动作|行动|下一步)){0,2}|(?P<otherwise>else|otherwise|否则))"
+    r"\W*$",
+    re.I,
+)
+"""A column of what follows from a condition that stands in another one: `If no`, `不通过`."""
 
 
 @dataclass(frozen=True)
@@ -113,19 +125,33 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     return rule, *_else_rule(rest)
 
 
+def is_condition(head: str) -> bool:
+    """Whether a column holds the conditions of gates."""
+    return _CONDITION_HEAD.match(head) is not None
+
+
+def is_of_rules(head: str) -> bool:
+    """Whether a column holds a part of a gate's rules, or which MVP they are about."""
+    head = plain(head)
+    heads = (_CONDITION_HEAD, _VERDICT_HEAD, _OUTCOME_HEAD, _THEN_HEAD, _MVP_HEAD)
+    return any(pattern.match(head) for pattern in heads)
+
+
 def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...]:
     """The rules of a row in a table of conditions, or of a gate with a row of its own."""
     rules: list[Rule] = []
     pairs = list(zip(map(plain, headers), map(plain, cells), strict=False))
+    outcomes = _outcomes(pairs)
     then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
+    then = then or outcomes.get(True, "")
     for number, (head, cell) in enumerate(pairs):
-        if not cell.strip(" -—–"):
+        if not cell.strip(" -—–") or (_OUTCOME_HEAD.match(head) and cell in outcomes.values()):
             continue
         match = _VERDICT_HEAD.match(head)
         if match and _holds_condition(cell):
             first, *more = read_rules(cell)
             says = match["pass"] is not None
-            rules += [replace(first, then=first.then or head, passes=says), *more]
+            rules += [replace(first, then=first.then or then or head, passes=says), *more]
         elif _CONDITION_HEAD.match(head) and (number or len(pairs) == 2 or _holds_condition(cell)):
             first, *more = read_rules(cell)
             verdict = _VERDICT_ITEM.match(pairs[0][1]) if number else None
@@ -133,7 +159,26 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
             rules += [replace(first, then=first.then or then, passes=passes), *more]
         else:
             rules += rules_of(head, cell) if _IF_WORD.match(head) else ()
+    if not rules:
+        return tuple(
+            Rule(_SAYS[passes], text, OfGates((), passes)) for passes, text in outcomes.items()
+        )
+    if len(rules) == 1 and outcomes.get(False):
+        rules += _else_rule([outcomes[False]])
     return tuple(rules)
+
+
+_SAYS = {True: "pass", False: "fail"}
+
+
+def _outcomes(pairs: Sequence[tuple[str, str]]) -> dict[bool, str]:
+    """What follows if a row's condition holds, and if not, where columns say so."""
+    outcomes: dict[bool, str] = {}
+    for head, cell in pairs:
+        match = _OUTCOME_HEAD.match(head)
+        if match and cell.strip(" -—–") and not _holds_condition(cell):
+            outcomes.setdefault(match["pass"] is not None, cell)
+    return outcomes
 
 
 def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...]:
