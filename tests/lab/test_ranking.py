@@ -51,7 +51,8 @@ def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: En
             r2.append(scored(job, spread, seed))
     said = concluded(lab, roadmap)
     mean, scatter = np.mean(r2[:3]), np.std(r2[:3], ddof=1)
-    assert f"mean ± scatter of 3 seeds: {mean:.3f} ± {scatter:.3f}" in said
+    number = f"R²_test={mean:.3f} ± {scatter:.3f}; mean ± scatter of 3 seeds"
+    assert said.startswith(f"MVP-1.0: ViT [loss=mse] on 1k spectra: {number}; best of 2 runs")
     accept(lab, pending(lab, roadmap))
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
     assert f"| {mean:.3f} ± {scatter:.3f} |" in hub  # not the luckiest seed's

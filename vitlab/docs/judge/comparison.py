@@ -40,13 +40,11 @@ class Ranking:
     """How the best result of an experiment compares with everything else that is known."""
 
     best: Result | None = None
-    """The first seed of the best configuration; None: that of `best_result`."""
+    """The best configuration, its seeds as one; None: that of `best_result`."""
     runs: int = 1
     """Configurations compared."""
     seeds: int = 1
-    mean: float | None = None
-    """Mean of the headline over the seeds; None for a single one."""
-    scatter: float = 0.0
+    """Of the best; from two on its numbers are means and their errors the scatter."""
     second: str = ""
     """The runner-up's name."""
     lead: Gap | None = None
@@ -68,8 +66,8 @@ class Ranking:
     def phrases(self) -> list[Phrase]:
         """What the conclusion adds to the number itself."""
         phrases = []
-        if self.mean is not None:
-            phrases.append(phrase("mean_of", self.seeds, f"{self.mean:.3f} ± {self.scatter:.3f}"))
+        if self.seeds > 1:
+            phrases.append(phrase("mean_of", self.seeds))
         if self.runs > 1 and self.lead is None:
             phrases.append(phrase("alone_of", self.runs))
         elif self.runs > 1 and self.lead is not None:

@@ -103,7 +103,8 @@ def conclusion(
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
     key_text = key_metric([best])
-    has_run_name = len(results) > 1 and best.run != best.model_name
+    runs = ranking.runs if ranking.best else len(results)
+    has_run_name = runs > 1 and best.run != best.model_name
     name = best.model_name + (f" [{best.run}]" if has_run_name else "")
     if language == "zh":
         data = f"在 {count_text(train)} 数据上 " if train else " "

@@ -166,11 +166,9 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     value = best.value(name) or 0.0
     shared = best.first.data.get("overlap")
     return Ranking(
-        best=best.first,
+        best=best.as_one(),
         runs=len(ranked),
         seeds=len(best.members),
-        mean=value if len(best.members) > 1 else None,
-        scatter=best.scatter(name) or 0.0,
         second=run_label(second) if second else "",
         lead=group_gap(best, second, name, pairs) if second else None,
         baseline=f"{baseline.first.model_name} (MVP-{baseline.first.mvp})" if baseline else "",
