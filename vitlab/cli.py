@@ -25,8 +25,8 @@ COMMANDS = {
     "sync": ("plan", "write results back into roadmap, hub and reports"),
     "undo": ("plan", "reverse the last write to the documents"),
     "redo": ("plan", "repeat the last undone write"),
-    "hub": ("plan", "beliefs, hypotheses, key numbers, gaps, next steps"),
-    "new": ("new", "write an MVP's experiment file, also for your own script"),
+    "hub": ("hub", "beliefs, hypotheses, gaps, next steps; set one, add one"),
+    "new": ("new", "a plan, an MVP, a gate, or an MVP's experiment file"),
     "run": ("jobs", "launch an MVP's experiment"),
     "jobs": ("jobs", "all jobs, with their state and progress"),
     "logs": ("jobs", "a job's output"),
@@ -85,6 +85,9 @@ class _Parser(argparse.ArgumentParser):
         if self._command:
             command, self._command = self._command, ""
             options = import_module(f"vitlab.commands.{COMMANDS[command][0]}").OPTIONS
+            if args and f"{command} {args[0]}" in options:  # a command of two words
+                command, self.prog = f"{command} {args[0]}", f"{self.prog} {args[0]}"
+                args = args[1:]
             add_options: Callable[[argparse.ArgumentParser], None] = options[command]
             add_options(self)
         return super().parse_known_args(args, namespace)

@@ -1,20 +1,21 @@
-"""The command that writes an MVP's experiment file: from a template, a script or a running one."""
+"""The commands that make something new: an experiment file, a plan, an MVP, a gate."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from vitlab.commands.common import Options, add_json, plain, print_json, this_lab
 from vitlab.contract.job import bare_id
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import LabPaths, NoLab, UsageError
 from vitlab.docs.text.edit import unified
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.experiment.script_python import check_python, find_python
+from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.queue.preflight import Finding
 from vitlab.lab.adoption import Wanted, adopt, candidates
 from vitlab.lab.lab import Lab
@@ -29,10 +30,30 @@ from vitlab.lab.new_experiment import (
     plan_new,
     write_new,
 )
+from vitlab.lab.new_plan import (
+    LANGUAGES,
+    Creation,
+    NewGate,
+    NewMvp,
+    NewPlan,
+    plan_gate,
+    plan_mvp,
+    plan_plan,
+    save_new,
+)
 
 
 def _options(new: argparse.ArgumentParser) -> None:
-    new.description = "On a terminal, without options, it asks. It never writes over a file."
+    new.usage = (
+        "vitlab new MVP [options]: its experiment file\n"
+        "       vitlab new plan TOPIC [--language zh|en]: a roadmap with its hub\n"
+        "       vitlab new mvp --name NAME [--gate GATE] [--hypothesis H]: an MVP in every place\n"
+        "       vitlab new gate --name NAME --condition RULE: a gate (each has its own --help)"
+    )
+    new.description = (
+        "Write the experiment file of an MVP. On a terminal, without options, it asks. "
+        "It never writes over a file."
+    )
     new.add_argument("mvp", metavar="MVP")
     new.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     kind = new.add_mutually_exclusive_group()
@@ -226,4 +247,104 @@ def _line(question: str, default: str) -> str:
         raise UsageError("new: no answer; nothing was written") from error
 
 
-OPTIONS: Options = {"new": _options}
+def _plan_options(new: argparse.ArgumentParser) -> None:
+    new.description = "Make a roadmap and its hub: `undo` takes both back."
+    new.add_argument("topic", metavar="TOPIC", help="names the plan and its files")
+    new.add_argument("--language", choices=LANGUAGES, default="zh", help="default: zh")
+    new.add_argument("--folder", default="", metavar="DIR",
+                     help="from the lab's root (default: roadmaps)")  # fmt: skip
+    _creation_options(new, make_plan)
+
+
+def _mvp_options(new: argparse.ArgumentParser) -> None:
+    new.description = (
+        "Add an MVP that waits: a row of the overview, a section, a card on each board, a row of "
+        "each check list, a report without results. `undo` takes all of it back."
+    )
+    new.add_argument("--name", required=True, help="what is tried, in a few words")
+    new.add_argument("--gate", default="", help="the gate it decides, as Gate-1")
+    new.add_argument("--hypothesis", default="", metavar="H", help="of the hub, as H1.2")
+    new.add_argument("--id", default="", help="default: the next free number")
+    _in_roadmap(new, make_mvp)
+
+
+def _gate_options(new: argparse.ArgumentParser) -> None:
+    new.description = (
+        "Add a gate in the shape of the others. A rule that no program can read is left to you, "
+        "and this is told."
+    )
+    new.add_argument("--name", required=True, help="what it decides")
+    new.add_argument("--condition", required=True, metavar="RULE",
+                     help='what passes it: "test R2 log_g >= 0.6"')  # fmt: skip
+    new.add_argument("--mvp", default="", help="the MVP that decides it")
+    new.add_argument("--if-yes", default="", metavar="TEXT", help="what follows when it passes")
+    new.add_argument("--if-no", default="", metavar="TEXT", help="what follows when it fails")
+    new.add_argument("--id", default="", help="default: the next free number")
+    _in_roadmap(new, make_gate)
+
+
+def _in_roadmap(new: argparse.ArgumentParser, handler: Callable[[argparse.Namespace], int]) -> None:
+    new.add_argument("--roadmap", metavar="FILE", help="default: the lab's first")
+    _creation_options(new, handler)
+
+
+def _creation_options(
+    new: argparse.ArgumentParser, handler: Callable[[argparse.Namespace], int]
+) -> None:
+    new.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
+    add_json(new)
+    new.set_defaults(handler=handler)
+
+
+def make_plan(args: argparse.Namespace) -> int:
+    """`vitlab new plan`: a roadmap and its hub, also where there is no lab yet."""
+    try:
+        lab = this_lab()
+    except NoLab:
+        here = Path.cwd()
+        roots = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
+        paths = LabPaths(next(roots, here))
+        lab = Lab(paths, load_settings(paths))
+    new = NewPlan(args.topic, args.language, args.folder)
+    return _create(lab, plan_plan(lab, new), "vitlab new gate, vitlab new mvp", args)
+
+
+def make_mvp(args: argparse.Namespace) -> int:
+    """`vitlab new mvp`: an MVP that waits, in every place."""
+    lab = this_lab()
+    new = NewMvp(args.name, args.gate, args.hypothesis, args.id)
+    creation = plan_mvp(lab, lab.roadmap_path(args.roadmap), new)
+    return _create(lab, creation, f"vitlab new {creation.id}", args)
+
+
+def make_gate(args: argparse.Namespace) -> int:
+    """`vitlab new gate`: a gate with its rule."""
+    lab = this_lab()
+    new = NewGate(args.name, args.condition, args.mvp, args.if_yes, args.if_no, args.id)
+    creation = plan_gate(lab, lab.roadmap_path(args.roadmap), new)
+    return _create(lab, creation, "vitlab gates", args)
+
+
+def _create(lab: Lab, new: Creation, following: str, args: argparse.Namespace) -> int:
+    """Write what was planned, unless it is only to be shown, and print its diff."""
+    files = [] if args.dry_run else save_new(lab, new)
+    diffs = [unified(c.old_text, c.new_text, lab.paths.relative(c.path)) for c in new.changes]
+    if args.json:
+        names = [lab.paths.relative(path) for path in files]
+        print_json({"id": new.id, "files": names, "diff": "".join(diffs),
+                    "notes": list(new.notes), "next": following})  # fmt: skip
+        return 0
+    print("".join(diffs), end="")
+    for note in new.notes:
+        print(plain(note), file=sys.stderr)
+    if not args.dry_run:
+        print(f"next: {following}")
+    return 0
+
+
+OPTIONS: Options = {
+    "new": _options,
+    "new plan": _plan_options,
+    "new mvp": _mvp_options,
+    "new gate": _gate_options,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from vitlab.lab.documents import (
     is_board,
     is_named_for,
     is_plan,
+    is_report,
     notes_near,
 )
 from vitlab.lab.lab import Lab
@@ -63,6 +65,21 @@ def linked_files(lab: Lab, roadmap: Roadmap, texts: Texts | None = None) -> list
     return list(_Finder(lab, texts or {}).files(roadmap))
 
 
+def report_file(
+    lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = None
+) -> Path | None:
+    """The report of an MVP that is there, by its link, its name or its head; None without one."""
+    files = linked_files(lab, roadmap, texts)
+    own = (one.path for one in files if one.document.report_of == mvp_id and is_report(one.path))
+    return next(own, None)
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """A path as a document in a folder links to it: `./exp_a.md`, `../hub.md`."""
+    relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    return relative if relative.startswith("../") else f"./{relative}"
+
+
 def linked_changes(
     lab: Lab, roadmap: Roadmap, mvp_id: str, status: str, texts: Texts | None = None
 ) -> list[FileChange]:
@@ -91,12 +108,16 @@ def left_alone(lab: Lab, roadmap: Roadmap, mvp_id: str) -> list[str]:
 
 
 def linked_lost(lab: Lab, roadmap: Roadmap, mvp_id: str, made: FileChange) -> list[str]:
-    """The places of a linked file that the MVP's status before would not restore, by line."""
-    if made.old_text is None:
+    """The places of a linked file that the MVP's status before would not restore, by line.
+
+    `roadmap`: as it was before the change.
+    """
+    status = roadmap.mvp(mvp_id).status
+    if made.old_text is None or status is None:
         return []
     then = {made.path: made.old_text}
     file = next((f for f in linked_files(lab, roadmap, then) if f.path == made.path), None)
-    return linked_not_restored(file.document, mvp_id, made.new_text) if file else []
+    return linked_not_restored(file.document, mvp_id, made.new_text, status) if file else []
 
 
 def merged(changes: Iterable[FileChange]) -> list[FileChange]:

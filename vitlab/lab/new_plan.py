@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote
 
-from vitlab.contract.paths import UsageError
-from vitlab.docs.save import FileChange, save
+from vitlab.contract.paths import LabPaths, NoLab, UsageError, find_lab
+from vitlab.docs.model.hub import parse_hub
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.save import FileChange, change, create, save
+from vitlab.docs.text.edit import apply
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.boards import new_card_edits
+from vitlab.docs.write.new_files import plan_texts, slug
+from vitlab.docs.write.new_gate import (
+    GateEdits,
+    added_gate,
+    checked_gate_id,
+    is_as_given,
+    next_gate_id,
+    written_condition,
+)
+from vitlab.docs.write.new_mvp import MvpEdits, added_mvp, checked_mvp_id, next_mvp_id
+from vitlab.docs.write.new_report import Skeleton
+from vitlab.docs.write.results import report_link
+from vitlab.lab.documents import is_board, is_report
 from vitlab.lab.lab import Lab
+from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files, path_from
 
 LANGUAGES = ("zh", "en")
 
@@ -65,18 +88,167 @@ class Creation:
 
 
 def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
-    """The edits that add an MVP: overview, section, board, check lists, report; UsageError."""
-    raise UsageError("new mvp: not there yet")
+    """The edits that add an MVP: overview, section, boards, check lists, report; UsageError."""
+    before = lab.read_roadmap(roadmap)
+    name = _one_line(new.name, "name")
+    mvp_id = checked_mvp_id(before, new.id) if new.id else next_mvp_id(before)
+    gate = before.gate(new.gate) if new.gate else None
+    hypothesis = _hypothesis(lab, before, new.hypothesis)
+    date = datetime.date.today().isoformat()
+    edits = MvpEdits(before, mvp_id, name, gate, hypothesis, "", date)
+    # Read with its row, the files beside the roadmap are known to be its own.
+    after = before.reread(Document(apply(before.document.text, edits.all()), roadmap))
+    added_mvp(before, after, mvp_id)
+    files = linked_files(lab, after)
+    report, target = _report(lab, after, edits, files)
+    link = report_link(path_from(roadmap.parent, target))
+    first = change(before.document, replace(edits, report=link).all())
+    changes, notes = [first, *([report] if report else [])], []
+    taken = {target.resolve()}
+    for one in files:
+        if one.path in taken or not _takes_cards(one.path, lab, before):
+            continue
+        if mvp_id in one.shared:
+            other = lab.paths.relative(one.shared[mvp_id])
+            notes.append(
+                f"{lab.paths.relative(one.path)}: no card: {other} has an MVP {mvp_id} too"
+            )
+            continue
+        beside = replace(edits, roadmap=one.document)
+        made = beside.cards() if is_board(one.path) else beside.checklist()
+        changes += [change(one.document.document, made)] if made else []
+    if before.boards and not any(new_card_edits(before, mvp_id)):
+        notes.append(f"{before.document.name}: its boards have no column for what waits: no card")
+    return Creation(mvp_id, roadmap, tuple(changes), tuple(notes))
+
+
+def _takes_cards(path: Path, lab: Lab, roadmap: Roadmap) -> bool:
+    return is_board(path) or path == find_hub(lab, roadmap)
+
+
+def _report(
+    lab: Lab, roadmap: Roadmap, edits: MvpEdits, files: Iterable[LinkedFile]
+) -> tuple[FileChange | None, Path]:
+    """The report that is made or filled, None where it lacks nothing, and where it stands."""
+    path = roadmap.document.path or lab.paths.roadmaps
+    folder = _report_folder(lab, roadmap)
+    hub = find_hub(lab, roadmap)
+    skeleton = Skeleton(
+        roadmap,
+        edits.mvp,
+        edits.name,
+        edits.date,
+        edits.gate,
+        edits.hypothesis,
+        path_from(folder, hub) if hub else "",
+        path_from(folder, path),
+    )
+    own = (one for one in files if one.document.report_of == edits.mvp and is_report(one.path))
+    target = next((one.path for one in own), folder / skeleton.file_name)
+    if not target.is_file():
+        return create(target, skeleton.text()), target
+    document = read(target)
+    filled = skeleton.fill(document)
+    return change(document, filled) if filled else None, target
+
+
+def _report_folder(lab: Lab, roadmap: Roadmap) -> Path:
+    """Where the newest report of the roadmap stands; its own folder without any."""
+    own = roadmap.document.path.parent if roadmap.document.path else lab.paths.roadmaps
+    for mvp in reversed(roadmap.mvps):
+        target = unquote((mvp.report or "").partition("#")[0])
+        with contextlib.suppress(UsageError):
+            folder = lab.paths.inside((own / target).absolute()).parent if target else own
+            if target.endswith(".md") and folder.is_dir():
+                return own if folder == own.resolve() else folder
+    return own
+
+
+def _hypothesis(lab: Lab, roadmap: Roadmap, wanted: str) -> str:
+    """The hypothesis of an id with what it says: `H1.2: deeper is better`; empty for none."""
+    wanted = " ".join(wanted.split())
+    hub = find_hub(lab, roadmap)
+    if not wanted or hub is None:
+        return wanted
+    known = parse_hub(read(hub), lab.vocabulary_of(hub)).hypotheses
+    for point in known:
+        if point.id and point.id.casefold() == wanted.casefold():
+            said = point.text.removeprefix(point.id).lstrip(" :：-–—")
+            return f"{point.id}: {said}" if said else point.id
+    ids = ", ".join(point.id for point in known if point.id)
+    if not ids:
+        return wanted
+    raise UsageError(f"{lab.paths.relative(hub)}: no hypothesis {wanted!r}; there are {ids}")
 
 
 def plan_gate(lab: Lab, roadmap: Path, new: NewGate) -> Creation:
     """The edits that add a gate, in the shape of the others; UsageError where its id is taken."""
-    raise UsageError("new gate: not there yet")
+    before = lab.read_roadmap(roadmap)
+    name, given = _one_line(new.name, "name"), _one_line(new.condition, "condition")
+    gate_id = checked_gate_id(before, new.id) if new.id else next_gate_id(before)
+    mvp = before.mvp(new.mvp) if new.mvp else None
+    condition = written_condition(given)
+    date = datetime.date.today().isoformat()
+    yes, no = " ".join(new.if_yes.split()), " ".join(new.if_no.split())
+    edits = GateEdits(before, gate_id, name, condition, mvp, yes, no, date)
+    made = change(before.document, edits.all())
+    gate = added_gate(before, before.reread(Document(made.new_text, roadmap)), gate_id)
+    notes = []
+    if not is_as_given(gate, condition):
+        notes.append(f"{edits.title}: {given!r} cannot be judged by a program: a person decides")
+    elif condition.replace("≥", ">=").replace("≤", "<=").replace("R²", "R2") != given:
+        notes.append(f"{edits.title}: the condition is written as {condition!r}")
+    return Creation(gate_id, roadmap, (made,), tuple(notes))
 
 
 def plan_plan(lab: Lab, new: NewPlan) -> Creation:
     """The files of a new roadmap and its hub; UsageError where one of them exists."""
-    raise UsageError("new plan: not there yet")
+    topic = _one_line(new.topic, "topic")
+    if new.language not in LANGUAGES:
+        raise UsageError(f"language {new.language!r}: one of {', '.join(LANGUAGES)}")
+    if not slug(topic):
+        raise UsageError(f"topic {topic!r}: has no letter or digit to name the files by")
+    folder = lab.paths.inside(new.folder) if new.folder else lab.paths.roadmaps
+    author, project = _usual_fields(lab)
+    date = datetime.date.today().isoformat()
+    texts = plan_texts(topic, new.language, date, author, project)
+    for file_name, _ in texts:
+        if (folder / file_name).exists():
+            where = lab.paths.relative(folder / file_name)
+            raise UsageError(f"{where}: exists already; nothing was written")
+    changes = [create(folder / file_name, text) for file_name, text in texts]
+    settings = lab.paths.settings
+    if not _is_lab(lab.paths):
+        changes.append(create(settings, "# Settings of this lab; README.md lists them.\n"))
+    path = folder / texts[0][0]
+    notes = []
+    globs = lab.settings.documents
+    if globs and not any(path.relative_to(lab.paths.root).match(glob) for glob in globs):
+        notes.append(f"{settings.name}: `documents` names no {lab.paths.relative(path)}: add it")
+    return Creation(topic, path, tuple(changes), tuple(notes))
+
+
+def _is_lab(paths: LabPaths) -> bool:
+    """Whether a lab is found here once there is a roadmap."""
+    with contextlib.suppress(NoLab):
+        return find_lab(paths.root).root == paths.root.resolve()
+    return (paths.root / ".git").exists()
+
+
+def _usual_fields(lab: Lab) -> tuple[str, str]:
+    """The author and project that the lab's first readable roadmap names; empty for none."""
+    for path in lab.roadmaps():
+        with contextlib.suppress(UsageError, OSError):
+            meta = lab.cached_roadmap(path).meta
+            return meta.get("author", "").strip(), meta.get("project", "").split("/")[0].strip("` ")
+    return "", ""
+
+
+def _one_line(text: str, what: str) -> str:
+    line = " ".join(text.split())
+    if not line:
+        raise UsageError(f"the {what} is missing")
+    return line
 
 
 def save_new(lab: Lab, creation: Creation) -> list[Path]:

@@ -20,7 +20,7 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.source import Heading, Span
 from vitlab.docs.text.tables import Row, Table, insert_row, new_row
-from vitlab.docs.write.new_section import last_line, waiting_text
+from vitlab.docs.write.new_section import last_line, new_status, waiting_text
 from vitlab.docs.write.rows import add_change_row, by_column, set_column, view_of
 
 _OPERATOR = re.compile(r"\s*(>=|<=|≥|≤|>|<)\s*")
@@ -198,7 +198,7 @@ class GateEdits:
         own = self.title if not bare[:1].isdigit() else self.gate.lstrip("DPG")
         own = re.sub(r"^Gate-", "G", own) if re.match(r"G\d", bare) else own
         cells[0] = f"**{own}**" if last.startswith("**") else own
-        waits = StatusSites(self.roadmap).new_text("planned")
+        waits = new_status(self.roadmap)
         for name, text in (("mvp", self._mvp), ("status", waits)):
             if name in columns:
                 cells.setdefault(columns[name], text)
@@ -309,7 +309,7 @@ class GateEdits:
         sites = StatusSites(self.roadmap)
         lines = {e.row.index for e in entries if _is(self.roadmap, e, "status")}
         site = next((s for s in sites if s.index in lines), None)
-        return waiting_text(sites, site) if site else sites.new_text("planned")
+        return waiting_text(sites, site) if site else new_status(self.roadmap)
 
     # The other places.
 
@@ -322,7 +322,7 @@ class GateEdits:
         like: Row | None = view.entries[-1].row if view.entries else None
         raw = view.entries[-1].raw("gate") if view.entries else ""
         own = f"**{self.title}**" if raw.startswith("**") else self.title
-        status = StatusSites(roadmap).new_text("planned")
+        status = new_status(roadmap)
         values = {"gate": own, "name": self.name, "mvp": self._mvp, "status": status}
         return [insert_row(roadmap.document, view.table, by_column(view, values), like)]
 

@@ -9,7 +9,6 @@ from functools import cached_property
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import new_id, read_id
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSites
@@ -19,7 +18,7 @@ from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Span
 from vitlab.docs.text.tables import insert_row
 from vitlab.docs.write.boards import new_card_edits
-from vitlab.docs.write.new_section import Wanted, section_edits
+from vitlab.docs.write.new_section import Wanted, new_status, section_edits, waiting_text
 from vitlab.docs.write.rows import add_change_row, by_column, mvp_name_like, set_column
 
 _NUMBERED = re.compile(r"(\d+)\.(\d+)")
@@ -117,14 +116,18 @@ class MvpEdits:
         """Its cards on every board, and its rows and items in every check list."""
         return [
             *new_card_edits(self.roadmap, self.mvp),
-            *checklist_rows(self.roadmap, self.mvp, self.name, self.status),
+            *self.checklist(),
             *self._item(),
         ]
+
+    def checklist(self) -> list[Edit]:
+        """Its row in a table of the experiments of a paper."""
+        return checklist_rows(self.roadmap, self.mvp, self.name, self.status)
 
     @cached_property
     def status(self) -> str:
         """A status that waits, as this document writes one."""
-        return StatusSites(self.roadmap).new_text("planned")
+        return new_status(self.roadmap)
 
     @cached_property
     def _like(self) -> tuple[View, Entry | None] | None:
@@ -230,7 +233,7 @@ class MvpEdits:
         return [Edit(Span(end, end), "", document.newline + text)]
 
 
-def checklist_rows(document: Roadmap | Hub, mvp: str, name: str, status: str) -> list[Edit]:
+def checklist_rows(document: Roadmap, mvp: str, name: str, status: str) -> list[Edit]:
     """A row in the check list that has what waits, or else in the first one; none without any."""
     views = [view for view in document.views if view.kind == "checklist" and "mvp" in view.columns]
     waits = [view for view in views if any(e.status in _WAITING for e in view.entries)]
@@ -238,7 +241,10 @@ def checklist_rows(document: Roadmap | Hub, mvp: str, name: str, status: str) ->
         like = view.entries[-1] if view.entries else None
         with_mvp = [e for e in view.entries if re.search(r"\d", e.text("mvp"))]
         own = mvp_name_like(with_mvp[-1] if with_mvp else None, mvp)
-        values = {"name": cell_text(name), "mvp": own, "status": status}
+        sites = StatusSites(document)
+        own_sites = [s for s in sites if s.cell and s.cell[0] is view.table]
+        waiting = waiting_text(sites, own_sites[-1]) if own_sites else status
+        values = {"name": cell_text(name), "mvp": own, "status": waiting}
         row = by_column(view, values)
         first = like.row.cells[0].raw if like and like.row.cells else "1" if like is None else ""
         if 0 not in row and (number := re.fullmatch(r"(.*?)(\d+)(\D*)", first)):

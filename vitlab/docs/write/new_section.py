@@ -158,6 +158,14 @@ def waiting_text(sites: StatusSites, site: StatusSite) -> str:
     return sites.spell(replace(site, text=bare, parsed=parsed), "planned")
 
 
+def new_status(roadmap: Roadmap) -> str:
+    """A status that waits: as the overview writes one, or else by its glyph."""
+    sites = StatusSites(roadmap)
+    text = sites.new_text("planned")
+    bare = text == "planned" and not roadmap.rows("overview")
+    return sites.sure_glyph("planned") if bare else text
+
+
 def _next_number(roadmap: Roadmap, head: str) -> str:
     """The number before an MVP in a heading, one further: `3.4 ` -> `3.5 `; dropped where taken."""
     number = re.search(r"(\d+)([.)、]?\s*)$", head)

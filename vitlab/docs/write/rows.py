@@ -181,4 +181,5 @@ def link_figures(roadmap: Roadmap, mvp_id: str, links: Mapping[str, str]) -> lis
 
 
 def _last_titled(headings: Sequence[Heading], titles: Sequence[str]) -> Heading | None:
-    return next((h for h in reversed(headings) if h.title.strip() in titles), None)
+    bare = re.compile(r"^[\W\d_]+")  # `4. 📈 图表` is such a part too
+    return next((h for h in reversed(headings) if bare.sub("", h.title).strip() in titles), None)

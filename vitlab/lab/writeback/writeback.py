@@ -24,7 +24,8 @@ from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
-from vitlab.docs.text.source import Document, Span, read
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.new_report import results_edits
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
 from vitlab.docs.write.rows import set_key_number
@@ -32,7 +33,14 @@ from vitlab.docs.write.status import set_end, unique_edits
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import find_hub, left_alone, linked_changes, merged
+from vitlab.lab.linked_files import (
+    find_hub,
+    left_alone,
+    linked_changes,
+    merged,
+    path_from,
+    report_file,
+)
 from vitlab.lab.results.ceilings import provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
@@ -203,8 +211,8 @@ class _Report:
         self, lab: Lab, roadmap_path: Path, status: str, texts: Texts
     ) -> tuple[FileChange, ...]:
         """The roadmap's change, the report's, and the hub's if there is one."""
-        report = self.report(roadmap_path.parent, texts)
-        link = f"./{report.path.relative_to(roadmap_path.parent).as_posix()}"
+        report = self.report(lab, roadmap_path.parent, texts)
+        link = path_from(roadmap_path.parent, report.path)
         edits = record_results(
             self.roadmap,
             self.mvp.id,
@@ -229,9 +237,10 @@ class _Report:
         """The figures of these runs, and of no earlier ones."""
         return existing_figures(folder, self.mvp.id, self.profile, self.jobs)
 
-    def report(self, folder: Path, texts: Texts) -> FileChange:
-        """The report beside the roadmap: a new file, or appended to the old one below a rule."""
-        path = folder / report_name(self.mvp, self.exp_id, self.date)
+    def report(self, lab: Lab, folder: Path, texts: Texts) -> FileChange:
+        """The report: a new file beside the roadmap, or what an existing one lacks."""
+        path = report_file(lab, self.roadmap, self.mvp.id, texts)
+        path = path or folder / report_name(self.mvp, self.exp_id, self.date)
         text = report_text(
             self.roadmap,
             self.mvp.id,
@@ -248,11 +257,10 @@ class _Report:
         if path not in texts and not path.exists():
             return create(path, text)
         document = _document(path, texts)
-        if text in document.text:
+        edits = results_edits(document, text, self.exp_id)
+        if not edits:
             return FileChange(path, document.text, document.text, ())
-        end = len(document.text)
-        rule = f"{document.newline}---{document.newline}{document.newline}"
-        return change(document, [Edit(Span(end, end), "", rule + text)])
+        return change(document, edits)
 
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
         """The hub's key numbers, one for the best run of each model, and its change log."""

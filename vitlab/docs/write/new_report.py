@@ -1,0 +1,168 @@
+"""The report of a new MVP before there are results, and how results come into it later."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.report_head import head_lines
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.inline import cell_text, code, plain
+from vitlab.docs.text.source import Document, Heading, Span
+from vitlab.docs.write.new_files import filled, slug, template
+from vitlab.docs.write.new_section import Wanted
+
+_FIELD = re.compile(
+    r"\*\*(?P<key>[^*:：|]{1,20})[:：]\*\*[ \t]*(?P<value>[^|\r\n]*?)[ \t]*(?=\||$)"
+)
+_OPEN = re.compile(r"(?:[-—–?]+|TODO|TBD|待定|待填|N/A|`?[\[<][^\]>]*[\]>]`?)?")
+_BLANK = re.compile(r"[\s>]*(?:[-*_]{3,}|-|TODO|TBD|待填|<!--.*-->)?\s*")
+_TITLES = (
+    r"(?:核心)?结论(?:速览)?|conclusions?|key findings",
+    r"(?:实验)?(?:目标|目的|问题)|objectives?|goals?|question",
+    r"实验设计|设置|setup|experiment design",
+    r"(?:实验|数值)?结果|results",
+    r"(?:实验)?图表|figures",
+    r"复现|执行命令|reproduce",
+)
+"""The titles that sections of a report with the same content have."""
+_AIM = _TITLES[1]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What is known of an experiment before it runs."""
+
+    roadmap: Roadmap
+    mvp: str
+    name: str
+    date: str
+    """YYYY-MM-DD."""
+    gate: Gate | None = None
+    hypothesis: str = ""
+    hub: str = ""
+    """The hub's path from the report's folder; empty for none."""
+    back: str = ""
+    """The roadmap's path from the report's folder."""
+
+    @property
+    def file_name(self) -> str:
+        """`exp_<topic>_<name>_<yyyymmdd>.md`."""
+        topic = slug(self.roadmap.meta.get("topic", "").strip("`< >"))
+        name = slug(self.name) or f"mvp_{slug(self.mvp)}"
+        stem = name if not topic or name.startswith(topic) else f"{topic}_{name}"
+        return f"exp_{stem[:60].strip('_')}_{re.sub('[^0-9]', '', self.date)}.md"
+
+    @property
+    def _head(self) -> dict[str, str]:
+        meta = self.roadmap.meta
+        status = self.roadmap.vocabulary.legend.get("planned", ("⏳", ""))
+        return {
+            "name": cell_text(self.name),
+            "topic": meta.get("topic", "").strip("`< >") or slug(self.name),
+            "mvp": self.mvp,
+            "project": meta.get("project", "").strip("`< >"),
+            "author": meta.get("author", ""),
+            "date": self.date,
+            "status": " ".join(part for part in status if part),
+        }
+
+    def text(self) -> str:
+        """The report, its parts in order and without results."""
+        language = self.roadmap.language
+        wanted = Wanted(self.mvp, self.name, "", "", self.gate, self.hypothesis)
+        aims = [wanted.aim(language)]
+        if self.gate and self.hypothesis:
+            aims.append(f"Gate-{self.gate.id}: {self.gate.title}")
+        if self.gate and self.gate.rules:
+            aims.append(f"{'判据' if language == 'zh' else 'Criterion'}: {wanted.accepted}")
+        identity, _, statement = self.hypothesis.partition(":")
+        hypothesis = f"| {identity} | {cell_text(statement) or '-'} | ⏳ | - |\n"
+        hub = self.hub.rpartition("/")[2]
+        text = filled(
+            template(f"report_{language}"),
+            {
+                "exp_id": "-",
+                **self._head,
+                "slug": self._head["topic"],
+                "roadmap": self.back,
+                "roadmap_name": self.back.rpartition("/")[2],
+                "hub_row": f"| 🧠 Hub | [`{hub}`]({self.hub}) |\n" if self.hub else "",
+                "hypothesis_row": hypothesis if self.hypothesis else "",
+                "aims": "\n".join(f"- {aim}" for aim in aims),
+            },
+        )
+        return text.replace("\n", self.roadmap.document.newline)
+
+    def fill(self, document: Document) -> list[Edit]:
+        """The edits that fill the empty fields in the head of a report that exists."""
+        known = {**self._head, "mvp": f"MVP-{self.mvp}"}
+        return head_edits(document, {key: value for key, value in known.items() if value})
+
+
+def head_edits(document: Document, values: Mapping[str, str]) -> list[Edit]:
+    """Fill the fields `**Key:** value` of a report's head that are empty; the others stay."""
+    edits = []
+    for index in head_lines(document):
+        base = document.line_span(index).start
+        for field in _FIELD.finditer(document.line_text(index)):
+            value = values.get(plain(field["key"]).strip().casefold(), "")
+            if value and _OPEN.fullmatch(field["value"].strip()):
+                span = Span(base + field.start("value"), base + field.end("value"))
+                blank = "" if document.text[span.start - 1] in " \t" else " "
+                edits.append(Edit(span, document.slice(span), blank + value))
+    return edits
+
+
+def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
+    """The edits that bring a report's results into a file that exists.
+
+    `text`: the whole report. A part whose heading stands there with nothing below it is filled;
+    the others follow at the end, below a rule. None where all of it stands there already.
+    """
+    new = Document(text)
+    parts = [h for h in new.headings if h.level == 2]
+    if all(_body(new, part) in document.text for part in parts):
+        return []
+    edits, rest = head_edits(document, {"id": code(exp_id)}), []
+    newline = document.newline
+    for part in parts:
+        pattern = next((t for t in _TITLES if re.fullmatch(t, _bare(part), re.I)), None)
+        own = [h for h in document.headings if pattern and re.fullmatch(pattern, _bare(h), re.I)]
+        empty = next((h for h in own if _is_empty(document, h)), None)
+        if empty:
+            end = document.line_span(empty.index).end
+            edits.append(Edit(Span(end, end), "", f"{newline}{newline}{_body(new, part)}"))
+        elif not (own and pattern == _AIM):
+            rest.append(part)
+    is_filled = any(edit.span.start == edit.span.end for edit in edits)
+    lead = new.text[: new.line_span(parts[0].index).start] if parts and not is_filled else ""
+    if not is_filled:
+        rest = parts
+    blocks = [f"## {part.title}{newline}{newline}{_body(new, part)}{newline}" for part in rest]
+    if rest:
+        end = len(document.text)
+        rule = f"{newline}---{newline}{newline}"
+        edits.append(Edit(Span(end, end), "", rule + lead + newline.join(blocks)))
+    return edits
+
+
+def _bare(heading: Heading) -> str:
+    """A heading's title without its number and emoji."""
+    return re.sub(r"^[\W\d_]+", "", plain(heading.title)).strip()
+
+
+def _body(document: Document, heading: Heading) -> str:
+    first = document.line_span(heading.index).end
+    last = document.section_end(heading)
+    end = document.line_span(last).start if last < len(document.lines) else len(document.text)
+    return document.text[first:end].strip("\r\n")
+
+
+def _is_empty(document: Document, heading: Heading) -> bool:
+    following = [h.index for h in document.headings if h.index > heading.index]
+    lines = range(heading.index + 1, min([*following, len(document.lines)]))
+    return all(_BLANK.fullmatch(document.line_text(index)) for index in lines)
