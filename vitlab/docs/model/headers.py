@@ -19,7 +19,11 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "priority": ("优先级", "priority", "prio"),
     "due": ("预计完成", "eta", "due", "deadline", "截止", "预期结束"),
     "estimate": ("预估时间", "预计时间", "estimate"),
-    "result": ("结果", "result", "results", "outcome"),
+    "result": (
+        "结果", "result", "results", "outcome", "keyresult", "keyresults", "mainresult",
+        "bestresult", "headline", "主要结果", "关键结果", "核心结果", "最佳结果", "最终结果",
+    ),
+    "verdict": ("verdict", "判定", "裁决", "验证结果", "验证状态", "假设状态"),
     "conclusion": ("结论", "conclusion", "conclusions", "核心结论", "finding", "findings"),
     "key_metric": (
         "关键指标", "关键数字", "关键数值", "主指标", "keymetric", "keymetrics", "keynumber",

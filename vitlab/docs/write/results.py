@@ -9,7 +9,13 @@ from urllib.parse import quote
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value
-from vitlab.docs.judge.conclusion import TRIAL_MARK, count_text, key_metric, profile_mark
+from vitlab.docs.judge.conclusion import (
+    TRIAL_MARK,
+    best_result,
+    count_text,
+    key_metric,
+    profile_mark,
+)
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -27,6 +33,7 @@ from vitlab.docs.write.rows import (
     link_figures,
     mvp_name_like,
     set_column,
+    view_of,
 )
 from vitlab.docs.write.status import (
     EPOCH,
@@ -47,6 +54,15 @@ _UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
 """What is escaped in the target of a link inside a cell."""
 _OFFLINE = re.compile(r"^(?:offline-)?run-\d{8}_\d{6}-")
 """The head of a folder of W&B; the run's id follows."""
+_UNFILLED = re.compile(
+    r"[-—–\s?…/⏳_.(（]*(?:TBD|TODO|n/?a|pending|待填写?|待补充?|待定|待更新|待测|未出|暂无)?[)）\s.…_]*",
+    re.I,
+)
+"""An overview's result that nobody has written yet."""
+_NAMED = re.compile(
+    r"(?P<name>(?:R²|R2|MAE|RMSE|bias|loss|ρ|σ)(?:_(?:test|val|train))?)(?P<gap>\s*[=:：≈]?\s*)[-+]?\d+"
+    r"(?:\.(?P<decimals>\d{1,4}))?(?P<error>\s*±)?"
+)
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 _UNFINISHED = ("planned", "ready", "running")
 _ENDED = ("done", "partial", "failed")
@@ -86,7 +102,10 @@ def record_results(
     known = links or [RunLink(result.run, result.wandb) for result in full]
     single = [result for result in runs if result.profile == "full"]
     edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
-    edits += _conclusion(roadmap, mvp, conclusion, key, profile)
+    edits += [
+        *_conclusion(roadmap, mvp, conclusion, key, profile),
+        *_in_overview(roadmap, mvp, results),
+    ]
     if report is not None and mvp.report is None:
         edits += link_report(roadmap, mvp.id, report)
     edits += link_figures(roadmap, mvp.id, figures or {})
@@ -353,6 +372,55 @@ def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[st
 def can_overwrite(old: str, profile: str) -> bool:
     """Whether a number may replace a text: a trial's only nothing or a trial's."""
     return profile == "full" or not old.strip("-—– ") or bool(TRIAL_MARK.search(old))
+
+
+def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
+    """The headline in the overview's columns of results, where they are empty or hold a trial's."""
+    best, row = best_result(results), mvp.entry.row
+    if best is None or not row.cells or roadmap.sharing(mvp):
+        return []
+    view = view_of(roadmap, mvp.entry)
+    columns = {view.columns[name] for name in ("result", "key_metric") if name in view.columns}
+    edits: list[Edit] = []
+    for column, number in {**dict.fromkeys(columns, ""), **_by_header(view, best)}.items():
+        old = row.cells[column].text if column < len(row.cells) else ""
+        if not _UNFILLED.fullmatch(old) and not TRIAL_MARK.search(old):
+            continue
+        others = [e.row.cells[column].text for e in view.entries if column < len(e.row.cells)]
+        new = _as_digits_of(others, number) if number else _like_others(others, best)
+        edit = set_cell(roadmap.document, view.table, row, column, cell_text(new))
+        edits += [edit] if edit else []
+    return edits
+
+
+def _like_others(others: Sequence[str], result: Result) -> str:
+    """A headline as the other rows of its column write theirs, `R² = 0.71`, else with its error."""
+    value = Value.parse(result.headline)
+    number = result.values[result.headline]
+    written = [m for text in others if not TRIAL_MARK.search(text) and (m := _NAMED.match(text))]
+    ours = [(value.metric, None), (value.metric, value.split)]
+    alike = [m for m in written if metric_header(m["name"]) in ours]
+    if not written or number is None:
+        return key_metric([result])
+    like = (alike or written)[-1]
+    name = like["name"] if alike else value.printed
+    decimals = len(like["decimals"] or "")
+    error = (
+        f" ± {x:.{decimals}f}"
+        if like["error"] and (x := result.errors.get(result.headline))
+        else ""
+    )
+    return (
+        f"{name}{like['gap']}{number:.{decimals}f}{error}{value.mark}{profile_mark(result.profile)}"
+    )
+
+
+def _as_digits_of(others: Sequence[str], number: str) -> str:
+    """A number rounded as the other rows of its column are."""
+    known = [m[1] for text in others if (m := re.fullmatch(r"[-+]?\d+\.(\d{1,3})", text))]
+    value, blank, mark = number.partition(" ")
+    digits = max((2, *map(len, known))) if known else 3
+    return f"{float(value):.{digits}f}{blank}{mark}"
 
 
 def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -> list[Edit]:
