@@ -104,19 +104,21 @@ def specs_of(
     document: Document, views: Sequence[View], vocabulary: Vocabulary, ids: IdIndex
 ) -> tuple[Spec, ...]:
     """Every MVP section, in order."""
+    openings = [(h, found) for h in document.headings if (found := mvp_heading(h, ids))]
     specs = []
-    for heading in document.headings:
-        opening = mvp_heading(heading, ids)
-        if opening is None:
-            continue
+    for heading, (mvp, _) in openings:
         end = document.section_end(heading)
-        inside = [v for v in views if heading.index < v.table.first < end]
+        # What stands below the heading of another MVP inside is that one's.
+        stop = min(
+            [end, *(h.index for h, o in openings if h.index > heading.index and o[0] != mvp)]
+        )
+        inside = [v for v in views if heading.index < v.table.first < stop]
         specs.append(
             Spec(
-                opening[0],
+                mvp,
                 heading,
                 end,
-                _spec_status(heading, opening[0], vocabulary),
+                _spec_status(heading, mvp, vocabulary),
                 tuple(e for v in inside if v.kind == "facts" for e in v.entries),
                 tuple(e for v in inside if v.kind == "runs" for e in v.entries),
             )

@@ -113,16 +113,18 @@ class GateEdits:
         """Every place: its section or row, its row of progress, the MVP's gate, the change log."""
         word = "新增" if self.roadmap.language == "zh" else "Added"
         log = f"{word} {self.title}: {self.name}"
+        row, section = [], []
         if self._row:
-            table, cells = self._row
-            own = [insert_row(self.roadmap.document, table, cells)]
+            row = [insert_row(self.roadmap.document, *self._row)]
         else:
-            own = self._section()
+            section = self._section()
+        # At one place, as at the document's end, rows come before what follows their table.
         return [
-            *own,
+            *row,
             *self._progress(),
             *self._of_mvp(),
             *add_change_row(self.roadmap, log, "-", self.date),
+            *section,
         ]
 
     @property

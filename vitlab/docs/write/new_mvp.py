@@ -99,18 +99,20 @@ class MvpEdits:
 
     def all(self) -> list[Edit]:
         """Every place; UsageError where the document has no form that another MVP could follow."""
-        edits = [
-            *self._row(),
-            *section_edits(self.roadmap, self._wanted),
-            *self.cards(),
-        ]
-        if not edits:
-            raise UsageError(
-                f"{self.roadmap.document.name}: no table, section or board to add an MVP to"
-            )
+        rows = [*self._row(), *self.cards()]
+        section = section_edits(self.roadmap, self._wanted)
+        if not rows and not section:
+            where = self.roadmap.document.name
+            raise UsageError(f"{where}: no table, section or board to add an MVP to")
         word = "新增" if self.roadmap.language == "zh" else "Added"
         log = f"{word} MVP-{self.mvp}: {self.name}"
-        return [*edits, *self._of_gate(), *add_change_row(self.roadmap, log, "-", self.date)]
+        # At one place, as at the document's end, rows come before what follows their table.
+        return [
+            *rows,
+            *self._of_gate(),
+            *add_change_row(self.roadmap, log, "-", self.date),
+            *section,
+        ]
 
     def cards(self) -> list[Edit]:
         """Its cards on every board, and its rows and items in every check list."""
