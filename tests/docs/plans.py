@@ -55,13 +55,82 @@ def plan(number: int) -> str:
     return end.join("\n\n".join(part for part in parts if part).split("\n")) + end
 
 
+def beside(number: int, roadmap: Roadmap, mvp: str) -> dict[str, str]:
+    """The files beside the plan of a number: hub, board, check list, next steps, report of an MVP.
+
+    Other roadmaps have cards and rows there too, and hypotheses have verdicts of their own.
+    """
+    dice = random.Random(-number - 1)
+    ids = list(dict.fromkeys(m.id for m in roadmap.mvps))
+    legend = dice.choice(LEGENDS)
+    parts = {
+        "hub": [_hypotheses(dice, ids), _items(dice, ids)],
+        "board": [legend, _board(dice, [*ids, "9.9"]), _experiments(dice, ids)],
+        "checklist": [_items(dice, ids), _figures(dice, ids)],
+        "next_steps": [_steps(dice, ids), _week(dice, ids)],
+        "report": [_head(dice, mvp), _hypotheses(dice, ids)],
+    }
+    end = dice.choice(["\n", "\r\n"])
+    texts = {name: "\n\n".join(part for part in some if part) for name, some in parts.items()}
+    return {name: end.join(text.split("\n")) + end for name, text in texts.items()}
+
+
+HEADS = (
+    "# 📗 实验报告：名{title}\n> **Name:** 名 | **MVP:** MVP-{mvp}\n> **状态**：{status}\n",
+    "# 📘 名\n> **Author:** X | **Date:** 2025-12-26 | **Status:** {status}  \n",
+    "# MVP-{mvp}: 名{title}\n\n| 项 | 内容 |\n|---|---|\n| 状态 | {status} |\n| 数据 | x |\n",
+    "---\nstatus: {word}\nmvp: {mvp}\n---\n# 名\n\n- **Status**: {status}\n",
+    "# 名\n\nStatus: {word}\n\n## 进展\n\n- 实验状态: {status}\n",
+)
+"""The heads of reports, with their statuses."""
+
+
+def _head(dice: random.Random, mvp: str) -> str:
+    title = dice.choice(("", "（✅ 完成）", " 🚀", "【⏳ 待启动】"))
+    word = dice.choice(("planned", "running", "done", "Done"))
+    return dice.choice(HEADS).format(mvp=mvp, title=title, word=word, status=_status(dice))
+
+
+def _hypotheses(dice: random.Random, ids: list[str]) -> str:
+    rows = [f"| H1.{n} | 名 | MVP-{i} | {_status(dice)} |" for n, i in enumerate(ids)]
+    return "\n".join(["## 假设", "", "| 假设 | 名称 | 证据 | 结果 |", "|---|---|---|---|", *rows])
+
+
+def _experiments(dice: random.Random, ids: list[str]) -> str:
+    rows = [f"| **`{exp_of(i)}`** | /x | {_status(dice)} |" for i in ids]
+    rows += ["| `EXP-2024-other` | /x | 🚀 |"]
+    return "\n".join(["| experiment_id | 运行路径 | 状态 |", "|---|---|---|", *rows])
+
+
+def _figures(dice: random.Random, ids: list[str]) -> str:
+    rows = [f"| {n} | 图 | MVP-{i} | {_status(dice)} | fig{n}.png |" for n, i in enumerate(ids)]
+    return "\n".join(["| # | 实验 | MVP | 状态 | 产物 |", "|---|---|---|---|---|", *rows])
+
+
+def _steps(dice: random.Random, ids: list[str]) -> str:
+    ends = ("", " ✅", " ⏳ 等", " 🚀 (60%)", "：做")
+    boxes = ("[ ] ", "[x] ", "")
+    names = [dice.choice((f"MVP-{i}", f"**MVP-{i}**", exp_of(i))) for i in ids]
+    lines = [f"{dice.choice(boxes)}{name}{dice.choice(ends)}" for name in names]
+    return "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1))
+
+
+def exp_of(mvp: str) -> str:
+    """The exp_id of an MVP in plans that have any."""
+    return f"EXP-2025-{mvp}"
+
+
 def _status(dice: random.Random) -> str:
     return dice.choice(STATUSES_AS_WRITTEN)
 
 
 def _overview(dice: random.Random, ids: list[str]) -> str:
-    rows = [f"| MVP-{i} | 名 {i} | P{dice.randint(0, 2)} | {_status(dice)} | - |" for i in ids]
-    return "\n".join(["| MVP | 名称 | 优先级 | 状态 | 报告 |", "|---|---|---|---|---|", *rows])
+    rows = [
+        f"| MVP-{i} | 名 {i} | P{dice.randint(0, 2)} | {_status(dice)} | `{exp_of(i)}` | - |"
+        for i in ids
+    ]
+    heads = ["| MVP | 名称 | 优先级 | 状态 | exp_id | 报告 |", "|---|---|---|---|---|---|"]
+    return "\n".join([*heads, *rows])
 
 
 def _week(dice: random.Random, ids: list[str]) -> str:
@@ -99,7 +168,7 @@ def _changes(dice: random.Random, ids: list[str]) -> str:
 
 
 def _index(dice: random.Random, ids: list[str]) -> str:
-    rows = [f"| `EXP-2025-{i}` | p | {_status(dice)} | MVP-{i} |" for i in ids]
+    rows = [f"| `{exp_of(i)}` | p | {_status(dice)} | MVP-{i} |" for i in ids]
     return "\n".join(["| exp_id | project | 状态 | MVP |", "|---|---|---|---|", *rows])
 
 
@@ -151,7 +220,8 @@ PARTS = (_week, _sections, _conclusions, _items, _changes, _index, _board, _tree
 def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
     """(0-based line, text) of every place that states the status of an MVP, found by its id."""
     document = roadmap.document
-    named = re.compile(rf"\W*(?:[\d.]+ )?\W*(?:MVP[-_ ]?)?{re.escape(mvp)}(?![\w]|[.-]\w)", re.I)
+    name = rf"(?:(?:MVP[-_ ]?)?{re.escape(mvp)}|{re.escape(exp_of(mvp))})"
+    named = re.compile(rf"\W*(?:[\d.]+ )?\W*{name}(?![\w]|[.-]\w)", re.I)
     gates = {gate.line - 1 for gate in roadmap.gates}
     for heading in document.headings:
         if heading.index not in gates and "MVP" in heading.title and named.match(heading.title):
@@ -176,9 +246,15 @@ def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
                 if "MVP" in piece and named.match(piece):
                     yield index, piece
     for index in range(len(document.lines)):
-        item = re.match(r"\s*- (\[.\] )?(.*MVP.*)", document.line_text(index))
+        item = re.match(r"\s*(?:-|\d\.) (\[.\] )?(.*(?:MVP|EXP).*)", document.line_text(index))
         if item and named.match(item[2]):
             yield index, document.line_text(index)
+
+
+def head_values(text: str) -> list[str]:
+    """What the status lines of a report say, but not the tables of its hypotheses."""
+    label = r"(?:状态|[Ss]tatus)[*]*[ ]*[:：|][*]*[ ]*([^|\r\n]*)"
+    return [str(value) for value in re.findall(label, text.partition("## 假设")[0])]
 
 
 def glyphs_say(roadmap: Roadmap, text: str) -> set[str]:
@@ -190,5 +266,5 @@ def glyphs_say(roadmap: Roadmap, text: str) -> set[str]:
         parsed = whole if behind else vocabulary.read(text[start:])
         if parsed:
             said.add(parsed.status)
-    box = re.match(r"\s*- \[x\]", text)
+    box = re.match(r"\s*(?:-|\d\.) \[x\]", text)
     return said | ({"done"} if box else set())

@@ -65,9 +65,7 @@ def linked_files(lab: Lab, roadmap: Roadmap, texts: Texts | None = None) -> list
     return list(_Finder(lab, texts or {}).files(roadmap))
 
 
-def report_file(
-    lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = None
-) -> Path | None:
+def report_file(lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = None) -> Path | None:
     """The report of an MVP that is there, by its link, its name or its head; None without one."""
     files = linked_files(lab, roadmap, texts)
     own = (one.path for one in files if one.document.report_of == mvp_id and is_report(one.path))

@@ -173,7 +173,7 @@ def report_target(text: str) -> str | None:
 
 def _one_of(names: Iterable[str]) -> str:
     """A pattern of whole names, the longest first."""
-    longest = sorted({name.casefold(): name for name in names}.values(), key=len, reverse=True)
+    longest = sorted({name.casefold() for name in names}, key=lambda name: (-len(name), name))
     known = "|".join(map(re.escape, longest)) or r"(?!)"
     return rf"(?:{known})(?![A-Za-z0-9_])(?![.-][A-Za-z0-9])"
 

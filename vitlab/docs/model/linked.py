@@ -68,7 +68,10 @@ def read_linked(
     tables = tuple(t for t, k in zip(found, known, strict=True) if k is None)
     linked = LinkedDocument(document, words, ids, mvps, views, tables, roadmap, report_of=report_of)
     says = _statuses(linked)
-    return replace(linked, mvps=tuple(replace(m, status=says.get(m.id)) for m in mvps))
+    read = replace(linked, mvps=tuple(replace(m, status=says.get(m.id)) for m in mvps))
+    kept = {name: value for name, value in vars(linked).items() if name not in vars(read)}
+    vars(read).update(kept)  # what was found of boards and places does not depend on statuses
+    return read
 
 
 def owner(
@@ -122,13 +125,17 @@ def _statuses(linked: LinkedDocument) -> dict[str, str | None]:
     """What the file says of each MVP in it: one status, or None where its places differ."""
     said: dict[str, set[str]] = {}
     open_boxes = set()
-    for site in StatusSites(linked):
+    sites = StatusSites(linked)
+    for site in sites:
         if site.mvp is None or site.kind in FREE_KINDS:
             continue
         if _is_open_box(site):
             open_boxes.add(site.mvp)
         else:
-            said.setdefault(site.mvp, set()).add(site.parsed.status)
+            one = said.setdefault(site.mvp, set())
+            one.add(site.parsed.status)
+            if not sites.agrees(site, site.parsed.status):
+                one.add("")  # its remark says something else
     for board in linked.boards:
         for card in board.cards:
             if card.mvp and (column := board.column_of(card)) and column.status:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
@@ -92,8 +91,15 @@ class StatusSites:
     def __iter__(self) -> Iterator[StatusSite]:
         return iter(self._all)
 
-    @cached_property
+    @property
     def _all(self) -> tuple[StatusSite, ...]:
+        """Found once for each roadmap, which keeps them, as one change looks often."""
+        known: dict[str, tuple[StatusSite, ...]] = vars(self.roadmap)
+        if "_status_sites" not in known:
+            known["_status_sites"] = self._find()
+        return known["_status_sites"]
+
+    def _find(self) -> tuple[StatusSite, ...]:
         sites = [
             *_table_sites(self.roadmap),
             *_heading_sites(self.roadmap),

@@ -121,6 +121,7 @@ _PRIORITY = re.compile(
 _BLOCKED = re.compile(
     r"(?<!未)(?<!不再)(?<!解除)(?<!无)(?:阻塞|受阻|卡住)|(?<!not )(?<!no longer )\bblocked\b", re.I
 )
+_REMEMBERED = 4096
 _LEGEND = re.compile(
     r"^[\s>*_\ufeff-]*(?:状态(?:说明|图例|标记)?|图例|status(?: legend| key)?|legend)[*_\s]*[:：]"
     r"[*_\s]*(?P<items>.*)$",
@@ -190,11 +191,24 @@ class Vocabulary:
                 columns[word] = (*columns.get(word, ()), column)
         return columns
 
+    @cached_property
+    def _known(self) -> dict[str, ParsedStatus | None]:
+        """What texts were read as; documents repeat few of them often."""
+        return {}
+
     def read(self, text: str) -> ParsedStatus | None:
         """The status a text opens with; None for none, or several at once (`⏳/🚀/✅`).
 
         The first glyph decides; a word right after it is more exact and wins (`❌ 失败`).
         """
+        known = self._known
+        if text not in known:
+            if len(known) > _REMEMBERED:
+                known.clear()
+            known[text] = self._read(text)
+        return known[text]
+
+    def _read(self, text: str) -> ParsedStatus | None:
         start = _skip_markup(text, 0)
         glyph, status, loose = None, None, False
         if _PRIORITY.match(text, start):
@@ -300,9 +314,16 @@ class Vocabulary:
             given[_header_key(header)] = column
         return replace(self, given=given) if given else self
 
+    @cached_property
+    def _with_legends(self) -> dict[str, Vocabulary]:
+        """Legend line -> this vocabulary with it: a document is read again after every change."""
+        return {}
+
     def with_legend(self, text: str) -> Vocabulary:
         """This vocabulary with the legend of a text (`Document.prose`) taking precedence."""
         for line in re.split(r"\r\n|\r|\n", text):
+            if line in self._with_legends:
+                return self._with_legends[line]
             match = _LEGEND.match(line)
             items = self._legend_items(match["items"]) if match else []
             if len({status for status, _, _ in items}) >= 2:
@@ -311,12 +332,13 @@ class Vocabulary:
                 legend: dict[str, tuple[str, str]] = {}
                 for status, glyph, word in items:
                     legend.setdefault(status, (glyph, word))
-                return replace(
+                self._with_legends[line] = replace(
                     self,
                     glyphs={**self.glyphs, **glyphs},
                     words={**self.words, **words},
                     legend=legend,
                 )
+                return self._with_legends[line]
         return self
 
     def _legend_items(self, text: str) -> list[tuple[str, str, str]]:

@@ -27,10 +27,9 @@ def linked_edits(
     return status_edits(linked, mvp, {"": status}, before, date)
 
 
-def linked_not_restored(linked: LinkedDocument, mvp_id: str, new_text: str) -> list[str]:
-    """The lines that the earlier status would not restore as they are without the journal."""
-    status = linked.mvp(mvp_id).status
-    if status is None:
-        return lost_lines(linked.document.text, new_text)
+def linked_not_restored(
+    linked: LinkedDocument, mvp_id: str, new_text: str, status: str
+) -> list[str]:
+    """The lines that the earlier status of an MVP would not restore without the journal."""
     new = linked.reread(Document(new_text, linked.document.path))
     return lost_lines(linked.document.text, apply(new_text, linked_edits(new, mvp_id, status)))

@@ -77,7 +77,8 @@ def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str) -> list[s
 
     `changes`: the roadmap's first.
     """
-    roadmap = lab.read_roadmap(changes[0].path)
+    path = changes[0].path
+    roadmap = parse_roadmap(Document(changes[0].old_text or "", path), lab.vocabulary_of(path))
     lines = left_alone(lab, roadmap, roadmap.mvp(mvp_id).id)
     for one in changes[1:]:
         lost = linked_lost(lab, roadmap, roadmap.mvp(mvp_id).id, one)

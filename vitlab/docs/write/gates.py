@@ -1,0 +1,229 @@
+"""The edits of a roadmap when a person decides a gate, or opens it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.gate_sites import (
+    MAIN,
+    GatePlace,
+    GateSites,
+    gate_name,
+    gate_sites,
+    places_of,
+    with_gate_cards,
+)
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.status_sites import StatusSite, marks_of
+from vitlab.docs.model.vocabulary import CLOSING
+from vitlab.docs.text.edit import Edit, apply, lost_lines
+from vitlab.docs.text.inline import cell_text, folded, plain
+from vitlab.docs.text.source import Document, Span
+from vitlab.docs.text.tables import Row, Table, insert_row, set_cell
+from vitlab.docs.write.boards import board_edits
+from vitlab.docs.write.hub import status_word
+
+_PLACEHOLDER = re.compile(r"[-—–?\s]*|\S{1,3}(?:\s*[/／|]\s*\S{1,3})+")
+
+
+def gate_status(word: str) -> str:
+    """The status of a gate that a person names; UsageError where it is none, or `closed`."""
+    if folded(word) in CLOSING:
+        raise UsageError(f"status {word!r}: has the gate passed, failed, or is it cancelled?")
+    return status_word(word)
+
+
+def states(roadmap: Roadmap, gate_id: str, status: str) -> bool:
+    """Whether a gate that is there has a status."""
+    return any(gate.id == gate_id and gate.status == status for gate in roadmap.gates)
+
+
+def set_gate(
+    roadmap: Roadmap,
+    gate_id: str,
+    status: str,
+    because: str = "",
+    before: Roadmap | None = None,
+) -> list[Edit]:
+    """Give a gate a status in every place, and say why in its section and its result.
+
+    `because`: plain text; `before`: an earlier state of the document in which the gate had this
+    status, whose spelling is restored.
+    """
+    gate = roadmap.gate(gate_id)
+    every = places_of(roadmap)
+    sites = gate_sites(roadmap, every)
+    mine = [place for place in every if place.gate == gate.id]
+    then = _earlier(mine, before, gate, status)
+    because = " ".join(because.split())
+    edits: list[Edit] = []
+    holder = _holder(mine)
+    for number, place in enumerate(mine):
+        was = then[number] if then else None
+        in_line = place.site is not None and place.site.cell is None
+        reason = because if in_line else cell_text(because)
+        text = _new_text(sites, place, status, reason if place is holder else "", was)
+        if reason and place is holder and reason not in text:
+            text = f"{text} ({reason})"
+        edits += _edit(roadmap, sites, place, gate, text)
+        edits += _result(roadmap, place, cell_text(because), was, mine)
+    if not mine:
+        edits += _first_place(roadmap, sites, gate, status, because)
+    return [*edits, *_cards(roadmap, sites, gate, status)]
+
+
+def not_restored(roadmap: Roadmap, gate_id: str, edits: Sequence[Edit]) -> list[str]:
+    """The lines that the earlier status would not restore as they are without the journal."""
+    new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
+    earlier, then = roadmap.gate(gate_id).status, new.document.text
+    if earlier is not None:
+        then = apply(then, set_gate(new, gate_id, earlier))
+    return lost_lines(roadmap.document.text, then)
+
+
+def _holder(mine: Sequence[GatePlace]) -> GatePlace | None:
+    """The place that says why: the section's, else an item, else a row without a result."""
+    for kinds in (("gate", "gate line"), ("gate item",)):
+        for place in mine:
+            if (place.site.kind if place.site else "") in kinds or _is_section_cell(place):
+                return place
+    return None if any(place.result for place in mine) else next(iter(mine), None)
+
+
+def _is_section_cell(place: GatePlace) -> bool:
+    """Whether it is an empty cell of a gate's section."""
+    return place.row is not None and place.row[0].width == 2
+
+
+def _earlier(
+    mine: Sequence[GatePlace], before: Roadmap | None, gate: Gate, status: str
+) -> list[GatePlace] | None:
+    """The same places in an earlier document; None where they were others."""
+    if before is None:
+        return None
+    then = [place for place in places_of(before) if place.gate == gate.id]
+    kinds = [[p.site.kind if p.site else "" for p in places] for places in (mine, then)]
+    said = any(place.site and place.site.parsed.status == status for place in then)
+    return then if said and kinds[0] == kinds[1] else None
+
+
+def _new_text(
+    sites: GateSites, place: GatePlace, status: str, reason: str, was: GatePlace | None
+) -> str:
+    site = place.site
+    if site is None:
+        return _new_status(sites, status, reason, _is_section_cell(place))
+    if sites.agrees(site, status):
+        if not reason or site.kind not in MAIN or reason in site.text:
+            return site.text
+        if sites.parts(site).remark.strip(" *") or "**" in site.text:
+            bold = "**" if site.text.endswith("**") else ""
+            return f"{site.text.removesuffix('**')}; {reason}{bold}"
+    if was and was.site and was.site.parsed.status == status and not reason:
+        remark = sites.parts(site).remark.strip()
+        kept = remark if sites.keeps_remark(site, status) else ""
+        if kept in ("", sites.parts(was.site).remark.strip()):
+            return was.site.text
+    return sites.gate_text(site, status, reason)
+
+
+def _new_status(sites: GateSites, status: str, reason: str, in_section: bool) -> str:
+    """The text for a place without a status; a section's says the verdict and why in bold."""
+    word = sites.verdict(status)
+    if not word:
+        new = sites.new_text(status)
+        return f"{new} ({reason})" if reason and in_section else new
+    glyph = sites.verdict_glyph(None, status, word)
+    if not in_section:
+        return f"{glyph} {word}"
+    return f"{glyph} **{word}: {reason}**" if reason else f"{glyph} **{word}**"
+
+
+def _edit(
+    roadmap: Roadmap, sites: GateSites, place: GatePlace, gate: Gate, text: str
+) -> list[Edit]:
+    if place.site:
+        edit = sites.edit(place.site, text)
+        return [edit] if edit else []
+    assert place.row is not None
+    table, row, column = place.row
+    old = row.cells[column].raw
+    if not _PLACEHOLDER.fullmatch(old):
+        raise UsageError(
+            f"{roadmap.document.name}:{place.line}: the status of Gate-{gate.id} reads {old!r}, "
+            "which is none; write one there first"
+        )
+    return _set(roadmap, table, row, column, text)
+
+
+def _set(roadmap: Roadmap, table: Table, row: Row, column: int, text: str) -> list[Edit]:
+    edit = set_cell(roadmap.document, table, row, column, text)
+    return [edit] if edit else []
+
+
+def _result(
+    roadmap: Roadmap,
+    place: GatePlace,
+    reason: str,
+    was: GatePlace | None,
+    mine: Sequence[GatePlace],
+) -> list[Edit]:
+    """Add the reason to a row's result, or take out the one that a decision added."""
+    if place.result is None:
+        return []
+    table, row, column = place.result
+    old = row.cells[column].raw
+    if reason:
+        if plain(reason) in plain(old):
+            return []
+        new = f"{old}; {reason}" if old.strip(" -—–") else reason
+        return _set(roadmap, table, row, column, new)
+    if was and was.result:
+        then = was.result[1].cells[was.result[2]].raw
+        start = then if then.strip(" -—–") else ""
+        added = old.removeprefix(start).lstrip("; ") if old.startswith(start) else ""
+        if added and any(p.site and p.site.kind in MAIN and added in p.site.text for p in mine):
+            return _set(roadmap, table, row, column, then)
+    return []
+
+
+def _first_place(
+    roadmap: Roadmap, sites: GateSites, gate: Gate, status: str, reason: str
+) -> list[Edit]:
+    """A row for the status in the table of the gate's section, or a mark in its heading."""
+    document = roadmap.document
+    heading = next((h for h in document.headings if h.index == gate.line - 1), None)
+    if heading is None:
+        where = f"{document.name}:{gate.line}"
+        raise UsageError(f"{where}: {gate_name(gate.id)} has no place for a status")
+    end = document.section_end(heading)
+    inside = (v for v in roadmap.views if v.kind == "facts" and heading.index < v.table.first < end)
+    view = next(inside, None)
+    if view is None:
+        text = f" {_new_status(sites, status, '', False)}" + (f" ({reason})" if reason else "")
+        return [Edit(Span(heading.span.end, heading.span.end), "", text)]
+    said = _new_status(sites, status, cell_text(reason), True)
+    item = "状态" if roadmap.language == "zh" else "Status"
+    first = view.entries[0].row.cells[0].raw if view.entries else ""
+    item = f"**{item}**" if first.startswith("**") else item
+    return [insert_row(document, view.table, {0: item, 1: said})]
+
+
+def _cards(roadmap: Roadmap, sites: GateSites, gate: Gate, status: str) -> Iterator[Edit]:
+    """The edits that move the gate's cards on the boards of the roadmap."""
+    name = gate_name(gate.id)
+    seen = with_gate_cards(roadmap, gate)
+    texts: list[tuple[StatusSite, str]] = []
+    for board in seen.boards:
+        for card in board.cards:
+            for mark in marks_of(seen, card.text, name) if card.mvp == name else ():
+                at = Span(card.span.start + mark.start, card.span.start + mark.end)
+                text = roadmap.document.slice(at)
+                site = StatusSite("gate card", None, card.index, at, text, mark.parsed)
+                texts.append((site, sites.gate_text(site, status)))
+    as_mvp = replace(roadmap.mvps[0], id=name, status=gate.status)
+    return iter(board_edits(seen, as_mvp, frozenset((name,)), status, texts, None))
