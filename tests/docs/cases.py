@@ -32,6 +32,9 @@ from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap, pass
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
+from vitlab.docs.write.gates import gate_status, set_gate
+from vitlab.docs.write.hub import set_statement, status_word
+from vitlab.docs.write.hub_rows import add_statement
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
@@ -289,6 +292,20 @@ class Bench:
     def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
         hub = parse_hub(Document(self.text))
         self.change(set_key_number(hub, indicator, value, condition, source, DATE))
+
+    def do_hub_set(self, name: str, status: str, evidence: str = "", before: str = "") -> None:
+        """`-` for no status; the word of a status is as `vitlab hub set` takes it."""
+        hub = parse_hub(Document(self.text))
+        memory = parse_hub(Document(self.first)) if before else None
+        given = None if status == "-" else status_word(status)
+        self.change(set_statement(hub, name, given, status, evidence, memory))
+
+    def do_gate(self, name: str, status: str, because: str = "", before: str = "") -> None:
+        memory = parse_roadmap(Document(self.first)) if before else None
+        self.change(set_gate(self.roadmap, name, gate_status(status), because, memory))
+
+    def do_hub_add(self, kind: str, text: str, evidence: str = "") -> None:
+        self.change(add_statement(parse_hub(Document(self.text)), kind, text, evidence))
 
 
 def main(paths: list[str]) -> None:

@@ -17,6 +17,7 @@ from vitlab.docs.text.source import read
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.writeback.edits import open_in_editors
 
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
 """Of each command module: what adds a command's options and its handler, by the command's name."""
@@ -84,3 +85,9 @@ def judge_gates(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
         return roadmap, [judge(gate, (), roadmap) for gate in roadmap.gates]
     roadmap = lab.read_roadmap(path)
     return roadmap, verdicts_of(lab, roadmap, newest_results(lab, path))
+
+
+def warn_of_editors(paths: Iterable[Path]) -> None:
+    """Tell which of some documents are open in an editor, whose next save would revert ours."""
+    for line in open_in_editors(paths):
+        print(f"vitlab: note: {line}", file=sys.stderr)

@@ -1,10 +1,9 @@
-"""Commands on the plan itself: status, gates, set, sync, undo, hub."""
+"""Commands on the plan itself: status, gates, set, sync, undo."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from vitlab.commands.common import (
     print_json,
     print_table,
     this_lab,
+    warn_of_editors,
 )
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.docs.model.hub import Hub, Point, parse_hub
 from vitlab.docs.model.roadmap import (
     NoMvpTable,
     Roadmap,
@@ -27,7 +26,6 @@ from vitlab.docs.model.roadmap import (
     parse_roadmap,
     passed_over,
 )
-from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import redo as redo_lone
 from vitlab.docs.save import save
@@ -37,19 +35,18 @@ from vitlab.docs.text.source import read
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
-from vitlab.lab.linked_files import find_hub
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
     lint_file,
     lint_fixes,
     linked_notes,
-    open_in_editors,
     redo,
     status_changes,
     status_notes,
     undo,
 )
+from vitlab.lab.writeback.gate_edits import gate_change
 from vitlab.lab.writeback.writeback import pending
 
 
@@ -81,8 +78,11 @@ def _gates_options(gates: argparse.ArgumentParser) -> None:
 
 def _set_options(change: argparse.ArgumentParser) -> None:
     change.add_argument("roadmap", metavar="ROADMAP")
-    change.add_argument("--mvp", required=True, metavar="ID")
-    change.add_argument("--status", required=True, metavar="WORD", help="planned, running, ...")
+    which = change.add_mutually_exclusive_group(required=True)
+    which.add_argument("--mvp", metavar="ID")
+    which.add_argument("--gate", metavar="ID", help="decide a gate, or open it again")
+    change.add_argument("--status", required=True, metavar="WORD", help="planned, passed, ...")
+    change.add_argument("--because", default="", metavar="TEXT", help="why a gate is decided so")
     change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     change.set_defaults(handler=set_status)
 
@@ -282,6 +282,10 @@ def set_status(args: argparse.Namespace) -> int:
     """`vitlab set`: print the diff, and write it unless it is a dry run."""
     path = existing(args.roadmap)
     lab = lab_around(path)
+    if args.gate:
+        return _set_gate(args, lab, path)
+    if args.because:
+        raise UsageError("--because is about a gate")
     changes = status_changes(lab, path, args.mvp, args.status)
     if not changes:
         return 0
@@ -291,11 +295,24 @@ def set_status(args: argparse.Namespace) -> int:
         print(unified(one.old_text, one.new_text, name), end="")
     if not args.dry_run:
         save(changes, journal_of(lab))
-        _warn_of_editors([one.path for one in changes])
+        warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)
     for line in linked_notes(lab, changes, args.mvp) if lab else ():
         print(line, file=sys.stderr)
+    return 0
+
+
+def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
+    change, lost = gate_change(lab, path, args.gate, args.status, args.because.strip())
+    if change is None:
+        return 0
+    print(unified(change.old_text, change.new_text, str(args.roadmap)), end="")
+    if not args.dry_run:
+        save([change], journal_of(lab))
+        warn_of_editors([change.path])
+    for line in lost:
+        print(f"{args.roadmap}: only the undo journal restores {line}", file=sys.stderr)
     return 0
 
 
@@ -321,7 +338,7 @@ def sync_results(args: argparse.Namespace) -> int:
             print(line, file=sys.stderr)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
         if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
-            _warn_of_editors(accept(lab, plan))
+            warn_of_editors(accept(lab, plan))
         count += len(plan.changes)
     if not count:
         print("nothing to write: no ended job has results that the documents lack")
@@ -363,80 +380,6 @@ def redo_last(_: argparse.Namespace) -> int:
     return 0
 
 
-def _warn_of_editors(paths: Iterable[Path]) -> None:
-    for line in open_in_editors(paths):
-        print(f"vitlab: note: {line}", file=sys.stderr)
-
-
-POINTS = ("beliefs", "hypotheses", "gaps", "next_steps")
-TABLES = {
-    "consensus": ("number", "consensus", "evidence", "decision"),
-    "key_numbers": ("indicator", "value", "condition", "source"),
-    "answers": ("branch", "answer", "implication"),
-    "principles": ("number", "principle", "advice", "evidence"),
-    "closed": ("direction", "reason", "lesson"),
-    "pointers": ("type", "path"),
-}
-"""Tables of a hub, and the columns of each that are shown."""
-
-
-def _hub_options(hub: argparse.ArgumentParser) -> None:
-    hub.add_argument("document", nargs="?", metavar="HUB", help="default: the first roadmap's")
-    add_json(hub)
-    hub.set_defaults(handler=show_hub)
-
-
-def show_hub(args: argparse.Namespace) -> int:
-    """`vitlab hub`: the contents of the hub, the most wanted first."""
-    hub = _hub(args.document)
-    if args.json:
-        points = {kind: [vars(point) for point in getattr(hub, kind)] for kind in POINTS}
-        tables = {kind: [_cells(row) for row in getattr(hub, kind)] for kind in TABLES}
-        print_json({"title": hub.title, **points, **tables})
-        return 0
-    print_table([hub.title], [])
-    for kind in POINTS:
-        _print_points(kind, getattr(hub, kind))
-    for kind, columns in TABLES.items():
-        rows = [_cells(row) for row in getattr(hub, kind)]
-        shown = [name for name in columns if any(row.get(name) for row in rows)]
-        if shown:
-            print()
-            header = [kind.replace("_", " ").upper() if i == 0 else "" for i in range(len(shown))]
-            print_table(header, [[row.get(name, "") for name in shown] for row in rows])
-    return 0
-
-
-def _hub(named: str | None) -> Hub:
-    if named is not None:
-        path: Path | None = existing(named)
-        lab = lab_around(existing(named))
-    else:
-        lab = this_lab()
-        roadmap = lab.roadmap_path()
-        path = find_hub(lab, lab.read_roadmap(roadmap))
-        if path is None:
-            raise UsageError(f"{roadmap}: names no hub that exists (a file *hub*.md)")
-    assert path is not None
-    return parse_hub(read(path), lab.vocabulary) if lab else parse_hub(read(path))
-
-
-def _print_points(kind: str, points: Iterable[Point]) -> None:
-    rows = [
-        (p.status or "", "" if p.text.startswith(p.id) else p.id, p.text, p.evidence)
-        for p in points
-    ]
-    filled = [n for n in range(4) if n in (0, 2) or any(row[n] for row in rows)]
-    if rows:
-        print()
-        head = [kind.replace("_", " ").upper(), *[""] * (len(filled) - 1)]
-        print_table(head, [[row[n] for n in filled] for row in rows])
-
-
-def _cells(row: Entry) -> dict[str, str]:
-    return {name: cell.text for name, cell in row.cells.items()}
-
-
 OPTIONS: Options = {
     "status": _status_options,
     "lint": _lint_options,
@@ -445,5 +388,4 @@ OPTIONS: Options = {
     "sync": _sync_options,
     "undo": lambda parser: parser.set_defaults(handler=undo_last),
     "redo": lambda parser: parser.set_defaults(handler=redo_last),
-    "hub": _hub_options,
 }

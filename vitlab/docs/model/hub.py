@@ -9,23 +9,39 @@ from functools import cached_property
 
 from vitlab.contract.job import STATUSES
 from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.status_marks import find_marks
 from vitlab.docs.model.table_kinds import Entry, View, recognise
-from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
+from vitlab.docs.model.vocabulary import COLOURS, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
-from vitlab.docs.text.source import Document, Span
+from vitlab.docs.text.source import Document, Fence, Span
 from vitlab.docs.text.tables import tables_of
 
 _BULLET = re.compile(r"^(?P<indent>\s*)(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _BELIEFS = re.compile(r"信念|beliefs?", re.I)
 _NEXT = re.compile(r"下一步|next steps?|most valuable", re.I)
+_TITLES = {
+    "next_steps": _NEXT,
+    "consensus": re.compile(r"共识|consensus", re.I),
+    "principles": re.compile(r"原则|principle", re.I),
+    "insights": re.compile(r"洞见|insight", re.I),
+    "gaps": re.compile(r"决策空白|decision gap|\bDGs?\b", re.I),
+    "closed": re.compile(r"已?关闭(?:的)?方向|closed direction|abandoned|dead end", re.I),
+}
+"""The bold lines and headings above lists of these."""
 _TREE = re.compile(r"🌲|假设|假说|问题树|hypothes|question tree", re.I)
 _TASK = re.compile(r"^\s*[-*+]\s+\[(?P<mark>[ xX])\]\s+(?P<text>.+)$")
 _NODE = re.compile(r"^[\s│|]*(?:[├└]─+|[+`\\]-+)\s*(?P<text>.+)$")
 _GLYPH = re.compile(r"(?=[✅❌🔆⏳🚀🔄🔴🟢⚠🗑⏸])")
-_ID = re.compile(r"^\W*(?P<id>(?:[A-Z]{1,3}\d[\w.]*|[A-Z]{1,3}-[A-Z\d][\w.-]*))(?![\w-])")
+_ID = re.compile(
+    r"^\W*(?P<id>(?:[A-Z]{1,3}\d[A-Za-z0-9_.]*|[A-Z]{1,3}-[A-Z\d][A-Za-z0-9_.-]*))(?![A-Za-z0-9_-])"
+)
 _HYPOTHESIS_ID = re.compile(r"^\W*[HQ](?:\d|-[A-Z\d])")
 _PRIORITY = re.compile(r"(?<![A-Za-z])P\d(?:\.\d+)?(?![\w.])")
+_LATE = re.compile(r"(?:→|->|=>|[:：])\s*(?P<status>[^→:：]+)$")
+"""A status in words at the end of a line: `Q2: deeper? → open`."""
 _CLOSED = re.compile(r"^\W*(?:已关闭|关闭|已解决|已回答|closed|resolved|answered)", re.I)
+_FOR_STATUS = ("status", "verdict")
+"""Columns that hold nothing but a status."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +161,7 @@ class Hub:
             if not above or not _TREE.search(above[-1].title):
                 continue
             lines = [(i, self.document.line_text(i)) for i in range(*fence.content)]
-            words = self.vocabulary.with_legend("\n".join(line for _, line in lines))
+            words = self.words_of(fence)
             matches = ((index, _NODE.match(line)) for index, line in lines)
             nodes = [
                 self._point(index, match.start("text"), match["text"], words)
@@ -154,6 +170,12 @@ class Hub:
             ]
             named = any(node.id for node in nodes)
             yield from (node for node in nodes if node.id or not named)
+
+    def words_of(self, fence: Fence) -> Vocabulary:
+        """The vocabulary of a fenced tree, whose own legend comes first."""
+        return self.vocabulary.with_legend(
+            "\n".join(self.document.line_text(i) for i in range(*fence.content))
+        )
 
     def _listed(self) -> Iterator[Point]:
         """Bullets and headings that begin with the id of a hypothesis, in a section on them."""
@@ -168,6 +190,19 @@ class Hub:
                 inside = bool(_TREE.search(line))
             elif bullet and inside and _HYPOTHESIS_ID.match(plain(bullet["text"])):
                 yield self._point(index, bullet.start("text"), bullet["text"])
+
+    def list_of(self, kind: str) -> tuple[Point, ...]:
+        """The items of the list of a kind of table; none where it stands in no list."""
+        if kind == "hypotheses":
+            return tuple(self._listed())
+        return self._bullets_below(_TITLES[kind]) if kind in _TITLES else ()
+
+    def title_of(self, kind: str) -> int | None:
+        """The 0-based line that titles the list of a kind; None for none."""
+        if kind not in _TITLES:
+            return None
+        lines = ((i, t) for i, t in self._shown_lines() if t.lstrip().startswith(("**", "#")))
+        return next((index for index, text in lines if _TITLES[kind].search(text)), None)
 
     def _bullets_below(self, title: re.Pattern[str]) -> tuple[Point, ...]:
         """The bullets right below a bold line or a heading that matches; deeper ones explain."""
@@ -199,23 +234,30 @@ class Hub:
         """A row whose statement is in the first of some columns, and its status beside it."""
         text = next((entry.text(name) for name in columns if entry.text(name)), "")
         first = entry.row.cells[0].text if entry.row.cells else ""
-        named = _ID.match(first) or _ID.match(text)
-        places = ("status", "result", "conclusion", *columns)
-        cell, parsed = None, None
+        places = ("status", "verdict", "result", "conclusion", "number", *columns)
+        parsed, at = None, None
         for name in places:
-            found = self.vocabulary.read(entry.raw(name))
-            if found and (name == "status" or not found.loose):
+            raw = entry.raw(name)
+            found = None if name == "number" and raw[:1] in COLOURS else self.vocabulary.read(raw)
+            if found and (name in _FOR_STATUS or not found.loose):
                 cell, parsed = entry.cells[name], found
+                at = Span(cell.span.start, cell.span.start + parsed.end)
                 break
+        for name in ("number", *columns) if parsed is None else ():  # `H1 ✅`, `deeper helps (✅)`
+            for mark in find_marks(entry.raw(name), (0, 0), self.vocabulary, last=True)[-1:]:
+                if mark.parsed.glyph is None:
+                    continue
+                start = entry.cells[name].span.start
+                parsed, at = mark.parsed, Span(start + mark.start, start + mark.end)
         evidence = entry.text("evidence") or entry.text("mvp") or entry.text("name")
         return Point(
             entry.line,
             text,
             parsed.status if parsed else None,
-            "" if named is None or _PRIORITY.fullmatch(named["id"]) else named["id"],
+            row_id(entry, text),
             "" if evidence == first or not evidence.strip("-—–") else evidence,
             self._priority(entry.text("priority") or text),
-            Span(cell.span.start, cell.span.start + parsed.end) if cell and parsed else None,
+            at,
         )
 
     def _gap(self, entry: Entry) -> Point:
@@ -239,14 +281,30 @@ class Hub:
                 status, at = parsed.status, Span(offset, offset + parsed.end)
                 break
             offset += len(piece)
+        late = _LATE.search(raw) if at is None else None
+        parsed = words.read(late["status"]) if late else None
+        if late and parsed and not plain(late["status"][parsed.end :]):
+            offset = self.document.line_span(index).start + start + late.start("status")
+            status, at = parsed.status, Span(offset, offset + parsed.end)
         text = plain(raw)
         named = _ID.match(text)
-        identity = named["id"] if named and not _PRIORITY.fullmatch(named["id"]) else ""
+        identity = named["id"].rstrip(".") if named else ""
+        identity = "" if _PRIORITY.fullmatch(identity) else identity
         return Point(index + 1, text, status, identity, "", self._priority(text), at)
 
     def _priority(self, text: str) -> str:
         found = _PRIORITY.search(text.split(":")[0].split("：")[0])
         return found.group() if found else ""
+
+
+def row_id(entry: Entry, text: str = "") -> str:
+    """The id of a row, in its column for numbers, its first cell or its `text`; empty for none."""
+    first = entry.row.cells[0].text if entry.row.cells else ""
+    for cell in (entry.text("number"), first, text):
+        named = _ID.match(cell)
+        if named and (entry.kind == "principles" or not _PRIORITY.fullmatch(named["id"])):
+            return named["id"].rstrip(".")
+    return ""
 
 
 def parse_hub(document: Document, vocabulary: Vocabulary | None = None) -> Hub:

@@ -125,7 +125,7 @@ def _new_text(
             return f"{site.text.removesuffix('**')}; {reason}{bold}"
     if was and was.site and was.site.parsed.status == status and not reason:
         remark = sites.parts(site).remark.strip()
-        kept = remark if sites.keeps_remark(site, status) else ""
+        kept = remark if sites.keeps(site, status) else ""
         if kept in ("", sites.parts(was.site).remark.strip()):
             return was.site.text
     return sites.gate_text(site, status, reason)

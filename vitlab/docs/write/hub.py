@@ -10,6 +10,7 @@ from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.hub_sites import GivenSites, Statement, hub_sites, same_id, statements_of
+from vitlab.docs.model.status_sites import StatusSite
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.text.edit import Edit, apply, lost_lines
@@ -150,12 +151,26 @@ def _status_edits(
     new = _balanced(one.site.text, _spelled(sites, one, status))
     then = _earlier(hub, one, before)
     if then and then.site and before and then.status == status:
-        sites_then = _sites(before, then, str(one.status))
-        again = _balanced(then.site.text, _spelled(sites_then, then, str(one.status)))
-        if again == one.site.text or one.site.word == asked != "":
-            new = then.site.text
+        sites_then = _sites(before, then, str(one.status), one.site.word)
+        if _balanced(then.site.text, _spelled(sites_then, then, str(one.status))) == one.site.text:
+            outer = _outer(hub, before, one.site, then.site)
+            edit = sites.edit(one.site, then.site.text, outer)
+            return [edit] if edit else []
     edit = sites.edit(one.site, new)
     return [edit] if edit else []
+
+
+def _outer(hub: Hub, before: Hub, site: StatusSite, then: StatusSite) -> str | None:
+    """What an earlier cell was with its padding, where no other row of its table has changed."""
+    if site.cell is None or then.cell is None:
+        return None
+    (table, entry, _), (table_then, entry_then, column) = site.cell, then.cell
+    others = [hub.document.slice(row.span) for row in table.rows if row is not entry.row]
+    others_then = [
+        before.document.slice(row.span) for row in table_then.rows if row is not entry_then.row
+    ]
+    outer = before.document.slice(entry_then.row.cells[column].outer)
+    return outer if others == others_then else None
 
 
 def _spelled(sites: GivenSites, one: Statement, status: str) -> str:
@@ -163,8 +178,9 @@ def _spelled(sites: GivenSites, one: Statement, status: str) -> str:
     assert one.site is not None
     text, site = sites.spell(one.site, status), one.site
     head, _, last = text.rpartition(" ")
-    said = sites.roadmap.vocabulary.read(last)
-    if site.cell is None and head and said and said.word and said.status != status:
+    said = sites.roadmap.vocabulary.read(last) if head and site.cell is None else None
+    remains = said is not None and sites.parts(site).remark.endswith(f" {last}")
+    if remains and said and said.word and said.status != status:
         return f"{head} {sites.word_for(site, status)}"
     return text
 
@@ -191,7 +207,9 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
         end = hub.document.line_span(one.line - 1).start
         line = hub.document.line_text(one.line - 1).rstrip()
         at = Span(end + len(line), end + len(line))
-        return [Edit(at, "", f" {new}")]
+        read = sites.roadmap.vocabulary.read(new)
+        arrow = "" if read and read.glyph else "→ "  # a word alone is read as a status behind one
+        return [Edit(at, "", f" {arrow}{new}")]
     view, entry = one.row
     column = next((name for name in ("status", "verdict", "result") if name in view.columns), "")
     if column:

@@ -126,7 +126,10 @@ def gates_of(
     for gate in [*_row_gates(source), *_listed_gates(source)]:
         known = gates.setdefault(gate.id, gate)
         if not known.rules and gate.rules:
-            gates[gate.id] = replace(known, rules=gate.rules)
+            known = gates[gate.id] = replace(known, rules=gate.rules)
+        if not known.status_text and gate.parsed:
+            said = {"status": gate.status, "status_text": gate.status_text, "parsed": gate.parsed}
+            gates[gate.id] = replace(known, **said)
     return tuple(gates.values())
 
 

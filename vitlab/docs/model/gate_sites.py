@@ -1,0 +1,290 @@
+"""Where a roadmap states the status of a gate, and how it would state another one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from vitlab.docs.model.gates.gates import Gate, gate_opening, row_gate
+from vitlab.docs.model.hub_sites import GivenSites
+from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.model.status_marks import find_marks
+from vitlab.docs.model.status_sites import StatusSite
+from vitlab.docs.model.table_kinds import Entry
+from vitlab.docs.model.vocabulary import GLYPHS, LONG_WORDS, VERDICT_WORDS, Vocabulary
+from vitlab.docs.text.inline import folded, plain
+from vitlab.docs.text.source import Heading, Span
+from vitlab.docs.text.tables import Row, Table
+
+VERDICTS = {
+    "zh": {"done": "通过", "partial": "部分通过", "failed": "未通过"},
+    "en": {"done": "PASS", "partial": "MARGINAL", "failed": "FAIL"},
+}
+"""How a verdict is called where the document has none like it."""
+_IN_WORDS = {"done": "passed", "partial": "marginal", "failed": "failed"}
+"""The same where a place has words and no glyphs."""
+MAIN = ("gate", "gate line", "gate item")
+"""Kinds of place that say why a gate is decided."""
+_PREFIX = (
+    r"(?:Decision\s*Gate|Gate|门控|决策门|Decision\s*Point|决策点|DP|DG|G)[-–—_ \u2011\u2212]*"
+)
+_KEYED = re.compile(
+    r"^[\s>]*(?:[-*+]\s+|\d+[.)]\s+)?[*_`]*(?P<key>[^:：|*_`]{1,30}?)[*_`]*\s*[:：]"
+    r"[*_`]*\s*(?P<value>\S.*?)\s*$"
+)
+_LEAD = re.compile(r"^[\s>│├└┌┬┴┼─━═`+|\\*_~-]*(?:\[[ xX/-]\]\s+)?(?:→\s*)?")
+_DECISION = re.compile(
+    r"[*_`]*\s*(?:(?:的?(?:决策|判定|结论|状态|结果)|decision|verdict|status|result)(?![A-Za-z]))?",
+    re.I,
+)
+"""What may stand between a gate's name and its status."""
+_AFTER = re.compile(r"[\s*_`]*(?:$|[:：—–|(（【\[→-]|[^\w\s])")
+_DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
+
+
+@dataclass(frozen=True)
+class GatePlace:
+    """One place for a gate's status: where one stands, or the empty cell for it."""
+
+    gate: str
+    """Bare id."""
+    site: StatusSite | None
+    row: tuple[Table, Row, int] | None = None
+    """The cell without a status."""
+    result: tuple[Table, Row, int] | None = None
+    """The cell of the gate's result in the same row."""
+    line: int = 0
+    """1-based."""
+
+
+@dataclass(frozen=True)
+class GateSites(GivenSites):
+    """The statuses of all gates of a roadmap."""
+
+    def verdict(self, status: str) -> str:
+        """The word of a verdict as the gates here have it; empty for a status that is none."""
+        if status not in VERDICT_WORDS:
+            return ""
+        stated = sorted(self.sites, key=lambda s: bool(s.glyph), reverse=True)
+        words = {s.parsed.status: word for s in reversed(stated) if (word := verdict_word(s))}
+        if status in words:
+            return words[status]
+        others = list(words.values()) or list(VERDICTS[self.roadmap.language].values())
+        return VERDICTS["en" if others[0].isascii() else "zh"][status]
+
+    def keeps(self, site: StatusSite, status: str) -> bool:
+        """Whether a place's remark stays: what a section says is all of its old status."""
+        remark = self.parts(site).remark.strip()
+        why = site.kind == "gate item" and remark.startswith("(") and remark.endswith(")")
+        own = why or site.kind in ("gate", "gate line")
+        return not own and self.keeps_remark(site, status)
+
+    def gate_text(self, site: StatusSite, status: str, because: str = "") -> str:
+        """The text of a place with another status of its gate, and why."""
+        parts, word = self.parts(site), self.verdict(status)
+        keep = not because and self.keeps(site, status)
+        if word:
+            new = self._verdict_text(site, status, word, because)
+        elif site.parsed.verdict and site.kind in MAIN:
+            new = f"{self._glyph(site, status)} {self._word(site, status)}"
+        else:
+            new = self._status_part(site, parts, status)
+        text = parts.with_status(new, keep)
+        return f"{text} ({because})" if because and not word and site.kind in MAIN else text
+
+    def verdict_glyph(self, site: StatusSite | None, status: str, word: str) -> str:
+        """The glyph before a verdict: `❌` also where it alone means another status."""
+        near = self._glyph(site, status) if site else ""
+        glyphs = (near, GLYPHS[status][0], self.sure_glyph(status))
+        return next(g for g in glyphs if g and self._means(f"{g} {word}", status))
+
+    def _verdict_text(self, site: StatusSite, status: str, word: str, because: str) -> str:
+        if not site.glyph and site.text[:1].isalnum():
+            bare = _IN_WORDS.get(status, word) if site.text[:1].isascii() else word
+            bare = bare.capitalize() if site.text[:1].isupper() else bare
+            bare = bare.upper() if site.text[:4].isupper() else bare
+            return f"{bare}: {because}" if because and site.kind in MAIN else bare
+        glyph = self.verdict_glyph(site, status, word)
+        if site.kind not in MAIN:
+            clear = not (site.word or site.parsed.verdict) and self._means(glyph, status)
+            return glyph if clear else f"{glyph} {word}"
+        whole = f"{word}: {because}" if because else word
+        others = [s.text for s in self.sites if s.kind in MAIN and verdict_word(s)]
+        bold = not others or any("**" in text for text in others)
+        return f"{glyph} **{whole}**" if bold else f"{glyph} {whole}"
+
+
+def verdict_word(site: StatusSite) -> str:
+    """The word of the verdict that a site states, as written; empty for none."""
+    said = site.text[: site.parsed.end] if site.parsed.verdict else ""
+    words = (w for words in VERDICT_WORDS.values() for w in words)
+    longest = max((w for w in words if said.casefold().endswith(w)), key=len, default="")
+    return said[len(said) - len(longest) :] if longest else ""
+
+
+def places_of(roadmap: Roadmap) -> tuple[GatePlace, ...]:
+    """Every place for the status of every gate, by line; those on boards aside."""
+    found: list[GatePlace] = []
+    for gate in roadmap.gates:
+        name = _name_pattern(gate.id)
+        for heading in roadmap.document.headings:
+            if (opening := gate_opening(plain(heading.title))) and _same(opening, gate.id):
+                found += _in_section(roadmap, gate, heading, name)
+        found += _in_rows(roadmap, gate)
+        found += _in_lines(roadmap, gate, name)
+    once = {(p.line, p.site.span if p.site else p.row and p.row[1].cells[p.row[2]].span): p
+            for p in reversed(found)}  # fmt: skip
+    return tuple(sorted(once.values(), key=lambda place: place.line))
+
+
+def gate_sites(roadmap: Roadmap, places: tuple[GatePlace, ...]) -> GateSites:
+    """The statuses at some places, each spelled as those of its kind are."""
+    usual = {**LONG_WORDS[roadmap.language], **VERDICTS[roadmap.language]}
+    return GateSites(roadmap, tuple(p.site for p in places if p.site), usual)
+
+
+def gate_name(gate_id: str) -> str:
+    """A gate as texts name it: `Gate-1`, `DP1`."""
+    return gate_id if re.match(r"D[PG]\d", gate_id) else f"Gate-{gate_id}"
+
+
+def _same(one: str, other: str) -> bool:
+    return folded(one) == folded(other)
+
+
+def _name_pattern(gate_id: str) -> re.Pattern[str]:
+    bare = re.sub(r"^D[PG](?=\d)", "", gate_id)
+    return re.compile(rf"(?<![A-Za-z]){_PREFIX}{re.escape(bare)}(?![A-Za-z0-9]|[.-]\w)", re.I)
+
+
+def _in_section(
+    roadmap: Roadmap, gate: Gate, heading: Heading, name: re.Pattern[str]
+) -> Iterator[GatePlace]:
+    """The mark of a gate's heading, and its rows and lines `状态`."""
+    document, line = roadmap.document, heading.index + 1
+    named = name.search(heading.title)
+    span = named.span() if named else (0, 0)
+    for mark in find_marks(heading.title, span, roadmap.vocabulary, last=True)[-1:]:
+        at = Span(heading.span.start + mark.start, heading.span.start + mark.end)
+        site = StatusSite("gate heading", None, heading.index, at, document.slice(at), mark.parsed)
+        yield GatePlace(gate.id, site, line=line)
+    end = document.section_end(heading)
+    tables = [*(view.table for view in roadmap.views), *roadmap.unknown]
+    inside = set[int]()
+    for table in tables:
+        if heading.index < table.first < end:
+            inside.update(range(table.first, table.last))
+            yield from _fact_rows(roadmap, gate, table)
+    for index in range(heading.index + 1, end):
+        if index in inside or index in document.hidden_lines:
+            continue
+        text = document.line_text(index)
+        match = _KEYED.match(text)
+        if match and "status" in roadmap.vocabulary.columns([match["key"]]):
+            start = document.line_span(index).start + match.start("value")
+            parsed = roadmap.vocabulary.read(match["value"])
+            if parsed:
+                at = Span(start, start + len(match["value"]))
+                yield GatePlace(
+                    gate.id,
+                    StatusSite("gate line", None, index, at, match["value"], parsed),
+                    line=index + 1,
+                )
+
+
+def _fact_rows(roadmap: Roadmap, gate: Gate, table: Table) -> Iterator[GatePlace]:
+    if table.width != 2:
+        return
+    for row in table.rows:
+        if len(row.cells) == 2 and "status" in roadmap.vocabulary.columns([row.cells[0].raw]):
+            yield _cell_place(roadmap, gate, "gate", table, row, 1, None)
+
+
+def _in_rows(roadmap: Roadmap, gate: Gate) -> Iterator[GatePlace]:
+    """The rows of tables whose first gate-like column names this gate alone."""
+    views = [(view.table, view.kind) for view in roadmap.views if view.kind == "gate_progress"]
+    for table, kind in [*views, *((table, "gate row") for table in roadmap.unknown)]:
+        columns = roadmap.vocabulary.columns([cell.raw for cell in table.header.cells])
+        at, status = columns.get("gate", columns.get("gap", 0)), columns.get("status")
+        if status is None:
+            continue
+        result = columns.get("result")
+        for row in table.rows:
+            cell = row.cells[at] if at < len(row.cells) else None
+            text = plain(cell.raw) if cell else ""
+            head = plain(table.header.cells[at].raw) if at < table.width else ""
+            if row.is_delimiter or not _same(row_gate(head, text) or "", gate.id):
+                continue
+            if status < len(row.cells):
+                yield _cell_place(roadmap, gate, kind, table, row, status, result)
+
+
+def _cell_place(
+    roadmap: Roadmap, gate: Gate, kind: str, table: Table, row: Row, column: int, result: int | None
+) -> GatePlace:
+    cell = row.cells[column]
+    parsed = roadmap.vocabulary.read(cell.raw)
+    beside = (table, row, result) if result is not None and result < len(row.cells) else None
+    if parsed is None:
+        return GatePlace(gate.id, None, (table, row, column), beside, row.line)
+    entry = Entry(kind, row, {})
+    site = StatusSite(kind, None, row.index, cell.span, cell.raw, parsed, (table, entry, column))
+    return GatePlace(gate.id, site, None, beside, row.line)
+
+
+def _in_lines(roadmap: Roadmap, gate: Gate, name: re.Pattern[str]) -> Iterator[GatePlace]:
+    """The statuses beside the gate's name where it opens an item, a bold line or a drawn one."""
+    document = roadmap.document
+    tables = {i for first, last in document.tables for i in range(first, last)}
+    boards = {i for board in roadmap.boards for i in board.lines}
+    headings = {heading.index for heading in document.headings}
+    drawn = {i for f in document.fences for i in range(*f.content) if _is_drawn(roadmap, f.first)}
+    code = {i for f in document.fences for i in range(f.first, f.last)} - drawn
+    skipped = tables | boards | headings | code | set(document.hidden_lines)
+    for match in name.finditer(document.text):
+        index = document.line_of(match.start()) - 1
+        if index in skipped:
+            continue
+        start = document.line_span(index).start
+        line = document.line_text(index)
+        of = (match.start() - start, match.end() - start)
+        if not _opens(line, of[0], roadmap.vocabulary):
+            continue
+        of = (of[0], _DECISION.match(line, of[1]).end())  # type: ignore[union-attr]
+        if not _AFTER.match(line, of[1]):
+            continue  # a sentence about the gate
+        last = index in drawn or index == gate.line - 1
+        for mark in find_marks(line, of, roadmap.vocabulary, last=last)[:1]:
+            whole = index not in drawn and mark.start > of[0]
+            end = len(line.rstrip()) if whole else mark.end
+            at = Span(start + mark.start, start + end)
+            kind = "gate drawn" if index in drawn else "gate item"
+            parsed = roadmap.vocabulary.read(document.slice(at))
+            if parsed:
+                site = StatusSite(kind, None, index, at, document.slice(at), parsed)
+                yield GatePlace(gate.id, site, line=index + 1)
+
+
+def _is_drawn(roadmap: Roadmap, index: int) -> bool:
+    language = roadmap.document.line_text(index).lstrip(" \t>`~").strip().casefold()
+    return language in _DRAWN
+
+
+def _opens(line: str, at: int, vocabulary: Vocabulary) -> bool:
+    """Whether only marks of a list, a tree, emphasis or a status stand before a name."""
+    before = line[:at]
+    lead = _LEAD.match(before)
+    rest = re.sub(r"^\d+[.)]\s+", "", before[lead.end() if lead else 0 :])
+    rest = rest.strip(" *_~`")
+    if not rest:
+        return True
+    parsed = vocabulary.read(rest)
+    return bool(parsed and not rest[parsed.end :].strip(" *_~`"))
+
+
+def with_gate_cards(roadmap: Roadmap, gate: Gate) -> Roadmap:
+    """The roadmap with the gate's cards known on its boards."""
+    ids = IdIndex((*roadmap.ids.ids, gate_name(gate.id)))
+    return replace(roadmap, ids=ids)

@@ -1,0 +1,95 @@
+"""Edits of hubs that a person asks for: statuses and evidence of statements, new rows."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.hub import Hub, parse_hub
+from vitlab.docs.save import FileChange, change
+from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.hub import (
+    find_statement,
+    no_statement,
+    not_restored,
+    set_statement,
+    states,
+    status_word,
+)
+from vitlab.docs.write.hub_rows import add_statement
+from vitlab.lab.lab import Lab
+from vitlab.lab.linked_files import earlier_texts, find_hub
+from vitlab.lab.writeback.edits import journal_of
+
+
+def statement_changes(
+    lab: Lab | None, path: Path | None, wanted: str, word: str | None, evidence: str
+) -> list[tuple[FileChange, list[str]]]:
+    """The changes that give a statement a status and evidence in a hub and its roadmaps.
+
+    With each change the lines that only the journal restores. `path`: the hub or a roadmap; None:
+    the one that has the statement. `word`: None leaves the status.
+    """
+    status = None if word is None else status_word(word)
+    groups = [[_hub(lab, one) for one in paths] for paths in _groups(lab, path)]
+    having = [group for group in groups if any(find_statement(hub, wanted) for hub in group)]
+    if not having:
+        raise no_statement(wanted, [hub for group in groups for hub in group])
+    if len(having) > 1:
+        names = ", ".join(group[0].document.name for group in having)
+        raise UsageError(f"{wanted} is in {names}: name one, as in `vitlab hub set HUB {wanted}`")
+    changes = []
+    for hub in having[0]:
+        before = _earlier(lab, hub, wanted, status) if status else None
+        edits = set_statement(hub, wanted, status, word or "", evidence, before)
+        if edits:
+            lost = not_restored(hub, wanted, edits)
+            changes.append((change(hub.document, edits), lost))
+    return changes
+
+
+def new_statement(
+    lab: Lab | None, path: Path | None, kind: str, text: str, evidence: str
+) -> FileChange:
+    """The change that adds a row or an item to a hub; None for `path`: to the lab's only one."""
+    if path is None:
+        hubs = [paths[0] for paths in _groups(lab, None)]
+        if len(hubs) > 1:
+            names = ", ".join(hub.name for hub in hubs)
+            raise UsageError(f"there are {names}: name one, as in `vitlab hub add HUB {kind} TEXT`")
+        path = hubs[0]
+    hub = _hub(lab, path)
+    return change(hub.document, add_statement(hub, kind, text, evidence))
+
+
+def _groups(lab: Lab | None, path: Path | None) -> list[list[Path]]:
+    """Each hub of a lab with the roadmaps that name it, and each roadmap that names none.
+
+    With a `path` only the group it is in.
+    """
+    groups: dict[Path, list[Path]] = {}
+    for roadmap in lab.roadmaps() if lab else ():
+        with contextlib.suppress(UsageError, OSError):  # one that cannot be read is told by status
+            hub = find_hub(lab, lab.cached_roadmap(roadmap)) if lab else None
+            groups.setdefault((hub or roadmap).resolve(), [hub] if hub else []).append(roadmap)
+    if path is None:
+        if not groups:
+            raise UsageError(lab.no_roadmap if lab else "no lab here; name a hub")
+        return list(groups.values())
+    mine = [g for g in groups.values() if path.resolve() in [one.resolve() for one in g]]
+    return mine or [[path]]
+
+
+def _hub(lab: Lab | None, path: Path) -> Hub:
+    return parse_hub(read(path), lab.vocabulary_of(path) if lab else None)
+
+
+def _earlier(lab: Lab | None, hub: Hub, wanted: str, status: str) -> Hub | None:
+    """The last state of a document in which a statement had a status; None for none."""
+    path = hub.document.path
+    for text in earlier_texts(journal_of(lab), path) if path else ():
+        earlier = parse_hub(Document(text, path), hub.vocabulary)
+        if states(earlier, wanted, status):
+            return earlier
+    return None
