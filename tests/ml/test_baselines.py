@@ -118,7 +118,7 @@ def test_templates_are_compared_by_chi_square() -> None:
     templates = make_templates(spectra.simulator.grid, 2)
     assert len(templates.labels) == 19 * 9 * 13
     batch = spectra.fixed("test", 0, 20)
-    pull = (batch.flux[:, None] - 1 - templates.residual) / batch.error[:, None]
+    pull = (batch.flux[:, None] - 1 - templates.residual) / batch.shown_error[:, None]
     chi2 = pull.double().square().sum(dim=2).numpy()  # (20, N)
     found = templates.nearest(batch)
     rows = [np.flatnonzero((templates.labels == one).all(axis=1))[0] for one in found]

@@ -29,7 +29,7 @@ def fitted() -> tuple[Templates, Batch, Fitted]:
 def chi2(templates: Templates, batch: Batch, star: int, labels: np.ndarray) -> np.ndarray:
     """(n,) of (n, 3) labels, as it is defined, in float64."""
     flux = templates.grid.flux(torch.from_numpy(labels)).double()
-    pull = (batch.flux[star].double() - flux) / batch.error[star].double()
+    pull = (batch.flux[star].double() - flux) / batch.shown_error[star].double()
     return np.asarray(pull.square().sum(dim=1))
 
 

@@ -68,7 +68,7 @@ class Templates:
 
         sum ((f - t) / sigma)^2 = const - 2 (f / sigma^2) t + (1 / sigma^2) t^2: two products.
         """
-        weight = batch.error**-2  # (B, L); 0 where there is no data
+        weight = batch.shown_error**-2  # (B, L); 0 where there is no data
         chi2 = weight @ self.residual.square().T - 2 * ((batch.flux - 1) * weight) @ self.residual.T
         best: Array = self.labels[chi2.argmin(dim=1).cpu().numpy()]
         return best
@@ -78,7 +78,7 @@ class Templates:
         labels = torch.from_numpy(self.nearest(batch)).to(self.residual.device)
         low, high = (torch.stack([axis[i] for axis in self.grid.breaks]) for i in (0, -1))
         unit = high - low
-        weight = batch.error**-2
+        weight = batch.shown_error**-2
         chi2, slope, curvature = self._expand(labels, batch, weight, unit)
         damping = torch.full_like(chi2, 1e-3)
         active = torch.full_like(chi2, True, dtype=torch.bool)

@@ -16,6 +16,8 @@ from vitlab.ml.spectra.observation import Batch
 Array = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 SKY_INPUTS = ("whitened", "flux+error")
+SHOWN_ERRORS = ("flux/error", "flux+error")
+"""Inputs in which a model sees the error of each pixel."""
 PIECE = 1024
 """Rows computed at once."""
 
@@ -35,16 +37,17 @@ class Inputs:
         lines get little weight, and the noise still shows how faint the star is. `flux+error`
         encodes the error as sigma / (sigma + error), since errors may be huge, and are infinite
         where there is no data: this lies between 0 (no data) and 1, with 1/2 for a typical pixel.
+        The errors are those estimated from the noisy flux (`Batch.shown_error`).
         """
         match self.kind:
             case "flux":
                 return batch.flux
             case "flux/error":
-                return batch.flux / batch.error
+                return batch.flux / batch.shown_error
             case "whitened":
                 return (batch.flux - 1) / self.sigma
             case "flux+error":
-                weight = self.sigma / (self.sigma + batch.error)
+                weight = self.sigma / (self.sigma + batch.shown_error)
                 return torch.stack([batch.flux, weight], dim=1)
         raise ValueError(f"input {self.kind!r}")
 

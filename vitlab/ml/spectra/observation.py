@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -30,8 +31,18 @@ class Batch:
     """A batch of observed spectra."""
 
     flux: Tensor  # (B, L) over the median
-    error: Tensor  # (B, L) 1-sigma; infinite where there is no data
+    error: Tensor  # (B, L) 1-sigma of the noise; infinite where there is no data
     labels: NDArray[np.float64]  # (B, K) in their own units
+    estimate: Callable[[], Tensor] | None = None
+    """Makes `shown_error`; None where `error` itself was estimated from the noisy flux."""
+
+    @property
+    def shown_error(self) -> Tensor:
+        """(B, L) 1-sigma errors as an observer knows them, the only ones a model may see.
+
+        `error` may come from the noise-free spectrum, which a model could then solve for.
+        """
+        return self.error if self.estimate is None else self.estimate()
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
@@ -71,6 +82,13 @@ class NoiseModel:
     def sigma(self, flux: Tensor, mag: Tensor) -> Tensor:
         """(B, L) flux over median, (B,) magnitudes -> (B, L) 1-sigma errors, in the same unit."""
         return self.variance(flux, mag).sqrt_()
+
+    def estimated_sigma(self, observed: Tensor, mag: Tensor) -> Tensor:
+        """(B, L) noisy flux, (B,) magnitudes -> (B, L) 1-sigma errors from the counts themselves.
+
+        A pixel's variance is its count, sky included; one below the sky counts as the sky.
+        """
+        return self.sigma(observed.clamp(min=0), mag)
 
     def variance(self, flux: Tensor, mag: Tensor) -> Tensor:
         """(B, L), (B,) -> (B, L) sigma squared."""

@@ -83,7 +83,10 @@ class Simulator:
         return self.grid.flux(self._tensor(stars.labels))
 
     def observe(self, stars: Stars, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """(n, L) observed flux and 1-sigma errors; new noise on each call, no noise for None."""
+        """(n, L) observed flux and its true 1-sigma errors; new noise on each call, none for None.
+
+        These errors are noise-free: models see those of `shown_error`.
+        """
         flux, error = self._empty(len(stars))
         if generator is not None:
             self._fill_fresh(flux, generator)
@@ -93,7 +96,7 @@ class Simulator:
     def observe_fixed(
         self, split: str, start: int, stop: int, copy: int = 0
     ) -> tuple[Stars, Tensor, Tensor]:
-        """Stars `start` to `stop`, (n, L) flux and errors; the noise of each star is fixed.
+        """Stars `start` to `stop`, (n, L) flux and true errors; the noise of each star is fixed.
 
         Each `copy` has different noise for the same stars.
         """
@@ -110,6 +113,10 @@ class Simulator:
         flux.copy_(torch.from_numpy(noise))
         self._observe(stars, True, flux, error)
         return stars, flux, error
+
+    def shown_error(self, stars: Stars, observed: Tensor) -> Tensor:
+        """(n, L) 1-sigma errors estimated from the observed flux (n, L)."""
+        return self.noise.estimated_sigma(observed, self._tensor(stars.mag))
 
     def _observe(self, stars: Stars, noisy: bool, flux: Tensor, error: Tensor) -> None:
         """Fill `flux` and `error` (n, L); if `noisy`, `flux` must hold unit normal numbers."""
