@@ -22,6 +22,7 @@ _FRONT_MATTER = re.compile(
     r"(?:(?:[\w .\"'-]+[:=]|[ \t#\]}]|-[ \t])[^\r\n]*(?:\r\n|\r|\n)|(?:\r\n|\r|\n)){1,200}?"
     r"(?P=fence)[ \t]*(?=[\r\n]|\Z)"
 )
+_DELIMITER = re.compile(r"[\s>]*[-:|][-:|\s]")
 _NOT_LINE_ENDS = re.compile(r"[^\r\n]")
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 
@@ -38,6 +39,9 @@ class BlockMap:
 
 def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """markdown-it-py's rule for where a table ends, without making a token for every cell."""
+    second = start + 1  # most blocks are no table, and their second line says so
+    if second >= end or not _DELIMITER.match(state.src, state.bMarks[second], state.eMarks[second]):
+        return False
     if not table(state, start, end, True):
         return False
     if silent:

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -27,15 +26,28 @@ _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _INDENT = re.compile(r"[\s\ufeff]*(?:>[ \t]?)*[ \t]*")
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])[ \t]+(?=\|)")
 _PIPE_KINDS = ("code", "wiki", "norm", "math", "lead")
-_PIPE_MARKS = ("`", "[[", "||", "\\", "$")
+_PIPE_MARK = re.compile(r"[`\\$]|\[\[|\|\|")
 
 
 class Cell(NamedTuple):
-    """One cell: `span` is its content without padding, `outer` reaches from pipe to pipe."""
+    """One cell: where its content begins, where the pipes around it are, and its content."""
 
-    span: Span
-    outer: Span
+    start: int
+    left: int
+    """Right behind the pipe before it."""
+    right: int
+    """The pipe behind it."""
     raw: str
+
+    @property
+    def span(self) -> Span:
+        """Its content without padding."""
+        return Span(self.start, self.start + len(self.raw))
+
+    @property
+    def outer(self) -> Span:
+        """From pipe to pipe."""
+        return Span(self.left, self.right)
 
     @property
     def text(self) -> str:
@@ -43,8 +55,7 @@ class Cell(NamedTuple):
         return plain(self.raw)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of a table."""
 
     index: int
@@ -57,7 +68,7 @@ class Row:
     def line(self) -> int:
         return self.index + 1
 
-    @cached_property
+    @property
     def is_delimiter(self) -> bool:
         """Whether it is a `|---|---|` line among the rows."""
         if not self.cells or self.cells[0].raw[:1] not in ("-", ":"):
@@ -106,14 +117,32 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
     if header and (bullet := _BULLET.match(text, lead)):
         lead = bullet.end()
     body, offset = text[lead:], line.start + lead
+    if not _PIPE_MARK.search(body):
+        return Row(index, line, _simple_cells(body, offset))
     cells = []
     for start, end in read_columns(body, columns):
-        inner = body[start:end]
-        raw = inner.strip()
-        left = offset + start + (inner.index(raw) if raw else len(inner))
-        span = Span(left, left + len(raw))
-        cells.append(Cell(span, Span(offset + start, offset + end), raw))
+        raw = body[start:end].strip()
+        at = body.index(raw, start) if raw else end
+        cells.append(Cell(offset + at, offset + start, offset + end, raw))
     return Row(index, line, tuple(cells))
+
+
+def _simple_cells(body: str, offset: int) -> tuple[Cell, ...]:
+    """The cells of a row at an offset in which every pipe ends one, as nearly all are."""
+    cells = []
+    left = offset
+    pieces = body.rstrip().split("|")
+    for piece in pieces:
+        raw = piece.strip()
+        start = left + (piece.index(raw) if raw else len(piece))
+        right = left + len(piece)
+        cells.append(Cell(start, left, right, raw))
+        left = right + 1
+    if not pieces[0] and len(pieces) > 1:
+        del cells[0]
+    if not pieces[-1] and len(cells) > 1:
+        del cells[-1]
+    return tuple(cells)
 
 
 def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
@@ -122,7 +151,7 @@ def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
     A pipe in code, in `[[a|b]]`, in `||x||`, in `$a|b$`, or doubled in front of the row is first
     taken for text; only where the count then disagrees with the header are others tried.
     """
-    if not any(mark in body for mark in _PIPE_MARKS):
+    if not _PIPE_MARK.search(body):
         return _cells_between(body, _all_pipes(body))
     certain, possible = _sorted_pipes(body)
     first_try = _cells_between(body, certain)
@@ -137,7 +166,12 @@ def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
 
 
 def _all_pipes(body: str) -> list[int]:
-    return [match.start() for match in re.finditer(r"\|", body)]
+    pipes = []
+    at = body.find("|")
+    while at >= 0:
+        pipes.append(at)
+        at = body.find("|", at + 1)
+    return pipes
 
 
 def _sorted_pipes(body: str) -> tuple[list[int], list[tuple[int, str]]]:
