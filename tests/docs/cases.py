@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
 from vitlab.docs.write.status import record_launch, set_progress, set_status
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 
 CASES = HERE / "cases"
 DATE = "2026-01-02"
@@ -142,6 +145,8 @@ class Bench:
     shown: str = ""
     """The text at the last `diff`, `added` or `results`."""
     results: list[Result] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    """The files of a lab, by their paths from its root."""
 
     def answer(self, step: Step) -> list[str]:
         """What a command prints; of one that reads the lines below it, these."""
@@ -149,6 +154,9 @@ class Bench:
         if name == "document":
             text = read(document_path(rest)).text if rest else "\n".join(step.lines) + "\n"
             self.text = self.first = self.shown = text
+            return list(step.lines)
+        if name == "file":
+            self.files[rest] = "\n".join(step.lines) + "\n"
             return list(step.lines)
         if name == "results":
             self.results, self.shown = [result(line) for line in step.lines], self.text
@@ -203,6 +211,34 @@ class Bench:
 
     def do_lint_hub(self) -> list[str]:
         return [f"{f.line} {f.kind}" for f in lint_document(parse_hub(Document(self.text)))]
+
+    def do_lint_lab(self, name: str) -> list[str]:
+        """What is found when one of the files is linted, files around it too."""
+        with tempfile.TemporaryDirectory() as folder:
+            lab = self._lab(Path(folder))
+            root = lab.paths.root
+            return [
+                f"{(f.path or root / name).relative_to(root)}:{f.line} {f.kind}: {f.message}"
+                for f in lint_file(lab, root / name)
+            ]
+
+    def do_mend_lab(self, name: str) -> list[str]:
+        """Make the safe fixes of one of the files and those around it; prints what changed."""
+        with tempfile.TemporaryDirectory() as folder:
+            lab = self._lab(Path(folder))
+            lines = []
+            for change in lint_fixes(lab, lab.paths.root / name):
+                path = str(change.path.relative_to(lab.paths.root))
+                lines += [path, *changed_lines(change.old_text or "", change.new_text)]
+                self.files[path] = change.new_text
+            return lines
+
+    def _lab(self, root: Path) -> Lab:
+        root = root.resolve()
+        for name, text in {"vitlab.yaml": "", **self.files}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        return open_lab(root)
 
     def do_judge(self, values: str = "") -> list[str]:
         lines = []

@@ -3,15 +3,25 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.docs.documents import document_path, here
-from vitlab.docs.lint.document import lint
+from tests.docs.plans import plan
+from vitlab.docs.lint.across import Neighbours, contradictions
+from vitlab.docs.lint.document import fix_all, fix_linked, linked_findings, lint
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.stated import number_of, numbers_in
+from vitlab.docs.model.linked import read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
 from vitlab.lab.linked_files import earlier_state
+
+ANY_PLAN = st.integers(0, 9999)
 
 HEAD = "| MVP | Name | Gate | Status | exp_id | Report |\n|---|---|---|---|---|---|\n"
 
@@ -48,3 +58,74 @@ def test_a_fix_is_a_plan_of_edits(english: Roadmap) -> None:
     assert [f.message for f in fixes] == ["6 cells where the header has 7"]
     assert fixes[0].fix is not None
     assert "| later, maybe |  |\n" in apply(english.document.text, fixes[0].fix)
+
+
+@given(ANY_PLAN, ANY_PLAN)
+@settings(max_examples=60)
+def test_a_file_is_fixed_once_and_only_where_a_finding_is(number: int, other: int) -> None:
+    roadmap = parse_roadmap(Document(plan(number)))
+    file = read_linked(Document(plan(other)), roadmap, default_vocabulary())
+    found = list(linked_findings(file))
+    new = fix_linked(file)
+    again = file.reread(Document(new))
+    assert fix_linked(again) == new
+    assert not [one for one in linked_findings(again) if one.fix]
+    assert changed_lines(file.document.text, new) <= named_lines(file, found)
+
+
+@given(ANY_PLAN)
+@settings(max_examples=60)
+def test_a_roadmap_is_fixed_only_where_a_finding_is(number: int) -> None:
+    roadmap = parse_roadmap(Document(plan(number)))
+    found = lint(roadmap, None)
+    new = fix_all(roadmap, None)
+    again = parse_roadmap(Document(new))
+    assert fix_all(again, None) == new
+    assert changed_lines(roadmap.document.text, new) <= named_lines(roadmap, found)
+    assert contradictions(again, Neighbours()) == []
+
+
+def changed_lines(old: str, new: str) -> set[str]:
+    """The lines of the old text that the new one lacks."""
+    return set(old.splitlines()) - set(new.splitlines())
+
+
+def named_lines(roadmap: Roadmap, found: list[Finding]) -> set[str]:
+    """The lines in which something is found that can be fixed; for a card, those of its board."""
+    fixed = [one for one in found if one.fix]
+    lines = {one.line - 1 for one in fixed}
+    if any(one.kind == "card-column" for one in fixed):
+        lines |= {i for board in roadmap.boards for i in board.lines}
+    return {roadmap.document.line_text(index) for index in lines}
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("R²_val=0.713 (ep112), later", [("r2", "val", {"ep112"}, 0.713)]),
+        ("ViT test R² = 71.1%, R² > 0.7", [("r2", "test", {"vit"}, 0.711)]),
+        ("Global R²=0.46 vs R²_max=0.8@21.5", [("r2", None, {"global"}, 0.46),
+                                               ("r2_max", None, {"21.5"}, 0.8)]),
+        ("$R^2$: 0.5, ΔR²=+0.05, MAE 0.38 dex", [("r2", None, set(), 0.5),
+                                                 ("delta_r2", None, set(), 0.05),
+                                                 ("mae", None, {"dex"}, 0.38)]),
+        ("R²≈0.5, R² ~0.6, R² 0.65–0.70, R² = 0,70, R20 = 0.3", []),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_with_what_they_are_of(
+    text: str, stated: list[tuple[str, str | None, set[str], float]]
+) -> None:
+    found = [(one.metric, one.split, set(one.words), one.value) for one in numbers_in(text)]
+    assert found == stated
+
+
+def test_numbers_differ_by_more_than_rounding() -> None:
+    fine, coarse = number_of("R²", "0.7512"), number_of("R²", "0.75")
+    other = number_of("R²", "0.76 ± 0.01")
+    assert fine is not None
+    assert coarse is not None
+    assert other is not None
+    assert fine.same_as(coarse)
+    assert not fine.same_as(other)
+    assert not coarse.same_as(other)
+    assert number_of("R²", "0.4-0.5") is number_of("R²", "-") is number_of("R²", "~0.5") is None

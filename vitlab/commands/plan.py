@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,10 @@ from vitlab.docs.text.source import read
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
+from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
-    lint_file,
-    lint_fixes,
     linked_notes,
     redo,
     status_changes,
@@ -254,28 +254,41 @@ def lint_documents(args: argparse.Namespace) -> int:
             broken = 2
             print(f"vitlab: {error}", file=sys.stderr)
             continue
-        records += [record if args.document else {**record, "file": str(path)} for record in found]
+        for record in found:
+            if record in records:  # two roadmaps lead to one board
+                continue
+            records.append(record)
+            if not args.json:
+                marks = " (--fix fixes it)" * ("fix" in record) + " (a note)" * ("note" in record)
+                print("{file}:{line}: {kind}: {message}".format(**record) + marks)
     if args.json:
         print_json(records)
-    return broken or (1 if records else 0)
+    return broken or int(not all(record.get("note") for record in records))
 
 
 def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
-    """What is found in one document, after the fixes."""
+    """What is found in one document and the files around it, after the fixes."""
     lab = lab_around(path)
-    if fix and (change := lint_fixes(lab, path)) is not None:
-        print(unified(change.old_text, change.new_text, str(path)), end="")
-        save([change], journal_of(lab))
+    if fix and (changes := lint_fixes(lab, path)):
+        for one in changes if printed else ():
+            print(unified(one.old_text, one.new_text, _shown(one.path, path)), end="")
+        save(changes, journal_of(lab))
+        warn_of_editors([one.path for one in changes])
     records: list[dict[str, Any]] = []
     for finding in lint_file(lab, path):
-        record = {"line": finding.line, "kind": finding.kind, "message": finding.message}
+        record = {"file": _shown(finding.path or path, path), "line": finding.line}
+        record |= {"kind": finding.kind, "message": finding.message}
         if finding.fix:
             record["fix"] = "; ".join(edit.new.strip() for edit in finding.fix)
-        records.append(record)
-        if printed:
-            mark = " (--fix fixes it)" if finding.fix else ""
-            print(f"{path}:{finding.line}: {finding.kind}: {finding.message}{mark}")
+        records.append(record | ({"note": True} if finding.is_note else {}))
     return records
+
+
+def _shown(path: Path, like: Path) -> str:
+    """A path as a person wrote the one of a document: from here, or from the root."""
+    if path.resolve() == like.resolve():
+        return str(like)
+    return str(path) if like.is_absolute() else os.path.relpath(path)
 
 
 def set_status(args: argparse.Namespace) -> int:

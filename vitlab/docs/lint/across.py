@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
 
 from vitlab.docs.lint.document import linked_findings
-from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.gates import in_words, says_otherwise
+from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.numbers import differing_numbers
-from vitlab.docs.model.hub import Hub, Point, parse_hub
+from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import gate_refs, new_id
 from vitlab.docs.model.linked import LinkedDocument
 from vitlab.docs.model.roadmap import Roadmap
@@ -26,15 +26,11 @@ _GATE = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 _STRUCK = re.compile(r"~~.*?~~")
 _OTHER_FILE = re.compile(r"[\w-]*(?:roadmap|路线图|hub)[\w-]*(?=\.(?:md|markdown))", re.I)
 _SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
-_PIECE = re.compile(r"[^|,，;；、。]+")
+_PIECE = re.compile(r"[^|,，;；、。:：]+")
 _ITEM = re.compile(r"[\s>#*+\d.)├└─-]*(?:\[[ xX/-]\]\s*)?(?P<text>[^\w\[(]*MVP.*)", re.I)
 _HISTORY = ("changelog", "timeline", "ideas")
 """Kinds of table whose rows are about what was, or what is not planned yet."""
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
-_HYPOTHESIS = re.compile(r"[HQ](?:\d|-[A-Z\d])")
-_SAYS = {"done": "confirmed", "failed": "rejected", "planned": "open"}
-_SIMILAR = 0.5
-"""From here on the texts of two hypotheses with one short id are taken for the same."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def contradictions(roadmap: Roadmap, around: Neighbours) -> list[Finding]:
     """What the files around a roadmap say otherwise than it, and the MVPs that none knows."""
     found = [
         *_of_linked(around.linked),
-        *_of_hypotheses(roadmap, around),
+        *_hypotheses(roadmap, around),
         *(_gates_of_hub(roadmap, around.hub) if around.hub else ()),
         *(_unknown_in_hub(roadmap, around) if around.hub else ()),
         *_unknown_on_boards(roadmap, around),
@@ -71,47 +67,12 @@ def _of_linked(linked: Sequence[LinkedDocument]) -> Iterator[Finding]:
             yield replace(finding, path=file.document.path)
 
 
-def _of_hypotheses(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
-    """Every hypothesis that stands otherwise than where it stands first: hub, roadmap, reports."""
-    first: dict[str, tuple[Point, Document]] = {}
+def _hypotheses(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
     own = parse_hub(roadmap.document, roadmap.vocabulary)
-    reports = {id(report): report for report in around.reports.values()}.values()
-    for source in (*([around.hub] if around.hub else []), own, *reports):
-        is_report = source not in (around.hub, own)
-        for point in source.hypotheses:
-            if point.status is None or not _HYPOTHESIS.match(point.id):
-                continue
-            known, there = first.setdefault(point.id, (point, source.document))
-            if not says_otherwise(point.status, known.status):
-                continue
-            if is_report and not _is_same(point, known):
-                continue
-            message = (
-                f"{point.id} is {_says(point)} here and {_says(known)} on "
-                f"{_where(known.line, there, source.document)}"
-            )
-            path = None if source is own else source.document.path
-            yield Finding(point.line, "hypothesis-conflict", message, path=path)
-
-
-def _says(point: Point) -> str:
-    return _SAYS.get(point.status or "", point.status or "")
-
-
-def _is_same(point: Point, other: Point) -> bool:
-    """Whether two hypotheses of one id are one: reports number their own from 1."""
-    if re.search(r"[.-]", point.id):
-        return True
-    one, two = (re.sub(rf"^\W*{re.escape(point.id)}\W*", "", p.text) for p in (point, other))
-    return SequenceMatcher(None, one, two).ratio() >= _SIMILAR
-
-
-def _where(line: int, document: Document, here: Document) -> str:
-    return f"line {line}" + ("" if document is here else f" of {_name(document)}")
-
-
-def _name(document: Document) -> str:
-    return document.path.name if document.path else "the roadmap"
+    reports = list({id(report): report for report in around.reports.values()}.values())
+    main = [*([around.hub] if around.hub else []), own]
+    for finding in hypothesis_findings([*main, *reports], len(main)):
+        yield replace(finding, path=None) if finding.path == own.document.path else finding
 
 
 def _lines(hub: Hub) -> Iterator[tuple[int, str]]:
@@ -148,7 +109,7 @@ def _gates_of_hub(roadmap: Roadmap, hub: Hub) -> Iterator[Finding]:
                 if known and all(says_otherwise(says, status) for status, _ in known):
                     message = (
                         f"Gate-{gate} is {in_words(says)} here and {in_words(known[0][0])} on "
-                        f"line {known[0][1]} of {_name(roadmap.document)}"
+                        f"line {known[0][1]} of {file_name(roadmap.document)}"
                     )
                     yield Finding(index + 1, "gate-conflict", message, path=hub.document.path)
 
@@ -159,7 +120,7 @@ def _unknown_in_hub(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
     assert hub is not None
     mine = [roadmap, *(other for other in around.others if _are_linked(other, hub))]
     names = {_stem(one.document) for one in mine} | {_stem(hub.document)}
-    lacking = ", ".join(sorted({_name(one.document) for one in mine}))
+    lacking = ", ".join(sorted({file_name(one.document) for one in mine}))
     for index, line, mvp in _named(hub):
         if not any(_knows(one, mvp) for one in mine) and not _is_elsewhere(
             line, mvp, names, around.others
@@ -205,6 +166,7 @@ def _is_elsewhere(line: str, mvp: str, names: set[str], others: Sequence[Roadmap
         _knows(other, mvp) and topic in line.casefold()
         for other in others
         for topic in _topics(other)
+        if len(topic) > 1
     )
 
 
@@ -212,7 +174,7 @@ def _topics(roadmap: Roadmap) -> set[str]:
     """What a roadmap is about: its field Topic, and its file's name without the date."""
     stem = re.sub(r"[_-]?(?:roadmap|路线图)|[_-]?\d{6,8}", "", _stem(roadmap.document))
     topics = {stem.strip("_-"), roadmap.meta.get("topic", "").strip("` ").casefold()}
-    return {topic for topic in topics if len(topic) > 1}
+    return topics - {""}
 
 
 def _stem(document: Document) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar, cast
 from urllib.parse import unquote
 
-from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.gates import gate_findings
+from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.model.boards.board import current_column, target_column
 from vitlab.docs.model.boards.moves import move_card
-from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
 from vitlab.docs.model.linked import LinkedDocument
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -23,6 +26,7 @@ from vitlab.docs.text.inline import plain, same_glyph
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Table, set_cell, tables_of
 
+RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
 _GATES = ("gate", "gate_progress")
 _WAITING = ("planned", "ready", "running")
 _CLOSED = ("done", "failed", "partial")
@@ -54,7 +58,7 @@ def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
         mvp = overview.get(site.mvp or "")
         in_text = file.report_of is not None and site.kind in ("task", "item")  # what is left to do
         if mvp and mvp.status and site.kind not in FREE_KINDS and not in_text:
-            where = f"line {mvp.line} of {Path(file.of.document.name).name}"
+            where = f"line {mvp.line} of {file_name(file.of.document)}"
             yield from _site_finding(sites, site, mvp, where)
     yield from _card_findings(file, {i: mvp.status for i, mvp in overview.items()})
 
@@ -113,6 +117,8 @@ def _box_findings(roadmap: Roadmap) -> Iterator[Finding]:
             yield Finding(index + 1, "broken-row", "a row whose sides are not those of the heads")
 
 
+_MARKDOWN = re.compile(r"\.(?:md|markdown)(?:#|$)", re.I)
+_PLACEHOLDER = re.compile(r"[*<>\[\]{}]|xxx|YYYY", re.I)
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}")
 _ROW = re.compile(r"^[ \t>]*\|.*\|[ \t]*$")
 _RAW_MVP = re.compile(r"^\W*MVP[-–_ ]([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)", re.I)
@@ -138,9 +144,15 @@ def lint(roadmap: Roadmap, lab_root: Path | None) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.line, finding.kind, finding.message))
 
 
-def lint_document(hub: Hub) -> list[Finding]:
+def lint_document(hub: Hub, lab_root: Path | None = None) -> list[Finding]:
     """What is broken in a document that is no roadmap: a hub or a `kanban.md`."""
-    findings = [*_broken_rows(hub.document), *_date_order(hub.views), *_duplicate_rows(hub)]
+    findings = [
+        *_broken_rows(hub.document),
+        *_date_order(hub.views),
+        *_duplicate_rows(hub),
+        *(replace(finding, path=None) for finding in hypothesis_findings([hub], 1)),
+        *(_dead_paths(hub, lab_root) if lab_root else ()),
+    ]
     return sorted(findings, key=lambda finding: (finding.line, finding.kind, finding.message))
 
 
@@ -159,24 +171,31 @@ def _duplicate_rows(hub: Hub) -> Iterator[Finding]:
 
 def fix_all(roadmap: Roadmap, lab_root: Path | None) -> str:
     """The document's text with every safe fix made, one at a time on the text the last one left."""
-    document = roadmap.document
-    return _fixed(document, lambda now: lint(roadmap.reread(now), lab_root))
+    return _fixed(roadmap.document, lambda now: lint(_read_again(roadmap, now), lab_root))
 
 
 def fix_linked(file: LinkedDocument) -> str:
     """The text of a file with the statuses and cards that its roadmap has."""
-    return _fixed(file.document, lambda now: linked_findings(file.reread(now)))
+    return _fixed(file.document, lambda now: linked_findings(_read_again(file, now)))
+
+
+def fix_document(hub: Hub) -> str:
+    """The text of a document that is no roadmap with every safe fix made."""
+    return _fixed(hub.document, lambda now: lint_document(parse_hub(now, hub.vocabulary)))
+
+
+def _read_again(file: RoadmapT, now: Document) -> RoadmapT:
+    return file if now is file.document else cast("RoadmapT", file.reread(now))
 
 
 def _fixed(document: Document, find: Callable[[Document], Iterable[Finding]]) -> str:
-    text = document.text
-    seen = {text}
-    while fix := next((f.fix for f in find(Document(text, document.path)) if f.fix), None):
-        text = apply(text, fix)
-        if text in seen:  # two fixes that undo each other would never end
+    seen = {document.text}
+    while fix := next((finding.fix for finding in find(document) if finding.fix), None):
+        document = Document(apply(document.text, fix), document.path)
+        if document.text in seen:  # two fixes that undo each other would never end
             break
-        seen.add(text)
-    return text
+        seen.add(document.text)
+    return document.text
 
 
 def _duplicate_ids(roadmap: Roadmap) -> Iterator[Finding]:
@@ -310,6 +329,19 @@ def _dead_links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
         target = report_target(entry.raw("report")) or ""
         if message := _why_dead(folder, root, target):
             yield Finding(entry.line, "dead-link", message)
+
+
+def _dead_paths(hub: Hub, lab_root: Path) -> Iterator[Finding]:
+    """The reports that a hub or a board names and that are not there."""
+    path = hub.document.path
+    rows = [(e, "report") for e in hub.rows("board")] + [(e, "path") for e in hub.rows("files")]
+    for entry, column in rows if path else ():
+        target = report_target(entry.raw(column)) or ""
+        if path is None or not _MARKDOWN.search(target) or _PLACEHOLDER.search(target):
+            continue
+        bases = (path.resolve().parent, lab_root.resolve())
+        if all(_why_dead(base, Path(base.anchor), target) for base in bases):
+            yield Finding(entry.line, "dead-link", f"{target} is not there")
 
 
 def _board_rows(roadmap: Roadmap) -> list[Entry]:

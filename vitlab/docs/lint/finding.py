@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitlab.docs.text.edit import Edit
+from vitlab.docs.text.source import Document
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,8 @@ class Finding:
     """Its file; None: the document that was looked at."""
     is_note: bool = False
     """Whether it is only worth knowing: nothing contradicts."""
+
+
+def file_name(document: Document) -> str:
+    """The name of a document's file, as messages about another file give it."""
+    return document.path.name if document.path else "the roadmap"

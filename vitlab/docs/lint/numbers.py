@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
+from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.table_kinds import Entry
@@ -92,11 +93,9 @@ def _differing(roadmap: Roadmap, mvp: Mvp, groups: Sequence[Group]) -> Iterator[
             here, there = same[0], first[0]
             where = f"line {there.line}"
             if there.path != here.path:
-                where += f" of {there.path.name if there.path else roadmap.document.name}"
-            message = (
-                f"{here.number.text} of MVP {mvp.id} here, {there.number.text} on {where}: "
-                f"{here.number.value:g} and {there.number.value:g}"
-            )
+                where += f" of {there.path.name if there.path else file_name(roadmap.document)}"
+            what = f"{here.number.text} of MVP {mvp.id}"
+            message = f"{what} here, and {there.number.text} on {where}"
             yield Finding(here.line, "number-conflict", message, path=here.path)
 
 
@@ -122,7 +121,7 @@ def _candidates(same: Sequence[Place], group: Group, context: frozenset[str]) ->
 
 
 def _context(roadmap: Roadmap, mvp: Mvp) -> frozenset[str]:
-    """The words that say nothing more of a number of this MVP: its id, its name, its model."""
+    """The words that say nothing more of a number of this MVP: its id, its name, its only model."""
     facts = [
         entry.text("content")
         for spec in roadmap.specs
@@ -130,7 +129,9 @@ def _context(roadmap: Roadmap, mvp: Mvp) -> frozenset[str]:
         for entry in spec.facts
         if entry.text("item").casefold() in _MODEL_ITEMS
     ]
-    return words_of(" ".join([mvp.id, f"mvp-{mvp.id}", mvp.name, *facts]))
+    words = words_of(" ".join([mvp.id, f"mvp-{mvp.id}", mvp.name, *facts]))
+    models = {word for word in words if is_model(model_key(word))}
+    return words - models if len(set(map(model_key, models))) > 1 else words
 
 
 def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:

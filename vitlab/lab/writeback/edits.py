@@ -1,4 +1,4 @@
-"""Edits a person asks for: statuses, lint fixes, pending results, undo and redo."""
+"""Edits a person asks for: statuses, fixes, pending results, undo and redo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from platformdirs import user_state_path
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs import save as journal
-from vitlab.docs.lint.document import Finding, fix_all, lint, lint_document
-from vitlab.docs.model.hub import parse_hub
-from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
-from vitlab.docs.save import FileChange, between, change, open_elsewhere, save
+from vitlab.docs.save import FileChange, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import not_restored, set_status
 from vitlab.jobs.store import all_jobs
@@ -27,6 +26,7 @@ from vitlab.lab.linked_files import (
     linked_lost,
 )
 from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.sync_ledger import (
     is_refused,
     record_refused,
@@ -100,32 +100,6 @@ def journal_of(lab: Lab | None) -> Path:
     return folder / "journal"
 
 
-def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
-    """The contradictions and breaks in a roadmap, a hub or a kanban file."""
-    document = read(path)
-    roadmap = _roadmap(document, lab)
-    if roadmap is None:
-        return lint_document(parse_hub(document, _vocabulary(lab, path)))
-    return lint(roadmap, lab.paths.root if lab else None)
-
-
-def lint_fixes(lab: Lab | None, path: Path) -> FileChange | None:
-    """The change that makes every safe fix; None when there is none."""
-    roadmap = _roadmap(read(path), lab)
-    if roadmap is None:
-        return None
-    old = roadmap.document.text
-    new = fix_all(roadmap, lab.paths.root if lab else None)
-    return between(path, old, new) if new != old else None
-
-
-def _roadmap(document: Document, lab: Lab | None) -> Roadmap | None:
-    try:
-        return parse_roadmap(document, _vocabulary(lab, document.path))
-    except NoMvpTable:
-        return None
-
-
 def _vocabulary(lab: Lab | None, path: Path | None) -> Vocabulary:
     if lab is None:
         return default_vocabulary()
@@ -185,8 +159,15 @@ def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
         updates=tuple(update for update in updates if update is not None),
         refused=tuple(i for i in ids if is_refused(lab, roadmap_path, i, jobs)),
         past=tuple(_past_writes(lab)),
-        problems=tuple(Problem(path, one) for path in documents for one in lint_file(lab, path)),
+        problems=tuple(_problems(lab, documents)),
     )
+
+
+def _problems(lab: Lab, documents: Iterable[Path]) -> Iterable[Problem]:
+    """What is found in some documents and the files around them, each once."""
+    found = [(one.path or path, one) for path in documents for one in lint_file(lab, path)]
+    once = {(path.resolve(), one.line, one.kind, one.message): (path, one) for path, one in found}
+    return [Problem(path, one) for path, one in once.values()]
 
 
 def _past_writes(lab: Lab) -> Iterator[PastWrite]:

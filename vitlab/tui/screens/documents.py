@@ -37,7 +37,7 @@ class Entry:
 
     key: str
     kind: str
-    """`write`, `refused`, `done`, `undone`, `fix` or `look at`."""
+    """`write`, `refused`, `done`, `undone`, `fix`, `look at` or `note`."""
     what: str
     changes: tuple[FileChange, ...] = ()
     mvp: str = ""
@@ -139,7 +139,8 @@ class DocumentsScreen(LabScreen):
             for update in state.updates
         ]
         for number, problem in enumerate(state.problems):
-            kind = "fix" if problem.finding.fix is not None else "look at"
+            kind = "note" if problem.finding.is_note else "look at"
+            kind = kind if problem.finding.fix is None else "fix"
             place = f"{problem.path.name}:{problem.finding.line} {problem.finding.message}"
             rows.append(Entry(f"problem {number}", kind, place, problem=problem))
         rows += [
@@ -158,7 +159,8 @@ class DocumentsScreen(LabScreen):
         if state is None:
             self.set_heading("reading the documents")
             return
-        self.set_heading(f"{len(state.updates)} to write, {len(state.problems)} to fix or look at")
+        wrong = sum(not problem.finding.is_note for problem in state.problems)
+        self.set_heading(f"{len(state.updates)} to write, {wrong} to fix or look at")
         self.table.show([row for row in rows if self.matches_filter(row.kind, row.what)])
         self._describe()
 
