@@ -440,3 +440,40 @@ def test_the_options_stand_in_the_file_and_an_edited_command_is_checked(desk: De
     path.write_text(path.read_text().replace("'{epochs}'", "'{epochs}', --learning-rate, '1'"))
     texts = [one.text for one in check_new(lab, new)]
     assert "argv: --learning-rate: train.py has only --lr, --epochs, --amp" in texts
+
+
+def test_plans_mvps_and_gates_are_words_of_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "plan", "Sky", "--language", "en"]) == 0
+    assert "+++ b/roadmaps/sky_roadmap.md" in capsys.readouterr().out
+    roadmap = tmp_path / "roadmaps/sky_roadmap.md"
+    first = roadmap.read_bytes()
+    assert main(["new", "mvp", "--name", "Ridge", "--dry-run"]) == 0
+    assert roadmap.read_bytes() == first
+    capsys.readouterr()
+    assert main(["new", "mvp", "--name", "Ridge", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["id"] == "1.0"
+    assert made["next"] == "vitlab new 1.0"
+    assert made["files"][0] == "roadmaps/sky_roadmap.md"
+    gate = ["new", "gate", "--name", "Enough", "--condition", "it bends", "--mvp", "1.0"]
+    assert main(gate) == 0
+    assert "a person decides" in capsys.readouterr().err
+    assert main(["new", "mvp", "--name", "x", "--id", "1.0"]) == 2
+    assert "MVP 1.0 is there already (Ridge)" in capsys.readouterr().err
+    assert main(["new", "1.0", "--template", "ridge", "--dry-run"]) == 0
+    assert main(["undo"]) == 0
+    assert main(["undo"]) == 0
+    assert roadmap.read_bytes() == first
+
+
+@pytest.mark.parametrize("word", ["plan", "mvp", "gate"])
+def test_each_word_of_new_has_its_own_help(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["new", word, "--help"])
+    assert f"usage: vitlab new {word} " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["new", "--help"])
+    assert f"vitlab new {word} " in capsys.readouterr().out

@@ -36,6 +36,17 @@ from vitlab.docs.text.tables import tables_of
 from vitlab.docs.write.gates import gate_status, set_gate
 from vitlab.docs.write.hub import set_statement, status_word
 from vitlab.docs.write.hub_rows import add_statement
+from vitlab.docs.write.new_files import plan_texts
+from vitlab.docs.write.new_gate import (
+    GateEdits,
+    added_gate,
+    checked_gate_id,
+    is_as_given,
+    next_gate_id,
+    written_condition,
+)
+from vitlab.docs.write.new_mvp import MvpEdits, added_mvp, checked_mvp_id, next_mvp_id
+from vitlab.docs.write.new_report import Skeleton
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
@@ -324,6 +335,42 @@ class Bench:
 
     def do_mend(self) -> None:
         self.text = fix_all(self.roadmap, None)
+
+    def do_new_plan(self, topic: str, language: str, kind: str) -> None:
+        """Make the new plan's roadmap or hub the document."""
+        texts = plan_texts(topic, language, DATE, "A. Stronomer", "")
+        self.text = self.first = self.shown = texts[kind == "hub"][1]
+
+    def do_new_mvp(self, name: str, *given: str) -> None:
+        """`given`: `id=2.1`, `gate=1`, `hypothesis=H1: text`."""
+        fields, roadmap = dict(one.split("=", 1) for one in given), self.roadmap
+        wanted = fields.get("id")
+        mvp = checked_mvp_id(roadmap, wanted) if wanted else next_mvp_id(roadmap)
+        gate = roadmap.gate(fields["gate"]) if "gate" in fields else None
+        add = MvpEdits(roadmap, mvp, name, gate, fields.get("hypothesis", ""), "", DATE)
+        self.change(add.all())
+        added_mvp(roadmap, self.roadmap, mvp)
+
+    def do_new_gate(self, name: str, condition: str, *given: str) -> list[str]:
+        """`given`: `mvp=1.0`, `yes=text`, `no=text`, `id=3`; prints a rule left to a person."""
+        fields, roadmap = dict(one.split("=", 1) for one in given), self.roadmap
+        wanted = fields.get("id")
+        gate = checked_gate_id(roadmap, wanted) if wanted else next_gate_id(roadmap)
+        mvp = roadmap.mvp(fields["mvp"]) if "mvp" in fields else None
+        rule = written_condition(condition)
+        yes, no = fields.get("yes", ""), fields.get("no", "")
+        self.change(GateEdits(roadmap, gate, name, rule, mvp, yes, no, DATE).all())
+        made = added_gate(roadmap, self.roadmap, gate)
+        return [] if is_as_given(made, rule) else ["manual"]
+
+    def do_report_before(self, mvp: str) -> list[str]:
+        """Print the name of the report an MVP has before it runs, and make it the document."""
+        roadmap = self.roadmap
+        gate = next((gate for gate in roadmap.gates if mvp in gate.mvps), None)
+        name = roadmap.mvp(mvp).name
+        new = Skeleton(roadmap, mvp, name, DATE, gate, "H1: wider is better", "hub.md", "plan.md")
+        self.text = self.shown = new.text()
+        return [new.file_name]
 
     def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
         hub = parse_hub(Document(self.text))

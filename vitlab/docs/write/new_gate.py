@@ -199,15 +199,20 @@ class GateEdits:
         bare = plain(last)
         own = self.title if not bare[:1].isdigit() else self.gate.lstrip("DPG")
         own = re.sub(r"^Gate-", "G", own) if re.match(r"G\d", bare) else own
+        own = own.replace("-", "") if re.match(r"(?:DP|DG|Gate)\d", bare, re.I) else own
         cells[0] = f"**{own}**" if last.startswith("**") else own
         waits = new_status(self.roadmap)
-        for name, text in (("mvp", self._mvp), ("status", waits)):
+        mvp = self._mvp
+        at = columns.get("mvp", 0)
+        if self.mvp and table.rows and at < len(table.rows[-1].cells):
+            named = plain(table.rows[-1].cells[at].raw)
+            mvp = self.mvp.id if named == self.roadmap.ids.known(named) else mvp
+        for name, text in (("mvp", mvp), ("status", waits)):
             if name in columns:
                 cells.setdefault(columns[name], text)
-        named = [
-            i for i, head in enumerate(heads) if i and i not in cells and _NAME_HEAD.search(head)
-        ]
-        for column in named[:1] or [i for i in range(1, min(2, len(heads))) if i not in cells]:
+        free = [i for i in range(1, len(heads)) if i not in cells]
+        about = [i for i in free if _NAME_HEAD.search(heads[i])]
+        for column in (about or [i for i in free if i == 1])[:1]:
             cells[column] = self.name
         return cells
 

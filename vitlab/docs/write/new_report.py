@@ -121,7 +121,8 @@ def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
     """The edits that bring a report's results into a file that exists.
 
     `text`: the whole report. A part whose heading stands there with nothing below it is filled;
-    the others follow at the end, below a rule. None where all of it stands there already.
+    the others follow at the end; without such a part all of it, below a rule. None where all of it
+    stands there already.
     """
     new = Document(text)
     parts = [h for h in new.headings if h.level == 2]
@@ -145,7 +146,7 @@ def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
     blocks = [f"## {part.title}{newline}{newline}{_body(new, part)}{newline}" for part in rest]
     if rest:
         end = len(document.text)
-        rule = f"{newline}---{newline}{newline}"
+        rule = newline if is_filled else f"{newline}---{newline}{newline}"
         edits.append(Edit(Span(end, end), "", rule + lead + newline.join(blocks)))
     return edits
 

@@ -31,6 +31,9 @@ _LEFT_OPEN = re.compile(
     r"|depends(?: on)?|baseline|metrics?",
     re.I,
 )
+_LISTED = re.compile(
+    r"(?P<before>[\s>]*[-*+] +\**)[^\s*:：][^*:：]{0,20}(?P<after>\**[:：]\** *)(?=\S)"
+)
 _ITEMS = {"zh": ("目标", "数据", "模型", "验收"), "en": ("Goal", "Data", "Model", "Acceptance")}
 _HEADS = {"zh": ("项", "配置"), "en": ("Item", "Content")}
 
@@ -183,11 +186,13 @@ def _body(roadmap: Roadmap, like: Spec | None, wanted: Wanted) -> list[str]:
     model = model or next((spec for spec in reversed(roadmap.specs) if spec.facts), None)
     if model is None:
         items = [(item, _content(roadmap, item, wanted)) for item in _ITEMS[language]]
-        rows = [
-            f"| {item} | {cell_text(content or '-')} |"
-            for item, content in _with_gate(items, wanted)
-        ]
-        return [f"| {' | '.join(_HEADS[language])} |", "|----|------|", *rows]
+        if like and (bullet := _bullet(roadmap.document, like)):
+            before, after = bullet
+            rows = [pair for pair in _with_gate(items[:1], wanted) if pair[1] != "-"]
+            return [f"{before}{item}{after}{content}" for item, content in rows]
+        rows = list(_with_gate(items, wanted))
+        table = [f"| {item} | {cell_text(content)} |" for item, content in rows]
+        return [f"| {' | '.join(_HEADS[language])} |", "|----|------|", *table]
     document, view = roadmap.document, view_of(roadmap, model.facts[0])
     texts = [
         (item, content)
@@ -203,6 +208,14 @@ def _body(roadmap: Roadmap, like: Spec | None, wanted: Wanted) -> list[str]:
         document.line_text(view.table.first + 1),
         *(new_row(document, view.table, row) for row in cells),
     ]
+
+
+def _bullet(document: Document, like: Spec) -> tuple[str, str] | None:
+    """What stands around the items of a section that is a list: `- **`, `**: `."""
+    for index in range(like.heading.index + 1, like.end):
+        if found := _LISTED.match(document.line_text(index)):
+            return found["before"], found["after"]
+    return None
 
 
 def _usual_items(roadmap: Roadmap) -> list[str]:
@@ -237,7 +250,7 @@ def _content(roadmap: Roadmap, item: str, wanted: Wanted) -> str | None:
     if "status" in columns:
         return wanted.status
     if word.casefold() == "gate":
-        return f"Gate-{wanted.gate.id}" if wanted.gate else "-"
+        return f"Gate-{wanted.gate.id}" if wanted.gate else None
     if _HYPOTHESIS.fullmatch(word):
         return wanted.hypothesis or "-"
     if _AIMS.fullmatch(word):
