@@ -25,7 +25,7 @@ _BEHIND = re.compile(
     r"\s*(?:[(（](?P<in>[^()（）]*)[)）])?"
 )
 _CLAUSE = re.compile(
-    r"[,，;；、。|:：()（）<>≥≤→=+/]|\bvs\.?(?![a-z])|\b(?:and|to|than)\b|比|与|和|对"
+    r"[,，;；、。|()（）<>≥≤→=+/]|\bvs\.?(?![a-z])|\b(?:and|to|than)\b|比|与|和|对"
 )
 _SPLITS = {
     **dict.fromkeys(("test", "测试", "测试集"), "test"),
@@ -34,12 +34,14 @@ _SPLITS = {
 }
 _WORD = re.compile(
     r"run\s?\d+|seed\s?=?\s?\d+|ep(?:och)?\s?\d+|\d+\s?ep"
-    r"|[a-z][a-z\d_+-]*|\d+(?:\.\d+)?[a-z]*|[\u3400-\u9fff]+"
+    r"|[a-z][a-z\d_+]*|\d+(?:\.\d+)?[a-z]*|[\u3400-\u9fff]+"
 )
 _EMPTY = frozenset((
-    "best", "final", "the", "of", "on", "at", "is", "model", "value", "ours", "this", "work", "our",
-    "spectra", "result", "results", "full", "main", "在", "数据上", "最佳", "最终", "结果", "达到",
-    "本实验", "我们", "模型", "主结果", "为", "是", "集", "smoke", "demo", "hour",
+    "best", "final", "the", "of", "on", "at", "in", "is", "model", "value", "ours", "this", "work",
+    "our", "spectra", "result", "results", "full", "main", "key", "metric", "metrics", "number",
+    "headline", "conclusion", "summary", "short", "smoke", "demo", "hour", "在", "数据上", "最佳",
+    "最终", "结果", "达到", "结论", "核心结论", "关键指标", "关键数字", "指标", "总结", "一句话",
+    "一句话总结", "本实验", "我们", "模型", "主结果", "为", "是", "集",
 ))  # fmt: skip
 """Words that say nothing of what a number is of."""
 _TRIAL = re.compile(r"\b(smoke|demo)\b|[(（](hour)[)）]")
@@ -99,7 +101,8 @@ def numbers_in(text: str) -> Iterator[Stated]:
         if number is None:
             continue
         behind = _BEHIND.match(text, number.end())
-        before = _CLAUSE.split(text[end : metric.start()])[-1]
+        # What is in brackets is of what stands before them: `LightGBM (R²=0.6)`.
+        before = _CLAUSE.split(text[end : metric.start()].rstrip(" (（"))[-1]
         end = behind.end() if behind else number.end()
         more = " ".join(filter(None, (behind["at"], behind["in"]))) if behind else ""
         subject = _subject(metric)

@@ -77,7 +77,7 @@ def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapS
         running=sum(isinstance(job.state, Running) for job in here),
         pending=count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps]),
         next=next_mvp(roadmap),
-        findings=len(lint(roadmap, lab.paths.root)) if shown else None,
+        findings=sum(not f.is_note for f in lint(roadmap, lab.paths.root)) if shown else None,
     )
 
 
