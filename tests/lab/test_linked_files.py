@@ -143,6 +143,20 @@ def test_a_report_of_several_mvps_is_left_alone_and_named(
     assert "⏳" in report.read_text(encoding="utf-8")
 
 
+def test_an_item_below_a_heading_of_another_status_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = "## 🚀 Running\n\n- [ ] MVP-1.0\n\n## ✅ Done (2025-12-01)\n\n- VIT-20260101-a-01: x\n"
+    (folder / "status/checklist.md").write_text(notes, encoding="utf-8")
+    set_to("running")
+    assert capsys.readouterr().err == ""
+    set_to("done")
+    line = "status/checklist.md:3: MVP 1.0 stands below '🚀 Running': move it by hand"
+    assert line in capsys.readouterr().err.splitlines()
+    text = (folder / "status/checklist.md").read_text(encoding="utf-8")
+    assert text == notes.replace("[ ]", "[x]")
+
+
 def test_a_board_that_the_settings_name_follows(folder: Path) -> None:
     (folder / "vitlab.yaml").write_text('documents: ["roadmaps/*_roadmap.md", "b/*.md"]\n')
     (folder / "b").mkdir()

@@ -311,7 +311,7 @@ def set_status(args: argparse.Namespace) -> int:
         warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)
-    for line in linked_notes(lab, changes, args.mvp) if lab else ():
+    for line in linked_notes(lab, changes, args.mvp, args.status) if lab else ():
         print(line, file=sys.stderr)
     return 0
 

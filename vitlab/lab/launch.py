@@ -156,7 +156,7 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
-    left = [Finding("note", line) for line in left_alone(lab, roadmap, mvp.id) if changes]
+    left = [Finding("note", line) for line in left_alone(lab, roadmap, mvp.id, "running") if changes]
     return Plan(request, specs, changes, (*_findings(lab, specs), *left), fingerprint)
 
 

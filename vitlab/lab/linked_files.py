@@ -45,8 +45,8 @@ class LinkedFile:
     report_of: tuple[str, ...] = ()
     """The MVPs that it may be the report of, where that is not certain."""
 
-    def left(self, lab: Lab, mvp_id: str) -> str | None:
-        """Why what it says of an MVP is not changed, in one line; None where nothing is left."""
+    def left(self, lab: Lab, mvp_id: str, status: str) -> str | None:
+        """Why not all that it says of an MVP is changed, in one line; None where it is."""
         name = lab.paths.relative(self.path)
         lines = [line for mvp, line in self.document.unsure if mvp == mvp_id]
         if lines and (other := self.shared.get(mvp_id)):
@@ -57,6 +57,8 @@ class LinkedFile:
         if mvp_id in self.report_of:
             which = ", ".join(self.report_of)
             return f"{name}: left alone: its head does not tell whose report it is ({which})"
+        for line, title in self.document.below_another(mvp_id, status):
+            return f"{name}:{line}: MVP {mvp_id} stands below {title!r}: move it by hand"
         return None
 
 
@@ -99,10 +101,10 @@ def linked_changes(
     return merged(changes)
 
 
-def left_alone(lab: Lab, roadmap: Roadmap, mvp_id: str) -> list[str]:
-    """One line for each file in which a status of an MVP is not changed, and why."""
+def left_alone(lab: Lab, roadmap: Roadmap, mvp_id: str, status: str) -> list[str]:
+    """One line for each file in which an MVP's change to a status is not made, and why."""
     files = linked_files(lab, roadmap)
-    return [line for one in files if (line := one.left(lab, mvp_id))]
+    return [line for one in files if (line := one.left(lab, mvp_id, status))]
 
 
 def linked_lost(lab: Lab, roadmap: Roadmap, mvp_id: str, made: FileChange) -> list[str]:

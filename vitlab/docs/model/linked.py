@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from vitlab.docs.model.boards.kanban import lines_of_boards
+from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
 from vitlab.docs.model.report_head import head_lines, in_head
 from vitlab.docs.model.roadmap import Mvp, Roadmap, titles_above
+from vitlab.docs.model.status_marks import id_span
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry, View, recognise
 from vitlab.docs.model.vocabulary import Vocabulary
@@ -17,6 +18,7 @@ from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Row, tables_of
 
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
+_ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?(?P<text>.+)")
 _NAMED = re.compile(r"(?<![A-Za-z0-9])MVP[-–_ ]?[A-Za-z0-9]", re.I)
 
 
@@ -39,6 +41,25 @@ class LinkedDocument(Roadmap):
         places += [(card.mvp, card.index) for board in self.boards for card in board.cards]
         doubtful = {(mvp[:-1], at + 1) for mvp, at in places if mvp and mvp.endswith("?")}
         return tuple(sorted(doubtful, key=lambda place: place[1]))
+
+    def below_another(self, mvp: str, status: str) -> tuple[tuple[int, str], ...]:
+        """(1-based line, title) of what stands below a heading of another status: `## 🚀 Running`.
+
+        Nothing there is moved. What stands below a date was done then.
+        """
+        places = [e.row.index for v in self.views for e in v.entries if e.mvps == (mvp,)]
+        for index in range(len(self.document.lines)):
+            item = _ITEM.match(self.document.line_text(index))
+            opening = id_span(item["text"], self.ids, self.vocabulary) if item else None
+            places += [index] if opening and opening[0] == mvp else []
+        found = []
+        for index in sorted(set(places) - self.document.hidden_lines):
+            above = [h for h in self.document.headings if h.index < index]
+            title = above[-1].title if above else ""
+            head = read_heads(title, self.vocabulary)
+            if head and len(head) == 1 and head[0].status != status:
+                found.append((index + 1, title))
+        return tuple(found)
 
     @property
     def has_head(self) -> bool:

@@ -72,14 +72,16 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     return shared + [f"only the undo journal restores {line}" for line in lost]
 
 
-def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str) -> list[str]:
+def linked_notes(
+    lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: str
+) -> list[str]:
     """What a status change leaves alone in files beside the roadmap, and what only undo restores.
 
     `changes`: the roadmap's first.
     """
     path = changes[0].path
     roadmap = parse_roadmap(Document(changes[0].old_text or "", path), lab.vocabulary_of(path))
-    lines = left_alone(lab, roadmap, roadmap.mvp(mvp_id).id)
+    lines = left_alone(lab, roadmap, roadmap.mvp(mvp_id).id, status)
     for one in changes[1:]:
         lost = linked_lost(lab, roadmap, roadmap.mvp(mvp_id).id, one)
         name = lab.paths.relative(one.path)

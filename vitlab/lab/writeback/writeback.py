@@ -70,6 +70,8 @@ class MvpUpdate:
     """One line for people."""
     conclusion: str = ""
     """Empty where there are no numbers to draw one from."""
+    left: tuple[str, ...] = ()
+    """What stays as it is in files beside the roadmap, and why: a line each."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Pending:
     mvps: tuple[str, ...]
     summary: tuple[str, ...]
     left: tuple[str, ...] = ()
-    """What stays as it is in files beside the roadmap, and why: a line each."""
+    """Of all its MVPs."""
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
@@ -107,7 +109,7 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
         tuple(changes),
         tuple(update.mvp for update in updates),
         tuple(update.summary for update in updates),
-        tuple(line for update in updates for line in left_alone(lab, roadmap, update.mvp)),
+        tuple(line for update in updates for line in update.left),
     )
 
 
@@ -168,11 +170,11 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
     )
-    left = left_alone(lab, roadmap, mvp.id)
+    left = left_alone(lab, roadmap, mvp.id, end.status)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
-    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion)
+    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, tuple(left))
 
 
 def _verdicts(
@@ -314,7 +316,8 @@ def _without_numbers(
     if edits and mvp.status != end.status:
         changes += linked_changes(lab, roadmap, mvp.id, end.status, texts)
     summary = "; ".join([_end_text(mvp, end), *foreign_links(roadmap, mvp, links)])
-    return MvpUpdate(mvp.id, tuple(changes), tuple(jobs), summary)
+    left = left_alone(lab, roadmap, mvp.id, end.status) if changes else []
+    return MvpUpdate(mvp.id, tuple(changes), tuple(jobs), summary, left=tuple(left))
 
 
 def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
