@@ -123,7 +123,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
         size: tuple[int, int] = (160, 45), lab: Any = None, roadmap: Path | None = None
     ) -> AsyncIterator[Stage]:
         lab = lab or FakeLab()
-        app = VitLab(lab, roadmap or lab.roadmap)
+        app = VitLab(lab, roadmap or getattr(lab, "roadmap", None))
         async with app.run_test(size=size, notifications=True) as pilot:
             it = Stage(app, pilot, lab, threads)
             await it.until(lambda: app.home.view is not None)

@@ -352,7 +352,9 @@ class FakeLab:
         change = SimpleNamespace(path=Path("/lab") / ROADMAP)
         step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", conclusion="R² = 0.61 [/b]",
                                changes=(change,))  # fmt: skip
-        finding = SimpleNamespace(line=7, kind="broken-row", message="6 cells [/b]", fix=((),))
+        finding = SimpleNamespace(
+            line=7, kind="broken-row", message="6 cells [/b]", fix=((),), is_note=False
+        )
         problem = SimpleNamespace(path=change.path, finding=finding, fix=change)
         return SimpleNamespace(
             updates=() if self.refused else (step,),
@@ -499,8 +501,9 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     new_plan.plan_plan: "create",
     new_plan.save_new: "save_new",
     new_plan_screen.hypotheses: lambda _, __: {"H1.1 more stars help [/b]": "H1.1"},
-    new_plan_screen.rule_words: lambda _, __: "read as: R² > 0.7",
+    new_plan_screen.rule_words: lambda _, __, ___: "read as: R² > 0.7",
     actions.profiles_of: "profiles",
+    actions.roadmap_there: lambda _, shown: shown,
     launch_screen.last_choice: "choice",
     launch_screen.remember_choice: "remember",
     dialogs.diffs: "diffs",

@@ -6,6 +6,7 @@ import pytest
 
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeLab, usual_view
+from tests.tui.real import RealLab
 from vitlab.contract.paths import UsageError
 from vitlab.lab.new_plan import NewGate, NewMvp, NewPlan
 from vitlab.tui.screens.dialogs import PickScreen, WriteScreen
@@ -111,3 +112,122 @@ async def test_the_help_names_the_key(stage: Open) -> None:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
         assert "add an MVP or a gate to the plan, or make a new plan" in it.text()
+
+
+async def confirmed(it: Stage) -> None:
+    """Enter on the form shows the diff, enter on the diff writes it."""
+    await it.press("enter")
+    await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+    await it.press("enter")
+    await it.until(lambda: any(toast.startswith("written:") for toast in it.toasts))
+
+
+def files_of(lab: RealLab) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(lab.paths.root)): path.read_bytes()
+        for path in lab.paths.root.rglob("*.md")
+    }
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_new_mvp_is_written_selected_and_undone(
+    stage: Open, real_lab: RealLab, size: tuple[int, int]
+) -> None:
+    before = files_of(real_lab)
+    async with stage(size=size, lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await it.until(lambda: it.app.home.plan.row_count)
+        await open_form(it, "MVP")
+        await it.press(*"Sky 专家 [b]", "down", "right")
+        await it.until(lambda: "MVP 3.0: changes roadmaps/sleep_roadmap.md" in it.text())
+        await confirmed(it)
+        await it.until(lambda: it.app.home.plan.row_count == 3)
+        chosen = it.app.home.selected_mvp()
+        assert chosen is not None
+        assert (chosen.id, chosen.name, chosen.gate) == ("3.0", "Sky 专家 [b]", "Gate-1")
+        after = files_of(real_lab)
+        row = next(line for line in real_lab.roadmap.read_text().split("\n") if "专家 [b]" in line)
+        assert row.startswith("| 3.0 | Sky 专家 [b] | 1 | Gate-1 | ⏳ | - | [exp_")
+        assert len(after) == 2  # the roadmap and a report
+        await it.press("u")
+        await it.until(lambda: any(toast.startswith("undone:") for toast in it.toasts))
+    assert files_of(real_lab) == before
+
+
+async def test_a_taken_id_and_a_file_that_changed_meanwhile_are_told_in_the_form(
+    stage: Open, real_lab: RealLab
+) -> None:
+    async with stage(size=(80, 24), lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_form(it, "MVP")
+        await it.press(*"Sky", "up", *"2.0")
+        await it.until(lambda: "! " in it.text() and "2.0" in it.text())
+        await it.press("enter")
+        assert isinstance(it.app.screen, FormScreen)
+        await it.press(*["backspace"] * 3)
+        await it.until(lambda: "MVP 3.0: changes" in it.text())
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        real_lab.roadmap.write_text("# Another plan\n")
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, FormScreen) and "! " in it.text())
+        assert "sleep_roadmap.md" in it.text()
+        assert "Sky" in it.text()
+    assert files_of(real_lab) == {"roadmaps/sleep_roadmap.md": b"# Another plan\n"}
+
+
+async def test_a_gate_s_rule_is_read_as_it_will_stand_in_the_roadmap(
+    stage: Open, real_lab: RealLab
+) -> None:
+    before = files_of(real_lab)
+    async with stage(size=(80, 24), lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_form(it, "gate")
+        await it.press("enter", *"deeper", "enter")
+        assert "! the condition is missing" in it.text()
+        await it.press(*"it looks good")
+        await it.until(lambda: "read as: manual, a person decides" in it.text())
+        await it.press(*["backspace"] * 13, *"log_g R2_test > 0.6")
+        await it.until(lambda: "read as: test R² of log_g > 0.6" in it.text())
+        await it.press("down", "left", "down", *"deeper nets", "down", *"wider nets")
+        await confirmed(it)
+        gates = real_lab.lab.read_roadmap(real_lab.roadmap).gates
+        assert [gate.id for gate in gates] == ["1", "2"]
+        assert gates[1].mvps == ("2.0",)
+        assert [rule.then for rule in gates[1].rules] == ["✅ deeper nets", "🔴 wider nets"]
+        await it.press("u")
+        await it.until(lambda: any(toast.startswith("undone:") for toast in it.toasts))
+    assert files_of(real_lab) == before
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_first_plan_of_a_lab_is_made_opened_and_undone(
+    stage: Open, real_lab: RealLab, size: tuple[int, int]
+) -> None:
+    real_lab.roadmap.unlink()
+    async with stage(size=size, lab=real_lab.lab) as it:
+        assert "no roadmap: A makes one" in it.text()
+        await it.press("A")
+        await it.until(lambda: isinstance(it.app.screen, FormScreen))
+        await it.press(*"Sky lines", "down", "right")
+        await confirmed(it)
+        await it.until(lambda: "no MVP in this roadmap yet: A adds one" in it.text())
+        assert sorted(files_of(real_lab)) == [
+            "roadmaps/sky_lines_hub.md",
+            "roadmaps/sky_lines_roadmap.md",
+        ]
+        await open_form(it, "MVP")
+        await it.press(*"Sky")
+        await confirmed(it)
+        await it.until(lambda: it.app.home.plan.row_count == 1)
+        await it.press("u", "u")
+        await it.until(lambda: "no roadmap: A makes one" in it.text())
+        assert not files_of(real_lab)
+        await it.press("U")
+        await it.until(lambda: "no MVP in this roadmap yet" in it.text())
+
+
+async def test_a_document_without_a_table_is_told_in_the_form(
+    stage: Open, real_lab: RealLab
+) -> None:
+    real_lab.roadmap.write_text("# Notes\n\nNo table here.\n")
+    async with stage(size=(80, 24), lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await open_form(it, "MVP")
+        await it.until(lambda: "! " in it.text() and "no MVP" in it.text())

@@ -268,12 +268,17 @@ class Actions:
         await self._revert(edits.redo, "redone", "nothing to redo")
 
     async def _revert(self, call: Callable[[Lab], list[Path]], done: str, none: str) -> None:
-        lab = self._session.lab
-        files = await self._session.attempt(lambda: call(lab))
-        if files is not None:
+        lab, watcher = self._session.lab, self._session.watcher
+
+        def run() -> tuple[list[Path], Path | None]:
+            return call(lab), roadmap_there(lab, watcher.roadmap)
+
+        written = await self._session.attempt(run)
+        if written is not None:
+            files, shown = written
             names = ", ".join(lab.paths.relative(path) for path in files)
             self._app.notify(f"{done}: {names}" if names else none)
-            self._session.watcher.refresh_now()
+            watcher.open_roadmap(shown)
 
     async def add(self) -> None:
         """Make an MVP, a gate or a plan; a new MVP is selected at home."""
@@ -300,6 +305,15 @@ class Actions:
 
     async def _confirm(self, question: str) -> bool:
         return await self._app.push_screen_wait(ConfirmScreen(question))
+
+
+def roadmap_there(lab: Lab, shown: Path | None) -> Path | None:
+    """The one shown, or else the lab's first: the last write may have made it, or an undo taken it.
+
+    None where the lab has none.
+    """
+    known = (path for path in (shown, *lab.roadmaps()) if path is not None and path.is_file())
+    return next(known, None)
 
 
 def profiles_of(lab: Lab, roadmap: Path, mvp_id: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from vitlab.docs.model.gates.conditions import (
     Threshold,
 )
 
+MANUAL = "manual, a person decides"
 _BETTER = {
     ">": "better than",
     ">=": "at least as good as",
@@ -38,7 +39,7 @@ def condition_words(condition: Condition) -> str:
         case Otherwise():
             return "in any other case"
         case Manual():
-            return "manual: no program can read it, a person decides"
+            return MANUAL
 
 
 def _subject(condition: Threshold | Between) -> str:

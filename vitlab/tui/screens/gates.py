@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 NONE = (
-    "no decision gates in this roadmap: a section `### Gate-1: what it decides` with a table of "
-    "rules (`If R² > 0.70 | what then`) makes one"
+    "no decision gates in this roadmap: {add} adds one, a section `### Gate-1: what it decides` "
+    "with a table of rules (`If R² > 0.70 | what then`)"
 )
-"""Shown where there is none."""
+"""Shown where there is none, with the key that adds one."""
 _INDENT = 9
 """Cells of `x manual` and a space: where a gate's text begins."""
 
@@ -53,8 +53,10 @@ class GatePanel(VerticalScroll):
     ]
     plain = False
 
-    def __init__(self) -> None:
+    def __init__(self, add: str) -> None:
+        """`add`: the key that adds a gate."""
         super().__init__(id="gates")
+        self._none = NONE.format(add=add)
         self._body = Static(markup=False)
         self._text = Text()
         self._view: LabSnapshot | None = None
@@ -73,7 +75,7 @@ class GatePanel(VerticalScroll):
         for gate in gates:
             self._gate(text, gate, view.verdicts)
         if not gates:
-            text.append(NONE + "\n", tone_style(self, "muted"))
+            text.append(self._none + "\n", tone_style(self, "muted"))
         for problem in view.problems:
             text.append("! ", tone_style(self, "error"))
             text.append(clean(problem) + "\n")

@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from vitlab.contract.paths import UsageError, cause
-from vitlab.docs.judge.reading import condition_words
+from vitlab.docs.judge.reading import MANUAL, condition_words
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text.source import Document, read
@@ -55,9 +55,7 @@ KINDS = {
     "plan: a new roadmap with its hub": "plan",
 }
 LANGUAGES = {"Chinese": "zh", "English": "en"}
-MANUAL = "read as: no rule, a person decides"
-UNNAMED = "new"
-"""Stands for the name that is not typed yet, so that the rest is planned and shown already."""
+EXAMPLE = "R²_test > 0.70"
 
 
 class Field(NamedTuple):
@@ -69,6 +67,8 @@ class Field(NamedTuple):
     """Shown while it is empty."""
     options: Options | None = None
     """What it is chosen from; None where it is typed."""
+    stand_in: str = ""
+    """With which the rest is planned while it is empty; empty where it may stay so."""
 
 
 class Choice(Static, can_focus=True):
@@ -156,10 +156,9 @@ class Form:
 
     kind: str
     fields: Sequence[Field]
-    """The first one must be filled in."""
     plan: Callable[[Lab, Answers], Creation]
     """Blocking; a UsageError is shown."""
-    read: Callable[[Lab, Creation], str] = lambda *_: ""
+    read: Callable[[Lab, Creation, Answers], str] = lambda *_: ""
     """How what is planned is understood, in words; blocking."""
 
 
@@ -224,10 +223,11 @@ class FormScreen(ModalScreen["Creation | None"]):
 
     def _outcome(self, answers: Answers) -> tuple[Text, str]:
         """What would be made, or why nothing can be, and the id it would have; blocking."""
-        lab, first = self._session.lab, self._form.fields[0].name
+        lab, form = self._session.lab, self._form
+        given = {field.name: answers[field.name] or field.stand_in for field in form.fields}
         try:
-            new = self._form.plan(lab, {**answers, first: answers[first] or UNNAMED})
-            reading = self._form.read(lab, new)
+            new = form.plan(lab, given)
+            reading = form.read(lab, new, answers)
         except (UsageError, OSError) as error:
             return self._problem(cause(error)), ""
         text = Text(clean(reading) + "\n" if reading else "")
@@ -248,8 +248,10 @@ class FormScreen(ModalScreen["Creation | None"]):
     async def action_accept(self) -> None:
         """Show the diff of all files; write it on a yes."""
         lab, form, answers = self._session.lab, self._form, self._answers
-        if not answers[form.fields[0].name]:
-            self._text.update(self._problem(f"the {form.fields[0].label} is missing"))
+        empty = [field.name for field in form.fields if field.stand_in and not answers[field.name]]
+        if empty:
+            self._text.update(self._problem(f"the {empty[0]} is missing"))
+            self._rows[empty[0]].entry.focus()
             return
         new = await self._attempt(lambda: form.plan(lab, answers))
         if new is None:
@@ -320,7 +322,7 @@ def mvp_form(roadmap: Path, gates: Options, known: Options) -> Form:
         return plan_mvp(lab, roadmap, NewMvp(**answers))
 
     fields = (
-        Field("name", "name", "what is tried, in a few words"),
+        Field("name", "name", "what is tried, in a few words", stand_in="new"),
         Field("gate", "gate", options={"none": "", **gates}),
         Field("hypothesis", "hypothesis", options={"none": "", **known}),
         Field("id", "id"),
@@ -333,8 +335,8 @@ def gate_form(roadmap: Path, mvps: Options) -> Form:
         return plan_gate(lab, roadmap, NewGate(**answers))
 
     fields = (
-        Field("name", "name", "what it decides"),
-        Field("condition", "passes if", "R²_test > 0.70"),
+        Field("name", "name", "what it decides", stand_in="new"),
+        Field("condition", "passes if", EXAMPLE, stand_in=EXAMPLE),
         Field("mvp", "judged by", options={"none": "", **mvps}),
         Field("if_yes", "then", "what follows if it passes"),
         Field("if_no", "else", "what follows if it fails"),
@@ -351,20 +353,22 @@ def plan_form(language: str) -> Form:
 
     first = sorted(LANGUAGES, key=lambda name: LANGUAGES[name] != language)
     fields = (
-        Field("topic", "topic", "what it is about; its files are named after it"),
+        Field("topic", "topic", "what it is about; names its files", stand_in="new"),
         Field("language", "language", options={name: LANGUAGES[name] for name in first}),
         Field("folder", "folder", "roadmaps"),
     )
     return Form("plan", fields, plan)
 
 
-def rule_words(lab: Lab, new: Creation) -> str:
+def rule_words(lab: Lab, new: Creation, answers: Answers) -> str:
     """How the new gate's rule is read in the roadmap as it will be; blocking."""
+    if not answers["condition"]:
+        return ""
     text = next(one.new_text for one in new.changes if one.path == new.roadmap)
     roadmap = parse_roadmap(Document(text, new.roadmap), lab.vocabulary_of(new.roadmap))
     gate = next((gate for gate in roadmap.gates if gate.id == new.id), None)
     rules = gate.rules if gate else ()
-    return f"read as: {condition_words(rules[0].condition)}" if rules else MANUAL
+    return f"read as: {condition_words(rules[0].condition) if rules else MANUAL}"
 
 
 def hypotheses(lab: Lab, roadmap: Path) -> dict[str, str]:

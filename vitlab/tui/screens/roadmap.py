@@ -130,7 +130,7 @@ class RoadmapScreen(LabScreen):
         # Kept, not looked up: a message may still come while the widgets are taken down.
         self.header, self.pages = Header(self.session.key), Static(id="pages", markup=False)
         plain = self.session.plain
-        self.gates = GatePanel()
+        self.gates = GatePanel(self.session.key("add"))
         self.chart, self.log_view = LiveChart(), LogView()
         self.mvp_pane = MvpPane(self._summarize, plain=plain, wait=FIRST)
         self.plan_pane = PlanPane(self.filter, plain=plain)
@@ -211,10 +211,14 @@ class RoadmapScreen(LabScreen):
     # texts where there is nothing to show
 
     def _no_plan(self) -> str:
-        if self.view is not None and self.view.path is not None:
-            return "the roadmap cannot be read: the gates pane (2) shows why"
         add, choose = self.session.key("add"), self.session.key("open_roadmaps")
-        return f"no roadmap: {add} makes one, {choose} opens one; `vitlab init` makes an example"
+        if self.view is None or self.view.path is None:
+            return (
+                f"no roadmap: {add} makes one, {choose} opens one; `vitlab init` makes an example"
+            )
+        if self.view.roadmap is not None:
+            return f"no MVP in this roadmap yet: {add} adds one"
+        return "the roadmap cannot be read: the gates pane (2) shows why"
 
     def _no_jobs(self) -> str:
         key = self.session.key

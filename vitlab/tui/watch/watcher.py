@@ -123,8 +123,8 @@ class Watcher:
         self._request, self._posted_runs = request, None
         self._wake.set()
 
-    def open_roadmap(self, roadmap: Path) -> None:
-        """Read another of the lab's roadmaps from now on."""
+    def open_roadmap(self, roadmap: Path | None) -> None:
+        """Read this one of the lab's roadmaps from now on; None: the lab has none."""
         self.roadmap = roadmap
         self.refresh_now()
 
