@@ -55,6 +55,8 @@ class Stated:
 
 def mvp_heading(heading: Heading, ids: IdIndex) -> tuple[str, str] | None:
     """The MVP whose section a heading opens, known or new, and the rest of its title."""
+    if "MVP" not in heading.title.upper():
+        return None
     title = without_number(heading.title)
     if not re.match(r"[^\w]*MVP(?:[-–_ \u2010-\u2012\u2212:]|\d)", title, re.I):
         return None

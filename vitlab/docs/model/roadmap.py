@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.boards.board import Kanban
@@ -105,14 +107,14 @@ def specs_of(
 ) -> tuple[Spec, ...]:
     """Every MVP section, in order."""
     openings = [(h, found) for h in document.headings if (found := mvp_heading(h, ids))]
+    firsts = [view.table.first for view in views]
     specs = []
-    for heading, (mvp, _) in openings:
+    for number, (heading, (mvp, _)) in enumerate(openings):
         end = document.section_end(heading)
         # What stands below the heading of another MVP inside is that one's.
-        stop = min(
-            [end, *(h.index for h, o in openings if h.index > heading.index and o[0] != mvp)]
-        )
-        inside = [v for v in views if heading.index < v.table.first < stop]
+        others = (h.index for h, o in islice(openings, number + 1, None) if o[0] != mvp)
+        stop = min(end, next(others, end))
+        inside = views[bisect(firsts, heading.index) : bisect(firsts, stop - 1)]
         specs.append(
             Spec(
                 mvp,

@@ -143,12 +143,12 @@ class StatusSites:
         if site.kind == "task":
             return self._box(status)
         parts = self.parts(site)
-        new = self._status_part(site, parts, status)
-        text = parts.with_status(new, self.keeps_remark(site, status))
+        keeps = self.keeps_remark(site, status)
+        text = parts.with_status(self._status_part(site, parts, status), keeps)
         before_id = _BEFORE_ID.match(self.roadmap.document.text, site.span.end)
         drawn = site.kind in ("diagram", "below")
         if before_id or (drawn and not self._has_room(site, text)):
-            text = parts.with_status(self.sure_glyph(status), self.keeps_remark(site, status))
+            text = parts.with_status(self.sure_glyph(status), keeps)
         return text
 
     def keeps_remark(self, site: StatusSite, status: str) -> bool:
@@ -157,8 +157,10 @@ class StatusSites:
         why = site.kind == "report" and parts.remark.strip()  # why there is no report
         if why or not parts.keeps_remark(status, self.roadmap.vocabulary):
             return False
+        if not parts.remark.strip(" *~_`"):
+            return True
         whole = parts.with_status(self._status_part(site, parts, status), True)
-        return not parts.remark or self._means(whole, status)  # not `Partial of the runs`
+        return self._means(whole, status)  # not `Partial of the runs`
 
     def sure_glyph(self, status: str) -> str:
         """A glyph that alone means a status in this document."""

@@ -22,7 +22,6 @@ _FRONT_MATTER = re.compile(
     r"(?:(?:[\w .\"'-]+[:=]|[ \t#\]}]|-[ \t])[^\r\n]*(?:\r\n|\r|\n)|(?:\r\n|\r|\n)){1,200}?"
     r"(?P=fence)[ \t]*(?=[\r\n]|\Z)"
 )
-_DELIMITER = re.compile(r"[\s>]*[-:|][-:|\s]")
 _NOT_LINE_ENDS = re.compile(r"[^\r\n]")
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 
@@ -39,9 +38,6 @@ class BlockMap:
 
 def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """markdown-it-py's rule for where a table ends, without making a token for every cell."""
-    second = start + 1  # most blocks are no table, and their second line says so
-    if second >= end or not _DELIMITER.match(state.src, state.bMarks[second], state.eMarks[second]):
-        return False
     if not table(state, start, end, True):
         return False
     if silent:
@@ -297,10 +293,19 @@ class Document:
 
     def section_end(self, heading: Heading) -> int:
         """The 0-based line where a heading's section ends: at the next of its level or above."""
-        for other in self.headings:
-            if other.index > heading.index and other.level <= heading.level:
-                return other.index
-        return len(self.lines)
+        return self._section_ends[heading.index]
+
+    @cached_property
+    def _section_ends(self) -> dict[int, int]:
+        """The end of each heading's section, by its line."""
+        ends: dict[int, int] = {}
+        following: list[Heading] = []  # above each other, the nearest last
+        for heading in reversed(self.headings):
+            while following and following[-1].level > heading.level:
+                following.pop()
+            ends[heading.index] = following[-1].index if following else len(self.lines)
+            following.append(heading)
+        return ends
 
 
 def read(path: Path) -> Document:

@@ -58,7 +58,7 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """One line of a table."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
     """0-based line."""
     span: Span
     """The whole line without its end."""
