@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from vitlab.docs.lint.document import linked_findings
 from vitlab.docs.lint.finding import Finding, file_name
-from vitlab.docs.lint.gates import in_words, says_otherwise
 from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.numbers import differing_numbers
+from vitlab.docs.lint.verdicts import in_words, says_otherwise
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import gate_refs, new_id
 from vitlab.docs.model.linked import LinkedDocument

@@ -11,8 +11,8 @@ from typing import TypeVar, cast
 from urllib.parse import unquote
 
 from vitlab.docs.lint.finding import Finding, file_name
-from vitlab.docs.lint.gates import gate_findings
 from vitlab.docs.lint.hypotheses import hypothesis_findings
+from vitlab.docs.lint.verdicts import gate_findings
 from vitlab.docs.model.boards.board import current_column, target_column
 from vitlab.docs.model.boards.moves import move_card
 from vitlab.docs.model.hub import Hub, parse_hub

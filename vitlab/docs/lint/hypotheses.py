@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from vitlab.docs.lint.finding import Finding
-from vitlab.docs.lint.gates import says_otherwise
+from vitlab.docs.lint.verdicts import says_otherwise
 from vitlab.docs.model.hub import Hub, Point
 from vitlab.docs.text.source import Document
 
