@@ -33,7 +33,7 @@ from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap, pass
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
-from vitlab.docs.write.gates import gate_status, set_gate
+from vitlab.docs.write.gate_decisions import gate_status, set_gate
 from vitlab.docs.write.hub import set_statement, status_word
 from vitlab.docs.write.hub_rows import add_statement
 from vitlab.docs.write.new_files import plan_texts

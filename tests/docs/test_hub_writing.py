@@ -12,9 +12,9 @@ from vitlab.docs.model.hub_sites import statements_of
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply, reverse
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write import gates as gate_writing
+from vitlab.docs.write import gate_decisions as gate_writing
 from vitlab.docs.write import hub as hub_writing
-from vitlab.docs.write.gates import set_gate
+from vitlab.docs.write.gate_decisions import set_gate
 from vitlab.docs.write.hub import find_statement, set_statement, states
 
 WORDS = {

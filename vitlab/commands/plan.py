@@ -46,7 +46,7 @@ from vitlab.lab.writeback.edits import (
     status_notes,
     undo,
 )
-from vitlab.lab.writeback.gate_edits import gate_change
+from vitlab.lab.writeback.gate_edits import gate_changes
 from vitlab.lab.writeback.writeback import pending
 
 
@@ -317,15 +317,16 @@ def set_status(args: argparse.Namespace) -> int:
 
 
 def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
-    change, lost = gate_change(lab, path, args.gate, args.status, args.because.strip())
-    if change is None:
-        return 0
-    print(unified(change.old_text, change.new_text, str(args.roadmap)), end="")
-    if not args.dry_run:
-        save([change], journal_of(lab))
-        warn_of_editors([change.path])
-    for line in lost:
-        print(f"{args.roadmap}: only the undo journal restores {line}", file=sys.stderr)
+    changes = gate_changes(lab, path, args.gate, args.status, args.because.strip())
+    for change, lost in changes:
+        own = change is changes[0][0] and change.path.resolve() == path.resolve()
+        name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
+        print(unified(change.old_text, change.new_text, name), end="")
+        for line in lost:
+            print(f"{name}: only the undo journal restores {line}", file=sys.stderr)
+    if changes and not args.dry_run:
+        save([change for change, _ in changes], journal_of(lab))
+        warn_of_editors(change.path for change, _ in changes)
     return 0
 
 

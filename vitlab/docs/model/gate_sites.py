@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.gates.gates import Gate, gate_opening, row_gate
-from vitlab.docs.model.hub_sites import GivenSites
-from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.hub_sites import GivenSites, without_mvps
+from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_marks import find_marks
 from vitlab.docs.model.status_sites import StatusSite
@@ -41,6 +42,9 @@ _DECISION = re.compile(
 )
 """What may stand between a gate's name and its status."""
 _AFTER = re.compile(r"[\s*_`]*(?:$|[:：—–|(（【\[→-]|[^\w\s])")
+_NAMED = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
+_PIECE = re.compile(r"[^|,，;；、。:：]+")
+_SUPPOSED = re.compile(r"若|如果|当|待|\b(?:if|when|once|needs?|before|after)\b", re.I)
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
 
 
@@ -282,6 +286,30 @@ def _opens(line: str, at: int, vocabulary: Vocabulary) -> bool:
         return True
     parsed = vocabulary.read(rest)
     return bool(parsed and not rest[parsed.end :].strip(" *_~`"))
+
+
+def gates_in_hub(hub: Hub) -> tuple[tuple[str, StatusSite], ...]:
+    """Each gate (bare id) that a hub marks in its text, `✅ Gate-1`, with that mark."""
+    found = []
+    for index, line in hub.shown_lines():
+        start = hub.document.line_span(index).start
+        for piece in _PIECE.finditer(line) if "gate" in line.casefold() else ():
+            named = list(_NAMED.finditer(piece[0]))
+            if len(named) != 1 or _SUPPOSED.search(piece[0]):
+                continue
+            marks = find_marks(piece[0], named[0].span(), hub.vocabulary, last=False)
+            for gate in gate_refs(piece[0]) if len(marks) == 1 else ():
+                at = start + piece.start() + marks[0].start
+                span = Span(at, at + marks[0].end - marks[0].start)
+                text = hub.document.slice(span)
+                site = StatusSite("gate drawn", None, index, span, text, marks[0].parsed)
+                found.append((gate, site))
+    return tuple(found)
+
+
+def hub_gate_sites(hub: Hub, sites: tuple[StatusSite, ...]) -> GateSites:
+    """As `gate_sites`, for the marks of a hub."""
+    return gate_sites(without_mvps(hub), tuple(GatePlace("", site) for site in sites))
 
 
 def with_gate_cards(roadmap: Roadmap, gate: Gate) -> Roadmap:

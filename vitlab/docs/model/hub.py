@@ -147,7 +147,7 @@ class Hub:
     def tasks(self) -> tuple[Point, ...]:
         """The items of check lists: `- [x] **ID**: ...`."""
         tasks = []
-        for index, line in self._shown_lines():
+        for index, line in self.shown_lines():
             if match := _TASK.match(line):
                 point = self._point(index, match.start("text"), match["text"])
                 status = "done" if match["mark"] in "xX" else "planned"
@@ -181,7 +181,7 @@ class Hub:
         """Bullets and headings that begin with the id of a hypothesis, in a section on them."""
         inside = False
         headings = {heading.index: heading for heading in self.document.headings}
-        for index, line in self._shown_lines():
+        for index, line in self.shown_lines():
             heading, bullet = headings.get(index), _BULLET.match(line)
             if heading and _HYPOTHESIS_ID.match(plain(heading.title)) and inside:
                 start = heading.span.start - self.document.line_span(index).start
@@ -201,14 +201,14 @@ class Hub:
         """The 0-based line that titles the list of a kind; None for none."""
         if kind not in _TITLES:
             return None
-        lines = ((i, t) for i, t in self._shown_lines() if t.lstrip().startswith(("**", "#")))
+        lines = ((i, t) for i, t in self.shown_lines() if t.lstrip().startswith(("**", "#")))
         return next((index for index, text in lines if _TITLES[kind].search(text)), None)
 
     def _bullets_below(self, title: re.Pattern[str]) -> tuple[Point, ...]:
         """The bullets right below a bold line or a heading that matches; deeper ones explain."""
         bullets: list[Point] = []
         inside, depth = False, 0
-        for index, text in self._shown_lines():
+        for index, text in self.shown_lines():
             bullet = _BULLET.match(text)
             if bullet and inside:
                 indent = len(bullet["indent"].expandtabs(4))
@@ -221,7 +221,7 @@ class Hub:
                 inside = False
         return tuple(bullets)
 
-    def _shown_lines(self) -> Iterator[tuple[int, str]]:
+    def shown_lines(self) -> Iterator[tuple[int, str]]:
         """The lines, 0-based, that are neither comment nor code."""
         hidden = set(self.document.hidden_lines)
         for fence in self.document.fences:
@@ -273,7 +273,8 @@ class Hub:
     def _point(self, index: int, start: int, raw: str, words: Vocabulary | None = None) -> Point:
         """The statement that begins at a character of a line, with its first status."""
         words = words or self.vocabulary
-        status, at = None, None
+        status: str | None = None
+        at: Span | None = None
         offset = self.document.line_span(index).start + start
         for piece in _GLYPH.split(raw):
             parsed = words.read(piece)
@@ -282,10 +283,10 @@ class Hub:
                 break
             offset += len(piece)
         late = _LATE.search(raw) if at is None else None
-        parsed = words.read(late["status"]) if late else None
-        if late and parsed and not plain(late["status"][parsed.end :]):
+        said = words.read(late["status"]) if late else None
+        if late and said and not plain(late["status"][said.end :]):
             offset = self.document.line_span(index).start + start + late.start("status")
-            status, at = parsed.status, Span(offset, offset + parsed.end)
+            status, at = said.status, Span(offset, offset + said.end)
         text = plain(raw)
         named = _ID.match(text)
         identity = named["id"].rstrip(".") if named else ""

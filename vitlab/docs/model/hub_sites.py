@@ -135,8 +135,12 @@ def hub_sites(
 ) -> GivenSites:
     """The statuses of statements, spelled with a vocabulary and a person's words for them."""
     sites = tuple(one.site for one in statements if one.site)
-    as_roadmap = Roadmap(hub.document, words, IdIndex(()), (), hub.views, ())
-    return GivenSites(as_roadmap, sites, HYPOTHESIS_WORDS[hub.language], asked)
+    return GivenSites(without_mvps(hub, words), sites, HYPOTHESIS_WORDS[hub.language], asked)
+
+
+def without_mvps(hub: Hub, words: Vocabulary | None = None) -> Roadmap:
+    """A hub as a roadmap without MVPs, read with its own words or others."""
+    return Roadmap(hub.document, words or hub.vocabulary, IdIndex(()), (), hub.views, ())
 
 
 def _of_point(hub: Hub, point: Point, row: tuple[View, Entry] | None) -> Statement:

@@ -28,6 +28,10 @@ _PLACEHOLDERS = re.compile(r"[-—–?\s]*|.{0,4}([/／|].{1,4})+")
 """What stands in a cell for a status that was never set: nothing, or a choice: `⏳/🚀/✅`."""
 
 
+class NoPlace(UsageError):  # noqa: N818  # reads better in messages than an error
+    """A statement that is there has no place for a status, or for evidence."""
+
+
 def status_word(word: str) -> str:
     """The status that a person names in any of its words; UsageError where it is none."""
     parsed = default_vocabulary().read(word)
@@ -93,13 +97,18 @@ def set_statement(
         stated += [one for one in mine if one.kind == "gaps" and one not in stated]
         stated += [one for one in mine if _has_column(one) and one not in stated]
         if mine and not stated:
-            one = mine[0]
-            raise UsageError(f"{_where(hub, one)}: {one.id} has no place for a status")
+            raise NoPlace(f"{_where(hub, mine[0])}: {mine[0].id} has no place for a status")
+        without: list[NoPlace] = []
         for one in stated:
-            if one.kind == "gaps" and not _has_column(one):
-                edits += _gap_edits(hub, one, status, before)
-            else:
-                edits += _status_edits(hub, one, status, asked, before)
+            try:
+                if one.kind == "gaps" and not _has_column(one):
+                    edits += _gap_edits(hub, one, status, before)
+                else:
+                    edits += _status_edits(hub, one, status, asked, before)
+            except NoPlace as error:
+                without.append(error)
+        if without and len(without) == len(stated):
+            raise without[0]
     if evidence and mine:
         edits += _evidence_edits(hub, mine, evidence)
     return edits
@@ -222,7 +231,7 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
         return _set(hub, view, entry, column, new)
     others = [s for s in sites if s.cell and s.cell[0] is view.table]
     if not others:
-        raise UsageError(f"{_where(hub, one)}: the table of {one.id} has no column for a status")
+        raise NoPlace(f"{_where(hub, one)}: the table of {one.id} has no column for a status")
     assert others[0].cell is not None
     name = next(n for n, index in view.columns.items() if index == others[0].cell[2])
     return _set(hub, view, entry, name, f"{sites.new_text(status, others[0])} {entry.raw(name)}")
@@ -285,7 +294,7 @@ def _evidence_edits(hub: Hub, mine: Sequence[Statement], evidence: str) -> list[
         return edits
     lines = [one for one in mine if one.row is None]
     if not lines:
-        raise UsageError(f"{_where(hub, mine[0])}: the table of {mine[0].id} has no evidence")
+        raise NoPlace(f"{_where(hub, mine[0])}: the table of {mine[0].id} has no evidence")
     for one in lines:
         line = hub.document.line_text(one.line - 1).rstrip()
         at = hub.document.line_span(one.line - 1).start + len(line)

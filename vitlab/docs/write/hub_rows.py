@@ -54,7 +54,7 @@ def add_statement(hub: Hub, kind: str, text: str, evidence: str = "") -> list[Ed
     if not views or (items and kind == "next"):
         return [_new_item(hub, kind, table, text, evidence)]
     view = next((v for v in views if not evidence or "evidence" in v.columns), views[0])
-    if evidence and "evidence" not in view.columns:
+    if evidence and not _evidence_column(view):
         where = f"{hub.document.name}:{view.table.line}"
         raise UsageError(f"{where}: this table has no column for evidence")
     return [insert_row(hub.document, view.table, *_new_row(hub, view, views, kind, text, evidence))]
@@ -85,7 +85,10 @@ def _new_row(
     own = _OWN_PRIORITY.match(text) if "priority" in view.columns else None
     said = text[own.end() :] if own else text
     column = column if column in view.columns else "gap" if kind == "DG" else column
-    values = {column: _like(view, column, said), "evidence": _like(view, "evidence", evidence)}
+    values = {
+        column: _like(view, column, said),
+        _evidence_column(view): _like(view, _evidence_column(view), evidence),
+    }
     if kind == "H" and (name := next((c for c in _STATUS if c in view.columns), "")):
         sites = hub_sites(hub, statements_of(hub), hub.vocabulary, {})
         values[name] = sites.new_text("planned", None)
@@ -102,6 +105,12 @@ def _new_row(
 
 
 _STATUS = ("status", "verdict")
+
+
+def _evidence_column(view: View) -> str:
+    """The column of evidence; of next steps the one that says why. Empty for none."""
+    names = ("evidence", "reason") if view.kind in ("next_steps", "directions") else ("evidence",)
+    return next((name for name in names if name in view.columns), "")
 
 
 def _number_column(view: View, taken: dict[int, str]) -> int | None:
@@ -128,9 +137,9 @@ def _next_id(view: View, views: Sequence[View], column: int, kind: str) -> str:
     models = [raw for raw in own if "~~" not in raw and _NUMBER.search(raw)] or own[-1:]
     plainly = [raw for raw in models if re.fullmatch(r"[*_`]*[A-Za-z-]*\d[\d.]*[*_`]*", raw)]
     model = (plainly or [plain(raw) for raw in models] or [f"{kind}0"])[-1]
-    match = re.search(r"[A-Za-z]*[^\w\s]?\d[\d.]*", model)
+    match = re.search(r"[A-Za-z]*[^\w\s]?\d[\d.]*", model) if numbers else None
     if match is None:
-        return f"{kind}{number}"
+        return f"{kind}{number}" if kind.isupper() else number
     digits = _NUMBER.search(match.group())
     assert digits is not None
     new = match.group()[: digits.start()] + number.zfill(len(digits.group()))
@@ -143,7 +152,7 @@ def _next_priority(view: View, asked: str | None) -> str:
     cells = [entry.raw("priority") for entry in view.entries]
     known = {m["number"]: raw for raw in cells if (m := _PRIORITY.search(raw))}
     number = asked or str(max((int(n) + 1 for n in known), default=0))
-    model = known.get(number) or next((raw for raw in reversed(cells) if raw), f"P{number}")
+    model = known.get(number) or next((raw for raw in reversed(cells) if raw), f"🔴 P{number}")
     return _with_priority(model, number, known)
 
 

@@ -1,34 +1,63 @@
-"""The change that a person makes when they decide a gate, or open it again."""
+"""The changes that a person makes who decides a gate, or opens it again."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.gates import gate_status, not_restored, set_gate, states
+from vitlab.docs.write.gate_decisions import (
+    gate_status,
+    not_restored,
+    set_gate,
+    set_gate_in_hub,
+    states,
+)
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import earlier_texts
+from vitlab.lab.linked_files import earlier_texts, find_hub
 from vitlab.lab.writeback.edits import journal_of
 
 
-def gate_change(
+def gate_changes(
     lab: Lab | None, path: Path, gate_id: str, word: str, because: str
-) -> tuple[FileChange | None, list[str]]:
-    """The change that gives a gate a status, and the lines that only the journal restores.
+) -> list[tuple[FileChange, list[str]]]:
+    """The changes that give a gate a status in a roadmap and in its hub.
 
-    None for no change.
+    With each the lines that only the journal restores.
     """
     status = gate_status(word)
     words = lab.vocabulary_of(path) if lab else default_vocabulary()
     roadmap = parse_roadmap(read(path), words)
-    before = _earlier(lab, roadmap, roadmap.gate(gate_id).id, status)
-    edits = set_gate(roadmap, gate_id, status, because, before)
-    if not edits:
-        return None, []
-    return change(roadmap.document, edits), not_restored(roadmap, gate_id, edits)
+    gate = roadmap.gate(gate_id)
+    before = _earlier(lab, roadmap, gate.id, status)
+    edits = set_gate(roadmap, gate.id, status, because, before)
+    changes = []
+    if edits:
+        lost = not_restored(roadmap, gate.id, edits)
+        changes.append((change(roadmap.document, edits), lost))
+    hub = _own_hub(lab, roadmap, gate.id) if lab else None
+    if hub and (edits := set_gate_in_hub(hub, gate.id, status)):
+        changes.append((change(hub.document, edits), []))
+    return changes
+
+
+def _own_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Hub | None:
+    """The roadmap's hub; None where another roadmap with such a gate names it too."""
+    path, own = find_hub(lab, roadmap), roadmap.document.path
+    if path is None or own is None:
+        return None
+    for other in lab.roadmaps():
+        with contextlib.suppress(UsageError, OSError):
+            read_other = lab.cached_roadmap(other)
+            same = other.resolve() != own.resolve() and find_hub(lab, read_other) == path
+            if same and any(gate.id == gate_id for gate in read_other.gates):
+                return None
+    return parse_hub(read(path), lab.vocabulary_of(path))
 
 
 def _earlier(lab: Lab | None, roadmap: Roadmap, gate_id: str, status: str) -> Roadmap | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.save import FileChange, change
+from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.hub import (
+    NoPlace,
     find_statement,
     no_statement,
     not_restored,
@@ -37,16 +39,24 @@ def statement_changes(
     if not having:
         raise no_statement(wanted, [hub for group in groups for hub in group])
     if len(having) > 1:
-        names = ", ".join(group[0].document.name for group in having)
+        names = ", ".join(_name(lab, group[0].document.path) for group in having)
         raise UsageError(f"{wanted} is in {names}: name one, as in `vitlab hub set HUB {wanted}`")
-    changes = []
-    for hub in having[0]:
-        before = _earlier(lab, hub, wanted, status) if status else None
-        edits = set_statement(hub, wanted, status, word or "", evidence, before)
-        if edits:
-            lost = not_restored(hub, wanted, edits)
-            changes.append((change(hub.document, edits), lost))
-    return changes
+    edits: dict[int, list[Edit]] = {number: [] for number in range(len(having[0]))}
+    for given, more in ((status, ""), (None, evidence)):
+        without: list[NoPlace] = []
+        for number, hub in enumerate(having[0]) if given or more else ():
+            before = _earlier(lab, hub, wanted, given) if given else None
+            try:
+                edits[number] += set_statement(hub, wanted, given, word or "", more, before)
+            except NoPlace as error:
+                without.append(error)
+        if without and len(without) == sum(bool(find_statement(h, wanted)) for h in having[0]):
+            raise without[0]
+    return [
+        (change(hub.document, edits[number]), not_restored(hub, wanted, edits[number]))
+        for number, hub in enumerate(having[0])
+        if edits[number]
+    ]
 
 
 def new_statement(
@@ -56,7 +66,7 @@ def new_statement(
     if path is None:
         hubs = [paths[0] for paths in _groups(lab, None)]
         if len(hubs) > 1:
-            names = ", ".join(hub.name for hub in hubs)
+            names = ", ".join(_name(lab, hub) for hub in hubs)
             raise UsageError(f"there are {names}: name one, as in `vitlab hub add HUB {kind} TEXT`")
         path = hubs[0]
     hub = _hub(lab, path)
@@ -79,6 +89,10 @@ def _groups(lab: Lab | None, path: Path | None) -> list[list[Path]]:
         return list(groups.values())
     mine = [g for g in groups.values() if path.resolve() in [one.resolve() for one in g]]
     return mine or [[path]]
+
+
+def _name(lab: Lab | None, path: Path | None) -> str:
+    return lab.paths.relative(path) if lab and path else str(path)
 
 
 def _hub(lab: Lab | None, path: Path) -> Hub:

@@ -13,10 +13,13 @@ from vitlab.docs.model.gate_sites import (
     GateSites,
     gate_name,
     gate_sites,
+    gates_in_hub,
+    hub_gate_sites,
     places_of,
     with_gate_cards,
 )
 from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, marks_of
 from vitlab.docs.model.vocabulary import CLOSING
@@ -74,6 +77,17 @@ def set_gate(
     if not mine:
         edits += _first_place(roadmap, sites, gate, status, because)
     return [*edits, *_cards(roadmap, sites, gate, status)]
+
+
+def set_gate_in_hub(hub: Hub, gate_id: str, status: str) -> list[Edit]:
+    """Give a gate a status wherever a hub marks it in its text; `gate_id`: bare."""
+    marked = gates_in_hub(hub)
+    sites = hub_gate_sites(hub, tuple(site for _, site in marked))
+    edits = []
+    for gate, site in marked:
+        if folded(gate) == folded(gate_id) and not sites.agrees(site, status):
+            edits += [e] if (e := sites.edit(site, sites.gate_text(site, status))) else []
+    return edits
 
 
 def not_restored(roadmap: Roadmap, gate_id: str, edits: Sequence[Edit]) -> list[str]:
