@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -240,7 +241,8 @@ def _usual_fields(lab: Lab) -> tuple[str, str]:
     for path in lab.roadmaps():
         with contextlib.suppress(UsageError, OSError):
             meta = lab.cached_roadmap(path).meta
-            return meta.get("author", "").strip(), meta.get("project", "").split("/")[0].strip("` ")
+            project = re.search(r"[\w-]+", meta.get("project", ""))
+            return meta.get("author", "").strip(), project.group() if project else ""
     return "", ""
 
 

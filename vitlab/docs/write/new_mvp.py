@@ -28,14 +28,18 @@ _LATER = re.compile(r"待|计划|todo|to do|plan|next|upcoming|backlog", re.I)
 _EMPTY = re.compile(r"[-—–\s*_?]*|待定|TBD|TODO", re.I)
 _ITEM = re.compile(r"^(?P<lead>[ \t>]*[-*+][ \t]+)(?P<box>\[[ xX]\][ \t]+)?(?P<text>\S.*)$")
 
+_IN_LIST = re.compile(r"[ \t>]*[-*+][ \t]+\S|[ \t]+\S")
+"""The next item of a list, or more of the one before."""
+
 
 def next_mvp_id(roadmap: Roadmap) -> str:
     """The next free number after the last MVP's: `7.0` -> `8.0`, or `2.1` -> `2.2` in a phase."""
     numbers = [tuple(map(int, m.groups())) for mvp in roadmap.mvps
                if (m := _NUMBERED.fullmatch(mvp.id))]  # fmt: skip
     last = roadmap.mvps[-1].id if roadmap.mvps else ""
-    counted = _ENDS_IN_NUMBER.fullmatch(last)
-    if numbers and (_NUMBERED.fullmatch(last) or not counted):
+    ends = [m for mvp in roadmap.mvps if (m := _ENDS_IN_NUMBER.fullmatch(mvp.id))]
+    counted = _ENDS_IN_NUMBER.fullmatch(last) or (ends[-1] if ends else None)
+    if numbers and (_NUMBERED.fullmatch(last) or not _ENDS_IN_NUMBER.fullmatch(last)):
         major = max(numbers)[0]
         if _counts_phases(roadmap):
             return _first_free(roadmap, f"{major}.", max(n for m, n in numbers if m == major) + 1)
@@ -172,8 +176,12 @@ class MvpEdits:
         if like is None and "mvp" in view.columns:
             name = self.mvp
         if "name" not in view.columns:
-            colon = like is None or re.search(r"[:：]", like.raw("mvp"))
-            name = f"{name}{': ' if colon else ' '}{self.name}"
+            raws = [entry.raw("mvp") for entry in view.entries]
+            if any(re.search(r"[(（][^()（）]+[)）]\s*$", raw) for raw in raws):
+                name = f"{name} ({self.name})"
+            else:
+                spaced = name.startswith("MVP") and not any(re.search("[:：]", raw) for raw in raws)
+                name = f"{name}{' ' if spaced else ': '}{self.name}"
         values = {
             "mvp": name,
             "name": self.name,
@@ -222,15 +230,11 @@ class MvpEdits:
         if found is None:
             return []
         index, match = found
-        known = re.search(r"(?:MVP[-–_ ]?)?[\w.-]+\W*?(?P<colon>\s*[:：]|\s)", match["text"])
         prefix = "MVP-" if re.match(r"\W*MVP", match["text"], re.I) else ""
-        colon = known["colon"].strip() if known else ":"
-        text = f"{match['lead']}[ ] {prefix}{self.mvp}{colon} {self.name}"
+        text = f"{match['lead']}[ ] {prefix}{self.mvp}: {self.name}"
         last = index
-        while last + 1 < len(document.lines) and re.match(
-            r"[ \t]+\S", document.line_text(last + 1)
-        ):
-            last += 1  # what explains the item above
+        while last + 1 < len(document.lines) and _IN_LIST.match(document.line_text(last + 1)):
+            last += 1
         end = document.line_span(last).end
         return [Edit(Span(end, end), "", document.newline + text)]
 

@@ -50,10 +50,12 @@ class Skeleton:
 
     @property
     def file_name(self) -> str:
-        """`exp_<topic>_<name>_<yyyymmdd>.md`."""
+        """`exp_<topic>_<name>_<yyyymmdd>.md`; with the MVP's id where no row can link to it."""
         topic = slug(self.roadmap.meta.get("topic", "").strip("`< >"))
         name = slug(self.name) or f"mvp_{slug(self.mvp)}"
         stem = name if not topic or name.startswith(topic) else f"{topic}_{name}"
+        linked = any(v.kind == "overview" and "report" in v.columns for v in self.roadmap.views)
+        stem = stem if linked else f"mvp_{re.sub(r'[^A-Za-z0-9]+', '_', self.mvp)}_{stem}"
         return f"exp_{stem[:60].strip('_')}_{re.sub('[^0-9]', '', self.date)}.md"
 
     @property
