@@ -378,7 +378,13 @@ def hypotheses(lab: Lab, roadmap: Path) -> dict[str, str]:
         points = parse_hub(read(hub), lab.vocabulary_of(hub)).hypotheses if hub else ()
     except (UsageError, OSError):
         return {}  # why it cannot be read is shown in the form, by the plan
-    return {clean(f"{point.id} {point.text}"): point.id for point in points if point.id}
+    return {
+        clean(
+            point.text if point.text.startswith(point.id) else f"{point.id} {point.text}"
+        ): point.id
+        for point in points
+        if point.id
+    }
 
 
 def _gates(session: Session) -> Options:

@@ -186,7 +186,7 @@ class RoadmapScreen(LabScreen):
     def _show_plan(self) -> None:
         if self.view is None:
             return
-        self.plan_pane.show(self.view, self._no_plan())
+        self.plan_pane.show(self.view, _no_plan(self.view, self.session.key))
         self._describe_mvp()
 
     @on(DataTable.RowHighlighted, "#plan")
@@ -209,16 +209,6 @@ class RoadmapScreen(LabScreen):
         set_titles(self.panes["log"], below=f"{message.job}  {message.unfinished}".rstrip())
 
     # texts where there is nothing to show
-
-    def _no_plan(self) -> str:
-        add, choose = self.session.key("add"), self.session.key("open_roadmaps")
-        if self.view is None or self.view.path is None:
-            return (
-                f"no roadmap: {add} makes one, {choose} opens one; `vitlab init` makes an example"
-            )
-        if self.view.roadmap is not None:
-            return f"no MVP in this roadmap yet: {add} adds one"
-        return "the roadmap cannot be read: the gates pane (2) shows why"
 
     def _no_jobs(self) -> str:
         key = self.session.key
@@ -348,3 +338,13 @@ class RoadmapScreen(LabScreen):
         keys = [(shown_key(key, own), key.word, f"app.{key.action}") for key in shown]
         keys.append((shown_key(self.KEYS[0], own), "board", "screen.toggle_board"))
         return [*keys, ("^p", "find", "app.command_palette")]
+
+
+def _no_plan(view: LabSnapshot, key: Callable[[str], str]) -> str:
+    """What the plan's pane shows where there is no MVP; `key(action)` as it is written."""
+    if view.path is None:
+        ways = f"{key('add')} makes one, {key('open_roadmaps')} opens one"
+        return f"no roadmap: {ways}; `vitlab init` makes an example"
+    if view.roadmap is None:
+        return "the roadmap cannot be read: the gates pane (2) shows why"
+    return f"no MVP in this roadmap yet: {key('add')} adds one"
