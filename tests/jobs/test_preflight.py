@@ -94,11 +94,15 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     good = replace(VIT, recipe="ridge", config={"data": data, "labels": ["log_g", "T_eff"]})
     assert texts(tmp_path, good) == []
     assert "data.h5" in (tmp_path / ".vitlab" / "inspected.json").read_text()
-    data = {**data, "train_size": 60}
     lacking = replace(good, config={"data": data, "labels": ["a_M"]}, headline="test/r2/a_M")
-    found = texts(tmp_path, lacking)
-    assert found[0] == "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
-    assert found[1].startswith("bad config.data.source: data.h5: no column a_M (found: M_H, ")
+    why = "6 of 6 spectra left out (100%): 6 no valid a_M; none is left"
+    assert texts(tmp_path, lacking)[0] == f"bad config.data.source: data.h5: train: {why}"
+    lacking = replace(lacking, config={"data": data, "labels": ["b_M"]}, headline="test/r2/b_M")
+    [text] = texts(tmp_path, lacking)
+    assert text.startswith("bad config.data.source: data.h5: no column b_M (found: M_H, ")
+    lacking = replace(good, config={"data": {**data, "train_size": 60}})
+    text = "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
+    assert texts(tmp_path, lacking) == [text]
     (tmp_path / "data.h5").write_text("no HDF5")
     [text] = texts(tmp_path, good)
     assert "data.h5: not a readable HDF5 file" in text

@@ -19,13 +19,13 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.dataset import open_simulator
 from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.inspection import describe
 from vitlab.ml.spectra.pfsspec import (
     ERROR,
     FLUX,
     MASK,
     PARAMS,
     chunk_shape,
-    describe,
     make_file,
     make_shards,
     open_spectra_files,

@@ -9,12 +9,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitlab.commands.common import Options, add_json, number, print_json, print_table
 from vitlab.contract.config import DataConfig
+from vitlab.contract.excluded import sentence
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
 
+if TYPE_CHECKING:
+    from vitlab.ml.spectra.inspection import Description
+
+AFTER_MAKING = 20.0
+"""Seconds for which a file is read that was just made."""
 MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 
 
@@ -29,6 +36,9 @@ def _data_options(data: argparse.ArgumentParser) -> None:
     make.set_defaults(handler=make_data)
     inspect = parts.add_parser("inspect", help="what a file of spectra, or a folder of shards, has")
     inspect.add_argument("file", type=Path, metavar="FILE")
+    inspect.add_argument(
+        "--seconds", type=float, default=math.inf, metavar="S", help="read spectra for so long only"
+    )
     add_json(inspect)
     inspect.set_defaults(handler=inspect_data)
     grid = parts.add_parser("grid", help="grids of one's own")
@@ -71,7 +81,7 @@ def make_data(args: argparse.Namespace) -> int:
     else:
         progress = make_file(simulator, 0, args.n, args.out)
     _follow(progress)
-    args.file = args.out
+    args.file, args.seconds = args.out, AFTER_MAKING
     return inspect_data(args)
 
 
@@ -80,12 +90,15 @@ def bring_grid(args: argparse.Namespace) -> int:
     if not 100 <= args.resolution <= 1e6:
         raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
     from vitlab.ml.spectra.grid import load_grid
-    from vitlab.ml.spectra.grid_import import import_grid
+    from vitlab.ml.spectra.grid_import import NOTES, import_grid
+    from vitlab.ml.spectra.hdf5 import open_hdf5
 
     n = _follow(import_grid(args.folder, args.out, args.resolution, args.vacuum))
     ranges = (f"{axis[0]:g} to {axis[-1]:g}" for axis in load_grid(args.out).axes)
     names = ", ".join(f"{name} {text}" for name, text in zip(GRID_LABELS, ranges, strict=True))
     print(f"{args.out}: {n} spectra, {names}")
+    with open_hdf5(args.out) as file:
+        print(file.attrs[NOTES], end="\n" * bool(file.attrs[NOTES]))
     return 0
 
 
@@ -106,20 +119,52 @@ def _follow(progress: Iterator[int]) -> int:
 
 
 def inspect_data(args: argparse.Namespace) -> int:
-    """`vitlab data inspect`: sizes and ranges; every file's layout is checked."""
-    from vitlab.ml.spectra.pfsspec import describe, open_spectra_files
+    """`vitlab data inspect`: sizes and ranges, and what a run would leave out."""
+    if not args.seconds > 0:
+        raise UsageError(f"--seconds {args.seconds:g}: must be above 0")
+    _share_cores()
+    from vitlab.ml.spectra.inspection import describe
+    from vitlab.ml.spectra.pfsspec import open_spectra_files
+    from vitlab.ml.spectra.single_files import describe_single, is_single_file, lines
 
-    file = describe(open_spectra_files(args.file))
+    if is_single_file(args.file):
+        single = describe_single(args.file)
+        print_json(single) if args.json else print("\n".join(lines(single)))
+        return 0
+    file = describe(open_spectra_files(args.file), args.seconds)
     if args.json:
         print_json(file)
         return 0
     low, high = file["wave"]
-    print(f"{file['n']} spectra of {file['pixels']} pixels, {low:.1f} to {high:.1f} A")
-    rows = [[name, number(a), number(b)] for name, (a, b) in file["labels"].items()]
-    print_table(["COLUMN", "FROM", "TO"], rows)
+    medium = file["medium"] or "air or vacuum: not stated"
+    print(f"{file['n']} spectra of {file['pixels']} pixels, {low:.1f} to {high:.1f} A ({medium})")
+    rows = [
+        [name, number(a), number(b), file["invalid"].get(name, 0), file["outside"].get(name, 0)]
+        for name, (a, b) in file["labels"].items()
+    ]
+    print_table(["COLUMN", "FROM", "TO", "NOT VALID", "OUTSIDE GRID"], rows)
     if file["snr"]:
         print("S/N from {:.2f} to {:.2f}".format(*file["snr"]))
+    for line in _findings(file):
+        print(line)
     return 0
+
+
+def _findings(file: Description) -> Iterator[str]:
+    """What a person should know before learning from a file, one line each."""
+    yield from file["notes"]
+    n, read = file["n"], file["read"]
+    without = [name for name, bad in file["invalid"].items() if bad == n]
+    if without:
+        yield f"no valid value: {', '.join(without)}"
+    if read < n:
+        yield f"{read:,} of {n:,} spectra read, spread over the file"
+    counts = file["excluded"]
+    yield sentence("spectra", counts, read) if counts else "no spectrum is left out"
+    if file["no_data"]:
+        yield f"{100 * file['no_data']:.2g}% of the other spectra's pixels have no data: flux 1"
+    if file["duplicates"]:
+        yield f"{file['duplicates']:,} spectra are copies of earlier ones"
 
 
 def show_ceiling(args: argparse.Namespace) -> int:

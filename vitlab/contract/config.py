@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
+from vitlab.contract.excluded import MAX_EXCLUDED
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.networks import (
     LabelNorm,
@@ -21,6 +22,7 @@ from vitlab.contract.networks import (
 from vitlab.contract.validation import (
     ConfigError,
     Count,
+    Fraction,
     Input,
     Magnitude,
     NotNegative,
@@ -60,6 +62,9 @@ class DataConfig:
     """True: train on shuffled labels, a control for leaks: the test R2 must then be 0."""
     memory: str = "8GiB"
     """Memory limit for spectra read from a file; what fits is read only once."""
+    max_excluded: Fraction = MAX_EXCLUDED
+    """A file is refused if a larger share of a split's spectra is unusable: no data, a constant or
+    not positive flux, or no valid label."""
 
 
 @dataclass(frozen=True)

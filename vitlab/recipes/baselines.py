@@ -18,7 +18,7 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
 from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
-from vitlab.recipes.scores import describe_data, score_test
+from vitlab.recipes.scores import check_test, describe_data, report_excluded, score_test
 
 
 def run_template(context: Context) -> Outcome:
@@ -39,6 +39,7 @@ def run_template(context: Context) -> Outcome:
     fitted = concatenate(parts)
     predicted, sigma = fitted.of([LABELS.index(name) for name in config.labels])
     values, errors = score_test(context, spectra, (true, predicted), sigma=sigma)
+    checks = check_test(context, spectra, (true, predicted))
     for name, of_label in zip(config.labels, sigma.T, strict=True):
         values[str(Value("test", "sigma", name))] = float(np.median(of_label))
     values["test/chi2/per_pixel"] = float(np.median(fitted.chi2)) / spectra.pixels
@@ -47,7 +48,8 @@ def run_template(context: Context) -> Outcome:
         errors=errors,
         n={"train": 0, "val": 0, "test": n},
         model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
-        data=describe_data(context, spectra),
+        data=describe_data(context, spectra, checks),
+        checks=checks,
     )
 
 
@@ -58,7 +60,7 @@ def run_boost(context: Context) -> Outcome:
     """Grow trees and score them on the test set. A resumed job continues with its trees."""
     config = context.config
     assert isinstance(config, BoostConfig)
-    spectra, train, val, test = _splits(config)
+    spectra, train, val, test = _splits(context, config)
     train = replace(train, copies=config.model.copies)
     model = trees.Boost()
     files = trees.Files(_cache(context), context.paths.checkpoints, context.resume)
@@ -85,7 +87,7 @@ def run_ridge(context: Context) -> Outcome:
     """Solve a ridge regression and score it on the test set. A resumed job starts over."""
     config = context.config
     assert isinstance(config, RidgeConfig)
-    spectra, train, val, test = _splits(config)
+    spectra, train, val, test = _splits(context, config)
     model = ridge.empty_ridge(spectra.pixels, len(config.labels))
     best = context.report.follow(
         ridge.fit(model, train, val, config.model, config.labels, context.stopped)
@@ -106,8 +108,11 @@ def _cache(context: Context) -> Path | None:
         return None
 
 
-def _splits(config: BoostConfig | RidgeConfig) -> tuple[Spectra, Rows, Rows, Rows]:
+def _splits(
+    context: Context, config: BoostConfig | RidgeConfig
+) -> tuple[Spectra, Rows, Rows, Rows]:
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
+    report_excluded(context, spectra)
     inputs = make_inputs(config.model.input, spectra)
     train, val, test = (Rows(spectra, inputs, split) for split in ("train", "val", "test"))
     return spectra, train, val, test
@@ -122,11 +127,13 @@ def _outcome(
 ) -> Outcome:
     """Score (true, predicted) labels of the test set."""
     values, errors = score_test(context, spectra, pair, best)
+    checks = check_test(context, spectra, pair)
     return Outcome(
         values=values,
         errors=errors,
-        n=spectra.sizes,
+        n=dict(spectra.sizes),
         model=model,
-        data=describe_data(context, spectra),
+        data=describe_data(context, spectra, checks),
         best=best,
+        checks=checks,
     )

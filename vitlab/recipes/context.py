@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vitlab.contract.checks import Check
 from vitlab.contract.config import Config
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
@@ -140,3 +141,4 @@ class Outcome:
     data: Mapping[str, object] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
     figures: tuple[Path, ...] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitlab.contract import checks as check_names
+from vitlab.contract.checks import Check
 from vitlab.contract.config import (
     GRID_SOURCES,
     DataConfig,
@@ -20,21 +23,25 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
+from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.docs.judge.checks import failed_phrases
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
+from vitlab.ml.checks import check_alignment, check_input
+from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.scoring import Residuals, overall, save_residuals
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
-from vitlab.ml.spectra.held_out import overlap
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
+from vitlab.ml.spectra.held_out import excluded
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
-from vitlab.recipes.scores import make_residuals, stars_shown
+from vitlab.recipes.scores import make_residuals, note_failed, overlap_checks, stars_shown
 
 Array = NDArray[np.float64]
 
@@ -47,10 +54,27 @@ class Rescored:
     result: Result | None
     """The result of its job, if it ended."""
     residuals: Residuals
-    overlap: int
-    """Test stars that are also in its training set."""
+    checks: Mapping[str, Check]
+    """By name, as of a result."""
+    excluded: Mapping[str, Counts] | None
+    """Split -> reason -> spectra of a file that were left out; None for simulated stars."""
     seed: int
     """Seed of the bootstrap."""
+
+    def lines(self) -> list[str]:
+        """One line on the test spectra that were left out, if any were."""
+        counts = (self.excluded or {}).get("test")
+        of = len(self.residuals.star) + sum((counts or {}).values())
+        return [sentence("test", counts, of)] if counts else []
+
+    @property
+    def overlap(self) -> int | None:
+        """Test stars that are also in its training set; None where that cannot be told."""
+        return Overlap(self.checks[check_names.CONTENT], self.checks[check_names.LABELS]).stars
+
+    def failed(self) -> list[str]:
+        """One line for each check that fails."""
+        return [one.text("en") for one in failed_phrases(self.checks)]
 
     def named(self) -> tuple[dict[str, float], dict[str, float]]:
         """Values and errors by `test/metric/label`."""
@@ -86,8 +110,14 @@ def rescore(
     true, predicted, sigma = _predict(job, config, trained, spectra, on)
     pair = true, predicted
     residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
-    shared = overlap(spectra, trained, stars_shown(config))
-    return Rescored(spec, read_result(job.result), residuals, shared, config.data.seed)
+    kind = "" if isinstance(config, TemplateConfig) else config.model.input
+    checks = {
+        **overlap_checks(find_overlap(spectra, trained, stars_shown(config))),
+        check_names.ALIGNMENT: check_alignment(*pair),
+        check_names.INPUT: check_input(unpermuted(trained), kind),
+    }
+    left_out = excluded(spectra)
+    return Rescored(spec, read_result(job.result), residuals, checks, left_out, config.data.seed)
 
 
 def run(context: Context) -> Outcome:
@@ -101,8 +131,9 @@ def run(context: Context) -> Outcome:
     residuals, result = rescored.residuals, rescored.result
     n = len(residuals.star)
     context.report.evaluation(n, 0, "test", n, values)
-    if rescored.overlap:
-        context.report.note(f"{rescored.overlap} of {n} test stars are in its training set")
+    for line in rescored.lines():
+        context.report.note(line)
+    note_failed(context, rescored.checks)
     save_residuals(context.paths.residuals, residuals)
     model = dict(result.model) if result else {"name": rescored.spec.recipe}
     sizes = dict(result.n) if result else {}
@@ -115,7 +146,9 @@ def run(context: Context) -> Outcome:
             "source": residuals.source,
             "hash": residuals.hash,
             "overlap": rescored.overlap,
+            **({} if rescored.excluded is None else {"excluded": rescored.excluded}),
         },
+        checks=rescored.checks,
     )
 
 

@@ -41,6 +41,7 @@ from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.git import read_code
 from vitlab.lab.figures.auto_figures import draw_in_subprocess
+from vitlab.lab.results.ceilings import checked_against_ceiling
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
 from vitlab.recipes.wandb_report import Wandb
@@ -138,7 +139,8 @@ def _run(
     if trouble:
         report.note(trouble)
     if not number:
-        write_result(paths.result, replace(_result(spec, outcome, seconds), wandb=link))
+        result = replace(_result(spec, outcome, seconds), wandb=link)
+        write_result(paths.result, checked_against_ceiling(paths, spec, result))
         if note := draw_in_subprocess(paths, spec):
             report.note(note)
     writer.write("end", ok=True, error=None)
@@ -322,6 +324,7 @@ def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
         seconds=round(seconds, 3),
         figures=tuple(str(path) for path in outcome.figures),
         headline=spec.headline,
+        checks={name: check.record() for name, check in outcome.checks.items()},
     )
 
 

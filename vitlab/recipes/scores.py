@@ -1,4 +1,4 @@
-"""What every scored job writes: test scores with errors, residuals and leak checks."""
+"""What every scored job writes: test scores with errors, residuals and checks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from vitlab.contract.checks import ALIGNMENT, CONTENT, INPUT, LABELS, Check
 from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
-from vitlab.contract.value import Value
+from vitlab.contract.excluded import sentence
+from vitlab.docs.judge.checks import failed_phrases
+from vitlab.ml.checks import check_alignment, check_input
+from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.scoring import Residuals, calibration, named, save_residuals, score
-from vitlab.ml.spectra.dataset import Spectra
-from vitlab.ml.spectra.held_out import conditions, overlap
+from vitlab.ml.spectra.dataset import Spectra, unpermuted
+from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]
-PERMUTATIONS = 50
 
 
 def score_test(
@@ -34,7 +37,6 @@ def score_test(
     values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
     if sigma is not None:
         values |= named(calibration(*pair, sigma, config.labels), "test")
-    values |= permuted_r2(*pair, config.labels, config.data.seed)
     at = best or {}
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
@@ -65,39 +67,55 @@ def make_residuals(
     )
 
 
-def permuted_r2(
-    true: Array, predicted: Array, labels: tuple[str, ...], seed: int
-) -> dict[str, float]:
-    """`test/r2_permuted/label`: R2 of the rescaled predictions against the labels of other stars.
-
-    The mean over `PERMUTATIONS`. Chance is 1 / (n - 1) for n stars; much more means that labels
-    are matched to the wrong stars.
-    """
-    generator = np.random.default_rng(seed)
-    values: dict[str, float] = {}
-    for k, label in enumerate(labels):
-        sides = true[:, k] - true[:, k].mean(), predicted[:, k] - predicted[:, k].mean()
-        size = float(np.sum(sides[0] ** 2) * np.sum(sides[1] ** 2))
-        if size > 0:
-            products = [generator.permutation(sides[0]) @ sides[1] for _ in range(PERMUTATIONS)]
-            name = str(Value("test", "r2_permuted", label))
-            values[name] = float(np.mean(np.square(products)) / size)
-    return values
+def check_test(context: Context, spectra: Spectra, pair: tuple[Array, Array]) -> dict[str, Check]:
+    """The checks of a result on (n, K) true and predicted labels, by name; notes what fails."""
+    config = context.config
+    assert isinstance(config, Scored)
+    kind = "" if isinstance(config, TemplateConfig) else config.model.input
+    checks = {
+        **overlap_checks(find_overlap(spectra, shown=stars_shown(config))),
+        ALIGNMENT: check_alignment(*pair),
+        INPUT: check_input(unpermuted(spectra), kind),
+    }
+    note_failed(context, checks)
+    return checks
 
 
-def describe_data(context: Context, spectra: Spectra) -> dict[str, object]:
+def overlap_checks(found: Overlap) -> dict[str, Check]:
+    """Both by name."""
+    return {CONTENT: found.content, LABELS: found.labels}
+
+
+def note_failed(context: Context, checks: Mapping[str, Check]) -> None:
+    """Note each check that fails."""
+    for failed in failed_phrases(checks):
+        context.report.note(f"{failed.text('en')}: the test scores mean nothing")
+
+
+def describe_data(
+    context: Context, spectra: Spectra, checks: Mapping[str, Check]
+) -> dict[str, object]:
     """A result's `data`: source, hash, and how many test stars are in the training set."""
     config = context.config
     assert isinstance(config, Scored)
-    shared = overlap(spectra)
-    if shared:
-        context.report.note(
-            f"{shared} of {spectra.sizes['test']} test stars are in the training set: "
-            "the test scores mean nothing"
-        )
     data: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
-    data["overlap"] = shared
+    if CONTENT in checks:
+        data["overlap"] = Overlap(checks[CONTENT], checks[LABELS]).stars
+    if (left_out := excluded(spectra)) is not None:
+        data["excluded"] = left_out
     return {**data, "permuted": True} if config.data.permuted else data
+
+
+def report_excluded(context: Context, spectra: Spectra) -> None:
+    """Read a file's splits through, and note what each leaves out, before anything is learned.
+
+    `UsageError` when too much of one is left out.
+    """
+    sizes = dict(spectra.sizes)
+    for split, counts in (excluded(spectra) or {}).items():
+        if counts:
+            of = sum(counts.values()) + sizes[split]
+            context.report.note(sentence(split, counts, of))
 
 
 def stars_shown(config: Scored) -> int:

@@ -21,7 +21,13 @@ from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, mak
 from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
-from vitlab.recipes.scores import describe_data, score_test, stars_shown
+from vitlab.recipes.scores import (
+    check_test,
+    describe_data,
+    report_excluded,
+    score_test,
+    stars_shown,
+)
 
 
 def check(model: nn.Module, task: Task) -> str:
@@ -82,6 +88,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     config, report = context.config, context.report
     assert isinstance(config, VitConfig | MlpConfig)
     spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    report_excluded(context, spectra)
     report.note(describe(config, spectra.pixels, device.type == "cuda"))
     torch.manual_seed(config.train.seed)
     model = make_model(config, spectra).to(device)
@@ -100,13 +107,17 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     values, errors = (
         score_test(context, spectra, pair, best, test.sigma) if group.first else ({}, {})
     )
+    checks = check_test(context, spectra, pair) if group.first else {}
+    endless = config.data.source == "grid-infinite"
+    shown = {"train": stars_shown(config)} if endless else {}
     return Outcome(
         values=values,
         errors=errors,
-        n={**spectra.sizes, "train": stars_shown(config)},
+        n={**spectra.sizes, **shown},
         model={"name": _name(config), "params": param_count(model)},
-        data=describe_data(context, spectra),
+        data=describe_data(context, spectra, checks),
         best=best,
+        checks=checks,
     )
 
 

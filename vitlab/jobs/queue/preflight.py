@@ -24,6 +24,15 @@ from vitlab.contract.config import (
     VitConfig,
     read_config,
 )
+from vitlab.contract.excluded import (
+    MAX_EXCLUDED,
+    count,
+    refusal,
+    sentence,
+    share_text,
+    split_rows,
+    unpack,
+)
 from vitlab.contract.job import Done, Lost, Spec, ended_well, state_word
 from vitlab.contract.networks import output_count
 from vitlab.contract.paths import LabPaths
@@ -48,7 +57,13 @@ from vitlab.jobs.slurm import rejection
 from vitlab.jobs.store import Job
 
 PATIENCE = 120
-"""Seconds to read a file's layout, on a slow disk."""
+"""Seconds to read a file's layout and some of its spectra, on a slow disk."""
+INSPECTION = 2
+"""Changed with what an inspection finds, so that none of an older version is used."""
+LOOKING = 30
+"""Seconds for which spectra are read."""
+MUCH = 0.05
+"""Share of pixels without data from which a launch is warned."""
 
 
 class Datasets:
@@ -59,39 +74,78 @@ class Datasets:
         self._layouts: dict[Path, dict[str, Any]] = {}
 
     def problems(
-        self, source: str, sizes: Mapping[str, int], labels: Sequence[str]
-    ) -> Iterator[str]:
-        """Why a run cannot learn from the file or folder `source`; nothing when it can.
+        self, source: str, sizes: Mapping[str, int], labels: Sequence[str], limit: float
+    ) -> Iterator[Finding]:
+        """Why a run cannot learn from the file or folder `source`, and what it would leave out.
 
         Its layout is broken, its arrays are of different lengths, it has too few spectra for
-        `sizes`, or a column of `labels` is missing.
+        `sizes`, a column of `labels` is missing, or more than the share `limit` of a split is
+        unusable. Without `sizes` all spectra are the test set.
         """
         path = self._lab.root / source
         if path not in self._layouts:
             self._layouts[path] = _inspect(self._lab, path)
         layout = self._layouts[path]
         if "error" in layout:
-            yield str(layout["error"])
+            yield Finding("bad", str(layout["error"]))
             return
-        if sum(sizes.values()) > layout["n"]:
+        if "why" in layout:
+            yield Finding("bad", f"{source}: a {layout['format']} file; {layout['why']}")
+            return
+        n, columns, wrong = layout["n"], layout["columns"], layout["invalid_rows"]
+        if sum(sizes.values()) > n:
             wanted = " + ".join(f"{number:,} {name}" for name, number in sizes.items())
-            yield f"{source}: {layout['n']:,} spectra, not {wanted}"
-        columns = layout["labels"]
-        for name in labels:
-            if name not in columns:
-                yield f"{source}: no column {name} (found: {', '.join(sorted(columns))})"
+            yield Finding("bad", f"{source}: {n:,} spectra, not {wanted}")
+            return
+        missing = [name for name in labels if name not in columns]
+        for name in missing:
+            known = ", ".join(sorted(columns))
+            yield Finding("bad", f"{source}: no column {name} (found: {known})")
+        if missing:
+            return
+        for note in layout["notes"]:
+            yield Finding("warn", f"{source}: {note}")
+        codes = unpack(layout["codes"])
+        invalid = {name: unpack(wrong[name]) for name in labels if name in wrong}
+        for split, rows in split_rows(n, sizes or {"train": 0, "val": 0, "test": n}).items():
+            counts, of = count(codes, invalid, rows)
+            if counts:
+                why = refusal(split, counts, of, limit)
+                status = "bad" if why else "warn"
+                yield Finding(status, f"{source}: {why or sentence(split, counts, of)}")
+        yield from _remarks(source, layout, labels)
+
+
+def _remarks(source: str, layout: Mapping[str, Any], labels: Sequence[str]) -> Iterator[Finding]:
+    """What stays in, and a person should know."""
+    n, read = layout["n"], layout["read"]
+    if layout["no_data"] >= MUCH:
+        share = f"{100 * layout['no_data']:.0f}% of the pixels have no data"
+        yield Finding("warn", f"{source}: {share}, and are shown to the model as flux 1")
+    if layout["duplicates"]:
+        text = f"{layout['duplicates']:,} spectra are copies of earlier ones"
+        yield Finding("warn", f"{source}: {text}")
+    for name in labels:
+        if outside := layout["outside"].get(name):
+            share = share_text(outside, n)
+            yield Finding("warn", f"{source}: {name} outside the grid's range in {share} of rows")
+    if read < n:
+        text = f"{read:,} of {n:,} spectra were looked at; the run itself looks at all"
+        yield Finding("note", f"{source}: {text}")
 
 
 def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
-    """{n, labels, ...}, or {error}; cached until the file changes."""
-    status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
+    """What `vitlab data inspect` finds, or {error}; cached until the file changes."""
+    folder = path if path.is_dir() else path.parent
+    parts = sorted(folder.iterdir()) if path.is_dir() or path.suffix == ".txt" else [path]
+    stamp = [INSPECTION, *([one.stat().st_size, one.stat().st_mtime_ns] for one in parts)]
     known = read_json(lab.private.inspected)
     entry = known.get(str(path))
     if isinstance(entry, dict) and entry.get("stamp") == stamp:
         return dict(entry["found"])
     # In a process of its own: what reads spectra takes long to load.
     argv = [sys.executable, "-P", "-m", "vitlab", "data", "inspect", str(path), "--json"]
+    argv += ["--seconds", str(LOOKING)]
     try:
         process = subprocess.run(
             argv, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -213,6 +267,7 @@ def _secrets() -> Iterator[Finding]:
 
 def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
     sizes: dict[str, int] = {}
+    limit = MAX_EXCLUDED
     match config:
         case CommandConfig():
             return
@@ -221,6 +276,7 @@ def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
         case _:
             key, source = "config.data.source", config.data.source
             data = config.data
+            limit = data.max_excluded
             sizes = {"train": data.train_size, "val": data.val_size, "test": data.test_size}
     if source is None or source in GRID_SOURCES:
         return
@@ -230,8 +286,8 @@ def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
     elif not os.access(path, os.R_OK):
         yield Finding("bad", f"{key}: {source}: not readable")
     else:
-        for why in files.problems(source, sizes, getattr(config, "labels", ())):
-            yield Finding("bad", f"{key}: {why}")
+        for one in files.problems(source, sizes, getattr(config, "labels", ()), limit):
+            yield replace(one, text=f"{key}: {one.text}")
 
 
 def _disk(root: Path, config: Config) -> Iterator[Finding]:

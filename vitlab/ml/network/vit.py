@@ -435,7 +435,7 @@ def build(model: VitModel, spectra: Spectra, outputs: int) -> ViT:
     """The untrained network for a data set; `outputs` from `networks.output_count`."""
     network = ViT(model, spectra.pixels, outputs, spectra.wave)
     inputs = make_inputs(model.input, spectra)
-    sample = inputs(spectra.fixed("train", 0, min(SAMPLE, spectra.sizes["train"])))
+    sample = inputs(spectra.fixed("train", 0, spectra.at_most("train", SAMPLE)))
     principal = model.start == "principal" and model.chunk_norm == "none"
     if principal and isinstance(network.tokens, LocalTokens):
         start_principal(network.tokens, principal_directions(spectra, inputs, model.hidden))
@@ -486,7 +486,7 @@ def principal_directions(spectra: Spectra, inputs: Inputs, count: int) -> Tensor
     pixels, as in whitened input, these projections hold all information on the labels, and the
     network need not find them among thousands of pixels.
     """
-    n = min(PRINCIPAL_SAMPLE, spectra.sizes["train"])
+    n = spectra.at_most("train", PRINCIPAL_SAMPLE)
     clean = inputs(spectra.clean(0, n))
     shape = clean.shape[1:] if clean.dim() == 3 else (1, *clean.shape[1:])
     clean = clean.flatten(1)

@@ -17,7 +17,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import compress, load_grid, packaged
-from vitlab.ml.spectra.labels import LABELS, RANGES
+from vitlab.ml.spectra.labels import LABELS, RANGES, valid_labels
 from vitlab.ml.spectra.observation import Batch, Indices, content_hash, load_noise
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.spectra.simulate import SPLITS, STREAMS, Simulator, Stars, draw_stars
@@ -60,6 +60,10 @@ class GridSpectra:
         grid = Path(self.grid) if self.grid else packaged("grid.h5")
         return content_hash(parts, grid.read_bytes(), packaged("sky.h5").read_bytes())
 
+    def at_most(self, split: str, number: int) -> int:
+        """`number`, or the size of the split if smaller."""
+        return min(self.sizes[split], number)
+
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
         """(stop - start, K) labels, without simulating spectra."""
         return self.simulator.stars(split, start, stop).labels[:, self.columns]
@@ -78,18 +82,22 @@ class GridSpectra:
         else:
             stars = _train_stars(self.simulator.seed, self.simulator.mag, n).take(rows)
         flux, error = self.simulator.observe(stars, generator)
-        return Batch(flux, error, stars.labels[:, self.columns])
+        return self._batch(stars, flux, error)
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         """Spectra of a split with fixed noise; each `copy` has different noise."""
         stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
-        return Batch(flux, error, stars.labels[:, self.columns])
+        return self._batch(stars, flux, error)
 
     def clean(self, start: int, stop: int) -> Batch:
         """Training spectra without noise."""
         stars = self.simulator.stars("train", start, stop)
         flux, error = self.simulator.observe(stars, None)
-        return Batch(flux, error, stars.labels[:, self.columns])
+        return self._batch(stars, flux, error)
+
+    def _batch(self, stars: Stars, flux: Tensor, error: Tensor) -> Batch:
+        labels = stars.labels[:, self.columns]
+        return Batch(flux, error, labels, lambda: self.simulator.shown_error(stars, flux))
 
     def sky_sigma(self) -> Tensor:
         """(L,) 1-sigma errors over the median flux, for a star of middle magnitude."""
@@ -125,16 +133,16 @@ def _open_unpermuted(
             raise UsageError(f"{files.path}: dataset/params: no column {name} (found: {known})")
         if params[name].dtype.kind not in "fiu":
             raise UsageError(f"{files.path}: dataset/params: {name} is not numeric")
-        if not np.isfinite(params[name].astype(np.float64)).all():
-            raise UsageError(f"{files.path}: dataset/params: {name} has non-finite values")
     if sum(sizes.values()) > files.n:
         raise UsageError(
             f"{files.path}: {files.n} spectra, fewer than train + val + test = "
             f"{sum(sizes.values())}"
         )
-    values = np.column_stack([params[name] for name in labels]).astype(np.float64)
+    values = np.column_stack([valid_labels(name, params[name]) for name in labels])
     memory = memory_bytes("config.data.memory", data.memory)
-    return FileSpectra(files, sizes, values, level, data.seed, device, memory)
+    return FileSpectra(
+        files, sizes, values, level, data.seed, device, memory, labels, data.max_excluded
+    )
 
 
 def open_simulator(data: DataConfig, level: float) -> Simulator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.contract.excluded import MAX_EXCLUDED, USABLE, Counts, count, refusal, split_rows
+from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.observation import Batch, Indices, content_hash, on_device
 from vitlab.ml.spectra.pfsspec import Rows, SpectraFiles
 from vitlab.ml.spectra.simulate import STREAMS
@@ -119,6 +121,13 @@ class Slabs:
         for slab in needed:
             self._start(slab)
 
+    def look(self, slab: int) -> None:
+        """Read a slab; in memory stays what the plan keeps."""
+        if slab < self.plan.kept:
+            self._slab(slab)
+        else:
+            self.read(slab * ROWS, min((slab + 1) * ROWS, self.plan.n))
+
     def _slab(self, slab: int) -> Slab:
         self._start(slab)
         return self._held[slab].result()
@@ -136,25 +145,44 @@ HASHED = 16
 
 @dataclass
 class FileSpectra:
-    """Rows of pfsspec files: the training set from the start, the test set at the end."""
+    """Rows of pfsspec files: the training set from the start, the test set at the end.
+
+    Unusable spectra are left out of each split, and the others numbered without gaps; a split is
+    read through when its size or its last stars are first asked for.
+    """
 
     files: SpectraFiles
-    sizes: dict[str, int]
-    values: NDArray[np.float64]  # (n, K) labels
+    wanted: Mapping[str, int]
+    """Rows of each split, usable or not."""
+    values: NDArray[np.float64]
+    """(n, K) labels; not finite where missing or impossible."""
     level: float
     """Factor on the added noise."""
     seed: int
     device: torch.device
     memory: int
     """Memory limit for training spectra, bytes."""
+    names: tuple[str, ...] = ()
+    """Names of the labels."""
+    limit: float = MAX_EXCLUDED
+    """Largest share of a split that may be left out."""
     slabs: Slabs = field(init=False)
     _order_seed: int = 0
+    _usable: dict[str, tuple[int, Indices]] = field(default_factory=dict)
+    """Split -> where reading for usable rows goes on, and those found."""
     _val: dict[tuple[int, int], tuple[Rows, Rows]] = field(default_factory=dict)
+    _typical: Tensor | None = None
 
     def __post_init__(self) -> None:
-        plan = make_plan(self.sizes["train"], self.pixels, self.memory)
+        plan = make_plan(self.wanted["train"], self.pixels, self.memory)
         self.slabs = Slabs(self.files.read, plan)
         self._orders: dict[tuple[int, int], Indices] = {}
+        self._labelled = np.isfinite(self.values.sum(axis=1))
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Spectra of each split; `UsageError` when too many of one are unusable."""
+        return _Sizes(self)
 
     @property
     def pixels(self) -> int:
@@ -166,63 +194,119 @@ class FileSpectra:
 
     @property
     def hash(self) -> str:
-        first = self._first("test")
-        flux, _ = self.files.read(first, min(first + HASHED, self.files.n))
-        labels = self.labels("test", 0, self.sizes["test"])
-        parts = [self.files.n, self.sizes["test"], self.level, self.seed, STREAMS]
-        return content_hash(parts, flux.tobytes(), labels.tobytes())
+        rows = self.rows("test")
+        flux, _ = self._read(rows[:HASHED])
+        labels = self.labels("test", 0, len(rows))
+        parts = [self.files.n, self.wanted["test"], self.level, self.seed, STREAMS]
+        left = [] if len(rows) == self.wanted["test"] else [rows.tobytes()]
+        return content_hash(parts, flux.tobytes(), labels.tobytes(), *left)
+
+    def rows(self, split: str, number: int | None = None) -> Indices:
+        """The usable rows of the files in a split: all, or the first `number` or more.
+
+        `UsageError` when too many of the split are unusable.
+        """
+        of = split_rows(self.files.n, self.wanted)[split]
+        at, found = self._usable.get(split, (of.start, np.empty(0, dtype=np.int64)))
+        while at < of.stop and (number is None or len(found) < number):
+            stop = min(at + ROWS - at % ROWS, of.stop)
+            found = np.concatenate([found, at + np.flatnonzero(self._look(split, at, stop))])
+            at = stop
+            self._usable[split] = at, found
+        if at == of.stop and len(found) < len(of):
+            why = refusal(split, self.excluded(split), len(of), self.limit)
+            if why:
+                raise UsageError(f"{self.files.path}: {why}")
+        return found
+
+    def at_most(self, split: str, number: int) -> int:
+        """`number`, or the size of the split if smaller; reads no further than needed."""
+        return min(len(self.rows(split, number)), number)
+
+    def excluded(self, split: str) -> Counts:
+        """Reason -> spectra left out of a split that has been read through."""
+        codes = {name: self._codes(k) for k, name in enumerate(self.names)}
+        return count(self.files.codes, codes, split_rows(self.files.n, self.wanted)[split])[0]
+
+    def _codes(self, k: int) -> str:
+        return "".join(USABLE if ok else "l" for ok in np.isfinite(self.values[:, k]).tolist())
+
+    def _look(self, split: str, start: int, stop: int) -> NDArray[np.bool_]:
+        """Which of some rows are usable; reads them, and keeps what training keeps."""
+        if split == "train":
+            self.slabs.look(start // ROWS)
+        else:
+            self.files.read(start, stop)
+        usable = self.files.usable(start, stop)
+        usable &= self._labelled[start:stop]
+        return usable
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
-        first = self._first(split)
-        return self.values[first + start : first + stop]
+        return self.values[self.rows(split, stop)[start:stop]]
 
     def order(self, epoch: int, seed: int) -> Indices:
         """Groups of slabs in random order, each shuffled."""
         self._order_seed = seed
         if (epoch, seed) not in self._orders:
-            self._orders = {(epoch, seed): self.slabs.plan.order(epoch, seed)}
+            rows, order = self.rows("train"), self.slabs.plan.order(epoch, seed)
+            if len(rows) < len(order):
+                order = np.searchsorted(rows, order[np.isin(order, rows)])
+            self._orders = {(epoch, seed): order}
         return self._orders[epoch, seed]
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         """As for `GridSpectra`; reads the following slabs in the background."""
+        rows = self.rows("train")[rows]
         self.slabs.follow(epoch, self._order_seed, rows)
         flux, error = self._tensors(self.slabs.rows(rows))
         noise = torch.empty_like(flux).normal_(generator=generator)
         return self._noisy(flux, error, noise, self.values[rows])
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
-        first = self._first(split)
-        flux, error = self._tensors(self._fixed_rows(split, first + start, first + stop))
+        rows = self.rows(split, stop)[start:stop]
+        flux, error = self._tensors(self._fixed_rows(split, start, stop))
         noise = np.empty(flux.shape, dtype=np.float32)
-        for k in range(len(noise)):
-            seed = [self.seed, first + start + k, copy]
+        for k, row in enumerate(rows.tolist()):
+            seed = [self.seed, row, copy]
             stream = np.random.default_rng(seed if copy else seed[:2])
             stream.standard_normal(out=noise[k], dtype=np.float32)
-        labels = self.labels(split, start, stop)
-        return self._noisy(flux, error, torch.from_numpy(noise).to(flux), labels)
+        return self._noisy(flux, error, torch.from_numpy(noise).to(flux), self.values[rows])
 
     def clean(self, start: int, stop: int) -> Batch:
-        flux, error = self._tensors(self.files.read(start, stop))
-        return Batch(flux, error, self.values[start:stop])
+        rows = self.rows("train", stop)[start:stop]
+        flux, error = self._tensors(self._read(rows))
+        return Batch(flux, error, self.values[rows], lambda: self._shown(error))
 
     def sky_sigma(self) -> Tensor:
-        """Median over the first training rows; a pixel without data gets the overall median."""
-        _, error = self._tensors(self.files.read(0, min(ROWS, self.sizes["train"])))
+        """Median over the first training rows; a pixel without data gets the overall median.
+
+        Over test rows where none is for training.
+        """
+        split = "train" if self.wanted["train"] else "test"
+        _, error = self._tensors(self._read(self.rows(split, ROWS)[:ROWS]))
         sigma = error.masked_fill(~error.isfinite(), torch.nan).nanmedian(dim=0).values
         return sigma.nan_to_num(nan=float(sigma.nanmedian())) * (self.level or 1.0)
-
-    def _first(self, split: str) -> int:
-        n, sizes = self.files.n, self.sizes
-        starts = {"train": 0, "val": n - sizes["test"] - sizes["val"], "test": n - sizes["test"]}
-        return starts[split]
 
     def _fixed_rows(self, split: str, start: int, stop: int) -> tuple[Rows, Rows]:
         """Flux and error; the validation set is cached, since it is read repeatedly."""
         if split != "val":
-            return self.files.read(start, stop)
+            return self._read(self.rows(split, stop)[start:stop])
         if (start, stop) not in self._val:
-            self._val[start, stop] = self.files.read(start, stop)
+            self._val[start, stop] = self._read(self.rows(split, stop)[start:stop])
         return self._val[start, stop]
+
+    def test_rows(self, start: int, stop: int) -> tuple[Rows, Rows]:
+        """Flux and error of test stars as the file has them."""
+        return self._read(self.rows("test", stop)[start:stop])
+
+    def _read(self, rows: Indices) -> tuple[Rows, Rows]:
+        """Ascending rows of the files, and what lies between them, read at once."""
+        if not len(rows):
+            return (np.empty((0, self.pixels), np.float32),) * 2
+        flux, error = self.files.read(int(rows[0]), int(rows[-1]) + 1)
+        if len(flux) == len(rows):
+            return flux, error
+        return flux[rows - rows[0]], error[rows - rows[0]]
 
     def _tensors(self, rows: tuple[Rows, Rows]) -> tuple[Tensor, Tensor]:
         flux, error = (on_device(part, self.device) for part in rows)
@@ -234,4 +318,32 @@ class FileSpectra:
         error = error * self.level if self.level else error
         good = error.isfinite()
         noisy = torch.where(good, flux + (error * noise if self.level else 0.0), flux)
-        return Batch(noisy, error, labels)
+        return Batch(noisy, error, labels, lambda: self._shown(error))
+
+    def _shown(self, error: Tensor) -> Tensor:
+        """(B, L) the data set's typical errors, scaled by one number for each spectrum.
+
+        A file does not have the counts that its errors could be estimated from, and its own ones
+        may be noise-free.
+        """
+        if self._typical is None:
+            self._typical = self.sky_sigma()
+        ratio = (error / self._typical).masked_fill(~error.isfinite(), torch.nan)
+        scale = ratio.nanmedian(dim=1, keepdim=True).values
+        return torch.where(error.isfinite(), scale * self._typical, torch.inf)
+
+
+@dataclass(frozen=True)
+class _Sizes(Mapping[str, int]):
+    """Spectra of each split, counted when asked for."""
+
+    spectra: FileSpectra
+
+    def __getitem__(self, split: str) -> int:
+        return len(self.spectra.rows(split))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.spectra.wanted)
+
+    def __len__(self) -> int:
+        return len(self.spectra.wanted)

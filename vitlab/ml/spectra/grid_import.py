@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -17,39 +15,54 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.fits import is_fits, read_bytes, read_units
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import air
+from vitlab.ml.spectra.wavelengths import read_axis, stated_medium
 
 Array = NDArray[np.float64]
 
-BLOCK = 2880
-"""Bytes of a FITS block; a header consists of cards of 80 bytes."""
-FITS_TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1", "L": "u1"}
 WAVE_NAMES = ("wave", "wavelength", "lambda", "lam")
+LOG_NAMES = ("loglam", "log_lambda", "log10_wave", "logwave", "lnlam", "ln_lambda")
 FLUX_NAMES = ("flux", "specificintensity", "h", "f")
 
 
-def read_columns(path: Path) -> list[Array]:
-    """The columns of a text file or FITS table, `.gz` or not; wavelength and flux come first."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from None
-    if data.startswith(b"SIMPLE  ="):
+@dataclass(frozen=True)
+class Table:
+    """A spectrum as a file has it."""
+
+    columns: list[Array]
+    """Wavelength and flux come first."""
+    unit: str = ""
+    """Of the wavelength, as stated."""
+    medium: str = ""
+    """`air` or `vacuum` as stated."""
+
+
+def read_columns(path: Path) -> Table:
+    """The columns of a text file or FITS table, `.gz` or not."""
+    data = read_bytes(path)
+    if is_fits(data):
         return _fits_columns(data, path)
-    return _ascii_columns(data, path)
+    return Table(_ascii_columns(data, path))
+
+
+_EXPONENT = re.compile(r"(?<=\d)[dD](?=[+-]?\d)|(?<=\.)[dD](?=[+-]?\d)")
+"""As Fortran writes double precision: 1.5D-3."""
 
 
 def _ascii_columns(data: bytes, path: Path) -> list[Array]:
     rows = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
-        cells = line.split("#")[0].replace(",", " ").split()
+        cells = line.lstrip("\ufeff").split("#")[0].replace(",", " ").split()
         if not cells:
             continue
         try:
-            rows.append([float(cell) for cell in cells])
+            rows.append([float(_EXPONENT.sub("e", cell)) for cell in cells])
         except ValueError:
+            if not rows and all(cell[0].isalpha() for cell in cells):
+                continue  # the names of the columns
             raise UsageError(f"{path}:{number}: {line.strip()[:40]!r} is not a number") from None
         if len(rows[-1]) != len(rows[0]):
             raise UsageError(f"{path}:{number}: {len(cells)} columns, not {len(rows[0])}")
@@ -58,65 +71,27 @@ def _ascii_columns(data: bytes, path: Path) -> list[Array]:
     return list(np.array(rows).T)
 
 
-def _fits_columns(data: bytes, path: Path) -> list[Array]:
-    """Wavelength and flux of the first binary table: one value per row, or one row of arrays.
-
-    Only big-endian rows of fixed fields, so no FITS library is needed.
-    """
-    place = 0
-    while place < len(data):
-        header, place = _fits_header(data, place, path)
-        sizes = [int(header[f"NAXIS{i + 1}"]) for i in range(int(header.get("NAXIS", 0)))]
-        size = abs(int(header.get("BITPIX", 8))) // 8 * int(np.prod(sizes)) if sizes else 0
-        if header.get("XTENSION") == "BINTABLE":
-            table = data[place : place + size]
-            if len(table) < size:
-                raise UsageError(f"{path}: the table is truncated")
-            return _table_columns(header, table, path)
-        place += -(-(size + int(header.get("PCOUNT", 0))) // BLOCK) * BLOCK
-    raise UsageError(f"{path}: has no binary table")
-
-
-def _fits_header(data: bytes, place: int, path: Path) -> tuple[dict[str, str], int]:
-    cards: dict[str, str] = {}
-    for at in range(place, len(data) - 79, 80):
-        card = data[at : at + 80].decode("ascii", "replace")
-        if card.startswith("END "):
-            return cards, at + BLOCK - (at - place) % BLOCK
-        if card[8:10] == "= ":
-            text = re.match(r"\s*'([^']*)'|([^/]*)", card[10:])
-            assert text is not None  # the second half matches anything
-            cards[card[:8].strip()] = (text[1] if text[1] is not None else text[2]).strip()
-    raise UsageError(f"{path}: a FITS header has no end")
-
-
-def _form(text: str) -> tuple[int, str]:
-    """`5D` -> 5, `D`: repeat count and type of a table field."""
-    digits = re.match(r"\d*", text)
-    count = digits[0] if digits else ""
-    return int(count or 1), text[len(count) : len(count) + 1]
-
-
-def _table_columns(header: dict[str, str], table: bytes, path: Path) -> list[Array]:
-    fields: list[Any] = []
-    for i in range(1, int(header["TFIELDS"]) + 1):
-        count, letter = _form(header[f"TFORM{i}"])
-        name = header.get(f"TTYPE{i}", f"column {i}").lower()
-        if letter in FITS_TYPES:
-            fields.append((name, FITS_TYPES[letter], (count,)))
-        elif letter == "A":
-            fields.append((f"{i} {name}", f"S{count}"))
-        else:
-            raise UsageError(f"{path}: column {name}: type {header[f'TFORM{i}']} not supported")
-    rows = np.frombuffer(table, dtype=fields)
-    columns = []
-    for names in (WAVE_NAMES, FLUX_NAMES):
-        column = next((n for n in names if n in (rows.dtype.names or ())), None)
-        if column is None:
-            known = ", ".join(rows.dtype.names or ())
-            raise UsageError(f"{path}: no column {' or '.join(names)} (found: {known})")
-        columns.append(rows[column].ravel().astype(np.float64))
-    return columns
+def _fits_columns(data: bytes, path: Path) -> Table:
+    """Wavelength and flux of the first binary table: one value per row, or one row of arrays."""
+    units = read_units(data, path)
+    table = next((unit for unit in units if unit.is_table), None)
+    if table is None:
+        raise UsageError(f"{path}: has no binary table")
+    known = {column.name.lower(): column for column in table.columns}
+    found = []
+    for names in ((*WAVE_NAMES, *LOG_NAMES), FLUX_NAMES):
+        name = next((n for n in names if n in known), None)
+        if name is None or known[name].values.dtype.kind != "f":
+            raise UsageError(f"{path}: no column {' or '.join(names)} (found: {', '.join(known)})")
+        found.append(known[name])
+    wave, flux = found
+    unit = wave.unit
+    if wave.name.lower() in LOG_NAMES and not unit.lower().startswith(("log", "ln")):
+        base = "ln" if wave.name.lower().startswith("ln") else "log10"
+        unit = f"{base}({unit or 'Angstrom'})"
+    headers = {**units[0].header, **table.header}
+    headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
+    return Table([wave.values.ravel(), flux.values.ravel()], unit, stated_medium(headers))
 
 
 NAME = re.compile(
@@ -128,6 +103,8 @@ NAME = re.compile(
 with `_t..._g..._m...` is accepted."""
 SIGMA = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Sigma of a Gaussian with FWHM 1."""
+NOTES = "notes"
+"""Attribute of a grid file: how the folder's wavelengths were read, one line each."""
 MARGIN = 4.0
 """Sigmas of the line spread function by which spectra must extend beyond the pixels."""
 
@@ -152,7 +129,7 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
         raise UsageError(f"{folder}: no such folder")
     for path in sorted(folder.rglob("*")):
         match = NAME.search(path.name)
-        if match is None or not path.is_file():
+        if match is None or not path.is_file() or path.name.startswith("."):
             continue
         if float(match["a_M"] or 0) or float(match["C_M"] or 0):
             continue
@@ -180,17 +157,23 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
 def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Iterator[int]:
     """Write the grid file `out`; yields the number of spectra done.
 
-    `vacuum`: the folder's wavelengths are in vacuum; the grid's are in air.
+    `vacuum`: the folder's wavelengths are in vacuum, also where no header says so; the grid's are
+    in air.
     """
     if out.exists():
         raise UsageError(f"{out}: already exists; nothing was written")
     axes, sources = find_sources(folder)
     pixels = load_grid().wave
+    told: dict[str, None] = {}
     spectra = np.empty((len(sources), len(pixels)), dtype=np.float32)
     scale = np.empty(len(sources), dtype=np.float32)
     for k, source in enumerate(sources):
-        wave, flux = _spectrum(source)
-        if vacuum:
+        wave, flux, medium, notes = _spectrum(source)
+        told |= dict.fromkeys(notes)
+        if vacuum and medium == "air":
+            raise UsageError(f"{source.path}: its header says air, and --vacuum was given")
+        if vacuum or medium == "vacuum":
+            told |= {"wavelengths moved from vacuum to air": None}
             wave = air(wave)
         resampled = convolved(wave, flux, pixels, resolution, source)
         scale[k] = np.median(resampled)
@@ -209,6 +192,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
         file.attrs["resolution"] = resolution
         file.attrs["source"] = folder.name
         file.attrs["wavelengths"] = "air, Angstrom"
+        file.attrs[NOTES] = "\n".join(told)
 
 
 def convolved(
@@ -237,20 +221,27 @@ def convolved(
     return resampled
 
 
-def _spectrum(source: Source) -> tuple[Array, Array]:
-    """Wavelength and flux; resampled BOSZ spectra have wavelengths in a separate file."""
-    columns = read_columns(source.path)
+def _spectrum(source: Source) -> tuple[Array, Array, str, tuple[str, ...]]:
+    """Wavelength (Angstrom, ascending), flux, stated medium, and how the wavelengths were read.
+
+    Resampled BOSZ spectra have wavelengths in a separate file.
+    """
+    table = read_columns(source.path)
+    columns = table.columns
     wave_file = _wave_file(source)
     if wave_file is not None:
-        columns = [read_columns(wave_file)[0], columns[0]]
+        columns = [read_columns(wave_file).columns[0], columns[0]]
     if len(columns) < 2:
         raise UsageError(f"{source.path}: only one column, and no ..._wave_r....txt beside it")
     wave, flux = columns[:2]
     if len(wave) != len(flux):
         raise UsageError(f"{source.path}: {len(flux)} fluxes, but {len(wave)} wavelengths")
-    if not (np.isfinite(flux).all() and (np.diff(wave) > 0).all()):
-        raise UsageError(f"{source.path}: wavelengths not ascending, or a flux is not finite")
-    return wave, flux
+    axis = read_axis(wave, {"unit": table.unit}, str(source.path))
+    if axis.reversed:
+        flux = flux[::-1]
+    if bad := int((~np.isfinite(flux)).sum()):
+        raise UsageError(f"{source.path}: {bad} of {len(flux)} fluxes are not finite")
+    return axis.wave, flux, table.medium, axis.notes
 
 
 def _wave_file(source: Source) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import os
 import pickle
@@ -32,7 +34,56 @@ def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
     data = file.get(inside)
     if not isinstance(data, h5py.Dataset):
         raise UsageError(f"{file.filename}: no data set {inside}")
-    values: NDArray[np.generic] = data[()]
+    values: NDArray[np.generic] = _whole(data, f"{file.filename}: {inside}")
+    return values
+
+
+PLUGINS = "hdf5plugin"
+"""The package with the filters of other HDF5 users; loaded only when a file needs one."""
+IN_PLUGINS = (307, 32001, 32004, 32008, 32013, 32015, 32017, 32018, 32026)
+"""Its filters: bzip2, Blosc, LZ4, Bitshuffle, ZFP, Zstandard, SZ, FCIDECOMP, Blosc2."""
+
+
+def check_filters(data: h5py.Dataset, where: str) -> None:
+    """`UsageError` names a filter that this installation cannot undo, and what to install."""
+    made = data.id.get_create_plist()
+    for k in range(made.get_nfilters()):
+        code, _, _, name = made.get_filter(k)
+        if h5py.h5z.filter_avail(code):
+            continue
+        if code in IN_PLUGINS and importlib.util.find_spec(PLUGINS):
+            importlib.import_module(PLUGINS)  # registers its filters
+            if h5py.h5z.filter_avail(code):
+                continue
+        shown = name.decode("utf-8", "replace") or "unnamed"
+        install = f"`pip install {PLUGINS}`, or " if code in IN_PLUGINS else ""
+        raise UsageError(
+            f"{where}: compressed with {shown} (HDF5 filter {code}), which h5py cannot undo; "
+            f"{install}rewrite the file with `h5repack -f NONE`"
+        )
+
+
+def unset_value(data: h5py.Dataset) -> float | None:
+    """What HDF5 returns where nothing was ever written.
+
+    None when all was written, or the value is not finite, which is never a datum.
+    """
+    if data.chunks is None or not data.size:
+        return None
+    chunks = np.prod([-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True)])
+    value = float(data.fillvalue)
+    if data.id.get_num_chunks() == chunks or not np.isfinite(value):
+        return None
+    return value
+
+
+def _whole(data: h5py.Dataset, where: str) -> NDArray[Any]:
+    """All values of a data set; `UsageError` when they cannot be read."""
+    check_filters(data, where)
+    try:
+        values: NDArray[Any] = data[()]
+    except OSError as error:
+        raise UsageError(f"{where}: cannot be read ({error})") from None
     return values
 
 
@@ -201,14 +252,12 @@ def _missing_text(group: h5py.Group) -> bytes:
 
 def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
     """Read a `table`: each field is a block of columns of one type, named in `<field>_kind`."""
-    try:
-        rows = table[()]
-    except OSError as error:
-        raise UsageError(f"{where}: cannot be read ({error})") from None
-    if "index" not in (rows.dtype.names or ()):
+    rows = _whole(table, where)
+    fields = rows.dtype.names or ()
+    if "index" not in fields:
         raise UsageError(f"{where}: no field index")
     columns: Columns = {"index": rows["index"]}
-    for block in rows.dtype.names:
+    for block in fields:
         kind = table.attrs.get(f"{block}_kind")
         if block == "index" or kind is None:
             continue
@@ -229,17 +278,26 @@ def _texts(column: NDArray[Any], missing: bytes) -> NDArray[Any]:
 
 
 def _read_fixed(group: h5py.Group, where: str) -> Columns:
-    columns: Columns = {"index": group["axis1"][()]} if "axis1" in group else {}
+    axis = group.get("axis1")
+    columns: Columns = {}
+    if isinstance(axis, h5py.Dataset):
+        columns["index"] = _whole(axis, f"{where}/axis1")
     for k in range(int(group.attrs["nblocks"])):
         items, values = group.get(f"block{k}_items"), group.get(f"block{k}_values")
         if not isinstance(items, h5py.Dataset) or not isinstance(values, h5py.Dataset):
             raise UsageError(f"{where}: no block{k}_items and block{k}_values")
+        names = [_name(x) for x in _whole(items, f"{where}/block{k}_items")]
         if values.dtype.kind not in "fiub":
-            names = ", ".join(x.decode("utf-8", "replace") for x in items[()])
             raise UsageError(
-                f"{where}: block{k}_values ({names}) holds pickled objects, which are never "
-                "read; write the frame with format='table'"
+                f"{where}: block{k}_values ({', '.join(names)}) holds pickled objects, which are "
+                "never read; write the frame with format='table'"
             )
-        for i, name in enumerate(items[()]):
-            columns[name.decode("utf-8", "replace")] = values[:, i]
+        cells = _whole(values, f"{where}/block{k}_values")
+        for i, name in enumerate(names):
+            columns[name] = cells[:, i]
     return columns
+
+
+def _name(item: object) -> str:
+    """A column's name; pandas also allows numbers."""
+    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)

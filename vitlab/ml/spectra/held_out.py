@@ -1,28 +1,20 @@
-"""The test stars: brightness, true labels, noise-free flux, overlap with the training set."""
+"""The test stars: brightness, true labels, noise-free flux."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitlab.contract.excluded import Counts
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import Grid, OutOfGrid
-from vitlab.ml.spectra.hdf5 import Columns
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import air
 
 Array = NDArray[np.float64]
 PIECE = 1024
-NOT_A_STAR = ("id", "index", "snr", "random_seed")
-"""Columns of a file that do not identify a star."""
-GRID_COLUMNS = (*LABELS, "mag")
-"""Columns that identify a simulated star."""
-DRAWN = 1_000_000
-"""Training stars drawn at once (64 MB)."""
 
 
 def conditions(spectra: Spectra) -> tuple[Array, Array]:
@@ -37,84 +29,11 @@ def conditions(spectra: Spectra) -> tuple[Array, Array]:
     return _magnitudes(spectra, n), snr
 
 
-def overlap(spectra: Spectra, trained: Spectra | None = None, shown: int | None = None) -> int:
-    """Number of test stars that are also in the training set: above 0 the scores are meaningless.
-
-    `trained`: the data set trained on (None: `spectra`); `shown`: how many of its stars the model
-    saw (None: all). Stars are identical when all labels and the magnitude are; for rows of files
-    the flux must agree too.
-    """
-    spectra, trained = unpermuted(spectra), unpermuted(trained or spectra)
-    if isinstance(trained, FileSpectra) and isinstance(spectra, FileSpectra):
-        return _file_overlap(trained, spectra)
-    n_train = trained.sizes["train"] if shown is None else shown
-    names = [name for name in GRID_COLUMNS if name in _columns(spectra, 0)]
-    if len(names) < len(GRID_COLUMNS) or isinstance(trained, FileSpectra):
-        return 0  # without these columns a file cannot identify a simulated star
-    n_test = spectra.sizes["test"]
-    columns = _columns(spectra, n_test, split="test")
-    tested = _keys(_table(columns, names)[-n_test:])
-    shared = np.zeros(len(tested), dtype=bool)
-    for start in range(0, n_train, DRAWN):
-        stop = min(start + DRAWN, n_train)
-        shared |= np.isin(tested, _keys(_table(_columns(trained, stop, start), names)))
-    return int(shared.sum())
-
-
-def _file_overlap(trained: FileSpectra, tested: FileSpectra) -> int:
-    ours, theirs = trained.files, tested.files
-    names = sorted(set(_numbers(ours.params)) & set(_numbers(theirs.params)))
-    if not names or len(ours.wave) != len(theirs.wave):
-        return 0
-    n_train, n_test = trained.sizes["train"], tested.sizes["test"]
-    first = theirs.n - n_test
-    train = _keys(_table(ours.params, names))[:n_train]
-    test = _keys(_table(theirs.params, names))[first:]
-    order = np.argsort(train, kind="stable")
-    low = np.searchsorted(train, test, "left", sorter=order)
-    high = np.searchsorted(train, test, "right", sorter=order)
-    shared = 0
-    for k in np.flatnonzero(high > low):
-        flux = theirs.read(first + int(k), first + int(k) + 1)[0]
-        twins = order[low[k] : high[k]]
-        shared += any(np.allclose(ours.read(int(t), int(t) + 1)[0], flux) for t in twins)
-    return shared
-
-
-def _numbers(params: Columns) -> list[str]:
-    return [k for k, v in params.items() if v.dtype.kind in "fiu" and k not in NOT_A_STAR]
-
-
-def _columns(
-    spectra: GridSpectra | FileSpectra, stop: int, start: int = 0, split: str = "train"
-) -> Columns:
-    """The columns of simulated stars `start` to `stop`, or of all rows of a file."""
-    if isinstance(spectra, FileSpectra):
-        return spectra.files.params
-    stars = spectra.simulator.stars(split, start, stop)
-    return {**dict(zip(LABELS, stars.labels.T, strict=True)), "mag": stars.mag}
-
-
-def _table(columns: Columns, names: Sequence[str]) -> Array:
-    return np.column_stack([columns[name].astype(np.float64) for name in names])
-
-
-def _keys(table: Array) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row."""
-    bits = np.ascontiguousarray(table).view(np.uint64)
-    generator = np.random.default_rng(0)
-    keys = np.zeros(len(bits), dtype=np.uint64)
-    for column in bits.T:
-        odd = generator.integers(2**63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        keys = (keys ^ (keys >> np.uint64(29))) * odd + column
-    return keys
-
-
 def _magnitudes(spectra: GridSpectra | FileSpectra, n: int) -> Array:
     if isinstance(spectra, GridSpectra):
         return spectra.simulator.stars("test", 0, n).mag
     if "mag" in spectra.files.params:
-        mag = spectra.files.params["mag"][spectra.files.n - n :]
+        mag = spectra.files.params["mag"][spectra.rows("test")]
         if mag.dtype.kind in "fiu":
             return mag.astype(np.float64)
     return np.full(n, np.nan)
@@ -124,9 +43,7 @@ def _snr(spectra: GridSpectra | FileSpectra, start: int, stop: int) -> Array:
     if isinstance(spectra, GridSpectra):
         flux, error = spectra.simulator.observe(spectra.simulator.stars("test", start, stop), None)
     else:
-        first = spectra.files.n - spectra.sizes["test"]
-        rows = spectra.files.read(first + start, first + stop)
-        flux, error = (torch.from_numpy(part) for part in rows)
+        flux, error = (torch.from_numpy(part) for part in spectra.test_rows(start, stop))
         error = error * (spectra.level or 1.0)
     ratio = torch.where(error.isfinite() & (error > 0), flux / error, torch.nan)
     snr: Array = ratio.nanmedian(dim=1).values.double().cpu().numpy()
@@ -135,6 +52,14 @@ def _snr(spectra: GridSpectra | FileSpectra, start: int, stop: int) -> Array:
 
 COMPARED = 8
 """Stars that decide whether a file's wavelengths are in vacuum."""
+
+
+def excluded(spectra: Spectra) -> dict[str, Counts] | None:
+    """Split -> reason -> spectra of a file that were left out; None for simulated stars."""
+    spectra = unpermuted(spectra)
+    if not isinstance(spectra, FileSpectra):
+        return None
+    return {split: spectra.excluded(split) for split, n in spectra.wanted.items() if n}
 
 
 def grid_labels(spectra: Spectra, number: int) -> Array | None:
@@ -146,7 +71,7 @@ def grid_labels(spectra: Spectra, number: int) -> Array | None:
     params = spectra.files.params
     if any(name not in params or params[name].dtype.kind not in "fiu" for name in LABELS):
         return None
-    row = spectra.files.n - spectra.sizes["test"] + number
+    row = spectra.rows("test")[number]
     return np.array([float(params[name][row]) for name in LABELS])
 
 
@@ -165,11 +90,13 @@ def clean_flux(spectra: Spectra, number: int) -> Array | None:
 def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
     """Whether the wavelengths are in vacuum; the grid's are in air.
 
-    A file's are where the first test stars then look more like the grid at their labels; in air
-    where these are not known. The difference is 2.3 A, five pixels.
+    A file's are where it says so; else where the first test stars then look more like the grid at
+    their labels; in air where these are not known. The difference is 2.3 A, five pixels.
     """
     spectra = unpermuted(spectra)
-    n = min(COMPARED, spectra.sizes["test"])
+    if isinstance(spectra, FileSpectra) and (stated := spectra.files.files[0].axis.medium):
+        return stated == "vacuum"
+    n = spectra.at_most("test", COMPARED)
     labels = [grid_labels(spectra, i) for i in range(n)]
     known = [one for one in labels if one is not None]
     if not isinstance(spectra, FileSpectra) or not n or len(known) < n:
@@ -200,6 +127,5 @@ def _similarity(wave: Array, flux: Array, known: Array, expected: Array) -> floa
 
 def _rows(spectra: FileSpectra, start: int, stop: int) -> tuple[Array, Array]:
     """Flux and errors of test stars as the file has them."""
-    first = spectra.files.n - spectra.sizes["test"]
-    flux, error = spectra.files.read(first + start, first + stop)
+    flux, error = spectra.test_rows(start, stop)
     return flux.astype(np.float64), error.astype(np.float64)

@@ -19,6 +19,17 @@ LABELS = GRID_LABELS
 RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
 """K, dex (cgs), dex: the extent of the embedded grid."""
 
+POSSIBLE = {
+    "T_eff": (1000.0, 300_000.0),
+    "log_g": (-2.0, 10.0),
+    **dict.fromkeys(("M_H", "Fe_H"), (-10.0, 2.0)),
+    **dict.fromkeys(("a_M", "C_M", "O_M"), (-3.0, 5.0)),
+}
+"""K, dex (cgs), dex: outside, a value of a file is not this label in this unit. From brown to white
+dwarfs; carbon in the most metal-poor stars."""
+MISSING_LABELS = (-999.0, -9999.0, -99.0)
+"""Written by many catalogues for "not known"."""
+
 BETA = 0.7
 """Both parameters of the Beta distribution each label is drawn from: slightly more weight at the
 ends, so that the edges of the grid are learned too."""
@@ -29,6 +40,14 @@ def draw_labels(generator: np.random.Generator, n: int) -> Array:
     low, high = np.array([RANGES[name] for name in LABELS]).T
     unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
     return np.asarray(low + (high - low) * unit)
+
+
+def valid_labels(name: str, values: NDArray[Any]) -> Array:
+    """(n,) values of a file's column, NaN where missing, or impossible for a label of that name."""
+    found = values.astype(np.float64)
+    low, high = POSSIBLE.get(name, (-np.inf, np.inf))
+    valid = np.isfinite(found) & (found >= low) & (found <= high)
+    return np.where(valid & ~np.isin(found, MISSING_LABELS), found, np.nan)
 
 
 class LabelPrior:

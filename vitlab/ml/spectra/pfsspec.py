@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitlab.contract.excluded import UNREAD, USABLE
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.ml.spectra.hdf5 import Columns, RawRows, locate, open_hdf5, read_frame, write_frame
+from vitlab.ml.spectra.hdf5 import (
+    Columns,
+    RawRows,
+    check_filters,
+    locate,
+    open_hdf5,
+    read_frame,
+    unset_value,
+    write_frame,
+)
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.spectra.wavelengths import Axis, read_axis
 
 WAVE = "spectrumdataset/wave"
 FLUX = "dataset/arrays/flux/value"
@@ -25,9 +36,18 @@ PARAMS = "dataset/params"
 SHARDS = "shard_index.txt"
 PIECE = 32
 """Spectra read at once (three arrays of 1 MB)."""
-NO_LABELS = ("index", "id", "snr")
 
 Rows = NDArray[np.float32]
+
+SENTINELS = (-999.0, -9999.0)
+"""Written by many programs for "no datum"."""
+ABSURD_FLUX = 1e6
+"""No datum: a flux beyond this many times the spectrum's median, as 1e20 is."""
+ABSURD_ERROR = 100.0
+"""No datum: an error beyond this many times the spectrum's median error, as 999 or 1e10 are. The
+brightest sky line makes it 14."""
+MIN_DATA = 0.1
+"""Smallest share of pixels with data in a spectrum."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +55,23 @@ class PfsspecFile:
     """A file whose layout has been checked."""
 
     path: Path
-    wave: NDArray[np.float64]  # (W,) Angstrom
+    axis: Axis
     n: int
     """Spectra in the file."""
     params: Columns  # (n,) for each column; row k belongs to spectrum k
     scales: Rows
-    """(n,) cached medians of the flux, NaN until a row is read: computing a median takes twice as
-    long as reading the row."""
+    """(n,) cached medians of the flux: computing one takes twice as long as reading the row."""
+    codes: NDArray[np.uint8]
+    """(n,) what is known of each spectrum: a character of `excluded` as its ASCII code."""
+    unset: dict[str, float]
+    """Data set -> what HDF5 returns where nothing was ever written, if anything was not."""
     locations: dict[str, RawRows | None]
     """Where flux, error and mask (if any) are in the file."""
+
+    @property
+    def wave(self) -> NDArray[np.float64]:
+        """(W,) Angstrom, ascending."""
+        return self.axis.wave
 
 
 @dataclass(frozen=True)
@@ -60,6 +88,17 @@ class SpectraFiles:
     @property
     def wave(self) -> NDArray[np.float64]:
         return self.files[0].wave
+
+    @property
+    def codes(self) -> str:
+        """What is known of each spectrum: `vitlab.contract.excluded`."""
+        return b"".join(file.codes.tobytes() for file in self.files).decode("ascii")
+
+    def usable(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Which spectra that have been read are usable."""
+        part = np.concatenate([file.codes for file in self.files])[start:stop]
+        known: NDArray[np.bool_] = part == ord(USABLE)
+        return known
 
     @property
     def params(self) -> Columns:
@@ -101,38 +140,6 @@ def open_spectra_files(path: Path) -> SpectraFiles:
     return SpectraFiles(path, files)
 
 
-class Description(TypedDict):
-    """What `vitlab data inspect` shows."""
-
-    n: int
-    pixels: int
-    wave: list[float]
-    """Minimum and maximum, Angstrom."""
-    labels: dict[str, list[float]]
-    """Minimum and maximum of every numeric column except `id` and `snr`, without empty ones."""
-    snr: list[float]
-    """Minimum and maximum median S/N; empty when not known."""
-
-
-def describe(files: SpectraFiles) -> Description:
-    """Sizes and ranges of a data set; reads no spectra."""
-    params = {k: v for k, v in files.params.items() if v.dtype.kind in "fiu"}
-    ranges = {name: _range(values) for name, values in params.items() if name not in NO_LABELS}
-    return {
-        "n": files.n,
-        "pixels": len(files.wave),
-        "wave": _range(files.wave),
-        "labels": {name: range_ for name, range_ in ranges.items() if range_},
-        "snr": _range(params["snr"]) if "snr" in params else [],
-    }
-
-
-def _range(values: NDArray[Any]) -> list[float]:
-    """Minimum and maximum finite value; empty when there is none."""
-    known = values[np.isfinite(values)]
-    return [float(known.min()), float(known.max())] if len(known) else []
-
-
 def open_pfsspec(path: Path) -> PfsspecFile:
     """Open `path` and check its layout. `UsageError` names the file and the problem."""
     with open_hdf5(path) as file:
@@ -145,18 +152,28 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         for inside, shape in ((ERROR, (n, pixels)), (WAVE, (pixels,)), (MASK, (n, pixels))):
             if inside in file and file[inside].shape != shape:
                 raise UsageError(f"{path}: {inside}: shape {file[inside].shape}, not {shape}")
+        arrays = [inside for inside in (FLUX, ERROR, MASK, WAVE) if inside in file]
+        for inside in arrays:
+            check_filters(file[inside], f"{path}: {inside}")
+            if file[inside].dtype.kind not in "fiu":
+                raise UsageError(f"{path}: {inside}: {file[inside].dtype} instead of numbers")
         params = read_frame(file, PARAMS, path)
-        wave = file[WAVE][()].astype(np.float64)
-        locations = {x: locate(file[x]) for x in (FLUX, ERROR, MASK) if x in file}
-    unknown = np.full(n, np.nan, dtype=np.float32)
-    return PfsspecFile(path, wave, n, _aligned(params, n, path), unknown, locations)
+        attributes = dict(file[WAVE].attrs)
+        axis = read_axis(file[WAVE][()], attributes, f"{path}: {WAVE}")
+        unset = {x: value for x in arrays[:2] if (value := unset_value(file[x])) is not None}
+        locations = {x: locate(file[x]) for x in arrays if x != WAVE}
+    unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
+    params = _aligned(params, n, path)
+    return PfsspecFile(path, axis, n, params, np.empty(n, np.float32), unknown, unset, locations)
 
 
 def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     """(rows, W) flux over its median and 1-sigma error in the same unit, float32.
 
     A pixel has no data if its mask is not 0 (unset cells are -1; there may be no mask), its flux or
-    error is not finite, or its error is <= 0; it gets flux 1 and an infinite error.
+    error is not finite, never written, a sentinel or absurdly large, or its error is <= 0; it gets
+    flux 1 and an infinite error. So does every pixel of an unusable spectrum; `source.codes` says
+    why it is.
     """
     flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
     error = np.empty_like(flux)
@@ -178,41 +195,91 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
                         f"{source.path}: {inside}: cannot be read ({error_})"
                     ) from None
             rows = slice(first - start, last - start)
-            _normalise(parts, flux[rows], error[rows], source.scales[first:last])
+            _normalise(source, slice(first, last), parts, flux[rows], error[rows])
+    if source.axis.reversed:
+        return flux[:, ::-1].copy(), error[:, ::-1].copy()
     return flux, error
 
 
-def _normalise(parts: list[NDArray[Any]], flux: Rows, error: Rows, scales: Rows) -> None:
-    """Fill flux and error (rows, W), and scales (rows,), from the file's flux, error and mask."""
-    flux[:], error[:] = parts[0], parts[1]
+def _normalise(
+    source: PfsspecFile, rows: slice, parts: list[NDArray[Any]], flux: Rows, error: Rows
+) -> None:
+    """Fill flux and error of `rows`, and what is known of them, from the file's arrays."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: no datum
+        flux[:], error[:] = parts[0], parts[1]
     mask = parts[2] if len(parts) == 3 else None
-    # If sums and minima are fine, pixels need not be checked individually.
+    scales, codes = source.scales[rows], source.codes[rows]
+    # If sums and extremes are fine, pixels need not be checked individually.
+    low = error.min(axis=1)
     if (
         (mask is None or not mask.any())
-        and error.min() > 0
-        and np.isfinite(error.max())
+        and not source.unset
+        and low.min() > 0
+        and (error.max(axis=1) < ABSURD_ERROR * low).all()
         and np.isfinite(flux.sum())
     ):
-        if np.isnan(scales).any():
+        lowest, highest = flux.min(axis=1), flux.max(axis=1)
+        if (codes == ord(UNREAD)).any():
             scales[:] = np.median(flux, axis=1)
-        if (scales > 0).all():
+        fine = (scales > 0) & (lowest < highest) & (lowest > max(SENTINELS))
+        if (fine & (np.maximum(highest, -lowest) < ABSURD_FLUX * scales)).all():
+            codes[:] = ord(USABLE)
             flux /= scales[:, None]
             error /= scales[:, None]
             return
-    good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-    if mask is not None:
-        good &= mask == 0
-    for row, usable in enumerate(good):
-        middle = np.median(flux[row, usable]) if usable.any() else 0.0
-        if middle > 0:
-            flux[row] /= middle
-            error[row] /= middle
+    for k in range(len(flux)):
+        good, hidden = _data(source, parts, k, flux[k], error[k])
+        code = _code(flux[k], error[k], good, hidden)
+        codes[k] = ord(code)
+        if code == USABLE:
+            scales[k] = np.median(flux[k, good])
+            flux[k] /= scales[k]
+            error[k] /= scales[k]
+            flux[k, ~good], error[k, ~good] = 1, np.inf
         else:
-            usable[:] = False
-    flux[~good], error[~good] = 1, np.inf
+            flux[k], error[k] = 1, np.inf
+
+
+def _data(
+    source: PfsspecFile, parts: list[NDArray[Any]], k: int, flux: Rows, error: Rows
+) -> tuple[NDArray[np.bool_], bool]:
+    """(W,) which pixels have data, and whether a mask hides all."""
+    good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
+    for inside, value in source.unset.items():
+        good &= parts[0 if inside == FLUX else 1][k] != value
+    for value in SENTINELS:
+        good &= flux != value
+    if len(parts) == 3:
+        open_ = parts[2][k] == 0
+        good &= open_
+        if not open_.any():
+            return good, True
+    if good.any():
+        middle, sigma = np.median(flux[good]), np.median(error[good])
+        if middle:
+            good &= abs(flux) < ABSURD_FLUX * abs(middle)
+        good &= error < ABSURD_ERROR * sigma
+    return good, False
+
+
+def _code(flux: Rows, error: Rows, good: NDArray[np.bool_], hidden: bool) -> str:
+    """What a spectrum is: `USABLE` or a key of `REASONS`."""
+    if hidden:
+        return "m"
+    if not good.any():
+        return "f" if (np.isfinite(error) & (error > 0)).any() else "e"
+    if good.mean() < MIN_DATA:
+        return "p"
+    if flux[good].min() == flux[good].max():
+        return "c"
+    return USABLE if np.median(flux[good]) > 0 else "n"
 
 
 def _layout_hint(file: h5py.File) -> str:
+    others = file.get("dataset/arrays")
+    for name in ("ivar", "variance", "var", "sigma", "flux_err"):
+        if isinstance(others, h5py.Group) and "flux" in others and name in others:
+            return f" (dataset/arrays/{name} is not read: write 1-sigma errors as {ERROR})"
     if "dataset/arrays/wave/value" in file:
         return " (every spectrum has its own wavelength grid: not supported)"
     if "flux" in file and "params" in file:
@@ -223,7 +290,8 @@ def _layout_hint(file: h5py.File) -> str:
 def _aligned(columns: Columns, n: int, path: Path) -> Columns:
     """The columns in the order of the spectra, by `id` if present, else by the index."""
     identity = columns.get("id", columns.get("index", np.empty(0)))
-    if len(identity) != n or not np.array_equal(np.sort(identity), np.arange(n)):
+    numbers = identity.dtype.kind in "fiu"
+    if len(identity) != n or not numbers or (np.sort(identity) != np.arange(n)).any():
         raise UsageError(
             f"{path}: {PARAMS}: {len(identity)} rows whose ids are not 0 to {n - 1}, "
             f"so they cannot be matched to the {n} spectra"

@@ -135,14 +135,21 @@ def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
 
 
 def make_task(
-    config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device, group: Group = ALONE
+    config: VitConfig | MlpConfig,
+    spectra: Spectra,
+    device: torch.device,
+    group: Group = ALONE,
+    fitted: tuple[Inputs, LabelScaling] | None = None,
 ) -> Task:
-    """The training task of a configuration."""
-    sample = min(spectra.sizes["train"], SCALING_SAMPLE)
+    """The training task of a configuration; `fitted`: as saved, None to fit them to `spectra`."""
+    if fitted is None:
+        sample = spectra.labels("train", 0, spectra.at_most("train", SCALING_SAMPLE))
+        inputs = make_inputs(config.model.input, spectra)
+        fitted = inputs, fit_scaling(sample, config.label_norm)
     return Task(
         spectra=spectra,
-        inputs=make_inputs(config.model.input, spectra),
-        scaling=fit_scaling(spectra.labels("train", 0, sample), config.label_norm),
+        inputs=fitted[0],
+        scaling=fitted[1],
         labels=config.labels,
         train=config.train,
         device=device,
@@ -170,5 +177,5 @@ def load_network(
     except (RuntimeError, TypeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: from another version of the model ({reason})") from None
-    task = make_task(config, spectra, device)
-    return network, replace(task, inputs=saved.inputs, scaling=saved.scaling)
+    fitted = saved.inputs, saved.scaling
+    return network, make_task(config, spectra, device, fitted=fitted)

@@ -1,0 +1,217 @@
+"""Test stars that are in the training set: by the content of their spectra, and by their labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.checks import Check, judged, unknown
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
+from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.hdf5 import Columns
+from vitlab.ml.spectra.labels import LABELS, POSSIBLE
+
+Array = NDArray[np.float64]
+Marks = NDArray[np.bool_]
+
+PIECE = 1024
+DRAWN = 1_000_000
+"""Training stars drawn at once (64 MB)."""
+GRID_COLUMNS = (*LABELS, "mag")
+"""Columns that identify a simulated spectrum, but for its noise."""
+STAR_IDS = (
+    "star_id", "object_id", "obj_id", "objid", "target_id", "targetid", "source_id", "gaia_id",
+    "gaia_source_id", "catid", "star", "object", "target",
+)  # fmt: skip
+"""Columns of a file that name a star, in lower case; `id` numbers the spectra."""
+NO_ID = ("", "nan", "none", "0", "-1", "-999", "-9999")
+"""Values of such a column that name none."""
+COARSE = 0.01
+"""Share of test stars that may share all labels with others by chance."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The two checks of a test set against a training set; their numbers are counts of stars."""
+
+    content: Check
+    """Spectra with the same flux."""
+    labels: Check
+    """Stars with the same labels, or the same id: repeated visits, with other noise."""
+
+    @property
+    def stars(self) -> int | None:
+        """Test stars known to be in the training set, by either; None where neither is known."""
+        checks = (self.content, self.labels)
+        counts = [int(c.number) for c in checks if c.number is not None and c.outcome != "unknown"]
+        return max(counts, default=None)
+
+
+def find_overlap(
+    spectra: Spectra, trained: Spectra | None = None, shown: int | None = None
+) -> Overlap:
+    """Both checks of the test set of `spectra`.
+
+    `trained`: the data set trained on (None: `spectra`); `shown`: how many of its stars the model
+    saw (None: all).
+    """
+    tested, learned = unpermuted(spectra), unpermuted(trained or spectra)
+    n_train = learned.sizes["train"] if shown is None else shown
+    if not n_train:
+        return Overlap(judged(0, 0, tested.sizes["test"]), judged(0, 0, tested.sizes["test"]))
+    return Overlap(_content(tested, learned, n_train), _labels(tested, learned, n_train))
+
+
+def _content(
+    tested: GridSpectra | FileSpectra, learned: GridSpectra | FileSpectra, n_train: int
+) -> Check:
+    n = tested.sizes["test"]
+    if isinstance(tested, FileSpectra) and isinstance(learned, FileSpectra):
+        if tested.pixels != learned.pixels:
+            return judged(0, 0, n)
+        ours = set(_hashes(tested, tested.rows("test")))
+        known = ours & set(_hashes(learned, learned.rows("train")[:n_train]))
+        shared = sum(one in known for one in _hashes(tested, tested.rows("test"))) if known else 0
+        return judged(shared, 0, n)
+    columns = _tested(tested)
+    if not all(name in columns for name in GRID_COLUMNS):
+        return unknown("no_columns")
+    if isinstance(learned, FileSpectra) and "mag" not in learned.files.params:
+        return unknown("no_columns")
+    return judged(int(_shared(columns, learned, n_train, GRID_COLUMNS).sum()), 0, n)
+
+
+def _hashes(spectra: FileSpectra, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    """A hash of the flux of each row over its median, as it was read."""
+    for start in range(0, len(rows), PIECE):
+        part = rows[start : start + PIECE]
+        flux, _ = spectra.files.read(int(part[0]), int(part[-1]) + 1)
+        for one in flux[part - part[0]]:
+            yield hashlib.blake2b(one.data, digest_size=16).digest()
+
+
+def _labels(
+    tested: GridSpectra | FileSpectra, learned: GridSpectra | FileSpectra, n_train: int
+) -> Check:
+    n, columns = tested.sizes["test"], _tested(tested)
+    there = learned.files.params if isinstance(learned, FileSpectra) else dict.fromkeys(LABELS)
+    named = _same_ids(columns, learned, n_train) if isinstance(learned, FileSpectra) else None
+    if named is not None and named.any():
+        return judged(int(named.sum()), 0, n)
+    own = tested.names if isinstance(tested, FileSpectra) else ()
+    names = [
+        name
+        for name in dict.fromkeys((*POSSIBLE, *own))
+        if name in there and name in columns and columns[name].dtype.kind in "fiu"
+        if not isinstance(learned, FileSpectra) or learned.files.params[name].dtype.kind in "fiu"
+        if np.isfinite(columns[name].astype(np.float64)).any()
+    ]
+    if not names:
+        return judged(0, 0, n) if named is not None else unknown("no_columns")
+    shared = int(_shared(columns, learned, n_train, names).sum())
+    chance = _by_chance(columns, learned, n_train, names) if shared else 0
+    limit = int(chance + 3 * chance**0.5)
+    if shared <= limit and chance > COARSE * n:
+        return unknown("coarse")
+    return judged(shared, limit, n)
+
+
+def _tested(spectra: GridSpectra | FileSpectra) -> Columns:
+    """The columns of the test stars."""
+    if isinstance(spectra, GridSpectra):
+        return _drawn(spectra, "test", 0, spectra.sizes["test"])
+    rows = spectra.rows("test")
+    return {name: values[rows] for name, values in spectra.files.params.items()}
+
+
+def _learned(spectra: GridSpectra | FileSpectra, n_train: int) -> Iterator[Columns]:
+    """The columns of the training stars, in pieces."""
+    if isinstance(spectra, FileSpectra):
+        rows = spectra.rows("train")[:n_train]
+        yield {name: values[rows] for name, values in spectra.files.params.items()}
+        return
+    for start in range(0, n_train, DRAWN):
+        yield _drawn(spectra, "train", start, min(start + DRAWN, n_train))
+
+
+def _drawn(spectra: GridSpectra, split: str, start: int, stop: int) -> Columns:
+    stars = spectra.simulator.stars(split, start, stop)
+    return {**dict(zip(LABELS, stars.labels.T, strict=True)), "mag": stars.mag}
+
+
+def _same_ids(columns: Columns, learned: FileSpectra, n_train: int) -> Marks | None:
+    """(n,) test stars whose id is one of the training set's; None where the files have no ids."""
+    params = learned.files.params
+    ids = [name for name in columns if name.casefold() in STAR_IDS and name in params]
+    if not ids:
+        return None
+    rows = learned.rows("train")[:n_train]
+    found = np.zeros(len(columns[ids[0]]), dtype=bool)
+    for name in ids:
+        ours, theirs = (_texts(values) for values in (columns[name], params[name][rows]))
+        found |= np.isin(ours, theirs) & ~np.isin(np.char.lower(ours), NO_ID)
+    return found
+
+
+def _texts(values: NDArray[np.generic]) -> NDArray[np.str_]:
+    if values.dtype.kind in "SO":
+        parts = [x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in values]
+        return np.array(parts, dtype=np.str_)
+    return values.astype(np.str_)
+
+
+def _shared(
+    columns: Columns, learned: GridSpectra | FileSpectra, n_train: int, names: Sequence[str]
+) -> Marks:
+    """(n,) test stars that agree with a training star in all of `names`."""
+    found = np.zeros(len(columns[names[0]]), dtype=bool)
+    for theirs in _learned(learned, n_train):
+        ours, known = _tables(columns, theirs, names)
+        found |= np.isin(_keys(ours), _keys(known[np.isfinite(known).all(axis=1)]))
+    return found & np.isfinite(_tables(columns, columns, names)[0]).all(axis=1)
+
+
+def _by_chance(
+    columns: Columns, learned: GridSpectra | FileSpectra, n_train: int, names: Sequence[str]
+) -> float:
+    """Test stars that would agree if every label was dealt to the training stars by itself.
+
+    Of a single label: all, when it is rounded to three decimals, else none.
+    """
+    if isinstance(learned, GridSpectra):
+        return 0.0
+    (theirs,) = _learned(learned, n_train)
+    ours, known = _tables(columns, theirs, names)
+    known = known[np.isfinite(known).all(axis=1)]
+    if len(names) == 1:
+        rounded = np.isclose(known * 1e3, np.round(known * 1e3), rtol=0, atol=1e-2).mean() > 0.9
+        return float(len(ours)) if rounded else 0.0
+    generator = np.random.default_rng(0)
+    dealt = np.column_stack([generator.permutation(column) for column in known.T])
+    return float(np.isin(_keys(ours), _keys(dealt)).sum())
+
+
+def _tables(ours: Columns, theirs: Columns, names: Sequence[str]) -> tuple[Array, Array]:
+    """(n, K), (m, K) float64, rounded to float32 where one of the two columns is."""
+    sides: tuple[list[Array], list[Array]] = ([], [])
+    for name in names:
+        short = any(one[name].dtype == np.float32 for one in (ours, theirs))
+        for side, one in zip(sides, (ours, theirs), strict=True):
+            values = one[name].astype(np.float32 if short else np.float64)
+            side.append(values.astype(np.float64) + 0.0)  # no -0.0
+    return np.column_stack(sides[0]), np.column_stack(sides[1])
+
+
+def _keys(table: Array) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row."""
+    bits = np.ascontiguousarray(table).view(np.uint64)
+    generator = np.random.default_rng(0)
+    keys = np.zeros(len(bits), dtype=np.uint64)
+    for column in bits.T:
+        odd = generator.integers(2**63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        keys = (keys ^ (keys >> np.uint64(29))) * odd + column
+    return keys

@@ -1,0 +1,204 @@
+"""FITS files without a FITS library: headers, images and binary tables, as physical values."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+
+Array = NDArray[np.float64]
+
+BLOCK = 2880
+"""Bytes of a block; a header consists of cards of 80 bytes."""
+_TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1", "L": "S1"}
+_TYPES |= {"X": "u1", "C": ">c8", "M": ">c16"}
+_BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_CARD = re.compile(r"\s*'((?:[^']|'')*)'|([^/]*)")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, unpacked if it is gzipped."""
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    except (OSError, EOFError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+
+
+def is_fits(data: bytes) -> bool:
+    return data.startswith(b"SIMPLE  =")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a binary table."""
+
+    name: str
+    unit: str
+    values: NDArray[Any]
+    """(rows,) or (rows, items), float64 for numbers; missing numbers are NaN."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One header with its data."""
+
+    where: str
+    """`file: HDU 1`, for messages."""
+    header: Mapping[str, str]
+    """Keyword -> text; quotes and comments removed."""
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        return self.header.get("EXTNAME", "")
+
+    @property
+    def is_table(self) -> bool:
+        return self.header.get("XTENSION", "") == "BINTABLE"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As numpy has it, so the last axis is the fastest; of a table bytes and rows."""
+        return _shape(self.header)
+
+    @cached_property
+    def image(self) -> Array | None:
+        """The physical values, BSCALE and BZERO applied, BLANK as NaN; None without an image."""
+        kind = self.header.get("XTENSION", "IMAGE")
+        if kind != "IMAGE" or not self.shape or not np.prod(self.shape):
+            return None
+        raw = np.frombuffer(self.data, _BITPIX[_int(self.header, "BITPIX")]).reshape(self.shape)
+        return _scaled(raw, self.header, ("BSCALE", "BZERO", "BLANK"))
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns of a binary table, TSCAL and TZERO applied, TNULL as NaN."""
+        if not self.is_table:
+            return []
+        if self.header.get("ZIMAGE") == "T":
+            raise UsageError(f"{self.where}: a tile-compressed image; unpack it with `funpack`")
+        fields: list[Any] = []
+        for i, letter, number in self._forms():
+            if not number:
+                continue
+            if letter in "PQ":
+                fields.append((str(i), ">i4" if letter == "P" else ">i8", (2,)))
+            elif letter == "A":
+                fields.append((str(i), f"S{number}"))
+            elif letter in _TYPES:
+                width = -(-number // 8) if letter == "X" else number
+                fields.append((str(i), _TYPES[letter], (width,)))
+            else:
+                form = self.header[f"TFORM{i}"]
+                raise UsageError(f"{self.where}: column {i}: type {form} is not one of FITS")
+        kind = np.dtype(fields)
+        width, rows = _int(self.header, "NAXIS1"), _int(self.header, "NAXIS2")
+        if kind.itemsize != width:
+            raise UsageError(f"{self.where}: rows of {width} bytes, columns of {kind.itemsize}")
+        if not width or not rows:
+            return []
+        table = np.frombuffer(self.data[: width * rows], kind)
+        return [self._column(i, letter, table[str(i)]) for i, letter, n in self._forms() if n]
+
+    def _forms(self) -> Iterator[tuple[int, str, int]]:
+        """Number of the column, letter of its type, items in a row."""
+        for i in range(1, _int(self.header, "TFIELDS") + 1):
+            match = re.match(r"(\d*)([A-Z])", self.header.get(f"TFORM{i}", ""))
+            if match is None:
+                raise UsageError(f"{self.where}: no TFORM{i}")
+            yield i, match[2], int(match[1] or 1)
+
+    def _column(self, i: int, letter: str, cells: NDArray[Any]) -> Column:
+        name = self.header.get(f"TTYPE{i}", f"column {i}")
+        if letter in "PQ":
+            cells = self._from_heap(i, name, cells)
+        elif letter != "A" and cells.ndim > 1 and cells.shape[1] == 1:
+            cells = cells[:, 0]
+        if letter not in "ALXCM":
+            cells = _scaled(cells, self.header, (f"TSCAL{i}", f"TZERO{i}", f"TNULL{i}"))
+        return Column(name, self.header.get(f"TUNIT{i}", ""), cells)
+
+    def _from_heap(self, i: int, name: str, places: NDArray[Any]) -> NDArray[Any]:
+        """Rows of variable length, which must all have the same one."""
+        form = re.search(r"[PQ]([A-Z])", self.header[f"TFORM{i}"])
+        lengths = set(places[:, 0].tolist())
+        if form is None or form[1] not in "DEJIKB" or len(lengths) > 1:
+            raise UsageError(f"{self.where}: column {name}: rows of different lengths")
+        size = _int(self.header, "NAXIS1") * _int(self.header, "NAXIS2")
+        heap = self.data[_int(self.header, "THEAP", size) :]
+        number = lengths.pop() if lengths else 0
+        kind = np.dtype(_TYPES[form[1]])
+        return np.array([np.frombuffer(heap, kind, number, at) for at in places[:, 1].tolist()])
+
+
+def read_units(data: bytes, path: Path) -> list[Unit]:
+    """All headers of a FITS file with their data. `UsageError` names what is broken."""
+    units: list[Unit] = []
+    place = 0
+    while place < len(data) and data[place : place + BLOCK].strip(b" \0"):
+        where = f"{path}: HDU {len(units)}"
+        header, place = _header(data, place, where)
+        size = 0
+        try:
+            if shape := _shape(header):
+                size = abs(_int(header, "BITPIX")) // 8 * int(np.prod(shape))
+                size += _int(header, "PCOUNT", 0)
+        except (KeyError, ValueError):
+            raise UsageError(f"{where}: BITPIX or NAXIS is missing or not a number") from None
+        part = data[place : place + size]
+        if len(part) < size:
+            raise UsageError(f"{where}: truncated: {len(part)} of {size} bytes")
+        units.append(Unit(where, header, part))
+        place += -(-size // BLOCK) * BLOCK
+    return units
+
+
+def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
+    cards: dict[str, str] = {}
+    for at in range(place, len(data) - 79, 80):
+        card = data[at : at + 80].decode("ascii", "replace")
+        if card.rstrip() == "END":
+            return cards, at + BLOCK - (at - place) % BLOCK
+        if card[8:10] == "= ":
+            text = _CARD.match(card[10:])
+            assert text is not None  # the second half matches anything
+            value = text[1] if text[1] is not None else text[2]
+            cards[card[:8].strip()] = value.replace("''", "'").strip()
+    raise UsageError(f"{where}: its header has no end")
+
+
+def _shape(header: Mapping[str, str]) -> tuple[int, ...]:
+    axes = range(_int(header, "NAXIS", 0), 0, -1)
+    return tuple(_int(header, f"NAXIS{i}") for i in axes)
+
+
+def _int(header: Mapping[str, str], name: str, default: int | None = None) -> int:
+    if default is not None and name not in header:
+        return default
+    return int(header[name])
+
+
+def _scaled(raw: NDArray[Any], header: Mapping[str, str], names: tuple[str, str, str]) -> Array:
+    """Stored values as physical ones: scale, offset, and NaN for the null of integers."""
+    scale, zero, null = names
+    factor, offset = (
+        float(header.get(name, default).upper().replace("D", "E"))
+        for name, default in ((scale, "1"), (zero, "0"))
+    )
+    values = raw.astype(np.float64)
+    empty = raw == int(header[null]) if null in header and raw.dtype.kind in "iu" else None
+    if factor != 1 or offset:
+        values = values * factor + offset
+    if empty is not None:
+        values[empty] = np.nan
+    return values

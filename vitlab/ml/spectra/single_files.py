@@ -1,0 +1,210 @@
+"""What a FITS or text file of spectra holds; a run cannot learn from one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.fits import Column, Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.pfsspec import SENTINELS
+from vitlab.ml.spectra.wavelengths import Axis, read_axis
+
+Array = NDArray[np.float64]
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+WHY = "a run learns from HDF5 in ga_pfsspec's layout, with labels (`vitlab data make` writes one)"
+LINEAR = ("wave", "wavelength", "lambda", "lam", "wl")
+LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave")
+ERRORS = ("ivar", "err", "sigma", "var", "weight")
+"""Parts of the names of arrays that are above 0 wherever there are data."""
+SHOWN = 8
+"""Names of columns that are listed."""
+
+
+class Part(TypedDict):
+    """One header and data unit, or a text table."""
+
+    name: str
+    shape: list[int]
+    columns: list[str]
+    wave: list[float]
+    """Minimum and maximum, Angstrom; empty where there are none or they cannot be read."""
+    medium: str
+    notes: list[str]
+
+
+class SingleFile(TypedDict):
+    """What `vitlab data inspect` shows of a FITS or text file."""
+
+    format: str
+    parts: list[Part]
+    why: str
+    """Why no run can learn from it."""
+
+
+def is_single_file(path: Path) -> bool:
+    """Whether `path` is a FITS or text file of spectra, and no HDF5 or list of shards."""
+    if not path.is_file() or path.suffix in (".h5", ".hdf5"):
+        return False
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if path.suffix == ".txt":  # an index of shards has names
+        rows = [line.split() for line in start.decode("utf-8", "replace").splitlines()[:-1]]
+        return any(row and _is_number(row[0].rstrip(",")) for row in rows)
+    return not start.startswith(HDF5)
+
+
+def describe_single(path: Path) -> SingleFile:
+    """The parts of the file, their wavelengths, and what of them is not usable."""
+    data = read_bytes(path)
+    if is_fits(data):
+        units = read_units(data, path)
+        parts = [_fits_part(k, unit, units) for k, unit in enumerate(units)]
+        return {"format": "FITS", "parts": [p for p in parts if p["shape"]], "why": WHY}
+    return {"format": "text", "parts": [_text_part(data, path)], "why": WHY}
+
+
+def _fits_part(number: int, unit: Unit, units: list[Unit]) -> Part:
+    header = {**units[0].header, **unit.header} if unit.is_table else unit.header
+    name = unit.name or f"HDU {number}"
+    if unit.is_table:
+        rows = unit.columns
+        shape = [len(rows[0].values)] if rows else []
+        axis, notes = _table_axis(rows, header)
+        arrays = {c.name: c.values for c in rows if axis and len(c.values) == len(axis.wave)}
+        return _part(name, shape, rows, axis, [*notes, *_problems(arrays)])
+    image = unit.image
+    if image is None:
+        return _part(name, [], [], None, [])
+    axis, notes = _image_axis(unit, name, image)
+    return _part(name, list(image.shape), [], axis, [*notes, *_problems({name: image})])
+
+
+def _part(
+    name: str, shape: list[int], columns: list[Column], axis: Axis | None, notes: list[str]
+) -> Part:
+    return {
+        "name": name,
+        "shape": shape,
+        "columns": [column.name for column in columns],
+        "wave": [float(axis.wave[0]), float(axis.wave[-1])] if axis else [],
+        "medium": axis.medium if axis else "",
+        "notes": [*(axis.notes if axis else ()), *notes],
+    }
+
+
+def _table_axis(columns: list[Column], header: Mapping[str, str]) -> tuple[Axis | None, list[str]]:
+    for column in columns:
+        name = column.name.lower()
+        if name not in (*LINEAR, *LOGARITHMIC) or column.values.dtype.kind != "f":
+            continue
+        unit = column.unit or ("log10(Angstrom)" if name in LOGARITHMIC else "")
+        return _axis(column.values, unit, header, column.name)
+    return None, []
+
+
+def _image_axis(unit: Unit, name: str, image: Array) -> tuple[Axis | None, list[str]]:
+    """From a WAVELENGTH array, or the header's linear or logarithmic scale of the last axis."""
+    header = unit.header
+    if name.lower().rpartition("_")[2] in LINEAR:
+        row: Array = image.reshape(-1, image.shape[-1])[0]
+        return _axis(row, header.get("BUNIT", ""), header, name)
+    if header.get("CTYPE1", "").startswith("MULTISPE"):
+        return None, ["wavelengths of several orders (multispec): not read"]
+    step = header.get("COEFF1") or header.get("CD1_1") or header.get("CDELT1")
+    start = header.get("COEFF0") or header.get("CRVAL1")
+    if not step or not start or image.ndim > 2:
+        return None, []
+    reference = 1.0 if "COEFF0" in header else float(header.get("CRPIX1", 1))
+    pixels = np.arange(1, image.shape[-1] + 1, dtype=np.float64)
+    values = np.asarray(float(start) + (pixels - reference) * float(step))
+    logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
+    stated = "log10(Angstrom)" if logarithmic else header.get("CUNIT1", "")
+    return _axis(values, stated, header, name)
+
+
+def _axis(
+    values: Array, unit: str, header: Mapping[str, str], name: str
+) -> tuple[Axis | None, list[str]]:
+    words = {k: v for k, v in header.items() if k != "CTYPE1" or v.startswith(("AWAV", "WAVE"))}
+    words |= {"unit": unit}
+    try:
+        return read_axis(values, {k: v for k, v in words.items() if k != "UNITS"}, name), []
+    except UsageError as error:
+        return None, [str(error)]
+
+
+def _problems(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[str]:
+    """What of the arrays is no datum, counted."""
+    for name, values in arrays.items():
+        if values.dtype.kind != "f" or not values.size:
+            continue
+        numbers = values.astype(np.float64)
+        finite = np.isfinite(numbers)
+        if bad := int((~finite).sum()):
+            yield f"{name}: {bad:,} of {values.size:,} values not finite"
+        if sentinels := int(np.isin(numbers, SENTINELS).sum()):
+            yield f"{name}: {sentinels:,} of {values.size:,} values are -999 or -9999: no data"
+        if "covar" not in name.lower() and any(word in name.lower() for word in ERRORS):
+            if zero := int((numbers[finite] <= 0).sum()):
+                yield f"{name}: {zero:,} of {values.size:,} values not above 0: no data"
+        elif "mask" not in name.lower() and finite.any() and values.size > 1:
+            low, high = numbers[finite].min(), numbers[finite].max()
+            if low == high:
+                yield f"{name}: every value is {low:g}"
+
+
+def _text_part(data: bytes, path: Path) -> Part:
+    lines = [x for x in data.decode("utf-8-sig", "replace").splitlines() if x.strip()]
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    comma = any("," in line for line in lines[:1])
+    rows = list(csv.reader(lines)) if comma else [line.split() for line in lines]
+    names = rows[0] if rows else []
+    if names and all(_is_number(cell) for cell in names):
+        names = ["wavelength", "flux", "flux_error"][: len(names)]
+    else:
+        rows = rows[1:]
+    rows = [row for row in rows if len(row) >= len(names)]
+    columns = [
+        Column(name, "", np.array([_float(row[k]) for row in rows])) for k, name in enumerate(names)
+    ]
+    axis, notes = _table_axis(columns, {})
+    if axis is None and not notes:
+        raise UsageError(f"{path}: neither HDF5 nor FITS, and no column of wavelengths in it")
+    arrays = {c.name: c.values for c in columns if "flux" in c.name.lower()}
+    return _part(path.name, [len(rows)], columns, axis, [*notes, *_problems(arrays)])
+
+
+def _is_number(cell: str) -> bool:
+    return not np.isnan(_float(cell)) or cell.strip().lower() == "nan"
+
+
+def _float(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")
+
+
+def lines(file: SingleFile) -> Iterator[str]:
+    """What a person should know, one line each."""
+    for part in file["parts"]:
+        size = " x ".join(map(str, part["shape"]))
+        text = f"{part['name']}: {size}"
+        if part["columns"]:
+            more = len(part["columns"]) - SHOWN
+            text += f" rows: {', '.join(part['columns'][:SHOWN])}"
+            text += f" and {more} more" if more > 0 else ""
+        if part["wave"]:
+            medium = part["medium"] or "air or vacuum: not stated"
+            low, high = part["wave"]
+            text += f"; {low:.1f} to {high:.1f} A ({medium})"
+        yield text
+        yield from (f"  {note}" for note in part["notes"])
+    yield f"{file['format']}, not a data set: {file['why']}"

@@ -1,0 +1,176 @@
+"""Wavelengths as files write them: their unit, order and medium."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+
+Array = NDArray[np.float64]
+
+_LENGTHS = {
+    "angstrom": 1.0,
+    "angstroms": 1.0,
+    "ang": 1.0,
+    "a": 1.0,
+    "å": 1.0,
+    "0.1nm": 1.0,
+    "1e-10m": 1.0,
+    "10^-10m": 1.0,
+    "nm": 10.0,
+    "nanometer": 10.0,
+    "nanometers": 10.0,
+    "nanometre": 10.0,
+    "um": 1e4,
+    "µm": 1e4,
+    "μm": 1e4,
+    "micron": 1e4,
+    "microns": 1e4,
+    "micrometer": 1e4,
+    "cm": 1e8,
+    "m": 1e10,
+    "meter": 1e10,
+}
+"""Unit in lower case, without spaces -> Angstrom."""
+_LOG = re.compile(r"(?P<log>log10|log|ln|dex)[\[(]?(?P<unit>[^\])]*)[\])]?$")
+_GUESSES = (
+    (1e-7, 1e-5, "m"),
+    (0.2, 2.7, "micron"),
+    (3.3, 5.0, "log10(Angstrom)"),
+    (7.6, 11.5, "ln(Angstrom)"),
+    (200.0, 2000.0, "nm"),
+    (2000.0, 3e5, "Angstrom"),
+)
+"""Range of the median wavelength -> the only unit it may be in, for ground-based spectra."""
+SPAN = 50.0
+"""Greatest ratio of the largest to the smallest wavelength; that of pixel numbers is larger."""
+ALLOWED = (1000.0, 3e5)
+"""Angstrom."""
+UNEVEN = 3.0
+"""Ratio of the largest to the smallest step, in wavelength and in its logarithm, above which it is
+told."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The wavelengths of spectra."""
+
+    wave: Array
+    """(W,) Angstrom, ascending."""
+    reversed: bool
+    """They descend in the file."""
+    medium: str
+    """`air` or `vacuum`; empty when not stated."""
+    notes: tuple[str, ...] = ()
+    """What was converted, and what is unusual."""
+
+
+def read_axis(values: NDArray[Any], attributes: Mapping[str, Any], where: str) -> Axis:
+    """The wavelengths `values` (W,); `attributes`: of the data set or header, by name.
+
+    Without a stated unit only a range that allows one unit is accepted. `UsageError` when they are
+    not finite, not in order, or in no unit that can be known.
+    """
+    wave = np.asarray(values, dtype=np.float64).ravel()
+    stated = next((v for k, v in attributes.items() if k.lower() in ("unit", "units")), None)
+    wave, word = to_angstrom(wave, _text(stated), where)
+    steps = np.diff(np.log(wave))
+    backwards = len(steps) > 0 and bool((steps < 0).all())
+    if not backwards and not (steps > 0).all():
+        place = int(np.flatnonzero(steps <= 0)[0])
+        raise UsageError(
+            f"{where}: not in order: {wave[place]:.4f} A at pixel {place}, then "
+            f"{wave[place + 1]:.4f}"
+        )
+    notes = [f"wavelengths read as {word}"] if word else []
+    if backwards:
+        wave = wave[::-1].copy()
+        notes.append("wavelengths descend: pixels are read in reverse")
+    if len(steps) and min(map(_ratio, (steps, np.diff(wave)))) > UNEVEN:
+        low, high = abs(np.diff(wave)).min(), abs(np.diff(wave)).max()
+        notes.append(f"wavelengths are uneven: steps of {low:.3g} to {high:.3g} A")
+    return Axis(wave, backwards, stated_medium(attributes), tuple(notes))
+
+
+def to_angstrom(values: Array, unit: str, where: str) -> tuple[Array, str]:
+    """(W,) wavelengths in Angstrom, and what they were; an empty word for stated Angstrom.
+
+    `unit`: `nm`, `um`, `log10(Angstrom)`, `ln(Angstrom)`, ...; empty when not known.
+    """
+    if not len(values) or not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise UsageError(f"{where}: {bad} of {len(values)} wavelengths are not finite")
+    low, high = float(values.min()), float(values.max())
+    word = unit.strip() or _guess(values, where)
+    factor, base = _meaning(word, where)
+    with np.errstate(over="ignore"):
+        wave = (base**values if base else values) * factor
+    if not (wave > 0).all() or wave.min() < ALLOWED[0] or wave.max() > ALLOWED[1]:
+        raise UsageError(
+            f"{where}: {low:g} to {high:g} {word} is outside "
+            f"{ALLOWED[0]:g} to {ALLOWED[1]:g} Angstrom; is the unit right?"
+        )
+    if not unit.strip() and word != "Angstrom":
+        word += " (no unit is stated; the values allow no other)"
+    return wave, "" if word == "Angstrom" or (factor == 1 and not base) else word
+
+
+def stated_medium(attributes: Mapping[str, Any]) -> str:
+    """`air` or `vacuum` as a header or attributes say; empty when they do not."""
+    for name, value in attributes.items():
+        text = _text(value).lower()
+        match name.upper():
+            case "AIRORVAC" | "MEDIUM" | "WAVELENGTHS" | "WAVE_MEDIUM" | "SPECSYS_MEDIUM":
+                if text.startswith(("vac", "air")):
+                    return "vacuum" if text.startswith("vac") else "air"
+            case "VACUUM" | "VACWAVE" | "IN_VACUUM" | "INVACUUM":
+                if text in ("t", "true", "1", "1.0", "yes"):
+                    return "vacuum"
+                if text in ("f", "false", "0", "0.0", "no"):
+                    return "air"
+            case "CTYPE1" | "CTYPE3":
+                if text.startswith(("awav", "wave")) and not text.startswith("wavelength"):
+                    return "air" if text.startswith("awav") else "vacuum"
+    return ""
+
+
+def _ratio(steps: Array) -> float:
+    return float(abs(steps).max() / abs(steps).min())
+
+
+def _guess(values: Array, where: str) -> str:
+    low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
+    for least, most, unit in _GUESSES:
+        linear = "(" not in unit
+        if least <= middle < most and not (linear and (low <= 0 or high > SPAN * low)):
+            return unit
+    raise UsageError(
+        f"{where}: {low:g} to {high:g} are wavelengths in no unit that can be known; set the "
+        "attribute `unit` of the data set (Angstrom, nm, micron, log10(Angstrom), ln(Angstrom))"
+    )
+
+
+def _meaning(unit: str, where: str) -> tuple[float, float]:
+    """Factor to Angstrom, and the base of the logarithm (0: none)."""
+    word = re.sub(r"\s+", "", unit.lower())
+    if word in _LENGTHS:
+        return _LENGTHS[word], 0.0
+    match = _LOG.match(word)
+    if match and (match["unit"] or "angstrom") in _LENGTHS:
+        base = np.e if match["log"] == "ln" else 10.0
+        return _LENGTHS[match["unit"] or "angstrom"], float(base)
+    raise UsageError(f"{where}: unit {unit} is not one of wavelength that can be read")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.ravel()[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    return "" if value is None else str(value).strip()
