@@ -37,8 +37,11 @@ _ID = re.compile(
 )
 _HYPOTHESIS_ID = re.compile(r"^\W*[HQ](?:\d|-[A-Z\d])")
 _PRIORITY = re.compile(r"(?<![A-Za-z])P\d(?:\.\d+)?(?![\w.])")
-_LATE = re.compile(r"(?:→|->|=>|[:：])\s*(?P<status>[^→:：]+)$")
-"""A status in words at the end of a line: `Q2: deeper? → open`."""
+_LATE = re.compile(
+    r"(?:(?:→|->|=>|[:：])\s*|[(（【\[]\s*(?=[^()（）【】\[\]]+[)）】\]]$))(?P<status>[^→:：()（）【】]+)"
+    r"[)）】\]]?$"
+)
+"""A status in words at the end of a line: `Q2: deeper? → open`, `Q2: deeper? (open)`."""
 _CLOSED = re.compile(r"^\W*(?:已关闭|关闭|已解决|已回答|closed|resolved|answered)", re.I)
 _FOR_STATUS = ("status", "verdict")
 """Columns that hold nothing but a status."""

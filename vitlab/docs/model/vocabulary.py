@@ -55,7 +55,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "running": (
         "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
-        "实验中", "重跑中", "在跑", "正在跑", "开发中", "running", "in progress", "ongoing",
+        "实验中", "验证中", "重跑中", "在跑", "正在跑", "开发中", "running", "in progress", "ongoing",
         "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
     ),
     "analysing": (

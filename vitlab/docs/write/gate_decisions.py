@@ -18,7 +18,7 @@ from vitlab.docs.model.gate_sites import (
     places_of,
     with_gate_cards,
 )
-from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.gates.gates import Gate, gate_opening
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, marks_of
@@ -40,6 +40,13 @@ def gate_status(word: str) -> str:
     return status_word(word)
 
 
+def find_gate(roadmap: Roadmap, name: str) -> Gate:
+    """The gate a person names as documents do: `Gate-1`, `G1`, `DP-1`, or by its bare id."""
+    opening = gate_opening(f"{name.strip()}:")
+    known = any(folded(gate.id) == folded(opening or "") for gate in roadmap.gates)
+    return roadmap.gate(opening if opening and known else name)
+
+
 def states(roadmap: Roadmap, gate_id: str, status: str) -> bool:
     """Whether a gate that is there has a status."""
     return any(gate.id == gate_id and gate.status == status for gate in roadmap.gates)
@@ -57,7 +64,7 @@ def set_gate(
     `because`: plain text; `before`: an earlier state of the document in which the gate had this
     status, whose spelling is restored.
     """
-    gate = roadmap.gate(gate_id)
+    gate = find_gate(roadmap, gate_id)
     every = places_of(roadmap)
     sites = gate_sites(roadmap, every)
     mine = [place for place in every if place.gate == gate.id]
@@ -93,7 +100,7 @@ def set_gate_in_hub(hub: Hub, gate_id: str, status: str) -> list[Edit]:
 def not_restored(roadmap: Roadmap, gate_id: str, edits: Sequence[Edit]) -> list[str]:
     """The lines that the earlier status would not restore as they are without the journal."""
     new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
-    earlier, then = roadmap.gate(gate_id).status, new.document.text
+    earlier, then = find_gate(roadmap, gate_id).status, new.document.text
     if earlier is not None:
         then = apply(then, set_gate(new, gate_id, earlier))
     return lost_lines(roadmap.document.text, then)

@@ -229,12 +229,23 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
                 "write one there first"
             )
         return _set(hub, view, entry, column, new)
+    table = view.table
+    marked = any(s.cell is None and table.first <= s.index < table.last for s in sites)
+    if marked and "hypothesis" in view.columns:  # others have it behind their statement
+        said = f"{entry.raw('hypothesis')} {_clear(new, sites, status)}"
+        return _set(hub, view, entry, "hypothesis", said)
     others = [s for s in sites if s.cell and s.cell[0] is view.table]
     if not others:
         raise NoPlace(f"{_where(hub, one)}: the table of {one.id} has no column for a status")
     assert others[0].cell is not None
     name = next(n for n, index in view.columns.items() if index == others[0].cell[2])
     return _set(hub, view, entry, name, f"{sites.new_text(status, others[0])} {entry.raw(name)}")
+
+
+def _clear(new: str, sites: GivenSites, status: str) -> str:
+    """A status with a glyph: a word alone says nothing at the end of a text."""
+    said = sites.roadmap.vocabulary.read(new)
+    return new if said and said.glyph else f"{sites.sure_glyph(status)} {new}"
 
 
 def _set(hub: Hub, view: View, entry: Entry, column: str, new: str) -> list[Edit]:
@@ -285,12 +296,14 @@ def _evidence_edits(hub: Hub, mine: Sequence[Statement], evidence: str) -> list[
     """Add to the cells of evidence, or else to the lines of a tree or a list."""
     text = cell_text(evidence)
     edits: list[Edit] = []
-    rows = [(one.row, _evidence_column(one)) for one in mine if one.row]
-    for (view, entry), column in ((row, column) for row, column in rows if row and column):
-        old = entry.raw(column)
+    rows = [(one.row, _evidence_index(one)) for one in mine if one.row]
+    for (view, entry), index in ((row, index) for row, index in rows if index is not None):
+        old = _raw(entry, index)
         if not _names(old, text):
-            edits += _set(hub, view, entry, column, _with_more(view, column, old, text))
-    if any(column for _, column in rows):
+            new = _with_more(view, index, old, text)
+            edit = set_cell(hub.document, view.table, entry.row, index, new)
+            edits += [edit] if edit else []
+    if any(index is not None for _, index in rows):
         return edits
     lines = [one for one in mine if one.row is None]
     if not lines:
@@ -303,10 +316,20 @@ def _evidence_edits(hub: Hub, mine: Sequence[Statement], evidence: str) -> list[
     return edits
 
 
-def _evidence_column(one: Statement) -> str:
-    columns = one.row[0].columns if one.row else {}
-    more = {"hypotheses": ("mvp",), "gaps": ("closes",)}.get(one.kind, ())
-    return next((name for name in ("evidence", *more) if name in columns), "")
+def _evidence_index(one: Statement) -> int | None:
+    """The column of evidence, or what stands for it; None for none."""
+    if one.row is None:
+        return None
+    view = one.row[0]
+    if one.kind == "hypotheses" and "evidence" not in view.columns:
+        heads = enumerate(view.headers)  # `ID` is read as a column of MVPs too
+        return next((index for index, head in heads if "mvp" in head.casefold()), None)
+    more = ("closes",) if one.kind == "gaps" else ()
+    return next((view.columns[n] for n in ("evidence", *more) if n in view.columns), None)
+
+
+def _raw(entry: Entry, index: int) -> str:
+    return entry.row.cells[index].raw if index < len(entry.row.cells) else ""
 
 
 def _names(text: str, evidence: str) -> bool:
@@ -315,9 +338,10 @@ def _names(text: str, evidence: str) -> bool:
     return bool(re.search(rf"(?<![\w.-]){word}(?!\w)(?![.-]\w)", plain(text)))
 
 
-def _with_more(view: View, column: str, old: str, new: str) -> str:
+def _with_more(view: View, index: int, old: str, new: str) -> str:
     """A cell with one more item, joined as in the cell itself, or else in its column."""
-    others = [e.raw(column) for e in view.entries if e.raw(column).strip(" -—–")]
+    cells = [_raw(entry, index) for entry in view.entries]
+    others = [raw for raw in cells if raw.strip(" -—–")]
     if others and all(re.fullmatch(r"`[^`]+`", text) for text in others) and "`" not in new:
         new = f"`{new}`"
     if not old.strip(" -—–"):

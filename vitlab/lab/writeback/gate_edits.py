@@ -12,6 +12,7 @@ from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.gate_decisions import (
+    find_gate,
     gate_status,
     not_restored,
     set_gate,
@@ -33,7 +34,7 @@ def gate_changes(
     status = gate_status(word)
     words = lab.vocabulary_of(path) if lab else default_vocabulary()
     roadmap = parse_roadmap(read(path), words)
-    gate = roadmap.gate(gate_id)
+    gate = find_gate(roadmap, gate_id)
     before = _earlier(lab, roadmap, gate.id, status)
     edits = set_gate(roadmap, gate.id, status, because, before)
     changes = []
