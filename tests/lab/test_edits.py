@@ -16,6 +16,8 @@ from vitlab.lab.writeback.edits import (
     plan_update,
     propose_again,
     refuse,
+    status_change,
+    status_notes,
     undo,
     write,
 )
@@ -105,3 +107,20 @@ def test_a_contradiction_is_mended_once(lab: Lab, roadmap: Path) -> None:
         fix(lab, problems[0])
     undo(lab)
     assert document_state(lab, roadmap).problems != ()
+
+
+def test_a_status_of_a_shared_row_names_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "plan.md"
+    path.write_text(
+        "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | ⏳ |\n| 1.1/1.2 | b | ⏳ |\n\n"
+        "| Priority | MVP | Status |\n|---|---|---|\n| P0 | 1.0, 1.2 | ⏳ |\n",
+        encoding="utf-8",
+    )
+    change = status_change(None, path, "1.2", "running")
+    assert change is not None
+    assert change.new_text is not None
+    assert change.new_text.count("🚀") == 1
+    assert status_notes(None, change, "1.2") == [
+        "line 8: ⏳ stays, it is of 1.0, 1.2",
+        "line 4: MVP-1.1 set too, the row is shared",
+    ]

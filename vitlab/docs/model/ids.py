@@ -43,6 +43,9 @@ _BARE = re.compile(r"\d+(?:\.\d+)+[A-Za-z]?|\d+[A-Za-z]?")
 _NAMED = re.compile(
     r"(?P<id>[^\s:：(（]+(?:\s\d+)?)(?:\s*[:：]\s*|\s+[-–—]\s+|\s*(?=[(（]))(?P<name>\S.*)"
 )
+_NUMBER_AND_NAME = re.compile(
+    r"(?P<id>[A-Z]{1,3}\d{1,3}(?:[.-]\d+)*|\d+\.\d+[a-z]?)\s+(?P<name>[^\W\d].*)"
+)
 _NUMBERED = re.compile(
     r"(?:[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"
     r"|实验|experiment|最?[高中低](?:优先级?)?|high|medium|low)"
@@ -126,7 +129,7 @@ def id_and_name(text: str) -> tuple[str, str]:
     """The id and the name in one cell: `MVP-001 Skeleton` -> `001`, `Skeleton`."""
     if found := new_id(text):
         return found[0], found[1].lstrip(":：-–— ")
-    match = _NAMED.fullmatch(_id_text(text))
+    match = _NAMED.fullmatch(_id_text(text)) or _NUMBER_AND_NAME.fullmatch(_id_text(text))
     if match and (match["id"].isascii() or match["name"][0] not in "(（"):
         return bare_id(match["id"]), without_brackets(match["name"])
     return read_id(text), ""

@@ -32,7 +32,7 @@ _WITHOUT_OVERVIEW = ("listing",)
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
 _COUNTED = re.compile(r"(?:[^\W\d]+[ -]?)?\d{1,4}(?:[.-]\w{1,4})*[a-z]?", re.I)
 """An id in a check list: `Phase 1`, `T-001`, `0.1`."""
-_EDGES = " \t:：-–—|·"
+_EDGES = " \t:：-–—|｜·"
 _EMPTY_BRACKETS = re.compile(r"[(（【\[]\s*[)）】\]]")
 _BOX = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX/-]\])[ \t]+(?P<text>\S[^\r\n]*)", re.M
@@ -91,6 +91,7 @@ def stated_elsewhere(
 
 
 def _of_tables(views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
+    shared: list[Stated] = []
     for view in views:
         for entry in view.entries:
             raw = entry.raw("mvp")
@@ -103,7 +104,10 @@ def _of_tables(views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex) -> I
                 status = _ended(vocabulary.read(text), text)
             if status or text.strip("-—– ") or view.kind == "listing":
                 name = entry.text("name") or ("" if several else id_and_name(raw)[1])
-                yield from (Stated(one, name, entry, status, text) for one in mine)
+                found = [Stated(one, name, entry, status, text) for one in mine]
+                shared += found if several else []
+                yield from () if several else found
+    yield from shared
 
 
 def _ended(parsed: ParsedStatus | None, conclusion: str) -> str | None:

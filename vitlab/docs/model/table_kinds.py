@@ -78,13 +78,15 @@ _KINDS = tuple((kind, frozenset(needed), frozenset(no)) for kind, needed, no in 
 
 GOALS = (
     "milestone", "里程碑", "task", "任务", "title", "目标", "goal", "objective", "focus", "内容",
-    "deliverable",
+    "deliverable", "description", "描述", "what", "实验内容", "任务内容",
 )  # fmt: skip
 """Headers of what a row is about where none is for its name."""
 
 
-_MVP_HEAD = re.compile(r"mvp(?:名称?|name|[/#].*|实验|任务)")
+_MVP_HEAD = re.compile(r"mvp(?:名称?|name|[/#].*|实验|任务|[-_]?(?:id|no\.?|号|代号))")
 """A header of ids where no other is: `MVP / 实验`."""
+_PROGRESS_HEAD = ("进度", "progress", "完成度", "当前进度")
+"""Headers of statuses beside MVPs where no other is."""
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,15 @@ def recognise(
         words = [bare_header(cell) for cell in table.header.cells]
         named = next((i for i, word in enumerate(words) if _MVP_HEAD.fullmatch(word)), None)
         columns = columns if named is None else {**columns, "mvp": named}
+    if "mvp" in columns and "status" not in columns:
+        words = [bare_header(cell) for cell in table.header.cells]
+        progress = next((i for i, word in enumerate(words) if word in _PROGRESS_HEAD), None)
+        columns = columns if progress is None else {**columns, "status": progress}
     kind = "overview" if vocabulary.names_ids(headers) else _kind_of(columns, headers)
-    if kind == "statuses" and (goal := goal_column(table)):
-        columns = {**columns, "name": goal}
+    if kind in ("statuses", "priorities") and (goal := goal_column(table)):
+        columns = {"name": goal, **columns}
+    if kind == "facts" and "item" not in columns:
+        columns = {**columns, "item": columns["project"]}
     return KnownTable(kind, table, columns, headings) if kind else None
 
 

@@ -46,7 +46,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "待开始", "待做", "待跑", "待执行", "待实验", "待测", "待测试", "待补", "待补充", "待重跑",
         "需重跑", "需要重跑", "重跑", "未开始", "未启动", "未起", "未做", "未跑", "未完成",
         "未验证", "待办", "立项", "立项中", "待立项", "已立项", "考虑中", "待考虑", "排队",
-        "排队中", "planned", "plan", "planning", "todo", "to do", "pending", "not started",
+        "排队中", "排期中", "待排期", "没跑", "还没跑", "没做", "planned", "plan", "planning",
+        "todo", "to do", "pending", "not started",
         "not yet", "not done", "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
         "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
     ),
@@ -55,7 +56,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "running": (
         "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
-        "实验中", "验证中", "重跑中", "在跑", "正在跑", "开发中", "running", "in progress", "ongoing",
+        "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
+        "running", "in progress", "ongoing",
         "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
     ),
     "analysing": (
@@ -63,7 +65,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "review", "in review", "evaluating",
     ),
     "done": (
-        "探索性完成", "初步完成", "顺利完成",
+        "探索性完成", "初步完成", "顺利完成", "基本完成",
         "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
@@ -76,7 +78,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "failed": (
         "失败", "已失败", "已否定", "否定", "证伪", "已证伪", "被证伪", "已推翻", "不成立", "崩溃",
-        "报错", "failed", "failure", "rejected", "refuted", "falsified", "disproved", "crashed",
+        "报错", "跑崩了", "跑崩", "崩了", "failed", "failure", "rejected", "refuted", "falsified",
+        "disproved", "crashed",
         "diverged", "unsuccessful", "not confirmed", "not supported",
     ),
     "cancelled": (
@@ -87,7 +90,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "paused": (
         "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
-        "已阻塞", "受阻", "卡住", "paused", "on hold", "blocked", "hold", "stalled", "stuck",
+        "已阻塞", "受阻", "卡住", "先不做", "等待", "等待中", "parked", "waiting", "awaiting",
+        "paused", "on hold", "blocked", "hold", "stalled", "stuck",
         "postponed", "deferred",
     ),
 }  # fmt: skip

@@ -87,6 +87,18 @@ def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[s
     return lost_lines(roadmap.document.text, back)
 
 
+def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
+    """The places that state one status for an MVP and others, which `set_status` leaves alone."""
+    mvp = roadmap.mvp(mvp_id)
+    sites = StatusSites(roadmap)
+    set_too = _sites_of(sites, mvp, frozenset((mvp.id, *roadmap.sharing(mvp))))
+    left = [site for site in sites if mvp.id in site.shared and site not in set_too]
+    return [
+        f"line {site.index + 1}: {site.text} stays, it is of {', '.join(site.shared)}"
+        for site in left
+    ]
+
+
 def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[Edit]:
     """As `set_status` when an MVP's jobs have ended: a gate is decided by numbers alone.
 

@@ -15,7 +15,7 @@ from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
 from vitlab.docs.save import FileChange, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.status import not_restored, set_status
+from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
@@ -67,14 +67,13 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     roadmap = parse_roadmap(document, _vocabulary(lab, change.path))
     mvp = roadmap.mvp(mvp_id)
     others = ", ".join(f"MVP-{other}" for other in roadmap.sharing(mvp))
-    shared = [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
+    shared = left_shared(roadmap, mvp_id)
+    shared += [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
     lost = not_restored(roadmap, mvp_id, change.edits)
     return shared + [f"only the undo journal restores {line}" for line in lost]
 
 
-def linked_notes(
-    lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: str
-) -> list[str]:
+def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: str) -> list[str]:
     """What a status change leaves alone in files beside the roadmap, and what only undo restores.
 
     `changes`: the roadmap's first.

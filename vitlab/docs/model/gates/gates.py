@@ -33,7 +33,7 @@ _HEADING = re.compile(
     r"|\s+(?P<letter>[A-Z])(?=\s*[:：]))"
     r"|(?P<short>G)[-–—_]?(?P<short_number>\d[\w.]*)(?=\s*[:：—–(（])"
     rf"|(?P<point>{_POINT})\s*[-–—_]?\s*(?P<point_number>\d[\w.]*))"
-    r"(?![/、,，&])\s*(?:[:：—–-]\s*)?(?P<title>.*)$",
+    r"(?![/、,，&])\s*(?:[:：—–｜|-]\s*)?(?P<title>.*)$",
     re.I,
 )
 _HEADING_STATUS = re.compile(
@@ -42,9 +42,10 @@ _HEADING_STATUS = re.compile(
 _ABOUT_GATES = re.compile(r"gates?\b|门控|决策", re.I)
 _NUMBERS = ("number", "name", "letter", "short_number", "point_number")
 _SEPARATOR = re.compile(r"\s*[:：—–(（]")
+_IN_BRACKETS = re.compile(r"^\s*[(（][^()（）]*[)）]\s*[:：]\s*")
 _LISTED = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _ID_HEAD = re.compile(
-    r"^\W*(?:(?:decision\s*)?gate|门控|决策门|DP|DG|decision point|决策点)\W*$", re.I
+    r"^\W*(?:(?:decision\s*)?gate|门控|决策门|门|DP|DG|decision point|决策点)\W*$", re.I
 )
 _KEYED = re.compile(
     r"^\s*(?:[-*+]\s+|\d+[.)]\s+)?(?P<key>[^:：]{1,30}?)\s*[:：]\s*(?P<value>\S.*)$"
@@ -128,8 +129,9 @@ def gates_of(
         if not known.rules and gate.rules:
             known = gates[gate.id] = replace(known, rules=gate.rules)
         if not known.status_text and gate.parsed:
-            said = {"status": gate.status, "status_text": gate.status_text, "parsed": gate.parsed}
-            gates[gate.id] = replace(known, **said)
+            gates[gate.id] = replace(
+                known, status=gate.status, status_text=gate.status_text, parsed=gate.parsed
+            )
     return tuple(gates.values())
 
 
@@ -222,7 +224,7 @@ class _Facts:
             self._add_text(match["key"], match["value"])
 
     def _add_text(self, item: str, content: str) -> None:
-        if "mvp" in self._source.vocabulary.columns([item]):
+        if "mvp" in self._source.vocabulary.columns([item]) or _NEEDS.match(plain(item)):
             self.mvps = self.mvps or self._source.ids.refs(content)
         elif rules := rules_of_row(item, content):
             self.rules += rules
@@ -298,9 +300,10 @@ def _listed_gates(source: _Source) -> Iterator[Gate]:
             if match is None or not _SEPARATOR.match(text, max(map(match.end, _NUMBERS))):
                 continue  # a sentence about a gate
             title, parsed = match["title"], None
+            rule = _IN_BRACKETS.sub("", title)
             for piece in re.split(r"(?=[✅❌⏳🚀🔄🔴🔆⚠🗑⏸])", text):
                 parsed = parsed or source.vocabulary.read(piece)
-            rules = listed_rules([f"- {title}"])
+            rules = listed_rules([f"- {rule}"])
             yield Gate(
                 _gate_id(match), title.strip(), parsed.status if parsed else None, "",
                 with_context(rules, []), source.ids.refs(title), index + 1, None, None,

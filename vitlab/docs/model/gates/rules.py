@@ -26,7 +26,9 @@ _IF_WORD = re.compile(
     re.I,
 )
 _VERDICT_ITEM = re.compile(
-    r"^(?:若|如果|if|when)?\s*(?:(?P<fail>no[- ]?go|stop|" + FAIL_WORD + r")"
+    r"^(?:若|如果|if|when)?\s*(?:[✅❌⚠🔴🟢]\ufe0f?\s*(?=\w))?(?:(?P<fail>no[- ]?go|stop|"
+    + FAIL_WORD
+    + r")"
     r"|(?P<pass>go|成功|" + PASS_WORD + r"))(?![A-Za-z])"
     r"\s*(?:if|when|criteri(?:on|a)|condition|条件|标准|判据|则|gate)?\s*[:：]?\s*$",
     re.I,
@@ -44,7 +46,7 @@ _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*
 _RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 _CONDITION_HEAD = re.compile(
     r"^\W*(?:(?:acceptance )?criteri(?:on|a)|condition|threshold|if|when|rule|decision rule|条件"
-    r"|判据|判定条件|判定标准|验收标准|验收|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
+    r"|触发条件|判据|判定条件|判定标准|验收标准|验收|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
     re.I,
 )
 _THEN_HEAD = re.compile(
@@ -221,19 +223,25 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     checks: list[str] = []
     for line in lines:
         match = _BULLET.match(line)
-        text = plain(match["text"] if match else line)
+        text = plain(match["text"] if match else line.lstrip("> \t"))
         item, *content = re.split(r"[:：]", text, maxsplit=1)
         if content and (found := rules_of(item.strip(), content[0].strip())):
             rules += found
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
-        elif match and (_IF_WORD.match(text) or _ARROW.search(text)) and _holds_condition(text):
+        elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
             rules += read_rules(text)
     if rules or not checks:
         return tuple(rules)
     if len(checks) == 1:
         return read_rules(checks[0])
     return (Rule("; ".join(checks), "", Manual("; ".join(checks))),)  # all of them must hold
+
+
+def _reads_as_rule(text: str, *, in_list: bool) -> bool:
+    """Whether a line begins like a rule or says what follows; outside a list it must do both."""
+    signs = (_IF_WORD.match(text), _ARROW.search(text))
+    return any(signs) if in_list else all(signs)
 
 
 def _holds_condition(text: str) -> bool:
@@ -247,4 +255,5 @@ def _holds_condition(text: str) -> bool:
 
 
 def _else_rule(rest: Sequence[str]) -> tuple[Rule, ...]:
-    return tuple(Rule("else", text.strip(), Otherwise()) for text in rest if text.strip())
+    texts = (_ARROW.sub("", text, count=1) if _ARROW.match(text) else text for text in rest)
+    return tuple(Rule("else", text.strip(), Otherwise()) for text in texts if text.strip())
