@@ -20,7 +20,6 @@ WRITTEN = {
     "test/mae/T_eff": ("test", "mae", "T_eff"),
     "test/pull2/M_H": ("test", "pull2", "M_H"),
     "test/coverage68/log_g": ("test", "coverage68", "log_g"),
-    "test/r2_permuted/log_g": ("test", "r2_permuted", "log_g"),
     "test/chi2/per_pixel": ("test", "chi2", "per_pixel"),
     "ceiling/r2_bayes/log_g": ("ceiling", "r2_bayes", "log_g"),
     "ceiling/unsettled/share": ("ceiling", "unsettled", "share"),

@@ -91,7 +91,7 @@ def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: st
     assert result is not None
     if leak == "overlap":
         write_result(job.result, replace(result, data={"hash": "x", "overlap": 12}))
-        wanted = "12 test stars are in the training set: not a result"
+        wanted = "Test spectra in the training set, by content: 12 of 100: not a result"
     else:
         ceiling = configured(ended("main", 0.0, mvp="8.0", model="Ceiling"), bayes=4000)
         spec = json.loads(ceiling.spec.read_bytes())

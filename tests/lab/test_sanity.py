@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,25 @@ import torch
 
 from tests.lab.conftest import Ended
 from tests.lab.test_results_table import configured
+from vitlab.contract.checks import (
+    ALIGNMENT,
+    CEILING,
+    CONTENT,
+    INPUT,
+    LABELS,
+    Check,
+    judged,
+    read_check,
+    unknown,
+)
 from vitlab.contract.config import DataConfig
-from vitlab.contract.job import read_result, write_result
+from vitlab.contract.job import read_result, read_spec, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.docs.judge.checks import failed_checks
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.ceilings import checked_against_ceiling, with_ceiling
 from vitlab.lab.writeback.writeback import plan_mvp
 from vitlab.ml.spectra.dataset import open_spectra
-from vitlab.recipes.scores import permuted_r2
 
 
 def rewritten(job: JobPaths, **changes: Any) -> None:
@@ -36,6 +49,18 @@ def report(lab: Lab, roadmap: Path) -> str:
     return text
 
 
+SOUND = {
+    CONTENT: judged(0, 0, 101),
+    LABELS: judged(0, 0, 101),
+    ALIGNMENT: judged(0.002, 0.25),
+    INPUT: judged(0.5, 1.0),
+}
+
+
+def records(checks: Mapping[str, Check]) -> dict[str, object]:
+    return {name: check.record() for name, check in checks.items()}
+
+
 @pytest.fixture
 def sound(ended: Ended) -> JobPaths:
     ceiling = configured(ended("main", 0.0, mvp="8.0", model="Ceiling"), bayes=4000)
@@ -43,9 +68,8 @@ def sound(ended: Ended) -> JobPaths:
     ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
     rewritten(ceiling, values={"ceiling/r2_bayes/log_g": 0.9})
     job = ended("main", 0.75)
-    values = {"test/r2/log_g": 0.75, "test/r2_permuted/log_g": 0.011}
     data = {"hash": "h", "source": "grid", "overlap": 0}
-    rewritten(job, values=values, data=data)
+    rewritten(job, values={"test/r2/log_g": 0.75}, data=data, checks=records(SOUND))
     started = {"v": 1, "started": 1.0, "pid": 1, "commit": "0123456789abcdef", "dirty": False}
     job.started.write_text(json.dumps(started), encoding="utf-8")
     return job
@@ -53,27 +77,40 @@ def sound(ended: Ended) -> JobPaths:
 
 def test_a_sound_result_passes_every_check(lab: Lab, roadmap: Path, sound: JobPaths) -> None:
     text = report(lab, roadmap)
-    assert "- Labels of other stars: R² of the predictions 0.011 (chance: 0.01)" in text
+    assert "- Test spectra in the training set, by content: 0 of 101" in text
+    assert "- Test stars in the training set, by labels or ids: 0 of 101" in text
+    assert (
+        "- R² of the predictions with the labels of neighbouring rows: 0.002 (limit: 0.25)" in text
+    )
+    assert "- R² from the errors shown to the model, without flux: 0.5 (limit: 1)" in text
     assert "- Bayes ceiling 0.900: not exceeded (highest: 0.750)" in text
-    assert "- Test stars in the training set: none" in text
     assert "❌" not in text.split("## Sanity")[1]
     assert "main: commit `0123456789ab`, spec `" in text
-    assert "r2_permuted" not in text
     assert sound.result.is_file()
 
 
 def test_what_does_not_hold_is_marked(
     lab: Lab, roadmap: Path, sound: JobPaths, ended: Ended
 ) -> None:
-    values = {"test/r2/log_g": 0.95, "test/r2_permuted/log_g": 0.4}
-    rewritten(sound, values=values, data={"hash": "h", "overlap": 7})
+    failing = {
+        CONTENT: judged(7, 0, 101),
+        LABELS: judged(101, 3, 101),
+        ALIGNMENT: judged(0.7, 0.25),
+        INPUT: judged(0.9998, 0.1),
+    }
+    rewritten(sound, values={"test/r2/log_g": 0.95}, data={"hash": "h"}, checks=records(failing))
     control = ended("control", 0.3)
     rewritten(control, data={"hash": "h", "overlap": 0, "permuted": True})
     said = report(lab, roadmap).split("## Sanity")[1]
-    assert "❌ Labels of other stars: R² of the predictions 0.4, far above" in said
+    for line in (
+        "Test spectra in the training set, by content: 7 of 101",
+        "Test stars in the training set, by labels or ids: 101 of 101",
+        "R² of the predictions with the labels of neighbouring rows: 0.7 (limit: 0.25)",
+        "R² from the errors shown to the model, without flux: 1 (limit: 0.1)",
+    ):
+        assert f"- ❌ main: {line}" in said
     assert "❌ Trained on permuted labels (control): R² 0.300 ± 0.004, and should be none" in said
     assert "❌ Bayes ceiling 0.900: exceeded by main" in said
-    assert "❌ Test stars in the training set: 7" in said
 
 
 def test_a_control_decides_nothing_and_is_no_runner_up(
@@ -114,9 +151,55 @@ def test_permuted_labels_are_those_of_other_stars(source: str) -> None:
     assert (both[0] != both[1]).mean() > 0.8
 
 
-def test_chance_is_one_over_the_stars() -> None:
-    generator = np.random.default_rng(0)
-    true = generator.normal(size=(1001, 1))
-    found = permuted_r2(true, true + 0.1, ("log_g",), 0)["test/r2_permuted/log_g"]
-    assert found == pytest.approx(1e-3, rel=0.6)
-    assert permuted_r2(true, np.zeros((1001, 1)), ("log_g",), 0) == {}
+def test_an_older_result_is_unknown_where_it_was_not_checked(
+    lab: Lab, roadmap: Path, sound: JobPaths
+) -> None:
+    rewritten(sound, checks={}, data={"hash": "h", "overlap": 2})
+    said = report(lab, roadmap).split("## Sanity")[1]
+    assert "- ❌ main: Test spectra in the training set, by content: 2 of " in said
+    assert "- Test stars in the training set, by labels or ids: unknown (not checked)" in said
+    assert "neighbouring rows: unknown (not checked)" in said
+    assert "permuted" not in said
+
+
+def test_a_failing_check_stands_in_the_conclusion(lab: Lab, roadmap: Path, sound: JobPaths) -> None:
+    leak = records({**SOUND, INPUT: judged(0.9, 0.1)})
+    rewritten(sound, checks=leak)
+    step = plan_mvp(lab, roadmap, "1.0")
+    assert step is not None
+    assert "without flux: 0.9 (limit: 0.1): not a result" in step.summary
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_failed_checks_are_lines(sound: JobPaths, language: str) -> None:
+    result = read_result(sound.result)
+    assert result is not None
+    assert failed_checks(result, language) == []
+    checks = records({**SOUND, LABELS: judged(3, 0, 20), CEILING: judged(0.1, 0.02)})
+    lines = failed_checks(replace(result, checks=checks), language)
+    assert (
+        lines
+        == {
+            "en": [
+                "Test stars in the training set, by labels or ids: 3 of 20",
+                "Above the Bayes ceiling by: 0.1 (limit: 0.02)",
+            ],
+            "zh": ["训练集中的测试恒星（按标签或 id）：3/20", "高出 Bayes 上限：0.1（界限 0.02）"],
+        }[language]
+    )
+
+
+def test_a_model_above_its_ceiling_fails(lab: Lab, sound: JobPaths) -> None:
+    result, spec = read_result(sound.result), read_spec(sound.spec)
+    assert result is not None
+    assert spec is not None
+    below = read_check(checked_against_ceiling(sound, spec, result).checks, CEILING)
+    assert below.outcome == "pass"
+    assert below.number == pytest.approx(-0.15)
+    over = replace(result, values={"test/r2/log_g": 0.95}, errors={"test/r2/log_g": 0.004})
+    assert read_check(checked_against_ceiling(sound, spec, over).checks, CEILING).outcome == "fail"
+    near = replace(over, values={"test/r2/log_g": 0.91})
+    assert read_check(checked_against_ceiling(sound, spec, near).checks, CEILING).outcome == "pass"
+    alone = with_ceiling(over, spec, {})
+    assert read_check(alone.checks, CEILING) == unknown("no_ceiling")
+    assert lab.paths.root.is_dir()

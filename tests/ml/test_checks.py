@@ -128,7 +128,8 @@ def test_labels_shifted_by_a_row_are_seen(shift: int) -> None:
 def test_a_perfect_or_useless_model_is_aligned() -> None:
     true, predicted = _predictions(1000, 0.0)
     assert check_alignment(true, predicted).outcome == "pass"
-    assert check_alignment(true, np.random.default_rng(2).normal(size=(1000, 2))).outcome == "pass"
+    useless = np.random.default_rng(2).normal(size=(1000, 2))
+    assert check_alignment(true, useless) == Check("unknown", reason="weak")
 
 
 def test_alignment_is_rarely_wrong() -> None:
@@ -136,8 +137,8 @@ def test_alignment_is_rarely_wrong() -> None:
     for seed in range(400):
         generator = np.random.default_rng(seed)
         true = generator.normal(size=(100, 1))
-        found += check_alignment(true, true + generator.normal(size=(100, 1))).outcome == "fail"
-    assert found == 0
+        found += check_alignment(true, true + generator.normal(size=(100, 1))).outcome != "pass"
+    assert found <= 1
 
 
 def test_repeated_visits_in_a_row_are_no_shift() -> None:

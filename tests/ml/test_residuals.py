@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import torch
 
+from vitlab.contract.checks import CONTENT, LABELS
 from vitlab.contract.config import DataConfig, RidgeConfig, read_config
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
+from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import Residuals, binned, load_residuals, metrics, overall, save_residuals
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import read_frame, write_frame
-from vitlab.ml.spectra.held_out import conditions, overlap
+from vitlab.ml.spectra.held_out import conditions
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, make_file
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes.context import Context, Reporter
-from vitlab.recipes.scores import describe_data, score_test
+from vitlab.recipes.scores import check_test, describe_data, score_test
 
 R2 = Value("", "r2", "log_g")
 
@@ -103,7 +105,7 @@ def made(simulator: Simulator, path: Path, leaked: int) -> Path:
                 file[name][row] = file[name][twin]
             for name in ("mag", "M_H", "T_eff", "log_g", "snr"):
                 columns[name][row] = columns[name][twin]
-        # The same labels and another spectrum: not the same star.
+        # The same labels and another spectrum: the same star on another visit.
         for name in ("mag", "M_H", "T_eff", "log_g"):
             columns[name][leaked] = columns[name][n - 1 - leaked]
         del file[PARAMS], columns["index"]
@@ -130,12 +132,16 @@ def test_a_test_set_that_leaks_into_training_is_caught(
 ) -> None:
     source = made(simulator, tmp_path / "leaky.h5", leaked=3)
     with scoring(tmp_path / "job", str(source)) as (context, spectra):
-        assert describe_data(context, spectra)["overlap"] == 3
+        true = spectra.labels("test", 0, TEST)
+        checks = check_test(context, spectra, (true, true))
+        assert describe_data(context, spectra, checks)["overlap"] == 4
     notes = [e.data["text"] for e in read_events(context.paths.events)[0] if e.kind == "note"]
-    assert any("3 of 20 test stars are in the training set" in text for text in notes)
+    assert any("in the training set, by content: 3 of 20" in text for text in notes)
     clean = made(simulator, tmp_path / "clean.h5", leaked=0)
     with scoring(tmp_path / "other", str(clean)) as (context, spectra):
-        assert describe_data(context, spectra)["overlap"] == 0
+        checks = check_test(context, spectra, (true, true))
+        assert describe_data(context, spectra, checks)["overlap"] == 1
+        assert (checks[CONTENT].number, checks[LABELS].number) == (0, 1)
 
 
 def test_a_job_keeps_its_residuals(tmp_path: Path) -> None:
@@ -150,7 +156,7 @@ def test_a_job_keeps_its_residuals(tmp_path: Path) -> None:
     assert kept.hash == spectra.hash
     again = overall(kept, 42).named("test")
     assert again[0] == pytest.approx({name: values[name] for name in again[0]})
-    assert set(values) - set(again[0]) == {"test/r2_permuted/log_g"}
+    assert set(values) == set(again[0])
     assert again[1] == pytest.approx(errors)
     assert {name.split("/")[1] for name in errors} == {"r2", "mae", "rmse", "bias", "scatter"}
 
@@ -168,4 +174,4 @@ def test_magnitude_and_snr_of_the_test_stars(tmp_path: Path, simulator: Simulato
     np.testing.assert_allclose(mag[:-1], stars.mag[:-1])
     wanted = simulator.noise.snr(simulator.flux(stars), torch.from_numpy(stars.mag)) / 2
     np.testing.assert_allclose(snr, wanted.numpy(), rtol=1e-2)
-    assert overlap(open_spectra(data, 1.0, ("log_g",), CPU)) == 0
+    assert find_overlap(open_spectra(data, 1.0, ("log_g",), CPU)).stars == 0

@@ -65,6 +65,8 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
         "data": {"source": rescored.residuals.source, "hash": rescored.residuals.hash},
         "n": len(rescored.residuals.star),
         "overlap": rescored.overlap,
+        "checks": {name: check.record() for name, check in rescored.checks.items()},
+        "failed": rescored.failed(),
         "values": _finite(values),
         "errors": _finite(errors),
         "before": _earlier_values(rescored),
@@ -117,11 +119,8 @@ def _print(reports: list[dict[str, Any]]) -> None:
         print("\n" * (position > 0), end="")
         print_table(header, rows)
     for report in reports:
-        if report["overlap"]:
-            print(
-                f"{report['job']}: {report['overlap']} of {report['n']} stars are in its "
-                "training set: its scores mean nothing"
-            )
+        for line in report["failed"]:
+            print(f"{report['job']}: {line}: its scores mean nothing")
         print(f"residuals: {report['residuals']}")
 
 

@@ -117,6 +117,8 @@ class Result:
     wandb: str | None = None
     headline: str = HEADLINE
     """The value the run is judged by."""
+    checks: Mapping[str, object] = field(default_factory=dict)
+    """Name -> outcome, number and limit (`vitlab.contract.checks`); a missing one is unknown."""
 
     @property
     def model_name(self) -> str:

@@ -77,7 +77,6 @@ _METRICS = {
     "r2_crlb_mean": Metric("R²_CRLB", _R2),
     "r2_crlb_median": Metric("R²_CRLB (median)", _R2),
     "r2_linear": Metric("R²_linear", _R2),
-    "r2_permuted": Metric("R²_permuted", Better("nearest", 0.0)),
     "mae": Metric("MAE", SMALLER, "label"),
     "rmse": Metric("RMSE", SMALLER, "label"),
     "bias": Metric("bias", Better("nearest", 0.0), "label"),

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 SHIFTS = (-2, -1, 1, 2)
 """Rows from a star to the neighbours whose labels are tried."""
-ALIGNED_SIGMA = 5.0
+ALIGNED_SIGMA = 4.0
 """A correlation more standard errors above what is expected means that rows are shifted."""
 SORTED = 0.9
 """Correlation of labels with those of their neighbours above which a shift does not show."""
@@ -31,20 +31,24 @@ def check_alignment(true: Array, predicted: Array) -> Check:
 
     The number is the largest squared correlation with the labels `SHIFTS` rows away, minus what
     neighbours that are alike explain: r_own x autocorrelation. The limit is the square of
-    `ALIGNED_SIGMA` / sqrt(n), the standard error of a correlation of independent numbers.
+    `ALIGNED_SIGMA` / sqrt(n), the standard error of a correlation of independent numbers; a model
+    below it for its own rows as well would not show a shift.
     """
     if len(true) < FEWEST:
         return unknown("few")
-    excess = []
+    limit = ALIGNED_SIGMA**2 / len(true)
+    excess, strongest = [], 0.0
     for y, p in zip(true.T, predicted.T, strict=True):
         own = _correlation(y, p)
+        strongest = max(strongest, own)
         for shift in SHIFTS:
             alike = _correlation(y, np.roll(y, shift))
             if abs(alike) > SORTED:
                 return unknown("sorted")
             # A model may be worse than chance for its own rows: only what is above counts.
             excess.append(max(_correlation(np.roll(y, shift), p) - max(own * alike, 0.0), 0.0))
-    return judged(float(np.max(excess)) ** 2, ALIGNED_SIGMA**2 / len(true))
+    found = judged(float(np.max(excess)) ** 2, limit)
+    return unknown("weak") if found.outcome == "pass" and strongest**2 <= limit else found
 
 
 def _correlation(a: Array, b: Array) -> float:

@@ -58,8 +58,8 @@ class Ranking:
     """The fraction of the ceiling that is reached."""
     leak: bool = False
     """Whether it is above the ceiling by more than chance."""
-    overlap: int = 0
-    """Test stars in the training set."""
+    failed: tuple[Phrase, ...] = ()
+    """Checks of the best result that fail, the ceiling aside."""
     missing: tuple[str, ...] = ()
     """Runs that ended without a result."""
 
@@ -80,8 +80,7 @@ class Ranking:
             phrases.append(phrase("over_ceiling", f"{self.ceiling:.3f}"))
         elif self.ceiling is not None and self.share is not None:
             phrases.append(phrase("of_ceiling", f"{self.share:.0%}", f"{self.ceiling:.3f}"))
-        if self.overlap:
-            phrases.append(phrase("overlap", self.overlap))
+        phrases += [phrase("not_a_result", one) for one in self.failed]
         if self.missing:
             phrases.append(phrase("no_result_of", ", ".join(self.missing)))
         return phrases

@@ -132,7 +132,7 @@ def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str
 
 def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     values = {Value.parse(name) for r in results for name in r.values}
-    tested = [v for v in values if v.split == "test" and v.metric != "r2_permuted"]  # see checks
+    tested = [v for v in values if v.split == "test"]
     names = sorted(map(str, tested)) or sorted({r.headline for r in results})
     header = [words["run"], words["model"], words["train"], words["params"]]
     header += [Value.parse(name).short for name in names] + [words["seconds"]]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vitlab.contract.checks import CEILING, judged, unknown
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.contradictions import find_contradictions
+from vitlab.contract.excluded import excluded_text
 from vitlab.contract.job import Result, Spec
+from vitlab.contract.paths import JobPaths, NoLab, find_lab
 from vitlab.contract.value import Value
+from vitlab.docs.judge.checks import check_lines
 from vitlab.docs.judge.conclusion import value_text
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
-from vitlab.jobs.store import Job
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import seed_of, settings_of
 
@@ -79,9 +83,32 @@ def population_of(config: Mapping[str, Any], label: str) -> Population | None:
     return str(data.get("grid") or ""), mag, float(config.get("noise", {}).get("level", 1.0)), label
 
 
-CHANCE = 3.0
-"""Predictions whose permuted R2 is above this many times 1 / (n - 1) know other stars' labels: the
-mean over 50 permutations scatters by a fifth of 1 / (n - 1)."""
+def with_ceiling(result: Result, spec: Spec, known: Mapping[Population, Ceiling]) -> Result:
+    """The result with the check against the ceilings that are known now.
+
+    Of its test R2s the one furthest above its ceiling decides; the limit is `LEAK` errors, the
+    ceiling's included.
+    """
+    found = []
+    for name, value in result.values.items():
+        ceiling = ceiling_of(spec, known, name) if spec.recipe != "evaluate" else None
+        if ceiling is not None and value is not None and Value.parse(name).split == "test":
+            error = math.hypot(ceiling.error, result.errors.get(name, 0.0))
+            found.append(judged(value - ceiling.r2, LEAK * error))
+    worst = max(found, key=lambda one: (one.number or 0) - (one.limit or 0), default=None)
+    check = worst or unknown("no_ceiling")
+    return replace(result, checks={**result.checks, CEILING: check.record()})
+
+
+def checked_against_ceiling(job: JobPaths, spec: Spec, result: Result) -> Result:
+    """The result of a job that ends, with the check against its lab's ceilings."""
+    if not _is_tested(result):
+        return result
+    try:
+        known = ceilings(all_jobs(find_lab(job.folder)))
+    except NoLab:
+        known = {}
+    return with_ceiling(result, spec, known)
 
 
 def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
@@ -96,15 +123,23 @@ def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -
         return disagreeing
     controls = [one for one in scored if one.result.data.get("permuted")]
     models = [one for one in scored if not one.result.data.get("permuted")]
-    chances = [chance for one in models if (chance := _chance(one.result)) is not None]
-    bad = [one for one in chances if one.key.endswith("_bad")]
     return [
         *disagreeing,
-        *(bad or chances[:1]),
+        *check_lines([one.result for one in models]),
         *(_control(one.result) for one in controls),
         *_ceiling(models, ceilings(one.job for one in everything)),
-        _overlap([one.result for one in models]),
+        *_excluded([one.result for one in scored]),
     ]
+
+
+def _excluded(results: Sequence[Result]) -> list[Phrase]:
+    """What runs left out of their files; nothing for simulated stars."""
+    of_files = [one for one in results if one.data.get("source", "grid") not in GRID_SOURCES]
+    counted = [(one, excluded_text(one.data.get("excluded"), one.n)) for one in of_files]
+    if any(text is None for _, text in counted):
+        return [phrase("sanity_excluded_unknown")]
+    some = [phrase("sanity_excluded_some", one.run, text) for one, text in counted if text]
+    return some or [phrase("sanity_excluded") for _ in counted[:1]]
 
 
 def provenance(results: Sequence[Finished]) -> list[Phrase]:
@@ -128,21 +163,6 @@ def provenance(results: Sequence[Finished]) -> list[Phrase]:
 
 def _is_tested(result: Result) -> bool:
     return any(Value.parse(name).split == "test" for name in result.values)
-
-
-def _chance(result: Result) -> Phrase | None:
-    """The R2 of predictions on the labels of other stars; None where not computed."""
-    n = result.n.get("test", 0)
-    values = [
-        value
-        for name, value in result.values.items()
-        if Value.parse(name).metric == "r2_permuted" and value is not None
-    ]
-    if n < 3 or not values:
-        return None
-    chance = 1 / (n - 1)
-    key = "sanity_chance_bad" if max(values) > CHANCE * chance else "sanity_chance"
-    return phrase(key, f"{max(values):.2g}", f"{chance:.2g}")
 
 
 def _control(result: Result) -> Phrase:
@@ -169,13 +189,3 @@ def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) ->
         else:
             phrases.append(phrase("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
     return phrases or ([phrase("sanity_no_ceiling")] if models else [])
-
-
-def _overlap(results: Sequence[Result]) -> Phrase:
-    counts = [result.data.get("overlap") for result in results]
-    known = [count for count in counts if isinstance(count, int)]
-    if any(known):
-        return phrase("sanity_overlap_bad", max(known))
-    return phrase(
-        "sanity_overlap" if known and len(known) == len(counts) else "sanity_overlap_unknown"
-    )

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 
+from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value, judged_by
+from vitlab.docs.judge.checks import checks_of, failed_phrases
 from vitlab.docs.judge.comparison import Gap, Ranking, distance_from_best, gap_of, same_stars
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap
@@ -164,7 +166,7 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     baseline = _baseline(best, ranked, everything, name) if alike else None
     ceiling = ceiling_of(best.members[0].job.spec, ceilings(one.job for one in everything), name)
     value = best.value(name) or 0.0
-    shared = best.first.data.get("overlap")
+    checks = {name: one for name, one in checks_of(best.first).items() if name != CEILING}
     return Ranking(
         best=best.as_one(),
         runs=len(ranked),
@@ -176,7 +178,7 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
         ceiling=ceiling.r2 if ceiling else None,
         share=value / ceiling.r2 if ceiling and ceiling.r2 > 0 else None,
         leak=ceiling is not None and ceiling.leaks(best.first, name),
-        overlap=shared if isinstance(shared, int) else 0,
+        failed=tuple(failed_phrases(checks)),
         missing=missing,
     )
 

@@ -12,6 +12,7 @@ from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
+from vitlab.docs.judge.checks import failed_checks
 from vitlab.jobs.experiment.script import CHECKPOINT_OPTIONS, OUTPUT_OPTIONS
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
@@ -77,7 +78,7 @@ class ResultRow:
     overlap: int | None = None
     """Test stars that the training set holds too; None where nobody counted."""
     leak: bool = False
-    """There are such stars, or the result lies above its ceiling by more than 3 errors."""
+    """A check of the result fails, or it lies above its ceiling by more than 3 errors."""
     data: str | None = None
     """Hash of the test set."""
     group: str = ""
@@ -124,7 +125,7 @@ def _count(value: object) -> int | None:
 
 def _leaks(one: Finished, ceiling: Ceiling | None) -> bool:
     over = ceiling is not None and ceiling.leaks(one.result, one.result.headline)
-    return over or bool(one.result.data.get("overlap"))
+    return over or bool(failed_checks(one.result))
 
 
 def result_rows(lab: Lab) -> tuple[ResultRow, ...]:
