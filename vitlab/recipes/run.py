@@ -139,8 +139,7 @@ def _run(
     if trouble:
         report.note(trouble)
     if not number:
-        result = replace(_result(spec, outcome, seconds), wandb=link)
-        write_result(paths.result, checked_against_ceiling(paths, spec, result))
+        write_result(paths.result, replace(_result(paths, spec, outcome, seconds), wandb=link))
         if note := draw_in_subprocess(paths, spec):
             report.note(note)
     writer.write("end", ok=True, error=None)
@@ -309,8 +308,8 @@ def _last_checkpoint(paths: JobPaths) -> int:
     return steps
 
 
-def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
-    return Result(
+def _result(paths: JobPaths, spec: Spec, outcome: Outcome, seconds: float) -> Result:
+    result = Result(
         mvp=spec.mvp,
         run=spec.run,
         profile=spec.profile,
@@ -326,6 +325,7 @@ def _result(spec: Spec, outcome: Outcome, seconds: float) -> Result:
         headline=spec.headline,
         checks={name: check.record() for name, check in outcome.checks.items()},
     )
+    return checked_against_ceiling(paths, spec, result)
 
 
 if __name__ == "__main__":
