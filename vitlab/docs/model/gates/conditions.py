@@ -97,8 +97,21 @@ _SHARE_OF = re.compile(
 _SHARES = (_SHARE, _SHARE_OF)
 _MENTION = re.compile(rf"(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}(?P<more>_?\{{?\w+)?", re.I)
 _BARS = re.compile(
-    rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?)\s*(?:\||\))", re.I
+    rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?(?:\s*\([^()|]*\))?)\s*(?:\||\))",
+    re.I,
 )
+_ARGUMENT = "|".join((*_LABELS.values(), _MODEL))
+_ARGUMENTS = re.compile(
+    rf"(?P<metric>Δ?\s*{_METRIC}{_SPLIT})\s*(?:of|for|[_(\[])?\s*\{{?"
+    rf"(?P<arguments>(?:{_ARGUMENT})(?:\s*[,/ ]\s*(?:{_ARGUMENT}))*)\}}?\s*[)\]]?"
+    rf"(?=\s*(?:{_OP}|in\b|∈))",
+    re.I,
+)
+"""A label or a model behind its metric: `MAE(T_eff) <`, `R2_test(ViT) >`, `MAE of log g <`."""
+_TAIL = re.compile(
+    rf"^(?P<rule>[^()]*?{_OP}\s*{_NUMBER}{_UNIT})\s*\(\s*(?P<arguments>{_ARGUMENT})\s*\)\s*$", re.I
+)
+"""The same behind the limit: `R2 > 0.7 (ViT)`."""
 _ON_SPLIT = re.compile(
     r"\s+on\s+(?:the\s+)?(test|validation|val|training|train)(?:\s+(?:set|data|split))?(?![\w-])"
     r"|(?:在\s*)?(测试|验证|训练)集?上",
@@ -214,6 +227,7 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
     shown = plain(text).strip()
     norm, absolute = _without_bars(_normalised(shown))
     norm, split = _without_split(norm)
+    norm = _TAIL.sub(r"\g<arguments> \g<rule>", _ARGUMENTS.sub(r"\g<arguments> \g<metric>", norm))
     if found := _of_gates(shown):
         return found
     if match := _COMPARISON.match(norm):
