@@ -154,10 +154,10 @@ def test_a_plan_is_empty_and_clean_and_takes_mvps_and_gates(language: str) -> No
 @pytest.mark.parametrize(
     ("given_text", "text"),
     [
-        ("test R2 log_g >= 0.6", "test log_g R² ≥ 0.6"),
+        ("test R2 log_g >= 0.6", "test R² log_g ≥ 0.6"),
         ("log_g test R2 >= 0.6", "log_g test R² ≥ 0.6"),
         ("R^2 > 0.7", "R² > 0.7"),
-        ("MAE T_eff < 60 K", "T_eff MAE < 60 K"),
+        ("MAE T_eff < 60 K", "MAE T_eff < 60 K"),
         ("R2 SNR > 20", "R2 SNR > 20"),
         ("the curve bends", "the curve bends"),
         ("R2 >= 0,6", "R2 >= 0,6"),
