@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import pytest
 
 from tests.jobs.conftest import Workshop
@@ -106,6 +107,31 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     (tmp_path / "data.h5").write_text("no HDF5")
     [text] = texts(tmp_path, good)
     assert "data.h5: not a readable HDF5 file" in text
+
+
+def test_spectra_that_a_run_would_leave_out(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "ml" / "fixtures" / "pandas3.h5"
+    (tmp_path / "data.h5").write_bytes(source.read_bytes())
+    with h5py.File(tmp_path / "data.h5", "r+") as file:
+        file["dataset/arrays/error/value"][9:] = 0
+        wave = file["spectrumdataset/wave"]
+        wave[...] = wave[()] / 10
+    data: dict[str, Any] = {"source": "data.h5", "train_size": 6, "val_size": 2, "test_size": 3}
+    spec = replace(VIT, recipe="ridge", config={"data": data})
+    key = "config.data.source: data.h5:"
+    assert texts(tmp_path, spec) == [
+        f"bad {key} test: 3 of 3 spectra left out (100%): 3 no positive finite error; none is left",
+        f"warn {key} wavelengths read as nm (no unit is stated; the values allow no other)",
+    ]
+    data = {**data, "test_size": 4, "max_excluded": 0.8}
+    why = "test: 3 of 4 spectra left out (75%): 3 no positive finite error"
+    assert texts(tmp_path, replace(spec, config={"data": data}))[-1] == f"warn {key} {why}"
+    (tmp_path / "star.fits").write_bytes((source.parent / "table.fits").read_bytes())
+    spec = replace(VIT, recipe="evaluate", config={"job": "a/b", "source": "star.fits"})
+    assert texts(tmp_path, spec) == [
+        "bad config.source: star.fits: a FITS file; a run learns from HDF5 in ga_pfsspec's layout, "
+        "with labels (`vitlab data make` writes one)"
+    ]
 
 
 def test_the_same_has_been_run(shop: Workshop) -> None:

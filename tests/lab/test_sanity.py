@@ -89,6 +89,19 @@ def test_a_sound_result_passes_every_check(lab: Lab, roadmap: Path, sound: JobPa
     assert sound.result.is_file()
 
 
+def test_spectra_left_out_of_a_file_are_counted(lab: Lab, roadmap: Path, sound: JobPaths) -> None:
+    line = "- Spectra left out of the file"
+    assert line not in report(lab, roadmap)
+    data: dict[str, object] = {"hash": "h", "source": "a.h5"}
+    rewritten(sound, data=data)
+    assert f"{line}: not counted" in report(lab, roadmap)
+    rewritten(sound, data={**data, "excluded": {"train": {}, "val": {}, "test": {}}})
+    assert f"{line}: none" in report(lab, roadmap)
+    counts = {"train": {}, "val": {}, "test": {"constant flux": 3}}
+    rewritten(sound, data={**data, "excluded": counts}, n={"train": 9, "val": 9, "test": 97})
+    assert f"{line} (main): test 3 of 100 (3 constant flux)" in report(lab, roadmap)
+
+
 def test_what_does_not_hold_is_marked(
     lab: Lab, roadmap: Path, sound: JobPaths, ended: Ended
 ) -> None:

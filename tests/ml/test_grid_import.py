@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.ml.test_single_files import table
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.dataset import open_simulator
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.grid_import import (
+    NOTES,
     SIGMA,
     Array,
     Source,
@@ -23,7 +25,7 @@ from vitlab.ml.spectra.grid_import import (
     import_grid,
     read_columns,
 )
-from vitlab.ml.spectra.lines import air
+from vitlab.ml.spectra.lines import air, vacuum
 
 FIXTURES = Path(__file__).parent / "fixtures"
 AXES = ((3750.0, 4500.0, 5250.0, 6000.0), (1.0, 2.0, 3.0, 5.0), (-2.5, -1.0, 0.0, 0.75))
@@ -68,6 +70,68 @@ def test_a_folder_of_spectra_becomes_a_grid(folder: Path, tmp_path: Path) -> Non
         UsageError, match=r"axes/log_g covers 1 to 4\.5, but stars are drawn from 1 to"
     ):
         open_simulator(DataConfig(grid=str(out)), 1.0)
+
+
+def test_scaled_columns_units_and_the_medium_give_the_same_grid(tmp_path: Path) -> None:
+    wave = np.linspace(6900, 9100, 11001)
+
+    def spectrum(labels: tuple[float, ...]) -> Array:
+        depth = 0.1 + 0.02 * labels[1] + 0.05 * labels[2] + labels[0] / 1e5
+        flux: Array = 1 - depth * np.exp(-(((wave - 8542) / 20) ** 2) / 2)
+        return flux
+
+    def grid(name: str, columns: object, cards: dict[str, object], vacuum: bool = False) -> Array:
+        (folder := tmp_path / name).mkdir()
+        for labels in product((4000.0, 4500.0, 5000.0, 5500.0), (1, 2, 3, 4), (-1, -0.5, 0, 0.5)):
+            flux = spectrum(labels)
+            data = table(columns(flux), **cards)  # type: ignore[operator]
+            t, g, m = labels
+            (folder / f"s_t{t:.0f}_g{g:+.1f}_m{m:+.2f}.fits").write_bytes(data)
+        list(import_grid(folder, tmp_path / f"{name}.h5", 5000, vacuum))
+        with h5py.File(tmp_path / f"{name}.h5") as file:
+            told[name] = str(file.attrs[NOTES])
+            found: Array = file["flux"][()].astype(float)
+            return found
+
+    told: dict[str, str] = {}
+    plain = grid("plain", lambda f: {"wave": wave, "flux": f}, {"AIRORVAC": "air"})
+    assert told["plain"] == ""
+    for name, columns, cards, note in (
+        (
+            "scaled",
+            lambda f: {"wave": wave, "flux": np.round((f - 0.5) * 40000).astype("<i2")},
+            {"TSCAL2": 1 / 40000, "TZERO2": 0.5, "AIRORVAC": "air"},
+            "",
+        ),
+        (
+            "waves",
+            lambda f: {"wave": np.round((wave - 5000) * 5).astype("<i4"), "flux": f},
+            {"TSCAL1": 0.2, "TZERO1": 5000.0, "AIRORVAC": "air"},
+            "",
+        ),
+        (
+            "nm",
+            lambda f: {"wave": wave[::-1] / 10, "flux": f[::-1]},
+            {"TUNIT1": "nm", "AIRORVAC": "air"},
+            "wavelengths read as nm\nwavelengths descend: pixels are read in reverse",
+        ),
+        (
+            "vacuum",
+            lambda f: {"loglam": np.log10(np.vectorize(vacuum)(wave)), "flux": f},
+            {"VACUUM": 1},
+            "wavelengths read as log10(Angstrom)\nwavelengths moved from vacuum to air",
+        ),
+        (
+            "unstated",
+            lambda f: {"wave": wave, "flux": f},
+            {},
+            "wavelengths taken as in air: the files do not say",
+        ),
+    ):
+        assert abs(grid(name, columns, cards) - plain).max() < 1e-4, name
+        assert told[name] == note
+    with pytest.raises(UsageError, match="its header says air, and --vacuum was given"):
+        grid("both", lambda f: {"wave": wave, "flux": f}, {"AIRORVAC": "air"}, vacuum=True)
 
 
 def test_a_line_gets_the_width_of_the_resolution() -> None:

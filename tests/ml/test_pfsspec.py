@@ -68,6 +68,32 @@ def test_fixed_format_is_read_too(name: str) -> None:
         assert params[column].tolist() == FROZEN[column]
 
 
+def test_a_filter_that_cannot_be_undone_is_named() -> None:
+    what = (
+        r"fixed_blosc\.h5: dataset/params/axis1: compressed with blosc \(HDF5 filter 32001\), which "
+        r"h5py cannot undo; `pip install hdf5plugin`, or rewrite the file with `h5repack -f NONE`"
+    )
+    if importlib.util.find_spec("hdf5plugin"):
+        pytest.skip("hdf5plugin is here, so the file is read")
+    with pytest.raises(UsageError, match=what):
+        open_spectra_files(FIXTURES / "pandas3_fixed_blosc.h5")
+
+
+def test_columns_named_by_numbers() -> None:
+    with h5py.File("x.h5", "w", driver="core", backing_store=False) as file:
+        group = file.create_group(PARAMS)
+        group.attrs["nblocks"] = 1
+        group["axis1"] = np.arange(3)
+        group["block0_items"] = np.array([7, 8])
+        group["block0_values"] = np.arange(6.0).reshape(3, 2)
+        assert read_frame(file, PARAMS, Path("x.h5"))["7"].tolist() == [0, 2, 4]
+        del group["block0_items"]
+        names = group.create_dataset("block0_items", (1,), dtype=h5py.vlen_dtype(np.uint8))
+        names[0] = np.array([1, 2], dtype=np.uint8)
+        with pytest.raises(UsageError, match=r"block0_items holds pickled names"):
+            read_frame(file, PARAMS, Path("x.h5"))
+
+
 @pytest.mark.parametrize("name", ["pandas2", "pandas3"])
 def test_pixels_without_a_datum(name: str) -> None:
     flux, error = open_spectra_files(FIXTURES / f"{name}.h5").read(0, 12)

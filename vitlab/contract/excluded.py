@@ -78,6 +78,22 @@ def sentence(split: str, counts: Mapping[str, int], of: int) -> str:
     return f"{split}: {number:,} of {of:,} spectra left out ({share}): {reasons}"
 
 
+def excluded_text(record: object, sizes: Mapping[str, int]) -> str | None:
+    """`test 5 of 10 (5 constant flux)` from a result's `data.excluded` and `n`.
+
+    Empty when nothing was left out; None when it was not counted.
+    """
+    if not isinstance(record, dict):
+        return None
+    parts = []
+    for split, counts in record.items():
+        if counts:
+            number = sum(counts.values())
+            reasons = ", ".join(f"{n:,} {why}" for why, n in counts.items())
+            parts.append(f"{split} {number:,} of {number + sizes.get(split, 0):,} ({reasons})")
+    return "; ".join(parts)
+
+
 def share_text(number: int, of: int) -> str:
     """`12%`, `0.3%`; never 0% for a number above 0, nor 100% for less than all."""
     share = 100 * number / of

@@ -179,6 +179,8 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
         scale[k] = np.median(resampled)
         if not scale[k] > 0:
             raise UsageError(f"{source.path}: the median flux is {scale[k]:g}")
+        if not vacuum and not medium:
+            told |= {"wavelengths taken as in air: the files do not say": None}
         spectra[k] = resampled / scale[k]
         yield k + 1
     shape = tuple(map(len, axes))

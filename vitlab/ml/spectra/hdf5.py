@@ -55,7 +55,7 @@ def check_filters(data: h5py.Dataset, where: str) -> None:
             importlib.import_module(PLUGINS)  # registers its filters
             if h5py.h5z.filter_avail(code):
                 continue
-        shown = name.decode("utf-8", "replace") or "unnamed"
+        shown = name.decode("utf-8", "replace").partition(";")[0] or "unnamed"
         install = f"`pip install {PLUGINS}`, or " if code in IN_PLUGINS else ""
         raise UsageError(
             f"{where}: compressed with {shown} (HDF5 filter {code}), which h5py cannot undo; "
@@ -286,7 +286,13 @@ def _read_fixed(group: h5py.Group, where: str) -> Columns:
         items, values = group.get(f"block{k}_items"), group.get(f"block{k}_values")
         if not isinstance(items, h5py.Dataset) or not isinstance(values, h5py.Dataset):
             raise UsageError(f"{where}: no block{k}_items and block{k}_values")
-        names = [_name(x) for x in _whole(items, f"{where}/block{k}_items")]
+        found = _whole(items, f"{where}/block{k}_items")
+        if found.dtype.kind == "O" and not all(isinstance(x, bytes | str) for x in found):
+            raise UsageError(
+                f"{where}: block{k}_items holds pickled names (not all columns are named by text), "
+                "which are never read; write the frame with format='table'"
+            )
+        names = [_name(x) for x in found]
         if values.dtype.kind not in "fiub":
             raise UsageError(
                 f"{where}: block{k}_values ({', '.join(names)}) holds pickled objects, which are "
