@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ def check_input(spectra: Spectra, kind: str) -> Check:
     worst = int(np.argmax(told - limits))
     if without_noise.any() and told[worst] <= limits[worst] and components < COMPONENTS:
         return unknown("few")  # a fit to more spectra might show what this one does not
-    return judged(float(told[worst]), float(limits[worst]))
+    return judged(max(float(told[worst]), 0.0), float(limits[worst]))
 
 
 def _pattern(batch: Batch) -> Tensor:
@@ -161,9 +161,3 @@ def _products(z: Array) -> Array:
     """(n, C) -> (n, 1 + C + C (C + 1) / 2): 1, each component, and each product of two."""
     i, j = np.triu_indices(z.shape[1])
     return np.column_stack([np.ones(len(z)), z, z[:, i] * z[:, j]])
-
-
-def combined(checks: Sequence[Check]) -> Check:
-    """The first that fails, else the first unknown, else the first."""
-    order = ("fail", "unknown", "pass")
-    return min(checks, key=lambda check: order.index(check.outcome))

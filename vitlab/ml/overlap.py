@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,15 @@ Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 
 PIECE = 1024
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+MARKED = 32
+"""Pixels of a spectrum by which others like it are looked up."""
+STEP = 1e-3
+"""What these pixels are rounded to, over the median flux."""
+EQUAL = 1e-5
+"""Spectra that differ by less, relative to the median flux, are one."""
+COMPARED = 16
+"""Training spectra that are compared with one test spectrum."""
 DRAWN = 1_000_000
 """Training stars drawn at once (64 MB)."""
 GRID_COLUMNS = (*LABELS, "mag")
@@ -73,10 +82,7 @@ def _content(
     if isinstance(tested, FileSpectra) and isinstance(learned, FileSpectra):
         if tested.pixels != learned.pixels:
             return judged(0, 0, n)
-        ours = set(_hashes(tested, tested.rows("test")))
-        known = ours & set(_hashes(learned, learned.rows("train")[:n_train]))
-        shared = sum(one in known for one in _hashes(tested, tested.rows("test"))) if known else 0
-        return judged(shared, 0, n)
+        return judged(_copies(tested, learned, n_train), 0, n)
     columns = _tested(tested)
     if not all(name in columns for name in GRID_COLUMNS):
         return unknown("no_columns")
@@ -85,13 +91,42 @@ def _content(
     return judged(int(_shared(columns, learned, n_train, GRID_COLUMNS).sum()), 0, n)
 
 
-def _hashes(spectra: FileSpectra, rows: NDArray[np.int64]) -> Iterator[bytes]:
-    """A hash of the flux of each row over its median, as it was read."""
-    for start in range(0, len(rows), PIECE):
-        part = rows[start : start + PIECE]
-        flux, _ = spectra.files.read(int(part[0]), int(part[-1]) + 1)
-        for one in flux[part - part[0]]:
-            yield hashlib.blake2b(one.data, digest_size=16).digest()
+def _copies(tested: FileSpectra, learned: FileSpectra, n_train: int) -> int:
+    """Test spectra that a training spectrum equals, whatever the scale of the two."""
+    test_rows, train_rows = tested.rows("test"), learned.rows("train")[:n_train]
+    copied = np.zeros(len(test_rows), dtype=bool)
+    for ours, theirs in zip(_marks(tested, test_rows), _marks(learned, train_rows), strict=True):
+        order = np.argsort(theirs, kind="stable")
+        low, high = (np.searchsorted(theirs, ours, side, sorter=order) for side in SIDES)
+        for k in np.flatnonzero((high > low) & ~copied).tolist():
+            flux = _flux(tested, test_rows[k : k + 1])
+            alike = train_rows[order[low[k] : high[k]]][:COMPARED]
+            copied[k] = any(
+                np.allclose(_flux(learned, alike[i : i + 1]), flux, rtol=EQUAL, atol=EQUAL)
+                for i in range(len(alike))
+            )
+    return int(copied.sum())
+
+
+def _marks(spectra: FileSpectra, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(2, n) hashes of some pixels of each row's flux over its median, rounded down and to nearest.
+
+    Equal spectra may be rounded apart in one of the two, hardly in both.
+    """
+    pixels = np.linspace(0, spectra.pixels - 1, min(MARKED, spectra.pixels)).astype(int)
+    parts = [
+        _flux(spectra, rows[start : start + PIECE])[:, pixels].astype(np.float64) / STEP
+        for start in range(0, len(rows), PIECE)
+    ]
+    table = np.concatenate(parts) if parts else np.empty((0, len(pixels)))
+    return np.stack([_keys(np.floor(table) + 0.0), _keys(np.rint(table) + 0.0)])
+
+
+def _flux(spectra: FileSpectra, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, L) flux of ascending rows over its median."""
+    flux: NDArray[np.float32] = spectra.files.read(int(rows[0]), int(rows[-1]) + 1)[0]
+    chosen: NDArray[np.float32] = flux[rows - rows[0]]
+    return chosen
 
 
 def _labels(
