@@ -70,8 +70,9 @@ def test_fixed_format_is_read_too(name: str) -> None:
 
 def test_a_filter_that_cannot_be_undone_is_named() -> None:
     what = (
-        r"fixed_blosc\.h5: dataset/params/axis1: compressed with blosc \(HDF5 filter 32001\), which "
-        r"h5py cannot undo; `pip install hdf5plugin`, or rewrite the file with `h5repack -f NONE`"
+        r"fixed_blosc\.h5: dataset/params/axis1: compressed with blosc \(HDF5 filter 32001\), "
+        r"which h5py cannot undo; `pip install hdf5plugin`, or rewrite the file with "
+        r"`h5repack -f NONE`"
     )
     if importlib.util.find_spec("hdf5plugin"):
         pytest.skip("hdf5plugin is here, so the file is read")

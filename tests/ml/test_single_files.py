@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.fits import BLOCK, read_units
+from vitlab.ml.spectra.formats.fits import BLOCK, read_units
+from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium, to_angstrom
 from vitlab.ml.spectra.grid_import import read_columns
 from vitlab.ml.spectra.lines import vacuum
 from vitlab.ml.spectra.single_files import describe_single, is_single_file, lines
-from vitlab.ml.spectra.wavelengths import read_axis, stated_medium, to_angstrom
 
 WAVE = np.linspace(7100.0, 8850.0, 40)
 CODES = {"f8": "D", "f4": "E", "i2": "I", "i4": "J", "i8": "K", "u1": "B"}

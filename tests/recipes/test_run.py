@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
+from tests.ml.test_spectra import write_file
 from tests.waiting import wait_for
 from vitlab.cli import main as vitlab
 from vitlab.contract.events import Event, read_events
@@ -99,6 +101,34 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Ended(code, *capsys.readouterr())
 
     return ended
+
+
+@pytest.mark.parametrize("recipe", ["ridge", "mlp"])
+def test_a_file_with_unusable_spectra(tmp_path: Path, run_here: RunHere, recipe: str) -> None:
+    file = tmp_path / "half.h5"
+    write_file(file)
+    with h5py.File(file, "r+") as opened:
+        opened["dataset/arrays/error/value"][::2] = 0
+    data = {"source": str(file), "train_size": 40, "val_size": 10, "test_size": 10}
+    config = {**CONFIGS[recipe], "data": data}
+    refused = a_job(tmp_path / "refused", recipe, config)
+    ended = run_here(refused)
+    assert ended.code == run.UNUSABLE
+    assert ended.err == (
+        f"{file}: train: 20 of 40 spectra left out (50%): 20 no positive finite error, and "
+        "config.data.max_excluded is 0.05\n"
+    )
+    assert not refused.result.exists()
+    job = a_job(tmp_path / "job", recipe, {**config, "data": {**data, "max_excluded": 0.5}})
+    ended = run_here(job)
+    assert ended.code == 0
+    assert "test: 5 of 10 spectra left out (50%): 5 no positive finite error" in ended.out
+    result = read_result(job.result)
+    assert result is not None
+    assert result.n == {"train": 20, "val": 5, "test": 5}
+    reason = "no positive finite error"
+    counts = {"train": {reason: 20}, "val": {reason: 5}, "test": {reason: 5}}
+    assert result.data["excluded"] == counts
 
 
 def said_by(paths: JobPaths, child: subprocess.Popen[str], kind: str, seen: int = 0) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import SCORES, Value
 from vitlab.lab.results.job_results import lookup_job
@@ -65,6 +66,7 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
         "data": {"source": rescored.residuals.source, "hash": rescored.residuals.hash},
         "n": len(rescored.residuals.star),
         "overlap": rescored.overlap,
+        "excluded": (rescored.excluded or {}).get("test", {}),
         "checks": {name: check.record() for name, check in rescored.checks.items()},
         "failed": rescored.failed(),
         "values": _finite(values),
@@ -121,6 +123,9 @@ def _print(reports: list[dict[str, Any]]) -> None:
     for report in reports:
         for line in report["failed"]:
             print(f"{report['job']}: {line}: its scores mean nothing")
+        if counts := report["excluded"]:
+            of = report["n"] + sum(counts.values())
+            print(f"{report['job']}: {sentence('test', counts, of)}")
         print(f"residuals: {report['residuals']}")
 
 

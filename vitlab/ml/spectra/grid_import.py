@@ -15,11 +15,11 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.fits import is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import air
-from vitlab.ml.spectra.wavelengths import read_axis, stated_medium
 
 Array = NDArray[np.float64]
 

@@ -26,7 +26,9 @@ def open_hdf5(path: Path) -> h5py.File:
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
-        raise UsageError(f"{path}: not a readable HDF5 file ({error})") from None
+        fits = path.is_file() and path.open("rb").read(9) == b"SIMPLE  ="
+        what = "a FITS file, not HDF5" if fits else f"not a readable HDF5 file ({error})"
+        raise UsageError(f"{path}: {what}") from None
 
 
 def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.excluded import UNREAD, USABLE
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.hdf5 import (
     Columns,
     RawRows,
@@ -26,7 +27,6 @@ from vitlab.ml.spectra.hdf5 import (
 )
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.ml.spectra.wavelengths import Axis, read_axis
 
 WAVE = "spectrumdataset/wave"
 FLUX = "dataset/arrays/flux/value"

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.fits import Column, Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.pfsspec import SENTINELS
-from vitlab.ml.spectra.wavelengths import Axis, read_axis
 
 Array = NDArray[np.float64]
 
