@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tests.ml.models import P16
-from vitlab.contract.networks import MlpModel, TrainConfig
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.contract.paths import UsageError
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import ViT
@@ -43,6 +44,42 @@ def test_every_parameter_is_stepped_once(train: TrainConfig) -> None:
     names = {name for name, p in network.named_parameters() if id(p) in light}
     assert {"cls", "head.bias", "norm.weight"} <= names
     assert not any(name.endswith("attention.qkv.weight") for name in names)
+
+
+DEFAULT = VitModel()
+
+
+@pytest.mark.parametrize(
+    ("model", "decayed", "all_numbers"),
+    [
+        # 4 maps of 1024 x 128; two layers of 4 * 128^2 (attention) and 2 * 128 * 256; the head
+        (DEFAULT, 4 * 1024 * 128 + 2 * (4 * 128 * 128 + 2 * 128 * 256) + 128, 790_657),
+        (replace(DEFAULT, tokenizer="C1D"), 1024 * 128 + 262_144 + 128, 397_057),
+        (replace(DEFAULT, tokenizer="SW"), 1024 * 128 + 262_144 + 128, 397_057),
+        # two more inputs of each map: mean and scatter
+        (replace(DEFAULT, chunk_norm="zscore"), 4 * 1026 * 128 + 262_144 + 128, 791_681),
+        # 128 features of the wavelength instead of a table for 4 tokens
+        (replace(DEFAULT, positions="pipe"), 4 * 1024 * 128 + 262_144 + 128 + 16_384, 806_529),
+        (replace(DEFAULT, pool="cls"), 786_560, 790_913),
+        (P16, 16 * 256 + 6 * 12 * 256 * 256 + 256, 4_809_729),
+        (MlpModel(), 4096 * 512 + 512 * 512 + 512, 2_360_833),
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_all_matrices_decay_and_nothing_else(
+    model: VitModel | MlpModel, decayed: int, all_numbers: int, optimizer: str
+) -> None:
+    network = (
+        MLP(model, 4096, 1)
+        if isinstance(model, MlpModel)
+        else ViT(model, 4096, 1, np.geomspace(7100, 8850, 4096))
+    )
+    train = replace(MUON if optimizer == "muon" else TRAIN, weight_decay=0.1)
+    groups = [g for one in make_optimizers(network, train) for g in one.param_groups]
+    counts = {0.0: 0, 0.1: 0}
+    for group in groups:
+        counts[group["weight_decay"]] += sum(p.numel() for p in group["params"])
+    assert (counts[0.1], sum(counts.values())) == (decayed, all_numbers)
 
 
 def test_muon_turns_hidden_matrices_by_one_length_in_all_directions() -> None:

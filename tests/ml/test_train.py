@@ -420,6 +420,16 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         list(train(a_model(), other, tmp_path, resume=True))
 
 
+def test_a_state_whose_weights_decay_in_other_groups_is_refused(tmp_path: Path) -> None:
+    list(train(a_model(), a_task(config=replace(TRAIN, epochs=1)), tmp_path))
+    document = torch.load(tmp_path / "last.pt", weights_only=True)
+    decayed, others = document["optimizers"][0]["param_groups"]
+    others["params"].insert(0, decayed["params"].pop())
+    torch.save(document, tmp_path / "last.pt")
+    with pytest.raises(UsageError, match="configuration or version, cannot be resumed"):
+        list(train(a_model(), a_task(config=replace(TRAIN, epochs=2)), tmp_path, resume=True))
+
+
 class _Evil:
     def __reduce__(self) -> tuple[object, ...]:
         return (print, ("owned",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -171,9 +171,10 @@ class State:
         saved = checkpoint.load(path, device)
         expected = (self.task.labels, self.task.model, self.task.loss)
         same = (saved.labels, saved.config, saved.loss) == expected
-        parts = len(saved.optimizers) == len(self.optimizers)
+        groups = [_group_sizes(optimizer.state_dict()) for optimizer in self.optimizers]
+        parts = [_group_sizes(state) for state in saved.optimizers] == groups
         if not (same and parts and bool(saved.average) == (self.average is not None)):
-            raise UsageError(f"{path}: made by another configuration")
+            raise UsageError(f"{path}: made by another configuration or version, cannot be resumed")
         self.network.load_state_dict(saved.model)
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
@@ -214,6 +215,11 @@ class State:
             best_step=self.best_step,
             best=self.best,
         )
+
+
+def _group_sizes(state: Mapping[str, Any]) -> list[int]:
+    """Parameters in each group of an optimizer: a state fits only where they agree."""
+    return [len(group["params"]) for group in state["param_groups"]]
 
 
 def _write(path: Path, saved: Saved) -> Checkpoint | Note:

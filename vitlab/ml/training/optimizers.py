@@ -11,11 +11,13 @@ from torch.optim import AdamW, Muon, Optimizer
 
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import UsageError
+from vitlab.ml.network.vit import LocalTokens
 
 FUSED = ("cuda", "cpu")
 """Devices on which torch has a fused AdamW."""
-WEIGHTED = (nn.Linear, nn.Conv1d)
-"""Layers with weight decay; biases, norms, [CLS] and position tables have none."""
+WEIGHTED = (nn.Linear, nn.Conv1d, LocalTokens)
+"""Layers whose weights decay, as in DeiT (Touvron et al. 2021): all matrices, the maps of patches
+included; biases, norms, [CLS] and position tables do not."""
 
 
 def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
