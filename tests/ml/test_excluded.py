@@ -36,6 +36,7 @@ from vitlab.ml.spectra.pfsspec import ERROR, FLUX, MASK, WAVE, open_spectra_file
 
 CPU = torch.device("cpu")
 Change = Callable[[Any], None]
+TEST = slice(50, 60)
 
 
 def changed(tmp_path: Path, change: Change) -> Path:
@@ -60,6 +61,13 @@ def put(inside: str, rows: slice, value: float) -> Change:
         values[rows] = value
         del file[inside]
         file[inside] = values
+
+    return change
+
+
+def put_pixels(pixels: slice, value: float) -> Change:
+    def change(file: Any) -> None:
+        file[FLUX][TEST, pixels] = value
 
     return change
 
@@ -96,9 +104,6 @@ def negative(file: Any) -> None:
     file[FLUX][::2] = -np.abs(file[FLUX][::2])
 
 
-TEST = slice(50, 60)
-
-
 @pytest.mark.parametrize(
     ("change", "reason", "number"),
     [
@@ -113,6 +118,7 @@ TEST = slice(50, 60)
         (put(ERROR, TEST, 0), "no positive finite error", 10),
         (put(ERROR, TEST, -1), "no positive finite error", 10),
         (put(ERROR, TEST, np.inf), "no positive finite error", 10),
+        (put_pixels(slice(0, 70), np.nan), "data in under half of the pixels", 10),
         (put(MASK, TEST, 1), "every pixel masked", 10),
         (put_log_g(TEST, np.nan), "no valid log_g", 10),
         (put_log_g(TEST, -999), "no valid log_g", 10),
@@ -174,6 +180,19 @@ def test_a_sentinel_or_an_absurd_number_is_no_datum(tmp_path: Path) -> None:
     assert set(map(tuple, np.argwhere(np.isinf(error)).tolist())) == gone
     assert all(flux[at] == 1 for at in gone)
     assert abs(flux - 1).max() < 0.1
+
+
+@pytest.mark.parametrize("unit", [1e-45, 1e-25, 1e25, 1e55])
+def test_fluxes_in_any_unit(tmp_path: Path, unit: float) -> None:
+    def change(file: Any) -> None:
+        for inside in (FLUX, ERROR):
+            file[inside][...] = file[inside][()] * 1e17 * unit
+
+    (tmp_path / "a").mkdir()
+    plain = open_spectra_files(changed(tmp_path / "a", nothing)).read(0, N)
+    other = open_spectra_files(changed(tmp_path, change)).read(0, N)
+    for one, two in zip(plain, other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
 def test_copies_are_counted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.commands.common import Options, add_json, number, print_json, print_table
 from vitlab.contract.config import DataConfig
-from vitlab.contract.excluded import sentence
+from vitlab.contract.excluded import sentence, share_text
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
 
@@ -155,14 +155,18 @@ def _findings(file: Description) -> Iterator[str]:
     yield from file["notes"]
     n, read = file["n"], file["read"]
     without = [name for name, bad in file["invalid"].items() if bad == n]
-    if without:
-        yield f"no valid value: {', '.join(without)}"
+    if empty := [name for name in without if name not in file["labels"]]:
+        yield f"no value: {', '.join(empty)}"
+    for name in (name for name in without if name in file["labels"]):
+        low, high = file["possible"][name]
+        yield f"{name}: no valid value; it can be {low:g} to {high:g} (is the unit right?)"
     if read < n:
         yield f"{read:,} of {n:,} spectra read, spread over the file"
     counts = file["excluded"]
     yield sentence("spectra", counts, read) if counts else "no spectrum is left out"
     if file["no_data"]:
-        yield f"{100 * file['no_data']:.2g}% of the other spectra's pixels have no data: flux 1"
+        share = share_text(file["no_data"], 1)
+        yield f"{share} of the other spectra's pixels have no data: flux 1"
     if file["duplicates"]:
         yield f"{file['duplicates']:,} spectra are copies of earlier ones"
 

@@ -13,7 +13,7 @@ REASONS = {
     "e": "no positive finite error",
     "m": "every pixel masked",
     "f": "no valid flux",
-    "p": "data in under 10% of the pixels",
+    "p": "data in under half of the pixels",
     "c": "constant flux",
     "n": "median flux not positive",
 }
@@ -94,7 +94,7 @@ def excluded_text(record: object, sizes: Mapping[str, int]) -> str | None:
     return "; ".join(parts)
 
 
-def share_text(number: int, of: int) -> str:
+def share_text(number: float, of: float) -> str:
     """`12%`, `0.3%`; never 0% for a number above 0, nor 100% for less than all."""
     share = 100 * number / of
     if share >= 10:

@@ -58,7 +58,7 @@ from vitlab.jobs.store import Job
 
 PATIENCE = 120
 """Seconds to read a file's layout and some of its spectra, on a slow disk."""
-INSPECTION = 2
+INSPECTION = 3
 """Changed with what an inspection finds, so that none of an older version is used."""
 LOOKING = 30
 """Seconds for which spectra are read."""
@@ -120,8 +120,9 @@ def _remarks(source: str, layout: Mapping[str, Any], labels: Sequence[str]) -> I
     """What stays in, and a person should know."""
     n, read = layout["n"], layout["read"]
     if layout["no_data"] >= MUCH:
-        share = f"{100 * layout['no_data']:.0f}% of the pixels have no data"
-        yield Finding("warn", f"{source}: {share}, and are shown to the model as flux 1")
+        share = share_text(layout["no_data"], 1)
+        text = f"{share} of the pixels have no data, and are shown to the model as flux 1"
+        yield Finding("warn", f"{source}: {text}")
     if layout["duplicates"]:
         text = f"{layout['duplicates']:,} spectra are copies of earlier ones"
         yield Finding("warn", f"{source}: {text}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.excluded import REASONS, UNREAD, USABLE, pack
 from vitlab.ml.noise_free import LOOKED_AT, judge_errors
-from vitlab.ml.spectra.labels import LABELS, RANGES, valid_labels
+from vitlab.ml.spectra.labels import LABELS, POSSIBLE, RANGES, valid_labels
 from vitlab.ml.spectra.pfsspec import SpectraFiles
 
 NO_LABELS = ("index", "id", "snr")
@@ -37,6 +37,8 @@ class Description(TypedDict):
     """All numeric columns: what a run can learn."""
     invalid: dict[str, int]
     """Column -> rows in which it is missing, or impossible for a label of that name."""
+    possible: dict[str, tuple[float, float]]
+    """Label -> the values it may have."""
     outside: dict[str, int]
     """Label -> valid rows outside the range of the embedded grid."""
     read: int
@@ -77,6 +79,7 @@ def describe(files: SpectraFiles, seconds: float = np.inf) -> Description:
         "snr": ranges.get("snr", []),
         "columns": [name for name in params if name != "index"],
         "invalid": {name: int(rows.sum()) for name, rows in wrong.items() if rows.any()},
+        "possible": {name: POSSIBLE[name] for name in params if name in POSSIBLE},
         "outside": _outside(valid),
         "read": files.n - codes.count(UNREAD),
         "excluded": counts,

@@ -46,7 +46,11 @@ ABSURD_FLUX = 1e6
 ABSURD_ERROR = 100.0
 """No datum: an error beyond this many times the spectrum's median error, as 999 or 1e10 are. The
 brightest sky line makes it 14."""
-MIN_DATA = 0.1
+HELD = (1e-30, 1e30)
+"""Median fluxes that float32 holds well."""
+FEW = 8
+"""Spectra that show the size of a file's numbers."""
+MIN_DATA = 0.5
 """Smallest share of pixels with data in a spectrum."""
 
 
@@ -67,6 +71,8 @@ class PfsspecFile:
     """Data set -> what HDF5 returns where nothing was ever written, if anything was not."""
     locations: dict[str, RawRows | None]
     """Where flux, error and mask (if any) are in the file."""
+    factor: float = 1.0
+    """Applied before the numbers become float32, which holds none below 1e-38."""
 
     @property
     def wave(self) -> NDArray[np.float64]:
@@ -162,9 +168,19 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         axis = read_axis(file[WAVE][()], attributes, f"{path}: {WAVE}")
         unset = {x: value for x in arrays[:2] if (value := unset_value(file[x])) is not None}
         locations = {x: locate(file[x]) for x in arrays if x != WAVE}
+        factor = _factor(file[FLUX][:FEW])
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
     params = _aligned(params, n, path)
-    return PfsspecFile(path, axis, n, params, np.empty(n, np.float32), unknown, unset, locations)
+    scales = np.empty(n, np.float32)
+    return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, factor)
+
+
+def _factor(flux: NDArray[Any]) -> float:
+    """1, or what brings some spectra near 1 whose unit makes them too small or large."""
+    size = abs(flux.astype(np.float64))
+    size = size[np.isfinite(size) & (size > 0)]
+    middle = float(np.median(size)) if len(size) else 1.0
+    return 1.0 if HELD[0] < middle < HELD[1] else 1 / middle
 
 
 def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
@@ -206,7 +222,8 @@ def _normalise(
 ) -> None:
     """Fill flux and error of `rows`, and what is known of them, from the file's arrays."""
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: no datum
-        flux[:], error[:] = parts[0], parts[1]
+        for out, part in zip((flux, error), parts, strict=False):
+            out[:] = part if source.factor == 1 else part * source.factor
     mask = parts[2] if len(parts) == 3 else None
     scales, codes = source.scales[rows], source.codes[rows]
     # If sums and extremes are fine, pixels need not be checked individually.
