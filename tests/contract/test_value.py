@@ -166,7 +166,8 @@ def test_a_run_is_told_by_its_headline_and_chosen_on_validation() -> None:
     assert shown("test/r2/log_g", {"val/r2/log_g": 0.6, "test/r2/log_g": None}) is None
     assert shown("test/mae/log_g", values) is None
     assert for_choosing("test/r2/log_g", values) == 0.6
-    assert for_choosing("test/r2/log_g", {"test/r2/log_g": 0.7}) == 0.7
+    assert for_choosing("test/r2/log_g", {"test/r2/log_g": 0.7}) is None
+    assert for_choosing("ceiling/r2_bayes/log_g", {"ceiling/r2_bayes/log_g": 0.7}) == 0.7
 
 
 def test_a_training_is_judged_by_the_distance_from_perfect() -> None:

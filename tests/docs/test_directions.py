@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docs.cases import result
+from tests.docs.cases import Stated, result
 from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import best_result, conclusion, key_metric
 from vitlab.docs.judge.gates import Verdict, judge
@@ -44,12 +44,12 @@ BETTER_AND_WORSE = [
 def judged(metric: str, number: float, model: str = "ViT", mvp: str = "1.0") -> Result:
     name = f"test/{metric}/log_g"
     line = f"{mvp} {model} - run={number:g} {name}={number} val/{metric}/log_g={number}"
-    return replace(result(f"{line} headline={name}"), errors={})
+    return replace(result(f"{line} headline={name}"), errors={name: 0.01})
 
 
 def compared(*results: Result) -> Verdict:
     roadmap = parse_roadmap(Document(COMPARED))
-    return judge(roadmap.gates[0], results, roadmap)
+    return judge(roadmap.gates[0], results, roadmap, Stated())
 
 
 @pytest.mark.parametrize(("metric", "better", "worse"), BETTER_AND_WORSE)
@@ -59,7 +59,7 @@ def test_the_conclusion_names_the_better_run(metric: str, better: float, worse: 
         best = best_result(runs)
         assert best is not None
         assert best.run == f"{better:g}"
-        assert key_metric(runs).endswith(f"_test={better:.3f}")
+        assert key_metric(runs).endswith(f"_test={better:.3f} ± 0.010")
         assert f"ViT [{better:g}]" in conclusion(runs, "en")
 
 
@@ -74,8 +74,7 @@ def test_a_model_is_greater_in_a_rule_when_it_is_better(
 
 def test_two_models_with_one_bias_of_either_sign_are_not_told_apart() -> None:
     runs = judged("bias", 0.3), judged("bias", -0.3, "LightGBM", "2.0")
-    errors = {"test/bias/log_g": 0.01}
-    assert compared(*(replace(r, errors=errors) for r in runs)).verdict == "open"
+    assert compared(*runs).verdict == "open"
 
 
 def test_of_an_unknown_metric_nothing_is_called_best() -> None:

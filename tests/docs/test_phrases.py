@@ -37,7 +37,7 @@ def test_a_chinese_roadmap_is_told_in_chinese(profile: str) -> None:
         "| MVP | 名称 | Gate | 状态 |\n|---|---|---|---|\n| 1.0 | 训练 | Gate-1 | ⏳ |\n"
     )
     roadmap = parse_roadmap(Document(text))
-    result = Result("1.0", "main", profile, "vit", {"test/r2/log_g": 0.5})
+    result = Result("1.0", "main", profile, "vit", {"test/r2/log_g": 0.5}, {"test/r2/log_g": 0.01})
     verdict = judge(roadmap.gates[0], [result], roadmap)
     assert "not >" in verdict.because
     assert "不满足" in verdict.because_in_document

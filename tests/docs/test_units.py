@@ -65,7 +65,8 @@ def test_a_rule_in_dex_is_not_judged_by_it(rule: str) -> None:
 def test_a_rule_in_dex_is_judged_by_what_is_in_dex() -> None:
     plan = roadmap()
     values = {"test/mae/log_g": 0.4, SIGMA: 0.3}
-    one = Result("1.0", "main", "full", "command", values, headline="test/mae/log_g")
+    errors = {"test/mae/log_g": 0.01}
+    one = Result("1.0", "main", "full", "command", values, errors, headline="test/mae/log_g")
     verdict = judge(plan.gate("1"), [one], plan)
     assert (verdict.verdict, verdict.values) == ("pass", {"test/mae/log_g": 0.4})
 

@@ -139,7 +139,7 @@ def ended(lab: Lab) -> Ended:
                 run=run,
                 profile=profile,
                 recipe="ridge",
-                values={"test/r2/log_g": r2},
+                values={"test/r2/log_g": r2, "val/r2/log_g": r2},
                 errors={"test/r2/log_g": 0.004},
                 n={"train": 1000, "test": 100},
                 model={"name": model, "params": 10},

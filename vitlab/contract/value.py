@@ -273,13 +273,13 @@ def shown(headline: str, values: Mapping[str, Number]) -> Number:
 
 
 def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:
-    """The number to select runs by: on validation, so that the test set selects nothing."""
+    """The number to select runs by: on validation, so that the test set selects nothing.
+
+    None for a test score without one on validation; of another split the headline itself.
+    """
     value = Value.parse(headline)
-    return _first(values, value.on("val"), value)
-
-
-def _first(values: Mapping[str, Number], *names: Value) -> Number:
-    return next((x for name in names if (x := values.get(str(name))) is not None), None)
+    validated = values.get(str(value.on("val")))
+    return validated if validated is not None or value.split == "test" else values.get(headline)
 
 
 def distance(name: str, values: Mapping[str, float], labels: Sequence[str]) -> float:

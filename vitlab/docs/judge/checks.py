@@ -28,6 +28,17 @@ def checks_of(result: Result) -> dict[str, Check]:
     return checks
 
 
+CONTROL = 3.0
+"""A control that is better than none by more errors than this has failed."""
+
+
+def control_fails(result: Result) -> bool:
+    """Whether a model trained on the labels of other stars knows something of the test set."""
+    value, error = result.values.get(result.headline), result.errors.get(result.headline, 0.0)
+    limit = CONTROL * max(error, 1 / max(result.n.get("test", 1), 1))
+    return bool(result.data.get("permuted")) and value is not None and value > limit
+
+
 def check_lines(results: Sequence[Result]) -> list[Phrase]:
     """The lines of a report: each check that fails with its run, else what it found in all runs.
 

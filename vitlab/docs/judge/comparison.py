@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
+from statistics import fmean
 from typing import Protocol
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, for_choosing
+from vitlab.docs.judge.budget import budget_of, is_unequal
+from vitlab.docs.judge.errors import SeedScatter, stars_error
 from vitlab.docs.judge.phrases import Phrase, phrase
+from vitlab.docs.judge.seeds import Chosen, Repeats, base_name, choose
 
 
 @dataclass(frozen=True)
 class Gap:
-    """One result's value minus another's."""
+    """One configuration's value minus another's."""
 
     value: float
     error: float
-    """Standard error; 0 where neither result has one."""
+    """Standard error over stars and seeds; 0 where it is not known."""
     stars: int = 0
     """Stars that both were scored on; 0: not known, the errors were added as independent."""
+    is_one_seed: bool = False
+    """Whether a side has one seed, and what another seed would change is not known."""
 
     @property
     def is_noise(self) -> bool:
@@ -33,6 +40,12 @@ class Gap:
         if self.stars:
             return phrase("paired", number, self.stars)
         return phrase("independent", number) if self.error else phrase("as_is", number)
+
+    def verdict(self, unequal: bool = False) -> Phrase:
+        """What keeps it from being a difference of the models: `: noise`, ...; else nothing."""
+        keys = {"is_noise": self.is_noise, "is_one_seed": self.is_one_seed, "is_unequal": unequal}
+        key = next((key for key, true in keys.items() if true), None)
+        return phrase("reason", "", phrase(key)) if key else phrase("as_is", "")
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,12 @@ class Ranking:
     """The best of another model on the same stars; empty for none."""
     over: Gap | None = None
     """Best minus baseline."""
+    budgets: tuple[Phrase, ...] = ()
+    """What best and baseline were bought with."""
+    unequal: bool = False
+    """Whether the one that is ahead of the two had too much more of it."""
+    optimism: float = 0.0
+    """By how much the choice among `runs` may have raised the best."""
     ceiling: float | None = None
     share: float | None = None
     """The fraction of the ceiling that is reached."""
@@ -71,11 +90,13 @@ class Ranking:
         if self.runs > 1 and self.lead is None:
             phrases.append(phrase("alone_of", self.runs))
         elif self.runs > 1 and self.lead is not None:
-            key = "first_of_noise" if self.lead.is_noise else "first_of"
-            phrases.append(phrase(key, self.runs, self.second, self.lead.phrase()))
+            lead = self.lead.phrase(), self.lead.verdict()
+            phrases.append(phrase("first_of", self.runs, self.second, *lead))
+        if self.runs > 1 and self.optimism:
+            phrases.append(phrase("optimism", f"{self.optimism:.2g}"))
         if self.over is not None:
-            key = "against_noise" if self.over.is_noise else "against"
-            phrases.append(phrase(key, self.baseline, self.over.phrase()))
+            over = self.over.phrase(), self.over.verdict(self.unequal)
+            phrases += [phrase("against", self.baseline, *over), *self.budgets]
         if self.ceiling is not None and self.leak:
             phrases.append(phrase("over_ceiling", f"{self.ceiling:.3f}"))
         elif self.ceiling is not None and self.share is not None:
@@ -84,6 +105,15 @@ class Ranking:
         if self.missing:
             phrases.append(phrase("no_result_of", ", ".join(self.missing)))
         return phrases
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most any model can reach on the stars of a result."""
+
+    value: float
+    error: float = 0.0
+    """Its own standard error."""
 
 
 class Evidence(Protocol):
@@ -97,8 +127,16 @@ class Evidence(Protocol):
         """Whether both test sets, though different, are drawn from one distribution of stars."""
         ...
 
-    def ceiling(self, result: Result, name: str) -> float | None:
+    def ceiling(self, result: Result, name: str) -> Bound | None:
         """The most any model can reach on the stars of a result; None where not known."""
+        ...
+
+    def configuration(self, result: Result) -> str:
+        """Equal for results that differ in their seed alone."""
+        ...
+
+    def seed_scatter(self, result: Result, name: str) -> SeedScatter | None:
+        """How a value scatters over seeds in models of its kind; None where not known."""
         ...
 
 
@@ -112,7 +150,14 @@ class NoEvidence:
     def same_population(self, left: Result, right: Result) -> bool:  # noqa: ARG002
         return False
 
-    def ceiling(self, result: Result, name: str) -> float | None:  # noqa: ARG002
+    def ceiling(self, result: Result, name: str) -> Bound | None:  # noqa: ARG002
+        return None
+
+    def configuration(self, result: Result) -> str:
+        parts = result.mvp, result.profile, result.recipe, result.model_name, base_name(result.run)
+        return "/".join((*parts, str(result.n.get("train"))))
+
+    def seed_scatter(self, result: Result, name: str) -> SeedScatter | None:  # noqa: ARG002
         return None
 
 
@@ -122,40 +167,80 @@ def gap_of(
     name: str,
     evidence: Evidence = NoEvidence(),
 ) -> Gap:
-    """The paired difference, else that of the values with independent errors."""
+    """The paired difference, else that of the values with independent errors; of stars alone."""
     paired = evidence.gap(left, right, name)
     if paired is not None:
         return paired
     a, b = left.values[name], right.values[name]
-    error = math.hypot(left.errors.get(name, 0.0), right.errors.get(name, 0.0))
+    errors = stars_error(left, name), stars_error(right, name)
+    error = 0.0 if None in errors else math.hypot(*(x or 0.0 for x in errors))
     return Gap((a or 0.0) - (b or 0.0), error)
 
 
-def fair_pair(
-    left: Iterable[Result], right: Iterable[Result], name: str, evidence: Evidence
-) -> tuple[Result, Result] | None:
-    """Two results on the same test data, else on the same population; None where there are none.
+def seeds_gap(
+    left: Repeats,
+    right: Repeats,
+    name: str,
+    evidence: Evidence,
+    between: Callable[[Result, Result], Gap | None] | None = None,
+) -> Gap | None:
+    """The difference of the means over seeds; its error is that of stars and seeds together.
 
-    Of several pairs: equal training sizes first, then the largest, then the best on validation.
+    `between`: of two single results, `gap_of` when None; None where one of theirs is.
+    """
+    same = len(left.members) == len(right.members)
+    couples = list(
+        zip(left.members, right.members, strict=True)
+        if same
+        else product(left.members, right.members)
+    )
+    gaps = [between(a, b) if between else gap_of(a, b, name, evidence) for a, b in couples]
+    known = [gap for gap in gaps if gap is not None]
+    if not known or len(known) < len(gaps):
+        return None
+    sides = [
+        side.seeds_error(name, evidence.seed_scatter(side.first, name)) for side in (left, right)
+    ]
+    stars = [gap.error for gap in known]
+    error = math.hypot(fmean(stars), *(x or 0.0 for x in sides)) if all(stars) else 0.0
+    value = fmean(gap.value for gap in known)
+    return Gap(value, error, min(gap.stars for gap in known), None in sides)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations that can be compared, each the best on validation of its side."""
+
+    left: Chosen
+    right: Chosen
+
+
+def fair_pair(
+    left: Sequence[Repeats], right: Sequence[Repeats], name: str, evidence: Evidence
+) -> Pair | None:
+    """Two configurations on the same test data, else on one population; None without any.
+
+    Of several pairs: those bought with as much first, then of equal training sizes, the largest.
     """
     usable = [
-        (a, b)
-        for a in left
-        for b in right
-        if value_of(a, name) is not None and value_of(b, name) is not None
+        (a, b) for a in left for b in right if a.mean(name) is not None and b.mean(name) is not None
     ]
-    pairs = [(a, b) for a, b in usable if same_stars(a, b)]
-    pairs = pairs or [(a, b) for a, b in usable if evidence.same_population(a, b)]
+    pairs = [(a, b) for a, b in usable if same_stars(a.first, b.first)]
+    pairs = pairs or [(a, b) for a, b in usable if evidence.same_population(a.first, b.first)]
     if not pairs:
         return None
-    return max(
-        pairs,
-        key=lambda p: (
-            p[0].n.get("train") == p[1].n.get("train"),
-            min(p[0].n.get("train", 0), p[1].n.get("train", 0)),
-            -distance_from_best(p[0], name) - distance_from_best(p[1], name),
-        ),
-    )
+    most = max(map(_fairness, pairs))
+    pairs = [pair for pair in pairs if _fairness(pair) == most]
+    ours = choose(list({id(a): a for a, _ in pairs}.values()), name)
+    theirs = [b for a, b in pairs if ours.group is None or a is ours.group]
+    return Pair(ours, choose(list({id(b): b for b in theirs}.values()), name))
+
+
+def _fairness(pair: tuple[Repeats, Repeats]) -> tuple[bool, bool, int]:
+    ours, theirs = (budget_of(side.members) for side in pair)
+    sizes = [side.first.n.get("train", 0) for side in pair]
+    unequal = is_unequal(ours, theirs) or is_unequal(theirs, ours)
+    return not unequal, sizes[0] == sizes[1], min(sizes)
 
 
 def same_stars(left: Result, right: Result) -> bool:
@@ -166,7 +251,7 @@ def same_stars(left: Result, right: Result) -> bool:
 def distance_from_best(result: Result, name: str) -> float:
     """The key by which the best run is chosen, smallest first: on validation, not on the test set.
 
-    inf without a number; 0 for all where it is not known which way is better.
+    inf without a validation score; 0 for all where it is not known which way is better.
     """
     better = Value.parse(name).better
     return better.distance(for_choosing(name, result.values)) if better else 0.0

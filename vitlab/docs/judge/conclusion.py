@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split, for_choosing, judged_by
+from vitlab.docs.judge.budget import count
 from vitlab.docs.judge.comparison import Ranking
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import phrase
@@ -26,12 +27,9 @@ def profile_mark(profile: str) -> str:
     return "" if profile == "full" else f" ({profile})"
 
 
-def count_text(count: int) -> str:
+def count_text(number: int) -> str:
     """A number of spectra as the documents write it: `1M`, `200k`, `500`."""
-    for size, letter in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{letter}"
-    return str(count)
+    return count(number)
 
 
 def value_text(result: Result, name: str, digits: int = 3) -> str:
@@ -47,10 +45,15 @@ def value_text(result: Result, name: str, digits: int = 3) -> str:
 def best_result(results: Sequence[Result]) -> Result | None:
     """The result whose headline is best on validation, so that the test set chooses nothing.
 
-    None where none has it, and of several where it is not known which way is better.
+    None where none has it, and of several where it is not known which way is better, or where one
+    has no validation score.
     """
     name = _headline(results)
     usable = [r for r in results if r.values.get(name) is not None]
+    if len(usable) < 2:
+        return next(iter(usable), None)
+    if any(for_choosing(name, r.values) is None for r in usable):
+        return None
     return Value.parse(name).best(usable, lambda r: for_choosing(name, r.values))
 
 
@@ -98,7 +101,8 @@ def conclusion(
     """
     best = ranking.best or best_result(results)
     if best is None and (numbers := _range(results)):
-        return phrase("no_best", len(results), numbers).text(language)
+        known = Value.parse(_headline(results)).better
+        return phrase("no_choice" if known else "no_best", len(results), numbers).text(language)
     if best is None:
         return "没有可用的数值" if language == "zh" else "no usable number"
     train = best.n.get("train")
@@ -121,6 +125,8 @@ def conclusion(
         sentence += f"{stop}{phrase('at_mags', ', '.join(ceilings)).text(language)}"
     sentence += "".join(f"{stop}{one.text(language)}" for one in ranking.phrases())
     words = _JUDGED[language]
+    if verdicts and (ranking.leak or ranking.failed):
+        return f"{sentence}{stop}{phrase('no_gate_decided').text(language)}"
     for verdict in verdicts:
         sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"
     return sentence

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vitlab.contract.job import Result, VerdictWord
-from vitlab.contract.value import HEADLINE, LABEL, Value, judged_by
-from vitlab.docs.judge.comparison import (
-    Evidence,
-    NoEvidence,
-    distance_from_best,
-    fair_pair,
-    gap_of,
-    value_of,
-)
+from vitlab.contract.value import HEADLINE, LABEL, LARGER, Value, judged_by
+from vitlab.docs.judge.budget import budget_of, is_unequal
+from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
+from vitlab.docs.judge.comparison import Evidence, Gap, NoEvidence, Pair, fair_pair, seeds_gap
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
+from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
@@ -33,6 +30,8 @@ from vitlab.docs.model.roadmap import Roadmap
 
 __all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
 
+_AGAIN = "evaluate"
+"""The recipe that scores another job's model."""
 _CEILING = "of_ceiling"
 """Ends the name of a number that is a fraction of the ceiling."""
 _GOOD = ("✅", "通过", "pass", "🟢")
@@ -81,30 +80,64 @@ def judge(
     roadmap: Roadmap,
     evidence: Evidence = NoEvidence(),  # noqa: B008 - frozen, without fields
 ) -> Verdict:
-    """Check a gate's rules against results, in their order.
+    """Check a gate's rules against results, in their order; docs/gates.md has the formulas.
 
-    Two models are compared on the stars that both were scored on, as `evidence` knows them; else
-    their errors are added as independent, and the verdict says so. Only full runs decide, without
-    controls and runs that trained on test stars. What is within two standard errors of a limit
-    decides nothing. The first rule means pass and later ones fail, unless a rule says otherwise
-    (`✅`, `❌`).
+    A number is the mean over the seeds of one configuration, chosen on validation; its error is
+    that of seeds and stars. Two models are compared on the stars that both were scored on, as
+    `evidence` knows them; else their errors are added as independent, and the verdict says so.
+    Only full runs decide, controls aside, and none that fails a check. What is within two standard
+    errors of a limit decides nothing. The first rule means pass and later ones fail, unless a rule
+    says otherwise (`✅`, `❌`).
     """
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = phrase("unreadable", texts) if texts else phrase("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
-    unsound = ("overlap", "permuted")
-    results = [r for r in results if not any(r.data.get(key) for key in unsound)]
     full = [result for result in results if result.profile == "full"]
-    decision = _decide(gate, full, roadmap, evidence)
+    decision = _decide(gate, _Known(full, results, evidence), roadmap)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
-        would_be = _decide(gate, results, roadmap, evidence)
+        would_be = _decide(gate, _Known(results, results, evidence), roadmap)
         if would_be.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
             because = phrase("trial", profiles, phrase(would_be.verdict), would_be.because)
             decision = _Decision("open", because, None, would_be.values)
     return _verdict(gate, roadmap, decision)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The results that may decide, and what is known beyond them."""
+
+    results: Sequence[Result]
+    everything: Sequence[Result]
+    """Results of trials too, and controls."""
+    evidence: Evidence
+
+    def of_mvp(self, mvp: str) -> list[Result]:
+        """An MVP's results; a model scored again stands in for none of its own."""
+        own = any(r.mvp == mvp and r.recipe != _AGAIN for r in self.everything)
+        return [r for r in self._models if r.mvp == mvp and not (own and r.recipe == _AGAIN)]
+
+    def of_model(self, name: str) -> list[Result]:
+        """The results of a model, those of models scored again only where there are no others."""
+        named = [r for r in self._models if model_key(r.model_name) == name]
+        return [r for r in named if r.recipe != _AGAIN] or named
+
+    @property
+    def _models(self) -> list[Result]:
+        return [r for r in self.results if not r.data.get("permuted")]
+
+    def configurations(self, results: Sequence[Result]) -> list[Repeats]:
+        return by_configuration(results, self.evidence.configuration)
+
+    def why_unsound(self, group: Repeats) -> Phrase | None:
+        """Why a configuration decides nothing; None where it may."""
+        for one in group.members:
+            if failed := failed_phrases(checks_of(one)):
+                return phrase("unsound", one.model_name, one.run, failed[0])
+        controls = [r for r in self.everything if r.mvp == group.first.mvp and control_fails(r)]
+        return phrase("control_failed", controls[0].run) if controls else None
 
 
 def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
@@ -118,15 +151,13 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
     )
 
 
-def _decide(
-    gate: Gate, results: Sequence[Result], roadmap: Roadmap, evidence: Evidence
-) -> _Decision:
+def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
     previous: _Check | None = None
     for number, rule in enumerate(gate.rules):
-        check = _check(rule.condition, gate, results, roadmap, previous, evidence)
+        check = _check(rule.condition, gate, known, roadmap, previous)
         values.update(check.values)
         if check.holds:
             word: VerdictWord = "pass" if _means_pass(rule, number) else "fail"
@@ -152,10 +183,9 @@ def _means_pass(rule: Rule, number: int) -> bool:
 def _check(
     condition: Condition,
     gate: Gate,
-    results: Sequence[Result],
+    known: _Known,
     roadmap: Roadmap,
     previous: _Check | None,
-    evidence: Evidence,
 ) -> _Check:
     match condition:
         case Manual(text):
@@ -165,9 +195,9 @@ def _check(
                 return _Check(None, phrase("else_waits"), {})
             return _Check(True, phrase("else", previous.because), previous.values)
         case Comparison():
-            return _check_comparison(condition, gate, results, evidence)
+            return _check_comparison(condition, gate, known)
         case Threshold() | Between():
-            return _check_threshold(condition, gate, results, evidence)
+            return _check_threshold(condition, gate, known)
         case OfGates():
             return _check_gates(condition, roadmap)
 
@@ -188,31 +218,44 @@ def _check_gates(condition: OfGates, roadmap: Roadmap) -> _Check:
     )
 
 
-def _check_threshold(
-    condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Check:
+def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) -> _Check:
     if condition.delta:
-        return _check_difference(condition, gate, results, evidence)
-    chosen, name = _deciding_result(gate, results, condition)
-    if chosen is None and condition.of and is_model(condition.of):
-        return _Check(None, phrase("missing", [condition.of]), {})
+        return _check_difference(condition, gate, known)
+    chosen, name = _deciding(gate, known, condition)
     if chosen is None:
-        whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
-        twin = Value.parse(name).normalised
-        if twin and any(str(twin) in r.values for r in results if r.mvp in gate.mvps):
-            return _Check(None, phrase("in_sigma", name, whose), {})
-        return _Check(None, phrase("no_full_result", whose, name), {})
-    value = value_of(chosen, name)
-    if value is None:
-        return _Check(None, phrase("no_number", name, chosen.mvp), {})
+        return _no_result(condition, gate, known, name)
+    if chosen.group is None:
+        return _Check(None, phrase("not_chosen", chosen.cells, _value_label(name)), {})
+    if why := known.why_unsound(chosen.group):
+        return _Check(None, why, {})
+    first = chosen.group.first
+    scatter = known.evidence.seed_scatter(first, name)
+    score = score_of(chosen, name, scatter)
+    if score is None:
+        return _Check(None, phrase("no_number", name, first.mvp), {})
     if wrong := _wrong_unit(condition, name):
-        return replace(wrong, values={name: value})
-    error = chosen.errors.get(name, 0.0)
+        return replace(wrong, values={name: score.value})
+    remarks = [remark] if (remark := chosen.group.seeds_phrase(scatter)) else []
+    if score.cells > 1:
+        remarks.append(phrase("cells", score.cells, f"{score.optimism(score.cells):.2g}"))
     if isinstance(condition, Threshold) and condition.of_ceiling:
-        return _check_share(condition, chosen, name, evidence)
-    number = abs(value) if isinstance(condition, Threshold) and condition.absolute else value
-    shown = phrase("as_is", f"{number:.4g}" + (f" ± {error:.2g}" if error else ""))
-    return _check_limit(condition, name, value, error, shown)
+        return _check_share(condition, first, name, score, remarks, known.evidence)
+    number = score.value
+    if isinstance(condition, Threshold) and condition.absolute:
+        number = abs(number)
+    text = f"{number:.4g}" + (f" ± {score.error:.2g}" if score.error else "")
+    shown = phrase("remarked", text, phrase("comma", *remarks)) if remarks else _as_is(text)
+    return _check_limit(condition, name, score, shown)
+
+
+def _no_result(condition: Threshold | Between, gate: Gate, known: _Known, name: str) -> _Check:
+    if condition.of and is_model(condition.of):
+        return _Check(None, phrase("missing", [condition.of]), {})
+    whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
+    twin = Value.parse(name).normalised
+    if twin and any(str(twin) in r.values for r in known.results if r.mvp in gate.mvps):
+        return _Check(None, phrase("in_sigma", name, whose), {})
+    return _Check(None, phrase("no_full_result", whose, name), {})
 
 
 def _wrong_unit(condition: Threshold | Between, name: str) -> _Check | None:
@@ -224,112 +267,186 @@ def _wrong_unit(condition: Threshold | Between, name: str) -> _Check | None:
     return _Check(None, why, {}, readable=False)
 
 
-def _check_share(condition: Threshold, chosen: Result, name: str, evidence: Evidence) -> _Check:
-    """A number as a fraction of the ceiling of its stars."""
-    ceiling, value = evidence.ceiling(chosen, name), value_of(chosen, name)
-    if not ceiling or value is None:
+def _check_share(
+    condition: Threshold,
+    first: Result,
+    name: str,
+    score: Score,
+    remarks: Sequence[Phrase],
+    evidence: Evidence,
+) -> _Check:
+    """A number as a fraction of the ceiling of its stars, with the errors of both."""
+    ceiling = evidence.ceiling(first, name)
+    if ceiling is None or ceiling.value <= 0:
         return _Check(None, phrase("no_ceiling", _value_label(name)), {})
-    share, error = value / ceiling, chosen.errors.get(name, 0.0) / ceiling
-    shown = phrase("of_ceiling", f"{share:.3g}", f"{ceiling:.4g}")
-    check = _check_limit(condition, name, share, error, shown)
+    share, error = score.value / ceiling.value, None
+    if score.error is not None:
+        error = math.hypot(score.error, share * ceiling.error) / ceiling.value
+    text = f"{share:.3g}" + (f" ± {error:.2g}" if error else "")
+    shown = phrase("of_ceiling", text, f"{ceiling.value:.4g}")
+    if remarks:
+        shown = phrase("remarked", shown, phrase("comma", *remarks))
+    check = _check_limit(condition, name, replace(score, value=share, error=error), shown)
     return replace(check, values={f"{name}/{_CEILING}": share})
 
 
-def _check_difference(
-    condition: Threshold | Between, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Check:
+def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known) -> _Check:
     """ΔR² against a named model; for a person to judge where none is named."""
-    named = condition.of and model_key(condition.of) in {model_key(r.model_name) for r in results}
-    if not named or condition.of is None:
+    names = {model_key(r.model_name) for r in known.results}
+    if condition.of is None or model_key(condition.of) not in names:
         symbol = Value("", condition.metric).symbol
         unsaid = phrase("delta_unsaid", symbol)
         why = phrase("delta_unknown", symbol, condition.of) if condition.of else unsaid
         return _Check(None, why, {}, readable=False)
-    ours = [r for r in results if r.mvp in gate.mvps and model_key(r.model_name) != condition.of]
-    theirs = [r for r in results if model_key(r.model_name) == condition.of]
+    theirs = known.of_model(model_key(condition.of))
+    mine = [r for mvp in gate.mvps for r in known.of_mvp(mvp)]
+    ours = [r for r in mine if model_key(r.model_name) != model_key(condition.of)]
     name = value_name(condition, judged_by(r.headline for r in ours or theirs))
-    pair = fair_pair(ours, theirs, name, evidence)
+    pair = fair_pair(known.configurations(ours), known.configurations(theirs), name, known.evidence)
     if pair is None:
         return _Check(None, phrase("no_pair", condition.of), {})
-    gap = gap_of(*pair, name, evidence)
+    gap = _gap(pair, name, known)
+    if isinstance(gap, _Check):
+        return gap
+    values, sides = {f"Δ{name}": gap.value}, _sides(pair, name, known)
     if wrong := _wrong_unit(condition, name):
-        return replace(wrong, values={f"Δ{name}": gap.value})
-    return _check_limit(condition, f"Δ{name}", gap.value, gap.error, gap.phrase())
+        return replace(wrong, values=values)
+    better = Value.parse(name).better
+    reason: Phrase | None = None
+    if gap.error and gap.is_one_seed:
+        reason = phrase("is_one_seed")
+    elif _is_unequal(pair, gap.value < 0 if better and better.way == "smaller" else gap.value > 0):
+        reason = phrase("is_unequal")
+    if reason:
+        shown = phrase("is", _value_label(f"Δ{name}"), gap.phrase())
+        return _Check(None, phrase_list([phrase("reason", shown, reason), *sides]), values)
+    score = Score(gap.value, gap.error or None, pair.left.cells, pair.right.cells)
+    check = _check_limit(condition, f"Δ{name}", score, gap.phrase())
+    return replace(check, because=phrase_list([check.because, *sides]))
 
 
-def _check_limit(
-    condition: Threshold | Between, name: str, value: float, error: float, number: Phrase
-) -> _Check:
+def _gap(pair: Pair, name: str, known: _Known) -> Gap | _Check:
+    """The difference of a pair; undecided where a side is not chosen or decides nothing."""
+    groups = []
+    for side in (pair.left, pair.right):
+        if side.group is None:
+            return _Check(None, phrase("not_chosen", side.cells, _value_label(name)), {})
+        if why := known.why_unsound(side.group):
+            return _Check(None, why, {})
+        groups.append(side.group)
+    gap = seeds_gap(groups[0], groups[1], name, known.evidence)
+    assert gap is not None
+    return gap
+
+
+def _sides(pair: Pair, name: str, known: _Known) -> list[Phrase]:
+    """What both sides of a comparison are: seeds, choice, stars, noise draws and hours."""
+    sides = []
+    for side in (pair.left, pair.right):
+        if side.group is None:
+            continue
+        scatter = known.evidence.seed_scatter(side.group.first, name)
+        budget = budget_of(side.group.members).phrase(side.group.model_name)
+        parts = [budget, side.group.seeds_phrase(scatter)]
+        parts.append(phrase("best_of_cells", side.cells) if side.cells > 1 else None)
+        sides.append(phrase("comma", *(part for part in parts if part)))
+    return sides
+
+
+def _is_unequal(pair: Pair, left_leads: bool) -> bool:
+    """Whether the side that leads was bought with too much more."""
+    sides = [budget_of(side.group.members) for side in (pair.left, pair.right) if side.group]
+    ahead, behind = sides if left_leads else sides[::-1]
+    return is_unequal(ahead, behind)
+
+
+def _check_limit(condition: Threshold | Between, name: str, score: Score, number: Phrase) -> _Check:
     label = _value_label(name)
-    if isinstance(condition, Threshold) and condition.absolute:
-        label = f"|{label}|"
-    shown = phrase("is", label, number)
+    absolute = isinstance(condition, Threshold) and condition.absolute
+    shown = phrase("is", f"|{label}|" if absolute else label, number)
+    values = {name: score.value}
+    if score.error is None:
+        return _Check(None, phrase("no_error", shown), values)
+    ends = score.ends(Value.parse(name.removeprefix("Δ")).better)
     if isinstance(condition, Between):
-        distance = min(abs(value - condition.low), abs(value - condition.high))
-        holds, limit = (
-            condition.low <= value <= condition.high,
-            f"{condition.low:g}–{condition.high:g}",
-        )
+        limit = f"{condition.low:g}–{condition.high:g}"
+        holds = condition.low <= ends[0] and ends[1] <= condition.high
+        surely = holds or ends[1] < condition.low or ends[0] > condition.high
         because = phrase("in" if holds else "out", shown, limit)
     else:
-        size = abs(value) if condition.absolute else value
-        distance = abs(size - condition.value)
-        holds, limit = _holds(condition.op, size, condition.value), f"{condition.value:g}"
+        if absolute:
+            least = 0.0 if ends[0] <= 0 <= ends[1] else min(map(abs, ends))
+            ends = least, max(map(abs, ends))
+        limit = f"{condition.value:g}"
+        both = [_holds(condition.op, end, condition.value) for end in ends]
+        holds, surely = all(both), both[0] == both[1]
         because = phrase("holds" if holds else "fails", shown, condition.op, limit)
-    if error and distance <= 2 * error:
-        return _Check(None, phrase("near", shown, limit), {name: value})
-    return _Check(holds, because, {name: value})
+    if not surely:
+        return _Check(None, phrase("near", shown, limit), values)
+    return _Check(holds, because, values)
 
 
-def _check_comparison(
-    condition: Comparison, gate: Gate, results: Sequence[Result], evidence: Evidence
-) -> _Check:
-    sides = {
-        name: [r for r in results if model_key(r.model_name) == name]
-        for name in (condition.left, condition.right)
-    }
+def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> _Check:
+    sides = {name: known.of_model(name) for name in (condition.left, condition.right)}
     missing = [name for name, side in sides.items() if not side]
     if missing:
         return _Check(None, phrase("missing", missing), {})
-    of_gate = [r for r in results if r.mvp in gate.mvps]
+    of_gate = [r for r in known.results if r.mvp in gate.mvps]
     name = judged_by(r.headline for r in of_gate or sides[condition.left])
-    pair = fair_pair(sides[condition.left], sides[condition.right], name, evidence)
+    left_side, right_side = map(known.configurations, sides.values())
+    pair = fair_pair(left_side, right_side, name, known.evidence)
     if pair is None:
         return _Check(None, phrase("unlike", condition.left, condition.right, name), {})
-    left, right = value_of(pair[0], name), value_of(pair[1], name)
-    gap = gap_of(*pair, name, evidence)
-    values = {f"{condition.left}/{name}": left or 0.0, f"{condition.right}/{name}": right or 0.0}
+    gap = _gap(pair, name, known)
+    if isinstance(gap, _Check):
+        return gap
+    assert pair.left.group is not None
+    assert pair.right.group is not None
+    left, right = (side.group.mean(name) or 0.0 for side in (pair.left, pair.right) if side.group)
+    values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
     better = Value.parse(name).better
     if better is None:
         return _Check(None, phrase("no_direction", _value_label(name)), values, readable=False)
     mark = Value.parse(name).mark
-    ours = f"{pair[0].model_name} {left:.4g}{mark}"
-    theirs = f"{pair[1].model_name} {right:.4g}{mark}"
-    parts = (_value_label(name), ours, theirs, gap.phrase())
-    gain = {"larger": gap.value, "smaller": -gap.value}.get(
-        better.way, better.gain(left or 0.0, right or 0.0)
-    )
-    if abs(gain) <= 2 * gap.error:
-        return _Check(None, phrase("gap_near", *parts), values)
+    ours = f"{pair.left.group.model_name} {left:.4g}{mark}"
+    theirs = f"{pair.right.group.model_name} {right:.4g}{mark}"
+    because = phrase("gap", _value_label(name), ours, theirs, gap.phrase())
+    both = _sides(pair, name, known)
+    gain = {"larger": gap.value, "smaller": -gap.value}.get(better.way, better.gain(left, right))
+    if why := _why_open(pair, gap, gain):
+        return _Check(None, phrase_list([phrase("reason", because, why), *both]), values)
     # `A > B` says that A is better; of an error, the smaller number is.
-    return _Check(_holds(condition.op, gain, 0.0), phrase("gap", *parts), values)
+    return _Check(_holds(condition.op, gain, 0.0), phrase_list([because, *both]), values)
 
 
-def _deciding_result(
-    gate: Gate, results: Sequence[Result], condition: Threshold | Between
-) -> tuple[Result | None, str]:
-    """The result that decides about a gate, and its value's name.
+def _why_open(pair: Pair, gap: Gap, gain: float) -> Phrase | None:
+    """Why a difference tells nothing of the models; `gain`: by how much the left one is better."""
+    if not gap.error:
+        return phrase("no_error_here")
+    low, high = Score(gain, gap.error, pair.left.cells, pair.right.cells).ends(LARGER)
+    if low <= 0 <= high:
+        return phrase("within")
+    if gap.is_one_seed:
+        return phrase("is_one_seed")
+    return phrase("is_unequal") if _is_unequal(pair, gain > 0) else None
+
+
+def _deciding(
+    gate: Gate, known: _Known, condition: Threshold | Between
+) -> tuple[Chosen | None, str]:
+    """The configuration that decides about a gate, and its value's name.
 
     It is the best on validation of the gate's last MVP with such a value.
     """
     for mvp in reversed(gate.mvps):
-        mine = [r for r in results if r.mvp == mvp]
+        mine = known.of_mvp(mvp)
         named = [r for r in mine if condition.of and model_key(r.model_name) == condition.of]
         if condition.of and is_model(condition.of) and not named:
             continue  # another model's number says nothing about this one
         name = value_name(condition, judged_by(r.headline for r in named or mine))
-        if fit := [r for r in named or mine if name in r.values]:
-            return min(fit, key=lambda r: distance_from_best(r, name)), name
+        groups = known.configurations(named or mine)
+        if fit := [g for g in groups if any(name in one.values for one in g.members)]:
+            return choose(fit, name), name
     return None, value_name(condition, HEADLINE)
 
 
@@ -343,6 +460,10 @@ def value_name(condition: Threshold | Between, headline: str) -> str:
 
 def _holds(op: str, value: float, limit: float) -> bool:
     return {">": value > limit, ">=": value >= limit, "<": value < limit, "<=": value <= limit}[op]
+
+
+def _as_is(text: str) -> Phrase:
+    return phrase("as_is", text)
 
 
 def _value_label(name: str) -> str:

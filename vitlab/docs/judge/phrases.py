@@ -34,20 +34,45 @@ _WORDS = {
         "no_ceiling": "no ceiling is known for {}",
         "no_direction": "which way {} is better is not known: for a person to judge",
         "no_best": "{} runs, {}; which way is better is not known",
+        "no_choice": "{} runs, {}; not chosen: no validation score",
+        "no_gate_decided": "it decides no gate",
         "and": " and ",
         "unlike": "{} and {} have no {} on the same data",
         "gap": "{}: {}, {}, Δ = {}",
-        "gap_near": "{}: {}, {}, Δ = {}, within 2 errors",
+        "within": "within 2 errors",
+        "is_noise": "noise",
+        "is_one_seed": "one seed, the seed scatter is unknown",
+        "is_unequal": "unequal: more than 3 times the stars or noise draws",
+        "reason": "{}: {}",
+        "remarked": "{} ({})",
+        "no_error": "{}: no error known",
+        "no_error_here": "no error known",
+        "not_chosen": "{} configurations, {}: not chosen: no validation score",
+        "unsound": "{} [{}] decides nothing: {}",
+        "control_failed": "a control on permuted labels fails: {}",
+        "one_seed": "one seed",
+        "one_seed_unknown": "one seed, seed scatter unknown",
+        "seeds": "mean of {} seeds",
+        "cells": "best of {} on validation, up to {} of it by the choice",
+        "best_of_cells": "best of {} on validation",
+        "optimism": "up to {} of it by the choice",
+        "budget": "{}: {}",
+        "stars": "stars",
+        "draws": "noise draws",
+        "core_hours": "core-hours",
+        "gpu_hours": "GPU-hours",
+        "amount": "{} {}",
+        "unknown_of": "{} unknown",
+        "comma_word": ", ",
+        "slash_word": "/",
         "is": "{} = {}",
         "as_is": "{}",
         "paired": "{} (on the same {} stars)",
         "independent": "{} (independent errors)",
         "mean_of": "mean ± scatter of {} seeds",
-        "first_of": "best of {} runs on validation, runner-up {}, Δ = {}",
-        "first_of_noise": "best of {} runs on validation, runner-up {}, Δ = {}: noise",
+        "first_of": "best of {} runs on validation, runner-up {}, Δ = {}{}",
         "alone_of": "best of {} runs on validation; no other can be compared",
-        "against": "against {}: Δ = {}",
-        "against_noise": "against {}: Δ = {}: noise",
+        "against": "against {}: Δ = {}{}",
         "of_ceiling": "{} of the Bayes ceiling {}",
         "over_ceiling": "above the Bayes ceiling {}: a leak, not a result",
         "not_a_result": "{}: not a result",
@@ -111,20 +136,45 @@ _WORDS = {
         "no_ceiling": "没有 {} 的上限可比",
         "no_direction": "不知道 {} 越大还是越小越好，需人工判断",
         "no_best": "{} 个运行，{}；不知道越大还是越小越好",
+        "no_choice": "{} 个运行，{}；没有验证集分数，未选择",
+        "no_gate_decided": "不作任何 Gate 的判据",
         "and": " 与 ",
         "unlike": "{} 与 {} 没有同口径的 {}",
         "gap": "{}: {}, {}, Δ = {}",
-        "gap_near": "{}: {}, {}, Δ = {}，不到 2 倍误差",
+        "within": "不到 2 倍误差",
+        "is_noise": "属于噪声",
+        "is_one_seed": "只有一个随机种子，种子间离散未知",
+        "is_unequal": "不对等：恒星数或噪声样本数多于 3 倍",
+        "reason": "{}：{}",
+        "remarked": "{}（{}）",
+        "no_error": "{}：误差未知",
+        "no_error_here": "误差未知",
+        "not_chosen": "{} 个配置，{}：没有验证集分数，未选择",
+        "unsound": "{} [{}] 不作判据：{}",
+        "control_failed": "置换标签的对照未通过：{}",
+        "one_seed": "一个随机种子",
+        "one_seed_unknown": "一个随机种子，种子间离散未知",
+        "seeds": "{} 个随机种子的均值",
+        "cells": "{} 个中验证集最佳，其中至多 {} 来自选择",
+        "best_of_cells": "{} 个中验证集最佳",
+        "optimism": "其中至多 {} 来自选择",
+        "budget": "{}：{}",
+        "stars": "恒星",
+        "draws": "噪声样本",
+        "core_hours": "核时",
+        "gpu_hours": "GPU 时",
+        "amount": "{} {}",
+        "unknown_of": "{}未知",
+        "comma_word": "，",
+        "slash_word": "/",
         "is": "{} = {}",
         "as_is": "{}",
         "paired": "{}（同 {} 颗恒星配对）",
         "independent": "{}（按独立误差）",
         "mean_of": "{} 个随机种子的均值 ± 离散",
-        "first_of": "{} 个 run 中验证集最佳，次优 {}，Δ = {}",
-        "first_of_noise": "{} 个 run 中验证集最佳，次优 {}，Δ = {}，属于噪声",
+        "first_of": "{} 个 run 中验证集最佳，次优 {}，Δ = {}{}",
         "alone_of": "{} 个 run 中验证集最佳，其余无法比较",
-        "against": "相对 {}：Δ = {}",
-        "against_noise": "相对 {}：Δ = {}，属于噪声",
+        "against": "相对 {}：Δ = {}{}",
         "of_ceiling": "达到 Bayes 上限 {1} 的 {0}",
         "over_ceiling": "高于 Bayes 上限 {}：是泄漏，不是结果",
         "not_a_result": "{}：不是结果",
@@ -165,6 +215,10 @@ _WORDS = {
 }  # fmt: skip
 
 
+_JOINTS = {"list": "join", "comma": "comma_word", "slash": "slash_word"}
+"""Kinds of lists -> what joins them."""
+
+
 @dataclass(frozen=True)
 class Phrase:
     """One phrase, not yet in a language."""
@@ -177,8 +231,8 @@ class Phrase:
         """Its text in `zh` or `en`."""
         words = _WORDS[language]
         parts = [_part(part, language) for part in self.parts]
-        if self.key == "list":
-            return words["join"].join(parts)
+        if joint := _JOINTS.get(self.key):
+            return words[joint].join(parts)
         return words[self.key].format(*parts)
 
 

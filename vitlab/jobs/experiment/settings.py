@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
@@ -80,6 +81,9 @@ class Settings:
     """Status word -> further glyphs and words a cell may carry."""
     wandb: Mapping[str, Any] = field(default_factory=dict)
     """`mode`, `project` and `entity` of its jobs at W&B; an experiment's own win."""
+    seed_scatter: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Model -> value -> standard deviation over seeds, where the lab's own repeats do not show it:
+    `{ViT: {test/r2/log_g: 0.004}}`."""
     notify: Notify = field(default_factory=Notify)
     """How the end of a job is announced."""
 
@@ -131,6 +135,14 @@ def _is_pattern(value: object) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def _is_scatter(value: object) -> bool:
+    """Whether it maps names of values to positive numbers."""
+    return isinstance(value, dict) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and 0 < one < math.inf
+        for one in value.values()
+    )
+
+
 def _check(where: str, key: object, value: object, known: Mapping[str, type]) -> None:
     if key not in known:
         near = difflib.get_close_matches(str(key), known, n=1)
@@ -145,6 +157,9 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
             raise UsageError(f"{where}: {name}: expected a mapping")
         if name == "tables" and not all(isinstance(columns, dict) for columns in value.values()):
             raise UsageError(f"{where}: {name}: expected FILE: {{Header: meaning}}")
+    elif name == "seed_scatter":
+        if not isinstance(value, dict) or not all(map(_is_scatter, value.values())):
+            raise UsageError(f"{where}: {name}: expected MODEL: {{value: a number above 0}}")
     elif name == "documents":
         if not isinstance(value, list) or not all(map(_is_pattern, value)):
             raise UsageError(f"{where}: {name}: expected a list of patterns below the lab's root")

@@ -65,9 +65,14 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
     return sorted(results, key=lambda one: one.ended)
 
 
+def run_of(result: Result) -> tuple[str, str, str, bool]:
+    """MVP, run, profile, and whether another job's model was scored again."""
+    return result.mvp, result.run, result.profile, result.recipe == "evaluate"
+
+
 def latest(results: Iterable[Finished]) -> list[Finished]:
-    """The newest of each run of each MVP at each profile."""
-    newest = {(one.result.mvp, one.result.run, one.result.profile): one for one in results}
+    """The newest of each run of each MVP at each profile; a model scored again is not its run."""
+    newest = {run_of(one.result): one for one in results}
     return list(newest.values())
 
 

@@ -18,13 +18,13 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.comparison import value_of
+from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, finished
-from vitlab.lab.results.repeats import base_name
 
 _Kind = Literal["good", "unclear", "killed", "bad"]
 """`unclear`: it may have ended well, but the number it is judged by is not there."""

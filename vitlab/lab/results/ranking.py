@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import product
+from functools import cache, partial
 from pathlib import Path
 
 from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value, judged_by
+from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.checks import checks_of, failed_phrases
-from vitlab.docs.judge.comparison import Gap, Ranking, distance_from_best, gap_of, same_stars
+from vitlab.docs.judge.comparison import (
+    Bound,
+    Gap,
+    NoEvidence,
+    Ranking,
+    distance_from_best,
+    gap_of,
+    same_stars,
+    seeds_gap,
+)
+from vitlab.docs.judge.errors import SeedScatter
 from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.judge.phrases import Phrase
+from vitlab.docs.judge.seeds import choose, pooled, score_of
+from vitlab.docs.model.gates.conditions import model_key
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceiling_of, ceilings, population_of
-from vitlab.lab.results.job_results import Finished, finished, latest
-from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.ceilings import ceiling_of, ceilings, population_of, with_ceiling
+from vitlab.lab.results.job_results import Finished, all_results, finished, latest, run_of
+from vitlab.lab.results.repeats import Group, grouped, seedless_hash
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
 _KEPT = 5000
 """Differences the cache holds; beyond, it starts again."""
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -40,14 +54,19 @@ class Pairs:
     cache: Path
     """Differences computed before: `.vitlab/pairs.json`, which can be deleted."""
     jobs: dict[_Key, Finished]
+    everything: Callable[[], Sequence[Finished]] = list
+    """All results of the lab, read where the scatter over seeds is asked for."""
+    stated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Model -> value -> scatter over seeds, of `vitlab.yaml`."""
     _known: dict[str, Gap | None] = field(default_factory=dict)
+    _scatters: dict[str, SeedScatter | None] = field(default_factory=dict)
 
     def gap(self, left: Result, right: Result, name: str) -> Gap | None:
         """`name` of `left` minus that of `right` on the stars both were scored on.
 
         None where the stars differ, or a job kept no residuals.
         """
-        ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
+        ours, theirs = self.jobs.get(run_of(left)), self.jobs.get(run_of(right))
         if ours is None or theirs is None:
             return None
         return self.between(ours, theirs, name)
@@ -73,15 +92,37 @@ class Pairs:
 
     def same_population(self, left: Result, right: Result) -> bool:
         """Whether both test sets are drawn alike: one grid, range of magnitudes and noise."""
-        ours, theirs = self.jobs.get(_key(left)), self.jobs.get(_key(right))
+        ours, theirs = self.jobs.get(run_of(left)), self.jobs.get(run_of(right))
         return ours is not None and theirs is not None and self.alike_jobs(ours, theirs)
 
-    def ceiling(self, result: Result, name: str) -> float | None:
+    def ceiling(self, result: Result, name: str) -> Bound | None:
         """The Bayes ceiling of a result's value; None where the roadmap has no such run."""
-        one = self.jobs.get(_key(result))
+        one = self.jobs.get(run_of(result))
         known = ceilings(other.job for other in self.jobs.values())
         bound = ceiling_of(one.job.spec, known, name) if one else None
-        return bound.r2 if bound else None
+        return Bound(bound.r2, bound.error) if bound else None
+
+    def configuration(self, result: Result) -> str:
+        """The hash of its settings but for the seed."""
+        one = self.jobs.get(run_of(result))
+        return seedless_hash(one.job.spec) if one else NoEvidence().configuration(result)
+
+    def seed_scatter(self, result: Result, name: str) -> SeedScatter | None:
+        """As `vitlab.yaml` states it, else from the lab's repeats of this model and profile."""
+        model = model_key(result.model_name)
+        stated = {model_key(key): known for key, known in self.stated.items()}.get(model, {})
+        if name in stated:
+            return SeedScatter(stated[name])
+        key = f"{model} {result.profile} {name}"
+        if key not in self._scatters:
+            alike = [
+                one
+                for one in self.everything()
+                if (model_key(one.result.model_name), one.result.profile) == (model, result.profile)
+                and not one.result.data.get("permuted")
+            ]
+            self._scatters[key] = pooled([group.repeats for group in grouped(latest(alike))], name)
+        return self._scatters[key]
 
     def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
         """As `alike`, of any two jobs."""
@@ -91,17 +132,26 @@ class Pairs:
 
 def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
     """The differences between `results`, the newest job of each run."""
-    return Pairs(lab.paths.private.pairs, {_key(one.result): one for one in results})
+    return Pairs(
+        lab.paths.private.pairs,
+        {run_of(one.result): one for one in results},
+        cache(partial(all_results, lab)),
+        lab.settings.seed_scatter,
+    )
 
 
 def verdicts_of(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> list[Verdict]:
     """The verdict of each of its gates, by the newest job of each run."""
-    results, evidence = [one.result for one in newest], pairs_of(lab, newest)
-    return [judge(gate, results, roadmap, evidence) for gate in roadmap.gates]
+    return judged_gates(roadmap.gates, roadmap, newest, pairs_of(lab, newest))
 
 
-def _key(result: Result) -> _Key:
-    return result.mvp, result.run, result.profile
+def judged_gates(
+    gates: Iterable[Gate], roadmap: Roadmap, newest: Sequence[Finished], evidence: Pairs
+) -> list[Verdict]:
+    """The verdicts of some of its gates; each result is held against the ceilings known now."""
+    known = ceilings(one.job for one in newest)
+    results = [with_ceiling(one.result, one.job.spec, known) for one in newest]
+    return [judge(gate, results, roadmap, evidence) for gate in gates]
 
 
 def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
@@ -156,16 +206,19 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
         return Ranking(missing=missing)
-    if len(ranked) > 1 and Value.parse(name).better is None:
+    chosen = choose([group.repeats for group in ranked], name)
+    if chosen.group is None:
         return Ranking(missing=missing)  # which is best is not known
     ranked.sort(key=lambda g: _distance(g, name))
     best = ranked[0]
+    score = score_of(chosen, name, pairs.seed_scatter(best.first, name))
     second = ranked[1] if len(ranked) > 1 else None
     # In a sweep of several models the runner-up may be the same model at another size.
     alike = second is None or second.first.model_name == best.first.model_name
     baseline = _baseline(best, ranked, everything, name) if alike else None
     ceiling = ceiling_of(best.members[0].job.spec, ceilings(one.job for one in everything), name)
     value = best.value(name) or 0.0
+    over = group_gap(best, baseline, name, pairs) if baseline else None
     checks = {name: one for name, one in checks_of(best.first).items() if name != CEILING}
     return Ranking(
         best=best.as_one(),
@@ -174,7 +227,12 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
         second=run_label(second) if second else "",
         lead=group_gap(best, second, name, pairs) if second else None,
         baseline=f"{baseline.first.model_name} (MVP-{baseline.first.mvp})" if baseline else "",
-        over=group_gap(best, baseline, name, pairs) if baseline else None,
+        over=over,
+        budgets=tuple(map(_budget, (best, baseline))) if baseline else (),
+        unequal=over is not None
+        and baseline is not None
+        and _is_unequal(best, baseline, over, name),
+        optimism=score.optimism(score.cells) if score else 0.0,
         ceiling=ceiling.r2 if ceiling else None,
         share=value / ceiling.r2 if ceiling and ceiling.r2 > 0 else None,
         leak=ceiling is not None and ceiling.leaks(best.first, name),
@@ -188,19 +246,24 @@ def group_gap(left: Group, right: Group, name: str, pairs: Pairs) -> Gap | None:
 
     None where the stars are neither the same nor alike.
     """
-    same = len(left.members) == len(right.members)
-    paired = zip(left.members, right.members, strict=True) if same else None
-    couples = list(paired or product(left.members, right.members))
-    gaps = [_gap(a, b, name, pairs) for a, b in couples]
-    known = [gap for gap in gaps if gap is not None]
-    if not known or len(known) < len(gaps):
-        return None
-    error = statistics.fmean(gap.error for gap in known)
-    seeds = len(left.members) if same else max(len(left.members), len(right.members))
-    if len(known) > 1:
-        scatter = statistics.stdev(gap.value for gap in known)
-        error = math.hypot(error, scatter / math.sqrt(seeds))
-    return Gap(statistics.fmean(gap.value for gap in known), error, min(gap.stars for gap in known))
+    jobs = {id(one.result): one for side in (left, right) for one in side.members}
+
+    def between(one: Result, other: Result) -> Gap | None:
+        return _gap(jobs[id(one)], jobs[id(other)], name, pairs)
+
+    return seeds_gap(left.repeats, right.repeats, name, pairs, between)
+
+
+def _budget(group: Group) -> Phrase:
+    return budget_of(group.repeats.members).phrase(group.first.model_name)
+
+
+def _is_unequal(best: Group, baseline: Group, over: Gap, name: str) -> bool:
+    """Whether the one that is ahead was bought with too much more."""
+    better = Value.parse(name).better
+    sides = [budget_of(group.repeats.members) for group in (best, baseline)]
+    leads = over.value < 0 if better and better.way == "smaller" else over.value > 0
+    return is_unequal(*(sides if leads else sides[::-1]))
 
 
 def run_label(group: Group) -> str:

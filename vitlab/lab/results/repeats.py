@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +13,13 @@ from functools import lru_cache
 from vitlab.contract.config import read_config
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.seeds import Repeats, base_name
 from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.placeholders import words_in
 from vitlab.lab.results.job_results import Finished
 
 SEEDS = ("train.seed", "seed", "args.seed")
 """Where a recipe has the seed that repeats differ in; a command has the others."""
-_SEED = re.compile(r"[ ,]?\bseed=\d+\b")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,11 @@ class Group:
     @property
     def first(self) -> Result:
         return self.members[0].result
+
+    @property
+    def repeats(self) -> Repeats:
+        """Its results alone."""
+        return Repeats(tuple(one.result for one in self.members))
 
     def value(self, name: str) -> float | None:
         """The mean over the seeds; None where a member has no such number."""
@@ -82,11 +86,6 @@ def seedless_hash(spec: Spec) -> str:
     settings = {name: value for name, value in settings_of(spec).items() if name not in SEEDS}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def base_name(run: str) -> str:
-    """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
-    return _SEED.sub("", run).strip(" ,") or "main"
 
 
 def seed_of(settings: Mapping[str, object]) -> object:

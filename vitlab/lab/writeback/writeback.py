@@ -18,8 +18,9 @@ from vitlab.docs.judge.conclusion import (
     profile_mark,
     value_text,
 )
-from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase
+from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
@@ -50,8 +51,8 @@ from vitlab.lab.results.launches import (
     last_launch,
     launch_end,
 )
-from vitlab.lab.results.ranking import Pairs, pairs_of, rank_runs
-from vitlab.lab.results.repeats import base_name, grouped
+from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
+from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 
@@ -181,9 +182,8 @@ def _verdicts(
     roadmap: Roadmap, mvp: Mvp, everything: Sequence[Finished], evidence: Pairs
 ) -> dict[str, Verdict]:
     """The verdict of each gate the MVP belongs to."""
-    known = [one.result for one in everything]
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
-    return {gate.id: judge(gate, known, roadmap, evidence) for gate in gates}
+    return {one.id: one for one in judged_gates(gates, roadmap, everything, evidence)}
 
 
 @dataclass(frozen=True)
