@@ -1,5 +1,6 @@
 """What a result writes, as far as `cases/results.md` cannot say it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
+from vitlab.docs.write.report import report_text
 from vitlab.docs.write.results import record_results
 from vitlab.docs.write.rows import set_key_number
 
@@ -72,3 +74,103 @@ def test_the_table_of_runs_has_the_numbers_of_a_run_and_of_a_seed() -> None:
         "| seed=2 | MSE | ✅ | 0.500 | seen |",
         "| Run 3 | L1 | ⏳ | 0.1 | - |",
     ]
+
+
+PLANNED = """\
+| MVP | Name | Status |
+|---|---|---|
+| 1.0 | A | 🚀 |
+
+### MVP-1.0: A
+
+| Item | Content |
+|---|---|
+| Model | p16_h256_L6_a8, ~4.9M params |
+| Training | 200 epochs, AdamW, lr=3e-4, batch 256 |
+"""
+
+
+def reported(
+    results: Sequence[Result], settings: Sequence[Mapping[str, object]]
+) -> tuple[list[str], list[str]]:
+    """The lines of a report's setup: what ran, and the plan."""
+    text = report_text(
+        parse_roadmap(Document(PLANNED)), "1.0", results, exp_id="x", conclusion="-", date=DATE,
+        command="vitlab run 1.0", verdicts={}, settings=settings,
+    )  # fmt: skip
+    setup = text.partition("## Setup")[2].partition("## Results")[0]
+    ran, _, plan = setup.strip().partition("\n\n")
+    return ran.split("\n"), plan.split("\n")
+
+
+def test_a_report_names_the_plan_and_what_ran_apart() -> None:
+    demo = replace(
+        result("1.0 ViT 0.7 profile=demo"),
+        model={"name": "ViT", "params": 790_657},
+        n={"train": 512_000, "val": 1000, "test": 10_000},
+        recipe="vit",
+    )
+    ran_with = {
+        "labels": ["log_g"], "loss": "mse", "model.patch": 1024, "model.hidden": 128,
+        "train.epochs": 10, "train.batch": 512, "train.lr": 1e-3, "train.steps": "700 of 1000",
+        "train.compile": False, "train.threads": 0, "data.mag": [20.5, 22.5], "data.grid": None,
+    }  # fmt: skip
+    ran, plan = reported([demo], [ran_with])
+    assert ran == [
+        "| Item | What ran: vit |",
+        "|---|---|",
+        "| Profile | demo |",
+        "| Data | simulated |",
+        "| Train/val/test | 512k/1k/10k |",
+        "| Labels | log_g |",
+        "| Model | ViT, patch=1024, hidden=128 |",
+        "| Parameters | 790,657 |",
+        "| Other settings | loss=mse |",
+        "| Training settings | epochs=10, batch=512, lr=0.001, steps=700 of 1000, compile=false |",
+        "| Data settings | mag=[20.5, 22.5] |",
+    ]
+    assert plan[0] == "| Item | Plan (the roadmap's words) |"
+    assert "4.9M" in plan[2]
+    assert "200 epochs" in plan[3]
+    assert not any("4.9M" in line or "200" in line for line in ran)
+
+
+def test_runs_that_differ_show_all_their_values_by_recipe() -> None:
+    one = replace(result("1.0 ViT 0.7 run=a"), recipe="vit", n={"train": 2000})
+    two = replace(one, run="b", n={"train": 10_000}, model={"name": "ViT", "params": 397_057})
+    trees = replace(result("1.0 LightGBM 0.5 run=c"), recipe="lightgbm", model={"name": "LightGBM"})
+    ran, _ = reported(
+        [one, two, trees],
+        [{"train.lr": 1e-3, "train.seed": 42}, {"train.lr": 3e-4, "train.seed": 42}],
+    )
+    assert ran[0] == "| Item | What ran: vit | What ran: lightgbm |"
+    assert "| Train/val/test | {2k/-/-; 10k/-/-} | 1M/1k/10k |" in ran
+    assert "| Parameters | {4,900,000; 397,057} | - |" in ran
+    unknown = "unknown (no configuration of the run)"
+    assert f"| Training settings | lr={{0.001; 0.0003}}, seed=42 | {unknown} |" in ran
+
+
+def test_each_error_is_named_by_what_it_is() -> None:
+    stars, draws = result("1.0 ViT 0.7"), replace(result("1.0 Ceiling 0.8"), recipe="ceiling")
+    assert (stars.error_kind, draws.error_kind) == ("stars", "draws")
+    for language, plan, words in (
+        ("en", PLANNED, ("a bootstrap over the test stars", "a Monte Carlo standard error")),
+        (
+            "zh",
+            PLANNED.replace("A |", "测试实验 |"),
+            ("对测试恒星 bootstrap", "Monte Carlo 标准误"),
+        ),
+    ):
+        roadmap = parse_roadmap(Document(plan))
+        assert roadmap.language == language
+        for results, shown in (
+            ([stars], (True, False)),
+            ([draws], (False, True)),
+            ([stars, draws], (True, True)),
+            ([replace(stars, errors={})], (False, False)),
+        ):
+            text = report_text(
+                roadmap, "1.0", results, exp_id="x", conclusion="-", date=DATE,
+                command="vitlab run 1.0", verdicts={},
+            )  # fmt: skip
+            assert tuple(word in text for word in words) == shown

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import EXP_ID, EXPERIMENT, HUB, ROADMAP, Ended
+from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
@@ -64,6 +66,25 @@ def test_a_full_result_closes_its_gate_and_reaches_hub_and_report(
     assert "PASS" in text
     assert "0.750 ± 0.004" in text
     assert "| ViT R² (test) | 0.750 ± 0.004 | 1k/100, MVP-1.0 |" in hub_text(lab)
+
+
+def test_a_report_tells_what_ran_from_the_job_itself(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """The profile's 10 epochs, ended after 70 of 100 steps, not what the experiment file plans."""
+    job = ended("one", 0.75, profile="demo")
+    spec = json.loads(job.spec.read_bytes())
+    config = {"data": {"source": "grid-infinite", "train_size": 51_200}, "train": {"epochs": 10}}
+    job.spec.write_text(json.dumps({**spec, "recipe": "vit", "config": config}))
+    with EventWriter(job.events) as events:
+        events.write("start", host="x")
+        events.write("step", step=70, of=100, epoch=6, values={})
+        events.write("eval", step=50, epoch=4, split="test", n=9, values={})
+    accept(lab, pending(lab, roadmap))
+    text = (lab.paths.roadmaps / "exp_the_run_20260101.md").read_text(encoding="utf-8")
+    (training,) = re.findall(r"(?m)^\| Training settings \| (.*) \|$", text)
+    assert {"epochs=10", "batch=512", "lr=0.001", "seed=42", "steps=70 of 100"} <= {
+        *training.split(", ")
+    }
+    assert re.search(r"(?m)^\| Data settings \| .*train_size=51200", text)
 
 
 def test_a_trial_closes_no_gate_and_does_not_undo_what_is_done(

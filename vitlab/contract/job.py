@@ -106,7 +106,7 @@ class Result:
     values: Mapping[str, float | None]
     """`split/metric/label` -> number: `test/r2/log_g`. None for a non-finite one."""
     errors: Mapping[str, float] = field(default_factory=dict)
-    """Bootstrap standard errors, under the same names."""
+    """Standard errors, under the same names; of what kind says `error_kind`."""
     n: Mapping[str, int] = field(default_factory=dict)
     """Spectra per split: train, val, test."""
     model: Mapping[str, object] = field(default_factory=dict)
@@ -122,10 +122,18 @@ class Result:
     """The value the run is judged by."""
     checks: Mapping[str, object] = field(default_factory=dict)
     """Name -> outcome, number and limit (`vitlab.contract.checks`); a missing one is unknown."""
+    world: Mapping[str, object] = field(default_factory=dict)
+    """What its spectra were drawn from (`vitlab.contract.world`); empty: not known, so it has no
+    ceiling and is compared with nothing."""
 
     @property
     def model_name(self) -> str:
         return str(self.model.get("name", self.recipe))
+
+    @property
+    def error_kind(self) -> Literal["stars", "draws"]:
+        """stars: a bootstrap over the test stars; draws: Monte Carlo over simulated ones."""
+        return "draws" if self.recipe == "ceiling" else "stars"
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split
@@ -19,9 +19,15 @@ _WORDS = {
         "conclusion": "结论", "question": "问题", "setup": "设置", "results": "结果",
         "gates": "Gate 判定", "figures": "图表", "reproduce": "复现", "sanity": "核对",
         "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "用时 (s)",
-        "item": "项", "content": "内容", "verdict": "判定", "because": "依据", "rule": "规则",
+        "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
-        "best": "最佳 epoch", "nan": "非有限数值", "none": "无", "error": "± 为 bootstrap 标准误",
+        "best": "最佳 epoch", "nan": "非有限数值", "none": "无",
+        "plan": "计划（roadmap 原文）", "ran": "实际运行",
+        "labels": "标签", "training": "训练设置", "input": "数据设置",
+        "other": "其他设置", "unknown": "未知（无运行配置）",
+        "stars": "± 为对测试恒星 bootstrap 的标准误（单个模型，不含随机种子间的离散）",
+        "draws": "± 为 Monte Carlo 标准误（有限个模拟恒星及其噪声），并非 bootstrap；"
+        "R²_linear 的为两半恒星之差的一半",
         "trial": "这是 {} 档的结果：只用于检查流程，不用于关闭 Gate，也不替代完整训练的数字。",
         "same": "所有 run 使用同一测试数据", "differ": "各 run 的测试数据不同，不可直接比较",
     },
@@ -29,10 +35,17 @@ _WORDS = {
         "conclusion": "Conclusion", "question": "Question", "setup": "Setup", "results": "Results",
         "gates": "Gates", "figures": "Figures", "reproduce": "Reproduce", "sanity": "Sanity",
         "run": "Run", "model": "Model", "train": "Train", "params": "Parameters",
-        "seconds": "Time (s)", "item": "Item", "content": "Content", "verdict": "Verdict",
+        "seconds": "Time (s)", "item": "Item", "verdict": "Verdict",
         "because": "Because", "rule": "Rule", "profile": "Profile", "data": "Data",
         "hash": "Data hash", "n": "Train/val/test", "best": "Best epoch",
-        "nan": "Non-finite values", "none": "none", "error": "± is a bootstrap standard error",
+        "nan": "Non-finite values", "none": "none", "plan": "Plan (the roadmap's words)",
+        "ran": "What ran", "recipe": "Recipe", "labels": "Labels", "training": "Training settings",
+        "input": "Data settings", "other": "Other settings",
+        "unknown": "unknown (no configuration of the run)",
+        "stars": "± is the standard error of a bootstrap over the test stars, of one trained "
+        "model: the scatter over seeds is not in it",
+        "draws": "± is a Monte Carlo standard error (finitely many simulated stars and their "
+        "noise), no bootstrap; of R²_linear half the difference of two halves of the stars",
         "trial": "These are results of the {} profile: they check the path, close no gate and "
         "stand for no full run's number.",
         "same": "all runs saw the same test data",
@@ -62,11 +75,13 @@ def report_text(
     figures: Sequence[str] = (),
     checks: Sequence[Phrase] = (),
     made_by: Sequence[Phrase] = (),
+    settings: Sequence[Mapping[str, object]] = (),
 ) -> str:
     """The text of a report: question, setup, results, gates, command, checks.
 
     `figures`: paths of figures from the report, added to those the results name; `checks`: sanity
-    checks of the numbers; `made_by`: which code made each run.
+    checks of the numbers; `made_by`: which code made each run; `settings`: what each of `results`
+    ran with, by dotted keys (`train.lr`), empty for one of which nothing is known.
     """
     mvp = roadmap.mvp(mvp_id)
     words = _WORDS[roadmap.language]
@@ -83,8 +98,11 @@ def report_text(
     parts = [
         (words["conclusion"], [conclusion]),
         (words["question"], _question(roadmap, mvp, spec)),
-        (words["setup"], _setup(spec, results, words)),
-        (words["results"], [*_results(results, words), *_ceilings(results), "", words["error"]]),
+        (words["setup"], [*_what_ran(results, settings, words), *_plan(spec, words)]),
+        (
+            words["results"],
+            [*_results(results, words), *_ceilings(results), *_errors(results, words)],
+        ),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
         (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
         (words["reproduce"], _reproduce(command, [p.text(roadmap.language) for p in made_by])),
@@ -112,22 +130,99 @@ def _question(roadmap: Roadmap, mvp: Mvp, spec: Spec | None) -> list[str]:
     return [f"- {text}" for text in lines] or [mvp.name]
 
 
-def _setup(spec: Spec | None, results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
+_SECTIONS = {"model": "model", "train": "training", "args": "training"} | dict.fromkeys(
+    ("data", "noise"), "input"
+)
+"""The row of a setting by its section; of a command only what follows its program is a setting."""
+_NOT_SHOWN = {
+    *("labels", "data.source", "data.memory", "train.threads", "train.prefetch", "threads"),
+    *("metrics", "env", "outputs", "resume_argv", "cwd", "argv", "matrix"),
+}
+"""Settings with a row of their own, and those that change no number or are no setting of a run."""
+
+
+def _what_ran(
+    results: Sequence[Result],
+    settings: Sequence[Mapping[str, object]],
+    words: Mapping[str, str],
+) -> list[str]:
+    """What ran, a column for each recipe; where its runs differ all their values in braces."""
+    known = [*settings, *({} for _ in results[len(settings) :])]
+    columns: dict[str, dict[str, list[str]]] = {}
+    for result, own in zip(results, known, strict=True):
+        column = columns.setdefault(result.recipe, {})
+        for item, text in _run_items(result, own, words):
+            values = column.setdefault(item, [])
+            values += [] if text in values else [text]
+    cells = {recipe: _item_cells(column) for recipe, column in columns.items()}
+    items = dict.fromkeys(item for column in cells.values() for item in column)
+    header = [words["item"], *(f"{words['ran']}: {cell_text(recipe)}" for recipe in cells)]
+    rows = [[item, *(column.get(item, "-") for column in cells.values())] for item in items]
+    return table(header, rows)
+
+
+def _run_items(
+    result: Result, settings: Mapping[str, object], words: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Items and values of one run; a setting's item is `<row>: <its key>`."""
+    labels = dict.fromkeys(Value.parse(name).label for name in result.values)
+    listed = settings.get("labels") or [label for label in labels if label]
+    params = result.model.get("params")
+    yield words["profile"], result.profile
+    yield words["data"], str(result.data.get("source", "-"))
+    yield (
+        words["n"],
+        "/".join(
+            count_text(result.n[s]) if s in result.n else "-" for s in ("train", "val", "test")
+        ),
+    )
+    yield words["labels"], _setting_text(listed)
+    yield words["model"], result.model_name
+    if isinstance(params, int):
+        yield words["params"], f"{params:,}"
+    if not settings:
+        yield words["training"], words["unknown"]
+    for name, value in settings.items():
+        section, _, key = name.partition(".")
+        if not {name, section} & _NOT_SHOWN and value not in (None, "", []):
+            row = words[_SECTIONS.get(section, "other")]
+            yield f"{row}: {key or name}", _setting_text(value)
+
+
+def _item_cells(column: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The cells of one recipe; its settings joined to a row for each section."""
+    cells: dict[str, list[str]] = {}
+    for item, values in column.items():
+        row, _, key = item.partition(": ")
+        text = values[0] if len(values) == 1 else "{" + "; ".join(values) + "}"
+        cells.setdefault(row, []).append(f"{key}={text}" if key else text)
+    return {row: cell_text(", ".join(texts)) for row, texts in cells.items()}
+
+
+def _setting_text(value: object) -> str:
+    """`0.0003`, `true`, `[log_g, T_eff]`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        texts = [_setting_text(one) for one in value]
+        return f"[{', '.join(texts)}]" if len(texts) > 1 else "".join(texts)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plan(spec: Spec | None, words: Mapping[str, str]) -> list[str]:
+    """The plan as the roadmap words it: what was meant to run, named so."""
     rows = [
         (e.cells["item"].raw, e.cells["content"].raw)
         for e in (spec.facts if spec else ())
         if "item" in e.cells and "content" in e.cells and e.text("item") not in TITLES
     ]
-    for result in results[:1]:
-        n = "/".join(
-            count_text(result.n[s]) if s in result.n else "-" for s in ("train", "val", "test")
-        )
-        rows += [
-            (words["profile"], result.profile),
-            (words["data"], cell_text(str(result.data.get("source", "-")))),
-            (words["n"], n),
-        ]
-    return table([words["item"], words["content"]], rows)
+    return ["", *table([words["item"], words["plan"]], rows)] if rows else []
+
+
+def _errors(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
+    """What the errors of these results are, one line for each kind."""
+    kinds = dict.fromkeys(result.error_kind for result in results if result.errors)
+    return [line for kind in kinds for line in ("", words[kind])]
 
 
 def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ class Score:
 
     value: float
     error: float | None
-    """Bootstrap standard error."""
+    """Its standard error, of the kind `Result.error_kind` says."""
 
 
 @dataclass(frozen=True)

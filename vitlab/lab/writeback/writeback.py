@@ -52,7 +52,7 @@ from vitlab.lab.results.launches import (
     launch_end,
 )
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
-from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.repeats import grouped, settings_of
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 
@@ -170,12 +170,21 @@ def _update(
         date=_date(mine),
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
+        settings=[_ran_with(lab, one) for one in ended],
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, tuple(left))
+
+
+def _ran_with(lab: Lab, one: Finished) -> Mapping[str, object]:
+    """The settings of a run, and the steps it took: training may end before its last epoch."""
+    progress = lab.progress(one.job.paths)
+    of = f" of {progress.of}" if progress.of > progress.step else ""
+    steps = {"train.steps": f"{progress.step}{of}"} if progress.of else {}
+    return {**settings_of(one.job.spec), **steps}
 
 
 def _verdicts(
@@ -204,6 +213,8 @@ class _Report:
     date: str
     checks: Sequence[Phrase] = ()
     made_by: Sequence[Phrase] = ()
+    settings: Sequence[Mapping[str, object]] = ()
+    """What each of `results` ran with."""
 
     @property
     def profile(self) -> str:
@@ -255,6 +266,7 @@ class _Report:
             figures=list(self.figures(folder).values()),
             checks=self.checks,
             made_by=self.made_by,
+            settings=self.settings,
         )
         if path not in texts and not path.exists():
             return create(path, text)
