@@ -27,9 +27,12 @@ from vitlab.docs.model.gates.conditions import (
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.model.vocabulary import CLOSING
 
-__all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
+__all__ = ["STANDING", "Gate", "Rule", "Verdict", "judge", "thresholds"]
 
+STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
+"""A status of a gate that is a verdict -> that verdict."""
 _AGAIN = "evaluate"
 """The recipe that scores another job's model."""
 _CEILING = "of_ceiling"
@@ -52,6 +55,8 @@ class Verdict:
     """The numbers that were compared, by name."""
     because_in_document: str = ""
     """`because` in the document's language, for what is written into it."""
+    reopens: bool = False
+    """Whether the document has a verdict that the results do not bear any more."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class _Decision:
     because: Phrase
     rule: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    reopens: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ def judge(
     that of seeds and stars. Two models are compared on the stars that both were scored on, as
     `evidence` knows them; else their errors are added as independent, and the verdict says so.
     Only full runs decide, controls aside, and none that fails a check. What is within two standard
-    errors of a limit decides nothing. The first rule means pass and later ones fail, unless a rule
+    errors of a limit decides nothing, and a verdict in the document that the results contradict is
+    open again. The first rule means pass and later ones fail, unless a rule
     says otherwise (`✅`, `❌`).
     """
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
@@ -95,6 +102,11 @@ def judge(
         return _verdict(gate, roadmap, _Decision("manual", why))
     full = [result for result in results if result.profile == "full"]
     decision = _decide(gate, _Known(full, results, evidence), roadmap)
+    standing = STANDING.get(gate.status or "")
+    is_closed = any(word in gate.status_text.casefold() for word in CLOSING)  # by a person
+    if standing and not is_closed and decision.values and decision.verdict not in (standing, "manual"):
+        because = phrase("reopened", standing.upper(), decision.because)
+        decision = _Decision("open", because, None, decision.values, reopens=True)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
         would_be = _decide(gate, _Known(results, results, evidence), roadmap)
@@ -148,6 +160,7 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.rule,
         decision.values,
         decision.because.text(roadmap.language),
+        decision.reopens,
     )
 
 

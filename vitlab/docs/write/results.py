@@ -16,7 +16,7 @@ from vitlab.docs.judge.conclusion import (
     key_metric,
     profile_mark,
 )
-from vitlab.docs.judge.gates import Verdict
+from vitlab.docs.judge.gates import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
@@ -25,6 +25,7 @@ from vitlab.docs.model.vocabulary import metric_header, status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.tables import insert_row, set_cell
+from vitlab.docs.write.gate_decisions import set_gate
 from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
@@ -322,10 +323,15 @@ def gate_edits(
 ) -> list[Edit]:
     """Write a gate's verdict and result; a gate without a verdict shows what it waits for.
 
-    Only a full run closes it, and a verdict that is there already is never replaced. `status`: of
-    its MVP; `result`: the number for its progress row.
+    Only a full run closes it. One whose verdict the results no longer bear is opened again in every
+    place, and says why; nothing else replaces a verdict. `status`: of its MVP; `result`: the number
+    for its progress row.
     """
+    if verdict and verdict.reopens and profile == "full":
+        return set_gate(roadmap, gate.id, "analysing", verdict.because_in_document)
     new_status, text = _gate_status(status, verdict, profile)
+    if gate.status in STANDING and not text:
+        new_status = ""
     # Where a gate names several MVPs, the status of one says nothing about it.
     if len(gate.mvps) > 1 and not text:
         new_status = ""
