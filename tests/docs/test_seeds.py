@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.cases import Stated
 from vitlab.contract.checks import CEILING, LABELS, Check
-from vitlab.contract.job import CORE_HOURS, DRAWS, STARS, Result
+from vitlab.contract.job import CORE_HOURS, DRAWS, Result
 from vitlab.docs.judge.comparison import Evidence, NoEvidence, Ranking, seeds_gap
 from vitlab.docs.judge.conclusion import best_result, conclusion
 from vitlab.docs.judge.errors import SeedScatter, expected_maximum, few_runs, stars_error
@@ -24,6 +24,9 @@ from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text.source import Document
 
 R2, VAL, ERROR = "test/r2/log_g", "val/r2/log_g", 0.004
+WORLD = {
+    "simulator": "s", "prior": "p", "mag": [20.5, 22.5], "noise": 1.0, "inputs": "flux", "file": "",
+}  # fmt: skip
 PLAN = """\
 ### Gate-2: g
 
@@ -49,6 +52,7 @@ def one(
     error: float | None = ERROR,
     val: float | None = None,
     data: Mapping[str, object] | None = None,
+    train: int = 1000,
     **more: float,
 ) -> Result:
     """A full result on 10,000 test stars; `more`: further values, `mae__T_eff` on test."""
@@ -56,8 +60,8 @@ def one(
     values |= {f"test/{name.replace('__', '/')}": x for name, x in more.items()}
     errors = {name: error for name in values if error and name.startswith("test")}
     return Result(
-        mvp, run, "full", recipe, values, errors, {"train": 1000, "val": 1000, "test": 10_000},
-        {"name": model}, {"source": "grid", "hash": "h", **(data or {})},
+        mvp, run, "full", recipe, values, errors, {"train": train, "val": 1000, "test": 10_000},
+        {"name": model}, {"source": "grid", "hash": "h", **(data or {})}, world=WORLD,
     )  # fmt: skip
 
 
@@ -230,20 +234,25 @@ def test_a_leak_is_not_told_beside_a_gate_that_passed(language: str, said: str) 
 
 
 def test_unequal_sides_are_named_and_do_not_pass() -> None:
-    cost = {STARS: 12_300_000, DRAWS: 12_300_000, CORE_HOURS: 31.0}
-    ours = one(0.75, data=cost)
-    theirs = one(0.6, model="LightGBM", mvp="2.0", data={STARS: 100_000, DRAWS: 100_000})
+    cost = {DRAWS: 12_300_000, CORE_HOURS: 31.0}
+    ours = one(0.75, data=cost, train=12_300_000)
+    theirs = one(0.6, model="LightGBM", mvp="2.0", data={DRAWS: 100_000}, train=100_000)
     found = verdict("ViT > LGBM", ours, theirs, evidence=Stated())
     assert found.verdict == "open"
     assert "unequal" in found.because
     assert "ViT: 12.3M stars, 12.3M noise draws, 31 core-hours" in found.because
     assert "LightGBM: 100k stars, 100k noise draws, core-hours unknown" in found.because
     # Equal stars, but a network sees new noise in each epoch.
-    epochs = one(0.75, data={STARS: 100_000, DRAWS: 1_000_000})
+    epochs = one(0.75, data={DRAWS: 1_000_000}, train=100_000)
     assert verdict("ViT > LGBM", epochs, theirs, evidence=Stated()).verdict == "open"
     copies = replace(theirs, data={**theirs.data, DRAWS: 1_000_000})
     assert verdict("ViT > LGBM", epochs, copies, evidence=Stated()).verdict == "pass"
     # What is behind in spite of more is behind.
-    assert verdict("LGBM > ViT", one(0.5, data=cost), theirs, evidence=Stated()).verdict == "pass"
+    assert (
+        verdict(
+            "LGBM > ViT", one(0.5, data=cost, train=12_300_000), theirs, evidence=Stated()
+        ).verdict
+        == "pass"
+    )
     delta = verdict("ΔR² (vs LightGBM) > 0.02", ours, theirs, evidence=Stated())
     assert (delta.verdict, "unequal" in delta.because) == ("open", True)

@@ -87,9 +87,9 @@ def read_spec(path: Path) -> Spec | None:
 
 
 RESULT_VERSION = 1
-STARS, DRAWS, CORE_HOURS, GPU_HOURS = "stars", "draws", "core_hours", "gpu_hours"
-"""Keys of a result's `data`: distinct training stars, noisy spectra seen in training, CPU time and
-time on GPUs. A missing one is unknown."""
+COST = DRAWS, CORE_HOURS, GPU_HOURS = "draws", "core_hours", "gpu_hours"
+"""Keys of a result's `data`: noisy spectra seen in training, CPU time and time on GPUs. A missing
+one is unknown."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from vitlab.contract.config import (
     read_config,
 )
 from vitlab.contract.excluded import Counts, sentence
-from vitlab.contract.job import Result, Spec, read_result, read_spec
+from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.docs.judge.checks import failed_phrases
 from vitlab.lab.results.job_results import lookup_job
@@ -146,6 +146,7 @@ def run(context: Context) -> Outcome:
             "source": residuals.source,
             "hash": residuals.hash,
             "overlap": rescored.overlap,
+            **{key: result.data[key] for key in COST if result and key in result.data},
             **({} if rescored.excluded is None else {"excluded": rescored.excluded}),
         },
         checks=rescored.checks,

@@ -44,6 +44,7 @@ from vitlab.lab.figures.auto_figures import draw_in_subprocess
 from vitlab.lab.results.ceilings import checked_against_ceiling
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
+from vitlab.recipes.cost import training_cost
 from vitlab.recipes.wandb_report import Wandb
 
 RECIPES = {
@@ -124,6 +125,8 @@ def _run(
         return UNUSABLE
     except NonFiniteLoss as error:
         if not number:
+        cost = training_cost(config, outcome, seconds, device, resume)
+        outcome = replace(outcome, data={**outcome.data, **cost})
             print(error, file=sys.stderr)
         writer.write("end", ok=False, error="nan")
         return NOT_FINITE
@@ -139,6 +142,8 @@ def _run(
     if trouble:
         report.note(trouble)
     if not number:
+        cost = training_cost(config, outcome, seconds, device, resume)
+        outcome = replace(outcome, data={**outcome.data, **cost})
         write_result(paths.result, replace(_result(paths, spec, outcome, seconds), wandb=link))
         if note := draw_in_subprocess(paths, spec):
             report.note(note)

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import CORE_HOURS, DRAWS, GPU_HOURS, STARS, Result
+from vitlab.contract.job import CORE_HOURS, DRAWS, GPU_HOURS, Result
 from vitlab.docs.judge.phrases import Phrase, phrase
 
 UNEQUAL = 3.0
 """A comparison decides nothing for a side that had more than this factor more."""
-FRESH = "grid-infinite"
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,9 @@ class Budget:
 def budget_of(results: Sequence[Result]) -> Budget:
     """Of the seeds of one configuration: each saw the same stars."""
     first = results[0]
-    known = first.n.get("train") if first.data.get("source") != FRESH else None
-    stars = _number(first.data.get(STARS))
     hours = [[_number(one.data.get(key)) for one in results] for key in (CORE_HOURS, GPU_HOURS)]
     return Budget(
-        stars if stars is not None else _number(known),
+        _number(first.n.get("train")),
         _number(first.data.get(DRAWS)),
         *(None if None in each else math.fsum(x or 0.0 for x in each) for each in hours),
     )

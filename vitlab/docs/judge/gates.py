@@ -104,7 +104,8 @@ def judge(
     decision = _decide(gate, _Known(full, results, evidence), roadmap)
     standing = STANDING.get(gate.status or "")
     is_closed = any(word in gate.status_text.casefold() for word in CLOSING)  # by a person
-    if standing and not is_closed and decision.values and decision.verdict not in (standing, "manual"):
+    agrees = decision.verdict in (standing, "manual")
+    if standing and decision.values and not agrees and not is_closed:
         because = phrase("reopened", standing.upper(), decision.because)
         decision = _Decision("open", because, None, decision.values, reopens=True)
     trial = [result for result in results if result.profile != "full"]
