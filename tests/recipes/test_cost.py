@@ -18,7 +18,7 @@ STEPS = {"step": 200.0, "epoch": 2.0}
     ("recipe", "config", "draws"),
     [
         ("vit", {"train": {"batch": 50}}, 10_000),
-        ("mlp", {"train": {"batch": 50}, "noise": {"level": 0}}, 1000),
+        ("mlp", {"train": {"batch": 50}, "noise": {"level": 0}, "model": {"input": "flux"}}, 1000),
         ("lightgbm", {"model": {"copies": 10}}, 10_000),
         ("ridge", {}, 1000),
     ],
