@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from vitlab.plot.figures import Curve, Panel, Picture, draw_panels, write
+from vitlab.plot.figures import Curve, Panel, Picture, draw_panels, drawable, write
 from vitlab.plot.series import Line
 
 CEILING = Line(0.76, "Bayes ceiling 0.760")
@@ -47,3 +48,32 @@ def test_the_terminal_shows_the_same_names_and_levels() -> None:
     assert "log10 training spectra" in text
     assert len(text.split("\n")) == 1 + 3 * 14
     assert "─" not in draw_panels(PICTURE, 90, 14, color=False, ascii=True)
+
+
+def test_points_that_an_axis_cannot_show_are_counted(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    curve = Curve("ViT", (0.0, -1.0, 10.0, 100.0, 1e3), (0.1, 0.2, 0.3, nan, 0.5), (0.01,) * 5)
+    log = Picture("", (Panel("S/N", "R²", (curve,), log_x=True),), ("± is a scatter",))
+    shown = drawable(log)
+    (kept,) = shown.panels[0].curves
+    assert (kept.x, kept.y, kept.errors) == ((10.0, 1e3), (0.3, 0.5), (0.01, 0.01))
+    note = "ViT: 3 of 5 points not shown (not finite or S/N ≤ 0)"
+    assert shown.notes == ("± is a scatter", note)
+    assert drawable(shown) == shown
+    assert draw_panels(log, 90, 14, color=False).split("\n")[14:] == list(shown.notes)
+    plain = draw_panels(log, 90, 14, color=False, ascii=True)
+    assert plain.endswith("ViT: 3 of 5 points not shown (not finite or S/N <= 0)")
+    two = shown, replace(shown, notes=())
+    told, silent = (write(one, tmp_path / str(i))[1].read_bytes() for i, one in enumerate(two))
+    assert told != silent
+
+    # the axes of a parity plot end where the true labels end
+    parity = Curve("MLP", (1.0, 2.0, 3.0, 4.0), (0.0, 2.0, 5.0, inf), joined=False)
+    panel = Panel("true", "predicted", (parity,), diagonal=True)
+    assert drawable(Picture("", (panel,))).notes == (
+        "MLP: 1 of 4 points not shown (not finite)",
+        "MLP: 2 of 3 points above or below the axes",
+    )
+    nothing = Picture("", (replace(panel, curves=(Curve("MLP", (nan,), (1.0,)),)),))
+    assert drawable(nothing).notes == ("MLP: 1 of 1 points not shown (not finite)",)
+    assert draw_panels(nothing, 90, 14, color=False).endswith("(not finite)")

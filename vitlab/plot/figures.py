@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,40 @@ class Picture:
 
     title: str
     panels: tuple[Panel, ...]
+    notes: tuple[str, ...] = ()
+    """What its errors are, and what is not shown; drawn below it."""
+
+
+def drawable(picture: Picture) -> Picture:
+    """The picture without the points that its axes cannot show, each counted in a note."""
+    notes, panels = list(picture.notes), []
+    for panel in picture.panels:
+        curves = []
+        for curve in panel.curves:
+            kept = [i for i, at in enumerate(zip(curve.x, curve.y, strict=True)) if _has(panel, at)]
+            lost = len(curve.x) - len(kept)
+            if lost:
+                why = f"not finite or {panel.x_label} ≤ 0" if panel.log_x else "not finite"
+                notes.append(f"{curve.name or panel.y_label}: {_of(lost, curve)} not shown ({why})")
+            x, y, errors = (
+                tuple(v[i] for i in kept if v) for v in (curve.x, curve.y, curve.errors)
+            )
+            curves.append(replace(curve, x=x, y=y, errors=errors))
+        panels.append(replace(panel, curves=tuple(curves)))
+        if panel.diagonal:
+            low, high = _diagonal_range(panels[-1])
+            for curve in curves:
+                if out := sum(not low <= y <= high for y in curve.y):
+                    notes.append(f"{curve.name}: {_of(out, curve)} above or below the axes")
+    return replace(picture, panels=tuple(panels), notes=tuple(dict.fromkeys(notes)))
+
+
+def _has(panel: Panel, at: tuple[float, float]) -> bool:
+    return all(map(math.isfinite, at)) and (at[0] > 0 or not panel.log_x)
+
+
+def _of(count: int, curve: Curve) -> str:
+    return f"{count:,} of {len(curve.x):,} points"
 
 
 _STYLE: Any = {
@@ -81,6 +116,8 @@ _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
 """Inches of one panel: a journal column."""
+_NOTE_LETTERS = 78
+"""Letters of a note across one panel."""
 _JOBS = "Jobs"
 """The text chunk of a PNG that names what it shows."""
 _HEAD = 1 << 17
@@ -101,6 +138,7 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
     except ModuleNotFoundError as error:
         raise UsageError(f"figures need matplotlib: {error} (install vitlab again)") from None
 
+    picture = drawable(picture)
     columns = min(len(picture.panels), 2)
     rows = math.ceil(len(picture.panels) / columns)
     with mpl.rc_context(_STYLE):
@@ -116,6 +154,10 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
             ax.remove()
         if picture.title:
             figure.suptitle(picture.title, fontsize=9)
+        if picture.notes:
+            wide = round(_NOTE_LETTERS * columns)
+            lines = [line for note in picture.notes for line in textwrap.wrap(note, wide)]
+            figure.supxlabel("\n".join(lines), fontsize=6, color=_GREY)
         stem.parent.mkdir(parents=True, exist_ok=True)
         paths = []
         png_text = {"Software": None, _JOBS: json.dumps(list(jobs))}
@@ -172,7 +214,7 @@ def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str
         draw(line.value, color=_GREY, linewidth=0.9, linestyle=dash, label=line.label, zorder=1)
     if panel.diagonal:
         ax.axline((0, 0), slope=1, color=_GREY, linewidth=0.8, zorder=3)
-        ends = _range([v for c in panel.curves for v in c.x])
+        ends = _diagonal_range(panel)
         ax.set_xlim(ends)
         ax.set_ylim(ends)
         ax.set_aspect("equal")
@@ -244,12 +286,15 @@ def _color(number: int) -> tuple[float, ...]:
     return tuple(part / 255 for part in PAPER[number % len(PAPER)])
 
 
-def _range(values: list[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
+def _diagonal_range(panel: Panel) -> tuple[float, float]:
+    """Both axes of a panel with a diagonal: the range of x with a margin."""
+    values = [x for curve in panel.curves for x in curve.x]
+    low, high = min(values, default=0.0), max(values, default=1.0)
     margin = 0.05 * (high - low or 1.0)
     return low - margin, high + margin
 
 
+_PLAIN = str.maketrans({"≤": "<=", "±": "+-", "²": "2"})
 _CLOUD = 400
 """Maximum points of a cloud in a terminal."""
 
@@ -263,6 +308,7 @@ def draw_panels(
     ascii: bool = False,  # noqa: A002 - as in chart.draw
 ) -> str:
     """The panels stacked vertically, each `height` lines of `width` cells."""
+    picture = drawable(picture)
     parts = [fit(picture.title, width).rstrip()] if picture.title else []
     for panel in picture.panels:
         series = (
@@ -283,7 +329,8 @@ def draw_panels(
                 ascii=ascii,
             )
         )
-    return "\n".join(parts)
+    notes = "\n".join(line for note in picture.notes for line in textwrap.wrap(note, width))
+    return "\n".join([*parts, *([notes.translate(_PLAIN) if ascii else notes] if notes else [])])
 
 
 def _x_label(panel: Panel) -> str:
@@ -297,7 +344,7 @@ def _terminal_series(curve: Curve, panel: Panel) -> Series:
     x: list[float | None] = []
     y: list[float | None] = []
     for at, value in points:
-        position = math.log10(at) if panel.log_x and at > 0 else at
+        position = math.log10(at) if panel.log_x else at
         x += [position] if curve.joined else [position, position]
         y += [value] if curve.joined else [value, None]
     if not curve.joined:  # the legend shows the last value
@@ -315,15 +362,9 @@ def _on_side(panel: Panel) -> list[Series]:
 
 
 def _diagonal(panel: Panel) -> list[Series]:
-    if not panel.diagonal:
-        return []
-    xs = [x for curve in panel.curves for x in curve.x]
-    ends = (min(xs), max(xs))
-    return [Series("y = x", ends, ends)]
+    ends = _terminal_range(panel)
+    return [] if ends is None else [Series("y = x", ends, ends)]
 
 
 def _terminal_range(panel: Panel) -> tuple[float, float] | None:
-    if not panel.diagonal:
-        return None
-    xs = [x for curve in panel.curves for x in curve.x]
-    return min(xs), max(xs)
+    return _diagonal_range(panel) if panel.diagonal else None
