@@ -125,8 +125,6 @@ def _run(
         return UNUSABLE
     except NonFiniteLoss as error:
         if not number:
-        cost = training_cost(config, outcome, seconds, device, resume)
-        outcome = replace(outcome, data={**outcome.data, **cost})
             print(error, file=sys.stderr)
         writer.write("end", ok=False, error="nan")
         return NOT_FINITE
