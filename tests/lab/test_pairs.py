@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.lab.conftest import Ended
+from tests.lab.conftest import WORLD, Ended
 from vitlab.commands.common import judge_gates
 from vitlab.contract.job import read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.gates import Verdict
+from vitlab.jobs.experiment.settings import load_settings
 from vitlab.lab.lab import Lab
 from vitlab.ml.scoring import Residuals, load_residuals, overall, save_residuals
 
@@ -88,9 +89,10 @@ def test_other_stars_of_the_same_kind_have_independent_errors(
     scored(theirs, 2.0, 2, first=100, digest="another")
     found = gate(compared, roadmap)
     assert (found.verdict, "independent errors" in found.because) == ("pass", True)
-    spec = json.loads(theirs.spec.read_bytes())
-    fainter = {**spec, "config": {"data": {"mag": [22, 23]}}}
-    theirs.spec.write_text(json.dumps(fainter), encoding="utf-8")
+    result = read_result(theirs.result)
+    assert result is not None
+    fainter = replace(WORLD, mag=(22.0, 23.0)).record()
+    write_result(theirs.result, replace(result, world=fainter))
     unlike = gate(compared, roadmap)
     assert (unlike.verdict, "on the same data" in unlike.because) == ("open", True)
 
@@ -144,3 +146,60 @@ def test_a_share_of_the_ceiling_is_judged_by_the_ceiling_of_the_same_stars(
     assert found.verdict == "pass"
     assert "R²_test = 0.938 ± 0.005 of the Bayes ceiling 0.8 (one seed" in found.because
     assert found.values == {"test/r2/log_g/of_ceiling": pytest.approx(0.9375)}
+
+
+def seeded(job: JobPaths, seed: int) -> JobPaths:
+    spec = json.loads(job.spec.read_bytes())
+    job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}), "utf-8")
+    return job
+
+
+def test_one_seed_waits_for_the_labs_own_repeats(
+    compared: Lab, roadmap: Path, ended: Ended
+) -> None:
+    lab = replace(compared, settings=replace(compared.settings, seed_scatter={}))
+    scored(ended("one"), 0.1, 1)
+    scored(ended("two", model="LightGBM"), 0.6, 2)
+    found = gate(lab, roadmap)
+    assert found.verdict == "open"
+    assert "one seed, the seed scatter is unknown" in found.because
+    for model in ("ViT", "LightGBM"):
+        for seed in (1, 2, 3):
+            job = ended(f"{model} seed={seed}", 0.5 + seed / 1000, mvp="2.0", model=model)
+            seeded(job, seed)
+            result = read_result(job.result)
+            assert result is not None
+            other = {**result.data, "hash": "of other stars"}
+            write_result(job.result, replace(result, data=other))
+    assert gate(lab, roadmap).verdict == "pass"
+
+
+def test_the_labs_repeats_are_judged_by_their_mean(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    for seed, r2 in enumerate((0.690, 0.700, 0.716)):
+        seeded(ended(f"main seed={seed}", r2), seed)
+    found = gate(lab, roadmap)
+    assert found.verdict == "open"
+    assert "0.702 ± 0.018 (mean of 3 seeds)" in found.because
+
+
+def test_a_model_scored_again_under_its_own_name_hides_no_result(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("main", 0.5)
+    again = ended("main", 0.9)
+    spec = json.loads(again.spec.read_bytes())
+    again.spec.write_text(json.dumps({**spec, "recipe": "evaluate"}), "utf-8")
+    result = read_result(again.result)
+    assert result is not None
+    write_result(again.result, replace(result, recipe="evaluate"))
+    found = gate(lab, roadmap)
+    assert (found.verdict, found.values) == ("fail", {NAME: 0.5})
+
+
+def test_a_stated_scatter_is_a_positive_number_of_a_value(lab: Lab) -> None:
+    lab.paths.settings.write_text("seed_scatter: {ViT: {test/r2/log_g: 0.004}}", "utf-8")
+    assert load_settings(lab.paths).seed_scatter == {"ViT": {NAME: 0.004}}
+    for text in ("{ViT: 0.004}", "{ViT: {test/r2/log_g: -1}}", "0.004", "{ViT: {a/b: true}}"):
+        lab.paths.settings.write_text(f"seed_scatter: {text}", "utf-8")
+        with pytest.raises(UsageError, match="seed_scatter: expected MODEL"):
+            load_settings(lab.paths)
