@@ -140,9 +140,7 @@ def _run(
     if trouble:
         report.note(trouble)
     if not number:
-        cost = training_cost(config, outcome, seconds, device, resume)
-        outcome = replace(outcome, data={**outcome.data, **cost})
-        write_result(paths.result, replace(_result(paths, spec, outcome, seconds), wandb=link))
+        write_result(paths.result, replace(_result(context, outcome, seconds), wandb=link))
         if note := draw_in_subprocess(paths, spec):
             report.note(note)
     writer.write("end", ok=True, error=None)
@@ -311,7 +309,9 @@ def _last_checkpoint(paths: JobPaths) -> int:
     return steps
 
 
-def _result(paths: JobPaths, spec: Spec, outcome: Outcome, seconds: float) -> Result:
+def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
+    spec = context.spec
+    cost = training_cost(context.config, outcome, seconds, context.device, context.resume)
     result = Result(
         mvp=spec.mvp,
         run=spec.run,
@@ -321,14 +321,14 @@ def _result(paths: JobPaths, spec: Spec, outcome: Outcome, seconds: float) -> Re
         errors={name: x for name, x in outcome.errors.items() if math.isfinite(x)},
         n=outcome.n,
         model=outcome.model,
-        data=outcome.data,
+        data={**outcome.data, **cost},
         best=outcome.best,
         seconds=round(seconds, 3),
         figures=tuple(str(path) for path in outcome.figures),
         headline=spec.headline,
         checks={name: check.record() for name, check in outcome.checks.items()},
     )
-    return checked_against_ceiling(paths, spec, result)
+    return checked_against_ceiling(context.paths, spec, result)
 
 
 if __name__ == "__main__":
