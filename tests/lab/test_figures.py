@@ -24,7 +24,7 @@ from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
-from vitlab.ml.scoring import Residuals, overall, save_residuals
+from vitlab.ml.scoring import Residuals, load_residuals, overall, save_residuals
 from vitlab.tui.watch.reader import LabReader
 
 NAME = "test/r2/log_g"
@@ -112,6 +112,54 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert len(along_label.curves) == 3
 
 
+SINGLE = "error bars of single runs: bootstrap over the test stars, no scatter over seeds"
+CEILINGS = "errors of ceilings: Monte Carlo over simulated stars and their noise"
+
+
+def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: JobPaths) -> None:
+    """Bounds at or below 0, stars without S/N, runs without numbers: counted, never left out."""
+    bound = read_result(ceiling.result)
+    assert bound is not None
+    values = dict(bound.values)
+    values["ceiling/r2_crlb_mean/log_g"] = -0.4
+    for mag, snr, r2 in (
+        (20.5, 40.0, 0.9),
+        (21.5, 15.0, 0.0),
+        (22.0, 9.0, -3.0),
+        (22.5, 6.0, None),
+    ):
+        values |= {f"ceiling@{mag:g}/snr/median": snr, f"ceiling@{mag:g}/r2_crlb_mean/log_g": r2}
+    errors = {"ceiling@20.5/r2_bayes/log_g": 0.01}
+    write_result(ceiling.result, replace(bound, values=values, errors=errors))
+    job = ended("kept", model="ViT")
+    enriched(job, 100, 0.5)
+    stars = load_residuals(job.residuals)
+    unplaced = np.where(np.arange(200) < 5, np.nan, np.where(np.arange(200) < 8, -1.0, stars.snr))
+    save_residuals(job.residuals, replace(stars, snr=unplaced))
+    enriched(ended("lost", model="Ridge"), 1000, 0.9)
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    (lost,) = [one for one in made.results if one.result.run == "lost"]
+    lost.job.paths.residuals.unlink()
+    crlb = "CRLB (unbiased)"
+    assert figure_specs.snr(made).notes == (
+        SINGLE,
+        CEILINGS,
+        f"{crlb}: 1 of 4 magnitudes not finite, not shown",
+        f"{crlb}: 2 of 4 magnitudes with R² ≤ 0, not shown",
+        f"{crlb}: R² = 0.900 at S/N 40 alone, no curve",
+        "ViT: 8 of 200 stars without a positive S/N, not shown",
+        "1 of 2 runs without residuals with S/N: not shown",
+    )
+    below = f"{crlb}: -0.4 ≤ 0, not shown"
+    assert figure_specs.ablation(made).notes == (SINGLE, below)
+    assert figure_specs.residuals(made).notes == (
+        "ViT: 8 of 200 stars without a positive S/N or a finite residual, not shown",
+        "1 of 2 runs without residuals: not shown",
+    )
+    assert figure_specs.parity(made).notes == ("1 of 2 runs without residuals: not shown",)
+    assert figure_specs.training(made).notes == (below,)
+
+
 def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: Ended) -> None:
     for seed in (42, 43, 44):
         enriched(ended(f"one seed={seed}"), 100, 0.8, seed)
@@ -122,6 +170,8 @@ def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: En
     assert panel.curves[0].x == (100.0, 1000.0)
     assert panel.curves[0].y[0] == pytest.approx(np.mean(values))
     assert panel.curves[0].errors[0] == pytest.approx(np.std(values, ddof=1))
+    repeats = "error bars of repeats: standard deviation over 3 seeds"
+    assert figure_specs.scaling(made).notes == (SINGLE, repeats)
 
 
 def test_a_figure_goes_beside_the_roadmap_and_into_its_report(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vitlab.contract.job import PROFILES
@@ -29,6 +29,12 @@ KINDS = {
     "r2_linear": "linear ceiling",
 }
 """Ceilings by the name of their value."""
+ERRORS = {
+    "stars": "error bars of single runs: bootstrap over the test stars, no scatter over seeds",
+    "seeds": "error bars of repeats: standard deviation over {} seeds",
+    "draws": "errors of ceilings: Monte Carlo over simulated stars and their noise",
+}
+"""What an error is, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +72,30 @@ class FigureData:
 
     def levels(self, name: str) -> tuple[Line, ...]:
         """The ceilings of a value, each labelled with its kind."""
+        bounds = self._bounds(name)
+        return tuple(
+            Line(value, f"{KINDS[kind]} {value:.3f}")
+            for kind, value in bounds.items()
+            if value is not None and value > 0
+        )
+
+    def hidden_levels(self, name: str) -> Iterator[str]:
+        """A note for each ceiling that has no level."""
+        for kind, value in self._bounds(name).items():
+            if value is None:
+                yield f"{KINDS[kind]}: not finite, not shown"
+            elif value <= 0:
+                yield f"{KINDS[kind]}: {value:.3g} ≤ 0, not shown"
+
+    def _bounds(self, name: str) -> dict[str, float | None]:
+        """The ceilings of a value over all stars, by kind."""
         value = Value.parse(name)
         best = self.ceiling(name) if value.metric == "r2" else None
         if best is None:
-            return ()
+            return {}
+        known = best.result.values
         names = {kind: str(Value("ceiling", kind, value.label)) for kind in KINDS}
-        values = {kind: best.result.values.get(name) for kind, name in names.items()}
-        return tuple(
-            Line(value, f"{KINDS[kind]} {value:.3f}")
-            for kind, value in values.items()
-            if value is not None and value > 0
-        )
+        return {kind: known[name] for kind, name in names.items() if name in known}
 
 
 def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
@@ -95,7 +114,8 @@ def scaling(data: FigureData) -> Picture:
     """The headline against the number of training spectra, one curve a model."""
     name = data.headline
     models: dict[str, dict[int, list[Group]]] = {}
-    for group in grouped(data.results):
+    groups = grouped(data.results)
+    for group in groups:
         n = group.first.n.get("train", 0)
         if n > 0 and group.value(name) is not None:
             models.setdefault(group.first.model_name, {}).setdefault(n, []).append(group)
@@ -104,22 +124,29 @@ def scaling(data: FigureData) -> Picture:
             f"scaling: needs {name} of one model at two training sizes or more "
             f"(there are: {_sizes(models)})"
         )
-    curves = []
+    curves, shown = [], list[Group]()
     for model, sizes in sorted(models.items()):
         best = {
             n: min(sizes[n], key=lambda g: distance_from_best(g.first, name)) for n in sorted(sizes)
         }
+        shown += best.values()
         curves.append(_curve(model, list(best), list(best.values()), name))
     panel = Panel(
         "training spectra", value_label(name), tuple(curves), lines=data.levels(name), log_x=True
     )
-    return Picture(f"Scaling{data.title_mark}", (panel,))
+    several = sum(len(at) > 1 for sizes in models.values() for at in sizes.values())
+    chosen = [f"{several} training sizes with several runs: the best on validation"] * bool(several)
+    known = sum(len(at) for sizes in models.values() for at in sizes.values())
+    missing = _missing(len(groups) - known, len(groups), f"a training size and {name}")
+    notes = (*_error_notes(shown), *chosen, *missing, *data.hidden_levels(name))
+    return Picture(f"Scaling{data.title_mark}", (panel,), notes)
 
 
 def ablation(data: FigureData) -> Picture:
     """The headline of each run, best first."""
     name = data.headline
-    groups = [group for group in grouped(data.results) if group.value(name) is not None]
+    everything = grouped(data.results)
+    groups = [group for group in everything if group.value(name) is not None]
     if len(groups) < 2:
         raise UsageError(f"ablation: needs {name} of two runs or more (there are: {len(groups)})")
     groups = Value.parse(name).ranked(groups, lambda g: g.value(name))
@@ -128,18 +155,36 @@ def ablation(data: FigureData) -> Picture:
     curve = _curve("", list(range(len(groups))), groups, name, joined=False)
     panel = Panel("", value_label(name), (curve,), lines=data.levels(name), names=names)
     title = "Models" if models else "Ablation"
-    return Picture(f"{title}{data.title_mark}", (panel,))
+    missing = _missing(len(everything) - len(groups), len(everything), name)
+    notes = (*_error_notes(groups), *missing, *data.hidden_levels(name))
+    return Picture(f"{title}{data.title_mark}", (panel,), notes)
+
+
+def _error_notes(groups: Sequence[Group]) -> list[str]:
+    """What the error bars of these groups are, each kind once."""
+    seeds = sorted({len(group.members) for group in groups} - {1})
+    kinds = dict.fromkeys(g.first.error_kind for g in groups if len(g.members) == 1)
+    several = [ERRORS["seeds"].format(" or ".join(map(str, seeds)))] if seeds else []
+    return [*(ERRORS[kind] for kind in kinds), *several]
+
+
+def _missing(count: int, of: int, what: str) -> list[str]:
+    """A note on the runs that are not in a figure."""
+    return [f"{count} of {of} runs without {what}: not shown"] if count else []
 
 
 def training(data: FigureData) -> Picture:
     """The headline on validation against the steps taken, and the loss where it was validated."""
     live = str(Value.parse(data.headline).live)
-    panels = []
+    panels, notes = [], []
     for name in (live, LOSS):
         curves = []
         for one in data.results:
             curve = data.lab.progress(one.job.paths).curve(name)
             points = [(sample.step, y) for sample in curve if (y := sample.value) is not None]
+            if lost := len(curve) - len(points):
+                of = f"{lost} of {len(curve)} values of {name}"
+                notes.append(f"{one.result.run}: {of} not finite, not shown")
             if points:
                 label = one.result.run if len(data.results) > 1 else one.result.model_name
                 xs, ys = zip(*points, strict=True)
@@ -147,9 +192,11 @@ def training(data: FigureData) -> Picture:
         lines = data.levels(name)
         if curves:
             panels.append(Panel("step", value_label(name), tuple(curves), lines=lines))
+            notes += _missing(len(data.results) - len(curves), len(data.results), name)
+            notes += data.hidden_levels(name)
     if not panels:
         raise UsageError(f"training: no job has reported {live} while it ran")
-    return Picture(f"Training{data.title_mark}", tuple(panels))
+    return Picture(f"Training{data.title_mark}", tuple(panels), tuple(notes))
 
 
 def value_label(name: str) -> str:
@@ -200,7 +247,8 @@ def parity(data: FigureData) -> Picture:
             curve = Curve(_name(one, data), x, y, joined=False)
             axes = f"true {label}", f"predicted {label}"
             panels.append(Panel(*axes, (curve,), title=title, diagonal=True))
-    return Picture(f"Parity{data.title_mark}", tuple(panels[:MOST]))
+    more = [f"{len(panels) - MOST} more panels not shown"] if len(panels) > MOST else []
+    return Picture(f"Parity{data.title_mark}", tuple(panels[:MOST]), (*more, *_unkept(data)))
 
 
 def residuals(data: FigureData) -> Picture:
@@ -211,7 +259,8 @@ def residuals(data: FigureData) -> Picture:
     residual_sets = [(one, r) for one, r in _residuals_of(data, "residuals") if label in r.labels]
     if not residual_sets:
         raise UsageError(f"residuals: no job was scored on {label}")
-    panels = []
+    panels: list[Panel] = []
+    notes: list[str] = []
     for axis in (f"true {label}", "S/N"):
         curves = []
         for one, stars in residual_sets:
@@ -219,8 +268,15 @@ def residuals(data: FigureData) -> Picture:
             along = stars.snr if axis == "S/N" else stars.true[:, k]
             off = stars.predicted[:, k] - stars.true[:, k]
             good = np.isfinite(along) & np.isfinite(off)
+            if axis == "S/N":
+                good &= along > 0
+            if lost := len(good) - int(good.sum()):
+                of = f"{lost:,} of {len(good):,} stars without a positive S/N or a finite residual"
+                of = of if axis == "S/N" else of.replace("a positive S/N or ", "")
+                notes.append(f"{_name(one, data)}: {of}, not shown")
             along, off = along[good], off[good]
             if len(along) < 2 * STEPS:
+                notes.append(f"{_name(one, data)}: too few stars along {axis}, not shown")
                 continue
             edges = np.quantile(along, np.linspace(0, 1, STEPS + 1))
             bins = np.clip(np.searchsorted(edges, along, "right") - 1, 0, STEPS - 1)
@@ -239,20 +295,27 @@ def residuals(data: FigureData) -> Picture:
             panels.append(Panel(axis, y_label, tuple(curves), log_x=axis == "S/N"))
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
-    return Picture(f"Residuals{data.title_mark}", tuple(panels))
+    notes += _unkept(data)
+    return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes))
 
 
 def snr(data: FigureData) -> Picture:
     """The headline's metric in bins of S/N, one curve a job, under the ceilings."""
+    import numpy as np
+
     from vitlab.ml.scoring import binned
 
     value = Value.parse(data.headline).anywhere
-    bounds = _ceilings(data, value.label) if value.metric == "r2" else []
+    bounds, notes = _ceilings(data, value.label) if value.metric == "r2" else ([], [])
     curves = []
     for one, stars in _residuals_of(data, "snr", needed=not bounds):
-        bins = binned(stars, "snr", SEED)
+        placed = stars.snr > 0
+        bins = binned(replace(stars, snr=np.where(placed, stars.snr, np.nan)), "snr", SEED)
         bins = [part for part in bins if value in part.scores.values]
         if bins:
+            if lost := int((~placed).sum()):
+                of = f"{lost:,} of {len(placed):,} stars"
+                notes.append(f"{_name(one, data)}: {of} without a positive S/N, not shown")
             curves.append(
                 Curve(
                     _name(one, data),
@@ -261,33 +324,45 @@ def snr(data: FigureData) -> Picture:
                     tuple(part.scores.errors[value] for part in bins),
                 )
             )
+    kinds = ["stars"] * bool(curves) + ["draws"] * any(bound.errors for bound in bounds)
     curves += bounds
     if not curves:
         raise UsageError(f"snr: no job knows the S/N of its test stars and {data.headline}")
     panel = Panel("S/N (median pixel)", value_label(data.headline), tuple(curves), log_x=True)
-    return Picture(f"S/N{data.title_mark}", (panel,))
+    models = [one for one in data.results if one.job.spec.recipe != "ceiling"]
+    drawn = sum(not curve.reference for curve in curves)
+    notes += _missing(len(models) - drawn, len(models), "residuals with S/N")
+    return Picture(f"S/N{data.title_mark}", (panel,), (*(ERRORS[kind] for kind in kinds), *notes))
 
 
-def _ceilings(data: FigureData, label: str) -> list[Curve]:
-    """The ceilings at each magnitude, against the S/N at it."""
+def _ceilings(data: FigureData, label: str) -> tuple[list[Curve], list[str]]:
+    """The ceilings at each magnitude, against the S/N at it, and what of them has no place."""
     best = data.ceiling(str(Value("test", "r2", label)))
     if best is None:
-        return []
+        return [], []
     values, errors = best.result.values, best.result.errors
-    curves = []
+    curves, notes = [], []
     snr = Value("", "snr", "median")
     medians = [v for v in map(Value.parse, values) if v.mag is not None and v.anywhere == snr]
     for kind, title in KINDS.items():
         names = [(str(at), str(Value(at.split, kind, label))) for at in medians]
-        points = sorted(
-            (at, y, errors.get(name, 0.0))
-            for where, name in names
-            if (at := values[where]) is not None and (y := values.get(name)) is not None and y > 0
-        )
+        names = [(at, name) for at, name in names if name in values]
+        pairs = [(values[at], values[name], errors.get(name, 0.0)) for at, name in names]
+        finite = [(at, y, error) for at, y, error in pairs if at is not None and y is not None]
+        points = sorted(point for point in finite if point[1] > 0)
+        of = f"of {len(pairs)} magnitudes"
+        if lost := len(pairs) - len(finite):
+            notes.append(f"{title}: {lost} {of} not finite, not shown")
+        if lost := len(finite) - len(points):
+            notes.append(f"{title}: {lost} {of} with R² ≤ 0, not shown")
         if len(points) > 1:
             xs, ys, known = zip(*points, strict=True)
             curves.append(Curve(title, xs, ys, known if any(known) else (), reference=True))
-    return curves
+        elif points:
+            notes.append(
+                f"{title}: R² = {points[0][1]:.3f} at S/N {points[0][0]:.3g} alone, no curve"
+            )
+    return curves, notes
 
 
 def _residuals_of(
@@ -304,6 +379,12 @@ def _residuals_of(
         names = ", ".join(one.job.name for one in data.results[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
     return residual_sets
+
+
+def _unkept(data: FigureData) -> list[str]:
+    """A note on the jobs whose residuals were not kept."""
+    kept = len(_residuals_of(data, "", needed=False))
+    return _missing(len(data.results) - kept, len(data.results), "residuals")
 
 
 def _name(one: Finished, data: FigureData) -> str:
