@@ -190,3 +190,26 @@ def test_the_heads_of_reports(folder: Path, head: str, done: str) -> None:
     assert report.read_text(encoding="utf-8") == f"# A\n{done}\n"
     assert main(["undo"]) == 0
     assert report.read_text(encoding="utf-8") == f"# A\n{head}\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "is_own"),
+    [
+        ("> **ID:** `OTHER-77` | **Baseline:** `VIT-20260101-a-02` | **Status:** ✅", False),
+        ("> **ID:** `VIT-20260101-a-020` | **Status:** ✅", False),
+        ("> **ID:** `OLD-VIT-20260101-a-02` | **Status:** ✅", False),
+        ("> Compare `VIT-20260101-a-02`\n\nStatus: ✅", False),
+        ("> **ID:** `VIT-20260101-a-02` | **Status:** ✅", True),
+        ("| Key | Value |\n|---|---|\n| exp_id | VIT-20260101-a-02 |\n\nStatus: ✅", True),
+        ("**实验 ID**：VIT-20260101-A-02\n\nStatus: ✅", True),
+    ],
+)
+def test_only_a_reports_own_experiment_tells_whose_it_is(
+    folder: Path, head: str, is_own: bool
+) -> None:
+    report = folder / "roadmaps/exp/exp_other_20260101.md"
+    report.write_text(f"# Other\n{head}\n", encoding="utf-8")
+    before = report.read_text(encoding="utf-8")
+    assert main(["set", "roadmaps/a_roadmap.md", "--mvp", "1.1", "--status", "running"]) == 0
+    expected = before.replace("✅", "🚀") if is_own else before
+    assert report.read_text(encoding="utf-8") == expected

@@ -6,10 +6,12 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, write_atomic
+from vitlab.docs.model.report_head import own_experiments
+from vitlab.docs.text.source import Document
 
 _ROADMAP = re.compile(r"(?:.*roadmap.*|.*路线图.*)\.(?:md|markdown)", re.I)
 _TEMPLATE = re.compile(r"templates?|模板", re.I)
@@ -65,27 +67,34 @@ def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:
         path.resolve()
         for folder in dict.fromkeys(folders)
         for path in _walk(folder, lambda name: name.casefold().endswith((".md", ".markdown")))
+        if path.is_file()  # no link in a circle
     }
     return sorted(path for path in found if not is_roadmap(path))
 
 
-def is_named_for(path: Path, mvp_id: str, exp_id: str | None) -> bool:
-    """Whether a file or its folder is named for an MVP or its experiment, or its head names it."""
-    if exp_id and exp_id.casefold() in (path.stem.casefold(), path.parent.name.casefold()):
+def is_named_for(path: Path, mvp_id: str, exp_id: str | None, own: Collection[str] = ()) -> bool:
+    """Whether a file or its folder is named for an MVP or its experiment.
+
+    `own`: the experiments that it says it is the report of.
+    """
+    names = (path.stem, path.parent.name, *own)
+    if exp_id and exp_id.casefold() in map(str.casefold, names):
         return True
     spelled = re.escape(mvp_id).replace(r"\.", "[._-]").replace(r"\-", "[._-]")
     named = rf"(?<![A-Za-z0-9])mvp[-_ ]?{spelled}(?![A-Za-z0-9]|[._-]\d{{1,2}}(?!\d))"
-    if re.search(named, path.stem, re.I):
-        return True
-    return bool(exp_id and _REPORT.fullmatch(path.stem) and exp_id in _head(path))
+    return bool(re.search(named, path.stem, re.I))
 
 
-def _head(path: Path) -> str:
+def experiments_in(path: Path) -> tuple[str, ...]:
+    """The ids of experiments that a report's head gives as its own; empty for another file."""
+    if not is_report(path):
+        return ()
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD).decode(errors="replace")
+            head = file.read(_HEAD).decode(errors="replace")
     except OSError:
-        return ""
+        return ()
+    return own_experiments(Document(head))
 
 
 def find_roadmaps(root: Path, globs: Sequence[str] = ()) -> list[Path]:

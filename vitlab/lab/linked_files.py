@@ -18,6 +18,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.linked import linked_edits, linked_not_restored
 from vitlab.lab.documents import (
     boards_named,
+    experiments_in,
     hubs_named,
     is_board,
     is_named_for,
@@ -199,7 +200,7 @@ class _Finder:
         self._lab = lab
         self._texts = {path.resolve(): text for path, text in texts.items()}
         self._roadmaps = lab.roadmaps()
-        self._notes = notes_near(lab.paths, self._roadmaps)
+        self._notes = {path: experiments_in(path) for path in notes_near(lab.paths, self._roadmaps)}
         self._found: dict[Path, dict[Path, list[str]]] = {}
 
     def files(self, roadmap: Roadmap) -> Iterator[LinkedFile]:
@@ -230,7 +231,8 @@ class _Finder:
         for mvp in _each_once(roadmap):
             target = unquote((mvp.report or "").partition("#")[0])
             report = _inside(self._lab, own.parent, target) if target.endswith(".md") else None
-            notes = (path for path in self._notes if is_named_for(path, mvp.id, mvp.exp_id))
+            named = self._notes.items()
+            notes = (path for path, own in named if is_named_for(path, mvp.id, mvp.exp_id, own))
             for path in dict.fromkeys((*((report,) if report else ()), *notes)):
                 found.setdefault(path, []).append(mvp.id)
         plans = {path.resolve() for path in self._roadmaps if is_plan(path)}

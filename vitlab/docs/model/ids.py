@@ -166,6 +166,11 @@ def exp_id(text: str) -> str | None:
     return None
 
 
+def exp_ids(text: str) -> list[str]:
+    """Every text in it that may be an experiment's id, whole."""
+    return [match.group() for match in _EXP_ID.finditer(text)]
+
+
 def report_target(text: str) -> str | None:
     """The target of a report cell: its link, or a path to a document; None for neither."""
     if target := link_target(text):
@@ -224,6 +229,11 @@ class IdIndex:
         """The MVP of the first experiment that a text names, and where; None for none."""
         match = self._experiment.search(text) if self.experiments else None
         return (self._known[match.group().casefold()], match.span()) if match else None
+
+    def of_experiment(self, name: str) -> str | None:
+        """The MVP of an exp_id; None where the roadmap has no such experiment."""
+        found = self.experiment_in(name)
+        return found[0] if found and found[1] == (0, len(name)) else None
 
     def known(self, text: str) -> str | None:
         """The id that a whole text is, with or without prefix; None when the roadmap has none."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
-from vitlab.docs.model.report_head import head_lines, in_head
+from vitlab.docs.model.report_head import head_lines, in_head, own_experiments
 from vitlab.docs.model.roadmap import Mvp, Roadmap, titles_above
 from vitlab.docs.model.status_marks import id_span
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
@@ -104,7 +104,8 @@ def owner(
     `unsure`: as in `read_linked`.
     """
     head = [document.line_text(index) for index in head_lines(document)]
-    by_exp = {found[0] for line in head if (found := roadmap.ids.experiment_in(line))}
+    names = own_experiments(document)
+    by_exp = {mvp for one in names if (mvp := roadmap.ids.of_experiment(one))}
     candidates = {mvp for mvp in named if mvp not in unsure}
     if len(by_exp) == 1 and named:
         return by_exp.pop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vitlab.docs.model.ids import exp_ids
 from vitlab.docs.model.status_marks import Found, find_marks
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Document, Heading
@@ -22,6 +23,7 @@ _WHOLE = re.compile(
 )
 _OTHER = re.compile(r"gate|门控|假设|hypothes|(?<![A-Za-z])H-?\d|runs?(?![a-z])", re.I)
 """Headings below which a status is that of something else."""
+_ID = re.compile(r"(?:(?:exp(?:eriment)?|run|report|实验|报告)[ _-]?)?(?:ids?|编号)", re.I)
 
 
 def is_of_something_else(title: str) -> bool:
@@ -41,6 +43,19 @@ def _opens(document: Document) -> bool:
     first = next(iter(document.headings), None)
     lines = range(document.front_matter_end, first.index) if first else ()
     return first is not None and not any(document.line_text(i).strip() for i in lines)
+
+
+def own_experiments(document: Document) -> tuple[str, ...]:
+    """The experiment ids that a report has of its own: in its title or a field `ID` or `exp_id`.
+
+    One that another field names, such as a baseline, is somebody else's.
+    """
+    found = list(exp_ids(document.headings[0].title)) if _opens(document) else []
+    for index in head_lines(document):
+        for field in _FIELD.finditer(document.line_text(index)):
+            if _ID.fullmatch(re.sub(r"[*_`]", "", field["label"]).strip()):
+                found += exp_ids(field["value"])
+    return tuple(dict.fromkeys(found))
 
 
 def in_head(document: Document, vocabulary: Vocabulary, mvp: str) -> Iterator[Found]:
