@@ -14,6 +14,7 @@ import pytest
 from tests.docs.cases import Stated
 from vitlab.contract.checks import CEILING, LABELS, Check
 from vitlab.contract.job import CORE_HOURS, DRAWS, Result
+from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.docs.judge.comparison import Evidence, NoEvidence, Ranking, seeds_gap
 from vitlab.docs.judge.conclusion import best_result, conclusion
 from vitlab.docs.judge.errors import SeedScatter, expected_maximum, few_runs, stars_error
@@ -224,7 +225,7 @@ def test_a_control_that_learns_leaves_its_mvp_undecided() -> None:
 def test_a_leak_is_not_told_beside_a_gate_that_passed(language: str, said: str) -> None:
     passed = [Verdict("2", "pass", "")]
     for ranking in (
-        Ranking(ceiling=0.5, share=1.69, leak=True),
+        Ranking(ceiling=Ceiling(0.5, 0.01), share=Share(1.69, 0.03), leak=True),
         Ranking(failed=(phrase("as_is", "12"),)),
     ):
         text = conclusion([one(0.9)], language, passed, ranking)
