@@ -25,6 +25,7 @@ from tests.docs.documents import HERE, document_path, here
 from tests.docs.facts import hub_facts, roadmap_facts
 from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
+from vitlab.contract.world import FLUX, World
 from vitlab.docs.judge.comparison import NoEvidence
 from vitlab.docs.judge.conclusion import conclusion
 from vitlab.docs.judge.errors import SeedScatter
@@ -113,7 +114,7 @@ def result(line: str) -> Result:
 
     R2 is that of the test set, `-` for none; on validation it is 0.01 more. Keys: `run profile
     wandb headline`, `val` and any `split/metric/label`, `n` (training spectra), `hash` and
-    `overlap` of the data.
+    `overlap` of the data, `world` (a simulator's; empty: not known).
     """
     mvp, model, r2, *pairs = shlex.split(line)
     keys = dict(pair.split("=", 1) for pair in pairs)
@@ -127,6 +128,7 @@ def result(line: str) -> Result:
     data = {"source": "simulated", "hash": keys.get("hash", "h1")}
     if not data["hash"]:
         data = {}
+    name = keys.get("world", "a grid")
     plain = Result(
         mvp=mvp,
         run=keys.get("run", "main"),
@@ -140,6 +142,7 @@ def result(line: str) -> Result:
         best={"epoch": 187, "step": 1},
         seconds=12.0,
         wandb=keys.get("wandb"),
+        world=World(name, "a prior", (20.5, 22.5), 1.0, FLUX).record() if name else {},
     )
     return replace(plain, headline=keys["headline"]) if "headline" in keys else plain
 

@@ -11,6 +11,7 @@ import pytest
 
 from vitlab.contract.job import Result, Spec, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.world import FLUX, World
 from vitlab.jobs.store import submit
 from vitlab.lab.lab import Lab, open_lab
 
@@ -70,6 +71,9 @@ profiles: {smoke: {data: {train_size: 10}}}
 EXP_ID = "VIT-20260102-the-run-01"
 
 Ended = Callable[..., JobPaths]
+
+WORLD = World("a grid", "a prior", (20.5, 22.5), 1.0, FLUX)
+"""That of every result here that says nothing else."""
 
 
 @pytest.fixture
@@ -144,6 +148,7 @@ def ended(lab: Lab) -> Ended:
                 n={"train": 1000, "test": 100},
                 model={"name": model, "params": 10},
                 data={"source": "grid", "hash": "same"},
+                world=WORLD.record(),
             )
             write_result(job.result, replace(result, seconds=5.0))
         return job

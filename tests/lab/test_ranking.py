@@ -74,7 +74,8 @@ def test_the_baseline_and_the_ceiling_are_named(lab: Lab, roadmap: Path, ended: 
     ours = scored(ended("main"), 0.1, 1)
     said = concluded(lab, roadmap)
     assert "against LightGBM (MVP-2.0): Δ = +0.1" in said
-    assert f"{ours / 0.9:.0%} of the Bayes ceiling 0.900" in said
+    assert f"{ours / 0.9:.3f} ± " in said
+    assert " of the Bayes ceiling 0.900" in said
     roadmap.write_text(
         roadmap.read_text(encoding="utf-8") + "\n# 结论在此说明以后的计划与目标\n" * 30,
         encoding="utf-8",

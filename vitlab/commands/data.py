@@ -16,6 +16,7 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.excluded import sentence, share_text
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
+from vitlab.lab.results.worlds import grid_world
 
 if TYPE_CHECKING:
     from vitlab.ml.spectra.inspection import Description
@@ -188,7 +189,18 @@ def show_ceiling(args: argparse.Namespace) -> int:
         cache = None
     simulator = Simulator(load_grid(), load_noise(), seed=args.seed)
     nuisances = load_derivatives() if args.dims == 5 else ()
-    ceiling_rows = list(ceilings(simulator, nuisances, mags, args.label, (2000, args.stars), cache))
+    world = grid_world(DataConfig(), simulator.noise.level)
+    ceiling_rows = list(
+        ceilings(
+            simulator,
+            nuisances,
+            mags,
+            args.label,
+            (2000, args.stars),
+            cache,
+            world=world,
+        )
+    )
     for row in ceiling_rows:
         if row.unidentified or row.unsettled:
             print(

@@ -64,6 +64,7 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
         "run": rescored.spec.run,
         "model": rescored.result.model_name if rescored.result else rescored.spec.recipe,
         "data": {"source": rescored.residuals.source, "hash": rescored.residuals.hash},
+        "world": rescored.world.record(),
         "n": len(rescored.residuals.star),
         "overlap": rescored.overlap,
         "excluded": (rescored.excluded or {}).get("test", {}),

@@ -14,6 +14,7 @@ from vitlab.commands.common import Options, add_json, print_json, print_table, t
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
+from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, all_results, lookup_results
@@ -150,7 +151,8 @@ def _cell(row: Row, name: str) -> str:
         shown = sign + _measured(value, row.get("delta error"))
         return " ".join(part for part in (shown, noise, remark) if part)
     if name == "share":
-        return f"{value:.0%}"
+        error = row.get("share error")
+        return str(Share(float(str(value)), error if isinstance(error, float) else None))
     if "." in name:
         return setting_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vitlab.contract.config import BoostConfig, RidgeConfig, TemplateConfig
+from vitlab.contract.config import BoostConfig, RidgeConfig, Scored, TemplateConfig
 from vitlab.contract.paths import NoLab, find_lab
 from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
@@ -18,7 +18,13 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
 from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
-from vitlab.recipes.scores import check_test, describe_data, report_excluded, score_test
+from vitlab.recipes.scores import (
+    check_test,
+    describe_data,
+    report_excluded,
+    score_test,
+    world_of_test,
+)
 
 
 def run_template(context: Context) -> Outcome:
@@ -50,6 +56,7 @@ def run_template(context: Context) -> Outcome:
         model={"name": "TemplateFit", "params": 0, "templates": len(templates.labels)},
         data=describe_data(context, spectra, checks),
         checks=checks,
+        world=world_of_test(config, spectra),
     )
 
 
@@ -126,6 +133,8 @@ def _outcome(
     pair: tuple[Array, Array],
 ) -> Outcome:
     """Score (true, predicted) labels of the test set."""
+    config = context.config
+    assert isinstance(config, Scored)
     values, errors = score_test(context, spectra, pair, best)
     checks = check_test(context, spectra, pair)
     return Outcome(
@@ -136,4 +145,5 @@ def _outcome(
         data=describe_data(context, spectra, checks),
         best=best,
         checks=checks,
+        world=world_of_test(config, spectra),
     )

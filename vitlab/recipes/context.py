@@ -14,6 +14,7 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS
+from vitlab.contract.world import World
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 
 STEP_INTERVAL = 0.5
@@ -142,3 +143,4 @@ class Outcome:
     best: Mapping[str, float] = field(default_factory=dict)
     figures: tuple[Path, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
+    world: World | None = None

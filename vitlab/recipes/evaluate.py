@@ -26,6 +26,7 @@ from vitlab.contract.config import (
 from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.world import World
 from vitlab.docs.judge.checks import failed_phrases
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.model_file import load_model
@@ -41,7 +42,13 @@ from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
-from vitlab.recipes.scores import make_residuals, note_failed, overlap_checks, stars_shown
+from vitlab.recipes.scores import (
+    make_residuals,
+    note_failed,
+    overlap_checks,
+    stars_shown,
+    world_of_test,
+)
 
 Array = NDArray[np.float64]
 
@@ -60,6 +67,8 @@ class Rescored:
     """Split -> reason -> spectra of a file that were left out; None for simulated stars."""
     seed: int
     """Seed of the bootstrap."""
+    world: World
+    """What the spectra are drawn from; their ceiling, not that of the training spectra, applies."""
 
     def lines(self) -> list[str]:
         """One line on the test spectra that were left out, if any were."""
@@ -117,7 +126,9 @@ def rescore(
         check_names.INPUT: check_input(unpermuted(trained), kind),
     }
     left_out = excluded(spectra)
-    return Rescored(spec, read_result(job.result), residuals, checks, left_out, config.data.seed)
+    world = world_of_test(config, spectra, level)
+    result, seed = read_result(job.result), config.data.seed
+    return Rescored(spec, result, residuals, checks, left_out, seed, world)
 
 
 def run(context: Context) -> Outcome:
@@ -150,6 +161,7 @@ def run(context: Context) -> Outcome:
             **({} if rescored.excluded is None else {"excluded": rescored.excluded}),
         },
         checks=rescored.checks,
+        world=rescored.world,
     )
 
 

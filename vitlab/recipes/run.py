@@ -327,8 +327,9 @@ def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
         figures=tuple(str(path) for path in outcome.figures),
         headline=spec.headline,
         checks={name: check.record() for name, check in outcome.checks.items()},
+        world=outcome.world.record() if outcome.world else {},
     )
-    return checked_against_ceiling(context.paths, spec, result)
+    return checked_against_ceiling(context.paths, result)
 
 
 if __name__ == "__main__":

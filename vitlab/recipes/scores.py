@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 from vitlab.contract.checks import ALIGNMENT, CONTENT, INPUT, LABELS, Check
 from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.excluded import sentence
+from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World
 from vitlab.docs.judge.checks import failed_phrases
+from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.scoring import Residuals, calibration, named, save_residuals, score
-from vitlab.ml.spectra.dataset import Spectra, unpermuted
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
+from vitlab.ml.spectra.file_spectra import HASHED
 from vitlab.ml.spectra.held_out import conditions, excluded
+from vitlab.ml.spectra.observation import content_hash
+from vitlab.ml.spectra.pfsspec import SpectraFiles
 from vitlab.recipes.context import Context
 
 Array = NDArray[np.float64]
@@ -104,6 +110,32 @@ def describe_data(
     if (left_out := excluded(spectra)) is not None:
         data["excluded"] = left_out
     return {**data, "permuted": True} if config.data.permuted else data
+
+
+def world_of_test(config: Scored, spectra: Spectra, level: float | None = None) -> World:
+    """What the test spectra are drawn from; `level` of noise where it is not the configured one.
+
+    `config` is the model's: of an evaluation on other spectra, those.
+    """
+    level = config.noise.level if level is None else level
+    own = unpermuted(spectra)
+    if isinstance(own, GridSpectra):
+        return grid_world(replace(config.data, grid=own.grid, mag=own.simulator.mag), level)
+    shown = FLUX if isinstance(config, TemplateConfig) else _shown(config.model.input)
+    return World("", "", None, level, shown, file_hash(own.files))
+
+
+def _shown(kind: str) -> str:
+    """What an input tells of a file's spectrum; the errors of each pixel are the same for all."""
+    return FLUX if kind in ("flux", "whitened") else FLUX_AND_ERROR
+
+
+def file_hash(files: SpectraFiles) -> str:
+    """16 hex digits of a file's contents: numbers in its table, wavelengths and first spectra."""
+    columns = [values for values in files.params.values() if values.dtype.kind in "fiu"]
+    flux, _ = files.read(0, min(files.n, HASHED))
+    blocks = [np.ascontiguousarray(values).tobytes() for values in (*columns, files.wave, flux)]
+    return content_hash([files.n], *blocks)
 
 
 def report_excluded(context: Context, spectra: Spectra) -> None:

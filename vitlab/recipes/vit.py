@@ -27,6 +27,7 @@ from vitlab.recipes.scores import (
     report_excluded,
     score_test,
     stars_shown,
+    world_of_test,
 )
 
 
@@ -118,6 +119,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         data=describe_data(context, spectra, checks),
         best=best,
         checks=checks,
+        world=world_of_test(config, spectra),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vitlab.contract.checks import CEILING, CHECKS, CONTENT, INPUT, Check, judged, read_check
+from vitlab.contract.checks import unknown as no_outcome
 from vitlab.contract.job import Result
+from vitlab.contract.world import read_world
 from vitlab.docs.judge.phrases import Phrase, phrase
 
 
@@ -22,6 +24,8 @@ def failed_phrases(checks: Mapping[str, Check]) -> list[Phrase]:
 def checks_of(result: Result) -> dict[str, Check]:
     """All checks of a result by name; of older results the overlap alone is known."""
     checks = {name: read_check(result.checks, name) for name in CHECKS}
+    if read_world(result.world) is None:  # whose ceiling it was held against is not known
+        checks[CEILING] = no_outcome("no_world")
     overlap = result.data.get("overlap")
     if CONTENT not in result.checks and isinstance(overlap, int):
         checks[CONTENT] = judged(overlap, 0, result.n.get("test"))

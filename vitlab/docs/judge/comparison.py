@@ -11,7 +11,9 @@ from typing import Protocol
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, for_choosing
+from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
+from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.docs.judge.errors import SeedScatter, stars_error
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import Chosen, Repeats, base_name, choose
@@ -72,8 +74,8 @@ class Ranking:
     """Whether the one that is ahead of the two had too much more of it."""
     optimism: float = 0.0
     """By how much the choice among `runs` may have raised the best."""
-    ceiling: float | None = None
-    share: float | None = None
+    ceiling: Ceiling | None = None
+    share: Share | None = None
     """The fraction of the ceiling that is reached."""
     leak: bool = False
     """Whether it is above the ceiling by more than chance."""
@@ -98,9 +100,9 @@ class Ranking:
             over = self.over.phrase(), self.over.verdict(self.unequal)
             phrases += [phrase("against", self.baseline, *over), *self.budgets]
         if self.ceiling is not None and self.leak:
-            phrases.append(phrase("over_ceiling", f"{self.ceiling:.3f}"))
+            phrases.append(phrase("over_ceiling", str(self.ceiling)))
         elif self.ceiling is not None and self.share is not None:
-            phrases.append(phrase("of_ceiling", f"{self.share:.0%}", f"{self.ceiling:.3f}"))
+            phrases.append(phrase("of_ceiling", str(self.share), str(self.ceiling)))
         phrases += [phrase("not_a_result", one) for one in self.failed]
         if self.missing:
             phrases.append(phrase("no_result_of", ", ".join(self.missing)))
@@ -244,8 +246,9 @@ def _fairness(pair: tuple[Repeats, Repeats]) -> tuple[bool, bool, int]:
 
 
 def same_stars(left: Result, right: Result) -> bool:
-    """Whether both were scored on the same stars with the same noise."""
-    return bool(left.data.get("hash")) and left.data.get("hash") == right.data.get("hash")
+    """Whether both are known to be scored on the same stars, of one world, with the same noise."""
+    same = bool(left.data.get("hash")) and left.data.get("hash") == right.data.get("hash")
+    return same and same_spectra(left.world, right.world)
 
 
 def distance_from_best(result: Result, name: str) -> float:

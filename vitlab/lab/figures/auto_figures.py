@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.world import read_world
 from vitlab.docs.judge.comparison import distance_from_best
 from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job, all_jobs, read_job
@@ -104,6 +105,8 @@ def _worth_drawing(
     alone = ["training", "parity", "residuals"] if few else []
     if all(one.job.spec.recipe == "ceiling" for one in data.results):
         wanted = ["snr"]
+        worlds = {read_world(one.result.world) for one in data.results} - {None}
+        others = [one for one in others if read_world(one.result.world) in worlds]
         data = replace(data, results=(*others, *data.results))
     elif len(sizes) > len(models):
         wanted = ["scaling", *alone]

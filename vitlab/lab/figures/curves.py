@@ -15,7 +15,8 @@ from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Sample
-from vitlab.lab.results.ceilings import ceiling_of, ceilings
+from vitlab.lab.results.ceilings import ceiling_in, ceilings
+from vitlab.lab.results.worlds import planned_world
 from vitlab.plot.series import Line, Series
 
 
@@ -43,7 +44,8 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     known = [(job, curve) for job in chosen if (curve := [*lab.progress(job.paths).curve(name)])]
     axis = _axis([curve for _, curve in known])
     series = [_series(job, curve, axis) for job, curve in known]
-    lines = [*_gate_lines(lab, chosen, name), *ceiling_lines([j.spec for j in chosen], jobs, name)]
+    lines = _gate_lines(lab, chosen, name)
+    lines += ceiling_lines(lab, [job.spec for job in chosen], jobs, name)
     return Curves(name, tuple(series), tuple(lines), axis)
 
 
@@ -59,24 +61,29 @@ def gate_headlines(gates: Iterable[Gate], specs: Sequence[Spec]) -> list[tuple[G
 
 
 def gate_lines(gates: Iterable[tuple[Gate, str]], name: str) -> list[Line]:
-    """The levels that gates with these headlines ask of a value, on whichever split."""
-    kind = Value.parse(name).anywhere
+    """The levels that gates with these headlines ask of a value, on whichever split.
+
+    A gate that asks for another split than the one drawn is labelled with it.
+    """
+    drawn = Value.parse(name)
     levels: dict[float, list[str]] = {}
     for gate, headline in gates:
-        for value, level in thresholds(gate, headline):
-            if Value.parse(value).anywhere == kind and gate.id not in levels.get(level, ()):
-                levels.setdefault(level, []).append(gate.id)
+        for threshold, level in thresholds(gate, headline):
+            value = Value.parse(threshold)
+            split = f" ({value.split})" if value.split not in ("", drawn.split) else ""
+            label = gate.id + split
+            if value.anywhere == drawn.anywhere and label not in levels.get(level, ()):
+                levels.setdefault(level, []).append(label)
     return [
         Line(level, f"Gate-{', '.join(ids)} at {level:g}") for level, ids in sorted(levels.items())
     ]
 
 
-def ceiling_lines(specs: Sequence[Spec], jobs: Sequence[Job], name: str) -> list[Line]:
-    """The Bayes ceilings of these jobs' value, each once."""
-    known = ceilings(jobs)
-    bounds = {ceiling_of(spec, known, name) for spec in specs}
-    levels = sorted(ceiling.r2 for ceiling in bounds if ceiling is not None)
-    return [Line(level, f"Bayes ceiling {level:.3f}") for level in levels]
+def ceiling_lines(lab: Lab, specs: Sequence[Spec], jobs: Sequence[Job], name: str) -> list[Line]:
+    """The Bayes ceiling of these jobs' value; none unless all of them are of one world."""
+    worlds = {planned_world(spec, lab.paths.root) for spec in specs if spec.recipe != "ceiling"}
+    bound = ceiling_in(worlds.pop(), ceilings(jobs), name) if len(worlds) == 1 else None
+    return [Line(bound.r2, f"Bayes ceiling {bound}")] if bound else []
 
 
 def _newest(jobs: Sequence[Job]) -> list[Job]:

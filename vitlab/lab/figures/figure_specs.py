@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, Value, judged_by
+from vitlab.contract.world import read_world
 from vitlab.docs.judge.comparison import distance_from_best
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import population_of
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures import Curve, Panel, Picture
@@ -60,13 +60,16 @@ class FigureData:
         return "".join(profile_mark(profile) for profile in profiles)
 
     def ceiling(self, name: str) -> Finished | None:
-        """The largest ceiling job of the stars the first job was tested on."""
-        label = Value.parse(name).label
-        population = population_of(self.results[0].job.spec.config, label)
+        """The largest ceiling job of the stars all were tested on; None where they differ."""
+        worlds = {read_world(one.result.world) for one in self.results}
+        world = worlds.pop() if len(worlds) == 1 else None
+        bound = str(Value("ceiling", "r2_bayes", Value.parse(name).label))
         matches = [
             one
             for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
-            if population is not None and population_of(one.job.spec.config, label) == population
+            if world is not None
+            and bound in one.result.values
+            and read_world(one.result.world) == world
         ]
         return max(matches, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 from vitlab.contract.checks import CEILING, judged, unknown
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.excluded import excluded_text
-from vitlab.contract.job import Result, Spec
+from vitlab.contract.job import Result
 from vitlab.contract.paths import JobPaths, NoLab, find_lab
 from vitlab.contract.value import Value
-from vitlab.docs.judge.checks import check_lines
+from vitlab.contract.world import World, read_world
+from vitlab.docs.judge.ceiling import LEAK, Ceiling
+from vitlab.docs.judge.checks import check_lines, control_fails
 from vitlab.docs.judge.conclusion import value_text
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.text.inline import code
@@ -23,67 +27,71 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import seed_of, settings_of
 
-LEAK = 3.0
-"""A result more errors than this above the ceiling is a leak, not chance."""
-
-Population = tuple[str, tuple[float, ...], float, str]
-"""What a ceiling depends on: grid, range of magnitudes, noise level, label."""
+Bounds = Mapping[tuple[World, str], Ceiling]
+"""The ceilings that are known, by world and label."""
 
 
-@dataclass(frozen=True)
-class Ceiling:
-    """The Bayes ceiling of one label: the R2 of the posterior mean under the simulator."""
+def ceilings(jobs: Iterable[Job]) -> dict[tuple[World, str], Ceiling]:
+    """The ceilings of the jobs' lab, each from the most stars: of its jobs, and `vitlab ceiling`'s.
 
-    r2: float
-    error: float
-    """Monte-Carlo standard error."""
-
-    def share(self, result: Result, name: str) -> float | None:
-        """The part of the ceiling a result has reached; None without a number."""
-        value = result.values.get(name)
-        return None if value is None or self.r2 <= 0 else value / self.r2
-
-    def leaks(self, result: Result, name: str) -> bool:
-        """Whether a result lies above the ceiling by more than both errors allow."""
-        value = result.values.get(name)
-        error = math.hypot(self.error, result.errors.get(name, 0.0))
-        return value is not None and value > self.r2 + LEAK * error
+    Jobs older than the key `world` have none: of which spectra they are is not known.
+    """
+    jobs = list(jobs)
+    largest: dict[tuple[World, str], tuple[int, Ceiling]] = {}
+    for stars, world, label, ceiling in [*_of_jobs(jobs), *_of_cache(jobs)]:
+        if stars >= largest.get((world, label), (0, None))[0]:
+            largest[world, label] = stars, ceiling
+    return {key: ceiling for key, (_, ceiling) in largest.items()}
 
 
-def ceilings(jobs: Iterable[Job]) -> dict[Population, Ceiling]:
-    """The lab's ceilings, each from the run with the most stars."""
-    largest: dict[Population, tuple[int, Ceiling]] = {}
+_Known = tuple[int, World, str, Ceiling]
+
+
+def _of_jobs(jobs: Sequence[Job]) -> Iterator[_Known]:
     for one in finished(job for job in jobs if job.spec.recipe == "ceiling"):
+        world, config = read_world(one.result.world), one.job.spec.config
         for name, value in one.result.values.items():
             bound = Value.parse(name)
-            if (bound.split, bound.metric) != ("ceiling", "r2_bayes") or value is None:
+            if world is None or value is None or bound.metric != "r2_bayes":
                 continue
-            population = population_of(one.job.spec.config, bound.label)
-            stars = int(one.job.spec.config.get("bayes", 0))
-            if population is not None and stars >= largest.get(population, (0, None))[0]:
-                largest[population] = (stars, Ceiling(value, one.result.errors.get(name, 0.0)))
-    return {population: ceiling for population, (_, ceiling) in largest.items()}
+            ceiling = Ceiling(value, one.result.errors.get(name, 0.0))
+            if bound.split == "ceiling":
+                yield int(config.get("bayes", 0)), world, bound.label, ceiling
+            elif bound.mag is not None:
+                yield int(config.get("bayes_each", 0)), world.at(bound.mag), bound.label, ceiling
 
 
-def ceiling_of(spec: Spec, known: Mapping[Population, Ceiling], name: str) -> Ceiling | None:
-    """The ceiling of a job's value; only an R2 on a grid has one."""
+def _of_cache(jobs: Sequence[Job]) -> Iterator[_Known]:
+    """What `vitlab ceiling` has computed in the lab of these jobs."""
+    with contextlib.suppress(NoLab, OSError):
+        folder = find_lab(jobs[0].paths.folder).private.ceilings if jobs else None
+        for path in sorted(folder.glob("*.json")) if folder else ():
+            yield from _in_file(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(256)
+def _in_file(path: Path, stamp: int) -> tuple[_Known, ...]:  # noqa: ARG001 - read once unchanged
+    record = read_json(path)
+    world, n, known = read_world(record.get("world")), record.get("n"), record.get("r2")
+    if world is None or not isinstance(n, int) or not isinstance(known, Mapping):
+        return ()
+    return tuple((n, world, label, Ceiling(*numbers)) for label, numbers in known.items())
+
+
+def ceiling_of(result: Result, known: Bounds, name: str) -> Ceiling | None:
+    """The ceiling of a result's value; only an R2 of a known world has one."""
+    return ceiling_in(read_world(result.world), known, name)
+
+
+def ceiling_in(world: World | None, known: Bounds, name: str) -> Ceiling | None:
+    """The ceiling of a value in a world; None where none is known."""
     value = Value.parse(name)
-    if value.metric != "r2" or not value.label or spec.recipe == "ceiling":
+    if world is None or value.metric != "r2" or not value.label:
         return None
-    population = population_of(spec.config, value.label)
-    return known.get(population) if population is not None else None
+    return known.get((world, value.label))
 
 
-def population_of(config: Mapping[str, Any], label: str) -> Population | None:
-    """What the stars of a job are drawn from; None for those of a file."""
-    data = config.get("data", {})
-    if data.get("source", "grid") not in GRID_SOURCES:
-        return None
-    mag = tuple(float(edge) for edge in data.get("mag", (20.5, 22.5)))
-    return str(data.get("grid") or ""), mag, float(config.get("noise", {}).get("level", 1.0)), label
-
-
-def with_ceiling(result: Result, spec: Spec, known: Mapping[Population, Ceiling]) -> Result:
+def with_ceiling(result: Result, known: Bounds) -> Result:
     """The result with the check against the ceilings that are known now.
 
     Of its test R2s the one furthest above its ceiling decides; the limit is `LEAK` errors, the
@@ -91,16 +99,16 @@ def with_ceiling(result: Result, spec: Spec, known: Mapping[Population, Ceiling]
     """
     found = []
     for name, value in result.values.items():
-        ceiling = ceiling_of(spec, known, name) if spec.recipe != "evaluate" else None
+        ceiling = ceiling_of(result, known, name)
         if ceiling is not None and value is not None and Value.parse(name).split == "test":
             error = math.hypot(ceiling.error, result.errors.get(name, 0.0))
             found.append(judged(value - ceiling.r2, LEAK * error))
     worst = max(found, key=lambda one: (one.number or 0) - (one.limit or 0), default=None)
-    check = worst or unknown("no_ceiling")
+    check = worst or unknown("no_ceiling" if read_world(result.world) else "no_world")
     return replace(result, checks={**result.checks, CEILING: check.record()})
 
 
-def checked_against_ceiling(job: JobPaths, spec: Spec, result: Result) -> Result:
+def checked_against_ceiling(job: JobPaths, result: Result) -> Result:
     """The result of a job that ends, with the check against its lab's ceilings."""
     if not _is_tested(result):
         return result
@@ -108,7 +116,7 @@ def checked_against_ceiling(job: JobPaths, spec: Spec, result: Result) -> Result
         known = ceilings(all_jobs(find_lab(job.folder)))
     except NoLab:
         known = {}
-    return with_ceiling(result, spec, known)
+    return with_ceiling(result, known)
 
 
 def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
@@ -167,17 +175,14 @@ def _is_tested(result: Result) -> bool:
 
 def _control(result: Result) -> Phrase:
     """A model trained on the labels of other stars must know nothing of the test set."""
-    name = result.headline
-    value, error = result.values.get(name), result.errors.get(name, 0.0)
-    bad = value is not None and value > LEAK * max(error, 1 / max(result.n.get("test", 1), 1))
-    key = "sanity_control_bad" if bad else "sanity_control"
-    return phrase(key, result.run, value_text(result, name))
+    key = "sanity_control_bad" if control_fails(result) else "sanity_control"
+    return phrase(key, result.run, value_text(result, result.headline))
 
 
-def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) -> list[Phrase]:
+def _ceiling(models: Sequence[Finished], known: Bounds) -> list[Phrase]:
     below: dict[Ceiling, list[Result]] = {}
     for one in models:
-        ceiling = ceiling_of(one.job.spec, known, one.result.headline)
+        ceiling = ceiling_of(one.result, known, one.result.headline)
         if ceiling is not None:
             below.setdefault(ceiling, []).append(one.result)
     phrases = []
@@ -185,7 +190,9 @@ def _ceiling(models: Sequence[Finished], known: Mapping[Population, Ceiling]) ->
         over = [result.run for result in results if ceiling.leaks(result, result.headline)]
         highest = max(result.values.get(result.headline) or 0.0 for result in results)
         if over:
-            phrases.append(phrase("sanity_ceiling_bad", f"{ceiling.r2:.3f}", ", ".join(over)))
+            phrases.append(phrase("sanity_ceiling_bad", str(ceiling), ", ".join(over)))
         else:
-            phrases.append(phrase("sanity_ceiling", f"{ceiling.r2:.3f}", f"{highest:.3f}"))
+            phrases.append(phrase("sanity_ceiling", str(ceiling), f"{highest:.3f}"))
+    if any(read_world(one.result.world) is None for one in models):
+        phrases.append(phrase("sanity_no_world"))
     return phrases or ([phrase("sanity_no_ceiling")] if models else [])

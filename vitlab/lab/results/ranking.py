@@ -14,6 +14,7 @@ from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value, judged_by
+from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.checks import checks_of, failed_phrases
 from vitlab.docs.judge.comparison import (
@@ -35,7 +36,7 @@ from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceiling_of, ceilings, population_of, with_ceiling
+from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.job_results import Finished, all_results, finished, latest, run_of
 from vitlab.lab.results.repeats import Group, grouped, seedless_hash
 
@@ -91,15 +92,13 @@ class Pairs:
         return self._known[key]
 
     def same_population(self, left: Result, right: Result) -> bool:
-        """Whether both test sets are drawn alike: one grid, range of magnitudes and noise."""
+        """Whether both test sets are known to be of one world."""
         ours, theirs = self.jobs.get(run_of(left)), self.jobs.get(run_of(right))
         return ours is not None and theirs is not None and self.alike_jobs(ours, theirs)
 
     def ceiling(self, result: Result, name: str) -> Bound | None:
-        """The Bayes ceiling of a result's value; None where the roadmap has no such run."""
-        one = self.jobs.get(run_of(result))
-        known = ceilings(other.job for other in self.jobs.values())
-        bound = ceiling_of(one.job.spec, known, name) if one else None
+        """The Bayes ceiling of a result's value; None where none is known of its world."""
+        bound = ceiling_of(result, ceilings(one.job for one in self.jobs.values()), name)
         return Bound(bound.r2, bound.error) if bound else None
 
     def configuration(self, result: Result) -> str:
@@ -126,8 +125,7 @@ class Pairs:
 
     def alike_jobs(self, ours: Finished, theirs: Finished) -> bool:
         """As `alike`, of any two jobs."""
-        population = population_of(ours.job.spec.config, "")
-        return population is not None and population == population_of(theirs.job.spec.config, "")
+        return same_spectra(ours.result.world, theirs.result.world)
 
 
 def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
@@ -150,7 +148,7 @@ def judged_gates(
 ) -> list[Verdict]:
     """The verdicts of some of its gates; each result is held against the ceilings known now."""
     known = ceilings(one.job for one in newest)
-    results = [with_ceiling(one.result, one.job.spec, known) for one in newest]
+    results = [with_ceiling(one.result, known) for one in newest]
     return [judge(gate, results, roadmap, evidence) for gate in gates]
 
 
@@ -216,8 +214,7 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     # In a sweep of several models the runner-up may be the same model at another size.
     alike = second is None or second.first.model_name == best.first.model_name
     baseline = _baseline(best, ranked, everything, name) if alike else None
-    ceiling = ceiling_of(best.members[0].job.spec, ceilings(one.job for one in everything), name)
-    value = best.value(name) or 0.0
+    ceiling = ceiling_of(best.as_one(), ceilings(one.job for one in everything), name)
     over = group_gap(best, baseline, name, pairs) if baseline else None
     checks = {name: one for name, one in checks_of(best.first).items() if name != CEILING}
     return Ranking(
@@ -233,8 +230,8 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
         and baseline is not None
         and _is_unequal(best, baseline, over, name),
         optimism=score.optimism(score.cells) if score else 0.0,
-        ceiling=ceiling.r2 if ceiling else None,
-        share=value / ceiling.r2 if ceiling and ceiling.r2 > 0 else None,
+        ceiling=ceiling,
+        share=ceiling.share(best.as_one(), name) if ceiling else None,
         leak=ceiling is not None and ceiling.leaks(best.first, name),
         failed=tuple(failed_phrases(checks)),
         missing=missing,

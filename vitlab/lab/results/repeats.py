@@ -13,6 +13,7 @@ from functools import lru_cache
 from vitlab.contract.config import read_config
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import UsageError
+from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import Repeats, base_name
 from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.placeholders import words_in
@@ -60,12 +61,14 @@ class Group:
             return self.first
         names = list(self.first.values)
         errors = {name: x for name in names if (x := self.scatter(name)) is not None}
+        worlds = {read_world(one.result.world) for one in self.members}
         return replace(
             self.first,
             run=self.name,
             values={name: self.value(name) for name in names},
             errors=errors,
             seconds=sum(one.result.seconds for one in self.members),
+            world=self.first.world if len(worlds) == 1 else {},
         )
 
     def _values(self, name: str) -> list[float]:

@@ -12,10 +12,11 @@ from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
+from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.docs.judge.checks import failed_checks
 from vitlab.jobs.experiment.script import CHECKPOINT_OPTIONS, OUTPUT_OPTIONS
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import Ceiling, Population, ceiling_of, ceilings
+from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest
 from vitlab.lab.results.ranking import Pairs, group_gap, pairs_of
 from vitlab.lab.results.repeats import (
@@ -58,8 +59,8 @@ class ResultRow:
     """The headline; of repeats the mean, as every value."""
     error: float | None
     """Its bootstrap standard error; of repeats their scatter."""
-    share: float | None
-    """Part of the Bayes ceiling reached; None where no ceiling is known."""
+    share: Share | None
+    """Part of the Bayes ceiling reached; None where no ceiling of its world is known."""
     n_train: int | None
     seconds: float
     ended: float
@@ -73,8 +74,8 @@ class ResultRow:
     """How many jobs it is the mean of."""
     n_test: int | None = None
     params: int | None = None
-    ceiling: float | None = None
-    """The Bayes ceiling under the same simulator; None where the lab has none."""
+    ceiling: Ceiling | None = None
+    """The Bayes ceiling of the same world; None where the lab has none."""
     overlap: int | None = None
     """Test stars that the training set holds too; None where nobody counted."""
     leak: bool = False
@@ -85,11 +86,11 @@ class ResultRow:
     """Equal for jobs that differ in their seed alone."""
 
 
-def result_row(group: Group, known: Mapping[Population, Ceiling]) -> ResultRow:
+def result_row(group: Group, known: Bounds) -> ResultRow:
     """The row of a job or its repeats; `known`: the lab's ceilings."""
     one = group.members[0]
     result = group.as_one()
-    ceiling = ceiling_of(one.job.spec, known, result.headline)
+    ceiling = ceiling_of(result, known, result.headline)
     data_hash = result.data.get("hash")
     return ResultRow(
         job=one.job.paths.name,
@@ -111,7 +112,7 @@ def result_row(group: Group, known: Mapping[Population, Ceiling]) -> ResultRow:
         seeds=len(group.members),
         n_test=result.n.get("test"),
         params=_count(result.model.get("params")),
-        ceiling=ceiling.r2 if ceiling else None,
+        ceiling=ceiling,
         overlap=_count(result.data.get("overlap")),
         leak=any(_leaks(member, ceiling) for member in group.members),
         data=data_hash if isinstance(data_hash, str) else None,
@@ -189,8 +190,10 @@ def columns(row: ResultRow) -> Columns:
         "headline": row.headline,
         "score": row.score,
         "error": row.error,
-        "ceiling": row.ceiling,
-        "share": row.share,
+        "ceiling": row.ceiling.r2 if row.ceiling else None,
+        "ceiling error": row.ceiling.error if row.ceiling else None,
+        "share": row.share.value if row.share else None,
+        "share error": row.share.error if row.share else None,
         "overlap": row.overlap,
         "leak": row.leak,
         "contradictions": "; ".join(contradictions(row.values)) or None,

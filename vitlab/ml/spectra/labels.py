@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from vitlab.contract.job import GRID_LABELS
+from vitlab.contract.world import LABEL_BETA, LABEL_RANGES
 
 Array = NDArray[np.float64]
 
 LABELS = GRID_LABELS
 """The order of columns in arrays of all labels."""
 
-RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
+RANGES = LABEL_RANGES
 """K, dex (cgs), dex: the extent of the embedded grid."""
 
 POSSIBLE = {
@@ -30,9 +31,8 @@ dwarfs; carbon in the most metal-poor stars."""
 MISSING_LABELS = (-999.0, -9999.0, -99.0)
 """Written by many catalogues for "not known"."""
 
-BETA = 0.7
-"""Both parameters of the Beta distribution each label is drawn from: slightly more weight at the
-ends, so that the edges of the grid are learned too."""
+BETA = LABEL_BETA
+"""Both parameters of the Beta distribution each label is drawn from."""
 
 
 def draw_labels(generator: np.random.Generator, n: int) -> Array:

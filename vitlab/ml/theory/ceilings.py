@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.world import World
 from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import Grid, compress
 from vitlab.ml.spectra.labels import BETA, LABELS, RANGES, LabelPrior, prior_variance
@@ -68,13 +69,14 @@ def posteriors_of_test(
     n: int,
     cache: Path | None,
     report: Callable[[int], object] = lambda _done: None,
+    world: World | None = None,
 ) -> Posteriors:
     """Posteriors of the first `n` test stars, with unknown magnitude.
 
-    Cached in the folder `cache` under a hash of grid, noise and prior. `report` gets the number
-    done and may raise to stop.
+    Cached in the folder `cache` under a hash of grid, noise, prior and `world`, with the ceilings
+    that follow. `report` gets the number done and may raise to stop.
     """
-    path = cache / f"bayes-{_hash(simulator, n)}.json" if cache else None
+    path = cache / f"bayes-{_hash(simulator, n, world)}.json" if cache else None
     if path and (known := _read(path, n)):
         return known
     grid = compress(simulator.grid.to("cpu"), COMPONENTS)
@@ -86,7 +88,13 @@ def posteriors_of_test(
         report(len(single))
     posteriors_ = gather(single, observer.stars("test", 0, n).mag)
     if path:
-        document = {name: np.round(x, 6).tolist() for name, x in asdict(posteriors_).items()}
+        best = {label: bayes_r2(posteriors_, label) for label in LABELS}
+        document = {
+            "world": world.record() if world else None,
+            "n": n,
+            "r2": {label: [one.r2, one.error] for label, one in best.items()},
+            **{name: np.round(x, 6).tolist() for name, x in asdict(posteriors_).items()},
+        }
         with contextlib.suppress(OSError):  # only a cache: a lab may be read-only, a disk full
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, json.dumps(document).encode())
@@ -107,12 +115,13 @@ def _observed(observer: Simulator, model: Model, n: int) -> Iterator[Posterior]:
             yield from posteriors(model, stars, flux, observer.seed + start)
 
 
-def _hash(simulator: Simulator, n: int) -> str:
+def _hash(simulator: Simulator, n: int, world: World | None) -> str:
     """Hash of everything the result depends on."""
     digest = hashlib.sha256(simulator.grid.nodes.cpu().numpy().tobytes())
     digest.update(simulator.noise.sky.cpu().numpy().tobytes())
     parts = [METHOD, STREAMS, COMPONENTS, n, simulator.seed, simulator.mag, simulator.noise.level]
-    digest.update(json.dumps([*parts, RANGES, BETA]).encode())
+    known = [world.record()] if world else []
+    digest.update(json.dumps([*parts, RANGES, BETA, *known]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -203,6 +212,7 @@ def ceilings(
     n: tuple[int, int],
     cache: Path | None,
     report: Callable[[int], object] = lambda _done: None,
+    world: World | None = None,
 ) -> Iterator[Row]:
     """One row per magnitude, over the first test stars.
 
@@ -214,7 +224,8 @@ def ceilings(
     limits = concatenate(bounds(simulator.grid, simulator.noise, stars.labels, table, nuisances))
     for m, mag in enumerate(mags):
         variance = limits.variance[:, m, LABELS.index(label)]
-        posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, report)
+        at = world.at(mag) if world else None
+        posterior = posteriors_of_test(replace(simulator, mag=(mag, mag)), n[1], cache, report, at)
         best = bayes_r2(posterior, label)
         yield Row(
             mag=mag,

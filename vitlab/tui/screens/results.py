@@ -23,6 +23,7 @@ from vitlab.tui.text import cell, clean, duration, metric_name, tone_style
 from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
+    from vitlab.docs.judge.ceiling import Share
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
     from vitlab.lab.results.rows import ResultRow
 
@@ -34,7 +35,7 @@ class ResultTable(StableTable):
     """One row a finished job."""
 
     COLUMNS: ClassVar = {
-        "MVP": 6, "Run": 22, "Profile": 7, "Score": 17, "Minus ref": 17, "Ceiling": 7,
+        "MVP": 6, "Run": 22, "Profile": 7, "Score": 17, "Minus ref": 17, "Ceiling": 13,
         "Train": 6, "Time": 8, "Differs in": 24,
     }  # fmt: skip
     NARROW: ClassVar = {
@@ -69,7 +70,7 @@ class ResultTable(StableTable):
                 "reference" if row.job == reference else minus,
                 tone_style(self, "accent" if good else "muted"),
             ),
-            cell("" if row.share is None else f"{100 * row.share:.0f}%"),
+            cell(_share(row.share, self.narrow)),
             cell(train),
             cell(duration(row.seconds), muted),
             cell(differs, muted),
@@ -223,6 +224,12 @@ def _score(row: ResultRow, error: float) -> str:
     one = Value.parse(row.headline)
     name = "" if one.metric == "r2" else f"{one.symbol} "
     return f"{name}{_with_error(row.score, error)}{one.mark}"
+
+
+def _share(share: Share | None, narrow: bool) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share.value:.0f}%" if narrow else str(share)
 
 
 def _with_error(value: float, error: float, *, signed: bool = False) -> str:

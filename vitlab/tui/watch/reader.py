@@ -89,7 +89,7 @@ class LabReader:
         lines = gate_lines(gate_headlines(gates, own), metric)
         if any(job.spec.recipe == "ceiling" for job in view.jobs):
             lines += ceiling_lines(
-                [job.spec for job in view.jobs], all_jobs(self._lab.paths), metric
+                self._lab, [job.spec for job in view.jobs], all_jobs(self._lab.paths), metric
             )
         return tuple(lines)
 
