@@ -54,11 +54,11 @@ def one(
     val: float | None = None,
     data: Mapping[str, object] | None = None,
     train: int = 1000,
-    **more: float,
+    more: Mapping[str, float] | None = None,
 ) -> Result:
     """A full result on 10,000 test stars; `more`: further values, `mae__T_eff` on test."""
     values: dict[str, float | None] = {R2: r2, VAL: r2 if val is None else val}
-    values |= {f"test/{name.replace('__', '/')}": x for name, x in more.items()}
+    values |= {f"test/{name.replace('__', '/')}": x for name, x in (more or {}).items()}
     errors = {name: error for name in values if error and name.startswith("test")}
     return Result(
         mvp, run, "full", recipe, values, errors, {"train": train, "val": 1000, "test": 10_000},
@@ -97,7 +97,7 @@ def seeds(*numbers: float, model: str = "ViT", mvp: str = "1.0") -> list[Result]
 def test_a_rule_is_about_the_number_it_names(
     rule: str, values: dict[str, float], expected: str
 ) -> None:
-    found = verdict(rule, one(0.7, **values))
+    found = verdict(rule, one(0.7, more=values))
     assert found.verdict == expected
     if expected == "open" and values:
         assert ">= " not in found.because
