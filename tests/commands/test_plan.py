@@ -299,3 +299,17 @@ def test_a_board_in_a_linked_file_follows(alone: Path) -> None:
     (folder / "roadmaps" / "b_roadmap.md").write_text(text, encoding="utf-8")
     assert main(["set", str(roadmap), "--mvp", "3.2", "--status", "running"]) == 0
     assert board.read_text(encoding="utf-8") == BOARD
+
+
+def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "plan", "Sky", "--language", "en"]) == 0
+    assert main(["new", "gate", "--name", "Deep?", "--condition", "R2 > 0.7"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert "next: nothing waits" in capsys.readouterr().out
+    name = "roadmaps/sky_roadmap.md"
+    assert main(["set", name, "--gate", "1", "--status", "passed", "--because", "seen"]) == 0
+    assert "✅ **PASS: seen**" in Path(name).read_text(encoding="utf-8")

@@ -167,6 +167,8 @@ def _explained(path: Path, columns: str) -> Lab:
 
 def _note_other_words(roadmap: Roadmap) -> None:
     """Tell where the MVPs of a plan in other words were taken from."""
+    if not roadmap.mvps:
+        return  # a new plan
     first = roadmap.mvps[0].entry
     if first.kind == "task":
         source = "the items of its check lists are"

@@ -23,7 +23,7 @@ from vitlab.docs.text.source import Document, Span
 
 def board_edits(
     roadmap: Roadmap,
-    mvp: Mvp,
+    mvp: Mvp | None,
     ids: frozenset[str],
     status: str,
     texts: Sequence[tuple[StatusSite, str]],
@@ -31,9 +31,9 @@ def board_edits(
 ) -> list[Edit]:
     """The edits that move an MVP's cards, on every board, under the column of a status.
 
-    `ids`: the MVP's and those that change with it; `texts`: the statuses on cards and what they
-    become; `before`: an earlier roadmap that each board is restored from where nothing else on it
-    has changed.
+    `mvp`: None where the cards are of a gate; `ids`: of the cards, those that change with it too;
+    `texts`: the statuses on cards and what they become; `before`: an earlier roadmap that each
+    board is restored from where nothing else on it has changed.
     """
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = list(dict.fromkeys(m.id for m in roadmap.mvps))
@@ -41,11 +41,11 @@ def board_edits(
     for number, board in enumerate(roadmap.boards):
         cards = [card for card in board.cards if _is_of(card, ids)]
         named = {card.text: _card_text(card, texts) for card in cards}
-        if mvp.entry.kind == "card":
+        if mvp and mvp.entry.kind == "card":
             named = _with_own_status(roadmap, board, cards, status, named)
         then = before.boards[number] if before and number < len(before.boards) else None
         restored = None
-        if len(cards) == 1 and before is not None and then is not None:
+        if mvp and len(cards) == 1 and before is not None and then is not None:
             old = next((card.text for card in then.cards if card.mvp == cards[0].mvp), "")
             if _unmarked(roadmap, mvp.id, old) == _unmarked(roadmap, mvp.id, cards[0].text):
                 named[cards[0].text] = old

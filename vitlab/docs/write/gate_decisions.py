@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gate_sites import (
@@ -234,7 +233,7 @@ def _first_place(
     return [insert_row(document, view.table, {0: item, 1: said})]
 
 
-def _cards(roadmap: Roadmap, sites: GateSites, gate: Gate, status: str) -> Iterator[Edit]:
+def _cards(roadmap: Roadmap, sites: GateSites, gate: Gate, status: str) -> list[Edit]:
     """The edits that move the gate's cards on the boards of the roadmap."""
     name = gate_name(gate.id)
     seen = with_gate_cards(roadmap, gate)
@@ -246,5 +245,4 @@ def _cards(roadmap: Roadmap, sites: GateSites, gate: Gate, status: str) -> Itera
                 text = roadmap.document.slice(at)
                 site = StatusSite("gate card", None, card.index, at, text, mark.parsed)
                 texts.append((site, sites.gate_text(site, status)))
-    as_mvp = replace(roadmap.mvps[0], id=name, status=gate.status)
-    return iter(board_edits(seen, as_mvp, frozenset((name,)), status, texts, None))
+    return board_edits(seen, None, frozenset((name,)), status, texts, None)
