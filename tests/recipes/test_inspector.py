@@ -8,6 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -23,6 +24,10 @@ from vitlab.lab.inspector.star import StarList, read_list, read_sheet, to_json, 
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.scoring import load_residuals
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.pfsspec import FLUX, make_file
+from vitlab.ml.spectra.simulate import Simulator
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,23 @@ def test_a_ridge_hangs_on_its_weights_and_trees_on_what_they_add(lab: Path) -> N
     assert sheet.response is not None
     assert "TreeSHAP" in sheet.response.kind
     assert (sheet.scatter, sheet.agreement, sheet.attention) == (None, None, None)
+
+
+def test_stars_of_another_synthesis_have_no_bound_of_this_grid(lab: Path, tmp_path: Path) -> None:
+    file = tmp_path / "stars.h5"
+    for _ in make_file(Simulator(load_grid(), load_noise(), seed=5), 0, 80, file):
+        pass
+    bare = JobPaths(tmp_path / "experiments" / "X-01" / "file")
+    shutil.copytree(job(lab, "ridge").folder, bare.folder)
+    spec = json.loads(bare.spec.read_bytes())
+    spec["config"]["data"] |= {"source": str(file), "train_size": 40, "val_size": 10}
+    bare.spec.write_text(json.dumps(spec))
+    assert open_inspector(bare, print).star(2, "log_g").bound is not None
+    with h5py.File(file, "r+") as inside:
+        inside[FLUX][...] *= 1 + 0.05 * np.sin(np.arange(inside[FLUX].shape[1]) / 9)
+    sheet = open_inspector(bare, print).star(2, "log_g")
+    assert (sheet.bound, sheet.best, sheet.agreement) == (None, None, None)
+    assert sheet.notes == ("no information: the file's star is not this grid's at its labels",)
 
 
 def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:

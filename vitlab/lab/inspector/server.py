@@ -42,11 +42,11 @@ from vitlab.lab.inspector.star import (
     to_line,
 )
 from vitlab.ml.scoring import KEY, Residuals, load_residuals
-from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
 from vitlab.ml.spectra.labels import LABELS
-from vitlab.ml.spectra.lines import Line, lines_between, shares
+from vitlab.ml.spectra.lines import Line, air, lines_between, shares
 from vitlab.ml.theory.fisher import Efficient, agreement, derivatives_at, efficient
 
 Array = NDArray[np.float64]
@@ -54,6 +54,8 @@ Reply = Callable[[str, Mapping[str, Any]], None]
 """Sends a kind and its record."""
 LEAST_SHARE = 0.01
 """Minimum share of information or response for a line to be listed."""
+OF_GRID = 1.0
+"""Chi-square below which no data could tell two noise-free spectra apart."""
 UNUSABLE = 2
 THREADS = 2
 """One star is too little work for more."""
@@ -238,6 +240,8 @@ class Inspector:
             return None, f"no information: only known for {', '.join(LABELS)} of grid stars"
         wave = np.asarray(self.spectra.wave)
         try:
+            if not self._is_of_grid(number, labels, error):
+                return None, "no information: the file's star is not this grid's at its labels"
             slopes = derivatives_at(self.grid, labels, wave, in_vacuum=self.vacuum)
         except OutOfGrid as outside:
             return None, f"no information: {outside}"
@@ -245,6 +249,25 @@ class Inspector:
         if best is None:
             return None, "no information: no noise, or the labels are degenerate"
         return best, ""
+
+    def _is_of_grid(self, number: int, labels: Array, error: Array) -> bool:
+        """Whether a star is the grid's at its labels, to within a chi-square of `OF_GRID`.
+
+        The bound of another synthesis, or of a real star, is not this grid's.
+        """
+        flux = clean_flux(self.spectra, number)
+        if flux is None or isinstance(unpermuted(self.spectra), GridSpectra):
+            return flux is not None
+        exact = self.grid.flux(torch.from_numpy(labels[None]))[0].numpy()
+        wave = np.asarray(self.spectra.wave)
+        wave = air(wave) if self.vacuum else wave
+        expected = np.interp(wave, self.grid.wave, exact, left=np.nan, right=np.nan)
+        known = np.isfinite(flux) & np.isfinite(expected) & np.isfinite(error) & (error > 0)
+        if not known.any():
+            return False
+        scale = np.median(flux[known]) / np.median(expected[known])
+        chi2 = np.sum(((flux - scale * expected)[known] / error[known]) ** 2)
+        return bool(chi2 < OF_GRID)
 
     def _response(
         self, explained: Explained | None, best: Efficient | None, label: str
