@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import EXP_ID, Ended
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import IGNORED, UsageError
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import linked_files
@@ -154,6 +155,23 @@ def test_a_plan_is_two_files_that_take_an_mvp(lab: Lab) -> None:
     undo(lab)
     undo(lab)
     assert bytes_of(lab) == before
+
+
+def test_git_is_told_what_it_need_not_keep(lab: Lab) -> None:
+    before, path = bytes_of(lab), lab.paths.root / ".gitignore"
+    assert not plan_plan(lab, NewPlan("Sky")).notes
+    subprocess.run(["git", "init", "-q", lab.paths.root], check=True)
+    save_new(lab, plan_plan(lab, NewPlan("Sky")))
+    assert path.read_text().split() == list(IGNORED)
+    undo(lab)
+    assert not path.exists()
+    path.write_text("/experiments\n*.pt\n.vitlab\n")
+    new = plan_plan(lab, NewPlan("Sky"))
+    assert new.notes == (".gitignore: add runs/ wandb/ (what git need not keep of a lab)",)
+    assert len(new.changes) == 2
+    path.write_text("".join(f"{line}\n" for line in IGNORED))
+    assert plan_plan(lab, NewPlan("Sky")).notes == ()
+    assert before.items() <= bytes_of(lab).items()
 
 
 def test_a_gbk_document_stays_gbk(lab: Lab, roadmap: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,13 @@ def read_code(folder: Path) -> Code:
 def is_tracked(path: Path) -> bool:
     """Whether the repository that holds a file knows it: no diff shows one that it does not."""
     return bool(_git(path.parent, "ls-files", "--", path.name))
+
+
+def not_ignored(folder: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+    """The patterns of a folder's `.gitignore` that its repository does not ignore otherwise."""
+    paths = {pattern.replace("*", "any") + "any": pattern for pattern in patterns}
+    found = _git(folder, "check-ignore", "--", *paths).decode().splitlines()
+    return tuple(pattern for path, pattern in paths.items() if path not in found)
 
 
 def _git(folder: Path, *arguments: str) -> bytes:

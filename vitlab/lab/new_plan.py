@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from vitlab.contract.paths import LabPaths, NoLab, UsageError, find_lab
+from vitlab.contract.paths import IGNORED, LabPaths, NoLab, UsageError, find_lab
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.save import FileChange, change, create, save
@@ -29,6 +30,7 @@ from vitlab.docs.write.new_gate import (
 from vitlab.docs.write.new_mvp import MvpEdits, added_mvp, checked_mvp_id, next_mvp_id
 from vitlab.docs.write.new_report import Skeleton
 from vitlab.docs.write.results import report_link
+from vitlab.jobs.git import not_ignored
 from vitlab.lab.documents import is_board, is_report
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files, path_from
@@ -222,11 +224,24 @@ def plan_plan(lab: Lab, new: NewPlan) -> Creation:
     if not _is_lab(lab.paths):
         changes.append(create(settings, "# Settings of this lab; README.md lists them.\n"))
     path = folder / texts[0][0]
-    notes = []
+    ignored, notes = _gitignore(lab.paths.root)
+    changes += ignored
     globs = lab.settings.documents
     if globs and not any(path.relative_to(lab.paths.root).match(glob) for glob in globs):
         notes.append(f"{settings.name}: `documents` names no {lab.paths.relative(path)}: add it")
     return Creation(topic, path, tuple(changes), tuple(notes))
+
+
+def _gitignore(root: Path) -> tuple[list[FileChange], list[str]]:
+    """What tells git what it need not keep, or a line that says it where there is such a file."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return [], []
+    lacking, path = not_ignored(root, IGNORED), root / ".gitignore"
+    if not lacking:
+        return [], []
+    if os.path.lexists(path):
+        return [], [f"{path.name}: add {' '.join(lacking)} (what git need not keep of a lab)"]
+    return [create(path, "".join(f"{line}\n" for line in lacking))], []
 
 
 def _is_lab(paths: LabPaths) -> bool:
