@@ -138,3 +138,34 @@ def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, end
     assert "| 22.5 | 6.0 | 0.8000 | - | - |" in report.read_text(encoding="utf-8")
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
     assert "| Ceiling R²_Bayes | 0.970 |" in hub
+
+
+def test_a_sweep_without_validation_scores_names_no_best(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for run, r2 in (("a", 0.60), ("b", 0.71)):
+        job = ended(run, r2)
+        result = read_result(job.result)
+        assert result is not None
+        write_result(job.result, replace(result, values={"test/r2/log_g": r2}))
+    said = concluded(lab, roadmap)
+    assert "2 runs, R²_test=0.600..0.710; not chosen: no validation score" in said
+    assert "best of" not in said
+
+
+def test_a_conclusion_names_what_both_sides_cost(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    for job, spread, draws in (
+        (ended("main"), 0.1, 50_000),
+        (ended("trees", mvp="2.0", model="LightGBM"), 0.6, 1000),
+    ):
+        scored(job, spread, draws)
+        result = read_result(job.result)
+        assert result is not None
+        write_result(job.result, replace(result, data={**result.data, "draws": draws}))
+    scatter = {model: {"test/r2/log_g": 0.001} for model in ("ViT", "LightGBM")}
+    stated = replace(lab, settings=replace(lab.settings, seed_scatter=scatter))
+    said = concluded(stated, roadmap)
+    assert "stars): unequal: more than 3 times the stars or noise draws; " in said
+    assert "ViT: 1k stars, 50k noise draws, core-hours unknown" in said
+    assert "LightGBM: 1k stars, 1k noise draws, core-hours unknown" in said
+    assert "one seed, the seed scatter is unknown" in concluded(lab, roadmap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import statistics
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -16,21 +16,20 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.value import SCORES, Value, judged_by
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
-from vitlab.docs.judge.checks import checks_of, failed_phrases
+from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
 from vitlab.docs.judge.comparison import (
     Bound,
     Gap,
     NoEvidence,
     Ranking,
-    distance_from_best,
     gap_of,
     same_stars,
     seeds_gap,
 )
 from vitlab.docs.judge.errors import SeedScatter
 from vitlab.docs.judge.gates import Verdict, judge
-from vitlab.docs.judge.phrases import Phrase
-from vitlab.docs.judge.seeds import choose, pooled, score_of
+from vitlab.docs.judge.phrases import Phrase, phrase
+from vitlab.docs.judge.seeds import choose, pooled, score_of, validated
 from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
@@ -216,7 +215,6 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     baseline = _baseline(best, ranked, everything, name) if alike else None
     ceiling = ceiling_of(best.as_one(), ceilings(one.job for one in everything), name)
     over = group_gap(best, baseline, name, pairs) if baseline else None
-    checks = {name: one for name, one in checks_of(best.first).items() if name != CEILING}
     return Ranking(
         best=best.as_one(),
         runs=len(ranked),
@@ -232,10 +230,22 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
         optimism=score.optimism(score.cells) if score else 0.0,
         ceiling=ceiling,
         share=ceiling.share(best.as_one(), name) if ceiling else None,
-        leak=ceiling is not None and ceiling.leaks(best.first, name),
-        failed=tuple(failed_phrases(checks)),
+        leak=ceiling is not None and any(ceiling.leaks(r, name) for r in best.repeats.members),
+        failed=_failed(best, controls),
         missing=missing,
     )
+
+
+def _failed(best: Group, controls: Sequence[Finished]) -> tuple[Phrase, ...]:
+    """The checks that fail for a seed of the best, the ceiling aside, and controls that fail."""
+    checks = [checks_of(one) for one in best.repeats.members]
+    failed = [
+        failing
+        for of_seed in checks
+        for failing in failed_phrases({key: x for key, x in of_seed.items() if key != CEILING})
+    ]
+    runs = [one.result.run for one in controls if control_fails(one.result)]
+    return (*dict.fromkeys(failed), *(phrase("control_failed", run) for run in runs))
 
 
 def group_gap(left: Group, right: Group, name: str, pairs: Pairs) -> Gap | None:
@@ -281,7 +291,9 @@ def _gap(one: Finished, other: Finished, name: str, pairs: Pairs) -> Gap | None:
 
 
 def _distance(group: Group, name: str) -> float:
-    return statistics.fmean(distance_from_best(one.result, name) for one in group.members)
+    """From the best possible, on validation; 0 where it is not known which way is better."""
+    better = Value.parse(name).better
+    return better.distance(validated(group.repeats, name)) if better else 0.0
 
 
 def _baseline(
@@ -301,9 +313,11 @@ def _baseline(
             and group.value(name) is not None
             and same_stars(group.first, best.first)
             and not group.first.data.get("permuted")
+            and not any(failed_phrases(checks_of(one)) for one in group.repeats.members)
         ]
-        if others:
-            return min(others, key=lambda g: _distance(g, name))
+        far = [_distance(group, name) for group in others]
+        if len(others) == 1 or (others and max(far) < math.inf):  # else none is chosen
+            return others[far.index(min(far))]
     return None
 
 
