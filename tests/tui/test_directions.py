@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.tui.conftest import Open
-from tests.tui.fakes import job, usual_view
+from tests.tui.fakes import FakeLab, job, usual_view
 from vitlab.contract.job import Done, Running
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.text import best_jobs, best_score, last_r2, score_text, score_words
+from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_text, score_words
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 
@@ -100,3 +100,25 @@ def test_only_a_number_of_r2_stands_alone(metric: str, words: str, cell: str) ->
 def test_of_unlike_headlines_the_usual_one_is_compared() -> None:
     jobs = (judged("a", "mae", 0.4), judged("b", "mae", 0.3), judged("c", "mae_sigma", 0.1))
     assert best_values(usual_view(jobs=jobs)) == {"1.0": 0.3}
+
+
+async def test_a_trial_s_number_is_marked_and_the_full_run_s_goes_before_it(stage: Open) -> None:
+    full, trial = judged("a", "r2", 0.7), judged("b", "r2", 0.9)
+    full.spec = replace(full.spec, profile="full")
+    full.spec = replace(full.spec, profile="full")
+    trial.spec = replace(trial.spec, profile="smoke")
+    ridge = judged("c", "r2", 0.2)
+    ridge.spec = replace(ridge.spec, profile="smoke", recipe="ridge")
+    for jobs, words in (
+        ((full, trial), "R² 0.7000"),
+        ((trial,), "R² 0.9000 (smoke)"),
+        ((trial, ridge), "R² 0.9000 (smoke) of b"),
+    ):
+        view = usual_view(jobs=jobs)
+        assert best_line(best_jobs(view)["1.0"], view) == words
+    lab = FakeLab()
+    lab.view = view
+    async with stage(lab=lab) as it:
+        await it.until(lambda: "[b]" in it.text() and "(smoke) of b" in it.text())
+        await it.press("i")
+        await it.until(lambda: "R² 0.9000 (smoke) of b" in it.text())

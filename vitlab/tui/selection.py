@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
-from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.lab.live import diagnostics, mvp_summary
 from vitlab.lab.live.diagnostics import Section
 from vitlab.tui.actions import Handler
@@ -19,7 +18,7 @@ from vitlab.tui.screens.dialogs import ExportScreen
 from vitlab.tui.screens.help import DebugScreen
 from vitlab.tui.session import CopiedText, Location
 from vitlab.tui.terminal import export, terminal_io
-from vitlab.tui.text import best_jobs, clean, job_label, score_words
+from vitlab.tui.text import best_jobs, best_line, clean, job_label
 from vitlab.tui.widgets.log_view import LogView
 
 if TYPE_CHECKING:
@@ -227,7 +226,7 @@ def _gate_text(gate: Gate, view: LabSnapshot) -> str:
 
 def _mvp_text(mvp: Mvp, view: LabSnapshot, conclusion: str) -> str:
     best = best_jobs(view).get(mvp.id)
-    score = "" if best is None else f"{score_words(best, 4)}{profile_mark(best.spec.profile)}"
+    score = "" if best is None else best_line(best, view)
     parts = [mvp.status or mvp.status_text, score]
     facts = ", ".join(part for part in parts if part)
     head = clean(f"MVP-{mvp.id} {mvp.name}: {facts}")

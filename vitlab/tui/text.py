@@ -26,6 +26,7 @@ from vitlab.contract.job import (
     ended_well,
 )
 from vitlab.contract.value import Value, judged_by, shown
+from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.plot.series import SELECTORS, cells, fit
 
 if TYPE_CHECKING:
@@ -388,6 +389,25 @@ def score_words(job: JobView, digits: int = 3) -> str:
     """A job's last headline by its name: `R² 0.713`; empty without one."""
     text = score_text(job.spec.headline, last_r2(job), digits)
     return f"R² {text}" if text[:1] in "-0123456789" and text else text
+
+
+def marked_score(job: JobView) -> str:
+    """A job's last headline, a trial's with its profile: `R² 0.7130 (demo)`; empty without one."""
+    words = score_words(job, 4)
+    return words + profile_mark(job.spec.profile) if words else ""
+
+
+def model_of(best: JobView, view: LabSnapshot) -> str:
+    """The run that a number of its MVP is from, where the MVP compares several models."""
+    mine = (job.spec for job in view.jobs if belongs(job, view))
+    recipes = {spec.recipe for spec in mine if spec.mvp == best.spec.mvp}
+    return clean(best.spec.run) if len(recipes) > 1 else ""
+
+
+def best_line(best: JobView, view: LabSnapshot) -> str:
+    """The best number of an MVP: `R² 0.7130 (demo)`, with ` of MLP` where models are compared."""
+    model = model_of(best, view)
+    return marked_score(best) + (f" of {model}" if model else "")
 
 
 def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:

@@ -13,16 +13,14 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from vitlab.contract.value import Value, judged_by
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
     VERDICT,
-    belongs,
+    best_jobs,
+    best_line,
     cell,
     clean,
-    last_r2,
-    score_words,
     status_word,
     tone_style,
     verdict_word,
@@ -203,15 +201,10 @@ class GatesScreen(LabScreen):
 
     def _mvps(self, text: Text, gate: Gate) -> None:
         text.append("Judged by\n", tone_style(self, "muted"))
+        known = best_jobs(self.view) if self.view else {}
         for mvp in self._known(gate):
-            jobs = [
-                job
-                for job in (self.view.jobs if self.view else ())
-                if job.spec.mvp == mvp.id and self.view and belongs(job, self.view)
-            ]
-            name = judged_by(job.spec.headline for job in jobs)
-            chosen = Value.parse(name).best((j for j in jobs if j.spec.headline == name), last_r2)
-            best = f"  {score_words(chosen, 4)}" if chosen else ""
+            one = known.get(mvp.id)
+            best = f"  {best_line(one, self.view)}" if one is not None and self.view else ""
             status = status_word(mvp.status, self.session.plain)
             text.append(f"  MVP-{clean(mvp.id)}  {status:<13} {clean(mvp.name)}{best}\n")
 

@@ -105,6 +105,8 @@ class RoadmapScreen(LabScreen):
         ("g G", "first and last row"),
         ("h l, tab, shift+tab", "previous and next pane"),
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
+        ("R² 0.540*", "best of the MVP's runs; * of a trial: no full run has one"),
+        ("name [MLP]", "whose number that is, where the MVP compares models"),
     )
     KEYS = (
         Key("t", "toggle_board", "board", "show the plan as a board, or as a table"),
@@ -193,8 +195,8 @@ class RoadmapScreen(LabScreen):
     @on(Board.Chosen)
     def _describe_mvp(self) -> None:
         mvp = self.selected_mvp()
-        if not self.filter.value:
-            set_titles(self.plan_pane, below=(mvp.exp_id or "") if mvp else "")
+        if self.view is not None:
+            self.plan_pane.describe(self.view)
         if self.view is not None and self.panes["mvp"].display:
             self.mvp_pane.show(self.view, mvp)
 

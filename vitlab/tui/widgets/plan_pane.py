@@ -20,9 +20,11 @@ from vitlab.plot.series import cells, fit
 from vitlab.tui.text import (
     STATUS,
     best_jobs,
+    best_line,
     best_score,
     cell,
     clean,
+    model_of,
     set_titles,
     status_word,
     tone_style,
@@ -48,19 +50,20 @@ class MvpTable(StableTable):
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
-                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, values)
+                best = values.get(mvp.id)
+                model = model_of(best, view) if best is not None else ""
+                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, best, model)
         self.show_rows(rows)
 
-    def _row(self, mvp: Mvp, upcoming: bool, values: Mapping[str, JobView]) -> Row:
+    def _row(self, mvp: Mvp, upcoming: bool, best: JobView | None, model: str) -> Row:
         tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
         status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
-        best = values.get(mvp.id)
         return (
             cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
             cell(status, tone_style(self, "accent" if upcoming else tone)),
             cell(mvp.gate or "-", tone_style(self, "muted")),
             cell("" if best is None else best_score(best)),
-            cell(mvp.name),
+            cell(f"{mvp.name} [{model}]" if model else mvp.name),
         )
 
 
@@ -317,8 +320,14 @@ class PlanPane(Vertical):
             self.empty.update(Text(empty))
         if self._awaited in [mvp.id for mvp in mvps]:
             self.select(self._awaited)
-        mvp = self.chosen(view)
-        set_titles(self, below=f"/ {words}" if words else (mvp.exp_id or "") if mvp else "")
+        self.describe(view)
+
+    def describe(self, view: LabSnapshot) -> None:
+        """The filter, or the chosen MVP's id and best number, in the lower border."""
+        words, mvp = self._filter.value, self.chosen(view)
+        best = best_jobs(view).get(mvp.id) if mvp else None
+        parts = ((mvp.exp_id or "") if mvp else "", best_line(best, view) if best else "")
+        set_titles(self, below=f"/ {words}" if words else "  ".join(filter(None, parts)))
 
     def chosen(self, view: LabSnapshot | None) -> Mvp | None:
         """The MVP under the cursor."""
