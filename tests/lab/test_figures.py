@@ -226,12 +226,14 @@ def test_a_gate_s_levels_are_of_what_its_own_runs_are_judged_by(
     for run in ("a", "b"):  # more of them, of another plan and of another MVP
         ended(run, roadmap="roadmaps/other.md", exp_id="VIT-9", headline="test/r2/T_eff")
         ended(run, mvp="2.0", exp_id="VIT-20260101-another-01", headline="test/r2/T_eff")
-    expected = [(0.65, "Gate-1 at 0.65"), (0.7, "Gate-1 at 0.7")]
+    expected = [(0.65, "Gate-1 (test) at 0.65"), (0.7, "Gate-1 (test) at 0.7")]
     reader = LabReader(lab)
     view = read_snapshot(lab, roadmap)
     levels = reader.levels(view, "val/r2/log_g")
     assert [(line.value, line.label) for line in levels] == expected
     assert reader.levels(view, "val/r2/T_eff") == ()
+    on_test = [line.label for line in reader.levels(view, "test/r2/log_g")]
+    assert on_test == ["Gate-1 at 0.65", "Gate-1 at 0.7"]
     folders = [job.paths.folder for job in all_jobs(lab.paths)]
     drawn = curves(lab, folders, "val/r2/log_g").thresholds
     assert [(line.value, line.label) for line in drawn] == expected

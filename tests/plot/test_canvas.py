@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.canvas import Curve, Folds, Look, Panel, paint, whole
+from vitlab.plot.canvas import Curve, DotGrid, Folds, Look, Panel, paint, whole, y_labels
 from vitlab.plot.series import Line, cells
 
 RED = (255, 0, 0)
@@ -81,3 +81,15 @@ def test_the_range_of_nothing_and_of_one_point_has_a_width() -> None:
     assert low < 3.0 < high
     assert math.isfinite(low)
     assert whole([Curve("a", [0.0, 4.0], [1.0, 2.0], RED)]) == pytest.approx((0.0, 4.0))
+
+
+@given(st.integers(3, 40), st.floats(-2, 0.9), st.floats(0.05, 3))
+def test_a_level_is_drawn_in_the_row_of_its_tick(rows: int, low: float, span: float) -> None:
+    limits = (low, low + span)
+    labels = y_labels(limits, rows, log=False)
+    assert len(labels) >= 2
+    for row, name in labels.items():
+        grid = DotGrid(9, rows, limits, plain=True)
+        grid.level(float(name))
+        level = next(i for i, pieces in enumerate(grid.rows()) if "-" in pieces[0][0])
+        assert level == row

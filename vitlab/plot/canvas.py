@@ -415,9 +415,9 @@ def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
         names = [f"{10**position:.2g}" for position in positions]
     else:
         names = tick_labels(positions)
-    span = high - low
+    per = (4 * rows - 1) / (high - low)  # as `DotGrid` has it, or a label would be a row off
     return {
-        round((high - position) / span * (rows - 1)): name[: LEFT - 2]
+        int((high - position) * per + 0.5) // 4: name[: LEFT - 2]
         for position, name in zip(positions, names, strict=True)
     }
 

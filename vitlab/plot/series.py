@@ -161,15 +161,21 @@ def outside(runs: Segments, low: float, high: float) -> int:
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """Round positions (steps of 1, 2 or 5 times a power of ten) inside `[low, high]`."""
+    """Round positions (steps of 1, 2 or 5 times a power of ten) inside `[low, high]`.
+
+    About `count`, and from a count of 2 on at least two: one alone shows no scale.
+    """
     span = high - low
     if count < 1 or not math.isfinite(span) or span <= 0:
         return []
     rough = span / count
     power: float = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    positions: list[float] = []
+    for step in (power * m for m in (10, 5, 2, 1, 0.5, 0.2)):
+        if step >= rough * 0.999 or len(positions) < min(count, 2):
+            first = math.ceil(low / step - 1e-9)
+            positions = [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return positions
 
 
 def tick_labels(positions: Sequence[float]) -> list[str]:

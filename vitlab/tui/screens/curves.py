@@ -104,6 +104,8 @@ class CurvesScreen(LabScreen):
         """Job names; None until somebody chose."""
         self._metric: str | None = None
         """The value chosen; None for the headline."""
+        self._axis: str | None = None
+        """What x was chosen to be; None until somebody chose."""
         self._message: RunsUpdated | None = None
 
     def body(self) -> tuple[Widget, ...]:
@@ -125,7 +127,10 @@ class CurvesScreen(LabScreen):
         if not isinstance(message, RunsUpdated):
             return
         self._message = message
-        self.chart.show(replace(self.chart.state, runs=message.runs, lines=message.lines))
+        state, axis = self.chart.state, self._axis or message.axis
+        if axis != state.axis:
+            state = replace(state, look=replace(state.look, window=None, cursor=None))
+        self.chart.show(replace(state, runs=message.runs, lines=message.lines, axis=axis))
         self._read()
 
     def show(self, view: LabSnapshot) -> None:
@@ -224,7 +229,7 @@ class CurvesScreen(LabScreen):
 
     def action_next_axis(self) -> None:
         state = self.chart.state
-        axis = AXES[(AXES.index(state.axis) + 1) % len(AXES)]
+        axis = self._axis = AXES[(AXES.index(state.axis) + 1) % len(AXES)]
         look = replace(state.look, window=None, cursor=None)
         self._change(replace(state, axis=axis, look=look))
 

@@ -73,6 +73,8 @@ class RunsUpdated(Message, bubble=False):
     runs: tuple[RunCurve, ...]
     lines: tuple[Line, ...]
     """What the gates ask of the value, and the ceilings."""
+    axis: str
+    """`epoch`, or `step` where a run counts no epochs: against what they are first drawn."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunsUpdated)

@@ -17,7 +17,7 @@ from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.jobs.logs.tail import LogTail
-from vitlab.lab.progress import Samples
+from vitlab.lab.progress import Sample, Samples
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Rgb, Series
 from vitlab.tui.text import ticks
@@ -265,7 +265,8 @@ class Watcher:
             RunCurve(name, one.label, one.color, one.batch, tuple(one.curves.get(metric, ())))
             for name, one in tracks.items()
         )
-        self._post(RunsUpdated(metric, metrics, runs, reader.levels(view, metric)))
+        axis = _axis([run.samples for run in runs])
+        self._post(RunsUpdated(metric, metrics, runs, reader.levels(view, metric), axis))
 
     def _read_log(self) -> None:
         job = self._job
@@ -346,6 +347,12 @@ def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     return similar[0] if similar else preferred
 
 
+def _axis(curves: Iterable[Sequence[Sample]]) -> str:
+    """`epoch` where every curve has one value an epoch, else `step`."""
+    known = all(_has_one_value_per_epoch([one.epoch for one in curve]) for curve in curves)
+    return "epoch" if known else "step"
+
+
 def _has_one_value_per_epoch(epochs: list[float | None]) -> bool:
     return None not in epochs and all(
         before is not None and after is not None and before < after
@@ -358,14 +365,14 @@ def curves(
 ) -> CurvesUpdated:
     """One series a job, by epoch where every job has one value an epoch, else by step."""
     samples = [(track, list(track.curves.get(metric, ()))) for track in tracks]
-    epochs = all(_has_one_value_per_epoch([one.epoch for one in points]) for _, points in samples)
+    axis = _axis([points for _, points in samples])
     series = tuple(
         Series(
             track.label,
-            [one.epoch if epochs else one.step for one in points],
+            [one.epoch if axis == "epoch" else one.step for one in points],
             [one.value for one in points],
             track.color,
         )
         for track, points in samples
     )
-    return CurvesUpdated(metric, metrics, "epoch" if epochs else "step", series, lines)
+    return CurvesUpdated(metric, metrics, axis, series, lines)
