@@ -213,3 +213,17 @@ def test_only_a_reports_own_experiment_tells_whose_it_is(
     assert main(["set", "roadmaps/a_roadmap.md", "--mvp", "1.1", "--status", "running"]) == 0
     expected = before.replace("✅", "🚀") if is_own else before
     assert report.read_text(encoding="utf-8") == expected
+
+
+def test_a_link_in_a_circle_is_named_and_stops_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("roadmaps/loop_roadmap.md", "roadmaps/loop_notes.md"):
+        (folder / name).symlink_to(Path(name).name)
+    set_to("done")
+    assert texts(folder) == DONE
+    assert main(["lint", "roadmaps/a_roadmap.md"]) in (0, 1)
+    assert main(["new", "mvp", "--roadmap", "roadmaps/a_roadmap.md", "--name", "x"]) == 0
+    assert "loop" not in capsys.readouterr().err
+    assert main(["lint"]) == 2
+    assert "loop_roadmap.md: cannot be read" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wcwidth import wcswidth
 
-from vitlab.contract.paths import NoLab, UsageError
+from vitlab.contract.paths import NoLab, UsageError, real
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
@@ -73,7 +73,7 @@ def existing(name: str) -> Path:
 def lab_around(path: Path) -> Lab | None:
     """The lab that holds `path`; None for a document outside any lab."""
     try:
-        return open_lab(path.resolve().parent)
+        return open_lab(real(path).parent)
     except NoLab:
         return None
 

@@ -42,6 +42,11 @@ class NoLab(UsageError):  # noqa: N818 - the name says what happened
     """No lab was found from a folder upwards."""
 
 
+def real(path: Path) -> Path:
+    """A path with its links followed, absolute; a link in a circle stays, and cannot be read."""
+    return Path(os.path.realpath(path))
+
+
 class _File:
     """A file or folder of a class of paths, by its name in their `folder`."""
 
@@ -136,7 +141,7 @@ class LabPaths:
 
     def inside(self, path: str | Path) -> Path:
         """`path` under the root, symlinks resolved; `UsageError` for one outside the lab."""
-        resolved = (self.root / path).resolve()
+        resolved = real(self.root / path)
         if not resolved.is_relative_to(self.root.resolve()):
             raise UsageError(f"{path}: outside the lab {self.root}")
         return resolved
@@ -144,7 +149,7 @@ class LabPaths:
     def relative(self, path: Path) -> str:
         """`path` relative to the root, with `/`; absolute when it is outside."""
         try:
-            return path.resolve().relative_to(self.root.resolve()).as_posix()
+            return real(path).relative_to(self.root.resolve()).as_posix()
         except ValueError:
             return path.as_posix()
 

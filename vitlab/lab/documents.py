@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, real, write_atomic
 from vitlab.docs.model.report_head import own_experiments
 from vitlab.docs.text.source import Document
 
@@ -64,10 +64,9 @@ def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:
     """The files in which an MVP may have a report, a card or notes of its own, by their names."""
     folders = (paths.experiments, *(path.parent for path in roadmaps))
     found = {
-        path.resolve()
+        real(path)
         for folder in dict.fromkeys(folders)
         for path in _walk(folder, lambda name: name.casefold().endswith((".md", ".markdown")))
-        if path.is_file()  # no link in a circle
     }
     return sorted(path for path in found if not is_roadmap(path))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.docs import save as journal
 from vitlab.docs.model.linked import LinkedDocument, owner, read_linked
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -125,14 +125,14 @@ def merged(changes: Iterable[FileChange]) -> list[FileChange]:
     """One change for each file, of changes that were made one after the other."""
     files: dict[Path, FileChange] = {}
     for new in changes:
-        first = files.get(new.path.resolve())
+        first = files.get(real(new.path))
         if first is None:
             made = new
         elif first.old_text is None:
             made = create(first.path, new.new_text)
         else:
             made = between(first.path, first.old_text, new.new_text)
-        files[new.path.resolve()] = made
+        files[real(new.path)] = made
     return list(files.values())
 
 
@@ -224,7 +224,7 @@ class _Finder:
             path = next(filter(None, (_inside(self._lab, one, name) for one in folders)), None)
             if path:
                 found.setdefault(path, [])
-        given = [path.resolve() for path in self._roadmaps if is_board(path)]
+        given = [real(path) for path in self._roadmaps if is_board(path)]
         for path in (find_hub(self._lab, roadmap), *given):
             if path:
                 found.setdefault(path, [])
@@ -235,7 +235,7 @@ class _Finder:
             notes = (path for path, own in named if is_named_for(path, mvp.id, mvp.exp_id, own))
             for path in dict.fromkeys((*((report,) if report else ()), *notes)):
                 found.setdefault(path, []).append(mvp.id)
-        plans = {path.resolve() for path in self._roadmaps if is_plan(path)}
+        plans = {real(path) for path in self._roadmaps if is_plan(path)}
         return {path: ids for path, ids in found.items() if path not in plans}
 
     def _read(self, path: Path, named: list[str], roadmap: Roadmap) -> LinkedFile | None:
@@ -266,9 +266,9 @@ class _Finder:
     def _others(self, file: Path, roadmap: Roadmap) -> Iterator[tuple[Path, Roadmap]]:
         """The lab's other roadmaps that can be read and may have a file."""
         own = roadmap.document.path
-        near = file in self._notes or any(path.resolve() == file for path in self._roadmaps)
+        near = file in self._notes or any(real(path) == file for path in self._roadmaps)
         for path in self._roadmaps:
-            if own is None or path.resolve() == own.resolve() or not is_plan(path):
+            if own is None or real(path) == own.resolve() or not is_plan(path):
                 continue
             with contextlib.suppress(UsageError, OSError):
                 if near or file.name in read(path).text:

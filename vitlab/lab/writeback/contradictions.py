@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.docs.lint.across import Neighbours, contradictions
 from vitlab.docs.lint.document import fix_all, fix_document, fix_linked, lint, lint_document
 from vitlab.docs.lint.finding import Finding
@@ -65,7 +65,7 @@ def _changed(document: Document, new: str) -> list[FileChange]:
 
 def _is_beside(lab: Lab, path: Path) -> bool:
     """Whether a file follows a roadmap, and is none itself."""
-    return not is_plan(path) and path.resolve() not in {one.resolve() for one in lab.roadmaps()}
+    return not is_plan(path) and path.resolve() not in {real(one) for one in lab.roadmaps()}
 
 
 def _across(lab: Lab | None, roadmap: Roadmap) -> list[Finding]:

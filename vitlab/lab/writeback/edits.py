@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.docs import save as journal
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.model.roadmap import parse_roadmap
@@ -167,7 +167,7 @@ def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
 def _problems(lab: Lab, documents: Iterable[Path]) -> Iterable[Problem]:
     """What is found in some documents and the files around them, each once."""
     found = [(one.path or path, one) for path in documents for one in lint_file(lab, path)]
-    once = {(path.resolve(), one.line, one.kind, one.message): (path, one) for path, one in found}
+    once = {(real(path), one.line, one.kind, one.message): (path, one) for path, one in found}
     return [Problem(path, one) for path, one in once.values()]
 
 

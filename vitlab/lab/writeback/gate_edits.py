@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
@@ -55,7 +55,7 @@ def _own_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Hub | None:
     for other in lab.roadmaps():
         with contextlib.suppress(UsageError, OSError):
             read_other = lab.cached_roadmap(other)
-            same = other.resolve() != own.resolve() and find_hub(lab, read_other) == path
+            same = real(other) != own.resolve() and find_hub(lab, read_other) == path
             if same and any(gate.id == gate_id for gate in read_other.gates):
                 return None
     return parse_hub(read(path), lab.vocabulary_of(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.edit import Edit
@@ -82,12 +82,12 @@ def _groups(lab: Lab | None, path: Path | None) -> list[list[Path]]:
     for roadmap in lab.roadmaps() if lab else ():
         with contextlib.suppress(UsageError, OSError):  # one that cannot be read is told by status
             hub = find_hub(lab, lab.cached_roadmap(roadmap)) if lab else None
-            groups.setdefault((hub or roadmap).resolve(), [hub] if hub else []).append(roadmap)
+            groups.setdefault(real(hub or roadmap), [hub] if hub else []).append(roadmap)
     if path is None:
         if not groups:
             raise UsageError(lab.no_roadmap if lab else "no lab here; name a hub")
         return list(groups.values())
-    mine = [g for g in groups.values() if path.resolve() in [one.resolve() for one in g]]
+    mine = [g for g in groups.values() if path.resolve() in [real(one) for one in g]]
     return mine or [[path]]
 
 
