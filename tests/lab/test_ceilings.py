@@ -25,8 +25,9 @@ from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.docs.judge.checks import failed_checks
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures.curves import curves
+from vitlab.lab.figures.figure_specs import FigureData
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceilings, with_ceiling
+from vitlab.lab.results.ceilings import ceilings, sanity_checks, with_ceiling
 from vitlab.lab.results.job_results import all_results
 from vitlab.lab.results.rows import compare, results_table
 from vitlab.lab.results.worlds import grid_world
@@ -214,3 +215,51 @@ def test_without_a_ceiling_nothing_is_claimed(lab: Lab, ended: Ended) -> None:
     ended("one", 0.9)
     (row,) = results_table(lab).to_dicts()
     assert (row["ceiling"], row["share"], row["leak"]) == (None, None, False)
+
+
+def ceiling_job(ended: Ended, profile: str, r2: float, error: float | None, **bayes: int) -> None:
+    job = ended(profile, 0.0, mvp="8.0", model="Ceiling", profile=profile)
+    respecified(job, recipe="ceiling", config={"data": {"mag": [20.5, 22.5]}, **bayes})
+    name = "ceiling/r2_bayes/log_g"
+    errors = {} if error is None else {name: error}
+    of_world(job, WORLD, recipe="ceiling", values={name: r2}, errors=errors, headline=name)
+
+
+def test_a_trial_s_ceiling_serves_no_full_result(lab: Lab, ended: Ended) -> None:
+    """40 stars of a smoke run, before and after a full run of the default 4,000."""
+    ended("whole", 0.57)
+    ended("trial", 0.57, profile="demo")
+    ceiling_job(ended, "smoke", 0.85, 0.05, bayes=40)
+
+    def shares() -> dict[str, float | None]:
+        rows = {row["run"]: row["share"] for row in results_table(lab).to_dicts()}
+        return {run: rows[run] for run in ("whole", "trial")}
+
+    assert shares() == {"whole": None, "trial": pytest.approx(0.57 / 0.85)}
+    (full,) = (one for one in all_results(lab) if one.result.run == "whole")
+    told = sanity_checks([full], all_results(lab))
+    note = "Bayes ceiling 0.850 ± 0.050 from a trial (smoke): not used for full results"
+    assert note in [one.text("en") for one in told]
+    check = read_check(with_ceiling(full.result, ceilings(all_jobs(lab.paths))).checks, CEILING)
+    assert check == no_outcome("trial_ceiling")
+    drawn = FigureData(lab, (full,), tuple(all_jobs(lab.paths)))
+    assert drawn.levels(full.result.headline) == ()
+    unused = "ceiling from a trial: not used for full results"
+    assert list(drawn.hidden_levels(full.result.headline)) == [unused]
+    chart = curves(lab, [full.job.paths.folder], full.result.headline)
+    assert not [line for line in chart.thresholds if line.label.startswith("Bayes")]
+
+    ceiling_job(ended, "full", 0.76, 0.005)
+    assert shares() == {"whole": pytest.approx(0.75), "trial": pytest.approx(0.75)}
+    drawn = FigureData(lab, (full,), tuple(all_jobs(lab.paths)))
+    assert [line.value for line in drawn.levels(full.result.headline)] == [0.76]
+
+
+@pytest.mark.parametrize(
+    ("stars", "error", "used"), [(40, None, 0), (40, 0.05, 1), (1000, None, 1)]
+)
+def test_a_ceiling_needs_enough_stars_or_an_error(
+    lab: Lab, ended: Ended, stars: int, error: float | None, used: int
+) -> None:
+    ceiling_job(ended, "full", 0.85, error, bayes=stars)
+    assert len(ceilings(all_jobs(lab.paths))) == used

@@ -22,14 +22,16 @@ CEILING = "ceiling"
 CHECKS = (CONTENT, LABELS, ALIGNMENT, INPUT, CEILING)
 
 Reason = Literal[
-    "", "old", "no_columns", "coarse", "few", "weak", "sorted", "constant", "no_ceiling", "no_world"
-]
+    "", "old", "no_columns", "coarse", "few", "weak", "sorted", "constant",
+    "no_ceiling", "trial_ceiling", "no_world",
+]  # fmt: skip
 """Why an outcome is unknown; empty for one that is known.
 
 `old`: the result is older than the check, or not made by vitlab; `no_columns`: nothing in the file
 identifies a star; `coarse`: the labels are too coarse to; `few`: too few stars; `weak`:
 the predictions tell too little; `sorted`: neighbouring rows have similar labels; `constant`:
-predictions or labels are; `no_ceiling`: none is known for these stars; `no_world`: it is not known
+predictions or labels are; `no_ceiling`: none is known for these stars; `trial_ceiling`: for a
+full result there is only a trial's; `no_world`: it is not known
 what the spectra were drawn from.
 """
 

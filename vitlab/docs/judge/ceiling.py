@@ -29,7 +29,9 @@ class Ceiling:
 
     r2: float
     error: float
-    """Monte-Carlo standard error."""
+    """Monte Carlo standard error."""
+    trial: str = ""
+    """The profile of a trial that computed it from few stars: not for full results."""
 
     def __str__(self) -> str:
         return f"{self.r2:.3f}" + (f" ± {self.error:.3f}" if self.error else "")

@@ -83,7 +83,9 @@ def ceiling_lines(lab: Lab, specs: Sequence[Spec], jobs: Sequence[Job], name: st
     """The Bayes ceiling of these jobs' value; none unless all of them are of one world."""
     worlds = {planned_world(spec, lab.paths.root) for spec in specs if spec.recipe != "ceiling"}
     bound = ceiling_in(worlds.pop(), ceilings(jobs), name) if len(worlds) == 1 else None
-    return [Line(bound.r2, f"Bayes ceiling {bound}")] if bound else []
+    if bound is None or (bound.trial and any(spec.profile == "full" for spec in specs)):
+        return []
+    return [Line(bound.r2, f"Bayes ceiling {bound}")]
 
 
 def _newest(jobs: Sequence[Job]) -> list[Job]:

@@ -15,6 +15,7 @@ from vitlab.docs.judge.comparison import distance_from_best
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.ceilings import stars_of, trial_of
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures import Curve, Panel, Picture
@@ -60,18 +61,26 @@ class FigureData:
         return "".join(profile_mark(profile) for profile in profiles)
 
     def ceiling(self, name: str) -> Finished | None:
-        """The largest ceiling job of the stars all were tested on; None where they differ."""
+        """The ceiling job with the most stars of the world all were tested in; None for several.
+
+        For full results no trial's.
+        """
+        matches = self._ceilings(name)
+        if any(one.result.profile == "full" for one in self.results):
+            matches = [one for one in matches if not trial_of(one)]
+        return max(matches, key=stars_of, default=None)
+
+    def _ceilings(self, name: str) -> list[Finished]:
         worlds = {read_world(one.result.world) for one in self.results}
         world = worlds.pop() if len(worlds) == 1 else None
         bound = str(Value("ceiling", "r2_bayes", Value.parse(name).label))
-        matches = [
+        return [
             one
             for one in finished(job for job in self.jobs if job.spec.recipe == "ceiling")
             if world is not None
             and bound in one.result.values
             and read_world(one.result.world) == world
         ]
-        return max(matches, key=lambda one: int(one.job.spec.config.get("bayes", 0)), default=None)
 
     def levels(self, name: str) -> tuple[Line, ...]:
         """The ceilings of a value, each labelled with its kind."""
@@ -84,11 +93,18 @@ class FigureData:
 
     def hidden_levels(self, name: str) -> Iterator[str]:
         """A note for each ceiling that has no level."""
+        yield from self.unused_ceiling(name)
         for kind, value in self._bounds(name).items():
             if value is None:
                 yield f"{KINDS[kind]}: not finite, not shown"
             elif value <= 0:
                 yield f"{KINDS[kind]}: {value:.3g} ≤ 0, not shown"
+
+    def unused_ceiling(self, name: str) -> list[str]:
+        """A note where the only ceiling of a value is a trial's and these results are full."""
+        is_r2 = Value.parse(name).metric == "r2"
+        unused = is_r2 and self.ceiling(name) is None and self._ceilings(name)
+        return ["ceiling from a trial: not used for full results"] if unused else []
 
     def _bounds(self, name: str) -> dict[str, float | None]:
         """The ceilings of a value over all stars, by kind."""
@@ -340,9 +356,10 @@ def snr(data: FigureData) -> Picture:
 
 def _ceilings(data: FigureData, label: str) -> tuple[list[Curve], list[str]]:
     """The ceilings at each magnitude, against the S/N at it, and what of them has no place."""
-    best = data.ceiling(str(Value("test", "r2", label)))
+    name = str(Value("test", "r2", label))
+    best = data.ceiling(name)
     if best is None:
-        return [], []
+        return [], data.unused_ceiling(name)
     values, errors = best.result.values, best.result.errors
     curves, notes = [], []
     snr = Value("", "snr", "median")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from vitlab.contract.checks import CEILING, judged, unknown
+from vitlab.contract.checks import CEILING, Reason, judged, unknown
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.excluded import excluded_text
@@ -27,6 +27,8 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.results.repeats import seed_of, settings_of
 
+ENOUGH = 1000
+"""Stars from which on a trial's ceiling serves full results, and one without an error counts."""
 Bounds = Mapping[tuple[World, str], Ceiling]
 """The ceilings that are known, by world and label."""
 
@@ -37,10 +39,11 @@ def ceilings(jobs: Iterable[Job]) -> dict[tuple[World, str], Ceiling]:
     Jobs older than the key `world` have none: of which spectra they are is not known.
     """
     jobs = list(jobs)
-    largest: dict[tuple[World, str], tuple[int, Ceiling]] = {}
+    largest: dict[tuple[World, str], tuple[tuple[bool, int], Ceiling]] = {}
     for stars, world, label, ceiling in [*_of_jobs(jobs), *_of_cache(jobs)]:
-        if stars >= largest.get((world, label), (0, None))[0]:
-            largest[world, label] = stars, ceiling
+        rank = not ceiling.trial, stars
+        if (world, label) not in largest or rank >= largest[world, label][0]:
+            largest[world, label] = rank, ceiling
     return {key: ceiling for key, (_, ceiling) in largest.items()}
 
 
@@ -49,16 +52,30 @@ _Known = tuple[int, World, str, Ceiling]
 
 def _of_jobs(jobs: Sequence[Job]) -> Iterator[_Known]:
     for one in finished(job for job in jobs if job.spec.recipe == "ceiling"):
-        world, config = read_world(one.result.world), one.job.spec.config
+        world = read_world(one.result.world)
         for name, value in one.result.values.items():
             bound = Value.parse(name)
             if world is None or value is None or bound.metric != "r2_bayes":
                 continue
-            ceiling = Ceiling(value, one.result.errors.get(name, 0.0))
-            if bound.split == "ceiling":
-                yield int(config.get("bayes", 0)), world, bound.label, ceiling
-            elif bound.mag is not None:
-                yield int(config.get("bayes_each", 0)), world.at(bound.mag), bound.label, ceiling
+            whole = bound.split == "ceiling"
+            stars, error = stars_of(one, whole), one.result.errors.get(name)
+            if (not whole and bound.mag is None) or (error is None and stars < ENOUGH):
+                continue
+            trial = trial_of(one, whole)
+            at = world if bound.mag is None else world.at(bound.mag)
+            yield stars, at, bound.label, Ceiling(value, error or 0.0, trial)
+
+
+def stars_of(ceiling: Finished, whole: bool = True) -> int:
+    """Stars of a ceiling job's posteriors, over all magnitudes or (not `whole`) at each."""
+    stars = settings_of(ceiling.job.spec).get("bayes" if whole else "bayes_each")
+    return stars if isinstance(stars, int) else 0
+
+
+def trial_of(ceiling: Finished, whole: bool = True) -> str:
+    """The profile of a ceiling job that is a trial of few stars; empty for one that is none."""
+    profile = ceiling.result.profile
+    return profile if profile != "full" and stars_of(ceiling, whole) < ENOUGH else ""
 
 
 def _of_cache(jobs: Sequence[Job]) -> Iterator[_Known]:
@@ -79,8 +96,13 @@ def _in_file(path: Path, stamp: int) -> tuple[_Known, ...]:  # noqa: ARG001 - re
 
 
 def ceiling_of(result: Result, known: Bounds, name: str) -> Ceiling | None:
-    """The ceiling of a result's value; only an R2 of a known world has one."""
-    return ceiling_in(read_world(result.world), known, name)
+    """The ceiling of a result's value; only an R2 of a known world has one.
+
+    None for a full result where only a trial's is known.
+    """
+    ceiling = ceiling_in(read_world(result.world), known, name)
+    is_unfit = ceiling is not None and ceiling.trial and result.profile == "full"
+    return None if is_unfit else ceiling
 
 
 def ceiling_in(world: World | None, known: Bounds, name: str) -> Ceiling | None:
@@ -104,7 +126,10 @@ def with_ceiling(result: Result, known: Bounds) -> Result:
             error = math.hypot(ceiling.error, result.errors.get(name, 0.0))
             found.append(judged(value - ceiling.r2, LEAK * error))
     worst = max(found, key=lambda one: (one.number or 0) - (one.limit or 0), default=None)
-    check = worst or unknown("no_ceiling" if read_world(result.world) else "no_world")
+    world, name = read_world(result.world), result.headline
+    only_trial = ceiling_in(world, known, name) and not ceiling_of(result, known, name)
+    reason: Reason = "trial_ceiling" if only_trial else "no_ceiling" if world else "no_world"
+    check = worst or unknown(reason)
     return replace(result, checks={**result.checks, CEILING: check.record()})
 
 
@@ -193,6 +218,12 @@ def _ceiling(models: Sequence[Finished], known: Bounds) -> list[Phrase]:
             phrases.append(phrase("sanity_ceiling_bad", str(ceiling), ", ".join(over)))
         else:
             phrases.append(phrase("sanity_ceiling", str(ceiling), f"{highest:.3f}"))
+    phrases += dict.fromkeys(
+        phrase("sanity_trial_ceiling", str(bound), bound.trial)
+        for one in models
+        if (bound := ceiling_in(read_world(one.result.world), known, one.result.headline))
+        and not ceiling_of(one.result, known, one.result.headline)
+    )
     if any(read_world(one.result.world) is None for one in models):
         phrases.append(phrase("sanity_no_world"))
     return phrases or ([phrase("sanity_no_ceiling")] if models else [])
