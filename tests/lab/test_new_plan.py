@@ -157,6 +157,15 @@ def test_a_plan_is_two_files_that_take_an_mvp(lab: Lab) -> None:
     assert bytes_of(lab) == before
 
 
+def test_a_gate_is_named_as_the_document_names_it(lab: Lab, roadmap: Path) -> None:
+    text = roadmap.read_text(encoding="utf-8") + "\n## DG-1: deep?\n\n- R² > 0.7 → deeper\n"
+    roadmap.write_text(text, encoding="utf-8")
+    for name in ("DG-1", "dg1", "DG1"):
+        save_new(lab, plan_mvp(lab, roadmap, NewMvp("Deeper", gate=name, id="9.0")))
+        assert lab.read_roadmap(roadmap).mvp("9.0").gate == "DG-1"
+        undo(lab)
+
+
 def test_git_is_told_what_it_need_not_keep(lab: Lab) -> None:
     before, path = bytes_of(lab), lab.paths.root / ".gitignore"
     assert not plan_plan(lab, NewPlan("Sky")).notes

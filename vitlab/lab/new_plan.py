@@ -18,6 +18,7 @@ from vitlab.docs.save import FileChange, change, create, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.boards import new_card_edits
+from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.docs.write.new_files import plan_texts, slug
 from vitlab.docs.write.new_gate import (
     GateEdits,
@@ -95,7 +96,7 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
     before = lab.read_roadmap(roadmap)
     name = _one_line(new.name, "name")
     mvp_id = checked_mvp_id(before, new.id) if new.id else next_mvp_id(before)
-    gate = before.gate(new.gate) if new.gate else None
+    gate = find_gate(before, new.gate) if new.gate else None
     hypothesis = _hypothesis(lab, before, new.hypothesis)
     date = datetime.date.today().isoformat()
     edits = MvpEdits(before, mvp_id, name, gate, hypothesis, "", date)

@@ -20,7 +20,7 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.source import Heading, Span
 from vitlab.docs.text.tables import Row, Table, insert_row, new_row
-from vitlab.docs.write.new_section import last_line, new_status, waiting_text
+from vitlab.docs.write.new_section import gate_title, last_line, new_status, waiting_text
 from vitlab.docs.write.rows import add_change_row, by_column, set_column, view_of
 
 _OPERATOR = re.compile(r"\s*(>=|<=|≥|≤|>|<)\s*")
@@ -129,9 +129,7 @@ class GateEdits:
 
     @property
     def title(self) -> str:
-        """`Gate-5`, `DP-2`."""
-        match = _NUMBERED.fullmatch(self.gate)
-        return f"{match[1] or 'Gate'}-{match[2]}" if match else f"Gate-{self.gate}"
+        return gate_title(self.gate)
 
     @property
     def _language(self) -> str:

@@ -18,7 +18,13 @@ from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Span
 from vitlab.docs.text.tables import insert_row
 from vitlab.docs.write.boards import new_card_edits
-from vitlab.docs.write.new_section import Wanted, new_status, section_edits, waiting_text
+from vitlab.docs.write.new_section import (
+    Wanted,
+    gate_title,
+    new_status,
+    section_edits,
+    waiting_text,
+)
 from vitlab.docs.write.rows import add_change_row, by_column, mvp_name_like, set_column
 
 _NUMBERED = re.compile(r"(\d+)\.(\d+)")
@@ -186,7 +192,7 @@ class MvpEdits:
             "mvp": name,
             "name": self.name,
             "phase": self.phase,
-            "gate": f"Gate-{self.gate.id}" if self.gate else "",
+            "gate": gate_title(self.gate.id) if self.gate else "",
             "status": self.status,
             "report": self.report,
             "hypothesis": self.hypothesis.partition(":")[0],

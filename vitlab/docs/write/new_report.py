@@ -13,7 +13,7 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, code, plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.write.new_files import filled, slug, template
-from vitlab.docs.write.new_section import Wanted
+from vitlab.docs.write.new_section import Wanted, gate_title
 
 _FIELD = re.compile(
     r"\*\*(?P<key>[^*:：|]{1,20})[:：]\*\*[ \t]*(?P<value>[^|\r\n]*?)[ \t]*(?=\||$)"
@@ -78,7 +78,7 @@ class Skeleton:
         wanted = Wanted(self.mvp, self.name, "", "", self.gate, self.hypothesis)
         aims = [wanted.aim(language)]
         if self.gate and self.hypothesis:
-            aims.append(f"Gate-{self.gate.id}: {self.gate.title}")
+            aims.append(f"{gate_title(self.gate.id)}: {self.gate.title}")
         if self.gate and self.gate.rules:
             aims.append(f"{'判据' if language == 'zh' else 'Criterion'}: {wanted.accepted}")
         identity, _, statement = self.hypothesis.partition(":")

@@ -38,6 +38,12 @@ _ITEMS = {"zh": ("目标", "数据", "模型", "验收"), "en": ("Goal", "Data",
 _HEADS = {"zh": ("项", "配置"), "en": ("Item", "Content")}
 
 
+def gate_title(gate_id: str) -> str:
+    """A gate as a new text names it, by its bare id: `Gate-5`, `DP-2`."""
+    point = re.fullmatch(r"(DP|DG)(\d+)", gate_id)
+    return f"{point[1]}-{point[2]}" if point else f"Gate-{gate_id}"
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a section is about."""
@@ -55,7 +61,7 @@ class Wanted:
         test, decide = ("检验", "验证") if language == "zh" else ("Test", "Decide")
         if self.hypothesis:
             return f"{test} {self.hypothesis}"
-        return f"{decide} Gate-{self.gate.id}: {self.gate.title}" if self.gate else self.name
+        return f"{decide} {gate_title(self.gate.id)}: {self.gate.title}" if self.gate else self.name
 
     @property
     def accepted(self) -> str:
@@ -240,7 +246,7 @@ def _with_gate(
         named = any("gate" in plain(each).casefold() for each, _ in texts)
         if number == 0 and wanted.gate and not named:
             bold = "**" if item.startswith("**") else ""
-            yield f"{bold}Gate{bold}", f"Gate-{wanted.gate.id}"
+            yield f"{bold}Gate{bold}", gate_title(wanted.gate.id)
 
 
 def _content(roadmap: Roadmap, item: str, wanted: Wanted) -> str | None:
@@ -250,7 +256,7 @@ def _content(roadmap: Roadmap, item: str, wanted: Wanted) -> str | None:
     if "status" in columns:
         return wanted.status
     if word.casefold() == "gate":
-        return f"Gate-{wanted.gate.id}" if wanted.gate else None
+        return gate_title(wanted.gate.id) if wanted.gate else None
     if _HYPOTHESIS.fullmatch(word):
         return wanted.hypothesis or "-"
     if _AIMS.fullmatch(word):
