@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
 from vitlab.docs.model.report_head import head_lines, in_head, own_experiments
-from vitlab.docs.model.roadmap import Mvp, Roadmap, titles_above
+from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_marks import id_span
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
-from vitlab.docs.model.table_kinds import Entry, View, recognise
+from vitlab.docs.model.table_kinds import Entry, View, recognise, titles_above
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Row, tables_of

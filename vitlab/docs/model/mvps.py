@@ -178,7 +178,7 @@ def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
 
 
 def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
-    for index, box, text in _boxes(document):
+    for index, box, text in boxes_of(document):
         opening = None if ids.opening(text) else new_id(text)
         parsed = vocabulary.read(box) if opening else None
         if opening and parsed:
@@ -189,7 +189,7 @@ def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
 def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
     """The items of check lists, `- [x] Phase 1: name`, in a document without any MVP."""
     found: dict[str, Stated] = {}
-    for index, box, text in _boxes(document):
+    for index, box, text in boxes_of(document):
         mvp, name = id_and_name(text)
         parsed = vocabulary.read(box)
         if parsed and name and _COUNTED.fullmatch(mvp):
@@ -198,7 +198,7 @@ def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
     return list(found.values())
 
 
-def _boxes(document: Document) -> Iterator[tuple[int, str, str]]:
+def boxes_of(document: Document) -> Iterator[tuple[int, str, str]]:
     """(0-based line, box, text) of every item of a check list, outside code and comments."""
     hidden = set(document.hidden_lines)
     for fence in document.fences:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -26,12 +26,20 @@ from vitlab.docs.model.ids import (
 )
 from vitlab.docs.model.mvps import (
     Stated,
+    boxes_of,
     heading_marks,
     mvp_heading,
     stated_elsewhere,
     stated_in_boxes,
 )
-from vitlab.docs.model.table_kinds import Entry, KnownTable, View, is_section_row, recognise
+from vitlab.docs.model.table_kinds import (
+    Entry,
+    KnownTable,
+    View,
+    is_section_row,
+    recognise,
+    titles_above,
+)  # fmt: skip
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
@@ -358,20 +366,6 @@ def _with_overview(
     return overviews, sorted(rows, key=lambda entry: entry.row.index)
 
 
-def titles_above(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
-    """For each table the titles of the headings above it, outermost first."""
-    titles = []
-    path: list[tuple[int, str]] = []
-    headings = iter(document.headings)
-    heading = next(headings, None)
-    for table in tables:
-        while heading is not None and heading.index < table.first:
-            path = [p for p in path if p[0] < heading.level] + [(heading.level, heading.title)]
-            heading = next(headings, None)
-        titles.append(tuple(title for _, title in path))
-    return titles
-
-
 def _id_of(entry: Entry) -> str:
     return _id_and_name(entry)[0]
 
@@ -453,16 +447,38 @@ def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
 
 def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
     """The MVPs that are not proposed though they may wait, and why: blocked, or not understood."""
-    held, known = [], _by_id(roadmap)
+    held, known, remarks = [], _by_id(roadmap), dict(_waiting_remarks(roadmap))
     for mvp in roadmap.mvps:
         if mvp is not known[mvp.id]:
             continue
         if mvp.status is None and mvp.status_text.strip(" -—–"):
             why = f"line {mvp.line}: the status {mvp.status_text!r} is not known"
             held.append(Next(mvp.id, why))
-        elif mvp.status not in _NOT_WAITING and roadmap.vocabulary.is_blocked(mvp.status_text):
-            held.append(Next(mvp.id, f"line {mvp.line}: blocked ({mvp.status_text})"))
+        elif mvp.status not in _NOT_WAITING and mvp.id in remarks:
+            line, text = remarks[mvp.id]
+            held.append(Next(mvp.id, f"line {line}: blocked ({text})"))
     return tuple(held)
+
+
+def _waiting_remarks(roadmap: Roadmap) -> Iterator[tuple[str, tuple[int, str]]]:
+    """(MVP, (line, text)) of each heading, open box and cell that has its MVP wait; best last."""
+    waits = roadmap.vocabulary.waits
+    for index, box, text in boxes_of(roadmap.document):
+        opening = roadmap.ids.opening(text) if box == "[ ]" and waits(text) else None
+        if opening:
+            yield opening[0], (index + 1, text)
+    for spec in reversed(roadmap.specs):
+        if waits(spec.heading.title):
+            yield spec.mvp, (spec.heading.index + 1, spec.heading.title)
+    rows = [(mvp, entry) for entry in roadmap.rows("priorities") for mvp in entry.mvps]
+    for mvp, entry in [*rows, *((mvp.id, mvp.entry) for mvp in reversed(roadmap.mvps))]:
+        cells = (entry.raw(name) for name in ("status", "name", "mvp"))
+        if text := next((cell for cell in cells if waits(cell)), ""):
+            yield mvp, (entry.line, text)
+    for one in reversed(roadmap.mvps):
+        name = one.name if one.entry.kind in ("card", "task") else ""
+        if text := next((t for t in (one.status_text, name) if waits(t)), ""):
+            yield one.id, (one.line, text)
 
 
 def _by_id(roadmap: Roadmap) -> dict[str, Mvp]:

@@ -13,6 +13,10 @@ from vitlab.docs.text.source import Document
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
 _GROUPS = re.compile(rf"(?:\s*{_GROUP.pattern.replace('?P<inside>', '')})*")
+_BLOCKED_END = re.compile(
+    r"(?:\s[-–—|]+|[:：，,])\s*(?P<text>(?!\s)(?:(?!\s[-–—]+\s)[^|:：()（）,，])+)$"
+)
+"""The last part of a title, `— BLOCKED`."""
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)
 _ITEM = re.compile(
@@ -57,6 +61,10 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
         if not any(m.start < group.end() and group.start() < m.end for m in marks):
             mark = _in_group(group, vocabulary)
             marks += [mark] if mark else []
+    if last and (tail := _BLOCKED_END.search(text, of[1])) and not marks:
+        parsed = vocabulary.read(tail["text"])
+        if parsed and parsed.status == "paused" and vocabulary.is_blocked(tail["text"]):
+            marks.append(Mark(tail.start("text"), tail.end("text"), parsed))
     own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
     return sorted(own or marks)  # a colour before the id of an MVP with a status is a priority
 
@@ -68,7 +76,9 @@ def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:
     if parsed is None or parsed.loose or (inside[:1] in "[xX/- " and len(inside) < 2):
         return None
     if parsed.glyph is None and parsed.end < len(inside.rstrip()):
-        return None
+        opens = re.match(r"\s*[,，;；:：]", inside[parsed.end :]) or parsed.status == "paused"
+        if not (opens and vocabulary.is_blocked(inside)):
+            return None
     return Mark(group.start("inside"), group.end("inside"), parsed)
 
 
@@ -139,6 +149,8 @@ def in_items(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterat
             yield Found(mvp, "task", item.start("box"), item.end("box"), box)
         base = item.start("text")
         for mark in find_marks(item["text"], of, vocabulary, last=bool(item["box"])):
+            if item["box"] == "[ ]" and vocabulary.is_blocked(item["text"][mark.start : mark.end]):
+                continue  # why the box is open
             yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed)
 
 

@@ -50,7 +50,7 @@ class StatusText:
         if not self.remark.strip(" *~_`"):
             return True
         other = set(_remark_statuses(self.remark, vocabulary)) - {status}
-        waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
+        waits = status not in _MAY_WAIT and vocabulary.waits(self.remark)
         goes_on = _OF_STATUS.match(self.remark)  # `Ready to run`, `blocked by MVP-1.0`
         return not (self.verdict or other or waits or goes_on)
 

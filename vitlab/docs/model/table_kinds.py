@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, is_measured
+from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Cell, Row, Table
 
 FIRST = {
@@ -185,6 +186,20 @@ def recognise(
     if kind == "facts" and "item" not in columns:
         columns = {**columns, "item": columns["project"]}
     return KnownTable(kind, table, columns, headings) if kind else None
+
+
+def titles_above(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
+    """For each table the titles of the headings above it, outermost first."""
+    titles = []
+    path: list[tuple[int, str]] = []
+    headings = iter(document.headings)
+    heading = next(headings, None)
+    for table in tables:
+        while heading is not None and heading.index < table.first:
+            path = [p for p in path if p[0] < heading.level] + [(heading.level, heading.title)]
+            heading = next(headings, None)
+        titles.append(tuple(title for _, title in path))
+    return titles
 
 
 def goal_column(table: Table) -> int:

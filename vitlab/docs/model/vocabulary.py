@@ -125,6 +125,13 @@ _PRIORITY = re.compile(
 _BLOCKED = re.compile(
     r"(?<!未)(?<!不再)(?<!解除)(?<!无)(?:阻塞|受阻|卡住)|(?<!not )(?<!no longer )\bblocked\b", re.I
 )
+_WAITS = re.compile(
+    rf"{_BLOCKED.pattern}|等待|(?<!\w)等(?=[\s*`]*(?:MVP|\d+\.\d|[A-Za-z]|数据|结果|资源|卡|机|训练"
+    r"|上游|前置|审|算|排队|老师|确认|完成|依赖|跑))"
+    r"|(?<!not )(?<!no longer )\b(?:wait(?:s|ing)? (?:for|on)|waiting(?=[)）]|$)|awaiting)\b",
+    re.I,
+)
+_STRUCK = re.compile(r"~~(?=\S)(?:(?!~~).)+~~")
 _REMEMBERED = 4096
 _LEGEND = re.compile(
     r"^[\s>*_\ufeff-]*(?:状态(?:说明|图例|标记)?|图例|status(?: legend| key)?|legend)[*_\s]*[:：]"
@@ -272,7 +279,11 @@ class Vocabulary:
 
     def is_blocked(self, cell: str) -> bool:
         """Whether a cell says that something else must come first."""
-        return bool(_BLOCKED.search(plain(cell)))
+        return bool(_BLOCKED.search(plain(_STRUCK.sub("", cell))))
+
+    def waits(self, text: str) -> bool:
+        """Whether a text says that something else must come first, or that it waits for it."""
+        return bool(_WAITS.search(plain(_STRUCK.sub("", text))))
 
     @cached_property
     def _own_glyphs(self) -> frozenset[str]:
