@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vitlab.contract.config import read_config
-from vitlab.contract.job import CORE_HOURS, DRAWS, GPU_HOURS
-from vitlab.recipes.context import Outcome
+from vitlab.contract.events import EventWriter
+from vitlab.contract.job import CORE_HOURS, DRAWS, GPU_HOURS, Spec
+from vitlab.contract.paths import JobPaths
+from vitlab.recipes.context import Context, Outcome, Reporter
 from vitlab.recipes.cost import training_cost
+from vitlab.recipes.run import validation_scores
 
 STEPS = {"step": 200.0, "epoch": 2.0}
 
@@ -36,3 +40,19 @@ def test_hours_that_hold_only_a_part_are_left_out() -> None:
     assert training_cost(config, outcome, 3600.0, "cuda", resumed=False)[GPU_HOURS] == 1.0
     assert training_cost(config, outcome, 3600.0, "cuda", resumed=True) == {DRAWS: 1000}
     assert training_cost(read_config("template", {}), outcome, 1.0, "cpu", resumed=False) == {}
+
+
+def test_a_result_keeps_the_validation_score_of_the_state_it_reports(tmp_path: Path) -> None:
+    """Without it no run of a sweep could be chosen but by its test score."""
+    spec = Spec("1.0", "main", "full", "ridge", {}, "E", "roadmaps/p.md")
+    paths = JobPaths(tmp_path)
+    with EventWriter(paths.events) as writer:
+        for step, r2 in ((1, 0.5), (2, 0.7), (3, 0.6)):
+            values = {"val/r2/log_g": r2, "val/mae/log_g": 0.1}
+            writer.write("eval", step=step, epoch=0, split="val", n=9, values=values)
+        writer.write("eval", step=2, epoch=0, split="test", n=9, values={"test/r2/log_g": 0.1})
+        context = Context(
+            paths, spec, read_config("ridge", {}), "cpu", Reporter(writer), False, lambda: False
+        )
+    assert validation_scores(context, {"step": 2}) == {"val/r2/log_g": 0.7}
+    assert validation_scores(context, {}) == {}

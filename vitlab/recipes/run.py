@@ -39,6 +39,7 @@ from vitlab.contract.config import (
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.value import Value
 from vitlab.jobs.git import read_code
 from vitlab.lab.figures.auto_figures import draw_in_subprocess
 from vitlab.lab.results.ceilings import checked_against_ceiling
@@ -309,15 +310,33 @@ def _last_checkpoint(paths: JobPaths) -> int:
     return steps
 
 
+def validation_scores(context: Context, best: Mapping[str, float]) -> dict[str, float | None]:
+    """The headline's metric on validation, of the state that is reported: it chooses among runs."""
+    metric, offset, end = Value.parse(context.spec.headline).metric, 0, -1
+    scores: dict[str, float | None] = {}
+    while offset != end:
+        end = offset
+        events, offset = read_events(context.paths.events, offset)
+        for event in events:
+            if (event.kind, event.data.get("split"), event.step) == (
+                "eval",
+                "val",
+                best.get("step"),
+            ):
+                scores = dict(event.values)
+    return {name: x for name, x in scores.items() if Value.parse(name).metric == metric}
+
+
 def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
     spec = context.spec
+    tested = {name: x if math.isfinite(x) else None for name, x in outcome.values.items()}
     cost = training_cost(context.config, outcome, seconds, context.device, context.resume)
     result = Result(
         mvp=spec.mvp,
         run=spec.run,
         profile=spec.profile,
         recipe=spec.recipe,
-        values={name: x if math.isfinite(x) else None for name, x in outcome.values.items()},
+        values={**validation_scores(context, outcome.best), **tested},
         errors={name: x for name, x in outcome.errors.items() if math.isfinite(x)},
         n=outcome.n,
         model=outcome.model,
