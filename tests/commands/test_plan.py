@@ -43,7 +43,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "plan.md", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert set(record) == {"roadmap", "mvps", "gates", "next"}
+    assert set(record) == {"roadmap", "mvps", "gates", "next", "passed_over"}
+    assert record["passed_over"] == []
     assert record["next"] == "1.0"
     assert record["mvps"] == [
         {
@@ -149,6 +150,7 @@ def test_lint_in_a_lab_looks_for_the_reports(
     [
         (["status", "nowhere.md"], "nowhere.md: no such file"),
         (["status"], "no lab"),
+        (["lint", "plan_roadmap.md"], "plan_roadmap.md: is a folder"),
         (["set", "plan.md", "--mvp", "9", "--status", "done"], "no MVP '9'"),
         (["set", "plan.md", "--mvp", "1.0", "--status", "finished"], "finished"),
     ],
@@ -156,6 +158,7 @@ def test_lint_in_a_lab_looks_for_the_reports(
 def test_mistakes_are_one_line(
     alone: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
+    (alone.parent / "plan_roadmap.md").mkdir()
     assert main(words) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -261,11 +264,13 @@ def test_what_only_the_journal_restores_is_named(
     alone.write_text("\n".join(["| MVP | Name | Status |", "|---|---|---|", *rows, ""]))
     first = alone.read_bytes()
     assert main(["set", str(alone), "--mvp", "1.0", "--status", "running"]) == 0
-    assert "line 3: | 1.0 | ViT | ✅ PASS (R²=0.7) |" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "`vitlab undo` brings these words back, setting the old status would not" in err
+    assert "not: line 3: | 1.0 | ViT | ✅ PASS (R²=0.7) |" in err
     assert main(["set", str(alone), "--mvp", "1.0", "--status", "done"]) == 0
     assert alone.read_bytes() == first
     assert main(["set", str(alone), "--mvp", "1.1", "--status", "running"]) == 0
-    assert "journal" not in capsys.readouterr().err
+    assert "undo" not in capsys.readouterr().err
 
 
 BOARD = """\

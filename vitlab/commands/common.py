@@ -65,6 +65,8 @@ def this_lab() -> Lab:
 def existing(name: str) -> Path:
     """A document named on the command line."""
     path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{name}: is a folder")
     if not path.is_file():
         raise UsageError(f"{name}: no such file")
     return path

@@ -41,6 +41,7 @@ from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
     linked_notes,
+    only_undo,
     redo,
     status_changes,
     status_notes,
@@ -203,7 +204,7 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
             for gate, verdict in zip(roadmap.gates, verdicts, strict=True)
         ],
         "next": following.id if following else None,
-        **({"passed_over": [vars(one) for one in held]} if held else {}),
+        "passed_over": [vars(one) for one in held],
     }
 
 
@@ -218,7 +219,7 @@ def _print_status(report: dict[str, Any]) -> None:
         gates = [(g["id"], g["title"], g["status"], g["verdict"]) for g in report["gates"]]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
     print(f"\nnext: {report['next'] or 'nothing waits'}")
-    for one in report.get("passed_over", ()):
+    for one in report["passed_over"]:
         print(f"passed over: {one['id']} ({one['why']})")
 
 
@@ -325,7 +326,7 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
         name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
         print(unified(change.old_text, change.new_text, name), end="")
         for line in lost:
-            print(f"{name}: only the undo journal restores {line}", file=sys.stderr)
+            print(f"{name}: {only_undo(line)}", file=sys.stderr)
     if changes and not args.dry_run:
         save([change for change, _ in changes], journal_of(lab))
         warn_of_editors(change.path for change, _ in changes)
