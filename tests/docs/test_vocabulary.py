@@ -4,8 +4,9 @@ import pytest
 
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
+from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.ids import IdIndex, exp_id, gate_refs, read_id, report_target
-from vitlab.docs.model.vocabulary import default_vocabulary, metric_header, status_argument
+from vitlab.docs.model.vocabulary import default_vocabulary, status_argument
 
 WORDS = default_vocabulary()
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
+from vitlab.docs.text.inline import folded, plain
+
+_METRIC_NAME = re.compile(r"(Δ?)((?<![A-Za-z])R\W{0,2}[²2](?!\d)|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 HEADERS: dict[str, tuple[str, ...]] = {
     "mvp": ("mvp", "对应mvp", "mvpid", "mvp编号", "mvps", "相关mvp", "编号", "id"),
     "name": (
@@ -98,3 +104,26 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "note": ("备注", "note", "notes", "说明", "remark", "remarks"),
 }  # fmt: skip
 """Header words of every column, case folded and without spaces."""
+
+
+@lru_cache(4096)
+def metric_header(header: str) -> tuple[str, str | None] | None:
+    """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""
+    text = plain(header)
+    match = _METRIC_NAME.search(text)
+    if not match:
+        return None
+    word = folded(match[2])
+    is_r2 = word.startswith("r") and word.endswith("2")
+    name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
+    split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
+    rest = text[match.end() : match.end() + 1]
+    if rest == "_" and not split:  # R²_max is no score of a model
+        return None
+    return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
+
+
+@lru_cache(4096)
+def is_measured(header: str) -> bool:
+    """Whether a column holds numbers of a metric, even one that is no model's score (`R²_max`)."""
+    return bool(_METRIC_NAME.search(plain(header)))

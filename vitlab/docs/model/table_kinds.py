@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from vitlab.docs.model.headers import is_measured
 from vitlab.docs.model.ids import IdIndex, gate_refs
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, is_measured
+from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Cell, Row, Table
 

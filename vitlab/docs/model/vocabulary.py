@@ -142,7 +142,6 @@ _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
 _MARKUP = re.compile(r"(?:[\s*_~`\ufeff]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
-_METRIC_NAME = re.compile(r"(Δ?)((?<![A-Za-z])R\W{0,2}[²2](?!\d)|MAE|RMSE|bias|ρ|σ|loss)", re.I)
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
 """Status of a verdict -> those of a glyph before it that it refines; any other glyph wins."""
@@ -418,29 +417,6 @@ def status_argument(word: str) -> str:
     if word not in STATUSES:
         raise UsageError(f"status {word!r}: one of {', '.join(STATUSES)}")
     return word
-
-
-@lru_cache(4096)
-def metric_header(header: str) -> tuple[str, str | None] | None:
-    """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""
-    text = plain(header)
-    match = _METRIC_NAME.search(text)
-    if not match:
-        return None
-    word = folded(match[2])
-    is_r2 = word.startswith("r") and word.endswith("2")
-    name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
-    split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
-    rest = text[match.end() : match.end() + 1]
-    if rest == "_" and not split:  # R²_max is no score of a model
-        return None
-    return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
-
-
-@lru_cache(4096)
-def is_measured(header: str) -> bool:
-    """Whether a column holds numbers of a metric, even one that is no model's score (`R²_max`)."""
-    return bool(_METRIC_NAME.search(plain(header)))
 
 
 def _skip_markup(text: str, at: int) -> int:

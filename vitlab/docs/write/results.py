@@ -18,10 +18,11 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.gates import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View
-from vitlab.docs.model.vocabulary import metric_header, status_argument
+from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.tables import insert_row, set_cell
