@@ -249,6 +249,9 @@ def test_a_trial_s_ceiling_serves_no_full_result(lab: Lab, ended: Ended) -> None
     chart = curves(lab, [full.job.paths.folder], full.result.headline)
     assert not [line for line in chart.thresholds if line.label.startswith("Bayes")]
 
+    assert {row["error of"] for row in compare(lab, all_results(lab)) if row["mvp"] == "8.0"} == {
+        "draws"
+    }
     ceiling_job(ended, "full", 0.76, 0.005)
     assert shares() == {"whole": pytest.approx(0.75), "trial": pytest.approx(0.75)}
     drawn = FigureData(lab, (full,), tuple(all_jobs(lab.paths)))

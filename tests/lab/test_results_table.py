@@ -114,7 +114,17 @@ def test_repeats_are_one_row_with_mean_and_scatter(
     assert rows["loss=mse"]["seeds"] == 3
     assert rows["loss=mse"]["score"] == pytest.approx(np.mean(swept["mse"]))
     assert rows["loss=mse"]["error"] == pytest.approx(np.std(swept["mse"], ddof=1))
-    assert rows["trees"]["error of"] == "stars"
+    assert {run: row["error of"] for run, row in rows.items()} == {
+        "loss=mse": "seeds",
+        "loss=l1": "seeds",
+        "trees": "stars",
+    }
+    kinds = (
+        "± of several seeds: their standard deviation; "
+        "± of a single job: bootstrap over its test stars\n"
+    )
+    assert said(capsys, "--markdown").endswith(f"\n\n{kinds}")
+    assert said(capsys, "--latex").endswith(f"\n% {kinds}")
     assert len(json.loads(said(capsys, "--json", "--each"))) == 7
     text = said(capsys).splitlines()
     assert text[0].split()[:3] == ["MVP", "RUN", "MODEL"]
@@ -145,7 +155,7 @@ def test_the_same_table_for_papers_and_programs(
     assert r"\pm" in tex
     assert "log_g" not in tex.replace(r"log\_g", "")
     markdown = said(capsys, "--markdown").splitlines()
-    assert len(markdown) == 5
+    assert len(markdown) == 5 + 2  # a line on the errors
     assert len({line.count("|") for line in markdown}) == 1
     table = list(csv.DictReader(io.StringIO(said(capsys, "--csv"))))
     assert float(table[0]["r2 log_g"]) == pytest.approx(np.mean(swept["mse"]))

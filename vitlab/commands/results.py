@@ -30,6 +30,12 @@ from vitlab.lab.results.rows import (
 
 Row = Mapping[str, object]
 
+_ERRORS = {
+    "stars": "± of a single job: bootstrap over its test stars",
+    "seeds": "± of several seeds: their standard deviation",
+    "draws": "± of a ceiling: Monte Carlo over simulated stars",
+}
+"""What the errors of a table are, by `error of`."""
 _FIXED = ("mvp", "run", "profile", "model", "n_train", "params")
 _HEADS = {
     "mvp": "MVP",
@@ -224,12 +230,15 @@ def compare_results(args: argparse.Namespace) -> int:
         return 0
     _print_contradictions(results)
     header, cells = short(rows, config_columns(rows))
+    kinds = dict.fromkeys(str(row["error of"]) for row in rows if row.get("error"))
+    note = "; ".join(_ERRORS[kind] for kind in kinds)
     if args.latex:
-        print(as_latex(header, cells), end="")
+        print(as_latex(header, cells) + f"% {note}\n" * bool(note), end="")
     elif args.markdown:
-        print(as_markdown(header, cells), end="")
+        print(as_markdown(header, cells) + f"\n{note}\n" * bool(note), end="")
     else:
         print_table([name.upper() for name in header], cells)
+        print(f"{note}\n" * bool(note), end="", file=sys.stderr)
     return 0
 
 

@@ -51,7 +51,7 @@ class Group:
         return statistics.stdev(values) if len(values) > 1 else None
 
     def error(self, name: str) -> float:
-        """The scatter over seeds, or of a single job its bootstrap error."""
+        """The scatter over seeds, or of a single job its error, of its `error_kind`."""
         scatter = self.scatter(name)
         return scatter if scatter is not None else self.first.errors.get(name, 0.0)
 

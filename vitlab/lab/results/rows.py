@@ -58,7 +58,7 @@ class ResultRow:
     score: float | None
     """The headline; of repeats the mean, as every value."""
     error: float | None
-    """Its bootstrap standard error; of repeats their scatter."""
+    """Its standard error, of the kind `error_of` says."""
     share: Share | None
     """Part of the Bayes ceiling reached; None where no ceiling of its world is known."""
     n_train: int | None
@@ -72,6 +72,8 @@ class ResultRow:
     recipe: str = ""
     seeds: int = 1
     """How many jobs it is the mean of."""
+    error_of: str = "stars"
+    """stars, draws (`Result.error_kind`), or seeds: the scatter of repeats."""
     n_test: int | None = None
     params: int | None = None
     ceiling: Ceiling | None = None
@@ -110,6 +112,7 @@ def result_row(group: Group, known: Bounds) -> ResultRow:
         errors=result.errors,
         recipe=one.job.spec.recipe,
         seeds=len(group.members),
+        error_of="seeds" if len(group.members) > 1 else result.error_kind,
         n_test=result.n.get("test"),
         params=_count(result.model.get("params")),
         ceiling=ceiling,
@@ -293,7 +296,7 @@ def compare(
         {
             **columns(row),
             "seeds": row.seeds,
-            "error of": "seeds" if row.seeds > 1 else "stars",
+            "error of": row.error_of,
             **{_dotted(name): row.settings.get(name) for name in settings},
         }
         for row in rows
