@@ -16,8 +16,11 @@ _CLAUSE_ENDS = re.compile(
 )
 _VERDICTS = re.compile(r"(?<![A-Za-z])(?:(PASS(?:ED)?)|(FAIL(?:ED)?)|(MARGINAL))(?![A-Za-z])")
 _OF_STATUS = re.compile(
-    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind)\b", re.I
+    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with)\b"
+    r"|\s*MVP",
+    re.I,
 )
+_OTHER_MVP = re.compile(r"\s*\d+\.\d")
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
 _MAY_WAIT = ("planned", "ready", "paused")
 """Statuses beside which a remark may say that something else must come first."""
@@ -51,8 +54,9 @@ class StatusText:
             return True
         other = set(_remark_statuses(self.remark, vocabulary)) - {status}
         waits = status not in _MAY_WAIT and vocabulary.waits(self.remark)
-        goes_on = _OF_STATUS.match(self.remark)  # `Ready to run`, `blocked by MVP-1.0`
-        return not (self.verdict or other or waits or goes_on)
+        goes_on = not self.tail and _OF_STATUS.match(self.remark)  # `blocked by MVP-1.0`
+        into = "cancelled" in self.says and _OTHER_MVP.match(self.remark)  # `merged into 1.1`
+        return not (self.verdict or other or waits or goes_on or into)
 
     def with_status(self, new: str, keep_remark: bool) -> str:
         """The text with another status part, its emphasis closed."""

@@ -21,7 +21,7 @@ GLYPHS: dict[str, tuple[str, ...]] = {
     "partial": ("⚠️",),
     "failed": ("❌", "✖️", "✗", "✘"),
     "cancelled": ("🗑️", "🚫", "⛔", "[-]"),
-    "paused": ("⏸️", "💤"),
+    "paused": ("⏸️", "💤", "❄️", "🧊"),
 }
 """Glyphs of a status; the first is the one written."""
 
@@ -86,13 +86,14 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",
         "放弃", "已放弃", "跳过", "已跳过", "终止", "已终止", "中止", "弃用", "cancelled",
         "canceled", "closed", "dropped", "skipped", "abandoned", "aborted", "obsolete",
-        "superseded", "deprecated", "won't do", "wontfix", "discarded",
+        "superseded", "deprecated", "won't do", "wontfix", "discarded", "merged into",
+        "merged with", "并入", "已并入", "合并到", "已合并到", "合并入", "已合并入",
     ),
     "paused": (
         "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
         "已阻塞", "受阻", "卡住", "先不做", "等待", "等待中", "parked", "waiting", "awaiting",
         "paused", "on hold", "blocked", "hold", "stalled", "stuck",
-        "postponed", "deferred",
+        "postponed", "deferred", "冷冻", "icebox",
     ),
 }  # fmt: skip
 """Words of a status, where they open a cell or follow its glyph."""
@@ -106,6 +107,8 @@ VERDICT_WORDS: dict[str, tuple[str, ...]] = {
 
 CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
+_FREEZING = frozenset(("冻结", "已冻结", "frozen"))
+"""What is frozen is done, but not after the glyph of another status, nor while it waits."""
 _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
 _OF_SENTENCES = frozenset((
@@ -258,7 +261,9 @@ class Vocabulary:
         if glyph is None and (late := self._glyph.match(text, _skip_markup(text, end))):
             glyph, end = late.span(), late.end()
             behind = self.glyphs[same_glyph(late.group())]
-            status = behind if word in CLOSING else None
+            status = behind if word in CLOSING | _FREEZING else None
+        if word in _FREEZING and (status not in (None, "done") or self.waits(text[end:])):
+            return ParsedStatus("paused", glyph, match.span(), False, end)
         closed = word in CLOSING and status in ("done", "partial")
         kept = status if closed or word in _REPEATING else None
         status = kept or self.words.get(word)  # None for letters that only compare equal: `ı`
@@ -375,7 +380,10 @@ class Vocabulary:
             word_status = self.glyphs.get(same_glyph(glyph.group()))
         else:
             word_status = self.words.get(_word_key(word))
-        status = word_status or self.glyphs.get(same_glyph(glyph.group()))
+        glyph_status = self.glyphs.get(same_glyph(glyph.group()))
+        if _word_key(word) in _FREEZING and glyph_status:
+            return glyph_status, glyph.group(), word
+        status = word_status or glyph_status
         return (status, glyph.group(), word) if status else None
 
     def extended(
