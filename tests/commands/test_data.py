@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from vitlab.cli import main
+from vitlab.contract.config import DataConfig
+from vitlab.contract.world import read_world
+from vitlab.lab.results.worlds import grid_world
 
 KEYS = ["mag", "snr", "r2_crlb_median", "r2_crlb_mean", "r2_bayes", "r2_bayes_err", "sigma_crlb"]
 
@@ -45,7 +48,14 @@ def test_ceiling_has_its_keys_and_keeps_its_work(
     assert [row["mag"] for row in rows] == [20.5, 22.5]
     for name in ("snr", "r2_crlb_median", "r2_crlb_mean", "r2_bayes"):
         assert rows[0][name] > rows[1][name]
-    assert len(list((tmp_path / ".vitlab" / "ceilings").iterdir())) == 2
+    cached = list((tmp_path / ".vitlab" / "ceilings").iterdir())
+    assert len(cached) == 2
+    for record in (json.loads(file.read_bytes()) for file in cached):
+        world = read_world(record["world"])
+        assert world is not None
+        (row,) = [row for row in rows if world == grid_world(DataConfig(), 1.0).at(row["mag"])]
+        assert record["n"] == 12
+        assert record["r2"]["log_g"] == pytest.approx([row["r2_bayes"], row["r2_bayes_err"]])
     assert main([*line, "5", "--json"]) == 0
     more = json.loads(capsys.readouterr().out)
     for three, five in zip(rows, more, strict=True):

@@ -14,8 +14,12 @@ import pytest
 
 from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
+from vitlab.contract.checks import CEILING, read_check, unknown
 from vitlab.contract.job import Result, Spec, read_result
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.world import read_world
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.results.ceilings import ceilings
 from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.scoring import load_residuals
@@ -123,6 +127,8 @@ def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
     assert "evaluations/some-" in reports[0]["residuals"]
     (quiet,) = evaluated(lab, capsys, monkeypatch, "1.0", "--data", str(spectra), "--noise", "0.1")
     assert quiet["data"]["hash"] != reports[0]["data"]["hash"]
+    assert (quiet["world"]["noise"], reports[0]["world"]["noise"]) == (0.1, 1.0)
+    assert quiet["world"]["file"] == reports[0]["world"]["file"] != ""
     snr = [report["bins"][-1]["high"] for report in (quiet, reports[0])]
     assert snr[0] == pytest.approx(10 * snr[1], rel=1e-4)
     config = {"job": "2.0", "source": str(spectra)}
@@ -130,9 +136,34 @@ def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
     assert job.returncode == 0
     assert job.result.model_name == "LightGBM"
     assert job.result.data["overlap"] == 10
+    # A file is a world of its own: whatever ceiling the lab has of its grid, it is not this one's.
+    assert job.result.world == reports[1]["world"]
+    assert read_check(job.result.checks, CEILING) == unknown("no_ceiling")
     assert job.result.values["test/r2/log_g"] == pytest.approx(
         reports[1]["values"]["test/r2/log_g"]
     )
+
+
+def test_a_ceiling_has_the_world_of_models_on_its_stars(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    config = {"data": {**DATA, "mag": [21.5, 21.5]}, "labels": ["log_g"]}
+    results = []
+    for name, recipe, more in (
+        ("bound", "ceiling", {"bayes": 2, "bayes_each": 0, "mags": [21.5]}),
+        ("fit", "template", {"refine": 1}),
+    ):
+        job = ran(lab, name, recipe, {**config, **more}, "7.0")
+        assert job.returncode == 0
+        results.append(job.result)
+    bound, fit = results
+    world = read_world(fit.world)
+    assert world is not None
+    assert (bound.world, world.mag, world.file) == (fit.world, (21.5, 21.5), "")
+    known = ceilings(all_jobs(find_lab(lab)))
+    assert known[world, "log_g"].r2 == bound.values["ceiling/r2_bayes/log_g"]
+    assert read_check(fit.checks, CEILING).outcome != "unknown"
 
 
 @pytest.mark.parametrize(

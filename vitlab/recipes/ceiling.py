@@ -13,7 +13,6 @@ import numpy as np
 from vitlab.contract.config import CeilingConfig
 from vitlab.contract.paths import NoLab, find_lab
 from vitlab.contract.value import SPEED, Value, ceiling_split
-from vitlab.contract.world import World
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.spectra.dataset import GridSpectra, open_simulator
 from vitlab.ml.spectra.grid import load_derivatives
@@ -85,7 +84,7 @@ def run(context: Context) -> Outcome:
         n={"train": 0, "val": 0, "test": n},
         model={"name": "Ceiling", "params": 0, "condition_max": float(limits.condition.max())},
         data={"source": config.data.source, "hash": _data_hash(config, simulator)},
-        world=_world(config),
+        world=grid_world(config.data, config.noise.level),
     )
 
 
@@ -151,8 +150,7 @@ def _posteriors(progress: _Progress, simulator: Simulator, n: int) -> Posteriors
         cache = find_lab(progress.context.paths.folder).private.ceilings
     except NoLab:
         cache = None
-    world = replace(_world(progress.config), mag=simulator.mag)
-    stars = posteriors_of_test(simulator, n, cache, progress.report, world)
+    stars = posteriors_of_test(simulator, n, cache, progress.report)
     progress.before += n
     return stars
 
@@ -162,10 +160,6 @@ def _summary(variance: Array, label: str) -> tuple[dict[str, float], dict[str, f
     known = variance[np.isfinite(variance)]
     spread = float(np.std(known)) / prior_variance(label) / math.sqrt(max(len(known), 1))
     return crlb_numbers(variance, label), {"r2_crlb_mean": spread}
-
-
-def _world(config: CeilingConfig) -> World:
-    return grid_world(config.data, config.noise.level)
 
 
 def _data_hash(config: CeilingConfig, simulator: Simulator) -> str:

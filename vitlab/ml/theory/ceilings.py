@@ -73,8 +73,9 @@ def posteriors_of_test(
 ) -> Posteriors:
     """Posteriors of the first `n` test stars, with unknown magnitude.
 
-    Cached in the folder `cache` under a hash of grid, noise, prior and `world`, with the ceilings
-    that follow. `report` gets the number done and may raise to stop.
+    Cached in the folder `cache` under a hash of grid, noise, prior and `world`. With a world the
+    ceilings that follow count as its own; a job's result gives its own. `report` gets the number
+    done and may raise to stop.
     """
     path = cache / f"bayes-{_hash(simulator, n, world)}.json" if cache else None
     if path and (known := _read(path, n)):
