@@ -320,9 +320,18 @@ def test_the_code_of_a_program_is_that_of_its_own_repository(shop: Workshop) -> 
     specs = [replace(VIT, recipe="command", config={"argv": ["python3", name]})
              for name in (str(theirs / "train.py"), str(theirs / "new.py"))]  # fmt: skip
     notes = [one.text for one in preflight(shop.lab, specs[1:], [], Machine())]
-    assert "code: new.py is not tracked by git: a copy is kept with the job" in notes
+    assert "code: new.py is not committed: a copy is kept with the job" in notes
     notes = [one.text for one in preflight(shop.lab, specs[:1], [], Machine())]
     assert not [text for text in notes if text.startswith("code:")]
+    for name, words in (("fresh", "is not committed, its git repository has no commit yet"),
+                        ("none", "is in no git repository")):  # fmt: skip
+        (folder := shop.lab.root.parent / name).mkdir()
+        (folder / "train.py").write_text("print(1)")
+        if name == "fresh":
+            subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        one = replace(VIT, recipe="command", config={"argv": ["python3", f"{folder}/train.py"]})
+        notes = [found.text for found in preflight(shop.lab, [one], [], Machine())]
+        assert f"code: train.py {words}: its version is not recorded" in notes
     for job in (tracked, untracked):
         advance(shop.lab)
         assert ended(job).outcome == "ok"

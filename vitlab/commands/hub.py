@@ -26,7 +26,7 @@ from vitlab.docs.text.source import read
 from vitlab.docs.write.hub_rows import KINDS
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import find_hub
-from vitlab.lab.writeback.edits import journal_of
+from vitlab.lab.writeback.edits import journal_of, only_undo
 from vitlab.lab.writeback.hub_edits import new_statement, statement_changes
 
 POINTS = ("beliefs", "hypotheses", "gaps", "next_steps")
@@ -83,9 +83,7 @@ def _set(args: argparse.Namespace, named: str | None, wanted: str) -> int:
     _write(lab, [change for change, _ in changes], args.dry_run)
     for change, lost in changes:
         for line in lost:
-            print(
-                f"{_name(lab, change.path)}: only the undo journal restores {line}", file=sys.stderr
-            )
+            print(f"{_name(lab, change.path)}: {only_undo(line)}", file=sys.stderr)
     return 0
 
 

@@ -44,6 +44,11 @@ def read_code(folder: Path) -> Code:
     return Code(commit, diff[:MAX_DIFF], root)
 
 
+def in_repository(folder: Path) -> bool:
+    """Whether a folder is in a work tree, which may have no commit yet."""
+    return bool(_git(folder, "rev-parse", "--show-toplevel"))
+
+
 def is_tracked(path: Path) -> bool:
     """Whether the repository that holds a file knows it: no diff shows one that it does not."""
     return bool(_git(path.parent, "ls-files", "--", path.name))

@@ -22,7 +22,7 @@ from vitlab.jobs.experiment.placeholders import (
     words_in,
 )
 from vitlab.jobs.files import read_json
-from vitlab.jobs.git import Code, is_tracked, read_code
+from vitlab.jobs.git import Code, in_repository, is_tracked, read_code
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.processes import SCRIPTS
@@ -98,9 +98,12 @@ def _code(command: Filled, code: CodeReader) -> Findings:
     script = script_of(command)
     if not code.of(code_folder(command)).commit:
         what = script.name if script else f"the folder of {command.argv[0]}"
-        yield "note", f"code: {what} is in no git repository: its version is not recorded"
+        where = "is in no git repository"
+        if in_repository(code_folder(command)):
+            where = "is not committed, its git repository has no commit yet"
+        yield "note", f"code: {what} {where}: its version is not recorded"
     elif script is not None and not code.tracks(script):
-        yield "note", f"code: {script.name} is not tracked by git: a copy is kept with the job"
+        yield "note", f"code: {script.name} is not committed: a copy is kept with the job"
 
 
 class SharedFiles:

@@ -70,7 +70,13 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     shared = left_shared(roadmap, mvp_id)
     shared += [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
     lost = not_restored(roadmap, mvp_id, change.edits)
-    return shared + [f"only the undo journal restores {line}" for line in lost]
+    return shared + [only_undo(line) for line in lost]
+
+
+def only_undo(line: str) -> str:
+    """What is told of a line whose old words the journal alone keeps: `line 25: | 1.0 | ...`."""
+    back = "`vitlab undo` or setting the old status brings them back"
+    return f"the undo journal keeps the old words of this line, {back}: {line}"
 
 
 def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: str) -> list[str]:
@@ -84,7 +90,7 @@ def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: s
     for one in changes[1:]:
         lost = linked_lost(lab, roadmap, roadmap.mvp(mvp_id).id, one)
         name = lab.paths.relative(one.path)
-        lines += [f"{name}: only the undo journal restores {line}" for line in lost]
+        lines += [f"{name}: {only_undo(line)}" for line in lost]
     return lines
 
 
