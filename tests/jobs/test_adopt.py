@@ -139,10 +139,11 @@ def test_what_it_takes_is_found(shop: Workshop, by_hand: subprocess.Popen[bytes]
 
 
 def test_trainings_are_listed_and_nothing_else(tmp_path: Path) -> None:
-    """A worker of a training, vitlab itself and an idle Python are none."""
+    """A worker of a training, vitlab itself, another's tests and an idle Python are none."""
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}, 'torch'])"
     argvs = {
         "training": [sys.executable, "-c", child, "lightning"],
+        "pytest": [sys.executable, "-S", "-c", SLEEP, "-m", "pytest", "torch"],
         "idle": [sys.executable, "-S", "-c", SLEEP],
         "ours": [sys.executable, "-S", "-c", SLEEP, "-m", "vitlab.recipes.run", "torch"],
     }

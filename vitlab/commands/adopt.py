@@ -14,9 +14,15 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.value import NAME
 from vitlab.lab.adoption import Candidate, Wanted, adopt, candidates, printed
 
+LISTED = (
+    "listed is what is on a GPU, has loaded torch or another library that trains, or has used a "
+    "minute of CPU time; any other process by its --pid"
+)
+"""Which processes are listed."""
+
 
 def _options(adopt: argparse.ArgumentParser) -> None:
-    adopt.description = "Without options: the Python trainings that run by hand."
+    adopt.description = f"Without options: the Python trainings that run by hand: {LISTED}."
     adopt.add_argument("--pid", type=int, metavar="P", help="the process to take over")
     adopt.add_argument("--mvp", metavar="ID", help="what it is a run of")
     adopt.add_argument("--run", metavar="NAME", help="which of its runs (default: by hand)")
@@ -68,7 +74,7 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         print_json([_record(one) for one in found])
         return
     if not found:
-        print("no Python training of yours runs outside vitlab", file=sys.stderr)
+        print(f"no Python training of yours runs outside vitlab ({LISTED})", file=sys.stderr)
         return
     for one in found:
         process = one.training

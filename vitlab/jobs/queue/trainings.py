@@ -35,6 +35,9 @@ CPU_SECONDS = 60
 _LIBRARIES = re.compile(rb"libtorch|lib_lightgbm|libxgboost|jaxlib|tensorflow|/catboost/")
 _WORDS = ("torch", "lightning", "lightgbm", "accelerate", "deepspeed")
 _PYTHON = re.compile(r"python[\d.]*|pypy[\d.]*|torchrun|accelerate|deepspeed")
+_PYTEST = re.compile(r"pytest|py\.test")
+_WORKER = "import sys;exec(eval(sys.stdin.readline()))"
+"""What the workers of pytest-xdist are started with, by execnet."""
 _SKIPPED = ("site-packages", "node_modules", "__pycache__")
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 7
@@ -107,8 +110,10 @@ def trainings() -> list[Training]:
     for one in sorted(everyone.values(), key=lambda one: (one.ticks, one.pid)):
         if one.pid in mine or not (kind := _kind(one, on_gpu)):
             continue
-        if kind == "sure":
+        if kind in ("sure", "test"):
             sure.add(one.pid)
+        if kind == "test":
+            continue
         if not sure & set(_ancestors(one.parent, everyone)):  # not a worker of one
             found.append(one)
     listed = []
@@ -137,7 +142,10 @@ def _ancestors(pid: int, everyone: dict[int, Process]) -> Iterator[int]:
 
 
 def _kind(one: Process, on_gpu: Collection[int]) -> str:
-    """`sure`: a training by GPU or library; `busy`: by its CPU time alone; empty: none."""
+    """`sure`: a training by GPU or library; `busy`: by its CPU time alone; empty: none.
+
+    `test`: pytest or a worker of it, which is none, nor is what it starts.
+    """
     try:
         argv = _argv(one.pid)
         program = Path(f"/proc/{one.pid}/exe").readlink().name
@@ -150,6 +158,8 @@ def _kind(one: Process, on_gpu: Collection[int]) -> str:
         return ""
     if "vitlab" in words or any(module.split(".")[0] == "vitlab" for module in modules):
         return ""
+    if any(_PYTEST.fullmatch(word) for word in (*words[:2], *modules)) or _WORKER in argv:
+        return "test"
     line = " ".join(argv).lower()
     if one.pid in on_gpu or _LIBRARIES.search(maps) or any(word in line for word in _WORDS):
         return "sure"
