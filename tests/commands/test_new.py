@@ -190,7 +190,7 @@ def test_an_error_s_unit_is_asked_for_not_guessed(desk: Desk) -> None:
     assert "names: {val_r2: val/r2/log_g}" in out
     _, out, err = desk(*new, "--unit", "val_mae=sigma")
     assert "val_mae: {as: val/mae/log_g, unit: sigma}" in out
-    assert err == ""
+    assert "left out" not in err
     assert "val_mae: val/mae/log_g}" in desk(*new, "--unit", "val_mae=dex")[1]
 
 
@@ -307,6 +307,20 @@ def test_what_a_command_line_lacks_is_said(desk: Desk) -> None:
     assert "  # It needs more than that: --data, model." in out.splitlines()
     assert "repeats: 4  # seeds" in out
     assert desk(*new, "--repeats", "0")[0] == 2
+
+
+def test_a_script_without_a_short_run_and_without_what_a_gate_asks_is_told(desk: Desk) -> None:
+    roadmap = next(desk.lab.roadmaps.glob("*.md"))
+    rows = ("| Item | Content |", "|---|---|", "| MVP | MVP-1.0 |", "| If test R² > 0.7 | ✅ on |")
+    gate = "\n".join(["", "### Gate-1: is it good", "", *rows, ""])
+    roadmap.write_text(roadmap.read_text() + gate)
+    desk.script.write_text('for e in range(3): print(f"epoch {e} val_r2={e}")\n')
+    status, out, err = desk("new", "1.0", "--script", str(desk.script), "--no-edit")
+    assert status == 0
+    assert "full is its only profile; add profiles: smoke" in err
+    assert "warn: Gate-1 needs test/r2/log_g; this script logs val only" in err
+    assert out.splitlines()[-1] == "next: vitlab run 1.0 --profile full"
+    assert desk.file().profiles == ("full",)
 
 
 def test_a_run_that_goes_on_is_taken_with_its_numbers(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from tests.tui.conftest import Open, Stage
 from tests.tui.real import RealLab
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.tui.screens.dialogs import LineScreen, PickScreen, WriteScreen
-from vitlab.tui.screens.launch import LaunchScreen
+from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 
 SCRIPT = """\
 import argparse
@@ -178,3 +178,16 @@ async def test_a_write_that_fails_is_one_line_and_can_be_tried_again(
         await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
     assert list(folder.glob("mvp_2*"))
     assert away.is_dir()
+
+
+async def test_a_full_run_is_no_habit_and_no_surprise(stage: Open, real_lab: RealLab) -> None:
+    (real_lab.paths.root / "vitlab.yaml").write_text("profile: demo\n")
+    lab = real_lab.lab
+    remember_choice(lab, ("smoke", "local"))
+    assert last_choice(lab) == ("smoke", "local")
+    remember_choice(lab, ("full", "slurm"))
+    assert last_choice(lab) == ("demo", "slurm")
+    async with stage(lab=lab, roadmap=real_lab.roadmap) as it:
+        await it.press("L")
+        await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
+        await it.until(lambda: "its file has no smaller profile" in it.text())

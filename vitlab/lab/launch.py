@@ -12,12 +12,16 @@ from pathlib import Path
 from vitlab.contract.job import PROFILES, Queued, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
+from vitlab.contract.value import Value
+from vitlab.docs.judge.gates import thresholds
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write import status
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
+from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
@@ -156,8 +160,26 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
-    left = [Finding("note", line) for line in left_alone(lab, roadmap, mvp.id, "running") if changes]
-    return Plan(request, specs, changes, (*_findings(lab, specs), *left), fingerprint)
+    left = [Finding("note", one) for one in left_alone(lab, roadmap, mvp.id, "running") if changes]
+    found = (*_findings(lab, specs), *_gate_needs(roadmap, mvp, specs), *left)
+    return Plan(request, specs, changes, found, fingerprint)
+
+
+def _gate_needs(roadmap: Roadmap, mvp: Mvp, specs: Sequence[Spec]) -> list[Finding]:
+    """What the MVP's gates ask for and a program's declared numbers do not have, each once."""
+    needs: dict[str, None] = {}
+    for spec in specs:
+        names = (spec.extra.get(METRICS) or {}).get("names") or {}
+        ours = [stored_value(meaning) for meaning in names.values()]
+        for gate in roadmap.gates if ours else ():
+            wanted = thresholds(gate, spec.headline) if mvp.id in gate.mvps else ()
+            for name in dict.fromkeys(name for name, _ in wanted):
+                value = Value.parse(name)
+                splits = sorted({one.split for one in ours if one.on(value.split) == value})
+                if splits and value not in ours:
+                    logs = f"this script logs {' and '.join(splits)} only"
+                    needs[f"Gate-{gate.id} needs {name}; {logs}"] = None
+    return [Finding("warn", text) for text in needs]
 
 
 def _findings(lab: Lab, specs: Sequence[Spec]) -> tuple[Finding, ...]:

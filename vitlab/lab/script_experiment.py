@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from vitlab.jobs.experiment.value_names import Names, match_names, near_values, 
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue.trainings import as_glob, columns, metrics_files
 
+NO_EPOCHS = "no option for epochs found, so full is its only profile; add profiles:"
+"""What is told of a script without a short run."""
 MAX_OTHER = 6
 """Columns without a value that a comment lists."""
 MAX_OPTIONS = 12
@@ -139,7 +141,10 @@ def examine(program: Program) -> Found:
     names = _merged(in_file, in_log) if pattern else in_file
     relative = tuple(one for one in script.files.existing if _is_read(one, script))
     prefer = "log" if tested and pattern else ""
-    return Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
+    found = Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
+    if _has_short_run(found):
+        return found
+    return replace(found, notes=(*notes, f"{NO_EPOCHS} smoke"))
 
 
 def _more(columns: Names, script: Script, label: str) -> Names:
@@ -265,10 +270,10 @@ def _lines(found: Found, mvp: str, name: str, roadmap: str) -> Iterator[str]:
         name, value = sweep.name, dump(sweep.default)
         yield f'# A sweep: args: {{{name}: {value}}} in config, {sweep.flag}, "{{{name}}}" in argv,'
         yield f"# and here matrix: {{{name}: [...]}}; seeds: repeats: 3"
-    if epochs_of(found) is not None and _epoch_option(found):
+    if _has_short_run(found):
         yield "profiles: {smoke: {epochs: 1}, full: {}}  # smoke: to see that it runs"
     else:
-        yield "# profiles: {smoke: {argv: [...]}}  # a short run to see that it works"
+        yield f"# {NO_EPOCHS} {{smoke: {{argv: [...]}}}}, a short run to see that it works"
 
 
 def _config(found: Found, mvp: str) -> Iterator[str]:
@@ -370,6 +375,10 @@ def epochs_of(found: Found) -> int | None:
         text = given[given.index(option.flag) + 1]
     number = re.fullmatch(r"[1-9]\d{0,6}", str(text))
     return int(number[0]) if number else None
+
+
+def _has_short_run(found: Found) -> bool:
+    return epochs_of(found) is not None and _epoch_option(found) is not None
 
 
 def _metrics(found: Found) -> Iterator[str]:

@@ -32,6 +32,9 @@ COST = {
     "full": "the full run",
 }
 
+ONLY_FULL = "The whole run: its file has no smaller profile (`profiles: {smoke: ...}` adds one)."
+"""Shown where nothing smaller can be chosen."""
+
 Choice = tuple[str, str]
 """Profile and backend (`local` or `slurm`)."""
 
@@ -84,6 +87,8 @@ class LaunchScreen(ModalScreen["Plan | None"]):
             markup=False,
         )
         self._place = Static(id="backend", markup=False)
+        self._only = Static(ONLY_FULL, id="only-full", markup=False)
+        self._only.display = self._names == ("full",)
         self._text = Static(id="plan-text", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -94,6 +99,7 @@ class LaunchScreen(ModalScreen["Plan | None"]):
             dialog.border_subtitle = Text(f"enter launches   {backend}space b scroll   esc cancels")
             yield Static(Text(clean(self._title), "bold"), markup=False)
             yield self._profiles
+            yield self._only
             yield self._place
             with VerticalScroll(id="launch-plan"):
                 yield self._text
@@ -187,14 +193,17 @@ class LaunchScreen(ModalScreen["Plan | None"]):
 
 
 def last_choice(lab: Lab) -> Choice:
-    """What was launched last in this lab, or else the settings' profile, on this machine."""
+    """What was launched last in this lab, or else the settings' profile, on this machine.
+
+    A full run is no habit: after one the settings' profile comes first again.
+    """
     try:
         record = json.loads(_choice_file(lab).read_bytes())
         profile, backend = record.get("profile"), record.get("backend")
     except (OSError, ValueError, AttributeError):
         profile = backend = None
     return (
-        profile if profile in PROFILES else lab.settings.profile,
+        profile if profile in PROFILES and profile != "full" else lab.settings.profile,
         "slurm" if backend == "slurm" else "local",
     )
 
