@@ -11,7 +11,7 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.lab.results.repeats import seed_of, seedless_hash, settings_of
+from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
 
 def specs(folder: Path, text: str, profile: str = "full") -> list[Spec]:

@@ -59,6 +59,15 @@ def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: En
     assert "best of 2 runs on validation, runner-up loss=l1" in said
 
 
+def test_one_seed_run_under_two_names_counts_once(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    r2 = []
+    for run, seed in (("main", 42), ("seed=42", 42), ("seed=43", 43)):
+        r2.append(scored(configured(ended(run), train={"seed": seed}), 0.2, seed + len(run)))
+    mean, scatter = np.mean(r2[1:]), np.std(r2[1:], ddof=1)
+    number = f"R²_test={mean:.3f} ± {scatter:.3f}; mean ± scatter of 2 seeds"
+    assert number in concluded(lab, roadmap)  # of one computed twice the newer
+
+
 def test_the_baseline_and_the_ceiling_are_named(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ceiling = configured(
         ended("main", 0.0, mvp="8.0", model="Ceiling"),

@@ -25,7 +25,7 @@ from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.results.job_results import Finished, finished
-from vitlab.lab.results.repeats import seed_of, settings_of
+from vitlab.lab.results.run_settings import seed_of, settings_of
 
 ENOUGH = 1000
 """Stars from which on a trial's ceiling serves full results, and one without an error counts."""

@@ -26,6 +26,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
 from vitlab.contract.validation import from_document
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,16 @@ def run_of(result: Result) -> tuple[str, str, str, bool]:
 
 def latest(results: Iterable[Finished]) -> list[Finished]:
     """The newest of each run of each MVP at each profile; a model scored again is not its run."""
-    newest = {run_of(one.result): one for one in results}
-    return list(newest.values())
+    newest = list({run_of(one.result): one for one in results}.values())
+    kept = {_computed(one): one for one in sorted(newest, key=lambda one: one.ended)}
+    return [one for one in newest if kept[_computed(one)] is one]
+
+
+def _computed(one: Finished) -> object:
+    """Equal for `main` and `seed=0` that compute the same: they are no two seeds."""
+    run, spec = run_of(one.result), one.job.spec
+    seed = seed_of(settings_of(spec))
+    return run if seed is None else (run[0], *run[2:], seedless_hash(spec), seed)
 
 
 def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:

@@ -37,7 +37,8 @@ from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.job_results import Finished, all_results, finished, latest, run_of
-from vitlab.lab.results.repeats import Group, grouped, seedless_hash
+from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.run_settings import seedless_hash
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""

@@ -19,14 +19,8 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest
 from vitlab.lab.results.ranking import Pairs, group_gap, pairs_of
-from vitlab.lab.results.repeats import (
-    SEEDS,
-    Group,
-    grouped,
-    seed_of,
-    seedless_hash,
-    settings_of,
-)
+from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.run_settings import SEEDS, seed_of, seedless_hash, settings_of
 
 if TYPE_CHECKING:
     import polars as pl

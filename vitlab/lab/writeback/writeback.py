@@ -52,7 +52,8 @@ from vitlab.lab.results.launches import (
     launch_end,
 )
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
-from vitlab.lab.results.repeats import grouped, settings_of
+from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.run_settings import settings_of
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 

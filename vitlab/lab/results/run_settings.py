@@ -1,0 +1,69 @@
+"""What a run computes, by its settings: to tell repeats, and the same run under two names."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+
+from vitlab.contract.config import read_config
+from vitlab.contract.job import Spec
+from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.seeds import base_name
+from vitlab.jobs.experiment.command import options_of
+from vitlab.jobs.experiment.placeholders import words_in
+
+SEEDS = ("train.seed", "seed", "args.seed")
+"""Where a recipe has the seed that repeats differ in; a command has the others."""
+
+
+def seedless_hash(spec: Spec) -> str:
+    """16 hex digits, equal for two jobs that differ in their seed alone."""
+    settings = {name: value for name, value in settings_of(spec).items() if name not in SEEDS}
+    meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def seed_of(settings: Mapping[str, object]) -> object:
+    """The seed of a run by its settings; None where it has none."""
+    return next((settings[name] for name in SEEDS if settings.get(name) is not None), None)
+
+
+def settings_of(spec: Spec) -> Mapping[str, object]:
+    """The configuration with its defaults, by dotted keys; as written where it cannot be read."""
+    return _settings(spec.recipe, json.dumps(spec.config))
+
+
+@lru_cache(4096)
+def _settings(recipe: str, text: str) -> Mapping[str, object]:
+    config: Mapping[str, object] = json.loads(text)
+    with contextlib.suppress(UsageError):  # of another version: defaults unknown
+        config = asdict(read_config(recipe, config))
+    return _with_options(dict(_flat(config))) if recipe == "command" else dict(_flat(config))
+
+
+def _with_options(settings: dict[str, object]) -> dict[str, object]:
+    """A command's settings with those of its command line, of which its program is left."""
+    argv = settings.get("argv")
+    if not isinstance(argv, list):
+        return settings
+    settings["argv"], options = options_of([str(word) for word in argv])
+    for name, value in options.items():
+        if not (isinstance(value, str) and words_in(value)):  # a placeholder is not its value
+            settings.setdefault(f"args.{name}", value)
+    seed = options.get("seed")
+    if settings.get("seed") is None and isinstance(seed, int):
+        settings["seed"] = seed
+    return settings
+
+
+def _flat(value: Mapping[str, object], head: str = "") -> Iterable[tuple[str, object]]:
+    """`{a: {b: 1}}` -> `a.b`, 1; tuples as lists."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{head}{key}.")
+        else:
+            yield f"{head}{key}", list(inner) if isinstance(inner, tuple) else inner
