@@ -10,7 +10,7 @@ from vitlab.contract.events import OUTCOMES
 from vitlab.contract.job import STATUSES, VERDICTS, Done
 from vitlab.contract.value import Value
 from vitlab.docs.judge import conclusion, phrases
-from vitlab.docs.model import vocabulary
+from vitlab.docs.model import headers, vocabulary
 from vitlab.docs.model.gates import conditions
 from vitlab.docs.write import status
 from vitlab.jobs import slurm
@@ -24,7 +24,7 @@ LANGUAGES = ("zh", "en")
     "listed",
     [
         vocabulary.GLYPHS,
-        vocabulary.STATUS_WORDS,
+        headers.STATUS_WORDS,
         *vocabulary.SHORT_WORDS.values(),
         *vocabulary.LONG_WORDS.values(),
         *status.EVENTS.values(),

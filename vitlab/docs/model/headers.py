@@ -1,4 +1,4 @@
-"""The words that head a column of a table, in Chinese and English."""
+"""The words that head a column of a table, and those of a status, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -104,6 +104,64 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "note": ("备注", "note", "notes", "说明", "remark", "remarks"),
 }  # fmt: skip
 """Header words of every column, case folded and without spaces."""
+
+STATUS_WORDS: dict[str, tuple[str, ...]] = {
+    "planned": (
+        "计划", "计划中", "规划", "规划中", "待启动", "待规划", "待完成", "待验证", "待定",
+        "待开始", "待做", "待跑", "待执行", "待实验", "待测", "待测试", "待补", "待补充", "待重跑",
+        "需重跑", "需要重跑", "重跑", "未开始", "未启动", "未起", "未做", "未跑", "未完成",
+        "未验证", "待办", "立项", "立项中", "待立项", "已立项", "考虑中", "待考虑", "排队",
+        "排队中", "排期中", "待排期", "没跑", "还没跑", "没做", "planned", "plan", "planning",
+        "todo", "to do", "pending", "not started",
+        "not yet", "not done", "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
+        "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
+    ),
+    "ready": (
+        "就绪", "已就绪", "准备就绪", "待运行", "待提交", "可启动", "可运行", "ready", "next",
+    ),
+    "running": (
+        "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
+        "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
+        "running", "in progress", "ongoing",
+        "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
+    ),
+    "analysing": (
+        "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
+        "review", "in review", "evaluating",
+    ),
+    "done": (
+        "探索性完成", "初步完成", "顺利完成", "基本完成",
+        "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
+        "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
+        "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
+        "shipped", "concluded", "frozen", "confirmed", "verified", "validated", "supported",
+        "resolved", "merged", "released", "100%",
+    ),
+    "partial": (
+        "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",
+        "partly", "partially", "partially done", "partially confirmed", "inconclusive", "mixed",
+    ),
+    "failed": (
+        "失败", "已失败", "已否定", "否定", "证伪", "已证伪", "被证伪", "已推翻", "不成立", "崩溃",
+        "报错", "跑崩了", "跑崩", "崩了", "failed", "failure", "rejected", "refuted", "falsified",
+        "disproved", "crashed",
+        "diverged", "unsuccessful", "not confirmed", "not supported",
+    ),
+    "cancelled": (
+        "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",
+        "放弃", "已放弃", "跳过", "已跳过", "终止", "已终止", "中止", "弃用", "cancelled",
+        "canceled", "closed", "dropped", "skipped", "abandoned", "aborted", "obsolete",
+        "superseded", "deprecated", "won't do", "wontfix", "discarded", "merged into",
+        "merged with", "并入", "已并入", "合并到", "已合并到", "合并入", "已合并入",
+    ),
+    "paused": (
+        "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
+        "已阻塞", "受阻", "卡住", "先不做", "等待", "等待中", "parked", "waiting", "awaiting",
+        "paused", "on hold", "blocked", "hold", "stalled", "stuck",
+        "postponed", "deferred", "冷冻", "icebox",
+    ),
+}  # fmt: skip
+"""Words of a status, where they open a cell or follow its glyph."""
 
 
 @lru_cache(4096)

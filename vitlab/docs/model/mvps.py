@@ -183,7 +183,8 @@ def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
         parsed = vocabulary.read(box) if opening else None
         if opening and parsed:
             entry = _entry(document, "task", index, opening[0], parsed)
-            yield Stated(opening[0], opening[1].strip(_EDGES), entry, parsed.status, box)
+            status = _status_of(box, text, parsed)
+            yield Stated(opening[0], opening[1].strip(_EDGES), entry, status, box)
 
 
 def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
@@ -194,8 +195,13 @@ def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
         parsed = vocabulary.read(box)
         if parsed and name and _COUNTED.fullmatch(mvp):
             entry = _entry(document, "task", index, mvp, parsed)
-            found.setdefault(mvp, Stated(mvp, name, entry, parsed.status, box))
+            found.setdefault(mvp, Stated(mvp, name, entry, _status_of(box, text, parsed), box))
     return list(found.values())
+
+
+def _status_of(box: str, text: str, parsed: ParsedStatus) -> str:
+    """The status of an item with a box: what is struck out and not done is dropped."""
+    return "cancelled" if box == "[ ]" and text.startswith("~~") else parsed.status
 
 
 def boxes_of(document: Document) -> Iterator[tuple[int, str, str]]:

@@ -32,6 +32,7 @@ from vitlab.docs.model.mvps import (
     stated_elsewhere,
     stated_in_boxes,
 )
+from vitlab.docs.model.status_marks import HeadingStatus
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
@@ -40,14 +41,13 @@ from vitlab.docs.model.table_kinds import (
     recognise,
     titles_above,
 )  # fmt: skip
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary, default_vocabulary
+from vitlab.docs.model.vocabulary import STRUCK, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Table, tables_of
 
-_PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
-_LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
+_STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
@@ -55,17 +55,6 @@ _LAST = ("paused", "partial", "failed")
 
 class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an error
     """The document has no MVP."""
-
-
-@dataclass(frozen=True)
-class HeadingStatus:
-    """The status at the end of a heading: `(🚀 运行中)`."""
-
-    span: Span
-    """From the status to the end of the parentheses."""
-    text: str
-    parsed: ParsedStatus
-    """Offsets in `text`."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +81,6 @@ class Spec:
             ):
                 return content
         return None
-
-
-def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | None:
-    """The status at the end of a heading, in parentheses or as a glyph; None for none."""
-    in_parentheses = _PAREN.search(heading.title)
-    match = in_parentheses or _LAST_MARK.search(heading.title)
-    if match is None:
-        return None
-    start = heading.span.start + match.start("inside")
-    text = match["inside"]
-    parsed = vocabulary.read(text)
-    if parsed is None or parsed.loose:
-        return None
-    if parsed.end < len(text.rstrip()) and (parsed.glyph is None or not in_parentheses):
-        return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
-    return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 
 def specs_of(
@@ -454,10 +427,21 @@ def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
         if mvp.status is None and mvp.status_text.strip(" -—–"):
             why = f"line {mvp.line}: the status {mvp.status_text!r} is not known"
             held.append(Next(mvp.id, why))
+        elif mvp.status not in _NOT_WAITING and _is_struck(roadmap, mvp):
+            held.append(Next(mvp.id, f"line {mvp.line}: struck out"))
         elif mvp.status not in _NOT_WAITING and mvp.id in remarks:
             line, text = remarks[mvp.id]
             held.append(Next(mvp.id, f"line {line}: blocked ({text})"))
     return tuple(held)
+
+
+def _is_struck(roadmap: Roadmap, mvp: Mvp) -> bool:
+    """Whether an MVP's id, or all of its status, is struck out."""
+    entry = mvp.entry
+    opening = entry.raw("mvp") if entry.cells else roadmap.document.slice(entry.row.span)
+    one_of_many = entry.kind == "card"
+    status = bool(mvp.status_text) and not STRUCK.sub("", mvp.status_text).strip(" *_`")
+    return status or (not one_of_many and _STRUCK_ID.match(opening) is not None)
 
 
 def _waiting_remarks(roadmap: Roadmap) -> Iterator[tuple[str, tuple[int, str]]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.status_text import read_status_text
 from vitlab.docs.model.vocabulary import COLOURS, ParsedStatus, Vocabulary
-from vitlab.docs.text.source import Document
+from vitlab.docs.text.source import Document, Heading, Span
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
 _GROUPS = re.compile(rf"(?:\s*{_GROUP.pattern.replace('?P<inside>', '')})*")
@@ -19,6 +20,8 @@ _BLOCKED_END = re.compile(
 """The last part of a title, `— BLOCKED`."""
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)
+_PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
+_LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
 _ITEM = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?"
     r"(?P<text>[^\r\n]*MVP[^\r\n]*)",
@@ -101,6 +104,33 @@ def _free(
 
 def _is_nothing(text: str) -> bool:
     return _NOTHING.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class HeadingStatus:
+    """The status at the end of a heading: `(🚀 运行中)`."""
+
+    span: Span
+    """From the status to the end of the parentheses."""
+    text: str
+    parsed: ParsedStatus
+    """Offsets in `text`."""
+
+
+def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | None:
+    """The status at the end of a heading, in parentheses or as a glyph; None for none."""
+    in_parentheses = _PAREN.search(heading.title)
+    match = in_parentheses or _LAST_MARK.search(heading.title)
+    if match is None:
+        return None
+    start = heading.span.start + match.start("inside")
+    text = match["inside"]
+    parsed = vocabulary.read(text)
+    if parsed is None or parsed.loose:
+        return None
+    if parsed.end < len(text.rstrip()) and (parsed.glyph is None or not in_parentheses):
+        return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
+    return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 
 def id_span(text: str, ids: IdIndex, vocabulary: Vocabulary) -> tuple[str, tuple[int, int]] | None:

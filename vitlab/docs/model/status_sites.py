@@ -9,8 +9,14 @@ from dataclasses import dataclass, replace
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
 from vitlab.docs.model.report_head import in_head, is_of_something_else
-from vitlab.docs.model.roadmap import Roadmap, heading_status
-from vitlab.docs.model.status_marks import Mark, find_marks, in_diagrams, in_items
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.model.status_marks import (
+    Mark,
+    find_marks,
+    heading_status,
+    in_diagrams,
+    in_items,
+)
 from vitlab.docs.model.status_text import StatusText, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import STRUCK, ParsedStatus, Vocabulary
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
 _LEADING = re.compile(r"[\s*_~`\[]*")
@@ -80,8 +80,12 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
     """The parts of a text whose first status is `parsed`."""
     starts = [part[0] for part in (parsed.glyph, parsed.word) if part]
     first = min(starts) if starts else _LEADING.match(text).end()  # type: ignore[union-attr]
+    if parsed.since is not None:
+        first = parsed.since
     before = text[:first]
-    if not re.search(r"\w", before):  # an unknown emoji before a word is the old status's
+    if not re.search(r"\w", before) and not STRUCK.search(
+        before
+    ):  # an unknown emoji before a word is the old status's
         before = _LEADING.match(text, 0, first).group()  # type: ignore[union-attr]
     says, verdict, end = {parsed.status}, parsed.verdict, parsed.end
     for more in _following(text, end, vocabulary):
@@ -109,7 +113,8 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
 def _following(text: str, end: int, vocabulary: Vocabulary) -> Iterator[ParsedStatus]:
     """The statuses right after one: glyphs, with their words, and verdicts."""
     while end < len(text):
-        more = vocabulary.read(text[end:])
+        struck = STRUCK.match(text[end:].lstrip())
+        more = None if struck else vocabulary.read(text[end:])
         if more is None or more.loose or (more.glyph is None and not more.verdict):
             return
         if more.glyph and re.search(r"\w", text[end : end + more.glyph[0]]):
@@ -120,6 +125,7 @@ def _following(text: str, end: int, vocabulary: Vocabulary) -> Iterator[ParsedSt
 
 def _remark_statuses(remark: str, vocabulary: Vocabulary) -> Iterator[str]:
     """The statuses that a remark states: by a glyph, by a clause that is a word, by a verdict."""
+    remark = STRUCK.sub("", remark)
     if not remark.strip():
         return
     for clause in _CLAUSE_ENDS.split(remark):

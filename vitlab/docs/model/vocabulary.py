@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.headers import HEADERS
+from vitlab.docs.model.headers import HEADERS, STATUS_WORDS
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
@@ -40,64 +40,6 @@ LONG_WORDS: dict[str, dict[str, str]] = {
 }
 """The word beside a glyph in a cell or a heading."""
 
-STATUS_WORDS: dict[str, tuple[str, ...]] = {
-    "planned": (
-        "计划", "计划中", "规划", "规划中", "待启动", "待规划", "待完成", "待验证", "待定",
-        "待开始", "待做", "待跑", "待执行", "待实验", "待测", "待测试", "待补", "待补充", "待重跑",
-        "需重跑", "需要重跑", "重跑", "未开始", "未启动", "未起", "未做", "未跑", "未完成",
-        "未验证", "待办", "立项", "立项中", "待立项", "已立项", "考虑中", "待考虑", "排队",
-        "排队中", "排期中", "待排期", "没跑", "还没跑", "没做", "planned", "plan", "planning",
-        "todo", "to do", "pending", "not started",
-        "not yet", "not done", "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
-        "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
-    ),
-    "ready": (
-        "就绪", "已就绪", "准备就绪", "待运行", "待提交", "可启动", "可运行", "ready", "next",
-    ),
-    "running": (
-        "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
-        "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
-        "running", "in progress", "ongoing",
-        "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
-    ),
-    "analysing": (
-        "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
-        "review", "in review", "evaluating",
-    ),
-    "done": (
-        "探索性完成", "初步完成", "顺利完成", "基本完成",
-        "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
-        "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
-        "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
-        "shipped", "concluded", "frozen", "confirmed", "verified", "validated", "supported",
-        "resolved", "merged", "released", "100%",
-    ),
-    "partial": (
-        "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",
-        "partly", "partially", "partially done", "partially confirmed", "inconclusive", "mixed",
-    ),
-    "failed": (
-        "失败", "已失败", "已否定", "否定", "证伪", "已证伪", "被证伪", "已推翻", "不成立", "崩溃",
-        "报错", "跑崩了", "跑崩", "崩了", "failed", "failure", "rejected", "refuted", "falsified",
-        "disproved", "crashed",
-        "diverged", "unsuccessful", "not confirmed", "not supported",
-    ),
-    "cancelled": (
-        "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",
-        "放弃", "已放弃", "跳过", "已跳过", "终止", "已终止", "中止", "弃用", "cancelled",
-        "canceled", "closed", "dropped", "skipped", "abandoned", "aborted", "obsolete",
-        "superseded", "deprecated", "won't do", "wontfix", "discarded", "merged into",
-        "merged with", "并入", "已并入", "合并到", "已合并到", "合并入", "已合并入",
-    ),
-    "paused": (
-        "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
-        "已阻塞", "受阻", "卡住", "先不做", "等待", "等待中", "parked", "waiting", "awaiting",
-        "paused", "on hold", "blocked", "hold", "stalled", "stuck",
-        "postponed", "deferred", "冷冻", "icebox",
-    ),
-}  # fmt: skip
-"""Words of a status, where they open a cell or follow its glyph."""
-
 VERDICT_WORDS: dict[str, tuple[str, ...]] = {
     "done": ("pass", "passed", "通过", "已通过"),
     "partial": ("marginal",),
@@ -109,6 +51,8 @@ CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
 _FREEZING = frozenset(("冻结", "已冻结", "frozen"))
 """What is frozen is done, but not after the glyph of another status, nor while it waits."""
+_FILING = CLOSING | {"archived", "已归档"}
+"""Behind an arrow these only tell where a finished MVP went: `❌ 失败 → Archived`."""
 _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
 _OF_SENTENCES = frozenset((
@@ -134,7 +78,16 @@ _WAITS = re.compile(
     r"|(?<!not )(?<!no longer )\b(?:wait(?:s|ing)? (?:for|on)|waiting(?=[)）]|$)|awaiting)\b",
     re.I,
 )
-_STRUCK = re.compile(r"~~(?=\S)(?:(?!~~).)+~~")
+STRUCK = re.compile(r"~~(?=\S)(?:(?!~~).)+~~")
+_STRUCK_FIRST = re.compile(rf"[\s*_`]*(?:{STRUCK.pattern}[\s*_`]*)+")
+_ARROW = re.compile(
+    r"(?:\s*[(（][^()（）]*[)）])?(?:\s*(?:ep(?:och)?\s*)?\d[\d/.]*%?)?[\s*_`]*"
+    r"(?:→|⇒|➜|➔|⟶|[-=]+>)\s*",
+    re.I,
+)
+"""From a status, with its brackets or how far it came, to the one that it became."""
+_ENDS = re.compile(r"\s*(?:$|[^\w\s]|(?:at|on|in|with)\b)", re.I)
+_OTHER_MVP = re.compile(r"[\s*_`]*(?:MVP|\d+\.\d)", re.I)
 _REMEMBERED = 4096
 _LEGEND = re.compile(
     r"^[\s>*_\ufeff-]*(?:状态(?:说明|图例|标记)?|图例|status(?: legend| key)?|legend)[*_\s]*[:：]"
@@ -163,6 +116,19 @@ class ParsedStatus:
     """Where the status ends; a remark may follow."""
     loose: bool = False
     """Whether it is one only in a cell for a status: `🆕` decorates anything else."""
+    since: int | None = None
+    """Where the status begins that became this one, in `⏳ → ✅`; None for any other."""
+
+    def moved(self, by: int) -> ParsedStatus:
+        """The same status further on in a text."""
+        glyph, word, since = self.glyph, self.word, self.since
+        return replace(
+            self,
+            glyph=(glyph[0] + by, glyph[1] + by) if glyph else None,
+            word=(word[0] + by, word[1] + by) if word else None,
+            end=self.end + by,
+            since=None if since is None else since + by,
+        )
 
 
 @dataclass(frozen=True)
@@ -222,6 +188,28 @@ class Vocabulary:
         return known[text]
 
     def _read(self, text: str) -> ParsedStatus | None:
+        """What is struck out before a status does not count; after an arrow the last side does."""
+        struck = _STRUCK_FIRST.match(text) if "~~" in text else None
+        if struck and (later := self.read(text[struck.end() :])):
+            return later.moved(struck.end())
+        parsed = self._read_first(text)
+        arrow = _ARROW.match(text, parsed.end) if parsed and not parsed.verdict else None
+        if parsed is None or arrow is None:
+            return parsed
+        rest = text[arrow.end() :]
+        then = self.read(rest)
+        if then is None or then.loose or _OTHER_MVP.match(rest, then.end):
+            return parsed
+        word = _word_key(rest[slice(*then.word)]) if then.word else ""
+        in_prose = (
+            word and not then.glyph and (word in _OF_SENTENCES or not _ENDS.match(rest, then.end))
+        )
+        if word in _FILING or in_prose:
+            return parsed
+        starts = [part[0] for part in (parsed.glyph, parsed.word) if part]
+        return replace(then.moved(arrow.end()), since=min(starts, default=0))
+
+    def _read_first(self, text: str) -> ParsedStatus | None:
         start = _skip_markup(text, 0)
         glyph, status, loose = None, None, False
         if _PRIORITY.match(text, start):
@@ -274,7 +262,8 @@ class Vocabulary:
         if text.isascii():
             return []
         starts = []
-        for match in self._glyph.finditer(text):
+        seen = STRUCK.sub(lambda struck: " " * len(struck[0]), text) if "~~" in text else text
+        for match in self._glyph.finditer(seen if self._glyph.search(seen) else text):
             loose = same_glyph(match[0]) in _LOOSE - self._own_glyphs
             parsed = self.read(text[match.start() :]) if loose else None
             if match[0][0] != "[" and (not loose or (parsed and parsed.word)):
@@ -283,11 +272,11 @@ class Vocabulary:
 
     def is_blocked(self, cell: str) -> bool:
         """Whether a cell says that something else must come first."""
-        return bool(_BLOCKED.search(plain(_STRUCK.sub("", cell))))
+        return bool(_BLOCKED.search(plain(STRUCK.sub("", cell))))
 
     def waits(self, text: str) -> bool:
         """Whether a text says that something else must come first, or that it waits for it."""
-        return bool(_WAITS.search(plain(_STRUCK.sub("", text))))
+        return bool(_WAITS.search(plain(STRUCK.sub("", text))))
 
     @cached_property
     def _own_glyphs(self) -> frozenset[str]:
