@@ -114,6 +114,7 @@ def test_a_report_names_the_plan_and_what_ran_apart() -> None:
         "labels": ["log_g"], "loss": "mse", "model.patch": 1024, "model.hidden": 128,
         "train.epochs": 10, "train.batch": 512, "train.lr": 1e-3, "train.steps": "700 of 1000",
         "train.compile": False, "train.threads": 0, "data.mag": [20.5, 22.5], "data.grid": None,
+        "noise.level": 1.0,
     }  # fmt: skip
     ran, plan = reported([demo], [ran_with])
     assert ran == [
@@ -127,7 +128,7 @@ def test_a_report_names_the_plan_and_what_ran_apart() -> None:
         "| Parameters | 790,657 |",
         "| Other settings | loss=mse |",
         "| Training settings | epochs=10, batch=512, lr=0.001, steps=700 of 1000, compile=false |",
-        "| Data settings | mag=[20.5, 22.5] |",
+        "| Data settings | mag=[20.5, 22.5], noise.level=1 |",
     ]
     assert plan[0] == "| Item | Plan (the roadmap's words) |"
     assert "4.9M" in plan[2]
@@ -147,6 +148,9 @@ def test_runs_that_differ_show_all_their_values_by_recipe() -> None:
     assert "| Train/val/test | {2k/-/-; 10k/-/-} | 1M/1k/10k |" in ran
     assert "| Parameters | {4,900,000; 397,057} | - |" in ran
     unknown = "unknown (no configuration of the run)"
+    bound = replace(two, recipe="ceiling", n={"train": 0, "val": 0, "test": 200})
+    sizes = {"data.train_size": 50_000, "data.val_size": 1000, "data.test_size": 200}
+    assert "| Data settings | test_size=200 |" in reported([bound], [sizes])[0]
     assert f"| Training settings | lr={{0.001; 0.0003}}, seed=42 | {unknown} |" in ran
 
 

@@ -116,7 +116,7 @@ _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
 """Inches of one panel: a journal column."""
-_NOTE_LETTERS = 78
+_NOTE_LETTERS = 82
 """Letters of a note across one panel."""
 _JOBS = "Jobs"
 """The text chunk of a PNG that names what it shows."""

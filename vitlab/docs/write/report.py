@@ -182,11 +182,12 @@ def _run_items(
         yield words["params"], f"{params:,}"
     if not settings:
         yield words["training"], words["unknown"]
+    unused = {f"data.{split}_size" for split, count in result.n.items() if not count}
     for name, value in settings.items():
         section, _, key = name.partition(".")
-        if not {name, section} & _NOT_SHOWN and value not in (None, "", []):
+        if not {name, section} & (_NOT_SHOWN | unused) and value not in (None, "", []):
             row = words[_SECTIONS.get(section, "other")]
-            yield f"{row}: {key or name}", _setting_text(value)
+            yield f"{row}: {name if section == 'noise' else key or name}", _setting_text(value)
 
 
 def _item_cells(column: Mapping[str, Sequence[str]]) -> dict[str, str]:

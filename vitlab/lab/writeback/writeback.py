@@ -182,10 +182,11 @@ def _update(
 
 def _ran_with(lab: Lab, one: Finished) -> Mapping[str, object]:
     """The settings of a run, and the steps it took: training may end before its last epoch."""
-    progress = lab.progress(one.job.paths)
+    settings, progress = settings_of(one.job.spec), lab.progress(one.job.paths)
+    trains = one.job.spec.recipe == "command" or any(name.startswith("train.") for name in settings)
     of = f" of {progress.of}" if progress.of > progress.step else ""
-    steps = {"train.steps": f"{progress.step}{of}"} if progress.of else {}
-    return {**settings_of(one.job.spec), **steps}
+    steps = {"train.steps": f"{progress.step}{of}"} if progress.of and trains else {}
+    return {**settings, **steps}
 
 
 def _verdicts(
