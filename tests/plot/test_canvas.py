@@ -9,8 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.canvas import Curve, DotGrid, Folds, Look, Panel, paint, whole, y_labels
+from vitlab.plot.canvas import (
+    Curve,
+    DotGrid,
+    Folds,
+    Look,
+    Panel,
+    hidden_by_log,
+    paint,
+    whole,
+    y_labels,
+)
 from vitlab.plot.series import Line, cells
+from vitlab.tui.widgets.curves_chart import CurvesState, render
 
 RED = (255, 0, 0)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -64,6 +75,19 @@ def test_a_log_axis_is_labelled_by_powers_of_ten() -> None:
         row[:7].strip() for row in text(paint(Panel([curve]), Look(log=True), 60, 20))
     )
     assert labels.split() == ["10", "1", "0.1", "0.01", "0.001", "0.0"] or "0.01" in labels
+
+
+def test_values_that_a_log_axis_cannot_show_are_counted() -> None:
+    curves = [Curve("a", [0.0, 1, 2, 3], [0.0, 0.1, -1, 10], RED), Curve("b", [1.0], [-2.0], RED)]
+    assert hidden_by_log(curves, Look(log=True)) == 3
+    assert hidden_by_log(curves, Look(log=True, window=(0.5, 2.5))) == 2
+    assert hidden_by_log(curves, Look()) == 0
+    for plain, sign in ((False, "≤"), (True, "<=")):
+        look = Look(log=True, plain=plain)
+        drawn = render(curves, CurvesState(look=look), 60, 20, {}).plain.split("\n")
+        assert len(drawn) == 20
+        assert drawn[-1] == f"3 values {sign} 0 not shown on a log axis"
+    assert "not shown" not in render(curves, CurvesState(), 60, 20, {}).plain
 
 
 def test_folds_are_kept_for_the_next_frame() -> None:

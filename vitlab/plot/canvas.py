@@ -309,6 +309,14 @@ def paint(
     return [*body, [(x_labels(window, columns, width), GREY)]] if axis else body
 
 
+def hidden_by_log(curves: Sequence[Curve], look: Look) -> int:
+    """How many values of the window a logarithmic y axis cannot show."""
+    if not look.log:
+        return 0
+    window = look.window or whole(curves)
+    return sum(sum(y <= 0 for y in one.y[visible(one.x, window)]) for one in curves)
+
+
 def _column(x: float, window: Range, columns: int) -> int:
     share = (x - window[0]) / (window[1] - window[0])
     return min(max(int(share * columns), 0), columns - 1)

@@ -10,7 +10,17 @@ from typing import ClassVar
 from rich.text import Text
 
 from vitlab.lab.progress import Sample
-from vitlab.plot.canvas import Curve, Folds, Look, Panel, nearest, paint, whole
+from vitlab.plot.canvas import (
+    GREY,
+    Curve,
+    Folds,
+    Look,
+    Panel,
+    hidden_by_log,
+    nearest,
+    paint,
+    whole,
+)
 from vitlab.plot.chart import draw
 from vitlab.plot.series import Line, Series
 from vitlab.tui.themes import legible
@@ -213,4 +223,10 @@ def render(
     """The drawing as Rich text."""
     if not any(len(one.x) for one in curves):
         return Text("no values yet: n at home launches the next MVP")
-    return colored(paint(Panel(curves, state.lines), state.look, width, height, folds))
+    lost = hidden_by_log(curves, state.look)
+    rows = paint(Panel(curves, state.lines), state.look, width, height - bool(lost), folds)
+    if lost:
+        sign = "<=" if state.look.plain else "≤"
+        noun = "value" if lost == 1 else "values"
+        rows.append([(f"{lost:,} {noun} {sign} 0 not shown on a log axis"[:width], GREY)])
+    return colored(rows)
