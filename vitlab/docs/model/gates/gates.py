@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from vitlab.docs.model.gates.conditions import Manual, Otherwise
 from vitlab.docs.model.gates.rules import (
     Rule,
     bullet_rules,
@@ -78,6 +79,12 @@ class Gate:
     """The status, offsets in `status_text`."""
     result_cell: Cell | None = None
 
+    @property
+    def is_left_to_a_person(self) -> bool:
+        """Whether it has rules, none of which can be judged by numbers."""
+        read = [r for r in self.rules if not isinstance(r.condition, Manual | Otherwise)]
+        return bool(self.rules) and all(rule.is_consequence for rule in read)
+
 
 @dataclass(frozen=True)
 class _Source:
@@ -116,6 +123,7 @@ def gates_of(
     """
     source = _Source(document, views, unknown, vocabulary, ids)
     gates: dict[str, Gate] = {}
+    mvps: dict[str, tuple[str, ...]] = {}
     inside = 0
     for heading in document.headings:
         match = _HEADING.match(plain(heading.title))
@@ -124,15 +132,38 @@ def gates_of(
             gates[_gate_id(match)] = _section_gate(source, heading, match)
         if not inside or heading.level <= inside:
             inside = heading.level if _ABOUT_GATES.search(heading.title) else 0
+    sections = set(gates)
     for gate in [*_row_gates(source), *_listed_gates(source)]:
         known = gates.setdefault(gate.id, gate)
+        if gate.id in sections:
+            mvps[gate.id] = (*mvps.get(gate.id, ()), *gate.mvps)
         if not known.rules and gate.rules:
             known = gates[gate.id] = replace(known, rules=gate.rules)
         if not known.status_text and gate.parsed:
             gates[gate.id] = replace(
                 known, status=gate.status, status_text=gate.status_text, parsed=gate.parsed
             )
-    return tuple(gates.values())
+    return tuple(
+        gate
+        if gate.mvps
+        else replace(gate, mvps=_each(mvps.get(gate.id) or _of_overview(views, gate.id)))
+        for gate in gates.values()
+    )
+
+
+def _each(mvps: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(mvps))
+
+
+def _of_overview(views: Sequence[View], gate_id: str) -> tuple[str, ...]:
+    """The MVPs whose rows of the overview name a gate."""
+    rows = [entry for view in views if view.kind == "overview" for entry in view.entries]
+    return tuple(
+        mvp
+        for row in rows
+        if gate_id in (row.gates or _id_of("", row.text("gate")))
+        for mvp in row.mvps
+    )
 
 
 def gate_opening(text: str) -> str | None:
