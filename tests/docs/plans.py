@@ -228,6 +228,8 @@ def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
             yield heading.index, heading.title
     for table in tables_of(document):
         heads = [cell.text for cell in table.header.cells]
+        if heads[0] == "Gate":
+            continue  # a gate waits for its verdict when its MVP has ended
         for row in table.rows:
             if not any(named.match(cell.text) for cell in row.cells[:5]):
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vitlab.docs.lint.finding import Finding
+from vitlab.docs.model.gate_sites import DECIDED
 from vitlab.docs.model.gates.conditions import Manual
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
@@ -12,7 +13,6 @@ from vitlab.docs.model.table_kinds import Entry
 
 VERDICTS = {"done": "passed", "failed": "failed"}
 """A status of a gate that is a verdict -> its word."""
-DECIDED = ("done", "failed", "partial", "cancelled")
 
 
 def gate_findings(roadmap: Roadmap) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.gates.gates import Gate, gate_opening, row_gate
@@ -26,6 +26,10 @@ VERDICTS = {
 """How a verdict is called where the document has none like it."""
 _IN_WORDS = {"done": "passed", "partial": "marginal", "failed": "failed"}
 """The same where a place has words and no glyphs."""
+DECIDED = ("done", "failed", "partial", "cancelled")
+"""The statuses of a gate that settle it."""
+_FOLLOWING = ("gate", "gate line", "gate heading", "gate row", "gate_progress")
+"""Kinds of place that follow the gate's MVP until it is decided."""
 MAIN = ("gate", "gate line", "gate item")
 """Kinds of place that say why a gate is decided."""
 _PREFIX = (
@@ -149,6 +153,39 @@ def gate_sites(roadmap: Roadmap, places: tuple[GatePlace, ...]) -> GateSites:
     return GateSites(roadmap, tuple(p.site for p in places if p.site), usual)
 
 
+def undecided_sites(roadmap: Roadmap, mvps: Collection[str]) -> tuple[StatusSite, ...]:
+    """The statuses of gates that follow these MVPs: each waits for one of them, and is undecided.
+
+    A gate that is decided in any of its places follows in none of them, nor does one whose rules
+    only a person can judge.
+    """
+    found: list[StatusSite] = []
+    places = places_of(roadmap)
+    rows = {e.row.index: e.mvps for e in roadmap.rows("gate_progress")}
+    for gate in roadmap.gates:
+        mine = [place for place in places if _same(place.gate, gate.id)]
+        if gate.is_left_to_a_person or any(_decides(roadmap, place) for place in mine):
+            continue
+        for site in (place.site for place in mine if place.site):
+            of = rows.get(site.index) or gate.mvps
+            if site.kind in _FOLLOWING and len(of) == 1 and of[0] in mvps:
+                found.append(replace(site, mvp=of[0]))
+    return tuple(sorted(found, key=lambda site: site.span))
+
+
+def _decides(roadmap: Roadmap, place: GatePlace) -> bool:
+    """Whether a place says in any way, even in words nobody knows, that its gate is decided."""
+    vocabulary = roadmap.vocabulary
+    if place.site is None:
+        text = place.row[1].cells[place.row[2]].raw if place.row else ""
+    else:
+        text = place.site.text
+        if place.site.parsed.status in DECIDED:
+            return True
+    starts = vocabulary.glyph_starts(text)
+    return any(vocabulary.status(text[start:]) in DECIDED for start in starts)
+
+
 def gate_name(gate_id: str) -> str:
     """A gate as texts name it: `Gate-1`, `DP1`."""
     return gate_id if re.match(r"D[PG]\d", gate_id) else f"Gate-{gate_id}"
@@ -175,6 +212,7 @@ def _in_section(
         site = StatusSite("gate heading", None, heading.index, at, document.slice(at), mark.parsed)
         yield GatePlace(gate.id, site, line=line)
     end = document.section_end(heading)
+    end = min([end, *(s.heading.index for s in roadmap.specs if s.heading.index > heading.index)])
     tables = [*(view.table for view in roadmap.views), *roadmap.unknown]
     inside = set[int]()
     for table in tables:
@@ -189,7 +227,8 @@ def _in_section(
         if match and "status" in roadmap.vocabulary.columns([match["key"]]):
             start = document.line_span(index).start + match.start("value")
             parsed = roadmap.vocabulary.read(match["value"])
-            if parsed:
+            pieces = map(roadmap.vocabulary.read, re.split(r"[|｜]", match["value"]))
+            if parsed and sum(piece is not None for piece in pieces) == 1:  # no legend
                 at = Span(start, start + len(match["value"]))
                 yield GatePlace(
                     gate.id,

@@ -56,7 +56,7 @@ class RemovedTexts:
         return found
 
     def _place(self, site: StatusSite) -> str:
-        return _PLACES[self.roadmap.language][site.kind]
+        return _PLACES[self.roadmap.language].get(site.kind) or "Gate"
 
     def note(self, sites: StatusSites, site: StatusSite, status: str) -> None:
         """Note a site whose verdict or remark goes with its status."""

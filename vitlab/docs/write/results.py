@@ -93,7 +93,7 @@ def record_results(
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
-    elsewhere = dict.fromkeys(("gate", "gate_progress", "numbers", "conclusions", "report"))
+    elsewhere = dict.fromkeys(("gate", "numbers", "conclusions", "report"))
     edits = status_edits(roadmap, mvp, {"": status, **elsewhere}, date=date)
     key = key_metric(results)
     for gate in roadmap.gates:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
+from vitlab.docs.model.gate_sites import undecided_sites
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
@@ -30,7 +31,8 @@ _VALUE = re.compile(
 _PROGRESS = re.compile(
     rf"\s*[(（]\s*{EPOCH.pattern}(?:[,，;；]?\s*{_VALUE.pattern})?\s*[)）]|\s*{EPOCH.pattern}$"
 )
-_GATES = ("gate", "gate_progress")
+_OF_GATE = {"done": "analysing", "partial": "analysing", "failed": "analysing"}
+"""What a gate's MVP has ended as -> how the gate stands: it waits for its verdict."""
 _CURRENT = ("当前", "current", "now", "progress", "进度")
 EVENTS = {
     "zh": {
@@ -56,8 +58,8 @@ def set_status(
     """Change an MVP's status everywhere, in the document's own spelling.
 
     `before`: an earlier state of the document; if the MVP had this status then, each site is
-    spelled as it was. A verdict of a gate is never changed. Nothing changes when the overview has
-    the status already; sites that contradict it are left to `lint`. `date`: YYYY-MM-DD of the
+    spelled as it was. No gate is passed, failed or opened again. Nothing changes when the overview
+    has the status already; sites that contradict it are left to `lint`. `date`: YYYY-MM-DD of the
     change log's row about what was removed; None: today. MVPs that share a row change together.
     """
     status_argument(status)
@@ -107,18 +109,21 @@ def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[E
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
     waits = "analysing" if numbers else "planned"
-    sites = [site for site in StatusSites(roadmap) if site.mvp == mvp.id]
-    gates = {kind: waits if any(_runs(s, kind) for s in sites) else None for kind in _GATES}
+    gates = undecided_sites(roadmap, (mvp.id,))
+    runs = any(site.parsed.status == "running" for site in gates)
     edits: list[Edit] = []
     if mvp.status != status:
-        edits = status_edits(roadmap, mvp, {"": status, **gates}, run_is_over=True)
-    waiting = [s for s in sites if s.kind in _GATES and gates[s.kind] is None]
-    over = [StatusSites(roadmap).edit(s, without_progress(s.text)) for s in waiting]
+        wanted = {"": status, "gate": waits if runs else None}
+        edits = status_edits(roadmap, mvp, wanted, run_is_over=True)
+    over = [StatusSites(roadmap).edit(s, without_progress(s.text)) for s in gates if not runs]
     return unique_edits([*edits, *(edit for edit in over if edit)])
 
 
-def _runs(site: StatusSite, kind: str) -> bool:
-    return site.kind == kind and site.parsed.status == "running"
+def _of_gate(site: StatusSite, status: str | None) -> str | None:
+    """The status of a gate whose MVP gets a status; None where it stays."""
+    if status == "cancelled":
+        return "planned" if site.parsed.status == "running" else None
+    return _OF_GATE.get(status or "", status)
 
 
 def without_progress(text: str) -> str:
@@ -138,9 +143,9 @@ def status_edits(
 ) -> list[Edit]:
     """As `set_status`, with another status or None for some kinds of site.
 
-    `wanted`: kind of site -> status; `""` is for all others. `others`: MVPs that change with it;
-    a place that several share is theirs only when all of them do. `run_is_over`: gates lose what
-    tells how far the run is.
+    `wanted`: kind of site -> status; `gate` is for all places of gates, `""` for all others.
+    `others`: MVPs that change with it; a place that several share is theirs only when all of them
+    do. `run_is_over`: gates lose what tells how far the run is.
     """
     sites = StatusSites(roadmap)
     ids = frozenset((mvp.id, *others))
@@ -150,8 +155,12 @@ def status_edits(
     edits: list[Edit | None] = []
     cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
-        status = wanted.get(site.kind, wanted[""])
-        if status is None or site.kind == "verdict":
+        of_gate = site.kind.startswith("gate")
+        if of_gate:
+            status = wanted["gate"] if "gate" in wanted else _of_gate(site, wanted[""])
+        else:
+            status = wanted.get(site.kind, wanted[""])
+        if status is None:
             continue
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
         if was is not None:
@@ -162,7 +171,7 @@ def status_edits(
             text = site.text
         elif text is None:
             text = sites.spell(site, status)
-            if run_is_over and site.kind in _GATES:
+            if run_is_over and of_gate:
                 text = without_progress(text)
             log.note(sites, site, status)
         if site.kind in ("card", "below"):
@@ -205,7 +214,9 @@ def _sites_of(sites: StatusSites, mvp: Mvp, ids: frozenset[str]) -> list[StatusS
         own_row = len(ids) > 1 and site.index == mvp.line - 1
         return bool(site.shared) and (own_row or ids.issuperset(site.shared))
 
-    return [site for site in sites if site.mvp in ids or is_shared(site)]
+    apart = ("verdict", "gate", "gate_progress")
+    mine = [s for s in sites if s.kind not in apart and (s.mvp in ids or is_shared(s))]
+    return sorted([*mine, *undecided_sites(sites.roadmap, ids)], key=lambda site: site.span)
 
 
 def _earlier(
