@@ -86,15 +86,6 @@ def report_text(
     mvp = roadmap.mvp(mvp_id)
     words = _WORDS[roadmap.language]
     spec = next((s for s in roadmap.specs if s.mvp == mvp.id), None)
-    profiles = sorted({result.profile for result in results})
-    trial = [profile for profile in profiles if profile != "full"]
-    head = [
-        f"# 📗 {mvp.name or 'MVP-' + mvp.id}",
-        f"> **MVP:** MVP-{mvp.id} | **exp_id:** {code(exp_id)} | **Date:** {date}",
-        "",
-    ]
-    if trial:
-        head += [f"> ⚠️ {words['trial'].format('/'.join(trial))}", ""]
     parts = [
         (words["conclusion"], [conclusion]),
         (words["question"], _question(roadmap, mvp, spec)),
@@ -111,11 +102,26 @@ def report_text(
             [*(f"- {p.text(roadmap.language)}" for p in checks), *_sanity(results, words)],
         ),
     ]
-    lines = [*head]
+    lines = _head(mvp, results, words, exp_id, date)
     for title, body in parts:
         if body:
             lines += [f"## {title}", "", *body, ""]
     return roadmap.document.newline.join([*lines[:-1], ""])
+
+
+def _head(
+    mvp: Mvp, results: Sequence[Result], words: Mapping[str, str], exp_id: str, date: str
+) -> list[str]:
+    profiles = sorted({result.profile for result in results})
+    trial = [profile for profile in profiles if profile != "full"]
+    head = [
+        f"# 📗 {mvp.name or 'MVP-' + mvp.id}",
+        f"> **MVP:** MVP-{mvp.id} | **exp_id:** {code(exp_id)} | **Date:** {date}",
+        "",
+    ]
+    if trial:
+        head += [f"> ⚠️ {words['trial'].format('/'.join(trial))}", ""]
+    return head
 
 
 def _question(roadmap: Roadmap, mvp: Mvp, spec: Spec | None) -> list[str]:
