@@ -66,6 +66,7 @@ def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[st
         "status": "planned",
         "rules": [{"if": "R² > 0.70", "then": "✅ go on"}],
         "verdict": "open",
+        "by_hand": None,
         "line": 3,
     }
     assert main(["status", "plan.md"]) == 0
@@ -98,7 +99,7 @@ def test_one_spoilt_roadmap_hides_no_other(alone: Path, capsys: pytest.CaptureFi
 def test_gates_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gates", "plan.md", "--json"]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
-    assert set(verdict) == {"id", "verdict", "because", "rule", "values"}
+    assert set(verdict) == {"id", "status", "verdict", "by_hand", "because", "rule", "values"}
     assert verdict["verdict"] == "open"
 
 
@@ -317,3 +318,14 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     name = "roadmaps/sky_roadmap.md"
     assert main(["set", name, "--gate", "1", "--status", "passed", "--because", "seen"]) == 0
     assert "✅ **PASS: seen**" in Path(name).read_text(encoding="utf-8")
+    capsys.readouterr()
+    for command in ("gates", "status"):
+        assert main([command, name]) == 0
+        assert "passed (by hand)" in capsys.readouterr().out
+    assert main(["gates", name, "--json"]) == 0
+    (gate,) = json.loads(capsys.readouterr().out)
+    assert (gate["status"], gate["verdict"], gate["by_hand"]) == ("done", "open", "pass")
+    assert main(["set", name, "--gate", "1", "--status", "open"]) == 0
+    capsys.readouterr()
+    assert main(["gates", name]) == 0
+    assert "by hand" not in capsys.readouterr().out

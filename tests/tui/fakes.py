@@ -16,6 +16,7 @@ from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.docs.judge.gates import Verdict
 from vitlab.jobs import gpus, slurm, store
 from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
@@ -83,7 +84,7 @@ def gate(gate_id: str, title: str, *rules: tuple[str, str]) -> Any:
 
 
 def verdict(gate_id: str, word: str, because: str) -> Any:
-    return SimpleNamespace(id=gate_id, verdict=word, because=because, rule=None, values={})
+    return Verdict(gate_id, word, because)  # type: ignore[arg-type]
 
 
 def job(name: str, run: str, state: Any, **more: Any) -> Any:

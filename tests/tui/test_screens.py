@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeLab, usual_view
+from vitlab.docs.judge.gates import Verdict
 from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.dialogs import RoadmapTable
 from vitlab.tui.screens.documents import DocumentsScreen
@@ -242,10 +243,9 @@ async def test_a_log_is_followed_searched_filtered_and_read_by_pages(
 
 async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open) -> None:
     view = usual_view()
-    view.verdicts["1"] = SimpleNamespace(
-        id="1", verdict="pass", because="R² 0.72 [/b] > 0.70", rule="若 R² > 0.70",
-        values={"test/r2": 0.72},
-    )  # fmt: skip
+    view.verdicts["1"] = Verdict(
+        "1", "pass", "R² 0.72 [/b] > 0.70", rule="若 R² > 0.70", values={"test/r2": 0.72}
+    )
     async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         await it.press("i")
         assert isinstance(it.app.screen, GatesScreen)
@@ -258,6 +258,16 @@ async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open
         await it.until(lambda: "a person decides" in it.text())
         await it.press("escape")
         assert it.at_home
+
+
+async def test_a_gate_that_a_person_decided_is_shown_as_decided(stage: Open) -> None:
+    view = usual_view()
+    view.verdicts["1"] = Verdict("1", "open", "no full result [/b]", by_hand="pass")
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
+        await it.press("i")
+        await it.until(lambda: "2 pass, 1 fail, 1 manual" in it.text())
+        for words in ("✓ passed (by hand)", "no full result [/b]"):
+            assert words in it.text()
 
 
 async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -> None:

@@ -20,6 +20,7 @@ from vitlab.commands.common import (
     warn_of_editors,
 )
 from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.docs.judge.gates import BY_HAND
 from vitlab.docs.model.roadmap import (
     NoMvpTable,
     Roadmap,
@@ -107,7 +108,7 @@ def _redo_options(redo: argparse.ArgumentParser) -> None:
 MVP_KEYS = (
     "id", "name", "phase", "gate", "status", "status_text", "exp_id", "report", "line",
 )  # fmt: skip
-VERDICT_KEYS = ("id", "verdict", "because", "rule")
+VERDICT_KEYS = ("id", "verdict", "by_hand", "because", "rule")
 
 
 def show_status(args: argparse.Namespace) -> int:
@@ -199,6 +200,7 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
                 "status": gate.status,
                 "rules": [{"if": rule.if_, "then": rule.then} for rule in gate.rules],
                 "verdict": verdict.verdict,
+                "by_hand": verdict.by_hand,
                 "line": gate.line,
             }
             for gate, verdict in zip(roadmap.gates, verdicts, strict=True)
@@ -216,7 +218,10 @@ def _print_status(report: dict[str, Any]) -> None:
     print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "EXP_ID"), rows)
     if report["gates"]:
         print()
-        gates = [(g["id"], g["title"], g["status"], g["verdict"]) for g in report["gates"]]
+        gates = [
+            (g["id"], g["title"], g["status"], BY_HAND.get(g["by_hand"], g["verdict"]))
+            for g in report["gates"]
+        ]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
     print(f"\nnext: {report['next'] or 'nothing waits'}")
     for one in report["passed_over"]:
@@ -226,18 +231,17 @@ def _print_status(report: dict[str, Any]) -> None:
 def show_gates(args: argparse.Namespace) -> int:
     """`vitlab gates`: each gate's verdict, with its rule and values."""
     path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
-    _, verdicts = judge_gates(lab_around(path), path)
+    roadmap, verdicts = judge_gates(lab_around(path), path)
     if args.json:
         print_json(
             [
-                {k: getattr(v, k) for k in VERDICT_KEYS} | {"values": dict(v.values)}
-                for v in verdicts
+                {k: getattr(v, k) for k in VERDICT_KEYS}
+                | {"status": gate.status, "values": dict(v.values)}
+                for gate, v in zip(roadmap.gates, verdicts, strict=True)
             ]
         )
     else:
-        print_table(
-            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
-        )
+        print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
     return 0
 
 

@@ -105,7 +105,7 @@ def _print_verdicts(lab: Lab, roadmap: Path) -> None:
     if verdicts:
         print()
         print_table(
-            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.verdict, v.because) for v in verdicts]
+            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts]
         )
 
 

@@ -220,7 +220,7 @@ def _gates(screen: LabScreen, view: LabSnapshot) -> list[Gate]:
 
 def _gate_text(gate: Gate, view: LabSnapshot) -> str:
     verdict = view.verdicts.get(gate.id)
-    word, because = (verdict.verdict, verdict.because) if verdict else ("open", "")
+    word, because = (verdict.shown, verdict.because) if verdict else ("open", "")
     return clean(f"Gate-{gate.id} {gate.title}: {word}" + (f", {because}" if because else ""))
 
 

@@ -100,9 +100,10 @@ def status_word(word: str | None, plain: bool = False) -> str:
     return f"{STATUS[word][plain]} {word}"
 
 
-def verdict_word(verdict: str, plain: bool = False) -> str:
+def verdict_word(verdict: str, plain: bool = False, shown: str = "") -> str:
+    """`✓ pass`; `shown`: other words for the same verdict."""
     glyph = VERDICT.get(verdict, VERDICT["manual"])[plain]
-    return f"{glyph} {verdict}"
+    return f"{glyph} {shown or verdict}"
 
 
 def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
@@ -312,30 +313,32 @@ def job_label(job: JobView) -> str:
 
 
 def longest_label(jobs: Iterable[JobView]) -> tuple[int, int]:
-    """Characters of the longest label, without and with its profile; cheaply."""
-    sizes = [(len(job.spec.mvp) + len(job.spec.run) + 1, len(job.spec.profile)) for job in jobs]
-    return max((size for size, _ in sizes), default=0), max(
-        (a + b + 3 for a, b in sizes), default=0
-    )
+    """Characters of the longest label, with its profile's initial and word; cheaply."""
+    sizes = [
+        (len(job.spec.mvp) + len(job.spec.run) + 1, len(profile_mark(job.spec.profile)))
+        for job in jobs
+    ]
+    return max((a + min(b, 3) for a, b in sizes), default=0), max(map(sum, sizes), default=0)
 
 
 def short_label(job: JobView, width: int) -> str:
-    """Its label, or what fits of it without the profile, cut in the middle: `1.1 lr=0..,seed=2`.
+    """Its label, or what fits with the profile's initial, cut in the middle: `1.1 lr=0..seed=2(s)`.
 
-    The settings in which runs differ are at both ends.
+    The settings in which runs differ are at both ends, and two profiles of a run differ too.
     """
     label = job_label(job)
     if cells(label) <= width:
         return label
-    label = clean(f"{job.spec.mvp} {job.spec.run}")
+    mark = clean(f"({job.spec.profile[:1]})") if job.spec.profile != "full" else ""
+    label, width = clean(f"{job.spec.mvp} {job.spec.run}"), max(width - len(mark), 0)
     if cells(label) <= width:
-        return label
+        return label + mark
     tail = max(width - 2, 0) // 2
     end = label[len(label) - tail :]
     while cells(end) > tail:
         end = end[1:]
     start = fit(label, max(width - cells(end) - 1, 0)).rstrip(" …")
-    return f"{start}..{end}"
+    return f"{start}..{end}{mark}"
 
 
 def job_detail(job: JobView) -> str:

@@ -29,10 +29,12 @@ from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.vocabulary import CLOSING
 
-__all__ = ["STANDING", "Gate", "Rule", "Verdict", "judge", "thresholds"]
+__all__ = ["BY_HAND", "STANDING", "Gate", "Rule", "Verdict", "judge", "thresholds"]
 
 STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
 """A status of a gate that is a verdict -> that verdict."""
+BY_HAND = {"pass": "passed (by hand)", "fail": "failed (by hand)"}
+"""A verdict of a person, as people read it."""
 _AGAIN = "evaluate"
 """The recipe that scores another job's model."""
 _CEILING = "of_ceiling"
@@ -57,6 +59,18 @@ class Verdict:
     """`because` in the document's language, for what is written into it."""
     reopens: bool = False
     """Whether the document has a verdict that the results do not bear any more."""
+    by_hand: VerdictWord | None = None
+    """The verdict that a person gave, where the results give none or another; None for none."""
+
+    @property
+    def holds(self) -> VerdictWord:
+        """The verdict that counts: a person's before that of the results."""
+        return self.by_hand or self.verdict
+
+    @property
+    def shown(self) -> str:
+        """The verdict that counts, for people: `pass`, `passed (by hand)`."""
+        return BY_HAND[self.by_hand] if self.by_hand else self.verdict
 
 
 @dataclass(frozen=True)
@@ -154,6 +168,7 @@ class _Known:
 
 
 def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
+    standing = STANDING.get(gate.status or "")
     return Verdict(
         gate.id,
         decision.verdict,
@@ -162,6 +177,7 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.values,
         decision.because.text(roadmap.language),
         decision.reopens,
+        None if decision.reopens or standing == decision.verdict else standing,
     )
 
 

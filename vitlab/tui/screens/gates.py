@@ -84,7 +84,7 @@ class GatePanel(VerticalScroll):
 
     def _gate(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict]) -> None:
         verdict = verdicts.get(gate.id)
-        word = verdict.verdict if verdict else "open"
+        word = verdict.holds if verdict else "open"
         text.append(
             f"{verdict_word(word, self.plain):<{_INDENT}}",
             tone_style(self, VERDICT.get(word, VERDICT["manual"])[2]),
@@ -92,7 +92,8 @@ class GatePanel(VerticalScroll):
         text.append(f"Gate-{clean(gate.id)}  ", "bold")
         text.append(clean(gate.title) + "\n")
         if verdict and verdict.because:
-            self._indented(text, clean(verdict.because))
+            hand = f"{verdict.shown}; " if verdict.by_hand else ""
+            self._indented(text, hand + clean(verdict.because))
             return
         for rule in gate.rules[:2]:
             self._indented(text, clean(f"{rule.if_}: {rule.then}"))
@@ -114,11 +115,12 @@ class GateTable(StableTable):
         self.show_rows({gate.id: self._row(gate, view.verdicts.get(gate.id)) for gate in gates})
 
     def _row(self, gate: Gate, verdict: Verdict | None) -> Row:
-        word = verdict.verdict if verdict else "open"
+        word = verdict.holds if verdict else "open"
+        shown = verdict.shown if verdict else word
         tone = VERDICT.get(word, VERDICT["manual"])[2]
         return (
             cell(gate.id, "bold"),
-            cell(verdict_word(word, self.plain), tone_style(self, tone)),
+            cell(verdict_word(word, self.plain, shown), tone_style(self, tone)),
             cell(", ".join(gate.mvps), tone_style(self, "muted")),
             cell(gate.title),
         )
@@ -148,7 +150,7 @@ class GatesScreen(LabScreen):
         self.table.focus()
 
     def show(self, view: LabSnapshot) -> None:
-        words = [verdict.verdict for verdict in view.verdicts.values()]
+        words = [verdict.holds for verdict in view.verdicts.values()]
         known = ("pass", "fail", "open", "manual")
         self.set_heading(
             ", ".join(f"{words.count(word)} {word}" for word in known if word in words)
@@ -168,11 +170,12 @@ class GatesScreen(LabScreen):
     def _about(self, gate: Gate) -> Text:
         assert self.view is not None
         verdict = self.view.verdicts.get(gate.id)
-        word = verdict.verdict if verdict else "open"
+        word = verdict.holds if verdict else "open"
+        shown = verdict.shown if verdict else word
         text = Text()
         text.append(clean(gate.title) + "\n", "bold")
         tone = VERDICT.get(word, VERDICT["manual"])[2]
-        text.append(verdict_word(word, self.session.plain), tone_style(self, tone))
+        text.append(verdict_word(word, self.session.plain, shown), tone_style(self, tone))
         because = verdict.because if verdict else ""
         text.append(f"  {clean(because)}\n\n")
         self._rules(text, gate, verdict)

@@ -147,7 +147,7 @@ class Header(Static):
             entries.append((f"! {len(view.problems)} unreadable", "error"))
         if view.pending:
             entries.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
-        if open_gates := sum(1 for one in view.verdicts.values() if one.verdict == "manual"):
+        if open_gates := sum(1 for one in view.verdicts.values() if one.holds == "manual"):
             entries.append((f"{key('open_gates')} judges {_count(open_gates, 'gate')}", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
