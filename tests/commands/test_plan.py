@@ -107,7 +107,7 @@ def test_set_and_undo_on_a_lone_document(alone: Path, capsys: pytest.CaptureFixt
     assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done", "--dry-run"]) == 0
     assert alone.read_text(encoding="utf-8") == ROADMAP
     assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done"]) == 0
-    assert "✅ done" in alone.read_text(encoding="utf-8").lower()
+    assert "| P0 | MVP-1.0 | Gate-1 | ✅ |" in alone.read_text(encoding="utf-8")
     capsys.readouterr()
     assert main(["undo"]) == 0
     assert "plan.md" in capsys.readouterr().out

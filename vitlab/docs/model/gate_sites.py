@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.gates.gates import Gate, gate_opening, row_gate
@@ -132,10 +132,10 @@ def verdict_word(site: StatusSite) -> str:
     return said[len(said) - len(longest) :] if longest else ""
 
 
-def places_of(roadmap: Roadmap) -> tuple[GatePlace, ...]:
-    """Every place for the status of every gate, by line; those on boards aside."""
+def places_of(roadmap: Roadmap, gates: Sequence[Gate] | None = None) -> tuple[GatePlace, ...]:
+    """Every place for the status of some gates, else of all, by line; those on boards aside."""
     found: list[GatePlace] = []
-    for gate in roadmap.gates:
+    for gate in roadmap.gates if gates is None else gates:
         name = _name_pattern(gate.id)
         for heading in roadmap.document.headings:
             if (opening := gate_opening(plain(heading.title))) and _same(opening, gate.id):
@@ -160,11 +160,14 @@ def undecided_sites(roadmap: Roadmap, mvps: Collection[str]) -> tuple[StatusSite
     only a person can judge.
     """
     found: list[StatusSite] = []
-    places = places_of(roadmap)
-    rows = {e.row.index: e.mvps for e in roadmap.rows("gate_progress")}
+    entries = [e for e in roadmap.rows("gate_progress") if e.mvps]
+    rows = {e.row.index: e.mvps for e in entries}
+    named = {gate for e in entries if not set(mvps).isdisjoint(e.mvps) for gate in e.gates}
     for gate in roadmap.gates:
-        mine = [place for place in places if _same(place.gate, gate.id)]
-        if gate.is_left_to_a_person or any(_decides(roadmap, place) for place in mine):
+        if gate.is_left_to_a_person or not (gate.id in named or set(mvps) & set(gate.mvps)):
+            continue
+        mine = places_of(roadmap, [gate])
+        if any(_decides(roadmap, place) for place in mine):
             continue
         for site in (place.site for place in mine if place.site):
             of = rows.get(site.index) or gate.mvps
