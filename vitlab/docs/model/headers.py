@@ -113,7 +113,10 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "未验证", "待办", "立项", "立项中", "待立项", "已立项", "考虑中", "待考虑", "排队",
         "排队中", "排期中", "待排期", "没跑", "还没跑", "没做", "planned", "plan", "planning",
         "todo", "to do", "pending", "not started",
-        "not yet", "not done", "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
+        "not yet", "not done", "not yet done", "not yet started", "not finished",
+        "not yet finished",
+        "not complete", "not completed", "unfinished", "incomplete", "没做完", "没跑完", "未跑完",
+        "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
         "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
     ),
     "ready": (

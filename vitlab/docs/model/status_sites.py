@@ -161,7 +161,8 @@ class StatusSites:
         """Whether a site's remark stays with another status."""
         parts = self.parts(site)
         why = site.kind == "report" and parts.remark.strip()  # why there is no report
-        if why or not parts.keeps_remark(status, self.roadmap.vocabulary):
+        of_run = site.kind in ("numbers", "other")
+        if why or not parts.keeps_remark(status, self.roadmap.vocabulary, of_run=of_run):
             return False
         if not parts.remark.strip(" *~_`"):
             return True

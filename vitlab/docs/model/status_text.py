@@ -20,6 +20,17 @@ _OF_STATUS = re.compile(
     r"|\s*MVP",
     re.I,
 )
+_OF_RUN = re.compile(
+    r"\bep(?:och)?s?[.:]?\s?\d|第\s?\d+\s?(?:轮|epoch)|\b(?:GPUs?\s?#?|cuda:?)\d|\bon (?:the )?GPU"
+    r"|\bETA\b|re-?run|重跑|重训|重新跑|预计|剩余|\bremaining\b|\d\s?(?:h|d|days?|hours?) left\b"
+    r"|not yet|还没|尚未"
+    r"|(?:^|[(（\[【,，;；:：])\s*(?:进度|progress)?\s*[~≈约]?\s*\d+(?:\.\d+)?\s?%"
+    r"\s*(?:done|completed?|完成)?\s*(?=$|[)）\]】,，;；])",
+    re.I,
+)
+"""How far a run is, where it runs, and what is still to be done: true of the old status alone."""
+_ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|启动)|全部完成")
+"""A status at the end of a clause: `核心已完成`."""
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
 _MAY_WAIT = ("planned", "ready", "paused")
@@ -48,12 +59,19 @@ class StatusText:
         waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
         return waits or bool((self.says | remark_says) - {status})
 
-    def keeps_remark(self, status: str, vocabulary: Vocabulary) -> bool:
-        """Whether the remark holds beside another status too."""
+    def keeps_remark(self, status: str, vocabulary: Vocabulary, *, of_run: bool = False) -> bool:
+        """Whether the remark holds beside another status too; `of_run`: in the row of a run.
+
+        There the epoch says to which one the numbers of the row belong.
+        """
         if not self.remark.strip(" *~_`"):
             return True
-        other = set(_remark_statuses(self.remark, vocabulary)) - {status}
+        other = {
+            *_remark_statuses(self.remark, vocabulary),
+            *filter(None, map(vocabulary.status, _ENDED.findall(self.remark))),
+        } - {status}
         waits = status not in _MAY_WAIT and vocabulary.waits(self.remark)
+        waits = waits or (not of_run and _OF_RUN.search(self.remark) is not None)
         goes_on = not self.tail and _OF_STATUS.match(self.remark)  # `blocked by MVP-1.0`
         into = "cancelled" in self.says and _OTHER_MVP.match(self.remark)  # `merged into 1.1`
         return not (self.verdict or other or waits or goes_on or into)
@@ -70,7 +88,7 @@ class StatusText:
             for mark in inner:
                 remark = remark.replace(mark, "", 1)
         else:
-            remark = "".join(reversed(_unclosed(opened + self.tail)))
+            remark = "".join(reversed(_unclosed(f"{opened} {self.tail}")))
         word_follows = new[-1:].isalnum() and (remark[:1].isalnum() or remark[:1] == "_")
         gap = " " if word_follows and not self.tail else ""  # only whole words are read
         return f"{opened}{new}{self.tail}{gap}{remark}"
