@@ -20,7 +20,7 @@ from vitlab.commands.common import (
     warn_of_editors,
 )
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.docs.judge.gates import BY_HAND
+from vitlab.docs.judge.verdict import BY_HAND
 from vitlab.docs.model.roadmap import (
     NoMvpTable,
     Roadmap,

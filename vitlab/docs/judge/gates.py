@@ -13,6 +13,7 @@ from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
 from vitlab.docs.judge.comparison import Evidence, Gap, NoEvidence, Pair, fair_pair, seeds_gap
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
+from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
@@ -29,48 +30,14 @@ from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.vocabulary import CLOSING
 
-__all__ = ["BY_HAND", "STANDING", "Gate", "Rule", "Verdict", "judge", "thresholds"]
+__all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
 
-STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
-"""A status of a gate that is a verdict -> that verdict."""
-BY_HAND = {"pass": "passed (by hand)", "fail": "failed (by hand)"}
-"""A verdict of a person, as people read it."""
 _AGAIN = "evaluate"
 """The recipe that scores another job's model."""
 _CEILING = "of_ceiling"
 """Ends the name of a number that is a fraction of the ceiling."""
 _GOOD = ("✅", "通过", "pass", "🟢")
 _BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the results say of a gate."""
-
-    id: str
-    verdict: VerdictWord
-    because: str
-    """In English, for screens and commands."""
-    rule: str | None = None
-    """The rule that decided, as written."""
-    values: Mapping[str, float] = field(default_factory=dict)
-    """The numbers that were compared, by name."""
-    because_in_document: str = ""
-    """`because` in the document's language, for what is written into it."""
-    reopens: bool = False
-    """Whether the document has a verdict that the results do not bear any more."""
-    by_hand: VerdictWord | None = None
-    """The verdict that a person gave, where the results give none or another; None for none."""
-
-    @property
-    def holds(self) -> VerdictWord:
-        """The verdict that counts: a person's before that of the results."""
-        return self.by_hand or self.verdict
-
-    @property
-    def shown(self) -> str:
-        """The verdict that counts, for people: `pass`, `passed (by hand)`."""
-        return BY_HAND[self.by_hand] if self.by_hand else self.verdict
 
 
 @dataclass(frozen=True)

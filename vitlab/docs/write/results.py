@@ -16,7 +16,7 @@ from vitlab.docs.judge.conclusion import (
     key_metric,
     profile_mark,
 )
-from vitlab.docs.judge.gates import STANDING, Verdict
+from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap

@@ -1,0 +1,43 @@
+"""The verdict on a gate: what the results say of it, and what a person has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vitlab.contract.job import VerdictWord
+
+STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
+"""A status of a gate that is a verdict -> that verdict."""
+BY_HAND = {"pass": "passed (by hand)", "fail": "failed (by hand)"}
+"""A verdict of a person, as people read it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the results say of a gate."""
+
+    id: str
+    verdict: VerdictWord
+    because: str
+    """In English, for screens and commands."""
+    rule: str | None = None
+    """The rule that decided, as written."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """The numbers that were compared, by name."""
+    because_in_document: str = ""
+    """`because` in the document's language, for what is written into it."""
+    reopens: bool = False
+    """Whether the document has a verdict that the results do not bear any more."""
+    by_hand: VerdictWord | None = None
+    """The verdict that a person gave, where the results give none or another; None for none."""
+
+    @property
+    def holds(self) -> VerdictWord:
+        """The verdict that counts: a person's before that of the results."""
+        return self.by_hand or self.verdict
+
+    @property
+    def shown(self) -> str:
+        """The verdict that counts, for people: `pass`, `passed (by hand)`."""
+        return BY_HAND[self.by_hand] if self.by_hand else self.verdict
