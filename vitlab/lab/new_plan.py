@@ -202,6 +202,8 @@ def plan_gate(lab: Lab, roadmap: Path, new: NewGate) -> Creation:
         notes.append(f"{edits.title}: {given!r} cannot be judged by a program: a person decides")
     elif condition.replace("≥", ">=").replace("≤", "<=").replace("R²", "R2") != given:
         notes.append(f"{edits.title}: the condition is written as {condition!r}")
+    if mvp and mvp.id not in gate.mvps:
+        notes.append(f"{edits.title}: its table has no column for MVPs: MVP-{mvp.id} is not in it")
     return Creation(gate_id, roadmap, (made,), tuple(notes))
 
 

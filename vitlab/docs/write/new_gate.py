@@ -11,7 +11,7 @@ from itertools import permutations
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gates.conditions import Condition, Manual, read_condition
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.gates.rules import table_rules
+from vitlab.docs.model.gates.rules import is_condition, is_of_rules, table_rules
 from vitlab.docs.model.ids import gate_refs, read_id
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSites
@@ -34,6 +34,7 @@ _ABOUT = re.compile(r"\bgates?\b|门控|决策", re.I)
 _ID_HEAD = re.compile(r"^\W*(?:(?:decision\s*)?gate|门控|决策门|DP|DG|决策点)\W*$", re.I)
 _NAME_HEAD = re.compile(r"名称|name|title|验证|question|问题|目标|goal|what|check", re.I)
 _EMPTY = re.compile(r"[-—–\s*_?]*")
+_PROBE, _SAYS = "R² > 0.5", {"pass": True, "fail": False}
 _HEADS = {"zh": "| 项 | 内容 |", "en": "| Item | Content |"}
 _IF, _ABOUT_ITEM = {"zh": "若", "en": "If"}, {"zh": "验证", "en": "Question"}
 _STATUS = {"zh": "状态", "en": "Status"}
@@ -41,13 +42,21 @@ _YES = {"zh": "✅ 通过", "en": "✅ passed"}
 
 
 def next_gate_id(roadmap: Roadmap) -> str:
-    """The next free number: `4` -> `5`, `DP2` -> `DP3`."""
-    found = [m for gate in roadmap.gates if (m := _NUMBERED.fullmatch(gate.id))]
-    prefix = found[-1][1] if found else ""
-    number = max((int(m[2]) for m in found if m[1] == prefix), default=0) + 1
-    while re.search(rf"(?<!\w)Gate[-_ ]?{prefix}{number}(?!\w)", roadmap.document.text, re.I):
+    """The next free number or letter, as most gates have it: `4` -> `5`, `DP2` -> `DP3`."""
+    numbered = [m for gate in roadmap.gates if (m := _NUMBERED.fullmatch(gate.id))]
+    letters = [gate.id for gate in roadmap.gates if re.fullmatch("[A-Y]", gate.id)]
+    if len(letters) > len(numbered) and not _is_named(roadmap, new := chr(ord(max(letters)) + 1)):
+        return new
+    prefix = numbered[-1][1] if numbered else ""
+    number = max((int(m[2]) for m in numbered if m[1] == prefix), default=0) + 1
+    while _is_named(roadmap, f"{prefix}{number}"):
         number += 1
     return f"{prefix}{number}"
+
+
+def _is_named(roadmap: Roadmap, gate_id: str) -> bool:
+    named = rf"(?<!\w)Gate[-_ ]?{gate_id}(?!\w)"
+    return re.search(named, roadmap.document.text, re.I) is not None
 
 
 def checked_gate_id(roadmap: Roadmap, wanted: str) -> str:
@@ -91,6 +100,87 @@ def opposite(condition: str) -> str:
     if len(parts) != 3 or isinstance(read_condition(condition), Manual):
         return ""
     return f"{parts[0]} {_OPPOSITE[parts[1]]} {parts[2]}"
+
+
+@dataclass(frozen=True)
+class _RuleTexts:
+    """The rule of a new gate, as its rows or cells say it."""
+
+    condition: str
+    if_yes: str
+    if_no: str
+    language: str
+
+    @property
+    def _yes(self) -> str:
+        if not self.if_yes:
+            return _YES[self.language]
+        return self.if_yes if self.if_yes.startswith("✅") else f"✅ {self.if_yes}"
+
+    @property
+    def rules(self) -> list[tuple[str, str]]:
+        """(condition, what follows) of each rule."""
+        yes = self._yes
+        if not self.if_no:
+            return [(self.condition, yes)]
+        no = self.if_no if self.if_no.startswith(("🔴", "❌")) else f"🔴 {self.if_no}"
+        if other := opposite(self.condition):
+            return [(self.condition, yes), (other, no)]
+        return [(self.condition, self._with_else(yes, self.if_no))]
+
+    def cells(self, heads: list[str]) -> dict[int, str]:
+        """The cells of the rule by their column; empty where no column could hold it."""
+        holders: dict[bool, int] = {}
+        outcomes: dict[bool, int] = {}
+        at = then = None
+        for column, head in enumerate(heads[1:], 1):
+            says = table_rules([heads[0], head, "-"], ["", "then", "-"])
+            holds = table_rules([heads[0], head, "-"], ["", _PROBE, "-"])
+            follows = table_rules(["", "if", head], ["", _PROBE, "then"])
+            if is_condition(head):
+                at = at or column
+            elif says and says[0].if_ in _SAYS:
+                outcomes.setdefault(_SAYS[says[0].if_], column)
+            elif follows and follows[0].then == "then":
+                then = then or column
+            if holds and holds[0].passes is not None:
+                holders.setdefault(holds[0].passes, column)
+        if at is None:
+            return self._in_verdicts({**outcomes, **holders}, then)
+        cells = {at: self.condition}
+        yes = self._yes
+        lost = self.if_no if False not in outcomes else ""
+        if True in outcomes and not lost:
+            cells[outcomes[True]] = self.if_yes
+        elif then is not None or True in outcomes:
+            cells[then or outcomes[True]] = self._with_else(yes, lost)
+        elif self.if_yes or lost:
+            cells[at] = self._with_else(f"{self.condition} → {yes}", lost)
+        if False in outcomes:
+            cells[outcomes[False]] = self.if_no
+        return cells
+
+    def _in_verdicts(self, columns: dict[bool, int], then: int | None) -> dict[int, str]:
+        """The cells where a table has a column of conditions for each verdict."""
+        if True not in columns:
+            return {}
+        lost = self.if_no if False not in columns else ""
+        text = self._yes if lost or then is not None else self.if_yes
+        cells = {columns[True]: self.condition}
+        if then is not None:
+            cells[then] = self._with_else(text, lost)
+        elif text:
+            cells[columns[True]] = self._with_else(f"{self.condition} → {text}", lost)
+        if False in columns:
+            parts = (opposite(self.condition), self.if_no)
+            cells[columns[False]] = " → ".join(part for part in parts if part)
+        return cells
+
+    def _with_else(self, text: str, no: str) -> str:
+        if not no:
+            return text
+        word = "；否则 " if self.language == "zh" else "; else "
+        return f"{text}{word}{no if no.startswith(('🔴', '❌')) else f'🔴 {no}'}"
 
 
 @dataclass(frozen=True)
@@ -140,17 +230,8 @@ class GateEdits:
         return f"MVP-{self.mvp.id}" if self.mvp else "-"
 
     @cached_property
-    def _rules(self) -> list[tuple[str, str]]:
-        """(condition, what follows) of each rule."""
-        yes = self.if_yes if self.if_yes.startswith("✅") else f"✅ {self.if_yes}".strip()
-        yes = yes if self.if_yes else _YES[self._language]
-        if not self.if_no:
-            return [(self.condition, yes)]
-        no = self.if_no if self.if_no.startswith(("🔴", "❌")) else f"🔴 {self.if_no}"
-        if other := opposite(self.condition):
-            return [(self.condition, yes), (other, no)]
-        word = "；否则 " if self._language == "zh" else "; else "
-        return [(self.condition, f"{yes}{word}{no}")]
+    def _rule(self) -> _RuleTexts:
+        return _RuleTexts(self.condition, self.if_yes, self.if_no, self.roadmap.language)
 
     # A row in a table of gates.
 
@@ -163,32 +244,9 @@ class GateEdits:
         tables = [v.table for v in roadmap.views if v.kind in ("gate_progress", "gaps")]
         for table in sorted([*tables, *roadmap.unknown], key=lambda table: table.first):
             heads = [cell.text for cell in table.header.cells]
-            if _ID_HEAD.match(heads[0]) and (cells := self._cells(heads)):
+            if _ID_HEAD.match(heads[0]) and (cells := self._rule.cells(heads)):
                 return table, self._filled(table, cells)
         return None
-
-    def _cells(self, heads: list[str]) -> dict[int, str]:
-        """The cells of the rule, by which column would be read as what; empty without any."""
-        (condition, yes), *others = self._rules
-        cells: dict[int, str] = {}
-        kinds: dict[bool | None, int] = {}
-        for column, head in enumerate(heads[1:], 1):
-            rules = table_rules([heads[0], head, "-"], ["", condition, "-"])
-            if rules:
-                kinds.setdefault(rules[0].passes, column)
-        if not kinds:
-            return {}
-        passing = kinds.get(True, kinds.get(None))
-        if passing is not None:
-            cells[passing] = condition
-        if False in kinds and (others or opposite(condition)):
-            cells[kinds[False]] = others[0][0] if others else opposite(condition)
-        for column, head in enumerate(heads[1:], 1):
-            read = table_rules(["", heads[passing or 0], head], ["", condition, "then"])
-            if column not in cells and read and read[0].then == "then":
-                cells[column] = yes
-                break
-        return cells
 
     def _filled(self, table: Table, cells: dict[int, str]) -> dict[int, str]:
         heads = [cell.raw for cell in table.header.cells]
@@ -210,8 +268,11 @@ class GateEdits:
                 cells.setdefault(columns[name], text)
         free = [i for i in range(1, len(heads)) if i not in cells]
         about = [i for i in free if _NAME_HEAD.search(heads[i])]
-        for column in (about or [i for i in free if i == 1])[:1]:
-            cells[column] = self.name
+        about = about or [i for i in free if i == 1 and not is_of_rules(heads[i])]
+        if about:
+            cells[about[0]] = self.name
+        else:
+            cells[0] = f"{cells[0]}: {self.name}"
         return cells
 
     # A section of its own.
@@ -291,7 +352,7 @@ class GateEdits:
         about = next((e.text("item") for e in entries if not _is_own(roadmap, e)), "")
         items = [(about or _ABOUT_ITEM[language], self.name), ("MVP", self._mvp)]
         labelled = word.endswith(" A") or re.fullmatch(r"若\s*A", word)
-        for number, (condition, then) in enumerate(self._rules):
+        for number, (condition, then) in enumerate(self._rule.rules):
             if labelled:
                 items.append((f"{word[:-1]}{'AB'[number]}", f"{condition} → {then}"))
             else:
