@@ -126,7 +126,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
         "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
         "running", "in progress", "ongoing",
-        "active", "wip", "started", "training", "underway", "doing", "rerunning", "re running",
+        "active", "wip", "started", "已启动", "已提交",
+        "submitted", "launched", "training", "underway", "doing", "rerunning", "re running",
     ),
     "analysing": (
         "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
@@ -134,7 +135,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "done": (
         "探索性完成", "初步完成", "顺利完成", "基本完成",
-        "完成", "已完成", "全部完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
+        "完成", "已完成", "全部完成", "运行完成", "训练完成", "实验完成",
+        "评估完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
         "shipped", "concluded", "frozen", "confirmed", "verified", "validated", "supported",
@@ -146,7 +148,9 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "failed": (
         "失败", "已失败", "已否定", "否定", "证伪", "已证伪", "被证伪", "已推翻", "不成立", "崩溃",
-        "报错", "跑崩了", "跑崩", "崩了", "failed", "failure", "rejected", "refuted", "falsified",
+        "报错", "跑崩了", "跑崩", "崩了", "运行失败", "启动失败", "训练失败",
+        "实验失败", "提交失败", "oom",
+        "out of memory", "failed", "failure", "rejected", "refuted", "falsified",
         "disproved", "crashed",
         "diverged", "unsuccessful", "not confirmed", "not supported",
     ),
@@ -154,7 +158,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",
         "放弃", "已放弃", "跳过", "已跳过", "终止", "已终止", "中止", "弃用", "cancelled",
         "canceled", "closed", "dropped", "skipped", "abandoned", "aborted", "obsolete",
-        "superseded", "deprecated", "won't do", "wontfix", "discarded", "merged into",
+        "停止", "已停止", "停了", "stopped", "superseded", "deprecated",
+        "won't do", "wontfix", "discarded", "merged into",
         "merged with", "并入", "已并入", "合并到", "已合并到", "合并入", "已合并入",
     ),
     "paused": (

@@ -24,6 +24,7 @@ from vitlab.docs.model.vocabulary import (
     COLOURS,
     GLYPHS,
     LONG_WORDS,
+    OWN_WORDS,
     SHORT_WORDS,
     ParsedStatus,
 )
@@ -216,7 +217,7 @@ class StatusSites:
 
     def _is_model(self, site: StatusSite) -> bool:
         """Whether others may be spelled like a site: no verdict, its glyph the legend's, if any."""
-        if site.parsed.verdict or site.kind == "task":
+        if site.parsed.verdict or site.kind == "task" or folded(site.word) in OWN_WORDS:
             return False
         status, glyph = site.parsed.status, same_glyph(site.glyph)
         if own := self.roadmap.vocabulary.legend.get(status):

@@ -41,18 +41,42 @@ LONG_WORDS: dict[str, dict[str, str]] = {
 """The word beside a glyph in a cell or a heading."""
 
 VERDICT_WORDS: dict[str, tuple[str, ...]] = {
-    "done": ("pass", "passed", "通过", "已通过"),
+    "done": ("pass", "passed", "通过", "已通过", "go", "满足", "已满足", "达标", "已达标"),
     "partial": ("marginal",),
-    "failed": ("fail", "不通过", "未通过"),
+    "failed": (
+        "fail",
+        "不通过",
+        "未通过",
+        "no go",
+        "no-go",
+        "不满足",
+        "未满足",
+        "不达标",
+        "未达标",
+    ),
 }
 """Words of a verdict: each implies a status, but is never replaced by one."""
 
+_DOUBTED = ("done", "partial", "failed")
+_SHORT_VERDICTS = frozenset(("go", "满足", "已满足", "达标", "已达标"))
+"""Verdicts only where no word follows: `Go to 1.2` and `满足条件后` are none."""
+_PERCENT_DONE = re.compile(
+    r"[~≈约]?\s*\d{1,2}(?:\.\d+)?\s?%\s*(?:done|completed?|finished|完成)(?!\w)", re.I
+)
+_DOUBT = re.compile(r"[\s*_`]*[?？]+")
 CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
 _FREEZING = frozenset(("冻结", "已冻结", "frozen"))
 """What is frozen is done, but not after the glyph of another status, nor while it waits."""
 _FILING = CLOSING | {"archived", "已归档"}
 """Behind an arrow these only tell where a finished MVP went: `❌ 失败 → Archived`."""
+OWN_WORDS = frozenset((
+    "oom", "out of memory", "运行失败", "启动失败", "训练失败", "实验失败", "提交失败", "运行完成",
+    "训练完成", "实验完成", "评估完成", "已提交", "submitted", "merged into", "merged with", "并入",
+    "已并入", "合并到", "已合并到", "合并入", "已合并入", "not finished", "not yet finished",
+    "unfinished", "incomplete", "没做完", "没跑完", "未跑完",
+))  # fmt: skip
+"""Words of a status that tell more of their own MVP, so that no other one takes them over."""
 _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
 _OF_SENTENCES = frozenset((
@@ -160,7 +184,9 @@ class Vocabulary:
     @cached_property
     def _verdict(self) -> re.Pattern[str]:
         words = sorted((w for ws in VERDICT_WORDS.values() for w in ws), key=len, reverse=True)
-        return re.compile("(?:" + "|".join(words) + r")(?![A-Za-z\d])", re.I)
+        whole = (w + r"(?!\s*[^\W\d_])" if w in _SHORT_VERDICTS else w for w in words)
+        one = r"(?![A-Za-z\d])(?!\s?[/／]\s?[^\W\d_])"  # `PASS/FAIL` is none
+        return re.compile("(?:" + "|".join(whole) + ")" + one, re.I)
 
     @cached_property
     def _columns(self) -> dict[str, tuple[str, ...]]:
@@ -192,7 +218,11 @@ class Vocabulary:
         struck = _STRUCK_FIRST.match(text) if "~~" in text else None
         if struck and (later := self.read(text[struck.end() :])):
             return later.moved(struck.end())
+        if not_all := _PERCENT_DONE.match(text, _skip_markup(text, 0)):
+            return ParsedStatus("running", None, None, True, not_all.end())
         parsed = self._read_first(text)
+        if parsed and parsed.status in _DOUBTED and (doubt := _DOUBT.match(text, parsed.end)):
+            return ParsedStatus("analysing", None, None, True, doubt.end())
         arrow = _ARROW.match(text, parsed.end) if parsed and not parsed.verdict else None
         if parsed is None or arrow is None:
             return parsed
