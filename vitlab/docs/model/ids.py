@@ -44,7 +44,7 @@ _NAMED = re.compile(
     r"(?P<id>[^\s:：(（]+(?:\s\d+)?)(?:\s*[:：]\s*|\s+[-–—]\s+|\s*(?=[(（]))(?P<name>\S.*)"
 )
 _NUMBER_AND_NAME = re.compile(
-    r"(?P<id>[A-Z]{1,3}\d{1,3}(?:[.-]\d+)*|\d+\.\d+[a-z]?)\s+(?P<name>[^\W\d].*)"
+    r"(?P<id>[A-Z]{1,3}\d{1,3}(?:[.-]\d+)*|\d+(?:\.\d+)+[a-z]?)\s+(?P<name>[^\W\d].*)"
 )
 _NUMBERED = re.compile(
     r"(?:[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"

@@ -37,6 +37,7 @@ from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
     View,
+    is_quoted_example,
     is_section_row,
     recognise,
     titles_above,
@@ -266,7 +267,10 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     tables = tables_of(document)
     titles = titles_above(document, tables)
-    recognised = [recognise(t, words, path) for t, path in zip(tables, titles, strict=True)]
+    recognised = [
+        None if is_quoted_example(document, table) else recognise(table, words, path)
+        for table, path in zip(tables, titles, strict=True)
+    ]
     known, rows = _with_overview(recognised, words)
     mvps = _of_rows(rows)
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))

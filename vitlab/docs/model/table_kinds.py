@@ -87,6 +87,10 @@ GOALS = (
 
 _MVP_HEAD = re.compile(r"mvp(?:名称?|name|[/#].*|实验|任务|[-_]?(?:id|no\.?|号|代号))")
 """A header of ids where no other is: `MVP / 实验`."""
+_QUOTED = re.compile(r"[ \t]*(?:[-*+]\s+)?>")
+_EXAMPLE = re.compile(
+    r"\b(?:examples?|template|sample|e\.g\.)(?!\w)|示例|样例|例如|举例|模板", re.I
+)
 _PROGRESS_HEAD = ("进度", "progress", "完成度", "当前进度")
 """Headers of statuses beside MVPs where no other is."""
 
@@ -201,6 +205,18 @@ def titles_above(document: Document, tables: Iterable[Table]) -> list[tuple[str,
             heading = next(headings, None)
         titles.append(tuple(title for _, title in path))
     return titles
+
+
+def is_quoted_example(document: Document, table: Table) -> bool:
+    """Whether a table stands in a quote that calls itself an example: its rows are no plan."""
+    first, last = table.first, table.last
+    while first and _QUOTED.match(document.line_text(first - 1)):
+        first -= 1
+    while last < len(document.lines) and _QUOTED.match(document.line_text(last)):
+        last += 1
+    return _QUOTED.match(document.line_text(table.first)) is not None and any(
+        _EXAMPLE.search(document.line_text(index)) for index in range(first, last)
+    )
 
 
 def goal_column(table: Table) -> int:
