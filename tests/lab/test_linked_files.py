@@ -227,3 +227,16 @@ def test_a_link_in_a_circle_is_named_and_stops_nothing(
     assert "loop" not in capsys.readouterr().err
     assert main(["lint"]) == 2
     assert "loop_roadmap.md: cannot be read" in capsys.readouterr().err
+
+
+def test_a_box_that_only_the_journal_fills_again_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = folder / "roadmaps/b_roadmap.md"
+    plan.write_text("# Plan\n\n- [x] 1.1 a\n- [-] 1.2 b\n", encoding="utf-8")
+    command = ["set", "roadmaps/b_roadmap.md", "--mvp", "1.2", "--status"]
+    assert main([*command, "done"]) == 0
+    told = capsys.readouterr().err
+    assert "roadmaps/b_roadmap.md" in told and "line 4: - [-] 1.2 b" in told
+    assert main([*command, "cancelled"]) == 0
+    assert plan.read_text(encoding="utf-8") == "# Plan\n\n- [x] 1.1 a\n- [-] 1.2 b\n"

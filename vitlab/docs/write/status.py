@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Mapping, Sequence
@@ -85,7 +86,9 @@ def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[s
     if mvp.status is None or not edits:
         return []
     new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
-    back = apply(new.document.text, set_status(new, mvp.id, mvp.status))
+    back = new.document.text
+    with contextlib.suppress(UsageError):  # a box may not be able to say it without the journal
+        back = apply(back, set_status(new, mvp.id, mvp.status))
     return lost_lines(roadmap.document.text, back)
 
 
