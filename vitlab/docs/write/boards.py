@@ -16,6 +16,7 @@ from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.boards.moves import add_card, move_card, restore_board
 from vitlab.docs.model.ids import several_ids
 from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_marks import Mark
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
 from vitlab.docs.text.edit import Edit, apply, common_ends
 from vitlab.docs.text.source import Document, Span
@@ -41,8 +42,8 @@ def board_edits(
     for number, board in enumerate(roadmap.boards):
         cards = [card for card in board.cards if _is_of(card, ids)]
         named = {card.text: _card_text(card, texts) for card in cards}
-        if mvp and mvp.entry.kind == "card":
-            named = _with_own_status(roadmap, board, cards, status, named)
+        if mvp:
+            named = _with_own_status(roadmap, board, mvp, cards, status, named)
         then = before.boards[number] if before and number < len(before.boards) else None
         restored = None
         if mvp and len(cards) == 1 and before is not None and then is not None:
@@ -101,14 +102,43 @@ def _card_text(card: Segment, texts: Sequence[tuple[StatusSite, str]]) -> str:
 
 
 def _with_own_status(
-    roadmap: Roadmap, board: Kanban, cards: Sequence[Segment], status: str, named: dict[str, str]
+    roadmap: Roadmap,
+    board: Kanban,
+    mvp: Mvp,
+    cards: Sequence[Segment],
+    status: str,
+    named: dict[str, str],
 ) -> dict[str, str]:
-    """The texts of cards that alone state a status, which no column may have."""
+    """The texts of cards, with a mark where no column says that they are cancelled, else without.
+
+    Where a card alone states a status, it says any that no column has. Cards are not marked where
+    others of that status are not.
+    """
+    alone = mvp.entry.kind == "card"
     columns = {column.status for band in board.bands for column in band.columns}
-    if status in columns:
-        return named
-    new = StatusSites(roadmap).sure_glyph(status)
-    return {c.text: f"{c.text} {new}" if named[c.text] == c.text else named[c.text] for c in cards}
+    if status not in columns and (alone or status == "cancelled"):
+        statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
+        equals = [c for c in board.cards if c not in cards and statuses.get(c.mvp or "") == status]
+        if not alone and any(not marks_of(roadmap, c.text, c.mvp or "") for c in equals):
+            return named
+        new = StatusSites(roadmap).sure_glyph(status)
+        own = {c.text: c.text == named[c.text] for c in cards}
+        return {text: f"{text} {new}" if own[text] else named[text] for text in named}
+    others = [_last_mark(roadmap, card) for card in board.cards if card not in cards]
+    if any(mark and mark.parsed.status in columns for mark in others):
+        return named  # every card is marked here
+    for card in cards if "cancelled" not in columns else ():
+        mark = _last_mark(roadmap, card)
+        if mark and mark.parsed.status == "cancelled":
+            named[card.text] = card.text[: mark.start].rstrip()
+    return named
+
+
+def _last_mark(roadmap: Roadmap, card: Segment) -> Mark | None:
+    """The status at the very end of a card; None where there is none."""
+    marks = marks_of(roadmap, card.text, card.mvp or "")
+    ends = marks and marks[-1].start and marks[-1].end == len(card.text)
+    return marks[-1] if ends else None
 
 
 def _move_all(
