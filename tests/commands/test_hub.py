@@ -74,7 +74,7 @@ def test_a_hypothesis_changes_in_hub_and_roadmap_and_back(
 
 def test_a_row_is_added_and_taken_back(lab: Path) -> None:
     assert main(["hub", "add", "h", "width", "--evidence", "exp_b"]) == 0
-    assert texts(lab)[0] == HUB + "| H2 | width | ⏳ Open | exp_b |\n"
+    assert texts(lab)[0] == HUB + "| H1.3 | width | ⏳ Open | exp_b |\n"
     assert main(["undo"]) == 0
     assert texts(lab) == (HUB, ROADMAP)
 

@@ -74,7 +74,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "source": ("来源", "source", "session来源", "数据来源"),
     "gap": ("dg", "gap", "decisiongap", "决策空白", "dp", "决策点", "decisionpoint"),
     "question": (
-        "我们缺的答案", "缺的答案", "缺失的答案", "问题", "要回答的问题", "missinganswer",
+        "我们缺的答案", "缺口", "缺的答案", "缺失的答案", "问题", "要回答的问题", "missinganswer",
         "question", "openquestion",
     ),
     "rule": ("决策规则", "decisionrule", "rule"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.job import STATUSES
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.status_marks import find_marks
-from vitlab.docs.model.table_kinds import Entry, View, recognise
+from vitlab.docs.model.table_kinds import Entry, KnownTable, View, goal_column, recognise
 from vitlab.docs.model.vocabulary import COLOURS, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Fence, Span
@@ -316,4 +316,18 @@ def parse_hub(document: Document, vocabulary: Vocabulary | None = None) -> Hub:
     words = (vocabulary or default_vocabulary()).with_legend(document.prose)
     known = (recognise(table, words) for table in tables_of(document))
     no_ids = IdIndex(())
-    return Hub(document, words, tuple(table.view(words, no_ids) for table in known if table))
+    views = (_with_texts(table).view(words, no_ids) for table in known if table)
+    return Hub(document, words, tuple(views))
+
+
+def _with_texts(known: KnownTable) -> KnownTable:
+    """The table, of which a column for hypotheses that holds ids alone is one of numbers."""
+    at, text = known.columns.get("hypothesis"), goal_column(known.table)
+    if known.kind != "hypotheses" or at is None or at == text or "number" in known.columns:
+        return known
+    rows = [row.cells[at].text for row in known.table.rows if at < len(row.cells)]
+    cells = [cell for cell in rows if cell.strip(" -—–:")]
+    if not text or not cells or not all(_ID.sub("", cell, count=1).strip() == "" for cell in cells):
+        return known
+    others = {name: index for name, index in known.columns.items() if index not in (at, text)}
+    return replace(known, columns={"number": at, "hypothesis": text, **others})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.hub import Hub
@@ -92,12 +92,13 @@ def _new_row(
     if kind == "H" and (name := next((c for c in _STATUS if c in view.columns), "")):
         sites = hub_sites(hub, statements_of(hub), hub.vocabulary, {})
         values[name] = sites.new_text("planned", None)
-    if "priority" in view.columns:
-        values["priority"] = _next_priority(view, own["number"] if own else None)
+    if own:
+        values["priority"] = _priority_cell(view, own["number"])
     cells = by_column(view, values)
     numbered = _number_column(view, cells)
     if numbered is not None:
-        cells[numbered] = _next_id(view, views, numbered, kind)
+        taken = {point.id for point in hub.hypotheses} if kind == "H" else set()
+        cells[numbered] = _next_id(view, views, numbered, kind, taken)
     empty = Counter(
         cell.raw for entry in view.entries for cell in entry.row.cells if cell.raw in _NOTHING
     )
@@ -119,12 +120,18 @@ def _number_column(view: View, taken: dict[int, str]) -> int | None:
         if name in view.columns and view.columns[name] not in taken:
             return view.columns[name]
     first = [entry.row.cells[0].text for entry in view.entries if entry.row.cells]
-    ids = first and 0 not in taken and all(re.search(r"[A-Z#]?\d", text) for text in first)
+    free = 0 not in taken and view.columns.get("priority") != 0
+    ids = first and free and all(re.search(r"[A-Z#]?\d", text) for text in first)
     return 0 if ids else None
 
 
-def _next_id(view: View, views: Sequence[View], column: int, kind: str) -> str:
-    """The id after the highest, written as the last row's that is not struck out."""
+def _next_id(
+    view: View, views: Sequence[View], column: int, kind: str, taken: Collection[str]
+) -> str:
+    """The id after the highest, written as the last row's that is not struck out.
+
+    After `H1.2` it is `H1.3`; `taken`: ids that stand elsewhere.
+    """
     cells = [
         entry.row.cells[column].raw
         for each in views
@@ -132,26 +139,37 @@ def _next_id(view: View, views: Sequence[View], column: int, kind: str) -> str:
         if column < len(entry.row.cells)
     ]
     numbers = [match for raw in cells if (match := _NUMBER.search(plain(raw)))]
-    number = str(max((int(match.group()) for match in numbers), default=0) + 1)
+    highest = max((int(match.group()) for match in numbers), default=0)
     own = [e.row.cells[column].raw for e in view.entries if column < len(e.row.cells)]
     models = [raw for raw in own if "~~" not in raw and _NUMBER.search(raw)] or own[-1:]
     plainly = [raw for raw in models if re.fullmatch(r"[*_`]*[A-Za-z-]*\d[\d.]*[*_`]*", raw)]
     model = (plainly or [plain(raw) for raw in models] or [f"{kind}0"])[-1]
     match = re.search(r"[A-Za-z]*[^\w\s]?\d[\d.]*", model) if numbers else None
     if match is None:
-        return f"{kind}{number}" if kind.isupper() else number
-    digits = _NUMBER.search(match.group())
-    assert digits is not None
-    new = match.group()[: digits.start()] + number.zfill(len(digits.group()))
+        return f"{kind}{highest + 1}" if kind.isupper() else str(highest + 1)
+    new = _following(match.group(), highest, map(plain, cells), taken)
     closing = model[match.end() :] if plainly else ""
     return (model[: match.start()] if plainly else "") + new + closing
 
 
-def _next_priority(view: View, asked: str | None) -> str:
-    """The cell of a priority: the one asked for, or the one after the lowest that is there."""
+def _following(model: str, highest: int, seen: Iterable[str], taken: Collection[str]) -> str:
+    """The id after a model: `K9` -> `K10`, `H1.2` -> `H1.3`; `highest`: first number in `seen`."""
+    first, *more = _NUMBER.finditer(model)
+    digits = [first, *more][-1]
+    stem = model[: digits.start()]
+    if more:
+        same = re.compile(rf"\W*{re.escape(stem)}(\d+)(?!\.?\d)")
+        highest = max((int(m[1]) for text in seen if (m := same.match(text))), default=0)
+    number = highest + 1
+    while f"{stem}{number}" in taken:
+        number += 1
+    return stem + str(number).zfill(len(digits.group()))
+
+
+def _priority_cell(view: View, number: str) -> str:
+    """The cell of a priority, written as the others are."""
     cells = [entry.raw("priority") for entry in view.entries]
     known = {m["number"]: raw for raw in cells if (m := _PRIORITY.search(raw))}
-    number = asked or str(max((int(n) + 1 for n in known), default=0))
     model = known.get(number) or next((raw for raw in reversed(cells) if raw), f"🔴 P{number}")
     return _with_priority(model, number, known)
 
@@ -193,9 +211,12 @@ def _new_item(hub: Hub, kind: str, table: str, text: str, evidence: str) -> Edit
         return Edit(Span(at, at), "", f"{gap}- {text}{_behind(evidence)}")
     document = hub.document
     raws = [document.line_text(point.line - 1) for point in items]
-    last = _ITEM.match(raws[-1])
-    assert last is not None
-    lead, name, glyph = last["lead"], last["name"] or "", last["glyph"] or ""
+    own = _OWN_PRIORITY.match(text)
+    parts = [match for raw in raws if (match := _ITEM.match(raw))]
+    last = next(
+        (m for m in reversed(parts) if own and _PRIORITY.fullmatch(m["name"] or "")), parts[-1]
+    )
+    lead, name, glyph = parts[-1]["lead"], last["name"] or "", last["glyph"] or ""
     lead = re.sub(r"\d+", lambda m: str(int(m.group()) + 1), lead, count=1)
     box = "[ ] " if last["box"] else ""
     known = {
@@ -203,14 +224,14 @@ def _new_item(hub: Hub, kind: str, table: str, text: str, evidence: str) -> Edit
         for raw in raws
         if (m := _PRIORITY.search(_ITEM.match(raw)[0]))  # type: ignore[index]
     }
-    own = _OWN_PRIORITY.match(text)
     if _PRIORITY.fullmatch(name):
-        number = own["number"] if own else str(min(max(map(int, known)) + 1, 9))
-        name = _with_priority(f"{glyph or ''}{name}", number, known)
+        name = _with_priority(f"{glyph}{name}", own["number"], known) if own else ""
         glyph, text = "", text[own.end() :] if own else text
     elif name:
         ids = [int(n.group()) for p in items if p.id and (n := _NUMBER.search(p.id))]
-        name = _NUMBER.sub(str(max(ids, default=0) + 1), name, count=1)
+        known_ids = [p.id for p in items]
+        bare = plain(name)
+        name = name.replace(bare, _following(bare, max(ids, default=0), known_ids, known_ids))
         glyph = ""
     colon = last["colon"] if name and last["colon"] else ""
     struck = "~~" if all((m := _ITEM.match(raw)) and m["struck"] for raw in raws) else ""
