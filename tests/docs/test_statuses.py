@@ -7,6 +7,7 @@ import pytest
 from tests.docs.documents import CORPUS
 from tests.docs.plans import beside, glyphs_say, head_values, places, plan
 from vitlab.contract.job import STATUSES
+from vitlab.docs.model.gate_sites import DECIDED, places_of
 from vitlab.docs.model.linked import LinkedDocument, read_linked
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSites
@@ -29,6 +30,7 @@ def said_and_restored(roadmap: Roadmap, mvp_id: str, status: str) -> None:
     assert after.mvp(mvp.id).status == status
     assert statuses(after, mvp.id) == statuses(roadmap, mvp.id)
     says_only(after, mvp.id, status)
+    assert decided(after) == decided(roadmap)
     if mvp.status is None or not edits:
         return
     assert apply(new, set_status(after, mvp.id, mvp.status, roadmap, date=DATE)) == text
@@ -86,6 +88,12 @@ def test_what_is_told_is_what_does_not_come_back(number: int) -> None:
     new = apply(text, linked_edits(report, mvp.id, status))
     then = apply(new, linked_edits(report.reread(Document(new)), mvp.id, mvp.status))
     assert linked_not_restored(report, mvp.id, new, mvp.status) == lost_lines(text, then)
+
+
+def decided(roadmap: Roadmap) -> list[tuple[str, str, str]]:
+    """Each place where a gate is passed, failed or closed, and what it says."""
+    sites = [(place.gate, place.site) for place in places_of(roadmap)]
+    return [(gate, s.kind, s.text) for gate, s in sites if s and s.parsed.status in DECIDED]
 
 
 def statuses(roadmap: Roadmap, but: str) -> dict[str, str | None]:
