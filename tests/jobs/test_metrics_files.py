@@ -314,6 +314,7 @@ def test_a_file_written_whole_at_each_epoch(tmp_path: Path) -> None:
     assert found == [0.01 * i for i in range(39)]
     clock.write(path, b"epoch,val_r2\n" + b"".join(b"%d,0.5\n" % i for i in range(20, 25)))
     assert values(follower) == [0.5] * 5  # resumed from a checkpoint: steps go back
+    assert (follower.status["rows"], follower.status["in_file"]) == (44, 5)
 
 
 def test_scales_come_from_the_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,11 @@ from textual.widgets import Input, Log, Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
-from vitlab.contract.job import Lost
+from vitlab.contract.job import Done, Lost
 from vitlab.tui.keys import KEYS
 from vitlab.tui.screens.dialogs import ConfirmScreen, PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.jobs import metrics_of
 from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
 from vitlab.tui.widgets.curves_chart import LiveChart
@@ -72,6 +74,18 @@ async def test_shift_l_launches_the_selected_mvp(stage: Open) -> None:
         await it.settle()
         await it.press("enter")
         await it.until(lambda: ("launch", "3.0", "demo") in it.lab.asked)
+
+
+async def test_a_chooser_says_that_nothing_matches(stage: Open) -> None:
+    async with stage() as it:
+        it.app.home.select("4.0")
+        await it.press("L")
+        await it.until(lambda: isinstance(it.app.screen, PickScreen))
+        await it.press(*"qqq", "down", "enter")
+        assert "no match" in it.text()
+        await it.press("backspace", "backspace", "backspace", "down")
+        assert "no match" not in it.text()
+        assert "> vit: a Vision Transformer" in it.text()
 
 
 async def test_for_an_mvp_without_an_experiment_file_one_is_offered(stage: Open) -> None:
@@ -137,6 +151,18 @@ async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
         it.app.home.jobs.select(lost)
         await it.press("c")
         await it.until(lambda: ("resume", lost) in it.lab.asked)
+
+
+async def test_a_resume_that_begins_anew_asks_before(stage: Open) -> None:
+    ran = job("20251227-090000-ran", "by hand", Done(0, 9, "oom", 1))
+    ran.spec = replace(ran.spec, recipe="command", config={"argv": ["train"]})
+    ran.metrics = {"sources": [{"file": "m.csv", "names": {}, "rows": 31, "in_file": 20}]}
+    assert "20 rows (31 over all attempts)" in metrics_of(ran)
+    async with stage(lab=FakeLab(view=usual_view(jobs=(ran,)))) as it:
+        await it.press("3", "c")
+        await it.until(lambda: "no resume_argv" in it.text())
+        await it.press("n", "c", "y")
+        await it.until(lambda: it.lab.asked == [("resume", f"{ran.paths.name}")])
 
 
 async def test_what_a_crash_left_is_resumed_or_dropped_by_one_key(stage: Open) -> None:

@@ -35,12 +35,14 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.store import find_job, read_state
+from vitlab.jobs.store import find_job, read_job, read_state
 from vitlab.lab.figures.auto_figures import launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import (
+    ANEW,
     Request,
     advance_queue,
+    begins_anew,
     default_profile,
     hold,
     launch,
@@ -310,6 +312,9 @@ def change_job(args: argparse.Namespace) -> int:
     """`vitlab stop|resume|hold|release JOB`; advances the queue too."""
     lab = this_lab()
     job = find_job(lab.paths, args.job)
+    record = read_job(job) if args.act is resume else None
+    if record is not None and begins_anew(record.spec, record.state):
+        print(f"{job.name}: {ANEW}", file=sys.stderr)
     args.act(lab, job)
     print(f"{args.done} {job.name}")
     return 0

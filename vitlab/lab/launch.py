@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import PROFILES, Queued, Spec
+from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
@@ -49,6 +49,16 @@ def stop(lab: Lab, job: JobPaths) -> None:
     """Ask a job to end; its supervisor ends it. A queued or lost one ends at once."""
     scheduler.stop(job)
     scheduler.advance(lab.paths)
+
+
+def begins_anew(spec: Spec, state: JobState) -> bool:
+    """Whether a resume would start the program as the first time: it ran, and has no other way."""
+    ran = isinstance(state, Done | Lost)
+    return ran and spec.recipe == "command" and not spec.config.get("resume_argv")
+
+
+ANEW = "no resume_argv: it begins anew, unless it looks for its checkpoint itself"
+"""What is told of such a resume."""
 
 
 def resume(lab: Lab, job: JobPaths) -> None:

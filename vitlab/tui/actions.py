@@ -213,7 +213,10 @@ class Actions:
             self._app.notify(words, severity="warning")
             return
         label = job_label(job)
-        if action.question and not await self._confirm(f"{action.question} {label}?"):
+        question = f"{action.question} {label}?" if action.question else ""
+        if name == "resume_job" and launch.begins_anew(job.spec, job.state):
+            question = f"Resume {label}? {launch.ANEW}"
+        if question and not await self._confirm(question):
             return
 
         def run() -> bool:
@@ -227,11 +230,15 @@ class Actions:
     async def handle_lost(self, *, resume: bool) -> None:
         """Resume, or drop after a question, every job lost in a crash or restart."""
         view, lab = self._session.view, self._session.lab
-        lost = [job.paths for job in view.jobs if job.left] if view else []
+        left = [job for job in view.jobs if job.left] if view else []
+        lost = [job.paths for job in left]
         if not lost:
             self._app.notify("no job was lost in a crash or restart", severity="warning")
             return
-        if not resume and not await self._confirm(f"Drop {_jobs(len(lost))}?"):
+        anew = sum(launch.begins_anew(job.spec, job.state) for job in left)
+        question = f"Resume {_jobs(len(lost))}? {anew} with {launch.ANEW}" if anew else ""
+        question = question if resume else f"Drop {_jobs(len(lost))}?"
+        if question and not await self._confirm(question):
             return
 
         def run() -> bool:

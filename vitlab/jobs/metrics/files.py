@@ -54,6 +54,11 @@ class FileReader(Reader):
             pass
         self._earlier = self._skipped = True
 
+    @property
+    def in_file(self) -> int:
+        """This run's rows that stand in the file: fewer than `rows` once it was written anew."""
+        return min(self.rows, self._known.read)
+
     def know(self, other: FileReader) -> None:
         """Rows that `other` passed on are known, where both are documents that repeat them all."""
         whole = other.decoder and other.decoder.whole and other._known.all_read
@@ -250,7 +255,10 @@ class FileFollower(Grouped[FileReader]):
 
     @property
     def status(self) -> dict[str, Any]:
-        """What was matched: file, kind, columns, names, missing, rows, kept, skipped, note."""
+        """What was matched: file, kind, columns, names, missing, skipped, note; its rows.
+
+        `rows` are those of all attempts of the run, `in_file` those of them that stand in the file.
+        """
         decoders = [reader.decoder for reader in self._readers if reader.decoder]
         columns = decoders[0].columns if decoders else []
         matched = {name for decoder in decoders for name in decoder.matched}
@@ -267,6 +275,7 @@ class FileFollower(Grouped[FileReader]):
             "unknown": sorted({name for one in decoders for name in one.unknown & names.keys()}),
             "skipped": max((decoder.skipped for decoder in decoders), default=0),
             **self._counts,
+            "in_file": max((reader.in_file for reader in self._readers), default=0),
         }
 
     @property

@@ -118,6 +118,11 @@ class KnownRows:
         return zlib.crc32(marshal.dumps(list(self._sums.values()), 2))
 
     @property
+    def read(self) -> int:
+        """Rows read since the file's start."""
+        return self._row
+
+    @property
     def all_read(self) -> bool:
         """Whether the file holds all of these, as far as it was read."""
         return not self._checks

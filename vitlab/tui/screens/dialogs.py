@@ -251,7 +251,9 @@ class PickScreen(ModalScreen[str | None]):
         parts = words.casefold().split()
         matching = [name for name in self._names if all(part in name.casefold() for part in parts)]
         listed.add_options([Option(_choice(name, False), id=name) for name in matching])
-        if matching:
+        if not matching:
+            listed.add_option(Option(Text("no match"), disabled=True))
+        else:
             self._highlight(matching.index(self._chosen) if self._chosen in matching else 0)
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -259,7 +261,7 @@ class PickScreen(ModalScreen[str | None]):
 
     def action_move(self, by: int) -> None:
         listed = self._listed
-        if listed.option_count:
+        if self._marked is not None:
             self._highlight(((listed.highlighted or 0) + by) % listed.option_count)
 
     def _highlight(self, index: int) -> None:

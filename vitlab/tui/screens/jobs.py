@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual import on
@@ -214,10 +215,17 @@ def metrics_of(job: JobView) -> str:
     """Which files, columns and rows its numbers come from, and what of them is not read."""
     found = job.metrics or {}
     sources = [
-        f"{one.get('file')}: {', '.join(one.get('names') or ())}, {one.get('rows')} rows"
+        f"{one.get('file')}: {', '.join(one.get('names') or ())}, {_rows(one)}"
         for one in found.get("sources", ())
     ]
     return "; ".join([*sources, *found.get("problems", ())])
+
+
+def _rows(source: Mapping[str, Any]) -> str:
+    """Of a file written anew at a resume, those that stand in it first."""
+    rows = source.get("rows")
+    now = source.get("in_file", rows)
+    return f"{now} rows" + (f" ({rows} over all attempts)" if now != rows else "")
 
 
 def values_of(job: JobView) -> str:
