@@ -241,6 +241,9 @@ class Roadmap:
         for mvp in self.mvps:
             if mvp.id.casefold() == wanted:
                 return mvp
+        short = {m.id: m for m in self.mvps if re.split(r"\s*[(（]", m.id)[0].casefold() == wanted}
+        if len(short) == 1:  # `T2` for `T2 (V2)`
+            return next(iter(short.values()))
         ids = ", ".join(dict.fromkeys(m.id for m in self.mvps))
         raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {ids}")
 
