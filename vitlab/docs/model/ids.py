@@ -24,6 +24,7 @@ _MORE = re.compile(
     r"|(?:[-–—]|to\b)\s*MVP[-–_ ]?\d",
     re.I,
 )
+_JOINER = re.compile(r"\s*[/,，、&+]")
 _RANGE = re.compile(
     r"(?<![\w.])(?P<stem>[A-Za-z]*\d+(?:\.\d+)*\.|[A-Z]{1,3})(?P<low>\d{1,3})"
     r"\s*(?:[~～–—至到-]|to\b)\s*(?:MVP[-–_ ]?)?(?P=stem)(?P<high>\d{1,3})(?![\w.]\w|\w)",
@@ -221,6 +222,10 @@ class IdIndex:
         return re.compile(rf"[^\w\[(<]*(?:MVP[-–_: ]?)?({_one_of(names)})", re.I)
 
     @cached_property
+    def _more(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:\s*[/,，、&+]\s*(?:{self._alternatives}))+", re.I)
+
+    @cached_property
     def _experiment(self) -> re.Pattern[str]:
         names = [name for name, _ in self.experiments]
         return re.compile(rf"(?<![A-Za-z0-9])(?<![A-Za-z0-9][.-]){_one_of(names)}", re.I)
@@ -252,8 +257,9 @@ class IdIndex:
         ids: list[str] = []
         if opening := self._opening.match(text):
             ids.append(self._known[opening[1].casefold()])
-            more = rf"(?:\s*[/,，、&+]\s*(?:{self._alternatives}))+"
-            if rest := re.match(more, text[opening.end() :], re.I):
+            if _JOINER.match(text, opening.end()) and (
+                rest := self._more.match(text, opening.end())
+            ):
                 ids += self._ids_in(rest.group())
         for match in self._prefixed.finditer(text):
             ids += self._ids_in(match[1]) if match[1] else [match[2]]
