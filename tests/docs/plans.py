@@ -18,6 +18,8 @@ STATUSES_AS_WRITTEN = (
     "🚀 ep40/80", "✅ 完成[^2]", "🔲 待做", "🆕 待启动", "`planned`", "⏳ planned<br>waits for 1.1",
     "🚧 进行中", "🚀 运行中 ✅ 通过", "已关闭（没有达到）", "Planned", "RUNNING", "✔️ **done**",
     "_⏳ 待启动_", "**⏳** 待启动", "✅ [完成](./exp.md)", "🔄 [立项中](./exp.md) (2 天)",
+    "⏳→✅", "~~🚀~~ ✅", "⏳ ~~🚀~~", "🚀 → ❌ OOM", "✅?", "80% done", "🚀 ep 12/200 (GPU 3)",
+    "⏸️ 冻结 (等数据)", "merged into 1.1", "失败→重跑中", "GO ✅", "⏳ 核心已完成",
 )  # fmt: skip
 IN_TITLES = (
     "({})", "（{}）", "【{}】", "{}", "", " — {}", "[{}]", "({}) ✅", "{} (2025-12-07)",
@@ -247,7 +249,8 @@ def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
             for piece in re.split(r"\s{2,}|[│|┃]|─ ", document.line_text(index)):
                 if "MVP" in piece and named.match(piece):
                     yield index, piece
-    for index in range(len(document.lines)):
+    drawn = {index for fence in document.fences for index in range(*fence.content)}
+    for index in set(range(len(document.lines))) - drawn:
         item = re.match(r"\s*(?:-|\d\.) (\[.\] )?(.*(?:MVP|EXP).*)", document.line_text(index))
         if item and named.match(item[2]):
             yield index, document.line_text(index)
