@@ -100,7 +100,8 @@ def test_names_and_bars() -> None:
     ("run", "profile", "width", "shown"),
     [
         ("lr=0.001,seed=2", "smoke", 30, "1.1 lr=0.001,seed=2 (smoke)"),
-        ("lr=0.001,seed=2", "smoke", 19, "1.1 lr=0.001,seed=2"),
+        ("lr=0.001,seed=2", "smoke", 22, "1.1 lr=0.001,seed=2(s)"),
+        ("lr=0.001,seed=2", "demo", 19, "1.1 lr=..,seed=2(d)"),
         ("lr=0.001,seed=2", "full", 18, "1.1 lr=0..1,seed=2"),
         ("lr=0.001,seed=2", "full", 16, "1.1 lr=..,seed=2"),
         ("专家专家专家 seed=2", "full", 16, "1.1 专.. seed=2"),

@@ -39,8 +39,11 @@ class ResultTable(StableTable):
         "Train": 6, "Time": 8, "Differs in": 24,
     }  # fmt: skip
     NARROW: ClassVar = {
-        "MVP": 5, "Run": 12, "Profile": 5, "Score": 7, "Minus ref": 8, "Ceiling": 4,
-        "Train": 5, "Time": 3, "Differs in": 8,
+        "MVP": 4, "Run": 12, "Profile": 5, "Score": 7, "Minus ref": 8, "Ceiling": 6,
+        "Train": 5, "Time": 6, "Differs in": 7,
+    }  # fmt: skip
+    SHORT: ClassVar = {
+        "Profile": "Scale", "Minus ref": "- ref", "Ceiling": "of max", "Differs in": "Differs",
     }  # fmt: skip
 
     def show(

@@ -106,6 +106,7 @@ class RoadmapScreen(LabScreen):
         ("h l, tab, shift+tab", "previous and next pane"),
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
         ("R² 0.540*", "best of the MVP's runs; * of a trial: no full run has one"),
+        ("1.0 Run 1(s)", "a job of profile smoke, where its word has no room; (d) demo, (h) hour"),
         ("name [MLP]", "whose number that is, where the MVP compares models"),
     )
     KEYS = (

@@ -33,6 +33,8 @@ class StableTable(DataTable[Text]):
     """Column -> cells; the last takes what is left beside the others, at least its own number."""
     NARROW: ClassVar[Mapping[str, int]] = {}
     """The same columns where there is no room for those."""
+    SHORT: ClassVar[Mapping[str, str]] = {}
+    """Heads of columns that are too narrow for their name."""
     DROPS: ClassVar[tuple[str, ...]] = ()
     """Columns that are left out, in this order, while there is no room for the others."""
     MOST = 20
@@ -75,7 +77,8 @@ class StableTable(DataTable[Text]):
         # Fixed widths: measured ones come a moment late, and cost a measure at every change.
         self._fitted = self.fitted
         for name, width in self._fitted.items():
-            self.add_column(Text(name), width=width, key=name)
+            head = self.SHORT.get(name, name) if width < len(name) else name
+            self.add_column(Text(head), width=width, key=name)
         shown = [name in self._fitted for name in self.COLUMNS]
         for name, row in rows.items():
             self.add_row(*compress(row, shown), key=name)
