@@ -122,8 +122,15 @@ def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[E
     return unique_edits([*edits, *(edit for edit in over if edit)])
 
 
-def _of_gate(site: StatusSite, status: str | None) -> str | None:
-    """The status of a gate whose MVP gets a status; None where it stays."""
+def _is_of_gate(site: StatusSite) -> bool:
+    return site.kind.startswith("gate")
+
+
+def _wanted(site: StatusSite, wanted: Mapping[str, str | None]) -> str | None:
+    """The status that a place gets; None where it stays, as a gate's does once it is decided."""
+    if not _is_of_gate(site) or "gate" in wanted:
+        return wanted.get("gate" if _is_of_gate(site) else site.kind, wanted[""])
+    status = wanted[""]
     if status == "cancelled":
         return "planned" if site.parsed.status == "running" else None
     return _OF_GATE.get(status or "", status)
@@ -158,11 +165,7 @@ def status_edits(
     edits: list[Edit | None] = []
     cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
-        of_gate = site.kind.startswith("gate")
-        if of_gate:
-            status = wanted["gate"] if "gate" in wanted else _of_gate(site, wanted[""])
-        else:
-            status = wanted.get(site.kind, wanted[""])
+        status = _wanted(site, wanted)
         if status is None:
             continue
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
@@ -174,7 +177,7 @@ def status_edits(
             text = site.text
         elif text is None:
             text = sites.spell(site, status)
-            if run_is_over and of_gate:
+            if run_is_over and _is_of_gate(site):
                 text = without_progress(text)
             log.note(sites, site, status)
         if site.kind in ("card", "below"):
