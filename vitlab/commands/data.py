@@ -55,11 +55,18 @@ def _data_options(data: argparse.ArgumentParser) -> None:
 
 
 def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
-    ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...")
+    ceiling.description = (
+        "The most any model can reach. R2_CRLB_MEDIAN and R2_CRLB_MEAN: the Cramer-Rao bound of "
+        "unbiased estimators, at the median and at the mean over the stars of that bound."
+    )
+    ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...",
+                         help="i-band magnitudes (default: %(default)s)")  # fmt: skip
     ceiling.add_argument("--dims", type=int, choices=(3, 5), default=3, help="5: with a_M, C_M")
     ceiling.add_argument("--label", choices=GRID_LABELS, default="log_g")
-    ceiling.add_argument("--stars", type=int, default=256, metavar="N", help="of the Bayes ceiling")
-    ceiling.add_argument("--seed", type=int, default=42)
+    ceiling.add_argument("--stars", type=int, default=256, metavar="N",
+                         help="drawn for the Bayes ceiling (default: %(default)s)")  # fmt: skip
+    ceiling.add_argument("--seed", type=int, default=42,
+                         help="of the stars drawn (default: %(default)s)")  # fmt: skip
     add_json(ceiling)
     ceiling.set_defaults(handler=show_ceiling)
 
