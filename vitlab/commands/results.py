@@ -15,7 +15,7 @@ from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Share
-from vitlab.jobs.store import find_job, read_job
+from vitlab.jobs.store import all_jobs, find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, all_results, lookup_results
 from vitlab.lab.results.rows import (
@@ -209,6 +209,13 @@ def plot_jobs(args: argparse.Namespace) -> int:
     if picture is None:
         raise UsageError("nothing to plot: no job has reported a value yet")
     print(picture)
+    every = [] if jobs else all_jobs(lab.paths)
+    if every:
+        newest = max(every, key=lambda job: job.spec.submitted).paths.folder.parent
+        drawn = sum(job.paths.folder.parent == newest for job in every)
+        if drawn < len(every):
+            note = f"{drawn} of {len(every)} jobs, of the newest experiment {newest.name}"
+            print(f"drawn: {note}; JOB names others", file=sys.stderr)
     return 0
 
 
