@@ -191,6 +191,10 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
     trail = _HEADING_STATUS.search(title)
     if trail and source.vocabulary.read(trail["mark"].lstrip("(（【 ")):
         title, mark = title[: trail.start()], trail["mark"].strip("()（）【】 ")
+    bracket = _IN_BRACKETS.match(title)
+    named = source.ids.refs(bracket.group()) if bracket else ()
+    if bracket and named:
+        title = title[bracket.end() :]
     facts = _Facts(source)
     for entry in _facts(source.views, heading.index, end):
         facts.add(entry.cells.get("item"), entry.cells.get("content"))
@@ -209,7 +213,7 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
         parsed.status if parsed else None,
         written,
         with_context(rules, [*facts.about, title]),
-        facts.mvps,
+        facts.mvps or named,
         heading.index + 1,
         facts.status,
         parsed,
