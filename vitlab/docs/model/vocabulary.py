@@ -363,7 +363,7 @@ class Vocabulary:
             if line in self._with_legends:
                 return self._with_legends[line]
             match = _LEGEND.match(line)
-            items = self._legend_items(match["items"]) if match else []
+            items = _legend_items(match["items"], self) if match else []
             if len({status for status, _, _ in items}) >= 2:
                 glyphs = {same_glyph(glyph): status for status, glyph, _ in items}
                 words = {_word_key(word): status for status, _, word in items if word}
@@ -378,32 +378,6 @@ class Vocabulary:
                 )
                 return self._with_legends[line]
         return self
-
-    def _legend_items(self, text: str) -> list[tuple[str, str, str]]:
-        """(status, glyph, word) of each item between bars, or else between commas."""
-        items = [self._legend_item(item) for item in re.split(r"[|｜]", text)]
-        if len(items) > 1:
-            return [item for item in items if item]
-        listed = [self._legend_item(item) for item in re.split(r"[,，、;；·]|\s{2,}", text)]
-        # A sentence with commas is no legend: every item must be a glyph with a known word.
-        sure = len(listed) > 2 and all(i and _word_key(i[2]) in self.words for i in listed)
-        return [i for i in listed if i] if sure else []
-
-    def _legend_item(self, item: str) -> tuple[str, str, str] | None:
-        item = plain(item)
-        glyph = _EMOJI.match(item)
-        if not glyph:
-            return None
-        word = item[glyph.end() :].strip(" =:：-")
-        if word and _word_key(word) in CLOSING:
-            word_status = self.glyphs.get(same_glyph(glyph.group()))
-        else:
-            word_status = self.words.get(_word_key(word))
-        glyph_status = self.glyphs.get(same_glyph(glyph.group()))
-        if _word_key(word) in _FREEZING and glyph_status:
-            return glyph_status, glyph.group(), word
-        status = word_status or glyph_status
-        return (status, glyph.group(), word) if status else None
 
     def extended(
         self,
@@ -437,6 +411,34 @@ def default_vocabulary() -> Vocabulary:
     words = {_word_key(w): status for status, ws in STATUS_WORDS.items() for w in ws}
     headers = {name: tuple(map(_header_key, words)) for name, words in HEADERS.items()}
     return Vocabulary(glyphs, words, headers, {})
+
+
+def _legend_items(text: str, known: Vocabulary) -> list[tuple[str, str, str]]:
+    """(status, glyph, word) of each item between bars, or else between commas."""
+    items = [_legend_item(item, known) for item in re.split(r"[|｜]", text)]
+    if len(items) > 1:
+        return [item for item in items if item]
+    listed = [_legend_item(item, known) for item in re.split(r"[,，、;；·]|\s{2,}", text)]
+    # A sentence with commas is no legend: every item must be a glyph with a known word.
+    sure = len(listed) > 2 and all(i and _word_key(i[2]) in known.words for i in listed)
+    return [i for i in listed if i] if sure else []
+
+
+def _legend_item(item: str, known: Vocabulary) -> tuple[str, str, str] | None:
+    item = plain(item)
+    glyph = _EMOJI.match(item)
+    if not glyph:
+        return None
+    word = item[glyph.end() :].strip(" =:：-")
+    if word and _word_key(word) in CLOSING:
+        word_status = known.glyphs.get(same_glyph(glyph.group()))
+    else:
+        word_status = known.words.get(_word_key(word))
+    glyph_status = known.glyphs.get(same_glyph(glyph.group()))
+    if _word_key(word) in _FREEZING and glyph_status:
+        return glyph_status, glyph.group(), word
+    status = word_status or glyph_status
+    return (status, glyph.group(), word) if status else None
 
 
 def status_argument(word: str) -> str:
