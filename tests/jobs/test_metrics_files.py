@@ -217,7 +217,8 @@ def test_what_is_matched_is_told(tmp_path: Path) -> None:
     list(follower.poll())
     assert follower.status == {
         "file": str(path), "kind": "table", "columns": ["epoch", "val/r2", "Train Loss", "val_r2"],
-        "names": {"val_r2": R2}, "rows": 1, "kept": 1, "skipped": 0, "note": "", "unknown": [],
+        "names": {"val_r2": R2}, "rows": 1, "in_file": 1, "kept": 1, "skipped": 0, "note": "",
+        "unknown": [],
         "missing": [{"name": "val.r2", "near": ["val/r2", "val_r2"]},
                     {"name": "train_loss", "near": ["Train Loss"]}, {"name": "xyz", "near": []}],
     }  # fmt: skip
