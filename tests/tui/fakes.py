@@ -16,6 +16,7 @@ from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.docs.judge.ceiling import Share
 from vitlab.docs.judge.gates import Verdict
 from vitlab.jobs import gpus, slurm, store
 from vitlab.jobs.experiment.settings import Notify
@@ -336,7 +337,7 @@ class FakeLab:
     def results(self) -> tuple[Any, ...]:
         def one(job: Any, score: float, lr: float) -> Any:
             return ResultRow(job.paths.name, job.spec.mvp, job.spec.run, "demo", "ViT [/b]",
-                            "test/r2/log_g", score, 0.01, 0.9, 10_000, 90.0, 1.0,
+                            "test/r2/log_g", score, 0.01, Share(0.9, 0.01), 10_000, 90.0, 1.0,
                             {"train.lr": lr, "train.batch": 64},
                             {"test/mae/log_g": 0.1})  # fmt: skip
 

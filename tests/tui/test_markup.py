@@ -22,6 +22,7 @@ from tests.tui.fakes import ROADMAP, FakeLab, gate, job, mvp, usual_view, verdic
 from vitlab.contract.events import Event
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.docs.judge.ceiling import Share
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.navigation import SCREENS
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen, PickScreen
@@ -118,8 +119,8 @@ class NastyLab(FakeLab):
     def results(self) -> tuple[ResultRow, ...]:
         return tuple(
             ResultRow(one.paths.name, self.text(), self.text(), self.text(), self.text(),
-                     "test/r2/log_g", 0.5, 0.01, 0.9, 10_000, 90.0, 1.0, {self.text(): self.text()},
-                     {self.text(): 0.1})
+                     "test/r2/log_g", 0.5, 0.01, Share(0.9, 0.01), 10_000, 90.0, 1.0,
+                     {self.text(): self.text()}, {self.text(): 0.1})
             for one in self.view.jobs
         )  # fmt: skip
 

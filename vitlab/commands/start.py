@@ -104,9 +104,7 @@ def _print_verdicts(lab: Lab, roadmap: Path) -> None:
     _, verdicts = judge_gates(lab, roadmap)
     if verdicts:
         print()
-        print_table(
-            ("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts]
-        )
+        print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
 
 
 OPTIONS: Options = {"init": _init_options, "demo": _demo_options}

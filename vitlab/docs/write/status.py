@@ -222,7 +222,9 @@ def _sites_of(sites: StatusSites, mvp: Mvp, ids: frozenset[str]) -> list[StatusS
 
     apart = ("verdict", "gate", "gate_progress")
     mine = [s for s in sites if s.kind not in apart and (s.mvp in ids or is_shared(s))]
-    return sorted([*mine, *undecided_sites(sites.roadmap, ids)], key=lambda site: site.span)
+    gates = {site.span: site for site in undecided_sites(sites.roadmap, ids)}
+    # A gate's section inside that of an MVP is the gate's.
+    return sorted({**{site.span: site for site in mine}, **gates}.values(), key=lambda s: s.span)
 
 
 def _earlier(
