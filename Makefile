@@ -25,8 +25,9 @@ everything: $(RUN_DEPS)
 		ls roadmaps/img/mvp_$${mvp}_*_smoke.png && \
 		grep -q "^| MVP-$$mvp |.*(smoke)" roadmaps/vit_roadmap.md || exit 1; done
 
-# One process of one thread for each core; whoever is done takes over from the others.
-WORKERS ?= auto
+# Processes of one thread, one more than cores, as many tests wait for the jobs they start. Whoever
+# is done takes over from the others.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: check
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
