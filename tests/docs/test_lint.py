@@ -61,7 +61,7 @@ def test_a_fix_is_a_plan_of_edits(english: Roadmap) -> None:
 
 
 @given(ANY_PLAN, ANY_PLAN)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_file_is_fixed_once_and_only_where_a_finding_is(number: int, other: int) -> None:
     roadmap = parse_roadmap(Document(plan(number)))
     file = read_linked(Document(plan(other)), roadmap, default_vocabulary())
@@ -74,7 +74,7 @@ def test_a_file_is_fixed_once_and_only_where_a_finding_is(number: int, other: in
 
 
 @given(ANY_PLAN)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_roadmap_is_fixed_only_where_a_finding_is(number: int) -> None:
     roadmap = parse_roadmap(Document(plan(number)))
     found = lint(roadmap, None)

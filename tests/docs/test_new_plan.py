@@ -97,7 +97,7 @@ def check_gate(text: str, name: str, with_mvp: bool) -> Gate:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(NAMES), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_an_mvp_is_one_more_that_waits_in_every_place(
     number: int, name: str, with_gate: bool
 ) -> None:
@@ -105,7 +105,7 @@ def test_an_mvp_is_one_more_that_waits_in_every_place(
 
 
 @given(st.integers(0, 10_000), st.sampled_from(NAMES), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_gate_is_one_more_with_the_rule_it_was_given(number: int, name: str, mvp: bool) -> None:
     check_gate(plan(number), name, mvp)
 

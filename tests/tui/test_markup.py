@@ -6,7 +6,7 @@ import asyncio
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -101,12 +101,11 @@ class NastyLab(FakeLab):
         usual.roadmap.gates = tuple(gate(f"{i}{text()}", text(), (text(), text())) for i in many)
         usual.next = SimpleNamespace(id=usual.roadmap.mvps[0].id, why=text())
         usual.verdicts = {
-            one.id: SimpleNamespace(
-                **{**vars(verdict(one.id, "open", text())), "rule": one.rules[0].if_,
-                   "values": {text(): 1.0}}
+            one.id: replace(
+                verdict(one.id, "open", text()), rule=one.rules[0].if_, values={text(): 1.0}
             )
             for one in usual.roadmap.gates
-        }  # fmt: skip
+        }
         usual.problems = tuple(text() for _ in many)
         usual.experiments = frozenset(one.id for one in usual.roadmap.mvps)
         usual.jobs = tuple(
