@@ -1,6 +1,7 @@
 """What is set in a hub or of a gate is read back, and undoing or setting it back restores it."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from vitlab.contract.job import STATUSES
 from vitlab.docs.model.gate_sites import MAIN, places_of
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.hub_sites import statements_of
-from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply, reverse
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write import gate_decisions as gate_writing
@@ -39,6 +40,9 @@ LEGENDS = {
     "zh": ("", "Legend: ✅ 已验证 | ❌ 已否定 | 🔆 进行中 | ⏳ 待验证 | 🗑️ 已关闭"),
     "en": ("", "Legend: ✅ confirmed | ❌ rejected | 🔆 running | ⏳ open"),
 }
+
+PROJECT = Path(__file__).resolve().parents[2] / "roadmaps"
+REAL = sorted(path.name for path in CORPUS.glob("*roadmap*.md"))
 
 
 def hub_text(number: int) -> str:
@@ -95,14 +99,18 @@ def test_a_statement_says_what_was_set_everywhere() -> None:
         said_and_restored(hub, dice.choice(ids), dice.choice(STATUSES))
 
 
-def test_the_real_hub_says_what_was_set() -> None:
-    path = CORPUS / "vit_hub_20251227.md"
-    if not path.is_file():
-        pytest.skip("no real documents in this checkout")
+@pytest.mark.parametrize(
+    "path",
+    [PROJECT / "vit_hub.md", *CORPUS.glob("vit_hub_20251227.md")],
+    ids=lambda path: path.name,
+)
+def test_a_whole_hub_says_what_was_set(path: Path) -> None:
     hub = parse_hub(read(path))
     dice = random.Random(0)
-    for one in statements_of(hub):
-        if one.kind == "tree":
+    statements = [one for one in statements_of(hub) if one.kind in ("tree", "hypotheses")]
+    assert statements
+    for one in statements:
+        if one.kind == "tree" or path.parent == PROJECT:
             said_and_restored(hub, one.id, dice.choice(STATUSES))
 
 
@@ -184,14 +192,10 @@ def test_a_gate_says_what_was_decided_everywhere() -> None:
         )
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.glob("*.md")) or [None])
-def test_the_gates_of_a_real_document_say_what_was_decided(name: str | None) -> None:
-    if name is None:
-        pytest.skip("no real documents in this checkout")
-    try:
-        roadmap = parse_roadmap(read(CORPUS / name))
-    except NoMvpTable:
-        pytest.skip(f"{name} has no MVPs")
+@pytest.mark.parametrize("name", ["project", *REAL])
+def test_the_gates_of_a_real_document_say_what_was_decided(name: str) -> None:
+    own = PROJECT / "vit_roadmap.md"
+    roadmap = parse_roadmap(read(own if name == "project" else CORPUS / name))
     for gate in roadmap.gates:
         for status, because in (("done", "R²=0.71 > 0.70"), ("failed", ""), ("planned", "")):
             decided_and_restored(roadmap, gate.id, status, because)
