@@ -34,7 +34,7 @@ PRESSES = int(os.environ.get("VITLAB_FUZZ_KEYS", "300"))
 """How many keys: a few hundred each time, 5,000 before a release."""
 SEED = int(os.environ.get("VITLAB_FUZZ_SEED", "20261123"))
 PACKAGE = os.sep + "vitlab" + os.sep + "tui" + os.sep
-BLOCKED = 0.1
+BLOCKED = 0.05
 """Processor seconds in one step of the event loop that a person would feel."""
 NASTY = ("[/x]", "[b", "\x1b[31m", "\u202e", "\u200b", "专家", "[@click=app.quit]", "\\[", "\n|")
 
