@@ -73,7 +73,7 @@ def _job(lab: LabPaths, name: str | None) -> JobPaths:
     if name is not None:
         return lookup_job(lab, name)
     for one in reversed(finished(all_jobs(lab))):
-        if one.job.paths.residuals.is_file() and one.job.spec.recipe != "evaluate":
+        if one.job.paths.residuals.is_file() and one.job.spec.recipe not in ("evaluate", "ensemble"):
             return one.job.paths
     raise UsageError("no job has scored test stars yet (`vitlab run MVP` makes one)")
 

@@ -221,6 +221,17 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class EnsembleConfig:
+    """`recipe: ensemble`: the mean of the predictions of runs that differ in their seed alone."""
+
+    of: str
+    """The name of these runs in the same experiment, without their seed."""
+    members: Annotated[int, Range(2, 100)]
+    """How many there must be."""
+    threads: Threads = 0
+
+
+@dataclass(frozen=True)
 class CommandConfig:
     """`recipe: command`: a user's program, started without a shell.
 
@@ -253,7 +264,7 @@ COMMAND_KEYS = tuple(entry.name for entry in fields(CommandConfig))
 Learning = VitConfig | MlpConfig | BoostConfig | RidgeConfig
 Scored = Learning | TemplateConfig
 """Recipes whose model is scored on test stars."""
-Config = Scored | CeilingConfig | EvaluateConfig | CommandConfig
+Config = Scored | CeilingConfig | EvaluateConfig | EnsembleConfig | CommandConfig
 
 _KINDS: dict[str, Callable[[object], Config]] = {
     "vit": lambda value: read_strict(VitConfig, value, "config"),
@@ -263,6 +274,7 @@ _KINDS: dict[str, Callable[[object], Config]] = {
     "template": lambda value: read_strict(TemplateConfig, value, "config"),
     "ceiling": lambda value: read_strict(CeilingConfig, value, "config"),
     "evaluate": lambda value: read_strict(EvaluateConfig, value, "config"),
+    "ensemble": lambda value: read_strict(EnsembleConfig, value, "config"),
     "command": lambda value: read_strict(CommandConfig, value, "config"),
 }
 
@@ -274,7 +286,7 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     config = _KINDS[recipe](mapping)
     if isinstance(config, CommandConfig):
         _check_command(config)
-    elif not isinstance(config, EvaluateConfig):
+    elif not isinstance(config, EvaluateConfig | EnsembleConfig):
         _check_data(config)
     if isinstance(config, VitConfig | MlpConfig):
         _check_network(config)

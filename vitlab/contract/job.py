@@ -16,7 +16,9 @@ from vitlab.contract.value import HEADLINE
 
 SPEC_VERSION = 1
 
-Recipe = Literal["vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "command"]
+Recipe = Literal[
+    "vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "ensemble", "command"
+]
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 Profile = Literal["smoke", "demo", "hour", "full"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)

@@ -14,6 +14,7 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
+from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.text.edit import Conflict
@@ -233,7 +234,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     if bad and not force:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
-    jobs = tuple(submit(lab.paths, spec) for spec in plan.specs)
+    jobs = _submit(lab, plan.specs)
     try:
         write_launch(lab, plan.changes)
     except (Conflict, OSError):
@@ -242,6 +243,16 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         raise
     scheduler.advance(lab.paths)
     return Launched(jobs, changed)
+
+
+def _submit(lab: Lab, specs: Sequence[Spec]) -> tuple[JobPaths, ...]:
+    """Queue the specs in their order; an ensemble waits for its members among them."""
+    jobs: list[tuple[str, JobPaths]] = []
+    for spec in specs:
+        members = [job.name for run, job in jobs if run == spec.config.get("of")]
+        after = (*spec.after, *(members if spec.recipe == "ensemble" else ()))
+        jobs.append((base_name(spec.run), submit(lab.paths, replace(spec, after=after))))
+    return tuple(job for _, job in jobs)
 
 
 def exp_id_of(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
@@ -271,7 +282,7 @@ def _with_options(spec: Spec, request: Request) -> Spec:
     """The spec for the device, the backend and the memory asked for."""
     if request.device != "auto":
         spec = replace(spec, device=request.device)
-    if request.memory is not None and spec.recipe != "command":
+    if request.memory is not None and spec.recipe not in ("command", "evaluate", "ensemble"):
         data = {**spec.config.get("data", {}), "memory": request.memory}
         spec = replace(spec, config={**spec.config, "data": data})
     if request.backend == "local":

@@ -144,3 +144,5 @@ class Outcome:
     figures: tuple[Path, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
     world: World | None = None
+    earlier: float = 0.0
+    """Seconds of the jobs it is made of."""

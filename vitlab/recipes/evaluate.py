@@ -116,7 +116,7 @@ def rescore(
                 f"{source}: its pixels ({len(spectra.wave)}) differ from those {job.name} was "
                 f"trained on ({len(trained.wave)})"
             )
-    true, predicted, sigma = _predict(job, config, trained, spectra, on)
+    true, predicted, sigma = predictions(job, config, trained, spectra, on)
     pair = true, predicted
     residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
     kind = "" if isinstance(config, TemplateConfig) else config.model.input
@@ -188,10 +188,15 @@ def _data(data: DataConfig, source: str | None) -> DataConfig:
     return replace(data, source=source, permuted=False, train_size=0, val_size=0, test_size=n)
 
 
-def _predict(
-    job: JobPaths, config: Scored, trained: Spectra, spectra: Spectra, device: torch.device
+def predictions(
+    job: JobPaths,
+    config: Scored,
+    trained: Spectra,
+    spectra: Spectra,
+    device: torch.device,
+    split: str = "test",
 ) -> tuple[Array, Array, Array | None]:
-    """(n, K) true and predicted labels of the test set, and errors if the model predicts any."""
+    """(n, K) true and predicted labels of a split, and errors if the model predicts any."""
     if isinstance(config, TemplateConfig):
         assert isinstance(trained, GridSpectra)
         templates = make_templates(trained.simulator.grid, config.refine)
@@ -203,8 +208,8 @@ def _predict(
     if isinstance(config, VitConfig | MlpConfig):
         network, task = load_network(job, config, trained, device)
         task = replace(task, spectra=spectra)
-        test = predict(network, task, "test")
+        test = predict(network, task, split)
         return test.true, test.predicted, test.sigma
     model, inputs = load_model(job.checkpoints)
-    rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), "test")
+    rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), split)
     return *predict_rows(rows, model.predict), None

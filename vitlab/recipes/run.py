@@ -30,6 +30,7 @@ from vitlab.contract.config import (
     CeilingConfig,
     CommandConfig,
     Config,
+    EnsembleConfig,
     EvaluateConfig,
     MlpConfig,
     TemplateConfig,
@@ -56,6 +57,7 @@ RECIPES = {
     "template": ("vitlab.recipes.baselines", "run_template"),
     "ceiling": ("vitlab.recipes.ceiling", "run"),
     "evaluate": ("vitlab.recipes.evaluate", "run"),
+    "ensemble": ("vitlab.recipes.ensemble", "run"),
 }
 UNUSABLE, NOT_FINITE, ENDED = 2, 3, 128 + signal.SIGTERM
 PATIENCE = 60
@@ -251,7 +253,7 @@ def _set_threads(config: Config) -> None:
     match config:
         case CommandConfig():
             threads = 0
-        case CeilingConfig() | TemplateConfig() | EvaluateConfig():
+        case CeilingConfig() | TemplateConfig() | EvaluateConfig() | EnsembleConfig():
             threads = config.threads
         case _:
             threads = config.train.threads
@@ -278,7 +280,7 @@ def _device(wanted: str) -> str:
 def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) -> dict[str, object]:
     """The keys of the `start` event."""
     match config:
-        case CommandConfig() | EvaluateConfig():
+        case CommandConfig() | EvaluateConfig() | EnsembleConfig():
             seed = None
         case CeilingConfig() | TemplateConfig():
             seed = config.data.seed
@@ -342,7 +344,7 @@ def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
         model=outcome.model,
         data={**outcome.data, **cost},
         best=outcome.best,
-        seconds=round(seconds, 3),
+        seconds=round(seconds + outcome.earlier, 3),
         figures=tuple(str(path) for path in outcome.figures),
         headline=spec.headline,
         checks={name: check.record() for name, check in outcome.checks.items()},

@@ -34,8 +34,8 @@ from vitlab.jobs.experiment.yaml_file import (
 )
 
 KEYS = ("mvp", "roadmap", "recipe", "name", "config", "runs", "matrix", "repeats", "seeds",
-        "headline", "profiles", "device", "after", "queue", "health", "metrics", "slurm",
-        "wandb")  # fmt: skip
+        "ensemble", "headline", "profiles", "device", "after", "queue", "health", "metrics",
+        "slurm", "wandb")  # fmt: skip
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles", "metrics")
 
 
@@ -102,12 +102,12 @@ def dotted(place: Place) -> str:
     return "".join(parts).lstrip(".")
 
 
-REPEAT_KEYS = ("repeats", "seeds")
+REPEAT_KEYS = ("repeats", "seeds", "ensemble")
 SEED: Key = ("train", "seed")
 """What repeats differ in; the stars and the test noise stay those of `data.seed`."""
 COMMAND_SEED: Key = ("seed",)
 """The same of a command."""
-UNSEEDED = ("template", "ceiling", "evaluate")
+UNSEEDED = ("template", "ceiling", "evaluate", "ensemble")
 """Recipes without random numbers: they are run once."""
 MAX_REPEATS = 100
 
@@ -120,6 +120,8 @@ class Repeats:
     """Seeds from the run's own upwards; 0 where `seeds` names them."""
     seeds: tuple[int, ...]
     line: int
+    ensemble: bool = False
+    """Whether the seeds of each run are also scored as one model, by their mean prediction."""
 
     def of(self, recipe: str, layer: Layer) -> tuple[Setting | None, ...]:
         """The seeds of a run, each as the setting of `SEED`; (None,) for one that has none."""
@@ -136,7 +138,10 @@ ONCE = Repeats(1, (), 1)
 
 def read_repeats(file: YamlFile, place: Place) -> Repeats | None:
     """The repeats at `place`; None without either key."""
-    count, seeds = (file.at((*place, key)) for key in REPEAT_KEYS)
+    count, seeds, ensemble = (file.at((*place, key)) for key in REPEAT_KEYS)
+    if ensemble is not None and not (isinstance(ensemble, bool) and (count or seeds)):
+        here = (*place, REPEAT_KEYS[2])
+        raise file.error(here, "ensemble: must be true or false, beside repeats or seeds")
     if count is None and seeds is None:
         return None
     here = (*place, REPEAT_KEYS[0] if count is not None else REPEAT_KEYS[1])
@@ -146,13 +151,13 @@ def read_repeats(file: YamlFile, place: Place) -> Repeats | None:
     if count is not None:
         if not _is_whole(count) or not 1 <= count <= MAX_REPEATS:
             raise file.error(here, f"repeats: {count!r} is not a number from 1 to {MAX_REPEATS}")
-        return Repeats(count, (), line)
+        return Repeats(count, (), line, bool(ensemble))
     good = isinstance(seeds, list) and 0 < len(seeds) <= MAX_REPEATS and all(map(_is_whole, seeds))
     if not good or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
         raise file.error(
             here, f"seeds: must be a list of 1 to {MAX_REPEATS} different numbers >= 0"
         )
-    return Repeats(0, tuple(seeds), line)
+    return Repeats(0, tuple(seeds), line, bool(ensemble))
 
 
 def _is_whole(value: object) -> bool:
@@ -240,12 +245,16 @@ class Experiment:
         count = len(points) * sum(map(len, seeds.values()))
         if count > MAX_RUNS:
             raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
-        return [
-            self._spec(run, point, names, seed, profile, exp_id)
-            for run in self.runs
-            for point, names in points
-            for seed in seeds[run.name]
-        ]
+        specs: list[Spec] = []
+        for run, (point, names) in itertools.product(self.runs, points):
+            each = seeds[run.name]
+            members = [self._spec(run, point, names, seed, profile, exp_id) for seed in each]
+            specs += members
+            if repeats.ensemble and run.recipe == "command":
+                raise self.file.error_at(repeats.line, "ensemble: a command keeps no predictions")
+            if repeats.ensemble and len(members) > 1:
+                specs.append(_ensemble(members, run.name, names))
+        return specs
 
     def _spec(
         self, run: Run, point: Layer, names: str, seed: Setting | None, profile: str, exp_id: str
@@ -286,6 +295,19 @@ class Experiment:
             experiment=self.file.shown,
             extra=extra,
         )
+
+
+def _ensemble(members: Sequence[Spec], run: str, names: str) -> Spec:
+    """The job that scores the seeds of a run as one model; a launch has it wait for them."""
+    own = ",".join(part for part in (names, f"ensemble={len(members)}") if part)
+    return replace(
+        members[0],
+        run=f"{run} {own}".strip(),
+        recipe="ensemble",
+        config={"of": f"{run} {names}".strip() or "main", "members": len(members)},
+        device="cpu",
+        extra={**members[0].extra, "after": "any"},  # one that failed it names itself
+    )
 
 
 def as_args(layer: Layer) -> Layer:

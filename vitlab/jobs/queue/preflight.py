@@ -19,6 +19,7 @@ from vitlab.contract.config import (
     GRID_SOURCES,
     CommandConfig,
     Config,
+    EnsembleConfig,
     EvaluateConfig,
     MlpConfig,
     VitConfig,
@@ -270,7 +271,7 @@ def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
     sizes: dict[str, int] = {}
     limit = MAX_EXCLUDED
     match config:
-        case CommandConfig():
+        case CommandConfig() | EnsembleConfig():
             return
         case EvaluateConfig():
             key, source = "config.source", config.source

@@ -25,7 +25,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from vitlab.contract.config import EvaluateConfig, Scored, read_config
+from vitlab.contract.config import EnsembleConfig, EvaluateConfig, Scored, read_config
 from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.value import unit_of
@@ -108,6 +108,8 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
     config = read_config(spec.recipe, spec.config)
     if isinstance(config, EvaluateConfig):
         raise UsageError(f"{job.name}: an evaluation of {config.job}; inspect that job instead")
+    if isinstance(config, EnsembleConfig):
+        raise UsageError(f"{job.name}: a mean over runs of {config.of}; inspect one of these")
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no test stars")
     progress("opening the data")

@@ -188,11 +188,15 @@ def lookup_results(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
 def lookup_job(lab: LabPaths, text: str) -> JobPaths:
     """A job by its name or a unique beginning of it, or an MVP's newest with a result.
 
-    `1.0` or `MVP-1.0`: the newest of the MVP; `1.0/Run 1`: of one of its runs.
+    `1.0` or `MVP-1.0`: the newest of the MVP, which has a model; `1.0/Run 1`: of one of its runs.
     """
     mvp, _, run = bare_id(text).partition("/")
     of_mvp = [one for one in finished(all_jobs(lab)) if one.result.mvp == mvp]
-    matches = [one for one in of_mvp if not run or one.result.run == run]
+    matches = [
+        one
+        for one in of_mvp
+        if one.result.run == run or (not run and one.result.recipe != "ensemble")
+    ]
     if matches:
         return matches[-1].job.paths
     if of_mvp:

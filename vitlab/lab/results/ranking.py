@@ -107,8 +107,11 @@ class Pairs:
         return seedless_hash(one.job.spec) if one else NoEvidence().configuration(result)
 
     def seed_scatter(self, result: Result, name: str) -> SeedScatter | None:
-        """As `vitlab.yaml` states it, else from the lab's repeats of this model and profile."""
-        model = model_key(result.model_name)
+        """As `vitlab.yaml` states it, else from the lab's repeats of this model and profile.
+
+        Of an ensemble that of its members, which is the larger.
+        """
+        model = model_key(str(result.model.get("of", result.model_name)))
         stated = {model_key(key): known for key, known in self.stated.items()}.get(model, {})
         if name in stated:
             return SeedScatter(stated[name])
