@@ -94,7 +94,7 @@ def _is_of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
 
 
 def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
-    order = [mvp.id for mvp in roadmap.mvps]
+    order = roadmap.order
     for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
         status = statuses.get(card.mvp or "")
         column = board.column_of(card)

@@ -17,7 +17,7 @@ from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Row, tables_of
 
-_TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║<,，、;；()（）]+", re.I)
 _ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?(?P<text>.+)")
 _NAMED = re.compile(r"(?<![A-Za-z0-9])MVP[-–_ ]?[A-Za-z0-9]", re.I)
 
@@ -80,7 +80,7 @@ def read_linked(
     they are; `report_of`: the MVP whose report it is.
     """
     words = vocabulary.with_legend(document.prose)
-    ids = replace(roadmap.ids, unsure=frozenset(unsure)).with_more(_on_boards(document))
+    ids = replace(roadmap.ids, unsure=frozenset(unsure)).with_more(_on_boards(document, words))
     found = tables_of(document)
     paths = titles_above(document, found)
     known = [recognise(table, words, path) for table, path in zip(found, paths, strict=True)]
@@ -114,9 +114,9 @@ def owner(
     return by_id.pop() if len(by_id) == 1 else None
 
 
-def _on_boards(document: Document) -> Iterator[str]:
+def _on_boards(document: Document, vocabulary: Vocabulary) -> Iterator[str]:
     """The ids of the cards on a file's boards, of whatever roadmap they are."""
-    for index in lines_of_boards(document):
+    for index in lines_of_boards(document, vocabulary):
         for token in _TOKEN.findall(document.line_text(index)):
             if found := new_id(token):
                 yield found[0]

@@ -29,7 +29,7 @@ _IN_TABLES = (
 )  # fmt: skip
 _WITHOUT_OVERVIEW = ("listing",)
 """Kinds of table whose rows are MVPs only where no overview has any."""
-_TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║,，、;；()（）]+", re.I)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║<,，、;；()（）]+", re.I)
 _COUNTED = re.compile(r"(?:[^\W\d]+[ -]?)?\d{1,4}(?:[.-]\w{1,4})*[a-z]?", re.I)
 """An id in a check list: `Phase 1`, `T-001`, `0.1`."""
 _EDGES = " \t:：-–—|｜·"
@@ -159,7 +159,7 @@ def heading_marks(
 
 
 def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
-    lines = (document.line_text(i) for i in lines_of_boards(document))
+    lines = (document.line_text(i) for i in lines_of_boards(document, vocabulary))
     tokens = (token for line in lines for token in _TOKEN.findall(line))
     more = ids.with_more(found[0] for token in tokens if (found := new_id(token)))
     boards = find_boards(document, vocabulary, more) if more is not ids else ()
@@ -171,7 +171,7 @@ def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
         of = (0, len(card.text) - len(opening[1]) if opening else 0)
         marks = find_marks(card.text, of, vocabulary, last=True)
         parsed = marks[-1].parsed if marks else None
-        name = opening[1] if opening and not parsed else ""
+        name = opening[1].strip(_EDGES) if opening and not parsed else ""
         status = parsed.status if parsed else column.status or None
         entry = _entry(document, "card", card.index, card.mvp, parsed)
         yield Stated(card.mvp, without_brackets(name), entry, status, column.text)

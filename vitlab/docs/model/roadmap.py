@@ -49,6 +49,7 @@ from vitlab.docs.text.tables import Cell, Table, tables_of
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
 _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
+_PART = re.compile(r"(\d+)|(\D+)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
@@ -206,6 +207,14 @@ class Roadmap:
     def kanban(self) -> Kanban | None:
         """The first board; None where there is none."""
         return next(iter(self.boards), None)
+
+    @property
+    def order(self) -> list[str]:
+        """The ids as an ordered board has its cards: as the rows, without any by their numbers."""
+        ids = list(dict.fromkeys(mvp.id for mvp in self.mvps))
+        if any(mvp.entry.kind != "card" for mvp in self.mvps):
+            return ids
+        return sorted(ids, key=lambda one: [(int(n or -1), w) for n, w in _PART.findall(one)])
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:

@@ -97,10 +97,11 @@ class Table:
 
 def tables_of(document: Document) -> tuple[Table, ...]:
     """Every table of a document, in order."""
-    return tuple(_table(document, first, last) for first, last in document.tables)
+    return tuple(table_at(document, first, last) for first, last in document.tables)
 
 
-def _table(document: Document, first: int, last: int) -> Table:
+def table_at(document: Document, first: int, last: int) -> Table:
+    """The table on some 0-based lines, end excluded."""
     delimiter = document.line_text(first + 1)
     columns = len(_cells_between(delimiter, _all_pipes(delimiter)))
     header = split_row(document, first, columns, header=True)

@@ -19,6 +19,7 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_marks import Mark
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
 from vitlab.docs.text.edit import Edit, apply, common_ends
+from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Document, Span
 
 
@@ -37,7 +38,7 @@ def board_edits(
     board is restored from where nothing else on it has changed.
     """
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
-    order = list(dict.fromkeys(m.id for m in roadmap.mvps))
+    order = roadmap.order
     edits: list[Edit] = []
     for number, board in enumerate(roadmap.boards):
         cards = [card for card in board.cards if _is_of(card, ids)]
@@ -127,9 +128,10 @@ def _with_own_status(
     others = [_last_mark(roadmap, card) for card in board.cards if card not in cards]
     if any(mark and mark.parsed.status in columns for mark in others):
         return named  # every card is marked here
-    for card in cards if "cancelled" not in columns else ():
+    for card in cards:
         mark = _last_mark(roadmap, card)
-        if mark and mark.parsed.status == "cancelled":
+        no_column = mark and mark.parsed.status not in columns
+        if mark and no_column and (alone or mark.parsed.status == "cancelled"):
             named[card.text] = card.text[: mark.start].rstrip()
     return named
 
@@ -151,7 +153,7 @@ def _move_all(
 ) -> list[Edit]:
     """Move several cards, each on the board that the one before has left."""
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
-    order = list(dict.fromkeys(m.id for m in roadmap.mvps))
+    order = roadmap.order
     document = Document(apply(roadmap.document.text, first), roadmap.document.path)
     done = set(named.values())
     stuck = set[tuple[int, int]]()
@@ -180,11 +182,12 @@ def _move_all(
 _BULLET = re.compile(r"[-•·▪*] ")
 
 
-def new_card_edits(roadmap: Roadmap, mvp_id: str) -> Iterator[Edit]:
+def new_card_edits(roadmap: Roadmap, mvp_id: str, name: str = "") -> Iterator[Edit]:
     """The edits that add a new MVP's card to every board, under what waits.
 
-    A board without such a column gets none.
+    A board without such a column gets none. The card has the name where cards alone have them.
     """
+    named = name and any(mvp.entry.kind == "card" and mvp.name for mvp in roadmap.mvps)
     for board in roadmap.boards:
         columns = [
             (wanted, ColumnIndex(number, index))
@@ -198,4 +201,7 @@ def new_card_edits(roadmap: Roadmap, mvp_id: str) -> Iterator[Edit]:
             bare = texts and not any("MVP" in text.upper() for text in texts)
             bullet = _BULLET.match(texts[-1]) if texts else None
             text = f"{bullet.group() if bullet else ''}{'' if bare else 'MVP-'}{mvp_id}"
+            if named:
+                colon = any(re.search(r"\d[*_~]*[:：]", one) for one in texts)
+                text = f"{text}{':' if colon else ''} {cell_text(name)}"
             yield from add_card(roadmap.document, board, columns[0][1], text)

@@ -127,7 +127,7 @@ class MvpEdits:
     def cards(self) -> list[Edit]:
         """Its cards on every board, and its rows and items in every check list."""
         return [
-            *new_card_edits(self.roadmap, self.mvp),
+            *new_card_edits(self.roadmap, self.mvp, self.name),
             *self.checklist(),
             *self._item(),
         ]

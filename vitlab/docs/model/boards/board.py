@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Span
+from vitlab.docs.text.tables import Table
 
 _FALLBACK_COLUMNS = {"partial": ("done",), "analysing": ("running",), "ready": ("planned",)}
 """Where a card goes when its status has no column of its own."""
@@ -51,6 +52,8 @@ class Band:
     segments: tuple[Segment, ...]
     box: tuple[int, int] | None = None
     """The 0-based lines of the box drawn around it, end excluded; None for a board without."""
+    table: Table | None = None
+    """The markdown table that it is; None for a drawn one."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,10 @@ def target_column(
 
     `statuses`: MVP id -> status. Without any such column it stays where it is.
     """
+    at = current_column(board, card)
     for wanted in (status, *_FALLBACK_COLUMNS.get(status, ())):
+        if at.column >= 0 and board.bands[at.band].columns[at.column].status == wanted:
+            return at  # `Backlog` and `Todo` may stand side by side
         for number, band in enumerate(board.bands):
             for column, head in enumerate(band.columns):
                 if head.status == wanted:
@@ -105,7 +111,7 @@ def target_column(
         for s in band.segments
         if s.mvp and s.mvp != card.mvp and statuses.get(s.mvp) == status and s.column >= 0
     ]
-    return Counter(equals).most_common(1)[0][0] if equals else current_column(board, card)
+    return Counter(equals).most_common(1)[0][0] if equals else at
 
 
 def current_column(board: Kanban, card: Segment) -> ColumnIndex:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from vitlab.docs.model.boards.board import Band, Column, Kanban, Segment
 from vitlab.docs.model.boards.box import find_boxes
+from vitlab.docs.model.boards.table_board import find_table_boards, tables_of_columns
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.inline import width
@@ -17,8 +18,11 @@ _RULER = re.compile(r"[─━═_*=~-]{3,}")
 
 
 def find_boards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> tuple[Kanban, ...]:
-    """Every board: drawn in a box, or a fenced block whose first line is two or more heads."""
-    boards = list(find_boxes(document, vocabulary, ids))
+    """Every board: a table, one in a box, or a fenced block that begins with two or more heads."""
+    boards = [
+        *find_boxes(document, vocabulary, ids),
+        *find_table_boards(document, vocabulary, ids),
+    ]
     boxes = {line for board in boards for line in board.lines}
     for fence in document.fences:
         if boxes.isdisjoint(range(*fence.content)):
@@ -28,8 +32,10 @@ def find_boards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> tup
     return tuple(sorted(boards, key=lambda board: board.lines[0]))
 
 
-def lines_of_boards(document: Document) -> Iterator[int]:
-    """The 0-based lines in which cards can be: in fenced blocks and in boxes outside them."""
+def lines_of_boards(document: Document, vocabulary: Vocabulary) -> Iterator[int]:
+    """The 0-based lines in which cards can be: in fenced blocks, boxes and tables of statuses."""
+    for first, last in tables_of_columns(document, vocabulary):
+        yield from range(first, last)
     for fence in document.fences:
         yield from range(*fence.content)
     if any(side in document.text for side in "│┃║"):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from vitlab.docs.model.boards.board import Band, ColumnIndex, Kanban, Segment, current_column
 from vitlab.docs.model.boards.box import belongs_in_box, draw_box, rest_of_card
 from vitlab.docs.model.boards.kanban import column_of, read_heads
+from vitlab.docs.model.boards.table_board import add_to_table, move_in_table
 from vitlab.docs.text.edit import Edit, common_ends
 from vitlab.docs.text.inline import width
 from vitlab.docs.text.source import Document, Span
@@ -34,6 +35,10 @@ def move_card(
     """
     home = current_column(board, card)
     band = board.bands[home.band]
+    if band.table:
+        moved = move_in_table(document, band, card, to.column, text, order)
+        counts = _new_counts(board, home, to) if home != to else []
+        return [*_head_edits(document, counts), *moved]
     text_alone = [] if text == card.text else _replaced_text(document, band, card, text)
     if home == to:
         return text_alone
@@ -69,6 +74,8 @@ def add_card(document: Document, board: Kanban, to: ColumnIndex, text: str) -> l
     band = board.bands[to.band]
     counts = _new_counts(board, None, to)
     heads = _head_edits(document, counts)
+    if band.table:
+        return [*heads, *add_to_table(document, band, to.column, text)]
     if not band.box and _one_per_line(band):
         lines = [s.index for s in band.segments if s.column in (to.column, -1)]
         index = max(lines, default=band.last - 1)
@@ -188,7 +195,7 @@ def restore_board(
         return None
     if _other_texts(old, card) != _other_texts(board, card):
         return None
-    if board.bands[0].box:
+    if board.bands[0].box or board.bands[0].table:
         lines = [then.line_text(i) for i in old.lines]
         return _replaced_lines(document, board.lines, lines)
     edits = []
