@@ -371,6 +371,24 @@ def test_cells(text: str, value: float | None) -> None:
     assert number(10**400, odd) == math.inf
 
 
+def test_rows_are_known_however_their_steps_are_written(tmp_path: Path) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+
+    def write(form: str, steps: range) -> None:
+        rows = "".join(f"{form.format(step)},0.5\n" for step in steps)
+        clock.write(path, f"step,val_r2\n{rows}".encode())
+
+    follower = FileFollower(source(), path)
+    write("{}", range(3000))
+    values(follower, last=True)
+    write("{}.0", range(3001))
+    assert [step for step, *_ in short(follower.poll(last=True))] == [3000]
+    write("{}", range(4000, 7000))
+    steps = [step for step, *_ in short(follower.poll(last=True))]
+    assert steps[:1024] == [*range(4000, 5024)]
+    assert steps[-1] == 6999
+
+
 def test_many_rows_are_thinned_and_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     losses = [math.sin(0.01 * i) * (1 if i != 30_001 else -9) for i in range(50_000)]

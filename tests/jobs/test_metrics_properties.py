@@ -224,7 +224,7 @@ def test_thinning_loses_no_extreme_no_gap_and_no_end(
     column = [pattern[i * i % len(pattern)] for i in range(count)]
 
     def kept(pieces: Sequence[int]) -> list[tuple[int, Any]]:
-        rows, thinner = KnownRows(["a"]), Thinner(["a"], "step", "epoch")
+        rows, thinner = KnownRows(["a"], "step", "epoch"), Thinner(["a"], "step", "epoch")
         found, at, turn = [], 0, 0
         while at < count:
             end = min(count, at + pieces[turn % len(pieces)])

@@ -58,16 +58,17 @@ class Process:
 def process(pid: int) -> Process | None:
     """The process `pid`; None when there is none or only its zombie is left."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        with open(f"/proc/{pid}/stat", "rb", 0) as file:  # noqa: PTH123 - of every process
+            text = file.read()
     except (OSError, ValueError):
         return None
     # The name is in parentheses and may hold spaces and parentheses itself.
-    fields = text[text.rfind(")") + 2 :].split()
-    if fields[0] in "ZX":
+    fields = text[text.rfind(b")") + 2 :].split()
+    if fields[0] in b"ZX":
         return None
     return Process(
         pid=pid,
-        state=fields[0],
+        state=fields[0].decode(),
         parent=int(fields[1]),
         session=int(fields[3]),
         ticks=int(fields[19]),

@@ -44,7 +44,7 @@ class FileReader(Reader):
         self._head = self._tail = b""  # of what was read
         self._earlier = False  # all rows so far are an earlier run's
         self._skipped = False  # the first rows may be
-        self._known = KnownRows([*dict.fromkeys((*source.names, source.step, source.epoch))])
+        self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._cut = False  # its last line has no end
         self._wait_until = 0.0
 

@@ -299,7 +299,7 @@ class Follow:
             return
         # On a full disk the next round notes it; a reader started before knows by the events.
         with contextlib.suppress(OSError):
-            write_json(self.job.metrics, record)
+            write_json(self.job.metrics, record, indent=None)
             self._noted = record
             if link is not None and read_link(self.job) != link:
                 write_link(self.job, link)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vitlab.contract.value import Value
-from vitlab.jobs.metrics.formats.decoder import Chunk, Column
+from vitlab.jobs.metrics.formats.decoder import Chunk, Column, Integers
 from vitlab.jobs.metrics.source import Source
 
 ALL = 1024
@@ -27,16 +27,26 @@ def _length(row: int) -> int:
     return 1 if row < ALL else 1 << (row.bit_length() - _SHIFT)
 
 
+def _spread(rows: int) -> Iterator[int]:
+    """Some ends of stretches, further and further apart."""
+    row = 1
+    while row <= rows:
+        yield row
+        row += 1 if row < 64 else max(64, 8 * _length(row))
+
+
 class KnownRows:
     """Which rows have been passed on, by position and content, in little memory.
 
-    A digest of all rows up to each stretch's end is kept. When a file is read again from its
-    start, the rows up to the last digest that fits are known, and the later ones new.
+    A digest of all rows up to each stretch's end is kept: of their values, and of the last one's
+    step and epoch. When a file is read again from its start, the rows up to the last digest that
+    fits are known, and the later ones new.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """`names`: of the columns that make a row."""
-        self._names = names
+    def __init__(self, names: Sequence[str], step: str, epoch: str) -> None:
+        """`names`, `step` and `epoch`: columns."""
+        self._names = [*dict.fromkeys((*names, step, epoch))]
+        self._places = {step, epoch}.difference(names)
         self.forget()
 
     def forget(self) -> None:
@@ -110,8 +120,10 @@ class KnownRows:
         self._row += part.rows
         for name, so_far in self._sums.items():
             column = part.columns.get(name)
+            if name in self._places:
+                column, so_far = column and [column[-1]], 0
             # The five bytes before the numbers are a type and a length.
-            data = b"N" * part.rows if column is None else marshal.dumps(column, 2)[5:]
+            data = b"N" * part.rows if column is None else marshal.dumps(column, 2)[5:]  # type: ignore[arg-type]
             self._sums[name] = zlib.crc32(data, so_far)
 
     def _digest(self) -> int:
@@ -130,8 +142,7 @@ class KnownRows:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON, with enough of the digests."""
-        some = {row: x for row, x in self._digests.items()
-                if row <= 64 or row % max(64, 8 * _length(row)) == 0}  # fmt: skip
+        some = {row: self._digests[row] for row in _spread(self._count) if row in self._digests}
         state = {"count": self._count, "digests": [*some.items()]}
         if not self._checks:
             return {**state, "sums": self._sums}
@@ -185,18 +196,21 @@ class Thinner:
             yield from self.flush()
         self._next = start + part.rows
         steps, epochs = self._places.of(start, part)
+        columns = {name: part.columns[name] for name in self._names if name in part.columns}
 
         def row(at: int) -> Row:
-            values = {name: x for name in self._names if name in part.columns
-                      and (x := part.columns[name][at]) is not None}  # fmt: skip
+            values = {name: x for name, column in columns.items() if (x := column[at]) is not None}
             epoch = epochs[at] if epochs else None
             return Row(start + at, steps[at], epoch, values, self._places.by_epoch)
 
-        for name in self._names:
-            for why, at in _extremes(part.columns.get(name) or []):
-                value = part.columns[name][at]
+        if start < ALL:  # a stretch of its own
+            if (only := row(0)).values:
+                yield only
+            return
+        for name, column in columns.items():
+            for why, at in _extremes(column):
                 before = self._kept.get((name, why))
-                if before is None or _replaces(why, value, before.values[name]):
+                if before is None or _replaces(why, column[at], before.values[name]):
                     self._kept[name, why] = row(at)
         if stretch_end(start) == self._next:
             yield from self.flush()
@@ -243,6 +257,8 @@ def _extremes(column: Column) -> Iterator[tuple[str, int]]:
 
 
 def _all_finite(column: Column) -> bool:
+    if isinstance(column, Integers):
+        return True
     try:
         return math.isfinite(sum(column))  # type: ignore[arg-type]
     except TypeError:  # None in it

@@ -118,7 +118,7 @@ def reach_of(events: Iterable[Event]) -> Reach | None:
     return reach
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
     """What is kept of a job's events."""
 
@@ -132,9 +132,9 @@ class History:
     """Unix seconds of the last event; 0 before the first."""
     nonfinite: str = ""
     """The last value that was not finite, with its step; empty while all are finite."""
-    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    series: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """The last finite values of each name."""
-    values: Mapping[str, float | None] = field(default_factory=dict)
+    values: dict[str, float | None] = field(default_factory=dict)
     """The last value of each name; None for one that is not finite."""
     fastest: float = 0.0
     """Best median rate so far, samples per second."""
@@ -168,34 +168,34 @@ class Facts:
 
 def add_events(history: History, events: Iterable[Event]) -> History:
     """The history after `events`."""
+    after = replace(history, series=dict(history.series), values=dict(history.values))
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
-            history = History(last=event.t, before=history.before)
-            continue
-        epoch = event.data.get("epoch", history.epoch)
-        bad = event.data.get("nonfinite")
-        names = bad if isinstance(bad, list) else []
-        series = dict(history.series)
-        for name, value in event.values.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                series[name] = (*series.get(name, ())[-_KEPT + 1 :], float(value))
-        rates = series.get(SPEED, ())[-8:]
-        history = replace(
-            history,
-            steps=history.steps + (event.kind in ("step", "eval")),
-            step=max(history.step, event.step),
-            first_epoch=epoch if history.first_epoch is None else history.first_epoch,
-            epoch=epoch,
-            last=event.t,
-            nonfinite=f"{names[0]} at step {event.step}" if names else history.nonfinite,
-            series=series,
-            values={**history.values, **event.values},
-            fastest=max(history.fastest, _median(rates) if len(rates) == 8 else 0.0),
-            ended=history.ended or event.kind == "end",
-            first=history.first or reach_of([event]),
-        )
-    return history
+            after = History(last=event.t, before=after.before)
+        else:
+            _add(after, event)
+    return after
+
+
+def _add(history: History, event: Event) -> None:
+    history.steps += event.kind in ("step", "eval")
+    history.step = max(history.step, event.step)
+    history.epoch = event.data.get("epoch", history.epoch)
+    if history.first_epoch is None:
+        history.first_epoch = history.epoch
+    history.last = event.t
+    names = event.data.get("nonfinite")
+    if isinstance(names, list) and names:
+        history.nonfinite = f"{names[0]} at step {event.step}"
+    for name, value in event.values.items():
+        history.values[name] = value
+        if isinstance(value, int | float) and math.isfinite(value):
+            history.series[name] = (*history.series.get(name, ())[-_KEPT + 1 :], float(value))
+    if SPEED in event.values and len(rates := history.series.get(SPEED, ())[-8:]) == 8:
+        history.fastest = max(history.fastest, _median(rates))
+    history.ended |= event.kind == "end"
+    history.first = history.first or reach_of([event])
 
 
 def health(history: History, facts: Facts, limits: Limits) -> Health:

@@ -5,17 +5,42 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 SHOWN = 200
 """Columns that are listed at most."""
 LISTED = 64
 """Elements of a list that can be named by their places."""
-Column = list[float | None]
+Column = Sequence[float | None]
 """The numbers of one column; None where a row has none. NaN and infinities are numbers."""
+
+
+class Integers(Sequence[float]):
+    """Cells of digits, which become numbers when they are looked at: a few of the steps are."""
+
+    def __init__(self, cells: Sequence[bytes]) -> None:
+        self._cells = cells
+
+    @staticmethod
+    def fits(cells: Sequence[bytes]) -> bool:
+        """Whether each cell is a number without sign, point or exponent."""
+        return b"".join(cells).isdigit() and b"" not in cells
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+    @overload
+    def __getitem__(self, at: slice) -> Integers: ...
+    def __getitem__(self, at: int | slice) -> float | Integers:
+        if isinstance(at, slice):
+            return Integers(self._cells[at])
+        return min(float(self._cells[at]), sys.float_info.max)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from vitlab.jobs.metrics.formats.decoder import (
     Chunk,
     Column,
     Decoder,
+    Integers,
     is_word,
     number,
     numbers,
@@ -91,6 +92,9 @@ class Table(Decoder):
             texts = cells[place::width]
             if doubtful and b"_" in b"".join(texts):
                 return None
+            if name not in self.names and Integers.fits(texts):
+                columns[name] = Integers(texts)
+                continue
             columns[name] = numbers(texts, odd)
             if odd:
                 return None
