@@ -346,3 +346,22 @@ def test_one_run_of_a_sweep_can_be_launched_alone(lab: Lab, roadmap: Path) -> No
     assert len(plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["two", "one"])).specs) == 2
     with pytest.raises(UsageError, match=r"no run 'on' \(there are: 'one', 'two'\)"):
         plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["on"]))
+
+
+def test_a_gate_that_a_later_run_opens_again_is_open_in_the_hub_too(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    hub = lab.paths.roadmaps / "plan_hub.md"
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    told = "\nThe route is clear: ✅ Gate-1.\nUnrelated: ✅ Gate-2.\n"
+    hub.write_text(hub.read_text(encoding="utf-8") + told, encoding="utf-8")
+    ended("one", 0.60, profile="demo")
+    accept(lab, pending(lab, roadmap))
+    assert "✅ Gate-1" in hub_text(lab)  # a trial opens nothing
+    ended("one", 0.60)
+    accept(lab, pending(lab, roadmap))
+    assert lab.read_roadmap(roadmap).gates[0].status == "analysing"
+    assert "✅ Gate-1" not in hub_text(lab)
+    assert "✅ Gate-2" in hub_text(lab)
+    assert re.search(r"clear: (\S+) Gate-1\.", hub_text(lab))

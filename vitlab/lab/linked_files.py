@@ -176,6 +176,20 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return next((path for path in found if path), None)
 
 
+def gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
+    """The hub that a roadmap names; None where another roadmap with such a gate names it too."""
+    path, own = find_hub(lab, roadmap), roadmap.document.path
+    if path is None or own is None:
+        return None
+    for other in lab.roadmaps():
+        with contextlib.suppress(UsageError, OSError):
+            read_other = lab.cached_roadmap(other)
+            same = real(other) != own.resolve() and find_hub(lab, read_other) == path
+            if same and any(gate.id == gate_id for gate in read_other.gates):
+                return None
+    return path
+
+
 def _inside(lab: Lab, folder: Path, name: str) -> Path | None:
     """A file by its path from a folder; None where it is not, or outside the lab."""
     with contextlib.suppress(UsageError):  # one outside the lab is never written

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError, real
-from vitlab.docs.model.hub import Hub, parse_hub
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import FileChange, change
@@ -20,7 +18,7 @@ from vitlab.docs.write.gate_decisions import (
     states,
 )
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import earlier_texts, find_hub
+from vitlab.lab.linked_files import earlier_texts, gate_hub
 from vitlab.lab.writeback.edits import journal_of
 
 
@@ -41,24 +39,11 @@ def gate_changes(
     if edits:
         lost = not_restored(roadmap, gate.id, edits)
         changes.append((change(roadmap.document, edits), lost))
-    hub = _own_hub(lab, roadmap, gate.id) if lab else None
-    if hub and (edits := set_gate_in_hub(hub, gate.id, status)):
-        changes.append((change(hub.document, edits), []))
+    if lab and (hub_path := gate_hub(lab, roadmap, gate.id)):
+        hub = parse_hub(read(hub_path), lab.vocabulary_of(hub_path))
+        if edits := set_gate_in_hub(hub, gate.id, status):
+            changes.append((change(hub.document, edits), []))
     return changes
-
-
-def _own_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Hub | None:
-    """The roadmap's hub; None where another roadmap with such a gate names it too."""
-    path, own = find_hub(lab, roadmap), roadmap.document.path
-    if path is None or own is None:
-        return None
-    for other in lab.roadmaps():
-        with contextlib.suppress(UsageError, OSError):
-            read_other = lab.cached_roadmap(other)
-            same = real(other) != own.resolve() and find_hub(lab, read_other) == path
-            if same and any(gate.id == gate_id for gate in read_other.gates):
-                return None
-    return parse_hub(read(path), lab.vocabulary_of(path))
 
 
 def _earlier(lab: Lab | None, roadmap: Roadmap, gate_id: str, status: str) -> Roadmap | None:

@@ -26,6 +26,7 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.gate_decisions import set_gate_in_hub
 from vitlab.docs.write.new_report import results_edits
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
@@ -36,6 +37,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
     find_hub,
+    gate_hub,
     left_alone,
     linked_changes,
     merged,
@@ -279,7 +281,7 @@ class _Report:
         return change(document, edits)
 
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
-        """The hub's key numbers, one for the best run of each model, and its change log."""
+        """The hub's key numbers, one for the best run of each model, its change log, open gates."""
         path = find_hub(lab, self.roadmap)
         if path is None:
             return []
@@ -296,6 +298,9 @@ class _Report:
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = value_text(best, best.headline)
             edits += set_key_number(hub, indicator, value, condition, source, self.date)
+        for verdict in self.verdicts.values():
+            if verdict.reopens and gate_hub(lab, self.roadmap, verdict.id) == path:
+                edits += set_gate_in_hub(hub, verdict.id, "analysing")
         return [change(hub.document, edits)] if edits else []
 
 

@@ -142,6 +142,8 @@ class MvpPane(VerticalScroll):
         self._row(text, "status", f"{status_word(mvp.status, self._plain)}{gate}", width)
         if summary is None:
             return
+        if summary.facts:
+            self._row(text, "plan", "what the roadmap says, not what ran", width, "muted")
         for name, value in summary.facts:
             self._row(text, clean(name), clean(value), width)
         if not summary.facts:
