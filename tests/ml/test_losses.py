@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from vitlab.contract.networks import output_count
 from vitlab.contract.value import Value
+from vitlab.ml.network.density import LOG_SIGMA, Mixture
 from vitlab.ml.scoring import calibration
-from vitlab.ml.training.task import LOG_SIGMA, make_loss, predicted_labels, predicted_sigma
+from vitlab.ml.training.task import density, make_loss
 
 NAMES = ("mse", "l1", "huber", "nll")
 
@@ -25,20 +26,25 @@ def a_batch(name: str, labels: int = 3) -> tuple[Tensor, Tensor]:
     return predicted, torch.randn(6, labels, generator=generator)
 
 
+def nll(outputs: Tensor) -> Mixture:
+    found = density(outputs, "nll", outputs.shape[1] // 2)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("name", "torchs"), [("mse", nn.MSELoss()), ("l1", nn.L1Loss()), ("huber", nn.HuberLoss())]
 )
 def test_the_losses_are_torchs(name: str, torchs: nn.Module) -> None:
     predicted, wanted = a_batch(name)
     torch.testing.assert_close(make_loss(name)(predicted, wanted), torchs(predicted, wanted))
-    assert predicted_labels(predicted, name) is predicted
-    assert predicted_sigma(predicted, name) is None
+    assert density(predicted, name, 3) is None
 
 
 def test_nll_is_that_of_the_normal_distribution() -> None:
     predicted, wanted = a_batch("nll")
-    mean, sigma = predicted_labels(predicted, "nll"), predicted_sigma(predicted, "nll")
-    assert sigma is not None
+    found = nll(predicted)
+    mean, sigma = found.mean[:, 0], found.sigma[:, 0]
     assert mean.shape == sigma.shape == wanted.shape
     normal = torch.distributions.Normal(mean, sigma)
     expected = -normal.log_prob(wanted).mean()  # type: ignore[no-untyped-call]
@@ -48,9 +54,7 @@ def test_nll_is_that_of_the_normal_distribution() -> None:
 
 
 def test_outputs_of_zero_mean_a_sigma_of_one() -> None:
-    sigma = predicted_sigma(torch.zeros(2, 4), "nll")
-    assert sigma is not None
-    assert sigma.tolist() == [[1, 1], [1, 1]]
+    assert nll(torch.zeros(2, 4)).sigma[:, 0].tolist() == [[1, 1], [1, 1]]
 
 
 @pytest.mark.parametrize("raw", [-1e30, -200.0, 200.0, 1e30])
@@ -60,9 +64,7 @@ def test_nll_and_its_gradient_stay_finite(raw: float) -> None:
     (gradient,) = torch.autograd.grad(loss, predicted)
     assert loss.isfinite()
     assert gradient.isfinite().all()
-    sigma = predicted_sigma(predicted.detach(), "nll")
-    assert sigma is not None
-    assert float(sigma.log().abs()) == pytest.approx(LOG_SIGMA)
+    assert float(nll(predicted.detach()).sigma.log().abs()) == pytest.approx(LOG_SIGMA)
 
 
 def test_nll_is_least_at_the_mean_and_the_scatter() -> None:
@@ -74,9 +76,9 @@ def test_nll_is_least_at_the_mean_and_the_scatter() -> None:
     loss = make_loss("nll")(best.expand(len(wanted), 2), wanted)
     (gradient,) = torch.autograd.grad(loss, best)
     assert gradient.abs().max() < 1e-5
-    sigma = predicted_sigma(best.detach(), "nll")
-    assert sigma is not None
-    assert float(sigma) == pytest.approx(float(wanted.std(correction=0)), rel=1e-5)
+    assert float(nll(best.detach()).sigma) == pytest.approx(
+        float(wanted.std(correction=0)), rel=1e-5
+    )
 
 
 @given(weight=st.floats(0.01, 100), name=st.sampled_from(NAMES))

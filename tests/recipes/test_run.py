@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from tests.ml.test_spectra import write_file
 from tests.waiting import wait_for
 from vitlab.cli import main as vitlab
 from vitlab.contract.events import Event, read_events
-from vitlab.contract.job import Spec, read_result
+from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths
+from vitlab.ml.scoring import load_residuals
 from vitlab.recipes import run
+from vitlab.recipes.evaluate import rescore
 
 DATA = {"train_size": 64, "val_size": 20, "test_size": 30}
 VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2, "input": "whitened"}
@@ -34,7 +37,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "labels": ["log_g", "M_H"],
         "label_weights": [2, 1],
     },
-    "mlp": {"data": DATA, "model": {"hidden": [8]}, "train": {"epochs": 2, "batch": 32}},
+    "mlp": {
+        "data": DATA,
+        "model": {"hidden": [8]},
+        "train": {"epochs": 2, "batch": 32, "precision": "bf16"},
+        "loss": "mixture",
+        "components": 2,
+        "exact": 2,
+    },
     "lightgbm": {"data": DATA, "train": {"rounds": 4, "eval_every": 2, "threads": 1}},
     "ridge": {"data": DATA, "model": {"alphas": [100, 1000]}},
     "template": {"data": DATA, "refine": 1},
@@ -175,13 +185,32 @@ def test_a_job_says_what_it_does_and_leaves_its_result(
         assert "test/r2/log_g" in ended.out
         assert isinstance(result.model["params"], int)
     assert result.n["test"] == 30
+    if recipe == "mlp":
+        _assert_density(result, said, paths)
     if recipe == "vit":
         assert {f"test/{n}/M_H" for n in ("r2", "pull2", "within1", "within2")} <= set(
             result.values
         )
         notes = [e.data["text"] for e in said if e.kind == "note"]
+        assert "test/log_score/log_g" in result.errors
         assert notes[0].startswith("ViT p256_h16_L1_a2, 16 tokens: 68,")
         assert "GFLOP for a prediction" in notes[0]
+
+
+def _assert_density(result: Result, said: list[Event], paths: JobPaths) -> None:
+    lost, exact = "test/nats_lost/log_g", "test/log_score_exact/log_g"
+    assert {lost, exact, "test/coverage68/log_g", "test/pit_ks/log_g"} <= set(result.values)
+    assert {lost, exact, "test/coverage68/log_g"} <= set(result.errors)
+    assert any("val/log_score/log_g" in e.values for e in said if e.kind == "eval")
+    kept = load_residuals(paths.residuals)
+    assert kept.density is not None
+    assert kept.exact is not None
+    assert (len(kept.density.joint), len(kept.exact.joint)) == (30, 2)
+    first = kept.density.log_score[:2]
+    assert result.values[lost] == pytest.approx(float((kept.exact.log_score - first).mean()))
+    again = rescore(paths)
+    assert again.residuals.density is not None
+    np.testing.assert_allclose(again.residuals.density.pit, kept.density.pit)
 
 
 def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path, run_here: RunHere) -> None:

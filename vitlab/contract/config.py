@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from vitlab.contract.excluded import MAX_EXCLUDED
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.networks import (
+    Components,
     LabelNorm,
     Loss,
     MlpModel,
@@ -18,6 +19,7 @@ from vitlab.contract.networks import (
     VitModel,
     check_train,
     check_vit,
+    output_count,
 )
 from vitlab.contract.validation import (
     ConfigError,
@@ -88,6 +90,10 @@ class VitConfig:
     label_weights: tuple[Positive, ...] = ()
     """Weight of each label in the loss; none means 1 each."""
     label_norm: LabelNorm = "standard"
+    components: Components = 8
+    """Normal distributions in the density of `loss: mixture`."""
+    exact: Annotated[int, Range(0)] = 256
+    """Test stars whose exact posterior a mixture is held against, 0.2 s each; not of a file."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,10 @@ class MlpConfig:
     label_weights: tuple[Positive, ...] = ()
     """Weight of each label in the loss; none means 1 each."""
     label_norm: LabelNorm = "standard"
+    components: Components = 8
+    """Normal distributions in the density of `loss: mixture`."""
+    exact: Annotated[int, Range(0)] = 256
+    """Test stars whose exact posterior a mixture is held against, 0.2 s each; not of a file."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +303,11 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     return config
 
 
+def outputs_of(config: VitConfig | MlpConfig) -> int:
+    """Outputs of its network."""
+    return output_count(config.loss, len(config.labels), config.components)
+
+
 def _check_command(config: CommandConfig) -> None:
     for name in GIVEN:
         if name in config.args:
@@ -351,6 +366,8 @@ def _check_network(config: VitConfig | MlpConfig) -> None:
     if config.label_weights and len(config.label_weights) != len(config.labels):
         text = f"must be one per label ({len(config.labels)}), not {len(config.label_weights)}"
         raise ConfigError("config.label_weights", text)
+    if config.label_weights and config.loss == "mixture":
+        raise ConfigError("config.label_weights", "a mixture predicts all labels together")
     check_train(config.train, config.labels, config.loss)
     if isinstance(config.model, VitModel):
         check_vit(config.model)

@@ -20,13 +20,15 @@ from vitlab.contract.validation import (
     Threads,
     unknown,
 )
-from vitlab.contract.value import CALIBRATION, LOSS, MEAN_R2, SCORES, Value
+from vitlab.contract.value import CALIBRATION, DENSITY, LOSS, MEAN_R2, SCORES, Value
 
 VitInput = Literal["flux", "flux/error", "whitened", "flux+error"]
 """As `Input`, and `flux+error`: two channels, the flux and its 1-sigma error."""
 LabelNorm = Literal["standard", "minmax", "none"]
-Loss = Literal["mse", "l1", "huber", "nll"]
-"""`nll`: Gaussian negative log-likelihood; the network predicts a sigma for each label."""
+Loss = Literal["mse", "l1", "huber", "nll", "mixture"]
+"""`nll`: Gaussian negative log-likelihood; the network predicts a sigma for each label. `mixture`:
+that of a mixture of normal distributions of all labels together."""
+Components = Annotated[int, Range(1, 64)]
 
 FEATURES = 128
 """Number of sines and cosines of ln(wavelength) in `pipe` positions."""
@@ -134,8 +136,13 @@ class TrainConfig:
     threads: Threads = 0
 
 
-def output_count(loss: str, labels: int) -> int:
-    """Outputs of a network for K labels: K; for `nll` K means, then K raw ln sigma."""
+def output_count(loss: str, labels: int, components: int = 1) -> int:
+    """Outputs of a network for K labels: K; for `nll` K means, then K raw ln sigma.
+
+    `components` are those of a `mixture`.
+    """
+    if loss == "mixture":
+        return mixture_outputs(labels, components)
     return 2 * labels if loss == "nll" else labels
 
 
@@ -148,6 +155,11 @@ def check_vit(model: VitModel) -> None:
         raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
     if model.positions == "rope" and model.hidden // model.heads % 2:
         text = f"hidden / heads = {model.hidden // model.heads} must be even with rope positions"
+def mixture_outputs(labels: int, components: int) -> int:
+    """Of each component: a weight, K means and K (K + 1) / 2 numbers of the covariance."""
+    return components * (1 + labels + labels * (labels + 1) // 2)
+
+
         raise ConfigError("config.model.heads", text)
     if model.stride > model.patch:
         text = f"must be <= patch = {model.patch}, or pixels are skipped"

@@ -29,7 +29,13 @@ TRAIN_LOSS, LEARNING_RATE, SPEED = "train/loss", "train/lr", "perf/samples_per_s
 SCORES = ("r2", "mae", "rmse", "bias", "scatter")
 """Metrics of predicted labels."""
 CALIBRATION = ("pull2", "within1", "within2")
-"""Metrics of predicted errors (`loss: nll`)."""
+"""Metrics of predicted errors (`loss: nll`, `mixture`)."""
+LOG_SCORE, LOG_SCORE_EXACT, NATS_LOST = "log_score", "log_score_exact", "nats_lost"
+COVERED = (50, 68, 90, 95)
+"""Nominal percentages of the central intervals whose coverage is scored."""
+DENSITY = (LOG_SCORE, *(f"coverage{share}" for share in COVERED), "pit_ks")
+"""Metrics of a predicted density: mean ln density at the truth in nats (per unit of the label),
+coverage, and the greatest distance of the probability integral transforms from uniform."""
 SIGMA = "σ"
 """The unit of a number in standard deviations of its label, as a normalised network reports it."""
 _UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
@@ -88,6 +94,10 @@ _METRICS = {
     "pull2": Metric("pull²", Better("nearest", 1.0)),
     "within1": Metric("within 1σ", Better("nearest", 0.6827)),
     "within2": Metric("within 2σ", Better("nearest", 0.9545)),
+    LOG_SCORE: Metric("ln p", LARGER, "nat"),
+    LOG_SCORE_EXACT: Metric("ln p (exact)", LARGER, "nat"),
+    NATS_LOST: Metric("nats lost", Better("nearest", 0.0), "nat"),
+    "pit_ks": Metric("PIT KS", SMALLER),
     "chi2": Metric("χ²", Better("nearest", 1.0)),
     "loss": Metric("loss", SMALLER),
     "nll": Metric("NLL", SMALLER),

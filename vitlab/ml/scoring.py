@@ -15,7 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.contract.value import SCORES, Value
+from vitlab.contract.value import (
+    COVERED,
+    LOG_SCORE,
+    LOG_SCORE_EXACT,
+    NATS_LOST,
+    SCORES,
+    Value,
+)
 
 Array = NDArray[np.float64]
 RESAMPLES = 200
@@ -150,6 +157,67 @@ def calibration(
     }
 
 
+@dataclass(frozen=True)
+class DensityScores:
+    """What predicted densities say of the true labels of n stars; labels in their own units."""
+
+    log_score: Array  # (n, K) ln density of each label alone at its true value, nats
+    joint: Array  # (n,) the same of all labels together
+    pit: Array
+    """(n, K) predicted probability of a label below the true one: uniform if calibrated."""
+
+    def take(self, rows: NDArray[np.bool_]) -> DensityScores:
+        return DensityScores(self.log_score[rows], self.joint[rows], self.pit[rows])
+
+    def scores(self, labels: Sequence[str], seed: int | None = None) -> Scores:
+        """`vitlab.contract.value.DENSITY` of each label, and the log score of all together.
+
+        The log score is proper (Gneiting & Raftery 2007); `coverage68` is the fraction of true
+        labels inside the central 68% interval; `pit_ks` the Kolmogorov-Smirnov distance of the PIT
+        from uniform, the limit of the ranks of simulation-based calibration (Talts et al. 2018).
+        `seed` of the bootstrap over the stars; None: no errors.
+        """
+        columns = {Value("", LOG_SCORE): self.joint} if len(labels) > 1 else {}
+        for k, label in enumerate(labels):
+            columns[Value("", LOG_SCORE, label)] = self.log_score[:, k]
+            off_centre = 2 * np.abs(self.pit[:, k] - 0.5)
+            for share in COVERED:
+                columns[Value("", f"coverage{share}", label)] = np.asarray(
+                    off_centre <= share / 100, float
+                )
+        table = np.column_stack([*columns.values()])
+        values = dict(zip(columns, table.mean(axis=0).tolist(), strict=True))
+        errors: dict[Value, float] = {}
+        if seed is not None:
+            spread = (resampled(len(table), seed) @ table / len(table)).std(axis=0, ddof=1)
+            errors = dict(zip(columns, spread.tolist(), strict=True))
+        steps = np.arange(len(table) + 1) / len(table)
+        for k, label in enumerate(labels):
+            pit = np.sort(self.pit[:, k])
+            distance = np.maximum(steps[1:] - pit, pit - steps[:-1]).max()
+            values[Value("", "pit_ks", label)] = float(distance)
+        return Scores(values, errors)
+
+
+def concatenate(parts: Sequence[DensityScores]) -> DensityScores:
+    """Those of all stars, in order."""
+    return DensityScores(
+        np.concatenate([part.log_score for part in parts]),
+        np.concatenate([part.joint for part in parts]),
+        np.concatenate([part.pit for part in parts]),
+    )
+
+
+def blend(members: Sequence[DensityScores]) -> DensityScores:
+    """Of the mean of the members' densities of the same stars."""
+    size = math.log(len(members))
+    return DensityScores(
+        np.logaddexp.reduce([one.log_score for one in members]) - size,
+        np.logaddexp.reduce([one.joint for one in members]) - size,
+        np.mean([one.pit for one in members], axis=0),
+    )
+
+
 VERSION = 1
 KEY = "vitlab"
 """Key of the file's metadata: {v, hash, labels, source}."""
@@ -172,6 +240,10 @@ class Residuals:
     source: str = ""
     sigma: Array | None = None
     """(n, K) predicted 1-sigma errors, if the model predicts any."""
+    density: DensityScores | None = None
+    """Of its predicted densities, if any."""
+    exact: DensityScores | None = None
+    """Of the exact posteriors of the first stars, where they were computed."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +271,9 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
         if residuals.sigma is not None:
             sigma = np.ascontiguousarray(residuals.sigma[:, k])
             columns[f"sigma/{label}"] = pl.Series(sigma, dtype=pl.Float32)
+    for prefix, found in (("", residuals.density), ("exact/", residuals.exact)):
+        if found is not None:
+            columns |= _density_columns(prefix, found, residuals.labels, len(residuals.star))
     about = {
         "v": VERSION,
         "hash": residuals.hash,
@@ -229,6 +304,8 @@ def load_residuals(path: Path) -> Residuals:
             hash=str(about["hash"]),
             source=str(about.get("source", "")),
             sigma=_matrix(frame, "sigma", labels) if sigma else None,
+            density=_density(frame, "", labels),
+            exact=_density(frame, "exact/", labels),
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no residuals here (`vitlab evaluate` makes them)") from None
@@ -238,8 +315,8 @@ def load_residuals(path: Path) -> Residuals:
 
 
 def overall(residuals: Residuals, seed: int) -> Scores:
-    """The scores of all test stars, with bootstrap errors."""
-    return score(residuals.true, residuals.predicted, residuals.labels, seed)
+    """The scores of all test stars, with bootstrap errors; of densities where there are any."""
+    return _scores(residuals, np.ones(len(residuals.star), bool), seed)
 
 
 def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None) -> list[Bin]:
@@ -260,10 +337,67 @@ def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None)
         inside = (values >= low) & ((values <= high) if last else (values < high))
         n = int(inside.sum())
         if n >= 2:
-            pair = residuals.true[inside], residuals.predicted[inside]
-            scores = score(*pair, residuals.labels, seed)
-            bins.append(Bin(by, float(low), float(high), n, scores))
+            bins.append(Bin(by, float(low), float(high), n, _scores(residuals, inside, seed)))
     return bins
+
+
+def _scores(residuals: Residuals, rows: NDArray[np.bool_], seed: int) -> Scores:
+    """Of some of the stars."""
+    found = score(residuals.true[rows], residuals.predicted[rows], residuals.labels, seed)
+    if residuals.density is None:
+        return found
+    more = residuals.density.take(rows).scores(residuals.labels, seed)
+    return Scores(found.values | more.values, found.errors | more.errors)
+
+
+def against_exact(residuals: Residuals) -> Scores:
+    """The exact posteriors' mean ln density at the truth, and how far the model's is below it.
+
+    In nats a star, over the stars with an exact posterior; standard errors, the difference's over
+    pairs. Empty where there are none. The difference is the mean divergence of the two (Kullback &
+    Leibler 1951), so it is not negative but by chance.
+    """
+    model, exact = residuals.density, residuals.exact
+    values: dict[Value, float] = {}
+    errors: dict[Value, float] = {}
+    if model is None or exact is None:
+        return Scores(values, errors)
+    n = len(exact.joint)
+    columns = {
+        k: (exact.log_score[:, i], model.log_score[:n, i]) for i, k in enumerate(residuals.labels)
+    }
+    for label, (best, ours) in ({"": (exact.joint, model.joint[:n])} | columns).items():
+        if not label and len(columns) == 1:
+            continue
+        for name, numbers in ((LOG_SCORE_EXACT, best), (NATS_LOST, best - ours)):
+            values[Value("", name, label)] = float(numbers.mean())
+            errors[Value("", name, label)] = float(numbers.std(ddof=1) / math.sqrt(n))
+    return Scores(values, errors)
+
+
+def _density_columns(
+    prefix: str, found: DensityScores, labels: Sequence[str], n: int
+) -> dict[str, pl.Series]:
+    """The columns of a file of `n` stars; null for those without."""
+    parts = {f"{prefix}log_score": found.joint}
+    for k, label in enumerate(labels):
+        parts[f"{prefix}log_score/{label}"] = found.log_score[:, k]
+        parts[f"{prefix}pit/{label}"] = found.pit[:, k]
+    missing = np.full(n - len(found.joint), np.nan)
+    return {
+        name: pl.Series(np.append(values, missing), dtype=pl.Float64, nan_to_null=True)
+        for name, values in parts.items()
+    }
+
+
+def _density(frame: pl.DataFrame, prefix: str, labels: tuple[str, ...]) -> DensityScores | None:
+    if f"{prefix}log_score" not in frame.columns:
+        return None
+    joint = _column(frame, f"{prefix}log_score")
+    n = int(np.isfinite(joint).sum()) if prefix else len(joint)
+    matrices = (_matrix(frame, f"{prefix}{kind}", labels)[:n] for kind in ("log_score", "pit"))
+    log_score, pit = matrices
+    return DensityScores(log_score, joint[:n], pit)
 
 
 def _matrix(frame: pl.DataFrame, kind: str, labels: tuple[str, ...]) -> Array:

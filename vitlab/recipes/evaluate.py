@@ -33,7 +33,15 @@ from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
-from vitlab.ml.scoring import Residuals, overall, save_residuals
+from vitlab.ml.scoring import (
+    DensityScores,
+    Residuals,
+    Scores,
+    against_exact,
+    load_residuals,
+    overall,
+    save_residuals,
+)
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.held_out import excluded
 from vitlab.ml.spectra.inputs import Rows, predict_rows
@@ -87,7 +95,8 @@ class Rescored:
 
     def named(self) -> tuple[dict[str, float], dict[str, float]]:
         """Values and errors by `test/metric/label`."""
-        return overall(self.residuals, self.seed).named("test")
+        found, exact = overall(self.residuals, self.seed), against_exact(self.residuals)
+        return Scores(found.values | exact.values, found.errors | exact.errors).named("test")
 
 
 def rescore(
@@ -116,9 +125,11 @@ def rescore(
                 f"{source}: its pixels ({len(spectra.wave)}) differ from those {job.name} was "
                 f"trained on ({len(trained.wave)})"
             )
-    true, predicted, sigma = predictions(job, config, trained, spectra, on)
+    true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
     pair = true, predicted
-    residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
+    named = source or config.data.source
+    residuals = make_residuals(spectra, config.labels, pair, sigma, named)
+    residuals = replace(residuals, density=density, exact=_exact(job, residuals))
     kind = "" if isinstance(config, TemplateConfig) else config.model.input
     checks = {
         **overlap_checks(find_overlap(spectra, trained, stars_shown(config))),
@@ -129,6 +140,15 @@ def rescore(
     world = world_of_test(config, spectra, level)
     result, seed = read_result(job.result), config.data.seed
     return Rescored(spec, result, residuals, checks, left_out, seed, world)
+
+
+def _exact(job: JobPaths, residuals: Residuals) -> DensityScores | None:
+    """The exact posteriors the job kept, where they are of these spectra."""
+    try:
+        kept = load_residuals(job.residuals)
+    except UsageError:
+        return None
+    return kept.exact if kept.hash == residuals.hash else None
 
 
 def run(context: Context) -> Outcome:
@@ -195,8 +215,8 @@ def predictions(
     spectra: Spectra,
     device: torch.device,
     split: str = "test",
-) -> tuple[Array, Array, Array | None]:
-    """(n, K) true and predicted labels of a split, and errors if the model predicts any."""
+) -> tuple[Array, Array, Array | None, DensityScores | None]:
+    """(n, K) true and predicted labels of a split; errors and densities if it predicts any."""
     if isinstance(config, TemplateConfig):
         assert isinstance(trained, GridSpectra)
         templates = make_templates(trained.simulator.grid, config.refine)
@@ -204,12 +224,12 @@ def predictions(
         for _ in fit(parts, templates, spectra):
             pass
         labels, sigma = concatenate(parts).of([LABELS.index(name) for name in config.labels])
-        return spectra.labels("test", 0, len(labels)), labels, sigma
+        return spectra.labels("test", 0, len(labels)), labels, sigma, None
     if isinstance(config, VitConfig | MlpConfig):
         network, task = load_network(job, config, trained, device)
         task = replace(task, spectra=spectra)
         test = predict(network, task, split)
-        return test.true, test.predicted, test.sigma
+        return test.true, test.predicted, test.sigma, test.density
     model, inputs = load_model(job.checkpoints)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), split)
-    return *predict_rows(rows, model.predict), None
+    return *predict_rows(rows, model.predict), None, None

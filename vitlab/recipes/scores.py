@@ -16,13 +16,23 @@ from vitlab.docs.judge.checks import failed_phrases
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
-from vitlab.ml.scoring import Residuals, calibration, named, save_residuals, score
+from vitlab.ml.scoring import (
+    DensityScores,
+    Residuals,
+    against_exact,
+    calibration,
+    concatenate,
+    named,
+    overall,
+    save_residuals,
+)
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import HASHED
 from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.ml.spectra.observation import content_hash
 from vitlab.ml.spectra.pfsspec import SpectraFiles
-from vitlab.recipes.context import Context
+from vitlab.ml.theory.log_scores import exact_scores
+from vitlab.recipes.context import Context, Stopped
 
 Array = NDArray[np.float64]
 
@@ -33,22 +43,47 @@ def score_test(
     pair: tuple[Array, Array],
     best: Mapping[str, float] | None = None,
     sigma: Array | None = None,
+    density: DensityScores | None = None,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Score (n, K) true and predicted labels of the test set; returns values and errors by name.
 
-    Reports them and writes `residuals.parquet`. `sigma`: (n, K) predicted errors.
+    Reports them and writes `residuals.parquet`. `sigma`: (n, K) predicted errors; `density`: of
+    predicted densities, which are held against the exact posteriors of the first `exact` stars.
     """
     config = context.config
     assert isinstance(config, Scored)
-    values, errors = score(*pair, config.labels, seed=config.data.seed).named("test")
+    exact = exact_posteriors(context, spectra) if density is not None else None
+    residuals = replace(
+        make_residuals(spectra, config.labels, pair, sigma, config.data.source),
+        density=density,
+        exact=exact,
+    )
+    values, errors = overall(residuals, config.data.seed).named("test")
     if sigma is not None:
         values |= named(calibration(*pair, sigma, config.labels), "test")
+    more, their_errors = against_exact(residuals).named("test")
+    values, errors = values | more, errors | their_errors
     at = best or {}
     n = len(pair[0])
     context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), "test", n, values)
-    residuals = make_residuals(spectra, config.labels, pair, sigma, config.data.source)
     save_residuals(context.paths.residuals, residuals)
     return values, errors
+
+
+def exact_posteriors(context: Context, spectra: Spectra) -> DensityScores | None:
+    """Of the first `exact` test stars; None where they are not of the grid's own prior."""
+    config = context.config
+    assert isinstance(config, VitConfig | MlpConfig)
+    if config.loss != "mixture" or not isinstance(spectra, GridSpectra) or not config.exact:
+        return None
+    n = min(config.exact, spectra.sizes["test"])
+    context.report.note(f"exact posteriors of {n} test stars")
+    found = []
+    for one in exact_scores(spectra.simulator, config.labels, n):
+        if context.stopped():
+            raise Stopped
+        found.append(one)
+    return concatenate(found)
 
 
 def make_residuals(

@@ -106,7 +106,9 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     test = predict(model, task, "test")
     pair = test.true, test.predicted
     values, errors = (
-        score_test(context, spectra, pair, best, test.sigma) if group.first else ({}, {})
+        score_test(context, spectra, pair, best, test.sigma, test.density)
+        if group.first
+        else ({}, {})
     )
     checks = check_test(context, spectra, pair) if group.first else {}
     endless = config.data.source == "grid-infinite"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from vitlab.contract.config import Config, MlpConfig, VitConfig
-from vitlab.contract.networks import FEATURES, MlpModel, VitModel, output_count
+from vitlab.contract.config import Config, MlpConfig, VitConfig, outputs_of
+from vitlab.contract.networks import FEATURES, MlpModel, VitModel
 from vitlab.contract.validation import PIXELS
 
 STATE = 4 * 5
@@ -14,7 +14,7 @@ STATE = 4 * 5
 
 def describe(config: VitConfig | MlpConfig, pixels: int = PIXELS, cuda: bool = False) -> str:
     """One line: parameters, tokens, arithmetic of a spectrum and memory of a step."""
-    model, outputs = config.model, output_count(config.loss, len(config.labels))
+    model, outputs = config.model, outputs_of(config)
     name = "MLP"
     if isinstance(model, VitModel):
         kind = f"p{model.patch}_h{model.hidden}_L{model.layers}_a{model.heads}"
@@ -85,7 +85,7 @@ def training_bytes(config: Config, cuda: bool) -> int | None:
 
 
 def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
-    model, outputs = config.model, output_count(config.loss, len(config.labels))
+    model, outputs = config.model, outputs_of(config)
     width, channels = (4 if config.train.precision == "fp32" else 2.5), 1
     if isinstance(model, VitModel):
         dropout = 1.25 if model.dropout else 1.0  # its masks

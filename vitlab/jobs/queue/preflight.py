@@ -23,6 +23,7 @@ from vitlab.contract.config import (
     EvaluateConfig,
     MlpConfig,
     VitConfig,
+    outputs_of,
     read_config,
 )
 from vitlab.contract.excluded import (
@@ -35,11 +36,10 @@ from vitlab.contract.excluded import (
     unpack,
 )
 from vitlab.contract.job import Done, Lost, Spec, ended_well, state_word
-from vitlab.contract.networks import output_count
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.tracking import wandb_of
 from vitlab.contract.validation import ConfigError
-from vitlab.contract.value import CALIBRATION, SCORES, Value
+from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
 from vitlab.jobs.environment import secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.files import read_json, write_json
@@ -250,7 +250,11 @@ def _check(known: _Known, spec: Spec) -> list[Finding]:
 def _labels(config: Config, headline: str) -> Iterator[Finding]:
     """The headline must be of a label that is learned, or the run will have none."""
     labels, value = getattr(config, "labels", ()), Value.parse(headline)
-    if labels and value.metric in (*SCORES, *CALIBRATION) and value.label not in ("", *labels):
+    if (
+        labels
+        and value.metric in (*SCORES, *CALIBRATION, *DENSITY)
+        and value.label not in ("", *labels)
+    ):
         other = replace(value, label=labels[0])
         text = f"{value.label} is not among config.labels ({', '.join(labels)})"
         yield Finding("bad", f"headline: {headline}: {text}; headline: {other} would be")
@@ -295,7 +299,7 @@ def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:
 def _disk(root: Path, config: Config) -> Iterator[Finding]:
     free, need, what = shutil.disk_usage(root).free, MIN_FREE, "a job"
     if isinstance(config, VitConfig | MlpConfig):
-        count = parameters(config.model, output_count(config.loss, len(config.labels)))
+        count = parameters(config.model, outputs_of(config))
         need += CHECKPOINTS * count
         what = f"a network of {count:,} parameters with its checkpoints"
     if free < need:

@@ -23,7 +23,7 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient
-from vitlab.ml.training.task import Task, load_network, predicted_labels, predicted_sigma
+from vitlab.ml.training.task import Task, load_network
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
@@ -74,23 +74,15 @@ class NetworkModel:
         def labels(inputs: Tensor) -> Tensor:
             """(1, K) labels in their own units."""
             outputs.append(network(inputs).float())
-            return scaled_back(outputs[0])
-
-        def scaled_back(output: Tensor) -> Tensor:
-            original: Tensor = task.scaling.original(predicted_labels(output, task.loss).double())
-            return original
+            return task.estimate(outputs[0])[0]
 
         slope = gradient(labels, task.inputs, batch, k)
-        predicted = scaled_back(outputs[0].detach())[0]
-        errors = predicted_sigma(outputs[0].detach(), task.loss)
-        sigma = None
-        if errors is not None:
-            scale = errors.new_tensor(task.scaling.scale, dtype=torch.float64)
-            sigma = (errors.double() * scale)[0].numpy()
+        predicted, errors = task.estimate(outputs[0].detach())
+        sigma = None if errors is None else errors[0].numpy()
         attention = None
         if isinstance(network, ViT):
             attention = attention_by_pixel(network, task.inputs(batch))
-        return Explained(predicted.numpy(), sigma, noise_response(slope, batch.error), attention)
+        return Explained(predicted[0].numpy(), sigma, noise_response(slope, batch.error), attention)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ MISSING_LABELS = (-999.0, -9999.0, -99.0)
 
 BETA = LABEL_BETA
 """Both parameters of the Beta distribution each label is drawn from."""
+
+NEAREST = 1e-9
+"""Nearest a label with a range comes to its ends, as a share of it."""
 
 
 def draw_labels(generator: np.random.Generator, n: int) -> Array:
@@ -76,23 +80,54 @@ def prior_variance(label: str) -> float:
 
 @dataclass(frozen=True)
 class LabelScaling:
-    """`scaled = (label - offset) / scale`, fitted on the training labels."""
+    """`scaled = (label - offset) / scale`, fitted on the training labels.
+
+    With `ranges` the label is first mapped from its range to all numbers, by the inverse of the
+    normal distribution: a density then ends where the labels do.
+    """
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
+    ranges: tuple[tuple[float, float], ...] = ()
+    """Lowest and highest value of each label; () means none."""
 
     def scaled(self, labels: Any) -> Any:
-        """(B, K) scaled labels; numpy or torch."""
+        """(B, K) scaled labels; numpy, or torch where there are no ranges."""
+        if self.ranges:
+            low, high = (_like(ends, labels) for ends in zip(*self.ranges, strict=True))
+            share = (labels - low) / (high - low)
+            share = share.clip(NEAREST, 1 - NEAREST)
+            labels = special.ndtri(np.asarray(share))
         return (labels - _like(self.offset, labels)) / _like(self.scale, labels)
 
     def original(self, scaled: Any) -> Any:
-        """(B, K) labels in their own units."""
-        return scaled * _like(self.scale, scaled) + _like(self.offset, scaled)
+        """(..., K) labels in their own units."""
+        labels = scaled * _like(self.scale, scaled) + _like(self.offset, scaled)
+        if not self.ranges:
+            return labels
+        low, high = (_like(ends, labels) for ends in zip(*self.ranges, strict=True))
+        array = isinstance(labels, np.ndarray)
+        share = special.ndtr(labels) if array else labels.div(math.sqrt(2)).erf().add(1).div(2)
+        return low + (high - low) * share
+
+    def log_slope(self, labels: Array) -> Array:
+        """(B, K) ln of d scaled / d label: what turns a density of scaled labels into theirs."""
+        slope = np.broadcast_to(-np.log(self.scale), labels.shape)
+        if not self.ranges:
+            return slope
+        low, high = np.array(self.ranges).T
+        normal = self.scaled(labels) * self.scale + self.offset
+        return np.asarray(slope + normal**2 / 2 + np.log(2 * np.pi) / 2 - np.log(high - low))
 
 
-def fit_scaling(labels: Array, kind: str) -> LabelScaling:
+def fit_scaling(
+    labels: Array, kind: str, ranges: tuple[tuple[float, float], ...] = ()
+) -> LabelScaling:
     """`standard`: mean 0, variance 1. `minmax`: -0.5 to 0.5. `none`: unscaled."""
     n = labels.shape[1]
+    if ranges:
+        unbounded = LabelScaling((0.0,) * n, (1.0,) * n, ranges)
+        return replace(fit_scaling(unbounded.scaled(labels), kind), ranges=ranges)
     if kind == "none":
         return LabelScaling((0.0,) * n, (1.0,) * n)
     if kind == "standard":

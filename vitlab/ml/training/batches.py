@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from vitlab.contract.value import Value
-from vitlab.ml.scoring import calibration, score
+from vitlab.ml.scoring import DensityScores, calibration, score
 from vitlab.ml.spectra.observation import on_device
-from vitlab.ml.training.task import Task, predicted_labels, predicted_sigma
+from vitlab.ml.training.task import Task
 
 Array = NDArray[np.float64]
 K = TypeVar("K")
@@ -202,13 +202,15 @@ class Predictions:
     sigma: Array | None  # (n, K) predicted errors, if the loss has any
     loss: float
     """On scaled labels."""
+    density: DensityScores | None = None
+    """Of the predicted densities, if the loss has any."""
 
     def scores(self, labels: tuple[str, ...]) -> dict[Value, float]:
-        """The scores, by values without a split, with the calibration of `sigma`."""
+        """The scores, by values without a split, with the calibration of errors and densities."""
         values = score(self.true, self.predicted, labels).values
-        if self.sigma is None:
-            return values
-        return values | calibration(self.true, self.predicted, self.sigma, labels)
+        if self.sigma is not None:
+            values |= calibration(self.true, self.predicted, self.sigma, labels)
+        return values | (self.density.scores(labels).values if self.density else {})
 
 
 def predict(network: nn.Module, task: Task, split: str) -> Predictions:
@@ -217,12 +219,10 @@ def predict(network: nn.Module, task: Task, split: str) -> Predictions:
     outputs = _split_outputs(network, task, split)
     targets = torch.from_numpy(task.scaling.scaled(true)).to(outputs)
     loss = float(task.loss_function(outputs, targets))
-    labels = task.scaling.original(predicted_labels(outputs, task.loss).double()).cpu().numpy()
-    sigma = predicted_sigma(outputs, task.loss)
-    if sigma is None:
-        return Predictions(true, labels, None, loss)
-    errors = sigma.double() * sigma.new_tensor(task.scaling.scale, dtype=torch.float64)
-    return Predictions(true, labels, errors.cpu().numpy(), loss)
+    labels, sigma = task.estimate(outputs)
+    errors = None if sigma is None else sigma.cpu().numpy()
+    found = task.density_scores(outputs, true)
+    return Predictions(true, labels.cpu().numpy(), errors, loss, found)
 
 
 def _split_outputs(network: nn.Module, task: Task, split: str) -> Tensor:

@@ -77,6 +77,12 @@ def save(path: Path, saved: Saved) -> None:
 
 
 def load(path: Path, device: torch.device) -> Saved:
+def _scaling(saved: Mapping[str, Any]) -> LabelScaling:
+    """Saved before labels had ranges, it has none."""
+    ranges = tuple((low, high) for low, high in saved.get("ranges", ()))
+    return LabelScaling(tuple(saved["offset"]), tuple(saved["scale"]), ranges)
+
+
     """The state in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
@@ -97,7 +103,7 @@ def load(path: Path, device: torch.device) -> Saved:
             "labels": tuple(document["labels"]),
             "plateau": (factor, waited),
             "optimizers": tuple(document["optimizers"]),
-            "scaling": LabelScaling(tuple(scaling["offset"]), tuple(scaling["scale"])),
+            "scaling": _scaling(scaling),
             "inputs": Inputs(inputs["kind"], inputs["sigma"]),
         }
     )

@@ -7,41 +7,50 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitlab.contract.config import MlpConfig, VitConfig
-from vitlab.contract.networks import MlpModel, TrainConfig, VitModel, output_count
+from vitlab.contract.config import MlpConfig, VitConfig, outputs_of
+from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.ml.network.density import Mixture, bounded, mixture
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import build
-from vitlab.ml.spectra.dataset import Spectra
+from vitlab.ml.scoring import DensityScores
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.inputs import Inputs, make_inputs
-from vitlab.ml.spectra.labels import LabelScaling, fit_scaling
+from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.parallel import ALONE, Group
 
+Array = NDArray[np.float64]
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(B, outputs) of a network and (B, K) scaled labels, float32 -> the mean loss, on their device."""
 
-LOG_SIGMA = 7.0
-"""Bound on |ln sigma|: predicted errors lie between 0.0009 and 1100 in scaled labels."""
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
-def predicted_labels(outputs: Tensor, name: str) -> Tensor:
-    """(B, outputs) -> the (B, K) predicted labels."""
-    return outputs.chunk(2, dim=-1)[0] if name == "nll" else outputs
+def density(outputs: Tensor, name: str, labels: int) -> Mixture | None:
+    """(B, outputs) -> the predicted density of the scaled labels; None except for `nll`, `mixture`.
 
-
-def predicted_sigma(outputs: Tensor, name: str) -> Tensor | None:
-    """(B, outputs) -> the (B, K) predicted sigma of the scaled labels; None except for `nll`."""
-    return _log_sigma(outputs).exp() if name == "nll" else None
+    That of `nll` has one component, without correlations.
+    """
+    if name == "mixture":
+        return mixture(outputs, labels)
+    if name != "nll":
+        return None
+    mean, log_sigma = outputs.chunk(2, dim=-1)
+    factor = torch.diag_embed((-bounded(log_sigma)).exp())
+    return Mixture(torch.zeros_like(mean[:, :1]), mean[:, None], factor[:, None])
 
 
 def make_loss(name: str, weights: Sequence[float] = ()) -> Loss:
-    """The loss `mse`, `l1`, `huber` (linear beyond 1) or `nll`; `weights` per label, () = 1 each.
+    """The loss `mse`, `l1`, `huber` (linear beyond 1), `nll` or `mixture`.
+
+    `weights` per label, () = 1 each; a mixture has none: its loss is of all labels together.
 
     The mean over spectra, then the weighted mean over labels. Nothing is copied to or from the
     device, so the host never waits.
@@ -61,15 +70,11 @@ def make_loss(name: str, weights: Sequence[float] = ()) -> Loss:
     return loss
 
 
-def _log_sigma(outputs: Tensor) -> Tensor:
-    """Smoothly bounded, so that neither exp(ln sigma) nor its inverse overflows."""
-    return LOG_SIGMA * (outputs.chunk(2, dim=-1)[1] / LOG_SIGMA).tanh()
-
-
 def _nll(outputs: Tensor, targets: Tensor) -> Tensor:
     """Gaussian, in nats; unlike torch's it does not copy the variances to the host."""
-    log_sigma = _log_sigma(outputs)
-    pull = (targets - predicted_labels(outputs, "nll")) * (-log_sigma).exp()
+    mean, raw = outputs.chunk(2, dim=-1)
+    log_sigma = bounded(raw)
+    pull = (targets - mean) * (-log_sigma).exp()
     return 0.5 * pull.square() + log_sigma + _HALF_LOG_TAU
 
 
@@ -78,6 +83,9 @@ _LOSSES: dict[str, Loss] = {
     "l1": lambda outputs, targets: functional.l1_loss(outputs, targets, reduction="none"),
     "huber": lambda outputs, targets: functional.huber_loss(outputs, targets, reduction="none"),
     "nll": _nll,
+    "mixture": lambda outputs, targets: (
+        -mixture(outputs, targets.shape[-1]).log_density(targets)[:, None]
+    ),
 }
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -115,6 +123,30 @@ class Task:
     def loss_function(self) -> Loss:
         return make_loss(self.loss, self.label_weights)
 
+    def estimate(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, outputs) -> (B, K) labels in their own units, and errors where they are predicted.
+
+        Of a density its mean and standard deviation. In double precision.
+        """
+        found = density(outputs.double(), self.loss, len(self.labels))
+        if found is None:
+            labels: Tensor = self.scaling.original(outputs.double())
+            return labels, None
+        return found.moments(self.scaling.original)
+
+    def density_scores(self, outputs: Tensor, true: Array) -> DensityScores | None:
+        """(n, outputs) of stars with (n, K) true labels; None where no density is predicted."""
+        found = density(outputs.double(), self.loss, len(self.labels))
+        if found is None:
+            return None
+        targets = torch.from_numpy(self.scaling.scaled(true)).to(outputs.device)
+        slope = self.scaling.log_slope(true)
+        return DensityScores(
+            log_score=found.log_marginals(targets).cpu().numpy() + slope,
+            joint=found.log_density(targets).cpu().numpy() + slope.sum(axis=1),
+            pit=found.below(targets).cpu().numpy(),
+        )
+
     def autocast(self) -> torch.autocast:
         """The precision of matrix products; weights, losses and sums stay in fp32."""
         dtype = DTYPES[self.train.precision]
@@ -126,12 +158,20 @@ class Task:
 
 def make_model(config: VitConfig | MlpConfig, spectra: Spectra) -> nn.Module:
     """The untrained network of a configuration for a data set."""
-    outputs = output_count(config.loss, len(config.labels))
+    outputs = outputs_of(config)
     match config.model:
         case VitModel() as model:
             return build(model, spectra, outputs)
         case MlpModel() as model:
             return MLP(model, spectra.pixels, outputs)
+
+
+def label_ranges(
+    config: VitConfig | MlpConfig, spectra: Spectra
+) -> tuple[tuple[float, float], ...]:
+    """The ranges a predicted mixture is bounded by: those of simulated stars; () for a file."""
+    known = config.loss == "mixture" and isinstance(unpermuted(spectra), GridSpectra)
+    return tuple(RANGES[name] for name in config.labels) if known else ()
 
 
 def make_task(
@@ -145,7 +185,8 @@ def make_task(
     if fitted is None:
         sample = spectra.labels("train", 0, spectra.at_most("train", SCALING_SAMPLE))
         inputs = make_inputs(config.model.input, spectra)
-        fitted = inputs, fit_scaling(sample, config.label_norm)
+        ranges = label_ranges(config, spectra)
+        fitted = inputs, fit_scaling(sample, config.label_norm, ranges)
     return Task(
         spectra=spectra,
         inputs=fitted[0],
