@@ -146,6 +146,11 @@ def output_count(loss: str, labels: int, components: int = 1) -> int:
     return 2 * labels if loss == "nll" else labels
 
 
+def mixture_outputs(labels: int, components: int) -> int:
+    """Of each component: a weight, K means and K (K + 1) / 2 numbers of the covariance."""
+    return components * (1 + labels + labels * (labels + 1) // 2)
+
+
 def check_vit(model: VitModel) -> None:
     """Raise `ConfigError` for settings that contradict each other."""
     if model.hidden % model.heads:
@@ -155,11 +160,6 @@ def check_vit(model: VitModel) -> None:
         raise ConfigError("config.model.hidden", "must be even with sinusoidal positions")
     if model.positions == "rope" and model.hidden // model.heads % 2:
         text = f"hidden / heads = {model.hidden // model.heads} must be even with rope positions"
-def mixture_outputs(labels: int, components: int) -> int:
-    """Of each component: a weight, K means and K (K + 1) / 2 numbers of the covariance."""
-    return components * (1 + labels + labels * (labels + 1) // 2)
-
-
         raise ConfigError("config.model.heads", text)
     if model.stride > model.patch:
         text = f"must be <= patch = {model.patch}, or pixels are skipped"

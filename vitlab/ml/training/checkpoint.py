@@ -76,13 +76,13 @@ def save(path: Path, saved: Saved) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load(path: Path, device: torch.device) -> Saved:
 def _scaling(saved: Mapping[str, Any]) -> LabelScaling:
     """Saved before labels had ranges, it has none."""
     ranges = tuple((low, high) for low, high in saved.get("ranges", ()))
     return LabelScaling(tuple(saved["offset"]), tuple(saved["scale"]), ranges)
 
 
+def load(path: Path, device: torch.device) -> Saved:
     """The state in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
