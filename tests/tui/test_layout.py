@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.widgets import Static
+from textual.widgets._toast import Toast
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, usual_view
@@ -141,3 +142,17 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
         assert "room there is(d)" in it.text()  # cut in its middle
         await it.press("2")
         assert "word " * 16 in it.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_a_toast_covers_no_keys_of_a_dialog(stage: Open, size: tuple[int, int]) -> None:
+    async with stage(size=size) as it:
+        await it.press("L")
+        dialog = it.app.screen.query_one(".dialog").region
+        keys = Region(dialog.x, dialog.bottom - 4, dialog.width, 4)
+        for number in range(2):
+            it.app.notify(f"note {number} " + 60 * "x", timeout=60)
+        await it.until(lambda: len(it.app.screen.query(Toast)) == 2)
+        for toast in it.app.screen.query(Toast):
+            assert toast.region.y >= 0
+            assert not toast.region.overlaps(keys)
