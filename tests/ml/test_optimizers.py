@@ -16,13 +16,15 @@ from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.contract.paths import UsageError
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import ViT
-from vitlab.ml.train import decay_at, moving_average
 from vitlab.ml.training.optimizers import (
     Plateau,
+    decay_at,
     hidden_matrices,
     learning_rate,
     make_optimizers,
+    moving_average,
     set_rate,
+    stable_steps,
 )
 
 TRAIN = TrainConfig(lr=1e-2, min_lr=1e-3, warmup=0.1)
@@ -119,6 +121,26 @@ def test_a_constant_rate_rises_and_stays() -> None:
     rates = [learning_rate(train, 100, step, Plateau()) for step in range(100)]
     assert rates[0] == pytest.approx(TRAIN.lr / 10)
     assert set(rates[9:]) == {TRAIN.lr}
+
+
+def test_a_wsd_rate_rises_stays_and_falls_by_the_root() -> None:
+    """5 warm steps of an epoch of 50, 95 stable ones, 25 of decay: 1 - sqrt of the part done."""
+    train = replace(TRAIN, schedule="wsd", decay=0.2)
+    rates = [learning_rate(train, 125, step, Plateau(), epoch_steps=50) for step in range(125)]
+    assert rates[:5] == pytest.approx([TRAIN.lr * i / 5 for i in range(1, 6)])
+    assert set(rates[5:100]) == {TRAIN.lr}
+    falling = [1e-3 + 9e-3 * (1 - (i / 25) ** 0.5) for i in range(1, 26)]
+    assert rates[100:] == pytest.approx(falling)
+    assert rates[-1] == pytest.approx(TRAIN.min_lr)
+    longer = [learning_rate(train, 500, step, Plateau(), epoch_steps=50) for step in range(500)]
+    assert longer[: stable_steps(train, 125)] == rates[:100]
+    assert longer[: stable_steps(train, 500)] == rates[:100] + [TRAIN.lr] * 300
+
+
+def test_a_wsd_rate_may_fall_from_the_start() -> None:
+    train = replace(TRAIN, schedule="wsd", decay=1.0, min_lr=0.0)
+    rates = [learning_rate(train, 4, step, Plateau(), epoch_steps=4) for step in range(4)]
+    assert rates == pytest.approx([TRAIN.lr * (1 - (i / 4) ** 0.5) for i in range(1, 5)])
 
 
 @pytest.mark.parametrize("patience", [1, 3])

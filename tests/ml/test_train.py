@@ -101,12 +101,13 @@ MANY = replace(
     monitor="val/loss",
     prefetch=3,
 )
+WSD = replace(TRAIN, schedule="wsd", decay=0.4, warmup=0.5, ema=0.9)
 
 
 @pytest.mark.parametrize(
     ("source", "config"),
-    [("grid", TRAIN), ("grid-infinite", TRAIN), ("grid", MANY)],
-    ids=["grid", "grid-infinite", "many options"],
+    [("grid", TRAIN), ("grid-infinite", TRAIN), ("grid", MANY), ("grid", WSD)],
+    ids=["grid", "grid-infinite", "many options", "wsd"],
 )
 def test_a_resumed_training_is_bitwise_the_uninterrupted_one(
     tmp_path: Path, source: str, config: TrainConfig
@@ -130,6 +131,28 @@ def test_a_resumed_training_is_bitwise_the_uninterrupted_one(
     assert [(e.loss, e.lr) for e in taken] == [(e.loss, e.lr) for e in wanted], stop_after
     for name, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), (name, stop_after)
+
+
+def test_a_trunk_gives_runs_of_all_lengths(tmp_path: Path) -> None:
+    """2 epochs leave the state of step 6 of 10; 4 epochs from there are 4 epochs from the start."""
+    list(train(a_model(), a_task("grid-infinite", WSD), tmp_path / "short"))
+    trunk = tmp_path / "short" / checkpoint.TRUNK
+    assert checkpoint.load(trunk, CPU).step == 6
+    longer = a_task("grid-infinite", replace(WSD, epochs=4, decay=0.25))
+    whole, again = a_model(), a_model()
+    wanted = list(train(whole, longer, tmp_path / "whole"))
+    said = list(train(again, longer, tmp_path / "again", trunk=trunk))
+    assert said[0] == Note(f"goes on from step 6 of {trunk}")
+    assert losses(said) == losses(wanted)[6:]
+    assert said[-1] == wanted[-1]
+    assert isinstance(wanted[-1], Best)
+    assert wanted[-1].step > 15  # chosen in the decay
+    states = [
+        checkpoint.load(tmp_path / name / checkpoint.TRUNK, CPU) for name in ("whole", "again")
+    ]
+    assert [state.step for state in states] == [15, 15]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("prefetch", [0, 5])

@@ -371,3 +371,5 @@ def _check_network(config: VitConfig | MlpConfig) -> None:
     check_train(config.train, config.labels, config.loss)
     if isinstance(config.model, VitModel):
         check_vit(config.model)
+        if config.model.mup and config.train.optimizer == "muon":
+            raise ConfigError("config.model.mup", "its rates are those of adamw, not of muon")

@@ -61,6 +61,9 @@ class VitModel:
     pool: Literal["cls", "mean"] = "mean"
     positions: Literal["none", "learned", "sinusoidal", "rope", "pipe"] = "learned"
     """rope: rotary, inside attention; pipe: Fourier features of ln(wavelength)."""
+    mup: Annotated[int, Range(0, 4096)] = 0
+    """Width at which `train.lr` was tuned, to be transferred to `hidden` by muP
+    (`vitlab.ml.network.mup`); 0: the standard parametrisation."""
 
     @property
     def channels(self) -> int:
@@ -106,11 +109,17 @@ class TrainConfig:
     lr: Positive = 1e-3
     min_lr: NotNegative = 0.0
     weight_decay: NotNegative = 0.01
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    schedule: Literal["cosine", "plateau", "constant", "wsd"] = "cosine"
     """cosine: down to `min_lr` at the last step; plateau: multiplied by `plateau_factor` after
-    `plateau_patience` validations without improvement, never below `min_lr`."""
+    `plateau_patience` validations without improvement, never below `min_lr`; wsd: constant, then
+    down to `min_lr` over the last `decay` of the steps, where alone the best state is chosen."""
     warmup: Fraction = 0.05
-    """Fraction of all steps in which the rate rises from 0."""
+    """Fraction of all steps in which the rate rises from 0; with wsd of the first epoch's, so that
+    runs of all lengths begin alike."""
+    decay: Annotated[float, Range(0, 1, above=True)] = 0.2
+    reuse_trunk: bool = False
+    """wsd: go on from the longest stable phase that a run of the lab has left which differs in its
+    length alone; the weights become the same as without."""
     plateau_factor: Annotated[float, Range(0, 1, above=True)] = 0.5
     plateau_patience: Count = 3
     clip: NotNegative = 1.0
@@ -174,7 +183,9 @@ def check_train(train: TrainConfig, labels: Sequence[str], loss: str) -> None:
         raise ConfigError("config.train.batch", text)
     if train.min_lr > train.lr:
         raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")
-    scores = [*SCORES, *(CALIBRATION if loss == "nll" else ())]
+    if train.reuse_trunk and train.schedule != "wsd":
+        raise ConfigError("config.train.reuse_trunk", "needs schedule: wsd")
+    scores = [*SCORES, *((*CALIBRATION, *DENSITY) if loss in ("nll", "mixture") else ())]
     values = [Value("val", score, label) for score in scores for label in labels]
     known = [MEAN_R2, LOSS, *map(str, values)]
     if train.monitor not in known:

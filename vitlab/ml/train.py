@@ -31,8 +31,15 @@ from vitlab.ml.training.batches import (
     make_batch,
     predict,
 )
-from vitlab.ml.training.checkpoint import BEST, LAST, Saved
-from vitlab.ml.training.optimizers import Plateau, learning_rate, make_optimizers, set_rate
+from vitlab.ml.training.checkpoint import BEST, LAST, TRUNK, Saved
+from vitlab.ml.training.optimizers import (
+    Plateau,
+    learning_rate,
+    make_optimizers,
+    moving_average,
+    set_rate,
+    stable_steps,
+)
 from vitlab.ml.training.parallel import without_sync
 from vitlab.ml.training.task import Task
 
@@ -43,12 +50,14 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     stopped: Callable[[], bool] = lambda: False,
+    trunk: Path | None = None,
 ) -> Iterator[Progress]:
     """Train `network` in place; at the end it has the weights of the best validation.
 
     Checkpoints go to `folder` at every validation, and after the current step when `stopped`
-    returns True. A resumed training takes the same steps as an uninterrupted one (bitwise on a CPU
-    in fp32). Raises `NonFiniteLoss`, `UsageError`.
+    returns True; with `schedule: wsd` the state before the decay stays there too. A training that
+    is resumed, or goes on from such a `trunk` of another length, takes the same steps as an
+    uninterrupted one (bitwise on a CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
     """
     config = task.train
     state = State(network, task, folder)
@@ -56,8 +65,12 @@ def train(
     if resume and folder is not None and (folder / LAST).exists():
         state.restore()
         yield Note(f"resumed after step {state.step} of {task.steps}")
-    elif config.on_nonfinite == "rewind":
-        yield from state.save()
+    else:
+        if trunk is not None:
+            state.restore(trunk)
+            yield Note(f"goes on from step {state.step} of {trunk}")
+        if config.on_nonfinite == "rewind":
+            yield from state.save()
     interval = config.eval_every or task.steps_per_epoch
     stepped = stop = False  # whether a step was taken since the state was made or restored
     try:
@@ -67,6 +80,8 @@ def train(
                 if due:
                     yield from loop.evaluate()
                     yield from loop.save()
+                if stepped and state.step == state.stable:
+                    yield from loop.save(TRUNK)
                 stop = stepped and task.group.any(stopped())
                 if stop and not due:
                     yield from loop.save()
@@ -131,12 +146,19 @@ class State:
         return max(self.step - 1, 0) // self.task.steps_per_epoch
 
     @property
+    def stable(self) -> int:
+        """Steps before a `wsd` schedule's decay, in which no state is chosen."""
+        return stable_steps(self.task.train, self.task.steps)
+
+    @property
     def is_stale(self) -> bool:
         """Whether to stop early: no improvement in `patience` validations."""
         return 0 < self.task.train.patience <= self.stale
 
     def add_validation(self, off: float) -> None:
         """Keep the weights if they are the best; `off`: distance of the value from perfect."""
+        if self.step <= self.stable:
+            return
         better = off < self.best
         self.plateau = self.plateau.after(better, self.task.train)
         self.stale = 0 if better else self.stale + 1
@@ -145,8 +167,8 @@ class State:
             weights = self.evaluated.state_dict()
             self.best_weights = {name: x.detach().clone() for name, x in weights.items()}
 
-    def save(self) -> Iterator[Progress]:
-        """Save this state, and the best one if it is not on disk yet.
+    def save(self, name: str = LAST) -> Iterator[Progress]:
+        """Save this state as `name`, and the best one if it is not on disk yet.
 
         Raises `NonFiniteLoss` for weights that are not finite. If the disk is full a note says so,
         the old checkpoints stay, and the next save tries again.
@@ -162,12 +184,15 @@ class State:
             if isinstance(event, Checkpoint):
                 self.saved_best = self.best_step
             yield event
-        yield _write(self.folder / LAST, self._whole())
+        yield _write(self.folder / name, self._whole())
 
-    def restore(self) -> None:
-        """Return to the last saved state. `UsageError` when it is from another training."""
+    def restore(self, trunk: Path | None = None) -> None:
+        """Return to the last saved state, or go to that of a `trunk`, in which none was chosen.
+
+        `UsageError` when it is from another training.
+        """
         assert self.folder is not None
-        path, device = self.folder / LAST, self.task.device
+        path, device = trunk or self.folder / LAST, self.task.device
         saved = checkpoint.load(path, device)
         expected = (self.task.labels, self.task.model, self.task.loss)
         same = (saved.labels, saved.config, saved.loss) == expected
@@ -257,15 +282,16 @@ class _Loop:
         yield Evaluation(state.step, state.epoch, "val", len(result.true), values)
         state.add_validation(distance(self.task.train.monitor, values, labels))
 
-    def save(self) -> Iterator[Progress]:
+    def save(self, name: str = LAST) -> Iterator[Progress]:
         yield from self.meter.rest()
-        yield from self.state.save()
+        yield from self.state.save(name)
         self.meter.clear()
 
     def step(self) -> Iterator[Progress]:
         """Take the next step. Raises `NonFiniteLoss`: on a CPU before the weights are touched."""
         state, config = self.state, self.task.train
-        rate = learning_rate(config, self.task.steps, state.step, state.plateau)
+        epoch_steps = self.task.steps_per_epoch
+        rate = learning_rate(config, self.task.steps, state.step, state.plateau, epoch_steps)
         set_rate(state.optimizers, rate)
         loss = yield from self._add_all_gradients()
         for optimizer in state.optimizers:
@@ -464,29 +490,3 @@ class Meter:
         now = time.perf_counter()
         rate, self._last = rows / (now - self._last), now
         return replace(step, loss=loss, samples_per_s=rate)
-
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of `network`'s weights, with decay `decay_at(decay, t)`.
-
-    The decay rises to its value, so that the initial weights are soon forgotten.
-    """
-
-    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
-        # Use the host's count: the argument is on the device.
-        kept = decay_at(decay, int(average.n_averaged))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
-
-    # The network's buffers never change, so only the parameters are averaged.
-    average = AveragedModel(network, multi_avg_fn=blend)
-    for parameter in average.parameters():
-        parameter.requires_grad_(False)
-    return average
-
-
-def decay_at(decay: float, updates: int) -> float:
-    """(1 + t) / (10 + t), at most `decay`, as in TensorFlow's ExponentialMovingAverage."""
-    return min(decay, (1 + updates) / (10 + updates))

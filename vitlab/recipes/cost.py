@@ -18,7 +18,8 @@ def training_cost(
     if (draws := noise_draws(config, outcome)) is None:
         return cost
     cost[DRAWS] = draws
-    if not resumed and rank(os.environ) is None:
+    partial = resumed or (isinstance(config, VitConfig | MlpConfig) and config.train.reuse_trunk)
+    if not partial and rank(os.environ) is None:
         times = os.times()
         cores = times.user + times.system + times.children_user + times.children_system
         cost[CORE_HOURS] = round(cores / 3600, 6)

@@ -18,6 +18,7 @@ from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
+from vitlab.ml.training.optimizers import stable_steps
 from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
@@ -29,6 +30,7 @@ from vitlab.recipes.scores import (
     stars_shown,
     world_of_test,
 )
+from vitlab.recipes.trunks import find_trunk
 
 
 def check(model: nn.Module, task: Task) -> str:
@@ -98,8 +100,12 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     report.note(f"{task.steps} steps on {device}{of}")
     if not context.resume:
         report.note(check(model, task))
+    trunk = None
+    if config.train.reuse_trunk:
+        stable = stable_steps(config.train, task.steps)
+        trunk = find_trunk(context.paths, context.spec, stable)
     best = report.follow(
-        train(model, task, context.paths.checkpoints, context.resume, context.stopped)
+        train(model, task, context.paths.checkpoints, context.resume, context.stopped, trunk)
     )
     if group.any(context.stopped()):
         raise Stopped

@@ -8,9 +8,8 @@ How it differs from a standard ViT:
 - the last patch ends at the last pixel, whatever the stride;
 - patches may be normalised individually; their mean and scatter then become features;
 - positions may be rotary (`rope`), or Fourier features of ln(wavelength) (`pipe`);
-- pre-norm blocks, with optional stochastic depth;
-- the head reads [CLS] or the mean of the tokens, and starts near zero: the first prediction is
-  the mean of the scaled labels;
+- pre-norm blocks, with optional stochastic depth, and optional muP (`vitlab.ml.network.mup`);
+- the head reads [CLS] or the mean of the tokens, and starts near zero, the mean of the labels;
 - separate dropout and attention code for CPUs (`vitlab.ml.network.layers`).
 
 Shapes: B spectra, C channels, L pixels, P patches of `patch` pixels, T tokens (P, plus one with
@@ -29,6 +28,7 @@ from torch.nn import functional
 
 from vitlab.contract.networks import FEATURES, VitModel
 from vitlab.contract.validation import ConfigError
+from vitlab.ml.network import mup
 from vitlab.ml.network.layers import Dropout, attend
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.inputs import Inputs, make_inputs
@@ -186,8 +186,7 @@ class WavelengthPositions(nn.Module):
     """pipe: Fourier features of ln(wavelength) at the centre of each patch, projected and added.
 
     A step in ln(wavelength) is a velocity, and the inner product of two patches' features depends
-    only on it: the learned map is valid on any wavelength grid (Fourier features: Tancik et al.
-    2020).
+    only on it: the map is valid on any wavelength grid (features: Tancik et al. 2020).
     """
 
     def __init__(self, centres: Tensor, cls: bool, hidden: int) -> None:
@@ -214,8 +213,7 @@ def wavelength_features(wave: Tensor) -> Tensor:
 class Rotation(nn.Module):
     """rope: rotate pairs of a head's dimensions by angles that grow with position (Su et al. 2021).
 
-    Products of rotated queries and keys depend only on the distance between them. [CLS] is not
-    rotated.
+    Products of rotated queries and keys depend only on their distance. [CLS] is not rotated.
     """
 
     def __init__(self, positions: Tensor, cls: bool, dimensions: int) -> None:
@@ -263,11 +261,11 @@ def make_positions(
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention."""
+    """Multi-head self-attention; queries are multiplied by `scale`."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+    def __init__(self, hidden: int, heads: int, dropout: float, scale: float = 1.0) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.scale = heads, dropout, scale
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
 
@@ -278,6 +276,7 @@ class Attention(nn.Module):
         batch, count, hidden = tokens.shape
         qkv = self.qkv(tokens).view(batch, count, 3, self.heads, hidden // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        q = q if self.scale == 1 else q * self.scale
         return (q, k, v) if rotation is None else (rotation(q), rotation(k), v)
 
     def forward(self, tokens: Tensor, rotation: Rotation | None = None) -> Tensor:
@@ -295,7 +294,7 @@ class Block(nn.Module):
         super().__init__()
         self.drop_path = drop_path
         self.norm_attention = nn.LayerNorm(model.hidden)
-        self.attention = Attention(model.hidden, model.heads, model.dropout)
+        self.attention = Attention(model.hidden, model.heads, model.dropout, mup.query_scale(model))
         self.norm_mlp = nn.LayerNorm(model.hidden)
         self.mlp = nn.Sequential(
             nn.Linear(model.hidden, model.inner),
@@ -342,6 +341,8 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(model.hidden)
         self.head = nn.Linear(model.hidden, outputs)
         init_weights(self)
+        self.width_factor = mup.width_factor(model)
+        mup.scale_weights(self.blocks, self.head, self.width_factor)
         self.tokens = make_tokens(model, pixels)
         init_weights(self.tokens)
         self.cls: nn.Parameter | None = None

@@ -18,7 +18,8 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LabelScaling
 
 FORMAT = 2
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, TRUNK = "last.pt", "best.pt", "trunk.pt"
+"""The newest state, the best one's weights, and the state before a `wsd` schedule's decay."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
 

@@ -1,16 +1,19 @@
-"""The optimizers (AdamW, and Muon for hidden matrices) and the learning-rate schedules."""
+"""The optimizers (AdamW, and Muon for hidden matrices), the schedules and the moving average."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import UsageError
+from vitlab.ml.network.mup import rate_factors
 from vitlab.ml.network.vit import LocalTokens
 
 FUSED = ("cuda", "cpu")
@@ -41,11 +44,14 @@ def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
     taken = {id(parameter) for parameter in hidden}
     heavy = {id(m.weight) for m in network.modules() if isinstance(m, WEIGHTED)}
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
-    groups = [
-        {"params": [p for p in rest if id(p) in heavy], "weight_decay": train.weight_decay},
-        {"params": [p for p in rest if id(p) not in heavy], "weight_decay": 0.0},
+    factors = rate_factors(network)
+    kinds: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for p in sorted(rest, key=lambda p: id(p) not in heavy):
+        kinds.setdefault((id(p) in heavy, factors.get(id(p), 1.0)), []).append(p)
+    groups: list[dict[str, Any]] = [
+        {"params": each, "weight_decay": train.weight_decay / by if decays else 0.0, "factor": by}
+        for (decays, by), each in kinds.items()
     ]
-    groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in FUSED for p in rest)
     optimizers: list[Optimizer] = [AdamW(groups, lr=train.lr, fused=fused)]
     if hidden:
@@ -68,10 +74,10 @@ def hidden_matrices(network: nn.Module) -> list[Tensor]:
 
 
 def set_rate(optimizers: list[Optimizer], rate: float) -> None:
-    """Set the learning rate of all optimizers."""
+    """Set the learning rate of all optimizers; of a group times its own `factor`."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
 
 
 @dataclass(frozen=True)
@@ -92,20 +98,63 @@ class Plateau:
         return Plateau(self.factor * train.plateau_factor)
 
 
-def learning_rate(train: TrainConfig, steps: int, step: int, plateau: Plateau) -> float:
-    """The learning rate of `step` (from 0) out of `steps`.
+def stable_steps(train: TrainConfig, steps: int) -> int:
+    """Steps before the decay of a `wsd` schedule; of another, whose best state is any, 0."""
+    return steps - max(round(train.decay * steps), 1) if train.schedule == "wsd" else 0
+
+
+def learning_rate(
+    train: TrainConfig, steps: int, step: int, plateau: Plateau, epoch_steps: int = 0
+) -> float:
+    """The learning rate of `step` (from 0) out of `steps`, `epoch_steps` in each epoch.
 
     Linear warm-up to `lr`, then `cosine`: to `min_lr` at the last step (Loshchilov & Hutter 2017,
-    eq. 5, without restarts); `plateau`: `lr` times its factor, at least `min_lr`; or `constant`.
+    eq. 5, without restarts); `plateau`: `lr` times its factor, at least `min_lr`; `constant`; or
+    `wsd`: `lr`, then to `min_lr` at the last step by 1 - sqrt (Hagele et al. 2024,
+    arXiv:2405.18392, eq. 1).
     """
+    stable = stable_steps(train, steps)
     warm = round(train.warmup * steps)
+    if train.schedule == "wsd":
+        warm = min(round(train.warmup * epoch_steps), stable)
     if step < warm:
         return train.lr * (step + 1) / warm
     match train.schedule:
         case "constant":
             return train.lr
+        case "wsd":
+            if step < stable:
+                return train.lr
+            done = (step + 1 - stable) / (steps - stable)
+            return train.min_lr + (train.lr - train.min_lr) * (1 - math.sqrt(done))
         case "plateau":
             return max(train.lr * plateau.factor, min(train.min_lr, train.lr))
         case "cosine":
             done = (step - warm) / max(steps - 1 - warm, 1)
             return train.min_lr + (train.lr - train.min_lr) * (1 + math.cos(math.pi * done)) / 2
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of `network`'s weights, with decay `decay_at(decay, t)`.
+
+    The decay rises to its value, so that the initial weights are soon forgotten.
+    """
+
+    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
+        # Use the host's count: the argument is on the device.
+        kept = decay_at(decay, int(average.n_averaged))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
+
+    # The network's buffers never change, so only the parameters are averaged.
+    average = AveragedModel(network, multi_avg_fn=blend)
+    for parameter in average.parameters():
+        parameter.requires_grad_(False)
+    return average
+
+
+def decay_at(decay: float, updates: int) -> float:
+    """(1 + t) / (10 + t), at most `decay`, as in TensorFlow's ExponentialMovingAverage."""
+    return min(decay, (1 + updates) / (10 + updates))

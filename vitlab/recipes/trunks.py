@@ -1,0 +1,43 @@
+"""The stable phases that runs with `schedule: wsd` leave, from which other runs go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vitlab.contract.job import Spec
+from vitlab.contract.paths import JobPaths, NoLab, find_lab
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.results.run_settings import settings_of
+from vitlab.ml.training import checkpoint
+
+_LENGTH = (
+    "train.epochs", "train.decay", "train.min_lr", "train.eval_every", "train.monitor",
+    "train.patience", "train.threads", "train.prefetch", "train.reuse_trunk", "data.memory",
+)  # fmt: skip
+"""Settings that change nothing of a stable phase but its length."""
+
+
+def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
+    """The longest trunk of at most `stable` steps that a job of equal settings has left.
+
+    None where the lab has none.
+    """
+    own = _meaning(spec)
+    steps: dict[Path, int] = {}
+    try:
+        jobs = all_jobs(find_lab(job.folder))
+    except NoLab:
+        return None
+    for other in jobs:
+        path = other.paths.checkpoints / checkpoint.TRUNK
+        same = other.spec.recipe == spec.recipe and _meaning(other.spec) == own
+        if same and other.paths.folder != job.folder and path.is_file():
+            steps[path] = checkpoint.load(path, torch.device("cpu")).step
+    usable = {path: step for path, step in steps.items() if step <= stable}
+    return max(usable, key=lambda path: usable[path], default=None)
+
+
+def _meaning(spec: Spec) -> dict[str, object]:
+    return {name: x for name, x in settings_of(spec).items() if name not in _LENGTH}
