@@ -1,10 +1,14 @@
 """What all tests share: the same drawn examples on every machine, and no reports to W&B."""
 
+import compileall
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import vitlab
 
 # A failing test is then the change's; `make fuzz` is what draws new examples.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
@@ -12,6 +16,12 @@ settings.load_profile("same")
 
 # No test's job reports to W&B but those that ask for it.
 os.environ["WANDB_MODE"] = "disabled"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile first, as an installation does: compiling makes each process slow and larger."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(vitlab.__file__).parent, quiet=2)
 
 
 @pytest.fixture(autouse=True)

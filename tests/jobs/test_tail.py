@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.jobs.logs.tail import MAX_LINE, EventTail, LogTail, clean, last_json_line
+from vitlab.jobs.files import last_json_line
+from vitlab.jobs.logs.tail import MAX_LINE, EventTail, LogTail, clean
 
 
 def rest(tail: LogTail) -> list[str]:

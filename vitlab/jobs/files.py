@@ -25,6 +25,25 @@ def read_json(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def last_json_line(path: Path) -> dict[str, Any]:
+    """The last whole line of a JSON-lines file; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 8192))
+            block = file.read()
+    except OSError:
+        return {}
+    for line in reversed(block[: block.rfind(b"\n") + 1].split(b"\n")):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
 def write_json(path: Path, document: Mapping[str, Any], indent: int | None = 1) -> None:
     """Replace `path`, whole or not at all; without `indent` on one line, which is much faster."""
     write_atomic(path, json.dumps(document, ensure_ascii=False, indent=indent).encode() + b"\n")

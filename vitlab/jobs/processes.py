@@ -58,8 +58,7 @@ class Process:
 def process(pid: int) -> Process | None:
     """The process `pid`; None when there is none or only its zombie is left."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", 0) as file:  # noqa: PTH123 - of every process
-            text = file.read()
+        text = proc_file(pid, "stat")
     except (OSError, ValueError):
         return None
     # The name is in parentheses and may hold spaces and parentheses itself.
@@ -75,6 +74,12 @@ def process(pid: int) -> Process | None:
         cpu_ticks=int(fields[11]) + int(fields[12]),
         resident=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def proc_file(pid: int, name: str) -> bytes:
+    """What `/proc/<pid>/<name>` holds; at a third of a `Path`'s cost, as many are looked at."""
+    with open(f"/proc/{pid}/{name}", "rb", 0) as file:  # noqa: PTH123
+        return file.read()
 
 
 def is_alive(pid: int, ticks: int) -> bool:
@@ -135,7 +140,7 @@ def all_processes() -> Iterator[Process]:
 def environment(pid: int) -> list[bytes]:
     """The variables a process was started with, `NAME=value`; none of one that is gone."""
     try:
-        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return proc_file(pid, "environ").split(b"\0")
     except OSError:
         return []  # gone, or another user's
 

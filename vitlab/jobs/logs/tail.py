@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from vitlab.contract.events import Event, read_events
 
@@ -129,22 +127,3 @@ def clean(line: bytes, dropped: int = 0) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
-
-
-def last_json_line(path: Path) -> dict[str, Any]:
-    """The last whole line of a JSON-lines file; empty when there is none."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 8192))
-            block = file.read()
-    except OSError:
-        return {}
-    for line in reversed(block[: block.rfind(b"\n") + 1].split(b"\n")):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            return record
-    return {}

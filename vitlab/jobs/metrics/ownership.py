@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.experiment.placeholders import filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import SCRIPTS, Process, all_processes, began, job_of
+from vitlab.jobs.processes import SCRIPTS, Process, all_processes, began, job_of, proc_file
 
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -215,7 +215,7 @@ def _modified(path: Path) -> float | None:
 
 def _script(pid: int) -> Script | None:
     try:
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        argv = proc_file(pid, "cmdline").rstrip(b"\0").split(b"\0")
         folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
     except OSError:
         return None

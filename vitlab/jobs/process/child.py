@@ -27,8 +27,7 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
-from vitlab.jobs.files import read_json
-from vitlab.jobs.logs.tail import last_json_line
+from vitlab.jobs.files import last_json_line, read_json
 from vitlab.jobs.process.health import History
 from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON
 

@@ -11,7 +11,7 @@ from typing import Any
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS, Value
-from vitlab.jobs.logs.tail import last_json_line
+from vitlab.jobs.files import last_json_line
 
 _KEPT = 64
 """Values of each series that are kept."""
