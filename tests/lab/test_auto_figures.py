@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +11,10 @@ import pytest
 
 from tests.lab.conftest import Ended
 from tests.lab.test_figures import bounded, enriched
-from vitlab.contract.job import read_spec
+from vitlab.contract.job import read_result, read_spec, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.figures import auto_figures
-from vitlab.lab.figures.auto_figures import draw_figures
+from vitlab.lab.figures.auto_figures import draw_figures, launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
@@ -65,11 +66,22 @@ def test_a_short_run_waits_for_the_last_of_its_launch(
     assert names(draw_figures(last.folder))[0] == "mvp_1.0_ablation.png"
 
 
-def test_a_ceiling_is_shown_over_the_best_run_of_each_model(ended: Ended) -> None:
+def test_a_ceiling_is_shown_over_the_best_run_of_each_model(lab: Lab, ended: Ended) -> None:
     for spread in (0.9, 0.5):
-        enriched(ended(f"run {spread}"), 100, spread)
+        enriched(last := ended(f"run {spread}"), 100, spread)
     job = bounded(ended)
     assert names(draw_figures(job.folder)) == ["mvp_8.0_snr.png"]
+    spec = read_spec(job.spec)
+    assert spec is not None
+    ((_, picture),) = launch_figures(lab, spec)
+    assert "ViT: the best of 2 runs on validation" in picture.notes
+    result = read_result(last.result)
+    assert result is not None
+    write_result(last.result, replace(result, values={"test/r2/log_g": 0.9}))
+    ((_, picture),) = launch_figures(lab, spec)
+    assert "ViT: all 2 runs shown, no validation scores" in picture.notes
+    shown = [curve.name for curve in picture.panels[0].curves if not curve.reference]
+    assert shown == ["ViT run 0.9", "ViT run 0.5"]
 
 
 def test_a_job_outside_a_lab_or_of_no_roadmap_draws_nothing(lab: Lab, ended: Ended) -> None:

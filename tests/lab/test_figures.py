@@ -93,7 +93,11 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
     assert len(made.results) == 3
     (panel,) = figure_specs.scaling(made).panels
-    assert [(c.name, c.x) for c in panel.curves] == [("Ridge", (1000.0,)), ("ViT", (100.0, 1000.0))]
+    unknown = "noise draws unknown, core-hours unknown"
+    assert [(c.name, c.x) for c in panel.curves] == [
+        (f"Ridge: {unknown}", (1000.0,)),
+        (f"ViT: {unknown}", (100.0, 1000.0)),
+    ]
     assert all(error > 0 for curve in panel.curves for error in curve.errors)
     assert [line.label for line in panel.lines] == ["Bayes ceiling 0.970", "linear ceiling 0.500"]
     (panel,) = figure_specs.ablation(made).panels
@@ -113,6 +117,10 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
 
 
 SINGLE = "error bars of single runs: bootstrap over the test stars, no scatter over seeds"
+COSTS = tuple(
+    f"{what} training stars, noise draws unknown, core-hours unknown"
+    for what in ("ViT: 100", "Ridge: 1k")
+)
 CEILINGS = "errors of ceilings: Monte Carlo over simulated stars and their noise"
 
 
@@ -144,6 +152,7 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
     assert figure_specs.snr(made).notes == (
         SINGLE,
         CEILINGS,
+        *COSTS,
         f"{crlb}: 1 of 4 magnitudes not finite, not shown",
         f"{crlb}: 2 of 4 magnitudes with R² ≤ 0, not shown",
         f"{crlb}: R² = 0.900 at S/N 40 alone, no curve",
@@ -151,13 +160,64 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
         "1 of 2 runs without residuals with S/N: not shown",
     )
     below = f"{crlb}: -0.4 ≤ 0, not shown"
-    assert figure_specs.ablation(made).notes == (SINGLE, below)
+    assert figure_specs.ablation(made).notes == (SINGLE, *COSTS, below)
     assert figure_specs.residuals(made).notes == (
+        *COSTS,
         "ViT: 8 of 200 stars without a positive S/N or a finite residual, not shown",
         "1 of 2 runs without residuals: not shown",
     )
-    assert figure_specs.parity(made).notes == ("1 of 2 runs without residuals: not shown",)
-    assert figure_specs.training(made).notes == (below,)
+    assert figure_specs.parity(made).notes == (*COSTS, "1 of 2 runs without residuals: not shown")
+    assert figure_specs.training(made).notes == (*COSTS, below)
+
+
+def paid(job: JobPaths, draws: int, hours: float | None, **values: float | None) -> None:
+    """What its training took; a value of None is removed."""
+    result = read_result(job.result)
+    assert result is not None
+    data = {**result.data, "draws": draws, **({} if hours is None else {"core_hours": hours})}
+    kept = {k: v for k, v in {**result.values, **values}.items() if v is not None}
+    write_result(job.result, replace(result, data=data, values=kept))
+
+
+def test_two_models_are_shown_with_what_each_was_trained_on(lab: Lab, ended: Ended) -> None:
+    for model, n, draws, hours in (
+        ("ViT", 2_000, 60_000, 0.004),
+        ("ViT", 50_000, 1_500_000, 0.085),
+        ("LightGBM", 2_000, 2_000, 0.004),
+        ("LightGBM", 50_000, 50_000, None),
+    ):
+        job = ended(f"{model} {n}", model=model)
+        enriched(job, n, 0.5)
+        paid(job, draws, hours)
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    (panel,) = figure_specs.scaling(made).panels
+    assert panel.x_label == "N: distinct training stars"
+    assert [curve.name for curve in panel.curves] == [
+        "LightGBM: 2k to 50k noise draws, core-hours unknown",
+        "ViT: 60k to 1.5M noise draws, 0.089 core-hours",
+    ]
+    vit = "ViT: 2k to 50k training stars, 60k to 1.5M noise draws, 0.089 core-hours"
+    for maker in (figure_specs.ablation, figure_specs.parity, figure_specs.residuals):
+        assert vit in maker(made).notes
+
+
+def test_without_validation_scores_no_run_is_chosen_and_all_are_shown(
+    lab: Lab, ended: Ended
+) -> None:
+    for run, n, spread in (("a", 100, 0.9), ("b", 1000, 0.5), ("c", 1000, 0.8)):
+        job = ended(run, mvp="1.0")
+        enriched(job, n, spread)
+        paid(job, n, 0.01, **({"val/r2/log_g": None} if n == 1000 else {}))
+    results = lookup_results(lab.paths, ["1.0"])
+    picture = figure_specs.scaling(figure_specs.figure_data(lab, results))
+    known, loose = picture.panels[0].curves
+    assert known.x == (100.0,)
+    assert loose.name == "ViT, each run"
+    assert not loose.joined
+    tested = [one.result.values[NAME] for one in results[1:]]
+    assert (loose.x, list(loose.y)) == ((1000.0, 1000.0), tested)
+    why = "ViT: 1 training sizes with several runs, no validation scores: all shown"
+    assert why in picture.notes
 
 
 def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: Ended) -> None:

@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import Protocol
 
 from vitlab.contract.job import Result
-from vitlab.contract.value import Value, for_choosing
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.ceiling import Ceiling, Share
@@ -249,15 +248,6 @@ def same_stars(left: Result, right: Result) -> bool:
     """Whether both are known to be scored on the same stars, of one world, with the same noise."""
     same = bool(left.data.get("hash")) and left.data.get("hash") == right.data.get("hash")
     return same and same_spectra(left.world, right.world)
-
-
-def distance_from_best(result: Result, name: str) -> float:
-    """The key by which the best run is chosen, smallest first: on validation, not on the test set.
-
-    inf without a validation score; 0 for all where it is not known which way is better.
-    """
-    better = Value.parse(name).better
-    return better.distance(for_choosing(name, result.values)) if better else 0.0
 
 
 def value_of(result: Result, name: str) -> float | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import read_world
-from vitlab.docs.judge.comparison import distance_from_best
+from vitlab.docs.judge.seeds import choose
 from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.figures.figure_specs import (
@@ -81,8 +81,8 @@ def _figures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[
     results = tuple(finished(launched))
     if not results:
         return
-    others = _models(everything, spec) if spec.recipe == "ceiling" else []
-    data = FigureData(lab, results, tuple(everything))
+    others, chosen = _models(everything, spec) if spec.recipe == "ceiling" else ([], ())
+    data = FigureData(lab, results, tuple(everything), chosen)
     yield from _worth_drawing(data, others, few=len(launched) <= MOST)
 
 
@@ -119,18 +119,33 @@ def _worth_drawing(
             continue  # what it needs is missing: a curve, or residuals
 
 
-def _models(everything: Sequence[Job], ceiling: Spec) -> list[Finished]:
-    """The best run of each model at the ceiling's profile, by its validation."""
-    best: dict[str, Finished] = {}
+def _models(everything: Sequence[Job], ceiling: Spec) -> tuple[list[Finished], tuple[str, ...]]:
+    """Of each model at the ceiling's profile the first seed of the best run on validation.
+
+    All its runs where that is not known; and a note on either.
+    """
+    models: dict[str, list[Finished]] = {}
     for one in latest(finished(everything)):
         alike = (one.result.profile, one.job.spec.roadmap) == (ceiling.profile, ceiling.roadmap)
-        if alike and one.job.spec.recipe != "ceiling":
-            name, headline = one.result.model_name, one.result.headline
-            before = best.get(name)
-            far = distance_from_best(one.result, headline)
-            if before is None or far < distance_from_best(before.result, headline):
-                best[name] = one
-    return list(best.values())
+        if alike and one.job.spec.recipe != "ceiling" and not one.result.data.get("permuted"):
+            models.setdefault(one.result.model_name, []).append(one)
+    shown, notes = [], []
+    for name, results in models.items():
+        groups = grouped(results)
+        repeats = [group.repeats for group in groups]
+        best = choose(repeats, results[0].result.headline).group
+        of = f"of {len(groups)} runs" if len(groups) > 1 else ""
+        if best is None:
+            shown += [group.members[0] for group in groups]
+            notes.append(f"{name}: all {of[3:]} shown, no validation scores")
+            continue
+        members = groups[repeats.index(best)].members
+        shown.append(members[0])
+        seeds = f"one of {len(members)} seeds" if len(members) > 1 else ""
+        if of or seeds:
+            best_of = f"the best {of} on validation" if of else ""
+            notes.append(f"{name}: {', '.join(filter(None, (best_of, seeds)))}")
+    return shown, tuple(notes)
 
 
 def _together(one: Spec, other: Spec) -> bool:

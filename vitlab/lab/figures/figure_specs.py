@@ -11,9 +11,10 @@ from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, Value, judged_by
 from vitlab.contract.world import read_world
-from vitlab.docs.judge.comparison import distance_from_best
 from vitlab.docs.judge.conclusion import profile_mark
+from vitlab.docs.judge.seeds import choose
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.figures.costs import cost_notes, draws_and_hours
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import stars_of, trial_of
 from vitlab.lab.results.job_results import Finished, finished, latest
@@ -36,6 +37,8 @@ ERRORS = {
     "draws": "errors of ceilings: Monte Carlo over simulated stars and their noise",
 }
 """What an error is, by its kind."""
+STARS = "N: distinct training stars"
+"""What a training size counts; how often each is seen with new noise stands in the legend."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class FigureData:
     """Those it shows, each the newest of its run."""
     jobs: tuple[Job, ...]
     """Every job of the lab, ceilings included."""
+    chosen: tuple[str, ...] = ()
+    """How `results` were chosen, where they are not all there are."""
 
     @property
     def headline(self) -> str:
@@ -130,7 +135,9 @@ def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
 
 
 def scaling(data: FigureData) -> Picture:
-    """The headline against the number of training spectra, one curve a model."""
+    """The headline against the number of training spectra, one curve a model, and their laws."""
+    from vitlab.lab.figures.law_curves import law_curves  # loads numpy and scipy
+
     name = data.headline
     models: dict[str, dict[int, list[Group]]] = {}
     groups = grouped(data.results)
@@ -143,22 +150,45 @@ def scaling(data: FigureData) -> Picture:
             f"scaling: needs {name} of one model at two training sizes or more "
             f"(there are: {_sizes(models)})"
         )
-    curves, shown = [], list[Group]()
+    curves, shown, chosen = [], list[Group](), list[str]()
     for model, sizes in sorted(models.items()):
-        best = {
-            n: min(sizes[n], key=lambda g: distance_from_best(g.first, name)) for n in sorted(sizes)
-        }
-        shown += best.values()
-        curves.append(_curve(model, list(best), list(best.values()), name))
-    panel = Panel(
-        "training spectra", value_label(name), tuple(curves), lines=data.levels(name), log_x=True
-    )
-    several = sum(len(at) > 1 for sizes in models.values() for at in sizes.values())
-    chosen = [f"{several} training sizes with several runs: the best on validation"] * bool(several)
+        best, unchosen = _best_at_sizes(sizes, name)
+        spent = draws_and_hours([*best.values(), *(group for _, group in unchosen)])
+        shown += [*best.values(), *(group for _, group in unchosen)]
+        if best:
+            curves.append(_curve(f"{model}: {spent}", list(best), list(best.values()), name))
+        if unchosen:
+            ns, each = zip(*unchosen, strict=True)
+            title = f"{model}, each run" + ("" if best else f": {spent}")
+            curves.append(_curve(title, ns, each, name, joined=False))
+            several = f"{len(set(ns))} training sizes with several runs, no validation scores"
+            chosen.append(f"{model}: {several}: all shown")
+        if choices := sum(len(sizes[n]) > 1 for n in best):
+            several = f"{choices} training sizes with several runs"
+            chosen.append(f"{model}: {several}: the best on validation")
+    laws, law_notes = law_curves(data.results, data.jobs)
+    curves += laws
+    panel = Panel(STARS, value_label(name), tuple(curves), lines=data.levels(name), log_x=True)
     known = sum(len(at) for sizes in models.values() for at in sizes.values())
     missing = _missing(len(groups) - known, len(groups), f"a training size and {name}")
-    notes = (*_error_notes(shown), *chosen, *missing, *data.hidden_levels(name))
+    notes = (*_error_notes(shown), *law_notes, *chosen, *missing, *data.hidden_levels(name))
     return Picture(f"Scaling{data.title_mark}", (panel,), notes)
+
+
+def _best_at_sizes(
+    sizes: Mapping[int, Sequence[Group]], name: str
+) -> tuple[dict[int, Group], list[tuple[int, Group]]]:
+    """The best on validation at each training size, and the runs of sizes where that is unknown."""
+    best: dict[int, Group] = {}
+    unchosen = []
+    for n, groups in sorted(sizes.items()):
+        repeats = [group.repeats for group in groups]
+        chosen = choose(repeats, name).group
+        if chosen is None:
+            unchosen += [(n, group) for group in groups]
+        else:
+            best[n] = groups[repeats.index(chosen)]
+    return best, unchosen
 
 
 def ablation(data: FigureData) -> Picture:
@@ -175,7 +205,7 @@ def ablation(data: FigureData) -> Picture:
     panel = Panel("", value_label(name), (curve,), lines=data.levels(name), names=names)
     title = "Models" if models else "Ablation"
     missing = _missing(len(everything) - len(groups), len(everything), name)
-    notes = (*_error_notes(groups), *missing, *data.hidden_levels(name))
+    notes = (*_error_notes(groups), *cost_notes(groups), *missing, *data.hidden_levels(name))
     return Picture(f"{title}{data.title_mark}", (panel,), notes)
 
 
@@ -215,7 +245,8 @@ def training(data: FigureData) -> Picture:
             notes += data.hidden_levels(name)
     if not panels:
         raise UsageError(f"training: no job has reported {live} while it ran")
-    return Picture(f"Training{data.title_mark}", tuple(panels), tuple(notes))
+    costs = cost_notes(grouped(data.results))
+    return Picture(f"Training{data.title_mark}", tuple(panels), (*costs, *notes))
 
 
 def value_label(name: str) -> str:
@@ -267,7 +298,8 @@ def parity(data: FigureData) -> Picture:
             axes = f"true {label}", f"predicted {label}"
             panels.append(Panel(*axes, (curve,), title=title, diagonal=True))
     more = [f"{len(panels) - MOST} more panels not shown"] if len(panels) > MOST else []
-    return Picture(f"Parity{data.title_mark}", tuple(panels[:MOST]), (*more, *_unkept(data)))
+    notes = (*cost_notes(grouped(data.results)), *more, *_unkept(data))
+    return Picture(f"Parity{data.title_mark}", tuple(panels[:MOST]), notes)
 
 
 def residuals(data: FigureData) -> Picture:
@@ -314,7 +346,7 @@ def residuals(data: FigureData) -> Picture:
             panels.append(Panel(axis, y_label, tuple(curves), log_x=axis == "S/N"))
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
-    notes += _unkept(data)
+    notes = [*cost_notes(grouped(data.results)), *notes, *_unkept(data)]
     return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes))
 
 
@@ -351,7 +383,9 @@ def snr(data: FigureData) -> Picture:
     models = [one for one in data.results if one.job.spec.recipe != "ceiling"]
     drawn = sum(not curve.reference for curve in curves)
     notes += _missing(len(models) - drawn, len(models), "residuals with S/N")
-    return Picture(f"S/N{data.title_mark}", (panel,), (*(ERRORS[kind] for kind in kinds), *notes))
+    costs = (*cost_notes(grouped(models)), *data.chosen)
+    notes = [*(ERRORS[kind] for kind in kinds), *costs, *notes]
+    return Picture(f"S/N{data.title_mark}", (panel,), tuple(notes))
 
 
 def _ceilings(data: FigureData, label: str) -> tuple[list[Curve], list[str]]:

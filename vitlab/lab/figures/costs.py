@@ -1,0 +1,47 @@
+"""What the models of a figure were trained on: distinct stars, noise draws and hours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from vitlab.docs.judge.budget import Budget, budget_of, count
+from vitlab.lab.results.repeats import Group
+
+
+def draws_and_hours(groups: Sequence[Group]) -> str:
+    """`60k to 1.5M noise draws, 0.16 core-hours`; hours are those of all groups together."""
+    budgets = [budget_of(group.repeats.members) for group in groups]
+    return ", ".join([_range([one.draws for one in budgets], "noise draws"), *_hours(budgets)])
+
+
+def cost_notes(groups: Sequence[Group]) -> list[str]:
+    """One line a model where there are several, so that nobody takes them for equals."""
+    models: dict[str, list[Group]] = {}
+    for group in groups:
+        if group.first.recipe != "ceiling":
+            models.setdefault(group.first.model_name, []).append(group)
+    if len(models) < 2:
+        return []
+    return [f"{name}: {_stars(mine)}, {draws_and_hours(mine)}" for name, mine in models.items()]
+
+
+def _stars(groups: Sequence[Group]) -> str:
+    budgets = [budget_of(group.repeats.members) for group in groups]
+    return _range([one.stars for one in budgets], "training stars")
+
+
+def _hours(budgets: Sequence[Budget]) -> list[str]:
+    cores = [one.core_hours for one in budgets]
+    known = [hours for hours in cores if hours is not None]
+    text = f"{math.fsum(known):.2g} core-hours" if len(known) == len(cores) else ""
+    gpus = math.fsum(one.gpu_hours or 0.0 for one in budgets)
+    return [text or "core-hours unknown", *([f"{gpus:.2g} GPU-hours"] if gpus else [])]
+
+
+def _range(amounts: Sequence[float | None], what: str) -> str:
+    known = [amount for amount in amounts if amount is not None]
+    if len(known) < len(amounts):
+        return f"{what} unknown"
+    low, high = count(min(known)), count(max(known))
+    return f"{low} {what}" if low == high else f"{low} to {high} {what}"
