@@ -39,6 +39,7 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.csv", b"epoch,val_r2\r0,0.0\r1,0.2\r2,0.4\r3,0.6\r"),
         ("m.tsv", b"epoch\tval_r2\n0\t0.0\n1\t0.2\n2\t0.4\n3\t0.6\n"),
         ("m.txt", b"# run of today\n\nepoch;val_r2\n0;0.0\n1;0.2\n2;0.4\n3;0.6\n"),
+        ("m.csv", b"epoch;val_r2\n0;0,0\n1;2,0e-1\n2;\"0,4\"\n3; 0,600\n"),
         ("m.dat", b"# epoch  val_r2\n0 0.0\n 1  0.2\n2   0.4 \n3 0.6\n"),
         ("m.csv", b"   epoch,   val_r2\n 0,  0.0\n 1,  0.2\n 2,  0.4\n 3,  0.6\n"),
         ("m.csv", b"\xef\xbb\xbfval_r2,epoch\r\n0.0,0\r\n0.2,1\r\n0.4,2\r\n0.6,3\r\n"),
@@ -76,6 +77,16 @@ def test_a_table_however_it_is_written(tmp_path: Path, name: str, data: bytes) -
     assert read(path) == FOUR
     part = FileFollower(source(), path)
     assert short(part.poll()) + short(part.poll(last=True)) == FOUR
+
+
+def test_a_comma_that_may_part_thousands_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    for text in ("epoch;val_r2\n0;0,5\n1;-1,500\n", "epoch\tval_r2\n0\t0.5\n1\t-1,500\n"):
+        path.write_text(text)
+        follower = FileFollower(source(), path)
+        assert values(follower, last=True) == [0.5]
+        assert follower.status["note"] == "val_r2: 1 cells are no numbers, as '-1,500'"
+        assert follower.status["unknown"] == ["val_r2"]
 
 
 def test_nested_rows_and_a_trainer_s_state(tmp_path: Path) -> None:
@@ -188,7 +199,7 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
         (b"[1, 2", "is no valid JSON"),
         (b"", "is empty"),
         (b"val_r2,epoch,val_r2\n1,2,3\n", "val_r2 stands twice in its header"),
-        (b"epoch;val_r2\n1;0,5\n2;0.5%\n", "val_r2: 2 cells are no numbers, as '0,5'"),
+        (b"epoch;val_r2\n1;1,500\n2;0.5%\n", "val_r2: 2 cells are no numbers, as '1,500'"),
         (b"epoch,val_r2\n1,0.5,3\n2,0.6\n", "1 rows cannot be read"),
         (b"epoch,val_r2\n1,0.5", "its last line has no end"),
         (b"epoch;val_r2\n0/4;20%\n1/4;40%\n", "val_r2: 2 cells are no numbers, as '20%'"),

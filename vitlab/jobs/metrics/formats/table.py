@@ -24,6 +24,8 @@ BLANKS = " "
 _DELIMITERS = (",", "\t", ";", "|", BLANKS)
 _OUTSIDE = rb"%b(?![^()]*\))"
 """A delimiter that is not within brackets, as in `tensor(0.5, device='cuda:0')`."""
+_DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)?\s*")
+"""A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
 _LONGEST = 1 << 16
 """Bytes of a row with a quoted cell."""
 
@@ -113,6 +115,8 @@ class Table(Decoder):
             cells = self._header and self._cells(line)
             if cells is None:
                 continue
+            if self._delimiter == ";" and b"," in line:
+                cells = [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
             if not cells or self._is_header(cells):
                 yield self._chunk(rows)
                 rows = []
