@@ -25,6 +25,7 @@ STEPS = {"step": 200.0, "epoch": 2.0}
         ("mlp", {"train": {"batch": 50}, "noise": {"level": 0}, "model": {"input": "flux"}}, 1000),
         ("lightgbm", {"model": {"copies": 10}}, 10_000),
         ("ridge", {}, 1000),
+        ("ridge", {"model": {"copies": 3}}, 3000),
     ],
 )
 def test_the_noise_draws_a_model_saw(recipe: str, config: dict[str, Any], draws: int) -> None:

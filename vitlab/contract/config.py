@@ -165,6 +165,8 @@ class RidgeModel:
     input: Input = "flux"
     alphas: tuple[Positive, ...] = (0.1, 1, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
     """Candidates; one decomposition serves them all."""
+    copies: Annotated[int, Range(1, 1000)] = 1
+    """Noisy copies of each training spectrum."""
 
 
 @dataclass(frozen=True)

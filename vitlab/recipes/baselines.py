@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +67,6 @@ def run_boost(context: Context) -> Outcome:
     config = context.config
     assert isinstance(config, BoostConfig)
     spectra, train, val, test = _splits(context, config)
-    train = replace(train, copies=config.model.copies)
     model = trees.Boost()
     files = trees.Files(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
@@ -121,8 +119,8 @@ def _splits(
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
     report_excluded(context, spectra)
     inputs = make_inputs(config.model.input, spectra)
-    train, val, test = (Rows(spectra, inputs, split) for split in ("train", "val", "test"))
-    return spectra, train, val, test
+    train = Rows(spectra, inputs, "train", config.model.copies)
+    return spectra, train, Rows(spectra, inputs, "val"), Rows(spectra, inputs, "test")
 
 
 def _outcome(

@@ -30,16 +30,14 @@ def training_cost(
 def noise_draws(config: Config, outcome: Outcome) -> int | None:
     """Noisy spectra seen up to the state that was scored; None for what is not trained here.
 
-    A network sees new noise in each epoch, trees see `copies` of each star, a ridge sees one.
+    A network sees new noise in each epoch, trees and ridges see `copies` of each star.
     Without added noise a spectrum is the same each time.
     """
     stars = outcome.n.get("train", 0)
     if isinstance(config, VitConfig | MlpConfig):
         seen = int(outcome.best.get("step", 0)) * config.train.batch
-    elif isinstance(config, BoostConfig):
+    elif isinstance(config, BoostConfig | RidgeConfig):
         seen = stars * config.model.copies
-    elif isinstance(config, RidgeConfig):
-        seen = stars
     else:
         return None
     return seen if config.noise.level > 0 else min(seen, stars)
