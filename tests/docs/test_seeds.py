@@ -83,7 +83,7 @@ def seeds(*numbers: float, model: str = "ViT", mvp: str = "1.0") -> list[Result]
     ("rule", "values", "expected"),
     [
         ("bias < 0.02", {"bias__log_g": -0.40}, "open"),  # another rule would fail it
-        ("bias < 0.02", {"bias__log_g": 0.001}, "pass"),
+        ("bias < 0.05", {"bias__log_g": 0.001}, "pass"),
         ("bias > -0.02", {"bias__log_g": 0.4}, "pass"),
         ("MAE < 50 K", {"mae__log_g": 0.44}, "manual"),
         ("MAE T_eff < 50 K", {"mae__log_g": 0.44, "mae__T_eff": 40.0}, "pass"),
@@ -107,10 +107,10 @@ def test_a_rule_is_about_the_number_it_names(
 def test_three_seeds_around_the_limit_do_not_pass() -> None:
     found = verdict("R² > 0.70", *seeds(0.690, 0.700, 0.716))
     assert found.verdict == "open"
-    assert "R²_test = 0.702 ± 0.018 (mean of 3 seeds) is within 2 errors of 0.7" in found.because
-    assert verdict("R² > 0.70", *seeds(0.720, 0.722, 0.721)).verdict == "pass"
-    assert verdict("R² > 0.70", *seeds(0.670, 0.672, 0.671)).verdict == "open"
-    assert verdict("R² < 0.70", *seeds(0.670, 0.672, 0.671)).verdict == "pass"
+    assert "R²_test = 0.702 ± 0.018 (mean of 3 seeds) is within 0.17 of 0.7" in found.because
+    assert verdict("R² > 0.70", *seeds(0.730, 0.732, 0.731)).verdict == "pass"
+    assert verdict("R² > 0.70", *seeds(0.668, 0.670, 0.669)).verdict == "open"
+    assert verdict("R² < 0.70", *seeds(0.668, 0.670, 0.669)).verdict == "pass"
 
 
 def test_the_error_of_few_seeds_is_students() -> None:
@@ -119,7 +119,9 @@ def test_the_error_of_few_seeds_is_students() -> None:
     assert few_runs(math.inf) == 1.0
     group = Repeats(tuple(seeds(0.690, 0.700, 0.716)))
     scatter = statistics.stdev((0.690, 0.700, 0.716))
-    assert group.seeds_error(R2, None) == pytest.approx(2.2634 * scatter / math.sqrt(3), rel=1e-3)
+    mean = group.seed_mean(R2, None)
+    assert mean
+    assert mean.error == pytest.approx(2.2634 * scatter / math.sqrt(3), rel=1e-3)
     assert pooled([group, Repeats(tuple(seeds(0.5)))], R2) == SeedScatter(scatter, 2)
 
 
@@ -131,7 +133,7 @@ def test_the_best_of_n_errors_is_in_closed_form() -> None:
 
 
 def test_one_seed_closes_a_comparison_only_beyond_a_known_scatter() -> None:
-    pair = one(0.72), one(0.70, model="LightGBM", mvp="2.0", recipe="lightgbm")
+    pair = one(0.74), one(0.70, model="LightGBM", mvp="2.0", recipe="lightgbm")
     found = verdict("ViT > LGBM", *pair)
     assert found.verdict == "open"
     assert "one seed, the seed scatter is unknown" in found.because
@@ -139,7 +141,7 @@ def test_one_seed_closes_a_comparison_only_beyond_a_known_scatter() -> None:
     near = replace(pair[0], values={R2: 0.71, VAL: 0.71})
     assert verdict("ViT > LGBM", near, pair[1], evidence=Stated()).verdict == "open"
     template = replace(pair[1], recipe="template")
-    repeated = verdict("ViT > LGBM", *seeds(0.720, 0.721, 0.722), template)
+    repeated = verdict("ViT > LGBM", *seeds(0.740, 0.741, 0.742), template)
     assert repeated.verdict == "pass"
     assert "mean of 3 seeds" in repeated.because
     assert "one seed" in verdict("R² > 0.6", pair[0]).because
@@ -166,10 +168,10 @@ class _Known(NoEvidence):
 
 
 def test_a_sweeps_best_is_told_with_its_choice_and_corrected_for_it() -> None:
-    alone = verdict("R² > 0.70", one(0.710))
+    alone = verdict("R² > 0.70", one(0.73))
     assert alone.verdict == "pass"
     swept = verdict(
-        "R² > 0.70", one(0.710, "best", val=0.8), *(one(0.6, f"r{k}") for k in range(11))
+        "R² > 0.70", one(0.73, "best", val=0.8), *(one(0.6, f"r{k}") for k in range(11))
     )
     assert swept.verdict == "open"
     assert "best of 12 on validation, up to 0.0065 of it by the choice" in swept.because

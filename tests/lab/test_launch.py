@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.lab.conftest import ROADMAP
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, launch, plan_launch
@@ -94,3 +96,19 @@ def test_what_went_missing_after_the_plan_was_shown_refuses_the_launch(
     script.write_text("#!/bin/sh\n", encoding="utf-8")
     script.chmod(0o755)
     assert len(launch(lab, shown).jobs) == 1
+
+
+def test_further_seeds_are_above_those_that_the_jobs_have(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    path = lab.paths.experiments / "the_run.yaml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\nrepeats: 2\n", encoding="utf-8")
+    request = Request(roadmap, "1.0", "smoke", seeds=2)
+    first = plan_launch(lab, request)
+    names = [spec.run for spec in first.specs]
+    assert [name for name in names if "seed=44" in name or "seed=45" in name] == names
+    assert [spec.config["train"]["seed"] for spec in first.specs][:2] == [44, 45]
+    launch(lab, first)
+    again = plan_launch(lab, replace(request, runs=[base_name(names[0])], seeds=1))
+    assert [spec.config["train"]["seed"] for spec in again.specs] == [46]

@@ -70,6 +70,8 @@ def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
     run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
                      help="only this run of a sweep; may be repeated")  # fmt: skip
+    run.add_argument("--seeds", type=int, default=0, metavar="N",
+                     help="N further seeds of each run, above those it has")  # fmt: skip
     run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
@@ -99,7 +101,11 @@ def run_mvp(args: argparse.Namespace) -> int:
     profile = args.profile or default_profile(lab, roadmap, mvp)
     if profile not in (args.profile, lab.settings.profile):
         print(f"profile {profile}: the experiment has no {lab.settings.profile}", file=sys.stderr)
-    request = Request(roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs)
+    if args.seeds < 0:
+        raise UsageError(f"--seeds {args.seeds}: must be 1 or more")
+    request = Request(
+        roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs, args.seeds
+    )
     plan = plan_launch(lab, request)
     refused = not args.force and any(one.status == "bad" for one in plan.findings)
     for finding in plan.findings:

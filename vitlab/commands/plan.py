@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -237,11 +238,15 @@ def show_gates(args: argparse.Namespace) -> int:
             [
                 {k: getattr(v, k) for k in VERDICT_KEYS}
                 | {"status": gate.status, "values": dict(v.values)}
+                | {"needs": asdict(v.needs) if v.needs else None}
                 for gate, v in zip(roadmap.gates, verdicts, strict=True)
             ]
         )
     else:
         print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
+        for verdict in verdicts:
+            for line in verdict.needs.launch if verdict.needs else ():
+                print(f"Gate-{verdict.id} needs: {line}")
     return 0
 
 

@@ -19,8 +19,8 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write import status
-from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
-from vitlab.jobs.experiment.placeholders import METRICS
+from vitlab.jobs.experiment.experiment import UNSEEDED, find_experiment, load_experiment
+from vitlab.jobs.experiment.placeholders import METRICS, SEED
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
@@ -119,6 +119,8 @@ class Request:
     """What a job may hold of its spectra (`8GiB`), in place of the configuration's."""
     runs: Sequence[str] = ()
     """These of a sweep alone, by their names or the names' first words; none means all."""
+    seeds: int = 0
+    """So many further seeds of each run, in place of those of the experiment."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     if request.memory is not None:
         memory_bytes("--memory", request.memory)
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
+    if request.seeds:
+        wanted = _further_seeds(lab, wanted, request.seeds)
     specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
@@ -216,7 +220,38 @@ def _named_runs(specs: list[Spec], runs: Sequence[str]) -> list[Spec]:
 
 
 def _is_run(spec: Spec, name: str) -> bool:
-    return spec.run == name or spec.run.startswith(f"{name} ")
+    return name in (spec.run, base_name(spec.run)) or spec.run.startswith(f"{name} ")
+
+
+def _further_seeds(lab: Lab, specs: Sequence[Spec], number: int) -> list[Spec]:
+    """Each run of `specs` with the next seeds above those that its jobs have."""
+    first = {base_name(spec.run): spec for spec in reversed(specs) if spec.recipe not in UNSEEDED}
+    if not first:
+        raise UsageError(f"{specs[0].experiment}: --seeds: these runs have no seed")
+    told = specs[0].mvp, specs[0].roadmap, specs[0].profile
+    jobs = [job.spec for job in all_jobs(lab.paths)]
+    known = [*specs, *(one for one in jobs if (one.mvp, one.roadmap, one.profile) == told)]
+    further = []
+    for name, spec in reversed(first.items()):
+        last = max(_seed_of(one) for one in known if base_name(one.run) == name)
+        further += [_with_seed(spec, last + k) for k in range(1, number + 1)]
+    return further
+
+
+def _seed_of(spec: Spec) -> int:
+    own = spec.config if spec.recipe == "command" else spec.config.get("train", {})
+    seed = own.get("seed")
+    return seed if isinstance(seed, int) else SEED
+
+
+def _with_seed(spec: Spec, seed: int) -> Spec:
+    """The spec with another seed, and named by it."""
+    base = base_name(spec.run)
+    run = f"seed={seed}" if base == "main" else f"{base}{',' if '=' in base else ' '}seed={seed}"
+    if spec.recipe == "command":
+        return replace(spec, run=run, config={**spec.config, "seed": seed})
+    train = {**spec.config.get("train", {}), "seed": seed}
+    return replace(spec, run=run, config={**spec.config, "train": train})
 
 
 def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:

@@ -13,7 +13,7 @@ from vitlab.contract.job import Result
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.ceiling import Ceiling, Share
-from vitlab.docs.judge.errors import SeedScatter, stars_error
+from vitlab.docs.judge.errors import SeedScatter, Spread, stars_error
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import Chosen, Repeats, base_name, choose
 
@@ -29,6 +29,8 @@ class Gap:
     """Stars that both were scored on; 0: not known, the errors were added as independent."""
     is_one_seed: bool = False
     """Whether a side has one seed, and what another seed would change is not known."""
+    spread: Spread | None = None
+    """The parts of the error; None of two single results, or where it is not known."""
 
     @property
     def is_noise(self) -> bool:
@@ -200,12 +202,14 @@ def seeds_gap(
     if not known or len(known) < len(gaps):
         return None
     sides = [
-        side.seeds_error(name, evidence.seed_scatter(side.first, name)) for side in (left, right)
+        side.seed_mean(name, evidence.seed_scatter(side.first, name)) for side in (left, right)
     ]
-    stars = [gap.error for gap in known]
-    error = math.hypot(fmean(stars), *(x or 0.0 for x in sides)) if all(stars) else 0.0
-    value = fmean(gap.value for gap in known)
-    return Gap(value, error, min(gap.stars for gap in known), None in sides)
+    value, stars = fmean(gap.value for gap in known), [gap.error for gap in known]
+    shared, one_seed = min(gap.stars for gap in known), None in sides
+    if not all(stars):
+        return Gap(value, 0.0, shared, one_seed)
+    spread = Spread(fmean(stars), tuple(side for side in sides if side))
+    return Gap(value, spread.error, shared, one_seed, spread)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from vitlab.contract.value import Value, ceiling_split, for_choosing, judged_by
 from vitlab.docs.judge.budget import count
 from vitlab.docs.judge.comparison import Ranking
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.judge.phrases import phrase
+from vitlab.docs.judge.phrases import Phrase, phrase
 
 _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
@@ -94,10 +94,12 @@ def conclusion(
     language: str,
     verdicts: Sequence[Verdict] = (),
     ranking: Ranking = Ranking(),  # noqa: B008 - frozen
+    laws: Sequence[Phrase] = (),
 ) -> str:
     """One sentence: which model, on how much data, reached what, ahead of whom, and what now.
 
-    `ranking` says by how much the best leads, and whether that is noise; the gates come last.
+    `ranking` says by how much the best leads, and whether that is noise; scaling
+    `laws` follow, and the gates come last.
     """
     best = ranking.best or best_result(results)
     if best is None and (numbers := _range(results)):
@@ -123,10 +125,12 @@ def conclusion(
         names = [(mag, str(bayes.on(ceiling_split(mag)))) for mag in mags]
         ceilings = [f"{mag:g}: {value_text(best, name, 2)}" for mag, name in names]
         sentence += f"{stop}{phrase('at_mags', ', '.join(ceilings)).text(language)}"
-    sentence += "".join(f"{stop}{one.text(language)}" for one in ranking.phrases())
+    sentence += "".join(f"{stop}{one.text(language)}" for one in (*ranking.phrases(), *laws))
     words = _JUDGED[language]
     if verdicts and (ranking.leak or ranking.failed):
         return f"{sentence}{stop}{phrase('no_gate_decided').text(language)}"
     for verdict in verdicts:
         sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"
+        if verdict.needs:
+            sentence += phrase("reason", "", verdict.needs.phrase()).text(language)
     return sentence

@@ -6,7 +6,7 @@ Standard library only; the formulas are in docs/gates.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -17,6 +17,30 @@ _NORMAL = NormalDist()
 _TWO_SIGMA = _NORMAL.cdf(2.0)
 """0.97725: what lies below +2 standard errors."""
 _STEPS = 4000
+ALPHA = 0.01
+"""Chance that a gate whose true difference is 0 ever closes, however often it is looked at."""
+_MIXTURE = 0.005
+"""Where the sequence is narrowest: 1 / variance of the effects it is mixed over, in errors."""
+ASSUMED = 1.5
+"""A scatter over seeds that is not known, in errors over the stars."""
+POWER = 0.8
+"""Chance to close that a budget is made for."""
+
+
+def sequential(count: int, freedom: float = math.inf) -> float:
+    """Errors by which the mean of `count` numbers may be off, at every `count` at once.
+
+    Left at any count with a chance of `ALPHA` at most: the normal mixture (Robbins 1970; Howard et
+    al. 2021, eq. 14), or for a scatter estimated with `freedom` degrees the mixture of Student's t
+    (Lai 1976; Wang & Ramdas 2025). inf where so few numbers bound nothing.
+    """
+    ratio = _MIXTURE / (count + _MIXTURE)
+    if math.isinf(freedom):
+        return math.sqrt(-math.log(ALPHA**2 * ratio) / (1 - ratio))
+    power = (ALPHA**2 * ratio) ** (-1 / (freedom + 1))
+    if freedom < 1 or power * ratio >= 1:
+        return math.inf
+    return math.sqrt(freedom * (power - 1) / (1 - power * ratio))
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,68 @@ class SeedScatter:
     def error(self, seeds: int) -> float:
         """Standard error of a mean over `seeds`, widened for an estimate from few runs."""
         return few_runs(self.freedom) * self.value / math.sqrt(seeds)
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """What another choice of seeds would change of a mean."""
+
+    scatter: SeedScatter
+    count: int
+    is_assumed: bool = False
+    """Whether the scatter is not known, and taken as `ASSUMED`."""
+
+    @property
+    def error(self) -> float:
+        """Standard error, as far as it is known."""
+        return 0.0 if self.is_assumed else self.scatter.error(self.count)
+
+    def plain(self, more: int = 0) -> float:
+        """Standard error with `more` seeds, not widened for an estimate from few runs."""
+        return self.scatter.value / math.sqrt(self.count + more)
+
+    def reach(self, more: int = 0) -> float:
+        """By how much the mean may be off, with `more` seeds, at any look."""
+        freedom = self.scatter.freedom
+        if more:
+            freedom = more + (0.0 if self.is_assumed else freedom)
+        plain = self.plain(more)
+        return sequential(self.count + more, freedom) * plain if plain else 0.0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard error of a number, by its sources."""
+
+    stars: float
+    seeds: tuple[SeedMean, ...] = ()
+    """One for each side of a comparison that has seeds."""
+
+    @property
+    def error(self) -> float:
+        """Twice this holds 95.4%, at a single look."""
+        return math.hypot(self.stars, *(one.error for one in self.seeds))
+
+    def reach(self, more: int = 0, growth: float = 1.0) -> float:
+        """By how much the number may be off at any look; inf where that is not bounded.
+
+        With `more` seeds on each side, and `growth` times the stars.
+        """
+        looks = max((one.count for one in self.seeds), default=1) + more
+        stars = sequential(looks) * self.stars / math.sqrt(growth)
+        return math.hypot(stars, *(one.reach(more) for one in self.seeds))
+
+    def plain(self, more: int = 0, growth: float = 1.0) -> float:
+        """Standard error as `reach`, without a margin."""
+        return math.hypot(self.stars / math.sqrt(growth), *(one.plain(more) for one in self.seeds))
+
+    def scaled(self, by: float, and_stars: float = 0.0) -> Spread:
+        """Of the number times `by`, with another error added that does not depend on seeds."""
+        seeds = tuple(
+            replace(one, scatter=replace(one.scatter, value=one.scatter.value * abs(by)))
+            for one in self.seeds
+        )
+        return Spread(math.hypot(self.stars * by, and_stars), seeds)
 
 
 def few_runs(freedom: float) -> float:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vitlab.contract.job import Result, VerdictWord
-from vitlab.contract.value import HEADLINE, LABEL, LARGER, Value, judged_by
-from vitlab.docs.judge.budget import budget_of, is_unequal
+from vitlab.contract.value import HEADLINE, Value, judged_by
+from vitlab.docs.judge.budget import budget_of
 from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
 from vitlab.docs.judge.comparison import Evidence, Gap, NoEvidence, Pair, fair_pair, seeds_gap
+from vitlab.docs.judge.limits import (
+    Check,
+    against_limit,
+    distance_to,
+    holds,
+    leads_unequally,
+    pair_needs,
+    value_label,
+    why_open,
+)
+from vitlab.docs.judge.needs import Needs
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.judge.verdict import STANDING, Verdict
@@ -49,16 +59,7 @@ class _Decision:
     rule: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     reopens: bool = False
-
-
-@dataclass(frozen=True)
-class _Check:
-    """Whether one condition holds; None: undecided."""
-
-    holds: bool | None
-    because: Phrase
-    values: Mapping[str, float]
-    readable: bool = True
+    needs: Needs | None = None
 
 
 def judge(
@@ -72,23 +73,26 @@ def judge(
     A number is the mean over the seeds of one configuration, chosen on validation; its error is
     that of seeds and stars. Two models are compared on the stars that both were scored on, as
     `evidence` knows them; else their errors are added as independent, and the verdict says so.
-    Only full runs decide, controls aside, and none that fails a check. What is within two standard
-    errors of a limit decides nothing, and a verdict in the document that the results contradict is
-    open again. The first rule means pass and later ones fail, unless a rule
-    says otherwise (`✅`, `❌`).
+    Only full runs decide, controls aside, and none that fails a check. A gate is closed by a rule
+    that allows a look at every seed; a verdict in the document stands until the results contradict
+    it or leave it within two standard errors. The first rule means pass and later ones fail, unless
+    a rule says otherwise (`✅`, `❌`).
     """
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = phrase("unreadable", texts) if texts else phrase("no_rule")
         return _verdict(gate, roadmap, _Decision("manual", why))
     full = [result for result in results if result.profile == "full"]
-    decision = _decide(gate, _Known(full, results, evidence), roadmap)
     standing = STANDING.get(gate.status or "")
+    decision = _decide(gate, _Known(full, results, evidence), roadmap)
+    if standing and decision.verdict == "open":
+        kept = _decide(gate, _Known(full, results, evidence, stands=True), roadmap)
+        decision = kept if kept.verdict == standing else decision
     is_closed = any(word in gate.status_text.casefold() for word in CLOSING)  # by a person
     agrees = decision.verdict in (standing, "manual")
     if standing and decision.values and not agrees and not is_closed:
         because = phrase("reopened", standing.upper(), decision.because)
-        decision = _Decision("open", because, None, decision.values, reopens=True)
+        decision = replace(decision, verdict="open", because=because, rule=None, reopens=True)
     trial = [result for result in results if result.profile != "full"]
     if decision.verdict == "open" and not decision.values and trial:
         would_be = _decide(gate, _Known(results, results, evidence), roadmap)
@@ -107,6 +111,8 @@ class _Known:
     everything: Sequence[Result]
     """Results of trials too, and controls."""
     evidence: Evidence
+    stands: bool = False
+    """Whether a verdict is to be kept, not reached."""
 
     def of_mvp(self, mvp: str) -> list[Result]:
         """An MVP's results; a model scored again stands in for none of its own."""
@@ -145,6 +151,7 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.because.text(roadmap.language),
         decision.reopens,
         None if decision.reopens or standing == decision.verdict else standing,
+        decision.needs if decision.verdict == "open" else None,
     )
 
 
@@ -152,20 +159,25 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
     unread = False
-    previous: _Check | None = None
+    word: VerdictWord
+    previous: Check | None = None
+    needs: Needs | None = None
     for number, rule in enumerate(gate.rules):
         check = _check(rule.condition, gate, known, roadmap, previous)
         values.update(check.values)
         if check.holds:
-            word: VerdictWord = "pass" if _means_pass(rule, number) else "fail"
+            word = "pass" if _means_pass(rule, number) else "fail"
             return _Decision(word, check.because, rule.if_, values)
         unread = unread or not check.readable
+        needs = needs or check.needs
         if check.because not in reasons:
             reasons.append(check.because)
         if not isinstance(rule.condition, Otherwise):
             previous = check
     settled = bool(values) and unread
-    return _Decision("manual" if settled else "open", phrase_list(reasons), None, values)
+    reasons += [needs.phrase()] if needs else []
+    word = "manual" if settled else "open"
+    return _Decision(word, phrase_list(reasons), None, values, needs=needs)
 
 
 def _means_pass(rule: Rule, number: int) -> bool:
@@ -182,15 +194,15 @@ def _check(
     gate: Gate,
     known: _Known,
     roadmap: Roadmap,
-    previous: _Check | None,
-) -> _Check:
+    previous: Check | None,
+) -> Check:
     match condition:
         case Manual(text):
-            return _Check(None, phrase("for_a_person", text), {}, readable=False)
+            return Check(None, phrase("for_a_person", text), {}, readable=False)
         case Otherwise():
             if previous is None or previous.holds is None:
-                return _Check(None, phrase("else_waits"), {})
-            return _Check(True, phrase("else", previous.because), previous.values)
+                return Check(None, phrase("else_waits"), {})
+            return Check(True, phrase("else", previous.because), previous.values)
         case Comparison():
             return _check_comparison(condition, gate, known)
         case Threshold() | Between():
@@ -199,137 +211,141 @@ def _check(
             return _check_gates(condition, roadmap)
 
 
-def _check_gates(condition: OfGates, roadmap: Roadmap) -> _Check:
+def _check_gates(condition: OfGates, roadmap: Roadmap) -> Check:
     """Whether other gates have passed, or failed, as the roadmap says."""
     statuses = {gate.id: gate.status for gate in roadmap.gates}
     unknown = [gate for gate in condition.gates if gate not in statuses]
     if unknown:
-        return _Check(None, phrase("no_gate", [f"Gate-{i}" for i in unknown]), {}, readable=False)
+        return Check(None, phrase("no_gate", [f"Gate-{i}" for i in unknown]), {}, readable=False)
     wanted, other = ("done", "failed") if condition.passed else ("failed", "done")
     now = [f"Gate-{gate} ({statuses[gate] or '-'})" for gate in condition.gates]
     because = phrase("as_is", ", ".join(now))
     if all(statuses[gate] == wanted for gate in condition.gates):
-        return _Check(True, because, {})
-    return _Check(
-        False if any(statuses[g] == other for g in condition.gates) else None, because, {}
-    )
+        return Check(True, because, {})
+    return Check(False if any(statuses[g] == other for g in condition.gates) else None, because, {})
 
 
-def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) -> _Check:
+def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) -> Check:
     if condition.delta:
         return _check_difference(condition, gate, known)
     chosen, name = _deciding(gate, known, condition)
     if chosen is None:
         return _no_result(condition, gate, known, name)
     if chosen.group is None:
-        return _Check(None, phrase("not_chosen", chosen.cells, _value_label(name)), {})
+        return Check(None, phrase("not_chosen", chosen.cells, value_label(name)), {})
     if why := known.why_unsound(chosen.group):
-        return _Check(None, why, {})
+        return Check(None, why, {})
     first = chosen.group.first
     scatter = known.evidence.seed_scatter(first, name)
     score = score_of(chosen, name, scatter)
     if score is None:
-        return _Check(None, phrase("no_number", name, first.mvp), {})
+        return Check(None, phrase("no_number", name, first.mvp), {})
     if wrong := _wrong_unit(condition, name):
         return replace(wrong, values={name: score.value})
     remarks = [remark] if (remark := chosen.group.seeds_phrase(scatter)) else []
     if score.cells > 1:
         remarks.append(phrase("cells", score.cells, f"{score.optimism(score.cells):.2g}"))
     if isinstance(condition, Threshold) and condition.of_ceiling:
-        return _check_share(condition, first, name, score, remarks, known.evidence)
+        return _check_share(condition, chosen.group, name, score, remarks, known)
     number = score.value
     if isinstance(condition, Threshold) and condition.absolute:
         number = abs(number)
     text = f"{number:.4g}" + (f" ± {score.error:.2g}" if score.error else "")
     shown = phrase("remarked", text, phrase("comma", *remarks)) if remarks else _as_is(text)
-    return _check_limit(condition, name, score, shown)
+    return against_limit(condition, name, score, shown, (chosen.group,), known.stands)
 
 
-def _no_result(condition: Threshold | Between, gate: Gate, known: _Known, name: str) -> _Check:
+def _no_result(condition: Threshold | Between, gate: Gate, known: _Known, name: str) -> Check:
     if condition.of and is_model(condition.of):
-        return _Check(None, phrase("missing", [condition.of]), {})
+        return Check(None, phrase("missing", [condition.of]), {})
     whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
     twin = Value.parse(name).normalised
     if twin and any(str(twin) in r.values for r in known.results if r.mvp in gate.mvps):
-        return _Check(None, phrase("in_sigma", name, whose), {})
-    return _Check(None, phrase("no_full_result", whose, name), {})
+        return Check(None, phrase("in_sigma", name, whose), {})
+    return Check(None, phrase("no_full_result", whose, name), {})
 
 
-def _wrong_unit(condition: Threshold | Between, name: str) -> _Check | None:
+def _wrong_unit(condition: Threshold | Between, name: str) -> Check | None:
     """For a person to judge, where a limit is in another unit than the value."""
     unit = Value.parse(name).unit
     if condition.unit is None or condition.unit == unit:
         return None
-    why = phrase("unit", condition.unit, _value_label(name), unit or "-")
-    return _Check(None, why, {}, readable=False)
+    why = phrase("unit", condition.unit, value_label(name), unit or "-")
+    return Check(None, why, {}, readable=False)
 
 
 def _check_share(
     condition: Threshold,
-    first: Result,
+    group: Repeats,
     name: str,
     score: Score,
     remarks: Sequence[Phrase],
-    evidence: Evidence,
-) -> _Check:
+    known: _Known,
+) -> Check:
     """A number as a fraction of the ceiling of its stars, with the errors of both."""
-    ceiling = evidence.ceiling(first, name)
+    ceiling = known.evidence.ceiling(group.first, name)
     if ceiling is None or ceiling.value <= 0:
-        return _Check(None, phrase("no_ceiling", _value_label(name)), {})
-    share, error = score.value / ceiling.value, None
-    if score.error is not None:
-        error = math.hypot(score.error, share * ceiling.error) / ceiling.value
-    text = f"{share:.3g}" + (f" ± {error:.2g}" if error else "")
+        return Check(None, phrase("no_ceiling", value_label(name)), {})
+    share, spread = score.value / ceiling.value, score.spread
+    if spread is not None:
+        spread = spread.scaled(1 / ceiling.value, share * ceiling.error / ceiling.value)
+    text = f"{share:.3g}" + (f" ± {spread.error:.2g}" if spread else "")
     shown = phrase("of_ceiling", text, f"{ceiling.value:.4g}")
     if remarks:
         shown = phrase("remarked", shown, phrase("comma", *remarks))
-    check = _check_limit(condition, name, replace(score, value=share, error=error), shown)
+    score = replace(score, value=share, spread=spread)
+    check = against_limit(condition, name, score, shown, (group,), known.stands)
     return replace(check, values={f"{name}/{_CEILING}": share})
 
 
-def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known) -> _Check:
+def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known) -> Check:
     """ΔR² against a named model; for a person to judge where none is named."""
     names = {model_key(r.model_name) for r in known.results}
     if condition.of is None or model_key(condition.of) not in names:
         symbol = Value("", condition.metric).symbol
         unsaid = phrase("delta_unsaid", symbol)
         why = phrase("delta_unknown", symbol, condition.of) if condition.of else unsaid
-        return _Check(None, why, {}, readable=False)
+        return Check(None, why, {}, readable=False)
     theirs = known.of_model(model_key(condition.of))
     mine = [r for mvp in gate.mvps for r in known.of_mvp(mvp)]
     ours = [r for r in mine if model_key(r.model_name) != model_key(condition.of)]
     name = value_name(condition, judged_by(r.headline for r in ours or theirs))
     pair = fair_pair(known.configurations(ours), known.configurations(theirs), name, known.evidence)
     if pair is None:
-        return _Check(None, phrase("no_pair", condition.of), {})
+        return Check(None, phrase("no_pair", condition.of), {})
     gap = _gap(pair, name, known)
-    if isinstance(gap, _Check):
+    if isinstance(gap, Check):
         return gap
     values, sides = {f"Δ{name}": gap.value}, _sides(pair, name, known)
     if wrong := _wrong_unit(condition, name):
         return replace(wrong, values=values)
     better = Value.parse(name).better
+    score = Score(gap.value, gap.spread, pair.left.cells, pair.right.cells)
+    groups = [side.group for side in (pair.left, pair.right) if side.group]
+    check = against_limit(condition, f"Δ{name}", score, gap.phrase(), groups, known.stands)
+    leads = gap.value < 0 if better and better.way == "smaller" else gap.value > 0
     reason: Phrase | None = None
     if gap.error and gap.is_one_seed:
-        reason = phrase("is_one_seed")
-    elif _is_unequal(pair, gap.value < 0 if better and better.way == "smaller" else gap.value > 0):
-        reason = phrase("is_unequal")
+        distance = distance_to(condition, gap.value)
+        reason, check = phrase("is_one_seed"), replace(check, needs=pair_needs(pair, gap, distance))
+    elif leads_unequally(pair, leads):
+        reason, check = phrase("is_unequal"), replace(check, needs=None)
+    because = check.because
     if reason:
-        shown = phrase("is", _value_label(f"Δ{name}"), gap.phrase())
-        return _Check(None, phrase_list([phrase("reason", shown, reason), *sides]), values)
-    score = Score(gap.value, gap.error or None, pair.left.cells, pair.right.cells)
-    check = _check_limit(condition, f"Δ{name}", score, gap.phrase())
-    return replace(check, because=phrase_list([check.because, *sides]))
+        shown = phrase("is", value_label(f"Δ{name}"), gap.phrase())
+        check = replace(check, holds=None)
+        because = phrase("reason", shown, reason)
+    return replace(check, because=phrase_list([because, *sides]))
 
 
-def _gap(pair: Pair, name: str, known: _Known) -> Gap | _Check:
+def _gap(pair: Pair, name: str, known: _Known) -> Gap | Check:
     """The difference of a pair; undecided where a side is not chosen or decides nothing."""
     groups = []
     for side in (pair.left, pair.right):
         if side.group is None:
-            return _Check(None, phrase("not_chosen", side.cells, _value_label(name)), {})
+            return Check(None, phrase("not_chosen", side.cells, value_label(name)), {})
         if why := known.why_unsound(side.group):
-            return _Check(None, why, {})
+            return Check(None, why, {})
         groups.append(side.group)
     gap = seeds_gap(groups[0], groups[1], name, known.evidence)
     assert gap is not None
@@ -350,52 +366,19 @@ def _sides(pair: Pair, name: str, known: _Known) -> list[Phrase]:
     return sides
 
 
-def _is_unequal(pair: Pair, left_leads: bool) -> bool:
-    """Whether the side that leads was bought with too much more."""
-    sides = [budget_of(side.group.members) for side in (pair.left, pair.right) if side.group]
-    ahead, behind = sides if left_leads else sides[::-1]
-    return is_unequal(ahead, behind)
-
-
-def _check_limit(condition: Threshold | Between, name: str, score: Score, number: Phrase) -> _Check:
-    label = _value_label(name)
-    absolute = isinstance(condition, Threshold) and condition.absolute
-    shown = phrase("is", f"|{label}|" if absolute else label, number)
-    values = {name: score.value}
-    if score.error is None:
-        return _Check(None, phrase("no_error", shown), values)
-    ends = score.ends(Value.parse(name.removeprefix("Δ")).better)
-    if isinstance(condition, Between):
-        limit = f"{condition.low:g}–{condition.high:g}"
-        holds = condition.low <= ends[0] and ends[1] <= condition.high
-        surely = holds or ends[1] < condition.low or ends[0] > condition.high
-        because = phrase("in" if holds else "out", shown, limit)
-    else:
-        if absolute:
-            least = 0.0 if ends[0] <= 0 <= ends[1] else min(map(abs, ends))
-            ends = least, max(map(abs, ends))
-        limit = f"{condition.value:g}"
-        both = [_holds(condition.op, end, condition.value) for end in ends]
-        holds, surely = all(both), both[0] == both[1]
-        because = phrase("holds" if holds else "fails", shown, condition.op, limit)
-    if not surely:
-        return _Check(None, phrase("near", shown, limit), values)
-    return _Check(holds, because, values)
-
-
-def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> _Check:
+def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> Check:
     sides = {name: known.of_model(name) for name in (condition.left, condition.right)}
     missing = [name for name, side in sides.items() if not side]
     if missing:
-        return _Check(None, phrase("missing", missing), {})
+        return Check(None, phrase("missing", missing), {})
     of_gate = [r for r in known.results if r.mvp in gate.mvps]
     name = judged_by(r.headline for r in of_gate or sides[condition.left])
     left_side, right_side = map(known.configurations, sides.values())
     pair = fair_pair(left_side, right_side, name, known.evidence)
     if pair is None:
-        return _Check(None, phrase("unlike", condition.left, condition.right, name), {})
+        return Check(None, phrase("unlike", condition.left, condition.right, name), {})
     gap = _gap(pair, name, known)
-    if isinstance(gap, _Check):
+    if isinstance(gap, Check):
         return gap
     assert pair.left.group is not None
     assert pair.right.group is not None
@@ -403,29 +386,18 @@ def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> _Chec
     values = {f"{condition.left}/{name}": left, f"{condition.right}/{name}": right}
     better = Value.parse(name).better
     if better is None:
-        return _Check(None, phrase("no_direction", _value_label(name)), values, readable=False)
+        return Check(None, phrase("no_direction", value_label(name)), values, readable=False)
     mark = Value.parse(name).mark
     ours = f"{pair.left.group.model_name} {left:.4g}{mark}"
     theirs = f"{pair.right.group.model_name} {right:.4g}{mark}"
-    because = phrase("gap", _value_label(name), ours, theirs, gap.phrase())
+    because = phrase("gap", value_label(name), ours, theirs, gap.phrase())
     both = _sides(pair, name, known)
     gain = {"larger": gap.value, "smaller": -gap.value}.get(better.way, better.gain(left, right))
-    if why := _why_open(pair, gap, gain):
-        return _Check(None, phrase_list([phrase("reason", because, why), *both]), values)
+    if why := why_open(pair, gap, gain, known.stands):
+        shown, needs = phrase("reason", because, why), pair_needs(pair, gap, abs(gain))
+        return Check(None, phrase_list([shown, *both]), values, needs=needs)
     # `A > B` says that A is better; of an error, the smaller number is.
-    return _Check(_holds(condition.op, gain, 0.0), phrase_list([because, *both]), values)
-
-
-def _why_open(pair: Pair, gap: Gap, gain: float) -> Phrase | None:
-    """Why a difference tells nothing of the models; `gain`: by how much the left one is better."""
-    if not gap.error:
-        return phrase("no_error_here")
-    low, high = Score(gain, gap.error, pair.left.cells, pair.right.cells).ends(LARGER)
-    if low <= 0 <= high:
-        return phrase("within")
-    if gap.is_one_seed:
-        return phrase("is_one_seed")
-    return phrase("is_unequal") if _is_unequal(pair, gain > 0) else None
+    return Check(holds(condition.op, gain, 0.0), phrase_list([because, *both]), values)
 
 
 def _deciding(
@@ -455,19 +427,8 @@ def value_name(condition: Threshold | Between, headline: str) -> str:
     return str(Value(split, condition.metric, label))
 
 
-def _holds(op: str, value: float, limit: float) -> bool:
-    return {">": value > limit, ">=": value >= limit, "<": value < limit, "<=": value <= limit}[op]
-
-
 def _as_is(text: str) -> Phrase:
     return phrase("as_is", text)
-
-
-def _value_label(name: str) -> str:
-    delta, name = ("Δ", name[1:]) if name.startswith("Δ") else ("", name)
-    value = Value.parse(name)
-    label = "" if value.label in ("", LABEL) else f" {value.label}"
-    return f"{delta}{value.symbol}_{value.split}{label}"
 
 
 def thresholds(gate: Gate, headline: str = HEADLINE) -> tuple[tuple[str, float], ...]:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Better, Value, for_choosing
-from vitlab.docs.judge.errors import SeedScatter, expected_maximum, stars_error
+from vitlab.docs.judge.errors import (
+    ASSUMED,
+    SeedMean,
+    SeedScatter,
+    Spread,
+    expected_maximum,
+    stars_error,
+)
 from vitlab.docs.judge.phrases import Phrase, phrase
 
 _SEED = re.compile(r"[ ,]?\bseed=\d+\b")
@@ -61,20 +68,32 @@ class Repeats:
         known = [error for error in errors if error is not None]
         return statistics.fmean(known) if len(known) == len(errors) else None
 
-    def seeds_error(self, name: str, known: SeedScatter | None) -> float | None:
-        """Standard error of the mean over its seeds; None where their scatter is not known.
+    def seed_mean(self, name: str, known: SeedScatter | None) -> SeedMean | None:
+        """What other seeds would change of its mean; None where their scatter is not known.
 
         `known`: the scatter of models of its family. Of several seeds the larger of the two counts.
         """
         count = len(self.members)
         if self.first.recipe in SEEDLESS:
-            return 0.0
+            return SeedMean(SeedScatter(0.0), count)
         own = self.scatter(name)
         if own is None or known is None:
             either = own or known
-            return either.error(count) if either else None
+            return SeedMean(either, count) if either else None
         freedom = max(own.freedom, known.freedom)
-        return SeedScatter(max(own.value, known.value), freedom).error(count)
+        return SeedMean(SeedScatter(max(own.value, known.value), freedom), count)
+
+    def spread(self, name: str, known: SeedScatter | None) -> Spread | None:
+        """The error of its mean; None where that over the stars is not known.
+
+        The scatter of a single seed of which nothing is known is taken as `ASSUMED` such errors.
+        """
+        stars = self.stars(name)
+        if stars is None:
+            return None
+        assumed = SeedMean(SeedScatter(ASSUMED * stars), 1, is_assumed=True)
+        mean = self.seed_mean(name, known) or assumed
+        return Spread(stars, (mean,))
 
     def seeds_phrase(self, known: SeedScatter | None) -> Phrase | None:
         """`one seed`, `mean of 3 seeds`; None for a recipe that has none."""
@@ -139,26 +158,35 @@ class Score:
     """A number with what it may be off by."""
 
     value: float
-    error: float | None
-    """Standard error over stars and seeds; None where it is not known."""
+    spread: Spread | None
+    """Its error over stars and seeds; None where it is not known."""
     cells: int = 1
     """Configurations of which it is the best on validation."""
     rivals: int = 1
     """Of a difference: the configurations that the other side is the best of."""
 
+    @property
+    def error(self) -> float | None:
+        """Standard error; None where it is not known."""
+        return self.spread.error if self.spread else None
+
     def optimism(self, cells: int) -> float:
         """By how much the best of several may be above its own mean: their expected maximum."""
         return expected_maximum(cells) * (self.error or 0.0)
 
-    def ends(self, better: Better | None) -> tuple[float, float]:
-        """The lowest and the highest number it stands for: 2 errors and the choice's optimism."""
-        assert self.error is not None
+    def ends(self, better: Better | None, *, stands: bool = False) -> tuple[float, float]:
+        """The lowest and the highest number it stands for, the choice's optimism included.
+
+        At any look; of a verdict that `stands` 2 errors are enough to keep it.
+        """
+        assert self.spread is not None
         way = better.way if better else "nearest"
         good, bad = self.optimism(self.cells), self.optimism(self.rivals)
         below, above = {"larger": (good, bad), "smaller": (bad, good)}.get(
             way, (max(good, bad),) * 2
         )
-        return self.value - 2 * self.error - below, self.value + 2 * self.error + above
+        reach = 2 * self.spread.error if stands else self.spread.reach()
+        return self.value - reach - below, self.value + reach + above
 
 
 def score_of(chosen: Chosen, name: str, known: SeedScatter | None) -> Score | None:
@@ -167,6 +195,4 @@ def score_of(chosen: Chosen, name: str, known: SeedScatter | None) -> Score | No
     value = group.mean(name) if group else None
     if group is None or value is None:
         return None
-    stars, seeds = group.stars(name), group.seeds_error(name, known)
-    error = None if stars is None else math.hypot(stars, seeds or 0.0)
-    return Score(value, error, chosen.cells)
+    return Score(value, group.spread(name, known), chosen.cells)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vitlab.contract.job import VerdictWord
+from vitlab.docs.judge.needs import Needs
 
 STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
 """A status of a gate that is a verdict -> that verdict."""
@@ -31,6 +32,8 @@ class Verdict:
     """Whether the document has a verdict that the results do not bear any more."""
     by_hand: VerdictWord | None = None
     """The verdict that a person gave, where the results give none or another; None for none."""
+    needs: Needs | None = None
+    """What would decide a gate that is open; None where that is not known."""
 
     @property
     def holds(self) -> VerdictWord:
