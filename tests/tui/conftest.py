@@ -117,6 +117,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
     """Opens the app: `async with stage(size=(80, 24), lab=...) as it:`."""
     monkeypatch.setattr(watcher, "POLL", 0.1)
     monkeypatch.setattr(watcher, "LOOK", 0.3)
+    monkeypatch.setattr(VitLab, "NOTIFICATION_TIMEOUT", 3600)  # a busy machine outlives five seconds
 
     @asynccontextmanager
     async def opened(
