@@ -94,6 +94,10 @@ COST = DRAWS, CORE_HOURS, GPU_HOURS = "draws", "core_hours", "gpu_hours"
 one is unknown."""
 
 
+SIZES = 4
+"""Distinct training sizes, or numbers of parameters, from which a scaling law is fitted."""
+
+
 @dataclass(frozen=True)
 class Result:
     """The numbers of one job, each in the unit its name says."""

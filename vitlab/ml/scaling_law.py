@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from vitlab.contract.job import SIZES
 from vitlab.contract.paths import UsageError
 
 Array = NDArray[np.float64]
 
-LEAST = 4
-"""Distinct values of N or P from which its term can be fitted."""
 DRAWS = 400
 """Bootstrap replicates."""
 LEVEL = 0.9
@@ -56,7 +55,7 @@ class Cost:
 
     def stars(self, hours: float, params: Array) -> Array:
         """N that `hours` allow at each of `params`; 0 where they do not even start a run."""
-        return np.maximum(hours - self.start, 0.0) / (self.star + self.parameter * params)
+        return np.asarray(max(hours - self.start, 0.0) / (self.star + self.parameter * params))
 
 
 def fit_cost(hours: Array, stars: Array, params: Array) -> Cost:
@@ -156,10 +155,10 @@ def _loss(numbers: Array, at: Array) -> Array:
 
 
 def usable_axes(stars: Array, params: Array) -> tuple[str, ...]:
-    """The axes with `LEAST` values; P none where it is a function of N, as in grown trees."""
+    """The axes with `SIZES` values; P none where it is a function of N, as in grown trees."""
     pairs = len(set(zip(stars.tolist(), params.tolist(), strict=True)))
     known = {"N": len(np.unique(stars)), "P": len(np.unique(params))}
-    axes = tuple(axis for axis, count in known.items() if count >= LEAST)
+    axes = tuple(axis for axis, count in known.items() if count >= SIZES)
     return ("N",) if axes == ("N", "P") and pairs == known["N"] else axes
 
 
@@ -189,23 +188,18 @@ def fit_law(
     x, y = logs - centre, np.log(loss)[None]
     fixed = None if floor is None else np.array([floor[0]])
     starts = _starts(loss, len(axes), floor)
-    theta, cost = _descend(starts, y, x, fixed, math.inf)
-    theta = theta[cost.argmin()][None]
+    theta = _best(starts, y, x, fixed, math.inf)
     off = y - _log_loss(theta, x, fixed)
     scale = 1.4826 * float(np.median(np.abs(off))) * math.sqrt(len(loss) / (len(loss) - count))
-    theta, cost = _descend(
-        np.concatenate([theta, starts]), y, x, fixed, _ROBUST * max(scale, _TINY)
-    )
-    theta = theta[cost.argmin()][None]
+    huber = _ROBUST * max(scale, _TINY)
+    theta = _best(np.concatenate([theta, starts]), y, x, fixed, huber)
     line = _log_loss(theta, x, fixed)
     generator = np.random.default_rng(seed)
     drawn, noise, scatter = _drawn_residuals((y - line)[0], config, count, draws, generator)
     floors = None
     if floor is not None:
         floors = np.maximum(floor[0] + floor[1] * generator.normal(size=draws), _TINY)
-    again, _ = _descend(
-        np.repeat(theta, draws, axis=0), line + drawn, x, floors, _ROBUST * max(scale, _TINY)
-    )
+    again, _ = _descend(np.repeat(theta, draws, axis=0), line + drawn, x, floors, huber)
     return Law(
         tuple(axes),
         _numbers(theta, centre, fixed)[0],
@@ -238,6 +232,13 @@ def _terms(theta: Array, x: Array, floor: Array | None) -> list[Array]:
     power = np.exp(theta[:, 1 : 2 * axes : 2])
     terms = [np.exp(theta[:, 2 * i, None] - power[:, i, None] * x[i]) for i in range(axes)]
     return [*terms, np.exp(theta[:, -1:]) if floor is None else floor[:, None]]
+
+
+def _best(starts: Array, y: Array, x: Array, floor: Array | None, huber: float) -> Array:
+    """(1, parameters): the best minimum, from the starts that are ahead after some steps."""
+    theta, cost = _descend(starts, y, x, floor, huber, steps=15)
+    theta, cost = _descend(theta[cost.argsort()[:4]], y, x, floor, huber, steps=200)
+    return theta[cost.argmin()][None]
 
 
 def _descend(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import Done, Result, read_result
+from vitlab.contract.job import SIZES, Done, Result, read_result
+from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
@@ -44,7 +46,7 @@ from vitlab.lab.linked_files import (
     path_from,
     report_file,
 )
-from vitlab.lab.results.ceilings import provenance, sanity_checks
+from vitlab.lab.results.ceilings import ceilings, provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
     LaunchEnd,
@@ -167,7 +169,8 @@ def _update(
         rows=[group.as_one() for group in groups],
         links=links,
         verdicts=verdicts,
-        conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking),
+        conclusion=own_conclusion
+        or conclusion(results, roadmap.language, judged, ranking, _laws(ended, everything)),
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
         date=_date(mine),
@@ -180,6 +183,18 @@ def _update(
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
     return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, tuple(left))
+
+
+def _laws(ended: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+    """What the scaling laws of a sweep over sizes say; nothing for fewer than `SIZES`."""
+    sizes = {(one.result.n.get("train"), one.result.model.get("params")) for one in ended}
+    if len(sizes) < SIZES:
+        return []
+    from vitlab.lab.results.scaling import law_phrases, scalings  # they load numpy and scipy
+
+    with contextlib.suppress(UsageError):  # not judged by an R2
+        return law_phrases(scalings(ended, ceilings(one.job for one in everything)))
+    return []
 
 
 def _ran_with(lab: Lab, one: Finished) -> Mapping[str, object]:

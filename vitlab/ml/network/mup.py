@@ -28,7 +28,7 @@ def width_factor(model: VitModel) -> float:
 
 def query_scale(model: VitModel) -> float:
     """By which queries are multiplied before their product with the keys over sqrt(d)."""
-    return width_factor(model) ** -0.5
+    return float(width_factor(model) ** -0.5)
 
 
 @torch.no_grad()

@@ -1,0 +1,155 @@
+"""`vitlab scaling`, the law in the scaling figure and in the conclusion, from job folders alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_figures import bounded
+from vitlab.cli import main as vitlab
+from vitlab.contract.job import CORE_HOURS, read_result, write_result
+from vitlab.lab.figures import figure_specs
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import lookup_results
+from vitlab.lab.writeback.writeback import pending
+
+FLOOR, A, B = 0.03, (2.0, 0.4), (8.0, 0.5)
+"""The floor is that of `bounded`, whose ceiling is 0.97."""
+NS, PS = (1000, 4000, 16_000, 64_000), (10_000, 40_000, 160_000, 640_000)
+NAME = "test/r2/log_g"
+
+
+def runs(
+    ended: Ended, sizes: Sequence[tuple[int, int]], seeds: Sequence[int] = (42,), **changes: Any
+) -> None:
+    """Trainings on a law, with 0.5 % of scatter, which took 1e-10 hours a star and parameter."""
+    rng = np.random.default_rng(0)
+    for n, p in sizes:
+        for seed in seeds:
+            loss = FLOOR + A[0] * p ** -A[1] + B[0] * n ** -B[1]
+            job = ended(f"N={n} P={p} seed={seed}", 1 - loss * np.exp(0.005 * rng.normal()))
+            spec = json.loads(job.spec.read_bytes())
+            config = {"data": {"train_size": n}, "train": {"seed": seed}, "model": {"p": p}}
+            job.spec.write_text(json.dumps({**spec, "config": config}))
+            result = read_result(job.result)
+            assert result is not None
+            data = {**result.data, CORE_HOURS: 1e-10 * n * p}
+            model = {"name": "ViT", "params": p}
+            known = replace(result, n={"train": n, "test": 100}, model=model, data=data, **changes)
+            write_result(job.result, known)
+
+
+GRID = [(n, p) for n in NS for p in PS]
+
+
+@pytest.fixture
+def scaling(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(lab.paths.root)
+
+    def laws(*args: str) -> Any:
+        assert vitlab(["scaling", *args, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return laws
+
+
+def test_a_grid_of_runs_gives_the_law_they_follow(
+    lab: Lab, roadmap: Path, ended: Ended, scaling: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bounded(ended)
+    runs(ended, GRID)
+    (law,) = scaling("1.0", "--budget", "2")
+    assert (law["model"], law["runs"], law["ceiling"]) == ("ViT", 16, [0.97, 0.0])
+    for kind in ("fixed", "free"):
+        for name, truth in (("b", B[1]), ("a", A[1])):
+            value, low, high = law[kind][name]
+            assert low <= truth <= high
+            assert value == pytest.approx(truth, rel=0.1)
+    assert law["fixed"]["E"][0] == pytest.approx(FLOOR)
+    assert law["free"]["E"][1] <= FLOOR <= law["free"]["E"][2]
+    ahead = 1 - (FLOOR + A[0] * (4 * PS[-1]) ** -A[1] + B[0] * (4 * NS[-1]) ** -B[1])
+    assert law["ahead"]["r2"][0] == pytest.approx(ahead, abs=0.003)
+    best = law["best"]
+    assert best["unit"] == "core-hours"
+    assert best["stars"][0] * best["params"][0] == pytest.approx(2e10, rel=0.01)
+    assert vitlab(["scaling", "--budget", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "the fitted E agrees with that of the ceiling" in shown.out
+    assert "2 core-hours: best N " in shown.out
+    assert shown.err == ""
+    picture = figure_specs.scaling(
+        figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    )
+    (curve,) = [curve for curve in picture.panels[0].curves if curve.reference]
+    assert curve.name == "law of ViT, P 640k"
+    assert curve.x[-1] == pytest.approx(4 * NS[-1])
+    assert list(curve.y) == sorted(curve.y)
+    assert all(curve.errors)
+    assert "bands of laws: 90%, bootstrap over runs and seeds" in picture.notes
+    (line,) = pending(lab, roadmap, "1.0").summary
+    assert "E from the ceiling; 4 times the largest N P: R² 0.9" in line
+    assert "E fitted instead: 0.0" in line
+
+
+def test_what_cannot_be_fitted_is_told(
+    ended: Ended, scaling: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs(ended, [(n, 10_000) for n in NS[:3]])
+    (law,) = scaling("1.0")
+    assert law["fixed"] is law["free"] is None
+    assert law["notes"] == ["3 sizes N and 1 P: no law, a term needs 4 of its own"]
+    runs(ended, [(NS[3], 10_000), (NS[3], 40_000)])
+    (law,) = scaling("1.0")
+    assert law["fixed"] is None
+    assert law["runs"] == 4
+    assert law["free"]["b"][1] < B[1] < law["free"]["b"][2]
+    alone = "fitted over N alone, at P = 10k: no term of P, so a fixed E takes P as unlimited"
+    assert law["notes"] == [
+        f"{alone}; 1 runs of other P left out",
+        "no ceiling of their world is known: E is fitted only",
+    ]
+    assert vitlab(["scaling", "1.0", "--budget", "-1"]) == 2
+    assert "--budget: must be above 0" in capsys.readouterr().err
+
+
+def test_trees_that_grow_with_the_data_have_no_axis_of_parameters(
+    ended: Ended, scaling: Any
+) -> None:
+    runs(ended, [(n, 10 * n) for n in NS], seeds=(42, 43))
+    (law,) = scaling("1.0")
+    assert law["runs"] == 8
+    assert "a" not in law["free"]
+    assert law["notes"][0].startswith("P changes with N: no term of its own")
+
+
+def test_what_is_no_result_is_not_fitted(ended: Ended, scaling: Any) -> None:
+    bounded(ended)
+    runs(ended, GRID)
+    runs(ended, [(256_000, 10_000)], values={NAME: 0.999, "val/r2/log_g": 0.999})  # a leak
+    runs(ended, [(512_000, 10_000)], world={})
+    (law,) = scaling("1.0")
+    assert law["runs"] == 16
+    assert law["notes"] == [
+        "1 runs fail a check, are controls or above the ceiling: left out",
+        "1 runs are of other spectra: left out",
+    ]
+
+
+def test_a_law_is_of_r2(
+    ended: Ended, lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab.paths.root)
+    assert vitlab(["scaling"]) == 2
+    assert "no run has a result yet" in capsys.readouterr().err
+    runs(ended, GRID[:4], headline="test/mae/log_g", values={"test/mae/log_g": 0.3})
+    assert vitlab(["scaling"]) == 2
+    assert "a scaling law is of 1 - R², and these are judged by test/mae/log_g" in (
+        capsys.readouterr().err
+    )

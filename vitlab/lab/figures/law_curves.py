@@ -1,0 +1,44 @@
+"""The curves of fitted scaling laws, as the scaling figure draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.budget import count
+from vitlab.jobs.store import Job
+from vitlab.lab.results.ceilings import ceilings
+from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.scaling import AHEAD, Scaling, formula, scalings
+from vitlab.ml.scaling_law import LEVEL, Law
+from vitlab.plot.figures import Curve
+
+_POINTS = 40
+
+
+def law_curves(results: Sequence[Finished], jobs: Iterable[Job]) -> tuple[list[Curve], list[str]]:
+    """R2 by each model's law over N, to `AHEAD` times the largest, and notes on them."""
+    try:
+        found = scalings(results, ceilings(jobs))
+    except UsageError:  # not judged by an R2
+        return [], []
+    known = [(one, law) for one in found if (law := one.law) and "N" in law.axes]
+    curves = [_curve(one, law) for one, law in known]
+    notes = [
+        f"{one.model}: 1 - R² = {formula(law)}, E {'from the ceiling' if law.fixed else 'fitted'}"
+        for one, law in known
+    ]
+    band = [f"bands of laws: {LEVEL:.0%}, bootstrap over runs and seeds"] * bool(curves)
+    return curves, [*notes, *band]
+
+
+def _curve(one: Scaling, law: Law) -> Curve:
+    """At the largest number of parameters."""
+    params = float(one.params.max())
+    stars = np.geomspace(one.stars.min(), AHEAD * one.stars.max(), _POINTS).tolist()
+    means = [law.mean(n, params) for n in stars]
+    name = f"law of {one.model}" + (f", P {count(params)}" if "P" in law.axes else "")
+    errors = tuple((mean.high - mean.low) / 2 for mean in means)
+    return Curve(name, tuple(stars), tuple(1 - x.value for x in means), errors, reference=True)

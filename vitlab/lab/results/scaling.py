@@ -1,0 +1,240 @@
+"""The scaling law of each model among some results; its floor is the ceiling of their world."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vitlab.contract.job import CORE_HOURS, GPU_HOURS, SIZES
+from vitlab.contract.paths import UsageError
+from vitlab.contract.value import Value, judged_by
+from vitlab.contract.world import read_world
+from vitlab.docs.judge.budget import count
+from vitlab.docs.judge.ceiling import Ceiling
+from vitlab.docs.judge.checks import failed_checks
+from vitlab.docs.judge.phrases import Phrase, phrase
+from vitlab.docs.judge.seeds import choose
+from vitlab.lab.results.ceilings import Bounds, ceiling_of
+from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.repeats import Group, grouped
+from vitlab.ml.scaling_law import Array, Cost, Law, fit_cost, fit_law, usable_axes
+
+AHEAD = 4
+"""By which factor the run that a conclusion predicts is larger than the largest there is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: seeds are runs of their own."""
+
+    stars: int
+    params: int
+    """0 where it is not known."""
+    loss: float
+    """1 - R2 on the test stars."""
+    error: float
+    """Of the test stars."""
+    hours: tuple[float | None, float | None]
+    """Of cores and of GPUs; None where not known."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The law of one model, as far as its runs allow."""
+
+    model: str
+    value: str
+    runs: tuple[Run, ...]
+    """Those that are fitted."""
+    ceiling: Ceiling | None
+    fixed: Law | None
+    """With E held at the ceiling."""
+    free: Law | None
+    notes: tuple[str, ...]
+    """What is left out and why, a line each."""
+
+    @property
+    def law(self) -> Law | None:
+        """The one with a known floor, where there is one."""
+        return self.fixed or self.free
+
+    @property
+    def stars(self) -> Array:
+        return np.array([run.stars for run in self.runs], dtype=float)
+
+    @property
+    def params(self) -> Array:
+        return np.array([max(run.params, 1) for run in self.runs], dtype=float)
+
+    def larger(self, factor: float) -> tuple[float, float]:
+        """N and P of the largest run, each that has a term times a factor."""
+        axes = self.law.axes if self.law else ()
+        stars, params = float(self.stars.max()), float(self.params.max())
+        return stars * (factor if "N" in axes else 1), params * (factor if "P" in axes else 1)
+
+    def cost(self) -> tuple[Cost, str]:
+        """What a run takes, in GPU-hours where all know them. `UsageError` where none is known."""
+        for column, unit in ((1, "GPU-hours"), (0, "core-hours")):
+            known = [i for i, run in enumerate(self.runs) if run.hours[column]]
+            if known and (column == 0 or len(known) == len(self.runs)):
+                hours = np.array([self.runs[i].hours[column] for i in known], dtype=float)
+                return fit_cost(hours, self.stars[known], self.params[known]), unit
+        raise UsageError(f"{self.model}: no run says how many hours it took")
+
+
+def scalings(results: Sequence[Finished], known: Bounds) -> list[Scaling]:
+    """One for each model with two sizes or more; `known`: the lab's ceilings.
+
+    Raises `UsageError` where the results are not judged by an R2.
+    """
+    value = Value.parse(judged_by(one.result.headline for one in results))
+    if value.metric != "r2":
+        raise UsageError(f"a scaling law is of 1 - R², and these are judged by {value}")
+    models: dict[str, list[Finished]] = {}
+    for one in results:
+        if one.result.values.get(str(value)) is not None and one.result.n.get("train"):
+            models.setdefault(one.result.model_name, []).append(one)
+    found = [_scaling(model, own, known, str(value)) for model, own in models.items()]
+    return [one for one in found if one is not None]
+
+
+def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) -> Scaling | None:
+    sound, notes = _sound(results, known, name)
+    runs = [run for one in sound if (run := _run(one, name)) is not None]
+    if len({(run.stars, run.params) for run in runs}) < 2:
+        return None
+    ceiling = ceiling_of(sound[0].result, known, name)
+    plain = Scaling(model, name, tuple(runs), ceiling, None, None, ())
+    axes, kept, why = _axes(plain)
+    plain = replace(plain, runs=tuple(run for run, keep in zip(runs, kept, strict=True) if keep))
+    notes += why
+    if not axes:
+        return replace(plain, notes=tuple(notes))
+    if ceiling is None:
+        notes.append("no ceiling of their world is known: E is fitted only")
+    losses = np.array([run.loss for run in plain.runs])
+
+    def law(kind: str, floor: tuple[float, float] | None) -> Law | None:
+        try:
+            return fit_law(losses, plain.stars, plain.params, floor, axes)
+        except UsageError as error:
+            notes.append(f"{kind} E: {error}")
+            return None
+
+    floor = _floor(plain)
+    fixed = law("fixed", floor) if floor else None
+    return replace(plain, fixed=fixed, free=law("free", None), notes=tuple(notes))
+
+
+def _floor(plain: Scaling) -> tuple[float, float] | None:
+    """1 - ceiling; its error and that of the test stars, which all runs share."""
+    if plain.ceiling is None:
+        return None
+    stars = statistics.median(run.error for run in plain.runs)
+    return 1 - plain.ceiling.r2, math.hypot(plain.ceiling.error, stars)
+
+
+def _run(one: Finished, name: str) -> Run | None:
+    result = one.result
+    value, params = result.values.get(name), result.model.get("params")
+    if value is None or not value < 1:
+        return None
+    hours = [result.data.get(key) for key in (CORE_HOURS, GPU_HOURS)]
+    core, gpu = (float(x) if isinstance(x, int | float) and x > 0 else None for x in hours)
+    size = params if isinstance(params, int) else 0
+    return Run(result.n["train"], size, 1 - value, result.errors.get(name, 0.0), (core, gpu))
+
+
+def _sound(
+    results: Sequence[Finished], known: Bounds, name: str
+) -> tuple[list[Finished], list[str]]:
+    """The runs of one world that can be trusted, one configuration a size, and what is left out."""
+    notes = []
+    good = [
+        one
+        for one in results
+        if not one.result.data.get("permuted")
+        and not failed_checks(one.result)
+        and not ((top := ceiling_of(one.result, known, name)) and top.leaks(one.result, name))
+    ]
+    if lost := len(results) - len(good):
+        notes.append(f"{lost} runs fail a check, are controls or above the ceiling: left out")
+    worlds = Counter(read_world(one.result.world) for one in good)
+    if len(worlds) > 1:
+        [(world, most)] = worlds.most_common(1)
+        notes.append(f"{len(good) - most} runs are of other spectra: left out")
+        good = [one for one in good if read_world(one.result.world) == world]
+    sizes: dict[tuple[int, object], list[Group]] = {}
+    for group in grouped(good):
+        size = group.first.n["train"], group.first.model.get("params")
+        sizes.setdefault(size, []).append(group)
+    chosen: list[Finished] = []
+    for (stars, _), groups in sizes.items():
+        repeats = [group.repeats for group in groups]
+        best = choose(repeats, name).group
+        if best is None:
+            notes.append(f"N {count(stars)}: several runs without a validation score: left out")
+            continue
+        chosen += groups[repeats.index(best)].members
+        if len(groups) > 1:
+            notes.append(f"N {count(stars)}: {len(groups)} settings, the best on validation taken")
+    return chosen, notes
+
+
+def _axes(plain: Scaling) -> tuple[tuple[str, ...], list[bool], list[str]]:
+    """The axes with a term, which runs are fitted, and why not the others."""
+    stars, params = plain.stars, plain.params
+    everything = [True] * len(stars)
+    axes = usable_axes(stars, params)
+    if len(axes) != 1:
+        few = f"{len(set(stars))} sizes N and {len(set(params))} P"
+        why = f"{few}: no law, a term needs {SIZES} of its own"
+        return axes, everything, [] if axes else [why]
+    own, other = (stars, params) if axes == ("N",) else (params, stars)
+    (axis,), missing = axes, "P" if axes == ("N",) else "N"
+    pairs = set(zip(own.tolist(), other.tolist(), strict=True))
+    if len(set(other)) > 1 and len(pairs) == len(set(own)):
+        note = f"{missing} changes with {axis}: no term of its own, its effect is in that of {axis}"
+        return axes, everything, [note]
+    sizes = Counter(value for _, value in pairs)
+    [(most, number)] = sizes.most_common(1)
+    kept = [value == most for value in other.tolist()]
+    at = f" = {count(most)}" if most > 1 else ""
+    if number < SIZES:
+        return (), kept, [f"{number} sizes {axis} at the same {missing}: no law, it needs {SIZES}"]
+    left = f"; {len(kept) - sum(kept)} runs of other {missing} left out" if not all(kept) else ""
+    note = f"fitted over {axis} alone, at {missing}{at}: no term of {missing}, so a fixed E"
+    return axes, kept, [f"{note} takes {missing} as unlimited{left}"]
+
+
+def formula(law: Law) -> str:
+    """`0.208 + 3.1/N^0.41`: 1 - R2 by the law."""
+    terms = [
+        f"{law.amplitude(axis).value:.3g}/{axis}^{law.exponent(axis).value:.2f}"
+        for axis in law.axes
+    ]
+    return " + ".join([f"{law.floor.value:.3f}", *terms])
+
+
+def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
+    """What a conclusion says of the laws."""
+    phrases = []
+    for one in found:
+        if (law := one.law) is None:
+            continue
+        ahead = law.run(*one.larger(AHEAD))
+        axes = " ".join(law.axes)
+        numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
+        kind = "scaling_fixed" if law.fixed else "scaling_free"
+        phrases.append(phrase(kind, one.model, formula(law), AHEAD, axes, numbers))
+        if law.fixed and one.free is not None:
+            free = one.free.floor
+            phrases.append(
+                phrase("scaling_floor", f"{free.value:.3f} ({free.low:.3f}..{free.high:.3f})")
+            )
+    return phrases
