@@ -1,4 +1,4 @@
-"""`vitlab data` and `vitlab ceiling`: their JSON, and mistakes as one line."""
+"""`vitlab data`: its JSON, and mistakes as one line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import numpy as np
 import pytest
 
 from vitlab.cli import main
-from vitlab.contract.config import DataConfig
-from vitlab.contract.world import read_world
-from vitlab.lab.results.worlds import grid_world
-
-KEYS = ["mag", "snr", "r2_crlb_median", "r2_crlb_mean", "r2_bayes", "r2_bayes_err", "sigma_crlb"]
 
 
 def test_make_and_inspect_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,36 +31,6 @@ def test_make_and_inspect_say_the_same(tmp_path: Path, capsys: pytest.CaptureFix
     assert "20 spectra of 4096 pixels, 7100.0 to 8850.0 A" in capsys.readouterr().out
 
 
-def test_ceiling_has_its_keys_and_keeps_its_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "vitlab.yaml").touch()
-    monkeypatch.chdir(tmp_path)
-    line = ["ceiling", "--mag", "20.5,22.5", "--stars", "12", "--dims"]
-    assert main([*line, "3", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [list(row) for row in rows] == [KEYS, KEYS]
-    assert [row["mag"] for row in rows] == [20.5, 22.5]
-    for name in ("snr", "r2_crlb_median", "r2_crlb_mean", "r2_bayes"):
-        assert rows[0][name] > rows[1][name]
-    cached = list((tmp_path / ".vitlab" / "ceilings").iterdir())
-    assert len(cached) == 2
-    for record in (json.loads(file.read_bytes()) for file in cached):
-        world = read_world(record["world"])
-        assert world is not None
-        (row,) = [row for row in rows if world == grid_world(DataConfig(), 1.0).at(row["mag"])]
-        assert record["n"] == 12
-        assert record["r2"]["log_g"] == pytest.approx([row["r2_bayes"], row["r2_bayes_err"]])
-    assert main([*line, "5", "--json"]) == 0
-    more = json.loads(capsys.readouterr().out)
-    for three, five in zip(rows, more, strict=True):
-        # Two more unknowns can only cost; the Bayes ceiling knows three labels either way.
-        assert five["sigma_crlb"] > three["sigma_crlb"]
-        assert five["r2_bayes"] == pytest.approx(three["r2_bayes"], abs=1e-5)
-    assert main([*line, "3"]) == 0
-    assert capsys.readouterr().out.split("\n")[0].split() == [key.upper() for key in KEYS]
-
-
 @pytest.mark.parametrize(
     ("line", "text"),
     [
@@ -73,9 +38,6 @@ def test_ceiling_has_its_keys_and_keeps_its_work(
         (["data", "make", "--n", "0", "--out", "x.h5"], "--n 0: must be at least 1"),
         (["data", "make", "--n", "2", "--out", "x", "--shards", "3"], "--shards 3: must be 0"),
         (["data", "grid", "import", "no", "--out", "x.h5"], "no: no such folder"),
-        (["ceiling", "--mag", "bright"], "--mag bright: must be magnitudes between"),
-        (["ceiling", "--mag", "nan"], "--mag nan: must be magnitudes between"),
-        (["ceiling", "--stars", "1"], "--stars 1: must be at least 2"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -20,7 +20,7 @@ from vitlab.contract.checks import unknown as no_outcome
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import Result, read_result, write_result
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.world import FLUX, World, read_world, same_spectra
+from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World, read_world, same_spectra
 from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.docs.judge.checks import failed_checks
 from vitlab.jobs.store import all_jobs
@@ -178,6 +178,21 @@ def test_what_vitlab_ceiling_has_computed_counts(
     # The one of the most stars, which the job has 4000 of.
     assert row["ceiling"] == (0.6 if stars == 5000 else 0.76)
     assert row["share"] == pytest.approx(0.57 / row["ceiling"])
+
+
+def test_a_file_s_own_ceiling_serves_what_models_are_shown_of_it(lab: Lab, ended: Ended) -> None:
+    """It takes the errors as known, so it bounds models of the flux alone too."""
+    shown = (FLUX, FLUX_AND_ERROR)
+    for k, inputs in enumerate(shown):
+        of_world(ended(f"shown {k}", 0.57), replace(FILE, inputs=inputs))
+    of_world(ended("noisier", 0.57), replace(FILE, noise=2.0))
+    folder = lab.paths.private.ceilings
+    folder.mkdir(parents=True)
+    world = replace(FILE, inputs=FLUX_AND_ERROR)
+    record = {"world": world.record(), "n": 256, "r2": {"log_g": [0.6, 0.01]}}
+    (folder / "file-1.json").write_text(json.dumps(record), encoding="utf-8")
+    rows = {row["run"]: row["share"] for row in results_table(lab).to_dicts()}
+    assert rows == {"shown 0": pytest.approx(0.95), "shown 1": pytest.approx(0.95), "noisier": None}
 
 
 @given(world=worlds())

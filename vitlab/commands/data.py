@@ -1,9 +1,8 @@
-"""Commands about spectra and what can be read from them: data and ceiling."""
+"""The command about files of spectra: vitlab data."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import os
 import sys
@@ -15,15 +14,13 @@ from vitlab.commands.common import Options, add_json, number, print_json, print_
 from vitlab.contract.config import DataConfig
 from vitlab.contract.excluded import sentence, share_text
 from vitlab.contract.job import GRID_LABELS
-from vitlab.contract.paths import NoLab, UsageError, find_lab
-from vitlab.lab.results.worlds import grid_world
+from vitlab.contract.paths import UsageError
 
 if TYPE_CHECKING:
     from vitlab.ml.spectra.inspection import Description
 
 AFTER_MAKING = 20.0
 """Seconds for which a file is read that was just made."""
-MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 
 
 def _data_options(data: argparse.ArgumentParser) -> None:
@@ -52,23 +49,6 @@ def _data_options(data: argparse.ArgumentParser) -> None:
     grid_import.add_argument("--resolution", type=float, default=5000.0, metavar="R")
     grid_import.add_argument("--vacuum", action="store_true", help="its wavelengths are in vacuum")
     grid_import.set_defaults(handler=bring_grid)
-
-
-def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
-    ceiling.description = (
-        "The most any model can reach. R2_CRLB_MEDIAN and R2_CRLB_MEAN: the Cramer-Rao bound of "
-        "unbiased estimators, at the median and at the mean over the stars of that bound."
-    )
-    ceiling.add_argument("--mag", default=",".join(f"{m:g}" for m in MAGS), metavar="M,...",
-                         help="i-band magnitudes (default: %(default)s)")  # fmt: skip
-    ceiling.add_argument("--dims", type=int, choices=(3, 5), default=3, help="5: with a_M, C_M")
-    ceiling.add_argument("--label", choices=GRID_LABELS, default="log_g")
-    ceiling.add_argument("--stars", type=int, default=256, metavar="N",
-                         help="drawn for the Bayes ceiling (default: %(default)s)")  # fmt: skip
-    ceiling.add_argument("--seed", type=int, default=42,
-                         help="of the stars drawn (default: %(default)s)")  # fmt: skip
-    add_json(ceiling)
-    ceiling.set_defaults(handler=show_ceiling)
 
 
 def make_data(args: argparse.Namespace) -> int:
@@ -179,69 +159,4 @@ def _findings(file: Description) -> Iterator[str]:
         yield f"{file['duplicates']:,} spectra are copies of earlier ones"
 
 
-def show_ceiling(args: argparse.Namespace) -> int:
-    """`vitlab ceiling`: Cramer-Rao and Bayes ceilings, one row a magnitude."""
-    mags = _magnitudes(args.mag)
-    if args.stars < 2:
-        raise UsageError(f"--stars {args.stars}: must be at least 2")
-    _share_cores()
-    from vitlab.ml.spectra.grid import load_derivatives, load_grid
-    from vitlab.ml.spectra.observation import load_noise
-    from vitlab.ml.spectra.simulate import Simulator
-    from vitlab.ml.theory.ceilings import ceilings
-
-    try:
-        cache = find_lab(Path.cwd()).private.ceilings
-    except NoLab:
-        cache = None
-    simulator = Simulator(load_grid(), load_noise(), seed=args.seed)
-    nuisances = load_derivatives() if args.dims == 5 else ()
-    world = grid_world(DataConfig(), simulator.noise.level)
-    ceiling_rows = list(
-        ceilings(
-            simulator,
-            nuisances,
-            mags,
-            args.label,
-            (2000, args.stars),
-            cache,
-            world=world,
-        )
-    )
-    for row in ceiling_rows:
-        if row.unidentified or row.unsettled:
-            print(
-                f"mag {row.mag:g}: {row.unidentified} stars without a finite bound, "
-                f"{row.unsettled} posteriors not settled",
-                file=sys.stderr,
-            )
-    rows = [_plain(dataclasses.asdict(row)) for row in ceiling_rows]
-    if args.json:
-        print_json(rows)
-    else:
-        cells = [
-            [number(row[name], 2 if name in ("mag", "snr") else 4) for name in KEYS] for row in rows
-        ]
-        print_table([name.upper() for name in KEYS], cells)
-    return 0
-
-
-KEYS = ("mag", "snr", "r2_crlb_median", "r2_crlb_mean", "r2_bayes", "r2_bayes_err", "sigma_crlb")
-
-
-def _plain(row: dict[str, float]) -> dict[str, float | None]:
-    """The keys other programs rely on; a number that is none becomes null."""
-    return {name: row[name] if math.isfinite(row[name]) else None for name in KEYS}
-
-
-def _magnitudes(text: str) -> list[float]:
-    try:
-        mags = [float(part) for part in text.split(",")]
-    except ValueError:
-        mags = []
-    if not mags or not all(10 <= mag <= 30 for mag in mags):
-        raise UsageError(f"--mag {text}: must be magnitudes between 10 and 30, like 20.5,22")
-    return mags
-
-
-OPTIONS: Options = {"data": _data_options, "ceiling": _ceiling_options}
+OPTIONS: Options = {"data": _data_options}

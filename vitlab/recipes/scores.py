@@ -166,10 +166,11 @@ def _shown(kind: str) -> str:
 
 
 def file_hash(files: SpectraFiles) -> str:
-    """16 hex digits of a file's contents: numbers in its table, wavelengths and first spectra."""
+    """16 hex digits of a file's contents: numbers in its table, wavelengths and first spectra with
+    their errors."""
     columns = [values for values in files.params.values() if values.dtype.kind in "fiu"]
-    flux, _ = files.read(0, min(files.n, HASHED))
-    blocks = [np.ascontiguousarray(values).tobytes() for values in (*columns, files.wave, flux)]
+    numbers = (*columns, files.wave, *files.read(0, min(files.n, HASHED)))
+    blocks = [np.ascontiguousarray(values).tobytes() for values in numbers]
     return content_hash([files.n], *blocks)
 
 

@@ -260,7 +260,7 @@ class _Star:
         points = np.concatenate([p.draw(POINTS // 2, generator) for p in proposals])
         values = self._log_posterior(points)
         for _ in range(ROUNDS):
-            weights = _normalised(values - mixture_log_density(proposals, points))
+            weights = normalised(values - mixture_log_density(proposals, points))
             if 1 / np.square(weights).sum() >= ENOUGH:
                 break
             proposals.append(Student.fitted(points, weights, covariance, sigma == 0))
@@ -270,7 +270,7 @@ class _Star:
         return self._summary(points, values - mixture_log_density(proposals, points))
 
     def _summary(self, points: Array, log_weights: Array) -> Posterior:
-        weights = _normalised(log_weights)
+        weights = normalised(log_weights)
         inside = weights > 0
         weights = weights[inside]
         labels = self.model.prior.labels(points[inside, :MAGNITUDE])
@@ -325,7 +325,7 @@ class _Star:
         return 2 / float(((high - low) / (2 * width)).square().sum())
 
 
-def _normalised(log_weights: Array) -> Array:
+def normalised(log_weights: Array) -> Array:
     """Normalised weights from their logarithms."""
     weights: Array = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
