@@ -216,7 +216,32 @@ def _tree(dice: random.Random, ids: list[str]) -> str:
     return "\n".join(["```", "开始", *lines, "```"])
 
 
-PARTS = (_week, _sections, _conclusions, _items, _changes, _index, _board, _tree)
+def _table_board(dice: random.Random, ids: list[str]) -> str:
+    row: list[list[str]] = [[], [], []]
+    for mvp in ids:
+        row[dice.randrange(3)].append(_card(dice, mvp))
+    if dice.random() < 0.5:
+        rows = [["<br>".join(cell) for cell in row]]
+    else:
+        height = max(map(len, row))
+        rows = [[cell[n] if n < len(cell) else "" for cell in row] for n in range(height)]
+    heads = ["| ⏳ 计划 | 🚀 运行 | ✅ 完成 |", "|---|---|---|"]
+    return "\n".join([*heads, *(f"| {' | '.join(cells)} |" for cells in rows)])
+
+
+def _lists(dice: random.Random, ids: list[str]) -> str:
+    lines = {head: [f"### {head}", ""] for head in ("⏳ 计划", "🚀 运行", "✅ 完成")}
+    for mvp in ids:
+        head = dice.choice(list(lines))
+        box = dice.choice(("", "[x] " if "✅" in head else "[ ] "))
+        lines[head] += [f"- {box}MVP-{mvp}{dice.choice(('', ' 名', ' ✅', ' 名 (⏳)'))}"]
+        lines[head] += ["  - 细节"] if dice.random() < 0.3 else []
+    return "\n\n".join("\n".join(part).rstrip() for part in lines.values()) + "\n\n### 其他"
+
+
+PARTS = (
+    _week, _sections, _conclusions, _items, _changes, _index, _board, _tree, _table_board, _lists,
+)  # fmt: skip
 
 
 def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
@@ -249,6 +274,9 @@ def places(roadmap: Roadmap, mvp: str) -> Iterator[tuple[int, str]]:
             for piece in re.split(r"\s{2,}|[│|┃]|─ ", document.line_text(index)):
                 if "MVP" in piece and named.match(piece):
                     yield index, piece
+    for table in (table for table in tables_of(document) if "⏳ 计划" in table.header.cells[0].raw):
+        pieces = ((r.index, p) for r in table.rows for c in r.cells for p in c.raw.split("<br>"))
+        yield from ((index, piece) for index, piece in pieces if named.match(piece))
     drawn = {index for fence in document.fences for index in range(*fence.content)}
     for index in set(range(len(document.lines))) - drawn:
         item = re.match(r"\s*(?:-|\d\.) (\[.\] )?(.*(?:MVP|EXP).*)", document.line_text(index))

@@ -14,6 +14,7 @@ from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.verdicts import gate_findings
 from vitlab.docs.model.boards.board import current_column, target_column
+from vitlab.docs.model.boards.list_board import moved_item, wanted_column
 from vitlab.docs.model.boards.moves import move_card
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
@@ -48,6 +49,7 @@ def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
         else:
             yield from _site_finding(sites, site, mvp, f"line {mvp.line}")
     yield from _card_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
+    yield from _item_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
 
 
 def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
@@ -61,6 +63,7 @@ def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
             where = f"line {mvp.line} of {file_name(file.of.document)}"
             yield from _site_finding(sites, site, mvp, where)
     yield from _card_findings(file, {i: mvp.status for i, mvp in overview.items()})
+    yield from _item_findings(file, {i: mvp.status for i, mvp in overview.items()})
 
 
 def _site_finding(sites: StatusSites, site: StatusSite, mvp: Mvp, where: str) -> Iterator[Finding]:
@@ -107,6 +110,18 @@ def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
         message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
         fix = tuple(move_card(roadmap.document, board, card, target, card.text, order))
         yield Finding(card.index + 1, "card-column", message, fix or None)
+
+
+def _item_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
+    """Every item below a heading of another status than its MVP has."""
+    for board, card in ((b, card) for b in roadmap.lists for column in b for card in column.cards):
+        status = statuses.get(card.mvp)
+        home, to = wanted_column(board, card, status or "")
+        if status and to and to is not home:
+            head = plain(home.heading.title)
+            message = f"the item of MVP {card.mvp} is under {head} while it is {status}"
+            fix = moved_item(roadmap.document, board, card, to, roadmap.order, [])
+            yield Finding(card.lines[0] + 1, "card-column", message, tuple(fix))
 
 
 def _box_findings(roadmap: Roadmap) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
+from vitlab.docs.model.boards.list_board import wanted_column
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
 from vitlab.docs.model.report_head import head_lines, in_head, own_experiments
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -43,17 +44,24 @@ class LinkedDocument(Roadmap):
         return tuple(sorted(doubtful, key=lambda place: place[1]))
 
     def below_another(self, mvp: str, status: str) -> tuple[tuple[int, str], ...]:
-        """(1-based line, title) of what stands below a heading of another status: `## 🚀 Running`.
+        """(1-based line, title) of what stays below a heading of another status: `## 🚀 Running`.
 
-        Nothing there is moved. What stands below a date was done then.
+        Rows stay, and items where no heading beside it is for the status. What stands below a date
+        was done then.
         """
         places = [e.row.index for v in self.views for e in v.entries if e.mvps == (mvp,)]
+        moves = {
+            card.lines[0]
+            for board in self.lists
+            for card in (card for column in board for card in column.cards)
+            if wanted_column(board, card, status)[1]
+        }
         for index in range(len(self.document.lines)):
             item = _ITEM.match(self.document.line_text(index))
             opening = id_span(item["text"], self.ids, self.vocabulary) if item else None
             places += [index] if opening and opening[0] == mvp else []
         found = []
-        for index in sorted(set(places) - self.document.hidden_lines):
+        for index in sorted(set(places) - moves - self.document.hidden_lines):
             above = [h for h in self.document.headings if h.index < index]
             title = above[-1].title if above else ""
             head = read_heads(title, self.vocabulary)
@@ -162,6 +170,10 @@ def _statuses(linked: LinkedDocument) -> dict[str, str | None]:
         for card in board.cards:
             if card.mvp and (column := board.column_of(card)) and column.status:
                 said.setdefault(card.mvp, set()).add(column.status)
+    for below in (one for group in linked.lists for one in group):
+        for item in below.cards:
+            if item.mark is None:
+                said.setdefault(item.mvp, set()).add(below.status)
     for mvp in open_boxes:
         one = said.setdefault(mvp, set())
         one.update({"planned"} if not one else ())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 
+from vitlab.contract.job import bare_id
 from vitlab.docs.model.boards.kanban import find_boards, lines_of_boards
+from vitlab.docs.model.boards.list_board import lines_below_statuses, list_boards
 from vitlab.docs.model.ids import (
     IdIndex,
     id_and_name,
@@ -17,12 +21,12 @@ from vitlab.docs.model.ids import (
     without_brackets,
     without_number,
 )
-from vitlab.docs.model.status_marks import find_marks
+from vitlab.docs.model.status_marks import Found, HeadingStatus, Mark, find_marks, item_marks
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import plain
-from vitlab.docs.text.source import Document, Heading
-from vitlab.docs.text.tables import Row
+from vitlab.docs.text.source import Document, Heading, Span
+from vitlab.docs.text.tables import Cell, Row
 
 _IN_TABLES = (
     "statuses", "priorities", "experiment_index", "checklist", "numbers", "conclusions",
@@ -38,6 +42,17 @@ _BOX = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX/-]\])[ \t]+(?P<text>\S[^\r\n]*)", re.M
 )
 
+_LISTED = re.compile(
+    r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?!\[[ xX/-]\][ \t])(?P<text>\S[^\r\n]*)", re.M
+)
+_STEP = re.compile(
+    r"[^\w\[(<]*(?P<id>(?:(?:phase|stage|step|milestone|task|experiment|exp|sprint|wp|[METPS])[ -]?"
+    r"|阶段|里程碑|任务|实验|步骤)(?:\d{1,3}(?:[.-]\d{1,3})*[a-z]?|[一二三四五六七八九十]{1,3})"
+    r"|\d{1,2}\.\d{1,2}[a-z]?)(?![\w.])",
+    re.I,
+)
+"""What plans by others call their parts: `M1`, `Phase 2`, `阶段三`, `1.2`."""
+
 
 @dataclass(frozen=True)
 class Stated:
@@ -51,6 +66,68 @@ class Stated:
     status: str | None
     text: str
     """Its status as written."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One `### MVP-1.0: name (status)` section."""
+
+    mvp: str
+    """Bare id."""
+    heading: Heading
+    end: int
+    """0-based line at which the section ends."""
+    status: HeadingStatus | None
+    facts: tuple[Entry, ...]
+    runs: tuple[Entry, ...]
+
+    def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
+        """The content of the row whose item is a header word of `column` or one of `words`."""
+        for entry in self.facts:
+            item, content = entry.cells.get("item"), entry.cells.get("content")
+            if (
+                item
+                and content
+                and (column in vocabulary.columns([item.raw]) or item.text.casefold() in words)
+            ):
+                return content
+        return None
+
+
+def specs_of(
+    document: Document, views: Sequence[View], vocabulary: Vocabulary, ids: IdIndex
+) -> tuple[Spec, ...]:
+    """Every MVP section, in order."""
+    openings = [(h, found) for h in document.headings if (found := mvp_heading(h, ids))]
+    firsts = [view.table.first for view in views]
+    specs = []
+    for number, (heading, (mvp, _)) in enumerate(openings):
+        end = document.section_end(heading)
+        # What stands below the heading of another MVP inside is that one's.
+        others = (h.index for h, o in islice(openings, number + 1, None) if o[0] != mvp)
+        stop = min(end, next(others, end))
+        inside = views[bisect(firsts, heading.index) : bisect(firsts, stop - 1)]
+        specs.append(
+            Spec(
+                mvp,
+                heading,
+                end,
+                _spec_status(heading, mvp, vocabulary),
+                tuple(e for v in inside if v.kind == "facts" for e in v.entries),
+                tuple(e for v in inside if v.kind == "runs" for e in v.entries),
+            )
+        )
+    return tuple(specs)
+
+
+def _spec_status(heading: Heading, mvp: str, vocabulary: Vocabulary) -> HeadingStatus | None:
+    """The last status in the heading of an MVP's section; None for none."""
+    marks = heading_marks(heading, mvp, vocabulary)
+    if not marks:
+        return None
+    offset, text, parsed = marks[-1]
+    start = heading.span.start + offset
+    return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 
 def mvp_heading(heading: Heading, ids: IdIndex) -> tuple[str, str] | None:
@@ -69,7 +146,7 @@ def stated_elsewhere(
 ) -> list[Stated]:
     """The MVPs that `ids`, those of the overview, lack: in order of their lines.
 
-    They stand in another table with their status, in a heading, or on the board.
+    They stand in another table with their status, in a heading, on the board, or in a list.
     """
     found: dict[str, Stated] = {}
     kinds = (*_IN_TABLES, *(() if ids.ids else _WITHOUT_OVERVIEW))
@@ -83,7 +160,11 @@ def stated_elsewhere(
             if key not in found or (found[key].status is None and one.status):
                 found[key] = one
     known = ids.with_more(one.id for one in found.values() if one.status)
-    for one in (*_of_boxes(document, vocabulary, known), *_of_cards(document, vocabulary, known)):
+    for one in (
+        *(() if ids.ids else _of_lists(document, vocabulary, known)),
+        *_of_boxes(document, vocabulary, known),
+        *_of_cards(document, vocabulary, known),
+    ):
         key = one.id.casefold()
         if key not in found or (found[key].status is None and one.status):
             found[key] = one
@@ -187,8 +268,8 @@ def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
             yield Stated(opening[0], opening[1].strip(_EDGES), entry, status, box)
 
 
-def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
-    """The items of check lists, `- [x] Phase 1: name`, in a document without any MVP."""
+def stated_in_lists(document: Document, vocabulary: Vocabulary) -> list[Stated]:
+    """The items of lists, `- [x] Phase 1: name`, `- M1: name ✅`, in a document without any MVP."""
     found: dict[str, Stated] = {}
     for index, box, text in boxes_of(document):
         mvp, name = id_and_name(text)
@@ -196,7 +277,106 @@ def stated_in_boxes(document: Document, vocabulary: Vocabulary) -> list[Stated]:
         if parsed and name and _COUNTED.fullmatch(mvp):
             entry = _entry(document, "task", index, mvp, parsed)
             found.setdefault(mvp, Stated(mvp, name, entry, _status_of(box, text, parsed), box))
+    if not found:
+        for one in _of_items(document, lambda text: _step_marks(text, vocabulary)):
+            found.setdefault(one.id, one)
     return list(found.values())
+
+
+def _of_lists(document: Document, vocabulary: Vocabulary, known: IdIndex) -> Iterator[Stated]:
+    """The items that tell how an MVP stands, by a status or by the heading above them.
+
+    Beside one with a status the others of its list are MVPs too.
+    """
+    below = map(document.line_text, lines_below_statuses(document, vocabulary))
+    tokens = (token for line in below for token in _TOKEN.findall(line))
+    more = known.with_more(found[0] for token in tokens if (found := new_id(token)))
+    for column in (c for board in list_boards(document, vocabulary, more) for c in board):
+        for card in column.cards:
+            end = _spelled(card.text, card.mvp)[1]
+            one = _of_item(document, card.lines[0], card.mvp, card.text, end, card.mark)
+            text = one.text or plain(column.heading.title)
+            yield replace(one, status=one.status or column.status, text=text)
+    yield from _of_items(document, lambda text: _marks(text, vocabulary))
+
+
+def _marks(text: str, vocabulary: Vocabulary) -> tuple[str, int, list[Mark]]:
+    """The MVP that an item opens with, where its id ends, and its statuses."""
+    mvp = (new_id(text) or ("", ""))[0]
+    of = _spelled(text, mvp)
+    return mvp, of[1], item_marks(text, of, vocabulary) if mvp else []
+
+
+def _of_items(
+    document: Document, read: Callable[[str], tuple[str, int, list[Mark]]]
+) -> Iterator[Stated]:
+    """The items that `read` knows in those lists in which one of them has a status."""
+    listed: list[Stated] = []
+    for index, text in items_of(document):
+        mvp, end, marks = read(text)
+        if listed and not _is_one_list(document, listed[-1].entry.row.index, index):
+            yield from listed if any(one.status for one in listed) else ()
+            listed = []
+        if mvp:
+            mark = marks[-1] if marks else None
+            listed.append(_of_item(document, index, mvp, text, end, mark))
+    yield from listed if any(one.status for one in listed) else ()
+
+
+def _is_one_list(document: Document, first: int, last: int) -> bool:
+    """Whether two lines are in one list: only its items, what is indented, and blanks between."""
+    lines = map(document.line_text, range(first + 1, last))
+    return all(not line.strip() or line[0] in " \t>" or _LISTED.match(line) for line in lines)
+
+
+def _spelled(text: str, mvp: str) -> tuple[int, int]:
+    """Where an item has the id that it opens with."""
+    named = re.search(rf"(?:MVP[-–—_ :]*)?{re.escape(mvp)}", text, re.I)
+    return named.span() if named else (0, 0)
+
+
+def _step_marks(text: str, vocabulary: Vocabulary) -> tuple[str, int, list[Mark]]:
+    """The id of a part of a plan by others that an item opens with, its end, and its statuses."""
+    named = _STEP.match(text)
+    if named is None:
+        return "", 0, []
+    mvp = bare_id(" ".join(named["id"].split()))
+    return mvp, named.end("id"), item_marks(text, named.span("id"), vocabulary)
+
+
+def _of_item(
+    document: Document, index: int, mvp: str, text: str, end: int, mark: Mark | None
+) -> Stated:
+    """The MVP of an item whose id ends at an offset of its text."""
+    parsed = mark.parsed if mark else None
+    status = text[mark.start : mark.end] if mark else ""
+    name = text[end : mark.start if mark and mark.start > end else None]
+    name = _EMPTY_BRACKETS.sub("", plain(name.rstrip("(（【[ ")))
+    entry = _entry(document, "item", index, mvp, parsed)
+    return Stated(mvp, name.strip(_EDGES + "*~_"), entry, parsed.status if parsed else None, status)
+
+
+def items_of(document: Document) -> Iterator[tuple[int, str]]:
+    """(0-based line, text) of every item of a list without a box, outside code and comments."""
+    hidden = set(document.hidden_lines)
+    for fence in document.fences:
+        hidden.update(range(fence.first, fence.last))
+    for match in _LISTED.finditer(document.text):
+        index = document.line_of(match.start("text")) - 1
+        if index not in hidden:
+            yield index, match["text"]
+
+
+def in_steps(
+    document: Document, vocabulary: Vocabulary, items: Mapping[int, str]
+) -> Iterator[Found]:
+    """The statuses in items (by 0-based line) of MVPs that go by another name: `- M1: name ✅`."""
+    for index, mvp in items.items():
+        match = _LISTED.match(document.line_text(index))
+        step, _, marks = _step_marks(match["text"] if match else "", vocabulary)
+        for mark in marks if step == mvp else ():
+            at = document.line_span(index).start + (match.start("text") if match else 0)
+            yield Found(mvp, "item", at + mark.start, at + mark.end, mark.parsed)
 
 
 def _status_of(box: str, text: str, parsed: ParsedStatus) -> str:

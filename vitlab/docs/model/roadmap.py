@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.boards.board import Kanban
 from vitlab.docs.model.boards.kanban import find_boards
+from vitlab.docs.model.boards.list_board import ListColumn, list_boards
 from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
@@ -25,14 +24,13 @@ from vitlab.docs.model.ids import (
     several_ids,
 )
 from vitlab.docs.model.mvps import (
+    Spec,
     Stated,
     boxes_of,
-    heading_marks,
-    mvp_heading,
+    specs_of,
     stated_elsewhere,
-    stated_in_boxes,
+    stated_in_lists,
 )
-from vitlab.docs.model.status_marks import HeadingStatus
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
@@ -44,8 +42,8 @@ from vitlab.docs.model.table_kinds import (
 )  # fmt: skip
 from vitlab.docs.model.vocabulary import STRUCK, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
-from vitlab.docs.text.source import Document, Heading, Span
-from vitlab.docs.text.tables import Cell, Table, tables_of
+from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import Table, tables_of
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
 _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
@@ -57,68 +55,6 @@ _LAST = ("paused", "partial", "failed")
 
 class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an error
     """The document has no MVP."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One `### MVP-1.0: name (status)` section."""
-
-    mvp: str
-    """Bare id."""
-    heading: Heading
-    end: int
-    """0-based line at which the section ends."""
-    status: HeadingStatus | None
-    facts: tuple[Entry, ...]
-    runs: tuple[Entry, ...]
-
-    def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
-        """The content of the row whose item is a header word of `column` or one of `words`."""
-        for entry in self.facts:
-            item, content = entry.cells.get("item"), entry.cells.get("content")
-            if (
-                item
-                and content
-                and (column in vocabulary.columns([item.raw]) or item.text.casefold() in words)
-            ):
-                return content
-        return None
-
-
-def specs_of(
-    document: Document, views: Sequence[View], vocabulary: Vocabulary, ids: IdIndex
-) -> tuple[Spec, ...]:
-    """Every MVP section, in order."""
-    openings = [(h, found) for h in document.headings if (found := mvp_heading(h, ids))]
-    firsts = [view.table.first for view in views]
-    specs = []
-    for number, (heading, (mvp, _)) in enumerate(openings):
-        end = document.section_end(heading)
-        # What stands below the heading of another MVP inside is that one's.
-        others = (h.index for h, o in islice(openings, number + 1, None) if o[0] != mvp)
-        stop = min(end, next(others, end))
-        inside = views[bisect(firsts, heading.index) : bisect(firsts, stop - 1)]
-        specs.append(
-            Spec(
-                mvp,
-                heading,
-                end,
-                _spec_status(heading, mvp, vocabulary),
-                tuple(e for v in inside if v.kind == "facts" for e in v.entries),
-                tuple(e for v in inside if v.kind == "runs" for e in v.entries),
-            )
-        )
-    return tuple(specs)
-
-
-def _spec_status(heading: Heading, mvp: str, vocabulary: Vocabulary) -> HeadingStatus | None:
-    """The last status in the heading of an MVP's section; None for none."""
-    marks = heading_marks(heading, mvp, vocabulary)
-    if not marks:
-        return None
-    offset, text, parsed = marks[-1]
-    start = heading.span.start + offset
-    return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 
 @dataclass(frozen=True)
@@ -140,7 +76,7 @@ class Mvp:
     line: int
     """1-based."""
     entry: Entry
-    """Its row; without cells, of kind `heading`, `card` or `task`, where it stands in no table."""
+    """Its row; without cells, of kind `heading card task item`, where it stands in no table."""
 
     @property
     def in_overview(self) -> bool:
@@ -203,6 +139,11 @@ class Roadmap:
         """Every board of cards, in order."""
         return find_boards(self.document, self.vocabulary, self.ids)
 
+    @cached_property
+    def lists(self) -> tuple[tuple[ListColumn, ...], ...]:
+        """Every board that is lists below headings of statuses."""
+        return list_boards(self.document, self.vocabulary, self.ids)
+
     @property
     def kanban(self) -> Kanban | None:
         """The first board; None where there is none."""
@@ -212,7 +153,7 @@ class Roadmap:
     def order(self) -> list[str]:
         """The ids as an ordered board has its cards: as the rows, without any by their numbers."""
         ids = list(dict.fromkeys(mvp.id for mvp in self.mvps))
-        if any(mvp.entry.kind != "card" for mvp in self.mvps):
+        if any(mvp.entry.kind not in ("card", "item") for mvp in self.mvps):
             return ids
         return sorted(ids, key=lambda one: [(int(n or -1), w) for n, w in _PART.findall(one)])
 
@@ -291,7 +232,7 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     if not mvps and not elsewhere:
         known, rows = _with_overview(guessed(tables, titles, recognised, words), words)
         mvps = _of_rows(rows)
-        elsewhere = [] if mvps else stated_in_boxes(document, words)
+        elsewhere = [] if mvps else stated_in_lists(document, words)
     if not mvps and not elsewhere and not any(map(_is_new, known)):
         raise NoMvpTable(f"{document.name}: {what_is_there(tables, words)}")
     if elsewhere or not ids.ids:
@@ -476,7 +417,7 @@ def _waiting_remarks(roadmap: Roadmap) -> Iterator[tuple[str, tuple[int, str]]]:
         if text := next((cell for cell in cells if waits(cell)), ""):
             yield mvp, (entry.line, text)
     for one in reversed(roadmap.mvps):
-        name = one.name if one.entry.kind in ("card", "task") else ""
+        name = one.name if one.entry.kind in ("card", "task", "item") else ""
         if text := next((t for t in (one.status_text, name) if waits(t)), ""):
             yield one.id, (one.line, text)
 

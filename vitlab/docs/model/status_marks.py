@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.status_text import read_status_text
-from vitlab.docs.model.vocabulary import COLOURS, ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import COLOURS, OF_SENTENCES, ParsedStatus, Vocabulary
+from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Document, Heading, Span
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
@@ -18,6 +19,14 @@ _BLOCKED_END = re.compile(
     r"(?:\s[-–—|]+|[:：，,])\s*(?P<text>(?!\s)(?:(?!\s[-–—]+\s)[^|:：()（）,，])+)$"
 )
 """The last part of a title, `— BLOCKED`."""
+_WORD_END = re.compile(
+    r"(?:\s[-–—|→]+\s*|[:：，,;；]\s*|\.{2,}\s*)"
+    r"(?P<text>[*_`]*[^\W\d_](?:(?!\s[-–—|→]+\s)[^:：，,;；|()（）])*)$"
+)
+"""The last part of an item, `- done`."""
+_COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
+"""A colour with a remark, and no words."""
+_DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)
 _PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
@@ -70,6 +79,31 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
             marks.append(Mark(tail.start("text"), tail.end("text"), parsed))
     own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
     return sorted(own or marks)  # a colour before the id of an MVP with a status is a priority
+
+
+def item_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary) -> list[Mark]:
+    """The statuses of an item that tells how an MVP stands.
+
+    Its only glyph is one wherever it stands, and so are its last words: `- done`, `(done 12-01)`.
+    """
+    starts = vocabulary.glyph_starts(text)
+    if marks := find_marks(text, of, vocabulary, last=True):
+        of_prose = any(not any(m.start <= at < m.end for m in marks) for at in starts)
+        beside = not re.search(r"\w", text[of[1] : marks[-1].start]) or text[marks[-1].end :]
+        return [] if of_prose and not beside else marks  # `why ❌ is better than ✅`
+    if len(starts) == 1 and (text[starts[0]] not in COLOURS or _COLOUR.match(text, starts[0])):
+        named = re.search(r"\w", text[of[1] : starts[0]])
+        parsed = vocabulary.read(text[starts[0] :])
+        end = len(text.rstrip()) if named else starts[0] + (parsed.end if parsed else 0)
+        return [Mark(starts[0], end, parsed)] if parsed else []
+    for tail in (*_DATED.finditer(text, of[1]), _WORD_END.search(text, of[1])):
+        parsed = vocabulary.read(tail["text"]) if tail else None
+        if tail is None or parsed is None or tail["text"][parsed.end :].strip(" *_`."):
+            continue
+        name = _is_nothing(text[of[1] : tail.start()]) and folded(tail["text"]) in OF_SENTENCES
+        if not name:
+            return [Mark(*tail.span("text"), parsed)]
+    return []
 
 
 def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:
@@ -165,20 +199,30 @@ class Found(NamedTuple):
     parsed: ParsedStatus
 
 
-def in_items(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Found]:
-    """The boxes of list items that open with an MVP, and the statuses written beside its id."""
+def in_items(
+    document: Document, vocabulary: Vocabulary, ids: IdIndex, own: Container[int] = ()
+) -> Iterator[Found]:
+    """The boxes of list items that open with an MVP, and the statuses written beside its id.
+
+    `own`: the 0-based lines of those that tell how their MVP stands, also at their end.
+    """
     inside = set(document.hidden_lines)
     for fence in document.fences:
         inside.update(range(fence.first, fence.last))
     for item in (*_ITEM.finditer(document.text), *_items_of_experiments(document, ids)):
         opening = id_span(item["text"], ids, vocabulary)
-        if opening is None or document.line_of(item.start("text")) - 1 in inside:
+        index = document.line_of(item.start("text")) - 1
+        if opening is None or index in inside:
             continue
         mvp, of = opening
         if item["box"] and (box := vocabulary.read(item["box"])):
             yield Found(mvp, "task", item.start("box"), item.end("box"), box)
         base = item.start("text")
-        for mark in find_marks(item["text"], of, vocabulary, last=bool(item["box"])):
+        if index in own:
+            marks = item_marks(item["text"], of, vocabulary)
+        else:
+            marks = find_marks(item["text"], of, vocabulary, last=bool(item["box"]))
+        for mark in marks:
             if item["box"] == "[ ]" and vocabulary.is_blocked(item["text"][mark.start : mark.end]):
                 continue  # why the box is open
             yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed)

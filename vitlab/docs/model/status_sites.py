@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
+from vitlab.docs.model.mvps import in_steps
 from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_marks import (
@@ -477,8 +478,11 @@ def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     document, vocabulary, ids = roadmap.document, roadmap.vocabulary, roadmap.ids
     boards = {i for board in roadmap.boards for i in board.lines}
     own = roadmap.report_of
+    listed = {card.lines[0] for board in roadmap.lists for one in board for card in one.cards}
+    items = {m.line - 1: m.id for m in roadmap.mvps if m.entry.kind == "item"}
     for found in (
-        *in_items(document, vocabulary, ids),
+        *in_items(document, vocabulary, ids, listed | items.keys()),
+        *in_steps(document, vocabulary, items),
         *in_diagrams(document, vocabulary, ids, boards),
         *(in_head(document, vocabulary, own) if own else ()),
     ):

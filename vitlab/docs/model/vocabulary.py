@@ -79,7 +79,7 @@ OWN_WORDS = frozenset((
 """Words of a status that tell more of their own MVP, so that no other one takes them over."""
 _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
-_OF_SENTENCES = frozenset((
+OF_SENTENCES = frozenset((
     "open", "next", "plan", "planning", "training", "mixed", "review", "analysis", "active",
     "hold", "partial", "rerun",
 ))  # fmt: skip
@@ -232,7 +232,7 @@ class Vocabulary:
             return parsed
         word = _word_key(rest[slice(*then.word)]) if then.word else ""
         in_prose = (
-            word and not then.glyph and (word in _OF_SENTENCES or not _ENDS.match(rest, then.end))
+            word and not then.glyph and (word in OF_SENTENCES or not _ENDS.match(rest, then.end))
         )
         if word in _FILING or in_prose:
             return parsed
@@ -457,7 +457,7 @@ def _word_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     # Whole words only: `完成度` and `plans` are no statuses. `in_progress` is two.
     known = "|".join(
         re.escape(word).replace(r"\ ", "[ _-]")
-        + (r"(?![\s_-]*[^\W\d_])" if word in _OF_SENTENCES else "")
+        + (r"(?![\s_-]*[^\W\d_])" if word in OF_SENTENCES else "")
         for word in sorted(words, key=len, reverse=True)
     )
     return re.compile(f"(?:{known})(?![^\\W_])", re.I)

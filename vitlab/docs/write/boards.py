@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from vitlab.docs.model.boards.board import (
     ColumnIndex,
@@ -13,6 +14,14 @@ from vitlab.docs.model.boards.board import (
     target_column,
 )
 from vitlab.docs.model.boards.kanban import find_boards
+from vitlab.docs.model.boards.list_board import (
+    ListCard,
+    ListColumn,
+    added_item,
+    last_of_item,
+    moved_item,
+    wanted_column,
+)
 from vitlab.docs.model.boards.moves import add_card, move_card, restore_board
 from vitlab.docs.model.ids import several_ids
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -177,6 +186,122 @@ def _move_all(
         return []
     end = len(old) - tail
     return [Edit(Span(head, end), old[head:end], new[head : len(new) - tail])]
+
+
+def item_edits(
+    roadmap: Roadmap,
+    mvp: Mvp,
+    ids: frozenset[str],
+    status: str,
+    edits: Sequence[Edit],
+    before: Roadmap | None,
+) -> list[Edit]:
+    """The edits, and those that move an MVP's items below the heading of a status.
+
+    An item says a status itself that no heading has, where nothing else does. `before`: an earlier
+    roadmap in which the MVP had this status.
+    """
+    made = list(edits)
+    for number, board in enumerate(roadmap.lists):
+        then = before.lists[number] if before and number < len(before.lists) else ()
+        for card in (card for column in board for card in column.cards if card.mvp in ids):
+            home, to = wanted_column(board, card, status)
+            order = roadmap.order
+            for column, old in zip(board, then, strict=False):
+                if any(one.mvp == card.mvp for one in old.cards):
+                    to, order = column, [one.mvp for one in old.cards]
+            if mvp.entry.kind == "item" and mvp.line - 1 == card.lines[0]:
+                made = _with_item_mark(roadmap, board, card, status, made)
+            if to and to is not home:
+                made = moved_item(roadmap.document, board, card, to, order, made)
+    return made
+
+
+def _with_item_mark(
+    roadmap: Roadmap,
+    board: Sequence[ListColumn],
+    card: ListCard,
+    status: str,
+    edits: Sequence[Edit],
+) -> list[Edit]:
+    """The edits, the mark of an item being there where no heading says its status."""
+    said = {column.status for column in board}
+    end = card.at + len(card.text.rstrip())
+    if card.mark is None:
+        new = StatusSites(roadmap).sure_glyph(status)
+        return [*edits, *([] if status in said else [Edit(Span(end, end), "", f" {new}")])]
+    if status not in said or card.mark.parsed.status in said or card.at + card.mark.end != end:
+        return list(edits)
+    start = card.at + len(card.text[: card.mark.start].rstrip())
+    rest = [edit for edit in edits if not start <= edit.span.start < end]
+    return [*rest, Edit(Span(start, end), roadmap.document.text[start:end], "")]
+
+
+def status_of_item(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
+    """The edit that writes the first status of an item, in brackets where others have theirs so."""
+    text = roadmap.document.text
+    end = mvp.entry.row.span.start + len(text[slice(*mvp.entry.row.span)].rstrip())
+    new = StatusSites(roadmap).new_text(status)
+    marks = [site.span for site in StatusSites(roadmap) if site.kind == "item"]
+    around = {text[span.start - 1] + text[span.end : span.end + 1] for span in marks}
+    pair = next((one for one in around if one in ("()", "（）", "[]", "【】")), "")
+    return [Edit(Span(end, end), "", f" {pair[:1]}{new}{pair[1:]}")]
+
+
+def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
+    """The edits that add a new MVP below the heading of what waits, or to a list of MVPs."""
+    document = roadmap.document
+    for board in roadmap.lists:
+        cards = [card for column in board for card in column.cards]
+        to = next((c for s in ("planned", "ready") for c in board if c.status == s), None)
+        if to and cards:
+            like = (to.cards or cards)[-1]
+            text = _item_like(roadmap, like.lines[0], like.mvp, mvp_id, name)
+            text = re.sub(r"\[[xX/-]\](?=\s)", "[ ]", text, count=1)
+            return [added_item(document, board, to, text)]
+    items = [mvp for mvp in roadmap.mvps if mvp.entry.kind == "item"]
+    if not items or roadmap.lists:
+        return []
+    last, like = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
+    end = document.line_span(last_of_item(document, last)).end
+    text = _item_like(roadmap, like.line - 1, like.id, mvp_id, name)
+    if number := _LIKE.match(document.line_text(last))["number"]:  # type: ignore[index]
+        text = re.sub(r"\d+", str(int(number) + 1), text, count=1)
+    return [Edit(Span(end, end), "", document.newline + text)]
+
+
+_LIKE = re.compile(
+    r"(?P<lead>[ \t>]*(?:[-*+]|(?P<number>\d+)[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?)(?P<text>.*)"
+)
+
+
+def _item_like(roadmap: Roadmap, index: int, old: str, mvp_id: str, name: str) -> str:
+    """A new item written as the one on a line: id, name and status of what waits."""
+    sites, document = StatusSites(roadmap), roadmap.document
+    match = _LIKE.match(document.line_text(index))
+    assert match is not None
+    lead, text = match["lead"], match["text"]
+    start = document.line_span(index).start + len(match["lead"])
+    marks = [s for s in sites if s.index == index and s.kind == "item"]
+    named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(old)}", text, re.I)
+    shown = f"{named[0][: -len(old)]}{mvp_id}" if named else mvp_id
+    before = text[: named.start()] if named else ""
+    colon = re.match(r"[*_~]*(?:\s*[:：]\s*|\s+[-–—]\s+|\s*)", text[named.end() :] if named else "")
+    between = (colon[0] if colon else "").replace("~~", "") or " "
+    if not marks:
+        return f"{lead}{before.replace('~~', '')}{shown}{between}{name}"
+    mark = marks[-1]
+    waiting = (
+        sites.new_text("planned")
+        if mark.parsed.verdict
+        else sites.spell(replace(mark, index=-1, text=mark.text[: mark.parsed.end]), "planned")
+    )
+    if named and mark.span.start - start < named.start():
+        return f"{lead}{waiting} {before[mark.span.end - start :].lstrip()}{shown}{between}{name}"
+    gap = re.search(r"[\s:：,，;；–—-]*[(（【\[]?$", text[: mark.span.start - start])
+    pair = (gap[0] if gap else " ") or " "
+    closes = {"(": ")", "（": "）", "【": "】", "[": "]"}.get(pair[-1:], "")
+    return f"{lead}{before.replace('~~', '')}{shown}{between}{name}{pair}{waiting}{closes}"
 
 
 _BULLET = re.compile(r"[-•·▪*] ")

@@ -17,7 +17,7 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Span
 from vitlab.docs.text.tables import insert_row
-from vitlab.docs.write.boards import new_card_edits
+from vitlab.docs.write.boards import new_card_edits, new_items
 from vitlab.docs.write.new_section import (
     Wanted,
     gate_title,
@@ -223,7 +223,9 @@ class MvpEdits:
                 yield from set_column(roadmap, entry, "mvp", name)
 
     def _item(self) -> list[Edit]:
-        """An item at the end of the last check list that has one to be done."""
+        """An item of a list of MVPs, or at the end of the last check list with one to be done."""
+        if items := new_items(self.roadmap, self.mvp, self.name):
+            return items
         document, found = self.roadmap.document, None
         hidden = set(document.hidden_lines)
         for fence in document.fences:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.roadmap import Roadmap, Spec
+from vitlab.docs.model.mvps import Spec
+from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain

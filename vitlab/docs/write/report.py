@@ -10,7 +10,8 @@ from vitlab.contract.value import Value, ceiling_split
 from vitlab.docs.judge.conclusion import ceiling_mags, count_text, profile_mark
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase, phrase
-from vitlab.docs.model.roadmap import Mvp, Roadmap, Spec
+from vitlab.docs.model.mvps import Spec
+from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.text.inline import cell_text, code
 from vitlab.docs.write.rows import TITLES, figure_lines
 

@@ -20,7 +20,7 @@ from vitlab.docs.text.edit import Edit, apply, lost_lines
 from vitlab.docs.text.inline import cell_text, code, plain
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
-from vitlab.docs.write.boards import board_edits
+from vitlab.docs.write.boards import board_edits, item_edits, status_of_item
 from vitlab.docs.write.removed import RemovedTexts
 from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
 
@@ -160,7 +160,8 @@ def status_edits(
     sites = StatusSites(roadmap)
     ids = frozenset((mvp.id, *others))
     mine = _sites_of(sites, mvp, ids)
-    earlier = _earlier(before, mvp, wanted[""], ids)
+    then = before if _had(before, mvp, wanted[""]) else None
+    earlier = _earlier(then, mvp, ids)
     log = RemovedTexts(roadmap, mvp.id)
     edits: list[Edit | None] = []
     cards: list[tuple[StatusSite, str]] = []
@@ -185,12 +186,12 @@ def status_edits(
         else:
             edits.append(sites.edit(site, text, outer))
     if wanted[""] is not None:
-        then = before if _had(before, mvp, wanted[""]) else None
         edits += board_edits(roadmap, mvp, ids, wanted[""], cards, then)
         event = EVENTS[roadmap.language][wanted[""]]
         edits += log.edits(event, date or datetime.date.today().isoformat())
         edits += _first_status(roadmap, mvp, wanted[""]) if mvp.status is None else []
-    return [edit for edit in edits if edit is not None]
+    made = [edit for edit in edits if edit]
+    return item_edits(roadmap, mvp, ids, wanted[""], made, then) if wanted[""] else made
 
 
 def _earlier_text(
@@ -228,9 +229,9 @@ def _sites_of(sites: StatusSites, mvp: Mvp, ids: frozenset[str]) -> list[StatusS
 
 
 def _earlier(
-    before: Roadmap | None, mvp: Mvp, status: str | None, ids: frozenset[str]
+    before: Roadmap | None, mvp: Mvp, ids: frozenset[str]
 ) -> dict[tuple[str, int], tuple[StatusSites, StatusSite]]:
-    if before is None or not _had(before, mvp, status):
+    if before is None:
         return {}
     sites = StatusSites(before)
     mine = _sites_of(sites, before.mvp(mvp.id), ids)
@@ -254,6 +255,8 @@ def _first_status(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
         spec = next((s for s in roadmap.specs if s.heading.index == mvp.line - 1), None)
         end = spec.heading.span.end if spec else mvp.entry.row.span.end
         return [Edit(Span(end, end), "", f" ({status_cell(roadmap, status)})")]
+    if cell is None and mvp.entry.kind == "item":
+        return status_of_item(roadmap, mvp, status)
     if cell is None:
         return []
     return set_column(roadmap, mvp.entry, "status", status_cell(roadmap, status))

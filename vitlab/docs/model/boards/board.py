@@ -10,7 +10,7 @@ from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Span
 from vitlab.docs.text.tables import Table
 
-_FALLBACK_COLUMNS = {"partial": ("done",), "analysing": ("running",), "ready": ("planned",)}
+FALLBACK_COLUMNS = {"partial": ("done",), "analysing": ("running",), "ready": ("planned",)}
 """Where a card goes when its status has no column of its own."""
 
 
@@ -98,7 +98,7 @@ def target_column(
     `statuses`: MVP id -> status. Without any such column it stays where it is.
     """
     at = current_column(board, card)
-    for wanted in (status, *_FALLBACK_COLUMNS.get(status, ())):
+    for wanted in (status, *FALLBACK_COLUMNS.get(status, ())):
         if at.column >= 0 and board.bands[at.band].columns[at.column].status == wanted:
             return at  # `Backlog` and `Todo` may stand side by side
         for number, band in enumerate(board.bands):
