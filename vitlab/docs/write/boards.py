@@ -262,9 +262,9 @@ def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
     items = [mvp for mvp in roadmap.mvps if mvp.entry.kind == "item"]
     if not items or roadmap.lists:
         return []
-    last, like = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
+    last, model = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
     end = document.line_span(last_of_item(document, last)).end
-    text = _item_like(roadmap, like.line - 1, like.id, mvp_id, name)
+    text = _item_like(roadmap, model.line - 1, model.id, mvp_id, name)
     if number := _LIKE.match(document.line_text(last))["number"]:  # type: ignore[index]
         text = re.sub(r"\d+", str(int(number) + 1), text, count=1)
     return [Edit(Span(end, end), "", document.newline + text)]

@@ -166,8 +166,7 @@ def status_edits(
     edits: list[Edit | None] = []
     cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
-        status = _wanted(site, wanted)
-        if status is None:
+        if (status := _wanted(site, wanted)) is None:
             continue
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
         if was is not None:
@@ -185,13 +184,14 @@ def status_edits(
             cards.append((site, text))
         else:
             edits.append(sites.edit(site, text, outer))
-    if wanted[""] is not None:
-        edits += board_edits(roadmap, mvp, ids, wanted[""], cards, then)
-        event = EVENTS[roadmap.language][wanted[""]]
-        edits += log.edits(event, date or datetime.date.today().isoformat())
-        edits += _first_status(roadmap, mvp, wanted[""]) if mvp.status is None else []
     made = [edit for edit in edits if edit]
-    return item_edits(roadmap, mvp, ids, wanted[""], made, then) if wanted[""] else made
+    if new := wanted[""]:
+        made += board_edits(roadmap, mvp, ids, new, cards, then)
+        today = datetime.date.today().isoformat()
+        made += log.edits(EVENTS[roadmap.language][new], date or today)
+        made += _first_status(roadmap, mvp, new) if mvp.status is None else []
+        made = item_edits(roadmap, mvp, ids, new, made, then)
+    return made
 
 
 def _earlier_text(
