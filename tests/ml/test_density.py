@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vitlab.contract.config import MlpConfig, read_config
 from vitlab.contract.networks import output_count
 from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import Value
+from vitlab.lab.inspector.posterior import Kernel, Marginal, densities
 from vitlab.ml.network.density import mixture
 from vitlab.ml.scoring import (
     DensityScores,
@@ -26,7 +28,13 @@ from vitlab.ml.scoring import (
     overall,
     save_residuals,
 )
+from vitlab.ml.spectra.dataset import COMPONENTS
+from vitlab.ml.spectra.grid import compress, load_grid
 from vitlab.ml.spectra.labels import RANGES, LabelPrior, LabelScaling, fit_scaling
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.theory.log_scores import Star, exact_scores
+from vitlab.ml.theory.posterior import Model, posteriors
 from vitlab.ml.training.task import make_loss
 
 WIDE = torch.float64
@@ -180,6 +188,48 @@ def test_densities_come_back_from_a_file_and_are_held_against_the_exact_ones(
     assert all(
         Value("", "coverage68", "M_H") in one.scores.values for one in binned(found, "mag", 0)
     )
+
+
+def test_a_bounded_density_ends_where_its_label_does() -> None:
+    ranges = (RANGES["T_eff"], RANGES["log_g"])
+    scaling = LabelScaling((0.1, -0.2), (1.1, 0.9), ranges)
+    found = mixture(some_outputs(2, 3, n=1), 2)
+    found = replace(found, factor=4 * found.factor)
+    marginal = Marginal(found, scaling, 1)
+    values = 1 + 4 * special.ndtr(np.linspace(-5.9, 5.9, 8001))  # closer at the ends
+    height, below = marginal.density(values), marginal.below(values)
+    assert np.trapezoid(height, values) == pytest.approx(1, abs=1e-3)
+    step = np.diff(values) * (height[1:] + height[:-1]) / 2
+    np.testing.assert_allclose(np.cumsum(step), below[1:], atol=1e-3)
+    mean, sigma = found.moments(scaling.original)
+    assert np.trapezoid(height * values, values) == pytest.approx(float(mean[0, 1]), abs=2e-3)
+    alone = LabelScaling((0.0,), (1.0,), (RANGES["log_g"],))
+    kernel = Kernel(np.random.default_rng(0).normal(size=500), np.full(500, 1 / 500), alone)
+    assert np.trapezoid(kernel.density(values), values) == pytest.approx(1, abs=1e-3)
+    model, exact = densities(marginal, kernel, "log_g", float(mean[0, 1]), float(sigma[0, 1]))
+    assert 1 <= model.low < model.high <= 5
+    assert 1 < exact.low < exact.high < 5
+
+
+def test_the_exact_posterior_is_calibrated_and_agrees_with_the_ceilings() -> None:
+    """Two integrations of the same posteriors, by different proposals."""
+    grid = compress(load_grid(), COMPONENTS)
+    simulator = Simulator(grid, load_noise(), (21.5, 21.5), seed=3)
+    model, n = Model(grid, simulator.noise, LabelPrior()), 2
+    stars, flux, _ = simulator.observe_fixed("test", 0, n)
+    scores = list(exact_scores(simulator, ("log_g", "M_H"), n))
+    for one, other in zip(scores, posteriors(model, stars, flux, 1), strict=True):
+        np.testing.assert_allclose(one.pit[0], other.pit[[1, 2]], atol=0.15)
+        assert np.isfinite(one.joint).all()
+    # The density of one label alone, against the same by a finer sum over its values.
+    star = Star(model, flux[0], stars.labels[0], float(stars.mag[0]))
+    drawn = [star.samples((), np.random.default_rng(seed)) for seed in range(4)]
+    scaling = LabelScaling((0.0,), (1.0,), (RANGES["log_g"],))
+    column = np.concatenate([scaling.scaled(one.labels[:, [1]])[:, 0] for one in drawn])
+    weights = np.concatenate([one.weights for one in drawn]) / len(drawn)
+    kernel = Kernel(column, weights, scaling)
+    smooth = float(np.log(kernel.density(stars.labels[0, [1]])[0]))
+    assert scores[0].log_score[0, 0] == pytest.approx(smooth, abs=0.2)
 
 
 def test_a_mixture_has_no_weights_and_counts_its_outputs() -> None:

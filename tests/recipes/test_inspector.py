@@ -80,10 +80,18 @@ def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Pa
     assert math.hypot(*sheet.response.values) == pytest.approx(sheet.scatter or 0)
     assert -1 <= (sheet.agreement or 0) <= 1
     assert any(share.name.startswith("Ca II") for share in sheet.shares)
+    model, exact = sheet.densities
+    assert (model.kind, exact.kind) == ("model", "exact")
+    sigma = vit.errors["M_H"] or 0
+    assert (model.high - model.low) / 2 == pytest.approx(sigma, rel=1e-3)  # of `nll`, a normal one
+    assert exact.values[0] < sheet.true["M_H"] < exact.values[-1]
+    for one in sheet.densities:
+        assert np.trapezoid(one.density, one.values) == pytest.approx(1, abs=0.03)
     again = read_sheet(json.loads(to_line(to_json(sheet))))
     assert again.response is not None
     np.testing.assert_allclose(again.response.values, sheet.response.values, rtol=1e-6)
     assert [guess.name for guess in again.guesses] == names
+    assert again.densities[1].high == pytest.approx(exact.high, rel=1e-6)
     assert len(read_list(json.loads(to_line(to_json(stars)))).marks) == len(stars.marks)
     with pytest.raises(UsageError, match="star 30: the test set has the stars 0 to 29"):
         bench.star(30, "log_g")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable
 from functools import partial
@@ -12,12 +13,13 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeLab
-from tests.tui.fakestars import MASKED, WAVE, FakeGraph, star_list
+from tests.tui.fakestars import MASKED, WAVE, FakeGraph, sheet, star_list
 from tests.waiting import Threads, until
-from vitlab.lab.inspector.star import Prediction, Share, Trace
+from vitlab.lab.inspector.star import Density, Prediction, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
 from vitlab.tui.watch import watcher
+from vitlab.tui.widgets.spectrum_chart import density_words
 
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
 FIRST = f"{RUN}0-run-1"
@@ -263,6 +265,7 @@ def test_picture(
     snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, threads: Threads
 ) -> None:
     monkeypatch.setattr(watcher, "LOOK", 3600.0)
+    monkeypatch.setattr(SpectrumScreen, "seconds_since_read", 0.0)  # however busy the machine is
     lab: Any = FakeLab()
     app = VitLab(lab, lab.roadmap)
 
@@ -275,3 +278,24 @@ def test_picture(
         await threads.at_rest(app)
 
     assert snap_compare(app, terminal_size=(160, 45), run_before=ready)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_predicted_density_is_drawn_over_the_exact_one(plain: bool) -> None:
+    values = tuple(1 + 0.05 * i for i in range(81))
+    peaks = {"model": 3.0, "exact": 4.0}
+    both = [
+        Density(
+            kind, values, tuple(math.exp(-8 * (x - at) ** 2) for x in values), at - 0.25, at + 0.25
+        )
+        for kind, at in peaks.items()
+    ]
+    star = sheet(0, "log_g", densities=tuple(both))
+    lines = density_words(star, "dim", plain=plain).plain.split("\n")
+    full = "@" if plain else "█"
+    assert lines[0].startswith("model ")
+    assert (lines[0].index(full), lines[2].index(full)) == (6 + 13, 6 + 19)
+    assert lines[1].strip() == "68% 2.750 to 3.250"
+    assert lines[3].strip() == "68% 3.750 to 4.250"
+    assert lines[4].strip() == "1.000 ... 5.000"
+    assert density_words(sheet(0, "log_g"), "dim", plain=plain).plain == ""

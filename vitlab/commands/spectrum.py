@@ -73,7 +73,10 @@ def _job(lab: LabPaths, name: str | None) -> JobPaths:
     if name is not None:
         return lookup_job(lab, name)
     for one in reversed(finished(all_jobs(lab))):
-        if one.job.paths.residuals.is_file() and one.job.spec.recipe not in ("evaluate", "ensemble"):
+        if one.job.paths.residuals.is_file() and one.job.spec.recipe not in (
+            "evaluate",
+            "ensemble",
+        ):
             return one.job.paths
     raise UsageError("no job has scored test stars yet (`vitlab run MVP` makes one)")
 
@@ -84,6 +87,8 @@ def _write(path: Path, stars: StarList, sheet: StarSheet) -> None:
 
     traces = {"response": sheet.response, "attention": sheet.attention, "best": sheet.best}
     arrays = {name: np.array(one.values) for name, one in traces.items() if one is not None}
+    for one in sheet.densities:
+        arrays[f"density_{one.kind}"] = np.array([one.values, one.density])
     kinds = {f"{name}_kind": np.array(f"{t.kind} ({t.unit})") for name, t in traces.items() if t}
     try:
         np.savez_compressed(
@@ -123,6 +128,8 @@ def _print(stars: StarList, sheet: StarSheet) -> None:
             ]
         )
     print_table(["MODEL", sheet.label.upper(), "ERROR", "OFF"], rows)
+    for one in sheet.densities:
+        print(f"{one.kind} posterior: 68% in {one.low:.4g} to {one.high:.4g}")
     if sheet.response is not None:
         print(f"the model: {sheet.response.kind}, {sheet.response.unit}")
     for name, number in (

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.paths import JobPaths
+from vitlab.lab.inspector.posterior import Marginal
 from vitlab.ml.baselines.model_file import load_model as load_baseline
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.template import Templates, make_templates
@@ -23,7 +24,7 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient
-from vitlab.ml.training.task import Task, load_network
+from vitlab.ml.training.task import Task, density, load_network
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
@@ -38,6 +39,8 @@ class Explained:
     response: Array  # (L,) how the prediction of the given label depends on each pixel
     attention: Array | None = None
     """(L,) each pixel's share of what the head reads; None without attention."""
+    marginal: Marginal | None = None
+    """The density of the label, if the model predicts one."""
 
 
 class Model(Protocol):
@@ -82,7 +85,10 @@ class NetworkModel:
         attention = None
         if isinstance(network, ViT):
             attention = attention_by_pixel(network, task.inputs(batch))
-        return Explained(predicted[0].numpy(), sigma, noise_response(slope, batch.error), attention)
+        found = density(outputs[0].detach().double(), task.loss, len(task.labels))
+        marginal = None if found is None else Marginal(found, task.scaling, k)
+        response = noise_response(slope, batch.error)
+        return Explained(predicted[0].numpy(), sigma, response, attention, marginal)
 
 
 @dataclass(frozen=True)

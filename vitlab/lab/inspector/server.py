@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vitlab.contract.config import EnsembleConfig, EvaluateConfig, Scored, read_config
 from vitlab.contract.job import read_result, read_spec
@@ -31,7 +32,9 @@ from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import job_folders
 from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
+from vitlab.lab.inspector.posterior import densities, exact_posterior
 from vitlab.lab.inspector.star import (
+    Density,
     Mark,
     Prediction,
     Share,
@@ -222,9 +225,24 @@ class Inspector:
             best=_best_trace(best, label),
             bound=None if best is None else best.bound,
             shares=_line_shares(np.asarray(self.spectra.wave), self.lines, explained, best),
+            densities=self._densities(number, batch.flux[0], label, explained),
             notes=(problem,) if problem else (),
             **self._response(explained, best, label),
         )
+
+    def _densities(
+        self, number: int, flux: Tensor, label: str, explained: Explained | None
+    ) -> tuple[Density, ...]:
+        """The model's density of the label and, of a simulated star, the exact posterior's."""
+        if explained is None or explained.marginal is None or explained.sigma is None:
+            return ()
+        k = self.labels.index(label)
+        own = unpermuted(self.spectra)
+        exact = None
+        if isinstance(own, GridSpectra):
+            exact = exact_posterior(own, flux, number, label)
+        place = float(explained.predicted[k]), float(explained.sigma[k])
+        return densities(explained.marginal, exact, label, *place)
 
     def _own_prediction(self, explained: Explained | None) -> Prediction | None:
         """What the model predicts now."""

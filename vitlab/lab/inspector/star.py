@@ -55,6 +55,18 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Density:
+    """The density of the star's label: the model's (`model`) or the exact posterior's (`exact`)."""
+
+    kind: str
+    values: Numbers  # (n,) ascending, in the label's unit
+    density: Numbers  # (n,) per that unit
+    low: float
+    """The ends of the central 68.3% interval."""
+    high: float
+
+
+@dataclass(frozen=True)
 class StarList:
     """The test stars of one job."""
 
@@ -114,6 +126,8 @@ class StarSheet:
     agreement: float | None = None
     """Cosine between the model's response and the efficient estimator's."""
     shares: tuple[Share, ...] = ()
+    densities: tuple[Density, ...] = ()
+    """Of `label`: the model's first; empty where it predicts none."""
     notes: tuple[str, ...] = ()
 
 
@@ -156,6 +170,7 @@ def read_sheet(record: Mapping[str, Any]) -> StarSheet:
             "true": {name: _number(value) for name, value in record["true"].items()},
             "guesses": tuple(Prediction(**one) for one in record["guesses"]),
             "shares": tuple(Share(**share) for share in record["shares"]),
+            "densities": tuple(_density(one) for one in record.get("densities", ())),
             "notes": tuple(record["notes"]),
         }
     )
@@ -163,6 +178,11 @@ def read_sheet(record: Mapping[str, Any]) -> StarSheet:
 
 def _trace(record: Mapping[str, Any] | None) -> Trace | None:
     return None if record is None else Trace(**{**record, "values": _numbers(record["values"])})
+
+
+def _density(record: Mapping[str, Any]) -> Density:
+    numbers = {name: _numbers(record[name]) for name in ("values", "density")}
+    return Density(**{**record, **numbers})
 
 
 def _number(value: float | None) -> float:
@@ -181,6 +201,6 @@ def _finite(value: Any) -> Any:
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
-    if isinstance(value, Mark | Trace | Prediction | Share):
+    if isinstance(value, Mark | Trace | Prediction | Share | Density):
         return _finite(vars(value))
     return value

@@ -338,7 +338,9 @@ class SpectrumScreen(LabScreen):
             return
         text = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.session.plain)
         self._reading.update(clean(text))
-        self._where.update(where_words(stars, sheet, tone_style(self, "muted")))
+        self._where.update(
+            where_words(stars, sheet, tone_style(self, "muted"), plain=self.session.plain)
+        )
         self._star_pane.border_title = Text(clean(star_words(sheet)))
         below = {"shape": "each over its total", "response": "in its own unit"}
         kind = below.get(state.lower, state.lower)

@@ -214,6 +214,7 @@ def _legend(curves: Sequence[Curve], more: str, width: int) -> Run:
     return kept
 
 
+DENSITY_COLUMNS = 27
 NAMED = 12
 """How many lines are listed, the most informative first."""
 
@@ -286,9 +287,30 @@ def star_words(sheet: StarSheet) -> str:
     return f"star {sheet.number}: " + ", ".join(parts)
 
 
-def where_words(stars: StarList, sheet: StarSheet, muted: str) -> Text:
-    """Below the predictions: how good they could be, and which lines matter."""
+BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+"""Eighths of a density's height."""
+
+
+def density_words(sheet: StarSheet, muted: str, *, plain: bool) -> Text:
+    """The predicted density of the label over the exact one: bars, and central 68% intervals."""
     text = Text()
+    bars = PLAIN_BARS if plain else BARS
+    top = max((max(one.density) for one in sheet.densities), default=0.0)
+    if not top > 0:
+        return text
+    for one in sheet.densities:
+        heights = one.density[:: len(one.density) // DENSITY_COLUMNS][:DENSITY_COLUMNS]
+        text.append(f"{one.kind:<6}", muted)
+        text.append("".join(bars[round(8 * height / top)] for height in heights) + "\n")
+        text.append(f"{'':<6}68% {shown(one.low)} to {shown(one.high)}\n")
+    first = sheet.densities[0].values
+    text.append(f"{'':<6}{shown(first[0])} ... {shown(first[-1])}\n\n", muted)
+    return text
+
+
+def where_words(stars: StarList, sheet: StarSheet, muted: str, *, plain: bool = False) -> Text:
+    """Below the predictions: how good they could be, and which lines matter."""
+    text = density_words(sheet, muted, plain=plain)
     unit = sheet.best.unit if sheet.best is not None else ""
     unit = unit.removesuffix("/sigma")
     facts = [
