@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop
+from tests.jobs.metric_files import wandb_file
 from tests.waiting import (
     SLEEP,
     becomes,
@@ -29,6 +30,7 @@ from tests.waiting import (
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.contract.paths import UsageError
+from vitlab.contract.tracking import read_link
 from vitlab.jobs import processes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process import child
@@ -385,6 +387,24 @@ def test_a_supervisor_is_small(shop: Workshop) -> None:
     assert not {"yaml", "psutil", "subprocess", "socket", "hashlib", "numpy"} & set(loaded)
     stop(job)
     ended(job)
+
+
+def test_the_wandb_run_of_a_job_without_metrics(shop: Workshop) -> None:
+    data = wandb_file({"loss": 0.5}, run={1: "abc", 2: "me", 3: "stars"})
+    code = (
+        "import os, time; os.makedirs('wandb/run-1-abc'); os.makedirs('wandb/run-2-other'); "
+        "open('wandb/run-2-other/run-other.wandb', 'wb').close(); "
+        f"file = open('wandb/run-1-abc/run-abc.wandb', 'wb', 0); file.write({data!r})\n"
+        "while not os.path.exists('go'): time.sleep(0.02)"
+    )
+    job = shop.submit(code)
+    advance(shop.lab)
+    wait_for(lambda: read_link(job))
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    link = read_link(job)
+    assert link is not None
+    assert (link.id, link.url) == ("abc", "https://wandb.ai/me/stars/runs/abc")
 
 
 def test_a_manual_start_does_not_run_a_job_twice(shop: Workshop) -> None:

@@ -1,5 +1,7 @@
 """The process that reads a program's own metrics: `... JOBDIR ATTEMPT LOG_FROM`.
 
+Of a program without any it notes the W&B run of a file, and ends: `... JOBDIR wandb FILE`.
+
 It writes `events.jsonl` in the program's place, and what it found of its files to `metrics.json`.
 Its supervisor starts it, keeps its standard input open as long as the job runs, and starts it
 again when it dies: `metrics.json` says where it was, so nothing is read twice and nothing lost.
@@ -27,7 +29,8 @@ from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.tracking import FILES, Link, read_link, write_link
 from vitlab.jobs.files import read_json, write_json
-from vitlab.jobs.metrics.files import EMPTY, FileFollower
+from vitlab.jobs.metrics.files import BLOCK, EMPTY, FileFollower
+from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
@@ -376,8 +379,20 @@ def _job_runs() -> bool:
     return not ready
 
 
+def _note_run(job: JobPaths, file: Path) -> bool:
+    """Write the link of the W&B run that the file is of; whether the file says which."""
+    decoder = WandbFile([], "", "")
+    with file.open("rb") as opened:
+        decoder.read(opened.read(BLOCK), False)
+    if known := bool(decoder.run.get("id")):
+        write_link(job, _link(job, {**decoder.run, "folder": str(file.parent)}))
+    return known
+
+
 def main(arguments: Sequence[str]) -> int:
     """`JOBDIR ATTEMPT LOG_FROM`: when the attempt began, and where its log begins in bytes."""
+    if arguments[1] == "wandb":
+        return 0 if _note_run(JobPaths(Path(arguments[0])), Path(arguments[2])) else INCOMPLETE
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # its input says when the job is over
     os.set_blocking(1, False)

@@ -12,10 +12,12 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON
+from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON, Process
 
 READY_LIMIT = 10.0
 """Seconds a job waits at its start until the files that are already there are known."""
@@ -156,6 +158,27 @@ class MetricsProcess:
             self.fault = f"the reader failed {self._starts} times, the last time: {why}"
             return
         self._spawn()
+
+
+def open_wandb_file(members: Iterable[Process]) -> str:
+    """The file of the W&B run that one of the processes has open; empty for none."""
+    for one in members:
+        with contextlib.suppress(OSError):  # gone
+            for link in Path(f"/proc/{one.pid}/fd").iterdir():
+                if (file := os.readlink(link)).endswith(".wandb"):  # noqa: PTH115
+                    return file
+    return ""
+
+
+def note_wandb_run(job: JobPaths, file: str) -> bool:
+    """Have the link of the run noted that the file is of; whether it was."""
+    argv = [*PYTHON, "-m", "vitlab.jobs.metrics.follow", str(job.folder), "wandb", file]
+    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+    try:
+        pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=quiet)
+    except OSError:  # no memory for another process
+        return False
+    return _exit_code(pid) == 0
 
 
 def _exit_code(pid: int) -> int | None:

@@ -112,7 +112,7 @@ class Table(Decoder):
                 if not any(name in self._split_names(bare)[1] for name in self.names):
                     continue  # a comment
                 line = bare
-            cells = self._header and self._cells(line)
+            cells = self._cells(line) if self._header else []
             if cells is None:
                 continue
             if self._delimiter == ";" and b"," in line:
