@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ FINISH_LIMIT = 60.0
 END_LIMIT = 5.0
 """Seconds until a killed process must be gone."""
 RESTARTS = 3
+LOOK_INTERVAL = 60.0
+"""Seconds at most between two looks for a W&B run."""
 
 
 @dataclass
@@ -160,25 +162,42 @@ class MetricsProcess:
         self._spawn()
 
 
-def open_wandb_file(members: Iterable[Process]) -> str:
-    """The file of the W&B run that one of the processes has open; empty for none."""
-    for one in members:
-        with contextlib.suppress(OSError):  # gone
-            for link in Path(f"/proc/{one.pid}/fd").iterdir():
-                if (file := os.readlink(link)).endswith(".wandb"):  # noqa: PTH115
-                    return file
-    return ""
+class WandbLook:
+    """Notes the link of the W&B run of a program whose metrics nobody reads."""
 
+    def __init__(self, job: JobPaths, members: Callable[[], Iterable[Process]]) -> None:
+        """`members`: the job's processes."""
+        self._job, self._members = job, members
+        self._noted = ""
+        self._next, self._pause = 0.0, 1.0
 
-def note_wandb_run(job: JobPaths, file: str) -> bool:
-    """Have the link of the run noted that the file is of; whether it was."""
-    argv = [*PYTHON, "-m", "vitlab.jobs.metrics.follow", str(job.folder), "wandb", file]
-    quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
-    try:
-        pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=quiet)
-    except OSError:  # no memory for another process
-        return False
-    return _exit_code(pid) == 0
+    def look(self) -> None:
+        """Look which file of W&B they have open, less and less often."""
+        if time.monotonic() < self._next:
+            return
+        self._pause = min(2 * self._pause, LOOK_INTERVAL)
+        self._next = time.monotonic() + self._pause
+        file = self._open_file()
+        if file and file != self._noted and self._note(file):
+            self._noted = file
+
+    def _open_file(self) -> str:
+        for one in self._members():
+            with contextlib.suppress(OSError):  # gone
+                for link in Path(f"/proc/{one.pid}/fd").iterdir():
+                    if (file := os.readlink(link)).endswith(".wandb"):  # noqa: PTH115
+                        return file
+        return ""
+
+    def _note(self, file: str) -> bool:
+        """Have the link noted of the run that the file is of; whether it was."""
+        argv = [*PYTHON, "-m", "vitlab.jobs.metrics.follow", str(self._job.folder), "wandb", file]
+        quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+        try:
+            pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=quiet)
+        except OSError:  # no memory for another process
+            return False
+        return _exit_code(pid) == 0
 
 
 def _exit_code(pid: int) -> int | None:

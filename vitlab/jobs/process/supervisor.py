@@ -50,15 +50,13 @@ from vitlab.jobs.process.child import (
     write_command_result,
 )
 from vitlab.jobs.process.health import Health, read_policy
-from vitlab.jobs.process.metrics_process import MetricsProcess, note_wandb_run, open_wandb_file
+from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
 from vitlab.jobs.process.monitor import Monitor, write_health
 from vitlab.jobs.processes import PYTHON
 
 POLL = 2.0
 """Seconds between checks of `stop` and of the job's health, of 0.3 ms each; the child's end, and a
 stop requested on this machine, wake us at once."""
-LOOK = 60.0
-"""Seconds between two looks for the W&B run of a program whose metrics nobody reads, at most."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
 
@@ -97,9 +95,6 @@ class Supervisor:
         """Whether its process is `srun`, which starts the job on several nodes."""
         self.gpu_memory = ""
         """GPU memory that was not released after the last attempt, with its holder."""
-        self.wandb = ""
-        """The file of the W&B run whose link was noted here."""
-        self.look_at, self.look_pause = 0.0, POLL / 2
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
@@ -223,6 +218,7 @@ class Supervisor:
 
     def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
         """Watch the process to its end: exit code (or minus its signal), and peak bytes."""
+        wandb = WandbLook(self.job, self._members)
         try:
             with processes.Waiter(pid, self.adopted[1] if self.adopted else None) as waiter:
                 pause = POLL / 8  # many jobs have ended, or written events, by then
@@ -236,22 +232,12 @@ class Supervisor:
                         return ended
                     pause = POLL
                     self._judge(monitor.check(alive=True))
-                    self._note_wandb()
+                    if self.is_command and "metrics" not in self.extra:
+                        wandb.look()
         finally:
             if not self.adopted:
                 # Processes the job left running would keep its device.
                 processes.end_all(self._members, min(self._grace, 5.0))
-
-    def _note_wandb(self) -> None:
-        """Note the W&B run of a program whose metrics nobody reads; looked for ever less often."""
-        now = time.monotonic()
-        if not self.is_command or "metrics" in self.extra or now < self.look_at:
-            return
-        self.look_pause = min(2 * self.look_pause, LOOK)
-        self.look_at = now + self.look_pause
-        file = open_wandb_file(self._members())
-        if file and file != self.wandb and note_wandb_run(self.job, file):
-            self.wandb = file
 
     def _end(self) -> None:
         """TERM, grace, KILL to all processes of the job, on all its nodes."""
