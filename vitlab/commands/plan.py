@@ -20,6 +20,7 @@ from vitlab.commands.common import (
     this_lab,
     warn_of_editors,
 )
+from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.docs.judge.verdict import BY_HAND
 from vitlab.docs.model.roadmap import (
@@ -35,9 +36,12 @@ from vitlab.docs.save import save
 from vitlab.docs.save import undo as undo_lone
 from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
+from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
+from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 from vitlab.lab.writeback.edits import (
     accept,
@@ -75,6 +79,7 @@ def _lint_options(lint: argparse.ArgumentParser) -> None:
 
 def _gates_options(gates: argparse.ArgumentParser) -> None:
     gates.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the lab's first")
+    gates.add_argument("--open", metavar="ID", help="score its models on the stars kept for gates")
     add_json(gates)
     gates.set_defaults(handler=show_gates)
 
@@ -232,22 +237,47 @@ def _print_status(report: dict[str, Any]) -> None:
 def show_gates(args: argparse.Namespace) -> int:
     """`vitlab gates`: each gate's verdict, with its rule and values."""
     path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
+    if args.open:
+        _open_gate(lab_around(path), path, args.open)
     roadmap, verdicts = judge_gates(lab_around(path), path)
     if args.json:
         print_json(
             [
                 {k: getattr(v, k) for k in VERDICT_KEYS}
                 | {"status": gate.status, "values": dict(v.values)}
-                | {"needs": asdict(v.needs) if v.needs else None}
+                | ({"needs": asdict(v.needs)} if v.needs else {})
                 for gate, v in zip(roadmap.gates, verdicts, strict=True)
             ]
         )
     else:
         print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
         for verdict in verdicts:
-            for line in verdict.needs.launch if verdict.needs else ():
+            for line in verdict.needs.ways(verdict.id) if verdict.needs else ():
                 print(f"Gate-{verdict.id} needs: {line}")
     return 0
+
+
+def _open_gate(lab: Lab | None, path: Path, gate_id: str) -> None:
+    """Score what a gate is judged by on the stars kept for gates, and count the opening."""
+    stars = lab.settings.gate_stars if lab else 0
+    if lab is None or not stars:
+        raise UsageError("--open: no stars are kept for gates (gate_stars in vitlab.yaml)")
+    from vitlab.recipes.sealed import score_sealed  # it loads torch
+
+    roadmap = lab.read_roadmap(path)
+    gate, scored = find_gate(roadmap, gate_id), []
+    for one in candidates(gate, newest_results(lab, path)):
+        try:
+            known = read_result(one.job.paths.sealed)
+            if known is None or known.n.get("test") != stars:
+                print(f"scoring {one.job.name} on {stars} stars", file=sys.stderr)
+                score_sealed(one.job.paths, stars)
+            scored.append(one.job.name)
+        except UsageError as error:
+            print(f"vitlab: {error}", file=sys.stderr)
+    if not scored:
+        raise UsageError(f"Gate-{gate.id}: no full result to open the stars for")
+    record_opening(lab.paths, roadmap, gate, stars, scored)
 
 
 def lint_documents(args: argparse.Namespace) -> int:

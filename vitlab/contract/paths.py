@@ -121,6 +121,11 @@ class LabPaths:
         return self.root / "experiments"
 
     @property
+    def openings(self) -> Path:
+        """When the stars kept for gates were opened, a line each; it is never rewritten."""
+        return self.experiments / "openings.jsonl"
+
+    @property
     def exports(self) -> Path:
         """Folder of exported views."""
         return self.root / "exports"
@@ -196,6 +201,9 @@ class JobPaths:
     result = _File("result.json")
     residuals = _File("residuals.parquet")
     """True and predicted labels of each test star (`vitlab.ml.scoring`)."""
+    sealed = _File("sealed.json")
+    """Its result on the stars kept for gates, once they were opened for it."""
+    sealed_residuals = _File("sealed.parquet")
     evaluations = _File("evaluations")
     """Folder of the residuals of later evaluations."""
     exit = _File("exit.json")

@@ -40,6 +40,16 @@ class Needs:
     """CPU time of the seeds, by that of the past ones; None where it is not known."""
     launch: tuple[str, ...] = ()
     """The commands that run the seeds."""
+    scored: int = 0
+    """Stars that each seed is scored on now; 0 where no others can be simulated."""
+
+    def ways(self, gate: str) -> tuple[str, ...]:
+        """What a person does for it, a line each."""
+        stars = self.both[1] if self.both else self.stars
+        if not stars or not self.scored:
+            return self.launch
+        more = f"gate_stars: {self.scored + stars} in vitlab.yaml, then vitlab gates --open {gate}"
+        return (*self.launch, more)
 
     def phrase(self) -> Phrase:
         """`needs 3 more seeds (about 4 core-hours) or 20k more test stars`."""
@@ -87,6 +97,7 @@ def needs_of(
         both,
         _hours(seeded, more) if more else None,
         tuple(_launch(side, more) for side in seeded) if more else (),
+        0 if any(not side.first.world.get("simulator") for side in sides) else stars,
     )
 
 

@@ -84,6 +84,9 @@ class Settings:
     seed_scatter: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Model -> value -> standard deviation over seeds, where the lab's own repeats do not show it:
     `{ViT: {test/r2/log_g: 0.004}}`."""
+    gate_stars: int = 0
+    """Stars kept for gates alone, which `vitlab gates --open` scores the models on; 0: gates are
+    judged on the test stars."""
     notify: Notify = field(default_factory=Notify)
     """How the end of a job is announced."""
 
@@ -163,7 +166,7 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
     elif name == "documents":
         if not isinstance(value, list) or not all(map(_is_pattern, value)):
             raise UsageError(f"{where}: {name}: expected a list of patterns below the lab's root")
-    elif name in ("cpu_slots", "cpu_threads", "grace"):
+    elif name in ("cpu_slots", "cpu_threads", "grace", "gate_stars"):
         low = 1 if name == "cpu_slots" else 0
         if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
             raise UsageError(f"{where}: {name}: expected a number from {low} up")

@@ -6,14 +6,14 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
 from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
-from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.contract.value import SCORES, Value, judged_by
+from vitlab.contract.paths import LabPaths, UsageError, write_atomic
+from vitlab.contract.value import LOG_SCORE, SCORES, Value, judged_by
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
@@ -39,6 +39,7 @@ from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.job_results import Finished, all_results, finished, latest, run_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import seedless_hash
+from vitlab.lab.results.sealed import candidates, on_kept_stars, openings, with_openings
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
@@ -59,6 +60,10 @@ class Pairs:
     """All results of the lab, read where the scatter over seeds is asked for."""
     stated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Model -> value -> scatter over seeds, of `vitlab.yaml`."""
+    kept: LabPaths | None = None
+    """The lab whose gates are judged on stars kept for them; None: on the test stars."""
+    is_kept: bool = False
+    """Whether these are the results on those stars."""
     _known: dict[str, Gap | None] = field(default_factory=dict)
     _scatters: dict[str, SeedScatter | None] = field(default_factory=dict)
 
@@ -78,7 +83,8 @@ class Pairs:
         tested = value.split == "test" and value.label
         if not tested or not same_stars(ours.result, theirs.result):
             return None
-        paths = ours.job.paths.residuals, theirs.job.paths.residuals
+        jobs = ours.job.paths, theirs.job.paths
+        paths = [job.sealed_residuals if self.is_kept else job.residuals for job in jobs]
         try:
             stamps = [path.stat().st_mtime_ns for path in paths]
         except OSError:
@@ -87,7 +93,7 @@ class Pairs:
         if key not in self._known:
             self._known.update(_read(self.cache))
         if key not in self._known:
-            self._known[key] = _computed(*paths, value.metric, value.label)
+            self._known[key] = residuals_gap(paths[0], paths[1], value.metric, value.label)
             _write(self.cache, self._known)
         return self._known[key]
 
@@ -138,6 +144,7 @@ def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
         {run_of(one.result): one for one in results},
         cache(partial(all_results, lab)),
         lab.settings.seed_scatter,
+        lab.paths if lab.settings.gate_stars else None,
     )
 
 
@@ -151,27 +158,50 @@ def judged_gates(
 ) -> list[Verdict]:
     """The verdicts of some of its gates; each result is held against the ceilings known now."""
     known = ceilings(one.job for one in newest)
-    results = [with_ceiling(one.result, known) for one in newest]
-    return [judge(gate, results, roadmap, evidence) for gate in gates]
+    if evidence.kept is None:
+        results = [with_ceiling(one.result, known) for one in newest]
+        return [judge(gate, results, roadmap, evidence) for gate in gates]
+    every, verdicts = openings(evidence.kept, roadmap), []
+    for gate in gates:
+        opened = [one for one in every if one.gate == gate.id]
+        kept = on_kept_stars(newest, opened)
+        results = [with_ceiling(one.result, known) for one in kept]
+        on_these = replace(
+            evidence, is_kept=True, jobs={run_of(one.result): one for one in kept}, _known={}
+        )
+        verdict = judge(gate, results, roadmap, on_these)
+        waiting = len({one.job.name for one in candidates(gate, newest)} - _names(kept))
+        verdicts.append(with_openings(verdict, roadmap, opened, waiting))
+    return verdicts
 
 
-def _computed(left: Path, right: Path, metric: str, label: str) -> Gap | None:
+def _names(results: Iterable[Finished]) -> set[str]:
+    return {one.job.name for one in results}
+
+
+def residuals_gap(left: Path, right: Path, metric: str, label: str) -> Gap | None:
+    """One file's score minus another's on the stars of both; None where that cannot be told."""
     import numpy as np
 
-    from vitlab.ml.scoring import load_residuals, paired
+    from vitlab.ml.scoring import load_residuals, paired, paired_mean
 
     try:
         ours, theirs = load_residuals(left), load_residuals(right)
     except UsageError:
         return None
-    if metric not in SCORES or label not in ours.labels or label not in theirs.labels:
+    if metric not in (*SCORES, LOG_SCORE) or label not in ours.labels or label not in theirs.labels:
         return None
     _, i, j = np.intersect1d(ours.star, theirs.star, return_indices=True)
     a, b = ours.labels.index(label), theirs.labels.index(label)
     true = ours.true[i, a]
     if ours.hash != theirs.hash or len(i) < 2 or not np.array_equal(true, theirs.true[j, b]):
         return None
-    difference = paired(true, ours.predicted[i, a], theirs.predicted[j, b], metric, SEED)
+    if metric == LOG_SCORE:
+        if ours.density is None or theirs.density is None:
+            return None
+        difference = paired_mean(ours.density.log_score[i, a], theirs.density.log_score[j, b])
+    else:
+        difference = paired(true, ours.predicted[i, a], theirs.predicted[j, b], metric, SEED)
     if not np.isfinite([difference.value, difference.error]).all():
         return None
     return Gap(difference.value, difference.error, difference.n)

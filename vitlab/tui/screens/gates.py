@@ -178,9 +178,9 @@ class GatesScreen(LabScreen):
         text.append(verdict_word(word, self.session.plain, shown), tone_style(self, tone))
         because = verdict.because if verdict else ""
         text.append(f"  {clean(because)}\n\n")
-        if verdict and verdict.needs and verdict.needs.launch:
+        if verdict and verdict.needs and (ways := verdict.needs.ways(gate.id)):
             text.append("To decide it\n", tone_style(self, "muted"))
-            text.append("".join(f"  {clean(line)}\n" for line in verdict.needs.launch))
+            text.append("".join(f"  {clean(line)}\n" for line in ways))
         self._rules(text, gate, verdict)
         if verdict and verdict.values:
             text.append("Evidence\n", tone_style(self, "muted"))

@@ -1,0 +1,109 @@
+"""Stars kept for gates: nothing else is scored on them, and every opening is counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.docs.test_seeds import PLAN
+from tests.recipes.test_evaluate import ran
+from tests.recipes.test_run import CONFIGS
+from vitlab.cli import main as vitlab
+from vitlab.contract.job import read_result
+from vitlab.contract.paths import find_lab
+from vitlab.ml.scoring import load_residuals, overall
+
+STARS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_signals() -> Iterator[None]:
+    """A recipe in this process listens for SIGTERM as a job does."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def ridge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with a ridge that has ended."""
+    root = tmp_path_factory.mktemp("ridge")
+    (root / "vitlab.yaml").write_text(f"gate_stars: {STARS}\n")
+    assert ran(root, "ridge", "ridge", CONFIGS["ridge"], "1.0").returncode == 0
+    (root / "roadmaps").mkdir()
+    (root / "roadmaps/r.md").write_text(PLAN.format(rule="R² > -9"), encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def lab(ridge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, whose gate has stars kept for it."""
+    root = tmp_path / "lab"
+    shutil.copytree(ridge, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+def gate(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert vitlab(["gates", "roadmaps/r.md", "--json", *words]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found[0]
+
+
+def test_a_gate_is_judged_on_the_stars_opened_for_it(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = gate(capsys)
+    assert before["verdict"] == "open"
+    assert "not opened for it (vitlab gates --open 2)" in before["because"]
+    first = gate(capsys, "--open", "2")
+    assert "openings: 1, of 60 stars kept for gates" in first["because"]
+    (job,) = [path.parent for path in lab.glob("experiments/*/*/sealed.json")]
+    tested, sealed = read_result(job / "result.json"), read_result(job / "sealed.json")
+    assert tested
+    assert sealed
+    assert sealed.n == {**tested.n, "test": STARS}
+    assert sealed.data["hash"] != tested.data["hash"]
+    assert sealed.values["val/r2/log_g"] == tested.values["val/r2/log_g"]
+    assert first["values"] == {"test/r2/log_g": sealed.values["test/r2/log_g"]}
+    kept, own = load_residuals(job / "sealed.parquet"), load_residuals(job / "residuals.parquet")
+    assert not np.isin(kept.true[:, 0], own.true[:, 0]).any()
+    scored = overall(kept, 42).named("test")[0]
+    assert scored["test/r2/log_g"] == pytest.approx(sealed.values["test/r2/log_g"])
+    at = (job / "sealed.json").stat().st_mtime_ns
+    assert "openings: 2, of" in gate(capsys, "--open", "2")["because"]
+    assert (job / "sealed.json").stat().st_mtime_ns == at  # scored once
+
+
+def test_a_later_run_waits_for_the_next_opening(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = gate(capsys, "--open", "2")
+    (job,) = [path.parent for path in lab.glob("experiments/*/*/sealed.json")]
+    later = job.parent / "later"
+    shutil.copytree(job, later)
+    (later / "sealed.json").unlink()
+    for name in ("spec.json", "result.json"):
+        record = json.loads((later / name).read_bytes())
+        (later / name).write_text(json.dumps({**record, "run": "later"}), encoding="utf-8")
+    found = gate(capsys)
+    assert "results not opened: 1 (vitlab gates --open 2)" in found["because"]
+    assert found["values"] == before["values"]
+
+
+def test_what_is_kept_is_said_to_be_missing(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    find_lab(lab).openings.write_text("half a li", encoding="utf-8")
+    assert vitlab(["gates", "roadmaps/r.md"]) == 2
+    assert "openings.jsonl:1: not a record of an opening" in capsys.readouterr().err
+    (lab / "vitlab.yaml").write_text("gate_stars: -1\n")
+    assert vitlab(["gates", "roadmaps/r.md"]) == 2
+    (lab / "vitlab.yaml").write_text("{}\n")
+    assert vitlab(["gates", "roadmaps/r.md", "--open", "2"]) == 2
+    assert "gate_stars in vitlab.yaml" in capsys.readouterr().err

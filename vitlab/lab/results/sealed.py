@@ -1,0 +1,114 @@
+"""Scores on stars kept for gates alone: opened for one gate at a time, each opening counted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from vitlab.contract.job import read_result
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.docs.judge.phrases import phrase
+from vitlab.docs.judge.verdict import Verdict
+from vitlab.docs.model.gates.conditions import Comparison, Threshold, is_model, model_key
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.lab.results.job_results import Finished
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One look at the kept stars: jobs scored on them, for a gate."""
+
+    t: float
+    """Unix seconds."""
+    roadmap: str
+    """From the lab's root."""
+    gate: str
+    stars: int
+    jobs: tuple[str, ...]
+
+
+def record_opening(
+    lab: LabPaths, roadmap: Roadmap, gate: Gate, stars: int, jobs: Sequence[str]
+) -> None:
+    """Append an opening to the lab's file."""
+    own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
+    line = json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs))))
+    with lab.openings.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
+    """Of a roadmap's gates, oldest first; `UsageError` for a file that is not as it was written."""
+    own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
+    try:
+        lines = lab.openings.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            found.append(Opening(**{**record, "jobs": tuple(record["jobs"])}))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(f"{lab.openings}:{number}: not a record of an opening") from error
+    return [one for one in found if one.roadmap == own]
+
+
+def candidates(gate: Gate, newest: Iterable[Finished]) -> list[Finished]:
+    """The full results that a gate may be judged by: of its MVPs, and of models its rules name."""
+    named: set[str | None] = set()
+    for rule in gate.rules:
+        if isinstance(rule.condition, Comparison):
+            named |= {rule.condition.left, rule.condition.right}
+        elif isinstance(rule.condition, Threshold) and is_model(rule.condition.of or ""):
+            named.add(model_key(rule.condition.of or ""))
+    return [
+        one
+        for one in newest
+        if _is_scored(one)
+        and (one.result.mvp in gate.mvps or model_key(one.result.model_name) in named)
+    ]
+
+
+def _is_scored(one: Finished) -> bool:
+    result = one.result
+    return result.profile == "full" and result.error_kind == "stars"
+
+
+def on_kept_stars(newest: Sequence[Finished], opened: Sequence[Opening]) -> list[Finished]:
+    """The results with full ones as scored on the kept stars; without those not opened.
+
+    Controls stay as they are: they decide nothing, and warn.
+    """
+    jobs = {name: one.stars for one in opened for name in one.jobs}
+    kept = []
+    for one in newest:
+        if not _is_scored(one) or one.result.data.get("permuted"):
+            kept.append(one)
+        elif stars := jobs.get(one.job.name):
+            sealed = read_result(one.job.paths.sealed)
+            if sealed and sealed.n.get("test") == stars:  # else opened again for another gate
+                kept.append(replace(one, result=sealed))
+    return kept
+
+
+def with_openings(
+    verdict: Verdict, roadmap: Roadmap, opened: Sequence[Opening], waiting: int
+) -> Verdict:
+    """The verdict with how often its stars were opened; `waiting`: results not opened for it."""
+    parts = [phrase("unopened", verdict.id)]
+    if opened:
+        parts = [phrase("openings", len(opened), opened[-1].stars)]
+        parts += [phrase("not_opened", waiting, verdict.id)] if waiting else []
+    told = [phrase("as_is", verdict.because), *parts], [
+        phrase("as_is", verdict.because_in_document), *parts,
+    ]  # fmt: skip
+    english, own = (phrase("list", *one) for one in told)
+    return replace(
+        verdict,
+        because=english.text("en"),
+        because_in_document=own.text(roadmap.language),
+    )
