@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from tests.lab.conftest import Ended
 from vitlab.cli import main as vitlab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures import figure_specs
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.results.job_results import lookup_results
+from vitlab.lab.results.ranking import residuals_gap
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
-from vitlab.ml.scoring import Residuals, load_residuals, overall, save_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, load_residuals, overall, save_residuals
 from vitlab.tui.watch.reader import LabReader
 
 NAME = "test/r2/log_g"
@@ -323,3 +326,30 @@ def test_curves_stand_where_each_point_has_a_place(
     job.events.write_text(text, encoding="utf-8")
     drawn = curves(lab, [job.folder])
     assert (drawn.axis, list(drawn.series[0].x)) == (axis, x)
+
+
+def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: Path) -> None:
+    job = ended("Run 1")
+    enriched(job, 100, 1.0)
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    with pytest.raises(UsageError, match="calibration: no job predicts a density of log_g"):
+        figure_specs.calibration(made)
+    truth = np.random.default_rng(0).normal(size=(200, 1))
+    narrow = DensityScores(norm.logpdf(truth, scale=0.5), truth[:, 0], norm.cdf(truth / 0.5))
+    right = DensityScores(norm.logpdf(truth), truth[:, 0], norm.cdf(truth))
+    kept = load_residuals(job.residuals)
+    save_residuals(job.residuals, replace(kept, density=narrow))
+    levels, along = figure_specs.calibration(made).panels
+    assert levels.diagonal
+    assert [y < x - 0.1 for x, y in zip(levels.curves[0].x, levels.curves[0].y, strict=True)] == [
+        True
+    ] * 4
+    assert len(along.curves[0].y) == 4
+    save_residuals(tmp_path / "right.parquet", replace(kept, density=right))
+    gap = residuals_gap(tmp_path / "right.parquet", job.residuals, "log_score", "log_g")
+    assert gap is not None
+    expected = norm.logpdf(truth) - norm.logpdf(truth, scale=0.5)
+    assert gap.value == pytest.approx(float(expected.mean()))
+    assert gap.error == pytest.approx(float(expected.std(ddof=1)) / math.sqrt(200))
+    save_residuals(tmp_path / "none.parquet", kept)
+    assert residuals_gap(tmp_path / "none.parquet", job.residuals, "log_score", "log_g") is None

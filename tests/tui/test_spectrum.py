@@ -294,7 +294,7 @@ def test_a_predicted_density_is_drawn_over_the_exact_one(plain: bool) -> None:
     lines = density_words(star, "dim", plain=plain).plain.split("\n")
     full = "@" if plain else "█"
     assert lines[0].startswith("model ")
-    assert (lines[0].index(full), lines[2].index(full)) == (6 + 13, 6 + 19)
+    assert (lines[0].index(full), lines[2].index(full)) == (6 + 13, 6 + 20)
     assert lines[1].strip() == "68% 2.750 to 3.250"
     assert lines[3].strip() == "68% 3.750 to 4.250"
     assert lines[4].strip() == "1.000 ... 5.000"

@@ -86,6 +86,14 @@ def paired(true: Array, left: Array, right: Array, metric: str, seed: int) -> Di
     return Difference(value, error, len(true))
 
 
+def paired_mean(left: Array, right: Array) -> Difference:
+    """The mean of `left` minus that of `right`, (n,) numbers of the same stars."""
+    gap = left - right
+    n = len(gap)
+    error = float(gap.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Difference(float(gap.mean()), error, n)
+
+
 def _scatter(counts: Array, residual: Array) -> Array:
     """(m,) scatter from weighted quantiles; all rows of `counts` share one sort."""
     if not np.isfinite(residual).all():
@@ -369,9 +377,9 @@ def against_exact(residuals: Residuals) -> Scores:
     for label, (best, ours) in ({"": (exact.joint, model.joint[:n])} | columns).items():
         if not label and len(columns) == 1:
             continue
-        for name, numbers in ((LOG_SCORE_EXACT, best), (NATS_LOST, best - ours)):
-            values[Value("", name, label)] = float(numbers.mean())
-            errors[Value("", name, label)] = float(numbers.std(ddof=1) / math.sqrt(n))
+        for name, other in ((LOG_SCORE_EXACT, np.zeros(n)), (NATS_LOST, ours)):
+            gap = paired_mean(best, other)
+            values[Value("", name, label)], errors[Value("", name, label)] = gap.value, gap.error
     return Scores(values, errors)
 
 

@@ -18,7 +18,7 @@ from vitlab.plot.series import Line, Series, fit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FIGURES = ("scaling", "snr", "parity", "residuals", "ablation", "training")
+FIGURES = ("scaling", "snr", "parity", "residuals", "calibration", "ablation", "training")
 """Names of all figures."""
 
 

@@ -23,6 +23,7 @@ from vitlab.lab.figures.figure_specs import (
     FigureData,
     Maker,
     ablation,
+    calibration,
     parity,
     residuals,
     scaling,
@@ -43,6 +44,7 @@ MAKERS: dict[str, Maker] = {
     "snr": snr,
     "parity": parity,
     "residuals": residuals,
+    "calibration": calibration,
 }
 LONG = 60.0
 """A run of more seconds is drawn at its end, a shorter one with the last of its launch."""
@@ -102,7 +104,7 @@ def _worth_drawing(
     runs = len(grouped(data.results))
     sizes = {(one.result.model_name, one.result.n.get("train")) for one in data.results}
     models = {model for model, _ in sizes}
-    alone = ["training", "parity", "residuals"] if few else []
+    alone = ["training", "parity", "residuals", "calibration"] if few else []
     if all(one.job.spec.recipe == "ceiling" for one in data.results):
         wanted = ["snr"]
         worlds = {read_world(one.result.world) for one in data.results} - {None}
@@ -116,7 +118,7 @@ def _worth_drawing(
         try:
             yield name, MAKERS[name](data)
         except UsageError:
-            continue  # what it needs is missing: a curve, or residuals
+            continue  # what it needs is missing: a curve, residuals, or densities
 
 
 def _models(everything: Sequence[Job], ceiling: Spec) -> tuple[list[Finished], tuple[str, ...]]:

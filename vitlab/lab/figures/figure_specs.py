@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import LOSS, Value, judged_by
+from vitlab.contract.value import COVERED, LOSS, Value, judged_by
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.judge.seeds import choose
@@ -348,6 +348,43 @@ def residuals(data: FigureData) -> Picture:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
     notes = [*cost_notes(grouped(data.results)), *notes, *_unkept(data)]
     return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes))
+
+
+def calibration(data: FigureData) -> Picture:
+    """Coverage of central intervals of the predicted densities, by level and by magnitude."""
+    import numpy as np
+
+    from vitlab.ml.scoring import binned
+
+    label = Value.parse(data.headline).label
+    levels = [Value("", f"coverage{share}", label) for share in COVERED]
+    known = [
+        (one, stars, stars.density)
+        for one, stars in _residuals_of(data, "calibration")
+        if stars.density is not None and label in stars.labels
+    ]
+    if not known:
+        raise UsageError(
+            f"calibration: no job predicts a density of {label} (loss: mixture or nll)"
+        )
+    overall, along = [], []
+    for one, stars, density in known:
+        found = density.scores(stars.labels, SEED)
+        xs = tuple(share / 100 for share in COVERED)
+        ys, errors = (tuple(x[level] for level in levels) for x in (found.values, found.errors))
+        overall.append(Curve(_name(one, data), xs, ys, errors))
+        bins = [(part, part.scores) for part in binned(stars, "mag", SEED)]
+        xs = tuple(float(np.mean([part.low, part.high])) for part, _ in bins)
+        ys = tuple(scores.values[levels[1]] for _, scores in bins)
+        errors = tuple(scores.errors[levels[1]] for _, scores in bins)
+        along += [Curve(_name(one, data), xs, ys, errors)] * bool(bins)
+    panels = [
+        Panel(f"central interval of {label}", "stars inside", tuple(overall), diagonal=True),
+        Panel("magnitude", "stars inside 68%", tuple(along), lines=(Line(0.68, "0.68"),)),
+    ]
+    missing = _missing(len(data.results) - len(known), len(data.results), "densities")
+    notes = (ERRORS["stars"], *cost_notes(grouped(data.results)), *missing)
+    return Picture(f"Calibration{data.title_mark}", tuple(panels[: 2 if along else 1]), notes)
 
 
 def snr(data: FigureData) -> Picture:
