@@ -219,6 +219,10 @@ def test_windows_share_the_information_and_cost_what_they_tell() -> None:
     found = information(problem, observed, edges, wave, spread)
     told = windows(found, edges, "log_g", float(spread[1, 1]), 4.0)
     assert sum(one.share for one in told) == pytest.approx(1)
+    (alone,) = windows(
+        information(problem, observed, edges[:1], wave, spread), edges[:1], "log_g", 1.0, 4.0
+    )
+    assert alone.share == pytest.approx(told[0].share)
     rows = np.concatenate([slopes, problem.polynomials.double().numpy()])
     prior = np.diag(np.append(GaussianPrior.sigma**-2, np.ones(2)))
     for one, hidden in zip(told, (wave < 7900, wave >= 7900), strict=True):

@@ -83,22 +83,21 @@ class Progress:
     """How far a long computation is, on stderr: a line that changes where a person watches, else
     one every 10 seconds."""
 
-    total: int
-    what: str
+    total: int = 0
     begun: float = field(default_factory=time.monotonic)
     shown: float = field(default_factory=time.monotonic)
     before: int = 0
     """Done in earlier parts."""
 
-    def report(self, done: int) -> None:
-        """`done` of the present part."""
-        done += self.before
+    def report(self, done: int, of: int = 0) -> None:
+        """`done` of the present part; `of`: the total, where it was not known."""
+        done, self.total = done + self.before, of or self.total
         now, live = time.monotonic(), sys.stderr.isatty()
         if now - self.shown < (0.2 if live else 10):
             return
         self.shown = now
         left = (now - self.begun) / max(done, 1) * (self.total - done)
-        text = f"{done} of {self.total} {self.what}, {int(left) // 60}:{int(left) % 60:02} left"
+        text = f"{done} of {self.total} posteriors, {int(left) // 60}:{int(left) % 60:02} left"
         end = "\x1b[K" if live else "\n"
         print("\r" * live + text, end=end, file=sys.stderr, flush=True)
 
@@ -144,7 +143,7 @@ def _show_simulated(args: argparse.Namespace) -> int:
     simulator = Simulator(load_grid(), load_noise(), seed=args.seed)
     nuisances = load_derivatives() if args.dims == 5 else ()
     world = grid_world(DataConfig(), simulator.noise.level)
-    progress = Progress(args.stars * len(mags), "posteriors")
+    progress = Progress(args.stars * len(mags))
     sizes = BOUNDED, args.stars
     found = []
     for row in ceilings(
@@ -209,7 +208,7 @@ def _show_own(args: argparse.Namespace) -> int:
     wanted = Wanted(
         args.stars, args.noise, args.density or "auto", args.seed, Nuisances(**nuisances), masked
     )
-    progress = Progress(args.stars, "posteriors")
+    progress = Progress()
     report = own_ceiling(args.data, wanted, edges, args.label, _cache(), progress.report)
     progress.close()
     if args.json:

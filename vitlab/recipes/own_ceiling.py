@@ -43,11 +43,12 @@ def own_ceiling(
     edges: Edges | None,
     label: str,
     cache: Path | None,
-    report: Callable[[int], object] = lambda _done: None,
+    report: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> dict[str, Any]:
     """What `vitlab ceiling --data` tells; posteriors are kept in the folder `cache`.
 
-    `windows` are of `label`. `UsageError` says in one line why there is no ceiling.
+    `report` gets the stars that are done and how many there are. `windows` are of `label`.
+    `UsageError` says in one line why there is no ceiling.
     """
     grid = load_grid()
     own = open_own(path, grid, wanted)
@@ -65,9 +66,10 @@ def own_ceiling(
 
 
 def _integrated(
-    own: OwnFile, wanted: Wanted, world: World | None, report: Callable[[int], object]
+    own: OwnFile, wanted: Wanted, world: World | None, report: Callable[[int, int], object]
 ) -> dict[str, Any]:
-    found = marginals(own.problem, own.observed, wanted.seed, report)
+    n = len(own.chosen)
+    found = marginals(own.problem, own.observed, wanted.seed, lambda done: report(done, n))
     shown = [asdict(part) for part in parts(own, found)]
     best = shown[0]["labels"]
     return {
@@ -122,8 +124,11 @@ def _doubts(record: dict[str, Any]) -> list[str]:
 def _windows(own: OwnFile, edges: Edges, label: str) -> list[dict[str, float | None]]:
     wave = np.asarray(own.spectra.wave)
     if isinstance(edges, float):
-        start = np.arange(wave[0], wave[-1], edges)
-        ranges = [(float(low), float(low) + edges) for low in start]
+        # The last pixel is in the last window.
+        count = max(math.ceil((wave[-1] - wave[0]) / edges), 1)
+        ranges = [(float(wave[0]) + k * edges, float(wave[0]) + (k + 1) * edges)
+                  for k in range(count)]  # fmt: skip
+        ranges[-1] = ranges[-1][0], max(ranges[-1][1], float(np.nextafter(wave[-1], np.inf)))
     else:
         ranges = edges
     for low, high in ranges:

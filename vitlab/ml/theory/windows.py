@@ -40,22 +40,21 @@ class Window:
 class Information:
     """Fisher information of stars by window, and of their distribution."""
 
-    parts: Array  # (stars, windows, D, D), labels first, in units of `scale`
+    parts: Array  # (stars, windows, D, D), labels first, in units of their ranges in the grid
+    total: Array  # (stars, D, D) of all pixels
     prior: Array  # (D, D)
     bounded: Array
     """(D, D) the same of nuisances alone; with it a Cramer-Rao bound of the labels is found."""
 
     def variance(self, k: int, hidden: int | None = None) -> tuple[Array, Array]:
         """(stars,) Gaussian posterior variance and Cramer-Rao bound of label `k`, scaled."""
-        total = self.parts.sum(axis=1)
-        if hidden is not None:
-            total = total - self.parts[:, hidden]
+        total = self.total if hidden is None else self.total - self.parts[:, hidden]
         posterior = np.linalg.inv(total + self.prior)[:, k, k]
         bare = total + self.bounded
         known = np.linalg.cond(bare) < 1e12
         bare[~known] = np.eye(bare.shape[-1])
         bound = np.where(known, np.linalg.inv(bare)[:, k, k], np.inf)
-        return posterior, bound
+        return np.asarray(posterior, float), np.asarray(bound, float)
 
 
 def information(
@@ -77,10 +76,12 @@ def information(
     weight = observed.weight[:STARS].double().numpy()
     size = len(low) + k
     parts = np.empty((len(points), len(edges), size, size))
+    total = np.empty((len(points), size, size))
     inside = [np.flatnonzero((wave >= a) & (wave < b)) for a, b in edges]
     with torch.inference_mode():
         for star, point in enumerate(points):
             j = _derivatives(problem, point, low, high)
+            total[star] = (j * weight[star]) @ j.T
             for number, pixels in enumerate(inside):
                 some = j[:, pixels]
                 parts[star, number] = (some * weight[star, pixels]) @ some.T
@@ -88,10 +89,9 @@ def information(
     bounded[range(n, size), range(n, size)] = [12.0] * (len(low) - n) + [1.0] * k
     prior = bounded.copy()
     scale = (high - low)[:n]
-    prior[:n, :n] = np.linalg.pinv(spread / np.outer(scale, scale))
-    constant = np.diag(spread) == 0
-    prior[np.flatnonzero(constant), np.flatnonzero(constant)] = 1e12  # known exactly
-    return Information(parts, prior, bounded)
+    # What all stars share, or what follows from the other labels, is known almost exactly.
+    prior[:n, :n] = np.linalg.inv(spread / np.outer(scale, scale) + 1e-9 * np.eye(n))
+    return Information(parts, total, prior, bounded)
 
 
 def _derivatives(problem: Problem, point: Array, low: Array, high: Array) -> Array:
@@ -112,10 +112,11 @@ def windows(
     """One for each of `edges`; `variance` of the label, `scale` its range in the grid."""
     k = LABELS.index(label)
     posterior, bound = found.variance(k)
-    covariance = np.linalg.inv(found.parts.sum(axis=1) + found.prior)
+    covariance = np.linalg.inv(found.total + found.prior)
     row = covariance[:, k]  # the efficient estimate's response to each derivative
     told = np.einsum("si,swij,sj->sw", row, found.parts, row)
-    shares = (told / told.sum(axis=1, keepdims=True)).mean(axis=0)
+    whole = np.einsum("si,sij,sj->s", row, found.total, row)
+    shares = (told / whole[:, None]).mean(axis=0)
     out = []
     for number, (low, high) in enumerate(edges):
         less, bare = found.variance(k, number)
