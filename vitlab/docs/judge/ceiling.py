@@ -37,11 +37,14 @@ class Ceiling:
         return f"{self.r2:.3f}" + (f" ± {self.error:.3f}" if self.error else "")
 
     def share(self, result: Result, name: str) -> Share | None:
-        """The part of the ceiling a result has reached; None without a number.
+        """The part of the ceiling a result has reached; None without a number."""
+        return self.part(result.values.get(name), result.errors.get(name))
+
+    def part(self, value: float | None, error: float | None) -> Share | None:
+        """The part of the ceiling a score with its error is; None without a number.
 
         The errors of both, to first order and as independent ones.
         """
-        value, error = result.values.get(name), result.errors.get(name)
         if value is None or self.r2 <= 0:
             return None
         share = value / self.r2

@@ -180,11 +180,29 @@ def report_target(text: str) -> str | None:
     return candidate if _PATH.fullmatch(candidate) else None
 
 
+_Tree = dict[str, "_Tree"]
+"""Names by their characters; an empty one ends a name."""
+
+
 def _one_of(names: Iterable[str]) -> str:
-    """A pattern of whole names, the longest first."""
-    longest = sorted({name.casefold() for name in names}, key=lambda name: (-len(name), name))
-    known = "|".join(map(re.escape, longest)) or r"(?!)"
+    """A pattern of whole names, the longest first; by characters, as there may be thousands."""
+    tree: _Tree = {}
+    for name in sorted({name.casefold() for name in names}):
+        node = tree
+        for character in name:
+            node = node.setdefault(character, {})
+        node[""] = {}
+    known = _branches(tree) if tree else r"(?!)"
     return rf"(?:{known})(?![A-Za-z0-9_])(?![.-][A-Za-z0-9])"
+
+
+def _branches(tree: _Tree) -> str:
+    last = "".join(re.escape(c) for c, rest in tree.items() if rest.keys() == {""})
+    parts = [re.escape(c) + _branches(rest) for c, rest in tree.items() if rest.keys() > {""}]
+    parts += [re.escape(c) + _branches(rest) for c, rest in tree.items() if c and "" not in rest]
+    parts += [f"[{last}]"] if last else []
+    every = "|".join(parts)
+    return f"(?:{every})?" if "" in tree and parts else f"(?:{every})" if len(parts) > 1 else every
 
 
 @dataclass(frozen=True)

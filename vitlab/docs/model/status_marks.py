@@ -37,7 +37,7 @@ _ITEM = re.compile(
     re.M | re.I,
 )
 _NAMING_ITEM = re.compile(
-    r"[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?(?P<text>[^\r\n]+)"
+    r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?(?P<text>[^\r\n]+)", re.M
 )
 _DATE = re.compile(r"\d{4}[-./年]?\d{2}[-./月]?\d{2}")
 _PIECE = re.compile(r"[^│┃║|\s](?:[^│┃║|]*?[^│┃║|\s])?(?=\s{2,}|\s*[│┃║|]|\s*$)")
@@ -230,14 +230,9 @@ def in_items(
 
 def _items_of_experiments(document: Document, ids: IdIndex) -> Iterator[re.Match[str]]:
     """The list items that name an experiment and no MVP; those below a date are history."""
-    for name, _ in ids.experiments:
-        at = document.text.find(name)
-        while at >= 0:
-            line = document.line_span(document.line_of(at) - 1)
-            item = _NAMING_ITEM.match(document.text, line.start, line.end)
-            if item and "MVP" not in item["text"].upper() and not _is_dated(document, line.start):
-                yield item
-            at = document.text.find(name, line.end)
+    for item in _NAMING_ITEM.finditer(document.text) if ids.experiments else ():
+        if "MVP" not in item["text"].upper() and ids.experiment_in(item["text"]):
+            yield from () if _is_dated(document, item.start("text")) else (item,)
 
 
 def _is_dated(document: Document, offset: int) -> bool:

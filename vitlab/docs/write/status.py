@@ -187,11 +187,14 @@ def status_edits(
     made = [edit for edit in edits if edit]
     if new := wanted[""]:
         made += board_edits(roadmap, mvp, ids, new, cards, then)
-        today = datetime.date.today().isoformat()
-        made += log.edits(EVENTS[roadmap.language][new], date or today)
+        made += log.edits(EVENTS[roadmap.language][new], date or _today())
         made += _first_status(roadmap, mvp, new) if mvp.status is None else []
         made = item_edits(roadmap, mvp, ids, new, made, then)
     return made
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
 
 
 def _earlier_text(
