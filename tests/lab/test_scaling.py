@@ -115,6 +115,11 @@ def test_what_cannot_be_fitted_is_told(
         f"{alone}; 1 runs of other P left out",
         "no ceiling of their world is known: E is fitted only",
     ]
+    (twice,) = scaling("1.0", "--times", "2")
+    assert twice["ahead"]["stars"] == 2 * NS[3]
+    assert twice["ahead"]["params"] == 10_000
+    assert vitlab(["scaling", "1.0", "--times", "0"]) == 2
+    assert "--times: must be above 0" in capsys.readouterr().err
     assert vitlab(["scaling", "1.0", "--budget", "-1"]) == 2
     assert "--budget: must be above 0" in capsys.readouterr().err
 

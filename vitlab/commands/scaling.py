@@ -25,6 +25,13 @@ def _options(scaling: argparse.ArgumentParser) -> None:
     scaling.add_argument(
         "--budget", type=float, metavar="HOURS", help="the best N and P for one run of as many"
     )
+    scaling.add_argument(
+        "--times",
+        type=float,
+        default=AHEAD,
+        metavar="FACTOR",
+        help=f"predict a run larger by this factor (default {AHEAD})",
+    )
     add_json(scaling)
     scaling.set_defaults(handler=show_laws)
 
@@ -33,6 +40,8 @@ def show_laws(args: argparse.Namespace) -> int:
     """`vitlab scaling`: L = 1 - R2 = E + A/P^a + B/N^b of each model, from finished runs."""
     if args.budget is not None and not args.budget > 0:
         raise UsageError(f"--budget: must be above 0, not {args.budget:g}")
+    if not args.times > 0:
+        raise UsageError(f"--times: must be above 0, not {args.times:g}")
     lab = this_lab()
     everything = all_results(lab)
     results = lookup_results(lab.paths, args.mvps) if args.mvps else _newest(everything)
@@ -42,12 +51,12 @@ def show_laws(args: argparse.Namespace) -> int:
     found = scalings(results, ceilings(one.job for one in everything))
     if not found:
         raise UsageError("no model has runs of two sizes or more")
-    records = [_record(one, args.budget) for one in found]
+    records = [_record(one, args.times, args.budget) for one in found]
     if args.json:
         print_json(records)
         return 0
     for one, record in zip(found, records, strict=True):
-        _print(one, record, args.budget)
+        _print(one, record, args.times, args.budget)
     return 0
 
 
@@ -58,7 +67,7 @@ def _newest(everything: list[Finished]) -> list[Finished]:
     return [one for one in newest if one.result.profile == PROFILES[rank]]
 
 
-def _record(one: Scaling, hours: float | None) -> dict[str, object]:
+def _record(one: Scaling, times: float, hours: float | None) -> dict[str, object]:
     """The law as JSON; intervals as [value, low, high]."""
     record: dict[str, object] = {
         "model": one.model,
@@ -74,7 +83,7 @@ def _record(one: Scaling, hours: float | None) -> dict[str, object]:
         "notes": list(one.notes),
     }
     if one.law is not None:
-        stars, params = one.larger(AHEAD)
+        stars, params = one.larger(times)
         record["ahead"] = {"stars": stars, "params": params, "r2": _r2(one.law.run(stars, params))}
         record["best"] = _best(one, one.law, hours) if hours else None
     return record
@@ -114,7 +123,7 @@ def _r2(loss: Interval) -> list[float]:
     return [1 - loss.value, 1 - loss.high, 1 - loss.low]
 
 
-def _print(one: Scaling, record: dict[str, object], hours: float | None) -> None:
+def _print(one: Scaling, record: dict[str, object], times: float, hours: float | None) -> None:
     sizes = f"N {_span(one.stars)}" + (f", P {_span(one.params)}" if one.params.max() > 1 else "")
     print(f"{one.model}: {len(one.runs)} runs, {sizes}; {one.value}")
     kinds = [(kind, law) for kind, law in (("ceiling", one.fixed), ("fitted", one.free)) if law]
@@ -132,7 +141,7 @@ def _print(one: Scaling, record: dict[str, object], hours: float | None) -> None
         agrees = one.fixed.floor.high >= low and one.fixed.floor.low <= high
         print(f"  the fitted E {'agrees with' if agrees else 'is not'} that of the ceiling")
     if one.law is not None:
-        stars, params = one.larger(AHEAD)
+        stars, params = one.larger(times)
         at = f"N {count(stars)}" + (f", P {count(params)}" if "P" in one.law.axes else "")
         print(f"  a run of {at}: R² {_text(_turned(one.law.run(stars, params)))} predicted")
         if hours:
