@@ -24,17 +24,20 @@ from vitlab.ml.scoring import (
     Residuals,
     against_exact,
     binned,
+    blend,
     load_residuals,
     overall,
     save_residuals,
 )
 from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import compress, load_grid
+from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import RANGES, LabelPrior, LabelScaling, fit_scaling
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.ml.theory.log_scores import Star, exact_scores
 from vitlab.ml.theory.posterior import Model, posteriors
+from vitlab.ml.training.checkpoint import Saved, load, save
 from vitlab.ml.training.task import make_loss
 
 WIDE = torch.float64
@@ -134,6 +137,18 @@ def test_labels_with_ranges_come_back_and_their_density_is_theirs() -> None:
     np.testing.assert_allclose(linear.log_slope(labels[:, :1]), -np.log(2))
 
 
+def test_ranges_are_saved_and_older_checkpoints_have_none(tmp_path: Path) -> None:
+    path, cpu = tmp_path / "best.pt", torch.device("cpu")
+    scaling = LabelScaling((0.5,), (2.0,), (RANGES["log_g"],))
+    inputs = Inputs("flux", torch.ones(3))
+    save(path, Saved(3, {}, ("log_g",), scaling, inputs, {}, loss="mixture"))
+    assert load(path, cpu).scaling == scaling
+    document = torch.load(path, weights_only=True)
+    del document["scaling"]["ranges"]
+    torch.save(document, path)
+    assert load(path, cpu).scaling == LabelScaling((0.5,), (2.0,))
+
+
 def gaussian_scores(n: int, factor: float, labels: int = 1) -> DensityScores:
     """Of truths at N(0, 1) and a density whose sigma is `factor` too large."""
     truth = np.random.default_rng(1).normal(size=(n, labels))
@@ -153,6 +168,19 @@ def test_a_wrong_sigma_shows_in_the_coverage(factor: float, good: bool) -> None:
         )
         assert (abs(found.values[value] - share / 100) < 4 * found.errors[value]) is good
     assert (found.values[Value("", "pit_ks", "log_g")] < 0.02) is good
+
+
+def test_the_mean_of_two_densities_is_scored_as_one() -> None:
+    truth = np.array([[0.0], [1.5]])
+    one, two = (stats.norm(at, 1) for at in (-1, 1))
+    parts = [
+        DensityScores(x.logpdf(truth), x.logpdf(truth)[:, 0], x.cdf(truth)) for x in (one, two)
+    ]
+    both = blend(parts)
+    expected = np.log((one.pdf(truth) + two.pdf(truth)) / 2)
+    np.testing.assert_allclose(both.log_score, expected)
+    np.testing.assert_allclose(both.joint, expected[:, 0])
+    np.testing.assert_allclose(both.pit, (one.cdf(truth) + two.cdf(truth)) / 2)
 
 
 def some_residuals(n: int = 400) -> Residuals:

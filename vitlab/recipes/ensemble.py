@@ -17,7 +17,7 @@ from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import grouped
-from vitlab.ml.scoring import Residuals, load_residuals, score
+from vitlab.ml.scoring import DensityScores, Residuals, blend, load_residuals, score
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.recipes.context import Context, Outcome
 from vitlab.recipes.evaluate import predictions
@@ -52,7 +52,8 @@ def run(context: Context) -> Outcome:
     context.report.evaluation(len(members), 0, "val", len(parts[0][0]), values)
     as_member = replace(context, config=config)
     pair = tested[0].true, np.mean([one.predicted for one in tested], axis=0)
-    values, errors = score_test(as_member, spectra, pair, best, mixture_sigma(tested))
+    sigma, density = mixture_sigma(tested), blended(tested)
+    values, errors = score_test(as_member, spectra, pair, best, sigma, density, tested[0].exact)
     checks = check_test(as_member, spectra, pair)
     return Outcome(
         values=values,
@@ -78,6 +79,12 @@ def mixture_sigma(members: Sequence[Residuals]) -> Array | None:
     means = np.var([one.predicted for one in members], axis=0)
     total: Array = np.sqrt(np.mean(np.square(sigmas), axis=0) + means)
     return total
+
+
+def blended(members: Sequence[Residuals]) -> DensityScores | None:
+    """Of the mean of the members' densities; None where one predicts none."""
+    found = [one.density for one in members if one.density is not None]
+    return blend(found) if len(found) == len(members) else None
 
 
 def _members(context: Context, ensemble: EnsembleConfig) -> list[Finished]:

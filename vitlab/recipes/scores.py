@@ -44,15 +44,17 @@ def score_test(
     best: Mapping[str, float] | None = None,
     sigma: Array | None = None,
     density: DensityScores | None = None,
+    exact: DensityScores | None = None,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Score (n, K) true and predicted labels of the test set; returns values and errors by name.
 
     Reports them and writes `residuals.parquet`. `sigma`: (n, K) predicted errors; `density`: of
-    predicted densities, which are held against the exact posteriors of the first `exact` stars.
+    predicted densities; `exact`: of the exact posteriors of the first stars, None to compute them.
     """
     config = context.config
     assert isinstance(config, Scored)
-    exact = exact_posteriors(context, spectra) if density is not None else None
+    if density is not None and exact is None:
+        exact = exact_posteriors(context, spectra)
     residuals = replace(
         make_residuals(spectra, config.labels, pair, sigma, config.data.source),
         density=density,
