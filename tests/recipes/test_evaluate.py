@@ -144,6 +144,25 @@ def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
     )
 
 
+def test_a_file_s_own_ceiling_is_what_its_scores_are_held_against(
+    lab: Path,
+    spectra: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(lab)
+    assert vitlab(["ceiling", "--data", str(spectra), "--stars", "4"]) == 0
+    name, data = "test/r2/log_g", ("--data", str(spectra))
+    (report,) = evaluated(lab, capsys, monkeypatch, "2.0", *data)
+    r2, error = report["ceiling"][name]
+    assert report["share"][name][0] == pytest.approx(report["values"][name] / r2)
+    assert error > 0
+    (quiet,) = evaluated(lab, capsys, monkeypatch, "2.0", *data, "--noise", "0.5")
+    assert quiet["share"] == {}
+    for kept in (lab / ".vitlab" / "ceilings").glob("file-*"):
+        kept.unlink()
+
+
 def test_a_ceiling_has_the_world_of_models_on_its_stars(
     lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,9 @@ from vitlab.commands.common import Options, add_json, print_json, print_table, t
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import SCORES, Value
+from vitlab.docs.judge.ceiling import Ceiling, Share
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.results.ceilings import ceiling_in, ceilings
 from vitlab.lab.results.job_results import lookup_job
 
 if TYPE_CHECKING:
@@ -57,6 +60,9 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
     path.parent.mkdir(exist_ok=True)
     save_residuals(path, rescored.residuals)
     values, errors = rescored.named()
+    known = ceilings(all_jobs(lab))
+    bounds = {name: bound for name in values if (bound := ceiling_in(rescored.world, known, name))}
+    shares = {name: bound.part(values[name], errors.get(name)) for name, bound in bounds.items()}
     bins = [one for by in ("mag", "snr") for one in binned(rescored.residuals, by, rescored.seed)]
     return {
         "job": job.name,
@@ -73,6 +79,8 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
         "values": _finite(values),
         "errors": _finite(errors),
         "before": _earlier_values(rescored),
+        "ceiling": {name: [bound.r2, bound.error] for name, bound in bounds.items()},
+        "share": {name: [one.value, one.error] for name, one in shares.items() if one},
         "bins": [
             {
                 "by": one.by,
@@ -124,6 +132,9 @@ def _print(reports: list[dict[str, Any]]) -> None:
     for report in reports:
         for line in report["failed"]:
             print(f"{report['job']}: {line}: its scores mean nothing")
+        for name, part in report["share"].items():
+            bound, label = Ceiling(*report["ceiling"][name]), Value.parse(name).label
+            print(f"{report['job']}: {label}: {Share(*part)} of the ceiling {bound}")
         if counts := report["excluded"]:
             of = report["n"] + sum(counts.values())
             print(f"{report['job']}: {sentence('test', counts, of)}")
