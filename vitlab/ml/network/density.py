@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -98,7 +99,9 @@ def mixture(outputs: Tensor, labels: int) -> Mixture:
     unit[..., row, column] = rest
     factor = bounded(scale).exp()[..., None] * unit
     return Mixture(
-        raw[..., 0].log_softmax(dim=-1), mean + _starts(components, labels, mean), factor
+        raw[..., 0].log_softmax(dim=-1),
+        mean + _starts(components, labels, mean.device, mean.dtype),
+        factor,
     )
 
 
@@ -107,18 +110,20 @@ def bounded(log_sigma: Tensor) -> Tensor:
     return LOG_SIGMA * (log_sigma / LOG_SIGMA).tanh()
 
 
-def _starts(components: int, labels: int, like: Tensor) -> Tensor:
+@lru_cache
+@torch.inference_mode(False)
+def _starts(components: int, labels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(C, K) means of the components of an untrained network, whose outputs are near 0.
 
     Spread as a standard normal distribution, by a low-discrepancy sequence (Roberts 2018): equal
-    components would long have equal gradients.
+    components would long have equal gradients. Kept, so that no step waits for a copy.
     """
     if components == 1:
-        return torch.zeros(1, labels).to(like)
+        return torch.zeros(1, labels, device=device, dtype=dtype)
     root = 2.0
     for _ in range(50):
         root = (1 + root) ** (1 / (labels + 1))
     rates = root ** -torch.arange(1, labels + 1, dtype=torch.float64)
     share = (0.5 + torch.arange(components, dtype=torch.float64)[:, None] * rates) % 1
-    starts: Tensor = torch.special.ndtri(share.clamp(0.02, 0.98)).to(like)
+    starts: Tensor = torch.special.ndtri(share.clamp(0.02, 0.98)).to(device, dtype)
     return starts
