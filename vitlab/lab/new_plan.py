@@ -123,6 +123,9 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
         changes += [change(one.document.document, made)] if made else []
     if before.boards and not any(new_card_edits(before, mvp_id)):
         notes.append(f"{before.document.name}: its boards have no column for what waits: no card")
+    if gate and mvp_id not in after.gate(gate.id).mvps:
+        where = f"{before.document.name}:{gate.line}"
+        notes.append(f"{where}: Gate-{gate.id} has no list of MVPs to add MVP {mvp_id} to")
     return Creation(mvp_id, roadmap, tuple(changes), tuple(notes))
 
 

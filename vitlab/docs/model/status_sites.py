@@ -27,6 +27,7 @@ from vitlab.docs.model.vocabulary import (
     LONG_WORDS,
     OWN_WORDS,
     SHORT_WORDS,
+    STRUCK,
     ParsedStatus,
 )
 from vitlab.docs.text.edit import Edit
@@ -157,7 +158,8 @@ class StatusSites:
         drawn = site.kind in ("diagram", "below")
         if before_id or (drawn and not self._has_room(site, text)):
             text = parts.with_status(self.sure_glyph(status), keeps)
-        return text
+        struck = status != "cancelled" and STRUCK.fullmatch(text)
+        return text[2:-2] if struck else text
 
     def keeps_remark(self, site: StatusSite, status: str) -> bool:
         """Whether a site's remark stays with another status."""

@@ -15,7 +15,7 @@ from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 GLYPHS: dict[str, tuple[str, ...]] = {
     "planned": ("⏳", "⌛", "🔲", "⬜", "☐", "[ ]", "🆕"),
     "ready": ("🔴",),
-    "running": ("🚀", "🔄", "▶️", "[/]"),
+    "running": ("🚀", "🔄", "▶️", "[/]", "🚧"),
     "analysing": ("🔆", "🔎"),
     "done": ("✅", "☑️", "✔️", "✓", "[x]", "[X]", "🟢"),
     "partial": ("⚠️",),

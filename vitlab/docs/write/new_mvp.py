@@ -30,6 +30,8 @@ from vitlab.docs.write.rows import add_change_row, by_column, mvp_name_like, set
 _NUMBERED = re.compile(r"(\d+)\.(\d+)")
 _ENDS_IN_NUMBER = re.compile(r"(.*?)(\d+)")
 _WAITING = ("planned", "ready")
+_NAMED = re.compile(r"(?P<prefix>(?:MVP[-_ ]?)?)[A-Za-z]{0,3}-?\d+(?:[.-]\w+)*")
+_ONLY_IDS = re.compile(r"[\s*_`/,，、&+;；]*")
 _LATER = re.compile(r"待|计划|todo|to do|plan|next|upcoming|backlog", re.I)
 _EMPTY = re.compile(r"[-—–\s*_?]*|待定|TBD|TODO", re.I)
 _ITEM = re.compile(r"^(?P<lead>[ \t>]*[-*+][ \t]+)(?P<box>\[[ xX]\][ \t]+)?(?P<text>\S.*)$")
@@ -205,22 +207,35 @@ class MvpEdits:
         return Wanted(self.mvp, self.name, self.phase, self.status, self.gate, self.hypothesis)
 
     def _of_gate(self) -> Iterator[Edit]:
-        """Its id at the gate, where that names no MVP yet."""
-        if self.gate is None or self.gate.mvps:
+        """Its id in the gate's list of MVPs: in the table of its section and its progress row."""
+        if self.gate is None:
             return
-        name, roadmap = f"MVP-{self.mvp}", self.roadmap
+        roadmap = self.roadmap
         section = next(
             (h for h in roadmap.document.headings if h.index + 1 == self.gate.line), None
         )
         end = roadmap.document.section_end(section) if section else 0
         for entry in roadmap.rows("facts"):
             is_mvp = "mvp" in roadmap.vocabulary.columns([entry.raw("item")])
-            inside = self.gate.line <= entry.row.index < end
-            if inside and is_mvp and _EMPTY.fullmatch(entry.text("content")):
-                yield from set_column(roadmap, entry, "content", name)
+            if self.gate.line <= entry.row.index < end and is_mvp:
+                yield from self._listed(entry, "content")
         for entry in roadmap.rows("gate_progress"):
-            if self.gate.id in entry.gates and _EMPTY.fullmatch(entry.text("mvp")):
-                yield from set_column(roadmap, entry, "mvp", name)
+            if self.gate.id in entry.gates:
+                yield from self._listed(entry, "mvp")
+
+    def _listed(self, entry: Entry, column: str) -> list[Edit]:
+        """The edit that adds its id to a cell that is empty or names nothing but MVPs."""
+        old = entry.raw(column)
+        if _EMPTY.fullmatch(entry.text(column)):
+            return set_column(self.roadmap, entry, column, f"MVP-{self.mvp}")
+        named = list(_NAMED.finditer(old))
+        if not named or not _ONLY_IDS.fullmatch(_NAMED.sub("", old)) or "~" in old:
+            return []
+        joint = old[named[0].end() : named[1].start()] if len(named) > 1 else ", "
+        bare = len(named) > 1 and "MVP" not in named[-1][0].upper()
+        name = self.mvp if bare else f"{named[0]['prefix']}{self.mvp}"
+        new = f"{old[: named[-1].end()]}{joint}{name}{old[named[-1].end() :]}"
+        return set_column(self.roadmap, entry, column, new)
 
     def _item(self) -> list[Edit]:
         """An item of a list of MVPs, or at the end of the last check list with one to be done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
-from vitlab.docs.text.source import Span
+from vitlab.docs.text.source import Document, Span
 from vitlab.docs.write.rows import add_change_row
 
 _PLACES = {
@@ -103,3 +104,69 @@ class RemovedTexts:
 
 def _split(text: str) -> tuple[str, str, str]:
     return next((text.partition(lead) for lead in _LEADS.values() if lead in text), ("", "", ""))
+
+
+_LIVING = ("planned", "ready", "running", "analysing", "partial", "paused")
+_STRIKES = re.compile(r"~~(?=\S)(?P<inside>(?:(?!~~)[^|\r\n])+)~~")
+
+
+def strike_edits(
+    roadmap: Roadmap,
+    mine: Sequence[StatusSite],
+    earlier: Mapping[tuple[str, int], tuple[StatusSites, StatusSite]],
+    status: str,
+    edits: Sequence[Edit],
+) -> list[Edit]:
+    """The edits that take out what strikes the id or name of an MVP that lives again.
+
+    `mine`: its places; `earlier`: those of an earlier document, whose strikes come back; `edits`:
+    the other ones.
+    """
+    made: list[Edit] = []
+    document, seen = roadmap.document, dict[str, int]()
+    for site in mine:
+        number = seen[site.kind] = seen.get(site.kind, -1) + 1
+        if site.mvp is None or site.kind in ("card", "below", "diagram"):
+            continue
+        start = document.line_span(site.index).start
+        for piece in _struck(document, site) if status in _LIVING else ():
+            made += [
+                Edit(Span(start + at, start + at + 2), "~~", "")
+                for at in (piece.start(), piece.end() - 2)
+            ]
+        if (site.kind, number) in earlier:
+            sites, old = earlier[site.kind, number]
+            made += _struck_again(document, site, sites.roadmap.document, old)
+    apart = [edit for edit in made if not any(_overlap(edit.span, e.span) for e in edits)]
+    return list(dict.fromkeys(apart))
+
+
+def _struck(document: Document, site: StatusSite) -> Iterator[re.Match[str]]:
+    """The id and the name of a place's MVP where they are struck out; its status is no such."""
+    start = document.line_span(site.index).start
+    named = site.cell[1].cells if site.cell else {}
+    cells = [named[column] for column in ("mvp", "name", "exp_id") if column in named]
+    for piece in _STRIKES.finditer(document.line_text(site.index)):
+        at = start + piece.start()
+        own = rf"(?<![\w.]){re.escape(site.mvp or '')}(?!\w|\.\w)"
+        of_text = not site.cell and re.search(own, piece["inside"])
+        if of_text or any(cell.left <= at < cell.right for cell in cells):
+            yield piece
+
+
+def _struck_again(
+    document: Document, site: StatusSite, then: Document, old: StatusSite
+) -> Iterator[Edit]:
+    """The edits that strike out what was struck out in an earlier document."""
+    line, start = document.line_text(site.index), document.line_span(site.index).start
+    at = 0
+    for piece in _struck(then, old):
+        found = line.find(piece["inside"], at)
+        if found < 0 or line.startswith("~~", max(found - 2, 0)):
+            continue
+        at = found + len(piece["inside"])
+        yield Edit(Span(start + found, start + at), piece["inside"], piece[0])
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end

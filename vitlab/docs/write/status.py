@@ -17,13 +17,16 @@ from vitlab.docs.model.status_text import emphasis_removed
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit, apply, lost_lines
-from vitlab.docs.text.inline import cell_text, code, plain
+from vitlab.docs.text.inline import cell_text, code, plain, width
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
 from vitlab.docs.write.boards import board_edits, item_edits, status_of_item
-from vitlab.docs.write.removed import RemovedTexts
+from vitlab.docs.write.removed import RemovedTexts, strike_edits
 from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
 
+_FEW_WORDS = re.compile(r"[^\d\[\]()（）.,;:。，；：|/]+[?？]?")
+_A_WORD = 24
+"""Columns that an unknown status may take and still be one."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
 _VALUE = re.compile(
@@ -73,8 +76,22 @@ def set_status(
     if mvp.entry.kind == "task" and status not in map(roadmap.vocabulary.status, texts):
         raise UsageError(f"{where}: the box of {mvp.id} cannot say {status}")
     if not edits:
-        raise UsageError(f"{where}: MVP {mvp.id} has no place for a status; give it a row")
+        unknown = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which is no status"
+        nowhere = f"MVP {mvp.id} has no place for a status; give it a row"
+        known = f"{unknown}; write one there first" if _is_unknown(mvp) else nowhere
+        raise UsageError(f"{where}: {known}")
     return edits
+
+
+def _is_unknown(mvp: Mvp) -> bool:
+    """Whether words that are no status stand where an MVP has its status."""
+    text = mvp.status_text.strip("-—– ") if "status" in mvp.entry.cells else ""
+    return mvp.status is None and bool(text)
+
+
+def _is_one_word(mvp: Mvp) -> bool:
+    """Whether an unknown status is a few words that can mean nothing else, as `看情况`, `tbc`."""
+    return bool(_FEW_WORDS.fullmatch(mvp.status_text)) and width(mvp.status_text) <= _A_WORD
 
 
 def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[str]:
@@ -84,7 +101,9 @@ def not_restored(roadmap: Roadmap, mvp_id: str, edits: Sequence[Edit]) -> list[s
     """
     mvp = roadmap.mvp(mvp_id)
     if mvp.status is None or not edits:
-        return []
+        replaced = edits and _is_unknown(mvp) and _is_one_word(mvp)
+        line = roadmap.document.line_text(mvp.line - 1).strip()
+        return [f"line {mvp.line}: {line}"] if replaced else []
     new = parse_roadmap(Document(apply(roadmap.document.text, edits)), roadmap.vocabulary)
     back = new.document.text
     with contextlib.suppress(UsageError):  # a box may not be able to say it without the journal
@@ -98,9 +117,13 @@ def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
     sites = StatusSites(roadmap)
     set_too = _sites_of(sites, mvp, frozenset((mvp.id, *roadmap.sharing(mvp))))
     left = [site for site in sites if mvp.id in site.shared and site not in set_too]
+    unknown = f"line {mvp.line}: {mvp.status_text!r} stays, it is no status: change it by hand"
     return [
-        f"line {site.index + 1}: {site.text} stays, it is of {', '.join(site.shared)}"
-        for site in left
+        *([unknown] if _is_unknown(mvp) and not _is_one_word(mvp) else []),
+        *(
+            f"line {site.index + 1}: {site.text} stays, it is of {', '.join(site.shared)}"
+            for site in left
+        ),
     ]
 
 
@@ -189,6 +212,7 @@ def status_edits(
         made += board_edits(roadmap, mvp, ids, new, cards, then)
         made += log.edits(EVENTS[roadmap.language][new], date or _today())
         made += _first_status(roadmap, mvp, new) if mvp.status is None else []
+        made += strike_edits(roadmap, mine, earlier, new, made)
         made = item_edits(roadmap, mvp, ids, new, made, then)
     return made
 
@@ -249,11 +273,8 @@ def _had(before: Roadmap | None, mvp: Mvp, status: str | None) -> bool:
 def _first_status(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
     """Write a status where there is none yet: in the row's cell or at the end of the heading."""
     cell = mvp.entry.cells.get("status")
-    if cell is not None and cell.raw.strip("-—– "):
-        raise UsageError(
-            f"{roadmap.document.name}:{mvp.line}: the status of MVP {mvp.id} reads {cell.raw!r}, "
-            "which is no status; write one there first"
-        )
+    if _is_unknown(mvp) and not _is_one_word(mvp):
+        return []
     if cell is None and mvp.entry.kind == "heading":
         spec = next((s for s in roadmap.specs if s.heading.index == mvp.line - 1), None)
         end = spec.heading.span.end if spec else mvp.entry.row.span.end
