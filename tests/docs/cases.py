@@ -56,6 +56,7 @@ from vitlab.docs.write.rows import link_figures, set_key_number
 from vitlab.docs.write.status import record_launch, set_progress, set_status
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
+from vitlab.lab.writeback.gate_edits import gate_changes
 
 CASES = HERE / "cases"
 DATE = "2026-01-02"
@@ -255,6 +256,16 @@ class Bench:
                 path = str(change.path.relative_to(lab.paths.root))
                 lines += [path, *changed_lines(change.old_text or "", change.new_text)]
                 self.files[path] = change.new_text
+            return lines
+
+    def do_gate_lab(self, name: str, gate: str, status: str, because: str = "") -> list[str]:
+        """Decide a gate in one of the files; prints what changed in it and those around it."""
+        with tempfile.TemporaryDirectory() as folder:
+            lab = self._lab(Path(folder))
+            lines = []
+            for change, _ in gate_changes(lab, lab.paths.root / name, gate, status, because):
+                path = str(change.path.relative_to(lab.paths.root))
+                lines += [path, *changed_lines(change.old_text or "", change.new_text)]
             return lines
 
     def _lab(self, root: Path) -> Lab:

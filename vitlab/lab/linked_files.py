@@ -190,6 +190,21 @@ def gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
     return path
 
 
+def gate_boards(lab: Lab, roadmap: Roadmap, gate_id: str) -> Iterator[LinkedDocument]:
+    """The boards and check lists of a roadmap, not of another one too that has such a gate."""
+    own, finder = roadmap.document.path, _Finder(lab, {})
+    taken: set[Path] = set()
+    for other in lab.roadmaps() if own else ():
+        with contextlib.suppress(UsageError, OSError):
+            theirs = lab.cached_roadmap(other)
+            is_own = own is not None and real(other) == own.resolve()
+            if not is_own and any(gate.id == gate_id for gate in theirs.gates):
+                taken.update(one.path for one in finder.files(theirs))
+    for one in finder.files(roadmap):
+        if is_board(one.path) and one.path not in taken:
+            yield one.document
+
+
 def _inside(lab: Lab, folder: Path, name: str) -> Path | None:
     """A file by its path from a folder; None where it is not, or outside the lab."""
     with contextlib.suppress(UsageError):  # one outside the lab is never written

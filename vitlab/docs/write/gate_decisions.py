@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gate_sites import (
@@ -19,6 +20,7 @@ from vitlab.docs.model.gate_sites import (
 )
 from vitlab.docs.model.gates.gates import Gate, gate_opening
 from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.mvps import boxes_of
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, marks_of
 from vitlab.docs.model.vocabulary import CLOSING
@@ -94,6 +96,22 @@ def set_gate_in_hub(hub: Hub, gate_id: str, status: str) -> list[Edit]:
         if folded(gate) == folded(gate_id) and not sites.agrees(site, status):
             edits += [e] if (e := sites.edit(site, sites.gate_text(site, status))) else []
     return edits
+
+
+def set_gate_beside(file: Roadmap, gate: Gate, status: str) -> list[Edit]:
+    """Give a roadmap's gate a status in a board or check list beside it: rows, items, cards."""
+    places = places_of(file, [replace(gate, line=0)])
+    sites = gate_sites(file, places)
+    edits = []
+    for site in (place.site for place in places if place.site):
+        if not sites.agrees(site, status):
+            edits += [e] if (e := sites.edit(site, sites.gate_text(site, status))) else []
+    for index, box, text in boxes_of(file.document):
+        if folded(gate_opening(text) or "") == folded(gate.id):
+            line, new = file.document.line_span(index), "[x]" if status == "done" else "[ ]"
+            at = file.document.text.index(box, line.start)
+            edits += [Edit(Span(at, at + len(box)), box, new)] if box.lower() != new else []
+    return [*edits, *_cards(file, sites, gate, status)]
 
 
 def not_restored(roadmap: Roadmap, gate_id: str, edits: Sequence[Edit]) -> list[str]:

@@ -14,18 +14,19 @@ from vitlab.docs.write.gate_decisions import (
     gate_status,
     not_restored,
     set_gate,
+    set_gate_beside,
     set_gate_in_hub,
     states,
 )
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import earlier_texts, gate_hub
+from vitlab.lab.linked_files import earlier_texts, gate_boards, gate_hub
 from vitlab.lab.writeback.edits import journal_of
 
 
 def gate_changes(
     lab: Lab | None, path: Path, gate_id: str, word: str, because: str
 ) -> list[tuple[FileChange, list[str]]]:
-    """The changes that give a gate a status in a roadmap and in its hub.
+    """The changes that give a gate a status in a roadmap, its hub, and boards and check lists.
 
     With each the lines that only the journal restores.
     """
@@ -43,6 +44,9 @@ def gate_changes(
         hub = parse_hub(read(hub_path), lab.vocabulary_of(hub_path))
         if edits := set_gate_in_hub(hub, gate.id, status):
             changes.append((change(hub.document, edits), []))
+    for file in gate_boards(lab, roadmap, gate.id) if lab else ():
+        if edits := set_gate_beside(file, gate, status):
+            changes.append((change(file.document, edits), []))
     return changes
 
 
