@@ -62,15 +62,7 @@ def train(
     config = task.train
     state = State(network, task, folder)
     loop = _Loop(state)
-    if resume and folder is not None and (folder / LAST).exists():
-        state.restore()
-        yield Note(f"resumed after step {state.step} of {task.steps}")
-    else:
-        if trunk is not None:
-            state.restore(trunk)
-            yield Note(f"goes on from step {state.step} of {trunk}")
-        if config.on_nonfinite == "rewind":
-            yield from state.save()
+    yield from state.begin(resume, trunk)
     interval = config.eval_every or task.steps_per_epoch
     stepped = stop = False  # whether a step was taken since the state was made or restored
     try:
@@ -166,6 +158,18 @@ class State:
             self.best_step, self.best = self.step, off
             weights = self.evaluated.state_dict()
             self.best_weights = {name: x.detach().clone() for name, x in weights.items()}
+
+    def begin(self, resume: bool, trunk: Path | None) -> Iterator[Progress]:
+        """Return to the last saved state when `resume`, or go to that of a `trunk`."""
+        if resume and self.folder is not None and (self.folder / LAST).exists():
+            self.restore()
+            yield Note(f"resumed after step {self.step} of {self.task.steps}")
+            return
+        if trunk is not None:
+            self.restore(trunk)
+            yield Note(f"goes on from step {self.step} of {trunk}")
+        if self.task.train.on_nonfinite == "rewind":
+            yield from self.save()
 
     def save(self, name: str = LAST) -> Iterator[Progress]:
         """Save this state as `name`, and the best one if it is not on disk yet.
