@@ -20,7 +20,7 @@ from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
 from vitlab.docs.model.linked import LinkedDocument
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites
+from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites, marks_of
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
@@ -50,6 +50,7 @@ def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
             yield from _site_finding(sites, site, mvp, f"line {mvp.line}")
     yield from _card_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
     yield from _item_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
+    yield from _unmarked_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
 
 
 def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
@@ -64,6 +65,7 @@ def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
             yield from _site_finding(sites, site, mvp, where)
     yield from _card_findings(file, {i: mvp.status for i, mvp in overview.items()})
     yield from _item_findings(file, {i: mvp.status for i, mvp in overview.items()})
+    yield from _unmarked_findings(file, {i: mvp.status for i, mvp in overview.items()}, file.of)
 
 
 def _site_finding(sites: StatusSites, site: StatusSite, mvp: Mvp, where: str) -> Iterator[Finding]:
@@ -110,6 +112,28 @@ def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
         message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
         fix = tuple(move_card(roadmap.document, board, card, target, card.text, order))
         yield Finding(card.index + 1, "card-column", message, fix or None)
+
+
+def _unmarked_findings(
+    roadmap: Roadmap, statuses: dict[str, str | None], *others: Roadmap
+) -> Iterator[Finding]:
+    """Every card of a cancelled MVP that does not say so where the MVP's card elsewhere does."""
+    marked: dict[str, str] = {}
+    for document in (roadmap, *others):
+        for card in (card for board in document.boards for card in board.cards):
+            for mark in marks_of(document, card.text, card.mvp or ""):
+                if mark.parsed.status == "cancelled":
+                    marked.setdefault(card.mvp or "", card.text[mark.start : mark.end])
+    for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
+        mvp = card.mvp or ""
+        has_column = any(c.status == "cancelled" for band in board.bands for c in band.columns)
+        if mvp not in marked or statuses.get(mvp) != "cancelled" or has_column:
+            continue
+        if not marks_of(roadmap, card.text, mvp):
+            at, text = current_column(board, card), f"{card.text} {marked[mvp]}"
+            fix = tuple(move_card(roadmap.document, board, card, at, text, roadmap.order))
+            message = f"the card of MVP {mvp} does not say {marked[mvp]} as that on another board"
+            yield Finding(card.index + 1, "card-unmarked", message, fix or None)
 
 
 def _item_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:

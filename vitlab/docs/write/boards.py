@@ -207,10 +207,12 @@ def item_edits(
         for card in (card for column in board for card in column.cards if card.mvp in ids):
             home, to = wanted_column(board, card, status)
             order = roadmap.order
+            marked = False
             for column, old in zip(board, then, strict=False):
-                if any(one.mvp == card.mvp for one in old.cards):
-                    to, order = column, [one.mvp for one in old.cards]
-            if mvp.entry.kind == "item" and mvp.line - 1 == card.lines[0]:
+                for one in (one for one in old.cards if one.mvp == card.mvp):
+                    to, order = column, [each.mvp for each in old.cards]
+                    marked = one.mark is not None
+            if mvp.entry.kind == "item" and mvp.line - 1 == card.lines[0] and not marked:
                 made = _with_item_mark(roadmap, board, card, status, made)
             if to and to is not home:
                 made = moved_item(roadmap.document, board, card, to, order, made)
@@ -255,7 +257,8 @@ def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
         cards = [card for column in board for card in column.cards]
         to = next((c for s in ("planned", "ready") for c in board if c.status == s), None)
         if to and cards:
-            like = (to.cards or cards)[-1]
+            plain = [card for card in (*to.cards[::-1], *cards) if card.mark is None]
+            like = (*plain, cards[-1])[0]
             text = _item_like(roadmap, like.lines[0], like.mvp, mvp_id, name)
             text = re.sub(r"\[[xX/-]\](?=\s)", "[ ]", text, count=1)
             return [added_item(document, board, to, text)]

@@ -205,6 +205,8 @@ def _taken_out(document: Document, card: ListCard, whole: Span) -> Edit:
     before, after = card.lines[0] - 1, card.lines[-1] + 1
     if _is_blank(document, before) and _is_blank(document, after):
         whole = Span(whole.start, document.line_span(after).end)
+    elif _is_blank(document, before) and after == len(document.lines):
+        whole = Span(document.line_span(before - 1).end, whole.end)
     return Edit(whole, document.slice(whole), "")
 
 
@@ -237,7 +239,7 @@ def added_item(
     filled = [column for column in board if column.items and column is not to]
     loose = any(_is_blank(document, column.heading.index + 1) for column in filled)
     line = to.heading.index
-    has_blank = _is_blank(document, line + 1)
+    has_blank = _is_blank(document, line + 1) and (loose or not filled)
     at = document.line_span(line + 1 if has_blank else line).end
     lead = "" if has_blank or not loose else end
     follows = at < len(document.text) and not _is_blank(document, line + (2 if has_blank else 1))
