@@ -14,6 +14,7 @@ import pytest
 from tests.jobs.test_experiment import HEAD, write
 from tests.recipes.test_evaluate import EXP_ID
 from tests.recipes.test_run import DATA, VIT
+from vitlab.contract.events import read_events
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab, write_atomic
 from vitlab.docs.judge.budget import Budget, budget_of
@@ -112,6 +113,14 @@ def test_validation_is_of_the_mean_prediction_too(jobs: tuple[JobPaths, ...]) ->
     *members, ensemble = jobs
     singles = [read(one).values["val/r2/log_g"] or 0.0 for one in members]
     assert len(set(singles)) == 3
+    live = [event for event in read_events(ensemble.events)[0] if event.kind == "eval"]
+    of_members = [read_events(one.events)[0] for one in members]
+    scores = [
+        max(e.values.get("val/log_score/log_g") or -9.0 for e in each if e.kind == "eval")
+        for each in of_members
+    ]
+    # The logarithm is concave: the mean density scores no less than the mean of the scores.
+    assert (live[0].values["val/log_score/log_g"] or -9.0) >= np.mean(scores)
     together = read(ensemble).values["val/r2/log_g"]
     assert together is not None
     assert np.mean(singles) < together < max(singles) + 0.5

@@ -49,10 +49,12 @@ def run(context: Context) -> Outcome:
     validated = score(parts[0][0], np.mean([part[1] for part in parts], axis=0), config.labels)
     best = {"step": len(members), "epoch": 0}
     values, _ = validated.named("val")
+    if (found := blended([part[3] for part in parts])) is not None:
+        values |= found.scores(config.labels).named("val")[0]
     context.report.evaluation(len(members), 0, "val", len(parts[0][0]), values)
     as_member = replace(context, config=config)
     pair = tested[0].true, np.mean([one.predicted for one in tested], axis=0)
-    sigma, density = mixture_sigma(tested), blended(tested)
+    sigma, density = mixture_sigma(tested), blended([one.density for one in tested])
     values, errors = score_test(as_member, spectra, pair, best, sigma, density, tested[0].exact)
     checks = check_test(as_member, spectra, pair)
     return Outcome(
@@ -81,9 +83,9 @@ def mixture_sigma(members: Sequence[Residuals]) -> Array | None:
     return total
 
 
-def blended(members: Sequence[Residuals]) -> DensityScores | None:
+def blended(members: Sequence[DensityScores | None]) -> DensityScores | None:
     """Of the mean of the members' densities; None where one predicts none."""
-    found = [one.density for one in members if one.density is not None]
+    found = [one for one in members if one is not None]
     return blend(found) if len(found) == len(members) else None
 
 
