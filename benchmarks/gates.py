@@ -1,6 +1,6 @@
 """Simulates gates through the judging of roadmaps: how often they close, rightly and wrongly.
 
-python benchmarks/gates.py [GATES] > table of docs/gates.md
+python benchmarks/gates.py [GATES [BUDGET]] > table of docs/gates.md
 
 Seeds come one by one and the gate is judged at each, from the first on. The error is that of
 `FIRST` seeds on `STARS` test stars; the test stars are doubled with the seeds, and every seed is
@@ -66,7 +66,7 @@ class Scenario:
 SCENARIOS = [
     Scenario(paired, scatter, known)
     for paired in (False, True)
-    for scatter, known in ((1.0, False), (1.0, True), (2.0, False))
+    for scatter, known in ((1.0, False), (1.0, True), (2.0, False), (5.0, False))
 ]
 
 
@@ -162,4 +162,5 @@ def main(gates: int) -> None:
 
 
 if __name__ == "__main__":
+    BUDGET = int(sys.argv[2]) if len(sys.argv) > 2 else BUDGET
     main(int(sys.argv[1]) if len(sys.argv) > 1 else GATES)
