@@ -186,7 +186,7 @@ def status_edits(
     then = before if _had(before, mvp, wanted[""]) else None
     earlier = _earlier(then, mvp, ids)
     log = RemovedTexts(roadmap, mvp.id)
-    edits: list[Edit | None] = []
+    made: list[Edit] = []
     cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
         if (status := _wanted(site, wanted)) is None:
@@ -206,8 +206,7 @@ def status_edits(
         if site.kind in ("card", "below"):
             cards.append((site, text))
         else:
-            edits.append(sites.edit(site, text, outer))
-    made = [edit for edit in edits if edit]
+            made += [edit] if (edit := sites.edit(site, text, outer)) else []
     if new := wanted[""]:
         made += board_edits(roadmap, mvp, ids, new, cards, then)
         made += log.edits(EVENTS[roadmap.language][new], date or _today())
