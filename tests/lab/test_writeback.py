@@ -15,6 +15,7 @@ from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, default_profile, plan_launch
 from vitlab.lab.live.snapshot import read_snapshot
+from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
 from vitlab.lab.writeback.writeback import end_summary, pending, plan_mvp
 
@@ -346,6 +347,51 @@ def test_one_run_of_a_sweep_can_be_launched_alone(lab: Lab, roadmap: Path) -> No
     assert len(plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["two", "one"])).specs) == 2
     with pytest.raises(UsageError, match=r"no run 'on' \(there are: 'one', 'two'\)"):
         plan_launch(lab, Request(roadmap, "1.0", "smoke", runs=["on"]))
+
+
+BOARD = """\
+# Kanban
+
+| Gate | Status |
+|------|--------|
+| Gate-1 | ⏳ planned |
+| Gate-2 | ⏳ planned |
+
+- [ ] Gate-1: the score
+- [ ] Gate-2: the other
+"""
+
+
+@pytest.mark.parametrize(
+    ("r2", "mark", "box", "status"),
+    [(0.75, "✅", "x", "done"), (0.60, "❌", " ", "failed"), (0.70, "⏳", " ", "analysing")],
+)
+def test_a_verdict_of_results_reaches_hub_and_board_and_is_undone_with_them(
+    lab: Lab, roadmap: Path, ended: Ended, r2: float, mark: str, box: str, status: str
+) -> None:
+    folder = lab.paths.roadmaps
+    board = folder / "plan_kanban.md"
+    board.write_text(BOARD, encoding="utf-8")
+    roadmap.write_text(ROADMAP + "\nSee the [board](./plan_kanban.md).\n", encoding="utf-8")
+    marked = HUB + "\nThe route: ⏳ Gate-1, ⏳ Gate-2.\n"
+    (folder / "plan_hub.md").write_text(marked, encoding="utf-8")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    ended("one", r2, profile="demo")
+    accept(lab, pending(lab, roadmap))
+    assert board.read_text(encoding="utf-8") == BOARD  # a trial closes nothing
+    undo(lab)
+    ended("one", r2)
+    plan = pending(lab, roadmap)
+    accept(lab, plan)
+    assert lab.read_roadmap(roadmap).gates[0].status == status
+    assert f"The route: {mark} Gate-1, ⏳ Gate-2." in hub_text(lab)
+    text = board.read_text(encoding="utf-8")
+    assert f"- [{box}] Gate-1" in text
+    assert re.search(rf"\| Gate-1 \| {mark} .*\n\| Gate-2 \| ⏳ planned \|", text)
+    assert (board in [one.path for one in plan.changes]) == (status != "analysing")
+    assert not lint_file(lab, roadmap)
+    undo(lab)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_gate_that_a_later_run_opens_again_is_open_in_the_hub_too(

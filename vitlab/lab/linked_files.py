@@ -11,10 +11,13 @@ from urllib.parse import unquote
 
 from vitlab.contract.paths import UsageError, real
 from vitlab.docs import save as journal
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.linked import LinkedDocument, owner, read_linked
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, between, change, create
 from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.gate_decisions import set_gate_beside, set_gate_in_hub
 from vitlab.docs.write.linked import linked_edits, linked_not_restored
 from vitlab.lab.documents import (
     boards_named,
@@ -176,7 +179,23 @@ def find_hub(lab: Lab, roadmap: Roadmap) -> Path | None:
     return next((path for path in found if path), None)
 
 
-def gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
+def linked_gate_changes(
+    lab: Lab, roadmap: Roadmap, gate: Gate, status: str, texts: Texts | None = None
+) -> list[FileChange]:
+    """The changes that give a roadmap's gate a status in its hub, boards and check lists."""
+    finder = _Finder(lab, texts or {})
+    changes = []
+    if hub_path := _gate_hub(lab, roadmap, gate.id):
+        hub = parse_hub(finder.document(hub_path), lab.vocabulary_of(hub_path))
+        if edits := set_gate_in_hub(hub, gate.id, status):
+            changes.append(change(hub.document, edits))
+    for file in _gate_boards(lab, roadmap, gate.id, finder):
+        if edits := set_gate_beside(file, gate, status):
+            changes.append(change(file.document, edits))
+    return changes
+
+
+def _gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
     """The hub that a roadmap names; None where another roadmap with such a gate names it too."""
     path, own = find_hub(lab, roadmap), roadmap.document.path
     if path is None or own is None:
@@ -190,9 +209,11 @@ def gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
     return path
 
 
-def gate_boards(lab: Lab, roadmap: Roadmap, gate_id: str) -> Iterator[LinkedDocument]:
+def _gate_boards(
+    lab: Lab, roadmap: Roadmap, gate_id: str, finder: _Finder
+) -> Iterator[LinkedDocument]:
     """The boards and check lists of a roadmap, not of another one too that has such a gate."""
-    own, finder = roadmap.document.path, _Finder(lab, {})
+    own = roadmap.document.path
     taken: set[Path] = set()
     for other in lab.roadmaps() if own else ():
         with contextlib.suppress(UsageError, OSError):
@@ -237,6 +258,11 @@ class _Finder:
             if file := self._read(path, named, roadmap):
                 yield file
 
+    def document(self, path: Path) -> Document:
+        """A file as the changes leave it that are not yet written."""
+        text = self._texts.get(path.resolve())
+        return read(path) if text is None else Document(text, path)
+
     def _paths(self, roadmap: Roadmap) -> dict[Path, list[str]]:
         """Each file of a roadmap, and the MVPs whose rows or whose names lead to it."""
         own = roadmap.document.path
@@ -269,8 +295,7 @@ class _Finder:
 
     def _read(self, path: Path, named: list[str], roadmap: Roadmap) -> LinkedFile | None:
         try:
-            text = self._texts.get(path)
-            document = read(path) if text is None else Document(text, path)
+            document = self.document(path)
         except (UsageError, OSError):  # it is named where it is shown
             return None
         shared = self._shared(path, roadmap)

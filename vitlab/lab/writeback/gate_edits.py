@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import FileChange, change
@@ -14,12 +13,10 @@ from vitlab.docs.write.gate_decisions import (
     gate_status,
     not_restored,
     set_gate,
-    set_gate_beside,
-    set_gate_in_hub,
     states,
 )
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import earlier_texts, gate_boards, gate_hub
+from vitlab.lab.linked_files import earlier_texts, linked_gate_changes
 from vitlab.lab.writeback.edits import journal_of
 
 
@@ -40,13 +37,8 @@ def gate_changes(
     if edits:
         lost = not_restored(roadmap, gate.id, edits)
         changes.append((change(roadmap.document, edits), lost))
-    if lab and (hub_path := gate_hub(lab, roadmap, gate.id)):
-        hub = parse_hub(read(hub_path), lab.vocabulary_of(hub_path))
-        if edits := set_gate_in_hub(hub, gate.id, status):
-            changes.append((change(hub.document, edits), []))
-    for file in gate_boards(lab, roadmap, gate.id) if lab else ():
-        if edits := set_gate_beside(file, gate, status):
-            changes.append((change(file.document, edits), []))
+    if lab:
+        changes += [(one, []) for one in linked_gate_changes(lab, roadmap, gate, status)]
     return changes
 
 

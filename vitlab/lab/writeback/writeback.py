@@ -23,12 +23,12 @@ from vitlab.docs.judge.conclusion import (
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase
 from vitlab.docs.judge.seeds import base_name
+from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.gate_decisions import set_gate_in_hub
 from vitlab.docs.write.new_report import results_edits
 from vitlab.docs.write.report import report_name, report_text
 from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
@@ -39,9 +39,9 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
     find_hub,
-    gate_hub,
     left_alone,
     linked_changes,
+    linked_gate_changes,
     merged,
     path_from,
     report_file,
@@ -263,7 +263,20 @@ class _Report:
         changes += [report, *self.hub(lab, report.path.stem, texts)]
         texts = {**texts, **{one.path: one.new_text for one in changes}}
         changes += linked_changes(lab, self.roadmap, self.mvp.id, status, texts)
+        changes += self.gates(lab, changes, texts)
         return tuple(one for one in merged(changes) if one.old_text != one.new_text)
+
+    def gates(self, lab: Lab, changes: Sequence[FileChange], texts: Texts) -> Iterator[FileChange]:
+        """The verdicts that the roadmap now has, and gates opened again, in the files beside it."""
+        texts = {**texts, **{one.path: one.new_text for one in changes}}
+        path = self.roadmap.document.path
+        after = self.roadmap.reread(_document(path, texts)) if path else self.roadmap
+        for verdict in self.verdicts.values():
+            gate = after.gate(verdict.id)
+            if verdict.reopens or STANDING.get(gate.status or "") == verdict.verdict:
+                made = linked_gate_changes(lab, self.roadmap, gate, gate.status or "", texts)
+                texts |= {one.path: one.new_text for one in made}
+                yield from made
 
     def figures(self, folder: Path) -> dict[str, str]:
         """The figures of these runs, and of no earlier ones."""
@@ -296,7 +309,7 @@ class _Report:
         return change(document, edits)
 
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
-        """The hub's key numbers, one for the best run of each model, its change log, open gates."""
+        """The hub's key numbers, one for the best run of each model, and its change log."""
         path = find_hub(lab, self.roadmap)
         if path is None:
             return []
@@ -313,9 +326,6 @@ class _Report:
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = value_text(best, best.headline)
             edits += set_key_number(hub, indicator, value, condition, source, self.date)
-        for verdict in self.verdicts.values():
-            if verdict.reopens and gate_hub(lab, self.roadmap, verdict.id) == path:
-                edits += set_gate_in_hub(hub, verdict.id, "analysing")
         return [change(hub.document, edits)] if edits else []
 
 
