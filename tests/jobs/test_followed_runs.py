@@ -26,7 +26,7 @@ from vitlab.jobs.processes import all_processes, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import adopt
 from vitlab.lab.lab import Lab
-from vitlab.lab.live.snapshot import job_view
+from vitlab.lab.live.snapshot import views_of
 
 R2 = "val/r2/log_g"
 
@@ -579,7 +579,7 @@ def test_what_is_matched_is_said(shop: Workshop) -> None:
     job = shop.submit(code, extra=extra)
     advance(shop.lab)
     assert "m.csv: no column tst_loss; there is test_loss" in told(job, "no column")
-    view = job_view(Lab(shop.lab, load_settings(shop.lab)), job)
+    (view,) = views_of(Lab(shop.lab, load_settings(shop.lab)), [job])
     assert view.metrics is not None
     assert view.metrics["sources"][0]["names"] == {"val_r2": R2}
     assert view.metrics["sources"][0]["rows"] == 1
@@ -654,7 +654,7 @@ def test_numbers_that_contradict_each_other_are_a_finding(shop: Workshop) -> Non
     advance(shop.lab)
     assert ended(job).outcome == "ok"
     assert verdicts(job)[-1].startswith("contradiction: val log_g: ")
-    view = job_view(Lab(shop.lab, load_settings(shop.lab)), job)
+    (view,) = views_of(Lab(shop.lab, load_settings(shop.lab)), [job])
     assert view.health.startswith("warn: val log_g: ")
 
 

@@ -52,7 +52,7 @@ from vitlab.lab.launch import (
     resume,
     stop,
 )
-from vitlab.lab.live.snapshot import JobView, job_view, job_views
+from vitlab.lab.live.snapshot import JobView, job_views, views_of
 from vitlab.lab.writeback.edits import accept_automatically
 from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
 from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
@@ -120,8 +120,7 @@ def run_mvp(args: argparse.Namespace) -> int:
             print(f"submitted {job.name}", flush=True)
     failed = follow(lab, jobs, roadmap) if args.wait else 0
     if args.wait:
-        views = [job_view(lab, job) for job in jobs]
-        _print_warnings(views)
+        _print_warnings(views_of(lab, jobs))
         if not args.json:
             _print_end(lab, roadmap, plan.specs[0])
         accept_automatically(lab, roadmap)
@@ -161,7 +160,7 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
     printed: dict[str, tuple[str, float]] = {}
     synced = time.monotonic()
     while True:
-        views = [job_view(lab, job) for job in jobs]
+        views = views_of(lab, jobs)
         for view in views:
             line, now = _progress(view), time.monotonic()
             last_line, last_time = printed.get(view.paths.name, ("", 0.0))

@@ -207,15 +207,16 @@ def job_views(lab: Lab) -> list[JobView]:
     return _views(lab, all_jobs(lab.paths))
 
 
-def job_view(lab: Lab, paths: JobPaths) -> JobView:
-    """One job, with the reason when it waits."""
-    job = read_job(paths)
-    if job is None:
-        raise UsageError(f"{paths.name}: the job's folder is gone")
-    if isinstance(job.state, Queued):
-        views = {view.paths.name: view for view in job_views(lab)}
-        return views.get(job.name) or _view(job, lab.progress(paths))
-    return _view(job, lab.progress(paths))
+def views_of(lab: Lab, folders: Sequence[JobPaths]) -> list[JobView]:
+    """These jobs, with the reasons of those that wait; the others are read only for these."""
+    jobs = []
+    for paths in folders:
+        if (job := read_job(paths)) is None:
+            raise UsageError(f"{paths.name}: the job's folder is gone")
+        jobs.append(job)
+    waits = any(isinstance(job.state, Queued) for job in jobs)
+    views = {view.paths.name: view for view in job_views(lab)} if waits else {}
+    return [views.get(job.name) or _view(job, lab.progress(job.paths)) for job in jobs]
 
 
 def _views(lab: Lab, jobs: list[Job], quick: bool = False) -> list[JobView]:
