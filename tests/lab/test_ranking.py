@@ -33,14 +33,14 @@ def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: End
     assert f"ViT [a] on 1k spectra: R²_test={r2[0]:.3f} ± " in said
     assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.2g} ± " in said
     assert "(on the same 800 stars)" in said
-    assert "noise" not in said
+    assert "within 2 errors" not in said
     assert "without a result: d" in said
 
 
-def test_a_lead_within_two_errors_is_noise(lab: Lab, roadmap: Path, ended: Ended) -> None:
+def test_a_lead_within_two_errors_is_marked(lab: Lab, roadmap: Path, ended: Ended) -> None:
     scored(ended("a"), 0.2, 1)
     scored(ended("b"), 0.2, 2)
-    assert "stars): noise" in concluded(lab, roadmap)
+    assert "stars): within 2 errors of 0" in concluded(lab, roadmap)
 
 
 def test_seeds_are_one_run_with_their_scatter(lab: Lab, roadmap: Path, ended: Ended) -> None:

@@ -142,7 +142,15 @@ def test_differences_to_a_job_are_paired(
     assert best["delta"] == pytest.approx(np.mean(swept["mse"]) - swept["trees"][0])
     assert (best["how"], best["noise"], rows["trees"]["how"]) == ("paired", False, "reference")
     assert 0 < best["delta error"] < 0.02
-    assert "(reference)" in said(capsys, "--to", "1.0/trees")
+    assert best["one seed"]  # the trees: what another seed would change is not known
+    text = said(capsys, "--to", "1.0/trees", "--markdown")
+    assert "(reference)" in text
+    assert "(within 2 errors)" not in text
+    assert "(one seed)" in text
+    assert (
+        "± of a difference: over stars and known seeds, at a single look; gates ask for more"
+        in text
+    )
 
 
 def test_the_same_table_for_papers_and_programs(

@@ -34,8 +34,9 @@ _ERRORS = {
     "stars": "± of a single job: bootstrap over its test stars",
     "seeds": "± of several seeds: their standard deviation",
     "draws": "± of a ceiling: Monte Carlo over simulated stars",
+    "delta": "± of a difference: over stars and known seeds, at a single look; gates ask for more",
 }
-"""What the errors of a table are, by `error of`."""
+"""What the errors of a table are, by `error of`; `delta`: those of differences."""
 _FIXED = ("mvp", "run", "profile", "model", "n_train", "params")
 _HEADS = {
     "mvp": "MVP",
@@ -152,10 +153,11 @@ def _cell(row: Row, name: str) -> str:
         )
         if row.get("how") == "reference":
             return remark
-        noise = "noise" if row.get("noise") else ""
+        noise = "(within 2 errors)" if row.get("noise") else ""
+        seed = "(one seed)" if row.get("one seed") else ""
         sign = "+" if isinstance(value, float) and value > 0 else ""
         shown = sign + _measured(value, row.get("delta error"))
-        return " ".join(part for part in (shown, noise, remark) if part)
+        return " ".join(part for part in (shown, noise, seed, remark) if part)
     if name == "share":
         error = row.get("share error")
         return str(Share(float(str(value)), error if isinstance(error, float) else None))
@@ -238,6 +240,7 @@ def compare_results(args: argparse.Namespace) -> int:
     _print_contradictions(results)
     header, cells = short(rows, config_columns(rows))
     kinds = dict.fromkeys(str(row["error of"]) for row in rows if row.get("error"))
+    kinds |= dict.fromkeys(["delta"] if any(row.get("delta error") for row in rows) else [])
     note = "; ".join(_ERRORS[kind] for kind in kinds)
     if args.latex:
         print(as_latex(header, cells) + f"% {note}\n" * bool(note), end="")

@@ -34,7 +34,7 @@ class Gap:
 
     @property
     def is_noise(self) -> bool:
-        """Whether it is within 2 errors of zero."""
+        """Whether it is within 2 errors of zero: what is beyond may still be too little for a gate."""
         return abs(self.value) <= 2 * self.error
 
     def phrase(self) -> Phrase:
@@ -45,7 +45,7 @@ class Gap:
         return phrase("independent", number) if self.error else phrase("as_is", number)
 
     def verdict(self, unequal: bool = False) -> Phrase:
-        """What keeps it from being a difference of the models: `: noise`, ...; else nothing."""
+        """What keeps it from being a difference of the models, after a colon; else nothing."""
         keys = {"is_noise": self.is_noise, "is_one_seed": self.is_one_seed, "is_unequal": unequal}
         key = next((key for key, true in keys.items() if true), None)
         return phrase("reason", "", phrase(key)) if key else phrase("as_is", "")

@@ -98,8 +98,8 @@ def conclusion(
 ) -> str:
     """One sentence: which model, on how much data, reached what, ahead of whom, and what now.
 
-    `ranking` says by how much the best leads, and whether that is noise; scaling
-    `laws` follow, and the gates come last.
+    `ranking` says by how much the best leads, and whether that is within 2 errors; scaling `laws`
+    follow, and the gates come last.
     """
     best = ranking.best or best_result(results)
     if best is None and (numbers := _range(results)):

@@ -279,8 +279,8 @@ def compare(
     """One row a configuration: mean and scatter over its seeds; with `each`, one row a job.
 
     `delta` and `delta error` are the difference of the headline to the job `to`, `how` says
-    whether on the same stars (`paired`) or not (`independent`), and `noise` that it is within 2
-    errors. Sorted by MVP, profile and headline, best first, or by the column `sort`.
+    whether on the same stars (`paired`) or not (`independent`), `noise` that it is within 2
+    errors, and `one seed` that the scatter over seeds of a side is not in them. Sorted by MVP, profile and headline, best first, or by the column `sort`.
     """
     groups = [_alone(one) for one in results] if each else grouped(latest(results))
     known = ceilings(one.job for one in all_results(lab))
@@ -309,16 +309,18 @@ def config_columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
 
 def _delta(group: Group, to: Finished, pairs: Pairs) -> Columns:
     name = to.result.headline
+    nothing: Columns = dict.fromkeys(("delta", "delta error", "how", "noise", "one seed"))
     if any(one.job.name == to.job.name for one in group.members):
-        return {"delta": 0.0, "delta error": 0.0, "how": "reference", "noise": None}
+        return {**nothing, "delta": 0.0, "delta error": 0.0, "how": "reference"}
     gap = group_gap(group, _alone(to), name, pairs)
     if gap is None:
-        return {"delta": None, "delta error": None, "how": None, "noise": None}
+        return nothing
     return {
         "delta": gap.value,
         "delta error": gap.error,
         "how": "paired" if gap.stars else "independent",
         "noise": gap.is_noise,
+        "one seed": gap.is_one_seed,
     }
 
 
