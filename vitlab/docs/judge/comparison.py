@@ -34,7 +34,7 @@ class Gap:
 
     @property
     def is_noise(self) -> bool:
-        """Whether it is within 2 errors of zero: what is beyond may still be too little for a gate."""
+        """Whether it is within 2 errors of zero; a gate asks for more."""
         return abs(self.value) <= 2 * self.error
 
     def phrase(self) -> Phrase:

@@ -279,8 +279,9 @@ def compare(
     """One row a configuration: mean and scatter over its seeds; with `each`, one row a job.
 
     `delta` and `delta error` are the difference of the headline to the job `to`, `how` says
-    whether on the same stars (`paired`) or not (`independent`), `noise` that it is within 2
-    errors, and `one seed` that the scatter over seeds of a side is not in them. Sorted by MVP, profile and headline, best first, or by the column `sort`.
+    whether on the same stars (`paired`) or not (`independent`), `noise` that it is within 2 errors,
+    and `one seed` that the error lacks the scatter over seeds of a side. Sorted by MVP, profile and
+    headline, best first, or by the column `sort`.
     """
     groups = [_alone(one) for one in results] if each else grouped(latest(results))
     known = ceilings(one.job for one in all_results(lab))
