@@ -40,6 +40,11 @@ def test_hours_that_hold_only_a_part_are_left_out() -> None:
     outcome, config = Outcome({}, n={"train": 1000}, best=STEPS), read_config("ridge", {})
     assert training_cost(config, outcome, 3600.0, "cuda", resumed=False)[GPU_HOURS] == 1.0
     assert training_cost(config, outcome, 3600.0, "cuda", resumed=True) == {DRAWS: 1000}
+    unknown = Outcome({}, n={"train": 1000}, best=STEPS, earlier_hours=None)
+    assert training_cost(config, unknown, 3600.0, "cuda", resumed=False) == {DRAWS: 1000}
+    more = Outcome({}, n={"train": 1000}, best=STEPS, earlier_hours={CORE_HOURS: 9, GPU_HOURS: 2})
+    cost = training_cost(config, more, 3600.0, "cuda", resumed=False)
+    assert (cost[GPU_HOURS], 9 < float(str(cost[CORE_HOURS])) < 10) == (3.0, True)
     assert training_cost(read_config("template", {}), outcome, 1.0, "cpu", resumed=False) == {}
 
 

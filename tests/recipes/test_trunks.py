@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.recipes.test_run import VIT, RunHere, events, run_here
-from vitlab.contract.job import CORE_HOURS, Spec, read_result, read_spec
+from vitlab.contract.events import EventWriter
+from vitlab.contract.job import CORE_HOURS, GPU_HOURS, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.ml.training.checkpoint import BEST, TRUNK
-from vitlab.recipes.trunks import find_trunk
+from vitlab.recipes.trunks import find_trunk, trunk_hours
 
 __all__ = ["run_here"]
 
@@ -51,7 +52,7 @@ def test_a_longer_run_goes_on_from_the_trunk_of_a_shorter_one(
     tmp_path: Path, run_here: RunHere
 ) -> None:
     (tmp_path / "vitlab.yaml").write_text("{}\n")
-    short = a_run(tmp_path, "short", epochs=2)
+    short = a_run(tmp_path, "short", epochs=2, reuse_trunk=True)  # there is none yet
     whole = a_run(tmp_path, "whole", epochs=4)
     again = a_run(tmp_path, "again", epochs=4, reuse_trunk=True)
     assert run_here(short).code == run_here(again).code == run_here(whole).code == 0
@@ -62,10 +63,29 @@ def test_a_longer_run_goes_on_from_the_trunk_of_a_shorter_one(
     assert found == [trunk, None, None]
     one, two = (torch.load(job.checkpoints / BEST)["model"] for job in (whole, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    results = [read_result(job.result) for job in (whole, again)]
-    assert results[0] is not None
-    assert results[1] is not None
-    assert results[0].values == results[1].values
-    assert results[1].n["train"] == 4 * 64
-    assert CORE_HOURS in results[0].data
-    assert CORE_HOURS not in results[1].data  # the trunk's are not known to it
+    first, full, longer = (read_result(job.result) for job in (short, whole, again))
+    assert first is not None
+    assert full is not None
+    assert longer is not None
+    assert full.values == longer.values
+    assert longer.n["train"] == 4 * 64
+    own, both = (float(str(one.data[CORE_HOURS])) for one in (first, longer))
+    known = trunk_hours(trunk)
+    assert known is not None
+    assert 0 < known[CORE_HOURS] < own
+    # All ran in this one process, so the longer one's own hours hold the shorter one's too.
+    assert both > own + known[CORE_HOURS]
+    assert GPU_HOURS not in longer.data
+
+
+def test_hours_of_a_trunk_whose_job_kept_none_are_not_known(tmp_path: Path) -> None:
+    job = JobPaths(tmp_path)
+    assert trunk_hours(job.checkpoints / TRUNK) is None
+    with EventWriter(job.events) as writer:
+        writer.write("checkpoint", step=6, path=f"checkpoints/{TRUNK}")
+    assert trunk_hours(job.checkpoints / TRUNK) is None
+    with EventWriter(job.events) as writer:
+        hours: dict[str, Any] = {CORE_HOURS: 0.5, GPU_HOURS: 0.25}
+        writer.write("checkpoint", step=6, path=f"checkpoints/{TRUNK}", **hours)
+        writer.write("checkpoint", step=8, path="checkpoints/last.pt", core_hours=0.7)
+    assert trunk_hours(job.checkpoints / TRUNK) == hours

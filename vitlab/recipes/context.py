@@ -45,8 +45,13 @@ class Reporter:
         self._first: tuple[int, float] | None = None
         self._pending: list[Mapping[str, float]] = []
 
-    def follow(self, progress: Iterable[Progress]) -> dict[str, float]:
-        """Report the progress of a training; returns `step` and `epoch` of its best state."""
+    def follow(
+        self, progress: Iterable[Progress], spent: Callable[[], Mapping[str, float]] = dict
+    ) -> dict[str, float]:
+        """Report the progress of a training; returns `step` and `epoch` of its best state.
+
+        `spent`: the hours that a checkpoint took, kept with it for runs that go on from it.
+        """
         best: dict[str, float] = {}
         for event in progress:
             match event:
@@ -58,7 +63,7 @@ class Reporter:
                     self.evaluation(step, epoch, split, n, values)
                 case Checkpoint(step, path):
                     relative = f"{path.parent.name}/{path.name}"
-                    self._writer.write("checkpoint", step=step, path=relative)
+                    self._writer.write("checkpoint", step=step, path=relative, **spent())
                 case Note(text):
                     self.note(text)
                 case Best(step, epoch):
@@ -146,3 +151,5 @@ class Outcome:
     world: World | None = None
     earlier: float = 0.0
     """Seconds of the jobs it is made of."""
+    earlier_hours: Mapping[str, float] | None = field(default_factory=dict)
+    """Hours of cores and GPUs of a training that it goes on from; None: not known."""

@@ -18,13 +18,23 @@ def training_cost(
     if (draws := noise_draws(config, outcome)) is None:
         return cost
     cost[DRAWS] = draws
-    partial = resumed or (isinstance(config, VitConfig | MlpConfig) and config.train.reuse_trunk)
-    if not partial and rank(os.environ) is None:
-        times = os.times()
-        cores = times.user + times.system + times.children_user + times.children_system
-        cost[CORE_HOURS] = round(cores / 3600, 6)
-        cost |= {GPU_HOURS: round(seconds / 3600, 6)} if device == "cuda" else {}
+    if not resumed and outcome.earlier_hours is not None:
+        cost |= hours(seconds, device, outcome.earlier_hours)
     return cost
+
+
+def hours(seconds: float, device: str, earlier: Mapping[str, float]) -> dict[str, float]:
+    """Those that this process has taken so far, with `earlier` ones of another job.
+
+    Empty in one of several processes, which knows its own alone.
+    """
+    if rank(os.environ) is not None:
+        return {}
+    times = os.times()
+    cores = times.user + times.system + times.children_user + times.children_system
+    own = {CORE_HOURS: cores / 3600, GPU_HOURS: seconds / 3600 if device == "cuda" else 0.0}
+    total = {key: x + earlier.get(key, 0.0) for key, x in own.items()}
+    return {key: round(x, 6) for key, x in total.items() if x or key == CORE_HOURS}
 
 
 def noise_draws(config: Config, outcome: Outcome) -> int | None:

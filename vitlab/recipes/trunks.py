@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from vitlab.contract.job import Spec
+from vitlab.contract.events import read_events
+from vitlab.contract.job import CORE_HOURS, GPU_HOURS, Spec
 from vitlab.contract.paths import JobPaths, NoLab, find_lab
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.run_settings import settings_of
@@ -37,6 +38,21 @@ def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
             steps[path] = checkpoint.load(path, torch.device("cpu")).step
     usable = {path: step for path, step in steps.items() if step <= stable}
     return max(usable, key=lambda path: usable[path], default=None)
+
+
+def trunk_hours(trunk: Path) -> dict[str, float] | None:
+    """Hours of cores and GPUs up to a trunk, as its job has kept them; None where it has not."""
+    events, offset, end = JobPaths(trunk.parent.parent).events, 0, -1
+    known: dict[str, float] = {}
+    while offset != end:
+        end = offset
+        found, offset = read_events(events, offset)
+        for event in found:
+            if event.kind == "checkpoint" and str(event.data.get("path")).endswith(trunk.name):
+                known = {
+                    key: event.data[key] for key in (CORE_HOURS, GPU_HOURS) if key in event.data
+                }
+    return known if CORE_HOURS in known else None
 
 
 def _meaning(spec: Spec) -> dict[str, object]:

@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from vitlab.ml.training.optimizers import stable_steps
 from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
+from vitlab.recipes.cost import hours
 from vitlab.recipes.scores import (
     check_test,
     describe_data,
@@ -30,7 +32,7 @@ from vitlab.recipes.scores import (
     stars_shown,
     world_of_test,
 )
-from vitlab.recipes.trunks import find_trunk
+from vitlab.recipes.trunks import find_trunk, trunk_hours
 
 
 def check(model: nn.Module, task: Task) -> str:
@@ -100,13 +102,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     report.note(f"{task.steps} steps on {device}{of}")
     if not context.resume:
         report.note(check(model, task))
-    trunk = None
-    if config.train.reuse_trunk:
-        stable = stable_steps(config.train, task.steps)
-        trunk = find_trunk(context.paths, context.spec, stable)
-    best = report.follow(
-        train(model, task, context.paths.checkpoints, context.resume, context.stopped, trunk)
-    )
+    best, earlier = _trained(context, model, task)
     if group.any(context.stopped()):
         raise Stopped
     test = predict(model, task, "test")
@@ -128,7 +124,29 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         best=best,
         checks=checks,
         world=world_of_test(config, spectra),
+        earlier_hours=earlier,
     )
+
+
+def _trained(
+    context: Context, model: nn.Module, task: Task
+) -> tuple[dict[str, float], dict[str, float] | None]:
+    """Train: step and epoch of the best state, and the hours of the trunk that it goes on from."""
+    config, folder, begun = context.config, context.paths.checkpoints, time.monotonic()
+    assert isinstance(config, VitConfig | MlpConfig)
+    trunk: Path | None = None
+    earlier: dict[str, float] | None = {}
+    if config.train.reuse_trunk:
+        trunk = find_trunk(context.paths, context.spec, stable_steps(config.train, task.steps))
+        earlier = trunk_hours(trunk) if trunk else {}
+
+    def spent() -> dict[str, float]:
+        if earlier is None or context.resume:
+            return {}
+        return hours(time.monotonic() - begun, context.device, earlier)
+
+    progress = train(model, task, folder, context.resume, context.stopped, trunk)
+    return context.report.follow(progress, spent), earlier
 
 
 def _name(config: VitConfig | MlpConfig) -> str:
