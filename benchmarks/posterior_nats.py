@@ -4,6 +4,7 @@ OMP_NUM_THREADS=1 nice -n 10 python benchmarks/posterior_nats.py [--stars 1000] 
 
 Networks with `loss: mixture` at demo scale (`experiments/vit_1m.yaml`), tested on 10,000 stars; the
 exact posteriors are of the first `--stars`, computed once. Prints the tables of `docs/science.md`.
+With `--of RESIDUALS` (of a point estimate) only what its error costs a Gaussian density.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from vitlab.contract.config import read_config
@@ -26,9 +28,15 @@ from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.ml.scoring import DensityScores, Residuals, blend, concatenate, load_residuals
 from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.labels import prior_variance
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.simulate import Simulator
+from vitlab.ml.theory.ceilings import posteriors_of_test
 from vitlab.ml.theory.log_scores import exact_scores
 from vitlab.recipes import run
 
+Floats = NDArray[np.float64]
 SCALES = {"demo": (51_200, 10, 0.99), "small": (5_120, 5, 0.99), "hour": (512_000, 24, 0.999)}
 """Stars of an epoch, epochs, and decay of the average of the weights."""
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -46,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stars", type=int, default=1000)
     parser.add_argument("--scale", choices=SCALES, default="demo")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--of", type=Path, nargs="+", metavar="RESIDUALS", help="of several seeds")
     args = parser.parse_args(arguments)
+    if args.of:
+        cost_of_errors([load_residuals(path) for path in args.of], args.stars)
+        return
     begun = time.process_time()
     exact = exact_posteriors(args.stars)
     print(f"exact posteriors of {args.stars} stars: {time.process_time() - begun:.0f} s of a core")
@@ -123,6 +135,42 @@ def report(title: str, stars: Residuals, cost: str) -> None:
         gap, error = lost[pairs].mean(), lost[pairs].std(ddof=1) / pairs.sum() ** 0.5
         print(f"| {name} | {gap:+.4f} ± {error:.4f} | {mean:+.3f} | {own} | {best} | "
               f"{ks.statistic:.3f}, {ks.pvalue:.2g} |", flush=True)  # fmt: skip
+
+
+def cost_of_errors(seeds: Sequence[Residuals], n: int) -> None:
+    """What an estimate's error beyond the exact posterior's costs: 0.5 ln(M / V), Gaussian.
+
+    V: mean posterior variance; M = V + mean (estimate - posterior mean)^2. For the `n` stars
+    together, and as the mean over eight groups of like posterior variance. Mean over the seeds.
+    """
+    simulator = Simulator(load_grid(), load_noise(), (20.5, 22.5), 42)
+    exact = posteriors_of_test(simulator, n, None)
+    mean, variance = exact.mean[:, 1], exact.variance[:, 1]
+    excess = np.mean([(one.predicted[:n, 0] - mean) ** 2 for one in seeds], axis=0)
+    rows = [("all", np.arange(n))]
+    rows += [(f"{a}-{b}", np.flatnonzero((exact.mag >= a) & (exact.mag < b)))
+             for a, b in pairwise(BINS)]  # fmt: skip
+    groups = np.array_split(np.argsort(variance), 8)
+    rows += [(f"sigma {variance[group].mean() ** 0.5:.2f}", group) for group in groups]
+    print("| stars | R2 of the estimate | of the posterior mean | together | by like variance |")
+    for name, rows_of in rows:
+        total = variance[rows_of].mean(), (variance + excess)[rows_of].mean()
+        below, above = (1 - x / prior_variance("log_g") for x in total)
+        cells = f"{above:.3f} | {below:.3f} | {lost_by(excess, variance, [rows_of])}"
+        like = np.array_split(rows_of[np.argsort(variance[rows_of])], 8)
+        print(f"| {name} | {cells} | {lost_by(excess, variance, like)} |", flush=True)
+
+
+def lost_by(excess: Floats, variance: Floats, groups: Sequence[NDArray[np.intp]]) -> str:
+    """Mean over groups of stars of 0.5 ln(1 + excess / variance), with its bootstrap error."""
+    draw = np.random.default_rng(0)
+
+    def lost(resample: bool) -> float:
+        parts = [draw.choice(group, len(group)) if resample else group for group in groups]
+        costs = [0.5 * np.log1p(excess[part].mean() / variance[part].mean()) for part in parts]
+        return float(np.average(costs, weights=[len(part) for part in parts]))
+
+    return f"{lost(False):.3f} ± {np.std([lost(True) for _ in range(300)], ddof=1):.3f}"
 
 
 def covered(scores: DensityScores) -> str:
