@@ -18,7 +18,9 @@ from vitlab.contract.job import CORE_HOURS, read_result, write_result
 from vitlab.lab.figures import figure_specs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
+from vitlab.lab.results.scaling import Scaling, law_phrases, not_determined
 from vitlab.lab.writeback.writeback import pending
+from vitlab.ml.scaling_law import fit_law
 
 FLOOR, A, B = 0.03, (2.0, 0.4), (8.0, 0.5)
 """The floor is that of `bounded`, whose ceiling is 0.97."""
@@ -122,6 +124,20 @@ def test_what_cannot_be_fitted_is_told(
     assert "--times: must be above 0" in capsys.readouterr().err
     assert vitlab(["scaling", "1.0", "--budget", "-1"]) == 2
     assert "--budget: must be above 0" in capsys.readouterr().err
+
+
+def test_an_exponent_that_the_runs_leave_open_makes_no_law() -> None:
+    """Only the smallest networks are worse: any large power of P fits."""
+    n, p = (np.array(GRID, dtype=float)[:, i] for i in (0, 1))
+    loss = 0.6 + 0.9 * n**-0.3 + 0.1 * (p == PS[0])
+    law = fit_law(loss, n, p, None)
+    assert law.unknown == ("P",)
+    assert law.exponent("P").high == law.exponent("P").value == pytest.approx(4.0)
+    assert not_determined(law) == ["a at a limit of the fit: the runs do not determine it"]
+    (told,) = law_phrases([Scaling("ViT", NAME, (), None, None, law, ())])
+    assert told.text("en") == "ViT: no scaling law, these runs do not determine a"
+    alone = fit_law(np.array([0.99, 0.95, 0.94, 0.93]), n[::4], p[::4], None, ("N",))
+    assert alone.floor.high <= 1  # a model that knows nothing reaches it
 
 
 def test_trees_that_grow_with_the_data_have_no_axis_of_parameters(

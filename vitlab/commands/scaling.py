@@ -13,7 +13,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.budget import count
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, all_results, latest, lookup_results
-from vitlab.lab.results.scaling import AHEAD, Scaling, formula, scalings
+from vitlab.lab.results.scaling import AHEAD, EXPONENTS, Scaling, formula, scalings
 from vitlab.ml.scaling_law import LEVEL, Interval, Law
 
 _SIZES = 2000
@@ -128,13 +128,12 @@ def _print(one: Scaling, record: dict[str, object], times: float, hours: float |
     print(f"{one.model}: {len(one.runs)} runs, {sizes}; {one.value}")
     kinds = [(kind, law) for kind, law in (("ceiling", one.fixed), ("fitted", one.free)) if law]
     if kinds:
-        heads = {"N": "b", "P": "a"}
         axes = kinds[0][1].axes
         rows = [
             [kind, _text(law.floor), *(_text(law.exponent(axis)) for axis in axes), formula(law)]
             for kind, law in kinds
         ]
-        print_table(["  E", "E (90%)", *(f"{heads[x]} (90%)" for x in axes), "1 - R²"],
+        print_table(["  E", "E (90%)", *(f"{EXPONENTS[x]} (90%)" for x in axes), "1 - R²"],
                     [[f"  {row[0]}", *row[1:]] for row in rows])  # fmt: skip
     if one.fixed and one.free:
         low, high = one.free.floor.low, one.free.floor.high
@@ -157,10 +156,13 @@ def _print_best(best: object) -> None:
         return
     n, p, r2 = (Interval(*best[key]) for key in ("stars", "params", "r2"))
     sizes = " and ".join(
-        f"{axis} {count(x.value)} ({count(x.low)} to {count(x.high)})"
+        f"{axis} {count(x.value)}"
+        + (f" ({count(x.low)} to {count(x.high)})" if x.low < x.high else "")
         for axis, x in (("N", n), ("P", p))
     )
-    far = f"; {best['beyond']:.2g} times beyond the largest run" if best["beyond"] > 1 else ""
+    beyond = best["beyond"]
+    times = f"{beyond:.2g}" if beyond < 100 else count(beyond)
+    far = f"; {times} times beyond the largest run" if beyond > 1 else ""
     print(f"  {best['hours']:g} {best['unit']}: best {sizes}, R² {_text(r2)}{far}")
 
 

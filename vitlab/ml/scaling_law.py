@@ -28,6 +28,8 @@ LEVEL = 0.9
 _EXPONENTS = (0.1, 0.3, 0.6, 1.0)
 """Starts, and their range in the fit:"""
 _RANGE = (0.01, 4.0)
+_AT_LIMIT = 0.01
+"""Relative distance of an exponent from a limit of its range that counts as none."""
 _SHARES = (0.3, 0.7, 0.95)
 """Starts of a free floor, in parts of the smallest loss."""
 _ROBUST = 1.345
@@ -43,6 +45,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def within(self, low: float, high: float) -> Interval:
+        """Cut to what is possible."""
+        return Interval(self.value, *(min(max(end, low), high) for end in (self.low, self.high)))
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,21 @@ class Law:
 
     @property
     def floor(self) -> Interval:
-        """E."""
-        return self._interval(self.numbers[0], self.replicates[:, 0])
+        """E, at most the 1 of a model that knows nothing."""
+        return self._interval(self.numbers[0], self.replicates[:, 0]).within(0.0, 1.0)
 
     def exponent(self, axis: str) -> Interval:
         """By which power of the axis its term falls."""
         at = 2 + 2 * self.axes.index(axis)
-        return self._interval(self.numbers[at], self.replicates[:, at])
+        return self._interval(self.numbers[at], self.replicates[:, at]).within(*_RANGE)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The axes whose exponent ends at a limit of its range: the runs do not determine it."""
+        ends = [math.log(end) for end in _RANGE]
+        powers = [math.log(self.numbers[2 + 2 * i]) for i in range(len(self.axes))]
+        near = [min(abs(power - end) for end in ends) < _AT_LIMIT for power in powers]
+        return tuple(axis for axis, at_limit in zip(self.axes, near, strict=True) if at_limit)
 
     def amplitude(self, axis: str) -> Interval:
         """Its term at 1 spectrum or parameter."""

@@ -11,7 +11,7 @@ from vitlab.docs.judge.budget import count
 from vitlab.jobs.store import Job
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished
-from vitlab.lab.results.scaling import AHEAD, Scaling, formula, scalings
+from vitlab.lab.results.scaling import AHEAD, Scaling, formula, not_determined, scalings
 from vitlab.ml.scaling_law import LEVEL, Law
 from vitlab.plot.figures import Curve
 
@@ -27,11 +27,15 @@ def law_curves(results: Sequence[Finished], jobs: Iterable[Job]) -> tuple[list[C
     known = [(one, law) for one in found if (law := one.law) and "N" in law.axes]
     curves = [_curve(one, law) for one, law in known]
     notes = [
-        f"{one.model}: 1 - R² = {formula(law)}, E {'from the ceiling' if law.fixed else 'fitted'}"
+        "; ".join([f"{one.model}: 1 - R² = {formula(law)}, E {_origin(law)}", *not_determined(law)])
         for one, law in known
     ]
     band = [f"bands of laws: {LEVEL:.0%}, bootstrap over runs and seeds"] * bool(curves)
     return curves, [*notes, *band]
+
+
+def _origin(law: Law) -> str:
+    return "from the ceiling" if law.fixed else "fitted"
 
 
 def _curve(one: Scaling, law: Law) -> Curve:

@@ -24,6 +24,8 @@ from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.ml.scaling_law import Array, Cost, Law, fit_cost, fit_law, usable_axes
 
+EXPONENTS = {"N": "b", "P": "a"}
+"""By axis."""
 AHEAD = 4
 """By which factor the run that a conclusion predicts is larger than the largest there is."""
 
@@ -127,8 +129,12 @@ def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) 
             return None
 
     floor = _floor(plain)
-    fixed = law("fixed", floor) if floor else None
-    return replace(plain, fixed=fixed, free=law("free", None), notes=tuple(notes))
+    fixed, free = law("fixed", floor) if floor else None, law("free", None)
+    fits = {"fixed": fixed, "free": free}
+    notes += [
+        f"{kind} E: {line}" for kind, one in fits.items() if one for line in not_determined(one)
+    ]
+    return replace(plain, fixed=fixed, free=free, notes=tuple(notes))
 
 
 def _floor(plain: Scaling) -> tuple[float, float] | None:
@@ -221,11 +227,21 @@ def formula(law: Law) -> str:
     return " + ".join([f"{law.floor.value:.3f}", *terms])
 
 
+def not_determined(law: Law) -> list[str]:
+    """Which exponents the runs leave open, in a line; nothing for none."""
+    names = " and ".join(EXPONENTS[axis] for axis in law.unknown)
+    return [f"{names} at a limit of the fit: the runs do not determine it"] if names else []
+
+
 def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
     """What a conclusion says of the laws."""
     phrases = []
     for one in found:
         if (law := one.law) is None:
+            continue
+        if law.unknown:
+            names = ", ".join(EXPONENTS[axis] for axis in law.unknown)
+            phrases.append(phrase("scaling_open", one.model, names))
             continue
         ahead = law.run(*one.larger(AHEAD))
         axes = " ".join(law.axes)
