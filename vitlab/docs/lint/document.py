@@ -16,6 +16,7 @@ from vitlab.docs.lint.verdicts import gate_findings
 from vitlab.docs.model.boards.board import current_column, target_column
 from vitlab.docs.model.boards.list_board import moved_item, wanted_column
 from vitlab.docs.model.boards.moves import move_card
+from vitlab.docs.model.boards.row_board import moved_row, other_column
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import exp_id, gate_refs, report_target
 from vitlab.docs.model.linked import LinkedDocument
@@ -50,6 +51,7 @@ def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
             yield from _site_finding(sites, site, mvp, f"line {mvp.line}")
     yield from _card_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
     yield from _item_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
+    yield from _row_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
     yield from _unmarked_findings(roadmap, {i: mvp.status for i, mvp in overview.items()})
 
 
@@ -65,6 +67,7 @@ def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
             yield from _site_finding(sites, site, mvp, where)
     yield from _card_findings(file, {i: mvp.status for i, mvp in overview.items()})
     yield from _item_findings(file, {i: mvp.status for i, mvp in overview.items()})
+    yield from _row_findings(file, {i: mvp.status for i, mvp in overview.items()})
     yield from _unmarked_findings(file, {i: mvp.status for i, mvp in overview.items()}, file.of)
 
 
@@ -146,6 +149,19 @@ def _item_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
             message = f"the item of MVP {card.mvp} is under {head} while it is {status}"
             fix = moved_item(roadmap.document, board, card, to, roadmap.order, [])
             yield Finding(card.lines[0] + 1, "card-column", message, tuple(fix))
+
+
+def _row_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
+    """Every row in the table below a heading of another status than its MVP has."""
+    for board, home in ((b, column) for b in roadmap.row_boards for column in b):
+        for entry in home.view.entries:
+            status = statuses.get(entry.mvps[0]) if len(entry.mvps) == 1 else None
+            to = other_column(board, home, status) if status else None
+            if to:
+                head = plain(home.heading.title)
+                message = f"the row of MVP {entry.mvps[0]} is under {head} while it is {status}"
+                fix = moved_row(roadmap.document, home, to, entry, [])
+                yield Finding(entry.line, "card-column", message, tuple(fix))
 
 
 def _box_findings(roadmap: Roadmap) -> Iterator[Finding]:

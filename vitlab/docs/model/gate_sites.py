@@ -11,7 +11,7 @@ from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.hub_sites import GivenSites, without_mvps
 from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.model.status_marks import find_marks
+from vitlab.docs.model.status_marks import Mark, find_marks
 from vitlab.docs.model.status_sites import StatusSite
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import GLYPHS, LONG_WORDS, VERDICT_WORDS, Vocabulary
@@ -302,7 +302,10 @@ def _in_lines(roadmap: Roadmap, gate: Gate, name: re.Pattern[str]) -> Iterator[G
         if not _AFTER.match(line, of[1]):
             continue  # a sentence about the gate
         last = index in drawn or index == gate.line - 1
-        for mark in find_marks(line, of, roadmap.vocabulary, last=last)[:1]:
+        marks = find_marks(line, of, roadmap.vocabulary, last=last)
+        if not marks and index == gate.line - 1:
+            marks = _verdicts_at_end(line, of[1], roadmap.vocabulary)
+        for mark in marks[:1]:
             whole = index not in drawn and mark.start > of[0]
             end = len(line.rstrip()) if whole else mark.end
             at = Span(start + mark.start, start + end)
@@ -311,6 +314,15 @@ def _in_lines(roadmap: Roadmap, gate: Gate, name: re.Pattern[str]) -> Iterator[G
             if parsed:
                 site = StatusSite(kind, None, index, at, document.slice(at), parsed)
                 yield GatePlace(gate.id, site, line=index + 1)
+
+
+def _verdicts_at_end(line: str, start: int, vocabulary: Vocabulary) -> list[Mark]:
+    """The verdict behind a gate's rule, with why: `R² > 0.7 → stop ✅ PASS: 0.71`."""
+    for at in vocabulary.glyph_starts(line):
+        parsed = vocabulary.read(line[at:])
+        if at >= start and parsed and parsed.verdict:
+            return [Mark(at, len(line.rstrip()), parsed)]
+    return []
 
 
 def _is_drawn(roadmap: Roadmap, index: int) -> bool:

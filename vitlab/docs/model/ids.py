@@ -16,6 +16,7 @@ _GATES = re.compile(
     r"|(?<![A-Za-z])Gate[-–_]([A-Za-z][\w.]*)",
     re.I,
 )
+_PART = re.compile(r"(\d+)|(\D+)")
 _GATE_PART = re.compile(r"\d[\w.]*")
 _EXP_ID = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)+")
 _CODE = re.compile(r"`([^`]+)`")
@@ -290,3 +291,8 @@ class IdIndex:
 
     def _ids_in(self, text: str) -> Iterable[str]:
         return [self._known[m.group().casefold()] for m in self._id.finditer(text)]
+
+
+def by_numbers(mvp: str) -> list[tuple[int, str]]:
+    """What ids sort by: `1.2` before `1.10`."""
+    return [(int(number or -1), word) for number, word in _PART.findall(mvp)]

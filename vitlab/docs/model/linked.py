@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
 from vitlab.docs.model.boards.list_board import wanted_column
+from vitlab.docs.model.boards.row_board import other_column
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
 from vitlab.docs.model.report_head import head_lines, in_head, own_experiments
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -46,8 +47,8 @@ class LinkedDocument(Roadmap):
     def below_another(self, mvp: str, status: str) -> tuple[tuple[int, str], ...]:
         """(1-based line, title) of what stays below a heading of another status: `## 🚀 Running`.
 
-        Rows stay, and items where no heading beside it is for the status. What stands below a date
-        was done then.
+        It stays where no heading beside it is for the status, a row also where no table of its
+        columns is below that. What stands below a date was done then.
         """
         places = [e.row.index for v in self.views for e in v.entries if e.mvps == (mvp,)]
         moves = {
@@ -55,6 +56,13 @@ class LinkedDocument(Roadmap):
             for board in self.lists
             for card in (card for column in board for card in column.cards)
             if wanted_column(board, card, status)[1]
+        }
+        moves |= {
+            entry.row.index
+            for board in self.row_boards
+            for home in board
+            for entry in home.view.entries
+            if other_column(board, home, status)
         }
         for index in range(len(self.document.lines)):
             item = _ITEM.match(self.document.line_text(index))
@@ -174,6 +182,10 @@ def _statuses(linked: LinkedDocument) -> dict[str, str | None]:
         for item in below.cards:
             if item.mark is None:
                 said.setdefault(item.mvp, set()).add(below.status)
+    for table in (one for group in linked.row_boards for one in group):
+        for entry in table.view.entries:
+            for mvp in entry.mvps:
+                said.setdefault(mvp, set()).add(table.status)
     for mvp in open_boxes:
         one = said.setdefault(mvp, set())
         one.update({"planned"} if not one else ())

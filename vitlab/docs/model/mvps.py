@@ -11,6 +11,7 @@ from itertools import islice
 from vitlab.contract.job import bare_id
 from vitlab.docs.model.boards.kanban import find_boards, lines_of_boards
 from vitlab.docs.model.boards.list_board import lines_below_statuses, list_boards
+from vitlab.docs.model.boards.row_board import RowColumn, row_boards
 from vitlab.docs.model.ids import (
     IdIndex,
     id_and_name,
@@ -150,8 +151,14 @@ def stated_elsewhere(
     """
     found: dict[str, Stated] = {}
     kinds = (*_IN_TABLES, *(() if ids.ids else _WITHOUT_OVERVIEW))
+    below = {
+        e.row.index: c
+        for b in row_boards(document, vocabulary, views)
+        for c in b
+        for e in c.view.entries
+    }
     sources = (
-        _of_tables([v for kind in kinds for v in views if v.kind == kind], vocabulary, ids),
+        _of_tables([v for kind in kinds for v in views if v.kind == kind], vocabulary, ids, below),
         _of_headings(document, vocabulary, ids),
     )
     for source in sources:
@@ -171,7 +178,10 @@ def stated_elsewhere(
     return sorted(found.values(), key=lambda one: one.entry.row.index)
 
 
-def _of_tables(views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
+def _of_tables(
+    views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex, below: Mapping[int, RowColumn]
+) -> Iterator[Stated]:
+    """The MVPs of tables; `below`: 0-based line of a row -> the heading that says its status."""
     shared: list[Stated] = []
     for view in views:
         for entry in view.entries:
@@ -183,6 +193,8 @@ def _of_tables(views: Iterable[View], vocabulary: Vocabulary, ids: IdIndex) -> I
             if view.kind == "conclusions" and not text:
                 text = entry.raw("conclusion")
                 status = _ended(vocabulary.read(text), text)
+            if "status" not in entry.cells and (column := below.get(entry.row.index)):
+                text, status = plain(column.heading.title), column.status
             if status or text.strip("-—– ") or view.kind == "listing":
                 name = entry.text("name") or ("" if several else id_and_name(raw)[1])
                 found = [Stated(one, name, entry, status, text) for one in mine]
@@ -261,22 +273,49 @@ def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
 def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
     for index, box, text in boxes_of(document):
         opening = None if ids.opening(text) else new_id(text)
-        parsed = vocabulary.read(box) if opening else None
-        if opening and parsed:
-            entry = _entry(document, "task", index, opening[0], parsed)
-            status = _status_of(box, text, parsed)
-            yield Stated(opening[0], opening[1].strip(_EDGES), entry, status, box)
+        if opening and (one := _of_box(document, vocabulary, (index, box, text), *opening)):
+            yield one
+
+
+def _of_box(
+    document: Document, vocabulary: Vocabulary, item: tuple[int, str, str], mvp: str, name: str
+) -> Stated | None:
+    """The MVP of an item of a check list; a mark beside it tells more than its empty box."""
+    index, box, text = item
+    parsed = vocabulary.read(box)
+    if parsed is None:
+        return None
+    marks = box_marks(box, text, mvp, vocabulary)
+    status = parsed.status
+    if box == "[ ]" and text.startswith("~~"):  # what is struck out and not done is dropped
+        status = "cancelled"
+    elif box == "[ ]" and marks and marks[-1].parsed.status != "done":
+        status = marks[-1].parsed.status
+    for mark in marks:
+        name = name.replace(plain(text[mark.start : mark.end]), "")
+    name = _EMPTY_BRACKETS.sub("", name).strip(_EDGES)
+    return Stated(mvp, name, _entry(document, "task", index, mvp, parsed), status, box)
+
+
+def box_marks(box: str, text: str, mvp: str, vocabulary: Vocabulary) -> list[Mark]:
+    """The statuses in an item with a box; what blocks it is why the box is open."""
+    marks = find_marks(text, _spelled(text, mvp), vocabulary, last=True)
+    texts = (text[mark.start : mark.end] for mark in marks)
+    return [
+        m for m, t in zip(marks, texts, strict=True) if box != "[ ]" or not vocabulary.is_blocked(t)
+    ]
 
 
 def stated_in_lists(document: Document, vocabulary: Vocabulary) -> list[Stated]:
     """The items of lists, `- [x] Phase 1: name`, `- M1: name ✅`, in a document without any MVP."""
     found: dict[str, Stated] = {}
     for index, box, text in boxes_of(document):
-        mvp, name = id_and_name(text)
-        parsed = vocabulary.read(box)
-        if parsed and name and _COUNTED.fullmatch(mvp):
-            entry = _entry(document, "task", index, mvp, parsed)
-            found.setdefault(mvp, Stated(mvp, name, entry, _status_of(box, text, parsed), box))
+        first = vocabulary.read(text)
+        at = first.glyph[1] if first and first.glyph else 0
+        mvp, name = id_and_name(text[at:].lstrip())
+        one = _of_box(document, vocabulary, (index, box, text), mvp, name) if name else None
+        if one and _COUNTED.fullmatch(mvp):
+            found.setdefault(mvp, one)
     if not found:
         for one in _of_items(document, lambda text: _step_marks(text, vocabulary)):
             found.setdefault(one.id, one)
@@ -377,11 +416,6 @@ def in_steps(
         for mark in marks if step == mvp else ():
             at = document.line_span(index).start + (match.start("text") if match else 0)
             yield Found(mvp, "item", at + mark.start, at + mark.end, mark.parsed)
-
-
-def _status_of(box: str, text: str, parsed: ParsedStatus) -> str:
-    """The status of an item with a box: what is struck out and not done is dropped."""
-    return "cancelled" if box == "[ ]" and text.startswith("~~") else parsed.status
 
 
 def boxes_of(document: Document) -> Iterator[tuple[int, str, str]]:

@@ -11,11 +11,13 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.model.boards.board import Kanban
 from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.boards.list_board import ListColumn, list_boards
+from vitlab.docs.model.boards.row_board import RowColumn, row_boards
 from vitlab.docs.model.foreign_plans import guessed, what_is_there
 from vitlab.docs.model.gates.gates import Gate, gates_of
 from vitlab.docs.model.gates.rules import Rule, bullet_rules
 from vitlab.docs.model.ids import (
     IdIndex,
+    by_numbers,
     exp_id,
     id_and_name,
     own_id,
@@ -47,7 +49,6 @@ from vitlab.docs.text.tables import Table, tables_of
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
 _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
-_PART = re.compile(r"(\d+)|(\D+)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
@@ -144,6 +145,11 @@ class Roadmap:
         """Every board that is lists below headings of statuses."""
         return list_boards(self.document, self.vocabulary, self.ids)
 
+    @cached_property
+    def row_boards(self) -> tuple[tuple[RowColumn, ...], ...]:
+        """Every board that is tables below headings of statuses."""
+        return tuple(row_boards(self.document, self.vocabulary, self.views))
+
     @property
     def kanban(self) -> Kanban | None:
         """The first board; None where there is none."""
@@ -155,7 +161,7 @@ class Roadmap:
         ids = list(dict.fromkeys(mvp.id for mvp in self.mvps))
         if any(mvp.entry.kind not in ("card", "item") for mvp in self.mvps):
             return ids
-        return sorted(ids, key=lambda one: [(int(n or -1), w) for n, w in _PART.findall(one)])
+        return sorted(ids, key=by_numbers)
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:

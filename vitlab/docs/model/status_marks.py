@@ -24,6 +24,14 @@ _WORD_END = re.compile(
     r"(?P<text>[*_`]*[^\W\d_](?:(?!\s[-–—|→]+\s)[^:：，,;；|()（）])*)$"
 )
 """The last part of an item, `- done`."""
+_STATED_END = re.compile(
+    r"(?:\s*[—–]+\s*|\s-+\s+)(?P<text>[*_`]*(?:(?:待|已|未|正在)\w{1,3}|\w{1,3}中|完成|就绪|暂停|取消|失败"
+    r"|部分(?:完成|通过)?|analy[sz]ing|partial(?:ly done)?"
+    r"|done|completed?|finished|running|in progress|planned|to ?do|pending|not started|cancell?ed"
+    r"|dropped|failed|paused|on hold|ready|skipped|abandoned|wip)[*_`.。]*)\s*$",
+    re.I,
+)
+"""The last part of a title or an item that can be nothing but a status: `—— 待启动`."""
 _COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
 """A colour with a remark, and no words."""
 _DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
@@ -77,8 +85,16 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
         parsed = vocabulary.read(tail["text"])
         if parsed and parsed.status == "paused" and vocabulary.is_blocked(tail["text"]):
             marks.append(Mark(tail.start("text"), tail.end("text"), parsed))
+    if last and (tail := _STATED_END.search(text, of[1])):
+        at = tail.span("text")
+        inside = any(m.start < at[1] and at[0] < m.end for m in marks)
+        parsed = None if inside else vocabulary.read(tail["text"])
+        if parsed and not tail["text"][parsed.end :].strip(" *_`.。"):
+            marks.append(Mark(*at, parsed))
+    says = {m.parsed.status for m in marks}
     own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
-    return sorted(own or marks)  # a colour before the id of an MVP with a status is a priority
+    # A colour before the id of an MVP with another status is a priority.
+    return sorted(marks if len(says) == 1 else own or marks)
 
 
 def item_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary) -> list[Mark]:

@@ -271,6 +271,8 @@ class StatusSites:
             language = "en" if site.word.isascii() else "zh"
         own = _same_case(site.word, LONG_WORDS[language][status])
         near = [other.word for other in self._nearest(site, status)]
+        if site.word:  # `（待启动）` is not followed by `（RUNNING）`
+            near = [word for word in near if word.isascii() == site.word.isascii()]
         beside = [s for s in self if s.parsed.status == status and s.glyph and self._is_model(s)]
         beside.sort(key=lambda s: abs(s.index - site.index))
         legend = self.roadmap.vocabulary.legend.get(status, ("", ""))[1]

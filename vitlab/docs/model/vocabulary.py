@@ -123,6 +123,8 @@ _EMOJI = re.compile(
 )
 _MARKUP = re.compile(r"(?:[\s*_~`\ufeff]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
+_TWICE = re.compile(r"([\u4e00-\u9fff]+)[/·]?([a-z_.]+)|([a-z_.]+)[/·]?([\u4e00-\u9fff]+)")
+"""A header in both languages."""
 _REFINES = {"done": ("done",), "partial": ("partial",), "failed": ("failed", "cancelled")}
 """Status of a verdict -> those of a glyph before it that it refines; any other glyph wins."""
 
@@ -327,13 +329,18 @@ class Vocabulary:
         for index, header in enumerate(headers):
             if index in columns.values():
                 continue
-            for key in _header_keys(header):
-                names = self._columns.get(key)
-                for name in names or ():
-                    columns.setdefault(name, index)
-                if names:
-                    break
+            for name in self._meanings(header):
+                columns.setdefault(name, index)
         return columns
+
+    def _meanings(self, header: str) -> Sequence[str]:
+        """The columns that a header names: whole, without brackets, or twice: `Name 名称`."""
+        for key in _header_keys(header):
+            if names := self._columns.get(key):
+                return names
+        both = _TWICE.fullmatch(key)
+        parts = [self._columns.get(part, ()) for part in both.groups() if part] if both else []
+        return [name for name in parts[0] if name in parts[1]] if len(parts) == 2 else ()
 
     def _given_column(self, header: str) -> str | None:
         return next((self.given[k] for k in _header_keys(header) if k in self.given), None)

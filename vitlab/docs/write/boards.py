@@ -23,7 +23,9 @@ from vitlab.docs.model.boards.list_board import (
     wanted_column,
 )
 from vitlab.docs.model.boards.moves import add_card, move_card, restore_board
+from vitlab.docs.model.boards.row_board import moved_row, other_column
 from vitlab.docs.model.ids import several_ids
+from vitlab.docs.model.mvps import box_marks
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_marks import Mark
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
@@ -216,6 +218,39 @@ def item_edits(
                 made = _with_item_mark(roadmap, board, card, status, made)
             if to and to is not home:
                 made = moved_item(roadmap.document, board, card, to, order, made)
+    return _row_edits(roadmap, ids, status, made, before)
+
+
+def has_no_table(roadmap: Roadmap, mvp: Mvp, status: str) -> bool:
+    """Whether the heading above its row alone tells how an MVP stands, and none tells a status."""
+    if "status" in mvp.entry.cells:
+        return False
+    for board in roadmap.row_boards:
+        for home in board:
+            if any(entry.row.index == mvp.line - 1 for entry in home.view.entries):
+                return other_column(board, home, status) is None
+    return False
+
+
+def _row_edits(
+    roadmap: Roadmap,
+    ids: frozenset[str],
+    status: str,
+    edits: Sequence[Edit],
+    before: Roadmap | None,
+) -> list[Edit]:
+    """The edits, and those that move rows of MVPs to the table below the heading of a status."""
+    made = list(edits)
+    for number, board in enumerate(roadmap.row_boards):
+        rows = [(column, entry) for column in board for entry in column.view.entries]
+        for home, entry in rows:
+            to = other_column(board, home, status)
+            if to and entry.mvps and ids.issuperset(entry.mvps):
+                then = before.row_boards[number:] if before else ()
+                old = [c for c in (then[0] if then else ()) if c.heading.title == to.heading.title]
+                order = [mvp for c in old for e in c.view.entries for mvp in e.mvps[:1]]
+                order = order if set(entry.mvps) <= set(order) else []
+                made = moved_row(roadmap.document, home, to, entry, made, order)
     return made
 
 
@@ -237,6 +272,131 @@ def _with_item_mark(
     start = card.at + len(card.text[: card.mark.start].rstrip())
     rest = [edit for edit in edits if not start <= edit.span.start < end]
     return [*rest, Edit(Span(start, end), roadmap.document.text[start:end], "")]
+
+
+_STRIKE = re.compile(r"~~(?P<inside>.+?)~~(?P<rest>.*)")
+_DASH = re.compile(r"(?:\s[-–—]+|[—–]+)\s*$")
+_MAY_WAIT = ("planned", "ready", "paused")
+
+
+def task_edits(
+    roadmap: Roadmap, mvp: Mvp, status: str, edits: Sequence[Edit], before: Roadmap | None
+) -> list[Edit]:
+    """The edits, with those of the item of a check list that is all there is of an MVP.
+
+    Its box says whether it is done, and a mark beside it whatever else it is, as in other items.
+    `before`: an earlier roadmap in which the MVP had this status.
+    """
+    if mvp.entry.kind != "task":
+        return list(edits)
+    task = _Task(roadmap, mvp)
+    new = task.with_status(status)
+    if before and (earlier := before.mvp(mvp.id)).entry.kind == "task":
+        then = _Task(before, earlier)
+        new = then.line if then.bare == task.bare else new
+    span = mvp.entry.row.span
+    rest = [e for e in edits if not (span.start <= e.span.start and e.span.end <= span.end)]
+    return [*rest, *([Edit(span, task.line, new)] if new != task.line else [])]
+
+
+class _Task:
+    """One item of a check list that is an MVP."""
+
+    def __init__(self, roadmap: Roadmap, mvp: Mvp) -> None:
+        self.roadmap, self.mvp = roadmap, mvp
+        self.line = roadmap.document.slice(mvp.entry.row.span)
+        self.lead, self.box, after = self.line.partition(mvp.status_text)
+        self.text = after.strip(" \t")
+        self.gap, self.end = after.split(self.text) if self.text else (after, "")
+        self.marks = box_marks("", self.text, mvp.id, roadmap.vocabulary)
+        self.own_marks = self._usable("planned")
+        self.is_struck = self.text.startswith("~~")
+
+    @property
+    def bare(self) -> str:
+        """The text without marks, and without what strikes it out."""
+        return self._living(self._without_marks())
+
+    def _living(self, text: str) -> str:
+        """A text without what strikes it out, and without a status behind that."""
+        match = _STRIKE.match(text)
+        if match is None:
+            return text
+        rest = match["rest"].strip(" -–—:：()（）")
+        parsed = self.roadmap.vocabulary.read(rest)
+        is_status = parsed is not None and parsed.end >= len(rest)
+        return match["inside"] + ("" if is_status else match["rest"])
+
+    def _without_marks(self) -> str:
+        text = self.text
+        for mark in reversed(self.marks):
+            head, tail = text[: mark.start], text[mark.end :]
+            if head[-1:] + tail[:1] in _PAIRS:
+                head, tail = head[:-1], tail[1:]
+            head = _DASH.sub("", head)
+            text = head.rstrip() + tail if head.strip() else tail.lstrip()
+        return text
+
+    def with_status(self, status: str) -> str:
+        """The line with another status."""
+        sites = StatusSites(self.roadmap)
+        others = (m for m in self.roadmap.mvps if m.entry.kind == "task" and m.id != self.mvp.id)
+        peers = [_Task(self.roadmap, other) for other in others]
+        same = [peer for peer in peers if peer.mvp.status == status]
+        site = next(s for s in sites if s.kind == "task" and s.index == self.mvp.line - 1)
+        box = sites.spell(site, status)
+        told = self.roadmap.vocabulary.status(box) == status
+        like = same or [peer for peer in peers if peer.mvp.status in ("planned", "done")]
+        if status == "cancelled" and not told and any(peer.is_struck for peer in same):
+            text = self.text if self.is_struck else f"~~{self._without_marks()}~~"
+        elif told and not any(peer.own_marks for peer in like):
+            text = self._without_marks()
+            text = text if status in ("done", "cancelled") else self._living(text)
+        elif self._usable(status) and not self.is_struck:
+            text = self._remarked(sites, status)
+        else:
+            marked = [peer for peer in (*same, *peers) if peer.own_marks]
+            text = self._living(self.text)
+            text = (
+                marked[0].mark_on(text, status) if marked else f"{sites.sure_glyph(status)} {text}"
+            )
+        return f"{self.lead}{box}{self.gap}{text}{self.end}"
+
+    def _usable(self, status: str) -> list[Mark]:
+        """The marks that another status replaces: what blocks an MVP that waits is none."""
+        blocks = self.roadmap.vocabulary.is_blocked
+        waits = status in _MAY_WAIT
+        return [m for m in self.marks if not (waits and blocks(self.text[m.start : m.end]))]
+
+    def _remarked(self, sites: StatusSites, status: str) -> str:
+        text = self.text
+        for mark in reversed(self._usable(status)):
+            new = sites.spell(self._site(mark, mark.end), status)
+            text = text[: mark.start] + new + text[mark.end :]
+        return text
+
+    def _site(self, mark: Mark, end: int) -> StatusSite:
+        at = self.mvp.entry.row.span.start + len(self.lead + self.box + self.gap)
+        span = Span(at + mark.start, at + end)
+        text = self.text[mark.start : end]
+        return StatusSite("item", self.mvp.id, self.mvp.line - 1, span, text, mark.parsed)
+
+    def mark_on(self, text: str, status: str) -> str:
+        """Another item's text with a status where and as this item has its last one."""
+        mark = self.own_marks[-1]
+        site = self._site(mark, mark.start + mark.parsed.end)
+        new = StatusSites(self.roadmap).spell(site, status)
+        head, after = self.text[: mark.start], self.text[mark.end : mark.end + 1]
+        if not head:
+            return f"{new} {text}"
+        if head[-1] + after in _PAIRS:
+            opening = re.search(r"\s*.$", head)
+            return f"{text}{opening[0] if opening else ' ('}{new}{after}"
+        dash = _DASH.search(head)
+        return f"{text}{dash[0] if dash else ' '}{new}"
+
+
+_PAIRS = ("()", "（）", "[]", "【】")
 
 
 def status_of_item(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:

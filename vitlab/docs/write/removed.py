@@ -9,6 +9,7 @@ from functools import cached_property
 
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
+from vitlab.docs.model.status_text import read_status_text
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
@@ -77,10 +78,17 @@ class RemovedTexts:
                 if used or place != self._place(site) or parsed is None or parsed.status != status:
                     continue
                 then = replace(site, text=quoted, parsed=parsed)
-                if sites.spell(then, site.parsed.status) == site.text:
+                spelled = sites.spell(then, site.parsed.status)
+                if site.text in (spelled, self._without_remark(spelled)):
                     self.use(site, quoted)
                     return quoted
         return None
+
+    def _without_remark(self, text: str) -> str:
+        """A status without its remark, which another status in between may have removed."""
+        parsed = self.roadmap.vocabulary.read(text)
+        parts = read_status_text(text, parsed, self.roadmap.vocabulary) if parsed else None
+        return parts.with_status(parts.status, False) if parts else text
 
     def edits(self, event: str, date: str) -> list[Edit]:
         """The row about what is removed; the rows all of whose texts are back are taken out."""

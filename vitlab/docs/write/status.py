@@ -20,7 +20,13 @@ from vitlab.docs.text.edit import Edit, apply, lost_lines
 from vitlab.docs.text.inline import cell_text, code, plain, width
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
-from vitlab.docs.write.boards import board_edits, item_edits, status_of_item
+from vitlab.docs.write.boards import (
+    board_edits,
+    has_no_table,
+    item_edits,
+    status_of_item,
+    task_edits,
+)
 from vitlab.docs.write.removed import RemovedTexts, strike_edits
 from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
 
@@ -70,11 +76,12 @@ def set_status(
     mvp = roadmap.mvp(mvp_id)
     if mvp.status == status:
         return []
-    edits = status_edits(roadmap, mvp, {"": status}, before, date, roadmap.sharing(mvp))
     where = f"{roadmap.document.name}:{mvp.line}"
-    texts = (edit.new for edit in edits)
-    if mvp.entry.kind == "task" and status not in map(roadmap.vocabulary.status, texts):
-        raise UsageError(f"{where}: the box of {mvp.id} cannot say {status}")
+    if has_no_table(roadmap, mvp, status):
+        raise UsageError(
+            f"{where}: no heading of {status} has a table with the columns of {mvp.id}"
+        )
+    edits = status_edits(roadmap, mvp, {"": status}, before, date, roadmap.sharing(mvp))
     if not edits:
         unknown = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which is no status"
         nowhere = f"MVP {mvp.id} has no place for a status; give it a row"
@@ -213,6 +220,7 @@ def status_edits(
         made += _first_status(roadmap, mvp, new) if mvp.status is None else []
         made += strike_edits(roadmap, mine, earlier, new, made)
         made = item_edits(roadmap, mvp, ids, new, made, then)
+        made = task_edits(roadmap, mvp, new, made, then)
     return made
 
 

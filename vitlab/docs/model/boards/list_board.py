@@ -18,7 +18,8 @@ from vitlab.docs.text.source import Document, Heading, Span
 _ITEM = re.compile(
     r"(?P<lead>[ \t>]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?(?P<text>\S[^\r\n]*)"
 )
-_COUNT = re.compile(r"[(（](\d+)[)）]\s*$")
+COUNT = re.compile(r"[(（](\d+)[)）]\s*$")
+"""How many items a heading says there are below it: `🚀 Doing (2)`."""
 _NUMBER = re.compile(r"[\d.]+[.、)]?\s+(?=\D)")
 
 
@@ -54,7 +55,7 @@ def list_boards(
 ) -> tuple[tuple[ListColumn, ...], ...]:
     """Every group of headings of one level that are two or more statuses, with their items."""
     boards = []
-    for group in _groups(document, vocabulary):
+    for group in headings_of_statuses(document, vocabulary):
         columns = tuple(_column(document, vocabulary, ids, *one) for one in group)
         cards = [card.mvp for column in columns for card in column.cards]
         if cards and len(cards) == len(set(cards)):
@@ -64,12 +65,14 @@ def list_boards(
 
 def lines_below_statuses(document: Document, vocabulary: Vocabulary) -> Iterator[int]:
     """The 0-based lines in which such items can be."""
-    for group in _groups(document, vocabulary):
+    for group in headings_of_statuses(document, vocabulary):
         for _, heading, end in group:
             yield from range(heading.index + 1, end)
 
 
-def _groups(document: Document, vocabulary: Vocabulary) -> Iterator[list[tuple[str, Heading, int]]]:
+def headings_of_statuses(
+    document: Document, vocabulary: Vocabulary
+) -> Iterator[list[tuple[str, Heading, int]]]:
     """The status, heading and end of each of some headings beside each other."""
     groups: dict[tuple[int, int], list[tuple[str, Heading, int]]] = {}
     sure = set()
@@ -182,7 +185,7 @@ def moved_item(
 
 def _counted(column: ListColumn, more: int) -> list[Edit]:
     """The edit of a heading that counts its items: `🚀 Doing (2)`."""
-    match = _COUNT.search(column.heading.title)
+    match = COUNT.search(column.heading.title)
     if match is None or int(match[1]) not in (len(column.items), len(column.cards)):
         return []
     start = column.heading.span.start + match.start(1)

@@ -336,8 +336,12 @@ def _listed_gates(source: _Source) -> Iterator[Gate]:
                 continue  # a sentence about a gate
             title, parsed = match["title"], None
             rule = _IN_BRACKETS.sub("", title)
-            for piece in re.split(r"(?=[✅❌⏳🚀🔄🔴🔆⚠🗑⏸])", text):
+            pieces = re.split(r"(?=[✅❌⏳🚀🔄🔴🔆⚠🗑⏸])", text)
+            for piece in pieces:
                 parsed = parsed or source.vocabulary.read(piece)
+            last = source.vocabulary.read(pieces[-1])
+            if last and last.verdict:  # with why, and no part of the rule
+                rule = rule.partition(_IN_BRACKETS.sub("", pieces[-1]))[0]
             rules = listed_rules([f"- {rule}"])
             yield Gate(
                 _gate_id(match), title.strip(), parsed.status if parsed else None, "",
