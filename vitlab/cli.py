@@ -45,7 +45,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "score trained models again, on any data"),
     "figure": ("charts", "a figure as PDF and PNG, shown here too"),
     "data": ("data", "files of spectra: make, inspect, import a grid"),
-    "ceiling": ("ceiling", "the most any model can reach, by magnitude or of a file"),
+    "ceiling": ("ceiling", "the best score to expect of the flux, by magnitude or of a file"),
     "scaling": ("scaling", "the law of R² over training size and parameters, and what hours buy"),
     "serve": ("screen", "the screen in a browser, on this machine only"),
     "debug": ("screen", "what a bug report needs, without names and keys"),

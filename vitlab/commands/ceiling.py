@@ -1,4 +1,4 @@
-"""The command that computes the most any model can reach: vitlab ceiling."""
+"""The command that computes the best score to expect of a model: vitlab ceiling."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ _OF_FILE = {
 
 def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
     ceiling.description = (
-        "The most any model can reach. R2_CRLB_MEDIAN and R2_CRLB_MEAN: the Cramer-Rao bound of "
-        "unbiased estimators, at the median and at the mean over the stars of that bound. With "
+        "The best R2 to expect of a model shown the flux alone, of stars of the grid. "
+        "R2_CRLB_MEDIAN and R2_CRLB_MEAN: the Cramer-Rao bound of unbiased estimators, the median "
+        "and the mean over the stars. R2_BAYES_ERR: Monte Carlo, over the stars. With "
         "--data, the Bayes ceiling of a file's own stars, with their own errors and labels."
     )
     ceiling.add_argument(

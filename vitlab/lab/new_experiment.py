@@ -45,7 +45,7 @@ ABOUT = {
     "ridge": "a linear model",
     "mlp": "a plain perceptron",
     "template": "template fits: no training",
-    "ceiling": "the most any model can reach",
+    "ceiling": "the best score to expect of a model of the flux",
 }
 UNITS = ("own", "dex", "K", "sigma")
 """Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
