@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from textual import events
 from textual._context import active_app
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
@@ -94,6 +96,23 @@ def fake_labs(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch.setattr)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def styles_parsed_once() -> Iterator[None]:
+    """Every app has the same style sheets, and parsing them is a large part of its start."""
+    parsed: dict[object, list[RuleSet]] = {}
+    parse = Stylesheet._parse_rules
+
+    def parse_once(self: Stylesheet, *args: Any, **more: Any) -> list[RuleSet]:
+        key = (tuple(self._variables.items()), args, tuple(more.items()))
+        if key not in parsed:
+            parsed[key] = parse(self, *args, **more)
+        return parsed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> waiting.Threads:
     """Lets pilots wait for messages and threads.
@@ -117,7 +136,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
     """Opens the app: `async with stage(size=(80, 24), lab=...) as it:`."""
     monkeypatch.setattr(watcher, "POLL", 0.1)
     monkeypatch.setattr(watcher, "LOOK", 0.3)
-    monkeypatch.setattr(VitLab, "NOTIFICATION_TIMEOUT", 3600)  # a busy machine outlives five seconds
+    # A busy machine outlives five seconds.
+    monkeypatch.setattr(VitLab, "NOTIFICATION_TIMEOUT", 3600)
 
     @asynccontextmanager
     async def opened(
