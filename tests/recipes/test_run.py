@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -73,13 +72,18 @@ def a_job(folder: Path, recipe: str, config: dict[str, Any]) -> JobPaths:
     return paths
 
 
-def start(paths: JobPaths, *options: str) -> subprocess.Popen[str]:
+def start(paths: JobPaths, *options: str, path: Path | None = None) -> subprocess.Popen[str]:
+    """A job's process; Python modules in `path` go before those that are installed."""
     return subprocess.Popen(
         [sys.executable, "-m", "vitlab.recipes.run", str(paths.folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={
+            **os.environ,
+            "CUDA_VISIBLE_DEVICES": "",
+            **({"PYTHONPATH": str(path)} if path else {}),
+        },
     )
 
 
@@ -275,15 +279,25 @@ def test_a_users_mistake_is_one_line(
 
 
 def test_any_other_failure_is_told_and_traced(tmp_path: Path) -> None:
-    paths = a_job(tmp_path, "vit", CONFIGS["vit"])
-    paths.checkpoints.write_text("in the way of the folder")
-    child = start(paths)
+    paths = a_job(tmp_path / "job", "vit", CONFIGS["vit"])
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: no such file')")
+    child = start(paths, path=tmp_path)
     _, err = child.communicate()
     assert child.returncode == 1
     assert "Traceback" in err
     end = events(paths)[-1].data
     assert end["ok"] is False
-    assert json.dumps(end["error"]).startswith('"FileExistsError')
+    assert end["error"] == "OSError: libcudart.so: no such file"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, run_here: RunHere) -> None:
+    paths = a_job(tmp_path, "vit", CONFIGS["vit"])
+    paths.checkpoints.write_text("in the way of the folder")
+    with pytest.raises(FileExistsError):
+        run_here(paths)
+    end = events(paths)[-1].data
+    assert end["ok"] is False
+    assert str(end["error"]).startswith("FileExistsError")
 
 
 def test_starting_needs_no_learner() -> None:
