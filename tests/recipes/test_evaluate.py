@@ -14,6 +14,7 @@ import pytest
 
 from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
+from vitlab.commands.evaluate import print_reports
 from vitlab.contract.checks import CEILING, read_check, unknown
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
@@ -234,3 +235,16 @@ def test_a_ridge_is_kept_without_code(tmp_path: Path) -> None:
     np.savez(tmp_path / "best.npz", format=1, kind=np.array([{}], dtype=object))
     with pytest.raises(UsageError, match="not a readable model"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test/r2/log_g", "test/log_score/log_g"])
+def test_a_log_score_is_shown_where_there_is_one(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values: dict[str, Any] = {"n": 9, "values": {name: -0.5}, "errors": {name: 0.03}}
+    others = {"failed": [], "share": {}, "excluded": {}, "residuals": "r.parquet"}
+    print_reports([{"job": "J", "model": "ViT", **values, "bins": [], **others}])
+    header, row, _ = capsys.readouterr().out.splitlines()
+    assert row.split()[3] == "9"
+    assert "-0.5 ± 0.03" in row
+    assert ("LOG_SCORE LOG_G" in header) == ("log_score" in name)

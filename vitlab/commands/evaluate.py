@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.value import SCORES, Value
+from vitlab.contract.value import LOG_SCORE, SCORES, Value
 from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.ceilings import ceiling_in, ceilings
@@ -47,7 +47,7 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     if args.json:
         print_json(reports)
         return 0
-    _print(reports)
+    print_reports(reports)
     return 0
 
 
@@ -108,10 +108,13 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
     return {name: x if abs(x) < float("inf") else None for name, x in values.items()}
 
 
-def _print(reports: list[dict[str, Any]]) -> None:
+def print_reports(reports: list[dict[str, Any]]) -> None:
+    """A table for each label, all stars and bins, and what is to be known of the scores."""
     labels = dict.fromkeys(Value.parse(n).label for report in reports for n in report["values"])
     for position, label in enumerate(labels):
-        header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in SCORES)]
+        density = any(f"test/{LOG_SCORE}/{label}" in one["values"] for one in reports)
+        names = [*SCORES, *([LOG_SCORE] if density else [])]
+        header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in names)]
         rows = []
         for report in reports:
             parts = [{"by": "", "n": report["n"], **report}, *report["bins"]]
@@ -124,7 +127,7 @@ def _print(reports: list[dict[str, Any]]) -> None:
                         report["model"] if first else "",
                         where,
                         part["n"],
-                        *(_shown(part, str(Value("test", name, label))) for name in SCORES),
+                        *(_shown(part, str(Value("test", name, label))) for name in names),
                     ]
                 )
         print("\n" * (position > 0), end="")
