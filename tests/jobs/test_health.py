@@ -38,6 +38,8 @@ def test_a_good_job_is_well() -> None:
     events = [step(i, train__loss=1 / (i + 1), perf__samples_per_s=900.0) for i in range(50)]
     assert judge(events) == Health("ok", "", "step 49")
     assert judge([]) == Health("ok", "", "before the first step")
+    last = Event("step", 50.0, {"step": 50, "of": 50, "values": {"train/lr": 0.0}})
+    assert judge([*events, last]) == Health("ok", "", "step 50")
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,8 @@ class History:
     steps: int = 0
     """Step and evaluation events so far."""
     step: int = 0
+    of: int = 0
+    """Steps in all; 0 where that is not known."""
     first_epoch: float | None = None
     epoch: float | None = None
     """The last one; None where epochs are not counted."""
@@ -181,6 +183,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
 def _add(history: History, event: Event) -> None:
     history.steps += event.kind in ("step", "eval")
     history.step = max(history.step, event.step)
+    history.of = event.data.get("of") or history.of
     history.epoch = event.data.get("epoch", history.epoch)
     if history.first_epoch is None:
         history.first_epoch = history.epoch
@@ -266,7 +269,9 @@ def _number_findings(history: History, limits: Limits) -> Iterator[Health]:
     if len(rates) == 4 and 0 < _median(rates) < limits.slow * history.fastest:
         now, best = _median(rates), history.fastest
         yield Health("warn", "slow", f"{now:.3g} samples/s, it was {best:.3g}")
-    if history.step > 0 and (history.series.get(LEARNING_RATE) or (1.0,))[-1] == 0.0:
+    # A schedule that ends at 0 is there at the last step.
+    unfinished = history.step > 0 and history.step != history.of
+    if unfinished and (history.series.get(LEARNING_RATE) or (1.0,))[-1] == 0.0:
         yield Health("warn", "lr zero", f"learning rate 0 at step {history.step}")
 
 
