@@ -11,6 +11,9 @@ import pytest
 
 from tests.e2e.conftest import ROADMAPS, Vitlab
 from tests.waiting import wait_for
+from vitlab.contract.events import read_events
+from vitlab.contract.paths import LabPaths
+from vitlab.jobs.store import all_jobs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -102,8 +105,11 @@ def test_a_second_shell_follows_and_stops_a_job(lab: Path, vitlab: Vitlab) -> No
     slow = slow.replace("rounds: 30", "rounds: 100000").replace("patience: 30", "patience: 100000")
     (lab / "experiments/lightgbm.yaml").write_text(slow, encoding="utf-8")
     vitlab("run", "2.0")  # this shell is closed by now; the job goes on
-    name = json.loads(vitlab("jobs", "--json").stdout)[0]["job"]
-    wait_for(lambda: json.loads(vitlab("jobs", "--json").stdout)[0]["step"], pause=0.5)
+    [job] = all_jobs(LabPaths(lab))
+    wait_for(lambda: any(event.kind == "step" for event in read_events(job.paths.events)[0]))
+    [listed] = json.loads(vitlab("jobs", "--json").stdout)
+    name = listed["job"]
+    assert listed["step"] > 0
     vitlab("stop", name)
     follower = vitlab("logs", name.split("/")[1][:8], "-f")
     assert follower.stdout

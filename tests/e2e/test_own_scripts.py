@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import Vitlab
-from tests.waiting import kill_all, nothing_runs, wait_for
+from tests.waiting import ended, kill_all, nothing_runs, wait_for
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.store import Job, all_jobs
@@ -134,12 +134,14 @@ def test_four_lightning_runs_at_once_from_a_file_of_fifteen_lines(
         return all(list(curve(job, "val/r2/log_g")) == [0, 1, 2] for job in jobs.values())
 
     wait_for(in_the_middle, MINUTES, lambda: vitlab("jobs").stdout, pause=0.2)
-    assert {one["state"] for one in told(vitlab).values()} == {"running"}
-    assert all("no column" not in (one["health"] or "") for one in told(vitlab).values())
+    now = told(vitlab).values()
+    assert {one["state"] for one in now} == {"running"}
+    assert all("no column" not in (one["health"] or "") for one in now)
     stopped = jobs["seed=2"]
     vitlab("stop", stopped.name)
-    wait_for(lambda: told(vitlab)["seed=2"]["state"] == "done", MINUTES, pause=0.2)
-    assert told(vitlab)["seed=2"]["outcome"] == "killed"
+    ended(stopped.paths, MINUTES)
+    one = told(vitlab)["seed=2"]
+    assert (one["state"], one["outcome"]) == ("done", "killed")
     assert not stopped.paths.result.exists()
     hold.unlink()
     vitlab("resume", stopped.name)
@@ -273,7 +275,8 @@ def test_lightgbm_s_own_program(lab: Path, vitlab: Vitlab) -> None:
         found = re.findall(rf"Iteration:(\d+), valid_1 {theirs} : (\S+)", printed)
         assert curve(job, ours) == {int(at): float(value) for at, value in found}
         assert result_of(job)[ours] == float(found[-1][1])
-    assert (told(vitlab)["main"]["step"], told(vitlab)["main"]["of"]) == (12, 12)
+    one = told(vitlab)["main"]
+    assert (one["step"], one["of"]) == (12, 12)
 
 
 def test_an_offline_wandb_run_whose_files_are_elsewhere(

@@ -74,16 +74,13 @@ def a_job(folder: Path, recipe: str, config: dict[str, Any]) -> JobPaths:
 
 def start(paths: JobPaths, *options: str, path: Path | None = None) -> subprocess.Popen[str]:
     """A job's process; Python modules in `path` go before those that are installed."""
+    more = {} if path is None else {"PYTHONPATH": str(path)}
     return subprocess.Popen(
         [sys.executable, "-m", "vitlab.recipes.run", str(paths.folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={
-            **os.environ,
-            "CUDA_VISIBLE_DEVICES": "",
-            **({"PYTHONPATH": str(path)} if path else {}),
-        },
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **more},
     )
 
 
