@@ -172,7 +172,7 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
         needs = needs or check.needs
         if check.because not in reasons:
             reasons.append(check.because)
-        if not isinstance(rule.condition, Otherwise):
+        if previous is None or previous.holds is not None:  # else waits for all before it
             previous = check
     settled = bool(values) and unread
     reasons += [needs.phrase()] if needs else []

@@ -42,6 +42,7 @@ _ARROW = re.compile(r"\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,?\s*then\b|，?\s*则
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
+_ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则)\W*$", re.I)
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*)$")
 _RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 _CONDITION_HEAD = re.compile(
@@ -104,6 +105,8 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
         item = f"if {match['condition']}" if match["condition"] else "if"
         if item == "if" and not _holds_condition(content):
             return ()
+    if _ELSE_ITEM.match(item):
+        return _else_rule((content,))
     head = _IF_WORD.match(item)
     if not head and _CONDITION_HEAD.match(item) and _holds_condition(content):
         return read_rules(content)
