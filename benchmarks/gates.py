@@ -34,8 +34,7 @@ PLAN = """\
 | Item | Content |
 |---|---|
 | MVP | MVP-1.0 |
-| If {} | ✅ go on |
-| Else | ❌ stop |
+| If {} | ✅ go on; else ❌ stop |
 
 | MVP | Name | Status |
 |---|---|---|

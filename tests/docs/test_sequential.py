@@ -97,6 +97,9 @@ def test_gates_seldom_close_at_no_difference_and_mostly_at_two_errors(
     scenario = simulation.Scenario(paired, 1.0, known=True)
     true = [simulation.closing(scenario, 2 * scenario.error, k) for k in range(8)]
     assert sum(one is not None and one[1].verdict == "pass" for one in true) >= 6
+    false = simulation.closing(scenario, -10 * scenario.error, 0)
+    assert false
+    assert false[1].verdict == "fail"  # gates of the simulation can close either way
     monkeypatch.setattr(simulation, "BUDGET", 3)
     null = [simulation.closing(scenario, 0.0, k) for k in range(60)]
     assert sum(one is not None for one in null) <= 1
