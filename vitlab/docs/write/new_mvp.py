@@ -67,8 +67,9 @@ def _first_free(roadmap: Roadmap, stem: str, number: int, end: str = "", digits:
 def _is_named(roadmap: Roadmap, mvp_id: str) -> bool:
     """Whether a roadmap has an MVP of this id, or speaks of one."""
     named = rf"(?<![\w.-])MVP[-_ ]?{re.escape(mvp_id)}(?!\w|[.-]\w)"
-    known = roadmap.ids.known(mvp_id) is not None
-    return known or re.search(named, roadmap.document.text, re.I) is not None
+    parts = re.compile(rf"{re.escape(mvp_id)}[a-z]")  # `1.3a` is a part of 1.3
+    known = any(parts.fullmatch(mvp.id) for mvp in roadmap.mvps) or roadmap.ids.known(mvp_id)
+    return bool(known) or re.search(named, roadmap.document.text, re.I) is not None
 
 
 def _counts_phases(roadmap: Roadmap) -> bool:
@@ -147,6 +148,14 @@ class MvpEdits:
     def _like(self) -> tuple[View, Entry | None] | None:
         """The overview it gets a row in, and the row that this one follows."""
         views = [view for view in self.roadmap.views if view.kind == "overview"]
+        if not views:  # the table in which the MVPs are, if they are in one
+            rows = {m.entry.row.index for m in self.roadmap.mvps if "mvp" in m.entry.cells}
+            below = [column.view for board in self.roadmap.row_boards for column in board]
+            views = [
+                view
+                for view in self.roadmap.views
+                if view in below or any(entry.row.index in rows for entry in view.entries)
+            ]
         if not views:
             return None
         view = max(views, key=lambda view: (self._waits(view), bool(self._kin(view))))
@@ -159,9 +168,11 @@ class MvpEdits:
         rows = [entry for entry in view.entries if "mvp" in entry.cells]
         return [entry for entry in rows if id_stem(read_id(entry.raw("mvp"))) == stem]
 
-    @staticmethod
-    def _waits(view: View) -> bool:
+    def _waits(self, view: View) -> bool:
         """Whether what waits has its rows in this overview, where there are several."""
+        below = (column for board in self.roadmap.row_boards for column in board)
+        if any(column.view is view and column.status in _WAITING for column in below):
+            return True
         waiting = any(entry.status in _WAITING for entry in view.entries)
         return waiting or bool(_LATER.search(" ".join(view.headings[-1:])))
 
