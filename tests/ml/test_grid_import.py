@@ -76,6 +76,7 @@ def test_a_folder_of_spectra_becomes_a_grid(folder: Path, tmp_path: Path) -> Non
 
 def test_scaled_columns_units_and_the_medium_give_the_same_grid(tmp_path: Path) -> None:
     wave = np.linspace(6900, 9100, 11001)
+    loglam = np.log10(np.vectorize(vacuum)(wave))
 
     def spectrum(labels: tuple[float, ...]) -> Array:
         depth = 0.1 + 0.02 * labels[1] + 0.05 * labels[2] + labels[0] / 1e5
@@ -119,7 +120,7 @@ def test_scaled_columns_units_and_the_medium_give_the_same_grid(tmp_path: Path) 
         ),
         (
             "vacuum",
-            lambda f: {"loglam": np.log10(np.vectorize(vacuum)(wave)), "flux": f},
+            lambda f: {"loglam": loglam, "flux": f},
             {"VACUUM": 1},
             "wavelengths read as log10(Angstrom)\nwavelengths moved from vacuum to air",
         ),
