@@ -17,7 +17,6 @@ from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.save import FileChange, change, create, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.boards import new_card_edits
 from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.docs.write.new_files import plan_texts, slug
 from vitlab.docs.write.new_gate import (
@@ -28,7 +27,13 @@ from vitlab.docs.write.new_gate import (
     next_gate_id,
     written_condition,
 )
-from vitlab.docs.write.new_mvp import MvpEdits, added_mvp, checked_mvp_id, next_mvp_id
+from vitlab.docs.write.new_mvp import (
+    MvpEdits,
+    added_mvp,
+    checked_mvp_id,
+    new_card_edits,
+    next_mvp_id,
+)
 from vitlab.docs.write.new_report import Skeleton
 from vitlab.docs.write.results import report_link
 from vitlab.jobs.git import not_ignored

@@ -6,7 +6,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 
 from vitlab.contract.job import bare_id
 from vitlab.docs.model.boards.kanban import find_boards, lines_of_boards
@@ -46,6 +46,12 @@ _BOX = re.compile(
 _LISTED = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?!\[[ xX/-]\][ \t])(?P<text>\S[^\r\n]*)", re.M
 )
+_STATUS_LINE = re.compile(
+    r"[ \t>]*(?:[-*+][ \t]+)?[*_]{0,2}(?:当前|实验)?(?:status|state|状态)[*_]{0,2}[ \t]*"
+    r"[:：][*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*",
+    re.I,
+)
+"""A line on how an MVP stands: `- **Status:** ✅ Done`."""
 _STEP = re.compile(
     r"[^\w\[(<]*(?P<id>(?:(?:phase|stage|step|milestone|task|experiment|exp|sprint|wp|[METPS])[ -]?"
     r"|阶段|里程碑|任务|实验|步骤)(?:\d{1,3}(?:[.-]\d{1,3})*[a-z]?|[一二三四五六七八九十]{1,3})"
@@ -81,6 +87,8 @@ class Spec:
     status: HeadingStatus | None
     facts: tuple[Entry, ...]
     runs: tuple[Entry, ...]
+    line: HeadingStatus | None = None
+    """The status in a line of its own, `- **Status:** ✅`."""
 
     def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
         """The content of the row whose item is a header word of `column` or one of `words`."""
@@ -101,6 +109,8 @@ def specs_of(
     """Every MVP section, in order."""
     openings = [(h, found) for h in document.headings if (found := mvp_heading(h, ids))]
     firsts = [view.table.first for view in views]
+    starts = [heading.index for heading in document.headings]
+    after = dict(pairwise(starts))
     specs = []
     for number, (heading, (mvp, _)) in enumerate(openings):
         end = document.section_end(heading)
@@ -116,9 +126,28 @@ def specs_of(
                 _spec_status(heading, mvp, vocabulary),
                 tuple(e for v in inside if v.kind == "facts" for e in v.entries),
                 tuple(e for v in inside if v.kind == "runs" for e in v.entries),
+                next(
+                    status_lines(
+                        document, vocabulary, heading.index + 1, after.get(heading.index, stop)
+                    ),
+                    None,
+                ),
             )
         )
     return tuple(specs)
+
+
+def status_lines(
+    document: Document, vocabulary: Vocabulary, first: int, end: int
+) -> Iterator[HeadingStatus]:
+    """The statuses in lines of their own between two 0-based lines."""
+    for index in range(first, end):
+        line = document.line_text(index)
+        match = _STATUS_LINE.fullmatch(line) if index not in document.hidden_lines else None
+        parsed = vocabulary.read(match["value"]) if match else None
+        if match and parsed and not parsed.loose:
+            start = document.line_span(index).start + match.start("value")
+            yield HeadingStatus(Span(start, start + len(match["value"])), match["value"], parsed)
 
 
 def _spec_status(heading: Heading, mvp: str, vocabulary: Vocabulary) -> HeadingStatus | None:

@@ -349,12 +349,11 @@ def _of_rows(rows: Sequence[Entry]) -> list[Mvp]:
 
 def _stated_mvp(stated: Stated, spec: Spec | None, words: Vocabulary) -> Mvp:
     fact = spec.fact(words, "status") if spec and stated.status is None else None
+    status, text = (words.status(fact.raw), fact.raw) if fact else (stated.status, stated.text)
+    if spec and spec.line and status is None:
+        status, text = spec.line.parsed.status, spec.line.text
     return replace(
-        _mvp(stated.entry),
-        id=stated.id,
-        name=stated.name,
-        status=words.status(fact.raw) if fact else stated.status,
-        status_text=fact.raw if fact else stated.text,
+        _mvp(stated.entry), id=stated.id, name=stated.name, status=status, status_text=text
     )
 
 

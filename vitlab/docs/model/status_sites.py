@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vitlab.docs.model.boards.box import rest_of_card
+from vitlab.docs.model.boards.list_board import last_of_item
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
-from vitlab.docs.model.mvps import in_steps
+from vitlab.docs.model.mvps import in_steps, status_lines
 from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_marks import (
+    HeadingStatus,
     Mark,
     find_marks,
     heading_status,
@@ -388,16 +390,9 @@ def _cell_site(
     if cell and parsed:
         where = (view.table, entry, view.columns[column])
         kind = "verdict" if parsed.verdict and kind in _OF_GATES else kind
-        yield StatusSite(
-            kind,
-            mvp,
-            entry.row.index,
-            cell.span,
-            cell.raw,
-            parsed,
-            where,
-            entry.mvps[1:] and entry.mvps,
-        )
+        several = entry.mvps[1:] and entry.mvps
+        row = entry.row.index
+        yield StatusSite(kind, mvp, row, cell.span, cell.raw, parsed, where, several)
 
 
 def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -412,19 +407,18 @@ def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
             yield from _marked(roadmap, heading.title, owner, "heading", heading.index, at)
         elif status := heading_status(heading, roadmap.vocabulary):
             several = several_ids(without_number(heading.title))
-            yield StatusSite(
-                "heading",
-                None,
-                heading.index,
-                status.span,
-                status.text,
-                status.parsed,
-                None,
-                several,
-            )
+            place = (heading.index, status.span, status.text, status.parsed)
+            yield StatusSite("heading", None, *place, None, several)
     for spec in roadmap.specs:
         cell = spec.fact(roadmap.vocabulary, "status")
         yield from _fact_site(roadmap, cell, "fact", spec.mvp)
+        if spec.line:
+            yield _line_site(roadmap, spec.line, "fact", spec.mvp)
+
+
+def _line_site(roadmap: Roadmap, line: HeadingStatus, kind: str, mvp: str) -> StatusSite:
+    index = roadmap.document.line_of(line.span.start) - 1
+    return StatusSite(kind, mvp, index, line.span, line.text, line.parsed)
 
 
 def _marked(
@@ -492,6 +486,10 @@ def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     ):
         span, index = Span(found.at, found.end), document.line_of(found.at) - 1
         yield StatusSite(found.kind, found.mvp, index, span, document.slice(span), found.parsed)
+    for mvp in (mvp for mvp in roadmap.mvps if mvp.entry.kind in ("item", "task")):
+        end = last_of_item(document, mvp.line - 1) + 1
+        for line in status_lines(document, vocabulary, mvp.line, end):
+            yield _line_site(roadmap, line, "item", mvp.id)
     for mvp in roadmap.mvps:
         if mvp.entry.kind == "task" and mvp.entry.parsed:
             row = mvp.entry.row

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from vitlab.docs.model.boards.board import (
-    ColumnIndex,
     Kanban,
     Segment,
     current_column,
@@ -17,12 +15,10 @@ from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.boards.list_board import (
     ListCard,
     ListColumn,
-    added_item,
-    last_of_item,
     moved_item,
     wanted_column,
 )
-from vitlab.docs.model.boards.moves import add_card, move_card, restore_board
+from vitlab.docs.model.boards.moves import move_card, restore_board
 from vitlab.docs.model.boards.row_board import moved_row, other_column
 from vitlab.docs.model.ids import several_ids
 from vitlab.docs.model.mvps import box_marks
@@ -30,7 +26,6 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_marks import Mark
 from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
 from vitlab.docs.text.edit import Edit, apply, common_ends
-from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Document, Span
 
 
@@ -213,12 +208,30 @@ def item_edits(
             for column, old in zip(board, then, strict=False):
                 for one in (one for one in old.cards if one.mvp == card.mvp):
                     to, order = column, [each.mvp for each in old.cards]
-                    marked = one.mark is not None
+                    made, marked = _with_earlier_text(card, one, made)
+                    marked = marked or one.mark is not None
             if mvp.entry.kind == "item" and mvp.line - 1 == card.lines[0] and not marked:
                 made = _with_item_mark(roadmap, board, card, status, made)
             if to and to is not home:
                 made = moved_item(roadmap.document, board, card, to, order, made)
     return _row_edits(roadmap, ids, status, made, before)
+
+
+def _with_earlier_text(
+    card: ListCard, old: ListCard, edits: Sequence[Edit]
+) -> tuple[list[Edit], bool]:
+    """The edits, the text of an item being as it was where only its mark and strikes differ."""
+    bare = []
+    for one in (card, old):
+        start, end = (one.mark.start, one.mark.end) if one.mark else (len(one.text),) * 2
+        text = one.text[:start].rstrip() + one.text[end:]
+        bare.append(text.replace("~~", "").rstrip())
+    if bare[0] != bare[1]:
+        return list(edits), False
+    span = Span(card.at, card.at + len(card.text))
+    rest = [e for e in edits if not (span.start <= e.span.start and e.span.end <= span.end)]
+    made = [Edit(span, card.text, old.text)] if card.text != old.text else []
+    return [*rest, *made], True
 
 
 def has_no_table(roadmap: Roadmap, mvp: Mvp, status: str) -> bool:
@@ -371,7 +384,9 @@ class _Task:
     def _remarked(self, sites: StatusSites, status: str) -> str:
         text = self.text
         for mark in reversed(self._usable(status)):
-            new = sites.spell(self._site(mark, mark.end), status)
+            blocks = self.roadmap.vocabulary.is_blocked(self.text[mark.start : mark.end])
+            end = mark.start + mark.parsed.end if blocks else mark.end
+            new = sites.spell(self._site(mark, end), status)
             text = text[: mark.start] + new + text[mark.end :]
         return text
 
@@ -408,88 +423,3 @@ def status_of_item(roadmap: Roadmap, mvp: Mvp, status: str) -> list[Edit]:
     around = {text[span.start - 1] + text[span.end : span.end + 1] for span in marks}
     pair = next((one for one in around if one in ("()", "（）", "[]", "【】")), "")
     return [Edit(Span(end, end), "", f" {pair[:1]}{new}{pair[1:]}")]
-
-
-def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
-    """The edits that add a new MVP below the heading of what waits, or to a list of MVPs."""
-    document = roadmap.document
-    for board in roadmap.lists:
-        cards = [card for column in board for card in column.cards]
-        to = next((c for s in ("planned", "ready") for c in board if c.status == s), None)
-        if to and cards:
-            plain = [card for card in (*to.cards[::-1], *cards) if card.mark is None]
-            like = (*plain, cards[-1])[0]
-            text = _item_like(roadmap, like.lines[0], like.mvp, mvp_id, name)
-            text = re.sub(r"\[[xX/-]\](?=\s)", "[ ]", text, count=1)
-            return [added_item(document, board, to, text)]
-    items = [mvp for mvp in roadmap.mvps if mvp.entry.kind == "item"]
-    if not items or roadmap.lists:
-        return []
-    last, model = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
-    end = document.line_span(last_of_item(document, last)).end
-    text = _item_like(roadmap, model.line - 1, model.id, mvp_id, name)
-    if number := _LIKE.match(document.line_text(last))["number"]:  # type: ignore[index]
-        text = re.sub(r"\d+", str(int(number) + 1), text, count=1)
-    return [Edit(Span(end, end), "", document.newline + text)]
-
-
-_LIKE = re.compile(
-    r"(?P<lead>[ \t>]*(?:[-*+]|(?P<number>\d+)[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?)(?P<text>.*)"
-)
-
-
-def _item_like(roadmap: Roadmap, index: int, old: str, mvp_id: str, name: str) -> str:
-    """A new item written as the one on a line: id, name and status of what waits."""
-    sites, document = StatusSites(roadmap), roadmap.document
-    match = _LIKE.match(document.line_text(index))
-    assert match is not None
-    lead, text = match["lead"], match["text"]
-    start = document.line_span(index).start + len(match["lead"])
-    marks = [s for s in sites if s.index == index and s.kind == "item"]
-    named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(old)}", text, re.I)
-    shown = f"{named[0][: -len(old)]}{mvp_id}" if named else mvp_id
-    before = text[: named.start()] if named else ""
-    colon = re.match(r"[*_~]*(?:\s*[:：]\s*|\s+[-–—]\s+|\s*)", text[named.end() :] if named else "")
-    between = (colon[0] if colon else "").replace("~~", "") or " "
-    if not marks:
-        return f"{lead}{before.replace('~~', '')}{shown}{between}{name}"
-    mark = marks[-1]
-    waiting = (
-        sites.new_text("planned")
-        if mark.parsed.verdict
-        else sites.spell(replace(mark, index=-1, text=mark.text[: mark.parsed.end]), "planned")
-    )
-    if named and mark.span.start - start < named.start():
-        return f"{lead}{waiting} {before[mark.span.end - start :].lstrip()}{shown}{between}{name}"
-    gap = re.search(r"[\s:：,，;；–—-]*[(（【\[]?$", text[: mark.span.start - start])
-    pair = (gap[0] if gap else " ") or " "
-    closes = {"(": ")", "（": "）", "【": "】", "[": "]"}.get(pair[-1:], "")
-    return f"{lead}{before.replace('~~', '')}{shown}{between}{name}{pair}{waiting}{closes}"
-
-
-_BULLET = re.compile(r"[-•·▪*] ")
-
-
-def new_card_edits(roadmap: Roadmap, mvp_id: str, name: str = "") -> Iterator[Edit]:
-    """The edits that add a new MVP's card to every board, under what waits.
-
-    A board without such a column gets none. The card has the name where cards alone have them.
-    """
-    named = name and any(mvp.entry.kind == "card" and mvp.name for mvp in roadmap.mvps)
-    for board in roadmap.boards:
-        columns = [
-            (wanted, ColumnIndex(number, index))
-            for wanted in ("planned", "ready")
-            for number, band in enumerate(board.bands)
-            for index, column in enumerate(band.columns)
-            if column.status == wanted
-        ]
-        if columns:
-            texts = [card.text for card in board.cards]
-            bare = texts and not any("MVP" in text.upper() for text in texts)
-            bullet = _BULLET.match(texts[-1]) if texts else None
-            text = f"{bullet.group() if bullet else ''}{'' if bare else 'MVP-'}{mvp_id}"
-            if named:
-                colon = any(re.search(r"\d[*_~]*[:：]", one) for one in texts)
-                text = f"{text}{':' if colon else ''} {cell_text(name)}"
-            yield from add_card(roadmap.document, board, columns[0][1], text)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.model.boards.board import ColumnIndex
+from vitlab.docs.model.boards.list_board import added_item, last_of_item
+from vitlab.docs.model.boards.moves import add_card
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.ids import new_id, read_id
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -17,7 +20,6 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text
 from vitlab.docs.text.source import Span
 from vitlab.docs.text.tables import insert_row
-from vitlab.docs.write.boards import new_card_edits, new_items
 from vitlab.docs.write.new_section import (
     Wanted,
     gate_title,
@@ -149,12 +151,12 @@ class MvpEdits:
         """The overview it gets a row in, and the row that this one follows."""
         views = [view for view in self.roadmap.views if view.kind == "overview"]
         if not views:  # the table in which the MVPs are, if they are in one
-            rows = {m.entry.row.index for m in self.roadmap.mvps if "mvp" in m.entry.cells}
+            lines = {m.entry.row.index for m in self.roadmap.mvps if "mvp" in m.entry.cells}
             below = [column.view for board in self.roadmap.row_boards for column in board]
             views = [
                 view
                 for view in self.roadmap.views
-                if view in below or any(entry.row.index in rows for entry in view.entries)
+                if view in below or any(entry.row.index in lines for entry in view.entries)
             ]
         if not views:
             return None
@@ -309,3 +311,88 @@ def added_mvp(old: Roadmap, new: Roadmap, mvp_id: str) -> Mvp:
             "one that waits; nothing was written"
         )
     return new.mvp(mvp_id)
+
+
+def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
+    """The edits that add a new MVP below the heading of what waits, or to a list of MVPs."""
+    document = roadmap.document
+    for board in roadmap.lists:
+        cards = [card for column in board for card in column.cards]
+        to = next((c for s in ("planned", "ready") for c in board if c.status == s), None)
+        if to and cards:
+            plain = [card for card in (*to.cards[::-1], *cards) if card.mark is None]
+            like = (*plain, cards[-1])[0]
+            text = _item_like(roadmap, like.lines[0], like.mvp, mvp_id, name)
+            text = re.sub(r"\[[xX/-]\](?=\s)", "[ ]", text, count=1)
+            return [added_item(document, board, to, text)]
+    items = [mvp for mvp in roadmap.mvps if mvp.entry.kind == "item"]
+    if not items or roadmap.lists:
+        return []
+    last, model = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
+    end = document.line_span(last_of_item(document, last)).end
+    text = _item_like(roadmap, model.line - 1, model.id, mvp_id, name)
+    if number := _LIKE.match(document.line_text(last))["number"]:  # type: ignore[index]
+        text = re.sub(r"\d+", str(int(number) + 1), text, count=1)
+    return [Edit(Span(end, end), "", document.newline + text)]
+
+
+_LIKE = re.compile(
+    r"(?P<lead>[ \t>]*(?:[-*+]|(?P<number>\d+)[.)])[ \t]+(?:\[[ xX/-]\][ \t]+)?)(?P<text>.*)"
+)
+
+
+def _item_like(roadmap: Roadmap, index: int, old: str, mvp_id: str, name: str) -> str:
+    """A new item written as the one on a line: id, name and status of what waits."""
+    sites, document = StatusSites(roadmap), roadmap.document
+    match = _LIKE.match(document.line_text(index))
+    assert match is not None
+    lead, text = match["lead"], match["text"]
+    start = document.line_span(index).start + len(match["lead"])
+    marks = [s for s in sites if s.index == index and s.kind == "item"]
+    named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(old)}", text, re.I)
+    shown = f"{named[0][: -len(old)]}{mvp_id}" if named else mvp_id
+    before = text[: named.start()] if named else ""
+    colon = re.match(r"[*_~]*(?:\s*[:：]\s*|\s+[-–—]\s+|\s*)", text[named.end() :] if named else "")
+    between = (colon[0] if colon else "").replace("~~", "") or " "
+    if not marks:
+        return f"{lead}{before.replace('~~', '')}{shown}{between}{name}"
+    mark = marks[-1]
+    waiting = (
+        sites.new_text("planned")
+        if mark.parsed.verdict
+        else sites.spell(replace(mark, index=-1, text=mark.text[: mark.parsed.end]), "planned")
+    )
+    if named and mark.span.start - start < named.start():
+        return f"{lead}{waiting} {before[mark.span.end - start :].lstrip()}{shown}{between}{name}"
+    gap = re.search(r"[\s:：,，;；–—-]*[(（【\[]?$", text[: mark.span.start - start])
+    pair = (gap[0] if gap else " ") or " "
+    closes = {"(": ")", "（": "）", "【": "】", "[": "]"}.get(pair[-1:], "")
+    return f"{lead}{before.replace('~~', '')}{shown}{between}{name}{pair}{waiting}{closes}"
+
+
+_BULLET = re.compile(r"[-•·▪*] ")
+
+
+def new_card_edits(roadmap: Roadmap, mvp_id: str, name: str = "") -> Iterator[Edit]:
+    """The edits that add a new MVP's card to every board, under what waits.
+
+    A board without such a column gets none. The card has the name where cards alone have them.
+    """
+    named = name and any(mvp.entry.kind == "card" and mvp.name for mvp in roadmap.mvps)
+    for board in roadmap.boards:
+        columns = [
+            (wanted, ColumnIndex(number, index))
+            for wanted in ("planned", "ready")
+            for number, band in enumerate(board.bands)
+            for index, column in enumerate(band.columns)
+            if column.status == wanted
+        ]
+        if columns:
+            texts = [card.text for card in board.cards]
+            bare = texts and not any("MVP" in text.upper() for text in texts)
+            bullet = _BULLET.match(texts[-1]) if texts else None
+            text = f"{bullet.group() if bullet else ''}{'' if bare else 'MVP-'}{mvp_id}"
+            if named:
+                colon = any(re.search(r"\d[*_~]*[:：]", one) for one in texts)
+                text = f"{text}{':' if colon else ''} {cell_text(name)}"
+            yield from add_card(roadmap.document, board, columns[0][1], text)
