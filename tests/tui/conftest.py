@@ -47,6 +47,12 @@ class Stage:
             post(self.app, key)
             await self.settle()
 
+    async def type(self, text: str) -> None:
+        """Press the keys of a text as fast as a person's paste; at rest behind the last."""
+        for key in text:
+            post(self.app, key)
+        await self.settle()
+
     async def settle(self) -> None:
         """Let messages, threads and animations come to rest."""
         await self.threads.at_rest(self.app)

@@ -360,10 +360,12 @@ async def test_jobs_can_be_told_apart_at_any_size(
 
 
 async def test_what_runs_and_what_is_next_stand_apart(stage: Open) -> None:
-    view = usual_view()
-    for width in range(60, 140, 7):
-        async with stage(size=(width, 24), lab=FakeLab(view=view)) as it:
+    async with stage(size=(60, 24), lab=FakeLab(view=usual_view())) as it:
+        for width in range(60, 140, 7):
+            await it.pilot.resize_terminal(width, 24)
+            await it.settle()
             line = it.text().split("\n")[1]
+            assert len(line) == width
             assert "  next 2.0" in line, line
 
 

@@ -55,9 +55,12 @@ async def test_from_a_script_to_the_launch_dialog(
         await open_choice(it)
         await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
-        await it.press(*str(tmp_path / "none.py"), "enter")
+        await it.type(str(tmp_path / "none.py"))
+        await it.press("enter")
         await it.until(lambda: "there is no such file" in it.text())
-        await it.press(*["backspace"] * len("none.py"), *"train.py", "enter")
+        await it.press(*["backspace"] * len("none.py"))
+        await it.type("train.py")
+        await it.press("enter")
         await it.until(lambda: "Its Python" in it.text())
         await it.press("enter")
         await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
@@ -80,7 +83,8 @@ async def test_from_a_script_to_the_launch_dialog(
 async def test_from_a_template_and_left_again(stage: Open, real_lab: RealLab) -> None:
     async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
         await open_choice(it)
-        await it.press(*"ridge", "enter")
+        await it.type("ridge")
+        await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         assert "+recipe: ridge" in it.text()
         await it.press("escape")
@@ -96,7 +100,8 @@ async def test_a_script_that_cannot_be_read_is_said_in_a_line(
         await open_choice(it)
         await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
-        await it.press(*str(tmp_path / "train.py"), "enter")
+        await it.type(str(tmp_path / "train.py"))
+        await it.press("enter")
         await it.until(lambda: "Its Python" in it.text())
         await it.press("enter")
         await it.until(lambda: it.toasts)
@@ -131,7 +136,7 @@ async def test_the_chosen_line_is_seen_with_and_without_colour(
         assert lines_with(it, "my own script") == ["my own script"]
         assert lines_with(it, "ridge:") == ["> ridge: a linear model"]
         assert ground_of(it, "ridge:") != resting
-        await it.press(*"boosted")
+        await it.type("boosted")
         assert lines_with(it, "lightgbm:") == ["> lightgbm: boosted trees"]
 
 
@@ -144,7 +149,8 @@ async def test_no_unit_is_chosen_beforehand_and_escape_leaves_it_all(
         await open_choice(it)
         await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
-        await it.press(*str(train), "enter")
+        await it.type(str(train))
+        await it.press("enter")
         await it.until(lambda: "Its Python" in it.text())
         await it.press("enter")
         await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
@@ -164,7 +170,8 @@ async def test_a_write_that_fails_is_one_line_and_can_be_tried_again(
     async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
         it.app.suspend = contextlib.nullcontext  # type: ignore[method-assign, assignment]
         await open_choice(it)
-        await it.press(*"ridge", "enter")
+        await it.type("ridge")
+        await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         folder = real_lab.paths.experiments
         away = folder.rename(folder.with_name("away"))
