@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from vitlab.plot.figures import Curve, Panel, Picture, draw_panels, drawable, write
 from vitlab.plot.series import Line
 
@@ -77,3 +79,25 @@ def test_points_that_an_axis_cannot_show_are_counted(tmp_path: Path) -> None:
     nothing = Picture("", (replace(panel, curves=(Curve("MLP", (nan,), (1.0,)),)),))
     assert drawable(nothing).notes == ("MLP: 1 of 1 points not shown (not finite)",)
     assert draw_panels(nothing, 90, 14, color=False).endswith("(not finite)")
+
+
+def test_a_legend_of_many_names_stands_above_and_covers_no_curve(tmp_path: Path) -> None:
+    many = tuple(replace(MODELS[0], name=f"ViT seed={seed}") for seed in range(6))
+    sizes = []
+    for curves in (many[:4], many):
+        panel = replace(SCALING, curves=curves)
+        pdf, _ = write(Picture("", (panel,)), tmp_path / str(len(curves)))
+        found = re.search(rb"/MediaBox \[ 0 0 (\S+) (\S+) \]", pdf.read_bytes())
+        assert found is not None
+        sizes.append((float(found[1]), float(found[2])))
+    assert sizes == [(252.0, 194.4), (252.0, pytest.approx(194.4 + 7 * 0.14 * 72))]
+
+
+def test_a_joined_curve_widens_the_axes_of_a_diagonal() -> None:
+    above = Curve("ViT ensemble", (0.5, 0.95), (0.6, 0.99))
+    panel = Panel("interval", "stars inside", (above,), diagonal=True)
+    assert drawable(Picture("", (panel,))).notes == ()
+    cloud = replace(panel, curves=(replace(above, joined=False),))
+    assert drawable(Picture("", (cloud,))).notes == (
+        "ViT ensemble: 1 of 2 points above or below the axes",
+    )

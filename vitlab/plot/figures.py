@@ -112,10 +112,17 @@ _STYLE: Any = {
 PAPER = tuple(PALETTE[i] for i in (6, 1, 2, 3, 5, 0))
 """The palette without yellow and grey, which are hard to see on white paper."""
 _MARKERS = "os^DvPX*"
-_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+_DASHES = (
+    *((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))),
+    *((0, (9, 3)), (0, (1, 4)), (0, (4, 1.5, 1, 1.5, 1, 1.5))),
+)
 _GREY = (0.4, 0.4, 0.4)
 _WIDTH, _HEIGHT = 3.5, 2.7
 """Inches of one panel: a journal column."""
+_LEGEND_LINE = 0.14
+"""Inches of a line of a legend above its panel."""
+_INSIDE = 5
+"""A legend of more names would cover the curves: it stands above."""
 _NOTE_LETTERS = 82
 """Letters of a note across one panel."""
 _JOBS = "Jobs"
@@ -143,6 +150,7 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
     rows = math.ceil(len(picture.panels) / columns)
     with mpl.rc_context(_STYLE):
         tall = max([_HEIGHT, *(0.28 * len(p.names) + 0.9 for p in picture.panels if p.names)])
+        tall += _LEGEND_LINE * max(map(_lines_above, picture.panels))
         figure = Figure(figsize=(_WIDTH * columns, tall * rows), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -185,12 +193,13 @@ def shown_jobs(png: Path) -> tuple[str, ...]:
 
 
 def _label_few(ax: Axes, xs: Sequence[float]) -> None:
-    """Plain numbers at 1, 2, 5 if the axis spans less than a decade and a half."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    """Plain numbers (`500`, `2k`) at 1, 2, 5 if the axis spans less than two decades."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
-    if xs and max(xs) < 30 * min(xs):
+    if xs and max(xs) < 100 * min(xs):
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        large = EngFormatter(sep="") if min(xs) >= 1 else StrMethodFormatter("{x:g}")
+        ax.xaxis.set_major_formatter(large)
         ax.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -209,7 +218,7 @@ def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str
         else:
             _draw_curve(curve, ax, models[curve.name])
     for i, line in enumerate(panel.lines):
-        dash = _DASHES[i % len(_DASHES)]
+        dash = _DASHES[(len(bounds) + i) % len(_DASHES)]
         draw = ax.axvline if panel.names else ax.axhline
         draw(line.value, color=_GREY, linewidth=0.9, linestyle=dash, label=line.label, zorder=1)
     if panel.diagonal:
@@ -229,11 +238,25 @@ def _draw(panel: Panel, ax: Axes, models: Mapping[str, int], bounds: Mapping[str
     else:
         ax.set_xlabel(panel.x_label)
         ax.set_ylabel(panel.y_label)
+    above = _lines_above(panel)
     if panel.title:
-        ax.set_title(panel.title)
-    named = len(panel.curves) > 1 and not panel.names and not panel.diagonal
-    if panel.lines or named:
+        ax.set_title(panel.title, pad=6 + 72 * _LEGEND_LINE * above)
+    if above:
+        place: Any = {"loc": "lower left", "bbox_to_anchor": (-0.2, 1), "labelspacing": 0.2}
+        ax.legend(frameon=False, handlelength=2.4, **place)
+    elif _legend_lines(panel):
         ax.legend(frameon=False)
+
+
+def _legend_lines(panel: Panel) -> int:
+    named = len(panel.curves) > 1 and not panel.names and not panel.diagonal
+    return len(panel.lines) + (len(panel.curves) if named else 0)
+
+
+def _lines_above(panel: Panel) -> int:
+    """Lines of its legend, where that stands above the axes; else 0."""
+    lines = _legend_lines(panel)
+    return lines if lines > _INSIDE else 0
 
 
 def _draw_bound(curve: Curve, ax: Axes, number: int) -> None:
@@ -287,8 +310,8 @@ def _color(number: int) -> tuple[float, ...]:
 
 
 def _diagonal_range(panel: Panel) -> tuple[float, float]:
-    """Both axes of a panel with a diagonal: the range of x with a margin."""
-    values = [x for curve in panel.curves for x in curve.x]
+    """Both axes of a panel with a diagonal: the range of x, and of curves, with a margin."""
+    values = [x for curve in panel.curves for x in (*curve.x, *(curve.y * curve.joined))]
     low, high = min(values, default=0.0), max(values, default=1.0)
     margin = 0.05 * (high - low or 1.0)
     return low - margin, high + margin
