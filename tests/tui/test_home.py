@@ -365,7 +365,7 @@ async def test_what_runs_and_what_is_next_stand_apart(stage: Open) -> None:
             await it.pilot.resize_terminal(width, 24)
             await it.settle()
             line = it.text().split("\n")[1]
-            assert len(line) == width
+            assert cells(line) == width
             assert "  next 2.0" in line, line
 
 
