@@ -25,7 +25,7 @@ SEED = 1_618_033_988
 """`data.seed` of the kept stars, whatever that of a job: all models are scored on the same ones."""
 
 
-def score_sealed(job: JobPaths, stars: int, device: str = "cpu") -> Result:
+def score_sealed(job: JobPaths, stars: int) -> Result:
     """The result of a job on `stars` kept stars of its world, written to its folder.
 
     `UsageError` where it has no model of ours, or was not trained on simulated spectra.
@@ -40,7 +40,7 @@ def score_sealed(job: JobPaths, stars: int, device: str = "cpu") -> Result:
         )
     if config.data.seed == SEED:
         raise UsageError(f"{job.name}: data.seed {SEED} is that of the stars kept for gates")
-    on, data = torch.device(device), replace(config.data, permuted=False)
+    on, data = torch.device("cpu"), replace(config.data, permuted=False)
     trained = open_spectra(config.data, config.noise.level, config.labels, on)
     kept = open_spectra(
         replace(data, seed=SEED, test_size=stars), config.noise.level, config.labels, on

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,9 +104,9 @@ class NoiseModel:
         return (flux / self.sigma(flux, mag)).quantile(0.5, dim=1)
 
 
-def load_noise(level: float = 1.0, path: Path | None = None) -> NoiseModel:
-    """The noise with the dark sky in `path`; the packaged one (Paranal, no moon) when None."""
-    with resources.as_file(packaged("sky.h5")) as inside, open_hdf5(path or inside) as file:
+def load_noise(level: float = 1.0) -> NoiseModel:
+    """The noise with the packaged dark sky (Paranal, no moon)."""
+    with resources.as_file(packaged("sky.h5")) as inside, open_hdf5(inside) as file:
         radiance = read_array(file, "radiance").astype(np.float64)
     sky = radiance / np.median(radiance)
     return NoiseModel(torch.from_numpy(sky.astype(np.float32)), level)
