@@ -13,6 +13,7 @@ from typing import Any
 from vitlab.contract.job import PROFILES, Spec
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE
+from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.experiment import known_mvps, load_experiment
 from vitlab.jobs.experiment.script_python import check_python, find_python, note_on
@@ -207,7 +208,7 @@ def template_text(recipe: str, mvp: str, name: str, roadmap: str) -> str:
     file, run = TEMPLATES[recipe]
     experiment = load_experiment(example_lab() / "experiments" / f"{file}.yaml")
     specs = {
-        profile: next(spec for spec in experiment.specs(profile, "check") if spec.run == run)
+        profile: next(s for s in experiment.specs(profile, "check") if base_name(s.run) == run)
         for profile in experiment.profiles
     }
     headline = experiment.headline if recipe == "ceiling" else HEADLINE
