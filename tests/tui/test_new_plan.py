@@ -20,7 +20,8 @@ async def open_form(it: Stage, kind: str) -> None:
     """Press `A` and choose what is to be made."""
     await it.press("A")
     await it.until(lambda: isinstance(it.app.screen, PickScreen))
-    await it.press(*kind, "enter")
+    await it.type(kind)
+    await it.press("enter")
     await it.until(lambda: isinstance(it.app.screen, FormScreen))
 
 
@@ -182,11 +183,15 @@ async def test_a_gate_s_rule_is_read_as_it_will_stand_in_the_roadmap(
         await open_form(it, "gate")
         await it.press("enter", *"deeper", "enter")
         assert "! the condition is missing" in it.text()
-        await it.press(*"it looks good")
+        await it.type("it looks good")
         await it.until(lambda: "read as: manual, a person decides" in it.text())
-        await it.press(*["backspace"] * 13, *"log_g R2_test > 0.6")
+        await it.press(*["backspace"] * 13)
+        await it.type("log_g R2_test > 0.6")
         await it.until(lambda: "read as: test R² of log_g > 0.6" in it.text())
-        await it.press("down", "left", "down", *"deeper nets", "down", *"wider nets")
+        await it.press("down", "left", "down")
+        await it.type("deeper nets")
+        await it.press("down")
+        await it.type("wider nets")
         await confirmed(it)
         gates = real_lab.lab.read_roadmap(real_lab.roadmap).gates
         assert [gate.id for gate in gates] == ["1", "2"]
