@@ -329,18 +329,9 @@ class Vocabulary:
         for index, header in enumerate(headers):
             if index in columns.values():
                 continue
-            for name in self._meanings(header):
+            for name in _meanings(self._columns, header):
                 columns.setdefault(name, index)
         return columns
-
-    def _meanings(self, header: str) -> Sequence[str]:
-        """The columns that a header names: whole, without brackets, or twice: `Name 名称`."""
-        for key in _header_keys(header):
-            if names := self._columns.get(key):
-                return names
-        both = _TWICE.fullmatch(key)
-        parts = [self._columns.get(part, ()) for part in both.groups() if part] if both else []
-        return [name for name in parts[0] if name in parts[1]] if len(parts) == 2 else ()
 
     def _given_column(self, header: str) -> str | None:
         return next((self.given[k] for k in _header_keys(header) if k in self.given), None)
@@ -490,3 +481,13 @@ def _header_key(header: str) -> str:
 def _header_keys(header: str) -> tuple[str, str]:
     whole = _header_key(header)
     return whole, re.sub(r"\s+", "", folded(_EMOJI.sub("", _BRACKETS.sub("", plain(header)))))
+
+
+def _meanings(columns: Mapping[str, tuple[str, ...]], header: str) -> Sequence[str]:
+    """The columns that a header names: whole, without brackets, or twice: `Name 名称`."""
+    for key in _header_keys(header):
+        if names := columns.get(key):
+            return names
+    both = _TWICE.fullmatch(key)
+    parts = [columns.get(part, ()) for part in both.groups() if part] if both else []
+    return [name for name in parts[0] if name in parts[1]] if len(parts) == 2 else ()

@@ -198,7 +198,7 @@ def item_edits(
     An item says a status itself that no heading has, where nothing else does. `before`: an earlier
     roadmap in which the MVP had this status.
     """
-    made = list(edits)
+    made = _task_edits(roadmap, mvp, status, edits, before)
     for number, board in enumerate(roadmap.lists):
         then = before.lists[number] if before and number < len(before.lists) else ()
         for card in (card for column in board for card in column.cards if card.mvp in ids):
@@ -292,7 +292,7 @@ _DASH = re.compile(r"(?:\s[-–—]+|[—–]+)\s*$")
 _MAY_WAIT = ("planned", "ready", "paused")
 
 
-def task_edits(
+def _task_edits(
     roadmap: Roadmap, mvp: Mvp, status: str, edits: Sequence[Edit], before: Roadmap | None
 ) -> list[Edit]:
     """The edits, with those of the item of a check list that is all there is of an MVP.

@@ -25,7 +25,6 @@ from vitlab.docs.write.boards import (
     has_no_table,
     item_edits,
     status_of_item,
-    task_edits,
 )
 from vitlab.docs.write.removed import RemovedTexts, strike_edits
 from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
@@ -220,7 +219,6 @@ def status_edits(
         made += _first_status(roadmap, mvp, new) if mvp.status is None else []
         made += strike_edits(roadmap, mine, earlier, new, made)
         made = item_edits(roadmap, mvp, ids, new, made, then)
-        made = task_edits(roadmap, mvp, new, made, then)
     return made
 
 
