@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vitlab.contract.job import Result
@@ -121,3 +123,22 @@ def test_an_end_decides_no_gate(status: str, numbers: bool, gate: str) -> None:
     text = apply(plan.document.text, set_end(plan, "1.0", status, numbers))
     assert f"| Status | {gate}" in text
     assert parse_roadmap(Document(text)).mvp("1.0").status == status
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        ("nats_lost < 0.2", "pass"),
+        ("nats lost < 0.2 nat", "pass"),
+        ("nats lost < 0.1 dex", "manual"),
+        ("log score > -0.9 nats", "pass"),
+        ("log score > -0.5", "open"),
+    ],
+)
+def test_a_limit_in_nats_is_held_against_densities(rule: str, word: str) -> None:
+    plan = roadmap(rule)
+    found = result("test/r2/log_g", test__r2__log_g=0.7, test__log_score__log_g=-0.85)
+    errors = {"test/log_score/log_g": 0.001, "test/nats_lost/log_g": 0.001}
+    values = {**found.values, "test/nats_lost/log_g": 0.15}
+    scored = replace(found, values=values, errors=errors, n={"test": 1000})
+    assert judge(plan.gate("1"), [scored], plan).verdict == word

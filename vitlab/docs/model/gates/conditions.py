@@ -32,6 +32,8 @@ _METRICS = {
     "rho": r"ρ|rho",
     "sigma": r"σ|sigma",
     "loss": r"loss",
+    "log_score": r"log[-_ ]?score",
+    "nats_lost": r"nats[-_ ]lost",
 }
 _WORDS = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _METRICS.items())
 _METRIC = rf"(?<![A-Za-z])(?:{_WORDS})(?![A-Za-z])"
@@ -58,7 +60,7 @@ _SPLIT = (
     r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
     r"|\s*\(\s*(?P<split2>test|val|train)[^)]*\))?"
 )
-_UNIT = r"(?:\s*(?P<unit>(?-i:K)|dex|kelvin)(?![A-Za-z]))?"
+_UNIT = r"(?:\s*(?P<unit>(?-i:K)|dex|kelvin|nats?)(?![A-Za-z]))?"
 _THRESHOLD = re.compile(
     rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
     r"(?P<vs>\s*\(?\s*(?:vs\.?|over|相对|对比)\s+[^<>≥≤()]+?\)?)?"
@@ -136,7 +138,7 @@ class Threshold:
     """A metric against a number: `R²_val > 0.70`, `ΔR² (vs LightGBM) ≥ 0.02`, `|bias| < 0.02`."""
 
     metric: str
-    """`r2`, `mae`, `rmse`, `bias`, `scatter`, `rho`, `sigma`, `loss`."""
+    """`r2`, `mae`, `rmse`, `bias`, `scatter`, `rho`, `sigma`, `loss`, `log_score`, `nats_lost`."""
     op: str
     """One of > >= < <=."""
     value: float
@@ -149,7 +151,7 @@ class Threshold:
     of: str | None
     """A named model (`lightgbm`), or a qualifier as written (`error-only`); None for none."""
     unit: str | None = None
-    """`K`, `dex`; None where the text names none."""
+    """`K`, `dex`, `nat`; None where the text names none."""
     absolute: bool = False
     """Whether the sign of the number does not count."""
     of_ceiling: bool = False
@@ -253,7 +255,9 @@ def _bounded(
 ) -> Threshold | Between | None:
     """A subject with its limits; None where a limit does not fit it."""
     groups = match.groupdict()
-    unit = {"kelvin": "K"}.get((groups.get("unit") or "").lower(), groups.get("unit"))
+    unit = {"kelvin": "K", "nats": "nat"}.get(
+        (groups.get("unit") or "").lower(), groups.get("unit")
+    )
     ends = [groups[name] for name in ("value", "low", "high") if groups.get(name)]
     percent = any("%" in end for end in ends)
     if percent and (about.delta or about.metric not in ("r2", "rho")):
