@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,14 +39,6 @@ config:
 seeds: [5, 6, 8]
 ensemble: true
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_signals() -> Iterator[None]:
-    """A recipe in this process listens for SIGTERM as a job does."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def run_job(paths: JobPaths) -> Result | None:

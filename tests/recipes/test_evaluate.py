@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +30,6 @@ from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes import run
 
 EXP_ID = "VIT-20260101-x-01"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_signals() -> Iterator[None]:
-    """A recipe in this process listens for SIGTERM as a job does."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,6 @@ from vitlab.contract.paths import find_lab
 from vitlab.ml.scoring import load_residuals, overall
 
 STARS = 60
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_signals() -> Iterator[None]:
-    """A recipe in this process listens for SIGTERM as a job does."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")

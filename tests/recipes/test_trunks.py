@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from tests.recipes.test_run import VIT, RunHere, events, run_here
@@ -18,13 +15,6 @@ from vitlab.ml.training.checkpoint import BEST, TRUNK
 from vitlab.recipes.trunks import find_trunk, trunk_hours
 
 __all__ = ["run_here"]
-
-
-@pytest.fixture(autouse=True)
-def _own_signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def a_run(root: Path, name: str, seed: int = 42, **train: Any) -> JobPaths:
