@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tests.ml.test_ceilings import FAINT, GaussianPrior, linear_toy
+from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.spectra.labels import LABELS, RANGES, LabelPrior, draw_labels
 from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.theory import own_file
 from vitlab.ml.theory.forward import (
     LIGHT,
     Nuisances,
@@ -232,3 +237,14 @@ def test_windows_share_the_information_and_cost_what_they_tell() -> None:
         ]
         assert one.r2_cost == pytest.approx(variances[1] - variances[0], rel=0.15)
         assert one.sigma_ratio > 1
+
+
+def test_wavelengths_read_as_of_vacuum_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same ends as the grid's are beyond them once they are moved to air."""
+    grid = load_grid()
+    monkeypatch.setattr(own_file, "in_vacuum", lambda *_: True)
+    spectra: Any = SimpleNamespace(wave=grid.wave, files=SimpleNamespace(path="a.h5"))
+    with pytest.raises(
+        UsageError, match=r"of vacuum by its lines: 7098\.0 to 8847\.6 A in air; the"
+    ):
+        own_file._wave(spectra, grid)

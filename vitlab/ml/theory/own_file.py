@@ -165,12 +165,14 @@ def _noise(seed: int, rows: NDArray[np.int64], pixels: int) -> Tensor:
 def _wave(spectra: FileSpectra, grid: Grid) -> Array:
     """(L,) of the file, in air; `UsageError` where the grid does not cover it."""
     own = spectra.wave
-    wave = air(own) if in_vacuum(spectra, grid) else np.asarray(own)
+    moved = in_vacuum(spectra, grid)
+    wave = air(own) if moved else np.asarray(own)
     half = float(np.median(np.diff(grid.wave))) / 2
     if wave[0] < grid.wave[0] - half or wave[-1] > grid.wave[-1] + half:
         raise UsageError(
-            f"{spectra.files.path}: wavelengths {own[0]:.1f} to {own[-1]:.1f} A; the grid covers "
-            f"{grid.wave[0]:.1f} to {grid.wave[-1]:.1f} A (air)"
+            f"{spectra.files.path}: wavelengths {own[0]:.1f} to {own[-1]:.1f} A"
+            + (f", of vacuum by its lines: {wave[0]:.1f} to {wave[-1]:.1f} A in air" * moved)
+            + f"; the grid covers {grid.wave[0]:.1f} to {grid.wave[-1]:.1f} A in air"
         )
     return np.clip(wave, grid.wave[0], grid.wave[-1])
 
