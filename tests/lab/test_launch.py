@@ -103,7 +103,8 @@ def test_further_seeds_are_above_those_that_the_jobs_have(
 ) -> None:
     monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
     path = lab.paths.experiments / "the_run.yaml"
-    path.write_text(f"{path.read_text(encoding='utf-8')}\nrepeats: 2\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("recipe: ridge", "recipe: mlp")
+    path.write_text(f"{text}\nrepeats: 2\n", encoding="utf-8")
     request = Request(roadmap, "1.0", "smoke", seeds=2)
     first = plan_launch(lab, request)
     names = [spec.run for spec in first.specs]

@@ -20,6 +20,8 @@ Recipe = Literal[
     "vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "ensemble", "command"
 ]
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+SEEDLESS: tuple[Recipe, ...] = ("ridge", "template", "ceiling")
+"""Recipes whose result does not depend on `train.seed`: they are run once."""
 Profile = Literal["smoke", "demo", "hour", "full"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 """In order of cost; all but the last are trials."""

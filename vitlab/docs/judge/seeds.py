@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import SEEDLESS, Result
 from vitlab.contract.value import Better, Value, for_choosing
 from vitlab.docs.judge.errors import (
     ASSUMED,
@@ -21,8 +21,6 @@ from vitlab.docs.judge.errors import (
 from vitlab.docs.judge.phrases import Phrase, phrase
 
 _SEED = re.compile(r"[ ,]?\bseed=\d+\b")
-SEEDLESS = ("template", "ceiling")
-"""Recipes whose result does not depend on a seed."""
 
 
 def base_name(run: str) -> str:

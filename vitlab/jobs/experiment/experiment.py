@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.config import COMMAND_KEYS, read_config
-from vitlab.contract.job import PROFILES, RECIPES, Spec, bare_id
+from vitlab.contract.job import PROFILES, RECIPES, SEEDLESS, Spec, bare_id
 from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
@@ -107,8 +107,8 @@ SEED: Key = ("train", "seed")
 """What repeats differ in; the stars and the test noise stay those of `data.seed`."""
 COMMAND_SEED: Key = ("seed",)
 """The same of a command."""
-UNSEEDED = ("template", "ceiling", "evaluate", "ensemble")
-"""Recipes without random numbers: they are run once."""
+UNSEEDED = (*SEEDLESS, "evaluate", "ensemble")
+"""Recipes that repeats do not repeat."""
 MAX_REPEATS = 100
 
 
