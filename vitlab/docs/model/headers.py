@@ -126,7 +126,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "running": (
         "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
         "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
-        "running", "in progress", "ongoing",
+        "running", "in progress", "ongoing", "on track",
         "active", "wip", "started", "已启动", "已提交",
         "submitted", "launched", "training", "underway", "doing", "rerunning", "re running",
     ),
@@ -139,9 +139,9 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "完成", "已完成", "全部完成", "运行完成", "训练完成", "实验完成",
         "评估完成", "已验证", "已归档", "已结束", "已跑完", "跑完", "完毕",
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
-        "complete", "completed", "finished", "archived", "success", "successful", "succeeded",
-        "shipped", "concluded", "frozen", "confirmed", "verified", "validated", "supported",
-        "resolved", "merged", "released", "100%",
+        "complete", "completed", "achieved", "finished", "archived", "success", "successful",
+        "succeeded", "shipped", "concluded", "frozen", "confirmed", "verified", "validated",
+        "supported", "resolved", "merged", "released", "100%",
     ),
     "partial": (
         "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",

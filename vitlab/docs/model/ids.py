@@ -12,7 +12,7 @@ from vitlab.docs.text.inline import link_target, plain
 
 _RAW = r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*"
 _GATES = re.compile(
-    r"(?<![A-Za-z])Gates?[-–_ ]?(\d[\w.]*(?:\s*[/,，、&+]\s*(?:Gate[-–_ ]?)?\d[\w.]*)*)"
+    r"(?<![A-Za-z])Gates?[-–_ ]?G?(\d[\w.]*(?:\s*[/,，、&+]\s*(?:Gate[-–_ ]?)?G?\d[\w.]*)*)"
     r"|(?<![A-Za-z])Gate[-–_]([A-Za-z][\w.]*)",
     re.I,
 )

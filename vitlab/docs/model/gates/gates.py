@@ -30,7 +30,7 @@ _POINT = r"DP|DG|Decision\s*Point|决策点"
 _HEADING = re.compile(
     r"^[^\w]*(?:\d+(?:\.\d+)*[.)、]?\s+[^\w]*)?(?:"
     r"(?:Decision\s+|决策\s*)?(?:Gate|门控|决策门)"
-    r"(?:[-–—_ ]?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*)"
+    r"(?:[-–—_ ]?G?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*)"
     r"|\s+(?P<letter>[A-Z])(?=\s*[:：]))"
     r"|(?P<short>G)[-–—_]?(?P<short_number>\d[\w.]*)(?=\s*[:：—–(（])"
     rf"|(?P<point>{_POINT})\s*[-–—_]?\s*(?P<point_number>\d[\w.]*))"
