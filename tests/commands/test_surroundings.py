@@ -59,7 +59,7 @@ WRITING: Words = (
 )  # fmt: skip
 OTHERS: Words = (
     ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"), ("figure", "parity"),
-    ("spectrum",), ("evaluate", "TST"), ("adopt", "--pid", "1", "--mvp", "1.0"),
+    ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"), ("adopt", "--pid", "1", "--mvp", "1.0"),
     ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"),
 )  # fmt: skip
 SLOW = ("ceiling", "data")

@@ -112,7 +112,7 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
     """A table for each label, all stars and bins, and what is to be known of the scores."""
     labels = dict.fromkeys(Value.parse(n).label for report in reports for n in report["values"])
     for position, label in enumerate(labels):
-        density = any(f"test/{LOG_SCORE}/{label}" in one["values"] for one in reports)
+        density = any(str(Value("test", LOG_SCORE, label)) in one["values"] for one in reports)
         names = [*SCORES, *([LOG_SCORE] if density else [])]
         header = ["JOB", "MODEL", "STARS", "N", *(f"{m} {label}".upper() for m in names)]
         rows = []
