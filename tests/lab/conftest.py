@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +72,16 @@ profiles: {smoke: {data: {train_size: 10}}}
 
 EXP_ID = "VIT-20260102-the-run-01"
 
+STUDENT = {2: 6.984, 3: 2.263}
+"""Half the quantile 0.97725 of Student's t for the seeds less one (scipy.stats.t.ppf)."""
+
+
+def error_of_mean(numbers: Sequence[float], stars: Sequence[float]) -> float:
+    """Of repeats: over the stars, which they share, and over their seeds."""
+    seeds = STUDENT[len(numbers)] * statistics.stdev(numbers) / math.sqrt(len(numbers))
+    return math.hypot(statistics.fmean(stars), seeds)
+
+
 Ended = Callable[..., JobPaths]
 
 WORLD = World("a grid", "a prior", (20.5, 22.5), 1.0, FLUX)
@@ -115,7 +127,7 @@ def ended(lab: Lab) -> Ended:
                 mvp=mvp,
                 run=run,
                 profile=profile,
-                recipe="ridge",
+                recipe="mlp",
                 config={},
                 exp_id=exp_id,
                 roadmap=roadmap,
@@ -142,7 +154,7 @@ def ended(lab: Lab) -> Ended:
                 mvp=mvp,
                 run=run,
                 profile=profile,
-                recipe="ridge",
+                recipe="mlp",
                 values={"test/r2/log_g": r2, "val/r2/log_g": r2},
                 errors={"test/r2/log_g": 0.004},
                 n={"train": 1000, "test": 100},

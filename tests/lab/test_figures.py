@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.lab.conftest import Ended
+from tests.lab.conftest import Ended, error_of_mean
 from vitlab.cli import main as vitlab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
@@ -223,7 +223,9 @@ def test_without_validation_scores_no_run_is_chosen_and_all_are_shown(
     assert why in picture.notes
 
 
-def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: Ended) -> None:
+def test_repeats_over_seeds_are_one_point_with_the_error_of_their_mean(
+    lab: Lab, ended: Ended
+) -> None:
     for seed in (42, 43, 44):
         enriched(ended(f"one seed={seed}"), 100, 0.8, seed)
     enriched(ended("two"), 1000, 0.5)
@@ -232,8 +234,9 @@ def test_repeats_over_seeds_are_one_point_with_their_scatter(lab: Lab, ended: En
     values = [one.result.values[NAME] or 0.0 for one in made.results[:3]]
     assert panel.curves[0].x == (100.0, 1000.0)
     assert panel.curves[0].y[0] == pytest.approx(np.mean(values))
-    assert panel.curves[0].errors[0] == pytest.approx(np.std(values, ddof=1))
-    repeats = "error bars of repeats: standard deviation over 3 seeds"
+    stars = [one.result.errors[NAME] for one in made.results[:3]]
+    assert panel.curves[0].errors[0] == pytest.approx(error_of_mean(values, stars), rel=1e-3)
+    repeats = "error bars of repeats: standard error of the mean over 3 seeds, of stars and seeds"
     assert figure_specs.scaling(made).notes == (SINGLE, repeats)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.lab.conftest import Ended
+from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_pairs import scored
 from vitlab.cli import main as vitlab
 from vitlab.commands.results import as_latex, short
@@ -106,26 +106,29 @@ def said(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     return capsys.readouterr().out
 
 
-def test_repeats_are_one_row_with_mean_and_scatter(
+def test_repeats_are_one_row_with_their_mean_and_its_error(
     swept: dict[str, list[float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = {row["run"]: row for row in json.loads(said(capsys, "--json"))}
     assert set(rows) == {"loss=mse", "loss=l1", "trees"}
     assert rows["loss=mse"]["seeds"] == 3
     assert rows["loss=mse"]["score"] == pytest.approx(np.mean(swept["mse"]))
-    assert rows["loss=mse"]["error"] == pytest.approx(np.std(swept["mse"], ddof=1))
+    each = json.loads(said(capsys, "--json", "--each"))
+    stars = [row["error"] for row in each if row["run"].startswith("loss=mse")]
+    expected = error_of_mean(swept["mse"], stars)
+    assert rows["loss=mse"]["error"] == pytest.approx(expected, rel=1e-3)
     assert {run: row["error of"] for run, row in rows.items()} == {
         "loss=mse": "seeds",
         "loss=l1": "seeds",
         "trees": "stars",
     }
     kinds = (
-        "± of several seeds: their standard deviation; "
+        "± of several seeds: standard error of their mean, of stars and seeds; "
         "± of a single job: bootstrap over its test stars\n"
     )
     assert said(capsys, "--markdown").endswith(f"\n\n{kinds}")
     assert said(capsys, "--latex").endswith(f"\n% {kinds}")
-    assert len(json.loads(said(capsys, "--json", "--each"))) == 7
+    assert len(each) == 7
     text = said(capsys).splitlines()
     assert text[0].split()[:3] == ["MVP", "RUN", "MODEL"]
     assert "config.loss" in text[0].lower()

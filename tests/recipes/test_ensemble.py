@@ -169,7 +169,7 @@ def specs(folder: Path, text: str, profile: str = "full") -> list[Spec]:
 
 def test_one_line_adds_one_job_to_the_seeds_of_each_point(tmp_path: Path) -> None:
     text = (
-        f"{HEAD}runs: [{{name: A}}, {{name: R, recipe: ridge}}]\n"
+        f"{HEAD}runs: [{{name: A}}, {{name: R, recipe: mlp}}]\n"
         "matrix: {data.train_size: [64]}\n"
         "profiles: {smoke: {train.epochs: 1}, demo: {repeats: 2, ensemble: true}}\n"
     )

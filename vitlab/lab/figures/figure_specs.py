@@ -33,7 +33,7 @@ KINDS = {
 """Ceilings by the name of their value."""
 ERRORS = {
     "stars": "error bars of single runs: bootstrap over the test stars, no scatter over seeds",
-    "seeds": "error bars of repeats: standard deviation over {} seeds",
+    "seeds": "error bars of repeats: standard error of the mean over {} seeds, of stars and seeds",
     "draws": "errors of ceilings: Monte Carlo over simulated stars and their noise",
 }
 """What an error is, by its kind."""
@@ -260,7 +260,7 @@ def _curve(
     name: str, xs: Sequence[float], groups: Sequence[Group], value: str, joined: bool = True
 ) -> Curve:
     ys = tuple(group.value(value) or 0.0 for group in groups)
-    errors = tuple(group.error(value) for group in groups)
+    errors = tuple(group.error(value) or 0.0 for group in groups)
     return Curve(name, tuple(map(float, xs)), ys, errors, joined)
 
 

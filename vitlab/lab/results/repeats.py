@@ -1,7 +1,8 @@
-"""Repeats of one configuration over seeds as one: their mean and their scatter."""
+"""Repeats of one configuration over seeds as one: their mean and its error."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -35,22 +36,25 @@ class Group:
         values = self._values(name)
         return statistics.fmean(values) if values else None
 
-    def scatter(self, name: str) -> float | None:
-        """Standard deviation over the seeds; None of a single one."""
-        values = self._values(name)
-        return statistics.stdev(values) if len(values) > 1 else None
+    def error(self, name: str) -> float | None:
+        """Standard error of the mean, over stars and seeds as gates take it.
 
-    def error(self, name: str) -> float:
-        """The scatter over seeds, or of a single job its error, of its `error_kind`."""
-        scatter = self.scatter(name)
-        return scatter if scatter is not None else self.first.errors.get(name, 0.0)
+        Of a single job its own; over seeds alone where none is known over stars; None without any.
+        """
+        own = self.repeats.scatter(name)
+        if own is None:
+            return self.first.errors.get(name)
+        seeds = own.error(len(self.members))
+        known = all(name in one.result.errors for one in self.members)
+        stars = self.repeats.stars(name) if known else None
+        return math.hypot(seeds, stars or 0.0)
 
     def as_one(self) -> Result:
-        """Mean and scatter over the seeds as a single result; a single one as it is."""
+        """Mean over the seeds and its error as a single result; a single one as it is."""
         if len(self.members) == 1:
             return self.first
         names = list(self.first.values)
-        errors = {name: x for name in names if (x := self.scatter(name)) is not None}
+        errors = {name: x for name in names if (x := self.error(name)) is not None}
         worlds = {read_world(one.result.world) for one in self.members}
         return replace(
             self.first,

@@ -67,7 +67,7 @@ class ResultRow:
     seeds: int = 1
     """How many jobs it is the mean of."""
     error_of: str = "stars"
-    """stars, draws (`Result.error_kind`), or seeds: the scatter of repeats."""
+    """stars, draws (`Result.error_kind`), or seeds: of the mean of repeats, stars and seeds."""
     n_test: int | None = None
     params: int | None = None
     ceiling: Ceiling | None = None
@@ -276,7 +276,7 @@ def compare(
     reverse: bool = False,
     each: bool = False,
 ) -> list[Columns]:
-    """One row a configuration: mean and scatter over its seeds; with `each`, one row a job.
+    """One row a configuration: the mean over its seeds; with `each`, one row a job.
 
     `delta` and `delta error` are the difference of the headline to the job `to`, `how` says
     whether on the same stars (`paired`) or not (`independent`), `noise` that it is within 2 errors,
