@@ -100,6 +100,16 @@ def test_a_grid_of_runs_gives_the_law_they_follow(
     assert "E fitted instead: 0.0" in line
 
 
+def test_the_floor_of_a_linear_model_is_not_the_bayes_ceiling(ended: Ended, scaling: Any) -> None:
+    bounded(ended)
+    runs(ended, [(n, 4096) for n in NS], recipe="ridge")
+    (law,) = scaling("1.0")
+    assert law["fixed"] is None
+    assert law["ceiling"] is None
+    assert law["free"]
+    assert "the ceiling is not a linear model's: E is fitted only" in law["notes"]
+
+
 def test_what_cannot_be_fitted_is_told(
     ended: Ended, scaling: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +125,7 @@ def test_what_cannot_be_fitted_is_told(
     alone = "fitted over N alone, at P = 10k: no term of P, so a fixed E takes P as unlimited"
     assert law["notes"] == [
         f"{alone}; 1 runs of other P left out",
-        "no ceiling of their world is known: E is fitted only",
+        "no ceiling of their world: E is fitted only",
     ]
     (twice,) = scaling("1.0", "--times", "2")
     assert twice["ahead"]["stars"] == 2 * NS[3]

@@ -110,7 +110,9 @@ def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) 
     runs = [run for one in sound if (run := _run(one, name)) is not None]
     if len({(run.stars, run.params) for run in runs}) < 2:
         return None
-    ceiling = ceiling_of(sound[0].result, known, name)
+    # However many stars a linear model sees, it ends at the linear ceiling, below that of Bayes.
+    linear = sound[0].result.recipe == "ridge"
+    ceiling = None if linear else ceiling_of(sound[0].result, known, name)
     plain = Scaling(model, name, tuple(runs), ceiling, None, None, ())
     axes, kept, why = _axes(plain)
     plain = replace(plain, runs=tuple(run for run, keep in zip(runs, kept, strict=True) if keep))
@@ -118,7 +120,8 @@ def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) 
     if not axes:
         return replace(plain, notes=tuple(notes))
     if ceiling is None:
-        notes.append("no ceiling of their world is known: E is fitted only")
+        why_free = "the ceiling is not a linear model's" if linear else "no ceiling of their world"
+        notes.append(f"{why_free}: E is fitted only")
     losses = np.array([run.loss for run in plain.runs])
 
     def law(kind: str, floor: tuple[float, float] | None) -> Law | None:
