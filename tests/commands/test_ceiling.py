@@ -226,7 +226,7 @@ def hotter(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (wider, "wavelengths 6900.0 to 8850.0 A; the grid covers 7100.0 to 8850.0 A (air)"),
+        (wider, "6898.1 to 8847.6 A in air; the grid covers 7100.0 to 8850.0 A in air"),
         (hotter, "fewer than two stars inside the grid"),
     ],
 )
