@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.tui.conftest import Open, Stage
@@ -9,6 +11,7 @@ from tests.tui.fakes import FakeLab, usual_view
 from tests.tui.real import RealLab
 from vitlab.contract.paths import UsageError
 from vitlab.lab.new_plan import NewGate, NewMvp, NewPlan
+from vitlab.tui.actions import roadmap_there
 from vitlab.tui.screens.dialogs import PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.new_plan import FormScreen
@@ -50,7 +53,7 @@ async def test_fields_are_typed_chosen_and_shown_as_text(
         await it.until(lambda: it.at_home)
         assert it.lab.asked[-1] == ("save_new", "8.0")
         assert it.lab.asked[-2] == ("create", NewMvp("Sky [b]", "1", "H1.1"))
-        assert it.toasts[-1] == "written: roadmaps/vit_roadmap.md (u undoes it)"
+        await it.until(lambda: "written: roadmaps/vit_roadmap.md (u undoes it)" in it.toasts)
 
 
 async def test_a_field_left_empty_and_what_is_refused_are_one_line_of_the_form(
@@ -236,3 +239,13 @@ async def test_a_document_without_a_table_is_told_in_the_form(
     async with stage(size=(80, 24), lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
         await open_form(it, "MVP")
         await it.until(lambda: "! " in it.text() and "no MVP" in it.text())
+
+
+def test_a_roadmap_made_a_moment_ago_is_there(real_lab: RealLab) -> None:
+    lab, text = real_lab.lab, real_lab.roadmap.read_bytes()
+    real_lab.roadmap.unlink()
+    lab._found["roadmaps"] = (time.monotonic() + 60, [])  # a large repository is read now and then
+    assert roadmap_there(lab, real_lab.roadmap) is None
+    lab._found["roadmaps"] = (time.monotonic() + 60, [])
+    real_lab.roadmap.write_bytes(text)
+    assert roadmap_there(lab, None) == real_lab.roadmap

@@ -65,17 +65,18 @@ class Lab:
         """The lab's words, and what its settings say of the columns of this document."""
         return self.vocabulary.with_given(self.settings.tables.get(self.paths.relative(path), {}))
 
-    def roadmaps(self) -> list[Path]:
+    def roadmaps(self, anew: bool = False) -> list[Path]:
         """The lab's roadmaps: those the settings name, or else all found below its root.
 
         With them come the plans whose columns the settings explain.
 
-        A repository may be large, so a screen that asks again and again looks now and then.
+        A repository may be large, so a screen that asks again and again looks now and then;
+        `anew` looks at once.
         """
         asked = time.monotonic()
         with self._lock:
             until, found = self._found.get("roadmaps", (0.0, []))
-        if asked >= until:
+        if anew or asked >= until:
             found = find_roadmaps(self.paths.root, self.settings.documents)
             explained = (self.paths.root / name for name in self.settings.tables)
             found += [path for path in explained if path.is_file() and path not in found]

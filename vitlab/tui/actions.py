@@ -319,7 +319,9 @@ def roadmap_there(lab: Lab, shown: Path | None) -> Path | None:
 
     None where the lab has none.
     """
-    known = (path for path in (shown, *lab.roadmaps()) if path is not None and path.is_file())
+    known = (
+        path for path in (shown, *lab.roadmaps(anew=True)) if path is not None and path.is_file()
+    )
     return next(known, None)
 
 
