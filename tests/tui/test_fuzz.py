@@ -57,15 +57,15 @@ class Pulse:
         begin = time.thread_time()
         _RUN(handle)
         took = time.thread_time() - begin
-        entries = Counter(entry for entry in self._looks if entry)
-        ours = took * entries.total() / max(len(self._looks), 1)
+        at_work = Counter(name for name in self._looks if name)
+        ours = took * at_work.total() / max(len(self._looks), 1)
         if ours > BLOCKED:
-            self.steps.append((ours, entries.most_common(1)[0][0]))
+            self.steps.append((ours, at_work.most_common(1)[0][0]))
 
     def look(self) -> None:
         """The second thread's body."""
         while not self._over.wait(0.004):
-            self._looks.append(_entry(sys._current_frames()[self._loop]))
+            self._looks.append(_at_work(sys._current_frames()[self._loop]))
 
     def stop(self) -> None:
         self._over.set()
@@ -80,14 +80,16 @@ class Pulse:
 _RUN = Handle._run
 
 
-def _entry(frame: FrameType | None) -> str | None:
-    """The function by which the step came into the screen's code; None outside of it."""
-    entry = None
-    while frame is not None:
-        if PACKAGE in frame.f_code.co_filename:
-            entry = f"{frame.f_code.co_filename.rpartition(PACKAGE)[2]}:{frame.f_code.co_qualname}"
+def _at_work(frame: FrameType | None) -> str | None:
+    """The function of the screen's code that is at work; None outside of it.
+
+    No further up than needed: frames of a thread that runs on change while they are read.
+    """
+    while frame is not None and PACKAGE not in frame.f_code.co_filename:
         frame = frame.f_back
-    return entry
+    if frame is None:
+        return None
+    return f"{frame.f_code.co_filename.rpartition(PACKAGE)[2]}:{frame.f_code.co_qualname}"
 
 
 @pytest.fixture
