@@ -98,14 +98,6 @@ class Hub:
         return self.rows("key_numbers")
 
     @cached_property
-    def consensus(self) -> tuple[Entry, ...]:
-        return self.rows("consensus")
-
-    @cached_property
-    def principles(self) -> tuple[Entry, ...]:
-        return self.rows("principles")
-
-    @cached_property
     def answers(self) -> tuple[Entry, ...]:
         """What is answered of each branch of the questions."""
         return self.rows("answers")
@@ -114,10 +106,6 @@ class Hub:
     def closed(self) -> tuple[Entry, ...]:
         """Abandoned directions, and why."""
         return self.rows("closed")
-
-    @cached_property
-    def pointers(self) -> tuple[Entry, ...]:
-        return self.rows("files")
 
     @cached_property
     def gaps(self) -> tuple[Point, ...]:
