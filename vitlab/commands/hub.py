@@ -36,9 +36,11 @@ TABLES = {
     "answers": ("branch", "answer", "implication"),
     "principles": ("number", "principle", "advice", "evidence"),
     "closed": ("direction", "reason", "lesson"),
-    "pointers": ("type", "path"),
+    "files": ("type", "path"),
 }
-"""Tables of a hub, and the columns of each that are shown."""
+"""Tables of a hub by their kind, and the columns of each that are shown."""
+_NAMES = {"files": "pointers"}
+"""What a kind of table is called here, where it is not the kind's own name."""
 _USAGE = """vitlab hub [HUB] [--json]
        vitlab hub set [HUB] ID [--status WORD] [--evidence TEXT] [--dry-run]
        vitlab hub add [HUB] KIND TEXT [--evidence TEXT] [--dry-run]"""
@@ -124,19 +126,24 @@ def _show(args: argparse.Namespace, named: str | None) -> int:
     hub = _hub(named)
     if args.json:
         points = {kind: [vars(point) for point in getattr(hub, kind)] for kind in POINTS}
-        tables = {kind: [_cells(row) for row in getattr(hub, kind)] for kind in TABLES}
+        tables = {
+            _NAMES.get(kind, kind): [_cells(row) for row in hub.rows(kind)] for kind in TABLES
+        }
         print_json({"title": hub.title, **points, **tables})
         return 0
     print_table([hub.title], [])
     for kind in POINTS:
         _print_points(kind, getattr(hub, kind))
     for kind, columns in TABLES.items():
-        rows = [_cells(row) for row in getattr(hub, kind)]
+        rows = [_cells(row) for row in hub.rows(kind)]
         shown = [name for name in columns if any(row.get(name) for row in rows)]
         if shown:
             print()
-            header = [kind.replace("_", " ").upper() if i == 0 else "" for i in range(len(shown))]
-            print_table(header, [[row.get(name, "") for name in shown] for row in rows])
+            title = _NAMES.get(kind, kind).replace("_", " ").upper()
+            print_table(
+                [title, *[""] * (len(shown) - 1)],
+                [[row.get(name, "") for name in shown] for row in rows],
+            )
     return 0
 
 

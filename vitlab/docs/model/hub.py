@@ -98,16 +98,6 @@ class Hub:
         return self.rows("key_numbers")
 
     @cached_property
-    def answers(self) -> tuple[Entry, ...]:
-        """What is answered of each branch of the questions."""
-        return self.rows("answers")
-
-    @cached_property
-    def closed(self) -> tuple[Entry, ...]:
-        """Abandoned directions, and why."""
-        return self.rows("closed")
-
-    @cached_property
     def gaps(self) -> tuple[Point, ...]:
         """The decision gaps; a closed one is done, an open one has no status."""
         return tuple(self._gap(entry) for entry in self.rows("gaps"))
