@@ -1,8 +1,11 @@
 """What all tests share: the same drawn examples on every machine, and no reports to W&B."""
 
+import atexit
 import compileall
 import os
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,11 @@ settings.load_profile("same")
 
 # No test's job reports to W&B but those that ask for it.
 os.environ["WANDB_MODE"] = "disabled"
+
+# No test writes into the state folder of whoever runs it.
+_state = tempfile.mkdtemp(prefix="vitlab-state-")
+os.environ["XDG_STATE_HOME"] = _state
+atexit.register(shutil.rmtree, _state, ignore_errors=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ SLOW_STANDARD = {
     "asyncio",
     "ctypes",
     "hashlib",
+    "hmac",
     "importlib",
     "sqlite3",
     "ssl",

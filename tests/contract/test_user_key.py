@@ -1,0 +1,82 @@
+"""The secret key of this user, and what it seals."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from vitlab.contract import user_key
+from vitlab.contract.paths import UsageError
+from vitlab.contract.user_key import is_sealed, seal, state_folder
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "vitlab"
+
+
+def test_a_seal_holds_for_its_parts_alone(state: Path) -> None:
+    text = seal(b"a", b"bc")
+    assert is_sealed(text, b"a", b"bc")
+    for parts in ((b"ab", b"c"), (b"a", b"bd"), (b"a", b"bc", b""), (b"abc",)):
+        assert not is_sealed(text, *parts)
+    for other in (None, "", 1, text.upper(), "é" * 64, "\ud800", [text]):
+        assert not is_sealed(other, b"a", b"bc")
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "key").stat().st_mode) == 0o600
+
+
+def test_another_user_s_seal_is_none(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = seal(b"a")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state / "another"))
+    assert not is_sealed(theirs, b"a")
+
+
+def test_processes_that_begin_at_once_have_one_key(state: Path) -> None:
+    code = "from vitlab.contract.user_key import seal; print(seal(b'x'))"
+
+    def run(_: int) -> str:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(run, range(4)))) == 1
+
+
+def test_the_folder_is_this_user_s_own(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.mkdir(parents=True)
+    state.chmod(0o755)
+    assert state_folder() == state
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    elsewhere = state.with_name("elsewhere")
+    state.rename(elsewhere)
+    state.symlink_to(elsewhere)  # somebody may have made it there
+    monkeypatch.setenv("HOME", str(state.parent / "home"))
+    assert state_folder() == state.parent / "home/.local/state/vitlab"
+
+
+def test_without_a_home_it_is_with_the_temporary_files(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/dev/null/nowhere")
+    monkeypatch.setattr(user_key.tempfile, "gettempdir", lambda: str(state.parent))
+    assert state_folder() == state.parent / f"vitlab-{os.geteuid()}"
+    state_folder().rmdir()
+    (state.parent / f"vitlab-{os.geteuid()}").write_text("")
+    with pytest.raises(UsageError, match="cannot keep this user's state"):
+        state_folder()
+
+
+@pytest.mark.parametrize("data", [b"", b"x" * 31, b"x" * 33])
+def test_a_key_that_is_none_is_told(state: Path, data: bytes) -> None:
+    state.mkdir(parents=True)
+    (state / "key").write_bytes(data)
+    with pytest.raises(UsageError, match="is not a key"):
+        seal(b"x")

@@ -1,0 +1,93 @@
+"""The secret key of this user: what a lab says was done by this user holds only with its seal.
+
+A lab may come from somebody else: its files can claim anything, but cannot be sealed by a key that
+never leaves the user's own state folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_regular
+
+_BYTES = 32
+
+
+def state_folder() -> Path:
+    """The folder of this user's own state, mode 0700: below `XDG_STATE_HOME` or the home.
+
+    Where there is no home, or it takes no files, one in the folder of temporary files.
+    """
+    wanted = []
+    if (given := os.environ.get("XDG_STATE_HOME", "")).startswith("/"):
+        wanted.append(Path(given) / "vitlab")
+    with contextlib.suppress(RuntimeError):  # no HOME, and no such user
+        wanted.append(Path.home() / ".local/state/vitlab")
+    wanted.append(Path(tempfile.gettempdir()) / f"vitlab-{os.geteuid()}")
+    error: OSError | None = None
+    for folder in wanted:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            _check_private(folder)
+        except OSError as why:
+            error = why
+        else:
+            return folder
+    raise UsageError(f"{wanted[0]}: cannot keep this user's state ({error})")
+
+
+def _check_private(folder: Path) -> None:
+    """It is this user's own, and becomes closed to others if it is not."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} is not a folder of this user")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    if not ((folder / "key").exists() or os.access(folder, os.W_OK | os.X_OK)):
+        raise PermissionError(f"{folder} takes no files")
+
+
+@cache
+def _key(folder: Path) -> bytes:
+    path = folder / "key"
+    if not path.exists():
+        descriptor, temporary = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(temporary, path)
+        finally:
+            Path(temporary).unlink()
+    key = read_regular(path)
+    if len(key) != _BYTES:
+        raise UsageError(f"{path}: is not a key of {_BYTES} bytes; remove it to have a new one")
+    return key
+
+
+def seal(*parts: bytes) -> str:
+    """HMAC-SHA256 of the parts by this user's key, in hexadecimal."""
+    import hmac  # OpenSSL is 4 MB, which a supervisor can do without
+
+    made = hmac.new(_key(state_folder()), digestmod="sha256")
+    for part in parts:
+        made.update(len(part).to_bytes(8, "big") + part)
+    return made.hexdigest()
+
+
+def is_sealed(text: object, *parts: bytes) -> bool:
+    """Whether `text` is the seal of the parts: this user wrote them, and nobody changed them."""
+    import hmac
+
+    given = text.encode("utf-8", "replace") if isinstance(text, str) else b""
+    return hmac.compare_digest(given, seal(*parts).encode())
