@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitlab.contract.paths import LabPaths, UsageError
-from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
+from vitlab.jobs.experiment.experiment import (
+    find_experiment,
+    known_mvps,
+    load_experiment,
+    unreadable,
+)
 from vitlab.jobs.experiment.yaml_file import Setting, merge, nested
 
 HEAD = 'mvp: "1.0"\nroadmap: roadmaps/vit.md\nrecipe: vit\n'
@@ -131,12 +137,90 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, text: str, said: s
     assert "\n" not in str(caught.value)
 
 
-def test_aliases_of_aliases_are_refused(tmp_path: Path) -> None:
-    text = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+def of_aliases(first: str, each: str) -> str:
+    """A small text that stands for 10^8 parts."""
+    lines = [f"a: &a {first}"]
     for last, name in zip("abcdefg", "bcdefgh", strict=True):
-        text += f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]\n"
-    with pytest.raises(UsageError, match="parts"):
-        load_experiment(write(tmp_path, text))
+        lines.append(f"{name}: &{name} {each.format(', '.join([f'*{last}'] * 10))}")
+    return "\n".join(lines) + "\n"
+
+
+ARGS = HEAD.replace("vit\n", "command\n") + "config:\n  argv: [a]\n  args:\n    x: "
+NINE = list(range(1, 10))
+HARMFUL = {
+    "aliases of aliases": (of_aliases("[1, 1, 1, 1, 1]", "[{}]"), ":5: more than 20,000 parts"),
+    "merged aliases": (of_aliases("{k: 1}", "{{<<: [{}]}}"), ":5: more than 20,000 parts"),
+    "chained aliases": (
+        "x0: &x0 [1]\n" + "".join(f"x{i}: &x{i} [*x{i - 1}]\n" for i in range(1, 90)),
+        ":64: nested more than 64 deep",
+    ),
+    "an alias in itself": (HEAD + "config: &c {argv: *c}\n", ":4: alias c is within what it"),
+    "lists in lists": (HEAD + "config: " + "[" * 10_000, ":4: nested more than 64 deep"),
+    "mappings": (HEAD + "config: " + "{a: " * 10_000, ":4: nested more than 64 deep"),
+    "5,000 digits": (ARGS + "9" * 5_000 + "\n", ":7: a number of more than 300 digits"),
+    "9,000 hex digits": (ARGS + "0x" + "f" * 9_000 + "\n", ":7: a number of more than 300 digits"),
+    "an infinity": (ARGS + "1.0e+400\n", ":7: 1.0e+400 is no finite number"),
+    "half a character": (ARGS + '"\\ud800"\n', ":7: a text with a character that no file"),
+    "bytes": (ARGS + "!!binary aGk=\n", ":7: could not determine a constructor for the tag"),
+    "a key twice": (ARGS + "1\n    y: 2\n    x: 3\n", ":9: key x is given twice, in lines 7 and 9"),
+    "a sweep of 9^12": (
+        ARGS + "1\nmatrix:\n" + "".join(f"  x{i}: {NINE}\n" for i in range(12)),
+        ":8: matrix: 282429536481 runs (at most 1000)",
+    ),
+    "a list of 1 MB": (ARGS + "[" + "1," * 500_000 + "]\n", ":7: more than 20,000 parts"),
+    "a key of 900 kB": (ARGS + "1\n  ? " + "k" * 900_000 + "\n  : 1\n", "more than 200 letters"),
+    "more than 1 MB": ("#" * 2_000_000, "x.yaml: is larger than 1 MiB"),
+    "a repeat too large": (
+        ARGS + "1\nmetrics: {pattern: 'a{99999999999}(?P<x>.)', names: {x: val/r2/log_g}}\n",
+        ":8: metrics.pattern: not a regular expression: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_file_that_would_harm_is_one_short_line(tmp_path: Path, name: str) -> None:
+    text, expected = HARMFUL[name]
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load_experiment(path)
+    line = str(caught.value)
+    assert expected in line
+    assert line.startswith("experiments/x.yaml")
+    assert len(line) < 600
+
+
+def test_dates_are_texts_and_merged_keys_yield_to_own_ones(tmp_path: Path) -> None:
+    text = ARGS + "2025-01-01\nruns:\n- config: {args: &a {p: 1, q: 2}}\n"
+    text += "- config: {args: {<<: *a, p: 3}}\n"
+    specs = load_experiment(write(tmp_path, text)).specs("full", "E")
+    assert [spec.config["args"] for spec in specs] == [
+        {"x": "2025-01-01", "p": 1, "q": 2},
+        {"x": "2025-01-01", "p": 3, "q": 2},
+    ]
+
+
+def test_files_of_another_kind_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
+    good = write(tmp_path, HEAD)
+    folder = good.parent
+    os.mkfifo(folder / "fifo.yaml")
+    (folder / "folder.yaml").mkdir()
+    targets = {"loop": "loop.yaml", "gone": "nowhere", "zero": "/dev/zero", "passwd": "/etc/passwd"}
+    for name, target in targets.items():
+        (folder / f"{name}.yaml").symlink_to(target)
+    (folder / ".#x.yaml").symlink_to("somebody@host")  # an editor's lock
+    lab = LabPaths(tmp_path)
+    assert known_mvps(lab) == {"1.0": good}
+    assert unreadable(lab) == [
+        "experiments/fifo.yaml: is a pipe (FIFO)",
+        "experiments/folder.yaml: is a folder",
+        "experiments/gone.yaml: No such file or directory",
+        "experiments/loop.yaml: is a link in a circle",
+        "experiments/passwd.yaml: is a link out of the lab",
+        "experiments/zero.yaml: is a link out of the lab",
+    ]
+    other = write(tmp_path, HEAD.replace("1.0", "1.1"), "other.yaml")
+    (folder / "linked.yaml").symlink_to(other.name)
+    assert known_mvps(lab)["1.1"] in (other, folder / "linked.yaml")
 
 
 def test_found_by_mvp_and_roadmap(tmp_path: Path) -> None:

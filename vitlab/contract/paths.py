@@ -43,8 +43,14 @@ class NoLab(UsageError):  # noqa: N818 - the name says what happened
 
 
 def real(path: Path) -> Path:
-    """A path with its links followed, absolute; a link in a circle stays, and cannot be read."""
-    return Path(os.path.realpath(path))
+    """A path with its links followed, absolute; a link in a circle stays, and cannot be read.
+
+    A name that no file can have is taken for one below the root.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a NUL character
+        return Path("/", repr(str(path)))
 
 
 class _File:
@@ -71,6 +77,8 @@ class PrivatePaths:
     """Folder of document edits, for undo."""
     lease = _File("lease")
     """Locked by the process that is scheduling."""
+    launching = _File("launching")
+    """Locked by the process that is launching, so that two see each other's jobs."""
     adopting = _File("adopting")
     """Locked by the process that is adopting a run, so that none is adopted twice."""
     again = _File("again")
@@ -135,8 +143,9 @@ class LabPaths:
         return PrivatePaths(self.root / ".vitlab")
 
     def experiment_files(self) -> list[Path]:
-        """All experiment files, sorted by name."""
-        return sorted(path for path in self.experiments.glob("*.yaml") if path.is_file())
+        """All experiment files, sorted by name, those that cannot be read as well."""
+        found = self.experiments.glob("*.yaml")
+        return sorted(path for path in found if not path.name.startswith("."))  # an editor's
 
     def exp_folder(self, exp_id: str) -> Path:
         """The folder of one experiment's jobs; `UsageError` unless the id is a plain name."""
@@ -169,6 +178,11 @@ class JobPaths:
     def name(self) -> str:
         """`<exp_id>/<job>`: the name used in commands."""
         return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def root(self) -> Path:
+        """The lab's root: `experiments` may be a link to another disk, so none is followed."""
+        return self.folder.absolute().parents[2]
 
     spec = _File(SPEC)
     environment = _File("environment.json")
@@ -220,7 +234,7 @@ def find_lab(start: Path) -> LabPaths:
     """
     folders = [start.resolve(), *start.resolve().parents]
     for folder in folders:
-        if (folder / SETTINGS).is_file():
+        if os.path.lexists(folder / SETTINGS):  # whatever it is: it is not passed by in silence
             return LabPaths(folder)
     for folder in folders:
         if (folder / "roadmaps").is_dir() and (folder / "experiments").is_dir():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from os import stat_result
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Any
 
 from vitlab.contract.config import COMMAND_KEYS, read_config
@@ -25,11 +29,15 @@ from vitlab.jobs.experiment.yaml_file import (
     Place,
     Setting,
     YamlFile,
+    check_keys,
     line_of,
     merge,
     nested,
     only,
     read_layer,
+    read_matrix,
+    read_names,
+    read_text,
     read_yaml,
 )
 
@@ -37,69 +45,6 @@ KEYS = ("mvp", "roadmap", "recipe", "name", "config", "runs", "matrix", "repeats
         "ensemble", "headline", "profiles", "device", "after", "queue", "health", "metrics",
         "slurm", "wandb")  # fmt: skip
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles", "metrics")
-
-
-def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:
-    """Refuse a mapping at `place` with a key that is not one of `allowed`."""
-    data = file.at(place)
-    if data is None:
-        return
-    if not isinstance(data, Mapping):
-        raise file.error(place, f"{dotted(place)}: must be a mapping (key: value)")
-    words = list(allowed)
-    for key in data:
-        if key not in words:
-            here = (*place, str(key))
-            raise file.error(here, f"{dotted(here)}: {unknown('key', str(key), words)}")
-
-
-def read_text(
-    file: YamlFile, place: Place, default: str | None = None, allowed: Sequence[str] = ()
-) -> str:
-    """The one-line text at `place`, as written (`1.10` stays `1.10`); no default: required."""
-    value = file.at(place)
-    if value is None:
-        if default is None:
-            raise file.error(place, f"{dotted(place)}: missing")
-        return default
-    text = file.texts.get(place, "").strip()
-    if isinstance(value, bool) or not text or len(text) > 300 or not text.isprintable():
-        raise file.error(place, f"{dotted(place)}: must be a text of one line")
-    if allowed and text not in allowed:
-        raise file.error(place, f"{dotted(place)}: {unknown(f'value {text!r}', text, allowed)}")
-    return text
-
-
-def read_names(file: YamlFile, place: Place) -> tuple[str, ...]:
-    """A text or a list of texts."""
-    value = file.at(place)
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        return (read_text(file, place),)
-    return tuple(read_text(file, (*place, i)) for i in range(len(value)))
-
-
-def read_matrix(file: YamlFile, place: Place) -> dict[Key, list[Setting]] | None:
-    """`{data.train_size: [10000, 50000]}` at `place`; None when there is none."""
-    data = file.at(place)
-    if data is None:
-        return None
-    if not isinstance(data, Mapping) or not data:
-        raise file.error(place, f"{dotted(place)}: must map dotted keys to lists of values")
-    matrix: dict[Key, list[Setting]] = {}
-    for name, values in data.items():
-        here = (*place, str(name))
-        if not isinstance(values, list) or not values:
-            raise file.error(here, f"{dotted(here)}: must be a list of values")
-        matrix[tuple(str(name).split("."))] = [file.setting((*here, i)) for i in range(len(values))]
-    return matrix
-
-
-def dotted(place: Place) -> str:
-    """`runs[0].set`; the file itself has no name."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
-    return "".join(parts).lstrip(".")
 
 
 REPEAT_KEYS = ("repeats", "seeds", "ensemble")
@@ -176,6 +121,8 @@ def _own_seed(setting: Setting | None) -> int:
 SHARED = ("data", "noise", "labels")
 """What a run with another recipe inherits from the experiment's `config` and profiles."""
 MAX_RUNS = 1000
+MAX_NAME = 300
+"""Letters of the name of a sweep's point."""
 
 Matrix = Mapping[Key, Sequence[Setting]]
 
@@ -239,12 +186,18 @@ class Experiment:
             raise UsageError(f"{self.file.shown}: no profile {profile!r} (there are: {allowed})")
         own = self.overrides.get(profile, Profile({}, None))
         matrix = self.matrix if own.matrix is None else own.matrix
-        points = _points(matrix)
         repeats = own.repeats or self.repeats
         seeds = {run.name: repeats.of(run.recipe, merge(run.layers)) for run in self.runs}
-        count = len(points) * sum(map(len, seeds.values()))
+        count = math.prod(map(len, matrix.values())) * sum(
+            len(seeds[run.name]) for run in self.runs
+        )
         if count > MAX_RUNS:
             raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
+        points = _points(matrix)
+        longest = max(len(names) for _, names in points)
+        if longest > MAX_NAME:
+            text = f"matrix: a name of {longest} letters (at most {MAX_NAME})"
+            raise self.file.error(("matrix",), text)
         specs: list[Spec] = []
         for run, (point, names) in itertools.product(self.runs, points):
             each = seeds[run.name]
@@ -379,7 +332,7 @@ def load_experiment(path: Path) -> Experiment:
     )
     for profile in experiment.profiles:
         specs = experiment.specs(profile, "check")
-        twice = {s.run for s in specs if sum(t.run == s.run for t in specs) > 1}
+        twice = {name for name, count in Counter(s.run for s in specs).items() if count > 1}
         if twice:
             raise file.error(("runs",), f"runs: {min(twice)!r} is the name of two runs")
     return experiment
@@ -482,16 +435,44 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
     raise UsageError(f"{why}; {hint}")
 
 
+def unreadable(lab: LabPaths) -> list[str]:
+    """What is wrong with each experiment file that does not say which MVP it is of."""
+    lines = []
+    for path in lab.experiment_files():
+        try:
+            _identity(path)
+        except UsageError as error:
+            lines.append(str(error))
+    return lines
+
+
 def _identity(path: Path) -> tuple[str, str]:
-    """The MVP and the roadmap a file names; cached until it changes."""
+    """The MVP and the roadmap a file names; cached until it changes, and so is a file's fault."""
     try:
-        stat = path.stat()
+        stat = path.lstat()
     except OSError as error:
         raise UsageError(f"{path.name}: {error.strerror}") from error
-    return _identity_as_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    known = _identity_as_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, *_target(path, stat))
+    if isinstance(known, str):
+        raise UsageError(known)
+    return known
+
+
+def _target(path: Path, stat: stat_result) -> tuple[int, ...]:
+    """What changes with the file that a link leads to."""
+    if not S_ISLNK(stat.st_mode):
+        return ()
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=1024)
-def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str]:
-    file = read_yaml(path)
-    return bare_id(read_text(file, ("mvp",))), _roadmap(file)
+def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str] | str:
+    try:
+        file = read_yaml(path)
+        return bare_id(read_text(file, ("mvp",))), _roadmap(file)
+    except UsageError as error:
+        return str(error)

@@ -265,5 +265,5 @@ def _outside(path: str) -> str:
 def _compiled(pattern: str, where: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # of `a{99999999999}`, of `((((...`
         raise ConfigError(where, f"not a regular expression: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,17 @@ from typing import Any
 import yaml
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import Unreadable, read_regular
+from vitlab.contract.validation import unknown
+from vitlab.jobs.experiment import yaml_loader
 
 Place = tuple[str | int, ...]
 """Keys and indices from the root: `("runs", 0, "set")`."""
 
-MAX_BYTES = 1 << 20
-MAX_NODES = 100_000
-"""Aliases can make a small file a huge tree; a larger one is refused."""
+MAX_KEY = 200
+"""Letters of a key."""
+MAX_ERROR = 500
+"""Letters of an error's text, which may repeat what the file holds."""
 
 
 @dataclass(frozen=True)
@@ -59,41 +63,30 @@ class YamlFile:
         return self.error_at(self.lines.get(place, 1), text)
 
     def error_at(self, line: int, text: str) -> UsageError:
-        return UsageError(f"{self.shown}:{line}: {text}")
+        short = text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
+        return UsageError(f"{self.shown}:{line}: {short}")
 
 
-def read_yaml(path: Path) -> YamlFile:
-    """The mapping in `path`, by PyYAML's safe loader; `UsageError` names file and line."""
+def read_yaml(path: Path, within: Path | None = None) -> YamlFile:
+    """The mapping in `path`, by PyYAML's safe loader; `UsageError` names file and line.
+
+    `within`: the folder a link must not lead out of; by default the one above that of the file.
+    """
     shown = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        _check_link(path, within or path.parent.parent)
+        raw = read_regular(path, yaml_loader.MAX_BYTES, follow=True)
+    except Unreadable as error:
+        raise UsageError(f"{shown}: {error.why}") from error
     except OSError as error:
         raise UsageError(f"{shown}: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise UsageError(f"{shown}: larger than {MAX_BYTES >> 20} MiB")
-    loader = None
     try:
-        loader = yaml.SafeLoader(raw)
-        node = loader.get_single_node()
+        node, data = yaml_loader.load(raw)
         if not isinstance(node, yaml.MappingNode):
-            raise UsageError(f"{shown}:1: must be a mapping (key: value)")
-        data = loader.construct_document(node)
-        places = list(_walk(node, (), shown))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        problem = str(error.problem or error.context)
-        hint = "; a text with braces needs quotes here" if problem.endswith("'{'") else ""
-        raise UsageError(f"{shown}:{line}: {problem}{hint}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{shown}: not YAML: {' '.join(str(error).split())}") from error
-    except (RecursionError, ValueError, TypeError) as error:
-        # Deep nesting, or a value such as the date 2025-13-45 or a mapping as a key.
-        raise UsageError(f"{shown}: not readable as YAML: {error}") from error
-    finally:
-        if loader is not None:
-            loader.dispose()
+            raise yaml_loader.BadYaml(1, "must be a mapping (key: value)")
+        places = list(_walk(node))
+    except yaml_loader.BadYaml as error:
+        raise UsageError(error.at(shown)) from error
     return YamlFile(
         shown,
         data,
@@ -102,33 +95,88 @@ def read_yaml(path: Path) -> YamlFile:
     )
 
 
-def _walk(root: yaml.Node, at: Place, shown: str) -> Iterator[tuple[Place, int, str | None]]:
-    """Place, line and scalar text of every node below `root`; a key given twice is an error."""
-    stack: list[tuple[yaml.Node, Place]] = [(root, at)]
-    for _ in range(MAX_NODES):
-        if not stack:
-            return
+def _check_link(path: Path, within: Path) -> None:
+    """A link may lead to another file of the lab, or of a folder that is a link itself."""
+    if path.is_symlink():
+        try:
+            real = path.resolve(strict=True)
+        except RuntimeError:  # before Python 3.13
+            raise Unreadable(path, "is a link in a circle") from None
+        if not any(real.is_relative_to(one.resolve()) for one in (within, path.parent)):
+            raise Unreadable(path, "is a link out of the lab")
+
+
+def _walk(root: yaml.Node) -> Iterator[tuple[Place, int, str | None]]:
+    """Place, line and scalar text of every node below `root`; a mapping's own keys come last."""
+    stack: list[tuple[yaml.Node, Place]] = [(root, ())]
+    while stack:
         node, place = stack.pop()
         if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
             for key, value in node.value:
-                name, line = str(key.value), key.start_mark.line + 1
+                here, line = (*place, str(key.value)), key.start_mark.line + 1
                 if key.tag != "tag:yaml.org,2002:str":
-                    raise UsageError(f"{shown}:{line}: key {name} must be a text (quote it)")
-                if name in seen:
-                    raise UsageError(f"{shown}:{line}: key {name} is given twice")
-                seen.add(name)
-                yield (*place, name), line, _text(value)
-                stack.append((value, (*place, name)))
+                    name = str(key.value)[:40]
+                    raise yaml_loader.BadYaml(line, f"key {name} must be a text (quote it)")
+                if len(key.value) > MAX_KEY:
+                    name = f"{key.value[:40]}..."
+                    raise yaml_loader.BadYaml(line, f"key {name} has more than {MAX_KEY} letters")
+                yield here, line, _text(value)
+                stack.append((value, here))
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
                 yield (*place, i), value.start_mark.line + 1, _text(value)
                 stack.append((value, (*place, i)))
-    raise UsageError(f"{shown}: more than {MAX_NODES} parts (aliases of aliases?)")
 
 
 def _text(node: yaml.Node) -> str | None:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
+def check_keys(file: YamlFile, place: Place, allowed: Iterable[str]) -> None:
+    """Refuse a mapping at `place` with a key that is not one of `allowed`."""
+    data = file.at(place)
+    if data is None:
+        return
+    if not isinstance(data, Mapping):
+        raise file.error(place, f"{dotted(place)}: must be a mapping (key: value)")
+    words = list(allowed)
+    for key in data:
+        if key not in words:
+            here = (*place, str(key))
+            raise file.error(here, f"{dotted(here)}: {unknown('key', str(key), words)}")
+
+
+def read_text(
+    file: YamlFile, place: Place, default: str | None = None, allowed: Sequence[str] = ()
+) -> str:
+    """The one-line text at `place`, as written (`1.10` stays `1.10`); no default: required."""
+    value = file.at(place)
+    if value is None:
+        if default is None:
+            raise file.error(place, f"{dotted(place)}: missing")
+        return default
+    text = file.texts.get(place, "").strip()
+    if isinstance(value, bool) or not text or len(text) > 300 or not text.isprintable():
+        raise file.error(place, f"{dotted(place)}: must be a text of one line")
+    if allowed and text not in allowed:
+        raise file.error(place, f"{dotted(place)}: {unknown(f'value {text!r}', text, allowed)}")
+    return text
+
+
+def read_names(file: YamlFile, place: Place) -> tuple[str, ...]:
+    """A text or a list of texts."""
+    value = file.at(place)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        return (read_text(file, place),)
+    return tuple(read_text(file, (*place, i)) for i in range(len(value)))
+
+
+def dotted(place: Place) -> str:
+    """`runs[0].set`; the file itself has no name."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return "".join(parts).lstrip(".")
 
 
 Key = tuple[str, ...]
@@ -147,6 +195,8 @@ class Setting:
 
 Layer = Mapping[Key, Setting]
 """Leaves only; lists are leaves."""
+MAX_PARTS = 16
+"""Of a dotted key."""
 
 
 def read_layer(file: YamlFile, place: Place, skip: Iterable[str] = ()) -> dict[Key, Setting]:
@@ -156,35 +206,53 @@ def read_layer(file: YamlFile, place: Place, skip: Iterable[str] = ()) -> dict[K
         return {}
     if not isinstance(data, Mapping):
         raise file.error(place, f"{place[-1]}: must be a mapping (key: value)")
-    layer: dict[Key, Setting] = {}
+    layers: list[Layer] = []
     for name, value in data.items():
         if name in skip:
             continue
         here = (*place, str(name))
         key = tuple(str(name).split("."))
-        if not all(key):
-            raise file.error(here, f"{name}: not a dotted key")
+        if not all(key) or len(key) > MAX_PARTS:
+            raise file.error(here, f"{name}: not a dotted key of {MAX_PARTS} parts at most")
         if isinstance(value, Mapping) and value:
             inner = read_layer(file, here)
-            _overlay(layer, {(*key, *rest): setting for rest, setting in inner.items()})
+            layers.append({(*key, *rest): setting for rest, setting in inner.items()})
         else:
-            _overlay(layer, {key: file.setting(here)})
-    return layer
+            layers.append({key: file.setting(here)})
+    return merge(layers)
+
+
+def read_matrix(file: YamlFile, place: Place) -> dict[Key, list[Setting]] | None:
+    """`{data.train_size: [10000, 50000]}` at `place`; None when there is none."""
+    data = file.at(place)
+    if data is None:
+        return None
+    if not isinstance(data, Mapping) or not data:
+        raise file.error(place, f"{dotted(place)}: must map dotted keys to lists of values")
+    matrix: dict[Key, list[Setting]] = {}
+    for name, values in data.items():
+        here = (*place, str(name))
+        if not isinstance(values, list) or not values:
+            raise file.error(here, f"{dotted(here)}: must be a list of values")
+        matrix[tuple(str(name).split("."))] = [file.setting((*here, i)) for i in range(len(values))]
+    return matrix
 
 
 def merge(layers: Iterable[Layer]) -> dict[Key, Setting]:
     """One layer of all; later ones win, a leaf replaces a branch and the other way round."""
     merged: dict[Key, Setting] = {}
+    below: dict[Key, list[Key]] = {}
+    """A branch -> the leaves that were put below it."""
     for layer in layers:
-        _overlay(merged, layer)
+        for key, setting in layer.items():
+            for leaf in below.pop(key, ()):
+                merged.pop(leaf, None)
+            for length in range(1, len(key)):
+                merged.pop(key[:length], None)
+                below.setdefault(key[:length], []).append(key)
+            merged.pop(key, None)
+            merged[key] = setting
     return merged
-
-
-def _overlay(below: dict[Key, Setting], above: Layer) -> None:
-    for key, setting in above.items():
-        for other in [k for k in below if k[: len(key)] == key or key[: len(k)] == k]:
-            del below[other]
-        below[key] = setting
 
 
 def only(layer: Layer, sections: Iterable[str]) -> dict[Key, Setting]:
