@@ -23,6 +23,7 @@ from markdown_it import MarkdownIt
 
 from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
@@ -56,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(os, "fsync"):
         path = Path(folder) / "roadmap.md"
         path.write_bytes(text.encode())
-        writer = Writer(path, Path(folder) / "journal", mvp)
+        writer = Writer(path, Journal(Path(folder) / "journal", None), mvp)
         report("status planned and written", writer.write, arguments.rounds, writer.read)
 
 
@@ -82,7 +83,7 @@ def read_whole(text: str) -> Roadmap:
 class Writer:
     """Sets a status to and fro in a file; reading it is not part of the measured step."""
 
-    def __init__(self, path: Path, journal: Path, mvp: str) -> None:
+    def __init__(self, path: Path, journal: Journal, mvp: str) -> None:
         self.path, self.journal, self.mvp = path, journal, mvp
         self.rounds = 0
         self.roadmap: Roadmap

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.journal import Journal
 from vitlab.docs.save import (
     FileChange,
     between,
     change,
     create,
-    locked,
     open_elsewhere,
     redo,
     repair,
@@ -44,8 +44,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / ".vitlab" / "journal"
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / ".vitlab" / "journal", tmp_path)
 
 
 def test_edits_apply_together_and_refuse_what_is_not_there() -> None:
@@ -66,13 +66,13 @@ def test_the_diff_is_a_unified_one() -> None:
     assert unified("a\u2028b\n", "a\u2028b\n", "r.md") == ""
 
 
-def test_a_save_changes_the_span_and_nothing_else(file: Path, journal: Path) -> None:
+def test_a_save_changes_the_span_and_nothing_else(file: Path, journal: Journal) -> None:
     (written,) = save([planned(file, "4", "状态")], journal)
     assert file.read_bytes() == TEXT.replace("4", "状态").encode()
     assert written.path == file
 
 
-def test_mode_and_symlink_are_kept(file: Path, journal: Path, tmp_path: Path) -> None:
+def test_mode_and_symlink_are_kept(file: Path, journal: Journal, tmp_path: Path) -> None:
     file.chmod(0o640)
     link = tmp_path / "link.md"
     link.symlink_to(file)
@@ -83,13 +83,13 @@ def test_mode_and_symlink_are_kept(file: Path, journal: Path, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_the_owner_is_kept(file: Path, journal: Path) -> None:
+def test_the_owner_is_kept(file: Path, journal: Journal) -> None:
     os.chown(file, 1234, 1235)
     save([planned(file, "4", "5")], journal)
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1235)
 
 
-def test_another_edit_in_the_file_survives(file: Path, journal: Path) -> None:
+def test_another_edit_in_the_file_survives(file: Path, journal: Journal) -> None:
     mine = planned(file, "4", "40")
     theirs = TEXT.replace("# T", "# Title\r\n\r\nMore").replace("| 1 |", "| 10 |")
     file.write_bytes(theirs.encode())
@@ -97,7 +97,7 @@ def test_another_edit_in_the_file_survives(file: Path, journal: Path) -> None:
     assert file.read_bytes() == theirs.replace("4", "40").encode()
 
 
-def test_another_cell_of_the_same_row_survives(file: Path, journal: Path) -> None:
+def test_another_cell_of_the_same_row_survives(file: Path, journal: Journal) -> None:
     mine = planned(file, "4", "40")
     theirs = TEXT.replace("| 3 |", "| 33 |")
     file.write_bytes(theirs.encode())
@@ -106,7 +106,7 @@ def test_another_cell_of_the_same_row_survives(file: Path, journal: Path) -> Non
 
 
 def test_the_same_cell_is_a_conflict_and_nothing_is_written(
-    file: Path, journal: Path, tmp_path: Path
+    file: Path, journal: Journal, tmp_path: Path
 ) -> None:
     other = tmp_path / "hub.md"
     other.write_text("x 1\n")
@@ -136,7 +136,7 @@ def test_one_of_two_equal_rows_is_told_by_its_neighbours_or_refused() -> None:
         rebase(old, "other\n", [second], "r")
 
 
-def test_undo_and_redo_go_back_and_forth_exactly(file: Path, journal: Path) -> None:
+def test_undo_and_redo_go_back_and_forth_exactly(file: Path, journal: Journal) -> None:
     first = TEXT.replace("4", "40")
     second = first.replace("1", "11")
     save([planned(file, "4", "40")], journal)
@@ -148,21 +148,21 @@ def test_undo_and_redo_go_back_and_forth_exactly(file: Path, journal: Path) -> N
     assert seen == [first, TEXT, TEXT, first, second, second, first]
 
 
-def test_a_save_after_an_undo_forgets_what_could_be_redone(file: Path, journal: Path) -> None:
+def test_a_save_after_an_undo_forgets_what_could_be_redone(file: Path, journal: Journal) -> None:
     save([planned(file, "4", "40")], journal)
     undo(journal)
     save([planned(file, "1", "11")], journal)
     assert redo(journal) == ()
 
 
-def test_undo_keeps_what_others_wrote_since(file: Path, journal: Path) -> None:
+def test_undo_keeps_what_others_wrote_since(file: Path, journal: Journal) -> None:
     save([planned(file, "4", "40")], journal)
     file.write_bytes(file.read_bytes().replace(b"# T", b"# Theirs"))
     undo(journal)
     assert file.read_bytes() == TEXT.replace("# T", "# Theirs").encode()
 
 
-def test_undo_of_an_overwritten_edit_is_a_conflict(file: Path, journal: Path) -> None:
+def test_undo_of_an_overwritten_edit_is_a_conflict(file: Path, journal: Journal) -> None:
     save([planned(file, "4", "40")], journal)
     file.write_bytes(file.read_bytes().replace(b"40", b"50"))
     with pytest.raises(Conflict):
@@ -170,7 +170,7 @@ def test_undo_of_an_overwritten_edit_is_a_conflict(file: Path, journal: Path) ->
     assert b"50" in file.read_bytes()
 
 
-def test_a_new_file_is_made_taken_away_and_made_again(journal: Path, tmp_path: Path) -> None:
+def test_a_new_file_is_made_taken_away_and_made_again(journal: Journal, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "report.md"
     save([create(path, "# R\n")], journal)
     assert path.read_text() == "# R\n"
@@ -183,7 +183,7 @@ def test_a_new_file_is_made_taken_away_and_made_again(journal: Path, tmp_path: P
         save([create(path, "other")], journal)
 
 
-def test_a_made_file_that_was_edited_since_stays(journal: Path, tmp_path: Path) -> None:
+def test_a_made_file_that_was_edited_since_stays(journal: Journal, tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     save([create(path, "# R\n")], journal)
     path.write_text("# mine\n")
@@ -192,7 +192,7 @@ def test_a_made_file_that_was_edited_since_stays(journal: Path, tmp_path: Path) 
     assert path.read_text() == "# mine\n"
 
 
-def test_several_plans_on_one_file_are_one_change(file: Path, journal: Path) -> None:
+def test_several_plans_on_one_file_are_one_change(file: Path, journal: Journal) -> None:
     new = TEXT.replace("4", "40").replace("# T", "# U")
     save([between(file, TEXT, new)], journal)
     assert file.read_bytes() == new.encode()
@@ -213,7 +213,7 @@ def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
     while True:
         folder = tmp_path / f"{operation}{number}"
         folder.mkdir()
-        journal = folder / "journal"
+        journal = Journal(folder / "journal", folder)
         files = [folder / "a.md", folder / "b.md"]
         for path in files:
             path.write_bytes(TEXT.encode())
@@ -274,7 +274,7 @@ def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
     while True:
         folder = tmp_path / str(steps)
         folder.mkdir()
-        path, journal = folder / "a.md", folder / "journal"
+        path, journal = folder / "a.md", Journal(folder / "journal", folder)
         path.write_bytes(TEXT.encode())
         change_of_it = planned(path, "4", "40")
         child = os.fork()
@@ -298,15 +298,15 @@ def test_a_killed_process_leaves_whole_files(tmp_path: Path) -> None:
 
 
 def test_a_second_writer_is_told_to_wait(
-    file: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitlab.docs.save.LOCK_TIMEOUT", 0.05)
-    with locked(journal), pytest.raises(UsageError, match="another vitlab"):
+    monkeypatch.setattr("vitlab.docs.journal.LOCK_TIMEOUT", 0.05)
+    with journal.locked(), pytest.raises(UsageError, match="another vitlab"):
         save([planned(file, "4", "5")], journal)
 
 
 def test_a_file_that_changes_while_it_is_written_is_left_alone(
-    file: Path, journal: Path, tmp_path: Path
+    file: Path, journal: Journal, tmp_path: Path
 ) -> None:
     other = tmp_path / "hub.md"
     other.write_text("x 1\n")
@@ -331,10 +331,10 @@ def test_an_editors_lock_beside_the_file_is_seen(file: Path) -> None:
     assert open_elsewhere(file) == ".#r.md"
 
 
-def test_a_journal_of_another_make_is_passed_by(journal: Path) -> None:
-    journal.mkdir(parents=True)
-    (journal / "00000001.done.json").write_text("{")
-    (journal / "unfinished.json").write_text('{"v": 9}')
+def test_a_journal_of_another_make_is_passed_by(journal: Journal) -> None:
+    journal.folder.mkdir(parents=True)
+    (journal.folder / "00000001.done.json").write_text("{")
+    (journal.folder / "unfinished.json").write_text('{"v": 9}')
     assert undo(journal) == ()
 
 

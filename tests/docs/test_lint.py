@@ -15,6 +15,7 @@ from vitlab.docs.lint.stated import number_of, numbers_in
 from vitlab.docs.model.linked import read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
+from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read
@@ -42,7 +43,7 @@ def test_links_are_followed_inside_the_lab_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", here("letters.md", "fisher_roadmap_20251225.md"))
 def test_the_journal_remembers_how_a_status_was_spelled(tmp_path: Path, name: str) -> None:
     mvp = "C-V1" if name == "letters.md" else "F-V1"
-    path, journal = tmp_path / "r.md", tmp_path / "journal"
+    path, journal = tmp_path / "r.md", Journal(tmp_path / "journal", tmp_path)
     path.write_bytes(read(document_path(name)).text.encode())
     first = path.read_bytes()
     assert earlier_state(journal, parse_roadmap(read(path)), mvp, "done") is None

@@ -16,6 +16,7 @@ from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint.document import fix_all, lint
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
+from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, redo, save, undo
 from vitlab.docs.text.edit import Conflict, Edit, apply, rebase, reverse, split_lines
 from vitlab.docs.text.inline import cell_text
@@ -355,7 +356,7 @@ def in_a_folder(text: str, statuses: list[str]) -> None:
 
 def undone_and_redone(folder: Path, text: str, statuses: list[str]) -> None:
     """Save some statuses one after the other, go all the way back, and all the way forth."""
-    path, journal = folder / "r.md", folder / "journal"
+    path, journal = folder / "r.md", Journal(folder / "journal", folder)
     path.write_bytes(text.encode())
     if parsed(text) is None or parse_roadmap(read(path)).mvps[0].status is None:
         return

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, save, undo
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, Span, decode, read
@@ -88,7 +89,7 @@ def test_other_encodings_and_broken_files_are_not_taken_for_gbk(data: bytes) -> 
 
 
 def test_a_gbk_file_is_changed_and_restored_in_gbk(tmp_path: Path) -> None:
-    path, journal = tmp_path / "r.md", tmp_path / "journal"
+    path, journal = tmp_path / "r.md", Journal(tmp_path / "journal", tmp_path)
     data = "# 路线图\r\n| 状态 |\r\n|---|\r\n| 完成 |\r\n".encode("gbk")
     path.write_bytes(data)
     document = read(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +61,7 @@ def _width(text: str) -> int:
 
 def this_lab() -> Lab:
     """The lab found from the current folder upwards."""
-    return open_lab(Path.cwd())
+    return open_lab(Path.cwd(), print_note)
 
 
 def existing(name: str) -> Path:
@@ -73,11 +75,16 @@ def existing(name: str) -> Path:
 
 
 def lab_around(path: Path) -> Lab | None:
-    """The lab that holds `path`; None for a document outside any lab."""
-    try:
-        return open_lab(real(path).parent)
-    except NoLab:
-        return None
+    """The lab that holds `path`; None for a document outside any lab.
+
+    A link is in the lab that it stands in, wherever it leads: there undo is looked for.
+    """
+    named = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed
+    links = [one for one in (*reversed(named.parents), named) if one.is_symlink()]
+    for folder in dict.fromkeys(one.parent for one in (*links, real(path))):
+        with contextlib.suppress(NoLab):
+            return open_lab(folder, print_note)
+    return None
 
 
 def judge_gates(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
@@ -89,7 +96,12 @@ def judge_gates(lab: Lab | None, path: Path) -> tuple[Roadmap, list[Verdict]]:
     return roadmap, verdicts_of(lab, roadmap, newest_results(lab, path))
 
 
+def print_note(line: str) -> None:
+    """Tell on standard error what does not stop a command."""
+    print(f"vitlab: note: {plain(line)}", file=sys.stderr)
+
+
 def warn_of_editors(paths: Iterable[Path]) -> None:
     """Tell which of some documents are open in an editor, whose next save would revert ours."""
     for line in open_in_editors(paths):
-        print(f"vitlab: note: {line}", file=sys.stderr)
+        print_note(line)

@@ -21,7 +21,8 @@ from vitlab.commands.common import (
     warn_of_editors,
 )
 from vitlab.contract.job import read_result
-from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.paths import LabPaths, UsageError, real
+from vitlab.contract.terminal import print_exact
 from vitlab.docs.judge.verdict import BY_HAND
 from vitlab.docs.model.roadmap import (
     NoMvpTable,
@@ -134,6 +135,7 @@ def show_status(args: argparse.Namespace) -> int:
             except UsageError as error:  # a broken roadmap does not hide the others
                 broken = 2
                 print(f"vitlab: {error}", file=sys.stderr)
+        _note_unreadable(lab)
         if args.json:
             print_json({"roadmaps": reports})
             return broken
@@ -159,11 +161,20 @@ def show_status(args: argparse.Namespace) -> int:
     return broken
 
 
+def _note_unreadable(lab: Lab) -> None:
+    """Tell which experiment files cannot be read."""
+    if lab.paths.experiment_files():
+        from vitlab.jobs.experiment.experiment import unreadable  # it loads YAML
+
+        for line in unreadable(lab.paths):
+            print(f"vitlab: {line}", file=sys.stderr)
+
+
 def _explained(path: Path, columns: str) -> Lab:
     """The lab around a document, or a new one, whose settings now say what its columns are."""
     given = read_columns(columns)
     lab = lab_around(path)
-    here = Path.cwd() if path.resolve().is_relative_to(Path.cwd()) else path.resolve().parent
+    here = Path.cwd() if real(path).is_relative_to(Path.cwd()) else real(path).parent
     paths = lab.paths if lab else LabPaths(here)
     words = (lab.vocabulary if lab else default_vocabulary()).with_given(given)
     parse_roadmap(read(path), words)  # what reads nothing is not kept
@@ -313,7 +324,7 @@ def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
     lab = lab_around(path)
     if fix and (changes := lint_fixes(lab, path)):
         for one in changes if printed else ():
-            print(unified(one.old_text, one.new_text, _shown(one.path, path)), end="")
+            print_exact(unified(one.old_text, one.new_text, _shown(one.path, path)))
         save(changes, journal_of(lab))
         warn_of_editors([one.path for one in changes])
     records: list[dict[str, Any]] = []
@@ -328,7 +339,7 @@ def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
 
 def _shown(path: Path, like: Path) -> str:
     """A path as a person wrote the one of a document: from here, or from the root."""
-    if path.resolve() == like.resolve():
+    if real(path) == real(like):
         return str(like)
     return str(path) if like.is_absolute() else os.path.relpath(path)
 
@@ -347,7 +358,7 @@ def set_status(args: argparse.Namespace) -> int:
     for one in changes:
         other = lab.paths.relative(one.path) if lab and one is not changes[0] else ""
         name = other or str(args.roadmap)
-        print(unified(one.old_text, one.new_text, name), end="")
+        print_exact(unified(one.old_text, one.new_text, name))
     if not args.dry_run:
         save(changes, journal_of(lab))
         warn_of_editors([one.path for one in changes])
@@ -361,9 +372,9 @@ def set_status(args: argparse.Namespace) -> int:
 def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
     changes = gate_changes(lab, path, args.gate, args.status, args.because.strip())
     for change, lost in changes:
-        own = change is changes[0][0] and change.path.resolve() == path.resolve()
+        own = change is changes[0][0] and real(change.path) == real(path)
         name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
-        print(unified(change.old_text, change.new_text, name), end="")
+        print_exact(unified(change.old_text, change.new_text, name))
         for line in lost:
             print(f"{name}: {only_undo(line)}", file=sys.stderr)
     if changes and not args.dry_run:
@@ -389,7 +400,7 @@ def sync_results(args: argparse.Namespace) -> int:
             continue
         for change in plan.changes:
             name = lab.paths.relative(change.path)
-            print(unified(change.old_text, change.new_text, name), end="")
+            print_exact(unified(change.old_text, change.new_text, name))
         for line in plan.left:
             print(line, file=sys.stderr)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.

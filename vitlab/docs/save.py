@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import glob
 import json
 import os
-import re
 import stat
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.paths import UNFINISHED, UsageError, sync_folder, write_atomic
+from vitlab.contract.paths import UsageError, cause, real, sync_folder, write_atomic
+from vitlab.docs.journal import MAX_ENTRY, STATES, Journal
 from vitlab.docs.text.edit import Conflict, Edit, apply, differences, rebase, reverse
 from vitlab.docs.text.source import Document, Span, read
 
-VERSION = 1
-LOCK_TIMEOUT = 5.0
-"""Seconds to wait for another writer; a save takes a fraction of one."""
+VERSION = 2
 KEPT = 200
 """Entries that are kept; older ones cannot be undone any more."""
-_STATES = ("done", "undone")
-_ENTRY_NAME = re.compile(r"(\d{8})\.(done|undone)\.json")
 
 Hook = Callable[[str], None]
 """Called with a name before each step that touches the disk, so that a test can stop it there."""
@@ -85,7 +78,7 @@ def between(path: Path, old_text: str, new_text: str) -> FileChange:
 
 def open_elsewhere(path: Path) -> str | None:
     """The name of an editor's swap or lock file beside a document; None when there is none."""
-    path = path.resolve()
+    path = real(path)
     names = (f".{path.name}.swp", f".{path.name}.swo", f".#{path.name}", f".~lock.{path.name}#")
     return next((name for name in names if os.path.lexists(path.with_name(name))), None)
 
@@ -95,7 +88,7 @@ def open_elsewhere(path: Path) -> str | None:
 
 def save(
     changes: Sequence[FileChange],
-    journal_folder: Path,
+    journal: Journal,
     hook: Hook = _no_hook,
     *,
     undoable: bool = True,
@@ -106,59 +99,67 @@ def save(
     Conflict, with nothing written, where one of them cannot be. `undoable` is False for what is
     written often and automatically, so that undo means what a person did. Returns what was written.
     """
-    with locked(journal_folder):
-        _repair(journal_folder, hook)
-        rebased = tuple(c for c in map(_rebased, changes) if c.old_text != c.new_text)
+    with journal.locked():
+        _repair(journal, hook)
+        rebased = tuple(_rebased(journal, change) for change in changes)
+        rebased = tuple(c for c in rebased if c.old_text != c.new_text)
         if not rebased:
             return ()
-        entries = entry_states(journal_folder)
+        entries = journal.entries()
         number = entries[-1][0] + 1 if entries else 1
-        for old, state in entries if undoable else ():
-            if state == "undone" or old <= number - KEPT:
-                _entry_path(journal_folder, old, state).unlink(missing_ok=True)
-        _write_entry(journal_folder, Entry(number, "done", True, rebased), hook)
+        for position, (old, state) in enumerate(entries) if undoable else ():
+            if state == "undone" or position <= len(entries) - KEPT:
+                journal.remove(journal.path_of(old, state))
+        _write_entry(journal, Entry(number, "done", True, rebased), hook)
         if not undoable:
-            _entry_path(journal_folder, number, "done").unlink(missing_ok=True)
+            journal.path_of(number, "done").unlink(missing_ok=True)
         return rebased
 
 
-def undo(journal_folder: Path, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
+def undo(journal: Journal, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
     """Undo the last save; edits by others since then stay. Empty when there is none."""
-    return _reverse_entry(journal_folder, "done", "undone", hook)
+    return _reverse_entry(journal, "done", "undone", hook)
 
 
-def redo(journal_folder: Path, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
+def redo(journal: Journal, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
     """Redo what the last undo reverted. Empty when there is nothing."""
-    return _reverse_entry(journal_folder, "undone", "done", hook)
+    return _reverse_entry(journal, "undone", "done", hook)
 
 
-def repair(journal_folder: Path) -> tuple[Path, ...]:
+def repair(journal: Journal) -> tuple[Path, ...]:
     """Finish or forget a save that was interrupted; returns the files that were written."""
-    if not journal_folder.is_dir():
+    if not os.path.lexists(journal.unfinished):
         return ()
-    with locked(journal_folder):
-        return _repair(journal_folder, _no_hook)
+    with journal.locked():
+        return _repair(journal, _no_hook)
 
 
-def _reverse_entry(folder: Path, state: str, new_state: str, hook: Hook) -> tuple[FileChange, ...]:
-    with locked(folder):
-        _repair(folder, hook)
-        numbers = [number for number, each in entry_states(folder) if each == state]
-        if not numbers:
-            return ()
+def _reverse_entry(
+    journal: Journal, state: str, new_state: str, hook: Hook
+) -> tuple[FileChange, ...]:
+    with journal.locked():
+        _repair(journal, hook)
+        _set_foreign_aside(journal)
+        numbers = [number for number, each in journal.entries() if each == state]
         # Undo takes the newest that is done, redo the oldest that was undone.
-        number = numbers[-1] if new_state == "undone" else numbers[0]
-        entry = read_entry(folder, number, state)
+        ordered = reversed(numbers) if new_state == "undone" else numbers
+        entries = (read_entry(journal, number, state) for number in ordered)
+        entry = next((entry for entry in entries if entry), None)
         if entry is None:
             return ()
-        rebased = tuple(_rebased(done.reversed) for done in entry.changes)
-        _write_entry(folder, Entry(number, new_state, False, rebased), hook)
+        rebased = tuple(_rebased(journal, done.reversed, again=True) for done in entry.changes)
+        _write_entry(journal, Entry(entry.number, new_state, False, rebased), hook)
         return rebased
 
 
-def _rebased(planned: FileChange) -> FileChange:
-    """A change as it applies to the file that is on disk now."""
-    path = planned.path.resolve()
+def _rebased(journal: Journal, planned: FileChange, *, again: bool = False) -> FileChange:
+    """A change as it applies to the file that is on disk now.
+
+    `again`: the change was made once, in the file itself, so that no link may lead to it now.
+    """
+    path = journal.target(planned.path)
+    if again and path != planned.path:
+        raise Conflict(f"{planned.path}: is a link to {path} now; nothing written")
     if planned.old_text is None:
         if os.path.lexists(path):
             raise Conflict(f"{planned.path}: exists already; nothing written")
@@ -188,102 +189,106 @@ class Entry:
     changes: tuple[FileChange, ...]
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Lock the journal against other writers; UsageError when one of them keeps it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        while not _try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise UsageError(f"{folder}: another vitlab is writing documents now; try again")
-            time.sleep(0.02)
-        yield
-    finally:
-        os.close(descriptor)
+def read_entry(journal: Journal, number: int, state: str) -> Entry | None:
+    """One entry; None where there is none, or one that is not of this user."""
+    return _read(journal, journal.path_of(number, state), (number, state))
 
 
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _set_foreign_aside(journal: Journal) -> None:
+    """Set aside the entries that are no work of this user, but for those in files of others."""
+    foreign = []
+    for number, state in journal.entries():
+        path = journal.path_of(number, state)
+        own = os.path.lexists(path) and path.lstat().st_uid == os.geteuid()
+        if own and _read(journal, path, (number, state)) is None:
+            foreign.append(path)
+    journal.set_aside(foreign)
 
 
-def entry_states(folder: Path) -> list[tuple[int, str]]:
-    """(number, state) of every entry, oldest first, from the file names alone."""
-    matches = (_ENTRY_NAME.fullmatch(path.name) for path in folder.glob("*.json"))
-    return sorted((int(match[1]), match[2]) for match in matches if match)
+def _write_entry(journal: Journal, entry: Entry, hook: Hook) -> None:
+    """Write an entry and its files; on an error the files already written are reverted.
 
-
-def read_entry(folder: Path, number: int, state: str) -> Entry | None:
-    """One entry; None where there is none, or one of another version."""
-    return _read(_entry_path(folder, number, state))
-
-
-def _entry_path(folder: Path, number: int, state: str) -> Path:
-    return folder / f"{number:08d}.{state}.json"
-
-
-def _unfinished(folder: Path) -> Path:
-    """The entry that is being written, or whose save was interrupted."""
-    return folder / UNFINISHED
-
-
-def _write_entry(folder: Path, entry: Entry, hook: Hook) -> None:
-    """Write an entry and its files; on an error the files already written are reverted."""
+    All texts are on disk before the first file is replaced: a full disk changes none.
+    """
     hook("journal")
-    write_atomic(_unfinished(folder), _packed_entry(entry))
+    write_atomic(journal.unfinished, journal.sealed(_packed_entry(entry)))
+    prepared: list[Path | None] = []
     written: list[FileChange] = []
+    path = journal.unfinished
     try:
         for planned in entry.changes:
-            _write_file(planned, hook)
+            path = planned.path
+            prepared.append(None if planned.removed else _prepare(planned, hook))
+        for planned, temporary in zip(entry.changes, prepared, strict=True):
+            path = planned.path
+            _replace(planned, temporary, hook)
             written.append(planned)
-    except (Conflict, OSError) as error:
-        for done in reversed(written):
-            _write_file(done.reversed, _no_hook)
-        _forget(folder)
-        if isinstance(error, Conflict):
-            raise
-        path = entry.changes[len(written)].path
-        raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (UsageError, OSError) as error:
+        kept = _take_back(journal, written)
+        _forget(journal)
+        if isinstance(error, OSError):
+            why = f"{path}: cannot be written ({error.strerror or error})"
+            raise UsageError(why + kept) from error
+        raise type(error)(f"{error}{kept}") from error
+    finally:
+        for left in filter(None, prepared):
+            left.unlink(missing_ok=True)
     hook("journal done")
-    _finish(folder, entry)
+    _finish(journal, entry)
 
 
-def _repair(folder: Path, hook: Hook) -> tuple[Path, ...]:
+def _take_back(journal: Journal, written: Sequence[FileChange]) -> str:
+    """Revert files that are written already; names those in which others have written since."""
+    kept = []
+    for done in reversed(written):
+        try:
+            back = _rebased(journal, done.reversed)
+            _replace(back, None if back.removed else _prepare(back, _no_hook), _no_hook)
+        except (UsageError, OSError) as error:
+            kept.append(f"; {done.path} keeps what was written ({cause(error)})")
+    return "".join(kept)
+
+
+def _repair(journal: Journal, hook: Hook) -> tuple[Path, ...]:
     """Finish an interrupted save if one of its files is written, else forget it."""
-    entry = _read(_unfinished(folder))
+    if not os.path.lexists(journal.unfinished):
+        return ()
+    entry = _read(journal, journal.unfinished)
     if entry is None:
+        journal.set_aside([journal.unfinished])
         return ()
-    for planned in entry.changes:
+    here = [planned for planned in entry.changes if journal.is_in_place(planned.path)]
+    for planned in here:
         for temporary in planned.path.parent.glob(f".{glob.escape(planned.path.name)}.tmp-*"):
-            temporary.unlink(missing_ok=True)
-    if not any(_text_of(planned.path) == planned.final_text for planned in entry.changes):
-        _forget(folder)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    done = [planned for planned in here if _has_text(planned.path, planned.final_text)]
+    if not done:
+        _forget(journal)
         return ()
-    left = [planned for planned in entry.changes if _text_of(planned.path) == planned.old_text]
+    left = [planned for planned in here if _has_text(planned.path, planned.old_text)]
     for planned in left:
-        _write_file(planned, hook)
-    _finish(folder, entry)
+        _replace(planned, None if planned.removed else _prepare(planned, hook), hook)
+    for planned in entry.changes:
+        if planned not in done and planned not in left:
+            was = "was changed since a save was interrupted"
+            journal.tell(f"journal: {planned.path} {was}; it is kept as it is")
+    _finish(journal, entry)
     return tuple(planned.path for planned in left)
 
 
-def _finish(folder: Path, entry: Entry) -> None:
+def _finish(journal: Journal, entry: Entry) -> None:
     """The files are written: the entry replaces the one of its former state."""
-    for state in _STATES:
-        if state != entry.state:
-            _entry_path(folder, entry.number, state).unlink(missing_ok=True)
-    _unfinished(folder).rename(_entry_path(folder, entry.number, entry.state))
-    sync_folder(folder)
+    for state in STATES:
+        journal.remove(journal.path_of(entry.number, state))
+    journal.unfinished.rename(journal.path_of(entry.number, entry.state))
+    sync_folder(journal.folder)
 
 
-def _forget(folder: Path) -> None:
+def _forget(journal: Journal) -> None:
     """No file is written: the entry of the former state stays."""
-    _unfinished(folder).unlink(missing_ok=True)
-    sync_folder(folder)
+    journal.unfinished.unlink(missing_ok=True)
+    sync_folder(journal.folder)
 
 
 def _packed_entry(entry: Entry) -> bytes:
@@ -297,27 +302,32 @@ def _packed_entry(entry: Entry) -> bytes:
         for change in entry.changes
     ]
     record = {"v": VERSION, "number": entry.number, "state": entry.state, "fresh": entry.fresh}
-    return json.dumps({**record, "files": files}, ensure_ascii=False).encode()
+    text = json.dumps({**record, "files": files}, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _packed_text(text: str | None) -> str | None:
     return None if text is None else base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
 
-def _read(path: Path) -> Entry | None:
+def _read(journal: Journal, path: Path, key: tuple[int, str] | None = None) -> Entry | None:
+    """The entry in a file; None unless it has the seal, and is the one of a number and state."""
+    body = journal.read(path)
+    if body is None:
+        return None
     try:
-        record = json.loads(path.read_bytes())
-        if record["v"] != VERSION:
+        record = json.loads(body.decode("utf-8", "surrogateescape"))
+        if record["v"] != VERSION or key not in (None, (record["number"], record["state"])):
             return None
         changes = tuple(map(_read_change, record["files"]))
         return Entry(int(record["number"]), str(record["state"]), bool(record["fresh"]), changes)
-    except (OSError, ValueError, KeyError, TypeError, zlib.error):
+    except (ValueError, KeyError, TypeError, zlib.error, Conflict):
         return None
 
 
 def _read_change(record: dict[str, object]) -> FileChange:
     packed, listed = record["new"], record["edits"]
-    new = zlib.decompress(base64.b64decode(str(packed))).decode() if packed is not None else None
+    new = _unpacked_text(str(packed)) if packed is not None else None
     if not isinstance(listed, list):
         raise TypeError("edits")
     edits = tuple(Edit(Span(start, start + len(old)), old, text) for start, old, text in listed)
@@ -328,30 +338,37 @@ def _read_change(record: dict[str, object]) -> FileChange:
     return FileChange(path, None if record["made"] else old_text, new or "", edits, new is None)
 
 
+def _unpacked_text(packed: str) -> str:
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(base64.b64decode(packed), MAX_ENTRY)
+    if not unpacking.eof:
+        raise ValueError(f"a text of more than {MAX_ENTRY >> 20} MiB")
+    return data.decode()
+
+
 # Files
 
 
-def _text_of(path: Path) -> str | None:
+def _has_text(path: Path, text: str | None) -> bool:
+    """Whether a file has this text; of None, whether there is no such file."""
+    if text is None:
+        return not os.path.lexists(path)
     try:
-        return read(path).text
+        return read(path).text == text
     except UsageError:
-        return None
+        return False
 
 
-def _write_file(planned: FileChange, hook: Hook) -> None:
-    """Write or remove one file, durable; its mode and owner are kept."""
+def _prepare(planned: FileChange, hook: Hook) -> Path:
+    """Write a file's new text beside it, durable; its mode and owner are kept."""
     path = planned.path
-    if planned.removed:
-        hook(f"remove {path.name}")
-        path.unlink(missing_ok=True)
-        sync_folder(path.parent)
-        return
     old = path.stat() if planned.old_text is not None else None
     encoding = "utf-8" if old is None else read(path).encoding
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     hook(f"open {temporary.name}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    temporary.unlink(missing_ok=True)  # it may be another's, or a link
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if old is not None:
@@ -364,13 +381,23 @@ def _write_file(planned: FileChange, hook: Hook) -> None:
             file.flush()
             hook(f"fsync {path.name}")
             os.fsync(file.fileno())
-        if old is not None and _text_of(path) != planned.old_text:
-            raise Conflict(f"{path}: changed while it was being written; it is kept as it is now")
-        hook(f"rename {path.name}")
-        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return temporary
+
+
+def _replace(planned: FileChange, prepared: Path | None, hook: Hook) -> None:
+    """Put the prepared file in the place of the one it was made from, or remove that one."""
+    path = planned.path
+    if not _has_text(path, planned.old_text):
+        raise Conflict(f"{path}: changed while it was being written; it is kept as it is now")
+    if prepared is None:
+        hook(f"remove {path.name}")
+        path.unlink(missing_ok=True)
+    else:
+        hook(f"rename {path.name}")
+        prepared.replace(path)
     hook(f"fsync folder of {path.name}")
     sync_folder(path.parent)
 

@@ -7,9 +7,11 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, real, write_atomic
+from vitlab.contract.reading import open_regular
 from vitlab.docs.model.report_head import own_experiments
 from vitlab.docs.text.source import Document
 
@@ -27,6 +29,8 @@ _HEAD = 4096
 """Bytes of a report in which its exp_id is looked for."""
 _FOLDERS = 20_000
 """Folders that are looked into, the nearest first."""
+Tell = Callable[[str], None]
+"""Called with a line on what is passed over."""
 
 
 def is_roadmap(path: Path) -> bool:
@@ -89,60 +93,115 @@ def experiments_in(path: Path) -> tuple[str, ...]:
     if not is_report(path):
         return ()
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             head = file.read(_HEAD).decode(errors="replace")
     except OSError:
         return ()
     return own_experiments(Document(head))
 
 
-def find_roadmaps(root: Path, globs: Sequence[str] = ()) -> list[Path]:
+def find_roadmaps(root: Path, globs: Sequence[str] = (), tell: Tell | None = None) -> list[Path]:
     """The roadmaps of a lab, those in `roadmaps/` first; `globs`: where they are instead.
 
-    A link that leads nowhere is one too, so that it is named where it is read.
+    A link that leads nowhere is one too, so that it is named where it is read. `tell` gets a line
+    on what was not looked into.
     """
     if globs:
-        found = {path for pattern in globs for path in root.glob(pattern) if not path.is_dir()}
-        return sorted(found)
+        return sorted({path for pattern in globs for path in _matching(root, pattern, tell)})
     own = root / "roadmaps"
-    everywhere = {*_below(own), *_below(root)}
+    everywhere = {*_below(own, tell), *_below(root, tell)}
     return sorted(everywhere, key=lambda path: (not path.is_relative_to(own), path))
 
 
 def repository_with_roadmap(start: Path) -> Path | None:
     """The root of the git repository that `start` is in; None where no roadmap is below it."""
-    folders = [start.resolve(), *start.resolve().parents]
+    folders = [real(start), *real(start).parents]
     root = next((folder for folder in folders if (folder / ".git").exists()), None)
     return root if root and next(_below(root), None) else None
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _below(root: Path, tell: Tell | None = None) -> Iterator[Path]:
     """The roadmaps in a folder and below it."""
-    return _walk(root, lambda name: is_roadmap(Path(name)))
+    return _walk(root, lambda name: is_roadmap(Path(name)), tell)
 
 
-def _walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
-    """The files in a folder and below it whose names are wanted."""
-    waiting = deque([root])
+def _walk(root: Path, wanted: Callable[[str], bool], tell: Tell | None = None) -> Iterator[Path]:
+    """The files in a folder and below it whose names are wanted; no linked folder is entered."""
+    waiting, unread = deque([root]), dict[Path, str]()
     for _ in range(_FOLDERS):
         if not waiting:
-            return
+            break
         folder = waiting.popleft()
-        try:
-            entries = list(os.scandir(folder))
-        except OSError:
-            continue  # one folder that cannot be read hides no other
+        entries = _entries(folder, unread)
         names = {entry.name for entry in entries}
         if SPEC in names or "pyvenv.cfg" in names or (folder != root and SETTINGS in names):
             continue  # a job, an environment, another lab
         for entry in entries:
-            path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 skipped = entry.name.startswith(".") or entry.name in _SKIPPED
                 if not skipped and not _TEMPLATE.fullmatch(entry.name):
-                    waiting.append(path)
-            elif wanted(entry.name) and not path.is_dir():
-                yield path
+                    waiting.append(Path(entry.path))
+            elif wanted(entry.name) and not _is_folder(entry):
+                yield Path(entry.path)
+    _tell_left(root, waiting, unread, tell)
+
+
+def _matching(root: Path, pattern: str, tell: Tell | None) -> Iterator[Path]:
+    """The files below a folder by a pattern as `Path.glob` has them; none leads upwards."""
+    parts = PurePosixPath(pattern).parts
+    if not parts or ".." in parts or parts[0] == "/":
+        raise UsageError(f"{SETTINGS}: documents: {pattern!r} is no pattern of files in the lab")
+    waiting, unread = deque([(root, parts)]), dict[Path, str]()
+    seen = set()
+    for _ in range(_FOLDERS):
+        if not waiting:
+            break
+        folder, (part, *rest) = place = waiting.popleft()
+        if place in seen:
+            continue
+        seen.add(place)
+        if part == "**" and rest:
+            waiting.append((folder, tuple(rest)))
+        for entry in _entries(folder, unread):
+            if part == "**":
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), (part, *rest)))
+            elif fnmatchcase(entry.name, part) and _is_folder(entry) == bool(rest):
+                if rest:
+                    waiting.append((Path(entry.path), tuple(rest)))
+                else:
+                    yield Path(entry.path)
+    _tell_left(root, waiting, unread, tell)
+
+
+def _entries(folder: Path, unread: dict[Path, str]) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing for one that cannot be read, which hides no other."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        unread[folder] = error.strerror or str(error)
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _tell_left(
+    root: Path, waiting: Collection[object], unread: Mapping[Path, str], tell: Tell | None
+) -> None:
+    if waiting and tell:
+        tell(f"{root}: only the nearest {_FOLDERS:,} folders were searched for documents")
+    if unread and tell:
+        (folder, why), *more = unread.items()
+        others = f" (and {len(more)} more folders)" if more else ""
+        tell(f"{folder}{others}: not searched for documents: {why}")
 
 
 def read_columns(text: str) -> dict[str, str]:

@@ -6,11 +6,13 @@ import contextlib
 import errno
 import threading
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, find_lab
+from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab
+from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
@@ -29,6 +31,10 @@ class Lab:
 
     paths: LabPaths
     settings: Settings
+    on_note: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    """Called with each new line of `notes`."""
+    notes: list[str] = field(default_factory=list, compare=False, repr=False)
+    """What was set aside, passed over or not written, a line each, as it was noticed."""
     _readers: dict[Path, ProgressReader] = field(default_factory=dict, compare=False, repr=False)
     _parsed: dict[Path, tuple[tuple[int, int, int], Roadmap]] = field(
         default_factory=dict, compare=False, repr=False
@@ -50,16 +56,29 @@ class Lab:
             reader = self._readers.get(job.folder)
             return read_end(job) if reader is None else reader.poll()
 
+    def forget_progress(self, keep: Collection[Path]) -> None:
+        """Drop what was read of the events of jobs whose folders are not in `keep`."""
+        with self._lock:
+            for folder in self._readers.keys() - set(keep):
+                del self._readers[folder]
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The default header and status words, and the lab's own."""
         words = default_vocabulary()
         return words.extended(headers=self.settings.headers, statuses=self.settings.statuses)
 
-    @property
-    def journal(self) -> Path:
+    @cached_property
+    def journal(self) -> Journal:
         """Where edits of the documents are journalled for undo."""
-        return self.paths.private.journal
+        return Journal(self.paths.private.journal, self.paths.root, self.tell)
+
+    def tell(self, line: str) -> None:
+        """Note a line, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+            if self.on_note is not None:
+                self.on_note(line)
 
     def vocabulary_of(self, path: Path) -> Vocabulary:
         """The lab's words, and what its settings say of the columns of this document."""
@@ -77,7 +96,7 @@ class Lab:
         with self._lock:
             until, found = self._found.get("roadmaps", (0.0, []))
         if anew or asked >= until:
-            found = find_roadmaps(self.paths.root, self.settings.documents)
+            found = find_roadmaps(self.paths.root, self.settings.documents, self.tell)
             explained = (self.paths.root / name for name in self.settings.tables)
             found += [path for path in explained if path.is_file() and path not in found]
             now = time.monotonic()
@@ -144,7 +163,7 @@ class Lab:
         raise UsageError(f"{where}: no MVP {mvp_id!r} (known: {', '.join(known) or 'none'})")
 
 
-def open_lab(start: Path) -> Lab:
+def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
     """The lab found from `start` upwards, settings checked and an interrupted save repaired.
 
     Where there is none, a git repository with a roadmap in it is one as it stands.
@@ -156,12 +175,12 @@ def open_lab(start: Path) -> Lab:
         if repository is None:
             raise
         paths = LabPaths(repository)
-    lab = Lab(paths, load_settings(paths))
+    lab = Lab(paths, load_settings(paths), on_note)
     # Another vitlab that is writing finishes its own save; a read-only folder is only read.
     try:
         with contextlib.suppress(UsageError):
             repair(lab.journal)
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
-            raise
+            lab.tell(f"journal: {cause(error)}")
     return lab

@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vitlab.contract.paths import UsageError, real
-from vitlab.docs import save as journal
+from vitlab.docs.journal import Journal
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.linked import LinkedDocument, owner, read_linked
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.save import FileChange, between, change, create
+from vitlab.docs.save import FileChange, between, change, create, read_entry
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.gate_decisions import set_gate_beside, set_gate_in_hub
 from vitlab.docs.write.linked import linked_edits, linked_not_restored
@@ -80,7 +80,7 @@ def report_file(lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = N
 
 def path_from(folder: Path, path: Path) -> str:
     """A path as a document in a folder links to it: `./exp_a.md`, `../hub.md`."""
-    relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    relative = Path(os.path.relpath(real(path), real(folder))).as_posix()
     return relative if relative.startswith("../") else f"./{relative}"
 
 
@@ -140,14 +140,14 @@ def merged(changes: Iterable[FileChange]) -> list[FileChange]:
 
 
 def earlier_state(
-    journal_folder: Path, roadmap: Roadmap, mvp_id: str, status: str
+    journal: Journal, roadmap: Roadmap, mvp_id: str, status: str
 ) -> Roadmap | None:
     """The last state of a document in which an MVP had a status; None when there is none.
 
     Given to `set_status` as `before`, it restores wording that the document no longer shows.
     """
     path = roadmap.document.path
-    for text in earlier_texts(journal_folder, path) if path else ():
+    for text in earlier_texts(journal, path) if path else ():
         with contextlib.suppress(UsageError):
             earlier = roadmap.reread(Document(text, path))
             if any(mvp.id == mvp_id and mvp.status == status for mvp in earlier.mvps):
@@ -155,15 +155,13 @@ def earlier_state(
     return None
 
 
-def earlier_texts(journal_folder: Path, path: Path) -> Iterator[str]:
+def earlier_texts(journal: Journal, path: Path) -> Iterator[str]:
     """What a document was before each of its last saves, newest first."""
-    if not journal_folder.is_dir():
-        return
-    searched = 0
-    for number, state in reversed(journal.entry_states(journal_folder)):
-        entry = journal.read_entry(journal_folder, number, state)
+    path, searched = real(path), 0
+    for number, state in reversed(journal.entries()):
+        entry = read_entry(journal, number, state)
         for done in entry.changes if entry else ():
-            if done.path == path.resolve() and done.old_text is not None:
+            if done.path == path and done.old_text is not None:
                 searched += 1
                 yield done.old_text
         if searched >= _SEARCHED:
@@ -203,7 +201,7 @@ def _gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
     for other in lab.roadmaps():
         with contextlib.suppress(UsageError, OSError):
             read_other = lab.cached_roadmap(other)
-            same = real(other) != own.resolve() and find_hub(lab, read_other) == path
+            same = real(other) != real(own) and find_hub(lab, read_other) == path
             if same and any(gate.id == gate_id for gate in read_other.gates):
                 return None
     return path
@@ -218,7 +216,7 @@ def _gate_boards(
     for other in lab.roadmaps() if own else ():
         with contextlib.suppress(UsageError, OSError):
             theirs = lab.cached_roadmap(other)
-            is_own = own is not None and real(other) == own.resolve()
+            is_own = own is not None and real(other) == real(own)
             if not is_own and any(gate.id == gate_id for gate in theirs.gates):
                 taken.update(one.path for one in finder.files(theirs))
     for one in finder.files(roadmap):
@@ -230,7 +228,7 @@ def _inside(lab: Lab, folder: Path, name: str) -> Path | None:
     """A file by its path from a folder; None where it is not, or outside the lab."""
     with contextlib.suppress(UsageError):  # one outside the lab is never written
         path = lab.paths.inside((folder / name).absolute())
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - a name may be too long
             return path
     return None
 
@@ -248,7 +246,7 @@ class _Finder:
 
     def __init__(self, lab: Lab, texts: Texts) -> None:
         self._lab = lab
-        self._texts = {path.resolve(): text for path, text in texts.items()}
+        self._texts = {real(path): text for path, text in texts.items()}
         self._roadmaps = lab.roadmaps()
         self._notes = {path: experiments_in(path) for path in notes_near(lab.paths, self._roadmaps)}
         self._found: dict[Path, dict[Path, list[str]]] = {}
@@ -260,7 +258,7 @@ class _Finder:
 
     def document(self, path: Path) -> Document:
         """A file as the changes leave it that are not yet written."""
-        text = self._texts.get(path.resolve())
+        text = self._texts.get(real(path))
         return read(path) if text is None else Document(text, path)
 
     def _paths(self, roadmap: Roadmap) -> dict[Path, list[str]]:
@@ -269,7 +267,7 @@ class _Finder:
         if own is None:
             return {}
         if own not in self._found:
-            self._found[own] = self._paths_of(own.resolve(), roadmap)
+            self._found[own] = self._paths_of(real(own), roadmap)
         return self._found[own]
 
     def _paths_of(self, own: Path, roadmap: Roadmap) -> dict[Path, list[str]]:
@@ -322,7 +320,7 @@ class _Finder:
         own = roadmap.document.path
         near = file in self._notes or any(real(path) == file for path in self._roadmaps)
         for path in self._roadmaps:
-            if own is None or real(path) == own.resolve() or not is_plan(path):
+            if own is None or real(path) == real(own) or not is_plan(path):
                 continue
             with contextlib.suppress(UsageError, OSError):
                 if near or file.name in read(path).text:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from vitlab.contract.paths import IGNORED, LabPaths, NoLab, UsageError, find_lab
+from vitlab.contract.paths import IGNORED, LabPaths, NoLab, UsageError, find_lab, real
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.save import FileChange, change, create, save
@@ -113,7 +113,7 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
     link = report_link(path_from(roadmap.parent, target))
     first = change(before.document, replace(edits, report=link).all())
     changes, notes = [first, *([report] if report else [])], []
-    taken = {target.resolve()}
+    taken = {real(target)}
     for one in files:
         if one.path in taken or not _takes_cards(one.path, lab, before):
             continue
@@ -172,7 +172,7 @@ def _report_folder(lab: Lab, roadmap: Roadmap) -> Path:
         with contextlib.suppress(UsageError):
             folder = lab.paths.inside((own / target).absolute()).parent if target else own
             if target.endswith(".md") and folder.is_dir():
-                return own if folder == own.resolve() else folder
+                return own if folder == real(own) else folder
     return own
 
 

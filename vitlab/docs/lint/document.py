@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import unquote
 
+from vitlab.contract.paths import real
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.verdicts import gate_findings
@@ -375,7 +376,7 @@ def _dead_links(roadmap: Roadmap, lab_root: Path) -> Iterator[Finding]:
     path = roadmap.document.path
     if path is None:
         return
-    folder, root = path.resolve().parent, lab_root.resolve()
+    folder, root = real(path).parent, real(lab_root)
     for mvp in roadmap.mvps:
         target = report_target(mvp.entry.raw("report"))
         if message := _why_dead(folder, root, target or ""):
@@ -394,7 +395,7 @@ def _dead_paths(hub: Hub, lab_root: Path) -> Iterator[Finding]:
         target = report_target(entry.raw(column)) or ""
         if path is None or not _MARKDOWN.search(target) or _PLACEHOLDER.search(target):
             continue
-        bases = (path.resolve().parent, lab_root.resolve())
+        bases = (real(path).parent, real(lab_root))
         if all(_why_dead(base, Path(base.anchor), target) for base in bases):
             yield Finding(entry.line, "dead-link", f"{target} is not there")
 

@@ -14,6 +14,7 @@ from markdown_it.common.utils import mdTrim
 from markdown_it.rules_block import StateBlock, table
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_regular
 
 _FRONT_MATTER = re.compile(
     r"\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n|\r|\n)"
@@ -311,7 +312,7 @@ class Document:
 def read(path: Path) -> Document:
     """The document in a file, every character kept; UsageError when it cannot be read."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, follow=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
     return decode(data, path)

@@ -33,12 +33,12 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
     own = lint_document(
         parse_hub(document, _vocabulary(lab, path)), lab.paths.root if lab else None
     )
-    here = path.resolve()
+    here = real(path)
     found = [
         replace(finding, path=None)
         for other in (_roadmaps(lab) if lab else ())
         for finding in _across(lab, other)
-        if finding.path is not None and finding.path.resolve() == here
+        if finding.path is not None and real(finding.path) == here
     ]
     return sorted({*own, *found}, key=lambda one: (one.line, one.kind, one.message))
 
@@ -65,7 +65,7 @@ def _changed(document: Document, new: str) -> list[FileChange]:
 
 def _is_beside(lab: Lab, path: Path) -> bool:
     """Whether a file follows a roadmap, and is none itself."""
-    return not is_plan(path) and path.resolve() not in {real(one) for one in lab.roadmaps()}
+    return not is_plan(path) and real(path) not in {real(one) for one in lab.roadmaps()}
 
 
 def _across(lab: Lab | None, roadmap: Roadmap) -> list[Finding]:
@@ -108,7 +108,7 @@ def _roadmaps(lab: Lab) -> Iterator[Roadmap]:
 
 def _is_same(one: Roadmap, other: Roadmap) -> bool:
     first, second = one.document.path, other.document.path
-    return first is not None and second is not None and first.resolve() == second.resolve()
+    return first is not None and second is not None and real(first) == real(second)
 
 
 def _roadmap(document: Document, lab: Lab | None) -> Roadmap | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from vitlab.contract.paths import UsageError, real
-from vitlab.docs import save as journal
+from vitlab.docs import save as saved
+from vitlab.docs.journal import Journal
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
@@ -94,7 +95,7 @@ def linked_notes(lab: Lab, changes: Sequence[FileChange], mvp_id: str, status: s
     return lines
 
 
-def journal_of(lab: Lab | None) -> Path:
+def journal_of(lab: Lab | None) -> Journal:
     """The journal of a lab's documents, or of documents outside any lab."""
     if lab is not None:
         return lab.journal
@@ -104,7 +105,7 @@ def journal_of(lab: Lab | None) -> Path:
         folder = Path()
     if not folder.is_absolute():
         raise UsageError("no home folder to keep the undo journal in: set HOME or XDG_STATE_HOME")
-    return folder / "journal"
+    return Journal(folder / "journal", None)
 
 
 def _vocabulary(lab: Lab | None, path: Path | None) -> Vocabulary:
@@ -178,8 +179,8 @@ def _problems(lab: Lab, documents: Iterable[Path]) -> Iterable[Problem]:
 
 
 def _past_writes(lab: Lab) -> Iterator[PastWrite]:
-    for number, state in reversed(journal.entry_states(lab.journal)[-PAST_WRITES:]):
-        entry = journal.read_entry(lab.journal, number, state)
+    for number, state in reversed(lab.journal.entries()[-PAST_WRITES:]):
+        entry = saved.read_entry(lab.journal, number, state)
         if entry is not None:
             yield PastWrite(number, state == "undone", entry.changes)
 
@@ -254,14 +255,14 @@ def fix(lab: Lab, problem: Problem) -> list[Path]:
 
 def undo(lab: Lab) -> list[Path]:
     """Undo the last write to the documents; the files restored."""
-    undone = journal.undo(lab.journal)
+    undone = saved.undo(lab.journal)
     record_undone(lab, [file.old_text for file in undone if file.old_text is not None])
     return [file.path for file in undone]
 
 
 def redo(lab: Lab) -> list[Path]:
     """Redo the last undone write; the files written."""
-    redone = journal.redo(lab.journal)
+    redone = saved.redo(lab.journal)
     record_undone(lab, [file.new_text for file in redone], undone=False)
     return [file.path for file in redone]
 

@@ -87,7 +87,7 @@ def _groups(lab: Lab | None, path: Path | None) -> list[list[Path]]:
         if not groups:
             raise UsageError(lab.no_roadmap if lab else "no lab here; name a hub")
         return list(groups.values())
-    mine = [g for g in groups.values() if path.resolve() in [real(one) for one in g]]
+    mine = [g for g in groups.values() if real(path) in [real(one) for one in g]]
     return mine or [[path]]
 
 

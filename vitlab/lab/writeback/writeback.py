@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import SIZES, Done, Result, read_result
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, real
 from vitlab.contract.tracking import read_link
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
@@ -413,10 +413,10 @@ def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
     target = next((text for text in known if text), None)
     if target is None or "://" in target:
         return target
-    files = (job.paths.folder / target).resolve()
-    if not files.is_relative_to(lab.paths.root.resolve()):
+    files = real(job.paths.folder / target)
+    if not files.is_relative_to(real(lab.paths.root)):
         return str(own.get("id") or files.name)
-    return Path(os.path.relpath(files, folder.resolve())).as_posix()
+    return Path(os.path.relpath(files, real(folder))).as_posix()
 
 
 def _date(jobs: Sequence[Job]) -> str:

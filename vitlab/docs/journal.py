@@ -1,0 +1,139 @@
+"""The folder of a journal: sealed files, one for each save, their lock, and what is set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitlab.contract.paths import UNFINISHED, UsageError, real
+from vitlab.contract.reading import read_regular
+from vitlab.contract.user_key import is_sealed, seal
+
+LOCK_TIMEOUT = 5.0
+"""Seconds to wait for another writer; a save takes a fraction of one."""
+MAX_ENTRY = 64 << 20
+"""Bytes of an entry, and of a text in it; a larger change is not made."""
+STATES = ("done", "undone")
+_ENTRY_NAME = re.compile(r"(\d{8,})\.(done|undone)\.json")
+
+
+def _keep_silent(line: str) -> None:
+    del line
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Where saves are kept for undo: those of a lab's documents, or of documents in no lab.
+
+    Every file has the seal of this user and of this folder: what somebody else put here, or copied
+    here from another lab, is never applied.
+    """
+
+    folder: Path
+    root: Path | None
+    """The lab, outside which nothing is written; None: the user's own journal."""
+    tell: Callable[[str], None] = field(default=_keep_silent, compare=False)
+    """Called with what is set aside or not written, a line each."""
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the journal against other writers; UsageError when one of them keeps it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "lock"
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            self.set_aside([path])
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            deadline = time.monotonic() + LOCK_TIMEOUT
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"{self.folder}: another vitlab is writing documents now; try again"
+                    )
+                time.sleep(0.02)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def entries(self) -> list[tuple[int, str]]:
+        """(number, state) of every entry, oldest first, from the file names alone."""
+        matches = (_ENTRY_NAME.fullmatch(path.name) for path in self.folder.glob("*.json"))
+        return sorted((int(match[1]), match[2]) for match in matches if match)
+
+    def path_of(self, number: int, state: str) -> Path:
+        """The file of an entry."""
+        return self.folder / f"{number:08d}.{state}.json"
+
+    @property
+    def unfinished(self) -> Path:
+        """The entry that is being written, or whose save was interrupted."""
+        return self.folder / UNFINISHED
+
+    def sealed(self, body: bytes) -> bytes:
+        """An entry as in its file: a line with its seal, and the body."""
+        if len(body) > MAX_ENTRY - 100:
+            raise UsageError(f"the change is larger than {MAX_ENTRY >> 20} MiB; nothing written")
+        return seal(*self._parts(body)).encode() + b"\n" + body
+
+    def read(self, path: Path) -> bytes | None:
+        """The body of an entry; None for a file that is none, or has not the seal."""
+        try:
+            mark, _, body = read_regular(path, MAX_ENTRY).partition(b"\n")
+        except OSError:
+            return None
+        return body if is_sealed(mark.decode("latin-1"), *self._parts(body)) else None
+
+    def _parts(self, body: bytes) -> tuple[bytes, ...]:
+        return b"journal", os.fsencode(real(self.folder)), body
+
+    def set_aside(self, paths: Sequence[Path]) -> None:
+        """Rename what is not of this user, so that nothing reads it again, and tell it."""
+        if not paths:
+            return
+        for path in paths:
+            number, aside = 1, path.with_name(f"{path.name}.aside")
+            while os.path.lexists(aside):
+                number, aside = number + 1, path.with_name(f"{path.name}.aside{number}")
+            path.rename(aside)
+        if len(paths) == 1:
+            what = f"{paths[0].name} is not of this user, or was changed"
+        else:
+            what = f"{len(paths)} entries are not of this user, or were changed"
+        self.tell(f"journal: {what}; set aside")
+
+    def remove(self, path: Path) -> None:
+        """Forget an entry; what is no file is set aside."""
+        try:
+            path.unlink(missing_ok=True)
+        except (IsADirectoryError, PermissionError):
+            self.set_aside([path])
+
+    def target(self, path: Path) -> Path:
+        """The file that `path` is or leads to; UsageError for one outside the lab."""
+        target = real(path)
+        if self.root is None or target.is_relative_to(real(self.root)):
+            return target
+        how = "is a link to" if path.is_symlink() else "is"
+        raise UsageError(f"{path}: {how} {target}, outside the lab {self.root}; nothing written")
+
+    def is_in_place(self, path: Path) -> bool:
+        """Whether a file that was written is still itself, no link, and in the lab."""
+        with contextlib.suppress(UsageError):
+            return self.target(path) == path
+        return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
