@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeGuard, get_args
+from typing import Any, Literal, Self, get_args
+
+from vitlab.contract.reading import LATEST, is_finite, mended, open_regular
 
 VERSION = 1
 KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
@@ -165,22 +166,28 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list[Event], int]:
+LIMIT = 1 << 24
+"""Bytes that one call of `read_events` reads."""
+
+
+def read_events(path: Path, offset: int = 0, limit: int = LIMIT) -> tuple[list[Event], int]:
     """The complete lines from byte `offset` on, and the offset for the next call.
 
     Unknown kinds and broken lines are skipped, and those whose time or step is not finite; such an
-    epoch is left out, such a value is None. An incomplete last line is left for the next call. A
-    file shorter than `offset` (replaced or truncated) is read from its start. One call reads at
-    most `limit` bytes.
+    epoch or number of steps is left out, such a value is None. An incomplete last line is left for
+    the next call. A file shorter than `offset` (replaced or truncated) is read from its start. One
+    call reads at most `limit` bytes. Raises `Unreadable` for anything but a regular file.
     """
     try:
-        with path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) < offset:
-                offset = 0
-            file.seek(offset)
-            block = file.read(limit)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return [], 0
+    try:
+        size = os.fstat(descriptor).st_size
+        offset = 0 if size < offset else offset
+        block = os.pread(descriptor, min(limit, size - offset), offset)
+    finally:
+        os.close(descriptor)
     end = block.rfind(b"\n") + 1
     if end == 0 and len(block) == limit:
         end = limit  # a line longer than the limit is not an event: skip it
@@ -190,21 +197,17 @@ def read_events(path: Path, offset: int = 0, limit: int = 1 << 24) -> tuple[list
 def _parse(block: bytes) -> Iterator[Event]:
     for line in block.split(b"\n"):
         try:
-            record = json.loads(line)
+            record = json.loads(mended(line.decode()) if b"\\u" in line else line)
         except (ValueError, RecursionError):
             continue
         if not isinstance(record, dict) or record.get("v") != VERSION:
             continue
         kind, t = record.pop("kind", None), record.pop("t", None)
-        if kind in KINDS and _is_finite(t) and _is_finite(record.get("step", 0)):
+        if kind in KINDS and is_finite(t) and 0 <= t < LATEST and is_finite(record.get("step", 0)):
             del record["v"]
-            if not _is_finite(record.get("epoch", 0)):
-                del record["epoch"]
+            for name in ("epoch", "of"):
+                if not is_finite(record.get(name, 0)):
+                    del record[name]
             if isinstance(values := record.get("values"), dict):
-                record["values"] = {n: x if _is_finite(x) else None for n, x in values.items()}
+                record["values"] = {n: x if is_finite(x) else None for n, x in values.items()}
             yield Event(kind, float(t), record)
-
-
-def _is_finite(value: object) -> TypeGuard[float]:
-    """Whether it is a number that a float can hold."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

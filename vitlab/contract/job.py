@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,10 +12,13 @@ from typing import Any, Literal, get_args
 
 from vitlab.contract.events import NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
-from vitlab.contract.validation import read_record
+from vitlab.contract.reading import Unreadable as UnreadableFile
+from vitlab.contract.validation import NotNegative, Time, load_record
 from vitlab.contract.value import HEADLINE
 
 SPEC_VERSION = 1
+SECTIONS = ("data", "train", "noise", "env", "metrics", "slurm", "wandb", "adopt")
+"""Keys of a spec's `config` and `extra` that are mappings where they are set."""
 
 Recipe = Literal[
     "vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "ensemble", "command"
@@ -66,7 +70,7 @@ class Spec:
     priority: int = 0
     after: tuple[str, ...] = ()
     """Jobs (`<exp_id>/<job>`) that must succeed first."""
-    submitted: float = 0.0
+    submitted: Time = 0.0
     """Unix seconds."""
     experiment: str = ""
     """The experiment file's path from the lab's root."""
@@ -85,9 +89,33 @@ class Spec:
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
+def load_spec(path: Path) -> Spec | None:
+    """The spec in `path`; None when there is none, `UnreadableFile` where it is none of version 1.
+
+    Sections that readers look into are mappings, as they were when it was submitted.
+    """
+    spec = load_record(path, Spec, SPEC_VERSION)
+    if spec is None:
+        return None
+    _check_words(path, spec.profile, spec.recipe)
+    for where, section in (("config", spec.config), ("extra", spec.extra)):
+        for key, value in section.items():
+            if key in SECTIONS and not isinstance(value, Mapping | None):
+                raise UnreadableFile(path, f"has {where}.{key}, which is no mapping")
+    return spec
+
+
 def read_spec(path: Path) -> Spec | None:
-    """The spec in `path`; None when it is missing or not one of version 1."""
-    return read_record(path, Spec, SPEC_VERSION)
+    """As `load_spec`; None also for what cannot be read."""
+    with contextlib.suppress(UnreadableFile):
+        return load_spec(path)
+    return None
+
+
+def _check_words(path: Path, profile: str, recipe: str) -> None:
+    for word, allowed in ((profile, PROFILES), (recipe, RECIPES)):
+        if word not in allowed:
+            raise UnreadableFile(path, f"names {word[:40]!r}, none of {', '.join(allowed)}")
 
 
 RESULT_VERSION = 1
@@ -113,7 +141,7 @@ class Result:
     recipe: str
     values: Mapping[str, float | None]
     """`split/metric/label` -> number: `test/r2/log_g`. None for a non-finite one."""
-    errors: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, NotNegative] = field(default_factory=dict)
     """Standard errors, under the same names; of what kind says `error_kind`."""
     n: Mapping[str, int] = field(default_factory=dict)
     """Spectra per split: train, val, test."""
@@ -151,9 +179,19 @@ def write_result(path: Path, result: Result) -> None:
     write_atomic(path, text.encode() + b"\n")
 
 
+def load_result(path: Path) -> Result | None:
+    """The result in `path`; None when there is none, `UnreadableFile` where it is none."""
+    result = load_record(path, Result, RESULT_VERSION)
+    if result is not None:
+        _check_words(path, result.profile, result.recipe)
+    return result
+
+
 def read_result(path: Path) -> Result | None:
-    """The result in `path`; None when there is none, or it is not one of version 1."""
-    return read_record(path, Result, RESULT_VERSION)
+    """As `load_result`; None also for what cannot be read."""
+    with contextlib.suppress(UnreadableFile):
+        return load_result(path)
+    return None
 
 
 Status = Literal[
@@ -262,7 +300,15 @@ class Lost:
     started: float
 
 
-JobState = Queued | Running | Done | Lost
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that decides its state is not what it must be: nothing is done to such a job."""
+
+    why: str
+    """`exit.json is a pipe (FIFO)`."""
+
+
+JobState = Queued | Running | Done | Lost | Unreadable
 
 
 def state_word(state: JobState) -> str:

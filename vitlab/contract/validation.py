@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import (
@@ -23,6 +22,7 @@ from typing import (
 )
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import LATEST, Unreadable, is_finite, read_document
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -191,6 +191,8 @@ Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
+Time = Annotated[float, Range(0)]
+"""Unix seconds."""
 Fraction = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 0.95)]
 Threads = Annotated[int, Range(0, 1024)]
@@ -200,28 +202,115 @@ Input = Literal["flux", "flux/error", "whitened"]
 """What a model sees: flux over its median; over its 1-sigma error; (flux - 1) / sky sigma."""
 
 
-def read_record(path: Path, kind: type[R], version: int) -> R | None:
-    """The record in `path`; None when it is missing, broken, or of another version.
+_FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "str": (lambda value: isinstance(value, str), "a text"),
+    "Mode": (lambda value: isinstance(value, str), "a text"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (lambda value: isinstance(value, int) and _is_number(value), "a whole number"),
+    "float": (lambda value: _is_number(value), "a number"),
+    "NotNegative": (lambda value: _is_number(value) and value >= 0, "a number of 0 or more"),
+    "Time": (lambda value: _is_number(value) and 0 <= value < LATEST, "a time"),
+    "Any": (lambda _: True, ""),
+    "object": (lambda _: True, ""),
+}
+"""What a value of each declared type must be, and how that is called."""
+_NESTED = re.compile(r"(Mapping\[str|tuple\[)(?:, )?(.*?)(?:, \.\.\.)?\]")
+
+
+def _is_number(value: object) -> bool:
+    return is_finite(value) and not isinstance(value, bool)
+
+
+_KINDS = ((bool, "true or false"), (str, "a text"), (list, "a list"), (dict, "an object"))
+
+
+def _kind(value: object) -> str:
+    """What a value of a document is, in a message: short, and no text of its writer."""
+    if value is None:
+        return "null"
+    found = next((name for kind, name in _KINDS if isinstance(value, kind)), "")
+    return found or (f"{value:.6g}" if is_finite(value) else "a number")
+
+
+def misfit(value: object, declared: str) -> str:
+    """What `value` should be by its declared type (`Mapping[str, float | None]`); empty if it is.
+
+    Of a mapping and a tuple every value is asked.
+    """
+    if declared.endswith(" | None"):
+        return "" if value is None else misfit(value, declared.removesuffix(" | None"))
+    if nested := _NESTED.fullmatch(declared):
+        mapping = nested[1].startswith("Mapping")
+        if not isinstance(value, dict if mapping else list | tuple):
+            return "a mapping" if mapping else "a list"
+        each = value.values() if isinstance(value, dict) else value
+        wrong = next((why for one in each if (why := misfit(one, nested[2]))), "")
+        return f"{'a mapping' if mapping else 'a list'} of which each is {wrong}" if wrong else ""
+    fits, name = _FITS[declared]
+    return "" if fits(value) else name
+
+
+def load_record(path: Path, kind: type[R], version: int) -> R | None:
+    """The record in `path`; None when there is none, `Unreadable` when it is no such record.
 
     Unknown keys are ignored, so that a newer program may add some within a version.
     """
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return checked(read_document(path), kind, version)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return from_document(document, kind, version)
+    except ValueError as error:
+        raise Unreadable(path, str(error)) from None
+
+
+def read_record(path: Path, kind: type[R], version: int) -> R | None:
+    """As `load_record`; None also for what cannot be read."""
+    try:
+        return load_record(path, kind, version)
+    except Unreadable:
+        return None
+
+
+def load_fields(path: Path, declared: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object in `path` with these keys of these types, as far as it has them.
+
+    Empty when there is none; `Unreadable` for anything else.
+    """
+    try:
+        document = read_document(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    if not isinstance(document, dict):
+        raise Unreadable(path, f"holds {_kind(document)} in place of an object")
+    for name, kind in declared.items():
+        if name in document and (wrong := misfit(document[name], kind)):
+            raise Unreadable(path, f"has {name}: {_kind(document[name])}, not {wrong}")
+    return document
 
 
 def from_document(document: object, kind: type[R], version: int) -> R | None:
     """As `read_record`, for a document already read."""
-    if not isinstance(document, dict) or document.get("v") != version:
+    try:
+        return checked(document, kind, version)
+    except ValueError:
         return None
+
+
+def checked(document: object, kind: type[R], version: int) -> R:
+    """As `load_record`, for a document already read; `ValueError` says what is wrong with it."""
+    if not isinstance(document, dict):
+        raise ValueError(f"holds {_kind(document)} in place of an object")
+    if document.get("v") != version or isinstance(document["v"], bool):
+        raise ValueError(f"is of version {_kind(document.get('v'))}, not {version}")
     known = {}
     for entry in fields(kind):
         if entry.name in document:
             value = document[entry.name]
-            known[entry.name] = tuple(value or ()) if entry.type.startswith("tuple") else value
-    try:
-        return kind(**known)
-    except TypeError:
-        return None
+            if entry.type.startswith("tuple"):
+                value = tuple(value) if isinstance(value, list | tuple) else value or ()
+            if wrong := misfit(value, str(entry.type)):
+                raise ValueError(f"has {entry.name}: {_kind(value)}, not {wrong}")
+            known[entry.name] = value
+        elif entry.default is MISSING and entry.default_factory is MISSING:
+            raise ValueError(f"has no {entry.name}")
+    return kind(**known)

@@ -6,21 +6,23 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
 
 _RESERVED_BYTES = 4096
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; empty when there is none, or it is half written."""
+    """The JSON object in `path`; empty when there is none, or it cannot be read."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        document = read_document(path)
+    except OSError:
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -28,15 +30,15 @@ def read_json(path: Path) -> dict[str, Any]:
 def last_json_line(path: Path) -> dict[str, Any]:
     """The last whole line of a JSON-lines file; empty when there is none."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 8192))
-            block = file.read()
+        descriptor = open_regular(path)
     except OSError:
         return {}
+    with os.fdopen(descriptor, "rb", 0) as file:
+        file.seek(max(0, os.fstat(descriptor).st_size - 8192))
+        block = file.read(8192) or b""
     for line in reversed(block[: block.rfind(b"\n") + 1].split(b"\n")):
         try:
-            record = json.loads(line)
+            record = parse(line)
         except ValueError:
             continue
         if isinstance(record, dict):
@@ -120,9 +122,9 @@ def take_lock(path: Path, patience: float = 1.0) -> int | None:
 
     Readers hold it for microseconds to test it, so it is tried for `patience` seconds. The
     descriptor is not inherited unless passed on. Where the file system has no locks, it is
-    returned without one.
+    returned without one. `Unreadable` for anything but a regular file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _open_lock(path)
     until = time.monotonic() + patience
     while True:
         try:
@@ -141,20 +143,39 @@ def take_lock(path: Path, patience: float = 1.0) -> int | None:
         return descriptor
 
 
-def is_locked(path: Path) -> bool | None:
-    """Whether a live process holds the lock on `path`; None where locks are not supported."""
+def _open_lock(path: Path) -> int:
+    """The file that is locked, made where there is none; never waits and follows no link."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV):
+            os.close(open_regular(path))  # says what it is
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        os.close(open_regular(path))
+        raise Unreadable(path, "is no file")
+    return descriptor
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a live process holds the lock on `path`.
+
+    None where that cannot be known: locks are not supported, or the file cannot be opened.
+    """
+    try:
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return False
+    except Unreadable:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return True
-        if error.errno in _UNSUPPORTED:
-            return None
-        raise
+        return None
     finally:
         os.close(descriptor)
     return False

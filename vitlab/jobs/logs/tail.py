@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 from vitlab.contract.events import Event, read_events
+from vitlab.contract.reading import Unreadable, open_regular
 
 MAX_LINE = 2000
 """Characters of a log line that are kept."""
+BARREN = 1 << 27
+"""Bytes without an event after which a file of events is not read further."""
 _BLOCK = 1 << 20
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movements
@@ -25,19 +28,37 @@ class EventTail:
     """The events since the last poll; a replaced or truncated file is read from its start."""
 
     def __init__(self, path: Path) -> None:
+        self.problem = ""
+        """Why the file is not read, or not to its end; empty when it is."""
         self._path = path
         self._offset = 0
         self._inode = 0
+        self._given_up = False
 
     def poll(self) -> list[Event]:
+        """Of a long file a part: call it until there are none."""
         try:
             inode = self._path.stat().st_ino
         except OSError:
             return []
         if inode != self._inode:
-            self._offset, self._inode = 0, inode
-        events, self._offset = read_events(self._path, self._offset)
-        return events
+            self._offset, self._inode, self._given_up, self.problem = 0, inode, False, ""
+        start = self._offset
+        while not self._given_up:
+            before = self._offset
+            try:
+                events, self._offset = read_events(self._path, before)
+            except Unreadable as error:
+                self.problem = error.line
+                return []
+            self.problem = ""
+            if events or self._offset <= before:
+                return events
+            if self._offset - start >= BARREN:  # zeros without an end, another file's contents
+                self._given_up = True
+                size = f"{BARREN >> 20} MiB without an event"
+                self.problem = f"{self._path.name} has {size}; what follows is not read"
+        return []
 
 
 class LogTail:
@@ -61,12 +82,16 @@ class LogTail:
         """Bytes of the line being written that are not in `_half`."""
 
     def poll(self) -> list[str]:
+        """Raises `Unreadable` for anything but a regular file, or a link to one."""
+        self.behind = False
         try:
-            with self._path.open("rb") as file:
-                return self._read(file.fileno())
+            descriptor = open_regular(self._path, follow=True)
         except FileNotFoundError:
-            self.behind = False
             return []
+        try:
+            return self._read(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _read(self, descriptor: int) -> list[str]:
         status = os.fstat(descriptor)
