@@ -11,9 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
-from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.paths import UsageError, cause, write_atomic
+from vitlab.contract.terminal import harmless_output
 
 COMMANDS = {
     "init": ("start", "make a lab: an example roadmap, hub and experiments"),
@@ -132,6 +134,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _use_utf8()
     _set_output()
+    with harmless_output():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         args = build_parser().parse_args(argv)
         status: int = args.handler(args)
@@ -148,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _mistake(cause(error))
     except UnicodeError as error:
         return _mistake(str(error))
+    except Exception as error:  # nothing foresaw it: one line all the same, and how to report it
+        return _unforeseen(error)
     return status
 
 
@@ -176,6 +185,38 @@ def _set_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding, errors="replace")
+
+
+def _unforeseen(error: Exception) -> int:
+    """Keep the traceback in this user's state folder, or show it where VITLAB_DEBUG is set."""
+    import traceback
+
+    from vitlab.contract.user_key import state_folder
+
+    text = "".join(traceback.format_exception(error))
+    kept = ""
+    with contextlib.suppress(OSError, UsageError):
+        path = state_folder() / "traceback.txt"
+        write_atomic(path, text.encode("utf-8", "replace"))
+        kept = f" with {path}"
+    if os.environ.get("VITLAB_DEBUG"):
+        print(text, file=sys.stderr)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    where = _file_of(error)
+    report = f"this is a mistake in vitlab; please report it by `vitlab debug`{kept}"
+    return _mistake(f"{where}{what[:300]}; {report}")
+
+
+def _file_of(error: Exception) -> str:
+    """`FILE: ` where the innermost functions that failed were given a file; else empty."""
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        known = trace.tb_frame.f_locals
+        named = (getattr(known.get(name), "folder", known.get(name)) for name in ("path", "job"))
+        found = next((str(one) for one in named if isinstance(one, Path)), found)
+        trace = trace.tb_next
+    return f"{found}: " if found else ""
 
 
 def _mistake(text: str) -> int:

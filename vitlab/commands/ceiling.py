@@ -16,6 +16,7 @@ from vitlab.commands.common import Options, add_json, number, print_json, print_
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
+from vitlab.contract.terminal import print_drawn
 from vitlab.lab.results.worlds import grid_world
 from vitlab.plot.figures import Curve, Panel, Picture, write
 
@@ -100,11 +101,11 @@ class Progress:
         left = (now - self.begun) / max(done, 1) * (self.total - done)
         text = f"{done} of {self.total} posteriors, {int(left) // 60}:{int(left) % 60:02} left"
         end = "\x1b[K" if live else "\n"
-        print("\r" * live + text, end=end, file=sys.stderr, flush=True)
+        print_drawn("\r" * live + text, end, sys.stderr)
 
     def close(self) -> None:
         if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print_drawn("\r\x1b[K", "", sys.stderr)
 
 
 def show_ceiling(args: argparse.Namespace) -> int:

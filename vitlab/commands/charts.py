@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from vitlab.commands.common import Options, add_json, print_json, this_lab
+from vitlab.contract.terminal import print_drawn
 from vitlab.docs.save import save
 from vitlab.lab.figures.auto_figures import MAKERS
 from vitlab.lab.figures.curves import curves
@@ -87,7 +88,7 @@ def draw_figure(args: argparse.Namespace) -> int:
         files = [lab.paths.relative(path) for path in (pdf, png)]
         print_json({"figure": args.name, "files": files, "linked": linked})
         return 0
-    print(draw_picture(picture, ascii_=args.ascii))
+    print_drawn(draw_picture(picture, ascii_=args.ascii))
     print(f"{lab.paths.relative(pdf)}\n{lab.paths.relative(png)}")
     for name in linked:
         print(f"linked in {name}; `vitlab undo` takes that back")

@@ -15,6 +15,7 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.excluded import sentence, share_text
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import UsageError
+from vitlab.contract.terminal import print_drawn
 
 if TYPE_CHECKING:
     from vitlab.ml.spectra.inspection import Description
@@ -100,7 +101,7 @@ def _follow(progress: Iterator[int]) -> int:
     live, done = sys.stderr.isatty(), 0
     for done in progress:
         if live:
-            print(f"\r{done} spectra", end="", file=sys.stderr, flush=True)
+            print_drawn(f"\r{done} spectra", "", sys.stderr)
     if live:
         print(file=sys.stderr)
     return done

@@ -18,6 +18,7 @@ from vitlab.commands.common import (
     warn_of_editors,
 )
 from vitlab.contract.paths import UsageError
+from vitlab.contract.terminal import print_exact
 from vitlab.docs.model.hub import Hub, Point, parse_hub
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.save import FileChange, save
@@ -111,7 +112,7 @@ def _where(named: str | None) -> tuple[Lab | None, Path | None]:
 
 def _write(lab: Lab | None, changes: list[FileChange], dry_run: bool) -> None:
     for change in changes:
-        print(unified(change.old_text, change.new_text, _name(lab, change.path)), end="")
+        print_exact(unified(change.old_text, change.new_text, _name(lab, change.path)))
     if changes and not dry_run:
         save(changes, journal_of(lab))
         warn_of_editors(change.path for change in changes)

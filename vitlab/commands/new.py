@@ -12,6 +12,7 @@ from pathlib import Path
 from vitlab.commands.common import Options, add_json, plain, print_json, this_lab
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import LabPaths, NoLab, UsageError
+from vitlab.contract.terminal import print_exact
 from vitlab.docs.text.edit import unified
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.experiment.script_python import check_python, find_python
@@ -334,7 +335,7 @@ def _create(lab: Lab, new: Creation, following: str, args: argparse.Namespace) -
         print_json({"id": new.id, "files": names, "diff": "".join(diffs),
                     "notes": list(new.notes), "next": following})  # fmt: skip
         return 0
-    print("".join(diffs), end="")
+    print_exact("".join(diffs))
     for note in new.notes:
         print(plain(note), file=sys.stderr)
     if not args.dry_run:

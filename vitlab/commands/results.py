@@ -13,6 +13,7 @@ from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
+from vitlab.contract.terminal import print_drawn
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import all_jobs, find_job, read_job
@@ -210,7 +211,7 @@ def plot_jobs(args: argparse.Namespace) -> int:
     picture = draw_jobs(lab, [job.paths.folder for job in jobs], args.value, ascii_=args.ascii)
     if picture is None:
         raise UsageError("nothing to plot: no job has reported a value yet")
-    print(picture)
+    print_drawn(picture)
     every = [] if jobs else all_jobs(lab.paths)
     if every:
         newest = max(every, key=lambda job: job.spec.submitted).paths.folder.parent

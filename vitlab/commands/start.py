@@ -10,6 +10,7 @@ from vitlab.commands.common import Options, judge_gates, number, print_table, th
 from vitlab.commands.jobs import follow
 from vitlab.contract.job import PROFILES, read_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.terminal import print_drawn, print_exact
 from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import launch_order, passed_over
 from vitlab.docs.text.edit import unified
@@ -54,16 +55,15 @@ def run_demo(args: argparse.Namespace) -> int:
 
     picture = draw_jobs(lab, [job.folder for job in jobs])
     if picture:
-        print(f"\n{picture}")
+        print_drawn(f"\n{picture}")
     _print_scores(jobs)
     _print_verdicts(lab, roadmap)
     for mvp in mvps:
         plan = pending(lab, roadmap, mvp)
         for change in plan.changes:
             print()
-            print(
-                unified(change.old_text, change.new_text, lab.paths.relative(change.path)), end=""
-            )
+            name = lab.paths.relative(change.path)
+            print_exact(unified(change.old_text, change.new_text, name))
         if plan.changes and not args.dry_run:
             accept(lab, plan)
     if not args.dry_run:

@@ -1,0 +1,83 @@
+"""Texts of files on their way to a terminal, which obeys control characters whoever wrote them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]|\r(?!\n)"
+)
+"""Controls (C0, C1), what turns or hides the text around it, and surrogates; not the joiners of
+emoji and of Persian."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Those of them that no text has."""
+_OURS = re.compile("(\x1b\\[[0-9;]*m|\x1b\\[K|\r)")
+"""Colours, and the line that changes while one waits."""
+
+
+def harmless(text: str) -> str:
+    """`text` with its control, turning and invisible characters written out, as JSON has them.
+
+    `\\u001b` for an escape; tabs and the ends of lines stay.
+    """
+    return _UNSAFE.sub(_written, text)
+
+
+def _written(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + (code - 0x10000 >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+class _Harmless:
+    """A stream that takes texts as `harmless` makes them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(harmless(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def harmless_output() -> Iterator[None]:
+    """All that is printed is `harmless`, but for `print_drawn` and `print_exact`."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _Harmless(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def print_drawn(text: str, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a drawing of ours: colours and the start of the line pass, no other control does."""
+    parts = _OURS.split(text + end)
+    shown = (part if k % 2 else harmless(part) for k, part in enumerate(parts))
+    stream = _inner(file or sys.stdout)
+    stream.write("".join(shown))
+    stream.flush()
+
+
+def print_exact(text: str) -> None:
+    """Print a diff: `harmless` on a terminal; elsewhere exact but for control characters."""
+    if sys.stdout.isatty():
+        sys.stdout.write(harmless(text))
+    else:
+        _inner(sys.stdout).write(_CONTROL.sub(_written, text))
+
+
+def _inner(stream: TextIO) -> TextIO:
+    while isinstance(stream, _Harmless):
+        stream = stream.stream
+    return stream
