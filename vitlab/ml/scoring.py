@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.reading import Unreadable, open_regular, parse
 from vitlab.contract.value import (
     COVERED,
     LOG_SCORE,
@@ -230,6 +233,9 @@ VERSION = 1
 KEY = "vitlab"
 """Key of the file's metadata: {v, hash, labels, source}."""
 SNR_BINS = 4
+MOST_STARS = 5_000_000
+"""A file of residuals may say that it has more."""
+_DENSITY = ("log_score", "pit")
 
 
 @dataclass(frozen=True)
@@ -296,11 +302,11 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
 def load_residuals(path: Path) -> Residuals:
     """The residuals in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
-        about = json.loads(pl.read_parquet_metadata(path)[KEY])
-        frame = pl.read_parquet(path)
-        labels = tuple(about["labels"])
-        if about["v"] != VERSION:
+        about = residuals_about(path)
+        labels = tuple(map(str, list(about["labels"])))
+        if about["v"] != VERSION or not labels:
             raise UsageError(f"{path}: not residuals of version {VERSION}")
+        frame = _frame(path, labels)
         sigma = f"sigma/{labels[0]}" in frame.columns
         return Residuals(
             labels=labels,
@@ -317,9 +323,40 @@ def load_residuals(path: Path) -> Residuals:
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no residuals here (`vitlab evaluate` makes them)") from None
-    except (OSError, KeyError, ValueError, IndexError, TypeError, pl.exceptions.PolarsError) as bad:
-        reason = str(bad).split("\n", 1)[0]
+    except BAD_PARQUET as bad:
+        reason = bad.why if isinstance(bad, Unreadable) else str(bad).split("\n", 1)[0]
         raise UsageError(f"{path}: not readable residuals ({reason})") from None
+
+
+BAD_PARQUET = (OSError, KeyError, ValueError, IndexError, TypeError,
+               pl.exceptions.PolarsError, pl.exceptions.PanicException)  # fmt: skip
+"""What reading a file that anybody may have made can raise."""
+
+
+def residuals_about(path: Path) -> dict[str, Any]:
+    """What a file says its residuals are; raises `BAD_PARQUET`."""
+    os.close(open_regular(path))  # a pipe would never end
+    about = parse(pl.read_parquet_metadata(path)[KEY])
+    if not isinstance(about, dict):
+        raise TypeError("its metadata are no object")
+    return about
+
+
+def _frame(path: Path, labels: Sequence[str]) -> pl.DataFrame:
+    """The columns that are known, as numbers of at most `MOST_STARS` stars."""
+    kinds = pl.read_parquet_schema(path)
+    parts = ("true", "predicted", "sigma", *_DENSITY, *(f"exact/{one}" for one in _DENSITY))
+    wanted = ["star", "mag", "snr", "log_score", "exact/log_score"]
+    wanted += [f"{part}/{label}" for part in parts for label in labels]
+    known = [name for name in dict.fromkeys(wanted) if name in kinds]
+    if odd := next((name for name in known if not kinds[name].is_numeric()), None):
+        raise ValueError(f"{odd} holds no numbers")
+    if (stars := pl.scan_parquet(path).select(pl.len()).collect().item()) > MOST_STARS:
+        raise ValueError(f"{stars:,} stars, more than {MOST_STARS:,}")
+    frame = pl.read_parquet(path, columns=known)
+    if frame["star"].null_count():
+        raise ValueError("stars without a number")
+    return frame
 
 
 def overall(residuals: Residuals, seed: int) -> Scores:

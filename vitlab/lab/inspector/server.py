@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -44,7 +43,7 @@ from vitlab.lab.inspector.star import (
     to_json,
     to_line,
 )
-from vitlab.ml.scoring import KEY, Residuals, load_residuals
+from vitlab.ml.scoring import BAD_PARQUET, Residuals, load_residuals, residuals_about
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
@@ -370,10 +369,8 @@ class JobPredictions:
 
     def _load(self, path: Path) -> Residuals | None:
         """The residuals in a file of the same stars; other files are not read in full."""
-        with contextlib.suppress(
-            UsageError, OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError
-        ):
-            if json.loads(pl.read_parquet_metadata(path)[KEY])["hash"] == self.hash:
+        with contextlib.suppress(UsageError, *BAD_PARQUET):
+            if residuals_about(path)["hash"] == self.hash:
                 return load_residuals(path)
         return None
 

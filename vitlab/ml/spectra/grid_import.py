@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, text_lines
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import LABELS
@@ -54,7 +54,7 @@ _EXPONENT = re.compile(r"(?<=\d)[dD](?=[+-]?\d)|(?<=\.)[dD](?=[+-]?\d)")
 
 def _ascii_columns(data: bytes, path: Path) -> list[Array]:
     rows = []
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(text_lines(data, path), start=1):
         cells = line.lstrip("\ufeff").split("#")[0].replace(",", " ").split()
         if not cells:
             continue

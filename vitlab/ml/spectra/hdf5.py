@@ -1,13 +1,18 @@
-"""HDF5 files: open them, read rows without the GIL, read and write pandas tables without pandas."""
+"""HDF5 files, which anybody may have made: opened, and read from themselves alone, within bounds.
+
+Reads rows without the GIL; reads and writes pandas tables without pandas. Refused by name: links,
+virtual and external data, filters from other places, and shapes far beyond what is stored.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import io
+import math
 import os
 import pickle
-from collections.abc import Mapping
+import pickletools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,31 +22,115 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import Unreadable, open_regular
+
+while h5py.h5pl.size():  # else HDF5 loads programs from HDF5_PLUGIN_PATH when a file names a filter
+    h5py.h5pl.remove(0)
+
+MOST = 4 << 30
+"""Bytes that are read at once; a file may declare any shape."""
+SMALL, PACKED = 64 << 20, 1100
+"""Above the first, in bytes, at most the second times what is stored: deflate makes it 1032."""
+TEXTS = 1 << 20
+"""Bytes of an attribute, and of the names of columns."""
+MOST_BLOCKS = 1000
+"""Of a pandas frame."""
 
 
 def open_hdf5(path: Path) -> h5py.File:
     """`path` opened for reading; `UsageError` when it is missing or not an HDF5 file."""
     try:
+        os.close(open_regular(path, follow=True))
         return h5py.File(path, "r")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except OSError as error:
-        fits = path.is_file() and path.open("rb").read(9) == b"SIMPLE  ="
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error.why}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        fits = os.access(path, os.R_OK) and path.open("rb").read(9) == b"SIMPLE  ="
         what = "a FITS file, not HDF5" if fits else f"not a readable HDF5 file ({error})"
         raise UsageError(f"{path}: {what}") from None
 
 
+def find(file: h5py.Group, inside: str) -> h5py.Group | h5py.Dataset | None:
+    """The group or data set at the path `inside`; None when there is none.
+
+    `UsageError` for a link on the way, as it may lead to another file, and for a data set whose
+    numbers are elsewhere, or of a kind that cannot be bounded.
+    """
+    parts = [part for part in (file.name or "").split("/") if part]
+    item: Any = file
+    for name in inside.split("/"):
+        parts.append(name)
+        where = f"{file.file.filename}: {'/'.join(parts)}"
+        if not isinstance(item, h5py.Group) or not item.id.links.exists(name.encode()):
+            return None
+        kind = item.id.links.get_info(name.encode()).type
+        if kind != h5py.h5l.TYPE_HARD:
+            word = {h5py.h5l.TYPE_SOFT: "soft", h5py.h5l.TYPE_EXTERNAL: "external"}.get(kind, "own")
+            raise UsageError(f"{where}: a link ({word}) is not followed; copy the data there")
+        try:
+            item = item[name]
+            if isinstance(item, h5py.Dataset):
+                _check(item, where)
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"{where}: cannot be opened ({error})") from None
+    return item if isinstance(item, h5py.Group | h5py.Dataset) else None
+
+
+def find_data(file: h5py.Group, inside: str) -> h5py.Dataset | None:
+    """As `find`, for a data set."""
+    item = find(file, inside)
+    return item if isinstance(item, h5py.Dataset) else None
+
+
+def _check(data: h5py.Dataset, where: str) -> None:
+    if data.is_virtual:
+        raise UsageError(f"{where}: a virtual data set, of other files; copy the data there")
+    if data.external:
+        raise UsageError(f"{where}: stored in another file; copy the data there")
+    if data.shape is None:
+        raise UsageError(f"{where}: has no values")
+    fields = data.dtype.fields or {}
+    if any(kind[0].base.kind in "OV" for kind in fields.values()) or data.dtype.subdtype:
+        raise UsageError(f"{where}: records that hold references, records or varying lengths")
+    check_filters(data, where)
+
+
 def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
-    """The whole data set at the path `inside`; `UsageError` when there is none."""
-    data = file.get(inside)
-    if not isinstance(data, h5py.Dataset):
-        raise UsageError(f"{file.filename}: no data set {inside}")
+    """The whole numeric data set at the path `inside`; `UsageError` when there is none."""
+    data = find_data(file, inside)
+    if data is None or data.dtype.kind not in "fiu":
+        raise UsageError(f"{file.filename}: no data set {inside} of numbers")
     values: NDArray[np.generic] = _whole(data, f"{file.filename}: {inside}")
     return values
 
 
+def read_attributes(item: h5py.HLObject, where: str) -> dict[str, Any]:
+    """The attributes that are one text or some numbers; references and the like are passed over.
+
+    `UsageError` for one of more than `TEXTS` bytes.
+    """
+    found = {}
+    for name in item.attrs:
+        try:
+            about = item.attrs.get_id(name)
+            plain = about.dtype.kind in "biufS" or h5py.check_string_dtype(about.dtype) is not None
+            one = about.shape in ((), (1,))
+            if not plain or (about.dtype.kind == "O" and not one):
+                continue
+            if about.get_storage_size() > TEXTS:
+                raise UsageError(f"{where}: its attribute {name} is too large")
+            found[name] = item.attrs[name]
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError):
+            continue  # a type that numpy has not
+    return found
+
+
 PLUGINS = "hdf5plugin"
 """The package with the filters of other HDF5 users; loaded only when a file needs one."""
+BUILT_IN = (1, 2, 3, 4, 5, 6, 32000)
+"""Deflate, shuffle, checksum, szip, n-bit, scale-offset, LZF: h5py's own."""
 IN_PLUGINS = (307, 32001, 32004, 32008, 32013, 32015, 32017, 32018, 32026)
 """Its filters: bzip2, Blosc, LZ4, Bitshuffle, ZFP, Zstandard, SZ, FCIDECOMP, Blosc2."""
 
@@ -51,7 +140,7 @@ def check_filters(data: h5py.Dataset, where: str) -> None:
     made = data.id.get_create_plist()
     for k in range(made.get_nfilters()):
         code, _, _, name = made.get_filter(k)
-        if h5py.h5z.filter_avail(code):
+        if code in BUILT_IN and h5py.h5z.filter_avail(code):
             continue
         if code in IN_PLUGINS and importlib.util.find_spec(PLUGINS):
             importlib.import_module(PLUGINS)  # registers its filters
@@ -72,19 +161,29 @@ def unset_value(data: h5py.Dataset) -> float | None:
     """
     if data.chunks is None or not data.size:
         return None
-    chunks = np.prod([-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True)])
+    chunks = _chunks(data)
     value = float(data.fillvalue)
     if data.id.get_num_chunks() == chunks or not np.isfinite(value):
         return None
     return value
 
 
+def _chunks(data: h5py.Dataset) -> int:
+    """How many chunks there are when all was written."""
+    return math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+
+
 def _whole(data: h5py.Dataset, where: str) -> NDArray[Any]:
     """All values of a data set; `UsageError` when they cannot be read."""
-    check_filters(data, where)
+    size, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+    if size > MOST or size > max(SMALL, PACKED * stored):
+        raise UsageError(
+            f"{where}: shape {data.shape} takes {size / 1e6:,.0f} MB; {stored / 1e6:,.3g} MB are "
+            "stored"
+        )
     try:
         values: NDArray[Any] = data[()]
-    except OSError as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"{where}: cannot be read ({error})") from None
     return values
 
@@ -125,6 +224,8 @@ def locate(data: h5py.Dataset) -> RawRows | None:
         rows = data.shape[0]
     elif data.chunks[1] == data.shape[1]:
         rows = data.chunks[0]
+        if data.id.get_num_chunks() < _chunks(data):
+            return None
         locations = [data.id.get_chunk_info_by_coord((r, 0)) for r in range(0, data.shape[0], rows)]
         runs = tuple(chunk.byte_offset for chunk in locations)
     else:
@@ -143,11 +244,14 @@ def read_frame(file: h5py.File, inside: str, path: Path) -> Columns:
     Reads pandas' layouts `table`, and `fixed` without strings. A missing string is empty, a
     missing number NaN. `UsageError` names the file and the problem.
     """
-    group = file.get(inside)
-    if isinstance(group, h5py.Group) and isinstance(group.get("table"), h5py.Dataset):
-        return _read_table(group["table"], f"{path}: {inside}/table", _missing_text(group))
-    if isinstance(group, h5py.Group) and "nblocks" in group.attrs:
-        return _read_fixed(group, f"{path}: {inside}")
+    group = find(file, inside)
+    if isinstance(group, h5py.Group):
+        where = f"{path}: {inside}"
+        attributes = read_attributes(group, where)
+        if (table := find_data(group, "table")) is not None:
+            return _read_table(table, f"{where}/table", _missing_text(attributes))
+        if "nblocks" in attributes:
+            return _read_fixed(group, attributes["nblocks"], where)
     raise UsageError(f"{path}: no pandas table in {inside}")
 
 
@@ -227,47 +331,64 @@ def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, 
             item.attrs[name] = np.bytes_(pickle.dumps(value, protocol=0))
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Lists, strings and numbers only: classes are never loaded."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"contains {module}.{name}")
-
-
 def _names(value: object, where: str) -> list[str]:
-    """A pickled list of column names."""
-    data = value.encode("utf-8") if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
+    """A pickled list of column names, read by its codes: nothing in it is run."""
     try:
-        names = _PlainUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+        if not isinstance(value, str | bytes):
+            raise ValueError("no text")
+        data = value.encode("utf-8") if isinstance(value, str) else value
+        return [str(name) for name in _listed(data)]
+    except (ValueError, KeyError) as error:
         raise UsageError(f"{where}: column names are not a plain list ({error})") from None
-    if not isinstance(names, list):
-        raise UsageError(f"{where}: column names are not a plain list")
-    return [str(name) for name in names]
 
 
-def _missing_text(group: h5py.Group) -> bytes:
+def _listed(data: bytes) -> Iterator[object]:
+    """The texts and numbers of a pickled list of them; `ValueError` for anything else."""
+    memo: dict[object, object] = {}
+    last: object = None
+    for code, value, _ in pickletools.genops(data):
+        match code.name:
+            case "PROTO" | "FRAME" | "MARK" | "LIST" | "EMPTY_LIST" | "APPEND" | "APPENDS" | "STOP":
+                continue
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                memo[value] = last
+                continue
+            case "MEMOIZE":
+                memo[len(memo)] = last
+                continue
+            case "GET" | "BINGET" | "LONG_BINGET":
+                last = memo[value]
+            case "STRING" | "BINSTRING" | "SHORT_BINSTRING":
+                last = value
+            case name if "UNICODE" in name or name.removeprefix("BIN")[:3] in ("INT", "LON"):
+                last = value
+            case name:
+                raise ValueError(f"it has {name}")
+        yield last
+
+
+def _missing_text(attributes: Mapping[str, Any]) -> bytes:
     """How a missing string is written; pandas 3 omits the attribute."""
-    value = group.attrs.get("nan_rep", b"nan")
+    value = attributes.get("nan_rep", b"nan")
     return bytes(value) if isinstance(value, bytes) and value != b"N." else b"nan"
 
 
 def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
     """Read a `table`: each field is a block of columns of one type, named in `<field>_kind`."""
-    rows = _whole(table, where)
-    fields = rows.dtype.names or ()
-    if "index" not in fields:
+    fields = table.dtype.names or ()
+    if "index" not in fields or table.ndim != 1:
         raise UsageError(f"{where}: no field index")
+    attributes = read_attributes(table, where)
+    rows = _whole(table, where)
     columns: Columns = {"index": rows["index"]}
     for block in fields:
-        kind = table.attrs.get(f"{block}_kind")
-        if block == "index" or kind is None:
+        if block == "index" or f"{block}_kind" not in table.attrs:
             continue
-        names = _names(kind, where)
-        values = rows[block].reshape(len(rows), -1)
+        names = _names(attributes.get(f"{block}_kind"), where)
+        values = rows[block].reshape(len(rows), math.prod(rows[block].shape[1:]))
         if len(names) != values.shape[1]:
             raise UsageError(f"{where}: {block}_kind does not name its {values.shape[1]} columns")
-        if table.attrs.get(f"{block}_dtype") == b"bool":
+        if attributes.get(f"{block}_dtype") == b"bool":
             values = values.astype(bool)
         for i, name in enumerate(names):
             column = values[:, i]
@@ -279,31 +400,48 @@ def _texts(column: NDArray[Any], missing: bytes) -> NDArray[Any]:
     return np.array(["" if x == missing else x.decode("utf-8", "replace") for x in column])
 
 
-def _read_fixed(group: h5py.Group, where: str) -> Columns:
-    axis = group.get("axis1")
+def _read_fixed(group: h5py.Group, blocks: object, where: str) -> Columns:
+    if not isinstance(blocks, np.integer | int) or not 0 <= blocks <= MOST_BLOCKS:
+        raise UsageError(f"{where}: nblocks is not a number of blocks")
+    axis = find_data(group, "axis1")
     columns: Columns = {}
-    if isinstance(axis, h5py.Dataset):
+    if axis is not None and axis.dtype.kind != "O":
         columns["index"] = _whole(axis, f"{where}/axis1")
-    for k in range(int(group.attrs["nblocks"])):
-        items, values = group.get(f"block{k}_items"), group.get(f"block{k}_values")
-        if not isinstance(items, h5py.Dataset) or not isinstance(values, h5py.Dataset):
+    for k in range(int(blocks)):
+        items, values = find_data(group, f"block{k}_items"), find_data(group, f"block{k}_values")
+        if items is None or values is None:
             raise UsageError(f"{where}: no block{k}_items and block{k}_values")
-        found = _whole(items, f"{where}/block{k}_items")
-        if found.dtype.kind == "O" and not all(isinstance(x, bytes | str) for x in found):
-            raise UsageError(
-                f"{where}: block{k}_items holds pickled names (not all columns are named by text), "
-                "which are never read; write the frame with format='table'"
-            )
-        names = [_name(x) for x in found]
+        names = _item_names(items, f"{where}/block{k}_items")
         if values.dtype.kind not in "fiub":
             raise UsageError(
                 f"{where}: block{k}_values ({', '.join(names)}) holds pickled objects, which are "
                 "never read; write the frame with format='table'"
             )
+        if values.ndim != 2 or values.shape[1] != len(names):
+            raise UsageError(f"{where}: block{k}_items does not name its columns")
         cells = _whole(values, f"{where}/block{k}_values")
-        for i, name in enumerate(names):
-            columns[name] = cells[:, i]
+        columns |= {name: cells[:, i] for i, name in enumerate(names)}
     return columns
+
+
+def _item_names(items: h5py.Dataset, where: str) -> list[str]:
+    """The names of a block's columns."""
+    if items.ndim != 1 or items.dtype.kind not in "OSiu":
+        raise UsageError(f"{where}: is no list of names")
+    if items.dtype.kind != "O":
+        return [_name(x) for x in _whole(items, where)]
+    if h5py.check_string_dtype(items.dtype) is None:
+        raise UsageError(
+            f"{where} holds pickled names (not all columns are named by text), "
+            "which are never read; write the frame with format='table'"
+        )
+    names, left = list[str](), TEXTS
+    for k in range(items.shape[0]):  # one by one: many may be one long text
+        names.append(_name(items[k]))
+        left -= len(names[-1]) + 1
+        if left < 0:
+            raise UsageError(f"{where}: names of more than {TEXTS >> 20} MiB")
+    return names
 
 
 def _name(item: object) -> str:

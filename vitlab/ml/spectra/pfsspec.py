@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,17 @@ from numpy.typing import NDArray
 
 from vitlab.contract.excluded import UNREAD, USABLE
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.reading import read_regular
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.hdf5 import (
     Columns,
     RawRows,
-    check_filters,
+    find,
+    find_data,
     locate,
     open_hdf5,
+    read_array,
+    read_attributes,
     read_frame,
     unset_value,
     write_frame,
@@ -34,6 +39,8 @@ ERROR = "dataset/arrays/error/value"
 MASK = "dataset/arrays/mask/value"
 PARAMS = "dataset/params"
 SHARDS = "shard_index.txt"
+MOST_PIXELS = 1 << 20
+"""Of a spectrum."""
 PIECE = 32
 """Spectra read at once (three arrays of 1 MB)."""
 
@@ -133,12 +140,14 @@ def open_spectra_files(path: Path) -> SpectraFiles:
     if index.suffix != ".txt":
         return SpectraFiles(path, (open_pfsspec(path),))
     try:
-        lines = index.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(index, follow=True).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{index}: not a readable list of shards ({error})") from None
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not names:
         raise UsageError(f"{index}: lists no shards")
+    if twice := next((name for name, n in Counter(names).items() if n > 1), None):
+        raise UsageError(f"{index}: lists {twice} twice")
     files = tuple(open_pfsspec(index.parent / name) for name in names)
     for file in files[1:]:
         if not np.array_equal(file.wave, files[0].wave):
@@ -149,28 +158,32 @@ def open_spectra_files(path: Path) -> SpectraFiles:
 def open_pfsspec(path: Path) -> PfsspecFile:
     """Open `path` and check its layout. `UsageError` names the file and the problem."""
     with open_hdf5(path) as file:
+        arrays = {x: data for x in (FLUX, ERROR, MASK, WAVE) if (data := find_data(file, x))}
         for inside in (FLUX, ERROR, WAVE):
-            if not isinstance(file.get(inside), h5py.Dataset):
+            if inside not in arrays:
                 raise UsageError(f"{path}: no data set {inside}{_layout_hint(file)}")
-        if file[FLUX].ndim != 2 or not file[FLUX].shape[0]:
-            raise UsageError(f"{path}: {FLUX}: shape {file[FLUX].shape}, not (spectra, pixels)")
-        n, pixels = file[FLUX].shape
-        for inside, shape in ((ERROR, (n, pixels)), (WAVE, (pixels,)), (MASK, (n, pixels))):
-            if inside in file and file[inside].shape != shape:
-                raise UsageError(f"{path}: {inside}: shape {file[inside].shape}, not {shape}")
-        arrays = [inside for inside in (FLUX, ERROR, MASK, WAVE) if inside in file]
-        for inside in arrays:
-            check_filters(file[inside], f"{path}: {inside}")
-            if file[inside].dtype.kind not in "fiu":
-                raise UsageError(f"{path}: {inside}: {file[inside].dtype} instead of numbers")
-        params = read_frame(file, PARAMS, path)
-        attributes = dict(file[WAVE].attrs)
-        axis = read_axis(file[WAVE][()], attributes, f"{path}: {WAVE}")
-        unset = {x: value for x in arrays[:2] if (value := unset_value(file[x])) is not None}
-        locations = {x: locate(file[x]) for x in arrays if x != WAVE}
-        factor = _factor(file[FLUX][:FEW])
+        flux, wave = arrays[FLUX], arrays[WAVE]
+        if flux.ndim != 2 or not flux.shape[0]:
+            raise UsageError(f"{path}: {FLUX}: shape {flux.shape}, not (spectra, pixels)")
+        n, pixels = flux.shape
+        if pixels > MOST_PIXELS:
+            raise UsageError(f"{path}: {FLUX}: {pixels:,} pixels, more than {MOST_PIXELS:,}")
+        for inside, data in arrays.items():
+            shape = (pixels,) if inside == WAVE else (n, pixels)
+            if data.shape != shape:
+                raise UsageError(f"{path}: {inside}: shape {data.shape}, not {shape}")
+            if data.dtype.kind not in "fiu":
+                raise UsageError(f"{path}: {inside}: {data.dtype} instead of numbers")
+        # First of all, as a table has all its rows in the file, and `n` is only declared.
+        params = _aligned(read_frame(file, PARAMS, path), n, path)
+        where = f"{path}: {WAVE}"
+        axis = read_axis(read_array(file, WAVE), read_attributes(wave, where), where)
+        del arrays[WAVE]
+        read = {x: arrays[x] for x in (FLUX, ERROR)}
+        unset = {x: value for x, data in read.items() if (value := unset_value(data)) is not None}
+        locations = {x: locate(data) for x, data in arrays.items()}
+        factor = _factor(flux[:FEW])
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
-    params = _aligned(params, n, path)
     scales = np.empty(n, np.float32)
     return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, factor)
 
@@ -196,14 +209,15 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
         # Small pieces into the same buffers each time, which stay in the processor's cache.
         shape = (min(PIECE, stop - start), len(source.wave))
-        buffers = {inside: np.empty(shape, dtype=file[inside].dtype) for inside in source.locations}
+        arrays = {inside: _again(file, inside, source) for inside in source.locations}
+        buffers = {inside: np.empty(shape, dtype=data.dtype) for inside, data in arrays.items()}
         for first in range(start, stop, PIECE):
             last = min(first + PIECE, stop)
             parts = [buffer[: last - first] for buffer in buffers.values()]
             for (inside, location), part in zip(source.locations.items(), parts, strict=True):
                 try:
                     if location is None:
-                        file[inside].read_direct(part, np.s_[first:last])
+                        arrays[inside].read_direct(part, np.s_[first:last])
                     else:
                         location.read(raw.fileno(), first, part)
                 except OSError as error_:
@@ -215,6 +229,13 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     if source.axis.reversed:
         return flux[:, ::-1].copy(), error[:, ::-1].copy()
     return flux, error
+
+
+def _again(file: h5py.File, inside: str, source: PfsspecFile) -> h5py.Dataset:
+    data = find_data(file, inside)
+    if data is None or data.shape != (source.n, len(source.wave)) or data.dtype.kind not in "fiu":
+        raise UsageError(f"{source.path}: {inside}: has changed while it was read")
+    return data
 
 
 def _normalise(
@@ -293,13 +314,12 @@ def _code(flux: Rows, error: Rows, good: NDArray[np.bool_], hidden: bool) -> str
 
 
 def _layout_hint(file: h5py.File) -> str:
-    others = file.get("dataset/arrays")
     for name in ("ivar", "variance", "var", "sigma", "flux_err"):
-        if isinstance(others, h5py.Group) and "flux" in others and name in others:
+        if find(file, "dataset/arrays/flux") and find(file, f"dataset/arrays/{name}"):
             return f" (dataset/arrays/{name} is not read: write 1-sigma errors as {ERROR})"
-    if "dataset/arrays/wave/value" in file:
+    if find(file, "dataset/arrays/wave/value"):
         return " (every spectrum has its own wavelength grid: not supported)"
-    if "flux" in file and "params" in file:
+    if find(file, "flux") and find(file, "params"):
         return " (the pre-2022 layout, with flux at the root: not supported)"
     return ""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units, text_lines
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.pfsspec import SENTINELS
 
@@ -161,10 +161,13 @@ def _problems(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[str]:
 
 
 def _text_part(data: bytes, path: Path) -> Part:
-    lines = [x for x in data.decode("utf-8-sig", "replace").splitlines() if x.strip()]
+    lines = [x for x in text_lines(data, path) if x.strip()]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
     comma = any("," in line for line in lines[:1])
-    rows = list(csv.reader(lines)) if comma else [line.split() for line in lines]
+    try:
+        rows = list(csv.reader(lines)) if comma else [line.split() for line in lines]
+    except csv.Error as error:
+        raise UsageError(f"{path}: {error}") from None
     names = rows[0] if rows else []
     if names and all(_is_number(cell) for cell in names):
         names = ["wavelength", "flux", "flux_error"][: len(names)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import Unreadable, open_regular
 
 Array = NDArray[np.float64]
 
@@ -22,16 +26,49 @@ BLOCK = 2880
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1", "L": "S1"}
 _TYPES |= {"X": "u1", "C": ">c8", "M": ">c16"}
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_Read = TypeVar("_Read")
 _CARD = re.compile(r"\s*'((?:[^']|'')*)'|([^/]*)")
 
 
+MOST, MOST_TEXT = 1 << 30, 64 << 20
+"""Bytes of a FITS file, and of a text, unpacked."""
+MOST_LINES, LONGEST = 2_000_000, 1 << 17
+"""Lines of a text, and letters of a line."""
+MOST_NUMBERS = 1 << 27
+"""Numbers of an image or table: each takes 8 bytes."""
+MOST_HEADER, MOST_UNITS = 8 << 20, 1000
+"""Bytes of a header, and headers of a file."""
+
+
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, unpacked if it is gzipped."""
+    """The bytes of a file, unpacked if it is gzipped; `UsageError` for more than can be meant."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    except (OSError, EOFError) as error:
+        with os.fdopen(open_regular(path, follow=True), "rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            file = gzip.GzipFile(fileobj=raw) if packed else raw
+            head = file.read(BLOCK)
+            limit = MOST if is_fits(head) else MOST_TEXT
+            data = head + file.read(limit)
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error.why}") from None
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from None
+    if len(data) > limit:
+        what = "FITS file" if limit == MOST else "text"
+        raise UsageError(f"{path}: larger than the {limit >> 20} MiB that a {what} may have")
+    return data
+
+
+def text_lines(data: bytes, path: Path) -> list[str]:
+    """The lines of a text; `UsageError` for too many, or one too long."""
+    if data.count(b"\n") > MOST_LINES:
+        raise UsageError(f"{path}: more than {MOST_LINES:,} lines")
+    lines = data.decode("utf-8-sig", "replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST:
+            raise UsageError(f"{path}:{number}: a line of {len(line):,} letters")
+    return lines
 
 
 def is_fits(data: bytes) -> bool:
@@ -74,19 +111,38 @@ class Unit:
     @cached_property
     def image(self) -> Array | None:
         """The physical values, BSCALE and BZERO applied, BLANK as NaN; None without an image."""
+        return self._told(self._image)
+
+    def _told(self, read: Callable[[], _Read]) -> _Read:
+        """What `read` reads; `UsageError` where header and data do not fit."""
+        try:
+            return read()
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise UsageError(f"{self.where}: its header is not one of FITS ({error})") from None
+
+    def _image(self) -> Array | None:
         kind = self.header.get("XTENSION", "IMAGE")
-        if kind != "IMAGE" or not self.shape or not np.prod(self.shape):
+        if kind != "IMAGE" or not self.shape or not math.prod(self.shape):
             return None
-        raw = np.frombuffer(self.data, _BITPIX[_int(self.header, "BITPIX")]).reshape(self.shape)
+        if math.prod(self.shape) > MOST_NUMBERS:
+            raise UsageError(f"{self.where}: an image of more than {MOST_NUMBERS:,} numbers")
+        raw = np.frombuffer(self.data, _BITPIX[_int(self.header, "BITPIX")])
+        raw = raw[: math.prod(self.shape)].reshape(self.shape)
         return _scaled(raw, self.header, ("BSCALE", "BZERO", "BLANK"))
 
     @cached_property
     def columns(self) -> list[Column]:
         """The columns of a binary table, TSCAL and TZERO applied, TNULL as NaN."""
+        return self._told(self._columns)
+
+    def _columns(self) -> list[Column]:
         if not self.is_table:
             return []
         if self.header.get("ZIMAGE") == "T":
             raise UsageError(f"{self.where}: a tile-compressed image; unpack it with `funpack`")
+        width, rows = _int(self.header, "NAXIS1"), _int(self.header, "NAXIS2")
+        if rows * sum(number for _, _, number in self._forms()) > MOST_NUMBERS:
+            raise UsageError(f"{self.where}: a table of more than {MOST_NUMBERS:,} numbers")
         fields: list[Any] = []
         for i, letter, number in self._forms():
             if not number:
@@ -96,13 +152,12 @@ class Unit:
             elif letter == "A":
                 fields.append((str(i), f"S{number}"))
             elif letter in _TYPES:
-                width = -(-number // 8) if letter == "X" else number
-                fields.append((str(i), _TYPES[letter], (width,)))
+                items = -(-number // 8) if letter == "X" else number
+                fields.append((str(i), _TYPES[letter], (items,)))
             else:
                 form = self.header[f"TFORM{i}"]
                 raise UsageError(f"{self.where}: column {i}: type {form} is not one of FITS")
         kind = np.dtype(fields)
-        width, rows = _int(self.header, "NAXIS1"), _int(self.header, "NAXIS2")
         if kind.itemsize != width:
             raise UsageError(f"{self.where}: rows of {width} bytes, columns of {kind.itemsize}")
         if not width or not rows:
@@ -138,6 +193,8 @@ class Unit:
         heap = self.data[_int(self.header, "THEAP", size) :]
         number = lengths.pop() if lengths else 0
         kind = np.dtype(_TYPES[form[1]])
+        if number < 0 or len(places) * number * kind.itemsize > len(heap):
+            raise UsageError(f"{self.where}: column {name}: longer than its heap")
         return np.array([np.frombuffer(heap, kind, number, at) for at in places[:, 1].tolist()])
 
 
@@ -147,12 +204,16 @@ def read_units(data: bytes, path: Path) -> list[Unit]:
     place = 0
     while place < len(data) and data[place : place + BLOCK].strip(b" \0"):
         where = f"{path}: HDU {len(units)}"
+        if len(units) == MOST_UNITS:
+            raise UsageError(f"{where}: more than {MOST_UNITS} headers")
         header, place = _header(data, place, where)
         size = 0
         try:
             if shape := _shape(header):
-                size = abs(_int(header, "BITPIX")) // 8 * int(np.prod(shape))
-                size += _int(header, "PCOUNT", 0)
+                more = _int(header, "PCOUNT", 0)
+                size = abs(_int(header, "BITPIX")) // 8 * math.prod(shape) + more
+                if min(*shape, more) < 0:
+                    raise ValueError
         except (KeyError, ValueError):
             raise UsageError(f"{where}: BITPIX or NAXIS is missing or not a number") from None
         part = data[place : place + size]
@@ -165,7 +226,7 @@ def read_units(data: bytes, path: Path) -> list[Unit]:
 
 def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
     cards: dict[str, str] = {}
-    for at in range(place, len(data) - 79, 80):
+    for at in range(place, min(len(data), place + MOST_HEADER) - 79, 80):
         card = data[at : at + 80].decode("ascii", "replace")
         if card.rstrip() == "END":
             return cards, at + BLOCK - (at - place) % BLOCK
@@ -179,6 +240,8 @@ def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
 
 def _shape(header: Mapping[str, str]) -> tuple[int, ...]:
     axes = range(_int(header, "NAXIS", 0), 0, -1)
+    if len(axes) > 999:
+        raise ValueError("NAXIS")
     return tuple(_int(header, f"NAXIS{i}") for i in axes)
 
 

@@ -1,0 +1,353 @@
+"""Files of data that anybody may have made: none reads another file, fills the memory or hangs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.ml.test_single_files import EMPTY, WAVE, header, image, table
+from vitlab.contract.paths import UsageError
+from vitlab.ml.scoring import load_residuals
+from vitlab.ml.spectra.formats.fits import read_bytes, read_units
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.grid_import import read_columns
+from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.pfsspec import ERROR, FLUX, MASK, PARAMS, open_spectra_files
+from vitlab.ml.spectra.pfsspec import WAVE as WAVE_PATH
+from vitlab.ml.spectra.single_files import describe_single
+
+N = 3
+HUGE = 1 << 40
+
+
+def spectra(path: Path) -> Path:
+    """A small file that is read."""
+    with h5py.File(path, "w") as file:
+        file[WAVE_PATH] = WAVE
+        for inside in (FLUX, ERROR, MASK):
+            file[inside] = np.full((N, len(WAVE)), 0 if inside == MASK else 1.0) + (
+                0 if inside == MASK else np.arange(len(WAVE)) / 100
+            )
+        write_frame(file, PARAMS, {"id": np.arange(N), "log_g": np.ones(N)})
+    return path
+
+
+def grid(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file["wave"] = WAVE
+        for name in ("T_eff", "log_g", "M_H"):
+            file[f"axes/{name}"] = np.arange(4.0)
+        file["flux"] = np.ones((4, 4, 4, len(WAVE)), np.float32)
+    return path
+
+
+def replaced(file: h5py.File, inside: str, secret: Path, how: str) -> None:
+    """Put at `inside` something that is not simply numbers in this file."""
+    shape, kind = file[inside].shape, file[inside].dtype
+    del file[inside]
+    match how:
+        case "external":
+            file[inside] = h5py.ExternalLink(str(secret), inside)
+        case "soft":
+            file[inside] = h5py.SoftLink("/elsewhere")
+        case "virtual":
+            layout = h5py.VirtualLayout(shape, kind)
+            layout[...] = h5py.VirtualSource(str(secret), inside, shape)
+            file.create_virtual_dataset(inside, layout)
+        case "raw":
+            file.create_dataset(
+                inside, shape, kind, external=[(str(secret), 0, h5py.h5f.UNLIMITED)]
+            )
+        case "references":
+            file.create_dataset(inside, shape, h5py.ref_dtype)
+        case "lengths":
+            file.create_dataset(inside, shape, h5py.vlen_dtype(np.float64))
+        case "filter":
+            made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            made.set_chunk(shape)
+            made.set_filter(32008 if kind == "f8" else 40000, h5py.h5z.FLAG_OPTIONAL, (0,))
+            space = h5py.h5s.create_simple(shape)
+            links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+            links.set_create_intermediate_group(True)
+            code = h5py.h5t.py_create(kind)
+            h5py.h5d.create(file.id, inside.encode(), code, space, made, links)
+
+
+WORDS = {
+    "external": r"a link \(external\) is not followed",
+    "soft": r"a link \(soft\) is not followed",
+    "virtual": "a virtual data set",
+    "raw": "stored in another file",
+    "references": "numbers",
+    "lengths": "numbers",
+    "filter": "compressed with .* which h5py cannot undo",
+}
+
+
+@pytest.mark.parametrize("how", WORDS)
+def test_numbers_that_are_elsewhere_are_refused_by_name(tmp_path: Path, how: str) -> None:
+    """Also where the other file would fit, and for every array of a file and of a grid."""
+    for make, opened, places in (
+        (spectra, open_spectra_files, (FLUX, ERROR, MASK, WAVE_PATH)),
+        (grid, load_grid, ("wave", "axes/log_g", "flux")),
+    ):
+        secret = make(tmp_path / "secret.h5")
+        opened(secret)
+        for inside in places:
+            path = make(tmp_path / "lab.h5")
+            with h5py.File(path, "a") as file:
+                replaced(file, inside, secret, how)
+            with pytest.raises(UsageError, match=WORDS[how]) as caught:
+                opened(path)
+            assert f"lab.h5: {inside}" in str(caught.value) or how in ("references", "lengths")
+            assert inside in str(caught.value)
+    path = spectra(tmp_path / "lab.h5")
+    if how in ("external", "soft"):
+        with h5py.File(path, "a") as file:
+            replaced_group(file, how, tmp_path / "secret.h5")
+        with pytest.raises(UsageError, match=f"lab.h5: {PARAMS}: {WORDS[how]}"):
+            open_spectra_files(path)
+
+
+def replaced_group(file: h5py.File, how: str, secret: Path) -> None:
+    del file[PARAMS]
+    link = h5py.ExternalLink(str(secret), PARAMS) if how == "external" else h5py.SoftLink("/x")
+    file[PARAMS] = link
+
+
+def test_a_link_to_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = spectra(tmp_path / "lab.h5")
+    with h5py.File(path, "a") as file:
+        del file[MASK]
+        file[MASK] = h5py.ExternalLink(str(tmp_path / "pipe"), MASK)
+    with pytest.raises(UsageError, match="a link"):
+        open_spectra_files(path)
+    for kind in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UsageError, match=r"is a (pipe|device|folder)"):
+            load_grid(kind)
+
+
+@pytest.mark.parametrize(
+    ("inside", "change"),
+    [
+        (WAVE_PATH, {"shape": (HUGE,), "chunks": (1024,)}),
+        (FLUX, {"shape": (HUGE, len(WAVE)), "chunks": (1, len(WAVE))}),
+        (FLUX, {"shape": (N, HUGE), "chunks": (1, 1024)}),
+        (f"{PARAMS}/table", {"shape": (HUGE,), "chunks": (1024,)}),
+    ],
+)
+def test_a_shape_that_is_only_declared_takes_no_memory(
+    tmp_path: Path, inside: str, change: dict[str, tuple[int, ...]]
+) -> None:
+    path = spectra(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        kind, attributes = file[inside].dtype, dict(file[inside].attrs)
+        del file[inside]
+        data = file.create_dataset(inside, dtype=kind, **change)
+        data.attrs.update(attributes)
+    with pytest.raises(UsageError, match=r"a\.h5: "):
+        open_spectra_files(path)
+
+
+def test_grids_and_compressed_zeros_are_bounded(tmp_path: Path) -> None:
+    path = grid(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file["flux"]
+        file.create_dataset("flux", (4, 4, HUGE, 40), "f4", chunks=(1, 1, 1, 40))
+    with pytest.raises(UsageError, match=r"a\.h5: flux: shape .* MB; 0 MB are stored"):
+        load_grid(path)
+
+
+def frames(file: h5py.File, group: h5py.Group, how: str) -> None:
+    match how:
+        case "names of a bomb":  # each of 64 lists holds the one before twice
+            code = b"(lp0\nVa\na" + b"".join(
+                b"(lp%d\ng%d\nag%d\na" % (k, k - 1, k - 1) for k in range(1, 64)
+            )
+            group["table"].attrs["values_block_0_kind"] = np.bytes_(code + b".")
+        case "a memo of gigabytes":
+            group["table"].attrs["values_block_0_kind"] = np.bytes_(b"]r\xff\xff\xff\x7f.")
+        case "names that are numbers":
+            group["table"].attrs["values_block_0_kind"] = np.int64(1 << 62)
+        case "blocks":
+            del group["table"]
+            group.attrs["nblocks"] = 1 << 60
+        case "no number of blocks":
+            del group["table"]
+            group.attrs["nblocks"] = "many"
+        case "one long name many times":
+            del group["table"]
+            group.attrs["nblocks"] = 1
+            items = group.create_dataset("block0_items", (100_000,), h5py.string_dtype())
+            items[0] = "x" * (1 << 20)
+            items[1] = "y" * 10
+            group["block0_values"] = np.ones((N, 100_000), "u1")
+        case "records in records":
+            inner = np.dtype([("a", "f8")])
+            del group["table"]
+            group.create_dataset("table", (N,), np.dtype([("index", "i8"), ("b", inner)]))
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["names of a bomb", "a memo of gigabytes", "names that are numbers", "blocks",
+     "no number of blocks", "one long name many times", "records in records"],
+)  # fmt: skip
+def test_a_frame_that_is_a_trap_is_one_line(tmp_path: Path, how: str) -> None:
+    path = spectra(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        frames(file, file[PARAMS], how)
+    with h5py.File(path) as file, pytest.raises(UsageError, match=r"a\.h5: dataset/params"):
+        read_frame(file, PARAMS, path)
+
+
+def test_hdf5_loads_no_program_that_a_file_names(tmp_path: Path) -> None:
+    """Of HDF5_PLUGIN_PATH; and a filter it does not know is not even looked for."""
+    code = "import vitlab.ml.spectra.hdf5, h5py; print(h5py.h5pl.size())"
+    environment = {**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True,
+                         text=True, check=True)  # fmt: skip
+    assert ran.stdout == "0\n"
+
+
+def fits(cards: dict[str, object]) -> bytes:
+    about: dict[str, object] = {"XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": 16}
+    about |= {"NAXIS2": 1, "PCOUNT": 0, "TFIELDS": 1, "TFORM1": "1QD"}
+    return EMPTY + header({**about, **cards}) + b"\0" * 2880
+
+
+def heap(rows: int, length: int) -> bytes:
+    """Many rows that all have the same long part of the heap."""
+    cells = np.zeros((rows, 2), ">i4")
+    cells[:, 0] = length
+    about = {"NAXIS1": 8, "NAXIS2": rows, "PCOUNT": 8 * length, "TFORM1": "1PD"}
+    body = cells.tobytes() + bytes(8 * length)
+    return fits(about)[:-2880] + body.ljust(-(-len(body) // 2880) * 2880, b"\0")
+
+
+STRANGE_FITS: dict[str, Callable[[], bytes]] = {
+    "an axis below 0": lambda: fits({"NAXIS1": -2880, "NAXIS2": 1}),
+    "a heap below 0": lambda: fits({"PCOUNT": -5760}),
+    "axes without end": lambda: fits({"NAXIS": 10**9}),
+    "fields without end": lambda: fits({"TFIELDS": 10**9}),
+    "a wide cell": lambda: fits({"TFORM1": "99999999999999D"}),
+    "a number of 5000 digits": lambda: fits({"TFORM1": "9" * 60 + "D"}),
+    "more than the file": lambda: fits({"NAXIS2": 10**15}),
+    "an overflow": lambda: fits({"NAXIS1": 2**33, "NAXIS2": 2**33}),
+    "no such type": lambda: image(np.ones((2, 2), "i2")).replace(b" 16", b" 24"),
+    "no scale": lambda: image(np.ones((2, 2), "i2"), BSCALE="x"),
+    "one heap many times": lambda: heap(20_000, 10_000),
+    "a header without end": lambda: EMPTY + b"A".ljust(80) * 200_000,
+    "headers without end": lambda: (
+        EMPTY + header({"XTENSION": "X", "BITPIX": 8, "NAXIS": 0}) * 1200
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_FITS)
+def test_fits_that_contradicts_itself_is_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(STRANGE_FITS[name]())
+    with pytest.raises(UsageError, match=r"a\.fits: "):
+        [(unit.image, unit.columns) for unit in read_units(read_bytes(path), path)]
+
+
+def test_texts_and_packed_files_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"wavelength flux " * 50_000)
+    for read in (describe_single, read_columns):
+        with pytest.raises(UsageError, match=r"a\.csv:1: a line of 800,000 letters"):
+            read(path)
+    path.write_bytes(b'wavelength,flux\n"' + b"1,2\n" * 100_000)
+    with pytest.raises(UsageError, match=r"a\.csv: "):
+        describe_single(path)
+    path.write_bytes(b"1\n" * 2_100_000)
+    with pytest.raises(UsageError, match=r"a\.csv: more than 2,000,000 lines"):
+        describe_single(path)
+    monkeypatch.setattr("vitlab.ml.spectra.formats.fits.MOST_TEXT", 1 << 20)
+    path.write_bytes(gzip.compress(b"0" * (64 << 20), 1))
+    with pytest.raises(UsageError, match=r"a\.csv: larger than the 1 MiB that a text may have"):
+        describe_single(path)
+    path.write_bytes(gzip.compress(table({"wave": WAVE}))[:-20])
+    with pytest.raises(UsageError, match=r"a\.csv: cannot be read"):
+        describe_single(path)
+
+
+def test_a_list_of_shards_is_a_short_file_of_names(tmp_path: Path) -> None:
+    spectra(tmp_path / "a.h5")
+    index = tmp_path / "shard_index.txt"
+    index.write_text("a.h5\na.h5\n")
+    with pytest.raises(UsageError, match=r"lists a\.h5 twice"):
+        open_spectra_files(tmp_path)
+    index.unlink()
+    os.mkfifo(index)
+    with pytest.raises(UsageError, match="not a readable list of shards"):
+        open_spectra_files(tmp_path)
+
+
+def residuals(path: Path, n: int, about: object = None, **columns: object) -> Path:
+    if about is None:
+        about = {"v": 1, "hash": "h", "labels": ["log_g"], "source": ""}
+    zeros = pl.repeat(0.0, n, eager=True)
+    found = {"star": pl.repeat(0, n, eager=True), "mag": zeros, "snr": zeros,
+             "true/log_g": zeros, "predicted/log_g": zeros, **columns}  # fmt: skip
+    frame = pl.DataFrame({k: v for k, v in found.items() if v is not None})
+    frame.write_parquet(path, metadata={"vitlab": json.dumps(about)})
+    return path
+
+
+def test_residuals_are_bounded_before_they_are_read(tmp_path: Path) -> None:
+    path = residuals(tmp_path / "a.parquet", 6_000_000)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UsageError, match="6,000,000 stars, more than 5,000,000"):
+        load_residuals(path)
+    for made in (
+        {"about": ["v"]},
+        {"about": {"v": 1, "hash": "h", "labels": []}},
+        {"about": {"v": 1, "hash": "h", "labels": 5}},
+        {"about": {"v": 1, "hash": "h", "labels": [["log_g"]]}},
+        {"snr": ["a", "b"]},
+        {"mag": [[1.0], [2.0]]},
+        {"star": [None, 1]},
+        {"true/log_g": None},
+    ):
+        with pytest.raises(UsageError, match=r"a\.parquet: not (readable )?residuals"):
+            load_residuals(residuals(tmp_path / "a.parquet", 2, **made))
+
+
+def test_any_byte_of_residuals_may_be_another(tmp_path: Path) -> None:
+    """Read, or refused in one line."""
+    path = residuals(tmp_path / "a.parquet", 50)
+    code = """
+import random, sys
+from pathlib import Path
+from vitlab.contract.paths import UsageError
+from vitlab.ml.scoring import load_residuals
+path = Path(sys.argv[1])
+whole, draw = path.read_bytes(), random.Random(1)
+for _ in range(400):
+    data = bytearray(whole)
+    for _ in range(draw.choice((1, 1, 3))):
+        data[draw.randrange(len(data))] = draw.randrange(256)
+    path.write_bytes(data)
+    try:
+        load_residuals(path)
+    except UsageError as error:
+        assert "\\n" not in str(error)
+"""
+    argv = [sys.executable, "-c", code, str(path)]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
