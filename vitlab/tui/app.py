@@ -157,7 +157,8 @@ class VitLab(App[int]):
         text, is_error = clean(message), options.get("severity") == "error"
         if is_error:
             self.session.errors.append(f"{time.strftime('%H:%M:%S')} {text}")
-        options = {"timeout": 10 if is_error else 5, **options, "markup": False}
+        seconds = self.NOTIFICATION_TIMEOUT * (2 if is_error else 1)
+        options = {"timeout": seconds, **options, "markup": False}
         super().notify(text, **options)
 
     # what the watcher posts
