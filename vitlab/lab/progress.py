@@ -6,7 +6,6 @@ points.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.reading import Unreadable
 from vitlab.jobs.logs.tail import EventTail
 
 TAIL = 1500
@@ -23,6 +23,8 @@ KEEP = 2048
 """Samples kept of one value; more than a screen has columns. Beyond, they are thinned."""
 RECENT = 64
 """The newest samples, which thinning leaves alone."""
+TREND = 5
+"""Samples of its headline from which the trend of an ended job is shown."""
 BUCKET = 8
 """Samples in a row of which thinning keeps first, last, lowest, highest and one gap."""
 
@@ -116,10 +118,17 @@ class Progress:
     """Unix seconds of the latest event; 0 before any."""
     curves: Mapping[str, Samples] = field(default_factory=dict)
     """Value name -> its samples; the same object until a value is added."""
+    problem: str = ""
+    """Why its events are not read, or not to their end; empty when they are."""
 
     def curve(self, name: str) -> Samples:
         """The samples of one value; empty where the job has none."""
         return self.curves.get(name) or Samples()
+
+    def newest(self, name: str, count: int) -> Progress:
+        """Without the curves, but for the newest samples of one."""
+        curve = self.curves.get(name)
+        return replace(self, curves={} if curve is None else {name: curve.newest(count)})
 
     def eta(self, now: float, epochs: int | None = None) -> float | None:
         """Seconds to the last step at the speed so far; None while it is not known.
@@ -205,9 +214,13 @@ def _run_time(progress: Progress, t: float) -> float | None:
 def read_end(job: JobPaths) -> Progress:
     """The last step and values of a job, from the end of its events; no curves."""
     progress = Progress()
-    with contextlib.suppress(OSError):
+    try:
         offset = max(job.events.stat().st_size - TAIL, 0)
         progress = fold(progress, read_events(job.events, offset)[0])
+    except Unreadable as error:
+        return Progress(problem=error.line)
+    except OSError:
+        return progress
     return replace(progress, curves={})
 
 
@@ -222,4 +235,6 @@ class ProgressReader:
         # A long file comes in several blocks.
         while events := self._tail.poll():
             self._progress = fold(self._progress, events)
+        if self._tail.problem != self._progress.problem:
+            self._progress = replace(self._progress, problem=self._tail.problem)
         return self._progress

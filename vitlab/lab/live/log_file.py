@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from vitlab.contract.reading import open_regular
 from vitlab.jobs.logs.tail import clean
 
 BLOCK = 1 << 18
@@ -163,7 +164,7 @@ class _Opened:
 
     def __enter__(self) -> _Opened:
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptor = open_regular(self._path, follow=True)
         except FileNotFoundError:
             return self
         self.size = os.fstat(self._descriptor).st_size

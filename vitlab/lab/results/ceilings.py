@@ -15,6 +15,7 @@ from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.excluded import excluded_text
 from vitlab.contract.job import Result
 from vitlab.contract.paths import JobPaths, NoLab, find_lab
+from vitlab.contract.validation import misfit
 from vitlab.contract.value import Value
 from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World, read_world
 from vitlab.docs.judge.ceiling import LEAK, Ceiling
@@ -92,12 +93,15 @@ def _in_file(path: Path, stamp: int) -> tuple[_Known, ...]:  # noqa: ARG001 - re
     world, n, known = read_world(record.get("world")), record.get("n"), record.get("r2")
     if world is None or not isinstance(n, int) or not isinstance(known, Mapping):
         return ()
+    if misfit(known, "Mapping[str, tuple[float, ...]]"):
+        return ()
     # Of a file its errors are taken as known: models that are shown less know no more.
     inputs = (FLUX, FLUX_AND_ERROR) if world.file else (world.inputs,)
     return tuple(
         (n, replace(world, inputs=shown), label, Ceiling(*numbers))
         for shown in inputs
         for label, numbers in known.items()
+        if len(numbers) == 2
     )
 
 

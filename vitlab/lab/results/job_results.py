@@ -22,8 +22,9 @@ from vitlab.contract.job import (
     ended_well,
     read_result,
 )
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, write_atomic
-from vitlab.contract.validation import from_document
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
+from vitlab.contract.reading import read_document
+from vitlab.contract.validation import from_document, misfit
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
@@ -50,9 +51,9 @@ def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
 
 def names_of_roadmap(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> frozenset[str]:
     """The `spec.roadmap` of every job launched from `roadmap`, each resolved once."""
-    path = roadmap.resolve()
+    path = real(roadmap)
     names = {job.spec.roadmap for job in jobs}
-    return frozenset(name for name in names if (lab.paths.root / name).resolve() == path)
+    return frozenset(name for name in names if real(lab.paths.root / name) == path)
 
 
 def finished(jobs: Iterable[Job]) -> list[Finished]:
@@ -91,6 +92,8 @@ def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
 
 
 VERSION = 1
+CACHE_BYTES = 1 << 28
+"""Of the cache: some 3 kB a job."""
 
 _Entry = dict[str, Any]
 """{mtime, state, spec, result} of a job that ended; `result` is null for one without.
@@ -154,12 +157,22 @@ def _from_entry(entry: _Entry, paths: JobPaths) -> list[Finished]:
     return [Finished(job, result)]
 
 
+_STATE = {"started": "Time", "ended": "Time", "outcome": "str", "code": "int | None",
+          "detail": "str"}  # fmt: skip
+
+
 def _read_cache(path: Path) -> dict[str, _Entry]:
+    """The entries by job; none where the cache is not one, as it can be made again."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_document(path, CACHE_BYTES)
         jobs = document["jobs"] if document["v"] == VERSION else {}
-        good = all({"mtime", "state", "spec", "result"} <= set(entry) for entry in jobs.values())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        good = all(
+            {"mtime", "state", "spec", "result"} <= set(entry)
+            and entry["state"].keys() == _STATE.keys()
+            and not any(misfit(entry["state"][name], kind) for name, kind in _STATE.items())
+            for entry in jobs.values()
+        )
+    except (OSError, TypeError, KeyError, AttributeError):
         return {}
     return jobs if good else {}
 

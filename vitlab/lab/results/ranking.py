@@ -13,6 +13,8 @@ from pathlib import Path
 from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
 from vitlab.contract.paths import LabPaths, UsageError, write_atomic
+from vitlab.contract.reading import read_document
+from vitlab.contract.validation import misfit
 from vitlab.contract.value import LOG_SCORE, SCORES, Value, judged_by
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
@@ -209,9 +211,11 @@ def residuals_gap(left: Path, right: Path, metric: str, label: str) -> Gap | Non
 
 def _read(cache: Path) -> dict[str, Gap | None]:
     try:
-        records = json.loads(cache.read_bytes())
+        records = read_document(cache)
+        if any(one is not None and misfit(one, "Mapping[str, float]") for one in records.values()):
+            return {}
         return {key: Gap(**one) if one else None for key, one in records.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, TypeError, AttributeError):
         return {}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Running
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.reading import read_document
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
 from vitlab.docs.write.results import run_links
@@ -122,7 +123,7 @@ def _sync_progress(
 
 def _read(lab: Lab) -> _Synced:
     try:
-        record = json.loads(lab.paths.private.status_sync.read_bytes())
+        record = read_document(lab.paths.private.status_sync)
         epochs = {name: (int(e), float(t)) for name, (e, t) in record["epochs"].items()}
         return _Synced(dict(record["ends"]), epochs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, ended_well
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.reading import Unreadable, read_document
+from vitlab.contract.validation import misfit
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
@@ -114,12 +116,18 @@ def _digest(text: str) -> str:
 
 def _read(lab: Lab) -> list[_Entry]:
     try:
-        records = json.loads(lab.paths.private.sync_ledger.read_bytes())
+        records = read_document(lab.paths.private.sync_ledger)
         return [
             _Entry(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
             for one in records
+            if not misfit(one["jobs"], "Mapping[str, float]")
+            and not misfit(one["texts"], "tuple[str, ...]")
         ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except FileNotFoundError:
+        return []
+    except (OSError, TypeError, KeyError, AttributeError) as error:
+        why = error.why if isinstance(error, Unreadable) else "is not one of vitlab's"
+        lab.tell(f"{lab.paths.private.sync_ledger.name} {why}: which results are written is lost")
         return []
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.reading import read_document
 from vitlab.contract.world import World
 from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import Grid, compress
@@ -129,7 +130,7 @@ def _hash(simulator: Simulator, n: int, world: World | None) -> str:
 def _read(path: Path, n: int) -> Posteriors | None:
     """A cached result; None when it is missing or incomplete."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_document(path)
         result = Posteriors(
             **{name: np.array(document[name], float) for name in Posteriors.__dataclass_fields__}
         )
