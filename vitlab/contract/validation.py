@@ -221,7 +221,9 @@ def _is_number(value: object) -> bool:
     return is_finite(value) and not isinstance(value, bool)
 
 
-_KINDS = ((bool, "true or false"), (str, "a text"), (list, "a list"), (dict, "an object"))
+_KINDS = (
+    (bool, "true or false"), (str, "a text"), (list | tuple, "a list"), (dict, "an object"),
+)  # fmt: skip
 
 
 def _kind(value: object) -> str:
