@@ -157,7 +157,8 @@ def check(ends: Ends) -> None:
         assert status in (0, 1, 2), (words, status)
         assert "Traceback" not in error, (words, error)
         if status == 2:
-            lines = [one for one in error.splitlines() if one.startswith("vitlab")]
+            told = [one for one in error.splitlines() if one.startswith("vitlab")]
+            lines = [one for one in told if not one.startswith("vitlab: note: ")]
             assert len(lines) == 1, (words, error)
 
 
@@ -189,6 +190,40 @@ def test_a_lab_that_one_may_only_read(lab: Path, private: bool) -> None:
     for words, error in written.items():
         assert "ermission denied" in error, (words, error)
     assert sorted(map(str, lab.rglob("*"))) == before
+
+
+@as_root
+def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
+    """Looking works, and names what it could not read."""
+    subprocess.run(["chmod", "-R", "a+rwX", lab], check=True)
+    [job] = (lab / "experiments").glob("*/*/")
+    names = ("exit", "spec", "lock", "began", "folder")
+    copies = {name: job.with_name(name) for name in names}
+    for copy in copies.values():
+        shutil.copytree(job, copy)
+    for name, file in (("exit", "exit.json"), ("spec", "spec.json"), ("lock", "lock")):
+        (copies[name] / file).chmod(0o600)
+    (copies["began"] / "exit.json").unlink()
+    (copies["began"] / "lock").chmod(0o600)
+    copies["folder"].chmod(0o700)
+    for path in (lab / ".vitlab").iterdir():
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    looking = [("status",), ("jobs",), ("gates",), ("compare",), ("debug",), ("sync", "--dry-run")]
+    command = [sys.executable, "-m", "vitlab", "jobs", "--json"]
+    environment = homeless(HOME="/nonexistent")
+    ran = subprocess.run(nobody(*command), cwd=lab, env=environment,
+                         capture_output=True, text=True, check=True)  # fmt: skip
+    changing: Words = (SET, ("undo",), *(("resume", f"TST-20261128-own-01/{n}") for n in names))
+    ends = run_all([*looking, *changing], lab, nobody(), environment)
+    check(ends)
+    for words in looking:
+        assert ends[words][0] == 0, (words, ends[words])
+    rows = {row["job"].partition("/")[2]: row for row in json.loads(ran.stdout)}
+    assert [rows[name]["state"] for name in names] == [
+        "unreadable", "unreadable", "done", "unreadable", "unreadable",
+    ]  # fmt: skip
+    assert rows["exit"]["problem"] == "exit.json cannot be read: Permission denied"
+    assert rows["folder"]["problem"] == "folder cannot be read: Permission denied"
 
 
 @as_root
