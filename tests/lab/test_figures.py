@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -356,3 +357,40 @@ def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: P
     assert gap.error == pytest.approx(float(expected.std(ddof=1)) / math.sqrt(200))
     save_residuals(tmp_path / "none.parquet", kept)
     assert residuals_gap(tmp_path / "none.parquet", job.residuals, "log_score", "log_g") is None
+
+
+def test_a_stranger_s_result_writes_no_figure_out_of_its_lab(
+    lab: Lab, ended: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    """By the names in its results, by its roadmap's folder, or by links that wait for us."""
+    monkeypatch.chdir(lab.paths.root)
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "mine.png").write_text("mine")
+    up = f"../../../../../../..{outside}/x"
+    for n, run in enumerate(("one", "two")):
+        job = ended(run, 0.5 + n / 10, mvp=f"1.0/{up}", exp_id="VIT-20260103-a-01")
+        about = json.loads(job.result.read_bytes())
+        job.result.write_text(json.dumps({**about, "profile": f"demo/{up}"}))
+    vitlab(["figure", "ablation", "--no-link"])
+    capsys.readouterr()
+    img = lab.paths.root / "roadmaps/img"
+    for path in img.iterdir() if img.is_dir() else ():
+        path.unlink()
+    for run in ("one", "two"):
+        ended(run, 0.7)
+    for pid in {os.getpid(), os.getppid()}:
+        for kind in ("pdf", "png"):
+            img.mkdir(exist_ok=True)
+            (img / f".mvp_1.0_ablation.{kind}.tmp-{pid}").symlink_to(outside / "mine.png")
+    assert vitlab(["figure", "ablation", "1.0", "--no-link"]) == 0
+    assert (img / "mvp_1.0_ablation.png").is_file()
+    for path in img.iterdir():
+        path.unlink()
+    img.rmdir()
+    img.symlink_to(outside)
+    capsys.readouterr()
+    assert vitlab(["figure", "ablation", "1.0"]) == 2
+    assert "roadmaps/img: outside the lab" in capsys.readouterr().err
+    assert (outside / "mine.png").read_text() == "mine"
+    assert [path.name for path in outside.iterdir()] == ["mine.png"]

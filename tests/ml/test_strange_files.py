@@ -167,6 +167,19 @@ def test_grids_and_compressed_zeros_are_bounded(tmp_path: Path) -> None:
         file.create_dataset("flux", (4, 4, HUGE, 40), "f4", chunks=(1, 1, 1, 40))
     with pytest.raises(UsageError, match=r"a\.h5: flux: shape .* MB; 0 MB are stored"):
         load_grid(path)
+    for axis in (
+        np.arange(100_000.0),
+        np.zeros(4),
+        np.full(4, np.nan),
+        np.ones((4, 4)),
+        np.ones(0),
+    ):
+        path = grid(tmp_path / "a.h5")
+        with h5py.File(path, "a") as file:
+            del file["axes/M_H"]
+            file["axes/M_H"] = axis
+        with pytest.raises(UsageError, match="axes/M_H: not 4 to 1000 ascending values"):
+            load_grid(path)
 
 
 def frames(file: h5py.File, group: h5py.Group, how: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,3 +102,32 @@ def test_a_joined_curve_widens_the_axes_of_a_diagonal() -> None:
     assert drawable(Picture("", (cloud,))).notes == (
         "ViT ensemble: 1 of 2 points above or below the axes",
     )
+
+
+EVIL = "\x1b]0;x\x07\x1b[2J\x9b31m\u202e\r$\\frac{1}{$ $x^"
+
+
+def test_what_a_stranger_s_results_name_and_measure_is_drawn_or_counted(tmp_path: Path) -> None:
+    """Formulas are not read, controls are left out, and nothing is larger than a page."""
+    curve = Curve(EVIL, (0.0, 1.0), (1.0, 1e308), (1e308, 1.0))
+    level = Line(1e300, "far")
+    pictures = (
+        Picture(EVIL, (Panel(EVIL, EVIL, (curve,), EVIL, (level, Line(2, EVIL))),), (EVIL,)),
+        Picture(EVIL, (Panel(EVIL, EVIL, (curve,), EVIL, names=(EVIL, EVIL)),)),
+        Picture("", (Panel("x", "y", (Curve("", tuple(range(200)), (1.0,) * 200),),
+                           names=("n",) * 200),)),
+        Picture("", (Panel("x", "y", tuple(replace(curve, name=f"{k}") for k in range(200))),)),
+        Picture("x" * 10**6, (Panel("x" * 10**6, "y", (curve,)),), ("n",) * 9 + ("m" * 10**6,)),
+    )  # fmt: skip
+    for picture in pictures:
+        _, png = write(picture, tmp_path / "a")
+        size = struct.unpack(">II", png.read_bytes()[16:24])
+        assert max(size) < 20_000
+        text = draw_panels(picture, 80, 20, color=False)
+        assert not set("\x1b\x07\x9b\u202e\r") & set(text)
+        assert len(text) < 50_000
+    notes = drawable(pictures[0]).notes
+    assert any("1 of 2 points not shown (not finite or too large)" in note for note in notes)
+    assert "far: not shown" in notes
+    assert "140 of 200 names not shown" in drawable(pictures[2]).notes
+    assert "140 of 200 curves not shown" in drawable(pictures[3]).notes

@@ -58,6 +58,8 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
     rescored = rescore(job, args.data, args.noise, args.device)
     path = residuals_path(job, rescored)
     path.parent.mkdir(exist_ok=True)
+    if path.parent.is_symlink():
+        raise UsageError(f"{path.parent}: a link; residuals are kept in the job's own folder")
     save_residuals(path, rescored.residuals)
     values, errors = rescored.named()
     known = ceilings(all_jobs(lab))

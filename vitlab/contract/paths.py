@@ -252,7 +252,12 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace `path` with `data`, atomically and durably: temp, fsync, rename, fsync."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # never through a link that waits there
+        try:
+            descriptor = os.open(temporary, flags, 0o666)
+        except FileExistsError:  # left by a killed process of the same number
+            temporary.unlink()
+            descriptor = os.open(temporary, flags, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)

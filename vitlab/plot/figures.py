@@ -6,14 +6,14 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.plot.chart import PALETTE, draw
-from vitlab.plot.series import Line, Series, fit
+from vitlab.plot.series import Line, Series, cells, fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,20 +64,47 @@ class Picture:
     """What its errors are, and what is not shown; drawn below it."""
 
 
+LARGEST = 1e30
+"""Numbers beyond it are not drawn, as axes have no room for their sums."""
+MOST = 60
+"""Names of a panel, and its curves."""
+LETTERS, NOTES = 120, 40
+"""Letters of a name or title, and notes."""
+
+
 def drawable(picture: Picture) -> Picture:
-    """The picture without the points that its axes cannot show, each counted in a note."""
+    """The picture without the points that its axes cannot show, each counted in a note.
+
+    Its texts are those of files: of one line, and cut.
+    """
+    picture = _with_texts(picture, _short)
     notes, panels = list(picture.notes), []
-    for panel in picture.panels:
-        curves = []
+    for whole in picture.panels:
+        panel, curves = whole, []
+        if len(panel.names) > MOST:
+            notes.append(f"{len(panel.names) - MOST} of {len(panel.names)} names not shown")
+            panel = replace(panel, names=panel.names[:MOST])
+        if len(panel.curves) > MOST:
+            notes.append(f"{len(panel.curves) - MOST} of {len(panel.curves)} curves not shown")
+            panel = replace(panel, curves=panel.curves[:MOST])
+        lines = tuple(line for line in panel.lines if _has(panel, (1, line.value)))
+        notes += [f"{line.label}: not shown" for line in panel.lines if line not in lines]
+        panel = replace(panel, lines=lines)
         for curve in panel.curves:
+            if whole.names:  # those past the last name are counted already
+                curve = _first(curve)
             kept = [i for i, at in enumerate(zip(curve.x, curve.y, strict=True)) if _has(panel, at)]
             lost = len(curve.x) - len(kept)
             if lost:
-                why = f"not finite or {panel.x_label} ≤ 0" if panel.log_x else "not finite"
+                huge = any(LARGEST < abs(v) < math.inf for v in (*curve.x, *curve.y))
+                why = " or ".join(
+                    ["not finite", *["too large"] * huge, *[f"{panel.x_label} ≤ 0"] * panel.log_x]
+                )
                 notes.append(f"{curve.name or panel.y_label}: {_of(lost, curve)} not shown ({why})")
             x, y, errors = (
                 tuple(v[i] for i in kept if v) for v in (curve.x, curve.y, curve.errors)
             )
+            errors = tuple(e if abs(e) <= LARGEST else math.nan for e in errors)
             curves.append(replace(curve, x=x, y=y, errors=errors))
         panels.append(replace(panel, curves=tuple(curves)))
         if panel.diagonal:
@@ -85,11 +112,43 @@ def drawable(picture: Picture) -> Picture:
             for curve in curves:
                 if out := sum(not low <= y <= high for y in curve.y):
                     notes.append(f"{curve.name}: {_of(out, curve)} above or below the axes")
-    return replace(picture, panels=tuple(panels), notes=tuple(dict.fromkeys(notes)))
+    notes = list(dict.fromkeys(notes))
+    notes[NOTES:] = [f"{len(notes) - NOTES} more notes"] if len(notes) > NOTES else []
+    return replace(picture, panels=tuple(panels), notes=tuple(notes))
+
+
+def _first(curve: Curve) -> Curve:
+    """A curve's points at the first names."""
+    at = [i for i, x in enumerate(curve.x) if x < MOST]
+    x, y, errors = (tuple(v[i] for i in at if v) for v in (curve.x, curve.y, curve.errors))
+    return replace(curve, x=x, y=y, errors=errors)
+
+
+def _with_texts(picture: Picture, change: Callable[[str], str]) -> Picture:
+    """The picture with every text of it changed."""
+    panels = tuple(
+        replace(
+            panel,
+            x_label=change(panel.x_label),
+            y_label=change(panel.y_label),
+            title=change(panel.title),
+            curves=tuple(replace(curve, name=change(curve.name)) for curve in panel.curves),
+            lines=tuple(replace(line, label=change(line.label)) for line in panel.lines),
+            names=tuple(map(change, panel.names)),
+        )
+        for panel in picture.panels
+    )
+    notes = tuple(map(change, picture.notes))
+    return replace(picture, title=change(picture.title), panels=panels, notes=notes)
+
+
+def _short(text: str) -> str:
+    text = text[: 10 * LETTERS]
+    return fit(text, min(cells(text), LETTERS))
 
 
 def _has(panel: Panel, at: tuple[float, float]) -> bool:
-    return all(map(math.isfinite, at)) and (at[0] > 0 or not panel.log_x)
+    return all(abs(x) <= LARGEST for x in at) and (at[0] > 1 / LARGEST or not panel.log_x)
 
 
 def _of(count: int, curve: Curve) -> str:
@@ -145,7 +204,8 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
     except ModuleNotFoundError as error:
         raise UsageError(f"figures need matplotlib: {error} (install vitlab again)") from None
 
-    picture = drawable(picture)
+    # Not read as formulas: a name is shown as it is.
+    picture = _with_texts(drawable(picture), lambda text: text.replace("$", r"\$"))
     columns = min(len(picture.panels), 2)
     rows = math.ceil(len(picture.panels) / columns)
     with mpl.rc_context(_STYLE):

@@ -34,7 +34,7 @@ from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import last_launch
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.writeback.figure_files import figure_stem
+from vitlab.lab.writeback.figure_files import figure_stem, figure_target
 from vitlab.plot.figures import Picture, write
 
 MAKERS: dict[str, Maker] = {
@@ -68,7 +68,8 @@ def draw_figures(folder: Path) -> list[Path]:
         return []
     drawn, shown = [], [one.job.name for one in finished(launched)]
     for name, picture in _figures(lab, job.spec, everything):
-        target = figure_stem(roadmap, job.spec.mvp, job.spec.profile, name)
+        stem = figure_stem(roadmap, job.spec.mvp, job.spec.profile, name)
+        target = figure_target(lab, stem)
         drawn.append(write(picture, target, shown)[1])
     return drawn
 

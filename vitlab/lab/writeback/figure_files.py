@@ -18,9 +18,9 @@ from vitlab.plot.figures import FIGURES, shown_jobs
 
 def figure_stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:
     """A figure's file without ending, `img/mvp_3.0_scaling_demo`; None: it shows several MVPs."""
-    name = re.sub(r"[^\w.-]+", "_", mvp or "")
+    name, mark = (re.sub(r"[^\w.-]+", "_", text) for text in (mvp or "", profile))
     head = f"mvp_{name}_" if mvp is not None else ""
-    tail = "" if profile == "full" else f"_{profile}"
+    tail = "" if profile == "full" else f"_{mark}"
     return roadmap.parent / FIGURE_FOLDER / f"{head}{figure}{tail}"
 
 
@@ -30,7 +30,13 @@ def figure_stem_of(lab: Lab, results: Sequence[Finished], figure: str) -> Path:
     # Of trials and full runs together, the name tells of the trials.
     profile = min({one.result.profile for one in results}, key=lambda name: (name == "full", name))
     roadmap = lab.paths.inside(results[0].job.spec.roadmap)
-    return figure_stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
+    stem = figure_stem(roadmap, next(iter(mvps)) if len(mvps) == 1 else None, profile, figure)
+    return figure_target(lab, stem)
+
+
+def figure_target(lab: Lab, stem: Path) -> Path:
+    """`stem`, to be written; `UsageError` where its folder leads out of the lab."""
+    return lab.paths.inside(stem.parent) / stem.name
 
 
 def existing_figures(folder: Path, mvp: str, profile: str, jobs: Collection[str]) -> dict[str, str]:

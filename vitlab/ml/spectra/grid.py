@@ -7,6 +7,7 @@ from functools import reduce
 from importlib import resources
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.hdf5 import open_hdf5, read_array
+from vitlab.ml.spectra.hdf5 import find, open_hdf5, read_array
 from vitlab.ml.spectra.labels import LABELS
 
+MOST_NODES = 1000
+"""Of an axis."""
 OFFSETS = ("a_M", "C_M")
 """Abundances a grid may have derivatives for, besides its labels."""
 
@@ -132,11 +135,12 @@ def compress(grid: Grid, components: int) -> Grid:
 def load_grid(path: Path | None = None) -> Grid:
     """The grid in `path`; the packaged one when None. Raises `UsageError`."""
     with resources.as_file(packaged("grid.h5")) as inside, open_hdf5(path or inside) as file:
-        axes = tuple(read_array(file, f"axes/{name}").astype(np.float64) for name in LABELS)
+        axes = _axes(file, "axes", 4)
         wave = read_array(file, "wave").astype(np.float64)
-        nodes = read_array(file, "flux").astype(np.float32)
-        if nodes.shape != (*map(len, axes), len(wave)):
+        nodes = read_array(file, "flux")
+        if wave.ndim != 1 or nodes.shape != (*map(len, axes), len(wave)):
             raise UsageError(f"{file.filename}: flux: shape {nodes.shape} does not fit the axes")
+        nodes = nodes.astype(np.float32)
     return make_grid(wave, axes, nodes)
 
 
@@ -150,15 +154,29 @@ def load_derivatives(path: Path | None = None) -> tuple[Grid, ...]:
     grids = []
     with resources.as_file(packaged("grid.h5")) as inside, open_hdf5(path or inside) as file:
         for name in OFFSETS:
-            if f"offsets/{name}" not in file:
-                continue
             folder = f"offsets/{name}"
-            axes = tuple(read_array(file, f"{folder}/{x}").astype(np.float64) for x in LABELS)
+            if find(file, folder) is None:
+                continue
+            axes = _axes(file, folder, 2)
             indices = [np.searchsorted(main.axes[k], axis) for k, axis in enumerate(axes)]
-            delta = float(read_array(file, f"{folder}/delta"))
-            change = (read_array(file, f"{folder}/flux") - cube[np.ix_(*indices)]) / delta
+            delta, flux = (read_array(file, f"{folder}/{part}") for part in ("delta", "flux"))
+            known = all(np.isin(axis, main.axes[k]).all() for k, axis in enumerate(axes))
+            shape = (*map(len, axes), len(main.wave))
+            if not known or delta.size != 1 or not delta.all() or flux.shape != shape:
+                raise UsageError(f"{file.filename}: {folder}: does not fit the grid")
+            change = (flux - cube[np.ix_(*indices)]) / float(delta.ravel()[0])
             grids.append(make_grid(main.wave, axes, change.astype(np.float32)))
     return tuple(grids)
+
+
+def _axes(file: h5py.File, folder: str, least: int) -> tuple[NDArray[np.float64], ...]:
+    axes = tuple(read_array(file, f"{folder}/{name}").astype(np.float64) for name in LABELS)
+    for name, axis in zip(LABELS, axes, strict=True):
+        if axis.ndim != 1 or not least <= len(axis) <= MOST_NODES or not (np.diff(axis) > 0).all():
+            raise UsageError(
+                f"{file.filename}: {folder}/{name}: not {least} to {MOST_NODES} ascending values"
+            )
+    return axes
 
 
 def packaged(name: str) -> resources.abc.Traversable:

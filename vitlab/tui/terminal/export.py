@@ -30,7 +30,7 @@ def save_new(lab: LabPaths, name: str, ending: str, text: str) -> Path:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "view"
     temporary = folder / f".{plain}.tmp-{os.getpid()}"
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
