@@ -479,7 +479,7 @@ def test_a_fault_of_ours_does_not_hide_how_a_run_ended(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_supervisors(
-        tmp_path, monkeypatch, "import vitlab.jobs.process.child as child; child.last_words"
+        tmp_path, monkeypatch, "import vitlab.jobs.process.ending as ending; ending.last_words"
     )
     job = shop.submit("raise SystemExit(7)")
     advance(shop.lab)

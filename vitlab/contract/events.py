@@ -56,7 +56,9 @@ class EventWriter:
         """`step` is that of the last event, from which one without a finite step counts on."""
         self._path = path
         self.step = step
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        # Neither waits for the reader of a pipe that is in its place, nor follows a link.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._descriptor = os.open(path, flags, 0o666)
         # Half a line left by a killed writer or a full disk is ended, so that the next is whole.
         self._half_line = not _ends_with_newline(path)
 

@@ -48,7 +48,10 @@ def last_json_line(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, document: Mapping[str, Any], indent: int | None = 1) -> None:
     """Replace `path`, whole or not at all; without `indent` on one line, which is much faster."""
-    write_atomic(path, json.dumps(document, ensure_ascii=False, indent=indent).encode() + b"\n")
+    write_atomic(
+        path,
+        json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "replace") + b"\n",
+    )
 
 
 def exit_record(
@@ -79,18 +82,33 @@ class ReservedFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reserved = path.with_name(f".{path.name}.reserved")
-        self._reserved.write_bytes(b" " * (_RESERVED_BYTES - 1) + b"\n")
+        write_atomic(self._reserved, b" " * (_RESERVED_BYTES - 1) + b"\n")
 
     def write(self, document: Mapping[str, Any]) -> None:
         """Write the record over the reserved blocks and put it in its place."""
-        data = json.dumps(document, ensure_ascii=False, indent=1).encode()
-        descriptor = os.open(self._reserved, os.O_WRONLY)
+        data = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+        if self._path.is_dir() and not self._path.is_symlink():  # the job has put it there
+            self._path.rename(self._path.with_name(f"{self._path.name}.folder"))
+        try:
+            descriptor = os.open(self._reserved, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:  # the job has removed or replaced it
+            write_atomic(self._path, data + b"\n")
+            return
         try:
             os.ftruncate(descriptor, os.pwrite(descriptor, data + b"\n", 0))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         self._reserved.replace(self._path)
+
+
+def open_appending(path: Path) -> int:
+    """A descriptor to write at the end of a file, made where there is none.
+
+    It never waits, and `OSError` where a pipe, link or folder is in its place.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)
 
 
 def archive_run(job: JobPaths) -> bool:

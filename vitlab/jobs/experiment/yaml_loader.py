@@ -5,7 +5,6 @@ Aliases of aliases make a small file a huge tree, and an anchor may hold itself.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import yaml
@@ -97,8 +96,6 @@ class _Loader(yaml.SafeLoader):
             raise _refused(node, f"not readable as YAML: {error}") from error
         if isinstance(value, str) and not _is_text(value):
             raise _refused(node, "a text with a character that no file or terminal takes")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise _refused(node, f"{node.value[:40]} is no finite number (quote it to be a text)")
         return value
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.decoder import Decoder
+from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder
 from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.formats.table import Table
@@ -138,20 +138,34 @@ class FileReader(Reader):
                 return  # it is just being written anew
             at_end = last and self._offset + len(block) >= size
             self.decoder.at = self._offset
+            if self.decoder.dropping and (rest := self.decoder.behind(block)):
+                self._pass_over(block[:rest])
+                continue
             used, chunks = self.decoder.read(block, at_end)
             self._cut = at_end and not block.endswith((b"\n", b"\n\0", b"\r"))
             self._pass_over(block[:used])
-            for chunk in chunks:
-                for start, part in self._known.new(chunk):
-                    if without is not None:
-                        self._earlier = False
-                        yield from self._events_of(start, part, without)
+            yield from self._new_events(chunks, without)
             if used == 0 and len(block) < wanted:
                 return
+            if used == 0 and wanted >= LIMIT and self.decoder.passes_over():
+                self._pass_over(block)
+                wanted = BLOCK
+                continue
             if used == 0 and wanted >= LIMIT:
                 self.note = f"has a line of more than {LIMIT >> 20} MB, and is read up to there"
                 return
             wanted = wanted if used else 2 * wanted
+        if last and not self.decoder.whole:  # what waited for more
+            yield from self._new_events(self.decoder.read(b"", True)[1], without)
+
+    def _new_events(
+        self, chunks: Sequence[Chunk], without: frozenset[str] | None
+    ) -> Iterator[Event]:
+        for chunk in chunks:
+            for start, part in self._known.new(chunk):
+                if without is not None:
+                    self._earlier = False
+                    yield from self._events_of(start, part, without)
 
     def _pass_over(self, data: bytes) -> None:
         self._offset += len(data)

@@ -14,6 +14,8 @@ from vitlab.jobs.metrics.source import Source
 
 ALL = 1024
 """Rows at the beginning that are each a stretch of their own."""
+LARGEST = 2.0**63
+"""A step is smaller; a number that is not is no step."""
 _SHIFT = 6
 """Later stretches have 1/64 to 1/32 as many rows as there are before them."""
 
@@ -201,7 +203,8 @@ class Thinner:
         def row(at: int) -> Row:
             values = {name: x for name, column in columns.items() if (x := column[at]) is not None}
             epoch = epochs[at] if epochs else None
-            return Row(start + at, steps[at], epoch, values, self._places.by_epoch)
+            step = steps[at] if abs(steps[at]) < LARGEST else start + at
+            return Row(start + at, step, epoch, values, self._places.by_epoch)
 
         if start < ALL:  # a stretch of its own
             if (only := row(0)).values:
@@ -224,13 +227,18 @@ class Thinner:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        kept = [(*key, *row) for key, row in self._kept.items()]
+        # What JSON has no number for is a text.
+        kept = [(*key, row.position, row.step, row.epoch,
+                 {name: x if math.isfinite(x) else str(x) for name, x in row.values.items()},
+                 row.by_epoch) for key, row in self._kept.items()]  # fmt: skip
         return {"next": self._next, "kept": kept, "places": self._places.state}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         self._next = state["next"]
-        self._kept = {(name, why): Row(*row) for name, why, *row in state["kept"]}
+        rows = {(name, why): Row(*row) for name, why, *row in state["kept"]}
+        self._kept = {key: row._replace(values={name: float(x) for name, x in row.values.items()})
+                      for key, row in rows.items()}  # fmt: skip
         self._places.restore(state["places"])
 
 
@@ -295,7 +303,7 @@ class Places:
 
     def _one(self, start: int, at: int, steps: Column | None, epochs: Column | None) -> float:
         step = steps[at] if steps else None
-        if step is not None and math.isfinite(step):
+        if step is not None and abs(step) < LARGEST:
             self._stepped, self._last = True, step
         elif not self._stepped and epochs and (epoch := epochs[at]) is not None:
             self._last = math.floor(epoch)
@@ -314,6 +322,11 @@ class Places:
     def restore(self, state: Sequence[Any]) -> None:
         """The opposite of `state`."""
         self._last, self._stepped = state
+
+
+def _whole(steps: float, otherwise: int) -> int:
+    """A number of steps, unless it is none that a run can have."""
+    return round(steps) if 0 <= steps < LARGEST else otherwise
 
 
 class Events:
@@ -361,14 +374,14 @@ class Events:
         if row.by_epoch:
             self._of = epochs
         elif epoch != math.floor(epoch):
-            self._of = round(row.step / epoch * epochs)
+            self._of = _whole(row.step / epoch * epochs, self._of)
         elif self._first is None or epoch <= self._first[0]:
             self._first = self._first or (epoch, row.step)
         elif row.step > self._first[1] and epoch != self._measured:
             # Between the first rows of two epochs: the later rows of an epoch are further on.
             self._measured = epoch
             each = (row.step - self._first[1]) / (epoch - self._first[0])
-            self._of = round(each * epochs)
+            self._of = _whole(each * epochs, self._of)
         return max(self._of, int(row.step)) if self._of else 0
 
     @property

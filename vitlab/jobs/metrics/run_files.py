@@ -62,7 +62,7 @@ class RunFiles:
     def __init__(self, job: JobPaths, spec: Mapping[str, Any], file: str) -> None:
         """`file`: the declared pattern; empty where the numbers come from the log alone."""
         self._job = job
-        self._lab = LabPaths(job.folder.parents[2])
+        self._lab = LabPaths(job.root)
         started = read_json(job.started)
         values = values_of(spec, job.folder, str(started.get("device", "")))
         program = filled(spec, self._lab.root, values)

@@ -6,17 +6,17 @@ A supervisor loads it: standard library only, and little of it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-from vitlab.contract.events import Outcome
-from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths, write_atomic
+from vitlab.contract.reading import open_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.experiment.placeholders import (
@@ -27,7 +27,8 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
-from vitlab.jobs.files import last_json_line, read_json
+from vitlab.jobs.files import last_json_line, open_appending, read_json
+from vitlab.jobs.process.ending import disk_free
 from vitlab.jobs.process.health import History
 from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON
 
@@ -35,6 +36,8 @@ COMMAND = "command"
 """The recipe of a user's own program."""
 RESERVE = 200 * 10**6
 """Bytes left free on the lab's disk when outputs are copied."""
+MAX_TOLD = 50
+"""Outputs that are told of one by one."""
 
 
 def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[list[str], Path]:
@@ -42,7 +45,7 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
 
     `across` is put before what can share its work among nodes: a network's training.
     """
-    root = job.folder.parents[2]
+    root = job.root
     spec = read_json(job.spec)
     if spec.get("recipe") == COMMAND:
         program = filled_command(job, spec, resumed)
@@ -55,7 +58,7 @@ def command(job: JobPaths, resumed: bool, across: Sequence[str] = ()) -> tuple[l
 
 def filled_command(job: JobPaths, spec: Mapping[str, Any], resumed: bool) -> Filled:
     """The command of a job whose lock its supervisor holds, for this attempt."""
-    return filled(spec, job.folder.parents[2], _values(job, spec), resumed)
+    return filled(spec, job.root, _values(job, spec), resumed)
 
 
 def _values(job: JobPaths, spec: Mapping[str, Any]) -> dict[str, str]:
@@ -94,7 +97,8 @@ def prepare(job: JobPaths) -> None:
             folder /= part
         folder.mkdir(parents=True, exist_ok=True)
     if (spec.get("config") or {}).get("args") or words_in(str(spec.get("config"))) & {"config"}:
-        job.config.write_text(settings_text(spec["config"], _values(job, spec)), encoding="utf-8")
+        text = settings_text(spec["config"], _values(job, spec))
+        write_atomic(job.config, text.encode("utf-8", "replace"))
 
 
 def lacking_secrets(job: JobPaths) -> str:
@@ -159,7 +163,7 @@ def _execute(
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), 1)
+        os.dup2(open_appending(log), 1)
         os.dup2(1, 2)
         os.execvpe(argv[0], argv, variables)
     except OSError as error:
@@ -181,138 +185,6 @@ def start_record(job: JobPaths, orders: Mapping[str, Any], resumed: bool) -> dic
         last = last_json_line(job.events)
         record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
     return record
-
-
-NAN_CODE = 3
-"""A recipe's exit code when its loss is not finite."""
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_FULL_DISK = 1 << 16
-
-# Compiled when a job has failed, as a supervisor that waits has no use for them.
-_OOM = (
-    r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
-    r"|^MemoryError\b|Cannot allocate memory|Unable to allocate .*for an array|std::bad_alloc"
-)
-_DISK = r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]"
-_IMPORT = r"^(ModuleNotFoundError|ImportError): .*|.*: cannot open shared object.*"
-
-
-@dataclass(frozen=True)
-class End:
-    """How the job's process ended, and what it left."""
-
-    code: int | None
-    """None when a signal ended it."""
-    signal: int | None
-    last_words: str = ""
-    """The end of its log."""
-    error: str = ""
-    """The `error` of its last `end` event."""
-    disk_free: int | None = None
-    """Bytes left on its disk; on a full one its last words may be missing."""
-    oom_kills: int = 0
-    """Processes of its memory cgroup that the kernel killed while it ran."""
-    proof: str = ""
-    """What shows that a run started by hand reached its end; empty where nothing does."""
-    own_codes: bool = False
-    """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
-
-
-def explain(end: End) -> tuple[Outcome, str]:
-    """How the job ended, and a line for people."""
-    if end.code == 0:
-        return "ok", ""
-    if end.code is None and end.signal is None:
-        if "Traceback (most recent call last)" in end.last_words or end.error:
-            return _classify(end), end.error or _last_line(end.last_words)
-        if end.proof:
-            return "ok", f"started by hand; {end.proof}"
-        return (
-            "unknown",
-            "started by hand: its exit code is not known, and no number proves its end",
-        )
-    if end.signal is not None:
-        name = _signal_name(end.signal)
-        if end.signal == signal.SIGKILL and end.oom_kills:
-            return (
-                "oom",
-                "the kernel killed it: the machine (or its memory limit) ran out of memory",
-            )
-        if end.signal == signal.SIGKILL:
-            return "killed", f"{name} from outside: by a person, or the kernel when out of memory"
-        if end.signal in _STOP_SIGNALS:
-            return "killed", f"{name} from outside"
-        return "failed", f"{name}: {_last_line(end.last_words)}".rstrip(": ")
-    if end.code is not None and end.code - 128 in _STOP_SIGNALS:
-        return "killed", f"{_signal_name(end.code - 128)} from outside; it ended itself"
-    last = end.error or _last_line(end.last_words) or f"exit code {end.code}"
-    not_finite = not end.error or "nan" in end.error.lower()
-    if end.code == NAN_CODE and not_finite and not end.own_codes:
-        return "nan", "the loss is not finite any more"
-    outcome = _classify(end)
-    if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:
-        return "disk_full", f"no space left on the disk; {last}"
-    return outcome, last
-
-
-def _classify(end: End) -> Outcome:
-    words = f"{end.last_words}\n{end.error}"
-    # The last exception decides: earlier ones may have been caught.
-    places: dict[Outcome, list[int]] = {
-        "oom": [m.start() for m in re.finditer(_OOM, words, re.MULTILINE)],
-        "disk_full": [m.start() for m in re.finditer(_DISK, words, re.MULTILINE)],
-        "import_error": [m.start() for m in re.finditer(_IMPORT, words, re.MULTILINE)],
-    }
-    last = max(places, key=lambda name: max(places[name], default=-1))
-    return last if places[last] else "failed"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
-    lines = [line for line in lines if line]
-    return "".join(c if c.isprintable() else " " for c in lines[-1])[:300] if lines else ""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-TAIL = 8192
-"""Bytes at the end of the log that are searched for the reason of an end."""
-
-
-def file_size(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
-    return 0
-
-
-def disk_free(folder: Path) -> int | None:
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize
-
-
-def last_error(events: Path, start: int) -> str:
-    """The `error` of the last line, if this run wrote one."""
-    return str(last_json_line(events).get("error") or "") if file_size(events) > start else ""
-
-
-def last_words(log: Path, start: int) -> str:
-    """The last words of this run in its log; an earlier run's do not count."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - TAIL, start if start <= size else 0))
-            return file.read(TAIL).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
@@ -387,7 +259,11 @@ def keep_outputs(job: JobPaths) -> list[str]:
     """
     missing: list[str] = []
     try:
-        missing.extend(_keep_outputs(job))
+        for line in _keep_outputs(job):
+            missing.append(line)
+            if len(missing) == MAX_TOLD:
+                missing.append("config.outputs: more are not kept")
+                break
     except Exception as error:  # a strange file must not end the supervisor
         missing.append(f"config.outputs: {type(error).__name__}: {error}")
     return missing
@@ -403,33 +279,71 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
         default=0.0,
     )
     for glob in command.outputs:
-        files = [path for path in sorted(command.cwd.glob(glob)) for path in _files(path)]
-        fresh = [path for path in files if path.stat().st_mtime >= began - 1]
+        try:
+            files = [path for path in sorted(command.cwd.glob(glob)) for path in _files(path)]
+        except (ValueError, NotImplementedError, OSError) as error:  # of an absolute one
+            yield f"config.outputs: {glob}: {error}"
+            continue
+        fresh = [path for path in files if _changed(path) >= began - 1]
         if not fresh:
             older = f" new ({len(files)} older)" if files else ""
             yield f"config.outputs: {glob}: no{older} file in {command.cwd}"
         for path in fresh:
-            if why := _copy(path, job.outputs / path.relative_to(command.cwd)):
-                yield f"config.outputs: {path.relative_to(command.cwd)}: not kept ({why})"
+            name = Path(os.path.relpath(path, command.cwd))
+            if why := _copy(path, command.cwd.resolve(), job.outputs / name, job.folder.resolve()):
+                yield f"config.outputs: {name}: not kept ({why})"
 
 
 def _files(path: Path) -> list[Path]:
     """The file, or those below a folder."""
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
 
 
-def _copy(source: Path, target: Path) -> str:
-    """Why it could not be copied; empty when it was."""
-    import shutil  # its compressors would cost a supervisor memory all the time
+def _changed(path: Path) -> float:
+    """When it was written last; of one that cannot be looked at, its copy tells why."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return math.inf
 
+
+def _copy(source: Path, within: Path, target: Path, job: Path) -> str:
+    """Why it could not be copied; empty when it was.
+
+    Neither end leaves its folder, whatever links lie on the way: `within`, and the job's.
+    """
     try:
+        real = source.resolve(strict=True)
+        if not real.is_relative_to(within):
+            return "a link out of the run's folder"
+        target = Path(os.path.normpath(target))
+        if not target.parent.resolve().is_relative_to(job):
+            return "its copy would lie outside the job's folder"
         target.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(target.parent).free - source.stat().st_size < RESERVE:
-            return "the lab's disk is nearly full"
-        shutil.copy2(source, target)
+        with os.fdopen(open_regular(real), "rb") as file:
+            found = os.fstat(file.fileno())
+            if (disk_free(target.parent) or 0) - found.st_size < RESERVE:
+                return "the lab's disk is nearly full"
+            copied = target.with_name(f".{target.name[:200]}.tmp-{os.getpid()}")
+            try:
+                _fill(copied, file, found)
+                copied.replace(target)
+            finally:
+                copied.unlink(missing_ok=True)
+    except RuntimeError:  # before Python 3.13
+        return "a link in a circle"
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _fill(path: Path, source: BinaryIO, found: os.stat_result) -> None:
+    """Write a new file with what `source` held when it was opened; it may still grow."""
+    with path.open("xb") as file:
+        left = found.st_size
+        while left and (block := source.read(min(left, 1 << 20))):
+            left -= file.write(block)
+        os.fchmod(file.fileno(), found.st_mode & 0o777)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def start_notice(job: JobPaths, wait: bool) -> None:
@@ -440,7 +354,7 @@ def start_notice(job: JobPaths, wait: bool) -> None:
     if not job.exit.exists():
         return  # it is resumed, and has not ended
     try:
-        has_webhook = b"webhook" in LabPaths(job.folder.parents[2]).settings.read_bytes()
+        has_webhook = b"webhook" in LabPaths(job.root).settings.read_bytes()
     except OSError:
         return
     if not has_webhook:

@@ -10,11 +10,16 @@ from typing import Any
 
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.reading import is_finite
 from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS, Value
 from vitlab.jobs.files import last_json_line
 
 _KEPT = 64
 """Values of each series that are kept."""
+MAX_NAMES = 2000
+"""Names whose values are kept: each has its series."""
+LONGEST = 200
+"""Letters of a name."""
 _CONSTANT_AFTER = 32
 """Equal losses before there is a warning: even a converged loss moves with its batch."""
 
@@ -55,7 +60,7 @@ def read_policy(extra: Mapping[str, object]) -> Policy:
     keys = extra.get("health")
     if not isinstance(keys, Mapping):
         return Policy()
-    numbers = {k: v for k, v in keys.items() if isinstance(v, int | float)}
+    numbers = {k: v for k, v in keys.items() if is_finite(v)}
     limits: dict[str, Any] = {k: numbers[k] for k in Limits.__dataclass_fields__ if k in numbers}
     action = keys.get("action")
     return Policy(
@@ -140,6 +145,8 @@ class History:
     """The last value of each name; None for one that is not finite."""
     fastest: float = 0.0
     """Best median rate so far, samples per second."""
+    left_out: int = 0
+    """Values of names that are too many or too long to keep."""
     ended: bool = False
     first: Reach | None = None
     """The first step of this attempt; None before it."""
@@ -190,8 +197,11 @@ def _add(history: History, event: Event) -> None:
     history.last = event.t
     names = event.data.get("nonfinite")
     if isinstance(names, list) and names:
-        history.nonfinite = f"{names[0]} at step {event.step}"
+        history.nonfinite = f"{str(names[0])[:LONGEST]} at step {event.step}"
     for name, value in event.values.items():
+        if name not in history.values and (len(history.values) >= MAX_NAMES or len(name) > LONGEST):
+            history.left_out += 1
+            continue
         history.values[name] = value
         if isinstance(value, int | float) and math.isfinite(value):
             history.series[name] = (*history.series.get(name, ())[-_KEPT + 1 :], float(value))
@@ -251,6 +261,9 @@ def _metrics_findings(facts: Facts) -> Iterator[Health]:
 
 
 def _number_findings(history: History, limits: Limits) -> Iterator[Health]:
+    if history.left_out:
+        evidence = f"values of more than {MAX_NAMES} names, or of long ones, are left out"
+        yield Health("warn", "names", evidence)
     if history.nonfinite:
         yield Health("bad", "not finite", history.nonfinite)
     losses = history.series.get(TRAIN_LOSS, ())

@@ -25,6 +25,10 @@ SILENCE_LIMIT = 60.0
 """Seconds without a sign of life after which it is ended and started again."""
 FINISH_LIMIT = 60.0
 """Seconds it has at the job's end for what it has not read yet."""
+STOP_LIMIT = 10.0
+"""The same where a person has asked for the end."""
+LISTEN = 0.5
+"""Seconds between two looks for such a request."""
 END_LIMIT = 5.0
 """Seconds until a killed process must be gone."""
 RESTARTS = 3
@@ -54,12 +58,12 @@ class MetricsProcess:
         self.fault = ""
         """Why the numbers are not read any more, or not to their end; empty while all is well."""
 
-    def start(self) -> None:
-        """Start it, and wait until it knows what is there before the job begins."""
+    def start(self, stopped: Callable[[], bool]) -> None:
+        """Start it, and wait until it knows what is there before the job begins, or is stopped."""
         self._spawn()
         until = time.monotonic() + READY_LIMIT
-        while self._process is not None and not self._signs(until - time.monotonic()):
-            if time.monotonic() >= until:
+        while self._process is not None and not self._signs(LISTEN):
+            if time.monotonic() >= until or stopped():
                 return  # it goes on by itself; what it has not seen yet is told by it
 
     def check(self) -> None:
@@ -71,19 +75,20 @@ class MetricsProcess:
         if self._process is not None and time.monotonic() - self._last_sign > SILENCE_LIMIT:
             self._end(f"no sign of life for {SILENCE_LIMIT:.0f} s")
 
-    def finish(self) -> None:
-        """Let it read the rest, for `FINISH_LIMIT` seconds at most."""
-        until = time.monotonic() + FINISH_LIMIT
+    def finish(self, stopped: Callable[[], bool]) -> None:
+        """Let it read the rest, for `FINISH_LIMIT` seconds at most; `STOP_LIMIT` once stopped."""
+        begun = time.monotonic()
         while self._process is not None:
             if self._process.control >= 0:
                 os.close(self._process.control)
                 self._process.control = -1
-            left = until - time.monotonic()
+            limit = STOP_LIMIT if stopped() else FINISH_LIMIT
+            left = begun + limit - time.monotonic()
             if left <= 0:
                 self._starts = RESTARTS + 1
-                self._end(f"cut {FINISH_LIMIT:.0f} s after the job's end")
+                self._end(f"cut {limit:.0f} s after the job's end")
                 return
-            self._signs(min(left, 1.0))
+            self._signs(min(left, LISTEN))
 
     def kill(self) -> None:
         """End it at once: nobody wants its numbers any more."""

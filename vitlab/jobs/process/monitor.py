@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import read_json
+from vitlab.jobs.files import open_appending, read_json
 from vitlab.jobs.process.health import (
     Facts,
     Health,
@@ -44,15 +44,17 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
         size = log.stat().st_size
         if size <= limit:
             return False
-        with log.open("rb") as source, kept_in.open("wb") as target:
+        kept_in.unlink(missing_ok=True)
+        with log.open("rb") as source, kept_in.open("xb") as target:
             source.seek(size - kept)
             source.readline()
             while block := source.read(1 << 20):
                 target.write(block)
     except FileNotFoundError:
         return False
-    except OSError:
-        kept_in.unlink(missing_ok=True)  # the disk is full: free some space first
+    except OSError:  # the disk is full: free some space first
+        with contextlib.suppress(OSError):
+            kept_in.unlink(missing_ok=True)
     os.truncate(log, 0)
     notice = f"[vitlab] the log had {size} bytes and was cut; its end is in {kept_in.name}\n"
     with contextlib.suppress(OSError), log.open("ab") as file:
@@ -82,6 +84,12 @@ def read_reach(events: Path, end: int) -> Reach | None:
     return first.to(last) if first and last else first
 
 
+def _reach_before(events: Path, offset: int) -> Reach | None:
+    with contextlib.suppress(OSError):  # what cannot be read is told when it is read
+        return read_reach(events, offset) if offset else None
+    return None
+
+
 class Monitor:
     """Appends to `health.jsonl` whenever the verdict changes."""
 
@@ -98,7 +106,7 @@ class Monitor:
         self._pid = pid
         self._metrics = metrics
         self._offset = offset
-        self.history = History(before=read_reach(job.events, offset) if offset else None)
+        self.history = History(before=_reach_before(job.events, offset))
         self._limits = limits
         self._verdict: Health | None = None
         self._reported: tuple[str, ...] = ()
@@ -131,10 +139,15 @@ class Monitor:
     def _renewed(self, now: float, alive: bool, last: bool) -> Health | None:
         if self._metrics is not None and not last:
             self._metrics.check()
-        fresh = self._read_events(now)
+        unread = ""
+        try:
+            fresh = self._read_events(now)
+        except OSError as error:  # it is a pipe now, or a folder
+            fresh, unread = False, f"events.jsonl: {error.strerror}"
         if last and not fresh and self._verdict is None and self._metrics is None:
             return None
-        cut_log(self._job.log)
+        with contextlib.suppress(OSError):  # a log that is no file any more
+            cut_log(self._job.log)
         running = process(self._pid)
         if running is not None and now >= self._sample:
             self._memory = (*self._memory[-19:], running.resident)
@@ -147,11 +160,11 @@ class Monitor:
             stopped=running is not None and running.state == "T",
             memory=self._memory,
             metrics=found.text,
-            problems=found.problems,
+            problems=(*([unread] if unread else []), *found.problems),
             contradictions=self._contradictions(now, last),
         )
         verdict = health(self.history, facts, self._limits)
-        reported = (verdict.status, verdict.what, *found.key, *facts.contradictions)
+        reported = (verdict.status, verdict.what, unread, *found.key, *facts.contradictions)
         if reported != self._reported:
             write_health(self._job, verdict)
             self._reported = reported
@@ -237,6 +250,6 @@ def write_health(job: JobPaths, verdict: Health) -> None:
         },
         ensure_ascii=False,
     )
-    # A full disk, or a deleted folder, must not end the supervisor.
-    with contextlib.suppress(OSError), job.health.open("ab", buffering=0) as file:
-        file.write(line.encode() + b"\n")
+    # A full disk, a deleted folder or a pipe in its place must not end the supervisor.
+    with contextlib.suppress(OSError), os.fdopen(open_appending(job.health), "wb", 0) as file:
+        file.write(line.encode("utf-8", "replace") + b"\n")

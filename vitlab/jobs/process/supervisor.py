@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -33,21 +34,24 @@ from vitlab.jobs.files import (
 from vitlab.jobs.process.child import (
     COMMAND,
     Child,
-    End,
     command,
-    disk_free,
-    explain,
-    file_size,
     keep_outputs,
     lacking_secrets,
-    last_error,
-    last_words,
     proof_of_end,
     start,
     start_notice,
     start_record,
     unreleased_gpu_memory,
     write_command_result,
+)
+from vitlab.jobs.process.ending import (
+    End,
+    disk_free,
+    explain,
+    file_size,
+    last_error,
+    last_words,
+    printable,
 )
 from vitlab.jobs.process.health import Health, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
@@ -59,6 +63,10 @@ POLL = 2.0
 stop requested on this machine, wake us at once."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
+LONGEST_GRACE = 1e6
+JUST_BEFORE = 30.0
+"""Seconds before its end in which a kill by the kernel is taken for that of the job: a process with
+much memory takes some to be gone."""
 
 
 class Supervisor:
@@ -67,7 +75,7 @@ class Supervisor:
     def __init__(self, job: JobPaths, lock: int) -> None:
         self.job = job
         self.lock = lock
-        self.root = job.folder.parents[2]
+        self.root = job.root
         self.orders = read_json(job.lock)
         """From the scheduler: device, devices, environment, grace, commit."""
         me = processes.process(os.getpid())
@@ -97,6 +105,8 @@ class Supervisor:
         """GPU memory that was not released after the last attempt, with its holder."""
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
+        self.oom_kills: list[tuple[float, int]] = []
+        """Processes that the kernel had killed by some moments, the first `JUST_BEFORE` ago."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
 
     def run(self) -> None:
@@ -138,7 +148,8 @@ class Supervisor:
         """Run the job's process once: how it ended, and its peak bytes."""
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
-        kills_before = processes.oom_kills()
+        self.oom_kills = []
+        self._count_oom_kills()
         log_from = 0 if self.adopted else file_size(self.job.log)
         self.failure = None
         metrics = self._read_metrics(log_from)
@@ -147,13 +158,13 @@ class Supervisor:
             self._write_start(resumed)
             try:
                 child = self._start(argv, cwd)
-            except OSError as error:  # no memory for another process
-                words = f"cannot start {argv[0]}: {error.strerror}"
+            except (OSError, ValueError) as error:  # no memory for another process, an odd text
+                words = f"cannot start {argv[0]}: {getattr(error, 'strerror', None) or error}"
                 return End(127, None, last_words=words), 0
             monitor = Monitor(self.job, child.pid, events_from, self.policy.limits, metrics)
             code, peak = self._watch(monitor, child.pid)
             if metrics is not None:
-                metrics.finish()
+                metrics.finish(self._is_stopped)
             monitor.check(alive=True, last=True)
         finally:
             if metrics is not None:
@@ -170,7 +181,7 @@ class Supervisor:
                 last_words=last_words(self.job.log, log_from),
                 error=last_error(self.job.events, events_from),
                 disk_free=disk_free(self.job.folder),
-                oom_kills=processes.oom_kills() - kills_before,
+                oom_kills=processes.oom_kills() - self.oom_kills[0][1],
                 proof=proof_of_end(self.job, monitor.history),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
@@ -193,7 +204,7 @@ class Supervisor:
         if "metrics" not in self.extra:
             return None
         metrics = MetricsProcess(self.job, log_from)
-        metrics.start()
+        metrics.start(self._is_stopped)
         return metrics
 
     def _write_start(self, resumed: bool) -> None:
@@ -231,9 +242,11 @@ class Supervisor:
                     if (ended := waiter.wait(pause)) is not None:
                         return ended
                     pause = POLL
+                    self._count_oom_kills()
                     self._judge(monitor.check(alive=True))
                     if self.is_command and "metrics" not in self.extra:
-                        wandb.look()
+                        with contextlib.suppress(Exception):  # a link of no file it can name
+                            wandb.look()
         finally:
             if not self.adopted:
                 # Processes the job left running would keep its device.
@@ -258,7 +271,15 @@ class Supervisor:
 
     @property
     def _grace(self) -> float:
-        return float(self.orders.get("grace", GRACE))
+        given = self.orders.get("grace")
+        valid = isinstance(given, int | float) and 0 <= given < LONGEST_GRACE  # NaN is not
+        return float(given) if valid else GRACE
+
+    def _count_oom_kills(self) -> None:
+        now = time.monotonic()
+        self.oom_kills.append((now, processes.oom_kills()))
+        while len(self.oom_kills) > 1 and self.oom_kills[1][0] < now - JUST_BEFORE:
+            del self.oom_kills[0]
 
     def _members(self) -> list[processes.Process]:
         if self.adopted:
@@ -273,6 +294,10 @@ class Supervisor:
                 self.stop_reason = ("killed", STOPPED)
             elif not self.job.folder.exists():
                 self.stop_reason = ("killed", "its folder was deleted")
+
+    def _is_stopped(self) -> bool:
+        self._check_stop()
+        return bool(self.stop_reason[0])
 
     def _on_signal(self, number: int, _frame: object) -> None:
         why = f"its supervisor was ended by {signal.Signals(number).name}"
@@ -302,7 +327,8 @@ class Supervisor:
 
     def _write_exit(self, reserve: ReservedFile, end: End, peak: int) -> None:
         reason, detail = self.stop_reason if self.stop_reason[0] else self.failure or explain(end)
-        detail = "; ".join(words for words in (detail, self.no_result, self.gpu_memory) if words)
+        words = [printable(one) for one in (detail, self.no_result, self.gpu_memory)]
+        detail = "; ".join(one for one in words if one)
         started = round(self.began, 3)
         reserve.write(
             exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
@@ -327,16 +353,30 @@ def _own_session() -> int:
     return os.getpid() if os.getsid(0) == os.getpid() else -1
 
 
+def _run(supervisor: Supervisor) -> None:
+    """Run the job to its end; a fault of ours is an end too, with its reason."""
+    try:
+        supervisor.run()
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and not supervisor.job.folder.exists():
+            raise
+        traceback.print_exc()
+        why = printable(f"{type(error).__name__}: {error}")
+        record = exit_record("failed", f"a fault of vitlab's ended it: {why}", supervisor.began)
+        if not supervisor.job.exit.exists():
+            write_json(supervisor.job.exit, record)
+
+
 def main(arguments: Sequence[str]) -> NoReturn:
     """`JOBDIR [LOCK]`: LOCK is the descriptor of the job's lock, taken by our parent process."""
-    job = JobPaths(Path(arguments[0]).resolve())
+    job = JobPaths(Path(arguments[0]).absolute())
     lock = int(arguments[1]) if len(arguments) > 1 else take_lock(job.lock)
     if lock is None:
         sys.exit(f"{job.name}: is already running")
     os.set_inheritable(lock, False)
     supervisor = Supervisor(job, lock)
     with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
-        supervisor.run()
+        _run(supervisor)
         start_notice(job, wait=bool(supervisor.slurm))
     # This releases the lock; the same process then schedules the next jobs.
     scheduler = [*PYTHON, "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]

@@ -153,6 +153,8 @@ class Cells:
         """Column -> how many of its cells are no numbers, and one of them."""
         self.unknown: set[str] = set()
         """Columns whose last cell is no number: a value before it is not the last one."""
+        self.dropping = False
+        """Whether the next block begins within a line that is too long."""
         self.problem = ""
         """Why it cannot be read further."""
 
@@ -200,18 +202,36 @@ class Cells:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown),
-                "encoding": self.encoding}  # fmt: skip
+                "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         self.columns, self.matched = list(state["columns"]), set(state["matched"])
         self.skipped, self.encoding = state["skipped"], state["encoding"]
+        self.dropping = bool(state.get("dropping"))
         self.unknown = set(state["unknown"])
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
 
 class Decoder(Cells, ABC):
     """Reads rows from the bytes of one file, in blocks from its start."""
+
+    by_line = False
+    """Whether a row is a line, so that it can go on behind one that is too long."""
+
+    def passes_over(self) -> bool:
+        """Whether the beginning of a line that is too long can be left out."""
+        if not self.by_line or self.encoding != "utf-8":
+            return False
+        self.skipped += not self.dropping
+        self.dropping = True
+        return True
+
+    def behind(self, block: bytes) -> int:
+        """How much of a block is still of that line."""
+        end = block.find(b"\n") + 1
+        self.dropping = not end
+        return end or len(block)
 
     @abstractmethod
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from vitlab.contract.reading import MAX_DEPTH
 from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, flattened, whole_lines
+
+_BETWEEN = re.compile(r"[, \t\r\n]*")
+"""What stands between two objects."""
 
 
 class JsonLines(Decoder):
     """One object a line, also behind a logger's time and level."""
 
     kind = "JSON lines"
+    by_line = True
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
@@ -53,12 +59,15 @@ class JsonDocument(Decoder):
     def _several(self, block: bytes) -> list[dict[str, Any]]:
         """Objects over several lines one after another, also in a list that has no end yet."""
         text, rows = block.decode(self.encoding, "replace").lstrip("\ufeff \t\r\n["), []
-        decoder = json.JSONDecoder()
+        decoder, at = json.JSONDecoder(), 0
         with contextlib.suppress(ValueError, RecursionError):
-            while text.startswith("{"):
-                row, end = decoder.raw_decode(text)
-                rows.append(row)
-                text = text[end:].lstrip(", \t\r\n")
+            while text.startswith("{", at):
+                row, at = decoder.raw_decode(text, at)
+                at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # matches nothing too
+                if _is_shallow(row):
+                    rows.append(row)
+                else:
+                    self.skipped += 1
         return rows
 
 
@@ -73,9 +82,21 @@ def row_of(line: bytes) -> dict[str, Any] | None:
 def parsed(text: bytes, encoding: str = "utf-8") -> Any:
     """The content of a JSON text; None for what is none."""
     try:
-        return json.loads(text.decode(encoding, "replace").lstrip("\ufeff"))
+        document = json.loads(text.decode(encoding, "replace").lstrip("\ufeff"))
     except (ValueError, RecursionError):
         return None
+    return document if _is_shallow(document) else None
+
+
+def _is_shallow(document: Any) -> bool:
+    """Whether its lists and objects are at most `MAX_DEPTH` deep within each other."""
+    inner = [document]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [part for one in inner if isinstance(one, dict | list)
+                 for part in (one.values() if isinstance(one, dict) else one)]  # fmt: skip
+        if not inner:
+            return True
+    return False
 
 
 def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | None:

@@ -54,7 +54,8 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     text = text.decode(encoding, "replace").lstrip("\ufeff \t\r\n").encode()
     if not text and len(head) < HEAD:
         return None
-    if b"\0" in text:
+    # A crash leaves zeros within a text, no text begins with them.
+    if b"\0" in text.split(b"\n", 1)[0] or 2 * text.count(b"\0") > len(text):
         return "holds binary data of a kind that is not read; write CSV or JSON lines"
     if text[:1] not in (b"{", b"["):
         return _table_or_lines(text, names, encoding, last or len(head) >= HEAD)
@@ -74,11 +75,14 @@ def _table_or_lines(
 ) -> Decoder | None:
     """A table, unless objects follow on a first line of words."""
     lines = text.split(b"\n")
+    table = Table(*names, encoding)
+    if table.names_ours(lines[0]):
+        return table if whole or len(lines) > 1 else None
     for line in lines[:_FIRST] if whole else lines[:-1][:_FIRST]:
         if flattened(row_of(line) or {}).keys() & {*names[0]}:
             return JsonLines(*names, encoding)
     is_clear = any(name.encode() in lines[0] for name in names[0]) or len(lines) > 2
-    return Table(*names, encoding) if whole or (len(lines) > 1 and is_clear) else None
+    return table if whole or (len(lines) > 1 and is_clear) else None
 
 
 def _encoding(head: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,14 +27,17 @@ _OUTSIDE = rb"%b(?![^()]*\))"
 """A delimiter that is not within brackets, as in `tensor(0.5, device='cuda:0')`."""
 _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)?\s*")
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
-_LONGEST = 1 << 16
-"""Bytes of a row with a quoted cell."""
+_LONGEST, _LINES = 1 << 16, 16
+"""Bytes and lines of a row with a quoted cell."""
+_BRACKETED = 1 << 12
+"""Bytes of a row whose delimiters are looked at one by one."""
 
 
 class Table(Decoder):
     """Reads a table; its header may change on the way, as when a resumed run writes its own."""
 
     kind = "table"
+    by_line = True
 
     def __init__(
         self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
@@ -53,18 +57,25 @@ class Table(Decoder):
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
-        if not data:
-            return used, []
         chunks: list[Chunk] = []
         while data and not self._header:
             first, _, data = data.partition(b"\n")
             chunks += self._slow([first])
         chunk = None if self._open else self._fast(data)
         chunks += [chunk] if chunk else self._slow(data.split(b"\n")[:-1])
-        if last and self._open:
-            self._open = b""
-            self.skipped += 1
+        while last and self._open:
+            chunks += self._slow(self._taken_back())
         return used, chunks
+
+    def names_ours(self, line: bytes) -> bool:
+        """Whether it is a header with one of the names that are wanted."""
+        return not {*self.names}.isdisjoint(self._split_names(line)[1])
+
+    def _taken_back(self) -> list[bytes]:
+        """The lines behind one with a quote that nothing ends: rows of their own."""
+        held, self._open = self._open.split(b"\n"), b""
+        self.skipped += 1
+        return held[1:-1]
 
     def _fast(self, data: bytes) -> Chunk | None:
         """All rows at once; None where not each line is a row of plain numbers."""
@@ -104,7 +115,9 @@ class Table(Decoder):
 
     def _slow(self, lines: Sequence[bytes]) -> Iterator[Chunk]:
         rows: list[list[bytes]] = []
-        for line in lines:
+        waiting = deque(lines)
+        while waiting:
+            line = waiting.popleft()
             if not self._open and not line.strip():
                 continue
             if line.lstrip().startswith(b"#") and not self._open:
@@ -112,7 +125,14 @@ class Table(Decoder):
                 if not any(name in self._split_names(bare)[1] for name in self.names):
                     continue  # a comment
                 line = bare
+            held = self._open
             cells = self._cells(line) if self._header else []
+            if self._open.count(b"\n") > _LINES or len(self._open) > _LONGEST:
+                waiting.extendleft(reversed(self._taken_back()))
+            elif held and not self._open and len(cells or ()) != len(self._header):
+                self._open = held + line + b"\n"
+                waiting.extendleft(reversed(self._taken_back()))
+                continue
             if cells is None:
                 continue
             if self._delimiter == ";" and b"," in line:
@@ -122,7 +142,8 @@ class Table(Decoder):
                 rows = []
                 self._read_header(line)
                 continue
-            if len(cells) != len(self._header) and b"(" in line and self._delimiter != BLANKS:
+            bracketed = b"(" in line and self._delimiter != BLANKS and len(line) < _BRACKETED
+            if len(cells) != len(self._header) and bracketed:
                 cells = re.split(_OUTSIDE % re.escape(self._delimiter.encode()), line)
             if len(cells) == len(self._header) + 1 and not cells[-1].strip():
                 del cells[-1]  # each row ends with a delimiter, the header does not
@@ -156,17 +177,20 @@ class Table(Decoder):
 
     def _cells(self, line: bytes) -> list[bytes] | None:
         """The cells of a row; None where it goes on in the next line, or is broken."""
-        if not self._open and b'"' not in line:
-            return _split(line, self._delimiter)
+        if b'"' not in line:
+            if not self._open:
+                return _split(line, self._delimiter)
+            self._open += line + b"\n"
+            return None
         row = self._open + line
         self._open = b""
         try:
             return _quoted(row, self._delimiter)
         except csv.Error as error:
-            if "end of data" in str(error) and len(row) < _LONGEST:
+            if "end of data" in str(error):
                 self._open = row + b"\n"
             else:
-                self.skipped += 1
+                self.skipped += row is line
             return None
 
     def _is_header(self, cells: Sequence[bytes]) -> bool:

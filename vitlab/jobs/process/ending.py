@@ -1,0 +1,201 @@
+"""Why a job's process ended: by its exit status, its last words and the kernel's counter.
+
+A supervisor loads it: standard library only, and little of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitlab.contract.events import Outcome
+from vitlab.contract.reading import open_regular
+from vitlab.jobs.files import last_json_line
+
+NAN_CODE = 3
+"""A recipe's exit code when its loss is not finite."""
+SHOWN = 300
+"""Letters of what a job said last."""
+TAIL = 1 << 15
+"""Bytes at the end of the log that are searched for the reason of an end."""
+AFTERWARDS = 30
+"""Lines that others still write after a program's last exception: trackers, launchers."""
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FULL_DISK = 1 << 16
+
+# Compiled when a job has failed, as a supervisor that waits has no use for them.
+_REASONS: dict[Outcome, str] = {
+    "oom": r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|ResourceExhaustedError"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED|(^|\s)MemoryError\b|Cannot allocate memory"
+    r"|cannot allocate vector|Unable to allocate .*for an array|std::bad_alloc",
+    "disk_full": r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]",
+    "import_error": r"^(ModuleNotFoundError|ImportError): .*|.*: cannot open shared object.*",
+}
+_TRACEBACK = "Traceback (most recent call last):"
+_EXCEPTION = r"[A-Za-z_][\w.]*(:.*)?"
+_OF_A_CHILD = (
+    "ChildFailedError",
+    "CalledProcessError",
+    "ProcessRaisedException",
+    "ProcessExitedException",
+    "BrokenProcessPool",
+)
+"""Exceptions of a launcher: the reason stands before them."""
+_BEHIND = r"\s|Stacktrace:|in expression |Aborted|Execution halted|wandb:|srun:|slurmstepd:"
+"""How lines begin that follow a reason."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How the job's process ended, and what it left."""
+
+    code: int | None
+    """None when a signal ended it."""
+    signal: int | None
+    last_words: str = ""
+    """The end of its log."""
+    error: str = ""
+    """The `error` of its last `end` event."""
+    disk_free: int | None = None
+    """Bytes left on its disk; on a full one its last words may be missing."""
+    oom_kills: int = 0
+    """Processes of its memory cgroup that the kernel killed just before its end."""
+    proof: str = ""
+    """What shows that a run started by hand reached its end; empty where nothing does."""
+    own_codes: bool = False
+    """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
+
+
+def explain(end: End) -> tuple[Outcome, str]:
+    """How the job ended, and a line for people."""
+    if end.code == 0:
+        return "ok", ""
+    if end.code is None and end.signal is None:
+        if _TRACEBACK in end.last_words or end.error:
+            return _classify(end)
+        if end.proof:
+            return "ok", f"started by hand; {end.proof}"
+        return (
+            "unknown",
+            "started by hand: its exit code is not known, and no number proves its end",
+        )
+    # A shell passes on the signal that ended its program, as 128 more.
+    number = end.signal if end.signal is not None else (end.code or 0) - 128
+    name = _signal_name(number)
+    if number == signal.SIGKILL:
+        if end.oom_kills:
+            return (
+                "oom",
+                "the kernel killed it: the machine (or its memory limit) ran out of memory",
+            )
+        return "killed", f"{name} from outside: by a person, or the kernel when out of memory"
+    if number in _STOP_SIGNALS:
+        return "killed", f"{name} from outside" + ("; it ended itself" if end.code else "")
+    if end.code == NAN_CODE and not end.own_codes and end.error in ("", "nan"):
+        return "nan", "the loss is not finite any more"
+    if end.code == NAN_CODE and not end.own_codes and end.error.endswith(": nan"):
+        return "nan", "the loss is not finite any more"  # of one process of several
+    outcome, last = _classify(end)
+    if end.signal is not None:
+        return outcome, f"{name}: {last}".rstrip(": ")
+    last = last or f"exit code {end.code}"
+    if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:
+        return "disk_full", f"no space left on the disk; {last}"
+    return outcome, last
+
+
+def _classify(end: End) -> tuple[Outcome, str]:
+    """By what it said last alone: an error before that was caught."""
+    text = end.error or _deciding_line(end.last_words)
+    for outcome, pattern in _REASONS.items():
+        if re.search(pattern, text):
+            return outcome, text
+    return "failed", text
+
+
+def _deciding_line(words: str) -> str:
+    """The last exception of the log, or its last line where that is of something else."""
+    lines = words.replace("\r", "\n").split("\n")
+    found = _exceptions(lines)
+    while len(found) > 1 and found[-1][1].partition(":")[0].endswith(_OF_A_CHILD):
+        del found[-1]
+    if found:
+        at, text = found[-1]
+        if len([line for line in lines[at + 1 :] if line.strip()]) <= AFTERWARDS:
+            return printable(text)
+    full = [line for line in lines if line.strip()]
+    while len(full) > 1 and re.match(_BEHIND, full[-1]):
+        del full[-1]
+    return printable(full[-1]) if full else ""
+
+
+def _exceptions(lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Number and text of each line that ends a traceback.
+
+    One process of several puts its rank before each line; lines without it are another's.
+    """
+    found = []
+    for start, line in enumerate(lines):
+        head, mark, _ = line.partition(_TRACEBACK)
+        if not mark:
+            continue
+        if not "".join(lines[start + 1 : start + 2]).startswith(head):
+            head = ""  # of a logger, before the first line alone
+        for at in range(start + 1, len(lines)):
+            rest = lines[at][len(head) :]
+            if lines[at].startswith(head) and re.fullmatch(_EXCEPTION, rest):
+                found.append((at, rest))
+                break
+    return found
+
+
+def printable(text: str) -> str:
+    """One short line that is safe on every terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN]).strip()[:SHOWN]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def file_size(path: Path) -> int:
+    """0 where there is none."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def disk_free(folder: Path) -> int | None:
+    """Bytes that are left; None where that is not known."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def last_error(events: Path, start: int) -> str:
+    """The `error` of the last line, if this run wrote one and it is its end."""
+    last = last_json_line(events) if file_size(events) > start else {}
+    return printable(str(last.get("error") or "")) if last.get("kind") == "end" else ""
+
+
+def last_words(log: Path, start: int) -> str:
+    """The last words of this run in its log; an earlier run's do not count."""
+    try:
+        # An adopted run's log is a link.
+        with os.fdopen(open_regular(log, follow=True), "rb", 0) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL, start if start <= size else 0))
+            return (file.read(TAIL) or b"").decode("utf-8", "replace")
+    except OSError:
+        return ""
