@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -465,5 +466,17 @@ def test_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixt
         checkpoint.load(path, CPU)
     path.write_bytes(b"half a file")
     with pytest.raises(UsageError, match="not a readable checkpoint"):
+        checkpoint.load(path, CPU)
+    # PyTorch allows this one: an array of as many zeros as the file says.
+    torch.save({"format": 2, "model": bytearray(8)}, path)
+    with pytest.raises(UsageError, match="it names "):
+        checkpoint.load(path, CPU)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("last/data/0", bytes(1 << 20))
+    with pytest.raises(UsageError, match="larger than its file"):
+        checkpoint.load(path, CPU)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"is a pipe \(FIFO\)"):
         checkpoint.load(path, CPU)
     assert "owned" not in capsys.readouterr().out

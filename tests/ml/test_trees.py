@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+from numpy.lib import format as npy
 from sklearn import metrics
 
 from tests.ml.test_baselines import LABEL_NAMES, some_rows
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import TREES, UsageError
 from vitlab.ml.baselines import trees as module
+from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.trees import (
     Boost,
     Files,
@@ -127,7 +131,42 @@ def resumed_r2(said: list[Evaluation], step: int) -> float:
 
 def test_a_broken_file_of_trees_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / TREES
-    for content in (b"", b"{}", b'{"format": 1, "trees": ["x"]}', b'{"format": 2}'):
+    for content in (b"", b"{}", b'{"format": 1, "trees": ["x"]}', b'{"format": 2}', b"[" * 9999):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"trees\.json: not "):
             load(path)
+
+
+def test_lightgbm_parses_only_what_a_job_of_this_user_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = some_rows(300)
+    boost, _ = grown(rows, files=Files(checkpoints=tmp_path))
+    save_model(tmp_path, boost, rows["test"].inputs)
+    trees, text = tmp_path / TREES, tmp_path / "label-0.txt"
+    assert load(trees).grown == boost.grown
+    assert isinstance(load_model(tmp_path)[0], Boost)
+    parsed: list[object] = []
+    monkeypatch.setattr(lgb, "Booster", lambda **given: parsed.append(given))
+    document = json.loads(trees.read_bytes())
+    document["trees"][0] = document["trees"][0].replace("num_leaves=", "num_leaves=9", 1)
+    trees.write_text(json.dumps(document))
+    text.write_text(text.read_text().replace("num_leaves=", "num_leaves=9", 1))
+    for read, path in ((load, trees), (load_model, tmp_path)):
+        with pytest.raises(UsageError, match="changed since: not loaded"):
+            read(path)  # type: ignore[operator]
+    assert parsed == []
+
+
+def test_arrays_that_say_to_be_huge_are_not_allocated(tmp_path: Path) -> None:
+    path = tmp_path / "best.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("sigma.npy", "w") as file:
+        npy.write_array_header_1_0(
+            file, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+        )
+    with pytest.raises(UsageError, match=r"sigma\.npy says to be larger than it is"):
+        load_model(tmp_path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sigma.npy", bytes(1 << 29))
+    with pytest.raises(UsageError, match="its arrays have more than 256 MiB"):
+        load_model(tmp_path)

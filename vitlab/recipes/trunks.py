@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
 
 from vitlab.contract.events import read_events
 from vitlab.contract.job import CORE_HOURS, GPU_HOURS, Spec
-from vitlab.contract.paths import JobPaths, NoLab, find_lab
+from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.run_settings import settings_of
 from vitlab.ml.training import checkpoint
@@ -35,7 +36,8 @@ def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
         path = other.paths.checkpoints / checkpoint.TRUNK
         same = other.spec.recipe == spec.recipe and _meaning(other.spec) == own
         if same and other.paths.folder != job.folder and path.is_file():
-            steps[path] = checkpoint.load(path, torch.device("cpu")).step
+            with contextlib.suppress(UsageError):  # a broken one is none
+                steps[path] = checkpoint.load(path, torch.device("cpu")).step
     usable = {path: step for path, step in steps.items() if step <= stable}
     return max(usable, key=lambda path: usable[path], default=None)
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import torch
+from numpy.lib import format as npy
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.reading import read_regular
+from vitlab.contract.user_key import seal
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.baselines.trees import Boost
+from vitlab.ml.baselines.trees import Boost, booster_of
 from vitlab.ml.spectra.inputs import Inputs
 
 BEST = "best.npz"
 FORMAT = 1
+LARGEST = 1 << 28
+"""Bytes of a model's file, and of its arrays."""
 
 
 def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
@@ -34,33 +42,54 @@ def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
             "alpha": np.float64(model.alpha),
         }
     else:
-        for k, booster in enumerate(model.boosters):
-            text = booster.model_to_string(num_iteration=model.rounds)
+        texts = [b.model_to_string(num_iteration=model.rounds) for b in model.boosters]
+        for k, text in enumerate(texts):
             write_atomic(folder / f"label-{k}.txt", text.encode())
-        about |= {"mean": model.mean, "rounds": np.int64(model.rounds)}
+        seals = np.array([seal(b"trees", text.encode()) for text in texts])
+        about |= {"mean": model.mean, "rounds": np.int64(model.rounds), "seals": seals}
     buffer = io.BytesIO()
     np.savez(buffer, **about)  # type: ignore[arg-type]  # its stub takes keywords for flags
     write_atomic(folder / BEST, buffer.getvalue())
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    """The arrays of an `.npz`; `ValueError` for one that says to be larger than `LARGEST`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(one.file_size for one in members) > LARGEST:
+            raise ValueError(f"its arrays have more than {LARGEST >> 20} MiB")
+        for one in members:
+            with archive.open(one) as file:
+                version = npy.read_magic(file)
+                read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                shape, _, kind = read(file)
+            if math.prod(shape) * kind.itemsize > one.file_size:
+                raise ValueError(f"{one.filename} says to be larger than it is")
+    with np.load(io.BytesIO(data), allow_pickle=False) as kept:
+        return dict(kept)
 
 
 def load_model(folder: Path) -> tuple[Ridge | Boost, Inputs]:
     """The model in `folder` and its input. `UsageError` when missing, broken or not from vitlab."""
     path = folder / BEST
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            if int(kept["format"]) != FORMAT:
-                raise UsageError(f"{path}: not a model of format {FORMAT}")
-            inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]))
-            if "weights" in kept:
-                ridge = Ridge(kept["weights"], kept["intercept"], float(kept["alpha"]))
-                return ridge, inputs
-            mean = kept["mean"]
-            boosters = [
-                lgb.Booster(model_file=str(folder / f"label-{k}.txt")) for k in range(len(mean))
-            ]
-            return Boost(boosters, mean, int(kept["rounds"])), inputs
+        kept = _arrays(read_regular(path, LARGEST, follow=True))
+        if int(kept["format"]) != FORMAT:
+            raise UsageError(f"{path}: not a model of format {FORMAT}")
+        inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]))
+        if "weights" in kept:
+            ridge = Ridge(kept["weights"], kept["intercept"], float(kept["alpha"]))
+            return ridge, inputs
+        boosters = []
+        for k, mark in enumerate(kept["seals"].tolist() if "seals" in kept else kept["mean"]):
+            text = folder / f"label-{k}.txt"
+            boosters.append(booster_of(text, read_regular(text, LARGEST).decode(), mark))
+        if len(boosters) != len(kept["mean"]):
+            raise ValueError("it has not one model for each label")
+        return Boost(boosters, kept["mean"], int(kept["rounds"])), inputs
     except FileNotFoundError:
         raise UsageError(f"{path}: no such model") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, lgb.basic.LightGBMError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError, EOFError, lgb.basic.LightGBMError) as error:  # fmt: skip
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: not a readable model ({reason})") from None

@@ -18,6 +18,8 @@ import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
 from vitlab.contract.paths import TREES, UsageError, write_atomic
+from vitlab.contract.reading import open_regular, parse, read_regular
+from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.value import Value
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
@@ -125,8 +127,12 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
     """The set in `path`, or None; a damaged file is removed."""
     if not path.is_file():
         return None
-    mark = path.with_suffix(".sum")
-    if not mark.is_file() or mark.read_text("ascii", "replace") != _checksum(path):
+    try:
+        mark = read_regular(path.with_suffix(".sum")).decode("ascii", "replace")
+        whole = is_sealed(mark, b"bins", _checksum(path))
+    except OSError:
+        whole = False
+    if not whole:
         path.unlink(missing_ok=True)
         return None
     data = lgb.Dataset(path, params=dict(parameters)).construct()
@@ -136,10 +142,10 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
     return data
 
 
-def _checksum(path: Path) -> str:
-    """LightGBM trusts what it loads, so truncated or changed files must be detected first."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+def _checksum(path: Path) -> bytes:
+    """LightGBM trusts what it loads: what is cut, changed or another user's must not be."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
 
 
 def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
@@ -152,7 +158,7 @@ def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
     try:
         data.save_binary(temporary)
         mark = path.with_suffix(".sum")
-        mark.write_text(_checksum(temporary), "ascii")
+        write_atomic(mark, seal(b"bins", _checksum(temporary)).encode())
         temporary.replace(path)
     except (OSError, lgb.basic.LightGBMError) as error:
         return f"; not cached: {error}"
@@ -173,6 +179,8 @@ def _make_room(folder: Path, size: int) -> None:
 
 
 FORMAT = 1
+LARGEST = 1 << 30
+"""Bytes of a file of trees."""
 CELL = 16
 """Bytes per histogram bin: sums of gradients and of hessians."""
 
@@ -215,27 +223,40 @@ class Boost:
 
 def save(path: Path, boost: Boost) -> None:
     """Write all trees and their state atomically."""
+    texts = [booster.model_to_string(num_iteration=-1) for booster in boost.boosters]
     document = {
         "format": FORMAT,
         "mean": boost.mean.tolist(),
         "rounds": boost.rounds,
         "best_r2": boost.best_r2 if math.isfinite(boost.best_r2) else None,
         "grown": boost.grown,
-        "trees": [booster.model_to_string(num_iteration=-1) for booster in boost.boosters],
+        "trees": texts,
+        "seals": [seal(b"trees", text.encode()) for text in texts],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(document).encode())
 
 
+def booster_of(path: Path, text: str, mark: object) -> lgb.Booster:
+    """What LightGBM makes of a text that a job of this user has written; else `UsageError`.
+
+    Its parser hangs or crashes on a single changed line.
+    """
+    if not is_sealed(mark, b"trees", text.encode()):
+        raise UsageError(f"{path}: not written by a job of this user, or changed since: not loaded")
+    return lgb.Booster(model_str=text)
+
+
 def load(path: Path) -> Boost:
-    """The trees in `path`; `UsageError` when it is missing, broken or not from vitlab."""
+    """The trees in `path`; `UsageError` when it is missing, broken or not this user's own."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse(read_regular(path, LARGEST))
         if document["format"] != FORMAT:
             raise UsageError(f"{path}: not trees of format {FORMAT}")
         best = document["best_r2"]
+        pairs = zip(document["trees"], document["seals"], strict=True)
         return Boost(
-            boosters=[lgb.Booster(model_str=str(text)) for text in document["trees"]],
+            boosters=[booster_of(path, str(text), mark) for text, mark in pairs],
             mean=np.array(document["mean"], dtype=np.float64),
             rounds=int(document["rounds"]),
             best_r2=-math.inf if best is None else float(best),
@@ -243,7 +264,7 @@ def load(path: Path) -> Boost:
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file of trees") from None
-    except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
+    except (OSError, ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
         raise UsageError(f"{path}: not a readable file of trees ({error})") from None
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.reading import open_regular
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LabelScaling
 
@@ -83,18 +87,58 @@ def _scaling(saved: Mapping[str, Any]) -> LabelScaling:
     return LabelScaling(tuple(saved["offset"]), tuple(saved["scale"]), ranges)
 
 
+_GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
+            "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage",
+            "torch LongStorage", "torch IntStorage", "torch BoolStorage")  # fmt: skip
+"""What our own checkpoints name. PyTorch allows more, as an array of any number of zeros."""
+_PICKLED = 1 << 26
+"""Bytes of what a checkpoint holds besides tensors."""
+_UNREADABLE = (
+    OSError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
+    AttributeError, MemoryError, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+def _check(file: BinaryIO) -> None:
+    """Refuse one that would take more memory than it has bytes, or that names what ours do not."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
+        if packed or sum(one.file_size for one in members) > os.fstat(file.fileno()).st_size:
+            raise ValueError("it is larger than its file")
+        for one in members:
+            if not one.filename.endswith(".pkl"):
+                continue
+            if one.file_size > _PICKLED:
+                raise ValueError(f"{one.filename} has {one.file_size >> 20} MiB")
+            for opcode, named, _ in pickletools.genops(archive.read(one)):
+                is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
+                if is_name and named not in _GLOBALS:
+                    raise ValueError(f"it names {named}")
+    file.seek(0)
+
+
 def load(path: Path, device: torch.device) -> Saved:
     """The state in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
-        document = torch.load(path, map_location=device, weights_only=True)
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
+            _check(file)
+            document = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such checkpoint") from None
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: not a readable checkpoint ({reason})") from None
     names = {"format", *Saved.__dataclass_fields__}
     if not isinstance(document, dict) or document.get("format") != FORMAT or set(document) != names:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
+    try:
+        return _saved(document)
+    except _UNREADABLE as error:
+        raise UsageError(f"{path}: not a readable checkpoint ({error})") from None
+
+
+def _saved(document: dict[str, Any]) -> Saved:
     del document["format"]
     scaling, inputs = document.pop("scaling"), document.pop("inputs")
     factor, waited = document.pop("plateau")
