@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from vitlab.contract.events import Event, EventWriter
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs.logs import tail
 from vitlab.jobs.store import submit
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab, open_lab
@@ -24,6 +26,7 @@ from vitlab.lab.progress import (
     Sample,
     fold,
     kept_when_thinned,
+    read_end,
 )
 from vitlab.tui.watch import watcher
 from vitlab.tui.watch.watcher import Track
@@ -175,6 +178,37 @@ def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:
         assert reader.poll().values == {"train/loss": None}
         writer.write("step", step=4, of=9, values={})
         assert reader.poll().step == 4
+
+
+def test_a_long_file_is_read_to_its_end_over_whatever_stands_between(tmp_path: Path) -> None:
+    job = JobPaths(tmp_path)
+    line = '{"v": 1, "t": %d, "kind": "step", "step": %d, "values": {"train/loss": 1}}\n'
+    with job.events.open("w") as file:
+        file.write(line % (1, 1))
+        file.write('{"v": 1, "t": 1, "kind": "later", "text": "' + "x" * (18 << 20) + '"}\n')
+        file.write(("#" * (1 << 16) + "\n") * 300)  # 19 MiB
+        file.write(line % (2, 2))
+    progress = ProgressReader(job).poll()
+    assert (progress.step, progress.last, progress.problem) == (2, 2.0, "")
+
+
+def test_a_file_without_an_end_is_given_up_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = JobPaths(tmp_path)
+    with EventWriter(job.events) as writer:
+        writer.write("step", step=3)
+    os.truncate(job.events, 1 << 40)
+    monkeypatch.setattr(tail, "BARREN", 1 << 25)
+    reader = ProgressReader(job)
+    for _ in range(2):
+        progress = reader.poll()
+        assert progress.step == 3
+        assert progress.problem.startswith("events.jsonl has 32 MiB without an event")
+    job.events.unlink()
+    os.mkfifo(job.events)
+    assert reader.poll().problem == "events.jsonl is a pipe (FIFO)"
+    assert read_end(job).problem == "events.jsonl is a pipe (FIFO)"
 
 
 @pytest.mark.parametrize(("first", "left"), [(0, 6), (1, 7)])

@@ -38,11 +38,11 @@ class EventTail:
     def poll(self) -> list[Event]:
         """Of a long file a part: call it until there are none."""
         try:
-            inode = self._path.stat().st_ino
+            now = self._path.stat(follow_symlinks=False)
         except OSError:
             return []
-        if inode != self._inode:
-            self._offset, self._inode, self._given_up, self.problem = 0, inode, False, ""
+        if now.st_ino != self._inode or now.st_size < self._offset:
+            self._offset, self._inode, self._given_up, self.problem = 0, now.st_ino, False, ""
         start = self._offset
         while not self._given_up:
             before = self._offset
