@@ -207,6 +207,24 @@ def test_all_results_answer_sql_and_go_to_other_programs(
     assert "scor" in err
     assert "columns: mvp, run" in err
     assert err.count("\n") == 1
+    for name in ("a.csv", "a.parquet", "a.ipc", "a.json", "a.ndjson"):
+        (lab.paths.root / name).write_text('{"secret": 1}')
+        kind = name.rpartition(".")[2]
+        for call in (f"read_{kind}", f'"read_{kind}"', f"READ_{kind}/**/", f"scan_{kind}",
+                     f"`read_{kind}`", f"'read_{kind}'"):  # fmt: skip
+            for query in ("SELECT * FROM {}('{}')", "SELECT 1 FROM results, {}('{}')",
+                          "WITH a AS (SELECT * FROM {}('{}')) SELECT * FROM a"):  # fmt: skip
+                assert vitlab(["compare", "--sql", query.format(call, name)]) == 2
+                err = capsys.readouterr().err
+                assert err.count("\n") == 1
+                assert "a query reads the table `results` and no file" in err
+    for query in ("DELETE FROM results", "CREATE TABLE a AS SELECT 1", "-- x\nDROP TABLE results",
+                  "SELECT * FROM 'a.csv'", "SELECT * FROM \"a.csv\"", "COPY results TO 'b.csv'",
+                  "SELECT 1; DELETE FROM results"):  # fmt: skip
+        assert vitlab(["compare", "--sql", query]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    query = "SELECT SQRT(-1.0 * score) AS a, DATE '2026-01-01' AS b FROM results LIMIT 1"
+    assert json.loads(said(capsys, "--sql", query, "--json")) == [{"a": None, "b": "2026-01-01"}]
     path = lab.paths.root / "all.parquet"
     assert "7 rows" in said(capsys, "--out", str(path))
     assert pl.read_parquet(path).equals(results_table(lab))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -272,7 +273,7 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
         return 0
     rows = frame.to_dicts()
     if args.json:
-        print_json(rows)
+        print_json([{name: _in_json(value) for name, value in row.items()} for row in rows])
     elif args.csv:
         print(frame.write_csv(), end="")
     else:
@@ -282,6 +283,13 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
         else:
             print_table([name.upper() for name in frame.columns], cells)
     return 0
+
+
+def _in_json(value: object) -> object:
+    """A date or a list as text, and null for what is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Characters of a setting that are shown in a table."""
+_READS = re.compile(r"(?<![\w.])(?:read|scan)_\w+", re.IGNORECASE)
+"""The beginning of every function by which polars' SQL reads a file, also within quotes."""
+_ASKS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|from|show)\b", re.I | re.S)
 Columns = dict[str, object]
 """A row as the commands print it."""
 _SPECTRA = ("data", "noise", "labels")
@@ -224,13 +228,17 @@ def _config_columns(row: ResultRow) -> Columns:
 
 
 def query_results(lab: Lab, query: str) -> pl.DataFrame:
-    """The answer to an SQL query of `results_table`, which it calls `results`."""
+    """The answer to an SQL query of `results_table`, which it calls `results`; it sees no file."""
     import polars as pl
 
+    if found := _READS.search(query):
+        raise UsageError(f"--sql: {found[0]}: a query reads the table `results` and no file")
+    if not _ASKS.match(query):
+        raise UsageError("--sql: a query begins with SELECT, WITH, FROM or SHOW TABLES")
     frame = results_table(lab)
     try:
         return pl.SQLContext({"results": frame}).execute(query, eager=True)
-    except (pl.exceptions.PolarsError, pl.exceptions.SQLInterfaceError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         line = str(error).strip().splitlines()[0]
         names = ", ".join(name for name in frame.columns if "." not in name)
         raise UsageError(f"--sql: {line} (the table is `results`; columns: {names})") from None
