@@ -21,7 +21,7 @@ _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~(?!~)")
 _STRONG = re.compile(r"(\*{1,3})(?=\S)(.+?)(?<=\S)\1")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKS = frozenset("`*~[<\\")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 @lru_cache(16384)
@@ -73,9 +73,14 @@ def width(text: str) -> int:
     return columns if columns >= 0 else len(text)
 
 
+def one_line(text: str) -> str:
+    """A text without line ends and other controls, which a name in a result may have."""
+    return _CONTROL.sub(" ", text)
+
+
 def cell_text(text: str) -> str:
     """A text made safe for a table cell: one line, without a pipe or backtick that breaks it."""
-    text = _CONTROL.sub(" ", text).strip()
+    text = one_line(text).strip()
     text = re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\\|", text)
     if text.endswith("\\") and (len(text) - len(text.rstrip("\\"))) % 2:
         text += "\\"

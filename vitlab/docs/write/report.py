@@ -12,7 +12,7 @@ from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.model.mvps import Spec
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.text.inline import cell_text, code
+from vitlab.docs.text.inline import cell_text, code, one_line
 from vitlab.docs.write.rows import TITLES, figure_lines
 
 _WORDS = {
@@ -107,7 +107,7 @@ def report_text(
     for title, body in parts:
         if body:
             lines += [f"## {title}", "", *body, ""]
-    return roadmap.document.newline.join([*lines[:-1], ""])
+    return roadmap.document.newline.join([*map(one_line, lines[:-1]), ""])
 
 
 def _head(
@@ -238,7 +238,7 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     tested = [v for v in values if v.split == "test"]
     names = sorted(map(str, tested)) or sorted({r.headline for r in results})
     header = [words["run"], words["model"], words["train"], words["params"]]
-    header += [Value.parse(name).short for name in names] + [words["seconds"]]
+    header += [cell_text(Value.parse(name).short) for name in names] + [words["seconds"]]
     rows = []
     for result in results:
         train = count_text(result.n["train"]) if "train" in result.n else "-"
