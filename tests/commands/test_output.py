@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 
+from vitlab.cli import main
+from vitlab.commands import start
 from vitlab.commands.common import number, print_table
 
 
@@ -26,3 +33,37 @@ def test_control_sequences_of_a_document_do_not_reach_the_terminal(
 def test_numbers() -> None:
     assert number(0.12345) == "0.123"
     assert number(None) == "-"
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: str
+) -> None:
+    def fail(path: Path, *_: object, **__: object) -> NoReturn:
+        raise RecursionError(f"deeper\nthan {path.name}")
+
+    monkeypatch.setattr(start, "make_example", fail)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("VITLAB_DEBUG", debug)
+    assert main(["init", str(tmp_path / "lab")]) == 2
+    line = (
+        f"vitlab: {tmp_path / 'lab'}: RecursionError: deeper than lab; this is a mistake in vitlab;"
+        f" please report it by `vitlab debug` with {tmp_path}/vitlab/traceback.txt"
+    )
+    *shown, last = capsys.readouterr().err.splitlines()
+    assert last == line
+    assert ("Traceback (most recent call last):" in shown) == bool(debug)
+    kept = (tmp_path / "vitlab/traceback.txt").read_text(encoding="utf-8")
+    assert kept.endswith("RecursionError: deeper\nthan lab\n")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ESTALE, errno.EIO])
+def test_whatever_a_disk_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    def fail(path: Path, *_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(start, "make_example", fail)
+    assert main(["init", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"vitlab: {tmp_path}: {os.strerror(number)}\n"
