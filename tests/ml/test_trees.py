@@ -28,7 +28,7 @@ from vitlab.ml.baselines.trees import (
     load,
     sample,
 )
-from vitlab.ml.progress import Checkpoint, Evaluation, Note
+from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 
 PARAMETERS = dataset_parameters(63, 1)
@@ -123,6 +123,17 @@ def test_a_growth_cut_short_goes_on_with_its_trees(tmp_path: Path) -> None:
     assert reached == pytest.approx(resumed_r2(later, resumed.rounds), abs=1e-9)
     assert reached > scored[9]
     assert reached == pytest.approx(max(scored), abs=0.05)
+
+
+def test_a_resume_after_the_last_round_changes_nothing(tmp_path: Path) -> None:
+    rows, files = some_rows(300), Files(checkpoints=tmp_path)
+    whole, _ = grown(rows, files=files)
+    before = (tmp_path / TREES).read_bytes()
+    resumed, said = grown(rows, files=replace(files, resume=True))
+    assert (tmp_path / TREES).read_bytes() == before
+    assert resumed.boosters[0].model_to_string() == whole.boosters[0].model_to_string()
+    assert resumed.rounds == whole.rounds
+    assert [type(one) for one in said] == [Note, Best]
 
 
 def resumed_r2(said: list[Evaluation], step: int) -> float:

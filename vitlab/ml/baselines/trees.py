@@ -324,21 +324,27 @@ def fit(
     """Grow `boost` until `config.rounds`, or `config.patience` rounds without a better R2.
 
     A step is one round: one tree per label. A resumed training keeps its trees, but later ones use
-    different pixels than without the interruption.
+    different pixels than without the interruption; after its last round nothing differs.
     """
     files = files or Files()
     path = files.checkpoints / TREES if files.checkpoints else None
     before = load(path) if path and files.resume and path.is_file() else None
+    if before is not None and _is_done(before, config):
+        vars(boost).update(vars(before))
+        yield Note(f"resumed after its last round, {boost.grown}: nothing differs")
+        yield Best(boost.rounds, 0)
+        return
     parameters = dataset_parameters(model.bins, config.threads)
     bins = binned(train, parameters, files.cache)
     yield Note(bins.text)
     training = _start(boost, before, train, val, bins.data, model, config, labels)
     if before is not None:
-        yield Note(f"resumed after round {boost.grown}: later trees differ from an unbroken run's")
+        yield Note(
+            f"resumed after round {boost.grown}: later trees differ from an unbroken run's: "
+            f"they choose their pixels by seed {seed_of(config, boost.grown)}, not {config.seed}"
+        )
     alive = True
-    while boost.grown < config.rounds and alive and not stopped():
-        if boost.rounds and boost.grown - boost.rounds >= config.patience:
-            break
+    while not _is_done(boost, config) and alive and not stopped():
         begun = time.perf_counter()
         alive = training.step()
         rate = training.n * len(labels) / (time.perf_counter() - begun)
@@ -354,6 +360,12 @@ def fit(
         save(path, boost)
         yield Checkpoint(boost.grown, path)
     yield Best(boost.rounds, 0)
+
+
+def _is_done(boost: Boost, config: BoostTrain) -> bool:
+    """Whether all rounds are grown, or too many without a better score."""
+    waited = boost.grown - boost.rounds if boost.rounds else 0
+    return boost.grown >= config.rounds or waited >= config.patience
 
 
 def _start(
@@ -392,6 +404,11 @@ def _start(
     return _Training(boost, slopes, val_y, boost.mean + val_starts, labels, len(train))
 
 
+def seed_of(config: BoostTrain, grown: int) -> int:
+    """The seed of the rounds after `grown`: not to repeat the pixels of the first trees."""
+    return (config.seed + grown) % 2**31
+
+
 def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) -> dict[str, Any]:
     every = model.leaves * pixels * model.bins * CELL
     return {
@@ -407,8 +424,7 @@ def _parameters(model: BoostModel, config: BoostTrain, grown: int, pixels: int) 
         "bagging_fraction": model.bagging_fraction,
         "bagging_freq": int(model.bagging_fraction < 1),
         "lambda_l2": model.l2,
-        # After a resume, do not repeat the pixels of the first trees.
-        "seed": (config.seed + grown) % 2**31,
+        "seed": seed_of(config, grown),
         "deterministic": True,
     }
 
