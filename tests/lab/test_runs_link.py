@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.job import read_result, write_result
+from vitlab.contract.tracking import read_link
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, plan_launch
 from vitlab.lab.writeback.edits import accept
@@ -46,6 +47,29 @@ def test_a_full_runs_link_lands_in_its_row(
     assert row.endswith(f"| [{wandb.rsplit('/', 1)[1]}]({link}) |")
     if "://" not in link:
         assert (roadmap.parent / link).resolve() == (job.folder / wandb).resolve()
+
+
+@pytest.mark.parametrize(
+    "wandb",
+    ["javascript:alert(1)", "javascript://x/%0aalert(1)", "file:///etc/passwd", "data:text/html,x",
+     "https://a b/runs/c", "https://a/runs/c\n# x", "https://a/\x1b[2J", "https://a/)|(x", " x:y/z",
+     "https://a/\u202eb", "x](javascript:y)", "../../../../../../etc/passwd"],
+)  # fmt: skip
+def test_no_link_but_to_a_page_or_a_file_of_the_lab(
+    lab: Lab, roadmap: Path, ended: Ended, wandb: str
+) -> None:
+    roadmap.write_text(ROADMAP + RUNS, encoding="utf-8")
+    job = ended("one")
+    job.wandb.write_text(json.dumps({"v": 1, "id": "x", "url": wandb, "path": wandb}))
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, wandb=wandb))
+    accept(lab, pending(lab, roadmap))
+    [row] = [r for r in roadmap.read_text("utf-8").splitlines() if r.startswith("| one ")]
+    assert row.endswith("| - |" if "etc/passwd" not in wandb or ":" in wandb else "| passwd |")
+    shown = read_link(job)
+    assert shown is not None
+    assert shown.shown is None or shown.shown.startswith("../")
 
 
 def test_a_launch_takes_the_labs_wandb_where_the_experiment_says_nothing(

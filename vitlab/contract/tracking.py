@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -61,7 +62,18 @@ class Link:
 
     @property
     def shown(self) -> str | None:
-        return self.url or self.path
+        return page_or_files(self.url) or page_or_files(self.path)
+
+
+_PAGE = re.compile(r"https?://[\w.~:/?#@!$&*+,;=%-]+")
+_FILES = re.compile(r"[^\x00-\x1f\x7f-\x9f:|()<>\[\]\\`\u2028-\u202e\u2066-\u2069]+")
+
+
+def page_or_files(text: object) -> str | None:
+    """An http(s) address or a path, as it may become a link; None for anything else."""
+    if isinstance(text, str) and (_PAGE.fullmatch(text) or _FILES.fullmatch(text)):
+        return text
+    return None
 
 
 def read_wandb(value: object, where: str, allowed: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from vitlab.contract.job import Result
+from vitlab.contract.tracking import page_or_files
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
     TRIAL_MARK,
@@ -101,7 +102,7 @@ def record_results(
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key)
     edits += number_rows(roadmap, mvp, results, status, profile)
     full = [result for result in results if result.profile == "full"]
-    known = links or [RunLink(result.run, result.wandb) for result in full]
+    known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
     single = [result for result in runs if result.profile == "full"]
     edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
     edits += [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vitlab.contract.job import SIZES, Done, Result, read_result
 from vitlab.contract.paths import UsageError, real
-from vitlab.contract.tracking import read_link
+from vitlab.contract.tracking import page_or_files, read_link
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
     best_result,
@@ -410,7 +410,7 @@ def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
     result, link = read_result(job.paths.result), read_link(job.paths)
     own = read_json(job.paths.metrics).get("wandb") or {}
     known = (result and result.wandb, link and link.shown, own.get("url"), own.get("folder"))
-    target = next((text for text in known if text), None)
+    target = next(filter(None, map(page_or_files, known)), None)
     if target is None or "://" in target:
         return target
     files = real(job.paths.folder / target)
