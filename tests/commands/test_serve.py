@@ -28,11 +28,12 @@ ROADMAP = """\
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "roadmaps").mkdir()
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "roadmaps" / "a_roadmap.md").write_text(ROADMAP)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    root = tmp_path / "<b onload=x>"  # a folder's name is the page's title
+    (root / "roadmaps").mkdir(parents=True)
+    (root / "experiments").mkdir()
+    (root / "roadmaps" / "a_roadmap.md").write_text(ROADMAP)
+    monkeypatch.chdir(root)
+    return root
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other
             assert answer.headers["X-Frame-Options"] == "DENY"
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
         assert f"ws://127.0.0.1:{port}/ws" in page
+        assert "&lt;b onload" in page
+        assert "<b onload" not in page
         assert not re.search(r"https?://(?!127\.0\.0\.1|www\.w3\.org)", page)
         async with user.get(base + "/static/js/textual.js") as answer:
             assert answer.status == 200
