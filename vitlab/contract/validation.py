@@ -8,6 +8,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -218,7 +219,7 @@ _NESTED = re.compile(r"(Mapping\[str|tuple\[)(?:, )?(.*?)(?:, \.\.\.)?\]")
 
 
 def _is_number(value: object) -> bool:
-    return is_finite(value) and not isinstance(value, bool)
+    return type(value) in (float, int) and is_finite(value)
 
 
 _KINDS = (
@@ -239,17 +240,30 @@ def misfit(value: object, declared: str) -> str:
 
     Of a mapping and a tuple every value is asked.
     """
+    return _misfit_of(declared)(value)
+
+
+@cache
+def _misfit_of(declared: str) -> Callable[[object], str]:
+    """`misfit` of one type, which is read once."""
     if declared.endswith(" | None"):
-        return "" if value is None else misfit(value, declared.removesuffix(" | None"))
+        given = _misfit_of(declared.removesuffix(" | None"))
+        return lambda value: "" if value is None else given(value)
     if nested := _NESTED.fullmatch(declared):
-        mapping = nested[1].startswith("Mapping")
-        if not isinstance(value, dict if mapping else list | tuple):
-            return "a mapping" if mapping else "a list"
-        each = value.values() if isinstance(value, dict) else value
-        wrong = next((why for one in each if (why := misfit(one, nested[2]))), "")
-        return f"{'a mapping' if mapping else 'a list'} of which each is {wrong}" if wrong else ""
-    fits, name = _FITS[declared]
-    return "" if fits(value) else name
+        inner = _misfit_of(nested[2])
+        kind, name = (dict, "a mapping") if nested[1] == "Mapping[str" else (list | tuple, "a list")
+
+        def each(value: object) -> str:
+            if not isinstance(value, kind):
+                return name
+            for one in value.values() if isinstance(value, dict) else value:
+                if wrong := inner(one):
+                    return f"{name} of which each is {wrong}"
+            return ""
+
+        return each
+    fits, word = _FITS[declared]
+    return lambda value: "" if fits(value) else word
 
 
 def load_record(path: Path, kind: type[R], version: int) -> R | None:
@@ -305,14 +319,23 @@ def checked(document: object, kind: type[R], version: int) -> R:
     if document.get("v") != version or isinstance(document["v"], bool):
         raise ValueError(f"is of version {_kind(document.get('v'))}, not {version}")
     known = {}
-    for entry in fields(kind):
-        if entry.name in document:
-            value = document[entry.name]
-            if entry.type.startswith("tuple"):
+    for name, declared, needed in _fields(kind):
+        if name in document:
+            value = document[name]
+            if declared.startswith("tuple"):
                 value = tuple(value) if isinstance(value, list | tuple) else value or ()
-            if wrong := misfit(value, str(entry.type)):
-                raise ValueError(f"has {entry.name}: {_kind(value)}, not {wrong}")
-            known[entry.name] = value
-        elif entry.default is MISSING and entry.default_factory is MISSING:
-            raise ValueError(f"has no {entry.name}")
+            if wrong := misfit(value, declared):
+                raise ValueError(f"has {name}: {_kind(value)}, not {wrong}")
+            known[name] = value
+        elif needed:
+            raise ValueError(f"has no {name}")
     return kind(**known)
+
+
+@cache
+def _fields(kind: type[DataclassInstance]) -> tuple[tuple[str, str, bool], ...]:
+    """Name and type of each, and whether it has no default."""
+    return tuple(
+        (one.name, str(one.type), one.default is MISSING and one.default_factory is MISSING)
+        for one in fields(kind)
+    )
