@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,10 +16,12 @@ import pytest
 from tests.waiting import SLEEP, becomes, ended, nothing_runs, printed, wait_for
 from vitlab.cli import main
 from vitlab.contract.job import Lost, Queued, Running
-from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.jobs import store, submissions
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.queue.queue import waiting_in_order
 from vitlab.jobs.store import all_jobs, read_job, read_state
+from vitlab.jobs.submissions import NOT_HERE
 
 ROADMAP = """\
 # Plan
@@ -78,7 +81,7 @@ def bench(
 
 def test_hold_release_and_move(bench: Bench) -> None:
     for _ in range(4):
-        assert bench("run", "1.0")[0] == 0
+        assert bench("run", "1.0", "--force")[0] == 0
     first, *waiting = bench.jobs()
     becomes(first, Running)
     names = [job.folder.name for job in waiting]
@@ -126,14 +129,78 @@ def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
     [running] = [one for one in bench.jobs() if one != job]
     becomes(running, Running)
     status, _, said = bench("run", "1.0")
+    again = f"the same is running: {running.name}; --force launches it a second time"
+    assert (status, said) == (2, f"vitlab: experiments/m1_0.yaml: {again}\n")
+    status, _, said = bench("run", "1.0", "--force")
     assert "note: code: the folder of" in said
-    assert (status, without_notes(said)) == (0, f"warn: the same is running: {running.name}\n")
+    assert (status, without_notes(said)) == (0, f"bad: {again}\n")
+
+
+def test_started_five_times_at_once_it_is_launched_once(bench: Bench) -> None:
+    argv = [sys.executable, "-m", "vitlab", "run", "1.0"]
+    processes = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(5)]
+    said = [process.communicate()[1] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 2, 2, 2, 2]
+    assert sum("the same is " in one for one in said) == 4
+    [job] = bench.jobs()
+    becomes(job, Running)
+
+
+@pytest.mark.parametrize("why", ["rights", "second writer", "full disk"])
+def test_a_refused_launch_leaves_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def refuse(*_: object) -> None:
+        if why == "second writer":
+            raise UsageError("another vitlab writes")
+        number = errno.EACCES if why == "rights" else errno.ENOSPC
+        raise OSError(number, os.strerror(number), "roadmaps/roadmap.md")
+
+    before = sorted(bench.lab.experiments.rglob("*"))
+    with monkeypatch.context() as broken:
+        broken.setattr("vitlab.lab.launch.save", refuse)
+        for _ in range(2):
+            status, out, said = bench("run", "1.0")
+            assert (status, out, without_notes(said).count("\n")) == (2, "", 1)
+    assert sorted(bench.lab.experiments.rglob("*")) == before
+    assert bench("jobs")[0] == 0
+    assert bench.jobs() == []
+
+
+def test_a_job_that_was_not_submitted_here(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.experiment("1.0", [sys.executable, "-c", "print(1)"])
+    path = bench.lab.experiments / "m1_0.yaml"
+    path.write_text(path.read_text().replace("config: {", "config: {env: {LD_PRELOAD: evil.so}, "))
+    with monkeypatch.context() as another:
+        another.setenv("XDG_STATE_HOME", str(bench.lab.root / "of-another"))
+        another.setattr("vitlab.lab.launch.scheduler.advance", lambda _: [])
+        bench("run", "1.0")
+    [job] = bench.jobs()
+    submissions._known.clear()
+    store._kept.clear()
+    for words in (("jobs",), ("status",), ("status", "roadmaps/roadmap.md")):
+        assert bench(*words)[0] == 0
+    assert not job.started.exists()
+    [row] = json.loads(bench("jobs", "--json")[1])
+    assert (row["state"], row["why"]) == ("foreign", NOT_HERE)
+    assert "foreign" in bench("jobs")[1]
+    status, _, said = bench("resume", job.name)
+    assert status == 2
+    assert said.splitlines()[:3] == [
+        f"{job.name}: not submitted here by you",
+        f"runs: {sys.executable} -c 'print(1)'",
+        f"in: {bench.lab.root}",
+    ]
+    assert "sets: LD_PRELOAD=evil.so" in said
+    assert f"vitlab: {job.name}: {NOT_HERE}" in said
+    assert bench("resume", job.name, "--here")[0] == 0
+    assert ended(job).outcome == "ok"
 
 
 @pytest.mark.parametrize("command", ["jobs", "status", "status roadmaps/roadmap.md"])
 def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, command: str) -> None:
     bench("run", "1.0")
-    bench("run", "1.0")
+    bench("run", "1.0", "--force")
     first, second = bench.jobs()
     printed(first)
     os.kill(becomes(first, Running).pid, signal.SIGKILL)
@@ -148,7 +215,7 @@ def test_whoever_comes_by_takes_over_from_a_killed_supervisor(bench: Bench, comm
 
 def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
     bench("run", "1.0")
-    bench("run", "1.0")
+    bench("run", "1.0", "--force")
     first, second = bench.jobs()
     queue = read_json(second.folder / "queue.json")
     host = queue["boot"].split(":")[0]
@@ -164,7 +231,7 @@ def test_a_job_queued_before_a_restart_is_left_behind(bench: Bench) -> None:
 
 def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench("run", "1.0")
-    bench("run", "1.0")
+    bench("run", "1.0", "--force")
 
     def refuse(_: object) -> None:
         raise PermissionError(13, "read-only")

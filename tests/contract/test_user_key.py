@@ -6,12 +6,12 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from vitlab.contract import user_key
 from vitlab.contract.paths import UsageError
 from vitlab.contract.user_key import is_sealed, seal, state_folder
 
@@ -66,7 +66,7 @@ def test_without_a_home_it_is_with_the_temporary_files(
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/dev/null/nowhere")
-    monkeypatch.setattr(user_key.tempfile, "gettempdir", lambda: str(state.parent))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(state.parent))
     assert state_folder() == state.parent / f"vitlab-{os.geteuid()}"
     state_folder().rmdir()
     (state.parent / f"vitlab-{os.geteuid()}").write_text("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -27,11 +28,12 @@ from vitlab.contract.job import (
     Queued,
     Running,
     Spec,
+    Unreadable,
     bare_id,
     ended_well,
-    state_word,
 )
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.terminal import print_drawn
 from vitlab.contract.value import Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
@@ -48,6 +50,7 @@ from vitlab.lab.launch import (
     launch,
     move,
     plan_launch,
+    preview,
     release,
     resume,
     stop,
@@ -57,6 +60,8 @@ from vitlab.lab.writeback.edits import accept_automatically
 from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
 from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
 
+PRINTED = 1 << 28
+"""Bytes of a log that are printed: its end, where it is longer."""
 POLL = 0.5
 """Seconds between two checks of a followed job."""
 WARNED = 5
@@ -139,7 +144,7 @@ def _print_end(lab: Lab, roadmap: Path, spec: Spec) -> None:
     """Print the main figure of a launch, its conclusion, and where to find more."""
     first = next(launch_figures(lab, spec), None)
     if first is not None:
-        print(f"\n{draw_picture(first[1])}\n")
+        print_drawn(f"\n{draw_picture(first[1])}\n")
     plan = pending(lab, roadmap, spec.mvp)
     own = end_summary(lab, roadmap, spec.mvp)
     print(own)
@@ -168,7 +173,7 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
             if line != last_line and (not moving or now - last_time >= PRINT_INTERVAL):
                 printed[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
-        ended = all(isinstance(view.state, Done | Lost) for view in views)
+        ended = all(isinstance(view.state, Done | Lost | Unreadable) for view in views)
         if roadmap is not None and (ended or time.monotonic() - synced >= PROGRESS_INTERVAL):
             sync_status(lab, roadmap)
             synced = time.monotonic()
@@ -204,6 +209,8 @@ def _progress(view: JobView) -> str:
             return detail if detail.startswith(done.word) else f"{done.word}: {detail}"
         case Lost():
             return "lost: its supervisor is gone; `vitlab resume` resumes it"
+        case Unreadable(why=why):
+            return f"unreadable: {why}"
 
 
 def _live(view: JobView) -> str:
@@ -225,8 +232,8 @@ def list_jobs(args: argparse.Namespace) -> int:
             view.spec.mvp,
             view.spec.run,
             view.spec.profile,
-            state_word(view.state),
-            view.state.word if isinstance(view.state, Done) else view.why,
+            view.state_word,
+            _outcome(view),
             f"{view.step}/{view.of}" if view.of else view.epochs or "-",
             number(shown(view.spec.headline, view.values)),
         )
@@ -242,6 +249,13 @@ def list_jobs(args: argparse.Namespace) -> int:
     return 0
 
 
+def _outcome(view: JobView) -> str:
+    """How it ended or why it waits, and what of it cannot be read."""
+    words = view.state.word if isinstance(view.state, Done) else view.why
+    unread = view.problem and f"unreadable: {view.problem}"
+    return "; ".join(part for part in (words, unread) if part)
+
+
 def _job_record(view: JobView) -> dict[str, object]:
     state = view.state
     return {
@@ -249,7 +263,7 @@ def _job_record(view: JobView) -> dict[str, object]:
         "mvp": view.spec.mvp,
         "run": view.spec.run,
         "profile": view.spec.profile,
-        "state": state_word(state),
+        "state": view.state_word,
         "outcome": state.outcome if isinstance(state, Done) else None,
         "health": view.health,
         "device": state.device if isinstance(state, Running) else view.spec.device,
@@ -257,43 +271,51 @@ def _job_record(view: JobView) -> dict[str, object]:
         "of": view.of,
         "values": dict(view.values),
         "why": view.why or None,
+        "problem": view.problem or None,
         "wandb": view.wandb,
         "metrics": view.metrics,
-        "started": None if isinstance(state, Queued) else state.started,
+        "started": None if isinstance(state, Queued | Unreadable) else state.started,
         "seconds": round(view.seconds, 3),
     }
 
 
 def show_log(args: argparse.Namespace) -> int:
-    """`vitlab logs`: the whole output so far, and with `-f` the rest until the job ends."""
+    """`vitlab logs`: the output so far, and with `-f` the rest until the job ends."""
     job = find_job(this_lab().paths, args.job)
-    tail, live, empty = LogTail(job.log, last_bytes=None), "", True
+    tail, live, empty = LogTail(job.log, last_bytes=PRINTED), "", True
+    if (over := (job.log.stat().st_size if job.log.is_file() else 0) - PRINTED) > 0:
+        where = f"`less {shlex.quote(str(job.log))}` shows them"
+        print(f"{job.name}: the first {over / 1e6:,.0f} MB are left out; {where}", file=sys.stderr)
     while True:
-        ended = isinstance(read_state(job), Done | Lost)
+        ended = isinstance(read_state(job), Done | Lost | Unreadable)
         lines = tail.poll()
         for line in lines:
-            print(_over(live) + line)
+            _clear(live)
+            print(line)
             live, empty = "", False
         # The state is read before the log, so all that was written before the end is printed.
         idle = not lines and not tail.behind
         if idle and (ended or not args.follow):
             break
         if idle and tail.unfinished != live and sys.stdout.isatty():
-            print(_over(live) + tail.unfinished, end="")  # a progress bar, as it moves
+            _clear(live)
+            print(tail.unfinished, end="")  # a progress bar, as it moves
             live = tail.unfinished
         sys.stdout.flush()
         if idle:
             time.sleep(POLL)
     if tail.unfinished:
-        print(_over(live) + tail.unfinished)
+        _clear(live)
+        print(tail.unfinished)
     elif empty:
         print(f"{job.name}: no output so far", file=sys.stderr)
     return 0
 
 
-def _over(live: str) -> str:
-    """What moves a terminal back to the start of the line `live`, and clears it."""
-    return "\r\x1b[K" if live else ""
+def _clear(live: str) -> None:
+    """Move a terminal back to the start of the line `live`, and clear it."""
+    if live:
+        print_drawn("\r\x1b[K", "")
 
 
 def _action_options(
@@ -301,7 +323,10 @@ def _action_options(
 ) -> None:
     """A command that does one thing to one job."""
     parser.add_argument("job", metavar="JOB")
-    parser.set_defaults(handler=change_job, act=act, done=done)
+    if act is resume:
+        parser.add_argument("--here", action="store_true",
+                            help="also one that was not submitted here: run what is shown")  # fmt: skip
+    parser.set_defaults(handler=change_job, act=act, done=done, here=False)
 
 
 def _move_options(move: argparse.ArgumentParser) -> None:
@@ -318,9 +343,13 @@ def change_job(args: argparse.Namespace) -> int:
     lab = this_lab()
     job = find_job(lab.paths, args.job)
     record = read_job(job) if args.act is resume else None
-    if record is not None and begins_anew(record.spec, record.state):
-        print(f"{job.name}: {ANEW}", file=sys.stderr)
-    args.act(lab, job)
+    act = partial(resume, here=True) if args.here else args.act
+    if record is not None:
+        for line in preview(record):
+            print(plain(line), file=sys.stderr)
+        if begins_anew(record.spec, record.state):
+            print(f"{job.name}: {ANEW}", file=sys.stderr)
+    act(lab, job)
     print(f"{args.done} {job.name}")
     return 0
 

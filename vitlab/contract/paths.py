@@ -182,7 +182,8 @@ class JobPaths:
     @property
     def root(self) -> Path:
         """The lab's root: `experiments` may be a link to another disk, so none is followed."""
-        return self.folder.absolute().parents[2]
+        parents = self.folder.absolute().parents
+        return parents[2] if len(parents) > 2 else self.folder
 
     spec = _File(SPEC)
     environment = _File("environment.json")

@@ -8,6 +8,7 @@ here. The lab must lie on a disk the nodes share.
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import shutil
 import signal
@@ -138,7 +139,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
     Slurm's state of the others is written into their folders. Slurm is queried at most once in
     `QUERY_INTERVAL` seconds, by all processes together.
     """
-    sent = {number: job for job in jobs if (number := str(_record(job).get("id", "")))}
+    sent = {number: job for job in jobs if (number := _number(job.paths))}
     stamp = lab.private.slurm_asked
     if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < QUERY_INTERVAL):
         return []
@@ -175,9 +176,8 @@ def query(numbers: Sequence[str]) -> dict[str, str] | None:
 
 def cancel(job: JobPaths) -> None:
     """Cancel a job in Slurm; afterwards it counts as never submitted."""
-    number = read_json(job.slurm).get("id")
-    if number:
-        _run(["scancel", str(number)])
+    if number := _number(job):
+        _run(["scancel", number])
     job.slurm.unlink(missing_ok=True)
 
 
@@ -196,6 +196,12 @@ def requeue(job: JobPaths, number: str) -> None:
 def signal_steps(number: str, sent: int) -> None:
     """Send a signal to what `srun` started for a job, on every one of its nodes."""
     _run(["scancel", f"--signal={signal.Signals(sent).name.removeprefix('SIG')}", number])
+
+
+def _number(job: JobPaths) -> str:
+    """Its number in Slurm, `123_4`; empty where it has none."""
+    number = str(read_json(job.slurm).get("id", ""))
+    return number if re.fullmatch(r"[0-9]+(_[0-9]+)?", number) else ""
 
 
 def _record(job: Job) -> dict[str, Any]:

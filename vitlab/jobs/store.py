@@ -5,31 +5,67 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import json
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec, read_spec
-from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, sync_folder, write_atomic
-from vitlab.jobs.environment import record_environment, this_environment
+from vitlab.contract.job import (
+    Done,
+    JobState,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    Unreadable,
+    load_result,
+    load_spec,
+)
+from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
+from vitlab.contract.reading import Unreadable as UnreadableFile
+from vitlab.contract.reading import open_regular, read_document
+from vitlab.contract.tracking import VERSION as LINK_VERSION
+from vitlab.contract.tracking import Link
+from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import ADOPTED, boot, is_alive
+from vitlab.jobs.processes import boot, is_alive
+from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
 _ANY = JobPaths(Path())
 _BEGUN = frozenset(path.name for path in (_ANY.lock, _ANY.started, _ANY.exit, _ANY.resume))
 """A job that has none of these waits; its lock is taken before it is started."""
+_DECIDING = (_ANY.spec, _ANY.exit, _ANY.resume, _ANY.stop, _ANY.started, _ANY.queue, _ANY.lock)
+"""Where one of these cannot be read, nothing is done to the job."""
+METRICS_FIELDS = {"sources": "tuple[Mapping[str, Any], ...]", "problems": "tuple[str, ...]"}
+"""What a reader shows of `metrics.json`, and its types."""
+_RECORDS: Mapping[str, Callable[[Path], object]] = {
+    _ANY.wandb.name: lambda path: load_record(path, Link, LINK_VERSION),
+    _ANY.metrics.name: lambda path: load_fields(path, METRICS_FIELDS),
+    _ANY.slurm.name: lambda path: load_fields(path, {}),
+    _ANY.environment.name: lambda path: load_fields(path, {"variables": "Mapping[str, str]"}),
+    _ANY.config.name: read_document,
+}
+"""What reads each file beside those that decide its state."""
+_SHOWN = (_ANY.wandb.name, _ANY.metrics.name)
+"""Those that are read of an ended job too."""
+_OTHERS = (_ANY.events, _ANY.health, _ANY.result, _ANY.code_diff, _ANY.old_log, _ANY.residuals,
+           _ANY.sealed, _ANY.sealed_residuals)  # fmt: skip
+_FILES = frozenset(path.name for path in (*_DECIDING, *_OTHERS)) | _RECORDS.keys()
+"""Regular files wherever they are; the log of a job started by hand may be a link."""
+_QUEUE = {"hold": "bool", "order": "float", "priority": "int", "boot": "str"}
+_BEGAN = {"started": "Time", "pid": "int", "ticks": "int", "boot": "str", "device": "str"}
+_EXIT = {"started": "Time", "ended": "Time", "reason": "str", "detail": "str", "code": "int | None"}
+_Entries = Mapping[str, "os.DirEntry[str]"]
+_T = TypeVar("_T")
 
 SETTLED = 2.0
 """Seconds since a folder's last change before it is cached: two changes within one tick of the file
 system's clock have the same time."""
-_ended: dict[str, tuple[int, Job]] = {}
-"""Ended jobs by folder, each with the folder's time when it was read."""
+_kept: dict[str, tuple[int, tuple[int, ...], Job]] = {}
+"""Ended and waiting jobs by folder: the folder's time when it was read, and the files' stamp."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +85,10 @@ class Job:
 
     cluster: str = ""
     """Its number in Slurm and its state there; empty before it is submitted to Slurm."""
+    problem: str = ""
+    """Which of its files cannot be read, and why: `result.json is a link`; empty when all can."""
+    foreign: bool = False
+    """It waits or was lost, and this user has not submitted it here: nothing starts it."""
 
     @property
     def name(self) -> str:
@@ -62,36 +102,7 @@ class Job:
 
 def submit(lab: LabPaths, spec: Spec) -> JobPaths:
     """Put a new job on disk, whole or not at all; `submitted` is set when it is 0."""
-    parent = lab.exp_folder(spec.exp_id)
-    parent.mkdir(parents=True, exist_ok=True)
-    spec = replace(spec, submitted=spec.submitted or time.time())
-    temporary = parent / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
-    temporary.mkdir()
-    try:
-        write_atomic(JobPaths(temporary).spec, spec.to_json())
-        if ADOPTED not in spec.extra:
-            record_environment(JobPaths(temporary).environment, this_environment())
-        write_atomic(JobPaths(temporary).queue, json.dumps({"boot": boot()}).encode())
-        folder = _rename(temporary, parent, spec)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(parent)
-    return JobPaths(folder)
-
-
-def _rename(temporary: Path, parent: Path, spec: Spec) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(spec.submitted))
-    slug = re.sub(r"[^\w.=-]+", "-", spec.run, flags=re.ASCII).strip("-.")[:60] or "run"
-    for i in range(1, 10_000):
-        folder = parent / (f"{stamp}-{slug}" if i == 1 else f"{stamp}-{slug}-{i}")
-        try:
-            return temporary.rename(folder)
-        except OSError as error:
-            # A job's folder is never empty, so a rename cannot replace one.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-    raise UsageError(f"{parent}: too many jobs named {slug} in one second")
+    return publish([stage(lab, spec)])[0]
 
 
 def job_folders(lab: LabPaths) -> list[JobPaths]:
@@ -103,57 +114,165 @@ def job_folders(lab: LabPaths) -> list[JobPaths]:
 def _folders(lab: LabPaths) -> Iterator[str]:
     for parent in _subfolders(lab.experiments):
         for folder in _subfolders(parent):
-            if os.path.isfile(f"{folder}/{SPEC}"):  # noqa: PTH113 - of thousands of folders
+            if folder == parent or _is_job(folder):
                 yield folder
 
 
+def _is_job(folder: str) -> bool:
+    """Whether it has a spec, or what only a job has."""
+    for name in (SPEC, _ANY.started.name, _ANY.exit.name):
+        try:
+            os.lstat(f"{folder}/{name}")
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True  # it may be one: its row says what is wrong
+        return True
+    return os.path.islink(folder)  # noqa: PTH114 - to nothing
+
+
 def _subfolders(folder: Path | str) -> list[str]:
+    """The folders in it, and links to nothing; itself where it may not be read."""
     try:
         with os.scandir(folder) as entries:
-            return [e.path for e in entries if not e.name.startswith(".") and e.is_dir()]
+            return [e.path for e in entries if not e.name.startswith(".") and _is_folder(e)]
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [str(folder)] if os.path.islink(folder) else []  # noqa: PTH114
+    except OSError:
+        return [str(folder)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir() or (entry.is_symlink() and not entry.is_file())
+    except OSError:  # a link in a circle
+        return True
 
 
 def read_state(job: JobPaths) -> JobState:
-    """The job's state, now."""
-    return _read_state(job)[0]
+    """The job's state, now; it waits where its folder is gone."""
+    found = read_job(job)
+    return Queued(0.0) if found is None else found.state
 
 
 def read_job(job: JobPaths) -> Job | None:
-    """The job in a folder; None when its spec is missing or not ours."""
-    return _read(job, _names(job))
-
-
-def _names(job: JobPaths) -> set[str]:
-    """The names in its folder."""
+    """The job in a folder; None when there is no job in it."""
     try:
-        return set(os.listdir(job.folder))  # noqa: PTH208 - strings, not a Path for each file
+        return _read(job, _entries(job))
+    except OSError as error:
+        why = "is a link to nothing" if error.errno in (errno.ENOENT, errno.ELOOP) else ""
+        why = f"{job.folder.name} {why or f'cannot be read: {error.strerror}'}"
+        return Job(job, _no_spec(job), Unreadable(why), problem=why)
+
+
+def _entries(job: JobPaths) -> _Entries:
+    """The files in its folder, by name."""
+    try:
+        with os.scandir(job.folder) as entries:
+            return {entry.name: entry for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        if os.path.islink(job.folder):  # noqa: PTH114 - of thousands of folders
+            raise
+        return {}
 
 
-def _read(job: JobPaths, names: set[str]) -> Job | None:
-    spec = read_spec(job.spec)
-    if spec is None:
+def _no_spec(job: JobPaths) -> Spec:
+    """What stands for a spec that cannot be read: a row by the folder's name, of no roadmap."""
+    return Spec("", job.folder.name, "", "", {}, job.folder.parent.name, "")
+
+
+def _read(job: JobPaths, entries: _Entries) -> Job | None:
+    if _BEGUN.isdisjoint(entries) and SPEC not in entries:
         return None
-    queue = read_json(job.queue)
+    odd = [e for e in entries.values() if e.name in _FILES and not _is_regular(e)]
+    wrong = {one.name: why for one in odd if (why := _kind(job.folder / one.name))}
+    read = _Reader(wrong)
+    spec = read(load_spec, job.spec)
+    if spec is None:
+        wrong.setdefault(SPEC, f"{SPEC} is missing")
+        spec = _no_spec(job)
+    queue = read(lambda path: load_fields(path, _QUEUE), job.queue) or {}
     state: JobState
-    if spec.submitted and _BEGUN.isdisjoint(names):
+    if spec.submitted and _BEGUN.isdisjoint(entries):
         # Most of a thousand jobs wait: nothing more to read.
         state, where = Queued(spec.submitted), ""
     else:
-        state, where = _read_state(job)
+        state, where = _read_state(job, spec, entries, read)
+    if isinstance(state, Done):
+        read(load_result, job.result)
+    for name in entries.keys() & _RECORDS.keys():
+        if name in _SHOWN or not isinstance(state, Done):
+            read(_RECORDS[name], job.folder / name)
+    state = _state_with(state, wrong, job)
     return Job(
         paths=job,
         spec=spec,
         state=state,
+        foreign=isinstance(state, Queued | Lost) and not is_submitted(job),
         held=queue.get("hold") is True,
         order=_number(queue.get("order"), spec.submitted),
-        priority=int(_number(queue.get("priority"), spec.priority)),
-        boot=where or str(queue.get("boot", "")),
+        priority=queue.get("priority", spec.priority),
+        boot=where or queue.get("boot", ""),
         cluster=_cluster(job, spec),
+        problem="; ".join(wrong.values()),
     )
+
+
+class _Reader:
+    """Reads the files of a job; what cannot be read is noted once, and None."""
+
+    def __init__(self, wrong: dict[str, str]) -> None:
+        self.wrong = wrong
+        """The file's name -> a line on it."""
+
+    def __call__(self, load: Callable[[Path], _T], path: Path) -> _T | None:
+        if path.name in self.wrong:
+            return None
+        try:
+            return load(path)
+        except UnreadableFile as error:
+            self.wrong[path.name] = error.line
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # deleted meanwhile
+        return None
+
+    def began(self, job: JobPaths) -> Mapping[str, Any]:
+        """What `started.json` says now; empty while there is none."""
+        return self(lambda path: load_fields(path, _BEGAN), job.started) or {}
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
+def _kind(path: Path) -> str:
+    """Why a file cannot be opened, as a line; empty where it can, or was deleted meanwhile."""
+    try:
+        os.close(open_regular(path))
+    except UnreadableFile as error:
+        return error.line
+    except FileNotFoundError:
+        pass
+    return ""
+
+
+def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> JobState:
+    """The state where some files are wrong: only what they do not decide is known."""
+    match state:
+        case Running() | Unreadable():
+            return state
+        case Done():
+            deciding = {SPEC} & wrong.keys()
+        case Queued():
+            deciding = set(wrong)
+        case Lost():
+            deciding = {path.name for path in _DECIDING} & wrong.keys()
+    if deciding:
+        return Unreadable("; ".join(wrong[name] for name in wrong if name in deciding))
+    if not isinstance(state, Done) and os.path.islink(job.folder):  # noqa: PTH114
+        # What is behind a link may be another lab's.
+        return Unreadable(f"{job.folder.name} is a link to another folder")
+    return state
 
 
 def _cluster(job: JobPaths, spec: Spec) -> str:
@@ -164,92 +283,131 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:
-    """Every job of the lab with its state, oldest first; ended ones are read once a process."""
+    """Every job of the lab with its state, oldest first; most are read once a process."""
     return [job for paths in job_folders(lab) if (job := _read_cached(paths)) is not None]
 
 
 def _read_cached(paths: JobPaths) -> Job | None:
-    """`read_job`, cached for an ended job until its folder changes.
+    """`read_job`, cached for a job that ended or waits until its folder changes.
 
-    Whatever happens to it later, a resume or a second result, is a rename in its folder.
+    Whatever happens to it later, a start, a resume or a second result, is a new name in its folder.
     """
+    if (job := _unchanged(paths)) is not None:
+        return job
     try:
         changed = os.stat(paths.folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
+        mark = stamp(paths)
     except OSError:
-        return None
-    kept = _ended.get(str(paths.folder))
-    if kept is not None and kept[0] == changed:
-        return kept[1]
+        return read_job(paths)
     job = read_job(paths)
     settled = abs(time.time() - changed / 1e9) > SETTLED
-    if job is not None and isinstance(job.state, Done) and settled:
-        _ended[str(paths.folder)] = (changed, job)
+    waits = job is not None and isinstance(job.state, Queued) and not os.path.lexists(paths.lock)
+    if job is not None and settled and (waits or isinstance(job.state, Done)):
+        _kept[str(paths.folder)] = (changed, mark, job)
     return job
+
+
+def _unchanged(paths: JobPaths) -> Job | None:
+    """The job as it was read before, if nothing of it has changed."""
+    kept = _kept.get(str(paths.folder))
+    if kept is None:
+        return None
+    changed, mark, job = kept
+    try:
+        if os.stat(paths.folder).st_mtime_ns != changed:  # noqa: PTH116 - of thousands of folders
+            return None
+        return job if isinstance(job.state, Done) or stamp(paths) == mark else None
+    except OSError:
+        return None
 
 
 def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
-    candidates = []
+    found: list[Job | None] = []
     for paths in job_folders(lab):
-        names = _names(paths)
-        if (
-            _ANY.exit.name not in names
-            or _ANY.resume.name in names
-            or is_locked(paths.lock) is not False
-        ):
-            candidates.append(_read(paths, names))
-    return [job for job in candidates if job is not None]
+        if (kept := _unchanged(paths)) is not None:
+            found += [] if isinstance(kept.state, Done) else [kept]
+            continue
+        with contextlib.suppress(OSError):  # a folder that cannot be read: nothing is done to it
+            names = _entries(paths)
+            if (
+                _ANY.exit.name not in names
+                or _ANY.resume.name in names
+                or is_locked(paths.lock) is not False
+            ):
+                found.append(_read(paths, names))
+    return [job for job in found if job is not None]
 
 
-def _read_state(job: JobPaths) -> tuple[JobState, str]:
+def _read_state(
+    job: JobPaths, spec: Spec, entries: _Entries, read: _Reader
+) -> tuple[JobState, str]:
     """The state, and the boot a running job runs in."""
-    held = _held(job)
-    if held:
-        owner = read_json(job.lock) or read_json(job.started)
+    if _held(job, read):
+        owner = _owner(job) or read.began(job)
         began = _number(owner.get("started"), _modified(job.lock))
-        running = Running(began, int(owner.get("pid", 0)), str(owner.get("device", "")))
-        return running, str(owner.get("boot", ""))
-    if job.resume.exists():
+        running = Running(began, owner.get("pid", 0), owner.get("device", ""))
+        return running, owner.get("boot", "")
+    if job.resume.name in entries and os.path.lexists(job.resume):
         return Queued(_modified(job.resume)), ""
-    if ended := read_exit(job):
+    if ended := read(load_exit, job.exit):
         return ended, ""
-    started = read_json(job.started)
-    if started or job.started.exists():
+    if job.started.name in read.wrong or os.path.lexists(job.started):
         # It may have begun, or ended, since its lock was tested.
-        if _held(job):
-            return _read_state(job)
-        began = _number(started.get("started"), _modified(job.started))
-        return read_exit(job) or Lost(began), ""
-    submitted = read_json(job.spec).get("submitted")
-    return Queued(_number(submitted, _modified(job.spec))), ""
+        if _held(job, read):
+            return _read_state(job, spec, entries, read)
+        began = _number(read.began(job).get("started"), _modified(job.started))
+        return read(load_exit, job.exit) or Lost(began), ""
+    return Queued(spec.submitted or _modified(job.spec)), ""
 
 
-def _held(job: JobPaths) -> bool:
+def _owner(job: JobPaths) -> Mapping[str, Any]:
+    """Who holds the lock, as it says; empty while that is being written."""
+    try:
+        return load_fields(job.lock, _BEGAN)
+    except OSError:
+        return {}
+
+
+def _held(job: JobPaths, read: _Reader) -> bool:
+    """Whether it runs: its lock is held, or where that cannot be known, its process lives."""
     held = is_locked(job.lock)
     if held is not None:
         return held
-    started = read_json(job.started)
-    if not started or job.exit.exists():
+    started = read.began(job)
+    if not started or os.path.lexists(job.exit):
         return False
-    if started.get("boot") != boot():
-        return True  # another machine's: it will write the end
-    return is_alive(int(started.get("pid", 0)), int(started.get("ticks", 0)))
+    if started.get("boot") == boot():
+        held = is_alive(started.get("pid", 0), started.get("ticks", 0))
+    else:
+        held = job.lock.name not in read.wrong  # another machine's: it will write the end
+    if not held and (why := _kind(job.lock)):  # a colleague's, of mode 600
+        read.wrong[job.lock.name] = why
+    return held
 
 
-def read_exit(job: JobPaths) -> Done | None:
-    """The end in `exit.json`; None while there is none."""
-    record = read_json(job.exit)
+def load_exit(path: Path) -> Done | None:
+    """The end in `exit.json`; None while there is none, `UnreadableFile` where it says no end."""
+    record = load_fields(path, _EXIT)
     if not record:
+        if os.path.lexists(path):
+            raise UnreadableFile(path, "is empty")
         return None
-    ended = _number(record.get("ended"), _modified(job.exit))
-    code = record.get("code")
+    ended = _number(record.get("ended"), _modified(path))
     return Done(
         started=_number(record.get("started"), ended),
         ended=ended,
-        outcome=str(record.get("reason", "failed")),
-        code=code if isinstance(code, int) else None,
-        detail=str(record.get("detail", "")),
+        outcome=record.get("reason", "failed"),
+        code=record.get("code"),
+        detail=record.get("detail", ""),
     )
+
+
+def read_exit(job: JobPaths) -> Done | None:
+    """The end in `exit.json`; None while there is none, or where it cannot be read."""
+    with contextlib.suppress(UnreadableFile):
+        return load_exit(job.exit)
+    return None
 
 
 def _number(value: Any, default: float) -> float:

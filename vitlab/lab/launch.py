@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec
+from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec, Unreadable
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
@@ -17,16 +19,18 @@ from vitlab.docs.judge.gates import thresholds
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
-from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write import status
+from vitlab.jobs.environment import this_environment
 from vitlab.jobs.experiment.experiment import UNSEEDED, find_experiment, load_experiment
-from vitlab.jobs.experiment.placeholders import METRICS, SEED
+from vitlab.jobs.experiment.placeholders import METRICS, SEED, filled, values_of
 from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.files import read_json, take_lock
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
-from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, submit, unfinished
+from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, unfinished
+from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import left_alone, linked_changes
 
@@ -62,10 +66,37 @@ ANEW = "no resume_argv: it begins anew, unless it looks for its checkpoint itsel
 """What is told of such a resume."""
 
 
-def resume(lab: Lab, job: JobPaths) -> None:
-    """Resume an ended or lost job in its own folder, from its last checkpoint."""
-    scheduler.resume(lab.paths, job)
+def resume(lab: Lab, job: JobPaths, here: bool = False) -> None:
+    """Resume an ended or lost job in its own folder, from its last checkpoint.
+
+    `here`: also one that this user has not submitted here, as what `preview` shows.
+    """
+    scheduler.resume(lab.paths, job, here)
     scheduler.advance(lab.paths)
+
+
+def preview(job: Job) -> list[str]:
+    """What a job would run that was not submitted here, a line each; empty for one that was."""
+    paths, spec = job.paths, job.spec
+    if is_submitted(paths) or isinstance(job.state, Unreadable):
+        return []
+    document = {"run": spec.run, "config": spec.config, "extra": spec.extra}
+    command = filled(document, paths.root, values_of(document, paths.folder), begun(job))
+    if spec.recipe == "command":
+        lines = [f"runs: {shlex.join(command.argv)}", f"in: {command.cwd}"]
+        lines += [f"sets: {name}={value}" for name, value in command.env.items()]
+    else:
+        lines = [f"runs: vitlab's own recipe {spec.recipe}", f"in: {paths.root}"]
+    recorded, here = read_json(paths.environment).get("variables"), this_environment()
+    theirs = recorded if isinstance(recorded, dict) else {}
+    if differs := sorted(name for name in theirs if theirs[name] != here.get(name)):
+        lines.append(f"with your environment, not the one it came with: {', '.join(differs)}")
+    return [f"{paths.name}: not submitted here by you", *lines]
+
+
+def begun(job: Job) -> bool:
+    """Whether it ran before, so that a resume goes on with it."""
+    return isinstance(job.state, Done | Lost) or job.paths.started.exists()
 
 
 def hold(lab: Lab, job: JobPaths) -> None:
@@ -102,6 +133,8 @@ def _read_job(paths: JobPaths) -> Job:
     return job
 
 
+LAUNCH_PATIENCE = 120.0
+"""Seconds to wait for another launch, which may be looking into a large data file."""
 WORD_LENGTH = 12
 """Letters of a project word that is taken from a name."""
 
@@ -261,33 +294,42 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     Data, programs, disk and devices are checked anew: a plan may have been shown for hours. A
     `bad` finding refuses, before anything is written, unless `force`.
     """
-    changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
-    if changed:
-        lab = replace(lab, settings=load_settings(lab.paths))
-        plan = plan_launch(lab, plan.request)
-    bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
-    if bad and not force:
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
-    jobs = _submit(lab, plan.specs)
+    lab.paths.private.make()
+    # Two launches at once would not see each other's jobs.
+    lock = take_lock(lab.paths.private.launching, LAUNCH_PATIENCE)
+    if lock is None:
+        raise UsageError("another launch is at work in this lab; try again")
     try:
-        write_launch(lab, plan.changes)
-    except (Conflict, OSError):
-        for job in jobs:
-            scheduler.stop(job)
-        raise
+        changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
+        if changed:
+            lab = replace(lab, settings=load_settings(lab.paths))
+            plan = plan_launch(lab, plan.request)
+        bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
+        if bad and not force:
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
+        staged: list[Staged] = []
+        try:
+            _stage(lab, plan.specs, staged)
+            write_launch(lab, plan.changes)
+            jobs = publish(staged)
+        except BaseException:  # refused: as if it had never been
+            discard(staged)
+            raise
+    finally:
+        os.close(lock)
     scheduler.advance(lab.paths)
     return Launched(jobs, changed)
 
 
-def _submit(lab: Lab, specs: Sequence[Spec]) -> tuple[JobPaths, ...]:
-    """Queue the specs in their order; an ensemble waits for its members among them."""
-    jobs: list[tuple[str, JobPaths]] = []
+def _stage(lab: Lab, specs: Sequence[Spec], staged: list[Staged]) -> None:
+    """Add the specs' jobs in their order; an ensemble waits for its members among them."""
     for spec in specs:
-        members = [job.name for run, job in jobs if run == spec.config.get("of")]
+        of = spec.config.get("of")
+        runs = zip(specs, staged, strict=False)
+        members = [one.job.name for own, one in runs if base_name(own.run) == of]
         after = (*spec.after, *(members if spec.recipe == "ensemble" else ()))
-        jobs.append((base_name(spec.run), submit(lab.paths, replace(spec, after=after))))
-    return tuple(job for _, job in jobs)
+        staged.append(stage(lab.paths, replace(spec, after=after)))
 
 
 def exp_id_of(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:

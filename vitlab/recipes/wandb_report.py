@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> int:
     control = os.dup(0)
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is wanted
         os.dup2(nothing.fileno(), 0)
-    paths = JobPaths(Path(arguments[0]).resolve())
+    paths = JobPaths(Path(arguments[0]).absolute())
     spec = read_spec(paths.spec)
     assert spec is not None  # the job has read it
     _isolate(paths)

@@ -78,9 +78,9 @@ JOB_ACTIONS = {
         question="Stop",
     ),
     "resume_job": JobAction(
-        lambda job: isinstance(job.state, Done | Lost) or job.held or job.left,
-        "an ended, lost or held",
-        lambda lab, job: launch.resume(lab, job.paths),
+        lambda job: isinstance(job.state, Done | Lost) or job.held or job.left or job.foreign,
+        "an ended, lost, held or foreign",
+        lambda lab, job: launch.resume(lab, job.paths, here=True),
         "queued to resume",
     ),
     "hold_job": JobAction(_is_queued, "a queued", _hold, "held or released"),
@@ -90,6 +90,12 @@ JOB_ACTIONS = {
     "raise_job": JobAction(_is_queued, "a queued", _raise(1), "priority raised"),
     "lower_job": JobAction(_is_queued, "a queued", _raise(-1), "priority lowered"),
 }
+
+
+def _preview(job: JobView) -> list[str]:
+    """What it would run, if it was not submitted here."""
+    record = store.read_job(job.paths)
+    return launch.preview(record) if record is not None else []
 
 
 class Actions:
@@ -216,6 +222,8 @@ class Actions:
         question = f"{action.question} {label}?" if action.question else ""
         if name == "resume_job" and launch.begins_anew(job.spec, job.state):
             question = f"Resume {label}? {launch.ANEW}"
+        if name == "resume_job" and (shown := await asyncio.to_thread(_preview, job)):
+            question = "\n".join((*shown, "Run it here?"))
         if question and not await self._confirm(question):
             return
 

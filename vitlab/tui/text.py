@@ -10,8 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from rich.text import Text
+from textual.color import Color
 from textual.content import Content
+from textual.filter import LineFilter
 from textual.widget import Widget
 
 from vitlab.contract.job import (
@@ -23,10 +27,13 @@ from vitlab.contract.job import (
     Queued,
     Running,
     Unknown,
+    Unreadable,
     ended_well,
 )
+from vitlab.contract.terminal import UNSAFE
 from vitlab.contract.value import Value, judged_by, shown
 from vitlab.docs.judge.conclusion import profile_mark
+from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, fit
 
 if TYPE_CHECKING:
@@ -82,6 +89,18 @@ def ascii_only() -> bool:
     return "utf" not in encoding or os.environ.get("VITLAB_ASCII", "") not in ("", "0")
 
 
+class HarmlessLines(LineFilter):
+    """Blanks in every line drawn what a terminal would obey, should a text not be `clean`."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
+        if not any(UNSAFE.search(text) for text, _, _ in segments):
+            return segments
+        return [
+            Segment(UNSAFE.sub(lambda found: " " * cell_len(found[0]), text), style, control)
+            for text, style, control in segments
+        ]
+
+
 def clean(text: str) -> str:
     """`text` without controls, bidi marks and zero-width characters."""
     kept = []
@@ -106,6 +125,11 @@ def verdict_word(verdict: str, plain: bool = False, shown: str = "") -> str:
     return f"{glyph} {shown or verdict}"
 
 
+def job_words(job: JobView, plain: bool = False) -> tuple[str, str]:
+    """As `state_words`; a job that was not submitted here has a word of its own."""
+    return ("? foreign", "warning") if job.foreign else state_words(job.state, plain)
+
+
 def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
     """A job's state as `glyph word` and its tone."""
     match state:
@@ -123,6 +147,8 @@ def state_words(state: JobState, plain: bool = False) -> tuple[str, str]:
             return f"{'x' if plain else '✗'} {done.word}", "error"
         case Lost():
             return "! lost", "error"
+        case Unreadable():
+            return "! bad file", "error"
 
 
 def duration(seconds: float | None) -> str:
@@ -202,8 +228,6 @@ def _unmarked(markup: str | None) -> str:
 # jobs in words
 
 BARS = "▁▂▃▄▅▆▇█"
-TREND = 5
-"""Values of a trend."""
 SILENT = 30.0
 """Seconds without an event after which a running job is shown as silent."""
 NOISE = 0.02
@@ -345,6 +369,8 @@ def job_detail(job: JobView) -> str:
     """A job in a line: why it waits, what is wrong with it, or its folder."""
     if isinstance(job.state, Queued) and job.why:
         return clean(f"waits: {job.why}")
+    if isinstance(job.state, Unreadable):
+        return clean(f"unreadable: {job.problem}")
     if isinstance(job.state, Running) and job.warnings:
         return clean(f"{job.health.partition(':')[0] or 'warn'}: {'; '.join(job.warnings)}")
     if isinstance(job.state, Done) and (job.state.detail or job.warnings):

@@ -11,11 +11,16 @@ from typing import Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import read_json, take_lock, write_owner
+from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
 from vitlab.jobs.process import supervisor
+from vitlab.jobs.submissions import is_submitted
 
 STRAGGLERS = 120
 """Seconds the other nodes have to end after the first has ended."""
+NOT_SHARED = (
+    "not as it was submitted, or this user's state folder (XDG_STATE_HOME) is not on a disk that "
+    "the nodes share"
+)
 
 
 def nodes(environment: Mapping[str, str]) -> int:
@@ -76,6 +81,10 @@ def main(arguments: Sequence[str]) -> NoReturn:
     job = JobPaths(Path(Path(arguments[0]).read_text().splitlines()[place]))
     lock = take_lock(job.lock)
     if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
+        sys.exit(0)
+    if not is_submitted(job, anew=True):
+        write_json(job.exit, exit_record("failed", NOT_SHARED, round(time.time(), 3)))
+        os.close(lock)
         sys.exit(0)
     orders = read_json(job.slurm)
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")

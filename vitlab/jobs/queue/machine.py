@@ -222,6 +222,6 @@ def threads(settings: Settings) -> int:
 
 def _gpu(lab: LabPaths, device: Device) -> Gpu:
     """With the processes on it that no job of this lab started; an unknown pid is one of them."""
-    ours = f"{lab.experiments.resolve()}/"
+    ours = f"{lab.experiments.absolute()}/"
     foreign = tuple(pid for pid in device.pids if not job_of(pid).startswith(ours))
     return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))

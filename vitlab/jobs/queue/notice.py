@@ -20,9 +20,11 @@ from urllib.error import HTTPError, URLError
 
 from vitlab.contract.job import Done, Lost, read_result
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.reading import read_document
 from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import write_json
 from vitlab.jobs.store import Job, read_exit, read_job
+from vitlab.jobs.submissions import is_submitted
 
 TIMEOUT = 10.0
 """Seconds the webhook may take."""
@@ -33,9 +35,11 @@ PAUSE = 5.0
 def notify(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
     """POST the job's end, unless that was done; whether this call did.
 
+    Nothing is sent of a job that this user has not submitted here.
+
     Its record is in `.vitlab/notices/`, with the webhook's host and no more of the address.
     """
-    if not isinstance(job.state, Done | Lost):
+    if not isinstance(job.state, Done | Lost) or not is_submitted(job.paths):
         return False
     record = _record(lab, job.paths, job.state)
     record.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +86,11 @@ def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
     notices = []
     for path in records[-count:][::-1]:
         try:
-            document = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            document = read_document(path)
+        except OSError:
             continue  # another process is writing it
-        notices.append(document)
+        if isinstance(document, dict):
+            notices.append(document)
     return notices
 
 
@@ -125,8 +130,8 @@ def _post(address: str, body: bytes) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """`JOBDIR`: send a notice of its end where the lab's settings name a webhook."""
-    paths = JobPaths(Path(arguments[0]).resolve())
-    lab = LabPaths(paths.folder.parents[2])
+    paths = JobPaths(Path(arguments[0]).absolute())
+    lab = LabPaths(paths.root)
     try:
         webhook = load_settings(lab).notify.webhook
     except UsageError:

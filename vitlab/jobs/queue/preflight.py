@@ -390,8 +390,9 @@ class _SameJobs:
                     yield Finding("warn", f"the same was run before: {job.name}; {show}")
                 case Done() | Lost():
                     continue
-                case state:
-                    yield Finding("warn", f"the same is {state_word(state)}: {job.name}")
+                case state if not job.foreign:
+                    again = "--force launches it a second time"
+                    yield Finding("bad", f"the same is {state_word(state)}: {job.name}; {again}")
 
 
 def _logout() -> Iterator[Finding]:
@@ -417,12 +418,13 @@ def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
     else:
         online = wandb_of(spec.extra).resolved(environment) == "online"
         offline = "its numbers will be kept offline"
-    if not online:
-        return
-    url = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    port = url.port or (80 if url.scheme == "http" else 443)
+    own = os.environ.get("WANDB_BASE_URL")
+    if not online or environment.get("WANDB_BASE_URL") != own:
+        return  # an address in a file is not asked before the launch
+    url = urlsplit(own or "https://api.wandb.ai")
     try:
+        port = url.port or (80 if url.scheme == "http" else 443)
         socket.create_connection((url.hostname or "", port), timeout=2).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         yield Finding("warn", f"W&B: {url.hostname} does not answer ({reason}); {offline}")

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Spec
-from vitlab.contract.paths import LabPaths
+from vitlab.contract.paths import LabPaths, write_atomic
 from vitlab.jobs.experiment.command import literal_head, may_meet, metrics_place, words_of
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
@@ -22,7 +22,7 @@ from vitlab.jobs.experiment.placeholders import (
     words_in,
 )
 from vitlab.jobs.files import read_json
-from vitlab.jobs.git import Code, in_repository, is_tracked, read_code
+from vitlab.jobs.git import Code, in_repository, is_secret_file, is_tracked, read_code
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.processes import SCRIPTS
@@ -188,7 +188,8 @@ def config_files(command: Filled) -> Iterator[Path]:
     """The small configuration files that argv names, also as `--config=FILE`."""
     for part in command.argv[1:]:
         path = in_folder(command.cwd, part.rpartition("=")[2])
-        if path.suffix.lower() in CONFIGS and _is_file(path) and _is_small(path):
+        is_config = path.suffix.lower() in CONFIGS and not is_secret_file(path.name)
+        if is_config and _is_file(path) and _is_small(path):
             yield path
 
 
@@ -226,7 +227,7 @@ class CodeReader:
         code = self.of(folder)
         with contextlib.suppress(OSError):  # a full disk ends the job with a better reason
             if code.dirty:
-                job.paths.code_diff.write_bytes(code.diff)
+                write_atomic(job.paths.code_diff, code.diff, mode=0o600)
             _keep(kept, job.paths.program)
         return code
 

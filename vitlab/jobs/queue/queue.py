@@ -11,6 +11,7 @@ from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import Job
+from vitlab.jobs.submissions import NOT_HERE
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def waiting_in_order(jobs: Iterable[Job]) -> list[Job]:
 
 def left_behind(job: Job, machine: Machine) -> bool:
     """Whether it was lost in a crash or restart of this machine: a person resumes or drops it."""
+    if job.foreign:
+        return False
     if isinstance(job.state, Lost):
         return True
     elsewhere = job.boot.split(":")[0] != machine.boot.split(":")[0]
@@ -79,6 +82,8 @@ def left_behind(job: Job, machine: Machine) -> bool:
 
 
 def _hold_reason(job: Job, machine: Machine) -> str:
+    if job.foreign:
+        return NOT_HERE
     if ADOPTED in job.spec.extra:
         return "was started by hand"
     if job.held:
@@ -104,7 +109,8 @@ class _MetricsFiles:
         self._taken: list[tuple[str, Job]] = []
         for job in jobs:
             begun = job.cluster or ADOPTED in job.spec.extra  # it runs, or may at any moment
-            if isinstance(job.state, Running) or (begun and not isinstance(job.state, Done)):
+            waits = begun and not job.foreign and not isinstance(job.state, Done)
+            if isinstance(job.state, Running) or waits:
                 self.take(job)
 
     def take(self, job: Job) -> None:
@@ -124,7 +130,7 @@ class _MetricsFiles:
 
     @staticmethod
     def _place(job: Job) -> str:
-        return metrics_place(job.spec, job.paths.folder.parents[2], job.paths.folder)
+        return metrics_place(job.spec, job.paths.root, job.paths.folder)
 
 
 class _Dependencies:

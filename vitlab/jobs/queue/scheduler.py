@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitlab.contract.events import NEVER_BEGAN
-from vitlab.contract.job import Done, Lost, Queued, Running, state_word
+from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.jobs import processes, slurm
+from vitlab.jobs import processes, slurm, submissions
+from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
 from vitlab.jobs.gpus import child_environment
@@ -21,7 +22,8 @@ from vitlab.jobs.processes import ADOPTED, PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
-from vitlab.jobs.store import Job, all_jobs, read_job, read_state, unfinished
+from vitlab.jobs.store import Job, all_jobs, read_job, unfinished
+from vitlab.jobs.submissions import NOT_HERE, is_submitted, links_out
 
 
 def edit_queue(job: Job, **changes: object) -> None:
@@ -68,6 +70,8 @@ def move(job: Job, jobs: Sequence[Job], places: int) -> None:
 def _check_waits(job: Job) -> None:
     if not isinstance(job.state, Queued):
         raise UsageError(f"{job.name}: is not waiting, it is {state_word(job.state)}")
+    if job.foreign:
+        raise UsageError(f"{job.name}: {NOT_HERE}")
 
 
 AUTO_RESUMES = 5
@@ -103,7 +107,7 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
 def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
     jobs = unfinished(lab)
-    ended = slurm.ended(lab, [job for job in jobs if job.cluster])
+    ended = slurm.ended(lab, [job for job in jobs if job.cluster and not job.foreign])
     for job, reason, detail in ended:
         _close(job.paths, detail, reason)
     if _handle_requests(lab, jobs, settings) or ended:
@@ -126,6 +130,8 @@ def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> 
     """Do what people asked of jobs without a supervisor; whether a state has changed."""
     changed = False
     for job in jobs:
+        if job.foreign:
+            continue
         match job.state:
             case Queued() if job.held and job.cluster:
                 slurm.cancel(job.paths)
@@ -181,8 +187,8 @@ def _start(
 
 
 def _still_queued(job: JobPaths) -> bool:
-    """Whether it was not started, stopped or deleted since we decided; with its lock held."""
-    if not job.spec.exists() or job.stop.exists():
+    """Whether it is as it was submitted, and was not started or stopped; with its lock held."""
+    if job.stop.exists() or not is_submitted(job, anew=True):
         return False
     if job.resume.exists():
         return True
@@ -218,14 +224,18 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
 
 def stop(job: JobPaths) -> None:
     """Ask a job to end. A waiting or lost one ends at once, with what it left running."""
-    match read_state(job):
+    record = read_job(job)
+    match record.state if record else Done(0.0, 0.0, "", None):
         case Done():
             return
         case Queued() | Lost() as now:
             job.stop.touch()
             detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
-            slurm.cancel(job)
+            if record and not record.foreign:  # its number in Slurm may be another job's
+                slurm.cancel(job)
             _close(job, detail)
+        case Unreadable(why=why):
+            raise UsageError(f"{job.name}: {why}")
         case Running():
             job.stop.touch()
             processes.wake(read_json(job.started))
@@ -262,20 +272,29 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
     return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
 
 
-def resume(lab: LabPaths, job: JobPaths) -> None:
+def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
     """Resume a job; it starts at the next `advance` that has room for it.
 
     One that ended or was lost runs again in its folder, from its last checkpoint. One that was
-    held, or has waited over a restart of the machine, is released.
+    held, or has waited over a restart of the machine, is released. `here`: one that this user has
+    not submitted is submitted.
     """
     record = read_job(job)
     if record is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
     if ADOPTED in record.spec.extra:
         raise UsageError(f"{job.name}: was started by hand; start it by hand again, then adopt it")
+    if isinstance(record.state, Unreadable):
+        raise UsageError(f"{job.name}: {record.state.why}")
+    if isinstance(record.state, Running):
+        raise UsageError(f"{job.name}: is already running")
+    if not is_submitted(job):
+        if not here:
+            raise UsageError(f"{job.name}: {NOT_HERE}")
+        _submit_here(record)
+        if isinstance(record.state, Queued):
+            return
     match record.state:
-        case Running():
-            raise UsageError(f"{job.name}: is already running")
         case Queued() if record.held or record.boot != processes.boot():
             release(record)
         case Queued():
@@ -285,6 +304,25 @@ def resume(lab: LabPaths, job: JobPaths) -> None:
             slurm.cancel(job)
             edit_queue(record, boot=processes.boot(), hold=False)
             job.resume.touch()
+
+
+def _submit_here(record: Job) -> None:
+    """Make the job this user's own: it starts with this process's environment, in its folder."""
+    job = record.paths
+    if outside := links_out(job.folder):
+        text = f"has a link out of its folder, which its run would write to: {outside}"
+        raise UsageError(f"{job.name}: {text}")
+    lock = take_lock(job.lock, patience=0.2)
+    if lock is None:
+        raise UsageError(f"{job.name}: is starting")
+    try:
+        for path in (job.slurm, job.stop):  # the number of another job in Slurm; an old request
+            path.unlink(missing_ok=True)
+        record_environment(job.environment, this_environment())
+        edit_queue(record, boot=processes.boot(), hold=False)
+        submissions.record(job.folder)
+    finally:
+        os.close(lock)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -79,17 +79,12 @@ class Client:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            cwd=self._root(),
+            cwd=self.job.root,
             env=environment,
             start_new_session=True,
         )
         if self._ended.is_set():  # closed meanwhile by another thread
             self._child.kill()
-
-    def _root(self) -> str:
-        """The folder that paths in the spec are relative to: the lab."""
-        parents = self.job.folder.resolve().parents
-        return str(parents[2] if len(parents) > 2 else self.job.folder)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         assert self._child is not None

@@ -5,23 +5,33 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitlab.contract.contradictions import contradictions
-from vitlab.contract.job import Done, JobState, Lost, Queued, Running, Spec
+from vitlab.contract.job import (
+    Done,
+    JobState,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    Unreadable,
+    state_word,
+)
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
+from vitlab.contract.validation import load_fields
+from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
-from vitlab.jobs.files import read_json
 from vitlab.jobs.process.health import Health, read_health
-from vitlab.jobs.store import Job, all_jobs, read_job
+from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
-from vitlab.lab.progress import Progress
+from vitlab.lab.progress import TREND, Progress
 from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import count_to_write
@@ -116,6 +126,15 @@ class JobView:
     progress: Progress = field(default_factory=Progress)
     wandb: str | None = None
     """Its page at W&B, or the folder of its offline run, from the job's folder."""
+    problem: str = ""
+    """Which of its files cannot be read, and why: `exit.json is a link`; empty when all can."""
+    foreign: bool = False
+    """Not submitted here by this user, so it does not start."""
+
+    @property
+    def state_word(self) -> str:
+        """Its state, as in commands and JSON."""
+        return "foreign" if self.foreign else state_word(self.state)
     metrics: Mapping[str, Any] | None = None
     """`sources` (file, kind, columns, names, missing, rows, ...) and `problems` of a program's own
     metrics; None where it reports its numbers itself."""
@@ -124,10 +143,11 @@ class JobView:
     def warnings(self) -> tuple[str, ...]:
         """What a person should know of it: its health, what of its metrics is not read."""
         health = self.health.partition(": ")[2] if ":" in self.health else ""
+        unread = [f"unreadable: {self.problem}"] if self.problem else []
         problems = [str(line) for line in (self.metrics or {}).get("problems", ())]
         lines = [line for line in problems if line not in health]
         against = [line for line in contradictions(self.values) if line not in health]
-        return tuple(dict.fromkeys([*([health] if health else []), *lines, *against]))
+        return tuple(dict.fromkeys([*([health] if health else []), *unread, *lines, *against]))
 
     @property
     def epochs(self) -> str:
@@ -159,9 +179,25 @@ class LabSnapshot:
     """The `spec.roadmap` of the jobs launched from this roadmap."""
 
 
-def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -> LabSnapshot:
+class KeptView(NamedTuple):
+    """A job that waits or has ended, and what was shown of it."""
+
+    job: Job
+    view: JobView
+    settled: bool
+    """Whether it was the same twice; then of its curves only the newest samples are kept."""
+
+
+def read_snapshot(
+    lab: Lab,
+    roadmap_path: Path | None,
+    *,
+    quick: bool = False,
+    kept: dict[str, KeptView] | None = None,
+) -> LabSnapshot:
     """Read everything one screen shows; blocking, so call it in a worker thread.
 
+    `kept`: of jobs whose files have not changed since, from the last reading; brought up to date.
     `quick`: of ended jobs only the end of the newest ones' events, and no experiment file, so that
     the first picture comes soon; modules it does not need are not loaded before it either.
     """
@@ -180,9 +216,10 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
         if quick:  # a launch looks for the file itself, and reports a missing one
             experiments = frozenset(mvp.id for mvp in (roadmap.mvps if roadmap else ()))
         else:
-            from vitlab.jobs.experiment.experiment import known_mvps
+            from vitlab.jobs.experiment.experiment import known_mvps, unreadable
 
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
+            problems += unreadable(lab.paths)
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
@@ -191,7 +228,7 @@ def read_snapshot(lab: Lab, roadmap_path: Path | None, *, quick: bool = False) -
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
-        jobs=tuple(_views(lab, jobs, quick)),
+        jobs=tuple(_views(lab, jobs, quick, kept)),
         verdicts=verdicts,
         next=next_mvp(roadmap) if roadmap is not None else None,
         passed_over=passed_over(roadmap) if roadmap is not None else (),
@@ -219,19 +256,50 @@ def views_of(lab: Lab, folders: Sequence[JobPaths]) -> list[JobView]:
     return [views.get(job.name) or _view(job, lab.progress(job.paths)) for job in jobs]
 
 
-def _views(lab: Lab, jobs: list[Job], quick: bool = False) -> list[JobView]:
-    progresses = _quick_progress(lab, jobs) if quick else [lab.progress(job.paths) for job in jobs]
-    if not any(isinstance(job.state, Queued | Lost) for job in jobs):
-        return [_view(job, progress) for job, progress in zip(jobs, progresses, strict=True)]
-    from vitlab.jobs.queue.machine import read_machine
-    from vitlab.jobs.queue.queue import left_behind, plan
+def _views(
+    lab: Lab, jobs: list[Job], quick: bool = False, kept: dict[str, KeptView] | None = None
+) -> list[JobView]:
+    why: Mapping[str, str] = {}
+    left: set[str] = set()
+    if any(isinstance(job.state, Queued | Lost) for job in jobs):
+        from vitlab.jobs.queue.machine import read_machine
+        from vitlab.jobs.queue.queue import left_behind, plan
 
-    slots = read_machine(lab.paths)
-    why = plan(jobs, slots).reasons
-    return [
-        _view(job, progress, why.get(job.name, ""), left_behind(job, slots))
-        for job, progress in zip(jobs, progresses, strict=True)
-    ]
+        slots = read_machine(lab.paths)
+        why = plan(jobs, slots).reasons
+        left = {job.name for job in jobs if left_behind(job, slots)}
+    if quick:
+        return [
+            _view(job, progress, why.get(job.name, ""), job.name in left)
+            for job, progress in zip(jobs, _quick_progress(lab, jobs), strict=True)
+        ]
+    before = kept or {}
+    now: dict[str, KeptView] = {}
+    views = []
+    for job in jobs:
+        one = _kept(before.get(job.name), job, why.get(job.name, ""), job.name in left)
+        if one is None:
+            view = _view(job, lab.progress(job.paths), why.get(job.name, ""), job.name in left)
+            one = KeptView(job, view, False)
+        views.append(one.view)
+        if isinstance(job.state, Done | Queued):
+            now[job.name] = one
+    if kept is not None:
+        kept.clear()
+        kept.update(now)
+    return views
+
+
+def _kept(before: KeptView | None, job: Job, why: str, left: bool) -> KeptView | None:
+    """What was shown of the job, where nothing in its folder has changed: then it is the same."""
+    if before is None or before.job is not job:
+        return None
+    if (before.view.why, before.view.left) != (why, left):
+        return None
+    if before.settled:
+        return before
+    brief = before.view.progress.newest(str(Value.parse(job.spec.headline).live), TREND)
+    return KeptView(job, replace(before.view, progress=brief), True)
 
 
 def _quick_progress(lab: Lab, jobs: list[Job]) -> list[Progress]:
@@ -265,6 +333,9 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
             seconds = max(ended - started, 0.0)
         case Lost(started=started):
             seconds = max(progress.last - started, 0.0)
+        case Unreadable():
+            seconds = 0.0
+    problems = [line for line in (job.problem, progress.problem) if line]
     return JobView(
         paths=job.paths,
         spec=job.spec,
@@ -284,6 +355,8 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         progress=progress,
         wandb=link.shown if (link := read_link(job.paths)) else None,
         metrics=_metrics(job.paths),
+        problem="; ".join(dict.fromkeys(problems)),
+        foreign=job.foreign,
     )
 
 
@@ -297,9 +370,12 @@ def _metrics(job: JobPaths) -> Mapping[str, Any] | None:
 
 @lru_cache(maxsize=4096)
 def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
-    """What was found, without what only its reader needs."""
-    record = read_json(job.metrics)
-    return {key: record.get(key) or [] for key in ("sources", "problems")}
+    """What was found, without what only its reader needs; nothing where it cannot be read."""
+    try:
+        record = load_fields(job.metrics, METRICS_FIELDS)
+    except OSError:
+        record = {}
+    return {key: record.get(key) or [] for key in METRICS_FIELDS}
 
 
 def _health_line(health: Health) -> str:

@@ -25,9 +25,9 @@ from vitlab.tui.text import (
     duration,
     in_order,
     job_label,
+    job_words,
     metric_name,
     set_titles,
-    state_words,
     tone_style,
 )
 from vitlab.tui.watch.messages import RunsUpdated
@@ -50,7 +50,7 @@ class RunTable(StableTable):
         self.show_rows({job.paths.name: self._row(job, drawn.get(job.paths.name)) for job in jobs})
 
     def _row(self, job: JobView, drawn: tuple[str, Rgb, float | None] | None) -> Row:
-        words, tone = state_words(job.state, self.plain)
+        words, tone = job_words(job, self.plain)
         if drawn is None:
             muted = tone_style(self, "muted")
             return cell(""), cell(""), cell(words, muted), cell(job_label(job), muted)

@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
-from vitlab.contract.job import Done, Queued, Running
+from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
@@ -24,11 +24,11 @@ from vitlab.tui.text import (
     duration,
     in_order,
     job_label,
+    job_words,
     last_r2,
     longest_label,
     score_text,
     short_label,
-    state_words,
     steps_of,
     time_of,
     tone_style,
@@ -72,7 +72,8 @@ class QueueTable(StableTable):
 
     def show(self, jobs: list[JobView]) -> None:
         """`jobs` in their order."""
-        waiting = [job.paths.name for job in jobs if isinstance(job.state, Queued)]
+        waits = (job for job in jobs if isinstance(job.state, Queued) and not job.foreign)
+        waiting = [job.paths.name for job in waits]
         self._places = {name: place for place, name in enumerate(waiting, start=1)}
         self._jobs = jobs
         self.wanted["Job"] = longest_label(jobs)
@@ -81,12 +82,12 @@ class QueueTable(StableTable):
         self.show_rows(self._kept.of(jobs, look))
 
     def _row(self, job: JobView) -> Row:
-        words, tone = state_words(job.state, self.plain)
+        words, tone = job_words(job, self.plain)
         waits, alive = isinstance(job.state, Queued), isinstance(job.state, Running)
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
-        if job.held:
+        if job.held and waits:
             words = "= held"
         number = score_text(job.spec.headline, last_r2(job))
         trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
@@ -141,9 +142,11 @@ class JobsScreen(LabScreen):
     def show(self, view: LabSnapshot) -> None:
         jobs = in_order(view.jobs)
         running = sum(isinstance(job.state, Running) for job in jobs)
-        queued = sum(isinstance(job.state, Queued) for job in jobs)
+        foreign = sum(job.foreign for job in jobs)
+        queued = sum(isinstance(job.state, Queued) and not job.foreign for job in jobs)
         left = sum(job.left for job in jobs)
         lost = f", {left} lost" if left else ""
+        lost += f", {foreign} not submitted here (c shows one, x drops it)" if foreign else ""
         self.set_heading(f"{running} running, {queued} queued{lost}, {len(jobs)} in all")
         self.table.show(
             [
@@ -164,7 +167,7 @@ class JobsScreen(LabScreen):
     def _about(self, job: JobView) -> Text:
         text = Text()
         spec = job.spec
-        words, tone = state_words(job.state, self.session.plain)
+        words, tone = job_words(job, self.session.plain)
         text.append(words, tone_style(self, tone))
         text.append(f"  {clean(job.paths.name)}\n", "bold")
         since = time.time() - spec.submitted
@@ -203,8 +206,10 @@ def reason(job: JobView) -> str:
     match job.state:
         case Queued():
             return job.why or ("held" if job.held else "starts next")
+        case Unreadable(why=why):
+            return f"unreadable: {why}"
         case Done(detail=detail) if detail:
-            return detail
+            return f"{detail}; unreadable: {job.problem}" if job.problem else detail
         case Running() | Done():
             return "; ".join(job.warnings)
         case _:

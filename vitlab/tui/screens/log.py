@@ -9,12 +9,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
 
+from vitlab.contract.job import Done, Queued
 from vitlab.lab.live.log_file import text_matcher
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import LineScreen
 from vitlab.tui.session import CopiedText, Session
-from vitlab.tui.text import clean, in_order, job_label, set_titles, state_words
+from vitlab.tui.text import clean, in_order, job_label, job_words, set_titles
 from vitlab.tui.widgets.log_view import LogPager, position_text
 
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ class LogScreen(LabScreen):
     def show(self, view: LabSnapshot) -> None:
         if not self._job and view.jobs:
             self.select(in_order(view.jobs)[0].paths.name)
+        job = self.selected_job()
+        self.pager.follow(job is None or not isinstance(job.state, Done | Queued))
         self._describe()
 
     def _describe(self) -> None:
         job = self.selected_job()
-        words = f"{job_label(job)}  {state_words(job.state, self.session.plain)[0]}" if job else ""
+        words = f"{job_label(job)}  {job_words(job, self.session.plain)[0]}" if job else ""
         self.set_heading(words or "no jobs yet")
         marked = "  marked, y copies from there" if self._mark is not None else ""
         set_titles(self._pane, self._job, position_text(self.pager.reading) + marked)

@@ -1,0 +1,286 @@
+"""Only what this user submitted here is started; all else is shown, and can be taken over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended
+from vitlab.contract.job import Done, Lost, Queued
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.user_key import state_folder
+from vitlab.jobs import slurm, submissions
+from vitlab.jobs.environment import record_environment
+from vitlab.jobs.files import read_json, take_lock, write_json
+from vitlab.jobs.process import slurm_step
+from vitlab.jobs.queue.machine import read_machine
+from vitlab.jobs.queue.notice import notify
+from vitlab.jobs.queue.queue import left_behind, plan
+from vitlab.jobs.queue.scheduler import advance, hold, move, release, resume, stop
+from vitlab.jobs.store import all_jobs, read_job, submit
+from vitlab.jobs.submissions import NOT_HERE, discard, is_submitted, publish, stage
+
+MAKES = "import os; open(os.path.join(os.environ['VITLAB_JOB'], 'ran'), 'w')"
+
+
+def alone(job: JobPaths) -> None:
+    for name in ("queue.json", "environment.json"):
+        (job.folder / name).unlink()
+
+
+def other_spec(job: JobPaths) -> None:
+    job.spec.write_text(job.spec.read_text().replace('"run 1"', '"run 2"'))
+
+
+def other_environment(job: JobPaths) -> None:
+    variables = {**read_json(job.environment)["variables"], "LD_PRELOAD": "/tmp/evil.so"}
+    record_environment(job.environment, variables)
+
+
+def replaced(job: JobPaths) -> None:
+    shutil.copytree(job.folder, job.folder.with_name("copy"))
+    shutil.rmtree(job.folder)
+    job.folder.with_name("copy").rename(job.folder)
+
+
+def linked(job: JobPaths) -> None:
+    kept = job.folder.parent / ".kept"
+    job.spec.rename(kept)
+    job.spec.symlink_to(kept)
+
+
+def without_record(_: JobPaths) -> None:
+    shutil.rmtree(state_folder() / "submitted")
+    submissions._known.clear()
+
+
+@pytest.mark.parametrize(
+    "change", [alone, other_spec, other_environment, replaced, without_record, linked]
+)
+@pytest.mark.parametrize("request_of", ["", "resume", "lost"])
+def test_what_was_not_submitted_here_is_not_started(
+    shop: Workshop, change: Callable[[JobPaths], None], request_of: str
+) -> None:
+    job = shop.submit(MAKES, run="run 1", extra={"on_lost": "resume"})
+    if request_of == "resume":
+        job.exit.write_text('{"v": 1, "reason": "ok", "started": 1, "ended": 2, "code": 0}')
+        job.resume.touch()
+    if request_of == "lost":
+        job.lock.touch()
+        job.started.write_text('{"v": 1, "started": 1.0, "pid": 1, "ticks": 1}')
+    assert is_submitted(job)
+    change(job)
+    assert not is_submitted(job)
+    assert not is_submitted(job, anew=True)
+    found = read_job(job)
+    assert found is not None
+    assert advance(shop.lab) == []
+    assert not (job.folder / "ran").exists()
+    if change is linked:
+        return  # a row of its own: a file that is a link
+    assert found.foreign
+    assert isinstance(found.state, Lost if request_of == "lost" else Queued)
+    assert not left_behind(found, read_machine(shop.lab))
+    assert plan([found], read_machine(shop.lab)).starts == ()
+    if isinstance(found.state, Queued):
+        assert plan([found], read_machine(shop.lab)).reasons == {job.name: NOT_HERE}
+        for act in (hold, release, lambda one: move(one, [one], 1)):
+            with pytest.raises(UsageError, match="not submitted here"):
+                act(found)
+    with pytest.raises(UsageError, match="not submitted here"):
+        resume(shop.lab, job)
+
+
+def test_a_copied_cloned_or_unpacked_lab_starts_nothing(shop: Workshop, tmp_path: Path) -> None:
+    shop.submit(MAKES)
+    root, git = shop.lab.root, ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (
+        ["cp", "-a", str(root), str(tmp_path / "copied")],
+        [*git, "init", "-q", str(root)],
+        [*git, "-C", str(root), "add", "-A"],
+        [*git, "-C", str(root), "commit", "-qm", "all"],
+        [*git, "clone", "-q", str(root), str(tmp_path / "cloned")],
+        ["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "lab.tar"), "lab"],
+    ):
+        subprocess.run(command, check=True)
+    for name in ("copied", "cloned"):
+        assert [job.foreign for job in all_jobs(LabPaths(tmp_path / name))] == [True]
+        assert advance(LabPaths(tmp_path / name)) == []
+    root.rename(tmp_path / "renamed")
+    assert [job.foreign for job in all_jobs(LabPaths(tmp_path / "renamed"))] == [False]
+    # Restored to where it was, also by the numbers of its folders, which a disk gives again.
+    shutil.rmtree(tmp_path / "renamed")
+    subprocess.run(["tar", "-C", str(tmp_path), "-xpf", str(tmp_path / "lab.tar")], check=True)
+    assert [job.foreign for job in all_jobs(shop.lab)] == [True]
+    assert advance(shop.lab) == []
+
+
+def test_another_user_s_submission_is_foreign(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.submit(MAKES)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    assert advance(shop.lab) == []  # asked anew, whatever was known
+    assert [job.foreign for job in all_jobs(shop.lab)] == [True]
+
+
+def test_a_foreign_job_can_be_taken_over_or_dropped(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os; open(os.environ['VITLAB_JOB'] + '/ran', 'w').write(os.getenv('MINE', '-'))"
+    kept, dropped = shop.submit(code), shop.submit(code)
+    for job in (kept, dropped):
+        record_environment(job.environment, {**os.environ, "MINE": "theirs"})
+        write_json(job.slurm, {"v": 1, "id": "77"})
+    monkeypatch.setattr(slurm, "_run", lambda *_: pytest.fail("Slurm was asked"))
+    monkeypatch.setenv("MINE", "mine")
+    stop(dropped)
+    found = read_job(dropped)
+    assert found is not None
+    assert isinstance(found.state, Done)
+    assert found.state.word == "stopped"
+    resume(shop.lab, kept, here=True)
+    monkeypatch.undo()
+    assert is_submitted(kept)
+    advance(shop.lab)
+    assert ended(kept).outcome == "ok"
+    assert (kept.folder / "ran").read_text() == "mine"
+    assert not (dropped.folder / "ran").exists()
+    assert not kept.slurm.exists()
+
+
+def test_an_ended_job_of_a_copied_lab_is_asked_about(shop: Workshop, tmp_path: Path) -> None:
+    job = shop.submit(MAKES)
+    advance(shop.lab)
+    ended(job)
+    resume(shop.lab, job)
+    advance(shop.lab)
+    ended(job)
+    copied = LabPaths(tmp_path / "copied")
+    shutil.copytree(shop.lab.root, copied.root)
+    [found] = all_jobs(copied)
+    assert not found.foreign  # nothing would start it
+    (found.paths.folder / "ran").unlink()
+    with pytest.raises(UsageError, match="not submitted here"):
+        resume(copied, found.paths)
+    assert not notify(copied, found, "http://127.0.0.1:1/")
+    resume(copied, found.paths, here=True)
+    advance(copied)
+    assert ended(found.paths).outcome == "ok"
+    assert (found.paths.folder / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["out.log", "checkpoints", "wandb/x/files"])
+def test_a_link_out_of_its_folder_is_not_written_through(
+    shop: Workshop, tmp_path: Path, name: str
+) -> None:
+    job = shop.submit(MAKES)
+    submissions.forget(job.folder)
+    path = job.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "latest").symlink_to(".")  # W&B's own, inside
+    path.symlink_to(tmp_path)
+    submissions._known.clear()
+    with pytest.raises(UsageError, match=f"a link out of its folder.*: {name}"):
+        resume(shop.lab, job, here=True)
+    assert advance(shop.lab) == []
+
+
+def test_a_stranger_s_number_in_slurm_cancels_nothing(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(slurm, "_run", lambda argv, *_: asked.append(argv))
+    job = shop.submit(MAKES, extra={"backend": "slurm"})
+    write_json(job.slurm, {"v": 1, "id": "--user=me"})
+    slurm.cancel(job)
+    write_json(job.slurm, {"v": 1, "id": "12_3"})
+    write_json(job.queue, {"hold": True})
+    submissions.forget(job.folder)
+    submissions._known.clear()
+    advance(shop.lab)
+    stop(job)
+    assert asked == []
+
+
+def test_a_batch_step_runs_only_what_was_submitted(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = shop.submit(MAKES)
+    other_environment(job)
+    folders = shop.lab.root / "folders.txt"
+    folders.write_text(f"{job.folder}\n")
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+    with pytest.raises(SystemExit, match="0"):
+        slurm_step.main([str(folders)])
+    found = read_job(job)
+    assert found is not None
+    assert isinstance(found.state, Done)
+    assert "not as it was submitted" in found.state.detail
+
+
+def test_what_is_staged_is_there_whole_or_not_at_all(shop: Workshop) -> None:
+    specs = [shop.spec(MAKES, run="same") for _ in range(3)]
+    staged = [stage(shop.lab, spec) for spec in specs]
+    assert all_jobs(shop.lab) == []
+    jobs = publish(staged[:2])
+    discard(staged[2:])
+    assert len({job.folder.name for job in jobs}) == 2
+    assert [job.foreign for job in all_jobs(shop.lab)] == [False, False]
+    other = stage(shop.lab, shop.spec(MAKES, exp_id="VIT-20251226-none-01"))
+    discard([other])
+    assert not shop.lab.exp_folder("VIT-20251226-none-01").exists()
+    records = [path for path in (state_folder() / "submitted").rglob("*") if path.is_file()]
+    mine = [path for path in records if str(shop.lab.experiments) in path.read_text()]
+    assert len(mine) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (state_folder(),)} == {0}
+
+
+def test_records_of_what_is_gone_are_removed(shop: Workshop, tmp_path: Path) -> None:
+    gone, kept = shop.submit(MAKES), shop.submit(MAKES)
+    other = LabPaths(tmp_path / "other")
+    submit(other, shop.spec(MAKES))
+    records = state_folder() / "submitted"
+    mine, theirs = (records / str(one.experiments.stat().st_ino) for one in (shop.lab, other))
+    shutil.rmtree(gone.folder)
+    for path in (*mine.iterdir(), mine, theirs):
+        os.utime(path, (1e9, 1e9))
+    submissions.prune(shop.lab.experiments)
+    assert [path.name for path in mine.iterdir()] == [str(kept.folder.stat().st_ino)]
+    assert theirs.exists()
+    shutil.rmtree(other.root)
+    submissions.prune(shop.lab.experiments)
+    assert not theirs.exists()
+    assert is_submitted(kept, anew=True)
+
+
+def test_a_secret_in_a_spec_is_for_its_owner_alone(shop: Workshop) -> None:
+    argv = [sys.executable, "-c", ""]
+    plain = submit(shop.lab, shop.spec("", config={"argv": argv, "env": {"LEVEL": "3"}}))
+    secret = submit(shop.lab, shop.spec("", config={"argv": argv, "env": {"API_KEY": "abc"}}))
+    assert stat.S_IMODE(secret.spec.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.environment.stat().st_mode) == 0o600
+    assert stat.S_IMODE(plain.spec.stat().st_mode) & 0o044 == 0o044
+    assert json.loads(secret.spec.read_bytes())["config"]["env"] == {"API_KEY": "abc"}
+
+
+def test_a_job_that_is_starting_is_not_taken_over(shop: Workshop) -> None:
+    job = shop.submit(MAKES)
+    submissions.forget(job.folder)
+    submissions._known.clear()
+    lock = take_lock(job.lock)
+    assert lock is not None
+    try:
+        with pytest.raises(UsageError, match="already running"):
+            resume(shop.lab, job, here=True)
+    finally:
+        os.close(lock)

@@ -1,0 +1,240 @@
+"""How a job is put on disk, and which jobs this user submitted: a record of each outside the lab.
+
+A lab may come from somebody else or be a copy, so a job is started only if it has a record. That
+is found by the identity of the job's folder, which no copy has and a renamed lab keeps, and holds
+digests of what decides what runs: the spec and the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from vitlab.contract.job import Spec
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
+from vitlab.contract.reading import read_regular
+from vitlab.contract.user_key import state_folder
+from vitlab.jobs.environment import record_environment, secrets_in, this_environment
+from vitlab.jobs.processes import ADOPTED, boot
+
+NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `stop` drops it"
+"""Why such a job does not start."""
+_FOLDER = "submitted"
+"""In the state folder: `submitted/<inode of experiments/>/<inode of the job's folder>`."""
+_DAY = 86_400
+_UNKNOWN = "-"
+
+_ANY = JobPaths(Path())
+_STAMPED = (_ANY.spec.name, _ANY.environment.name, _ANY.queue.name)
+_Stamp = tuple[int, ...]
+_known: dict[str, _Stamp] = {}
+"""Folders of submitted jobs, each with what its files were when that was found."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A job that is on disk but for its name: nobody sees it yet."""
+
+    temporary: Path
+    job: JobPaths
+    """What it will be."""
+
+
+def stage(lab: LabPaths, spec: Spec) -> Staged:
+    """Write all that makes a new job, under a free name; `submitted` is set when it is 0."""
+    parent = lab.exp_folder(spec.exp_id)
+    is_new = not parent.exists()
+    parent.mkdir(parents=True, exist_ok=True)
+    spec = replace(spec, submitted=spec.submitted or time.time())
+    staged = Staged(*_reserve(parent, spec))
+    try:
+        files = JobPaths(staged.temporary)
+        given = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
+        mode = 0o600 if secrets_in(given) else None
+        write_atomic(files.spec, spec.to_json(), mode)
+        if ADOPTED not in spec.extra:
+            record_environment(files.environment, this_environment())
+        write_atomic(files.queue, json.dumps({"boot": boot()}).encode())
+        record(staged.temporary)
+    except BaseException:
+        discard([staged])
+        raise
+    if is_new:
+        prune(lab.experiments)
+    return staged
+
+
+def _reserve(parent: Path, spec: Spec) -> tuple[Path, JobPaths]:
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(spec.submitted))
+    slug = re.sub(r"[^\w.=-]+", "-", spec.run, flags=re.ASCII).strip("-.")[:60] or "run"
+    for number in itertools.count(1):
+        name = f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}"
+        temporary = parent / f".tmp-{name}"
+        with contextlib.suppress(FileExistsError):
+            temporary.mkdir()
+            if not os.path.lexists(parent / name):
+                return temporary, JobPaths(parent / name)
+            temporary.rmdir()
+    raise AssertionError
+
+
+def publish(staged: Sequence[Staged]) -> tuple[JobPaths, ...]:
+    """Put the staged jobs in their places; they wait from now on."""
+    for one in staged:
+        one.temporary.rename(one.job.folder)
+    for parent in dict.fromkeys(one.job.folder.parent for one in staged):
+        sync_folder(parent)
+    return tuple(one.job for one in staged)
+
+
+def discard(staged: Iterable[Staged]) -> None:
+    """Remove what is staged, as if it had never been."""
+    for one in staged:
+        forget(one.temporary)
+        shutil.rmtree(one.temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it has other jobs
+            one.temporary.parent.rmdir()
+
+
+def record(folder: Path) -> None:
+    """Remember that this user submits the job in `folder`, as it is now."""
+    _records.cache_clear()  # it may have been removed
+    place = _place(folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    text = f"{' '.join(_identity(folder))}\n{folder.parent.parent}\n"
+    # Not forced to the disk: after a power cut a waiting job needs a release in any case.
+    place.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def forget(folder: Path) -> None:
+    """Remove the record of a job's folder, if there is one."""
+    with contextlib.suppress(OSError, UsageError):
+        _place(folder).unlink()
+
+
+def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
+    """Whether this user submitted the job, from this folder and as it is now.
+
+    `anew`: its files are read, however they look.
+    """
+    name = str(job.folder)
+    try:
+        mark = stamp(job)
+        if not anew and _known.get(name) == mark:
+            return True
+        _known.pop(name, None)
+        born, *digests = _place(job.folder).read_text().split("\n", 1)[0].split(" ")
+        now, *ours = _identity(job.folder)
+    except (OSError, UsageError):
+        return False
+    if digests != ours or (born != now and _UNKNOWN not in (born, now)):
+        return False
+    _known[name] = mark
+    return True
+
+
+def links_out(folder: Path) -> str:
+    """The first link in a job's folder that leads out of it; empty for none."""
+    inside = f"{folder.resolve()}/"
+    for here, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(here, name)
+            if path.is_symlink() and not f"{os.path.realpath(path)}/".startswith(inside):
+                return path.relative_to(folder).as_posix()
+    return ""
+
+
+def prune(experiments: Path) -> None:
+    """Remove the records of jobs whose folders are gone, and of labs gone for three months."""
+    with contextlib.suppress(OSError, UsageError):
+        records, mine = state_folder() / _FOLDER, str(experiments.stat().st_ino)
+        there = {str(folder.stat().st_ino) for folder in experiments.glob("*/*")}
+        for place in (records / mine).iterdir():
+            # One that is just submitted may not have been there when we looked.
+            if place.name not in there and _age(place) > _DAY:
+                place.unlink()
+        for group in records.iterdir():
+            if group.name != mine and _age(group) > 90 * _DAY and not _is_there(group):
+                shutil.rmtree(group)
+
+
+def _is_there(group: Path) -> bool:
+    """Whether the lab of these records is where it was."""
+    try:
+        path = next(group.iterdir()).read_bytes().split(b"\n")[1]
+        return str(os.stat(path).st_ino) == group.name  # noqa: PTH116 - bytes
+    except (OSError, StopIteration, IndexError):
+        return False
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _place(folder: Path) -> Path:
+    """The file of its record."""
+    lab, job = os.stat(folder.parent.parent).st_ino, os.stat(folder).st_ino  # noqa: PTH116
+    return Path(_records(*map(os.environ.get, ("XDG_STATE_HOME", "HOME"))), str(lab), str(job))
+
+
+@lru_cache(maxsize=4)
+def _records(*_given: str | None) -> Path:
+    return state_folder() / _FOLDER
+
+
+def _identity(folder: Path) -> tuple[str, str, str]:
+    """When the folder was made, and digests of spec and environment; `-` for what is not there."""
+    job, made = JobPaths(folder), born(folder)
+    when = _UNKNOWN if made is None else f"{made:.6f}"
+    return when, _digest(job.spec), _digest(job.environment)
+
+
+def _digest(path: Path) -> str:
+    import hashlib  # it loads 4 MB, which most who look at a lab can do without
+
+    try:
+        return hashlib.sha256(read_regular(path)).hexdigest()
+    except FileNotFoundError:
+        return _UNKNOWN
+
+
+def stamp(job: JobPaths) -> _Stamp:
+    """Changes with every change of its folder's identity, its spec, environment or order."""
+    folder = str(job.folder)
+    inode = os.stat(folder).st_ino  # noqa: PTH116 - of thousands of folders
+    return (inode, *(number for name in _STAMPED for number in _marks(f"{folder}/{name}")))
+
+
+def _marks(path: str) -> _Stamp:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def born(path: Path) -> float | None:
+    """When the file was made, in unix seconds; None where the file system does not say."""
+    import ctypes
+
+    # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
+    result = ctypes.create_string_buffer(256)
+    try:
+        failed = ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x800, result)
+    except AttributeError:  # a C library older than 2018
+        return None
+    (mask,) = struct.unpack_from("<I", result, 0)
+    if failed or not mask & 0x800:
+        return None
+    seconds, nanoseconds = struct.unpack_from("<qI", result, 80)
+    return float(seconds) + 1e-9 * nanoseconds if seconds > 0 else None
