@@ -145,9 +145,14 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
     assert bench.stars().order("log_g", worst=True) == list(range(30))
     assert bench.star(0, "log_g").guesses == ()
     answers: list[tuple[str, object]] = []
-    asked = ["nonsense\n", '{"star": 99, "label": "log_g"}\n', '{"star": 1, "label": "log_g"}\n']
+    asked = ["nonsense\n", '{"star": 99, "label": "log_g"}\n', "[" * 10**6, "[1]\n",
+             '{"star": 1e400, "label": "log_g"}\n', '{"star": 1, "label": "log_g"}\n']  # fmt: skip
     assert serve(bench, asked, lambda kind, record: answers.append((kind, record))) == 0
-    assert [kind for kind, _ in answers] == ["error", "error", "star"]
+    assert [kind for kind, _ in answers] == ["error"] * 5 + ["star"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vitlab.lab.inspector.server.MOST_STARS", 29)
+        with pytest.raises(UsageError, match="30 test stars; 29 can be inspected"):
+            open_inspector(bare, print)
     spec = json.loads(bare.spec.read_bytes())
     config = {"job": "3.0"}
     bare.spec.write_text(json.dumps({**spec, "recipe": "evaluate", "config": config}))

@@ -11,7 +11,6 @@ input does, and so with its client.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +27,7 @@ from torch import Tensor
 from vitlab.contract.config import EnsembleConfig, EvaluateConfig, Scored, read_config
 from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
+from vitlab.contract.reading import parse
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import job_folders
 from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
@@ -58,6 +58,10 @@ LEAST_SHARE = 0.01
 """Minimum share of information or response for a line to be listed."""
 OF_GRID = 1.0
 """Chi-square below which no data could tell two noise-free spectra apart."""
+MOST_STARS = 1_000_000
+"""Of a list: each takes 60 bytes of a reply."""
+LONGEST = 10_000
+"""Letters of a request that are read."""
 UNUSABLE = 2
 THREADS = 2
 """One star is too little work for more."""
@@ -90,7 +94,7 @@ def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
     """Answer requests until they end."""
     for line in requests:
         try:
-            request = json.loads(line)
+            request = parse(line[:LONGEST])
             star, label = int(request["star"]), str(request["label"])
         except (ValueError, KeyError, TypeError):
             reply("error", {"text": f"not a request: {line.strip()[:80]}"})
@@ -116,6 +120,8 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no test stars")
     progress("opening the data")
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
+    if (n := spectra.sizes["test"]) > MOST_STARS:
+        raise UsageError(f"{job.name}: {n:,} test stars; {MOST_STARS:,} can be inspected")
     grid = load_grid(Path(config.data.grid) if config.data.grid else None)
     grid = grid.to("cpu", torch.float64)  # once, not per star
     vacuum = in_vacuum(spectra, grid)
