@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.paths import SETTINGS
+
 MAX_DIFF = 4 << 20
 """Bytes of a diff that are kept."""
+_SECRET_FILE = re.compile(
+    r"""\.env(rc)?([._-].*)?|.*\.env|.*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|ovpn)
+    |id_(rsa|dsa|ecdsa|ed25519)([._-].*)?|\.?netrc|_netrc|\.?pgpass|\.?npmrc|\.?pypirc|\.htpasswd
+    |\.git-credentials|\.?s3cfg|\.boto|(.*[._-])?(credentials?|secrets?|passwords?)([._-].*)?
+    |(.*[._-])?tokens?(\.(txt|json|ya?ml))?|kaggle\.json|service[_-]account.*\.json|kubeconfig
+    |"""
+    + re.escape(SETTINGS),
+    re.VERBOSE,
+)
+"""Of the lab's settings one may be the webhook's address."""
+_SECRET_FOLDERS = frozenset([".ssh", ".aws", ".azure", ".docker", ".gnupg", ".kube"])
+_HARMLESS = (
+    "core.fsmonitor=", "core.hooksPath=/dev/null", "core.sshCommand=false", "core.gitProxy=false",
+    "core.askPass=false", "credential.helper=", "diff.external=", "safe.bareRepository=explicit",
+    "diff.relative=false",
+)  # fmt: skip
+"""In place of what a repository's configuration says, which would be run as a program."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +55,50 @@ class Code:
 
 def read_code(folder: Path) -> Code:
     """The code in the work tree that holds `folder`. Runs no program the repository names."""
-    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
-    if not commit:
+    commit, _, root = _git(folder, "rev-parse", "HEAD", "--show-toplevel").partition(b"\n")
+    if not root:
+        return Code()
+    without = _without_filters(folder)
+    if without is None:
         return Code()
     # Every launch writes into the roadmap, which makes the code no other.
-    diff = _git(folder, "diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ":/", ":!/*.md")
-    root = os.fsdecode(_git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n"))
-    return Code(commit, diff[:MAX_DIFF], root)
+    every = ("HEAD", "--", ":/", ":!/*.md")
+    changed = _diff(folder, without, "--name-only", "-z", *every).split(b"\0")
+    secret = sorted(name for name in map(os.fsdecode, changed) if name and is_secret_file(name))
+    left_out = [f":(top,exclude,literal){name}" for name in secret]
+    diff = _diff(folder, without, *every, *left_out)
+    if secret:
+        names = ", ".join(name if name.isprintable() else repr(name) for name in secret)
+        words = f"# changed, and left out as it may hold secrets: {names}\n"
+        diff = os.fsencode(words) + diff
+    return Code(commit.decode(), diff[:MAX_DIFF], os.fsdecode(root.rstrip(b"\n")))
+
+
+def _diff(folder: Path, without: Sequence[str], *options: str) -> bytes:
+    """`git diff`, its form whatever the repository is configured for."""
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
+    # Looking into a submodule would run what its own configuration names.
+    quiet = ("--ignore-submodules=dirty", "--src-prefix=a/", "--dst-prefix=b/")
+    return _git(folder, *without, "diff", *plain, *quiet, *options)
+
+
+def _without_filters(folder: Path) -> list[str] | None:
+    """Options that turn off the repository's filters, which are programs; None: not possible."""
+    options = []
+    names = _git(folder, "config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+    for name in os.fsdecode(names).split("\0"):
+        driver, _, key = name.rpartition(".")
+        if "=" in driver or not name.isprintable():
+            return None
+        if key in ("clean", "smudge", "process"):
+            options += ["-c", f"{name}=", "-c", f"{driver}.required=false"]
+    return options
+
+
+def is_secret_file(path: str) -> bool:
+    """Whether a file is one that usually holds passwords or keys, by its name."""
+    *folders, name = path.lower().split("/")
+    return bool(_SECRET_FILE.fullmatch(name)) or not _SECRET_FOLDERS.isdisjoint(folders)
 
 
 def in_repository(folder: Path) -> bool:
@@ -62,11 +119,19 @@ def not_ignored(folder: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    # A variable such as GIT_DIR would name another repository.
+    """The output of `git` in the work tree that holds `folder`; empty for none, or an error."""
+    folder = folder.resolve()
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    if root is None:
+        return b""
+    # A variable such as GIT_DIR would name another repository; a configuration may name another
+    # work tree, or a program that fetches what is missing.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"GIT_WORK_TREE": str(root), "GIT_OPTIONAL_LOCKS": "0",
+                    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}  # fmt: skip
     try:
         process = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", *arguments],
+            ["git", *(word for one in _HARMLESS for word in ("-c", one)), *arguments],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

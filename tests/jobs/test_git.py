@@ -1,0 +1,176 @@
+"""What git is asked of a launch: it runs nothing of the repository's, and keeps no secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Workshop
+from tests.waiting import ended
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.git import in_repository, is_secret_file, is_tracked, not_ignored, read_code
+from vitlab.jobs.queue.scheduler import advance
+
+
+def git(root: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
+    done = subprocess.run(["git", *who, *arguments], cwd=root, capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "lab"
+    (root / "src").mkdir(parents=True)
+    (root / "src/train.py").write_text("print(1)\n")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    return root
+
+
+def test_nothing_a_repository_names_is_run(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    program = tmp_path / "evil.sh"
+    program.write_text(f"#!/bin/sh\necho \"$0 $*\" >> {ran}\ncat 2>/dev/null\n")
+    program.chmod(0o755)
+    evil = str(program)
+    for key in (
+        "core.fsmonitor", "core.pager", "diff.external", "core.sshCommand", "core.editor",
+        "core.askPass", "pager.diff", "diff.evil.command", "diff.evil.textconv",
+        "filter.evil.clean", "filter.evil.smudge", "filter.two.process", "filter.a.b.clean",
+        "interactive.diffFilter", "gpg.program", "core.alternateRefsCommand",
+    ):  # fmt: skip
+        git(repository, "config", key, evil)
+    for key in ("filter.evil.required", "filter.two.required"):
+        git(repository, "config", key, "true")
+    git(repository, "config", "color.ui", "always")
+    git(repository, "config", "diff.relative", "true")
+    git(repository, "config", "diff.submodule", "diff")
+    hooks = repository / ".git/hooks"
+    for name in ("post-index-change", "fsmonitor-watchman", "post-checkout", "pre-commit"):
+        (hooks / name).write_text(program.read_text())
+        (hooks / name).chmod(0o755)
+    attributes = "*.py filter=evil diff=evil\n*.txt filter=two\n*.c filter=a.b\n"
+    (repository / ".gitattributes").write_text(attributes)
+    (repository / ".git/info/attributes").write_text(attributes)
+    for name in ("GIT_EXTERNAL_DIFF", "GIT_SSH_COMMAND", "GIT_PAGER", "PAGER", "GIT_ASKPASS"):
+        monkeypatch.setenv(name, evil)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    (repository / "src/train.py").write_text("print(22)\n")
+    code = read_code(repository / "src")
+    assert b"\n-print(1)\n+print(22)\n" in code.diff
+    assert b"\x1b" not in code.diff
+    assert code.repository == str(repository)
+    assert is_tracked(repository / "src/train.py")
+    assert in_repository(repository / "src")
+    not_ignored(repository, (".vitlab/", "runs/"))
+    assert not ran.exists(), ran.read_text()
+
+
+def test_a_submodule_and_a_missing_object_run_nothing(repository: Path, tmp_path: Path) -> None:
+    ran, inner = tmp_path / "ran", tmp_path / "inner"
+    inner.mkdir()
+    (inner / "a.py").write_text("1\n")
+    git(inner, "init", "-q")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-qm", "inner")
+    git(repository, "submodule", "add", "-q", str(inner), "sub")
+    git(repository, "commit", "-qm", "sub")
+    sub = repository / "sub"
+    git(sub, "config", "core.fsmonitor", f"touch {ran}; false")
+    git(sub, "config", "filter.evil.clean", f"touch {ran}; cat")
+    Path(git(sub, "rev-parse", "--absolute-git-dir"), "info/attributes").write_text("* filter=evil")
+    (sub / "a.py").write_text("222\n")
+    (repository / "src/train.py").write_text("print(22)\n")
+    assert b"+print(22)" in read_code(repository).diff
+    assert read_code(sub).commit == git(sub, "rev-parse", "HEAD")
+    # A partial clone asks its remote for what it lacks, by whatever program that names.
+    git(repository, "config", "extensions.partialClone", "origin")
+    git(repository, "config", "remote.origin.url", f"ext::sh -c 'touch {ran}'")
+    git(repository, "config", "remote.origin.promisor", "true")
+    git(repository, "config", "protocol.ext.allow", "always")
+    blob = git(repository, "rev-parse", "HEAD:src/train.py")
+    (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    read_code(repository)
+    assert not ran.exists()
+
+
+def test_a_repository_cannot_name_another_folder_or_a_filter_that_stays_on(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "private.py").write_text("mine")
+    git(repository, "config", "core.worktree", str(tmp_path))
+    assert b"private" not in read_code(repository).diff
+    (repository / "src/train.py").write_text("print(22)\n")
+    assert b"+print(22)" in read_code(repository).diff
+    config = repository / ".git/config"
+    ran = tmp_path / "ran"
+    config.write_text(config.read_text() + f'[filter "a=b"]\n\tclean = "touch {ran}; cat"\n')
+    (repository / ".gitattributes").write_text("*.py filter=a=b\n")
+    assert read_code(repository).commit == ""
+    assert not ran.exists()
+    bare = tmp_path / "bare"
+    git(tmp_path, "init", "-q", "--bare", str(bare))
+    git(bare, "config", "core.fsmonitor", f"touch {ran}; false")
+    assert not in_repository(bare)
+    assert not ran.exists()
+
+
+def test_secrets_are_left_out_of_the_diff(shop: Workshop) -> None:
+    root = shop.lab.root
+    secret = [
+        ".env", ".env.local", "conf/prod.env", "server.pem", "id_rsa", ".netrc", "credentials",
+        "aws/Credentials.json", "secrets.yaml", "token.txt", "vitlab.yaml", ".ssh/config", "API.KEY",
+    ]  # fmt: skip
+    plain = ["train.py", "environment.py", "keys.py", "monkey.txt", "model.yaml", "pem.py"]
+    for name in (*secret, *plain):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("cpu_slots: 1\n" if name == "vitlab.yaml" else "a\n")
+    git(root, "init", "-q")
+    git(root, "add", "-f", *secret, *plain)
+    git(root, "commit", "-qm", "first")
+    for name in (*secret, *plain):
+        with (root / name).open("a") as file:
+            file.write(f"# hidden-{name}\n")
+    job = shop.submit("")
+    advance(shop.lab)
+    ended(job)
+    diff = job.code_diff.read_text()
+    head, _, _ = diff.partition("\n")
+    assert head == f"# changed, and left out as it may hold secrets: {', '.join(sorted(secret))}"
+    for name in secret:
+        assert is_secret_file(name)
+        assert f"hidden-{name}" not in diff
+    for name in plain:
+        assert not is_secret_file(name)
+        assert f"+# hidden-{name}\n" in diff
+    assert stat.S_IMODE(job.code_diff.stat().st_mode) == 0o600
+
+
+def test_the_lab_is_known_where_experiments_is_a_link(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch" / "deep"
+    scratch.parent.mkdir()
+    shop.lab.experiments.rename(scratch)
+    shop.lab.experiments.symlink_to(scratch)
+    (shop.lab.root / "work").mkdir()
+    code = "import os; print(os.getcwd())"
+    jobs = [shop.submit(code, config={"argv": ["python3", "-c", code], "cwd": "work"})]
+    jobs += [shop.submit(code), shop.submit(code)]
+    monkeypatch.chdir(tmp_path)
+    advance(shop.lab)
+    for job in jobs:  # one after the other, with nobody watching
+        assert ended(job).outcome == "ok"
+    where = [Path(job.log.read_text().strip()) for job in jobs]
+    assert where == [shop.lab.root / "work", shop.lab.root, shop.lab.root]
+    assert not (scratch.parent / ".vitlab").exists()
+    assert JobPaths(jobs[0].folder).root == shop.lab.root
+    assert os.path.realpath(jobs[0].folder).startswith(str(scratch))
