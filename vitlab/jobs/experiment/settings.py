@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from vitlab.contract.job import PROFILES
-from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.paths import LabPaths, UsageError, cause
+from vitlab.contract.reading import read_regular
 from vitlab.contract.tracking import LAB_KEYS, read_wandb
 from vitlab.contract.validation import ConfigError, read_strict
 
@@ -27,6 +29,10 @@ class Notify:
     """The escape sequence for that; `auto` chooses by the terminal's name."""
     webhook: str | None = None
     """An address that takes a POST of JSON. It is a secret, never shown or logged."""
+
+
+MAX_GRACE = 7 * 86_400
+"""Seconds: a job that ignores SIGTERM is killed at last."""
 
 
 def read_notify(value: object, where: str) -> Notify:
@@ -101,17 +107,17 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 def load_settings(lab: LabPaths) -> Settings:
     """The settings of `lab`; a wrong key or value is one line naming the file and the key."""
-    if not lab.settings.is_file():
-        return Settings()
-    import yaml  # 40 ms, which a lab without settings need not wait
-
     where = lab.settings
+    if not os.path.lexists(where):
+        return Settings()
+    from vitlab.jobs.experiment import yaml_loader  # a lab without settings need not load YAML
+
     try:
-        document = yaml.safe_load(where.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UsageError(f"{where}{line}: not readable as YAML") from error
+        _, document = yaml_loader.load(read_regular(where, yaml_loader.MAX_BYTES, follow=True))
+    except yaml_loader.BadYaml as error:
+        raise UsageError(error.at(str(where))) from error
+    except OSError as error:
+        raise UsageError(cause(error)) from error
     if document is None:
         return Settings()
     if not isinstance(document, dict):
@@ -168,7 +174,12 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
             raise UsageError(f"{where}: {name}: expected a list of patterns below the lab's root")
     elif name in ("cpu_slots", "cpu_threads", "grace", "gate_stars"):
         low = 1 if name == "cpu_slots" else 0
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
-            raise UsageError(f"{where}: {name}: expected a number from {low} up")
+        high = MAX_GRACE if name == "grace" else 10**9
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high  # nor is `.nan` between them
+        ):
+            raise UsageError(f"{where}: {name}: expected a number from {low} to {high}")
         if name != "grace" and not isinstance(value, int):
             raise UsageError(f"{where}: {name}: expected a whole number")
