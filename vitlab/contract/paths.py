@@ -73,6 +73,14 @@ class PrivatePaths:
         """Create the folder unless it exists."""
         self.folder.mkdir(exist_ok=True)
 
+    def check(self) -> None:
+        """`UsageError` where it, or what is in it, is a link out of the lab: it is written to."""
+        inside = f"{os.path.realpath(self.folder.parent)}/"
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for path in (self.folder, *self.folder.iterdir()):
+                if path.is_symlink() and not os.path.realpath(path).startswith(inside):
+                    raise UsageError(f"{path}: a link out of the lab; remove it")
+
     journal = _File("journal")
     """Folder of document edits, for undo."""
     lease = _File("lease")
@@ -233,16 +241,22 @@ def find_lab(start: Path) -> LabPaths:
     A lab is the nearest folder with `vitlab.yaml`, or else the nearest with both `roadmaps/`
     and `experiments/`, or with what vitlab left in a repository that was opened as it stands.
     """
+    lab = LabPaths(_root(start))
+    lab.private.check()
+    return lab
+
+
+def _root(start: Path) -> Path:
     folders = [start.resolve(), *start.resolve().parents]
     for folder in folders:
         if os.path.lexists(folder / SETTINGS):  # whatever it is: it is not passed by in silence
-            return LabPaths(folder)
+            return folder
     for folder in folders:
         if (folder / "roadmaps").is_dir() and (folder / "experiments").is_dir():
-            return LabPaths(folder)
+            return folder
     for folder in folders:
         if LabPaths(folder).private.folder.is_dir() and (folder / ".git").exists():
-            return LabPaths(folder)
+            return folder
     raise NoLab(
         f"{start}: no lab here or above (a folder with {SETTINGS}, or with roadmaps/ and "
         "experiments/); `vitlab init` creates one"

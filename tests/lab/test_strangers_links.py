@@ -1,0 +1,84 @@
+"""Links of a stranger's lab that lead out of it: looking and writing leave the rest alone."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_figures import enriched
+from vitlab.cli import main as vitlab
+from vitlab.contract.paths import UsageError
+from vitlab.lab.lab import Lab
+from vitlab.tui.terminal.export import save_new
+
+LOOKING = (("status",), ("jobs",), ("gates",), ("lint",), ("compare",), ("plot",), ("debug",),
+           ("sync", "--dry-run"), ("adopt",), ("hub", "roadmaps/plan_hub.md"),
+           ("logs", "VIT-20260102-the-run-01"), ("compare", "--to", "1.0"))  # fmt: skip
+WRITING = (("sync", "--yes"), ("undo",), ("redo",), ("figure", "ablation"), ("lint", "--fix"),
+           ("set", "roadmaps/plan_roadmap.md", "--mvp", "2.0", "--status", "running"),
+           ("new", "2.0", "--template", "ridge"), ("new", "mvp", "More"), ("hold", "VIT"),
+           ("stop", "VIT"), ("move", "VIT", "--first"), ("run", "1.0", "--profile", "smoke"),
+           ("evaluate", "VIT"), ("new", "plan", "other", "--about", "x"))  # fmt: skip
+OWN = {"results.json": "{}", "pairs.json": "{}", "told.json": "{}", "written.json": "{}",
+       "inspected.json": "{}", "screen.json": "{}", "lease": "", "again": "", "tour": "",
+       "supervisor.log": "mine", "adopting": ""}  # fmt: skip
+
+
+def digest(folder: Path) -> dict[str, tuple[str, int]]:
+    return {
+        path.relative_to(folder).as_posix(): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            path.stat().st_mtime_ns,
+        )
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("private", ["a link", "of links", "plain"])
+def test_links_out_of_a_lab_are_not_written_through(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str], private: str,
+) -> None:  # fmt: skip
+    """`.vitlab` itself, or each file and folder in it; and of the rest, all that is written."""
+    root = lab.paths.root
+    outside = tmp_path_factory.mktemp("outside")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.chdir(root)
+    for run in ("one", "two"):
+        enriched(ended(run, 0.6), 1000, 0.3)
+    for name, text in OWN.items():
+        (outside / name).write_text(text)
+    for name in ("journal", "notices", "slurm", "ceilings", "cache", "img", "exports"):
+        (outside / name).mkdir()
+        (outside / name / "mine.json").write_text("{}")
+    folder = lab.paths.private.folder
+    if private == "a link":
+        folder.rename(root / "before") if folder.exists() else None
+        folder.symlink_to(outside)
+    elif private == "of links":
+        folder.rename(root / "before") if folder.exists() else None
+        folder.mkdir()
+        for path in outside.iterdir():
+            (folder / path.name).symlink_to(path)
+    (root / "exports").symlink_to(outside / "exports")
+    (root / "roadmaps/img").symlink_to(outside / "img")
+    (root / "experiments/openings.jsonl").symlink_to(outside / "results.json")
+    before = digest(outside)
+    for words in (*LOOKING, *WRITING):
+        try:
+            status = vitlab([*words])
+        except SystemExit as end:
+            status = int(str(end.code))
+        assert digest(outside) == before, words
+        said = capsys.readouterr()
+        assert status in (0, 1, 2), (words, said)
+        assert "Traceback" not in said.err, (words, said.err)
+        if private != "plain" and words in LOOKING[:2]:
+            assert (status, said.err.count("\n")) == (2, 1)
+            assert "a link out of the lab; remove it" in said.err
+    with pytest.raises(UsageError, match="outside the lab"):
+        save_new(lab.paths, "view", "txt", "x")
+    assert digest(outside) == before
