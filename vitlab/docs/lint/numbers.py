@@ -138,7 +138,7 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
     """The numbers of an MVP: in tables, then in conclusions, progress of gates, its section."""
     for view in roadmap.views:
         if "mvp" in view.columns:
-            rows = [entry for entry in view.entries if _is_of(roadmap, entry, mvp)]
+            rows = [one for one in view.of_one.get(mvp.id, ()) if _is_of(roadmap, one, mvp)]
             heads = [cell.raw for cell in view.table.header.cells]
             yield [place for row in rows for place in _in_row(roadmap, heads, row)]
     sentences = [
@@ -156,8 +156,10 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
 
 
 def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> bool:
+    if entry.mvps != (mvp.id,):
+        return False
     own = roadmap.ids.opening(entry.raw("mvp"))
-    return entry.mvps == (mvp.id,) and (own is None or own[0] == mvp.id)
+    return own is None or own[0] == mvp.id
 
 
 def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Place]:

@@ -52,10 +52,14 @@ _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
+MAX_MVPS = 10_000
+"""A roadmap with more is refused: every one is held against every place that names it."""
 
 
 class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an error
     """The document has no MVP."""
+
+
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,8 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     ]
     known, rows = _with_overview(recognised, words)
     mvps = _of_rows(rows)
+    if len(mvps) > MAX_MVPS:
+        raise UsageError(f"{document.name}: {len(mvps):,} MVPs, more than {MAX_MVPS:,}")
     ids = IdIndex(tuple(dict.fromkeys(mvp.id for mvp in mvps)))
     views = tuple(table.view(words, ids) for table in known if table)
     elsewhere = stated_elsewhere(document, views, words, ids)

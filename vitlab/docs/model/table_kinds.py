@@ -144,6 +144,15 @@ class View:
     def headers(self) -> tuple[str, ...]:
         return tuple(cell.text for cell in self.table.header.cells)
 
+    @cached_property
+    def of_one(self) -> Mapping[str, list[Entry]]:
+        """The rows that name one MVP alone, by its id."""
+        rows: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            if len(entry.mvps) == 1:
+                rows.setdefault(entry.mvps[0], []).append(entry)
+        return rows
+
 
 def _kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
     present = set(columns)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.terminal import harmless
 from vitlab.docs.text.source import Span
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_SMALL = 250_000
+"""Pairs of lines that `difflib` compares at once; its time grows with their square."""
 
 
 class Conflict(UsageError):  # noqa: N818  # reads better in messages than an error
@@ -65,12 +70,69 @@ def differences(old: str, new: str) -> tuple[Edit, ...]:
     """The edits, of whole lines, that turn one text into another."""
     before, after = split_lines(old), split_lines(new)
     starts = [*_starts(before), len(old)]
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     return tuple(
         Edit(Span(starts[a], starts[b]), old[starts[a] : starts[b]], "".join(after[c:d]))
-        for tag, a, b, c, d in matcher.get_opcodes()
-        if tag != "equal"
+        for a, b, c, d in _changed_lines(before, after)
     )
+
+
+def _changed_lines(
+    before: Sequence[str], after: Sequence[str]
+) -> Iterator[tuple[int, int, int, int]]:
+    """The ranges of lines that differ, in order: before[a:b] became after[c:d].
+
+    Lines that each text has once, in one order, are taken for the same; `difflib` compares what
+    stands between them, where that is not too much.
+    """
+    waiting = [(0, len(before), 0, len(after))]
+    while waiting:
+        a, b, c, d = waiting.pop()
+        while a < b and c < d and before[a] == after[c]:
+            a, c = a + 1, c + 1
+        while a < b and c < d and before[b - 1] == after[d - 1]:
+            b, d = b - 1, d - 1
+        if a == b or c == d or (b - a) * (d - c) <= _SMALL:
+            matcher = difflib.SequenceMatcher(None, before[a:b], after[c:d], autojunk=False)
+            for tag, i, j, k, n in matcher.get_opcodes():
+                if tag != "equal":
+                    yield a + i, a + j, c + k, c + n
+            continue
+        anchors = _anchors(before, after, (a, b, c, d))
+        if not anchors:
+            yield a, b, c, d
+            continue
+        edges = [(a - 1, c - 1), *anchors, (b, d)]
+        gaps = [(i + 1, j, k + 1, n) for (i, k), (j, n) in pairwise(edges)]
+        waiting += reversed([gap for gap in gaps if gap[0] < gap[1] or gap[2] < gap[3]])
+
+
+def _anchors(
+    before: Sequence[str], after: Sequence[str], within: tuple[int, int, int, int]
+) -> list[tuple[int, int]]:
+    """The most lines that stand once in both ranges, in the same order: their positions."""
+    a, b, c, d = within
+    once = Counter(before[a:b])
+    there = Counter(after[c:d])
+    position = {after[j]: j for j in range(c, d) if there[after[j]] == 1}
+    pairs = [
+        (i, position[before[i]])
+        for i in range(a, b)
+        if once[before[i]] == 1 and before[i] in position
+    ]
+    # The longest rising run of positions, by the last element of the best run of each length.
+    lasts: list[int] = []
+    at: list[int] = []
+    previous = [-1] * len(pairs)
+    for number, (_, j) in enumerate(pairs):
+        length = bisect.bisect_left(lasts, j)
+        previous[number] = at[length - 1] if length else -1
+        lasts[length : length + 1] = [j]
+        at[length : length + 1] = [number]
+    run, number = [], at[-1] if at else -1
+    while number >= 0:
+        run.append(pairs[number])
+        number = previous[number]
+    return run[::-1]
 
 
 def split_lines(text: str) -> list[str]:
@@ -81,7 +143,7 @@ def split_lines(text: str) -> list[str]:
 def unified(old: str | None, new: str | None, path: Path | str) -> str:
     """The unified diff of two texts, empty when they are equal; None: there is no file."""
     before, after = split_lines(old or ""), split_lines(new or "")
-    name = Path(path).as_posix().lstrip("/")
+    name = harmless(Path(path).as_posix().lstrip("/")).replace("\n", "\\n")
     source = "/dev/null" if old is None else f"a/{name}"
     target = "/dev/null" if new is None else f"b/{name}"
     lines = []
@@ -94,12 +156,11 @@ def unified(old: str | None, new: str | None, path: Path | str) -> str:
 def lost_lines(old: str, then: str) -> list[str]:
     """`line N: text` for each line of a text that is not as it was in a later one."""
     before, after = old.splitlines(), then.splitlines()
-    changes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return [
         f"line {index + 1}: {before[index].strip()}"
-        for tag, first, last, _, _ in changes
+        for first, last, _, _ in _changed_lines(before, after)
         for index in range(first, max(last, first + 1))
-        if tag != "equal" and index < len(before)
+        if index < len(before)
     ]
 
 
@@ -127,7 +188,7 @@ def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, 
     for edit in sorted_edits(edits):
         shift = _moved_by(edit, before, after, lines, starts_before, starts_after)
         if shift is None:
-            line = sum(1 for s in starts_before if s <= edit.span.start) or 1
+            line = bisect.bisect_right(starts_before, edit.span.start) or 1
             raise Conflict(
                 f"{name}: line {line} changed since it was read ({edit.old!r} is no longer "
                 f"there); nothing written"
@@ -148,14 +209,18 @@ def _starts(lines: Sequence[str]) -> list[int]:
 def _line_map(before: list[str], after: list[str]) -> dict[int, int]:
     """Old line index -> new one, for unchanged lines and for lines changed one for one."""
     new_index: dict[int, int] = {}
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal" or (tag == "replace" and b - a == d - c):
+    i = k = 0
+    for a, b, c, d in [*_changed_lines(before, after), (len(before),) * 2 + (len(after),) * 2]:
+        new_index.update(zip(range(i, a), range(k, c), strict=True))
+        if b - a == d - c:
             new_index.update(zip(range(a, b), range(c, d), strict=True))
+        i, k = b, d
+    once, there = Counter(before), Counter(after)
+    where = {line: index for index, line in enumerate(after)}
     for index, line in enumerate(before):
         # A line that moved as a whole is known by its text, if there is only one such line.
-        if index not in new_index and before.count(line) == 1 and after.count(line) == 1:
-            new_index[index] = after.index(line)
+        if index not in new_index and once[line] == 1 and there[line] == 1:
+            new_index[index] = where[line]
     return new_index
 
 
@@ -168,12 +233,14 @@ def _moved_by(
     starts_after: list[int],
 ) -> int | None:
     """By how many characters an edit's text moved; None when unknown or when it changed."""
+    first = max(0, bisect.bisect_right(starts_before, edit.span.start) - 2)
+    last = bisect.bisect_right(starts_before, edit.span.end)
     touched = [
         i
-        for i, start in enumerate(starts_before)
-        if start <= edit.span.end and start + len(before[i]) >= edit.span.start
-        and (start < edit.span.end or start <= edit.span.start)
-    ]  # fmt: skip
+        for i in range(first, last)
+        if starts_before[i] + len(before[i]) >= edit.span.start
+        and (starts_before[i] < edit.span.end or starts_before[i] <= edit.span.start)
+    ]
     shifts = set()
     for index in touched:
         target = lines.get(index)

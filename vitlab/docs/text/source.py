@@ -108,6 +108,8 @@ def map_blocks(text: str) -> BlockMap:
     return BlockMap(tuple(tables), tuple(headings), tuple(fences))
 
 
+MAX_LINE = 100_000
+"""Characters of a line; a document with a longer one is refused."""
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
@@ -324,15 +326,26 @@ def decode(data: bytes, path: Path) -> Document:
     A Chinese text in GBK is read and written back as such, by GB 18030, which has every emoji too.
     """
     try:
-        return Document(data.decode("utf-8"), path)
+        return _of_short_lines(Document(data.decode("utf-8"), path))
     except UnicodeDecodeError as error:
         text = _chinese(data)
         if text is not None:
-            return Document(text, path, "gb18030")
+            return _of_short_lines(Document(text, path, "gb18030"))
         raise UsageError(
             f"{path}: not UTF-8, byte 0x{data[error.start]:02x} at offset {error.start}, "
             "and not GBK; save it as UTF-8 first"
         ) from None
+
+
+def _of_short_lines(document: Document) -> Document:
+    if len(document.text) > MAX_LINE:
+        for number, line in enumerate(_NEWLINE.split(document.text), 1):
+            if len(line) > MAX_LINE:
+                raise UsageError(
+                    f"{document.name}:{number}: a line of {len(line):,} characters, "
+                    f"more than {MAX_LINE:,}; keep a picture in a file of its own"
+                )
+    return document
 
 
 def _chinese(data: bytes) -> str | None:
