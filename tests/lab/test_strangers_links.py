@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.lab.test_figures import enriched
 from vitlab.cli import main as vitlab
 from vitlab.contract.paths import UsageError
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.sealed import openings, record_opening
 from vitlab.tui.terminal.export import save_new
 
 LOOKING = (("status",), ("jobs",), ("gates",), ("lint",), ("compare",), ("plot",), ("debug",),
@@ -82,3 +84,22 @@ def test_links_out_of_a_lab_are_not_written_through(
     with pytest.raises(UsageError, match="outside the lab"):
         save_new(lab.paths, "view", "txt", "x")
     assert digest(outside) == before
+
+
+def test_the_record_of_openings_is_a_file_of_the_lab(lab: Lab, tmp_path: Path) -> None:
+    """Not a link that is written through, nor a pipe that is waited for."""
+    mine, opened = tmp_path / "mine", lab.paths.openings
+    mine.write_text("mine")
+    roadmap = lab.read_roadmap(lab.roadmap_path())
+    gate = roadmap.gates[0]
+    opened.symlink_to(mine)
+    with pytest.raises(OSError, match="openings"):
+        record_opening(lab.paths, roadmap, gate, 60, ["a"])
+    assert mine.read_text() == "mine"
+    for make in (lambda: opened.symlink_to(mine), lambda: os.mkfifo(opened), opened.mkdir,
+                 lambda: opened.write_text('{"t": 1, "roadmap": [], "gate": "1", "stars": 1, '
+                                           '"jobs": []}\n')):  # fmt: skip
+        opened.rmdir() if opened.is_dir() else opened.unlink(missing_ok=True)
+        make()
+        with pytest.raises(UsageError, match=r"openings\.jsonl:"):
+            openings(lab.paths, roadmap)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.reading import Unreadable, parse, read_regular
 from vitlab.docs.judge.phrases import phrase
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.gates.conditions import Comparison, Threshold, is_model, model_key
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
+from vitlab.jobs.files import open_appending
 from vitlab.lab.results.job_results import Finished
 
 
@@ -36,7 +39,7 @@ def record_opening(
     """Append an opening to the lab's file."""
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
     line = json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs))))
-    with lab.openings.open("a", encoding="utf-8") as file:
+    with os.fdopen(open_appending(lab.openings), "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
@@ -44,14 +47,20 @@ def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
     """Of a roadmap's gates, oldest first; `UsageError` for a file that is not as it was written."""
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
     try:
-        lines = lab.openings.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(lab.openings).decode().splitlines()
     except FileNotFoundError:
         return []
+    except (Unreadable, UnicodeDecodeError) as error:
+        raise UsageError(f"{lab.openings}: {getattr(error, 'why', error)}") from None
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-            found.append(Opening(**{**record, "jobs": tuple(record["jobs"])}))
+            record = parse(line)
+            one = Opening(**{**record, "jobs": tuple(record["jobs"])})
+            texts = (one.roadmap, one.gate, *one.jobs)
+            if not all(isinstance(text, str) for text in texts) or not isinstance(one.stars, int):
+                raise TypeError
+            found.append(one)
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"{lab.openings}:{number}: not a record of an opening") from error
     return [one for one in found if one.roadmap == own]
