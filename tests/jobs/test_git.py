@@ -127,7 +127,8 @@ def test_secrets_are_left_out_of_the_diff(shop: Workshop) -> None:
     root = shop.lab.root
     secret = [
         ".env", ".env.local", "conf/prod.env", "server.pem", "id_rsa", ".netrc", "credentials",
-        "aws/Credentials.json", "secrets.yaml", "token.txt", "vitlab.yaml", ".ssh/config", "API.KEY",
+        "aws/Credentials.json", "secrets.yaml", "token.txt", "vitlab.yaml", ".ssh/config",
+        "API.KEY",
     ]  # fmt: skip
     plain = ["train.py", "environment.py", "keys.py", "monkey.txt", "model.yaml", "pem.py"]
     for name in (*secret, *plain):

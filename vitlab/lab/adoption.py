@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.job import Spec
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.contract.value import LABEL, Value
+from vitlab.docs.text.edit import Conflict
 from vitlab.jobs.experiment.experiment import Experiment, known_mvps, load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS, is_glob, words_in
 from vitlab.jobs.experiment.value_names import Names, match_names
@@ -138,7 +139,10 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
     )
     log = wanted.log or found.training.log
     job = by_hand.adopt(lab.paths, spec, wanted.pid, log)
-    write_launch(lab, launch_changes(lab, roadmap, mvp, spec.exp_id))
+    try:
+        write_launch(lab, launch_changes(lab, roadmap, mvp, spec.exp_id))
+    except (UsageError, Conflict, OSError) as error:  # the job is watched all the same
+        notes.append(f"not written into the roadmap: {cause(error)}")
     notes.insert(0, f"log: {log}" if log else "log: its output goes to no file; nothing to show")
     return Adopted(job, tuple(notes))
 

@@ -42,6 +42,7 @@ from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
 from vitlab.jobs.environment import secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
+from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.processes import machine_memory
@@ -194,7 +195,7 @@ def preflight(
     """
     jobs = list(jobs)
     shared = SharedFiles(lab, specs, jobs)
-    everywhere = (*_logout(), *_secrets())
+    everywhere = (*_logout(), *_secrets(), *_webhook(lab))
     known = _Known(
         lab, machine, _SameJobs(jobs), Datasets(lab), shared, CodeReader(lab.root), everywhere
     )
@@ -269,6 +270,13 @@ def _secrets() -> Iterator[Finding]:
     if names := secrets_in(this_environment()):
         where = "not stored with the job, which takes them from the process that starts it"
         yield Finding("note", f"environment: {', '.join(names)}: look like secrets; {where}")
+
+
+def _webhook(lab: LabPaths) -> Iterator[Finding]:
+    """The lab's settings may be somebody else's: who is told of a job is said before."""
+    if host := host_of(load_settings(lab).notify.webhook or ""):
+        what = "its lab, name, MVP, run, profile, outcome and headline"
+        yield Finding("note", f"notify.webhook: {what} are sent to {host} when it ends")
 
 
 def _data(root: Path, config: Config, files: Datasets) -> Iterator[Finding]:

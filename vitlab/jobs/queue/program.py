@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths, write_atomic
+from vitlab.jobs.environment import secrets_in
 from vitlab.jobs.experiment.command import literal_head, may_meet, metrics_place, words_of
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
@@ -41,7 +42,11 @@ def check_command(root: Path, spec: Spec, code: CodeReader) -> Findings:
     yield from _places(spec, command)
     yield from _settings(spec, command)
     yield from _headline(spec)
-    if VISIBLE in (spec.config.get("env") or {}):
+    own = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
+    if names := secrets_in(own):
+        where = "spec.json, which only you can read; a variable of your shell is not stored"
+        yield "warn", f"config.env: {', '.join(names)}: look like secrets; stand in {where}"
+    if VISIBLE in own:
         yield (
             "warn",
             f"config.env.{VISIBLE}: takes the place of the GPU the job is given; "
