@@ -232,8 +232,10 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
 
 
 def _again(file: h5py.File, inside: str, source: PfsspecFile) -> h5py.Dataset:
-    data = find_data(file, inside)
-    if data is None or data.shape != (source.n, len(source.wave)) or data.dtype.kind not in "fiu":
+    """A data set that `open_pfsspec` has looked at."""
+    data = file.get(inside)
+    shape = (source.n, len(source.wave))
+    if not isinstance(data, h5py.Dataset) or data.shape != shape or data.dtype.kind not in "fiu":
         raise UsageError(f"{source.path}: {inside}: has changed while it was read")
     return data
 
