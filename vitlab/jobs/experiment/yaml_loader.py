@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
         """Id of a node -> its parts and its depth, aliases as what they stand for."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _refused(event, f"nested more than {MAX_DEPTH} deep")
@@ -99,9 +99,11 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-for _tag in ("binary", "omap", "pairs", "set"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", yaml.SafeLoader.construct_undefined)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+_makers: dict[str, Any] = dict.fromkeys(
+    ("binary", "omap", "pairs", "set"), yaml.SafeLoader.construct_undefined
+)
+for _tag, _maker in {**_makers, "timestamp": yaml.SafeLoader.construct_yaml_str}.items():
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _maker)
 
 
 def _refused(at: Any, text: str) -> yaml.MarkedYAMLError:

@@ -151,6 +151,8 @@ class Follow:
         self._began = time.monotonic()
         self._files = RunFiles(job, spec, self._source.file)
         self._scales = Scales(self._source, self._files.folder, job.log, log_from)
+        self._no_scales = ""
+        """Why they are not looked for any more."""
         self._cursors: dict[str, Any] = self._state.get("cursors") or {}
         """By path, also of files that are not read now; of the log by an empty one."""
         self._readers: dict[Path, GuardedReader] = {}
@@ -173,7 +175,7 @@ class Follow:
         else:
             for path in [path for path in self._files.ours if self._files.still_ours(path)]:
                 self._follow(path)
-            self._scales.poll(last=True)
+            self._read_scales(last=True)
             self._read(last=True)
             self._note_cursors()
             self._readers, self._shared = {}, []
@@ -216,7 +218,7 @@ class Follow:
 
     def round(self, last: bool = False) -> bool:
         """Look for files, read what is new, note what was found; whether all could be read."""
-        self._scales.poll(last=last)
+        self._read_scales(last)
         for path, reason in self._files.shared(last):
             reader = self._readers.pop(path)
             note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
@@ -227,6 +229,16 @@ class Follow:
         self._read(last)
         self._save(last)
         return all(one.is_whole for one in self._all())
+
+    def _read_scales(self, last: bool) -> None:
+        """Look for scales, unless a pattern for one was given up."""
+        if self._no_scales:
+            return
+        try:
+            with _limit(PATTERN_LIMIT, lambda: self._scales.place):
+                self._scales.poll(last)
+        except TimeoutError as error:
+            self._no_scales = f"the scales: {error}; they are not looked for any more"
 
     def _all(self) -> list[GuardedReader]:
         return [*self._readers.values(), *([self._log] if self._log else [])]
@@ -250,6 +262,7 @@ class Follow:
         """What a person should know, one line each."""
         waited = last or time.monotonic() - self._began > QUIET
         lines = [*self._unread, *self._files.problems(waited), *self._scales.problems]
+        lines += [self._no_scales] if self._no_scales else []
         if self._log is not None and self._older_log:
             lines.append("the log is older than the run: what it held before is not read")
         lines += [one.fault for one in self._all() if one.fault]

@@ -203,6 +203,11 @@ class Scales:
         self._why: dict[ScaleFrom, str] = {}
         self._other: dict[ScaleFrom, str] = {}
 
+    @property
+    def place(self) -> int:
+        """The byte of the log up to which it was searched."""
+        return self._log.offset
+
     def poll(self, last: bool = False) -> None:
         """Look for new scales; `last`: the run is over."""
         for scale in {*self._waiting.values()}:

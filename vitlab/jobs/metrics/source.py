@@ -92,7 +92,7 @@ def read_source(extra: Mapping[str, Any], epochs: int = 0) -> Source | None:
     names = {str(theirs): _name(ours) for theirs, ours in keys["names"].items()}
     try:
         re.compile(words.get("pattern", ""))
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return None
     prefer: Literal["file", "log"] = "log" if keys.get("prefer") == "log" else "file"
     return Source(names, **words, prefer=prefer, epochs=epochs)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths, LabPaths, write_atomic
 from vitlab.contract.reading import open_regular
 from vitlab.contract.value import Value
@@ -172,8 +173,13 @@ def _execute(
         os._exit(127)
 
 
-def start_record(job: JobPaths, orders: Mapping[str, Any], resumed: bool) -> dict[str, Any]:
-    """The `start` event of a program that writes none."""
+def write_start(
+    job: JobPaths, orders: Mapping[str, Any], resumed: bool, began: float | None
+) -> None:
+    """Write the `start` of a program that writes none: run times count from it.
+
+    `began`: when one was started by hand; None for others.
+    """
     record: dict[str, Any] = {
         "host": os.uname().nodename,
         "device": orders.get("device", "cpu"),
@@ -184,7 +190,10 @@ def start_record(job: JobPaths, orders: Mapping[str, Any], resumed: bool) -> dic
     if resumed:
         last = last_json_line(job.events)
         record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
-    return record
+    if began is not None:
+        record |= {"t": round(began, 3), "by_hand": True}
+    with contextlib.suppress(OSError), EventWriter(job.events) as writer:
+        writer.write("start", **record)
 
 
 def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:

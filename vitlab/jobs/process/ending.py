@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from vitlab.contract.events import Outcome
 from vitlab.contract.reading import open_regular
 from vitlab.jobs.files import last_json_line
+from vitlab.jobs.processes import oom_kills
 
 NAN_CODE = 3
 """A recipe's exit code when its loss is not finite."""
@@ -23,6 +25,9 @@ SHOWN = 300
 """Letters of what a job said last."""
 TAIL = 1 << 15
 """Bytes at the end of the log that are searched for the reason of an end."""
+JUST_BEFORE = 30.0
+"""Seconds before its end in which a kill by the kernel is taken for that of the job: a process with
+much memory takes some to be gone."""
 AFTERWARDS = 30
 """Lines that others still write after a program's last exception: trackers, launchers."""
 
@@ -165,6 +170,25 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+class KernelKills:
+    """Counts the processes of our memory cgroup that the kernel kills while one is watched."""
+
+    def __init__(self) -> None:
+        self._samples: list[tuple[float, int]] = []
+        self.look()
+
+    def look(self) -> None:
+        """Take note of how many they are now."""
+        now = time.monotonic()
+        self._samples.append((now, oom_kills()))
+        while len(self._samples) > 1 and self._samples[1][0] < now - JUST_BEFORE:
+            del self._samples[0]
+
+    def recent(self) -> int:
+        """Those of the last `JUST_BEFORE` seconds."""
+        return oom_kills() - self._samples[0][1]
 
 
 def file_size(path: Path) -> int:

@@ -25,7 +25,7 @@ SILENCE_LIMIT = 60.0
 """Seconds without a sign of life after which it is ended and started again."""
 FINISH_LIMIT = 60.0
 """Seconds it has at the job's end for what it has not read yet."""
-STOP_LIMIT = 10.0
+STOP_LIMIT = 3.0
 """The same where a person has asked for the end."""
 LISTEN = 0.5
 """Seconds between two looks for such a request."""

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vitlab.contract.events import STOPPED, EventWriter
+from vitlab.contract.events import STOPPED
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.files import (
@@ -40,12 +40,13 @@ from vitlab.jobs.process.child import (
     proof_of_end,
     start,
     start_notice,
-    start_record,
     unreleased_gpu_memory,
     write_command_result,
+    write_start,
 )
 from vitlab.jobs.process.ending import (
     End,
+    KernelKills,
     disk_free,
     explain,
     file_size,
@@ -64,9 +65,6 @@ stop requested on this machine, wake us at once."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL, unless the lab's settings say otherwise."""
 LONGEST_GRACE = 1e6
-JUST_BEFORE = 30.0
-"""Seconds before its end in which a kill by the kernel is taken for that of the job: a process with
-much memory takes some to be gone."""
 
 
 class Supervisor:
@@ -105,8 +103,6 @@ class Supervisor:
         """GPU memory that was not released after the last attempt, with its holder."""
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
-        self.oom_kills: list[tuple[float, int]] = []
-        """Processes that the kernel had killed by some moments, the first `JUST_BEFORE` ago."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
 
     def run(self) -> None:
@@ -148,21 +144,21 @@ class Supervisor:
         """Run the job's process once: how it ended, and its peak bytes."""
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
-        self.oom_kills = []
-        self._count_oom_kills()
+        kills = KernelKills()
         log_from = 0 if self.adopted else file_size(self.job.log)
         self.failure = None
         metrics = self._read_metrics(log_from)
         events_from = file_size(self.job.events)
         try:
-            self._write_start(resumed)
+            if self.is_command:
+                write_start(self.job, self.orders, resumed, self.began if self.adopted else None)
             try:
                 child = self._start(argv, cwd)
             except (OSError, ValueError) as error:  # no memory for another process, an odd text
                 words = f"cannot start {argv[0]}: {getattr(error, 'strerror', None) or error}"
                 return End(127, None, last_words=words), 0
             monitor = Monitor(self.job, child.pid, events_from, self.policy.limits, metrics)
-            code, peak = self._watch(monitor, child.pid)
+            code, peak = self._watch(monitor, child.pid, kills)
             if metrics is not None:
                 metrics.finish(self._is_stopped)
             monitor.check(alive=True, last=True)
@@ -181,7 +177,7 @@ class Supervisor:
                 last_words=last_words(self.job.log, log_from),
                 error=last_error(self.job.events, events_from),
                 disk_free=disk_free(self.job.folder),
-                oom_kills=processes.oom_kills() - self.oom_kills[0][1],
+                oom_kills=kills.recent(),
                 proof=proof_of_end(self.job, monitor.history),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
@@ -207,16 +203,6 @@ class Supervisor:
         metrics.start(self._is_stopped)
         return metrics
 
-    def _write_start(self, resumed: bool) -> None:
-        """Write the `start` that a recipe writes itself: run times count from it."""
-        if not self.is_command:
-            return
-        record = start_record(self.job, self.orders, resumed)
-        if self.adopted:
-            record |= {"t": round(self.began, 3), "by_hand": True}
-        with contextlib.suppress(OSError), EventWriter(self.job.events) as writer:
-            writer.write("start", **record)
-
     def _write_result(self, monitor: Monitor, metrics: MetricsProcess | None) -> None:
         """Write the last values of a program that wrote no result itself, if all were read."""
         if metrics is not None and metrics.fault:
@@ -227,7 +213,7 @@ class Supervisor:
         except Exception as error:  # a full disk, a strange file: the job itself has ended well
             self.no_result = f"no result: {type(error).__name__}: {error}"
 
-    def _watch(self, monitor: Monitor, pid: int) -> tuple[int | None, int]:
+    def _watch(self, monitor: Monitor, pid: int, kills: KernelKills) -> tuple[int | None, int]:
         """Watch the process to its end: exit code (or minus its signal), and peak bytes."""
         wandb = WandbLook(self.job, self._members)
         try:
@@ -242,7 +228,7 @@ class Supervisor:
                     if (ended := waiter.wait(pause)) is not None:
                         return ended
                     pause = POLL
-                    self._count_oom_kills()
+                    kills.look()
                     self._judge(monitor.check(alive=True))
                     if self.is_command and "metrics" not in self.extra:
                         with contextlib.suppress(Exception):  # a link of no file it can name
@@ -272,14 +258,9 @@ class Supervisor:
     @property
     def _grace(self) -> float:
         given = self.orders.get("grace")
-        valid = isinstance(given, int | float) and 0 <= given < LONGEST_GRACE  # NaN is not
-        return float(given) if valid else GRACE
-
-    def _count_oom_kills(self) -> None:
-        now = time.monotonic()
-        self.oom_kills.append((now, processes.oom_kills()))
-        while len(self.oom_kills) > 1 and self.oom_kills[1][0] < now - JUST_BEFORE:
-            del self.oom_kills[0]
+        if isinstance(given, int | float) and 0 <= given < LONGEST_GRACE:  # NaN is not
+            return float(given)
+        return GRACE
 
     def _members(self) -> list[processes.Process]:
         if self.adopted:

@@ -71,6 +71,15 @@ class Table(Decoder):
         """Whether it is a header with one of the names that are wanted."""
         return not {*self.names}.isdisjoint(self._split_names(line)[1])
 
+    def _broken(self, held: bytes, line: bytes, cells: Sequence[bytes] | None) -> list[bytes]:
+        """The lines to read again, where the quote that began a row was none."""
+        if self._open.count(b"\n") > _LINES or len(self._open) > _LONGEST:
+            return self._taken_back()
+        if held and not self._open and len(cells or ()) != len(self._header):
+            self._open = held + line + b"\n"
+            return self._taken_back()
+        return []
+
     def _taken_back(self) -> list[bytes]:
         """The lines behind one with a quote that nothing ends: rows of their own."""
         held, self._open = self._open.split(b"\n"), b""
@@ -127,13 +136,8 @@ class Table(Decoder):
                 line = bare
             held = self._open
             cells = self._cells(line) if self._header else []
-            if self._open.count(b"\n") > _LINES or len(self._open) > _LONGEST:
-                waiting.extendleft(reversed(self._taken_back()))
-            elif held and not self._open and len(cells or ()) != len(self._header):
-                self._open = held + line + b"\n"
-                waiting.extendleft(reversed(self._taken_back()))
-                continue
-            if cells is None:
+            waiting.extendleft(reversed(again := self._broken(held, line, cells)))
+            if cells is None or again:
                 continue
             if self._delimiter == ";" and b"," in line:
                 cells = [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
