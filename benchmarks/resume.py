@@ -33,11 +33,11 @@ from vitlab.jobs.store import read_state, submit
 DATA = {"train_size": 256, "val_size": 50, "test_size": 50}
 VIT = {"patch": 256, "hidden": 16, "layers": 1, "heads": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "vit": {"data": DATA, "model": VIT, "train": {"epochs": 60, "batch": 32, "threads": 1}},
+    "vit": {"data": DATA, "model": VIT, "train": {"epochs": 12, "batch": 32, "threads": 1}},
     "mlp": {
         "data": DATA,
         "model": {"hidden": [16]},
-        "train": {"epochs": 60, "batch": 32, "threads": 1},
+        "train": {"epochs": 12, "batch": 32, "threads": 1},
     },
     "lightgbm": {
         "data": DATA,
