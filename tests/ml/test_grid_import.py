@@ -195,3 +195,17 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.fits").write_bytes(whole[: 2 * 2880 + 20])
     with pytest.raises(UsageError, match=r"cut\.fits: HDU 1: truncated: 20 of 70 bytes"):
         read_columns(tmp_path / "cut.fits")
+
+
+def test_a_folder_whose_grid_or_steps_have_no_end_is_one_line(tmp_path: Path) -> None:
+    for k in range(2000):
+        (tmp_path / f"a_t{5000 + k}_g{k / 1000:.3f}_m{k / 1000:.3f}.txt").write_text("")
+    with pytest.raises(UsageError, match="7999998000 of 8000000000 nodes have no spectrum"):
+        list(import_grid(tmp_path, tmp_path / "out.h5", 5000, vacuum=False))
+    wave = np.append(np.linspace(7000, 9000, 51), 8000 + 1e-9)
+    wave.sort()
+    source = Source(tmp_path / "a.txt", (1.0,), np.inf)
+    with pytest.raises(
+        UsageError, match=r"a\.txt: .* steps, as two wavelengths are as good as one"
+    ):
+        convolved(wave, np.ones(len(wave)), load_grid().wave, 5000, source)

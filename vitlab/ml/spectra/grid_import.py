@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,6 +106,8 @@ SIGMA = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Sigma of a Gaussian with FWHM 1."""
 NOTES = "notes"
 """Attribute of a grid file: how the folder's wavelengths were read, one line each."""
+MOST_STEPS = 20_000_000
+"""Even steps of a spectrum that is convolved."""
 MARGIN = 4.0
 """Sigmas of the line spread function by which spectra must extend beyond the pixels."""
 
@@ -144,13 +147,12 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
     for name, axis in zip(LABELS, axes, strict=True):
         if len(axis) < 4:
             raise UsageError(f"{folder}: {len(axis)} values of {name}; a cubic spline needs 4")
-    nodes = [tuple(map(float, node)) for node in product(*axes)]
-    missing = [node for node in nodes if node not in sources]
-    if missing:
-        named = ", ".join(f"{n} {x:g}" for n, x in zip(LABELS, missing[0], strict=True))
-        raise UsageError(
-            f"{folder}: {len(missing)} of {len(nodes)} nodes have no spectrum, first: {named}"
-        )
+    number = math.prod(map(len, axes))  # far more than files, where each has labels of its own
+    nodes = (tuple(map(float, node)) for node in product(*axes))
+    if missing := number - len(sources):
+        first = next(node for node in nodes if node not in sources)
+        named = ", ".join(f"{n} {x:g}" for n, x in zip(LABELS, first, strict=True))
+        raise UsageError(f"{folder}: {missing} of {number} nodes have no spectrum, first: {named}")
     return axes, [sources[node] for node in nodes]
 
 
@@ -215,6 +217,10 @@ def convolved(
     inside = (wave >= low * 0.999) & (wave <= high * 1.001)
     wave, flux = wave[inside], flux[inside]
     step = min(float(np.diff(np.log(wave)).min()), sigma / 4 if sigma else np.inf)
+    if (number := np.log(wave[-1] / wave[0]) / step) > MOST_STEPS:
+        raise UsageError(
+            f"{source.path}: {number:.3g} steps, as two wavelengths are as good as one"
+        )
     even = np.arange(np.log(wave[0]), np.log(wave[-1]), step)
     values = CubicSpline(np.log(wave), flux)(even)
     if sigma:
