@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
 from textual.widgets import Log
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, mvp, usual_view, verdict
 from vitlab.contract.job import Done, Lost, Queued, Running
+from vitlab.contract.terminal import UNSAFE
 from vitlab.tui.text import (
+    HarmlessLines,
     clean,
     duration,
     metric_name,
@@ -116,3 +121,14 @@ def test_a_stop_that_was_asked_for_is_no_failure() -> None:
     assert state_words(Done(0, 1, "killed", None, "stopped on request")) == ("■ stopped", "muted")
     assert state_words(Done(0, 1, "killed", None, "stopped on request"), True)[0] == "# stopped"
     assert state_words(Done(0, 1, "killed", None, "ended by SIGTERM")) == ("✗ killed", "error")
+
+
+def test_a_line_that_is_drawn_holds_nothing_a_terminal_obeys() -> None:
+    """Of whatever widget, and in as many cells."""
+    texts = ["a\x1b]0;x\x07", "\x9b31m\u202e中\u200b", "\xad\x08ok 👨\u200d👩"]
+    drawn = HarmlessLines().apply([Segment(text) for text in texts], Color(0, 0, 0))
+    assert not UNSAFE.search("".join(segment.text for segment in drawn))
+    assert [segment.cell_length for segment in drawn] == [cell_len(text) for text in texts]
+    assert drawn[2].text.endswith("ok 👨\u200d👩")
+    fine = [Segment("fine")]
+    assert HarmlessLines().apply(fine, Color(0, 0, 0)) is fine

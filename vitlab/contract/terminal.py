@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]|\r(?!\n)"
 )
@@ -25,7 +25,7 @@ def harmless(text: str) -> str:
 
     `\\u001b` for an escape; tabs and the ends of lines stay.
     """
-    return _UNSAFE.sub(_written, text)
+    return UNSAFE.sub(_written, text)
 
 
 def _written(match: re.Match[str]) -> str:

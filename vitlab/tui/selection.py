@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
+from vitlab.contract.terminal import harmless
 from vitlab.lab.live import diagnostics, mvp_summary
 from vitlab.lab.live.diagnostics import Section
 from vitlab.tui.actions import Handler
@@ -56,6 +57,7 @@ class Selection:
 
     async def copy_text(self, text: str, what: str) -> None:
         """Put a text into the clipboard of the terminal, however far away that is."""
+        text = harmless(text)  # what is pasted may go to a shell
         size = len(text.encode())
         if size > terminal_io.LONGEST:
             words = f"{what}: {size / 1e3:.0f} kB are too much for the clipboard"

@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from vitlab.tui.text import ascii_only, clean
+from vitlab.tui.text import HarmlessLines, ascii_only, clean
 from vitlab.tui.themes import THEMES
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Welcome(App[bool]):
         self._lab = lab
         self._theme = theme
         self.animation_level = "none"
+        self._filters.append(HarmlessLines())
 
     def compose(self) -> ComposeResult:
         if self._lab:
