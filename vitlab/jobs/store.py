@@ -113,7 +113,8 @@ def job_folders(lab: LabPaths) -> list[JobPaths]:
 
 def _folders(lab: LabPaths) -> Iterator[str]:
     for parent in _subfolders(lab.experiments):
-        for folder in _subfolders(parent):
+        # One that is named as an experiment file is told of as such.
+        for folder in () if parent.endswith(".yaml") else _subfolders(parent):
             if folder == parent or _is_job(folder):
                 yield folder
 

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,8 @@ def load(path: Path) -> Boost:
         if document["format"] != FORMAT:
             raise UsageError(f"{path}: not trees of format {FORMAT}")
         best = document["best_r2"]
-        pairs = zip(document["trees"], document["seals"], strict=True)
+        texts, marks = document["trees"], document.get("seals", ())
+        pairs = zip_longest(texts, marks[: len(texts)])
         return Boost(
             boosters=[booster_of(path, str(text), mark) for text, mark in pairs],
             mean=np.array(document["mean"], dtype=np.float64),
