@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.waiting import ended, nothing_runs
 from vitlab.cli import main
+from vitlab.commands import jobs
 from vitlab.contract.job import Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.queue.scheduler import advance
@@ -92,3 +94,28 @@ def test_in_a_terminal_a_bar_moves_on_its_line(
     monkeypatch.setattr("vitlab.commands.jobs.POLL", 0)
     assert main(["logs", job.name, "-f"]) == 0
     assert capsys.readouterr().out == "8: r2=0.800\r\x1b[K8: r2=0.800\n"
+
+
+def test_of_a_huge_log_the_end_is_printed_and_what_is_left_out_named(
+    ran: Ran, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ran("print('first'); print('second'); print('last', end='')")
+    monkeypatch.setattr(jobs, "PRINTED", 12)
+    assert main(["logs", job.name]) == 0
+    said = capsys.readouterr()
+    assert said.out == "second\nlast\n"
+    assert said.err.startswith(f"{job.name}: the first 0 MB are left out; `less {job.log}` shows")
+
+
+def test_a_log_that_is_none_is_one_line(
+    ran: Ran, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    job = ran("print('said')")
+    job.log.rename(tmp_path / "elsewhere")
+    job.log.symlink_to(tmp_path / "elsewhere")  # as of a run that was started by hand
+    assert main(["logs", job.name]) == 0
+    assert capsys.readouterr().out == "said\n"
+    job.log.unlink()
+    os.mkfifo(job.log)
+    assert main(["logs", job.name]) == 2
+    assert capsys.readouterr().err == f"vitlab: {job.log}: is a pipe (FIFO)\n"

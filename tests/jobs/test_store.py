@@ -7,15 +7,18 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.conftest import Workshop
-from vitlab.contract.job import Done, Lost, Queued, Running
-from vitlab.contract.paths import UsageError
+from tests.waiting import ended
+from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs import store
 from vitlab.jobs.files import is_locked, take_lock
+from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import (
     all_jobs,
     find_job,
@@ -54,7 +57,8 @@ def test_half_made_folders_are_no_jobs(shop: Workshop) -> None:
     (parent / "broken").mkdir()
     (parent / "broken" / "spec.json").write_text('{"v": 1, "mvp":')
     (shop.lab.experiments / "x.yaml").write_text("")
-    assert all_jobs(shop.lab) == []
+    [broken] = all_jobs(shop.lab)
+    assert (broken.name, broken.state) == ("E/broken", Unreadable("spec.json is not JSON (line 1)"))
 
 
 def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
@@ -67,7 +71,7 @@ def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
     job.started.write_text(json.dumps({"started": 5.0}))
     assert read_state(job) == Lost(5.0)
     job.started.write_text("{")  # half written by a machine that lost power
-    assert isinstance(read_state(job), Lost)
+    assert read_state(job) == Unreadable("started.json is not JSON (line 1)")
     job.exit.write_text(json.dumps({"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}))
     assert read_state(job) == Done(5.0, 6.0, "ok", 0, "")
 
@@ -126,3 +130,69 @@ def test_experiment_ids_count_up(shop: Workshop) -> None:
 def test_an_id_that_is_a_path_is_refused(shop: Workshop) -> None:
     with pytest.raises(UsageError, match="not a plain name"):
         submit(shop.lab, shop.spec("", exp_id="../elsewhere"))
+
+
+def _ended(job: JobPaths) -> None:
+    job.started.write_text('{"started": 5.0}')
+    job.exit.write_text('{"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}')
+
+
+def test_a_folder_behind_a_link_is_read_once_it_has_ended(shop: Workshop, tmp_path: Path) -> None:
+    """Nothing is done to it: it may be another lab's."""
+    moved, waits = shop.submit(""), shop.submit("")
+    for job in (moved, waits):
+        job.folder.rename(tmp_path / job.folder.name)
+        job.folder.symlink_to(tmp_path / job.folder.name)
+    _ended(moved)
+    assert read_state(moved) == Done(5.0, 6.0, "ok", 0)
+    assert read_state(waits) == Unreadable(f"{waits.folder.name} is a link to another folder")
+
+
+def test_what_is_no_folder_of_a_job_costs_at_most_a_row(shop: Workshop) -> None:
+    good = shop.submit("")
+    parent = good.folder.parent
+    (parent / "gone").symlink_to("nowhere")
+    (parent / "loop").symlink_to("loop")
+    (parent / "elsewhere").symlink_to("/")
+    (parent / "a file").touch()
+    os.mkfifo(parent / "a pipe")
+    (shop.lab.experiments / "E-file").touch()
+    os.mkfifo(shop.lab.experiments / "E-pipe")
+    (shop.lab.experiments / "E-loop").symlink_to("E-loop")
+    (shop.lab.experiments / "E-linked").symlink_to(parent)
+    found = {job.name: job.state for job in all_jobs(shop.lab)}
+    assert isinstance(found.pop(good.name), Queued)
+    linked = {name for name in found if name.startswith("E-linked/")}
+    assert {name.rpartition("/")[2] for name in linked} == {good.folder.name, "gone", "loop"}
+    assert {name: found[name] for name in found.keys() - linked} == {
+        f"{parent.name}/gone": Unreadable("gone is a link to nothing"),
+        f"{parent.name}/loop": Unreadable("loop is a link to nothing"),
+        "experiments/E-loop": Unreadable("E-loop is a link to nothing"),
+    }
+
+
+def test_nothing_is_done_to_a_job_that_cannot_be_read(shop: Workshop) -> None:
+    odd, good = shop.submit(""), shop.submit("")
+    odd.queue.unlink()
+    os.mkfifo(odd.queue)
+    assert [job.folder for job in advance(shop.lab)] == [good.folder]
+    assert read_state(odd) == Unreadable("queue.json is a pipe (FIFO)")
+    for act in (stop, partial(resume, shop.lab)):
+        with pytest.raises(UsageError, match=r"queue.json is a pipe"):
+            act(odd)
+    assert ended(good).outcome == "ok"
+    left = sorted(path.name for path in odd.folder.iterdir())
+    assert left == ["environment.json", "queue.json", "spec.json"]
+
+
+def test_a_lock_that_is_held_shows_a_running_job_whatever_else_is_wrong(shop: Workshop) -> None:
+    job = shop.submit("")
+    lock = take_lock(job.lock)
+    assert lock is not None
+    job.spec.write_text("{")
+    os.mkfifo(job.started)
+    found = read_job(job)
+    os.close(lock)
+    assert found is not None
+    assert isinstance(found.state, Running)
+    assert found.problem == "started.json is a pipe (FIFO); spec.json is not JSON (line 1)"

@@ -13,12 +13,20 @@ from typing import Any, Literal, get_args
 from vitlab.contract.events import NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import Unreadable as UnreadableFile
-from vitlab.contract.validation import NotNegative, Time, load_record
+from vitlab.contract.validation import NotNegative, Time, load_record, misfit
 from vitlab.contract.value import HEADLINE
 
 SPEC_VERSION = 1
-SECTIONS = ("data", "train", "noise", "env", "metrics", "slurm", "wandb", "adopt")
-"""Keys of a spec's `config` and `extra` that are mappings where they are set."""
+_MAPPING, _LIST = "Mapping[str, Any] | None", "tuple[Any, ...] | None"
+SHAPES = {
+    **dict.fromkeys(("config.data", "config.train", "config.noise", "config.env", "config.args",
+                     "extra.metrics", "extra.metrics.names", "extra.slurm", "extra.wandb",
+                     "extra.adopt"), _MAPPING),
+    **dict.fromkeys(("config.argv", "config.resume_argv", "config.outputs"), _LIST),
+    **dict.fromkeys(("config.cwd", "extra.metrics.file", "extra.backend"), "str | None"),
+    **dict.fromkeys(("extra.adopt.pid", "extra.adopt.ticks"), "int"),
+}  # fmt: skip
+"""What readers of a spec look into: its type where it is set."""
 
 Recipe = Literal[
     "vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "ensemble", "command"
@@ -92,16 +100,19 @@ class Spec:
 def load_spec(path: Path) -> Spec | None:
     """The spec in `path`; None when there is none, `UnreadableFile` where it is none of version 1.
 
-    Sections that readers look into are mappings, as they were when it was submitted.
+    What readers look into is of the type it had when it was submitted.
     """
     spec = load_record(path, Spec, SPEC_VERSION)
     if spec is None:
         return None
     _check_words(path, spec.profile, spec.recipe)
-    for where, section in (("config", spec.config), ("extra", spec.extra)):
-        for key, value in section.items():
-            if key in SECTIONS and not isinstance(value, Mapping | None):
-                raise UnreadableFile(path, f"has {where}.{key}, which is no mapping")
+    for where, declared in SHAPES.items():
+        first, *keys, last = where.split(".")
+        section: Any = spec.config if first == "config" else spec.extra
+        for key in keys:
+            section = section.get(key) or {}
+        if last in section and (wrong := misfit(section[last], declared)):
+            raise UnreadableFile(path, f"has {where} that is not {wrong}")
     return spec
 
 

@@ -275,7 +275,7 @@ def columns(path: Path) -> list[str]:
             decoder = decoder_of(head, Source({}), last=True)
             if not isinstance(decoder, Decoder):
                 return []
-            decoder.read(head + file.read() if decoder.whole else head, last=True)
+            decoder.read(head + file.read() if decoder.whole else head, True)
     except (OSError, ValueError):
         return []
     return [name for name in decoder.columns if is_word(name.encode())]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vitlab.contract.events import NEVER_BEGAN
 from vitlab.contract.job import (
     Done,
     Killed,
@@ -15,6 +16,7 @@ from vitlab.contract.job import (
     Status,
     Succeeded,
     Unknown,
+    Unreadable,
 )
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.comparison import value_of
@@ -48,13 +50,22 @@ def full_jobs(jobs: Iterable[Job]) -> list[Job]:
 
 
 def has_ended(jobs: Iterable[Job]) -> bool:
-    """Whether none of a launch waits or runs."""
-    return not any(isinstance(job.state, Queued | Running) for job in jobs)
+    """Whether none of a launch waits or runs, and each end can be read."""
+    return not any(isinstance(job.state, Queued | Running | Unreadable) for job in jobs)
+
+
+def began(job: Job) -> bool:
+    """Whether a job was ever started: one of a refused launch was not."""
+    return not (isinstance(job.state, Done) and job.state.detail.startswith(NEVER_BEGAN))
 
 
 def last_launch(jobs: Sequence[Job]) -> list[Job]:
-    """The newest job of each run of the profile launched last, oldest first."""
-    ordered = sorted(jobs, key=lambda job: job.spec.submitted)
+    """The newest job of each run of the profile launched last, oldest first.
+
+    A job that never began decides nothing, unless there is no other.
+    """
+    ordered = sorted(filter(began, jobs), key=lambda job: job.spec.submitted)
+    ordered = ordered or sorted(jobs, key=lambda job: job.spec.submitted)
     newest = {j.spec.run: j for j in ordered if j.spec.profile == ordered[-1].spec.profile}
     return sorted(newest.values(), key=lambda job: job.spec.submitted)
 
@@ -135,6 +146,8 @@ def _end(job: Job, result: Result | None) -> tuple[_Kind, str]:
 def _unkept(job: Job, result: Result | None) -> str:
     """Which number was promised and is not there; empty where none was."""
     name = job.spec.headline
+    if result is None and job.paths.result.name in job.problem:
+        return f"{job.spec.run}: {job.problem}"
     if result is not None and name in result.values:
         return f"{job.spec.run}: its last {name} is not a finite number"
     promised = bool(job.spec.extra.get(METRICS)) or job.spec.recipe != "command"
