@@ -38,7 +38,7 @@ def test_nothing_a_repository_names_is_run(
 ) -> None:
     ran = tmp_path / "ran"
     program = tmp_path / "evil.sh"
-    program.write_text(f"#!/bin/sh\necho \"$0 $*\" >> {ran}\ncat 2>/dev/null\n")
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> {ran}\ncat 2>/dev/null\n')
     program.chmod(0o755)
     evil = str(program)
     for key in (

@@ -10,7 +10,8 @@ from textual.widgets import Input, Log, Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
-from vitlab.contract.job import Done, Lost
+from vitlab.contract.job import Done, Lost, Queued
+from vitlab.tui import actions
 from vitlab.tui.keys import KEYS
 from vitlab.tui.screens.dialogs import ConfirmScreen, PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
@@ -136,7 +137,7 @@ async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
     lost = "VIT-20251226-vit-1m-large-01/20251227-090000-lost"
     async with stage() as it:
         await it.press("3", "c")
-        assert "select an ended, lost or held job" in it.toasts[-1]
+        assert "select an ended, lost, held or foreign job" in it.toasts[-1]
         await it.press("j", "j", "p")
         await it.until(lambda: ("hold", waiting) in it.lab.asked)
         await it.press("K")
@@ -151,6 +152,31 @@ async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
         it.app.home.jobs.select(lost)
         await it.press("c")
         await it.until(lambda: ("resume", lost) in it.lab.asked)
+
+
+async def test_a_foreign_job_is_shown_before_it_runs(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ["not submitted here by you", "runs: sh -c evil", "sets: LD_PRELOAD=x.so"]
+    monkeypatch.setattr(actions, "_preview", lambda _: shown)
+    foreign = job("20251227-100002-theirs", "Run 9", Queued(3.0), why="not yours", foreign=True)
+    async with stage() as it:
+        it.lab.view = usual_view(jobs=(foreign,))
+        await it.press("r")
+        await it.until(lambda: it.app.home.view is it.lab.view)
+        await it.press("b")
+        assert "1 not submitted here (c shows one, x drops it)" in it.text()
+        assert "? foreign" in it.text()
+        await it.press("c")
+        await it.until(lambda: isinstance(it.app.screen, ConfirmScreen))
+        for line in shown:
+            assert line in it.text()
+        await it.press("n")
+        assert not it.lab.asked
+        await it.press("c")
+        await it.until(lambda: isinstance(it.app.screen, ConfirmScreen))
+        await it.press("y")
+        await it.until(lambda: it.lab.asked == [("resume", foreign.paths.name)])
 
 
 async def test_a_resume_that_begins_anew_asks_before(stage: Open) -> None:

@@ -27,7 +27,7 @@ from vitlab.tui.screens.documents import write_documents
 from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 from vitlab.tui.screens.new_experiment import make_experiment
 from vitlab.tui.screens.new_plan import add_to_plan
-from vitlab.tui.text import belongs, job_label
+from vitlab.tui.text import belongs, clean, job_label
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
@@ -95,7 +95,7 @@ JOB_ACTIONS = {
 def _preview(job: JobView) -> list[str]:
     """What it would run, if it was not submitted here."""
     record = store.read_job(job.paths)
-    return launch.preview(record) if record is not None else []
+    return [clean(line) for line in launch.preview(record)] if record is not None else []
 
 
 class Actions:

@@ -85,8 +85,10 @@ class ConfirmScreen(ModalScreen[bool]):
         self._question = question
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog -small"):
-            yield Static(Text(clean(self._question)), markup=False)
+        lines = [clean(line) for line in self._question.split("\n")]
+        text = Static(Text("\n".join(lines)), markup=False)
+        with Vertical(classes="dialog" if len(lines) > 1 else "dialog -small"):
+            yield VerticalScroll(text) if len(lines) > 1 else text
             yield Static("y yes   n no", classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
