@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from vitlab.commands.common import (
     judge_gates,
     lab_around,
     print_json,
+    print_note,
     print_table,
     this_lab,
     warn_of_editors,
@@ -206,6 +207,8 @@ def _note_other_words(roadmap: Roadmap) -> None:
 def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
     roadmap, verdicts = judge_gates(lab, path)
     _note_other_words(roadmap)
+    if lab and not real(path).is_relative_to(real(lab.paths.root)):
+        lab.tell(f"{path} is {real(path)}, outside the lab: it is read, never written")
     following, held = next_mvp(roadmap), passed_over(roadmap)
     return {
         "roadmap": lab.paths.relative(path) if lab else str(path),
@@ -386,7 +389,7 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     lab = this_lab()
-    count = 0
+    count = broken = 0
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
     if args.mvp:
         paths = [lab.roadmap_with(args.mvp, args.roadmap)]
@@ -396,6 +399,7 @@ def sync_results(args: argparse.Namespace) -> int:
         except UsageError as error:
             if args.roadmap or args.mvp:
                 raise
+            broken = 2
             print(f"vitlab: {error}", file=sys.stderr)
             continue
         for change in plan.changes:
@@ -409,7 +413,7 @@ def sync_results(args: argparse.Namespace) -> int:
         count += len(plan.changes)
     if not count:
         print("nothing to write: no ended job has results that the documents lack")
-    return 0
+    return broken
 
 
 def _agreed() -> bool:
@@ -425,7 +429,7 @@ def undo_last(_: argparse.Namespace) -> int:
     if lab is not None:
         restored = undo(lab)
     else:
-        restored = [change.path for change in undo_lone(journal_of(None))]
+        restored = [change.path for change in undo_lone(replace(journal_of(None), tell=print_note))]
     if not restored:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to undo")
     for path in restored:
@@ -439,7 +443,7 @@ def redo_last(_: argparse.Namespace) -> int:
     if lab is not None:
         written = redo(lab)
     else:
-        written = [change.path for change in redo_lone(journal_of(None))]
+        written = [change.path for change in redo_lone(replace(journal_of(None), tell=print_note))]
     if not written:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to redo")
     for path in written:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab
+from vitlab.contract.reading import Unreadable
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
@@ -43,6 +44,17 @@ class Lab:
         default_factory=dict, compare=False, repr=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def set_aside(self, path: Path, error: Exception) -> None:
+        """Rename a file of vitlab's own that is not as vitlab writes it, and tell it."""
+        why = error.why if isinstance(error, Unreadable) else "is not as vitlab writes it"
+        if isinstance(error, OSError) and not isinstance(error, Unreadable):
+            self.tell(cause(error))  # a right may be missing: it may be fine
+            return
+        with contextlib.suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.aside"))
+            why += "; set aside"
+        self.tell(f"{path.name} {why}")
 
     def progress(self, job: JobPaths) -> Progress:
         """How far `job` is; only what its events added since the last call is read."""

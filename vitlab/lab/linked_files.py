@@ -108,7 +108,21 @@ def linked_changes(
 def left_alone(lab: Lab, roadmap: Roadmap, mvp_id: str, status: str) -> list[str]:
     """One line for each file in which an MVP's change to a status is not made, and why."""
     files = linked_files(lab, roadmap)
-    return [line for one in files if (line := one.left(lab, mvp_id, status))]
+    lines = [line for one in files if (line := one.left(lab, mvp_id, status))]
+    return [*lines, *_outside(lab, roadmap, roadmap.mvp(mvp_id))]
+
+
+def _outside(lab: Lab, roadmap: Roadmap, mvp: Mvp) -> Iterator[str]:
+    """One line for each file of a roadmap that is there and leads out of the lab."""
+    own, text = roadmap.document.path, roadmap.document.text
+    names = [*hubs_named(text), *boards_named(text), unquote((mvp.report or "").partition("#")[0])]
+    for name in dict.fromkeys(names) if own else ():
+        path = own.parent.absolute() / name if own else Path(name)
+        target = real(path)
+        outside = not target.is_relative_to(real(lab.paths.root))
+        if outside and os.path.isfile(target):  # noqa: PTH113 - a name may be too long
+            shown = os.path.relpath(path, lab.paths.root)
+            yield f"{shown}: left alone: it is {target}, outside the lab"
 
 
 def linked_lost(lab: Lab, roadmap: Roadmap, mvp_id: str, made: FileChange) -> list[str]:
@@ -139,9 +153,7 @@ def merged(changes: Iterable[FileChange]) -> list[FileChange]:
     return list(files.values())
 
 
-def earlier_state(
-    journal: Journal, roadmap: Roadmap, mvp_id: str, status: str
-) -> Roadmap | None:
+def earlier_state(journal: Journal, roadmap: Roadmap, mvp_id: str, status: str) -> Roadmap | None:
     """The last state of a document in which an MVP had a status; None when there is none.
 
     Given to `set_status` as `before`, it restores wording that the document no longer shows.
@@ -289,7 +301,9 @@ class _Finder:
             for path in dict.fromkeys((*((report,) if report else ()), *notes)):
                 found.setdefault(path, []).append(mvp.id)
         plans = {real(path) for path in self._roadmaps if is_plan(path)}
-        return {path: ids for path, ids in found.items() if path not in plans}
+        root = real(self._lab.paths.root)  # notes may be links out of it
+        inside = (path for path in found if path not in plans and path.is_relative_to(root))
+        return {path: found[path] for path in inside}
 
     def _read(self, path: Path, named: list[str], roadmap: Roadmap) -> LinkedFile | None:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from vitlab.contract.job import Done, Running
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import read_document
+from vitlab.contract.validation import misfit
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
 from vitlab.docs.write.results import run_links
@@ -23,6 +24,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import linked_changes
 from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.results.launches import (
+    began,
     full_jobs,
     has_ended,
     has_headline,
@@ -74,12 +76,14 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
 def _sync_end(
     lab: Lab, path: Path, jobs: Sequence[Job], everything: Sequence[Job], synced: _Synced
 ) -> tuple[_Synced, list[Path]]:
-    ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
-    if len(ends) < len(jobs) or all(synced.ends.get(name) == end for name, end in ends.items()):
+    of_mvp = [job for job in everything if job.spec.mvp == jobs[0].spec.mvp]
+    # A launch that never began leaves the status of the one before it.
+    over = [*jobs, *(job for job in of_mvp if job not in jobs and not began(job))]
+    ends = {job.paths.name: job.state.ended for job in over if isinstance(job.state, Done)}
+    if len(ends) < len(over) or all(synced.ends.get(name) == end for name, end in ends.items()):
         return synced, []  # a person must decide about a lost job
     roadmap = lab.read_roadmap(path)
     mvp = roadmap.mvp(jobs[0].spec.mvp)
-    of_mvp = [job for job in everything if job.spec.mvp == mvp.id]
     status = launch_end(lab, mvp, jobs, of_mvp).status
     numbers = any(has_headline(one.result) for one in finished(jobs))
     full = numbers and jobs[-1].spec.profile == "full"
@@ -105,7 +109,7 @@ def _sync_progress(
         epoch = int(progress.epoch or 0)
         if job.spec.profile != "full" or not isinstance(job.state, Running):
             continue
-        if epoch <= before or now - when < PROGRESS_INTERVAL:
+        if epoch <= before or 0 <= now - when < PROGRESS_INTERVAL:  # a clock may be set back
             continue
         roadmap = lab.read_roadmap(path)
         name = str(Value.parse(job.spec.headline).live)
@@ -122,11 +126,18 @@ def _sync_progress(
 
 
 def _read(lab: Lab) -> _Synced:
+    """What was written, as recorded; nothing where the record is none of vitlab's."""
+    path = lab.paths.private.status_sync
     try:
-        record = read_document(lab.paths.private.status_sync)
+        record = read_document(path)
         epochs = {name: (int(e), float(t)) for name, (e, t) in record["epochs"].items()}
+        if wrong := misfit(record["ends"], "Mapping[str, float]"):
+            raise ValueError(wrong)
         return _Synced(dict(record["ends"]), epochs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except FileNotFoundError:
+        return _Synced()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        lab.set_aside(path, error)
         return _Synced()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, ended_well
 from vitlab.contract.paths import write_atomic
-from vitlab.contract.reading import Unreadable, read_document
+from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
@@ -115,19 +115,23 @@ def _digest(text: str) -> str:
 
 
 def _read(lab: Lab) -> list[_Entry]:
+    path = lab.paths.private.sync_ledger
     try:
-        records = read_document(lab.paths.private.sync_ledger)
+        records = read_document(path)
+        for one in records:
+            wrong = misfit(one["jobs"], "Mapping[str, float]") or misfit(
+                one["texts"], "tuple[str, ...]"
+            )
+            if wrong:
+                raise ValueError(wrong)
         return [
             _Entry(dict(one["jobs"]), list(one["texts"]), one.get("undone") is True)
             for one in records
-            if not misfit(one["jobs"], "Mapping[str, float]")
-            and not misfit(one["texts"], "tuple[str, ...]")
         ]
     except FileNotFoundError:
         return []
-    except (OSError, TypeError, KeyError, AttributeError) as error:
-        why = error.why if isinstance(error, Unreadable) else "is not one of vitlab's"
-        lab.tell(f"{lab.paths.private.sync_ledger.name} {why}: which results are written is lost")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        lab.set_aside(path, error)
         return []
 
 

@@ -115,7 +115,7 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
         tuple(changes),
         tuple(update.mvp for update in updates),
         tuple(update.summary for update in updates),
-        tuple(line for update in updates for line in update.left),
+        tuple(dict.fromkeys(line for update in updates for line in update.left)),
     )
 
 
