@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
-from vitlab.contract.paths import JobPaths
 from vitlab.jobs.git import in_repository, is_secret_file, is_tracked, not_ignored, read_code
 from vitlab.jobs.queue.scheduler import advance
 
@@ -153,25 +151,3 @@ def test_secrets_are_left_out_of_the_diff(shop: Workshop) -> None:
         assert not is_secret_file(name)
         assert f"+# hidden-{name}\n" in diff
     assert stat.S_IMODE(job.code_diff.stat().st_mode) == 0o600
-
-
-def test_the_lab_is_known_where_experiments_is_a_link(
-    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = tmp_path / "scratch" / "deep"
-    scratch.parent.mkdir()
-    shop.lab.experiments.rename(scratch)
-    shop.lab.experiments.symlink_to(scratch)
-    (shop.lab.root / "work").mkdir()
-    code = "import os; print(os.getcwd())"
-    jobs = [shop.submit(code, config={"argv": ["python3", "-c", code], "cwd": "work"})]
-    jobs += [shop.submit(code), shop.submit(code)]
-    monkeypatch.chdir(tmp_path)
-    advance(shop.lab)
-    for job in jobs:  # one after the other, with nobody watching
-        assert ended(job).outcome == "ok"
-    where = [Path(job.log.read_text().strip()) for job in jobs]
-    assert where == [shop.lab.root / "work", shop.lab.root, shop.lab.root]
-    assert not (scratch.parent / ".vitlab").exists()
-    assert JobPaths(jobs[0].folder).root == shop.lab.root
-    assert os.path.realpath(jobs[0].folder).startswith(str(scratch))

@@ -17,7 +17,7 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
     for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
-TEXTS = {
+TEXTS: dict[str, tuple[str | bytes, str]] = {
     "aliases of aliases": (BOMB, "more than"),
     "an alias of itself": ("keys: &c {argv: *c}\n", ":1: alias c is within what it stands for"),
     "merged again and again": (

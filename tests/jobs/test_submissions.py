@@ -16,7 +16,7 @@ import pytest
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract.job import Done, Lost, Queued
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
 from vitlab.jobs.environment import record_environment
@@ -284,3 +284,26 @@ def test_a_job_that_is_starting_is_not_taken_over(shop: Workshop) -> None:
             resume(shop.lab, job, here=True)
     finally:
         os.close(lock)
+
+
+def test_the_lab_is_known_where_experiments_is_a_link(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch" / "deep"
+    scratch.parent.mkdir()
+    shop.lab.experiments.rename(scratch)
+    shop.lab.experiments.symlink_to(scratch)
+    for name in ("work", "roadmaps"):
+        (shop.lab.root / name).mkdir()
+    code = "import os; print(os.getcwd())"
+    jobs = [shop.submit(code, config={"argv": ["python3", "-c", code], "cwd": "work"})]
+    jobs += [shop.submit(code), shop.submit(code)]
+    monkeypatch.chdir(tmp_path)
+    advance(shop.lab)
+    for job in jobs:  # one after the other, with nobody watching
+        assert ended(job).outcome == "ok"
+    where = [Path(job.log.read_text().strip()) for job in jobs]
+    assert where == [shop.lab.root / "work", shop.lab.root, shop.lab.root]
+    assert not (scratch.parent / ".vitlab").exists()
+    assert find_lab(jobs[0].root) == shop.lab
+    assert os.path.realpath(jobs[0].folder).startswith(str(scratch))

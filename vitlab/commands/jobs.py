@@ -324,8 +324,9 @@ def _action_options(
     """A command that does one thing to one job."""
     parser.add_argument("job", metavar="JOB")
     if act is resume:
-        parser.add_argument("--here", action="store_true",
-                            help="also one that was not submitted here: run what is shown")  # fmt: skip
+        parser.add_argument(
+            "--here", action="store_true", help="also one not submitted here: run what is shown"
+        )
     parser.set_defaults(handler=change_job, act=act, done=done, here=False)
 
 

@@ -108,7 +108,7 @@ def run_ridge(context: Context) -> Outcome:
 def _cache(context: Context) -> Path | None:
     """The lab's cache of binned training sets; None for a job outside a lab."""
     try:
-        return find_lab(context.paths.folder).private.cache
+        return find_lab(context.paths.root).private.cache
     except NoLab:
         return None
 

@@ -147,7 +147,7 @@ def _add_bayes(
 def _posteriors(progress: _Progress, simulator: Simulator, n: int) -> Posteriors:
     """Posteriors of `n` test stars, from the lab's cache if there."""
     try:
-        cache = find_lab(progress.context.paths.folder).private.ceilings
+        cache = find_lab(progress.context.paths.root).private.ceilings
     except NoLab:
         cache = None
     stars = posteriors_of_test(simulator, n, cache, progress.report)

@@ -94,7 +94,7 @@ def _members(context: Context, ensemble: EnsembleConfig) -> list[Finished]:
     spec = context.spec
     jobs = [
         job
-        for job in all_jobs(find_lab(context.paths.folder))
+        for job in all_jobs(find_lab(context.paths.root))
         if (job.spec.mvp, job.spec.profile, job.spec.exp_id)
         == (spec.mvp, spec.profile, spec.exp_id)
         and base_name(job.spec.run) == ensemble.of

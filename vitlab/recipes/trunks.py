@@ -29,7 +29,7 @@ def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
     own = _meaning(spec)
     steps: dict[Path, int] = {}
     try:
-        jobs = all_jobs(find_lab(job.folder))
+        jobs = all_jobs(find_lab(job.root))
     except NoLab:
         return None
     for other in jobs:

@@ -58,7 +58,7 @@ def draw_figures(folder: Path) -> list[Path]:
     job = read_job(JobPaths(folder))
     if job is None:
         return []
-    lab = open_lab(find_lab(folder).root)
+    lab = open_lab(find_lab(JobPaths(folder).root).root)
     roadmap = lab.paths.inside(job.spec.roadmap)
     everything = [_ended(one) for one in all_jobs(lab.paths)]
     launched = _launch(everything, job.spec)
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
 def draw_in_subprocess(job: JobPaths, spec: Spec) -> str:
     """Have the figures drawn; a note on the outcome, empty where there was nothing to draw."""
     try:
-        lab = find_lab(job.folder)
+        lab = find_lab(job.root)
         if not lab.inside(spec.roadmap).is_file():
             return ""
         command = [*PYTHON, "-m", "vitlab.lab.figures.auto_figures", str(job.folder)]

@@ -358,7 +358,7 @@ class JobPredictions:
 
     def _jobs(self) -> list[JobPaths]:
         try:
-            return job_folders(find_lab(self.own.folder))
+            return job_folders(find_lab(self.own.root))
         except NoLab:
             return [self.own]
 

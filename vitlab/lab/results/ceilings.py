@@ -82,7 +82,7 @@ def trial_of(ceiling: Finished, whole: bool = True) -> str:
 def _of_cache(jobs: Sequence[Job]) -> Iterator[_Known]:
     """What `vitlab ceiling` has computed in the lab of these jobs."""
     with contextlib.suppress(NoLab, OSError):
-        folder = find_lab(jobs[0].paths.folder).private.ceilings if jobs else None
+        folder = find_lab(jobs[0].paths.root).private.ceilings if jobs else None
         for path in sorted(folder.glob("*.json")) if folder else ():
             yield from _in_file(path, path.stat().st_mtime_ns)
 
@@ -148,7 +148,7 @@ def checked_against_ceiling(job: JobPaths, result: Result) -> Result:
     if not _is_tested(result):
         return result
     try:
-        known = ceilings(all_jobs(find_lab(job.folder)))
+        known = ceilings(all_jobs(find_lab(job.root)))
     except NoLab:
         known = {}
     return with_ceiling(result, known)
