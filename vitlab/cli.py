@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from vitlab.contract.paths import UsageError, cause, write_atomic
 from vitlab.contract.terminal import harmless_output
+from vitlab.contract.user_key import state_folder
 
 COMMANDS = {
     "init": ("start", "make a lab: an example roadmap, hub and experiments"),
@@ -188,13 +189,10 @@ def _set_output() -> None:
 
 
 def _unforeseen(error: Exception) -> int:
-    """Keep the traceback in this user's state folder, or show it where VITLAB_DEBUG is set."""
-    import traceback
-
-    from vitlab.contract.user_key import state_folder
-
-    text = "".join(traceback.format_exception(error))
-    kept = ""
+    """Keep the traceback in this user's state folder, and show it where VITLAB_DEBUG is set."""
+    with contextlib.redirect_stderr(io.StringIO()) as written:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    text, kept = written.getvalue(), ""
     with contextlib.suppress(OSError, UsageError):
         path = state_folder() / "traceback.txt"
         write_atomic(path, text.encode("utf-8", "replace"))
@@ -202,9 +200,8 @@ def _unforeseen(error: Exception) -> int:
     if os.environ.get("VITLAB_DEBUG"):
         print(text, file=sys.stderr)
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    where = _file_of(error)
     report = f"this is a mistake in vitlab; please report it by `vitlab debug`{kept}"
-    return _mistake(f"{where}{what[:300]}; {report}")
+    return _mistake(f"{_file_of(error)}{what[:300]}; {report}")
 
 
 def _file_of(error: Exception) -> str:

@@ -183,8 +183,8 @@ def cases() -> Iterator[tuple[str, str, Change]]:
             for kind, make in KINDS.items():
                 yield state, f"{name} {kind}", _replaced(name, make)
         for name in DOCUMENTS:
-            for text in WHOLE:
-                yield state, f"{name} {text[:9]!r}", _replaced(name, _writes(text))
+            for data in WHOLE:
+                yield state, f"{name} {data[:9]!r}", _replaced(name, _writes(data))
             for key in range(20):
                 for text in NUMBERS:
                     yield state, f"{name} {key} {text[:9]}", _with_value(name, key, text)
@@ -281,7 +281,7 @@ def ran(folders: Folders, words: tuple[str, ...], job: JobPaths) -> tuple[Any, s
                     if isinstance(row.state, Unreadable):
                         assert f"unreadable: {row.state.why}" in shown
                 return 0, "", reader.trouble
-            status = main([job.name if word == "JOB" else word for word in words])
+            status: Any = main([job.name if word == "JOB" else word for word in words])
     except SystemExit as end:
         status = end.code
     finally:
