@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import shutil
@@ -59,9 +60,9 @@ def foreign(profile: Path) -> dict[str, Put]:
         "a list": b"[]",
         "a lone surrogate": b'"\\ud800"',
     }
-    puts: dict[str, Put] = {
-        name: (lambda path, data=data: path.write_bytes(data)) for name, data in texts.items()
-    }
+
+    def text(data: bytes) -> Put:
+        return lambda path: path.write_bytes(data)
 
     def put_socket(path: Path) -> None:
         here = Path.cwd()
@@ -73,7 +74,7 @@ def foreign(profile: Path) -> dict[str, Put]:
             os.chdir(here)
 
     return {
-        **puts,
+        **{name: text(data) for name, data in texts.items()},
         "a folder": lambda path: path.mkdir(),
         "a full folder": lambda path: (path / "x").mkdir(parents=True),
         "a pipe": os.mkfifo,
@@ -217,6 +218,39 @@ def test_an_interrupted_save_leaves_alone_what_was_changed_since(tmp_path: Path)
     assert files[2].is_symlink()
     assert len(told) == 2
     assert all("it is kept as it is" in line for line in told)
+
+
+def test_a_full_disk_at_any_step_changes_nothing(tmp_path: Path) -> None:
+    """Until the first file is replaced nothing is changed, and after it all is taken back."""
+    steps: list[str] = []
+    number = 0
+    while number <= len(steps):
+        root = tmp_path / str(number)
+        root.mkdir()
+        journal, _ = journal_in(root)
+        files = [root / "a.md", root / "b.md"]
+        for file in files:
+            file.write_text("| 1 |\n")
+        steps.clear()
+
+        def fill(name: str, last: int = number) -> None:
+            steps.append(name)
+            if len(steps) == last + 1 and name != "journal done":
+                raise OSError(errno.ENOSPC, "No space left on device", "x.md")
+
+        changes = [planned(files[0], "1", "2"), create(root / "c.md", "new"),
+                   planned(files[1], "1", "2")]  # fmt: skip
+        try:
+            save(changes, journal, fill)
+            break
+        except (UsageError, OSError) as error:
+            assert "No space left" in str(error)  # noqa: PT017 - it may succeed
+        assert [file.read_text() for file in files] == ["| 1 |\n"] * 2
+        assert sorted(path.name for path in root.iterdir()) == [".vitlab", "a.md", "b.md"]
+        assert repair(journal) == ()
+        assert [path.name for path in journal.folder.iterdir()] in (["lock"], [])
+        number += 1
+    assert number == len(steps) - 1 > 10
 
 
 def test_a_planted_temporary_file_is_not_followed(tmp_path: Path) -> None:

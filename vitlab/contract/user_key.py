@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,24 +25,28 @@ def state_folder() -> Path:
 
     Where there is no home, or it takes no files, one in the folder of temporary files.
     """
-    wanted = []
-    if (given := os.environ.get("XDG_STATE_HOME", "")).startswith("/"):
-        wanted.append(Path(given) / "vitlab")
-    with contextlib.suppress(RuntimeError):  # no HOME, and no such user
-        wanted.append(Path.home() / ".local/state/vitlab")
-    wanted.append(Path(tempfile.gettempdir()) / f"vitlab-{os.geteuid()}")
-    error: OSError | None = None
-    for folder in wanted:
+    tried: list[str] = []
+    for folder in _wanted():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
             _check_private(folder)
-        except OSError as why:
-            error = why
+        except OSError as error:
+            tried.append(f"{folder}: {error.strerror or error}")
         else:
             return folder
-    raise UsageError(f"{wanted[0]}: cannot keep this user's state ({error})")
+    raise UsageError(f"cannot keep this user's state ({'; '.join(tried)})")
+
+
+def _wanted() -> Iterator[Path]:
+    """Where the state folder may be, the best first."""
+    if (given := os.environ.get("XDG_STATE_HOME", "")).startswith("/"):
+        yield Path(given) / "vitlab"
+    with contextlib.suppress(RuntimeError):  # no HOME, and no such user
+        yield Path.home() / ".local/state/vitlab"
+    with contextlib.suppress(FileNotFoundError):  # no folder takes a file
+        yield Path(tempfile.gettempdir()) / f"vitlab-{os.geteuid()}"
 
 
 def _check_private(folder: Path) -> None:
@@ -67,6 +72,9 @@ def _key(folder: Path) -> bytes:
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):  # another process was first
                 os.link(temporary, path)
+        except OSError as error:
+            error.filename, error.filename2 = str(path), None  # of a full disk it has none
+            raise
         finally:
             Path(temporary).unlink()
     key = read_regular(path)

@@ -223,6 +223,7 @@ def _write_entry(journal: Journal, entry: Entry, hook: Hook) -> None:
             path = planned.path
             _replace(planned, temporary, hook)
             written.append(planned)
+        _make_durable(entry.changes, hook)
     except (UsageError, OSError) as error:
         kept = _take_back(journal, written)
         _forget(journal)
@@ -244,6 +245,7 @@ def _take_back(journal: Journal, written: Sequence[FileChange]) -> str:
         try:
             back = _rebased(journal, done.reversed)
             _replace(back, None if back.removed else _prepare(back, _no_hook), _no_hook)
+            _make_durable([back], _no_hook)
         except (UsageError, OSError) as error:
             kept.append(f"; {done.path} keeps what was written ({cause(error)})")
     return "".join(kept)
@@ -269,6 +271,7 @@ def _repair(journal: Journal, hook: Hook) -> tuple[Path, ...]:
     left = [planned for planned in here if _has_text(planned.path, planned.old_text)]
     for planned in left:
         _replace(planned, None if planned.removed else _prepare(planned, hook), hook)
+    _make_durable(left, hook)
     for planned in entry.changes:
         if planned not in done and planned not in left:
             was = "was changed since a save was interrupted"
@@ -398,8 +401,13 @@ def _replace(planned: FileChange, prepared: Path | None, hook: Hook) -> None:
     else:
         hook(f"rename {path.name}")
         prepared.replace(path)
-    hook(f"fsync folder of {path.name}")
-    sync_folder(path.parent)
+
+
+def _make_durable(changes: Sequence[FileChange], hook: Hook) -> None:
+    """Make what was renamed or removed durable."""
+    for folder in dict.fromkeys(planned.path.parent for planned in changes):
+        hook(f"fsync folder {folder.name}")
+        sync_folder(folder)
 
 
 def _copy_mode_and_owner(old: os.stat_result, descriptor: int) -> None:
