@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -364,3 +366,21 @@ for _ in range(400):
     argv = [sys.executable, "-c", code, str(path)]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("make", "read"), [(spectra, lambda p: open_spectra_files(p).read(0, N)),
+                                            (grid, load_grid)])  # fmt: skip
+def test_any_byte_of_an_hdf5_file_may_be_another(
+    tmp_path: Path, make: Callable[[Path], Path], read: Callable[[Path], object]
+) -> None:
+    """Read, or refused in one line."""
+    path = make(tmp_path / "a.h5")
+    whole, draw = path.read_bytes(), random.Random(1)
+    used = [place for place, byte in enumerate(whole) if byte]
+    for _ in range(100):
+        data = bytearray(whole)
+        for _ in range(draw.choice((1, 1, 3))):
+            data[draw.choice(used)] = draw.choice((0, 1, 0x7F, 255, draw.randrange(256)))
+        path.write_bytes(data)
+        with contextlib.suppress(UsageError):
+            read(path)

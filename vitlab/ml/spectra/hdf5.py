@@ -6,6 +6,7 @@ virtual and external data, filters from other places, and shapes far beyond what
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import math
@@ -31,22 +32,26 @@ MOST = 4 << 30
 """Bytes that are read at once; a file may declare any shape."""
 SMALL, PACKED = 64 << 20, 1100
 """Above the first, in bytes, at most the second times what is stored: deflate makes it 1032."""
+BROKEN = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError)
+"""What h5py raises at a place that is broken, or of a kind that it does not know."""
 TEXTS = 1 << 20
 """Bytes of an attribute, and of the names of columns."""
 MOST_BLOCKS = 1000
 """Of a pandas frame."""
 
 
-def open_hdf5(path: Path) -> h5py.File:
-    """`path` opened for reading; `UsageError` when it is missing or not an HDF5 file."""
+@contextlib.contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """`path` opened for reading; `UsageError` when it is missing, not HDF5, or broken inside."""
     try:
         os.close(open_regular(path, follow=True))
-        return h5py.File(path, "r")
+        with h5py.File(path, "r") as file:
+            yield file
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except Unreadable as error:
         raise UsageError(f"{path}: {error.why}") from None
-    except (OSError, RuntimeError, ValueError) as error:
+    except BROKEN as error:
         fits = os.access(path, os.R_OK) and path.open("rb").read(9) == b"SIMPLE  ="
         what = "a FITS file, not HDF5" if fits else f"not a readable HDF5 file ({error})"
         raise UsageError(f"{path}: {what}") from None
@@ -73,7 +78,7 @@ def find(file: h5py.Group, inside: str) -> h5py.Group | h5py.Dataset | None:
             item = item[name]
             if isinstance(item, h5py.Dataset):
                 _check(item, where)
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        except BROKEN as error:
             raise UsageError(f"{where}: cannot be opened ({error})") from None
     return item if isinstance(item, h5py.Group | h5py.Dataset) else None
 
@@ -122,7 +127,7 @@ def read_attributes(item: h5py.HLObject, where: str) -> dict[str, Any]:
             if about.get_storage_size() > TEXTS:
                 raise UsageError(f"{where}: its attribute {name} is too large")
             found[name] = item.attrs[name]
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError):
+        except BROKEN:
             continue  # a type that numpy has not
     return found
 
@@ -183,7 +188,7 @@ def _whole(data: h5py.Dataset, where: str) -> NDArray[Any]:
         )
     try:
         values: NDArray[Any] = data[()]
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise UsageError(f"{where}: cannot be read ({error})") from None
     return values
 
@@ -215,7 +220,7 @@ class RawRows:
 def locate(data: h5py.Dataset) -> RawRows | None:
     """The location of the rows of an (n, W) data set; None when only HDF5 can read them."""
     plain = data.compression is None and not data.shuffle and not data.fletcher32
-    native = data.dtype.kind in "fiu" and data.dtype.isnative
+    native = data.dtype.kind in "fiu" and data.dtype.isnative and data.dtype.itemsize <= 8
     if not plain or not native or data.scaleoffset is not None or data.external:
         return None
     if data.chunks is None:

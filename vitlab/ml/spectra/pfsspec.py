@@ -244,7 +244,9 @@ def _normalise(
     source: PfsspecFile, rows: slice, parts: list[NDArray[Any]], flux: Rows, error: Rows
 ) -> None:
     """Fill flux and error of `rows`, and what is known of them, from the file's arrays."""
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: no datum
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what float32 cannot hold becomes infinite: no datum
         for out, part in zip((flux, error), parts, strict=False):
             out[:] = part if source.factor == 1 else part * source.factor
     mask = parts[2] if len(parts) == 3 else None
