@@ -68,6 +68,10 @@ MEMORY_INTERVAL = 60.0
 """Seconds between two samples of its memory, and two comparisons of its values."""
 
 
+LONGEST = 1500
+"""Letters of evidence: the last line of `health.jsonl` is looked for in its last 8 kB."""
+READING = 1.0
+"""Seconds of reading events at a time, so that a stop is heard."""
 BLOCK = 1 << 20
 """Bytes of events that are held at once."""
 
@@ -141,7 +145,7 @@ class Monitor:
             self._metrics.check()
         unread = ""
         try:
-            fresh = self._read_events(now)
+            fresh = self._read_events(now, last)
         except OSError as error:  # it is a pipe now, or a folder
             fresh, unread = False, f"events.jsonl: {error.strerror}"
         if last and not fresh and self._verdict is None and self._metrics is None:
@@ -170,17 +174,18 @@ class Monitor:
             self._reported = reported
         return verdict
 
-    def _read_events(self, now: float) -> bool:
-        """Take in what is new; whether there was anything."""
+    def _read_events(self, now: float, last: bool) -> bool:
+        """Take in what is new; whether there was anything. A job may write faster than we read."""
         fresh = False
-        while True:
+        while last or time.monotonic() < now + READING:
             before = self._offset
             events, self._offset = read_events(self._job.events, before, BLOCK)
             if events:
                 self._last_event, fresh = now, True
                 self.history = add_events(self.history, events)
             if self._offset == before:
-                return fresh
+                break
+        return fresh
 
     def _contradictions(self, now: float, last: bool) -> tuple[str, ...]:
         """Those between the numbers of a user's own program, looked for now and then."""
@@ -240,13 +245,16 @@ def read_found(job: JobPaths, changed: int = 0) -> Found:
 
 def write_health(job: JobPaths, verdict: Health) -> None:
     """Append one verdict to `health.jsonl`."""
+    evidence = verdict.evidence
+    if len(evidence) > LONGEST:
+        evidence = f"{evidence[:LONGEST]}..."
     line = json.dumps(
         {
             "v": 1,
             "t": round(time.time(), 3),
             "status": verdict.status,
             "what": verdict.what,
-            "evidence": verdict.evidence,
+            "evidence": evidence,
         },
         ensure_ascii=False,
     )
