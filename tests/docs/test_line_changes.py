@@ -1,0 +1,50 @@
+"""Which lines changed between two texts: exact, and in bounded time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitlab.contract.paths import UsageError
+from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.text import edit
+from vitlab.docs.text.edit import apply, differences, rebase
+from vitlab.docs.text.source import Document, decode
+
+LINES = st.lists(st.sampled_from(["", "a", "b", "c", "d", "e", "| x |", "f"]), max_size=30)
+
+
+@settings(max_examples=300)
+@given(before=LINES, after=LINES, small=st.sampled_from([0, 4, 250_000]))
+def test_differences_lead_from_one_text_to_the_other(
+    before: list[str], after: list[str], small: int
+) -> None:
+    old, new = "\n".join(before), "\n".join(after)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edit, "_SMALL", small)
+        edits = differences(old, new)
+        assert apply(old, edits) == new
+        assert not edits if old == new else edits
+        assert rebase(old, old, edits, "r") == edits
+
+
+def test_tens_of_thousands_of_equal_lines_take_no_longer_than_they_must() -> None:
+    before = [f"{'same' if number % 2 else ''}\n" for number in range(40_000)]
+    after = [*before[:100], "new\n", *before[150:30_000], "other\n", *before[30_000:]]
+    began = time.process_time()
+    edits = differences("".join(before), "".join(after))
+    assert apply("".join(before), edits) == "".join(after)
+    assert time.process_time() - began < 5  # it took minutes
+
+
+def test_a_line_and_a_plan_beyond_all_measure_are_refused_with_their_number() -> None:
+    with pytest.raises(UsageError, match=r"r\.md:2: a line of 100,001 characters, more than 100"):
+        decode(b"# x\n" + b"x" * 100_001, Path("r.md"))
+    assert decode(b"x" * 100_000 + b"\n" + b"x" * 100_000, Path("r.md")).lines[1].start == 100_001
+    rows = "".join(f"| {number}.0 | a | - |\n" for number in range(10_001))
+    with pytest.raises(UsageError, match=r"10,001 MVPs, more than 10,000"):
+        parse_roadmap(Document(f"| MVP | Name | Status |\n|---|---|---|\n{rows}"))
