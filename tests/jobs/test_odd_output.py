@@ -185,7 +185,7 @@ def test_outputs_stay_within_the_run_s_and_the_job_s_folder(shop: Workshop) -> N
         "loop.txt: not kept (",
         "zero.txt: not kept (a link out of the run's folder)",
         "pipe.txt: not kept (is a pipe (FIFO))",
-        "sub/kept.dat: not kept (its copy would lie outside the job's folder)",
+        "sub/kept.dat: not kept (its copy would lie outside the job's outputs)",
         "config.outputs: /etc/passwd: ",
     ):
         assert words in lines, (words, lines)

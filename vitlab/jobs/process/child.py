@@ -299,7 +299,8 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
             yield f"config.outputs: {glob}: no{older} file in {command.cwd}"
         for path in fresh:
             name = Path(os.path.relpath(path, command.cwd))
-            if why := _copy(path, command.cwd.resolve(), job.outputs / name, job.folder.resolve()):
+            kept = job.folder.resolve() / job.outputs.name
+            if why := _copy(path, command.cwd.resolve(), kept / name, kept):
                 yield f"config.outputs: {name}: not kept ({why})"
 
 
@@ -315,18 +316,18 @@ def _changed(path: Path) -> float:
     return math.inf
 
 
-def _copy(source: Path, within: Path, target: Path, job: Path) -> str:
+def _copy(source: Path, within: Path, target: Path, outputs: Path) -> str:
     """Why it could not be copied; empty when it was.
 
-    Neither end leaves its folder, whatever links lie on the way: `within`, and the job's.
+    Neither end leaves its folder, whatever links lie on the way: `within`, and `outputs`.
     """
     try:
         real = source.resolve(strict=True)
         if not real.is_relative_to(within):
             return "a link out of the run's folder"
         target = Path(os.path.normpath(target))
-        if not target.parent.resolve().is_relative_to(job):
-            return "its copy would lie outside the job's folder"
+        if not target.parent.resolve().is_relative_to(outputs):
+            return "its copy would lie outside the job's outputs"
         target.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(open_regular(real), "rb") as file:
             found = os.fstat(file.fileno())
