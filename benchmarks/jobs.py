@@ -1,8 +1,8 @@
 """Measures the job side: `python benchmarks/jobs.py [--jobs 1000]`.
 
-One decision over 1,000 jobs, a supervisor's memory and CPU time, the latency of a start and of a
-death, ten logs of 1,000 lines a second followed, a CSV of 600,000 rows followed, and N jobs of no
-length drained to the end.
+One decision over 1,000 jobs, looks at 2,000 waiting ones, a supervisor's memory and CPU time, the
+latency of a start and of a death, ten logs of 1,000 lines a second followed, a CSV of 600,000 rows
+followed, and N jobs of no length drained to the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vitlab.jobs.logs.tail import EventTail, LogTail
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.queue.scheduler import advance, stop
-from vitlab.jobs.store import Job, all_jobs, read_state, submit
+from vitlab.jobs.store import SETTLED, Job, all_jobs, read_state, submit
 
 
 def main() -> None:
@@ -34,6 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     decision()
     with tempfile.TemporaryDirectory() as folder:
+        looks(_lab(Path(folder) / "waiting"))
         supervisor(_lab(Path(folder) / "one"))
         tails(Path(folder))
         metrics(Path(folder))
@@ -49,6 +50,16 @@ def decision() -> None:
     jobs += [replace(jobs[0], state=Running(0.0, 1, "cpu"))]
     times = [_timed(lambda: plan(jobs, Machine(cpu=4))) for _ in range(20)]
     print(f"decision over 1,000 jobs: {1e3 * statistics.median(times):.1f} ms")
+
+
+def looks(lab: LabPaths, count: int = 2000) -> None:
+    """Looks at many waiting jobs, as a screen has each second; the first reads them all."""
+    for _ in range(count):
+        submit(lab, _spec(""))
+    time.sleep(SETTLED + 0.1)
+    times = [_timed(lambda: plan(all_jobs(lab), Machine(cpu=0))) for _ in range(11)]
+    later = f"{1e3 * statistics.median(times[1:]):.0f} ms later"
+    print(f"look at {count} waiting jobs: {1e3 * times[0]:.0f} ms at first, {later}")
 
 
 def supervisor(lab: LabPaths) -> None:

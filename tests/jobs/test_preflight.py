@@ -140,7 +140,8 @@ def test_the_same_has_been_run(shop: Workshop) -> None:
     [queued] = all_jobs(shop.lab)
     assert isinstance(queued.state, Queued)
     [finding] = findings(shop.lab, [spec], [queued])
-    assert finding == Finding("bad", f"the same is queued: {job.name}; --force launches it a second time")
+    again = "--force launches it a second time"
+    assert finding == Finding("bad", f"the same is queued: {job.name}; {again}")
     done = replace(queued, state=Done(1, 2, "ok", 0))
     [finding] = findings(shop.lab, [spec], [done])
     assert finding == Finding(
