@@ -22,7 +22,7 @@ from tests import waiting
 from tests.tui.fakes import FakeLab, install
 from tests.tui.real import RealLab
 from vitlab.tui.app import VitLab
-from vitlab.tui.watch import watcher
+from vitlab.tui.watch import pace
 
 
 def post(app: VitLab, key: str) -> None:
@@ -140,8 +140,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> waiting.Threads:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, threads: waiting.Threads) -> Open:
     """Opens the app: `async with stage(size=(80, 24), lab=...) as it:`."""
-    monkeypatch.setattr(watcher, "POLL", 0.1)
-    monkeypatch.setattr(watcher, "LOOK", 0.3)
+    for name, value in {"POLL": 0.1, "IDLE": 0.1, "LOOK": 0.3, "REST": 0.3, "SPARING": 0}.items():
+        monkeypatch.setattr(pace, name, value)
     # A busy machine outlives five seconds.
     monkeypatch.setattr(VitLab, "NOTIFICATION_TIMEOUT", 3600)
 

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from tests.tui.fakestars import FakeGraph
 from vitlab.contract.events import Event
-from vitlab.contract.job import Done, Queued, Running, Spec
+from vitlab.contract.job import Done, Queued, Running, Spec, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.docs.judge.ceiling import Share
 from vitlab.docs.judge.gates import Verdict
@@ -27,6 +27,7 @@ from vitlab.lab import adoption, launch, new_plan
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary, Score
+from vitlab.lab.live.snapshot import JobView
 from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results import rows
 from vitlab.lab.results.rows import ResultRow
@@ -102,6 +103,9 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         submitted=more.pop("submitted", 0.0),
     )
     shape: dict[str, Any] = {
+        one.name: one.default for one in fields(JobView) if one.default is not MISSING
+    }
+    shape |= {
         "step": 0,
         "of": 0,
         "epoch": None,
@@ -111,12 +115,8 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
         "seconds": 0.0,
         "eta": None,
         "epochs": "",
-        "held": False,
-        "left": False,
-        "metrics": None,
-        "priority": 0,
-        "order": 0.0,
         "progress": Progress(),
+        "state_word": state_word(state),
     }
     health = str(more.get("health", "")).partition(": ")[2]
     shape["warnings"] = (health,) if health else ()
@@ -256,7 +256,7 @@ class FakeLab:
         if self.error:
             raise UsageError(self.error)
 
-    def read(self, _: Path | None, *, quick: bool = False) -> Any:  # noqa: ARG002
+    def read(self, _: Path | None, **__: object) -> Any:
         assert threading.get_ident() != self.main_thread
         return self.view
 
@@ -311,7 +311,8 @@ class FakeLab:
     def stop(self, job: JobPaths) -> None:
         self._ask("stop", job.name)
 
-    def resume(self, job: JobPaths) -> None:
+    def resume(self, job: JobPaths, here: bool = False) -> None:
+        assert here  # what it would run was shown
         self._ask("resume", job.name)
 
     def hold(self, job: JobPaths) -> None:
@@ -410,6 +411,9 @@ class FakeLab:
         if job.name not in self.progresses:
             self.progresses[job.name] = fold(Progress(), self.events(job))
         return self.progresses[job.name]
+
+    def forget_progress(self, keep: Any) -> None:
+        pass
 
     def events(self, job: JobPaths) -> list[Event]:
         top = 0.72 if "run-1" in job.name else 0.45
@@ -517,6 +521,7 @@ WITHOUT_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     gpus.devices: "devices",
     slurm.is_here: lambda lab: "slurm" in lab.places,
     store.read_job: "job",
+    launch.preview: lambda _, __: [],
     notice.notify: lambda lab, _, job, __: lab.announce(job),
     edits.open_in_editors: lambda lab, _: lab.edited,
     Client: "spectrograph",

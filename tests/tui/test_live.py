@@ -12,7 +12,7 @@ from tests.tui.real import RealLab
 from vitlab.contract.job import Done
 from vitlab.plot import chart
 from vitlab.plot.series import Series
-from vitlab.tui.watch import watcher
+from vitlab.tui.watch import pace
 from vitlab.tui.widgets import curves_chart
 
 
@@ -24,7 +24,7 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
         await it.until(
             lambda: it.app.session.view is not None and it.app.session.view.experiments == {"1.0"}
         )
-        monkeypatch.setattr(watcher, "LOOK", 1e6)
+        monkeypatch.setattr(pace, "LOOK", 1e6)
         it.app.watcher.refresh_now()
         await it.look()
         real_lab.add_mvp("a row from vim")
@@ -42,7 +42,7 @@ async def test_a_change_on_disk_is_seen_at_the_next_poll(
             )
         )
         await it.until(lambda: "✓ done" in it.text())
-    assert watcher.POLL <= 0.3
+    assert pace.POLL <= 0.3
 
 
 async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(

@@ -12,7 +12,7 @@ from tests.tui.fakes import FakeLab
 from tests.waiting import Threads, until
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.watch import watcher
+from vitlab.tui.watch import pace
 from vitlab.tui.widgets.curves_chart import render_live
 
 Compare = Callable[..., bool]
@@ -65,7 +65,7 @@ def test_picture(
     keys: tuple[str, ...],
     threads: Threads,
 ) -> None:
-    monkeypatch.setattr(watcher, "POLL", 0.05)
+    monkeypatch.setattr(pace, "POLL", 0.05)
     monkeypatch.setattr(LabScreen, "seconds_since_read", 0.0)  # however busy the machine is
     lab: Any = FakeLab()
     app = VitLab(lab, lab.roadmap)

@@ -128,7 +128,7 @@ async def test_the_queue_is_ordered_from_the_jobs_screen(stage: Open) -> None:
         await it.press("x", "y")
         await it.until(lambda: ("stop", waiting) in it.lab.asked)
         await it.press("g", "g", "c")
-        assert "select an ended, lost or held job" in it.toasts[-1]
+        assert "select an ended, lost, held or foreign job" in it.toasts[-1]
         await it.press("G", "c")
         await it.until(lambda: any(asked[0] == "resume" for asked in it.lab.asked))
 

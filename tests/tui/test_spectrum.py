@@ -18,7 +18,7 @@ from tests.waiting import Threads, until
 from vitlab.lab.inspector.star import Density, Prediction, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
-from vitlab.tui.watch import watcher
+from vitlab.tui.watch import pace
 from vitlab.tui.widgets.spectrum_chart import density_words
 
 RUN = "VIT-20251226-vit-1m-large-01/20251227-10000"
@@ -264,7 +264,7 @@ async def test_no_text_of_a_job_reaches_the_terminal_as_it_is(stage: Open) -> No
 def test_picture(
     snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, threads: Threads
 ) -> None:
-    monkeypatch.setattr(watcher, "LOOK", 3600.0)
+    monkeypatch.setattr(pace, "LOOK", 3600.0)
     monkeypatch.setattr(SpectrumScreen, "seconds_since_read", 0.0)  # however busy the machine is
     lab: Any = FakeLab()
     app = VitLab(lab, lab.roadmap)

@@ -138,11 +138,11 @@ def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
     class Broken(FakeLab):
         tries = 0
 
-        def read(self, _: Path | None, *, quick: bool = False) -> Any:
+        def read(self, _: Path | None, **__: object) -> Any:
             self.tries += 1
             if self.tries < 4:
                 raise UsageError("roadmaps/x.md:3: no MVP table")
-            return super().read(_, quick=quick)
+            return super().read(_)
 
     lab = Broken()
     watch, ear, thread = watching(lab)
@@ -150,6 +150,7 @@ def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
         assert [trouble.text for trouble in ear.wait(ReadFailed)] == [
             "roadmaps/x.md:3: no MVP table"
         ]
+        watch.pace.ask()
         watch._wake.set()
         ear.wait(LabUpdated)
         assert len(ear.wait(ReadFailed)) == 1
@@ -189,6 +190,7 @@ def test_a_lab_that_one_may_only_read_is_shown_and_that_is_told_once(
         ear.wait(LabUpdated)
         monkeypatch.setattr(status_sync, "sync_status", refuse)
         before = len(ear.wait(LabUpdated))
+        watch.pace.ask()
         watch._wake.set()
         assert "Permission denied" in ear.wait(ReadFailed)[0].text
         ear.wait(LabUpdated, before + 1)

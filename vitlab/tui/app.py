@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -24,10 +24,18 @@ from textual.screen import Screen
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import RoadmapChooser
-from vitlab.tui.screens.roadmap import JobSelected, RoadmapScreen
+from vitlab.tui.screens.roadmap import JobSelected, MvpScreen, RoadmapScreen
 from vitlab.tui.session import Session
 from vitlab.tui.terminal import terminal_io
-from vitlab.tui.text import ascii_only, clean, end_line, ended_badly, ends_line, was_requested
+from vitlab.tui.text import (
+    HarmlessLines,
+    ascii_only,
+    clean,
+    end_line,
+    ended_badly,
+    ends_line,
+    was_requested,
+)
 from vitlab.tui.themes import DARK, THEMES
 from vitlab.tui.watch.messages import (
     CurvesUpdated,
@@ -47,6 +55,8 @@ if TYPE_CHECKING:
     from vitlab.tui.navigation import Navigation
     from vitlab.tui.selection import Selection
 
+CLOCK, SLOW_CLOCK = 1.0, 10.0
+"""Seconds between two looks at what grows old on the screen, and where nothing happens."""
 STARTED = 2.0
 """Seconds after which the first picture is surely there."""
 
@@ -76,9 +86,14 @@ class VitLab(App[int]):
         )
         self.home = RoadmapScreen(self.session)
         self.animation_level = "none"
+        self._filters.append(HarmlessLines())
         # Textual looks for `action_<name>` on the app.
         for name in (*(key.action for key in KEYS if key.action != "quit"), *MORE_ACTIONS):
             setattr(self, f"action_{name}", partial(self._handle, name))
+
+    def _fatal_error(self) -> None:
+        """Leave without Textual's page of frames: the command tells the error as any other."""
+        self._close_messages_no_wait()
 
     # What the keys start is loaded after the first picture, or by the first key: with the lab's
     # side that launches and writes, and the other screens, it takes 0.1 s.
@@ -137,6 +152,7 @@ class VitLab(App[int]):
     def on_ready(self) -> None:
         # Not before: what the watcher posts needs the widgets to be there.
         self.run_worker(self.watcher.run, thread=True, group="watch")
+        self._clock()
         self.set_timer(GREETING, lambda: self.run_worker(self._greet(), group="actions"))
         if self.session.own_keys:
             from vitlab.tui.navigation import unknown_keys
@@ -148,6 +164,16 @@ class VitLab(App[int]):
         # What keys start is loaded in a thread here, so that the first key finds it there.
         await asyncio.to_thread(lambda: self._handlers)
         await self.navigation.greet()
+
+    def _clock(self) -> None:
+        """Show what has grown old; seldom where nothing happens."""
+        self.front.grow_old()
+        self.set_timer(SLOW_CLOCK if self.watcher.pace.rests else CLOCK, self._clock)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent | events.AppFocus):
+            self.watcher.attend()
+        await super().on_event(event)
 
     def on_unmount(self) -> None:
         self.watcher.stop()
@@ -174,6 +200,9 @@ class VitLab(App[int]):
     def _lab_updated(self, message: LabUpdated) -> None:
         self.session.view = message.view
         self.front.refresh_view()
+        for screen in self.screen_stack:
+            if isinstance(screen, MvpScreen):
+                screen.show()
 
     @on(RoadmapsUpdated)
     def _roadmaps_updated(self, message: RoadmapsUpdated) -> None:
@@ -246,4 +275,6 @@ def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())
+    if app._exception is not None:
+        raise app._exception
     return app.return_code or 0

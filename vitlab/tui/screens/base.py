@@ -20,6 +20,7 @@ from vitlab.plot.series import cells, fit
 from vitlab.tui.keys import KEYS, Key, shown_key
 from vitlab.tui.session import CopiedText, Location, Session
 from vitlab.tui.text import STALE, age, clean, since, tone_style
+from vitlab.tui.widgets.chart import Chart
 from vitlab.tui.widgets.table import StableTable, Table
 
 if TYPE_CHECKING:
@@ -196,21 +197,22 @@ class LabScreen(Screen[None]):
         back = ("esc", "back", "screen.leave")
         return [*own, back, *(entry for entry in general if entry[0] not in taken)]
 
-    def on_mount(self) -> None:
-        self.set_interval(1.0, self._show_age)
-
-    def _show_age(self) -> None:
-        """Where nothing is read any more, at least show how old it is."""
+    def grow_old(self) -> None:
+        """Now and then while it is in front: where nothing is read any more, show how old it is."""
         if self.is_current and self.seconds_since_read > STALE:
             self.refresh_view()
 
     @property
     def seconds_since_read(self) -> float:
-        """Since the lab was last read."""
-        return since(self.session.watcher.read_at)
+        """Since the lab was last read; 0 while the watcher only pauses."""
+        watcher = self.session.watcher
+        passed = since(watcher.read_at)
+        return passed if passed > STALE + watcher.pace.pause else 0.0
 
     def on_screen_resume(self) -> None:
         self.refresh_view()
+        for chart in self.query(Chart):
+            chart.draw_if_due()
 
     def on_resize(self) -> None:
         self.set_class(self.size.width < ROOMY, "-narrow")

@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError, cause, write_atomic
+from vitlab.contract.reading import read_document
 from vitlab.tui.screens.dialogs import diffs
 from vitlab.tui.text import clean, tone_style
 
@@ -198,9 +199,9 @@ def last_choice(lab: Lab) -> Choice:
     A full run is no habit: after one the settings' profile comes first again.
     """
     try:
-        record = json.loads(_choice_file(lab).read_bytes())
+        record = read_document(_choice_file(lab))
         profile, backend = record.get("profile"), record.get("backend")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, AttributeError):
         profile = backend = None
     return (
         profile if profile in PROFILES and profile != "full" else lab.settings.profile,

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
+from vitlab.contract.job import Running
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
 from vitlab.tui.keys import KEYS, Key, bindings, shown_key
@@ -60,14 +61,14 @@ class MvpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self._pane.focus()
-        self.call_after_refresh(self._show)
-        self.set_interval(1.0, self._show)
+        self.call_after_refresh(self.show)
 
     async def action_launch(self) -> None:
         self.dismiss(None)
         await self.app.run_action("app.launch_selected")
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Show the MVP in the lab as last read."""
         view = self._of.view
         if view is None or not self.is_mounted:
             return
@@ -127,6 +128,7 @@ class RoadmapScreen(LabScreen):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._page = "plan"
+        self._runs = False
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
@@ -163,11 +165,18 @@ class RoadmapScreen(LabScreen):
         self.panes["log"].border_subtitle = Text("no log yet")
         self.filter.display = False
         self.go("plan")
-        self.set_interval(1.0, self.show_header)
+
+    def grow_old(self) -> None:
+        if self.is_current:
+            self.jobs_pane.ask(seldom=self.session.watcher.pace.rests)
+            # What runs falls silent, and what is not read grows old, without anything read.
+            if self._runs or self.seconds_since_read:
+                self.show_header()
 
     # what is shown
 
     def show(self, view: LabSnapshot) -> None:
+        self._runs = any(isinstance(job.state, Running) for job in view.jobs)
         self.show_header()
         self._show_plan()
         self.gates.show(view)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +39,39 @@ class _Gone:
         return self._stream.fileno()
 
 
+class _End(threading.Event):
+    """Set when the thread that reads keys is to end; it asks ten times a second, key or none.
+
+    In a quiet terminal the answer waits for the next key, so that nothing wakes an idle screen.
+    """
+
+    def __init__(self, keys: int) -> None:
+        super().__init__()
+        self._keys = keys
+        self._end, self._set_end = os.pipe()
+        self._quiet = 0
+        """How often it asked since the last key."""
+
+    def set(self) -> None:
+        super().set()
+        os.write(self._set_end, b".")
+
+    def clear(self) -> None:
+        if super().is_set():
+            os.read(self._end, 1)
+        super().clear()
+
+    def is_set(self) -> bool:
+        if threading.current_thread() is not threading.main_thread() and not super().is_set():
+            key = self._waits(None if self._quiet >= QUIET else 0.0)
+            self._quiet = 0 if key else self._quiet + 1
+        return super().is_set()
+
+    def _waits(self, seconds: float | None) -> bool:
+        """Whether there is a key, or the end, within so many seconds; None: as long as it takes."""
+        return bool(select.select([self._keys, self._end], [], [], seconds)[0])
+
+
 class Terminal(LinuxDriver):
     """Textual's own driver, whose writer would die with the terminal.
 
@@ -46,8 +81,11 @@ class Terminal(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._file: Any = _Gone(self._file)
+        self.exit_event = _End(self.fileno)
 
 
+QUIET = 10
+"""Tenths of a second after a key in which an escape sequence is surely over."""
 LONGEST = 72_000
 """Bytes of a text the clipboard is given: many a terminal drops a longer sequence."""
 CHUNK = 240

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Queued, Running, state_word
@@ -20,15 +20,15 @@ from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
 from vitlab.lab.lab import Lab
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary
-from vitlab.lab.live.snapshot import LabSnapshot, RoadmapSummary
+from vitlab.lab.live.snapshot import KeptView, LabSnapshot, RoadmapSummary
 from vitlab.lab.writeback import edits, status_sync
 from vitlab.plot.series import Line
 
 SLURM_INTERVAL = 10.0
 """Seconds between two questions to Slurm, while it has jobs of ours."""
 
-Stamp = frozenset[tuple[str, int, int]]
-"""Path, time of the last change in ns, and size of each file."""
+TURN, TURNS = 50, 20
+"""Folders of ended and held jobs looked at at once, at least; in how many turns all of many are."""
 
 
 class LabReader:
@@ -39,6 +39,16 @@ class LabReader:
         self._handled: set[tuple[str, str]] = set()
         """The jobs, with their states, for which the queue was last advanced."""
         self._first = True
+        self._kept: dict[str, KeptView] = {}
+        """What is shown of jobs in whose folders nothing changes."""
+        self._roadmaps: tuple[Path, ...] = ()
+        """As last summarized."""
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        """Of the files, when they were last looked at."""
+        self._looked_at: LabSnapshot | None = None
+        self._always: list[str] = []
+        self._in_turn: list[str] = []
+        self._turn = 0
         self.trouble = ""
         """Why statuses or results could not be written when it read last; empty when they could."""
         self.seconds: deque[float] = deque(maxlen=60)
@@ -57,10 +67,10 @@ class LabReader:
 
     def _read(self, roadmap: Path | None) -> LabSnapshot:
         """The queue needs us only where a supervisor was killed and nobody else came by."""
-        view = snapshot.read_snapshot(self._lab, roadmap)
+        view = snapshot.read_snapshot(self._lab, roadmap, kept=self._kept)
         if (due := _due(view)) - self._handled:
             launch.advance_queue(self._lab)
-            view = snapshot.read_snapshot(self._lab, roadmap)
+            view = snapshot.read_snapshot(self._lab, roadmap, kept=self._kept)
         self._handled = due
         if roadmap is None or not (view.pending or any(_runs(job) for job in view.jobs)):
             return view
@@ -72,7 +82,7 @@ class LabReader:
         except (UsageError, OSError) as error:  # a lab that one may only read is shown all the same
             self.trouble = str(error)
             return view
-        return snapshot.read_snapshot(self._lab, roadmap) if written else view
+        return snapshot.read_snapshot(self._lab, roadmap, kept=self._kept) if written else view
 
     def summarize(self, roadmap: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         """What is known of one MVP; `ended`: its jobs that succeeded, oldest first."""
@@ -80,7 +90,9 @@ class LabReader:
 
     def summaries(self, roadmap: Path | None) -> tuple[RoadmapSummary, ...]:
         """Every roadmap of the lab in a line; `roadmap` is the one on the screen."""
-        return snapshot.roadmap_summaries(self._lab, roadmap)
+        lines = snapshot.roadmap_summaries(self._lab, roadmap)
+        self._roadmaps = tuple(line.path for line in lines)
+        return lines
 
     def levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         """The lines in a chart of this value: what the gates ask, and what no model can exceed."""
@@ -93,21 +105,60 @@ class LabReader:
             )
         return tuple(lines)
 
-    def stamp(self, view: LabSnapshot) -> Stamp:
-        """Of the files; it differs once a document, an experiment or an unfinished job changes.
+    def changed(self, view: LabSnapshot, *, everything: bool) -> bool:
+        """Whether a file has changed since the last call: a document, an experiment, a job.
 
-        A job that comes, starts or ends changes the time of a folder: its files are renamed into
-        place. Ended jobs are left out, so that a thousand of them cost nothing.
+        A job that comes, starts, ends or is asked for something changes the time of a folder: its
+        files are renamed into place. Who changes the queue writes into `.vitlab`. The folders of
+        jobs that ended or are held come in turn, and only with `everything`.
         """
-        paths = [str(job.paths.folder) for job in view.jobs if not isinstance(job.state, Done)]
-        if view.path is not None:
-            paths.append(str(view.path))
-        stamps = {one for path in paths if (one := _stamp_of(path)) is not None}
-        return frozenset(
-            stamps.union(
-                _stamps_in(self._lab.paths.roadmaps), _stamps_in(self._lab.paths.experiments)
-            )
-        )
+        if view is not self._looked_at:
+            self._list_files(view)
+        paths = self._always
+        if everything:
+            begin = self._turn if self._turn < len(self._in_turn) else 0
+            self._turn = begin + max(TURN, len(self._in_turn) // TURNS)
+            paths = [*paths, *self._in_turn[begin : self._turn]]
+        differs = False
+        for path in paths:
+            stamp = _stamp_of(path)
+            differs |= self._stamps.setdefault(path, stamp) != stamp
+            self._stamps[path] = stamp
+        return differs
+
+    def _list_files(self, view: LabSnapshot) -> None:
+        """Which files to look at; a new one changes the time of its folder, and so the view."""
+        lab = self._lab.paths
+        moving = {str(job.paths.folder): _may_move(job) for job in view.jobs}
+        self._always = [str(view.path), str(lab.private.folder), *map(str, self._roadmaps)]
+        for folder in (lab.roadmaps, lab.experiments):
+            self._always += [str(folder), *_entries(folder)]
+        self._always += [folder for folder, moves in moving.items() if moves]
+        self._in_turn = [folder for folder, moves in moving.items() if not moves]
+        known = {*self._always, *self._in_turn}
+        self._stamps = {path: stamp for path, stamp in self._stamps.items() if path in known}
+        self._looked_at = view
+
+    def is_busy(self, view: LabSnapshot) -> bool:
+        """Whether something may happen by itself."""
+        return any(map(_may_move, view.jobs))
+
+    def forget_all_but(self, view: LabSnapshot, charted: Container[str]) -> None:
+        """Drop the curves of ended jobs that no chart shows; what a row shows of them is kept."""
+        keep = {
+            job.paths.folder
+            for job in view.jobs
+            if job.paths.name in charted
+            or (kept := self._kept.get(job.paths.name)) is None
+            or not kept.settled
+        }
+        self._lab.forget_progress(keep)
+
+
+def _may_move(job: snapshot.JobView) -> bool:
+    """Whether it runs, or may start by itself as soon as there is room for it."""
+    waits = isinstance(job.state, Queued) and not (job.held or job.left or job.foreign)
+    return _runs(job) or waits
 
 
 def _runs(job: snapshot.JobView) -> bool:
@@ -127,20 +178,17 @@ def _due(view: LabSnapshot) -> set[tuple[str, str]]:
     }
 
 
-def _stamp_of(path: str) -> tuple[str, int, int] | None:
+def _stamp_of(path: str) -> tuple[int, int] | None:
+    """Time of the last change in ns, and size; None where there is no such file."""
     try:
         stat = os.stat(path)  # noqa: PTH116 - strings, not a Path for each
     except OSError:
         return None
-    return path, stat.st_mtime_ns, stat.st_size
+    return stat.st_mtime_ns, stat.st_size
 
 
-def _stamps_in(folder: Path) -> Iterator[tuple[str, int, int]]:
+def _entries(folder: Path) -> list[str]:
     try:
-        names = os.listdir(folder)  # noqa: PTH208
+        return [f"{folder}/{name}" for name in os.listdir(folder)]  # noqa: PTH208
     except OSError:
-        return
-    for name in names:
-        one = _stamp_of(os.path.join(folder, name))  # noqa: PTH118
-        if one is not None:
-            yield one
+        return []

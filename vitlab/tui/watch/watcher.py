@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,18 +32,13 @@ from vitlab.tui.watch.messages import (
     RunCurve,
     RunsUpdated,
 )
+from vitlab.tui.watch.pace import Pace
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
-    from vitlab.tui.watch.reader import LabReader, Stamp
+    from vitlab.tui.watch.reader import LabReader
 
-POLL = 0.3
-"""Seconds between two readings of the events and the log."""
-LOOK = 1.0
-"""Seconds between two readings of the whole lab where nothing seems to have changed."""
-PAINTED = 0.4
-"""Seconds from the first, quick reading to the one that reads everything."""
 SUMMARIES = 5.0
 """Seconds between two readings of all the roadmaps."""
 ENDED = 4
@@ -90,12 +86,17 @@ class Watcher:
         self.reader: LabReader | None = None
         """Loaded by the thread."""
         self.read_at = ticks()
-        """When the lab was last read, by `text.ticks`."""
+        """When the lab was last known to be as shown, by `text.ticks`."""
+        self.pace = Pace()
         self._lab = lab
         self._post = post
         self._stopped = threading.Event()
         self._wake = threading.Event()
+        self._view: LabSnapshot | None = None
+        """As last read; None before the first reading."""
         self._tracks: dict[str, Track] = {}
+        self._chosen: tuple[tuple[object, ...], tuple[list[JobView], list[JobView]]] | None = None
+        """The jobs whose curves are read, and what they were chosen from."""
         self._ends = EndedJobs()
         self._job: JobPaths | None = None
         self._metric: str | None = None
@@ -109,8 +110,6 @@ class Watcher:
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
         self._summaries_due = 0.0
-        self._stamp: Stamp | None = None
-        """Of the files before the last reading; None before the first."""
 
     def follow_job(self, job: JobPaths | None) -> None:
         """Read this job's log, and its curves even when it has ended."""
@@ -143,7 +142,13 @@ class Watcher:
         """Read everything at once: something was just changed."""
         self._error = None
         self._summaries_due = 0.0
+        self.pace.ask()
         self._wake.set()
+
+    def attend(self) -> None:
+        """A person is at the keys: look at once, and often from now on."""
+        if self.pace.attend():
+            self._wake.set()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -155,47 +160,44 @@ class Watcher:
         from vitlab.tui.watch.reader import LabReader
 
         self.reader = reader = LabReader(self._lab)
-        due = 0.0
-        view: LabSnapshot | None = None
         while not self._stopped.is_set():
+            self._wake.clear()
+            self._look(reader)
+            self._wake.wait(self.pace.rest())
+
+    def _look(self, reader: LabReader) -> None:
+        """Read what has changed, and everything when that is due."""
+        pace, view = self.pace, self._view
+        changed = view is not None and reader.changed(view, everything=not pace.busy)
+        if changed:
+            pace.happened()
+            self._summaries_due = min(self._summaries_due, time.monotonic() + SUMMARIES)
+        if pace.begin() or changed:
             began = time.monotonic()
-            if self._wake.is_set() or began >= due or self._changed(reader, view):
-                self._wake.clear()
-                first = view is None
-                view = self._read(reader) or view
-                # A big lab is read less often, so that reading never fills a core.
-                due = time.monotonic() + max(LOOK, 5 * (time.monotonic() - began))
-                if first and view is not None:
-                    # The quick reading is to be painted before all is read.
-                    due = time.monotonic() + PAINTED
-            elif view is not None and began >= self._summaries_due:
+            self._read(reader)
+            pace.end(time.monotonic() - began, first=view is None and self._view is not None)
+        elif view is not None:
+            if not pace.busy:
+                self.read_at = ticks()
+            if time.monotonic() >= self._summaries_due:
                 self._read_summaries(reader)
-            if view is not None:
-                self._read_curves(reader, view)
+        if self._view is not None and not (pace.rests and self._view is view):
+            self._read_curves(reader, self._view)
             self._read_log()
-            self._wake.wait(POLL)
 
-    def _changed(self, reader: LabReader, view: LabSnapshot | None) -> bool:
-        """Whether a file has changed: then the lab is read without delay."""
-        if view is None or self._stamp is None:
-            return False
-        before, self._stamp = self._stamp, reader.stamp(view)
-        return self._stamp != before
-
-    def _read(self, reader: LabReader) -> LabSnapshot | None:
+    def _read(self, reader: LabReader) -> None:
         try:
             view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
+            self.pace.busy = True
             self._report(str(error))
-            return None
+            return
+        self._view, self.pace.busy = view, reader.is_busy(view)
         self._report(reader.trouble)
         self.read_at = ticks()
         self._post(LabUpdated(view))
         if ended := self._ends.update(view.jobs):
             self._post(JobsEnded(tuple(ended)))
-        if self._stamp is None:
-            self._stamp = reader.stamp(view)
-        return view
 
     def _report(self, trouble: str) -> None:
         """Once, until there is another."""
@@ -207,15 +209,13 @@ class Watcher:
         """Read every roadmap; after the first picture, and seldom."""
         began = time.monotonic()
         self._post(RoadmapsUpdated(reader.summaries(self.roadmap)))
-        self._summaries_due = time.monotonic() + max(SUMMARIES, 10 * (time.monotonic() - began))
+        taken = time.monotonic() - began
+        wait = max(SUMMARIES, 10 * taken, self.pace.wait(taken))
+        self._summaries_due = time.monotonic() + wait
 
     def _read_curves(self, reader: LabReader, view: LabSnapshot) -> None:
-        jobs = charted_jobs(list(view.jobs), self._job)
         request = self._request  # once: a screen may change it meanwhile
-        requested: list[JobView] = []
-        if request is not None:
-            names = request.jobs
-            requested = jobs if names is None else [j for j in view.jobs if j.paths.name in names]
+        jobs, requested = self._choose(reader, view, request)
         grown = {job.paths.name for job in (*jobs, *requested) if self._read_track(job)}
         shown = [job.paths.name for job in jobs]
         tracks = [self._tracks[name] for name in shown]
@@ -225,9 +225,30 @@ class Watcher:
         key = (metric, tuple(shown))
         if grown & set(shown) or key != self._posted_curves:
             self._posted_curves = key
+            self.pace.happened()
             self._post(curves(metric, metrics, tracks, reader.levels(view, metric)))
         if request is not None:
             self._post_runs(reader, view, request, requested, grown)
+
+    def _choose(
+        self, reader: LabReader, view: LabSnapshot, request: RunRequest | None
+    ) -> tuple[list[JobView], list[JobView]]:
+        """The jobs in the chart at home and those asked for; the curves of others are dropped."""
+        key = (view, self._job, request)
+        if self._chosen is not None and all(map(operator.is_, self._chosen[0], key)):
+            return self._chosen[1]
+        jobs = charted_jobs(list(view.jobs), self._job)
+        requested: list[JobView] = []
+        if request is not None:
+            names = request.jobs
+            requested = jobs if names is None else [j for j in view.jobs if j.paths.name in names]
+        kept = {job.paths.name for job in (*jobs, *requested)}
+        for name, track in self._tracks.items():
+            if name not in kept:
+                track.curves = {}
+        reader.forget_all_but(view, kept)
+        self._chosen = key, (jobs, requested)
+        return jobs, requested
 
     def _read_track(self, job: JobView) -> bool:
         """Read the job's new events; whether they brought values."""
@@ -276,10 +297,14 @@ class Watcher:
         if fresh:
             self._log = (job, LogTail(job.log, LOG_BYTES))
         assert self._log is not None
-        lines = self._log[1].poll()
+        try:
+            lines = self._log[1].poll()
+        except OSError as error:  # a pipe, a log one may not read
+            lines = [f"{job.log.name}: {error.strerror}"] if fresh else []
         unfinished = self._log[1].unfinished
         if lines or fresh or unfinished != self._unfinished:
             self._unfinished = unfinished
+            self.pace.happened()
             self._post(LogUpdated(job.name, tuple(lines), fresh, unfinished))
 
 

@@ -38,21 +38,25 @@ class Chart(Static, can_focus=True):
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id=id, markup=False)
         self._due = True
-        self._urgent = self._drawing = False
+        self._urgent = self._drawing = self._waiting = False
 
     @abstractmethod
     def drawing(self) -> Draw:
         """What to draw now."""
 
     def redraw(self, *, now: bool = True) -> None:
-        """Draw again, at once or at the next interval."""
+        """Draw again, at once or after the interval."""
         self._due = True
         self._urgent = self._urgent or now
         if now:
-            self._tick()
+            self.draw_if_due()
+        elif not self._waiting:
+            self._waiting = True
+            self.set_timer(self.INTERVAL, self._waited)
 
-    def on_mount(self) -> None:
-        self.set_interval(self.INTERVAL, self._tick)
+    def _waited(self) -> None:
+        self._waiting = False
+        self.draw_if_due()
 
     def on_resize(self, _: events.Resize) -> None:
         self.redraw()
@@ -60,7 +64,8 @@ class Chart(Static, can_focus=True):
     def on_show(self) -> None:
         self.redraw()
 
-    def _tick(self) -> None:
+    def draw_if_due(self) -> None:
+        """Draw what has changed, unless nobody sees it: then it is drawn when it comes to sight."""
         visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
         if self._due and visible and not self._drawing:
             self._due, self._urgent, self._drawing = False, False, True
@@ -73,8 +78,8 @@ class Chart(Static, can_focus=True):
         finally:
             self._drawing = False
         self.update(text)
-        if self._due and self._urgent:
-            self._tick()
+        if self._due:
+            self.redraw(now=self._urgent)
 
 
 class CursorChart(Chart):

@@ -54,7 +54,6 @@ class LiveChart(Chart):
     def __init__(self) -> None:
         super().__init__("curve")
         self._content = LiveCurves()
-        self._theme = ""
 
     def show(self, content: LiveCurves) -> None:
         self._content = content
@@ -86,10 +85,8 @@ class LiveChart(Chart):
         content, plain = self.content_for_theme, self.plain
         return lambda width, height: render_live(content, width, height, plain)
 
-    def _tick(self) -> None:
-        if self.app.theme != self._theme:
-            self._theme, self._due = self.app.theme, True
-        super()._tick()
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw())
 
 
 def render_live(content: LiveCurves, width: int, height: int, plain: bool) -> Text:

@@ -20,6 +20,7 @@ from vitlab.tui.text import (
     device_of,
     in_order,
     job_detail,
+    job_words,
     last_r2,
     longest_label,
     score_text,
@@ -27,7 +28,6 @@ from vitlab.tui.text import (
     short_label,
     silence,
     since,
-    state_words,
     steps_of,
     ticks,
     time_of,
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
 ASK = 2.0
 """Seconds between two readings of the GPUs."""
-OLD = 3 * ASK
-"""Seconds after which the numbers are shown as old: the driver hangs."""
+SELDOM = 60.0
+"""The same where nothing happens, or there are none."""
+OLD = 4.0
+"""Seconds too late after which the numbers are shown as old: the driver hangs."""
 
 
 class DeviceLine:
@@ -52,6 +54,11 @@ class DeviceLine:
     def __init__(self) -> None:
         self._devices: Sequence[Device] = ()
         self._at = 0.0
+        self.wait = ASK
+        """Seconds from one reading to the next."""
+
+    def __bool__(self) -> bool:
+        return bool(self._devices)
 
     def update(self, devices: Sequence[Device]) -> None:
         """Keep what was read; no GPUs after some means that the driver failed."""
@@ -64,7 +71,7 @@ class DeviceLine:
             return ""
         words = "  ".join(_words(device) for device in self._devices)
         old = since(self._at)
-        return f"{words}  (read {age(old)} ago)" if old > OLD else words
+        return f"{words}  (read {age(old)} ago)" if old > self.wait + OLD else words
 
 
 def _words(device: Device) -> str:
@@ -108,7 +115,7 @@ def _is_same(before: JobView, now: JobView) -> bool:
         and before.state == now.state
         and before.progress is now.progress
         and (before.health, before.left) == (now.health, now.left)
-        and before.metrics is now.metrics
+        and (before.metrics is now.metrics and before.problem == now.problem)
     )
 
 
@@ -140,7 +147,7 @@ class JobTable(StableTable):
         self.show_rows(self._kept.of(in_order(jobs), look))
 
     def _row(self, job: JobView) -> Row:
-        words, tone = state_words(job.state, self.plain)
+        words, tone = job_words(job, self.plain)
         alive = isinstance(job.state, Running)
         value = last_r2(job)
         health = job.health.partition(":")[0]
@@ -173,11 +180,11 @@ class JobsPane(Vertical):
         super().__init__(self.table, self.empty, id="jobs-pane", classes="pane")
         self._read_devices = read_devices
         self._reading = False
+        self._asked: float | None = None
         self._devices = DeviceLine()
 
     def on_mount(self) -> None:
         self.empty.display = False
-        self.set_interval(ASK, self._poll)
 
     def show(self, jobs: tuple[JobView, ...]) -> None:
         self.table.show(jobs)
@@ -191,10 +198,15 @@ class JobsPane(Vertical):
         """The title, with the GPUs as last read."""
         set_titles(self, f"3 jobs  {self._devices}")
 
-    def _poll(self) -> None:
-        if self.screen.is_current and not self._reading:
-            self._reading = True
+    def ask(self, *, seldom: bool) -> None:
+        """Read the GPUs, if that is due; `seldom`: nothing happens."""
+        again = self._devices or self._asked is None
+        self._devices.wait = ASK if again and not seldom else SELDOM
+        if not self._reading and (self._asked is None or since(self._asked) >= self._devices.wait):
+            self._reading, self._asked = True, ticks()
             self.run_worker(self._read(), group="devices")
+        elif self._devices:
+            self.show_devices()
 
     async def _read(self) -> None:
         try:

@@ -89,16 +89,26 @@ class LogPager(Static, can_focus=True):
         super().__init__(id="pager", markup=False)
         self.reading = Reading()
         self._moved = moved
+        self._read_size: tuple[int, int] | None = None
+        """Of the file and its last change, when it was last read; None before, or without it."""
         self._lock = asyncio.Lock()
         self._stop = threading.Event()
 
     def on_mount(self) -> None:
-        self.set_interval(POLL, self._poll)
+        self._poller = self.set_interval(POLL, self._poll)
 
     def open(self, path: Path) -> None:
         """Show the end of another log and follow it."""
-        self.reading = Reading(LogFile(path))
+        self.reading, self._read_size = Reading(LogFile(path)), None
         self.action_end()
+
+    def follow(self, grows: bool) -> None:
+        """Whether somebody may still write it; what an ended job has written is all."""
+        if grows:
+            self._poller.resume()
+        else:
+            self._poll()
+            self._poller.pause()
 
     @property
     def _keep(self) -> Matcher | None:
@@ -109,10 +119,20 @@ class LogPager(Static, can_focus=True):
         return max(self.content_size.height, 1)
 
     def _poll(self) -> None:
-        """Check whether the file has grown; only while it is visible."""
+        """Read what the file has grown by; only while it is visible."""
         visible = self.is_on_screen and self.screen.is_current
         if visible and self.reading.following and not self._lock.locked():
-            self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
+            before, self._read_size = self._read_size, self._file_size()
+            if self._read_size is None or self._read_size != before:
+                self._read(lambda log, keep: log.last(self._height, keep, self._stop.is_set))
+
+    def _file_size(self) -> tuple[int, int] | None:
+        log = self.reading.log
+        try:
+            stat = log.path.stat() if log else None
+        except OSError:
+            return None
+        return stat and (stat.st_size, stat.st_mtime_ns)
 
     def on_resize(self, _: events.Resize) -> None:
         if self.reading.following:
