@@ -336,6 +336,10 @@ def _fault(
         return (lines or errors.splitlines())[0]
     if status not in ALLOWED.get(words[0], (0,)):
         return f"status {status}: {errors.strip()[:200]}"
+    name, _, kind = what.partition(" ")
+    shown = kind in KINDS and name != "out.log" and kind != "sparse"  # its size is not looked at
+    if shown and words[0] in ("jobs", "status", "gates", "sync") and name not in out + errors:
+        return "not told"
     if words != ("jobs", "--json"):
         return ""
     rows = {row["job"]: row for row in json.loads(out)}
@@ -343,8 +347,6 @@ def _fault(
     if len(rows) != 3 or healthy["state"] != "done" or healthy["problem"]:
         return f"rows {sorted(rows)}, {healthy}"
     row = rows[getattr(folders, state).name]
-    name, _, kind = what.partition(" ")
-    shown = kind in KINDS and name != "out.log" and kind != "sparse"  # its size is not looked at
     if shown and name not in str(row["problem"]):
         return f"not told: {row}"
     if state == "queued" and shown and row["state"] != "unreadable":

@@ -16,11 +16,14 @@ from vitlab.contract.paths import NoLab, UsageError, real
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.edits import open_in_editors
 
+NAMED = 5
+"""Jobs that are named where some cannot be read."""
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
 """Of each command module: what adds a command's options and its handler, by the command's name."""
 
@@ -62,6 +65,15 @@ def _width(text: str) -> int:
 def this_lab() -> Lab:
     """The lab found from the current folder upwards."""
     return open_lab(Path.cwd(), print_note)
+
+
+def note_unreadable_jobs(lab: Lab) -> None:
+    """Tell which jobs have files that cannot be read, as their numbers may be missing."""
+    bad = [job for job in all_jobs(lab.paths) if job.problem]
+    for job in bad[:NAMED]:
+        print_note(f"{job.name}: unreadable: {job.problem}")
+    if len(bad) > NAMED:
+        print_note(f"{len(bad) - NAMED} more jobs have such files; `vitlab jobs` names them")
 
 
 def existing(name: str) -> Path:

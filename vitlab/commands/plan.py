@@ -15,6 +15,7 @@ from vitlab.commands.common import (
     existing,
     judge_gates,
     lab_around,
+    note_unreadable_jobs,
     print_json,
     print_note,
     print_table,
@@ -145,6 +146,7 @@ def show_status(args: argparse.Namespace) -> int:
         around = _explained(path, args.columns) if args.columns else lab_around(path)
         if around is not None:
             advance_queue(around)
+            note_unreadable_jobs(around)
         try:
             reports, broken = [_status(around, path)], 0
         except NoMvpTable as error:
@@ -163,7 +165,8 @@ def show_status(args: argparse.Namespace) -> int:
 
 
 def _note_unreadable(lab: Lab) -> None:
-    """Tell which experiment files cannot be read."""
+    """Tell which jobs and experiment files cannot be read."""
+    note_unreadable_jobs(lab)
     if lab.paths.experiment_files():
         from vitlab.jobs.experiment.experiment import unreadable  # it loads YAML
 
@@ -253,7 +256,10 @@ def show_gates(args: argparse.Namespace) -> int:
     path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
     if args.open:
         _open_gate(lab_around(path), path, args.open)
-    roadmap, verdicts = judge_gates(lab_around(path), path)
+    lab = lab_around(path)
+    if lab is not None:
+        note_unreadable_jobs(lab)
+    roadmap, verdicts = judge_gates(lab, path)
     if args.json:
         print_json(
             [
@@ -389,6 +395,7 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     lab = this_lab()
+    note_unreadable_jobs(lab)
     count = broken = 0
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
     if args.mvp:
