@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -307,3 +308,18 @@ def test_the_lab_is_known_where_experiments_is_a_link(
     assert not (scratch.parent / ".vitlab").exists()
     assert find_lab(jobs[0].root) == shop.lab
     assert os.path.realpath(jobs[0].folder).startswith(str(scratch))
+
+
+def test_on_a_disk_without_locks_a_job_starts_once(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("vitlab.jobs.files.fcntl.flock", refuse)
+    job = shop.submit("print('ran')")
+    for _ in range(5):
+        advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert job.log.read_text() == "ran\n"
+    assert advance(shop.lab) == []

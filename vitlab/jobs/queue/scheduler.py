@@ -16,7 +16,14 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm, submissions
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
-from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
+from vitlab.jobs.files import (
+    exit_record,
+    is_locked,
+    read_json,
+    take_lock,
+    write_json,
+    write_owner,
+)
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import ADOPTED, PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
@@ -165,22 +172,22 @@ def _start(
             return False
         end_orphans(job, settings.grace)
         given = [gpu.device for gpu in start.gpus]
-        write_owner(
-            lock,
-            {
-                "v": 1,
-                "started": round(time.time(), 3),
-                "boot": machine.boot,
-                "device": start.device,
-                "devices": [device.record for device in given],
-                "environment": child_environment(
-                    given, threads(settings), bool(machine.gpus or machine.lost)
-                ),
-                "grace": settings.grace,
-                **code.record(start.job).record,
-            },
-        )
-        start_supervisor(lab, job, lock)
+        orders = {
+            "v": 1,
+            "started": round(time.time(), 3),
+            "boot": machine.boot,
+            "device": start.device,
+            "devices": [device.record for device in given],
+            "environment": child_environment(
+                given, threads(settings), bool(machine.gpus or machine.lost)
+            ),
+            "grace": settings.grace,
+            **code.record(start.job).record,
+        }
+        write_owner(lock, orders)
+        started = processes.process(start_supervisor(lab, job, lock))
+        if started and is_locked(job.lock) is None:
+            write_owner(lock, {**orders, "pid": started.pid, "ticks": started.ticks})
     finally:
         os.close(lock)
     return True
@@ -190,13 +197,23 @@ def _still_queued(job: JobPaths) -> bool:
     """Whether it is as it was submitted, and was not started or stopped; with its lock held."""
     if job.stop.exists() or not is_submitted(job, anew=True):
         return False
+    if is_locked(job.lock) is None and _is_starting(job):
+        return False
     if job.resume.exists():
         return True
     return not job.started.exists() and not job.exit.exists()
 
 
-def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
-    """Start the job's supervisor in a new session, and pass it the job's lock."""
+def _is_starting(job: JobPaths) -> bool:
+    """Whether the supervisor its lock names lives: where there are no locks, that alone tells."""
+    owner = read_json(job.lock)
+    pid, ticks = owner.get("pid"), owner.get("ticks")
+    known = owner.get("boot") == boot() and isinstance(pid, int) and isinstance(ticks, int)
+    return known and processes.is_alive(int(pid or 0), int(ticks or 0))
+
+
+def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> int:
+    """Start the job's supervisor in a new session, and pass it the job's lock; its pid."""
     log = os.open(lab.private.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
     try:
@@ -220,6 +237,7 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> None:
         os.close(log)
     # If this process outlives the supervisor, it must collect its exit status.
     threading.Thread(target=process.wait, daemon=True).start()
+    return process.pid
 
 
 def stop(job: JobPaths) -> None:
