@@ -192,7 +192,7 @@ def test_a_job_that_was_not_submitted_here(bench: Bench, monkeypatch: pytest.Mon
         f"in: {bench.lab.root}",
     ]
     assert "sets: LD_PRELOAD=evil.so" in said
-    assert f"vitlab: {job.name}: {NOT_HERE}" in said
+    assert f"vitlab: {job.name}: not submitted here: `vitlab resume JOB --here` submits" in said
     assert bench("resume", job.name, "--here")[0] == 0
     assert ended(job).outcome == "ok"
 

@@ -308,7 +308,8 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
         raise UsageError(f"{job.name}: is already running")
     if not is_submitted(job):
         if not here:
-            raise UsageError(f"{job.name}: {NOT_HERE}")
+            how = "`vitlab resume JOB --here` submits it, `vitlab stop JOB` drops it"
+            raise UsageError(f"{job.name}: not submitted here: {how}")
         _submit_here(record)
         if isinstance(record.state, Queued):
             return
