@@ -278,7 +278,7 @@ def _commands(draw: random.Random, bench: Bench, target: str) -> list[tuple[str,
 
 
 def _same(row: dict[str, Any], before: dict[str, Any]) -> bool:
-    moving = {"seconds", "step", "health"} if before.get("state") == "running" else set()
+    moving = {"seconds", "step", "health", "metrics"} if before.get("state") == "running" else set()
     return all(row.get(key) == one for key, one in before.items() if key not in moving)
 
 
@@ -288,6 +288,8 @@ def _rows_told(bench: Bench, report: Report, answer: Answer) -> list[str]:
     settings = report.target == "vitlab.yaml"
     if answer.status == 2 and settings and b"vitlab.yaml" in answer.err:
         return []
+    if answer.status == 2 and report.target.startswith(".vitlab") and b"a link out" in answer.err:
+        return []  # such a lab is refused as a whole, which docs/security.md says
     if answer.status not in (0, 1) or not rows:
         return [f"no rows of the other jobs: {answer.short()}"]
     found = []
@@ -370,7 +372,9 @@ def corrupt(bench: Bench, seed: str, number: int) -> tuple[Report, bool]:
             aside.rename(path)
         for one in bench.outside.iterdir():
             _clear(one)
-    return report, _healed(bench, report, looked) and looked
+    # What follows the running job's numbers has read what stood there.
+    followed = target.startswith(bench.jobs["running"]) and target.endswith((".log", "s.jsonl"))
+    return report, _healed(bench, report, looked and not followed) and looked and not followed
 
 
 def _attack(
