@@ -122,9 +122,10 @@ class Monitor:
         self._memory: tuple[int, ...] = ()
         self._sample = self._compare = self._start + MEMORY_INTERVAL
 
-    def check(self, alive: bool, last: bool = False) -> Health | None:
+    def check(self, alive: bool, last: bool = False, whole: bool = True) -> Health | None:
         """The verdict, renewed every `CHECK_INTERVAL` seconds and at the end.
 
+        `whole`: at the end all events are read, however many; else for `READING` seconds.
         None before the first, and while a fault of ours allows none: the run goes on.
         """
         now = time.monotonic()
@@ -132,7 +133,7 @@ class Monitor:
             return self._verdict
         self._next = now + CHECK_INTERVAL
         try:
-            self._verdict = self._renewed(now, alive, last)
+            self._verdict = self._renewed(now, alive, last, last and whole)
         except Exception as error:
             fault = f"watching failed: {type(error).__name__}: {error}"[:300]
             if fault != self._fault:
@@ -140,12 +141,12 @@ class Monitor:
             self._fault, self._verdict, self._reported = fault, None, ()
         return self._verdict
 
-    def _renewed(self, now: float, alive: bool, last: bool) -> Health | None:
+    def _renewed(self, now: float, alive: bool, last: bool, whole: bool) -> Health | None:
         if self._metrics is not None and not last:
             self._metrics.check()
         unread = ""
         try:
-            fresh = self._read_events(now, last)
+            fresh = self._read_events(now, whole)
         except OSError as error:  # it is a pipe now, or a folder
             fresh, unread = False, f"events.jsonl: {error.strerror}"
         if last and not fresh and self._verdict is None and self._metrics is None:
@@ -174,10 +175,10 @@ class Monitor:
             self._reported = reported
         return verdict
 
-    def _read_events(self, now: float, last: bool) -> bool:
+    def _read_events(self, now: float, whole: bool) -> bool:
         """Take in what is new; whether there was anything. A job may write faster than we read."""
         fresh = False
-        while last or time.monotonic() < now + READING:
+        while whole or time.monotonic() < now + READING:
             before = self._offset
             events, self._offset = read_events(self._job.events, before, BLOCK)
             if events:

@@ -161,7 +161,7 @@ class Supervisor:
             code, peak = self._watch(monitor, child.pid, kills)
             if metrics is not None:
                 metrics.finish(self._is_stopped)
-            monitor.check(alive=True, last=True)
+            monitor.check(alive=True, last=True, whole=not self.stop_reason[0])
         finally:
             if metrics is not None:
                 metrics.kill()
