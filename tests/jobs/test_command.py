@@ -25,6 +25,7 @@ from vitlab.jobs.experiment.placeholders import expand, folder_name
 from vitlab.jobs.files import read_json
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import read_state, submit
+from vitlab.jobs.submissions import record
 
 HEAD = 'mvp: "1.0"\nroadmap: roadmaps/r.md\nrecipe: command\n'
 PRINT = "import os, sys, json; print(json.dumps([os.getcwd(), sys.argv[1:], dict(os.environ)]))"
@@ -212,6 +213,7 @@ def test_an_older_job_starts_as_before(shop: Workshop, monkeypatch: pytest.Monke
     monkeypatch.setenv("DATASET", "then")
     job = shop.submit("", config={"argv": [sys.executable, "-c", PRINT]})
     job.environment.unlink()
+    record(job.folder)
     monkeypatch.setenv("DATASET", "now")
     run(shop, job)
     assert printed(job)[2]["DATASET"] == "now"

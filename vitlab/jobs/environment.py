@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, write_atomic
-from vitlab.jobs.files import read_json
+from vitlab.contract.reading import read_regular
 from vitlab.jobs.processes import MARKER
 
 _WORDS = frozenset(
@@ -78,8 +78,13 @@ def submitted_environment(
     Its secrets come from `here`, the process that starts it; a job that recorded no environment
     has that of `here`.
     """
-    record = read_json(job.environment)
-    variables, withheld = record.get("variables"), record.get("withheld")
+    try:
+        # Not as other documents: a value that is not UTF-8 is kept by surrogates.
+        record = json.loads(read_regular(job.environment))
+    except (OSError, ValueError, RecursionError):
+        record = None
+    known = record if isinstance(record, dict) else {}
+    variables, withheld = known.get("variables"), known.get("withheld")
     if not isinstance(variables, dict):
         return dict(here), []
     names = withheld if isinstance(withheld, list) else []
