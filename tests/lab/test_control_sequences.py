@@ -36,7 +36,7 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
     ("status", ROADMAP_NAME, "--as", EVIL), ("run", EVIL), ("run", "1.0", "--profile", EVIL),
     ("run", "1.0", "--run", EVIL), ("resume", "VIT"), ("stop", EVIL), ("hold", EVIL),
     ("release", "VIT"), ("move", "VIT", "--first"), ("figure", "ablation"), ("figure", EVIL),
-    ("figure", "ablation", "--json"), ("spectrum",), ("scaling", "1.0"), ("evaluate", "VIT"),
+    ("spectrum",), ("scaling", "1.0"), ("evaluate", "VIT"),
     ("evaluate", "VIT", "--data", EVIL), ("demo", "--mvp", EVIL), ("data", "inspect", "shards"),
     ("data", "inspect", f"a{EVIL}.csv"), ("compare", "--sql", f"select '{EVIL}' as a"),
     ("compare", "--sql", "select * from results"), ("compare", "--sql", EVIL),

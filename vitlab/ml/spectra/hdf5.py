@@ -15,7 +15,7 @@ import pickle
 import pickletools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -63,11 +63,10 @@ def find(file: h5py.Group, inside: str) -> h5py.Group | h5py.Dataset | None:
     `UsageError` for a link on the way, as it may lead to another file, and for a data set whose
     numbers are elsewhere, or of a kind that cannot be bounded.
     """
-    parts = [part for part in (file.name or "").split("/") if part]
-    item: Any = file
-    for name in inside.split("/"):
-        parts.append(name)
-        where = f"{file.file.filename}: {'/'.join(parts)}"
+    place, item = PurePosixPath((file.name or "").lstrip("/")), file
+    for name in PurePosixPath(inside).parts:
+        place /= name
+        where = f"{file.file.filename}: {place}"
         if not isinstance(item, h5py.Group) or not item.id.links.exists(name.encode()):
             return None
         kind = item.id.links.get_info(name.encode()).type

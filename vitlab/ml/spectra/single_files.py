@@ -121,9 +121,13 @@ def _image_axis(unit: Unit, name: str, image: Array) -> tuple[Axis | None, list[
     start = header.get("COEFF0") or header.get("CRVAL1")
     if not step or not start or image.ndim > 2:
         return None, []
-    reference = 1.0 if "COEFF0" in header else float(header.get("CRPIX1", 1))
+    try:
+        reference = 1.0 if "COEFF0" in header else float(header.get("CRPIX1", 1))
+        first, width = float(start), float(step)
+    except ValueError as error:
+        return None, [f"no scale of wavelengths: {error}"]
     pixels = np.arange(1, image.shape[-1] + 1, dtype=np.float64)
-    values = np.asarray(float(start) + (pixels - reference) * float(step))
+    values = np.asarray(first + (pixels - reference) * width)
     logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
     stated = "log10(Angstrom)" if logarithmic else header.get("CUNIT1", "")
     return _axis(values, stated, header, name)
