@@ -14,6 +14,7 @@ from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text import edit
 from vitlab.docs.text.edit import apply, differences, rebase
 from vitlab.docs.text.source import Document, decode
+from vitlab.lab.documents import boards_named, hubs_named
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "c", "d", "e", "| x |", "f"]), max_size=30)
 
@@ -48,3 +49,14 @@ def test_a_line_and_a_plan_beyond_all_measure_are_refused_with_their_number() ->
     rows = "".join(f"| {number}.0 | a | - |\n" for number in range(10_001))
     with pytest.raises(UsageError, match=r"10,001 MVPs, more than 10,000"):
         parse_roadmap(Document(f"| MVP | Name | Status |\n|---|---|---|\n{rows}"))
+
+
+def test_long_lines_of_anything_are_read_in_bounded_time() -> None:
+    for piece in ("a", "`", "<!-- ", "kanban.", "-", "1.", "|", "hub"):
+        line = (piece * 100_000)[:99_900]
+        head = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | - |\n"
+        began = time.process_time()
+        roadmap = parse_roadmap(Document(f"{head}| 2.0 | {line} | - |\n\n{line}\n"))
+        boards_named(roadmap.document.text), hubs_named(roadmap.document.text)
+        assert roadmap.mvps
+        assert time.process_time() - began < 10, piece  # some took hours

@@ -22,6 +22,9 @@ _BOARD = (
 )
 _BOARDS = re.compile(rf"[\w./-]*(?<![^\W\d_]){_BOARD}(?![^\W\d_])[\w.-]*\.(?:md|markdown)", re.I)
 _HUBS = re.compile(r"[\w./-]*hub[\w.-]*\.md", re.I)
+_PATHS = re.compile(r"[\w./-]+")
+_LONGEST = 1000
+"""Characters of a path that a document names."""
 _REPORT = re.compile(r"(?:exp|report|实验|报告)[_-].*|.*(?:report|报告)", re.I)
 _SKIPPED = frozenset(("node_modules", "site-packages", "__pycache__", "tests"))
 _TABLES = re.compile(r"^tables:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|\Z)|\n(?=[ \t\n]))*", re.M)
@@ -56,12 +59,18 @@ def is_plan(path: Path) -> bool:
 
 def boards_named(text: str) -> list[str]:
     """The paths of boards, check lists and notes that a roadmap names."""
-    return list(dict.fromkeys(_BOARDS.findall(text)))
+    return _named(_BOARDS, text)
 
 
 def hubs_named(text: str) -> list[str]:
     """The paths of hubs that a roadmap names; its own is the first that is there."""
-    return list(dict.fromkeys(_HUBS.findall(text)))
+    return _named(_HUBS, text)
+
+
+def _named(pattern: re.Pattern[str], text: str) -> list[str]:
+    """The paths of a pattern in a text; words too long for one are passed over."""
+    words = (word for word in _PATHS.findall(text) if len(word) <= _LONGEST)
+    return list(dict.fromkeys(path for word in words for path in pattern.findall(word)))
 
 
 def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from wcwidth import wcswidth
 
 VS16 = "\ufe0f"
+LONG = 5000
+"""Characters of a text or a row beyond which its markup is not read: that takes their square."""
 _CODE = re.compile(r"(`+)(?!`)(.*?)(?<!`)\1(?!`)")
 _IMAGE_OR_LINK = re.compile(
     r"!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)"
@@ -27,7 +29,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 @lru_cache(16384)
 def plain(text: str) -> str:
     """Inline markdown as a reader sees it; math and emoji are kept."""
-    if _MARKS.isdisjoint(text):
+    if len(text) > LONG or _MARKS.isdisjoint(text):
         return text.strip()
     codes: list[str] = []
 

@@ -24,7 +24,6 @@ _FRONT_MATTER = re.compile(
     r"(?P=fence)[ \t]*(?=[\r\n]|\Z)"
 )
 _NOT_LINE_ENDS = re.compile(r"[^\r\n]")
-_COMMENT = re.compile(r"<!--.*?-->", re.S)
 
 
 @dataclass(frozen=True)
@@ -250,9 +249,12 @@ class Document:
             return ()
         code = [(self.lines[f.first].start, self.lines[f.last - 1].end) for f in self.fences]
         spans = []
-        at = 0
-        while match := _COMMENT.search(self.text, at):
-            start, at = match.span()
+        at, end = 0, -1
+        while (start := self.text.find("<!--", at)) >= 0:
+            end = end if end >= start + 4 else self.text.find("-->", start + 4)
+            if end < 0:
+                break
+            at = end + 3
             before = self.text[self.lines[self.line_of(start) - 1].start : start]
             if before.count("`") % 2 or any(first <= start < last for first, last in code):
                 at = start + 1

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from vitlab.docs.text.edit import Edit
-from vitlab.docs.text.inline import cell_text, plain, width
+from vitlab.docs.text.inline import LONG, cell_text, plain, width
 from vitlab.docs.text.source import Document, Span
 
 _TOKEN = re.compile(
@@ -118,7 +118,7 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
     if header and (bullet := _BULLET.match(text, lead)):
         lead = bullet.end()
     body, offset = text[lead:], line.start + lead
-    if not _PIPE_MARK.search(body):
+    if len(body) > LONG or not _PIPE_MARK.search(body):
         return Row(index, line, _simple_cells(body, offset))
     cells = []
     for start, end in read_columns(body, columns):
