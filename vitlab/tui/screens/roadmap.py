@@ -15,7 +15,6 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
-from vitlab.contract.job import Running
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
 from vitlab.tui.keys import KEYS, Key, bindings, shown_key
@@ -128,7 +127,6 @@ class RoadmapScreen(LabScreen):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._page = "plan"
-        self._runs = False
         self._followed: JobPaths | None = None
 
     def compose(self) -> ComposeResult:
@@ -167,16 +165,15 @@ class RoadmapScreen(LabScreen):
         self.go("plan")
 
     def grow_old(self) -> None:
+        rests = self.session.watcher.pace.rests
         if self.is_current:
-            self.jobs_pane.ask(seldom=self.session.watcher.pace.rests)
-            # What runs falls silent, and what is not read grows old, without anything read.
-            if self._runs or self.seconds_since_read:
+            self.jobs_pane.ask(seldom=rests)
+            if not rests or self.seconds_since_read:  # what runs falls silent, too
                 self.show_header()
 
     # what is shown
 
     def show(self, view: LabSnapshot) -> None:
-        self._runs = any(isinstance(job.state, Running) for job in view.jobs)
         self.show_header()
         self._show_plan()
         self.gates.show(view)
