@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vitlab.contract.paths import SETTINGS
@@ -97,7 +97,7 @@ def _without_filters(folder: Path) -> list[str] | None:
 
 def is_secret_file(path: str) -> bool:
     """Whether a file is one that usually holds passwords or keys, by its name."""
-    *folders, name = path.lower().split("/")
+    *folders, name = PurePosixPath(path.lower()).parts
     return bool(_SECRET_FILE.fullmatch(name)) or not _SECRET_FOLDERS.isdisjoint(folders)
 
 
