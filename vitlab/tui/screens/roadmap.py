@@ -165,11 +165,9 @@ class RoadmapScreen(LabScreen):
         self.go("plan")
 
     def grow_old(self) -> None:
-        rests = self.session.watcher.pace.rests
         if self.is_current:
-            self.jobs_pane.ask(seldom=rests)
-            if not rests or self.seconds_since_read:  # what runs falls silent, too
-                self.show_header()
+            self.jobs_pane.ask(seldom=self.session.watcher.pace.rests)
+            self.show_header()  # what runs falls silent, what is not read grows old
 
     # what is shown
 
