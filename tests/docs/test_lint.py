@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.docs.documents import document_path, here
 from tests.docs.plans import plan
+from vitlab.docs.journal import Journal
 from vitlab.docs.lint.across import Neighbours, contradictions
 from vitlab.docs.lint.document import fix_all, fix_linked, linked_findings, lint
 from vitlab.docs.lint.finding import Finding
@@ -15,7 +16,6 @@ from vitlab.docs.lint.stated import number_of, numbers_in
 from vitlab.docs.model.linked import read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
-from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document, read

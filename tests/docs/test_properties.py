@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.docs.documents import HERE
 from vitlab.contract.job import STATUSES, Result
 from vitlab.contract.paths import UsageError
+from vitlab.docs.journal import Journal
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint.document import fix_all, lint
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, parse_roadmap
-from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, redo, save, undo
 from vitlab.docs.text.edit import Conflict, Edit, apply, rebase, reverse, split_lines
 from vitlab.docs.text.inline import cell_text

@@ -60,8 +60,6 @@ class NoMvpTable(UsageError):  # noqa: N818  # reads better in messages than an 
     """The document has no MVP."""
 
 
-
-
 @dataclass(frozen=True)
 class Mvp:
     """One MVP: a row of an overview table, or where it stands instead."""
