@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 from vitlab.cli import main
 from vitlab.contract.job import Result, Spec, Unreadable, write_result
-from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import Link, write_link
 from vitlab.jobs.files import exit_record, take_lock, write_json, write_owner
 from vitlab.jobs.processes import boot
@@ -358,3 +359,43 @@ def test_whatever_stands_in_a_folder_costs_one_row(folders: Folders, tmp_path: P
     every = int(os.environ.get("VITLAB_EVERY", "41"))
     bad = failures(folders, tmp_path, every)
     assert not bad, "\n".join(bad)
+
+
+OWN = ("lease", "again", "results.json", "pairs.json", "inspected.json", "told.json",
+       "written.json", "screen.json", "supervisor.log", "notices", "ceilings")  # fmt: skip
+
+
+def test_whatever_stands_in_the_lab_s_own_folder(folders: Folders) -> None:
+    private = folders.lab.private.folder
+    before, here = signal.signal(signal.SIGALRM, _late), Path.cwd()
+    os.chdir(folders.lab.root)
+    every = int(os.environ.get("VITLAB_EVERY", "11"))
+    bad = []
+    changes = [*KINDS.items(), *((repr(data[:9]), _writes(data)) for data in WHOLE)]
+    try:
+        for number, (name, (what, change)) in enumerate(product(OWN, changes)):
+            if number % every:
+                continue
+            _removed(private / name)
+            private.mkdir(exist_ok=True)
+            change(private / name)
+            for words in (("jobs",), ("gates",), ("compare",), ("status",), ("debug",), ("look",)):
+                try:
+                    status, _, errors = ran(folders, words, folders.healthy)
+                except UsageError as error:
+                    status, errors = 2, str(error)
+                refused = status == 2 and "a link out of the lab; remove it" in errors
+                if (status and not refused) or "mistake" in errors:
+                    bad.append(f"{name} {what}: {words}: {status} {errors}")
+            _removed(private / name)
+    finally:
+        os.chdir(here)
+        signal.signal(signal.SIGALRM, before)
+    assert not bad, "\n".join(bad)
+
+
+def _removed(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec, Unreadable
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
@@ -46,8 +46,8 @@ def advance_queue(lab: Lab) -> None:
     try:
         scheduler.advance(lab.paths)
     except OSError as error:
-        if error.errno not in NOT_WRITABLE:
-            raise
+        if error.errno not in NOT_WRITABLE:  # looking goes on, whatever is in place of the lease
+            lab.tell(f"nothing is started: {cause(error)}")
 
 
 def stop(lab: Lab, job: JobPaths) -> None:

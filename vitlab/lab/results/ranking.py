@@ -209,13 +209,18 @@ def residuals_gap(left: Path, right: Path, metric: str, label: str) -> Gap | Non
     return Gap(difference.value, difference.error, difference.n)
 
 
+_GAP = {"value": "float", "error": "float", "stars": "int", "is_one_seed": "bool"}
+
+
 def _read(cache: Path) -> dict[str, Gap | None]:
     try:
         records = read_document(cache)
-        if any(one is not None and misfit(one, "Mapping[str, float]") for one in records.values()):
-            return {}
+        for one in records.values():
+            wrong = one and [name for name, kind in _GAP.items() if misfit(one[name], kind)]
+            if wrong or (one and one.get("spread") is not None):  # of two single results
+                return {}
         return {key: Gap(**one) if one else None for key, one in records.items()}
-    except (OSError, TypeError, AttributeError):
+    except (OSError, TypeError, KeyError, AttributeError):
         return {}
 
 
