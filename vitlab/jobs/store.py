@@ -268,6 +268,9 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
             deciding = set(wrong)
         case Lost():
             deciding = {path.name for path in _DECIDING} & wrong.keys()
+            if not _kind(job.started):
+                # Half written as the machine lost power: that it began is known all the same.
+                deciding.discard(job.started.name)
     if deciding:
         return Unreadable("; ".join(wrong[name] for name in wrong if name in deciding))
     if not isinstance(state, Done) and os.path.islink(job.folder):  # noqa: PTH114

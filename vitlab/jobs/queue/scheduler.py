@@ -283,8 +283,10 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
 
     By the marker in their environment alone: the session's number may be reused by now.
     """
-    started = read_json(job.started)
-    if not started or started.get("boot") != processes.boot():
+    if not os.path.lexists(job.started):
+        return True
+    started = read_json(job.started)  # empty for one half written: it may have begun at any time
+    if started and started.get("boot") != processes.boot():
         return True
     since = int(started.get("ticks", 0))
     return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
