@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
+from vitlab.docs.save import save
 from vitlab.jobs.files import take_lock
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.writeback import status_sync
 from vitlab.lab.writeback.edits import accept, undo
 from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.writeback import pending
@@ -53,6 +56,23 @@ def test_an_end_is_told_once(lab: Lab, roadmap: Path, ended: Ended) -> None:
     assert sync_status(lab, roadmap) == [roadmap]
     assert status(lab, roadmap) == "failed"
     assert sync_status(lab, roadmap) == []
+
+
+@pytest.mark.usefixtures("running")
+def test_two_that_see_the_same_end_write_it_once(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A screen and `vitlab run --wait`, at the same moment."""
+    ended("one", outcome="failed")
+
+    def too_late(*changes: Any) -> object:
+        monkeypatch.setattr(status_sync, "save", save)
+        assert sync_status(open_lab(lab.paths.root), roadmap) == [roadmap]
+        return save(*changes)
+
+    monkeypatch.setattr(status_sync, "save", too_late)
+    assert sync_status(lab, roadmap) == []
+    assert status(lab, roadmap) == "failed"
 
 
 def test_a_person_who_undoes_it_is_not_corrected(

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from vitlab.contract.job import Done, Running
@@ -17,6 +18,7 @@ from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.contract.value import Value
 from vitlab.docs.save import change, save
+from vitlab.docs.text.edit import Conflict
 from vitlab.docs.write.results import run_links
 from vitlab.docs.write.status import set_end, set_progress, unique_edits
 from vitlab.jobs.store import Job, all_jobs
@@ -64,9 +66,13 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
         of_mvp = [job for job in jobs if job.spec.mvp == mvp_id]
         launched, full = last_launch(of_mvp), last_launch(full_jobs(of_mvp))
         if not has_ended([*full, *launched]):  # a trial's end is no end of a full run
-            new, written = _sync_progress(lab, roadmap_path, full, new)
+            write = partial(_sync_progress, lab, roadmap_path, full, new)
         else:
-            new, written = _sync_end(lab, roadmap_path, launched, jobs, new)
+            write = partial(_sync_end, lab, roadmap_path, launched, jobs, new)
+        try:
+            new, written = write()
+        except Conflict:  # a screen and a command see the same end at once: plan it anew
+            new, written = write()
         files += written
     if new != synced:
         _save(lab, new)
