@@ -21,9 +21,9 @@ from unittest import mock
 
 from markdown_it import MarkdownIt
 
+from vitlab.docs.journal import Journal
 from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.journal import Journal
 from vitlab.docs.save import change, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status

@@ -19,8 +19,9 @@ from vitlab.docs.judge.budget import Budget, budget_of
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.queue.queue import _Dependencies
 from vitlab.jobs.store import all_jobs
+from vitlab.jobs.submissions import Staged, publish
 from vitlab.lab.lab import open_lab
-from vitlab.lab.launch import _submit
+from vitlab.lab.launch import _stage
 from vitlab.lab.results.job_results import all_results, lookup_job
 from vitlab.lab.results.ranking import pairs_of
 from vitlab.lab.results.repeats import grouped
@@ -56,7 +57,9 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[JobPaths, ...]:
     (root / "roadmaps").mkdir()
     specs = load_experiment(write(root, TEXT)).specs("full", EXP_ID)
     specs = [replace(s, extra={**s.extra, "wandb": {"mode": "off"}}) for s in specs]
-    paths = _submit(open_lab(root), specs)
+    staged: list[Staged] = []
+    _stage(open_lab(root), specs, staged)
+    paths = publish(staged)
     waiting = {job.name: job for job in all_jobs(LabPaths(root))}
     assert _Dependencies(waiting.values()).unmet(waiting[paths[-1].name]).startswith("after ")
     assert all(map(run_job, paths))

@@ -131,13 +131,14 @@ class JobView:
     foreign: bool = False
     """Not submitted here by this user, so it does not start."""
 
+    metrics: Mapping[str, Any] | None = None
+    """`sources` (file, kind, columns, names, missing, rows, ...) and `problems` of a program's own
+    metrics; None where it reports its numbers itself."""
+
     @property
     def state_word(self) -> str:
         """Its state, as in commands and JSON."""
         return "foreign" if self.foreign else state_word(self.state)
-    metrics: Mapping[str, Any] | None = None
-    """`sources` (file, kind, columns, names, missing, rows, ...) and `problems` of a program's own
-    metrics; None where it reports its numbers itself."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

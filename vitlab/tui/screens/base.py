@@ -211,8 +211,9 @@ class LabScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.refresh_view()
-        for chart in self.query(Chart):
-            chart.draw_if_due()
+        for widget in self.query("*"):
+            if isinstance(widget, Chart):
+                widget.draw_if_due()
 
     def on_resize(self) -> None:
         self.set_class(self.size.width < ROOMY, "-narrow")
