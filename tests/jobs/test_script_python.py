@@ -50,6 +50,17 @@ def stub(path: Path, answer: str) -> Path:
     return path
 
 
+def environment(folder: Path, *names: str) -> Path:
+    """An environment beside the script that has what is named, and must not be started."""
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\ntouch started\n")
+    python.chmod(0o755)
+    for name in names:
+        (folder / "lib" / "python3.11" / "site-packages" / name).mkdir(parents=True)
+    return python
+
+
 def test_only_what_must_be_there_to_begin_counts(script: Path) -> None:
     assert imports_of(script) == {
         "__future__": "light.py:1",
@@ -68,20 +79,34 @@ def test_what_a_python_lacks_is_named_with_its_place_and_a_better_one(script: Pa
     assert str(caught.value) == text
 
 
-def test_the_nearest_that_has_all_is_offered(script: Path) -> None:
-    stub(script.parent / ".venv" / "bin" / "python", "has json")
+def test_the_nearest_that_has_all_is_offered_and_none_near_is_started(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(script.parent)
+    environment(script.parent / ".venv")
     assert find_python(script) == sys.executable
-    near = stub(script.parent / "env" / "bin" / "python", "has __future__ json numpy csv")
+    near = environment(script.parent / "env", "numpy")
     assert find_python(script) == str(near)
+    other = environment(script.parent / "venv", "numpy-2.0.dist-info")
+    assert find_python(script) == str(near)
+    (script.parent / "venv/lib/python3.11/site-packages/own.pth").write_text(
+        f"import os; os.system('touch started')\n{script.parent}/src\n"
+    )
+    (script.parent / "src" / "numpy").mkdir(parents=True)
+    assert find_python(script) == str(other)
+    assert note_on(str(other), script) == ""
+    assert not Path("started").exists()
 
 
 def test_where_none_has_all_the_nearest_is_taken_and_told(script: Path) -> None:
     script.write_text("import absent_everywhere\n")
-    near = stub(script.parent / ".venv" / "bin" / "python", "has")
+    near = environment(script.parent / ".venv", "numpy")
     assert find_python(script) == str(near)
     assert note_on(str(near), script).startswith(
         f"{near} has no absent_everywhere (light.py:1): give another"
     )
+    (script.parent / ".venv" / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+    assert note_on(str(near), script) == ""  # its folders cannot tell
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import shutil
@@ -12,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_regular
 
 LIMIT = 10.0
 """Seconds for one Python to tell what it has."""
 _MAX_MODULES = 40
+_NEAR = (".venv", "venv", "env")
 _BASES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
 _ASK = """\
 import sys
@@ -103,6 +106,10 @@ def _executable(python: str) -> str:
 def lacks(python: str, script: Path) -> dict[str, str]:
     """What a script imports and this Python has not -> where; `UsageError` if it is no Python."""
     needed = imports_of(script)
+    environment = Path(python).parent.parent
+    if environment in _near(script):
+        names = _installed(environment)
+        return {name: where for name, where in needed.items() if names and name not in names}
     try:
         run = subprocess.run(
             [python, "-c", _ASK, str(script.parent), *needed],
@@ -135,9 +142,9 @@ def find_python(script: Path) -> str:
 def _pythons(script: Path) -> Iterator[str]:
     """Of the environments near the script, the active ones, vitlab's own, of the PATH."""
     home = Path.home() if os.environ.get("HOME") else Path("/")
-    for folder in [script.parent, *script.parent.parents][:4]:
-        for name in (".venv", "venv", "env"):
-            yield from _in(folder / name)
+    for environment in _near(script):
+        yield from _in(environment)
+    for folder in _folders(script):
         for file in ("environment.yml", "environment.yaml"):
             if (folder / file).is_file():
                 yield from _conda(folder / file, home)
@@ -149,6 +156,46 @@ def _pythons(script: Path) -> Iterator[str]:
     yield from filter(None, map(shutil.which, ("python3", "python")))
 
 
+def _folders(script: Path) -> list[Path]:
+    return [script.parent, *script.parent.parents][:4]
+
+
+def _near(script: Path) -> list[Path]:
+    """Where environments of the script are looked for: the nearest first."""
+    return [folder / name for folder in _folders(script) for name in _NEAR]
+
+
+def _installed(environment: Path) -> set[str]:
+    """The modules an environment near the script has; empty where its folders cannot tell.
+
+    By its folders alone: it came with the script, perhaps from somebody else, and its Python runs
+    whatever its `.pth` files say as soon as it starts.
+    """
+    if re.search(
+        r"(?im)^include-system-site-packages\s*=\s*true", _text(environment / "pyvenv.cfg")
+    ):
+        return set()
+    names = set(sys.stdlib_module_names)
+    for site in environment.glob("lib/python3*/site-packages"):
+        for entry in site.iterdir():
+            names.add(entry.name.partition(".")[0])
+            if entry.suffix == ".dist-info":
+                names.update(_text(entry / "top_level.txt").split())
+            elif entry.suffix == ".pth":
+                lines = (line.strip() for line in _text(entry).splitlines())
+                folders = [site / line for line in lines if line and not line.startswith("import")]
+                names.update(p.name.partition(".")[0] for f in folders if f.is_dir()
+                             for p in f.iterdir())  # fmt: skip
+    return names
+
+
+def _text(file: Path) -> str:
+    """A small file of an environment; empty where it cannot be read."""
+    with contextlib.suppress(OSError):
+        return read_regular(file, 1 << 20).decode("utf-8", "replace")
+    return ""
+
+
 def _in(environment: Path) -> Iterator[str]:
     python = environment / "bin" / "python"
     if os.access(python, os.X_OK):
@@ -156,6 +203,6 @@ def _in(environment: Path) -> Iterator[str]:
 
 
 def _conda(file: Path, home: Path) -> Iterator[str]:
-    for match in re.findall(r"(?m)^name:\s*([\w.-]+)", file.read_text(errors="replace"))[:1]:
+    for match in re.findall(r"(?m)^name:\s*([\w.-]+)", _text(file))[:1]:
         for base in _BASES:
             yield from _in(home / base / "envs" / match)
