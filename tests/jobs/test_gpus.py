@@ -18,6 +18,7 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs import submissions
 from vitlab.jobs.files import write_json
 from vitlab.jobs.gpus import (
     Gpus,
@@ -184,6 +185,7 @@ def test_the_limit_is_that_of_the_submitter(
     def submitted(**variables: str) -> JobPaths:
         job = shop.submit(SAY)
         write_json(job.environment, {"v": 1, "variables": variables})
+        submissions.record(job.folder)
         return job
 
     first, free, hidden = (
@@ -194,6 +196,7 @@ def test_the_limit_is_that_of_the_submitter(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     old = shop.submit(SAY)
     old.environment.unlink(missing_ok=True)
+    submissions.record(old.folder)
     again = submitted(CUDA_VISIBLE_DEVICES="1")
     planned = plan(all_jobs(shop.lab), read_machine(shop.lab))
     assert {start.job.name: start.device for start in planned.starts} == {

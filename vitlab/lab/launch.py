@@ -29,7 +29,7 @@ from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
-from vitlab.jobs.store import Job, all_jobs, new_exp_id, read_job, unfinished
+from vitlab.jobs.store import Job, all_jobs, job_folders, new_exp_id, read_job, unfinished
 from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import left_alone, linked_changes
@@ -294,20 +294,19 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     Data, programs, disk and devices are checked anew: a plan may have been shown for hours. A
     `bad` finding refuses, before anything is written, unless `force`.
     """
+    lab, plan, changed = _planned_anew(lab, plan)
+    others = job_folders(lab.paths)
+    _refuse_bad(lab, plan, force)  # before there is even a lock
     lab.paths.private.make()
     # Two launches at once would not see each other's jobs.
     lock = take_lock(lab.paths.private.launching, LAUNCH_PATIENCE)
     if lock is None:
         raise UsageError("another launch is at work in this lab; try again")
     try:
-        changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
-        if changed:
-            lab = replace(lab, settings=load_settings(lab.paths))
-            plan = plan_launch(lab, plan.request)
-        bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
-        if bad and not force:
-            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-            raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
+        lab, plan, later = _planned_anew(lab, plan)
+        changed = tuple(dict.fromkeys((*changed, *later)))
+        if later or job_folders(lab.paths) != others:
+            _refuse_bad(lab, plan, force)
         staged: list[Staged] = []
         try:
             _stage(lab, plan.specs, staged)
@@ -320,6 +319,22 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         os.close(lock)
     scheduler.advance(lab.paths)
     return Launched(jobs, changed)
+
+
+def _planned_anew(lab: Lab, plan: Plan) -> tuple[Lab, Plan, tuple[Path, ...]]:
+    """The plan by the files as they are now, and those that have changed since it was made."""
+    changed = tuple(path for path, old in plan.fingerprint.items() if _digest(path) != old)
+    if changed:
+        lab = replace(lab, settings=load_settings(lab.paths))
+        plan = plan_launch(lab, plan.request)
+    return lab, plan, changed
+
+
+def _refuse_bad(lab: Lab, plan: Plan, force: bool) -> None:
+    bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
+    if bad and not force:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
 
 
 def _stage(lab: Lab, specs: Sequence[Spec], staged: list[Staged]) -> None:
