@@ -16,8 +16,9 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.jobs import store
+from vitlab.jobs import processes, store
 from vitlab.jobs.files import is_locked, take_lock
+from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import (
     all_jobs,
@@ -82,9 +83,7 @@ def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
 def test_without_locks_pid_and_start_time_decide(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vitlab.jobs.processes import boot, process
-
-    me = process(os.getpid())
+    me = processes.process(os.getpid())
     assert me is not None
     job = shop.submit("")
     monkeypatch.setattr(store, "is_locked", lambda _: None)
@@ -93,6 +92,18 @@ def test_without_locks_pid_and_start_time_decide(
     job.started.write_text(json.dumps(record))
     assert read_state(job) == Running(5.0, me.pid, "cpu")
     # The pid lives, but it is another process: ours has gone and its number was given out again.
+    job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
+    assert read_state(job) == Lost(5.0)
+
+
+def test_a_lock_that_was_replaced_hides_no_job_that_lives(shop: Workshop) -> None:
+    """As a restore, or a copy over the lab, does."""
+    job, me = shop.submit(""), processes.process(os.getpid())
+    assert me is not None
+    record = {"started": 5.0, "boot": boot(), "pid": me.pid, "ticks": me.ticks, "device": "cpu"}
+    job.started.write_text(json.dumps(record))
+    job.lock.write_text("")
+    assert read_state(job) == Running(5.0, me.pid, "cpu")
     job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
     assert read_state(job) == Lost(5.0)
 

@@ -268,9 +268,9 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
             deciding = set(wrong)
         case Lost():
             deciding = {path.name for path in _DECIDING} & wrong.keys()
-            if not _kind(job.started):
-                # Half written as the machine lost power: that it began is known all the same.
-                deciding.discard(job.started.name)
+    if not isinstance(state, Done) and not _kind(job.started):
+        # Half written as the machine lost power: that it began is known all the same.
+        deciding.discard(job.started.name)
     if deciding:
         return Unreadable("; ".join(wrong[name] for name in wrong if name in deciding))
     if not isinstance(state, Done) and os.path.islink(job.folder):  # noqa: PTH114
@@ -375,14 +375,18 @@ def _owner(job: JobPaths) -> Mapping[str, Any]:
 
 def _held(job: JobPaths, read: _Reader) -> bool:
     """Whether it runs: its lock is held, or where that cannot be known, its process lives."""
-    held = is_locked(job.lock)
-    if held is not None:
-        return held
+    locked = is_locked(job.lock)
+    if locked or not os.path.lexists(job.started) or os.path.lexists(job.exit):
+        return bool(locked)
     started = read.began(job)
-    if not started or os.path.lexists(job.exit):
+    if not started:
         return False
     if started.get("boot") == boot():
+        # Also where another file took the place of the lock, as a restore does: a job that lives
+        # must not be ended as a lost one.
         held = is_alive(started.get("pid", 0), started.get("ticks", 0))
+    elif locked is False:
+        return False
     else:
         held = job.lock.name not in read.wrong  # another machine's: it will write the end
     if not held and (why := _kind(job.lock)):  # a colleague's, of mode 600
