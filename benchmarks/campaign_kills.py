@@ -46,8 +46,10 @@ class Field:
 
     def words(self, kind: str, job: str) -> list[list[str]]:
         """What a job's attempts have told of this kind."""
-        name = Path(job).name
-        return [one for one in self.lab.run.told() if one[0] == kind and one[1] == name]
+        # Two jobs of one second share a name: the MVP, which each line ends with, tells them apart.
+        path = Path(job)
+        lines = (one for one in self.lab.run.told() if one[:2] == [kind, path.name])
+        return [one for one in lines if f"-mvp-{one[-1]}-" in path.parent.name]
 
     def begun(self, job: str, times: int = 1, seconds: float = 20) -> tuple[int, int] | None:
         """Wait until the job's process has begun so often: its pid and its supervisor's."""

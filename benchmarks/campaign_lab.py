@@ -51,7 +51,7 @@ import os, random, sys, time
 ledger, job, epochs, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 def tell(*words):
     with open(ledger, "a") as file:
-        file.write(" ".join(map(str, words)) + "\\n")
+        file.write(" ".join(map(str, (*words, sys.argv[5]))) + "\\n")
 tell("begin", job, os.getpid(), os.getppid())
 for epoch in range(epochs):
     value = random.random()
