@@ -51,6 +51,14 @@ def test_the_command_tells_versions_terminal_lab_and_gpus(
         assert secret not in said
 
 
+def test_a_document_without_measure_is_counted_as_not_readable(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.truncate(lab / "roadmaps" / "a_roadmap.md", 1 << 40)
+    assert main(["debug"]) == 0
+    assert "roadmaps          1, 1 not readable" in capsys.readouterr().out
+
+
 def test_the_same_as_json(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["debug", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vitlab.contract.job import Done, state_word
+from vitlab.contract.reading import read_regular
 from vitlab.jobs.git import read_code
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
@@ -63,6 +64,14 @@ def terminal(environment: Mapping[str, str]) -> Section:
     )
 
 
+def _lines(path: Path) -> int | None:
+    """The lines of a document; None where it cannot be read, or is too large to be one."""
+    try:
+        return read_regular(path, follow=True).count(b"\n")
+    except OSError:
+        return None
+
+
 def lab_section(lab: Lab) -> Section:
     """The lab's size and the states of its jobs; blocking."""
     jobs = all_jobs(lab.paths)
@@ -73,10 +82,12 @@ def lab_section(lab: Lab) -> Section:
     logs = [_size(job.paths.log) for job in jobs]
     events = [_size(job.paths.events) for job in jobs]
     roadmaps = lab.roadmaps()
-    lines = [path.read_bytes().count(b"\n") for path in roadmaps if path.is_file()]
+    lines = [count for path in roadmaps if (count := _lines(path)) is not None]
+    longest = f", {max(lines)} lines the longest" if lines else ""
+    unread = f", {len(roadmaps) - len(lines)} not readable" if len(lines) < len(roadmaps) else ""
     facts = [
         ("jobs", f"{len(jobs)}" + (f": {states}" if states else "")),
-        ("roadmaps", f"{len(roadmaps)}" + (f", {max(lines)} lines the longest" if lines else "")),
+        ("roadmaps", f"{len(roadmaps)}{longest}{unread}"),
         ("experiment files", str(len(lab.paths.experiment_files()))),
         ("largest log", f"{max(logs, default=0) / 1e6:.1f} MB"),
         ("largest events", f"{max(events, default=0) / 1e6:.1f} MB"),
