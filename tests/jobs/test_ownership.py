@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import wait_for
+from vitlab.jobs.files import born
 from vitlab.jobs.metrics.ownership import (
     Claim,
     Evidence,
     Rival,
-    born,
     claim,
     evidence_of_holders,
     look_alikes,

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, w
 from vitlab.contract.reading import read_regular
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs.environment import record_environment, secrets_in, this_environment
+from vitlab.jobs.files import born
 from vitlab.jobs.processes import ADOPTED, boot
 
 NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `stop` drops it"
@@ -221,20 +221,3 @@ def _marks(path: str) -> _Stamp:
     except FileNotFoundError:
         return ()
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def born(path: Path) -> float | None:
-    """When the file was made, in unix seconds; None where the file system does not say."""
-    import ctypes
-
-    # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
-    result = ctypes.create_string_buffer(256)
-    try:
-        failed = ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x800, result)
-    except AttributeError:  # a C library older than 2018
-        return None
-    (mask,) = struct.unpack_from("<I", result, 0)
-    if failed or not mask & 0x800:
-        return None
-    seconds, nanoseconds = struct.unpack_from("<qI", result, 80)
-    return float(seconds) + 1e-9 * nanoseconds if seconds > 0 else None

@@ -6,11 +6,9 @@ is seen to hold the file; then it counts when nobody else can have written it.
 
 from __future__ import annotations
 
-import ctypes
 import fnmatch
 import math
 import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -142,21 +140,6 @@ def _flags(pid: int, number: str) -> int:
         if name == "flags":
             return int(value, 8)
     return os.O_RDONLY
-
-
-def born(path: Path) -> float | None:
-    """When the file was made, in unix seconds; None where the file system does not say."""
-    # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
-    record = ctypes.create_string_buffer(256)
-    try:
-        failed = ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x800, record)
-    except AttributeError:  # a C library older than 2018
-        return None
-    (mask,) = struct.unpack_from("<I", record, 0)
-    if failed or not mask & 0x800:
-        return None
-    seconds, nanoseconds = struct.unpack_from("<qI", record, 80)
-    return float(seconds) + 1e-9 * nanoseconds if seconds > 0 else None
 
 
 def name_of(pid: int) -> str:

@@ -18,14 +18,13 @@ from vitlab.contract.tracking import FILES
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
 from vitlab.jobs.experiment.placeholders import expand, filled, is_glob, values_of, words_in
-from vitlab.jobs.files import read_json
+from vitlab.jobs.files import born, read_json
 from vitlab.jobs.metrics.ownership import (
     TOLERANCE,
     Claim,
     Evidence,
     Opened,
     Rival,
-    born,
     claim,
     descriptors,
     evidence_of_holders,

@@ -20,7 +20,7 @@ from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.script import EPOCH_OPTIONS
 from vitlab.jobs.experiment.script_files import kind_of
 from vitlab.jobs.experiment.settings import load_settings
-from vitlab.jobs.files import take_lock, write_owner
+from vitlab.jobs.files import born, take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
 from vitlab.jobs.metrics import ownership
 from vitlab.jobs.metrics.formats.decoder import Decoder, is_word
@@ -194,7 +194,7 @@ def _metrics(family: Sequence[Process], folder: Path, started: float) -> tuple[l
     held = {Path(name) for name, by in opened.items() if {one.pid for one in by} & pids}
     ours, unclear = set[Path](), dict[Path, str]()
     for path in {*(path for path in held if kind_of(path) is not None), *metrics_files(folder)}:
-        made = ownership.born(path)
+        made = born(path)
         is_held, holders = ownership.evidence_of_holders(path, opened, pids, beside=False)
         existed = made is None or made < started
         claim = ownership.claim(
