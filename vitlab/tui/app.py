@@ -19,6 +19,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.driver import Driver
+from textual.message import Message
 from textual.screen import Screen
 
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
@@ -170,10 +171,11 @@ class VitLab(App[int]):
         self.front.grow_old()
         self.set_timer(SLOW_CLOCK if self.watcher.pace.rests else CLOCK, self._clock)
 
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.InputEvent | events.AppFocus):
+    def post_message(self, message: Message) -> bool:
+        """Notice a person before what they do waits for anything."""
+        if isinstance(message, events.InputEvent | events.AppFocus):
             self.watcher.attend()
-        await super().on_event(event)
+        return super().post_message(message)
 
     def on_unmount(self) -> None:
         self.watcher.stop()
