@@ -125,6 +125,18 @@ def test_a_copied_cloned_or_unpacked_lab_starts_nothing(shop: Workshop, tmp_path
     assert advance(shop.lab) == []
 
 
+def test_a_lab_whose_experiments_are_a_link_to_mine_starts_nothing(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    shop.submit(MAKES)  # a relative script would be the other lab's
+    other = LabPaths(tmp_path / "other")
+    other.root.mkdir()
+    other.experiments.symlink_to(shop.lab.experiments)
+    assert [job.foreign for job in all_jobs(other)] == [True]
+    assert advance(other) == []
+    assert [job.foreign for job in all_jobs(shop.lab)] == [False]
+
+
 def test_another_user_s_submission_is_foreign(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 A lab may come from somebody else or be a copy, so a job is started only if it has a record. That
 is found by the identity of the job's folder, which no copy has and a renamed lab keeps, and holds
-digests of what decides what runs: the spec and the environment.
+that of the lab's root, whose programs run, and digests of what else decides: spec and environment.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
         if not anew and _known.get(name) == mark:
             return True
         _known.pop(name, None)
-        born, *digests = _place(job.folder).read_text().split("\n", 1)[0].split(" ")
+        born, *others = _place(job.folder).read_text().split("\n", 1)[0].split(" ")
         now, *ours = _identity(job.folder)
     except (OSError, UsageError):
         return False
-    if digests != ours or (born != now and _UNKNOWN not in (born, now)):
+    if others != ours or (born != now and _UNKNOWN not in (born, now)):
         return False
     _known[name] = mark
     return True
@@ -192,11 +192,14 @@ def _records(*_given: str | None) -> Path:
     return state_folder() / _FOLDER
 
 
-def _identity(folder: Path) -> tuple[str, str, str]:
-    """When the folder was made, and digests of spec and environment; `-` for what is not there."""
+def _identity(folder: Path) -> tuple[str, str, str, str]:
+    """When the folder was made, the lab's root, digests of spec and environment.
+
+    `-` for what is not there. Another lab's `experiments/` may be a link to this one's.
+    """
     job, made = JobPaths(folder), born(folder)
     when = _UNKNOWN if made is None else f"{made:.6f}"
-    return when, _digest(job.spec), _digest(job.environment)
+    return when, str(job.root.stat().st_ino), _digest(job.spec), _digest(job.environment)
 
 
 def _digest(path: Path) -> str:
