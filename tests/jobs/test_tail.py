@@ -73,6 +73,7 @@ def test_from_the_start_everything_is_there(tmp_path: Path) -> None:
 
 def test_what_could_move_the_terminal_is_gone() -> None:
     assert clean(b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x08\x07ok\x00") == "red ok"
+    assert clean(b"\x1b]" * 500_000 + b"end") == "end"  # each would search to the end of the line
     assert clean("a\u202eb\u2066c\ufeffd\x9be".encode()) == "abcde"
     assert clean(b"bad \xff utf-8 [/bold]") == "bad � utf-8 [/bold]"
     assert clean("tab\t中文 ✅".encode()) == "tab     中文 ✅"

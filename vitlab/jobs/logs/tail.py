@@ -16,9 +16,10 @@ BARREN = 1 << 27
 _BLOCK = 1 << 20
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movements
-    rb"|\x1b[\]PX^_].*?(?:\x07|\x1b\\)"  # OSC, DCS, ...: titles, links, pictures
-    rb"|\x1b[ -/]*[0-~]",
-    re.DOTALL,
+    # OSC, DCS, ...: titles, links, pictures. An escape ends one, or a line of their beginnings
+    # would be searched to its end from each of them.
+    rb"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"
+    rb"|\x1b[ -/]*[0-~]"
 )
 _BIDI = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e"
                   "\u2060\u2066\u2067\u2068\u2069\ufeff")  # fmt: skip
