@@ -20,6 +20,7 @@ from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.progress import (
     BUCKET,
     KEEP,
+    NAMES,
     RECENT,
     Progress,
     ProgressReader,
@@ -209,6 +210,22 @@ def test_a_file_without_an_end_is_given_up_and_named(
     os.mkfifo(job.events)
     assert reader.poll().problem == "events.jsonl is a pipe (FIFO)"
     assert read_end(job).problem == "events.jsonl is a pipe (FIFO)"
+
+
+def test_names_without_an_end_are_given_up_and_named(tmp_path: Path) -> None:
+    job = JobPaths(tmp_path)
+    with EventWriter(job.events) as writer:
+        for step in range(NAMES + 2):
+            writer.write("step", step=step, values={f"train/{step}": 1.0, "train/loss": step})
+    reader = ProgressReader(job)
+    for _ in range(2):
+        progress = reader.poll()
+        assert len(progress.values) == len(progress.curves) == NAMES
+        assert progress.values["train/loss"] == NAMES + 1
+        name = f"train/{NAMES - 1}"
+        assert (
+            progress.problem == f"events.jsonl names more than {NAMES} values; {name} is not read"
+        )
 
 
 @pytest.mark.parametrize(("first", "left"), [(0, 6), (1, 7)])

@@ -27,6 +27,8 @@ TREND = 5
 """Samples of its headline from which the trend of an ended job is shown."""
 BUCKET = 8
 """Samples in a row of which thinning keeps first, last, lowest, highest and one gap."""
+NAMES = 2048
+"""Values kept of one job, by their names; a script that numbers its names has more."""
 
 
 class Sample(NamedTuple):
@@ -156,14 +158,21 @@ class Progress:
 def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     """`progress` after some more events."""
     fresh: dict[str, list[Sample]] = {}
+    values = dict(progress.values)
     for event in events:
         progress = _after(progress, event)
         if event.kind in ("step", "eval"):
             at = event.step, _epoch(event), _run_time(progress, event.t)
             for name, value in event.values.items():
-                fresh.setdefault(name, []).append(Sample(*at, value))
+                if len(values) < NAMES or name in values:
+                    values[name] = value
+                    fresh.setdefault(name, []).append(Sample(*at, value))
+                else:
+                    problem = f"events.jsonl names more than {NAMES} values; {name} is not read"
+                    progress = replace(progress, problem=progress.problem or problem)
     if not fresh:
         return progress
+    progress = replace(progress, values=values)
     grown = {name: progress.curve(name).extended(samples) for name, samples in fresh.items()}
     return replace(progress, curves={**progress.curves, **grown})
 
@@ -193,7 +202,6 @@ def _after(progress: Progress, event: Event) -> Progress:
                 step=event.step if event.kind == "step" else max(progress.step, event.step),
                 of=of if isinstance(of, int) else progress.of,
                 epoch=progress.epoch if epoch is None else epoch,
-                values={**progress.values, **event.values},
                 first=progress.first or ((event.step, event.t) if event.kind == "step" else None),
                 first_epoch=progress.first_epoch or (None if epoch is None else (epoch, event.t)),
                 last=event.t,
@@ -229,12 +237,15 @@ class ProgressReader:
 
     def __init__(self, job: JobPaths) -> None:
         self._tail = EventTail(job.events)
-        self._progress = Progress()
+        self._folded = self._progress = Progress()
 
     def poll(self) -> Progress:
+        """The same object until something has changed."""
         # A long file comes in several blocks.
+        folded = self._folded
         while events := self._tail.poll():
-            self._progress = fold(self._progress, events)
-        if self._tail.problem != self._progress.problem:
-            self._progress = replace(self._progress, problem=self._tail.problem)
+            folded = fold(folded, events)
+        problem = self._tail.problem or folded.problem
+        if folded is not self._folded or problem != self._progress.problem:
+            self._folded, self._progress = folded, replace(folded, problem=problem)
         return self._progress
