@@ -64,6 +64,9 @@ class DataConfig:
     """True: train on shuffled labels, a control for leaks: the test R2 must then be 0."""
     memory: str = "8GiB"
     """Memory limit for spectra read from a file; what fits is read only once."""
+    device_memory: str = "auto"
+    """Of a GPU, for training spectra of a file, kept there in 16 bits if all fit: `auto`, what the
+    network leaves; a size; `none`."""
     max_excluded: Fraction = MAX_EXCLUDED
     """A file is refused if a larger share of a split's spectra is unusable: no data, a constant or
     not positive flux, or no valid label."""
@@ -341,6 +344,8 @@ def _check_setting(where: str, value: object) -> None:
 
 def _check_data(config: Scored | CeilingConfig) -> None:
     memory_bytes("config.data.memory", config.data.memory)
+    if config.data.device_memory not in ("auto", "none"):
+        memory_bytes("config.data.device_memory", config.data.device_memory, "auto, none or ")
     low, high = config.data.mag
     if low > high:
         raise ConfigError("config.data.mag", f"must be ascending, not [{low:g}, {high:g}]")

@@ -63,7 +63,8 @@ def read_strict(kind: type[T], value: object, where: str) -> T:
     """The dataclass `kind` from a mapping; `where` is the dotted key used in errors.
 
     Field types may be bool, int, float, str, `Literal`, `Annotated` with a `Range`, tuples,
-    `Mapping` of texts or of `Any`, `| None` and further dataclasses. Raises `ConfigError`.
+    `Mapping` of texts or of `Any`, any of these `| None` or `| Literal`, and further dataclasses.
+    Raises `ConfigError`.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(where, f"must be a mapping, not {_shown(value)}")
@@ -99,7 +100,12 @@ def _convert(hint: Any, value: object, where: str) -> Any:
             return value
         raise ConfigError(where, unknown(f"value {_shown(value)}", str(value), map(str, arguments)))
     if origin in (Union, types.UnionType):
-        return None if value is None else _convert(arguments[0], value, where)
+        words = [word for one in arguments if get_origin(one) is Literal for word in get_args(one)]
+        if isinstance(value, str) and value in words:
+            return value
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(arguments[0], value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
     if origin is Mapping:
@@ -173,15 +179,18 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def memory_bytes(key: str, text: str) -> int:
-    """`8GiB`, `500 MB`, `1e9` -> bytes; `ConfigError` at `key` for anything else."""
+def memory_bytes(key: str, text: str, also: str = "") -> int:
+    """`8GiB`, `500 MB`, `1e9` -> bytes; `ConfigError` at `key` for anything else.
+
+    `also`: what else is allowed there: `auto or `.
+    """
     found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT]?)(i?)B?\s*", text)
     try:
         number = float(found[1]) if found else 0.0
     except ValueError:
         number = 0.0
     if not found or number <= 0:
-        raise ConfigError(key, f"must be a size like 8GiB or 500MB, not {text!r}")
+        raise ConfigError(key, f"must be {also}a size like 8GiB or 500MB, not {text!r}")
     return int(number * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
 
 

@@ -17,6 +17,7 @@ from vitlab.ml.training import checkpoint
 _LENGTH = (
     "train.epochs", "train.decay", "train.min_lr", "train.eval_every", "train.monitor",
     "train.patience", "train.threads", "train.prefetch", "train.reuse_trunk", "data.memory",
+    "data.device_memory",
 )  # fmt: skip
 """Settings that change nothing of a stable phase but its length."""
 

@@ -142,7 +142,8 @@ _SECTIONS = {"model": "model", "train": "training", "args": "training"} | dict.f
 )
 """The row of a setting by its section; of a command only what follows its program is a setting."""
 _NOT_SHOWN = {
-    *("labels", "data.source", "data.memory", "train.threads", "train.prefetch", "threads"),
+    *("labels", "data.source", "data.memory", "data.device_memory"),
+    *("train.threads", "train.prefetch", "threads"),
     *("metrics", "env", "outputs", "resume_argv", "cwd", "argv", "matrix"),
 }
 """Settings with a row of their own, and those that change no number or are no setting of a run."""

@@ -36,7 +36,7 @@ Columns = dict[str, object]
 _SPECTRA = ("data", "noise", "labels")
 """Parts of a configuration that mean the same in every recipe."""
 _NO_CHOICE = (
-    *SEEDS, "train.threads", "data.memory", "cwd", "resume_argv", "outputs",
+    *SEEDS, "train.threads", "data.memory", "data.device_memory", "cwd", "resume_argv", "outputs",
     *(f"args.{name}" for name in (*OUTPUT_OPTIONS, *CHECKPOINT_OPTIONS)),
 )  # fmt: skip
 """Keys that are no choice between models."""

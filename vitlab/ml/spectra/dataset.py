@@ -26,6 +26,9 @@ COMPONENTS = 96
 """Principal components of the grid's spectra: accurate to 4e-5 of the median flux (rms) and
 0.01 in chi-square at magnitude 20.5, for a quarter of the work."""
 
+LIBRARIES = 2 << 30
+"""Bytes of a GPU that are left to CUDA and its libraries."""
+
 
 @dataclass(frozen=True)
 class GridSpectra:
@@ -71,7 +74,7 @@ class GridSpectra:
     def order(self, epoch: int, seed: int) -> Indices:
         """(n,) indices of the training spectra in an epoch's order."""
         n = self.sizes["train"]
-        return np.arange(n) if self.infinite else _shuffled(n, epoch, seed)
+        return _ascending(n) if self.infinite else _shuffled(n, epoch, seed)
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         """Training spectra with new noise; `rows` are part of `order(epoch, ...)`."""
@@ -107,17 +110,43 @@ class GridSpectra:
 
 
 def open_spectra(
-    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
+    data: DataConfig,
+    level: float,
+    labels: tuple[str, ...],
+    device: torch.device,
+    reserve: int | None = None,
 ) -> Spectra:
-    """The data set of a configuration, its tensors on `device`. `UsageError` names the file."""
-    spectra = _open_unpermuted(data, level, labels, device)
+    """The data set of a configuration, its tensors on `device`. `UsageError` names the file.
+
+    `reserve`: bytes of the device that a training on it takes for its network; None: there is no
+    such training, and no file's spectra are kept there.
+    """
+    limit = 0 if reserve is None else device_limit(data.device_memory, device, reserve)
+    spectra = _open_unpermuted(data, level, labels, device, limit)
     if not data.permuted:
         return spectra
     return PermutedSpectra(spectra, data.seed, infinite=data.source == "grid-infinite")
 
 
+def device_limit(text: str, device: torch.device, reserve: int) -> int:
+    """Bytes of a GPU that training spectra may take, of `data.device_memory`; 0 on a CPU.
+
+    `auto`: what is free now, without 1.5 times what the network is estimated to take.
+    """
+    if device.type != "cuda" or text == "none":
+        return 0
+    if text != "auto":
+        return memory_bytes("config.data.device_memory", text)
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(int(free - 1.5 * reserve) - LIBRARIES, 0)
+
+
 def _open_unpermuted(
-    data: DataConfig, level: float, labels: tuple[str, ...], device: torch.device
+    data: DataConfig,
+    level: float,
+    labels: tuple[str, ...],
+    device: torch.device,
+    device_memory: int,
 ) -> GridSpectra | FileSpectra:
     sizes = dict(zip(SPLITS, (data.train_size, data.val_size, data.test_size), strict=True))
     if data.source in GRID_SOURCES:
@@ -140,8 +169,9 @@ def _open_unpermuted(
         )
     values = np.column_stack([valid_labels(name, params[name]) for name in labels])
     memory = memory_bytes("config.data.memory", data.memory)
+    excluded = data.max_excluded
     return FileSpectra(
-        files, sizes, values, level, data.seed, device, memory, labels, data.max_excluded
+        files, sizes, values, level, data.seed, device, memory, labels, excluded, device_memory
     )
 
 
@@ -162,6 +192,11 @@ def open_simulator(data: DataConfig, level: float) -> Simulator:
 def _train_stars(seed: int, mag: tuple[float, float], n: int) -> Stars:
     """A whole training set's labels: 32 MB for a million stars."""
     return draw_stars(seed, mag, "train", 0, n)
+
+
+@lru_cache(maxsize=2)
+def _ascending(n: int) -> Indices:
+    return np.arange(n)
 
 
 @lru_cache(maxsize=2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +18,7 @@ from vitlab.contract.excluded import MAX_EXCLUDED, USABLE, Counts, count, refusa
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.observation import Batch, Indices, content_hash, on_device
 from vitlab.ml.spectra.pfsspec import Rows, SpectraFiles
+from vitlab.ml.spectra.resident import Resident, resident_bytes
 from vitlab.ml.spectra.simulate import STREAMS
 
 Slab = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -24,7 +28,8 @@ ROWS = 1024
 READING = 4
 """Memory needed while reading, in slabs: float64 flux and error, and the mask."""
 READERS = 2
-"""Threads: one waits for the disk while the other converts its slab to float32."""
+"""Threads for which that memory is put aside: one waits for the disk while the other converts its
+slab to float32. As many as there are cores read: a thread needs little more than its slab."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,18 @@ class Slabs:
     read: Callable[[int, int], Slab]
     """Start, stop -> (rows, W) flux and error."""
     plan: Plan
+    resident: Resident | None = None
+    """Where all rows are kept on the device; None: in memory, as the plan says."""
     reads: int = 0
     """Slabs read so far."""
     _held: dict[int, Future[Slab]] = field(default_factory=dict)
     _position: tuple[int, int, int] | None = None
     """Epoch, seed and current group."""
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
+    readers: int = field(default_factory=lambda: _readers())
+    _pool: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.readers)
 
     def rows(self, rows: Indices) -> Slab:
         """(rows, W) flux and error; reads slabs that are not in memory."""
@@ -121,12 +132,22 @@ class Slabs:
         for slab in needed:
             self._start(slab)
 
-    def look(self, slab: int) -> None:
-        """Read a slab; in memory stays what the plan keeps."""
+    def look(self, slab: int) -> Future[Any]:
+        """Start to read a slab for the first time; it stays on the device, or as the plan says."""
+        if self.resident is not None:
+            return self._pool.submit(self._store, slab, self.resident)
         if slab < self.plan.kept:
-            self._slab(slab)
-        else:
-            self.read(slab * ROWS, min((slab + 1) * ROWS, self.plan.n))
+            self._start(slab)
+            return self._held[slab]
+        return self.look_at(slab * ROWS, min((slab + 1) * ROWS, self.plan.n))
+
+    def look_at(self, start: int, stop: int) -> Future[Any]:
+        """Start to read rows that are not kept."""
+        return self._pool.submit(self.read, start, stop)
+
+    def _store(self, slab: int, resident: Resident) -> None:
+        start = slab * ROWS
+        resident.store(start, *self.read(start, min(start + ROWS, self.plan.n)))
 
     def _slab(self, slab: int) -> Slab:
         self._start(slab)
@@ -137,6 +158,11 @@ class Slabs:
             self.reads += 1
             stop = min((slab + 1) * ROWS, self.plan.n)
             self._held[slab] = self._pool.submit(self.read, slab * ROWS, stop)
+
+
+def _readers() -> int:
+    """Reading threads."""
+    return min(max(len(os.sched_getaffinity(0)), READERS), READING * READERS)
 
 
 HASHED = 16
@@ -166,16 +192,23 @@ class FileSpectra:
     """Names of the labels."""
     limit: float = MAX_EXCLUDED
     """Largest share of a split that may be left out."""
+    device_memory: int = 0
+    """Bytes of the device that training spectra may take; they are all kept there if they fit."""
     slabs: Slabs = field(init=False)
     _order_seed: int = 0
     _usable: dict[str, tuple[int, Indices]] = field(default_factory=dict)
     """Split -> where reading for usable rows goes on, and those found."""
+    _accepted: set[str] = field(default_factory=set)
+    """Splits that have been read through and lack few enough."""
     _val: dict[tuple[int, int], tuple[Rows, Rows]] = field(default_factory=dict)
     _typical: Tensor | None = None
 
     def __post_init__(self) -> None:
         plan = make_plan(self.wanted["train"], self.pixels, self.memory)
-        self.slabs = Slabs(self.files.read, plan)
+        resident = None
+        if 0 < resident_bytes(plan.n, self.pixels) <= self.device_memory:
+            resident = Resident.empty(plan.n, self.pixels, self.device)
+        self.slabs = Slabs(self.files.read, plan, resident)
         self._orders: dict[tuple[int, int], Indices] = {}
         self._labelled = np.isfinite(self.values.sum(axis=1))
 
@@ -208,16 +241,36 @@ class FileSpectra:
         """
         of = split_rows(self.files.n, self.wanted)[split]
         at, found = self._usable.get(split, (of.start, np.empty(0, dtype=np.int64)))
-        while at < of.stop and (number is None or len(found) < number):
-            stop = min(at + ROWS - at % ROWS, of.stop)
-            found = np.concatenate([found, at + np.flatnonzero(self._look(split, at, stop))])
-            at = stop
+        if at < of.stop and (number is None or len(found) < number):
+            parts = [found]
+            for start, stop in self._looked_at(split, at, of.stop, number is None):
+                usable = self.files.usable(start, stop) & self._labelled[start:stop]
+                parts.append(start + np.flatnonzero(usable))
+                at = stop
+                if number is not None and sum(map(len, parts)) >= number:
+                    break
+            found = np.concatenate(parts)
             self._usable[split] = at, found
-        if at == of.stop and len(found) < len(of):
+        if at == of.stop and len(found) < len(of) and split not in self._accepted:
             why = refusal(split, self.excluded(split), len(of), self.limit)
             if why:
                 raise UsageError(f"{self.files.path}: {why}")
+            self._accepted.add(split)
         return found
+
+    @property
+    def residence(self) -> str:
+        """What is kept of the training spectra on the device, and how exactly; empty: nothing."""
+        resident = self.slabs.resident
+        if resident is None:
+            return ""
+        share = resident.rounding / (self.level or 1)
+        of = "noise" if self.level else "file's errors"
+        size = resident_bytes(self.wanted["train"], self.pixels) / 1e9
+        return (
+            f"{size:.3g} GB of training spectra are on the device; flux kept in 16 bits: rounding "
+            f"{100 * share:.2g}% of the {of}"
+        )
 
     def at_most(self, split: str, number: int) -> int:
         """`number`, or the size of the split if smaller; reads no further than needed."""
@@ -231,15 +284,28 @@ class FileSpectra:
     def _codes(self, k: int) -> str:
         return "".join(USABLE if ok else "l" for ok in np.isfinite(self.values[:, k]).tolist())
 
-    def _look(self, split: str, start: int, stop: int) -> NDArray[np.bool_]:
-        """Which of some rows are usable; reads them, and keeps what training keeps."""
-        if split == "train":
-            self.slabs.look(start // ROWS)
-        else:
-            self.files.read(start, stop)
-        usable = self.files.usable(start, stop)
-        usable &= self._labelled[start:stop]
-        return usable
+    def _looked_at(
+        self, split: str, start: int, stop: int, all_of_it: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Read a split, slab by slab, keeping what training keeps; yields what has been read.
+
+        All readers are busy where all of it is wanted.
+        """
+        ahead = self.slabs.readers if all_of_it else 0
+        waiting: deque[tuple[int, int, Future[Any]]] = deque()
+        while start < stop or waiting:
+            if start < stop:
+                end = min(start + ROWS - start % ROWS, stop)
+                train = split == "train"
+                reading = (
+                    self.slabs.look(start // ROWS) if train else self.slabs.look_at(start, end)
+                )
+                waiting.append((start, end, reading))
+                start = end
+            if len(waiting) > ahead or start == stop:
+                first, last, reading = waiting.popleft()
+                reading.result()
+                yield first, last
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
         return self.values[self.rows(split, stop)[start:stop]]
@@ -257,8 +323,11 @@ class FileSpectra:
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         """As for `GridSpectra`; reads the following slabs in the background."""
         rows = self.rows("train")[rows]
-        self.slabs.follow(epoch, self._order_seed, rows)
-        flux, error = self._tensors(self.slabs.rows(rows))
+        if self.slabs.resident is not None:
+            flux, error = self.slabs.resident.rows(rows)
+        else:
+            self.slabs.follow(epoch, self._order_seed, rows)
+            flux, error = self._tensors(self.slabs.rows(rows))
         noise = torch.empty_like(flux).normal_(generator=generator)
         return self._noisy(flux, error, noise, self.values[rows])
 

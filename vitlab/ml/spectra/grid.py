@@ -86,14 +86,16 @@ class Grid:
 
     def _cardinal_values(self, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For each axis the cardinal splines and their slopes at the labels, (B, n) each."""
-        labels = labels.to(self.breaks[0])
+        # Before they are copied to a device, which would have to be waited for.
+        for name, ends, x in zip(LABELS, self.axes, labels.double().unbind(dim=1), strict=True):
+            low, high = float(ends[0]), float(ends[-1])
+            bad = ~((x >= low) & (x <= high))  # written so that NaN is bad too
+            if bad.any():
+                raise OutOfGrid(name, float(x[bad][0]), low, high)
+        labels = labels.to(self.breaks[0], non_blocking=True)
         parts = []
         for i, (axis, powers) in enumerate(zip(self.breaks, self.cardinals, strict=True)):
             x = labels[:, i].contiguous()
-            # Written so that NaN is bad too.
-            bad = ~((x >= axis[0]) & (x <= axis[-1]))
-            if bad.any():
-                raise OutOfGrid(LABELS[i], float(x[bad][0]), float(axis[0]), float(axis[-1]))
             interval = torch.searchsorted(axis, x, right=True).clamp(1, len(axis) - 1) - 1
             t = (x - axis[interval])[:, None]
             a, b, c, d = powers[:, interval]  # each (B, n)

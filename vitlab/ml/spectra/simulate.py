@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -52,13 +53,19 @@ def draw_stars(seed: int, mag: tuple[float, float], split: str, start: int, stop
     """Stars `start` to `stop` of a split, with magnitudes uniform in `mag`."""
     blocks = []
     for block in range(start // BLOCK, -(-stop // BLOCK)):
-        generator = _stream(seed, split, _STARS, block)
-        labels = draw_labels(generator, BLOCK)
-        blocks.append(np.column_stack([labels, generator.uniform(*mag, size=BLOCK)]))
+        blocks.append(_draw_block(seed, mag, split, block))
     first = start // BLOCK * BLOCK
     table = np.concatenate(blocks or [np.empty((0, len(LABELS) + 1))])
     table = table[start - first : stop - first]
     return Stars(table[:, :-1], table[:, -1])
+
+
+@lru_cache(maxsize=4)
+def _draw_block(seed: int, mag: tuple[float, float], split: str, block: int) -> NDArray[np.float64]:
+    """(`BLOCK`, 4) labels and magnitudes; batches in order often share one."""
+    generator = _stream(seed, split, _STARS, block)
+    labels = draw_labels(generator, BLOCK)
+    return np.column_stack([labels, generator.uniform(*mag, size=BLOCK)])
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Simulator:
 
     def flux(self, stars: Stars) -> Tensor:
         """(n, L) noise-free flux over its median."""
-        return self.grid.flux(self._tensor(stars.labels))
+        labels = torch.from_numpy(np.ascontiguousarray(stars.labels))
+        return self.grid.flux(labels.pin_memory() if self.grid.nodes.is_cuda else labels)
 
     def observe(self, stars: Stars, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """(n, L) observed flux and its true 1-sigma errors; new noise on each call, none for None.
