@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,16 @@ def test_paths_that_leave_the_lab_are_refused(tmp_path: Path) -> None:
     for path in ("../x", "/etc/passwd", "link/x"):
         with pytest.raises(UsageError, match="outside the lab"):
             lab.inside(path)
+
+
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "told.json"
+    dead, ours, fresh, other = (
+        tmp_path / f".told.json.tmp-{end}" for end in (2**22 + 1, 1, 2**22 + 2, "notes")
+    )
+    for one in (dead, ours, fresh, other):
+        one.write_text("{")
+    for one in (dead, ours, other):
+        os.utime(one, (1e9, 1e9))
+    write_atomic(path, b"{}")
+    assert sorted(tmp_path.iterdir()) == sorted([path, ours, fresh, other])

@@ -302,3 +302,28 @@ def test_edits_of_another_process_are_kept(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert file.read_text() == "| mine 50 |\n| theirs 100 |\n"
     assert len(told) == 50
+
+
+def test_a_disk_without_locks_has_one_writer_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = errno.ENOLCK
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("vitlab.docs.journal.fcntl.flock", refuse)
+    monkeypatch.setattr("vitlab.docs.journal.LOCK_TIMEOUT", 0.05)
+    journal, told = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text("| 1 |\n")
+    with journal.locked(), pytest.raises(UsageError, match="another vitlab is writing"):
+        save([planned(file, "1", "2")], journal)
+    save([planned(file, "1", "2")], journal)
+    assert file.read_text() == "| 2 |\n"
+    assert [one.path for one in undo(journal)] == [file]
+    assert (file.read_text(), told) == ("| 1 |\n", [])
+    number = errno.EIO
+    with pytest.raises(OSError, match=r"Input/output error: .*/journal/lock"):
+        save([planned(file, "1", "2")], journal)
+    assert file.read_text() == "| 1 |\n"

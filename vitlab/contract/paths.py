@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,10 @@ FIGURE_FOLDER = "img"
 """Folder of the figures, next to the roadmap."""
 IGNORED = (".vitlab/", "experiments/*/", "runs/", "wandb/")
 """What git need not keep of a lab: vitlab's own files, job folders, folders that scripts run in."""
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""Errors of `flock` on a disk that has no locks."""
+ABANDONED = 600.0
+"""Seconds after which a file half written may be that of a process killed on another machine."""
 _EXP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
@@ -280,6 +285,7 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _remove_abandoned(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -289,10 +295,37 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     sync_folder(path.parent)
 
 
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left of this file, written half: theirs is a number of none."""
+    head = f".{path.name}.tmp-"
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            number = entry.name.removeprefix(head)
+            if number == entry.name or not number.isdecimal() or _is_running(int(number)):
+                continue
+            # On another machine it may live: nothing is written for so long.
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED:
+                os.unlink(entry.path)  # noqa: PTH108 - of an entry
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
+    """Make a rename in `folder` durable, where its disk can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            error.filename = str(folder)
+            raise
     finally:
         os.close(descriptor)

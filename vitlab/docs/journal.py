@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitlab.contract.paths import UNFINISHED, UsageError, real
+from vitlab.contract.paths import NO_LOCKS, UNFINISHED, UsageError, real
 from vitlab.contract.reading import read_regular
 from vitlab.contract.user_key import is_sealed, seal
 
@@ -50,18 +51,18 @@ class Journal:
         path = self.folder / "lock"
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             self.set_aside([path])
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        try:
+        with contextlib.ExitStack() as held:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(path, flags, 0o666)
+            held.callback(os.close, descriptor)
             deadline = time.monotonic() + LOCK_TIMEOUT
-            while not _try_lock(descriptor):
+            while not _try_lock(descriptor, path, held):
                 if time.monotonic() > deadline:
                     raise UsageError(
                         f"{self.folder}: another vitlab is writing documents now; try again"
                     )
                 time.sleep(0.02)
             yield
-        finally:
-            os.close(descriptor)
 
     def entries(self) -> list[tuple[int, str]]:
         """(number, state) of every entry, oldest first, from the file names alone."""
@@ -131,9 +132,34 @@ class Journal:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, path: Path, held: contextlib.ExitStack) -> bool:
+    """Whether the lock is taken now; what keeps it beside the descriptor goes into `held`."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            error.filename = str(path)
+            raise
+        return _try_name(os.fstat(descriptor), held)
+    return True
+
+
+def _try_name(found: os.stat_result, held: contextlib.ExitStack) -> bool:
+    """The same by a name that one process of this machine can have, on a disk without locks.
+
+    Two machines can write at once there: no document is lost, as each is compared before it is
+    replaced.
+    """
+    import socket  # few disks need it
+
+    name = held.enter_context(socket.socket(socket.AF_UNIX))
+    try:
+        name.bind(f"\0vitlab journal {found.st_dev} {found.st_ino}")
+    except OSError as error:
+        name.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
         return False
     return True

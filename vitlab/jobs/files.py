@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.paths import NO_LOCKS, JobPaths, write_atomic
 from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
 
 _RESERVED_BYTES = 4096
@@ -133,9 +133,6 @@ def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
-_UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
-
 def take_lock(path: Path, patience: float = 1.0) -> int | None:
     """Take the lock on `path`: its descriptor; None when another process holds it.
 
@@ -149,10 +146,11 @@ def take_lock(path: Path, patience: float = 1.0) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _UNSUPPORTED:
+            if error.errno in NO_LOCKS:
                 return descriptor
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 os.close(descriptor)
+                error.filename = str(path)
                 raise
             if time.monotonic() < until:
                 time.sleep(0.002)
