@@ -199,11 +199,12 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     """Looking works, and names what it could not read."""
     subprocess.run(["chmod", "-R", "a+rwX", lab], check=True)
     [job] = (lab / "experiments").glob("*/*/")
-    names = ("exit", "spec", "lock", "began", "folder")
+    names = ("exit", "spec", "lock", "health", "began", "folder")
     copies = {name: job.with_name(name) for name in names}
     for copy in copies.values():
         shutil.copytree(job, copy)
-    for name, file in (("exit", "exit.json"), ("spec", "spec.json"), ("lock", "lock")):
+    files = ("exit.json", "spec.json", "lock", "health.jsonl")
+    for name, file in zip(names, files, strict=False):
         (copies[name] / file).chmod(0o600)
     (copies["began"] / "exit.json").unlink()
     (copies["began"] / "lock").chmod(0o600)
@@ -222,9 +223,10 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
         assert ends[words][0] == 0, (words, ends[words])
     rows = {row["job"].partition("/")[2]: row for row in json.loads(ran.stdout)}
     assert [rows[name]["state"] for name in names] == [
-        "unreadable", "unreadable", "done", "unreadable", "unreadable",
+        "unreadable", "unreadable", "done", "done", "unreadable", "unreadable",
     ]  # fmt: skip
     assert rows["exit"]["problem"] == "exit.json cannot be read: Permission denied"
+    assert rows["health"]["problem"] == "health.jsonl cannot be read: Permission denied"
     assert rows["folder"]["problem"] == "folder cannot be read: Permission denied"
 
 

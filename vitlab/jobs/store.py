@@ -47,11 +47,12 @@ _RECORDS: Mapping[str, Callable[[Path], object]] = {
     _ANY.slurm.name: lambda path: load_fields(path, {}),
     _ANY.environment.name: lambda path: load_fields(path, {"variables": "Mapping[str, str]"}),
     _ANY.config.name: read_document,
+    _ANY.health.name: lambda path: os.close(open_regular(path)),
 }
 """What reads each file beside those that decide its state."""
-_SHOWN = (_ANY.wandb.name, _ANY.metrics.name)
+_SHOWN = (_ANY.wandb.name, _ANY.metrics.name, _ANY.health.name)
 """Those that are read of an ended job too."""
-_OTHERS = (_ANY.events, _ANY.health, _ANY.result, _ANY.code_diff, _ANY.old_log, _ANY.residuals,
+_OTHERS = (_ANY.events, _ANY.result, _ANY.code_diff, _ANY.old_log, _ANY.residuals,
            _ANY.sealed, _ANY.sealed_residuals)  # fmt: skip
 _FILES = frozenset(path.name for path in (*_DECIDING, *_OTHERS)) | _RECORDS.keys()
 """Regular files wherever they are; the log of a job started by hand may be a link."""
