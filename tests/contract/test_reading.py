@@ -17,7 +17,9 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import Result, Spec, load_result, load_spec, read_result, write_result
 from vitlab.contract.reading import (
     MAX_BYTES,
+    Search,
     Unreadable,
+    matching,
     open_regular,
     parse,
     read_document,
@@ -196,3 +198,56 @@ def test_events_of_a_strange_kind_are_refused_and_values_cleaned(tmp_path: Path)
     os.mkfifo(path)
     with pytest.raises(Unreadable, match="pipe"):
         read_events(path)
+
+
+def _tree(root: Path) -> None:
+    for name in ("a/m.csv", "a/.hidden/m.csv", "a/b/m.csv", "m.csv", "runs[1]/m.csv"):
+        path = root / "run" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / "out").mkdir()
+    (root / "out/m.csv").touch()
+    (root / "run/a/loop").symlink_to("..")
+    (root / "run/a/other").symlink_to(".")
+    (root / "run/away").symlink_to("../out")
+    (root / "run/a/gone.csv").symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("m.csv", "m.csv"),
+        ("**/m.csv", "a/b/m.csv a/m.csv m.csv runs[1]/m.csv"),
+        ("**/b/**", "a/b/m.csv"),
+        ("a/*", "a/gone.csv a/m.csv"),
+        ("*/m.csv", "a/m.csv away/m.csv runs[1]/m.csv"),
+        ("runs[[]1]/*", "runs[1]/m.csv"),
+        ("a/.h*/*", "a/.hidden/m.csv"),
+        ("/**/b/*", "a/b/m.csv"),
+        ("a", ""),
+        ("nowhere/*", ""),
+        ("m.csv/*", ""),
+        ("\0/*", ""),
+        ("", ""),
+        ("**/" * 200 + "x", ""),
+        ("*/" * 200 + "x", ""),
+    ],
+)
+def test_files_are_found_without_end_or_way_out(tmp_path: Path, pattern: str, found: str) -> None:
+    _tree(tmp_path)
+    folder, search = tmp_path / "run", Search()
+    names = sorted(
+        str(p.relative_to(folder)) for p in matching(folder, pattern, search, hidden=False)
+    )
+    assert (names, search.is_cut) == (found.split(), False)
+
+
+def test_a_search_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tree(tmp_path)
+    for name, bound, count in (("MAX_FOLDERS", 2, 3), ("MAX_ENTRIES", 4, 1)):
+        search = Search()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"vitlab.contract.reading.{name}", bound)
+            assert len(list(matching(tmp_path / "run", "**/*.csv", search))) <= count
+        assert search.is_cut
+    assert len(list(matching(tmp_path / "run", "**", folders=True))) == 13

@@ -116,6 +116,17 @@ def test_the_files_of_jobs_are_no_candidates(tmp_path: Path, shop: Workshop) -> 
     assert metrics_files(shop.lab.root) == [shop.lab.root / "run" / "metrics.csv"]
 
 
+def test_what_is_no_metrics_file_has_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "trainer_state.json"
+    os.mkfifo(path)
+    assert columns(path) == []
+    path.unlink()
+    with path.open("wb") as file:
+        file.write(b"[\n" + b" " * 100)
+        file.truncate(1 << 40)
+    assert columns(path) == []
+
+
 def test_stopped_like_any_other(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:
     job = adopt(shop.lab, shop.spec(""), by_hand.pid)
     assert advance(shop.lab) == []

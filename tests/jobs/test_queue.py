@@ -15,9 +15,11 @@ from vitlab.contract.job import Done, Lost, Queued, Running, Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.experiment.command import may_meet
 from vitlab.jobs.gpus import Device
+from vitlab.jobs.metrics.ownership import matches
 from vitlab.jobs.queue.machine import Gpu, Machine
 from vitlab.jobs.queue.queue import plan
 from vitlab.jobs.store import Job
+from vitlab.jobs.submissions import NOT_HERE
 
 GB = 10**9
 
@@ -96,6 +98,8 @@ def test_after_waits_for_a_good_end() -> None:
         first = job("first", state=state)
         assert why_waiting(second, [first, second], slots) == why
     assert "has not been launched" in why_waiting(second, [second], slots)
+    foreign = job("first", foreign=True)
+    assert why_waiting(second, [foreign, second], slots) == f"after E/first: E/first: {NOT_HERE}"
     any_end = job("second", after=("E/first",), extra={"after": "any"})
     failed = job("first", state=Done(1, 2, "failed", 1))
     assert why_waiting(any_end, [failed, any_end], slots) == ""
@@ -275,6 +279,13 @@ def test_globs_that_name_one_file_always_meet(
     if _names(one, path) and _names(other, path):
         assert may_meet("/".join(one), "/".join(other))
         assert may_meet("/".join(other), "/".join(one))
+
+
+def test_globs_of_many_parts_meet_in_bounded_time() -> None:
+    one, other = "/".join(["**", "a"] * 60), "/".join(["**", "b"] * 60)
+    assert not may_meet(one, other + "/c")
+    assert may_meet(one + "/**", other + "/**")
+    assert not matches(Path("/lab", *("a" * 60)), Path("/lab"), one + "/b")
 
 
 def _names(glob: list[str], path: list[str]) -> bool:

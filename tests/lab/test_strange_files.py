@@ -180,11 +180,13 @@ def test_documents_are_looked_for_within_bounds(
     find_roadmaps(tmp_path, stars, told.append)
     assert [p.name for p in find_roadmaps(tmp_path, ("**/a_*.md",), told.append)] == names[2:]
     assert told == []
-    monkeypatch.setattr("vitlab.lab.documents._FOLDERS", 3)
+    monkeypatch.setattr("vitlab.contract.reading.MAX_FOLDERS", 3)
     for number in range(5):
         (tmp_path / str(number)).mkdir()
     find_roadmaps(tmp_path, (), told.append)
-    assert told == [f"{tmp_path}: only the nearest 3 folders were searched for documents"]
+    assert told == [
+        f"{tmp_path}: only the nearest 3 folders or 200,000 files were searched for documents"
+    ]
     for pattern in ("../*.md", "/etc/*", "", "a/../../*"):
         with pytest.raises(UsageError, match="is no pattern of files in the lab"):
             find_roadmaps(tmp_path, (pattern,))

@@ -1,14 +1,20 @@
-"""Files that anybody may have written, read guarded: none can hang, fill or fool its reader."""
+"""Files that anybody may have written, found and read guarded: none can hang or fool a reader."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import stat
 import sys
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, TypeGuard
 
 MAX_BYTES = 16 << 20
@@ -17,6 +23,9 @@ MAX_DEPTH = 64
 """Lists and objects within each other."""
 LATEST = 32_503_680_000.0
 """The year 3000 in unix seconds: later times no calendar shows."""
+MAX_FOLDERS = 20_000
+MAX_ENTRIES = 200_000
+"""Folders that one search looks into, the nearest first, and what is in them."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -25,6 +34,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFLNK: "a link",
 }
+_WILD = re.compile(r"[*?[]")
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
 """What a number too large for a float has in it."""
 _ESCAPES = re.compile(
@@ -96,7 +106,7 @@ def read_document(path: Path | str, limit: int = MAX_BYTES) -> Any:
 def parse(data: bytes | str) -> Any:
     """A JSON document: UTF-8, finite numbers, at most `MAX_DEPTH` deep, or `ValueError`.
 
-    Lone surrogates and zeros, which no terminal and no name of a file takes, become U+FFFD.
+    Lone surrogates and NUL characters, which no terminal and no file name takes, become U+FFFD.
     """
     try:
         text = data if isinstance(data, str) else data.decode()
@@ -117,7 +127,7 @@ def parse(data: bytes | str) -> Any:
 
 
 def mended(text: str) -> str:
-    """JSON in which escapes of lone surrogates and of zeros are those of U+FFFD."""
+    """JSON in which escapes of lone surrogates and of NUL characters are those of U+FFFD."""
     return _ESCAPES.sub(lambda found: "\\ufffd" if found[2] else found[0], text)
 
 
@@ -141,3 +151,108 @@ def _check(value: Any, depth: int = 0) -> None:
             _check(each, depth + 1)
     elif isinstance(value, int | float) and not is_finite(value):
         raise ValueError("holds a number too large for a float")
+
+
+@dataclass
+class Search:
+    """How much one search for files has looked at, and what it could not."""
+
+    unread: dict[Path, str] = field(default_factory=dict)
+    """Folders that cannot be read, and why."""
+    is_cut: bool = False
+    """Whether there was more than is looked at."""
+    _folders: int = 0
+    _entries: int = 0
+
+    @property
+    def limit(self) -> str:
+        """What is looked at, for people."""
+        return f"{MAX_FOLDERS:,} folders or {MAX_ENTRIES:,} files"
+
+    def entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """What is in a folder; nothing for one that cannot be read, which hides no other."""
+        self._folders += 1
+        left = MAX_ENTRIES - self._entries if self._folders <= MAX_FOLDERS else -1
+        try:
+            with os.scandir(folder) as entries:
+                found = list(islice(entries, left + 1)) if left >= 0 else []
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.unread[folder] = error.strerror or str(error)
+            return []
+        self.is_cut |= len(found) > left
+        self._entries += len(found)
+        return found
+
+
+def matching(
+    folder: Path,
+    pattern: str,
+    search: Search | None = None,
+    *,
+    hidden: bool = True,
+    folders: bool = False,
+) -> Iterator[Path]:
+    """The files below a folder by a pattern as `Path.glob` has them, within bounds.
+
+    `**` enters no linked folder, and none is looked into twice: links lead in circles. Without
+    `hidden` no wildcard stands for a name that begins with a dot. `folders`: these too.
+    """
+    search = search or Search()
+    parts = tuple(part for part in PurePosixPath(pattern).parts if part != "/")
+    if parts[-1:] == ("**",):
+        parts += ("*",)
+    waiting = deque([(folder, parts)] if parts and "\0" not in pattern else [])
+    linked = deque[tuple[Path, tuple[str, ...]]]()  # after all others, which have the better names
+    seen = set[tuple[int, int, tuple[str, ...]]]()
+    while (waiting or linked) and not search.is_cut:
+        here, parts = (waiting or linked).popleft()
+        part, *rest = parts
+        if not _WILD.search(part):
+            if rest:
+                waiting.append((here / part, tuple(rest)))
+            elif _is_there(here / part, search, folders):
+                yield here / part
+            continue
+        with contextlib.suppress(OSError):
+            found = here.stat()
+            if (place := (found.st_dev, found.st_ino, parts)) in seen:
+                continue
+            seen.add(place)
+        if part == "**":
+            waiting.append((here, tuple(rest)))
+        for entry in search.entries(here):
+            if entry.name.startswith(".") and not (hidden or part.startswith(".")):
+                continue
+            if part == "**":
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), parts))
+            elif fnmatchcase(entry.name, part):
+                if not rest and (folders or not is_folder(entry)):
+                    yield Path(entry.path)
+                elif rest and is_folder(entry):
+                    (linked if entry.is_symlink() else waiting).append(
+                        (Path(entry.path), tuple(rest))
+                    )
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _is_there(path: Path, search: Search, folders: bool) -> bool:
+    """Whether there is a file, or a link to nothing; of `folders`, whatever there is."""
+    try:
+        mode = path.stat().st_mode
+        return folders or not stat.S_ISDIR(mode)
+    except OSError as error:
+        if os.path.islink(path):  # noqa: PTH114 - also where its folder is closed
+            return True
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            search.unread[path.parent] = error.strerror or str(error)
+        return False

@@ -10,16 +10,17 @@ from typing import Any
 
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError, cause
+from vitlab.contract.reading import matching
 from vitlab.contract.value import LABEL, Value
 from vitlab.docs.text.edit import Conflict
 from vitlab.jobs.experiment.experiment import Experiment, known_mvps, load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS, is_glob, words_in
 from vitlab.jobs.experiment.value_names import Names, match_names
 from vitlab.jobs.queue import trainings as by_hand
-from vitlab.jobs.queue.trainings import Training, as_glob, columns, training
+from vitlab.jobs.queue.trainings import Training, as_glob, changed, columns, training
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import exp_id_of, launch_changes, write_launch
-from vitlab.lab.script_experiment import Found, examine, program_of
+from vitlab.lab.script_experiment import MAX_FILES, Found, examine, program_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     if seen is not None and not file and not found.metrics and not found.unclear:
         file, note = seen.file, f"{seen.file} is not there yet; its names are those the script logs"
     if seen is None or not file:
-        known = [name for path in found.folder.glob(file) for name in columns(path)] if file else []
+        files = sorted(matching(found.folder, file), key=changed, reverse=True) if file else []
+        known = [name for path in files[:MAX_FILES] for name in columns(path)]
         names = match_names(known, label)
         meanings: dict[str, Any] = dict(names.sure)
         script = None
@@ -202,7 +204,7 @@ def _metrics(
 def _declared(process: Training, declared: Mapping[str, Any]) -> str:
     """The experiment's metrics file, where the process has it; empty where it is to be found."""
     file = str(declared.get("file", ""))
-    return file if file and not words_in(file) and any(process.folder.glob(file)) else ""
+    return file if file and not words_in(file) and any(matching(process.folder, file)) else ""
 
 
 def printed(meaning: object) -> str:

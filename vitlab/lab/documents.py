@@ -7,11 +7,10 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, real, write_atomic
-from vitlab.contract.reading import open_regular
+from vitlab.contract.reading import Search, is_folder, matching, open_regular
 from vitlab.docs.model.report_head import own_experiments
 from vitlab.docs.text.source import Document
 
@@ -30,8 +29,6 @@ _SKIPPED = frozenset(("node_modules", "site-packages", "__pycache__", "tests"))
 _TABLES = re.compile(r"^tables:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|\Z)|\n(?=[ \t\n]))*", re.M)
 _HEAD = 4096
 """Bytes of a report in which its exp_id is looked for."""
-_FOLDERS = 20_000
-"""Folders that are looked into, the nearest first."""
 Tell = Callable[[str], None]
 """Called with a line on what is passed over."""
 
@@ -136,12 +133,10 @@ def _below(root: Path, tell: Tell | None = None) -> Iterator[Path]:
 
 def _walk(root: Path, wanted: Callable[[str], bool], tell: Tell | None = None) -> Iterator[Path]:
     """The files in a folder and below it whose names are wanted; no linked folder is entered."""
-    waiting, unread = deque([root]), dict[Path, str]()
-    for _ in range(_FOLDERS):
-        if not waiting:
-            break
+    waiting, search = deque([root]), Search()
+    while waiting and not search.is_cut:
         folder = waiting.popleft()
-        entries = _entries(folder, unread)
+        entries = search.entries(folder)
         names = {entry.name for entry in entries}
         if SPEC in names or "pyvenv.cfg" in names or (folder != root and SETTINGS in names):
             continue  # a job, an environment, another lab
@@ -150,9 +145,9 @@ def _walk(root: Path, wanted: Callable[[str], bool], tell: Tell | None = None) -
                 skipped = entry.name.startswith(".") or entry.name in _SKIPPED
                 if not skipped and not _TEMPLATE.fullmatch(entry.name):
                     waiting.append(Path(entry.path))
-            elif wanted(entry.name) and not _is_folder(entry):
+            elif wanted(entry.name) and not is_folder(entry):
                 yield Path(entry.path)
-    _tell_left(root, waiting, unread, tell)
+    _tell_left(root, search, tell)
 
 
 def _matching(root: Path, pattern: str, tell: Tell | None) -> Iterator[Path]:
@@ -160,55 +155,16 @@ def _matching(root: Path, pattern: str, tell: Tell | None) -> Iterator[Path]:
     parts = PurePosixPath(pattern).parts
     if not parts or ".." in parts or parts[0] == "/":
         raise UsageError(f"{SETTINGS}: documents: {pattern!r} is no pattern of files in the lab")
-    waiting, unread = deque([(root, parts)]), dict[Path, str]()
-    seen = set()
-    for _ in range(_FOLDERS):
-        if not waiting:
-            break
-        folder, (part, *rest) = place = waiting.popleft()
-        if place in seen:
-            continue
-        seen.add(place)
-        if part == "**" and rest:
-            waiting.append((folder, tuple(rest)))
-        for entry in _entries(folder, unread):
-            if part == "**":
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((Path(entry.path), (part, *rest)))
-            elif fnmatchcase(entry.name, part) and _is_folder(entry) == bool(rest):
-                if rest:
-                    waiting.append((Path(entry.path), tuple(rest)))
-                else:
-                    yield Path(entry.path)
-    _tell_left(root, waiting, unread, tell)
+    search = Search()
+    yield from matching(root, pattern, search)
+    _tell_left(root, search, tell)
 
 
-def _entries(folder: Path, unread: dict[Path, str]) -> list[os.DirEntry[str]]:
-    """What is in a folder; nothing for one that cannot be read, which hides no other."""
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        unread[folder] = error.strerror or str(error)
-        return []
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
-
-
-def _tell_left(
-    root: Path, waiting: Collection[object], unread: Mapping[Path, str], tell: Tell | None
-) -> None:
-    if waiting and tell:
-        tell(f"{root}: only the nearest {_FOLDERS:,} folders were searched for documents")
-    if unread and tell:
-        (folder, why), *more = unread.items()
+def _tell_left(root: Path, search: Search, tell: Tell | None) -> None:
+    if search.is_cut and tell:
+        tell(f"{root}: only the nearest {search.limit} were searched for documents")
+    if search.unread and tell:
+        (folder, why), *more = search.unread.items()
         others = f" (and {len(more)} more folders)" if more else ""
         tell(f"{folder}{others}: not searched for documents: {why}")
 

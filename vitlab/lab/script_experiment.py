@@ -37,6 +37,8 @@ MAX_OPTIONS = 12
 """Of the script, that a comment lists."""
 MAX_FILES = 8
 """Of the last runs, that are looked into for names."""
+MAX_LOOKED_INTO = 500
+"""Metrics files, the newest, among which those of the last runs are."""
 _COUNTS = re.compile(r".*(_step|_runtime|_per_second)|total_flos")
 """Columns that are no scores."""
 
@@ -172,7 +174,8 @@ def _last_run(program: Program, script: Script) -> tuple[Path, ...]:
         for path in metrics_files(program.folder)
         if unknown or any(_matches(path, one) for one in script.files.metrics)
     ]
-    found = [path for path in found if not _is_anothers(columns(path), script.logged)]
+    newest = found[:MAX_LOOKED_INTO]
+    found = [path for path in newest if not _is_anothers(columns(path), script.logged)]
     best = min((kind_of(path) or 0 for path in found), default=0)
     return tuple(path for path in found if kind_of(path) == best)
 

@@ -120,16 +120,21 @@ def literal_head(path: str) -> str:
 
 def may_meet(one: str, other: str) -> bool:
     """Whether two paths, each perhaps a glob (`logs/version_*/metrics.csv`), may name one file."""
-    return _may_meet(list(PurePosixPath(one).parts), list(PurePosixPath(other).parts))
-
-
-def _may_meet(one: list[str], other: list[str]) -> bool:
-    if not one or not other:
-        return all(part == "**" for part in one or other)
-    for these, those in ((one, other), (other, one)):
-        if these[0] == "**":
-            return _may_meet(these[1:], those) or _may_meet(these, those[1:])
-    return _parts_meet(one[0], other[0]) and _may_meet(one[1:], other[1:])
+    these, those = (PurePosixPath(path).parts for path in (one, other))
+    ways, seen = [(0, 0)], set[tuple[int, int]]()  # how many parts of each stand for each other
+    while ways:
+        n, m = way = ways.pop()
+        if way in seen or n > len(these) or m > len(those):
+            continue
+        seen.add(way)
+        first, second = these[n : n + 1], those[m : m + 1]
+        if not first and not second:
+            return True
+        if "**" in (*first, *second):
+            ways += [(n + 1, m), (n, m + 1)]
+        elif first and second and _parts_meet(first[0], second[0]):
+            ways.append((n + 1, m + 1))
+    return False
 
 
 def _parts_meet(one: str, other: str) -> bool:

@@ -225,13 +225,14 @@ def matches(path: Path, folder: Path, pattern: str) -> bool:
 
 
 def _fits(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        return any(_fits(parts[skip:], patterns[1:]) for skip in range(len(parts) + 1))
-    if not parts or not fnmatch.fnmatchcase(parts[0], patterns[0]):
-        return False
-    return _fits(parts[1:], patterns[1:])
+    used = {0}  # how many of the parts can stand for the patterns so far
+    for pattern in patterns:
+        if pattern == "**":
+            used = set(range(min(used, default=len(parts) + 1), len(parts) + 1))
+        else:
+            used = {n + 1 for n in used if fnmatch.fnmatchcase("".join(parts[n : n + 1]), pattern)}
+            used.discard(len(parts) + 1)
+    return len(parts) in used
 
 
 def evidence_of_holders(

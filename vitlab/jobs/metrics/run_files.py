@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import time
@@ -13,7 +14,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
 
-from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths, real
+from vitlab.contract.reading import Search, matching
 from vitlab.contract.tracking import FILES
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
@@ -43,6 +45,8 @@ Stamp = list[int]
 """Inode, size and modification time: another one is another content."""
 _Found = tuple[Path, bool, Stamp]
 """A file, and whether it was declared."""
+MAX_FILES = 10_000
+"""That one search finds, the nearest first."""
 _SHARE = 100
 """A search that took long is not done again for this many times as long."""
 
@@ -85,6 +89,8 @@ class RunFiles:
         self._recheck_at = self._look_at = time.monotonic()
         self._search_at = 0.0
         self._matched: dict[Path, bool] = {}
+        self._cut = ""
+        """Why not all files that match are known; empty where they are."""
 
     def _patterns(self, pattern: str, own: Mapping[str, str]) -> Iterator[tuple[Path, str, bool]]:
         """Folder, pattern, and whether it was declared."""
@@ -137,15 +143,22 @@ class RunFiles:
         return [(path, declared, stamp) for path, declared, stamp in stamps if stamp is not None]
 
     def _search(self) -> Iterator[tuple[Path, bool]]:
-        seen = set[Path]()
+        seen, self._cut = set[Path](), ""
         for folder, pattern, declared in self._places:
-            names = glob.glob(f"{glob.escape(str(folder))}/{pattern}", recursive=True)  # noqa: PTH207
+            search = Search()
             # A path that has brackets itself: `runs[1]/metrics.csv`.
-            for name in [*names, *([str(folder / self.pattern)] if declared else [])]:
-                path = Path(os.path.realpath(name))
-                if path not in seen and path.is_file():
-                    seen.add(path)
-                    yield path, declared
+            own = [folder / self.pattern] if declared else []
+            for name in itertools.chain(own, matching(folder, pattern, search, hidden=False)):
+                path = real(name)
+                if path in seen or not path.is_file():
+                    continue
+                if len(seen) == MAX_FILES:
+                    self._cut = f"more than {MAX_FILES:,} files match"
+                    return
+                seen.add(path)
+                yield path, declared
+            if search.is_cut and declared:
+                self._cut = f"only the nearest {search.limit} in {folder} are looked at"
 
     def claim_new(self, last: bool = False) -> list[tuple[Path, bool]]:
         """The files that are this run's and were not read yet, the oldest first.
@@ -225,6 +238,8 @@ class RunFiles:
             for path, one in self._claims.items()
             if one.claim.owner == "unclear" and one.declared and path not in self.ours
         ]
+        if self._cut:
+            lines.append(f"metrics.file {self.pattern}: {self._cut}; name a folder")
         if not self.pattern or lines or not waited or True in self.ours.values():
             return lines
         others = sum(declared for _, declared, _ in self._found())

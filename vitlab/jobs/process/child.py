@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths, LabPaths, write_atomic
-from vitlab.contract.reading import open_regular
+from vitlab.contract.reading import Search, matching, open_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.experiment.placeholders import (
@@ -288,11 +288,11 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
         default=0.0,
     )
     for glob in command.outputs:
-        try:
-            files = [path for path in sorted(command.cwd.glob(glob)) for path in _files(path)]
-        except (ValueError, NotImplementedError, OSError) as error:  # of an absolute one
-            yield f"config.outputs: {glob}: {error}"
-            continue
+        search = Search()
+        found = sorted(matching(command.cwd, glob, search, folders=True))
+        files = [path for one in found for path in _files(one, search)]
+        if search.is_cut:
+            yield f"config.outputs: {glob}: only the nearest {search.limit} are looked at"
         fresh = [path for path in files if _changed(path) >= began - 1]
         if not fresh:
             older = f" new ({len(files)} older)" if files else ""
@@ -304,9 +304,9 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
                 yield f"config.outputs: {name}: not kept ({why})"
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, search: Search) -> list[Path]:
     """The file, or those below a folder."""
-    return sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
+    return sorted(matching(path, "**", search)) if path.is_dir() else [path]
 
 
 def _changed(path: Path) -> float:

@@ -156,6 +156,8 @@ class _Dependencies:
                         continue
                     case Done(outcome=outcome):
                         return f"after {name}: {other.name} ended as {outcome}"
+                    case _ if other.foreign:
+                        return f"after {name}: {other.name}: {NOT_HERE}"
                     case _:
                         return f"after {name}: {other.name} is {state_word(other.state)}"
         return ""

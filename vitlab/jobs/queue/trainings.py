@@ -15,6 +15,7 @@ from typing import Any
 
 from vitlab.contract.job import Queued, Running, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.reading import open_regular
 from vitlab.jobs import processes
 from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.script import EPOCH_OPTIONS
@@ -23,6 +24,7 @@ from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import born, take_lock, write_owner
 from vitlab.jobs.gpus import Device, devices
 from vitlab.jobs.metrics import ownership
+from vitlab.jobs.metrics.files import LIMIT
 from vitlab.jobs.metrics.formats.decoder import Decoder, is_word
 from vitlab.jobs.metrics.formats.kinds import decoder_of
 from vitlab.jobs.metrics.source import Source
@@ -203,7 +205,7 @@ def _metrics(family: Sequence[Process], folder: Path, started: float) -> tuple[l
                 holders=holders,
                 born=made,
                 existed=existed,
-                changed=_changed(path) >= started,
+                changed=changed(path) >= started,
                 rivals=rivals,
             )
         )
@@ -216,7 +218,8 @@ def _metrics(family: Sequence[Process], folder: Path, started: float) -> tuple[l
     return sorted(path for path in ours if kind_of(path) == best), why
 
 
-def _changed(path: Path) -> float:
+def changed(path: Path) -> float:
+    """When it was written last, in unix seconds; 0 for one that cannot be looked at."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -245,7 +248,7 @@ def metrics_files(folder: Path) -> list[Path]:
         if seen > MAX_ENTRIES:
             break
         found += [path for name in files if kind_of(path := Path(here, name)) is not None]
-    return sorted(found, key=_changed, reverse=True)
+    return sorted(found, key=changed, reverse=True)
 
 
 _NUMBERED = ((r"version_\d+", "version_*"), (r"checkpoint-\d+", "checkpoint-*"),
@@ -270,12 +273,12 @@ def as_glob(path: Path, folder: Path) -> str:
 def columns(path: Path) -> list[str]:
     """The names in a metrics file; none where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             head = file.read(_HEAD)
             decoder = decoder_of(head, Source({}), last=True)
             if not isinstance(decoder, Decoder):
                 return []
-            decoder.read(head + file.read() if decoder.whole else head, True)
+            decoder.read(head + file.read(LIMIT - _HEAD) if decoder.whole else head, True)
     except (OSError, ValueError):
         return []
     return [name for name in decoder.columns if is_word(name.encode())]
