@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from vitlab.jobs.queue.queue import left_behind, plan
 from vitlab.jobs.queue.scheduler import advance, hold, move, release, resume, stop
 from vitlab.jobs.store import all_jobs, read_job, submit
 from vitlab.jobs.submissions import NOT_HERE, discard, is_submitted, publish, stage
+from vitlab.lab.lab import open_lab
 
 MAKES = "import os; open(os.path.join(os.environ['VITLAB_JOB'], 'ran'), 'w')"
 
@@ -335,3 +337,51 @@ def test_on_a_disk_without_locks_a_job_starts_once(
     assert ended(job).outcome == "ok"
     assert job.log.read_text() == "ran\n"
     assert advance(shop.lab) == []
+
+
+STAGES = """
+import os, sys, time
+from pathlib import Path
+from vitlab.contract.job import read_spec
+from vitlab.contract.paths import LabPaths
+from vitlab.jobs.submissions import stage
+stage(LabPaths(Path(sys.argv[1])), read_spec(Path(sys.argv[2])))
+print("staged", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_launch_left_is_no_job_and_is_removed(shop: Workshop, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_bytes(shop.spec("pass").to_json())
+    argv = [sys.executable, "-c", STAGES, str(shop.lab.root), str(spec)]
+    shop.settings("")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "staged\n"
+        [folder] = shop.lab.experiments.glob("*/.tmp-*")
+        maker.send_signal(signal.SIGSTOP)
+        open_lab(shop.lab.root)
+        assert JobPaths(folder).spec.exists()  # its maker lives
+        maker.kill()
+    records = len(list((state_folder() / "submitted").glob("*/*")))
+    assert all_jobs(shop.lab) == []
+    names = ("young", "old", "full", "hers")
+    others = [folder.with_name(f".tmp-20200101-000000-{name}") for name in names]
+    for other in others:
+        shutil.copytree(folder, other)
+        queue = read_json(JobPaths(other).queue)
+        write_json(JobPaths(other).queue, {**queue, "boot": "bob:1:1"})
+    (others[2] / "data").touch()
+    for other in others[1:]:
+        os.utime(other, (1e9, 1e9))
+    others[3].rename(others[3].with_name(".tmp-hers"))
+    open_lab(shop.lab.root)
+    left = sorted(path.name for path in folder.parent.iterdir())
+    assert left == [".tmp-20200101-000000-full", ".tmp-20200101-000000-young", ".tmp-hers"]
+    assert len(list((state_folder() / "submitted").glob("*/*"))) == records - 1
+    shop.lab.experiments.rename(tmp_path / "far")
+    shop.lab.experiments.symlink_to(tmp_path / "far")
+    os.utime(tmp_path / "far" / others[0].parent.name / others[0].name, (1e9, 1e9))
+    open_lab(shop.lab.root)
+    assert len(list((tmp_path / "far").glob("*/.tmp-*"))) == 3

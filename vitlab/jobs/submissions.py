@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +21,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from vitlab.contract.job import Spec
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, sync_folder, write_atomic
+from vitlab.contract.paths import (
+    ABANDONED,
+    JobPaths,
+    LabPaths,
+    UsageError,
+    sync_folder,
+    write_atomic,
+)
 from vitlab.contract.reading import read_regular
 from vitlab.contract.user_key import state_folder
+from vitlab.contract.validation import load_fields
 from vitlab.jobs.environment import record_environment, secrets_in, this_environment
 from vitlab.jobs.files import born
-from vitlab.jobs.processes import ADOPTED, boot
+from vitlab.jobs.processes import ADOPTED, boot, is_alive, process
 
 NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `stop` drops it"
 """Why such a job does not start."""
@@ -59,12 +68,14 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
     staged = Staged(*_reserve(parent, spec))
     try:
         files = JobPaths(staged.temporary)
+        maker = process(os.getpid())
+        queue = {"boot": boot(), "pid": os.getpid(), "ticks": maker.ticks if maker else 0}
+        write_atomic(files.queue, json.dumps(queue).encode())  # first: it says whose work this is
         given = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
         mode = 0o600 if secrets_in(given) else None
         write_atomic(files.spec, spec.to_json(), mode)
         if ADOPTED not in spec.extra:
             record_environment(files.environment, this_environment())
-        write_atomic(files.queue, json.dumps({"boot": boot()}).encode())
         record(staged.temporary)
     except BaseException:
         discard([staged])
@@ -104,6 +115,27 @@ def discard(staged: Iterable[Staged]) -> None:
         shutil.rmtree(one.temporary, ignore_errors=True)
         with contextlib.suppress(OSError):  # it has other jobs
             one.temporary.parent.rmdir()
+
+
+def remove_abandoned(lab: LabPaths) -> None:
+    """Remove what this user's processes had staged that were killed before they published it."""
+    if lab.experiments.is_symlink():
+        return  # it may lead anywhere
+    for folder in lab.experiments.glob(f"*/.tmp-{8 * '[0-9]'}-{6 * '[0-9]'}-*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+            if not ours or folder.parent.is_symlink() or not _is_abandoned(JobPaths(folder)):
+                continue
+            if all(path.name in _STAMPED or path.name[0] == "." for path in folder.iterdir()):
+                discard([Staged(folder, JobPaths(folder))])
+
+
+def _is_abandoned(job: JobPaths) -> bool:
+    maker = load_fields(job.queue, {"boot": "str", "pid": "int", "ticks": "int"})
+    if maker.get("boot") == boot():
+        return not is_alive(maker.get("pid", 0), maker.get("ticks", 0))
+    return _age(job.folder) > ABANDONED  # of another machine, or killed at the very beginning
 
 
 def record(folder: Path) -> None:

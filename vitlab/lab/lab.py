@@ -19,6 +19,7 @@ from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
+from vitlab.jobs.submissions import remove_abandoned
 from vitlab.lab.documents import find_roadmaps, repository_with_roadmap
 from vitlab.lab.progress import Progress, ProgressReader, read_end
 
@@ -195,4 +196,5 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
             lab.tell(f"journal: {cause(error)}")
+    remove_abandoned(paths)
     return lab
