@@ -57,6 +57,9 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.json", json.dumps([{"epoch": i, "val_r2": 0.2 * i} for i in range(3)]
                               + [{"epoch": 3, "val_r2": 0.6}]).encode()),
         ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6]}'),
+        ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6], "size": [9, 9]}'),
+        ("h.json", b'{"epoch": {"0": 0, "1": 1, "2": 2, "3": 3}, '
+                   b'"val_r2": {"0": 0.0, "1": 0.2, "2": 0.4, "3": 0.6}}'),
         ("m.csv", b"# val_r2 of today, lr=0.1\nepoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
         ("m.csv", b"epoch,val_r2\n0,0.0,\n1,0.2,\n2,0.4,\n3,0.6,\n"),
         ("m.csv", b"'epoch','val_r2'\n'0','0.0'\n'1','0.2'\n'2','0.4'\n'3','0.6'\n"),
@@ -107,6 +110,39 @@ def test_the_elements_of_a_list_are_named_by_their_places(tmp_path: Path) -> Non
     path.write_text('{"epoch": 1, "test_bbox": [0.5, 0.1]}\n{"epoch": 2, "test_bbox": [0.6, 0.2]}')
     found = read(path, source({"test_bbox.0": R2}))
     assert found == [(1, 1.0, {R2: 0.5}), (2, 2.0, {R2: 0.6})]
+
+
+def test_columns_within_objects(tmp_path: Path) -> None:
+    path = tmp_path / "evals.json"
+    path.write_text('{"valid_0": {"r2": [0.1, 0.2], "l2": [2, 1]}, "params": {"size": [9, 9, 9]}}')
+    for theirs in ("valid_0.r2", "valid_0/r2"):
+        found = read(path, source({theirs: R2, "valid_0.l2": "val/mse/log_g"}))
+        assert found == [(0, None, {R2: 0.1, "val/mse/log_g": 2.0}),
+                         (1, None, {R2: 0.2, "val/mse/log_g": 1.0})]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("epoch,val_r2\n0,0.1\n1,0.2,0.01\n", "2,0.3\n"),  # a column more, and no header
+        ("epoch,lr,val_r2\n0,1,0.1\n1,0.2\n", "2,1,0.3\n"),
+        ("time,val_r2\n10:00,0.1\n10:01,0.2,0.01\n", "10:02,0.3\n"),
+        ("epoch,val_r2\n0,0.1\n1,0.val_r2,epoch\n0.2,1\n", "val_r2,epoch\n0.3,2\n"),
+        ('{"epoch": 0, "val_r2": 0.1}\n{"epoch": 1, "val_r2": 0.\n', '{"val_r2": 0.3}\n'),
+    ],
+)
+def test_no_value_before_a_row_that_cannot_be_read_is_the_last(
+    tmp_path: Path, text: str, more: str
+) -> None:
+    path = tmp_path / "m.csv"
+    for end, unknown in (("", ["val_r2"]), (more, []), (more + "Finished\n", [])):
+        path.write_text(text + end)
+        follower = FileFollower(source(), path)
+        list(follower.poll())
+        again = FileFollower(source(), path, follower.cursor)
+        list(again.poll(last=True))
+        assert again.status["unknown"] == unknown
+        assert ("its last row cannot be read" in again.status["note"]) == bool(unknown)
 
 
 def test_a_last_cell_that_is_no_number_is_known_as_such(tmp_path: Path) -> None:
@@ -373,7 +409,9 @@ def test_scales_come_from_the_run(tmp_path: Path) -> None:
     ("text", "value"),
     [("0x10", None), ("1_000", None), ("0,5", None), ("tensor([1, 2])", None), (" 1e-3 ", 1e-3),
      ("tensor([[-1.5e-05]], device='cuda:0')", -1.5e-5), ("0.5,", 0.5), ("-inf", -math.inf),
-     ("Ellipsis", None), ("array(0.5, dtype=float32)", 0.5), ("True", None)],
+     ("1,234.5", 1234.5), ("-1,234,567", -1234567.0), ("1,234", None), ("1,23.5", None),
+     ("tf.Tensor(0.5, shape=(), dtype=float32)", 0.5), ("[np.float64(0.5)]", 0.5), ("(0.7,)", 0.7),
+     ("[" * 100_000, None), ("Ellipsis", None), ("array(0.5, dtype=float32)", 0.5), ("True", None)],
 )  # fmt: skip
 def test_cells(text: str, value: float | None) -> None:
     odd: list[str] = []

@@ -46,7 +46,8 @@ def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:
     follower = LogFollower(source(pattern=PATTERN), log)
     assert short(follower.poll()) == []
     assert "cannot be read: No such file" in follower.status["note"]
-    log.write_text("\x1b[1mepoch 1:\x1b[0m r2=\x1b[32m0.5\x1b[0m,\nepoch 2: r2=soon\n")
+    link = "\x1b]8;;file://x\x1b\\\x1b[1mepoch 1:\x1b]8;;\x1b\\"
+    log.write_text(f"{link}\x1b[0m r2=\x1b[32m0.5\x1b(B\x1b[m,\nepoch 2: r2=soon\n")
     assert short(follower.poll()) == [(1, 1.0, {R2: 0.5})]
     status = follower.status
     assert status["note"] == "val_r2: 1 matches are no numbers, as 'soon'"

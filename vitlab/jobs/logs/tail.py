@@ -14,7 +14,7 @@ MAX_LINE = 2000
 BARREN = 1 << 27
 """Bytes without an event after which a file of events is not read further."""
 _BLOCK = 1 << 20
-_ESCAPES = re.compile(
+ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movements
     # OSC, DCS, ...: titles, links, pictures. An escape ends one, or a line of their beginnings
     # would be searched to its end from each of them.
@@ -143,7 +143,7 @@ def clean(line: bytes, dropped: int = 0) -> str:
     line, dropped = line[start:], 0 if start else dropped
     if len(line) <= MAX_LINE and (text := line.decode("utf-8", "replace")).isprintable():
         return text  # nearly every line: no control character, nothing invisible
-    text = _ESCAPES.sub(b"", line).decode("utf-8", "replace").expandtabs(8)
+    text = ESCAPES.sub(b"", line).decode("utf-8", "replace").expandtabs(8)
     text = "".join(c for c in text[: MAX_LINE + 1] if c >= " " and not "\x7f" <= c <= "\x9f")
     text = "".join(c for c in text if c not in _BIDI)
     if len(text) <= MAX_LINE and not dropped:

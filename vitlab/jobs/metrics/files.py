@@ -191,6 +191,8 @@ class FileReader(Reader):
         notes += [decoder.problem] if decoder.problem else []
         if decoder.skipped:
             notes.append(f"{decoder.skipped} rows cannot be read and are left out")
+        if decoder.lost_last and decoder.matched:
+            notes.append("its last row cannot be read: no value before it counts as the last")
         for name, (count, example) in decoder.odd.items():
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are no numbers, as {example!r}")
@@ -280,13 +282,15 @@ class FileFollower(Grouped[FileReader]):
             one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
         missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
+        unknown = {name for one in decoders
+                   for name in (one.matched if one.lost_last else one.unknown)}  # fmt: skip
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",
             "columns": columns,
             "names": names,
             "missing": [{"name": name, "near": near(name, columns)} for name in missing if columns],
-            "unknown": sorted({name for one in decoders for name in one.unknown & names.keys()}),
+            "unknown": sorted(unknown & names.keys()),
             "skipped": max((decoder.skipped for decoder in decoders), default=0),
             **self._counts,
             "in_file": max((reader.in_file for reader in self._readers), default=0),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vitlab.jobs.logs.tail import ESCAPES
 from vitlab.jobs.metrics.files import BLOCK, LIMIT
 from vitlab.jobs.metrics.formats.decoder import Cells, flattened, number
 from vitlab.jobs.metrics.formats.json_rows import parsed
@@ -19,7 +20,6 @@ from vitlab.jobs.metrics.source import ScaleFrom, Source
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""
 _ENDS = re.compile(rb"[\r\n]+")
-_COLOURS = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class LogLines:
@@ -71,7 +71,7 @@ class LogLines:
 
     @staticmethod
     def _text(line: bytes) -> str:
-        line = _COLOURS.sub(b"", line) if b"\x1b" in line else line
+        line = ESCAPES.sub(b"", line) if b"\x1b" in line else line
         for encoding in ("utf-8", "gbk"):  # that of the program's locale
             with contextlib.suppress(UnicodeDecodeError):
                 return line.decode(encoding)

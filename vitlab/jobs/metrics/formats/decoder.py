@@ -13,6 +13,8 @@ from typing import Any, overload
 
 SHOWN = 200
 """Columns that are listed at most."""
+LONGEST = 256
+"""Letters of a number with what is around it."""
 LISTED = 64
 """Elements of a list that can be named by their places."""
 Column = Sequence[float | None]
@@ -61,8 +63,11 @@ class Chunk:
 
 _EMPTY = frozenset(("", "none", "null", "na", "n/a", "<na>", "-", "--"))
 _WRAPPED = re.compile(  # tensor(0.5), tensor([0.1], device='cuda:0'), np.float32(0.5), [0.5]
-    r"(?:[A-Za-z_][\w.]*\()?[(\[\s]*([-+]?[\w.]+(?:[eE][-+]?\d+)?)[\s\])]*(?:,\s*\w+\s*=[^()]*)?\)?"
+    r"[(\[\s]*(?:[A-Za-z_][\w.]*\()?[(\[\s]*([-+]?[\w.]+(?:[eE][-+]?\d+)?)[\s\])]*"
+    r"(?:,\s*\w+\s*=(?:[^()]|\(\))*)?,?[\s\])]*"
 )
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
+"""`1,234.5` and `1,234,567`, whose commas can be nothing else."""
 _BLANK = " \t\r\n\f\v\0\ufeff\u00a0"
 _NAN = re.compile(r"[-+]?(1\.#(qnan|snan|ind|nan)\d*|nan(\(\w*\)|[qs]|\d\d)|\.nan)", re.IGNORECASE)
 _INFINITE = re.compile(r"([-+]?)(1\.#inf\d*|\.inf|inf\d\d)", re.IGNORECASE)
@@ -100,7 +105,7 @@ def number(cell: object, odd: list[str]) -> float | None:
     if isinstance(cell, str) and text.lower() in _EMPTY:
         return None
     found = _float(text.rstrip(",;"))
-    if found is None and (match := _WRAPPED.fullmatch(text)):
+    if found is None and len(text) < LONGEST and (match := _WRAPPED.fullmatch(text)):
         found = _float(match[1])
     if found is None:
         kind = type(cell).__name__
@@ -116,6 +121,8 @@ def _float(text: str) -> float | None:
     except ValueError:
         if _NAN.fullmatch(text):
             return math.nan
+        if _THOUSANDS.fullmatch(text):
+            return float(text.replace(",", ""))
         infinite = _INFINITE.fullmatch(text)
         return float(f"{infinite[1]}inf") if infinite else None
 
@@ -153,6 +160,8 @@ class Cells:
         """Column -> how many of its cells are no numbers, and one of them."""
         self.unknown: set[str] = set()
         """Columns whose last cell is no number: a value before it is not the last one."""
+        self.lost_last = False
+        """Whether the newest row could not be read: the values before it are not the last ones."""
         self.dropping = False
         """Whether the next block begins within a line that is too long."""
         self.problem = ""
@@ -202,13 +211,14 @@ class Cells:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown),
+                "lost_last": self.lost_last,
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         self.columns, self.matched = list(state["columns"]), set(state["matched"])
         self.skipped, self.encoding = state["skipped"], state["encoding"]
-        self.dropping = bool(state.get("dropping"))
+        self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
         self.unknown = set(state["unknown"])
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.contract.reading import MAX_DEPTH
@@ -32,6 +32,7 @@ class JsonLines(Decoder):
                 rows.append(row)
             else:
                 self.skipped += 1
+            self.lost_last = row is None and line.lstrip().startswith(b"{")
         return used, [self.chunk_of(rows)]
 
 
@@ -110,8 +111,10 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
              if isinstance(content, list) and content and (rows := rows_in(content))}  # fmt: skip
     if "log_history" in document:
         return lists.get("log_history", [])
-    columns = {key: cells for key, cells in document.items() if _is_column(cells)}
-    if columns.keys() & {*names} and len({len(cells) for cells in columns.values()}) == 1:
+    columns, wanted = _columns(document), {name.replace("/", ".") for name in names}
+    lengths = {len(cells) for name, cells in columns.items() if name.replace("/", ".") in wanted}
+    if len(lengths) == 1:
+        columns = {name: cells for name, cells in columns.items() if len(cells) in lengths}
         across = zip(*columns.values(), strict=True)
         return [dict(zip(columns, cells, strict=True)) for cells in across]
     if flattened(document).keys() & {*names}:
@@ -119,5 +122,18 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
     return None if len(lists) > 1 else next(iter(lists.values()), [document])
 
 
-def _is_column(cells: object) -> bool:
-    return isinstance(cells, list) and all(isinstance(x, int | float | None) for x in cells)
+def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The lists of numbers in it, nested ones too: `{"val": {"r2": [0.1, 0.2]}}`.
+
+    Also pandas's `{"val_r2": {"0": 0.1, "1": 0.2}}`.
+    """
+    found: dict[str, list[Any]] = {}
+    for name, content in document.items():
+        cells = content
+        if isinstance(cells, Mapping) and [*cells] == [str(row) for row in range(len(cells))]:
+            cells = [*cells.values()]
+        if isinstance(cells, list) and all(isinstance(x, int | float | None) for x in cells):
+            found[name] = cells
+        elif isinstance(content, Mapping):
+            found |= {f"{name}.{inner}": cells for inner, cells in _columns(content).items()}
+    return found

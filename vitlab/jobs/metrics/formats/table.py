@@ -71,6 +71,12 @@ class Table(Decoder):
         """Whether it is a header with one of the names that are wanted."""
         return not {*self.names}.isdisjoint(self._split_names(line)[1])
 
+    def _lose(self, cells: Sequence[bytes]) -> None:
+        """Leave a row out; a line of words below the rows is none of theirs."""
+        self.skipped += 1
+        numbered = cells[:1] if self._numbered else cells
+        self.lost_last = any(cell.strip() and not is_word(cell) for cell in numbered)
+
     def _broken(self, held: bytes, line: bytes, cells: Sequence[bytes] | None) -> list[bytes]:
         """The lines to read again, where the quote that began a row was none."""
         if self._open.count(b"\n") > _LINES or len(self._open) > _LONGEST:
@@ -83,7 +89,7 @@ class Table(Decoder):
     def _taken_back(self) -> list[bytes]:
         """The lines behind one with a quote that nothing ends: rows of their own."""
         held, self._open = self._open.split(b"\n"), b""
-        self.skipped += 1
+        self._lose(_split(held[0], self._delimiter))
         return held[1:-1]
 
     def _fast(self, data: bytes) -> Chunk | None:
@@ -120,6 +126,7 @@ class Table(Decoder):
             columns[name] = numbers(texts, odd)
             if odd:
                 return None
+        self.lost_last &= not rows
         return Chunk(rows, columns)
 
     def _slow(self, lines: Sequence[bytes]) -> Iterator[Chunk]:
@@ -156,13 +163,14 @@ class Table(Decoder):
                     self.summaries += 1
                 else:
                     rows.append(cells)
+                    self.lost_last = not self._places
                 continue
             if self._other_delimiter(line):
                 yield self._chunk(rows)
                 rows = []
                 self._read_header(line)
                 continue
-            self.skipped += 1
+            self._lose(cells)
             if {_name(cell) for cell in cells} & {*self._header, *self.wanted}:
                 # A header behind half a row of a killed run: what it says is not known.
                 yield self._chunk(rows)
