@@ -32,9 +32,10 @@ from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
 from vitlab.ml.spectra.inputs import make_inputs
 from vitlab.ml.spectra.labels import fit_scaling
 from vitlab.ml.spectra.observation import Batch
-from vitlab.ml.train import LAG, train
+from vitlab.ml.train import train
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import Key, find_nonfinite, is_out_of_memory, make_batch, predict
+from vitlab.ml.training.meter import LAG
 from vitlab.ml.training.task import Task
 
 MODEL = replace(P16, input="whitened", patch=256, hidden=16, layers=1, heads=2, dropout=0.2)
@@ -342,7 +343,7 @@ def _kept(events: Iterator[object], said: list[object]) -> list[object]:
 def test_numbers_read_late_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def told() -> list[object]:
         events = train(a_model(), a_task())
-        return [replace(e, samples_per_s=0) if isinstance(e, Step) else e for e in events]
+        return [replace(e, samples_per_s=0, wait=0) if isinstance(e, Step) else e for e in events]
 
     at_once = told()
     monkeypatch.setitem(LAG, "cpu", 1)
@@ -407,7 +408,7 @@ def test_fp16_scales_its_gradients_and_is_near_fp32(tmp_path: Path) -> None:
 
 
 def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compiled(network: nn.Module) -> nn.Module:
+    def compiled(network: nn.Module, **_: object) -> nn.Module:
         def fail(*_: object) -> None:
             raise TorchDynamoException("no compiler here\nand a long story")
 

@@ -30,6 +30,10 @@ Loss = Literal["mse", "l1", "huber", "nll", "mixture"]
 that of a mixture of normal distributions of all labels together."""
 Components = Annotated[int, Range(1, 64)]
 
+Auto = Literal["auto"]
+BATCH = 512
+"""Spectra of a step where `batch: auto` has not found its own; `lr` is meant for as many."""
+
 FEATURES = 128
 """Number of sines and cosines of ln(wavelength) in `pipe` positions."""
 
@@ -98,8 +102,9 @@ class TrainConfig:
     """How a network is trained; the learning rate warms up to `lr`, then follows `schedule`."""
 
     epochs: Count = 24
-    batch: Count = 512
-    """Spectra per step, over all micro-batches and processes."""
+    batch: Count | Auto = BATCH
+    """Spectra per step, over all micro-batches and processes. auto: as many as fit on the GPU, with
+    the learning rate that belongs to them (`vitlab.ml.training.running`)."""
     accumulate: Count = 1
     """Micro-batches per step."""
     processes: Count = 1
@@ -131,9 +136,13 @@ class TrainConfig:
     the labels."""
     patience: Annotated[int, Range(0)] = 0
     """Stop after this many validations without a better `monitor`; 0 means never."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    compile: bool = False
-    """Use torch.compile; if it fails, training continues without it and a note says so."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: fp32 on a CPU, on a GPU what it computes fast: bf16, or fp16 before Ampere."""
+    compile: bool | Auto = "auto"
+    """Use torch.compile; if it fails, training continues without it and a note says so. auto: never
+    on a CPU, on a GPU where a trial before a run that is long enough found it faster."""
+    graphs: bool | Auto = "auto"
+    """Run forward and backward pass as one CUDA graph; auto: where the trial found it faster."""
     prefetch: Annotated[int, Range(0, 64)] = 1
     """Batches prepared ahead while the device computes."""
     on_nonfinite: Literal["end", "rewind"] = "end"
@@ -143,6 +152,11 @@ class TrainConfig:
     """Steps between validations; 0 means one after each epoch."""
     seed: Seed = 42
     threads: Threads = 0
+
+    @property
+    def size(self) -> int:
+        """Spectra per step."""
+        return self.batch if isinstance(self.batch, int) else BATCH
 
 
 def output_count(loss: str, labels: int, components: int = 1) -> int:
@@ -178,13 +192,16 @@ def check_vit(model: VitModel) -> None:
 def check_train(train: TrainConfig, labels: Sequence[str], loss: str) -> None:
     """Raise `ConfigError` for settings that contradict each other, the labels or the loss."""
     parts = train.accumulate * train.processes
-    if train.batch % parts:
+    if train.size % parts:
         text = f"{train.batch} is not a multiple of accumulate x processes = {parts}"
-        raise ConfigError("config.train.batch", text)
+        raise ConfigError("config.train.batch", text.replace("auto", f"auto = {train.size}"))
     if train.min_lr > train.lr:
         raise ConfigError("config.train.min_lr", f"must be <= lr = {train.lr:g}")
     if train.reuse_trunk and train.schedule != "wsd":
         raise ConfigError("config.train.reuse_trunk", "needs schedule: wsd")
+    if train.reuse_trunk and train.batch == "auto":
+        text = "must be a number with reuse_trunk: runs share a trunk only at one batch"
+        raise ConfigError("config.train.batch", text)
     scores = [*SCORES, *((*CALIBRATION, *DENSITY) if loss in ("nll", "mixture") else ())]
     values = [Value("val", score, label) for score in scores for label in labels]
     known = [MEAN_R2, LOSS, *map(str, values)]

@@ -27,6 +27,8 @@ class Step:
     loss: float
     lr: float
     samples_per_s: float
+    wait: float = 0.0
+    """Share of its time for which it waited for its spectra."""
 
 
 @dataclass(frozen=True)

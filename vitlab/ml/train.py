@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +23,13 @@ from vitlab.ml.training.batches import (
     Key,
     MicroBatch,
     Prefetch,
-    add_gradients,
     find_nonfinite,
     is_out_of_memory,
     make_batch,
     predict,
 )
 from vitlab.ml.training.checkpoint import BEST, LAST, TRUNK, Saved
+from vitlab.ml.training.meter import Meter
 from vitlab.ml.training.optimizers import (
     Plateau,
     learning_rate,
@@ -41,6 +39,7 @@ from vitlab.ml.training.optimizers import (
     stable_steps,
 )
 from vitlab.ml.training.parallel import without_sync
+from vitlab.ml.training.running import BrokenError, Runner, first_line, is_compiler_error
 from vitlab.ml.training.task import Task
 
 
@@ -51,17 +50,19 @@ def train(
     resume: bool = False,
     stopped: Callable[[], bool] = lambda: False,
     trunk: Path | None = None,
+    runner: Runner | None = None,
 ) -> Iterator[Progress]:
     """Train `network` in place; at the end it has the weights of the best validation.
 
     Checkpoints go to `folder` at every validation, and after the current step when `stopped`
     returns True; with `schedule: wsd` the state before the decay stays there too. A training that
     is resumed, or goes on from such a `trunk` of another length, takes the same steps as an
-    uninterrupted one (bitwise on a CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
+    uninterrupted one (bitwise on a CPU in fp32). `runner`: from the trial that chose for `task`;
+    None for one of its own. Raises `NonFiniteLoss`, `UsageError`.
     """
     config = task.train
     state = State(network, task, folder)
-    loop = _Loop(state)
+    loop = _Loop(state, runner)
     yield from state.begin(resume, trunk)
     interval = config.eval_every or task.steps_per_epoch
     stepped = stop = False  # whether a step was taken since the state was made or restored
@@ -124,7 +125,8 @@ class State:
     def __post_init__(self) -> None:
         train = self.task.train
         self.optimizers = make_optimizers(self.network, train)
-        self.scaler = GradScaler(self.task.device.type, enabled=train.precision == "fp16")
+        fp16 = self.task.how["precision"] == "fp16"
+        self.scaler = GradScaler(self.task.device.type, enabled=fp16)
         self.average = moving_average(self.network, train.ema) if train.ema else None
         self.accumulate = train.accumulate
 
@@ -241,6 +243,7 @@ class State:
             inputs=self.task.inputs,
             config=self.task.model,
             loss=self.task.loss,
+            how=self.task.how,
             best_step=self.best_step,
             best=self.best,
         )
@@ -263,18 +266,13 @@ def _write(path: Path, saved: Saved) -> Checkpoint | Note:
 
 
 class _Loop:
-    """One training: its state, the prefetched batches and the compiled network."""
+    """One training: its state, the prefetched batches and what runs them."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, runner: Runner | None) -> None:
         self.state, self.task = state, state.task
-        self.meter = Meter(state.task.device)
         self.batches: Prefetch[Key, MicroBatch] | None = None
-        self.compiled = state.task.train.compile
-        self.local = state.network
-        if self.compiled:
-            self.local = cast(nn.Module, torch.compile(state.network))
-        self.shared: nn.Module | None = None
-        """`local` with gradients averaged over the processes."""
+        self.meter = Meter(state.task.device, lambda: self.batches.waited if self.batches else 0.0)
+        self.runner = runner or Runner(state.network, state.task)
 
     def evaluate(self) -> Iterator[Progress]:
         """Score the validation set, and keep the weights if they are the best."""
@@ -307,10 +305,10 @@ class _Loop:
         if state.scaler.is_enabled():
             norm = torch.zeros_like(norm)  # the scaler itself skips steps that are not finite
         epoch, number = divmod(state.step, self.task.steps_per_epoch)
-        left = self.task.spectra.sizes["train"] - number * config.batch
+        left = self.task.spectra.sizes["train"] - number * config.size
         step = Step(state.step + 1, self.task.steps, epoch, math.nan, rate, math.nan)
         numbers = torch.stack([self.task.group.total(loss), norm])
-        self.meter.add(step, min(config.batch, left), numbers)
+        self.meter.add(step, min(config.size, left), numbers)
         known = list(self.meter.due())
         for optimizer in state.optimizers:
             state.scaler.step(optimizer)
@@ -351,48 +349,42 @@ class _Loop:
                 yield from self._start_batches()
             self.state.network.train()
             for optimizer in self.state.optimizers:
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=self.runner.graph is None)
             try:
                 return self._sum_micro_batches()
             except RuntimeError as error:
                 alone = self.task.group.size == 1  # otherwise others wait for our gradients
                 full = alone and is_out_of_memory(error)
-                broken = self.compiled and _is_compiler_error(error)
+                broken = self.runner.compiled and is_compiler_error(error)
                 if not (full or broken):
                     raise
-                text = _first_line(error)
+                text = first_line(error)
             yield self._recover(full, text)
 
     def _sum_micro_batches(self) -> Tensor:
         assert self.batches is not None
-        assert self.shared is not None
         total = torch.zeros((), device=self.task.device)
         for _ in range(self.state.accumulate - 1):
-            with without_sync(self.shared):
-                part = self.batches.next()
-                total += add_gradients(self.shared, self.task, part, self.state.scaler)
-        return total + add_gradients(self.shared, self.task, self.batches.next(), self.state.scaler)
+            with without_sync(self.runner.share()):
+                total += self.runner.add(self.batches.next(), self.state.scaler)
+        return total + self.runner.add(self.batches.next(), self.state.scaler)
 
     def _start_batches(self) -> Iterator[Progress]:
         """Start the prefetch, after a trial of memory and compiler on which all processes agree."""
-        state, task = self.state, self.task
-        while task.group.size > 1 or (self.compiled and self.shared is None):
+        state, task, runner = self.state, self.task, self.runner
+        while task.group.size > 1 or ((runner.compiled or runner.graphs) and not runner.shape):
             text, full, broken = "on another process", False, False
             try:
-                add_gradients(self.local, task, make_batch(task, self._key(state.step, 0)))
+                runner.prepare(make_batch(task, self._key(state.step, 0)), state.scaler)
             except RuntimeError as error:
-                full = is_out_of_memory(error)
-                broken = self.compiled and _is_compiler_error(error)
+                full, broken = is_out_of_memory(error), isinstance(error, BrokenError)
                 if not (full or broken):
                     raise
-                text = _first_line(error)
-            state.network.zero_grad(set_to_none=True)
+                text = first_line(error)
             full, broken = task.group.any(full), task.group.any(broken)
             if not (full or broken):
                 break
             yield self._recover(full, text)
-        if self.shared is None:
-            self.shared = task.group.share(self.local, task.device)
         keys = (
             self._key(step, number)
             for step in range(state.step, task.steps)
@@ -403,20 +395,20 @@ class _Loop:
         self.meter.clear()
 
     def _recover(self, full: bool, text: str) -> Note:
-        """Halve the micro-batch, or give up compiling. `RuntimeError` if neither is possible."""
+        """Halve the micro-batch, or give up what is broken; `RuntimeError` if neither can be."""
         self.close()
         state, size = self.state, self.task.group.size
-        state.network.zero_grad(set_to_none=True)
+        self.runner.drop()
         if not full:
-            self.compiled, self.local, self.shared = False, state.network, None
-            return Note(f"torch.compile failed; training continues without it: {text}")
-        now = math.ceil(self.task.train.batch / (state.accumulate * size))
+            what = self.runner.give_up()
+            return Note(f"{what} failed; training continues without it: {text}")
+        now = math.ceil(self.task.train.size / (state.accumulate * size))
         if now == 1:
             raise torch.OutOfMemoryError(f"no memory for a single spectrum: {text}")
         state.accumulate *= 2
         if self.task.device.type == "cuda":
             torch.cuda.empty_cache()
-        then = math.ceil(self.task.train.batch / (state.accumulate * size))
+        then = math.ceil(self.task.train.size / (state.accumulate * size))
         return Note(
             f"out of memory with {now} spectra at once: repeating step {state.step + 1} with "
             f"{then}, {state.accumulate} micro-batches per step ({text})"
@@ -427,70 +419,3 @@ class _Loop:
         group, state = self.task.group, self.state
         of = state.accumulate * group.size
         return Key(step, number * group.size + group.rank, of, state.rewinds)
-
-
-def _is_compiler_error(error: RuntimeError) -> bool:
-    """Whether the compiler failed, not the network."""
-    from torch._dynamo.exc import TorchDynamoException  # slow to load, only needed with `compile`
-
-    return isinstance(error, TorchDynamoException)
-
-
-def _first_line(error: RuntimeError) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-LAG = {"cuda": 1}
-"""Steps by which the host reads losses late, so that it never waits for the device."""
-
-
-@dataclass
-class Meter:
-    """Losses and gradient norms being copied from the device to the host, in order."""
-
-    device: torch.device
-    lag: int = field(init=False)
-    _waiting: deque[tuple[Step, int, Tensor, Any]] = field(default_factory=deque)
-    _last: float = field(default_factory=time.perf_counter)
-    """When the last step's numbers arrived."""
-
-    def __post_init__(self) -> None:
-        self.lag = LAG.get(self.device.type, 0)
-
-    def add(self, step: Step, rows: int, numbers: Tensor) -> None:
-        """Add a step over `rows` spectra; `numbers` (2,): loss and norm, may be in flight."""
-        if self.device.type != "cuda":
-            self._waiting.append((step, rows, numbers, None))
-            return
-        host = torch.empty(2, pin_memory=True).copy_(numbers, non_blocking=True)
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        copied.record()
-        self._waiting.append((step, rows, host, copied))
-
-    def due(self) -> Iterator[Step]:
-        """The steps older than `lag`. Raises `NonFiniteLoss`."""
-        while len(self._waiting) > self.lag:
-            yield self._next()
-
-    def rest(self) -> Iterator[Step]:
-        """All remaining steps. Raises `NonFiniteLoss`."""
-        while self._waiting:
-            yield self._next()
-
-    def clear(self) -> None:
-        """Drop unreported steps and restart the clock."""
-        self._waiting.clear()
-        self._last = time.perf_counter()
-
-    def _next(self) -> Step:
-        step, rows, numbers, copied = self._waiting.popleft()
-        if copied is not None:
-            copied.synchronize()  # waits for this copy only, not for work queued after it
-        loss, norm = numbers.tolist()
-        if not math.isfinite(loss):
-            raise NonFiniteLoss(f"the loss is {loss} at step {step.step}", step.step)
-        if not math.isfinite(norm):
-            raise NonFiniteLoss(f"the gradient's norm is {norm} at step {step.step}", step.step)
-        now = time.perf_counter()
-        rate, self._last = rows / (now - self._last), now
-        return replace(step, loss=loss, samples_per_s=rate)

@@ -45,7 +45,8 @@ def noise_draws(config: Config, outcome: Outcome) -> int | None:
     """
     stars = outcome.n.get("train", 0)
     if isinstance(config, VitConfig | MlpConfig):
-        seen = int(outcome.best.get("step", 0)) * config.train.batch
+        batch = outcome.best.get("batch", config.train.size)
+        seen = int(outcome.best.get("step", 0) * batch)
     elif isinstance(config, BoostConfig | RidgeConfig):
         seen = stars * config.model.copies
     else:

@@ -86,13 +86,15 @@ def training_bytes(config: Config, cuda: bool) -> int | None:
 
 def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
     model, outputs = config.model, outputs_of(config)
-    width, channels = (4 if config.train.precision == "fp32" else 2.5), 1
+    precision = config.train.precision
+    whole = precision == "fp32" or (precision == "auto" and not cuda)
+    width, channels = (4 if whole else 2.5), 1
     if isinstance(model, VitModel):
         dropout = 1.25 if model.dropout else 1.0  # its masks
         tokens, channels = model.tokens(pixels), model.channels
         rotated = 2 * model.hidden if model.positions == "rope" else 0
         kept = model.layers * tokens * (10 * model.hidden + 2 * model.inner + rotated) * dropout
-        if not cuda and (model.dropout or config.train.precision == "bf16"):
+        if not cuda and (model.dropout or precision == "bf16"):
             # Attention that is not torch's fused one keeps its weights.
             kept += (1.25 if model.dropout else 1) * model.layers * model.heads * tokens * tokens
         if model.chunk_norm == "zscore" or model.stride:
@@ -106,7 +108,7 @@ def _bytes(config: VitConfig | MlpConfig, pixels: int, cuda: bool) -> int:
 
 def _micro_batch(config: VitConfig | MlpConfig) -> int:
     """Spectra on one device at a time."""
-    return config.train.batch // (config.train.accumulate * config.train.processes)
+    return config.train.size // (config.train.accumulate * config.train.processes)
 
 
 def _patch_inputs(model: VitModel) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,7 +59,7 @@ def make_batch(task: Task, key: Key) -> MicroBatch:
     with share 0.
     """
     epoch, number = divmod(key.step, task.steps_per_epoch)
-    size = task.train.batch
+    size = task.train.size
     step_rows = task.spectra.order(epoch, task.train.seed)[number * size : (number + 1) * size]
     rows = np.array_split(step_rows, key.of)[key.number]
     share = len(rows) / len(step_rows)
@@ -87,11 +88,29 @@ class Prefetch(Generic[K, T]):
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._waiting: deque[Future[tuple[T, Any]]] = deque()
         self._thread = ThreadPoolExecutor(1, "prefetch") if ahead else None
+        self._waited = 0.0
+        self._idle: deque[tuple[Any, Any]] = deque()
+        """CUDA events around each wait of the training's stream."""
+
+    @property
+    def waited(self) -> float:
+        """Seconds that training has waited for items; without a thread, those of making them.
+
+        On CUDA those of the device itself, which may have work left when the host waits; a wait
+        counts once the device is past it, so that nobody waits for the number.
+        """
+        while self._idle and self._idle[0][1].query():
+            before, after = self._idle.popleft()
+            self._waited += before.elapsed_time(after) / 1e3
+        return self._waited
 
     def next(self) -> T:
         """The next item; re-raises errors of `make`. `StopIteration` after the last key."""
+        begun = time.perf_counter()
         if self._thread is None:
-            return self._make(next(self._keys))
+            item = self._make(next(self._keys))
+            self._waited += time.perf_counter() - begun
+            return item
         while len(self._waiting) <= self._ahead:
             key = next(self._keys, None)
             if key is None:
@@ -99,10 +118,16 @@ class Prefetch(Generic[K, T]):
             self._waiting.append(self._thread.submit(self._made, key))
         if not self._waiting:
             raise StopIteration
-        item, ready = self._waiting.popleft().result()
-        if ready is not None:
+        if self._stream is None:
+            item, _ = self._waiting.popleft().result()
+            self._waited += time.perf_counter() - begun
+        else:
             now = torch.cuda.current_stream()
+            before = now.record_event(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+            item, ready = self._waiting.popleft().result()
             now.wait_event(ready)
+            after = now.record_event(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+            self._idle.append((before, after))
             for part in vars(item).values():
                 if isinstance(part, Tensor):
                     part.record_stream(now)  # its memory is reused only after training used it
@@ -129,6 +154,13 @@ def add_gradients(
     The network's random numbers (dropout) come from the micro-batch's seed.
     """
     torch.manual_seed(part.seed)
+    return add_seeded_gradients(network, task, part, scaler)
+
+
+def add_seeded_gradients(
+    network: nn.Module, task: Task, part: MicroBatch, scaler: GradScaler | None = None
+) -> Tensor:
+    """`add_gradients` with the random numbers as they come; may be captured by a CUDA graph."""
     with task.autocast():
         outputs = network(part.inputs)
     loss = task.loss_function(outputs.float(), part.targets) * part.share

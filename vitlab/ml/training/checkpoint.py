@@ -16,16 +16,22 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from vitlab.contract.networks import BATCH
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import open_regular
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LabelScaling
+from vitlab.ml.training.throughput import DTYPES
 
 FORMAT = 2
 LAST, BEST, TRUNK = "last.pt", "best.pt", "trunk.pt"
 """The newest state, the best one's weights, and the state before a `wsd` schedule's decay."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
+
+
+_HOW = {"precision": "fp32", "compile": False, "graphs": False}
+"""How a training was run by default before there was a choice."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Saved:
     optimizers: tuple[dict[str, Any], ...] = ()
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the gradient scaler for fp16; else empty."""
+    how: dict[str, Any] = field(default_factory=lambda: dict(_HOW))
+    """What was chosen where the configuration says `auto` (`vitlab.ml.training.task.Task.how`)."""
 
 
 def save(path: Path, saved: Saved) -> None:
@@ -130,7 +138,10 @@ def load(path: Path, device: torch.device) -> Saved:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: not a readable checkpoint ({reason})") from None
     names = {"format", *Saved.__dataclass_fields__}
-    if not isinstance(document, dict) or document.get("format") != FORMAT or set(document) != names:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
+    document.setdefault("how", dict(_HOW))
+    if set(document) != names:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
         return _saved(document)
@@ -142,6 +153,9 @@ def _saved(document: dict[str, Any]) -> Saved:
     del document["format"]
     scaling, inputs = document.pop("scaling"), document.pop("inputs")
     factor, waited = document.pop("plateau")
+    how = document["how"]
+    if how["precision"] not in DTYPES or not isinstance(how.get("batch", BATCH), int):
+        raise ValueError("it does not tell how it was trained")
     return Saved(
         **{
             **document,

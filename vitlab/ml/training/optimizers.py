@@ -134,25 +134,36 @@ def learning_rate(
             return train.min_lr + (train.lr - train.min_lr) * (1 + math.cos(math.pi * done)) / 2
 
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of `network`'s weights, with decay `decay_at(decay, t)`.
 
     The decay rises to its value, so that the initial weights are soon forgotten.
     """
-
-    def blend(averaged: Tensors, current: Tensors, _updates: Tensor | int) -> None:
-        # Use the host's count: the argument is on the device.
-        kept = decay_at(decay, int(average.n_averaged))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
-
-    # The network's buffers never change, so only the parameters are averaged.
-    average = AveragedModel(network, multi_avg_fn=blend)
+    average = _Average(network)
+    average.decay = decay
     for parameter in average.parameters():
         parameter.requires_grad_(False)
     return average
+
+
+class _Average(AveragedModel):
+    """Unlike torch's update this one copies nothing to the device, for which the host would wait.
+
+    The network's buffers never change, so only the parameters are averaged.
+    """
+
+    decay: float
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        averaged: list[Tensor] = list(self.module.parameters())
+        current: list[Tensor] = list(model.parameters())
+        updates = int(self.n_averaged)  # on the host
+        if updates:
+            torch._foreach_lerp_(averaged, current, 1 - decay_at(self.decay, updates))
+        else:
+            torch._foreach_copy_(averaged, current)
+        self.n_averaged += 1
 
 
 def decay_at(decay: float, updates: int) -> float:

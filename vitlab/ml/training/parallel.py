@@ -47,6 +47,14 @@ class Group:
         distributed.all_reduce(highest, op=distributed.ReduceOp.MAX, group=self.control)
         return bool(highest.item())
 
+    def of_first(self, number: float) -> float:
+        """The number of the first process; all processes must call this."""
+        if self.size == 1:
+            return number
+        told = torch.tensor([number], dtype=torch.float64)
+        distributed.broadcast(told, 0, group=self.control)
+        return float(told.item())
+
     def first_text(self, text: str) -> str:
         """The text of the lowest rank that has one; all processes must call this."""
         if self.size == 1:

@@ -25,6 +25,7 @@ from vitlab.ml.spectra.inputs import Inputs, make_inputs
 from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.parallel import ALONE, Group
+from vitlab.ml.training.throughput import DTYPES
 
 Array = NDArray[np.float64]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -88,9 +89,25 @@ _LOSSES: dict[str, Loss] = {
     ),
 }
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AMPERE, VOLTA = (8, 0), (7, 0)
+"""Compute capabilities from which on a GPU has bf16, and fast fp16."""
 SCALING_SAMPLE = 100_000
 """Training stars used to fit the label scaling."""
+
+
+def precision_on(wanted: str, device: torch.device) -> str:
+    """fp32, bf16 or fp16: `wanted`, or for auto what the device computes fast.
+
+    A GPU before Ampere has no bf16, and gets fp16.
+    """
+    if device.type != "cuda":
+        return "fp32" if wanted == "auto" else wanted
+    capability = torch.cuda.get_device_capability(device)
+    if wanted == "auto" and capability < VOLTA:
+        return "fp32"
+    if wanted in ("auto", "bf16"):
+        return "bf16" if capability >= AMPERE else "fp16"
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -113,11 +130,22 @@ class Task:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(self.spectra.sizes["train"] / self.train.batch)
+        return math.ceil(self.spectra.sizes["train"] / self.train.size)
 
     @property
     def steps(self) -> int:
         return self.train.epochs * self.steps_per_epoch
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How it is run, as in `TrainConfig`; what is still `auto` as it is without a trial."""
+        train, alone = self.train, self.group.size == 1
+        return {
+            "precision": precision_on(train.precision, self.device),
+            "compile": train.compile is True,
+            "graphs": train.graphs is True and alone and self.device.type == "cuda",
+            "batch": train.size,
+        }
 
     @property
     def loss_function(self) -> Loss:
@@ -149,7 +177,7 @@ class Task:
 
     def autocast(self) -> torch.autocast:
         """The precision of matrix products; weights, losses and sums stay in fp32."""
-        dtype = DTYPES[self.train.precision]
+        dtype = DTYPES[self.how["precision"]]
         enabled = dtype != torch.float32
         return torch.autocast(
             self.device.type, dtype=dtype if enabled else torch.bfloat16, enabled=enabled
@@ -219,4 +247,6 @@ def load_network(
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: from another version of the model ({reason})") from None
     fitted = saved.inputs, saved.scaling
+    if config.train.precision == "auto":
+        config = replace(config, train=replace(config.train, precision=saved.how["precision"]))
     return network, make_task(config, spectra, device, fitted=fitted)

@@ -259,7 +259,7 @@ class Watcher:
                 f"{job.spec.mvp} {job.spec.run}",
                 job.spec.headline,
                 PALETTE[len(self._tracks) % len(PALETTE)],
-                float(batch) if job.spec.recipe in ("vit", "mlp") else None,
+                float(batch) if job.spec.recipe in ("vit", "mlp") and batch != "auto" else None,
             )
         before, track.curves = track.curves, self._lab.progress(job.paths).curves
         return track.curves is not before
