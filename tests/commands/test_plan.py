@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -329,3 +330,23 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     capsys.readouterr()
     assert main(["gates", name]) == 0
     assert "by hand" not in capsys.readouterr().out
+
+
+def test_files_that_are_no_roadmaps_are_a_line_for_each_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vitlab.yaml").write_text('documents: ["**/**"]\n')
+    (tmp_path / ".git").mkdir()
+    for name in ("a.py", "b.py", "c.py", "d.py", ".git/e.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    for number in range(3):
+        (tmp_path / f"{number}.bin").write_bytes(b"\xff" * number + b"\xff\x80\x00")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+    for words, lines in ((["status"], 3), (["lint"], 2), (["sync", "--dry-run"], 2)):
+        assert main(words) == 2
+        told = [one for one in capsys.readouterr().err.splitlines() if "note:" not in one]
+        assert len(told) == lines, told
+        heads = ", ".join(f"{tmp_path}/{number}.bin" for number in range(3))
+        assert any(line.startswith(f"vitlab: 3 documents ({heads}): not UTF-8") for line in told)
+        assert any("pipe: cannot be read (is a pipe (FIFO))" in line for line in told)

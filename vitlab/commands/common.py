@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,18 @@ def note_unreadable_jobs(lab: Lab) -> None:
         print_note(f"{job.name}: unreadable: {job.problem}")
     if len(bad) > NAMED:
         print_note(f"{len(bad) - NAMED} more jobs have such files; `vitlab jobs` names them")
+
+
+def tell_broken(broken: Sequence[tuple[Path, UsageError]]) -> None:
+    """Tell on standard error which documents cannot be used: a line for each kind of fault."""
+    kinds: dict[str, list[tuple[Path, str]]] = {}
+    for path, error in broken:
+        why = str(error).removeprefix(str(path))
+        kinds.setdefault(re.sub(r"0x\w+|\d+", "", why), []).append((path, why))
+    for (first, why), *others in kinds.values():
+        names = ", ".join(str(path) for path, _ in [(first, why), *others][:3])
+        many = f"{len(others) + 1} documents ({names}{', ...' if len(others) > 2 else ''})"
+        print(f"vitlab: {many if others else first}{why}", file=sys.stderr)
 
 
 def existing(name: str) -> Path:

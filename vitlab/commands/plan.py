@@ -19,6 +19,7 @@ from vitlab.commands.common import (
     print_json,
     print_note,
     print_table,
+    tell_broken,
     this_lab,
     warn_of_editors,
 )
@@ -130,13 +131,15 @@ def show_status(args: argparse.Namespace) -> int:
         paths = lab.roadmaps()
         if not paths:
             raise UsageError(lab.no_roadmap)
-        reports, broken = [], 0
+        reports = []
+        faults: list[tuple[Path, UsageError]] = []
         for path in paths:
             try:
                 reports.append(_status(lab, path))
             except UsageError as error:  # a broken roadmap does not hide the others
-                broken = 2
-                print(f"vitlab: {error}", file=sys.stderr)
+                faults.append((path, error))
+        tell_broken(faults)
+        broken = 2 if faults else 0
         _note_unreadable(lab)
         if args.json:
             print_json({"roadmaps": reports})
@@ -306,15 +309,14 @@ def lint_documents(args: argparse.Namespace) -> int:
     if not paths:
         raise UsageError(this_lab().no_roadmap)
     records: list[dict[str, Any]] = []
-    broken = 0
+    broken: list[tuple[Path, UsageError]] = []
     for path in paths:
         try:
             found = _lint(path, fix=args.fix, printed=not args.json)
         except UsageError as error:  # a broken file does not hide the others
             if args.document:
                 raise
-            broken = 2
-            print(f"vitlab: {error}", file=sys.stderr)
+            broken.append((path, error))
             continue
         for record in found:
             if record in records:  # two roadmaps lead to one board
@@ -323,9 +325,10 @@ def lint_documents(args: argparse.Namespace) -> int:
             if not args.json:
                 marks = " (--fix fixes it)" * ("fix" in record) + " (a note)" * ("note" in record)
                 print("{file}:{line}: {kind}: {message}".format(**record) + marks)
+    tell_broken(broken)
     if args.json:
         print_json(records)
-    return broken or int(not all(record.get("note") for record in records))
+    return 2 if broken else int(not all(record.get("note") for record in records))
 
 
 def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
@@ -396,7 +399,8 @@ def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     lab = this_lab()
     note_unreadable_jobs(lab)
-    count = broken = 0
+    count = 0
+    broken: list[tuple[Path, UsageError]] = []
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()
     if args.mvp:
         paths = [lab.roadmap_with(args.mvp, args.roadmap)]
@@ -406,8 +410,7 @@ def sync_results(args: argparse.Namespace) -> int:
         except UsageError as error:
             if args.roadmap or args.mvp:
                 raise
-            broken = 2
-            print(f"vitlab: {error}", file=sys.stderr)
+            broken.append((path, error))
             continue
         for change in plan.changes:
             name = lab.paths.relative(change.path)
@@ -418,9 +421,10 @@ def sync_results(args: argparse.Namespace) -> int:
         if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
             warn_of_editors(accept(lab, plan))
         count += len(plan.changes)
+    tell_broken(broken)
     if not count:
         print("nothing to write: no ended job has results that the documents lack")
-    return broken
+    return 2 if broken else 0
 
 
 def _agreed() -> bool:

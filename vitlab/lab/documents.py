@@ -156,7 +156,7 @@ def _matching(root: Path, pattern: str, tell: Tell | None) -> Iterator[Path]:
     if not parts or ".." in parts or parts[0] == "/":
         raise UsageError(f"{SETTINGS}: documents: {pattern!r} is no pattern of files in the lab")
     search = Search()
-    yield from matching(root, pattern, search)
+    yield from matching(root, pattern, search, hidden=False)
     _tell_left(root, search, tell)
 
 
