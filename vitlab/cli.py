@@ -52,6 +52,7 @@ COMMANDS = {
     "scaling": ("scaling", "the law of R² over training size and parameters, and what hours buy"),
     "serve": ("screen", "the screen in a browser, on this machine only"),
     "debug": ("screen", "what a bug report needs, without names and keys"),
+    "completion": ("completion", "what makes a shell complete commands, MVPs and jobs"),
 }
 """Name -> (its module in `vitlab.commands`, its line in the help).
 
@@ -84,25 +85,37 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, command: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._command = command
+        self._second = ""
+        """The second word of a command of two."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self._command:
-            command, self._command = self._command, ""
-            options = import_module(f"vitlab.commands.{COMMANDS[command][0]}").OPTIONS
-            if args and f"{command} {args[0]}" in options:  # a command of two words
-                command, self.prog = f"{command} {args[0]}", f"{self.prog} {args[0]}"
-                args = args[1:]
-            add_options: Callable[[argparse.ArgumentParser], None] = options[command]
-            add_options(self)
+        self.add_options(args or [])
+        if args and args[0] == self._second:
+            args = args[1:]
         return super().parse_known_args(args, namespace)
+
+    def add_options(self, args: Sequence[str]) -> None:
+        """Add the options of the command, if it has been given any, once."""
+        if not self._command:
+            return
+        command, self._command = self._command, ""
+        options = import_module(f"vitlab.commands.{COMMANDS[command][0]}").OPTIONS
+        if args and f"{command} {args[0]}" in options:
+            self._second, command = args[0], f"{command} {args[0]}"
+            self.prog = f"{self.prog} {self._second}"
+        add_options: Callable[[argparse.ArgumentParser], None] = options[command]
+        add_options(self)
 
     def error(self, message: str) -> NoReturn:
         """One line, like every other mistake."""
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands; parsing sets the chosen one's `handler(args) -> exit status`."""
+def build_parser(line: str = "") -> argparse.ArgumentParser:
+    """All commands; parsing sets the chosen one's `handler(args) -> exit status`.
+
+    The command of a `line` that a shell completes has its options before it is parsed.
+    """
     parser = _Parser(
         prog="vitlab",
         description="Run, judge and write back the experiments of a markdown roadmap.",
@@ -117,7 +130,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(handler=_open_screen)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for name, (_, help_line) in COMMANDS.items():
-        commands.add_parser(name, help=help_line, command=name)
+        command = commands.add_parser(name, help=help_line, command=name)
+        _, found, rest = line.partition(f" {name} ")
+        if found:
+            command.add_options(rest.split())
     return parser
 
 
@@ -135,6 +151,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _use_utf8()
     _set_output()
+    if "_ARGCOMPLETE" in os.environ and argv is None:  # a shell asks, after a press of Tab
+        from vitlab.commands.completion import complete
+
+        parser = build_parser(os.environ.get("COMP_LINE", ""))
+        complete(parser, {name: module for name, (module, _) in COMMANDS.items()})
     with harmless_output():
         return _run(argv)
 

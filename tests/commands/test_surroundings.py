@@ -46,7 +46,8 @@ Words = tuple[tuple[str, ...], ...]
 SET = ("set", FILE, "--mvp", "2.0", "--status", "running")
 READING: Words = (
     ("status",), ("status", "--json"), ("jobs",), ("jobs", "--json"), ("gates",), ("lint",),
-    ("compare",), ("plot",), ("logs", "TST"), ("debug",), ("hub", "roadmaps/hub.md"), ("adopt",),
+    ("compare",), ("plot",), ("logs", "TST"), ("debug",), ("completion", "zsh"),
+    ("hub", "roadmaps/hub.md"), ("adopt",),
     ("sync", "--dry-run"), (*SET, "--dry-run"), ("ceiling", "--mag", "22", "--stars", "4"),
     ("--version",), ("--help",), ("compare", "--sql", "select 1"),
 )  # fmt: skip

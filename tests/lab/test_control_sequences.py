@@ -43,7 +43,7 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
     ("compare", "--sort", EVIL), ("compare", "--to", EVIL), ("new", EVIL), (EVIL,),
     ("new", "mvp", EVIL, "--dry-run"), ("serve", "--host", EVIL), ("jobs", EVIL),
     ("ceiling", "--mag", EVIL), ("init", "sub/none"), SET, ("undo",), ("redo",),
-    ("sync", "--yes"), ("gates", "--open", EVIL),
+    ("sync", "--yes"), ("gates", "--open", EVIL), ("completion", EVIL),
 )  # fmt: skip
 
 DRAWN = ("plot", "figure")

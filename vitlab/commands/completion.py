@@ -1,0 +1,112 @@
+"""Completion in a shell: its script, and what a press of Tab offers, MVPs and jobs included."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import argcomplete
+from argcomplete.completers import BaseCompleter, FilesCompleter
+from argcomplete.shell_integration import shellcode
+
+from vitlab.commands.common import Options
+from vitlab.contract.paths import UsageError
+from vitlab.contract.terminal import harmless
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.lab import Lab, open_lab
+
+Names = dict[str, str]
+"""What an argument may be, and a line on each."""
+_HOW = """\
+Print what makes a shell complete commands, options, MVPs and jobs.
+bash, zsh: eval "$(vitlab completion bash)" in ~/.bashrc or ~/.zshrc
+fish: vitlab completion fish > ~/.config/fish/completions/vitlab.fish
+"""
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _HOW
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(handler=_print_script)
+
+
+OPTIONS: Options = {"completion": _add_completion}
+
+
+def _print_script(args: argparse.Namespace) -> int:
+    print(shellcode(["vitlab"], shell=args.shell), end="")
+    return 0
+
+
+def complete(parser: argparse.ArgumentParser, modules: Mapping[str, str]) -> None:
+    """Write what continues the command line in the environment, and end the process.
+
+    `modules`: command -> its module in `vitlab.commands`.
+    """
+    argcomplete.autocomplete(
+        parser, always_complete_options="long", default_completer=_Completer(modules)
+    )
+
+
+@dataclass(frozen=True)
+class _Completer(BaseCompleter):
+    """Names for the arguments that are names, files for those that are files."""
+
+    modules: Mapping[str, str]
+
+    def __call__(
+        self,
+        *,
+        prefix: str,
+        action: argparse.Action,
+        parser: argparse.ArgumentParser,
+        parsed_args: argparse.Namespace,  # noqa: ARG002 - given to every completer
+    ) -> Names:
+        kinds = _KINDS.get(action.dest)
+        if kinds is None:
+            is_file = action.metavar in (None, "FILE", "FOLDER", "ROADMAP")
+            return dict.fromkeys(FilesCompleter()(prefix), "") if is_file else {}
+        names = {} if action.option_strings else self._second_words(parser.prog.split(" ")[-1])
+        with contextlib.suppress(UsageError, OSError):  # in no lab, say: the shell shows nothing
+            lab = open_lab(Path.cwd(), lambda _: None)
+            for kind in kinds:
+                names |= kind(lab)
+        return {name: harmless(line) for name, line in names.items() if name.isprintable()}
+
+    def _second_words(self, command: str) -> Names:
+        """Those of commands of two words, as `mvp` of `new mvp`."""
+        if command not in self.modules:
+            return {}
+        options: Options = import_module(f"vitlab.commands.{self.modules[command]}").OPTIONS
+        words = (name.split(" ") for name in options)
+        return {second: "" for first, *rest in words if first == command for second in rest}
+
+
+def _mvps(lab: Lab) -> Names:
+    roadmaps = map(lab.read_roadmap, lab.roadmaps())
+    return {mvp.id: mvp.name for roadmap in roadmaps for mvp in roadmap.mvps}
+
+
+def _gates(lab: Lab) -> Names:
+    roadmaps = map(lab.read_roadmap, lab.roadmaps())
+    return {gate.id: gate.title for roadmap in roadmaps for gate in roadmap.gates}
+
+
+def _jobs(lab: Lab) -> Names:
+    return {job.paths.name: job.spec.run for job in all_jobs(lab.paths)}
+
+
+_KINDS: dict[str, tuple[Callable[[Lab], Names], ...]] = {
+    "mvp": (_mvps,),
+    "mvps": (_mvps,),
+    "gate": (_gates,),
+    "job": (_jobs,),
+    "jobs": (_mvps, _jobs),
+    "to": (_jobs,),
+}
+"""By an argument's `dest`, what it may name."""
