@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +44,19 @@ def test_fonts_are_embedded_and_the_same_picture_is_the_same_file(tmp_path: Path
     again, _ = write(PICTURE, tmp_path / "two")
     assert again.read_bytes() == content
     assert sorted(path.name for path in (tmp_path / "img").iterdir()) == ["one.pdf", "one.png"]
+
+
+def test_settings_that_lie_in_a_lab_are_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True")  # runs a program on their text
+    code = (
+        "from pathlib import Path; from vitlab.plot.figures import Panel, Picture, write\n"
+        "write(Picture('t', (Panel('x', 'y', ()),)), Path('one'))\n"
+        "import matplotlib; print(matplotlib.rcParams['text.usetex'], Path('one.pdf').exists())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "False True\n", done.stderr
 
 
 def test_the_terminal_shows_the_same_names_and_levels() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,25 @@ def test_a_wandb_that_does_not_work_ends_with_the_job(
     assert link is None
     assert text in str(trouble)
     assert process.returncode is not None
+
+
+def test_an_address_in_a_lab_does_not_get_the_key(paths: JobPaths, tmp_path: Path) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:1\n")
+    code = (
+        "import sys; from pathlib import Path; from vitlab.contract.paths import JobPaths\n"
+        "from vitlab.recipes.wandb_report import _isolate; _isolate(JobPaths(Path(sys.argv[1])))\n"
+        "import wandb; print(wandb.setup().settings.base_url == wandb.Settings().base_url)"
+    )
+    environment = {name: text for name, text in os.environ.items() if name != "WANDB_BASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(paths.folder)],
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_without_a_key_an_online_run_is_kept_offline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -198,7 +199,8 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
     `jobs`: names of the jobs it shows, kept in the PNG for `shown_jobs`.
     """
     try:
-        import matplotlib as mpl
+        with contextlib.chdir("/"):  # it would take the settings in a lab before the user's own
+            import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

@@ -155,8 +155,10 @@ def _isolate(paths: JobPaths) -> None:
     """Keep W&B's files in the job's folder, and its service out of the job's processes.
 
     Otherwise the SIGTERM that stops a job would end the service and lose the last numbers; it ends
-    by itself with this process.
+    by itself with this process. The current folder is one without `wandb/settings`: in a lab that
+    file could send the user's key to another address.
     """
+    os.chdir("/")
     os.environ.pop(MARKER, None)
     os.environ["WANDB_DIR"] = str(paths.folder)
     os.environ["WANDB_CACHE_DIR"] = str(paths.folder / "wandb" / "cache")

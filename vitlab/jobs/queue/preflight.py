@@ -244,7 +244,7 @@ def _check(known: _Known, spec: Spec) -> list[Finding]:
         *_memory(spec, config, known.machine),
         *known.same_jobs.of(spec),
         *known.everywhere,
-        *_wandb(spec, {**os.environ, **getattr(config, "env", {})}),
+        *_wandb(root, spec, {**os.environ, **getattr(config, "env", {})}),
     ]
 
 
@@ -416,7 +416,7 @@ def _logout() -> Iterator[Finding]:
         yield Finding("warn", "logout: this system ends your jobs then; `loginctl enable-linger`")
 
 
-def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
+def _wandb(root: Path, spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Whether W&B answers, if the job reports to it, by vitlab or by its own program."""
     if spec.recipe == "command":
         online = environment.get("WANDB_MODE", "online") == "online" and (
@@ -426,6 +426,9 @@ def _wandb(spec: Spec, environment: Mapping[str, str]) -> Iterator[Finding]:
     else:
         online = wandb_of(spec.extra).resolved(environment) == "online"
         offline = "its numbers will be kept offline"
+        if online and (root / "wandb" / "settings").exists():
+            # A lab may come from somebody else, and the file could send the key anywhere.
+            yield Finding("warn", "W&B: wandb/settings is not read; WANDB_BASE_URL names a server")
     own = os.environ.get("WANDB_BASE_URL")
     if not online or environment.get("WANDB_BASE_URL") != own:
         return  # an address in a file is not asked before the launch
