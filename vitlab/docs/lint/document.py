@@ -38,8 +38,10 @@ _CLOSED = ("done", "failed", "partial")
 def status_findings(roadmap: Roadmap) -> Iterator[Finding]:
     """Every status that contradicts the overview, and every card in a wrong column."""
     sites = StatusSites(roadmap)
-    glyphs = {p.mvp: p.glyph for p in sites if p.kind == "overview" and p.mvp}
     overview = {mvp.id: mvp for mvp in reversed(roadmap.mvps)}
+    rowless = {(mvp.id, mvp.line - 1) for mvp in roadmap.mvps if not mvp.in_overview}
+    own = (p for p in sites if p.kind == "overview" or (p.mvp, p.index) in rowless)
+    glyphs = {place.mvp: place.glyph for place in own if place.mvp}
     for site in sites:
         mvp = overview.get(site.mvp or "")
         if mvp is None or mvp.status is None or site.kind in ("overview", "verdict", "other"):
@@ -77,8 +79,8 @@ def _site_finding(sites: StatusSites, site: StatusSite, mvp: Mvp, where: str) ->
     status = mvp.status or ""
     if site.parsed.status == status or _is_of_one_run(sites.roadmap, site):
         return
-    if site.kind == "task" and sites.agrees(site, status):
-        return  # an empty box only says that it is not done
+    if site.kind in ("task", "item") and sites.agrees(site, status):
+        return  # an empty box, or what blocks it, only says that it is not done
     message = f"MVP {mvp.id} is {site.parsed.status} here and {status} on {where}"
     fix = sites.edit(site, sites.spell(site, status))
     yield Finding(site.index + 1, "status-conflict", message, (fix,) if fix else None)
@@ -353,7 +355,7 @@ def _legend_findings(roadmap: Roadmap) -> Iterator[Finding]:
         if not defined or parsed is None or parsed.glyph is None:
             continue
         glyph = mvp.status_text[parsed.glyph[0] : parsed.glyph[1]]
-        if same_glyph(glyph) not in defined:
+        if glyph[0] != "[" and same_glyph(glyph) not in defined:
             defined.add(same_glyph(glyph))
             message = f"{glyph} ({parsed.status}) is used as a status and not in the legend"
             yield Finding(mvp.line, "undefined-glyph", message)

@@ -34,7 +34,7 @@ _RANGE = re.compile(
 """`1.1~1.3`, `2.0-2.2`, `MVP-1.1 至 MVP-1.3`: the ends and all between."""
 _JOINED_NUMBERS = re.compile(r"(\d+\.\d+\w*(?:\s*[/,，、&+]\s*\d+\.\d+\w*)+)")
 _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
-_NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?<=[\w*_~`])[¹²³⁰⁴-⁹]+", re.I)
+_NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?:(?<=[\d*_~`])|(?<=\d[a-z]))[¹²³⁰⁴-⁹]+", re.I)
 _NEW = re.compile(
     r"[^\w\[(<]*MVP(?:[-–—_: ]\s*|(?=\d))"
     rf"(?P<id>{_RAW})(?!\w|[-–—.]\w)(?P<colon>\s*[:：])?",

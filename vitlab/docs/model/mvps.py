@@ -29,9 +29,7 @@ from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Row
 
-_IN_TABLES = (
-    "statuses", "priorities", "experiment_index", "checklist", "numbers", "conclusions",
-)  # fmt: skip
+_IN_TABLES = ("statuses", "priorities", "experiment_index", "checklist", "numbers")
 _WITHOUT_OVERVIEW = ("listing",)
 """Kinds of table whose rows are MVPs only where no overview has any."""
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║<,，、;；()（）]+", re.I)
@@ -196,10 +194,12 @@ def stated_elsewhere(
             if key not in found or (found[key].status is None and one.status):
                 found[key] = one
     known = ids.with_more(one.id for one in found.values() if one.status)
+    conclusions = [view for view in views if view.kind == "conclusions"]
     for one in (
         *(() if ids.ids else _of_lists(document, vocabulary, known)),
         *_of_boxes(document, vocabulary, known),
         *_of_cards(document, vocabulary, known),
+        *_of_tables(conclusions, vocabulary, ids, below),  # what was found tells the least
     ):
         key = one.id.casefold()
         if key not in found or (found[key].status is None and one.status):
@@ -296,7 +296,8 @@ def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
         name = opening[1].strip(_EDGES) if opening and not parsed else ""
         status = parsed.status if parsed else column.status or None
         entry = _entry(document, "card", card.index, card.mvp, parsed)
-        yield Stated(card.mvp, without_brackets(name), entry, status, column.text)
+        text = card.text[marks[-1].start : marks[-1].end] if marks else column.text
+        yield Stated(card.mvp, without_brackets(name), entry, status, text)
 
 
 def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:
@@ -304,6 +305,10 @@ def _of_boxes(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Itera
         opening = None if ids.opening(text) else new_id(text)
         if opening and (one := _of_box(document, vocabulary, (index, box, text), *opening)):
             yield one
+        for mvp in several_ids(text):
+            one = _of_box(document, vocabulary, (index, box, text), mvp, "")
+            if one and not ids.known(mvp):
+                yield replace(one, entry=replace(one.entry, kind="items"))
 
 
 def _of_box(
@@ -362,32 +367,33 @@ def _of_lists(document: Document, vocabulary: Vocabulary, known: IdIndex) -> Ite
     for column in (c for board in list_boards(document, vocabulary, more) for c in board):
         for card in column.cards:
             end = _spelled(card.text, card.mvp)[1]
-            one = _of_item(document, card.lines[0], card.mvp, card.text, end, card.mark)
-            text = one.text or plain(column.heading.title)
-            yield replace(one, status=one.status or column.status, text=text)
+            item = (document, card.lines[0], (card.mvp,), card.text, end, card.mark)
+            for one in _of_item(*item):
+                text = one.text or plain(column.heading.title)
+                yield replace(one, status=one.status or column.status, text=text)
     yield from _of_items(document, lambda text: _marks(text, vocabulary))
 
 
-def _marks(text: str, vocabulary: Vocabulary) -> tuple[str, int, list[Mark]]:
-    """The MVP that an item opens with, where its id ends, and its statuses."""
-    mvp = (new_id(text) or ("", ""))[0]
-    of = _spelled(text, mvp)
-    return mvp, of[1], item_marks(text, of, vocabulary) if mvp else []
+def _marks(text: str, vocabulary: Vocabulary) -> tuple[Sequence[str], int, list[Mark]]:
+    """The MVPs that an item opens with, where the last id ends, and its statuses."""
+    found = new_id(text)
+    mvps = (found[0],) if found else several_ids(text)
+    of = _spelled(text, mvps[-1]) if mvps else (0, 0)
+    return mvps, of[1], item_marks(text, of, vocabulary) if mvps else []
 
 
 def _of_items(
-    document: Document, read: Callable[[str], tuple[str, int, list[Mark]]]
+    document: Document, read: Callable[[str], tuple[Sequence[str], int, list[Mark]]]
 ) -> Iterator[Stated]:
     """The items that `read` knows in those lists in which one of them has a status."""
     listed: list[Stated] = []
     for index, text in items_of(document):
-        mvp, end, marks = read(text)
+        mvps, end, marks = read(text)
         if listed and not _is_one_list(document, listed[-1].entry.row.index, index):
             yield from listed if any(one.status for one in listed) else ()
             listed = []
-        if mvp:
-            mark = marks[-1] if marks else None
-            listed.append(_of_item(document, index, mvp, text, end, mark))
+        mark = marks[-1] if marks else None
+        listed += _of_item(document, index, mvps, text, end, mark)
     yield from listed if any(one.status for one in listed) else ()
 
 
@@ -403,25 +409,27 @@ def _spelled(text: str, mvp: str) -> tuple[int, int]:
     return named.span() if named else (0, 0)
 
 
-def _step_marks(text: str, vocabulary: Vocabulary) -> tuple[str, int, list[Mark]]:
+def _step_marks(text: str, vocabulary: Vocabulary) -> tuple[Sequence[str], int, list[Mark]]:
     """The id of a part of a plan by others that an item opens with, its end, and its statuses."""
     named = _STEP.match(text)
     if named is None:
-        return "", 0, []
+        return (), 0, []
     mvp = bare_id(" ".join(named["id"].split()))
-    return mvp, named.end("id"), item_marks(text, named.span("id"), vocabulary)
+    return (mvp,), named.end("id"), item_marks(text, named.span("id"), vocabulary)
 
 
 def _of_item(
-    document: Document, index: int, mvp: str, text: str, end: int, mark: Mark | None
-) -> Stated:
-    """The MVP of an item whose id ends at an offset of its text."""
+    document: Document, index: int, mvps: Sequence[str], text: str, end: int, mark: Mark | None
+) -> Iterator[Stated]:
+    """The MVPs of an item whose ids end at an offset of its text."""
     parsed = mark.parsed if mark else None
     status = text[mark.start : mark.end] if mark else ""
     name = text[end : mark.start if mark and mark.start > end else None]
     name = _EMPTY_BRACKETS.sub("", plain(name.rstrip("(（【[ ")))
-    entry = _entry(document, "item", index, mvp, parsed)
-    return Stated(mvp, name.strip(_EDGES + "*~_"), entry, parsed.status if parsed else None, status)
+    name, kind = name.strip(_EDGES + "*~_"), "items" if len(mvps) > 1 else "item"
+    for mvp in mvps:
+        entry = _entry(document, kind, index, mvp, parsed)
+        yield Stated(mvp, name, entry, parsed.status if parsed else None, status)
 
 
 def items_of(document: Document) -> Iterator[tuple[int, str]]:
@@ -442,7 +450,7 @@ def in_steps(
     for index, mvp in items.items():
         match = _LISTED.match(document.line_text(index))
         step, _, marks = _step_marks(match["text"] if match else "", vocabulary)
-        for mark in marks if step == mvp else ():
+        for mark in marks if mvp in step else ():
             at = document.line_span(index).start + (match.start("text") if match else 0)
             yield Found(mvp, "item", at + mark.start, at + mark.end, mark.parsed)
 

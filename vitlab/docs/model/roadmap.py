@@ -207,7 +207,7 @@ class Roadmap:
 
     def sharing(self, mvp: Mvp) -> tuple[str, ...]:
         """The other MVPs whose only row or heading is that of an MVP: `MVP-1.1/1.2`."""
-        if mvp.entry.kind != "headings" and len(several_ids(mvp.entry.raw("mvp"))) < 2:
+        if mvp.entry.kind not in ("headings", "items") and len(several_ids(mvp.entry.raw("mvp"))) < 2:
             return ()
         place = (mvp.entry.kind, mvp.line)
         others = (m.id for m in self.mvps if (m.entry.kind, m.line) == place and m.id != mvp.id)

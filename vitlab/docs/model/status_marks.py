@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vitlab.docs.model.ids import IdIndex
+from vitlab.docs.model.ids import IdIndex, several_ids
 from vitlab.docs.model.status_text import read_status_text
 from vitlab.docs.model.vocabulary import COLOURS, OF_SENTENCES, ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import folded
@@ -213,6 +213,8 @@ class Found(NamedTuple):
     at: int
     end: int
     parsed: ParsedStatus
+    shared: tuple[str, ...] = ()
+    """The MVPs, where it is the status of several: `MVP-1.1/1.2 ✅`."""
 
 
 def in_items(
@@ -231,17 +233,16 @@ def in_items(
         if opening is None or index in inside:
             continue
         mvp, of = opening
+        several = several_ids(item["text"][of[0] :])
         if item["box"] and (box := vocabulary.read(item["box"])):
-            yield Found(mvp, "task", item.start("box"), item.end("box"), box)
+            yield Found(mvp, "task", item.start("box"), item.end("box"), box, several)
         base = item.start("text")
         if index in own:
             marks = item_marks(item["text"], of, vocabulary)
         else:
             marks = find_marks(item["text"], of, vocabulary, last=bool(item["box"]))
         for mark in marks:
-            if item["box"] == "[ ]" and vocabulary.is_blocked(item["text"][mark.start : mark.end]):
-                continue  # why the box is open
-            yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed)
+            yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed, several)
 
 
 def _items_of_experiments(document: Document, ids: IdIndex) -> Iterator[re.Match[str]]:
@@ -274,8 +275,8 @@ def in_diagrams(
                 lead = _TREE.match(piece.group()).end()  # type: ignore[union-attr]
                 text = piece.group()[lead:]
                 if opening := id_span(text, ids, vocabulary):
-                    for mark in find_marks(text, opening[1], vocabulary, last=True):
-                        at = base + piece.start() + lead
-                        yield Found(
-                            opening[0], "diagram", at + mark.start, at + mark.end, mark.parsed
-                        )
+                    mvp, of = opening
+                    at, several = base + piece.start() + lead, several_ids(text[of[0] :])
+                    for mark in find_marks(text, of, vocabulary, last=True):
+                        span = at + mark.start, at + mark.end
+                        yield Found(mvp, "diagram", *span, mark.parsed, several)

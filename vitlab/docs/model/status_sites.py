@@ -20,7 +20,7 @@ from vitlab.docs.model.status_marks import (
     in_diagrams,
     in_items,
 )
-from vitlab.docs.model.status_text import StatusText, read_status_text
+from vitlab.docs.model.status_text import MAY_WAIT, StatusText, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import (
     CLOSING,
@@ -141,6 +141,8 @@ class StatusSites:
         """Whether a site states a status and no other; an empty box only says `not done`."""
         if site.kind == "task" and site.text == "[ ]":
             return status != "done"
+        if site.kind == "item" and self.roadmap.vocabulary.is_blocked(site.text):
+            return status in MAY_WAIT  # why its box is open
         says = site.parsed.status == status
         return says and not self.parts(site).says_other_than(status, self.roadmap.vocabulary)
 
@@ -477,7 +479,7 @@ def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     boards = {i for board in roadmap.boards for i in board.lines}
     own = roadmap.report_of
     listed = {card.lines[0] for board in roadmap.lists for one in board for card in one.cards}
-    items = {m.line - 1: m.id for m in roadmap.mvps if m.entry.kind == "item"}
+    items = {m.line - 1: m.id for m in roadmap.mvps if m.entry.kind in ("item", "items")}
     for found in (
         *in_items(document, vocabulary, ids, listed | items.keys()),
         *in_steps(document, vocabulary, items),
@@ -485,7 +487,8 @@ def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
         *(in_head(document, vocabulary, own) if own else ()),
     ):
         span, index = Span(found.at, found.end), document.line_of(found.at) - 1
-        yield StatusSite(found.kind, found.mvp, index, span, document.slice(span), found.parsed)
+        owner, text = None if found.shared else found.mvp, document.slice(span)
+        yield StatusSite(found.kind, owner, index, span, text, found.parsed, None, found.shared)
     for mvp in (mvp for mvp in roadmap.mvps if mvp.entry.kind in ("item", "task")):
         end = last_of_item(document, mvp.line - 1) + 1
         for line in status_lines(document, vocabulary, mvp.line, end):

@@ -33,7 +33,7 @@ _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|
 """A status at the end of a clause: `核心已完成`."""
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
-_MAY_WAIT = ("planned", "ready", "paused")
+MAY_WAIT = ("planned", "ready", "paused")
 """Statuses beside which a remark may say that something else must come first."""
 
 
@@ -56,7 +56,7 @@ class StatusText:
     def says_other_than(self, status: str, vocabulary: Vocabulary) -> bool:
         """Whether the text states any other status too."""
         remark_says = set(_remark_statuses(self.remark, vocabulary))
-        waits = status not in _MAY_WAIT and vocabulary.is_blocked(self.remark)
+        waits = status not in MAY_WAIT and vocabulary.is_blocked(self.remark)
         return waits or bool((self.says | remark_says) - {status})
 
     def keeps_remark(self, status: str, vocabulary: Vocabulary, *, of_run: bool = False) -> bool:
@@ -70,7 +70,7 @@ class StatusText:
             *_remark_statuses(self.remark, vocabulary),
             *filter(None, map(vocabulary.status, _ENDED.findall(self.remark))),
         } - {status}
-        waits = status not in _MAY_WAIT and vocabulary.waits(self.remark)
+        waits = status not in MAY_WAIT and vocabulary.waits(self.remark)
         waits = waits or (not of_run and _OF_RUN.search(self.remark) is not None)
         goes_on = not self.tail and _OF_STATUS.match(self.remark)  # `blocked by MVP-1.0`
         into = "cancelled" in self.says and _OTHER_MVP.match(self.remark)  # `merged into 1.1`
