@@ -250,6 +250,30 @@ def test_what_may_be_another_run_s_is_not_read_and_told(shop: Workshop, by_hand:
     assert curve(job) == []
 
 
+def test_runs_that_each_name_a_file_are_no_rivals(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 2\n")
+    code = WAIT + (
+        "import sys; value, path = sys.argv[1:]\n"
+        "os.makedirs(os.path.dirname(path))\n"
+        "open(path, 'w').write(f'step,val_r2\\n1,{value}\\n')\n"
+        "wait('go')\n"
+    )
+    (shop.lab.root / "train.py").write_text(code)
+    jobs = []
+    for value in ("0.25", "0.75"):
+        path = f"out/{value}/metrics.csv"
+        config = {"argv": [sys.executable, "train.py", value, path]}
+        jobs.append(shop.submit("", config=config, extra=declared(path)))
+    advance(shop.lab)
+    for job in jobs:  # while both run
+        wait_for(lambda job=job: curve(job), tell=lambda job=job: verdicts(job))  # type: ignore[misc]
+    (shop.lab.root / "go").touch()
+    for job, number in zip(jobs, (0.25, 0.75), strict=True):
+        assert ended(job).outcome == "ok"
+        assert curve(job) == [(1, number)]
+        assert read_json(job.metrics)["problems"] == []
+
+
 def test_two_trainers_of_one_script_are_both_its_own(shop: Workshop) -> None:
     code = """
 import os

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple
 
-from vitlab.contract.paths import JobPaths, LabPaths
-from vitlab.jobs.experiment.placeholders import filled, is_glob, values_of
+from vitlab.contract.paths import JobPaths, LabPaths, real
+from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import SCRIPTS, Process, all_processes, began, job_of, proc_file
 
@@ -150,10 +150,13 @@ def name_of(pid: int) -> str:
     return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
 
 
-def look_alikes(ours: Sequence[Process], known: Script | None = None) -> tuple[Rival, ...]:
+def look_alikes(
+    ours: Sequence[Process], known: Script | None = None, lab: LabPaths | None = None
+) -> tuple[Rival, ...]:
     """Other processes that run a script of ours in a folder of ours: a second run, by hand.
 
-    `known`: our script, also when no process of ours is left.
+    `known`: our script, also when no process of ours is left. `lab`: whose jobs with a metrics
+    file are left out, as `other_jobs` holds them against a path by that.
     """
     pids = {one.pid for one in ours}
     mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
@@ -162,8 +165,19 @@ def look_alikes(ours: Sequence[Process], known: Script | None = None) -> tuple[R
     return tuple(
         Rival(name_of(one.pid), began(one.ticks))
         for one in all_processes()
-        if one.pid not in pids and _script(one.pid) in mine
+        if one.pid not in pids and _script(one.pid) in mine and not _declares(one.pid, lab)
     )
+
+
+def _declares(pid: int, lab: LabPaths | None) -> bool:
+    """Whether it is of a job of the lab that says which metrics file is its own."""
+    folder = job_of(pid)
+    if lab is None or not folder or not real(Path(folder)).is_relative_to(real(lab.experiments)):
+        return False
+    job = JobPaths(Path(folder))
+    metrics = (read_json(job.spec).get("extra") or {}).get(METRICS) or {}
+    # What a lost one left running is a process like any other.
+    return bool(metrics.get("file")) and is_locked(job.lock) is not False
 
 
 def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterator[Rival]:

@@ -291,7 +291,7 @@ class RunFiles:
 
     def seen_alike(self, ours: Sequence[Process]) -> list[Rival]:
         """The other runs of the same script that were seen so far, some of which have ended."""
-        running = {one.name: one for one in look_alikes(ours, self._script)}
+        running = {one.name: one for one in look_alikes(ours, self._script, self._lab)}
         gone = {name: replace(one, until=min(one.until, time.time()))
                 for name, one in self._alike.items()}  # fmt: skip
         self._alike = {**gone, **running}
