@@ -36,8 +36,8 @@ _FULL_DISK = 1 << 16
 
 # Compiled when a job has failed, as a supervisor that waits has no use for them.
 _REASONS: dict[Outcome, str] = {
-    "oom": r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|ResourceExhaustedError"
-    r"|CUBLAS_STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED|(^|\s)MemoryError\b|Cannot allocate memory"
+    "oom": r"(?i:out[ _]of[ _]memory)|OutOfMemoryError|ResourceExhaustedError"
+    r"|_STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED|(^|\s)MemoryError\b|Cannot allocate memory"
     r"|cannot allocate vector|Unable to allocate .*for an array|std::bad_alloc",
     "disk_full": r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]",
     "import_error": r"^(ModuleNotFoundError|ImportError): .*|.*: cannot open shared object.*",
