@@ -6,22 +6,29 @@ import math
 import os
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from vitlab.contract.config import MlpConfig, VitConfig
+from vitlab.contract.config import MlpConfig, VitConfig, outputs_of
 from vitlab.contract.networks import VitModel
-from vitlab.jobs.experiment.estimate import describe
+from vitlab.contract.value import MEMORY, MFU
+from vitlab.jobs.experiment.estimate import describe, training_bytes, training_flops
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
-from vitlab.ml.spectra.dataset import open_spectra
+from vitlab.ml.spectra.dataset import open_spectra, unpermuted
+from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.train import train
+from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
+from vitlab.ml.training.checkpoint import LAST
 from vitlab.ml.training.optimizers import stable_steps
 from vitlab.ml.training.parallel import ALONE, Group, join_group
+from vitlab.ml.training.running import Runner, choose, settle
 from vitlab.ml.training.task import Task, make_model, make_task
+from vitlab.ml.training.throughput import matmul_peak
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
 from vitlab.recipes.cost import hours
 from vitlab.recipes.scores import (
@@ -78,6 +85,23 @@ def _memory(device: torch.device) -> str:
     return f"{peak / 1e9:.2f} GB resident"
 
 
+def performance(config: VitConfig | MlpConfig, task: Task) -> Callable[[float], dict[str, float]]:
+    """Samples per second -> memory now and, on a GPU, the share of its measured peak."""
+    device, peak = task.device, math.nan
+    if device.type == "cuda":
+        peak = matmul_peak(device, task.how["precision"]) * task.group.size
+    flops = training_flops(config.model, outputs_of(config), task.spectra.pixels)
+
+    def measured(rate: float) -> dict[str, float]:
+        if device.type != "cuda":
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            return {MEMORY: pages * resource.getpagesize() / 1e9}
+        memory = torch.cuda.memory_reserved(device) / 1e9
+        return {MEMORY: memory} | ({} if math.isnan(rate) else {MFU: rate * flops / peak})
+
+    return measured
+
+
 def run(context: Context) -> Outcome:
     """Train a network and score its best state on the test set."""
     if rank(os.environ) is None:
@@ -92,17 +116,23 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     """Train in one process; only the first one's report is kept."""
     config, report = context.config, context.report
     assert isinstance(config, VitConfig | MlpConfig)
-    spectra = open_spectra(config.data, config.noise.level, config.labels, device)
+    reserve = training_bytes(config, device.type == "cuda")
+    spectra = open_spectra(config.data, config.noise.level, config.labels, device, reserve)
     report_excluded(context, spectra)
+    if isinstance(files := unpermuted(spectra), FileSpectra) and files.residence:
+        report.note(files.residence)
     report.note(describe(config, spectra.pixels, device.type == "cuda"))
     torch.manual_seed(config.train.seed)
     model = make_model(config, spectra).to(device)
     task = make_task(config, spectra, device, group)
     of = f" in each of {group.size} processes" if group.size > 1 else ""
+    task, runner = _settled(context, model, task)
     report.note(f"{task.steps} steps on {device}{of}")
     if not context.resume:
         report.note(check(model, task))
-    best, earlier = _trained(context, model, task)
+    best, earlier = _trained(context, model, task, runner)
+    if config.train.batch == "auto":
+        best["batch"] = task.train.size
     if group.any(context.stopped()):
         raise Stopped
     test = predict(model, task, "test")
@@ -128,8 +158,21 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     )
 
 
+def _settled(context: Context, model: nn.Module, task: Task) -> tuple[Task, Runner | None]:
+    """The task with what a trial chose, or had chosen before the job was resumed."""
+    config, last = context.config, context.paths.checkpoints / LAST
+    assert isinstance(config, VitConfig | MlpConfig)
+    if context.resume and last.exists():
+        return settle(task, checkpoint.load(last, torch.device("cpu")).how), None
+    flops = training_flops(config.model, outputs_of(config), task.spectra.pixels)
+    task, runner, told = choose(model, task, flops)
+    for line in told:
+        context.report.note(line)
+    return task, runner
+
+
 def _trained(
-    context: Context, model: nn.Module, task: Task
+    context: Context, model: nn.Module, task: Task, runner: Runner | None
 ) -> tuple[dict[str, float], dict[str, float] | None]:
     """Train: step and epoch of the best state, and the hours of the trunk that it goes on from."""
     config, folder, begun = context.config, context.paths.checkpoints, time.monotonic()
@@ -145,8 +188,8 @@ def _trained(
             return {}
         return hours(time.monotonic() - begun, context.device, earlier)
 
-    progress = train(model, task, folder, context.resume, context.stopped, trunk)
-    return context.report.follow(progress, spent), earlier
+    progress = train(model, task, folder, context.resume, context.stopped, trunk, runner)
+    return context.report.follow(progress, spent, performance(config, task)), earlier
 
 
 def _name(config: VitConfig | MlpConfig) -> str:
