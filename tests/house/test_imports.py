@@ -45,6 +45,12 @@ def test_the_command_line_loads_neither_screen_nor_parser() -> None:
     assert loaded("vitlab.cli", ("textual", "rich", "markdown_it", "yaml", "polars")) == []
 
 
+@pytest.mark.parametrize("module", ["vitlab.ml.train", "vitlab.recipes.vit", "vitlab.recipes.run"])
+def test_a_training_needs_little_beside_torch(module: str) -> None:
+    watched = ("polars", "platformdirs", "lightgbm", "textual", "rich", "wandb", "pandas")
+    assert loaded(module, watched) == []
+
+
 def test_a_supervisor_loads_little() -> None:
     watched = ("yaml", "markdown_it", "hashlib", "difflib", "csv", "subprocess", "urllib.request")
     assert loaded("vitlab.jobs.process.supervisor", watched) == []

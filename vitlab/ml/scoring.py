@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
@@ -26,6 +25,9 @@ from vitlab.contract.value import (
     SCORES,
     Value,
 )
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Array = NDArray[np.float64]
 RESAMPLES = 200
@@ -274,6 +276,8 @@ class Bin:
 
 def save_residuals(path: Path, residuals: Residuals) -> None:
     """Write `path` atomically; about 250 kB for 10,000 stars and one label."""
+    import polars as pl  # deferred: a GPU without it trains too
+
     columns: dict[str, pl.Series] = {
         "star": pl.Series(residuals.star, dtype=pl.Int32),
         "mag": pl.Series(residuals.mag, dtype=pl.Float32, nan_to_null=True),
@@ -287,7 +291,9 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
             columns[f"sigma/{label}"] = pl.Series(sigma, dtype=pl.Float32)
     for prefix, found in (("", residuals.density), ("exact/", residuals.exact)):
         if found is not None:
-            columns |= _density_columns(prefix, found, residuals.labels, len(residuals.star))
+            numbers = _density_columns(prefix, found, residuals.labels, len(residuals.star))
+            for name, values in numbers.items():
+                columns[name] = pl.Series(values, dtype=pl.Float64, nan_to_null=True)
     about = {
         "v": VERSION,
         "hash": residuals.hash,
@@ -323,18 +329,22 @@ def load_residuals(path: Path) -> Residuals:
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no residuals here (`vitlab evaluate` makes them)") from None
-    except BAD_PARQUET as bad:
+    except bad_parquet() as bad:
         reason = bad.why if isinstance(bad, Unreadable) else str(bad).split("\n", 1)[0]
         raise UsageError(f"{path}: not readable residuals ({reason})") from None
 
 
-BAD_PARQUET = (OSError, KeyError, ValueError, IndexError, TypeError,
-               pl.exceptions.PolarsError, pl.exceptions.PanicException)  # fmt: skip
-"""What reading a file that anybody may have made can raise."""
+def bad_parquet() -> tuple[type[BaseException], ...]:
+    """What reading a file that anybody may have made can raise."""
+    from polars.exceptions import PanicException, PolarsError
+
+    return (OSError, KeyError, ValueError, IndexError, TypeError, PolarsError, PanicException)
 
 
 def residuals_about(path: Path) -> dict[str, Any]:
-    """What a file says its residuals are; raises `BAD_PARQUET`."""
+    """What a file says its residuals are; raises `bad_parquet`."""
+    import polars as pl
+
     os.close(open_regular(path))  # a pipe would never end
     about = parse(pl.read_parquet_metadata(path)[KEY])
     if not isinstance(about, dict):
@@ -344,6 +354,8 @@ def residuals_about(path: Path) -> dict[str, Any]:
 
 def _frame(path: Path, labels: Sequence[str]) -> pl.DataFrame:
     """The columns that are known, as numbers of at most `MOST_STARS` stars."""
+    import polars as pl
+
     kinds = pl.read_parquet_schema(path)
     parts = ("true", "predicted", "sigma", *_DENSITY, *(f"exact/{one}" for one in _DENSITY))
     wanted = ["star", "mag", "snr", "log_score", "exact/log_score"]
@@ -422,17 +434,14 @@ def against_exact(residuals: Residuals) -> Scores:
 
 def _density_columns(
     prefix: str, found: DensityScores, labels: Sequence[str], n: int
-) -> dict[str, pl.Series]:
-    """The columns of a file of `n` stars; null for those without."""
+) -> dict[str, Array]:
+    """The columns of a file of `n` stars; NaN for those without."""
     parts = {f"{prefix}log_score": found.joint}
     for k, label in enumerate(labels):
         parts[f"{prefix}log_score/{label}"] = found.log_score[:, k]
         parts[f"{prefix}pit/{label}"] = found.pit[:, k]
     missing = np.full(n - len(found.joint), np.nan)
-    return {
-        name: pl.Series(np.append(values, missing), dtype=pl.Float64, nan_to_null=True)
-        for name, values in parts.items()
-    }
+    return {name: np.append(values, missing) for name, values in parts.items()}
 
 
 def _density(frame: pl.DataFrame, prefix: str, labels: tuple[str, ...]) -> DensityScores | None:
@@ -450,4 +459,4 @@ def _matrix(frame: pl.DataFrame, kind: str, labels: tuple[str, ...]) -> Array:
 
 
 def _column(frame: pl.DataFrame, name: str) -> Array:
-    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return frame[name].cast(float).fill_null(float("nan")).to_numpy()

@@ -43,7 +43,7 @@ from vitlab.lab.inspector.star import (
     to_json,
     to_line,
 )
-from vitlab.ml.scoring import BAD_PARQUET, Residuals, load_residuals, residuals_about
+from vitlab.ml.scoring import Residuals, bad_parquet, load_residuals, residuals_about
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
@@ -375,7 +375,7 @@ class JobPredictions:
 
     def _load(self, path: Path) -> Residuals | None:
         """The residuals in a file of the same stars; other files are not read in full."""
-        with contextlib.suppress(UsageError, *BAD_PARQUET):
+        with contextlib.suppress(UsageError, *bad_parquet()):
             if residuals_about(path)["hash"] == self.hash:
                 return load_residuals(path)
         return None
