@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
-from vitlab.jobs.git import in_repository, is_secret_file, is_tracked, not_ignored, read_code
+from vitlab.jobs.experiment.placeholders import filled
+from vitlab.jobs.git import (
+    in_repository,
+    is_secret_file,
+    is_tracked,
+    leads_out,
+    not_ignored,
+    read_code,
+)
+from vitlab.jobs.queue.program import config_files
 from vitlab.jobs.queue.scheduler import advance
 
 
@@ -151,3 +162,97 @@ def test_secrets_are_left_out_of_the_diff(shop: Workshop) -> None:
         assert not is_secret_file(name)
         assert f"+# hidden-{name}\n" in diff
     assert stat.S_IMODE(job.code_diff.stat().st_mode) == 0o600
+
+
+def linked(lab: Path, private: Path) -> None:
+    (lab / ".git").symlink_to(private / ".git")
+
+
+def named_by_a_file(lab: Path, private: Path) -> None:
+    (lab / ".git").write_text(f"gitdir: {private}/.git\n")
+
+
+def with_its_objects(lab: Path, private: Path) -> None:
+    git(lab, "init", "-q", "-b", "main")
+    (lab / ".git/objects/info").mkdir(exist_ok=True)
+    (lab / ".git/objects/info/alternates").write_text(f"{private}/.git/objects\n")
+    (lab / ".git/refs/heads/main").write_text(git(private, "rev-parse", "HEAD") + "\n")
+
+
+def with_its_folder_of_objects(lab: Path, private: Path) -> None:
+    with_its_objects(lab, private)
+    shutil.rmtree(lab / ".git/objects")
+    (lab / ".git/objects").symlink_to(private / ".git/objects")
+
+
+def with_its_branch(lab: Path, private: Path) -> None:
+    git(lab, "init", "-q", "-b", "main")
+    (lab / ".git/refs/heads/main").symlink_to(private / ".git/refs/heads/main")
+
+
+def as_its_work_tree(lab: Path, private: Path) -> None:
+    own = lab / ".git"
+    own.mkdir()
+    shutil.copy(private / ".git/HEAD", own)
+    (own / "commondir").write_text(f"{private}/.git\n")
+
+
+def as_one_of_a_third(lab: Path, private: Path) -> None:
+    own = lab.parent / "third/worktrees/x"
+    own.mkdir(parents=True)
+    shutil.copy(private / ".git/HEAD", own)
+    (own / "commondir").write_text(f"{private}/.git\n")
+    (own / "gitdir").write_text(f"{lab}/.git\n")
+    (lab / ".git").write_text(f"gitdir: {own}\n")
+
+
+def empty_below_it(lab: Path, private: Path) -> None:
+    (lab / ".git").mkdir()
+    shutil.move(private / ".git", lab.parent / ".git")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [linked, named_by_a_file, with_its_objects, with_its_folder_of_objects, with_its_branch,
+     as_its_work_tree, as_one_of_a_third, empty_below_it],
+)  # fmt: skip
+def test_nothing_of_another_repository_is_shown(
+    repository: Path, tmp_path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    lab = tmp_path / "strange/lab"
+    (lab / "src").mkdir(parents=True)
+    (lab / "src/train.py").touch()
+    git(repository, "branch", "-M", "main")
+    change(lab, repository)
+    code = read_code(lab / "src")
+    assert (code.commit, code.diff, code.repository) == ("", b"", "")
+    assert not is_tracked(lab / "src/train.py")
+    assert leads_out(lab) == (change is not empty_below_it)
+
+
+def test_work_trees_and_submodules_are_read(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "-q", str(tmp_path / "other"))
+    git(tmp_path, "clone", "-q", str(repository), "super")
+    git(tmp_path / "super", "submodule", "add", "-q", str(repository), "sub")
+    commit = git(repository, "rev-parse", "HEAD")
+    (repository / ".git/hooks").rename(tmp_path / "hooks")
+    (repository / ".git/hooks").symlink_to(tmp_path / "hooks")
+    for root in (repository, tmp_path / "other", tmp_path / "super/sub"):
+        (root / "src/train.py").write_text("print(2)\n")
+        code = read_code(root / "src")
+        assert (code.commit, code.repository) == (commit, str(root))
+        assert b"+print(2)" in code.diff
+        assert not leads_out(root)
+
+
+def test_a_link_to_a_secret_is_not_kept(tmp_path: Path) -> None:
+    for name in (".docker/config.json", "id_rsa", "shared/a.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    (tmp_path / "conf.json").symlink_to(".docker/config.json")
+    (tmp_path / "key.yaml").symlink_to("id_rsa")
+    (tmp_path / "a.json").symlink_to("shared/a.json")
+    config = {"argv": ["true", "conf.json", "--key=key.yaml", "a.json"]}
+    command = filled({"config": config}, tmp_path, {"seed": "1"})
+    assert list(config_files(command)) == [tmp_path / "a.json"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitlab.contract.paths import SETTINGS
+from vitlab.contract.paths import SETTINGS, real
+from vitlab.contract.reading import matching, read_regular
 
 MAX_DIFF = 4 << 20
 """Bytes of a diff that are kept."""
@@ -118,16 +119,67 @@ def not_ignored(folder: Path, patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(pattern for path, pattern in paths.items() if path not in found)
 
 
+def leads_out(folder: Path) -> bool:
+    """Whether the repository of a work tree is, or reads, one that does not belong to it.
+
+    A stranger's may lead to another one of this user, whose texts a diff would show.
+    """
+    root = _work_tree(folder.resolve())
+    if root is None:
+        return False
+    try:
+        own = real(root / ".git")
+        if own.is_file():
+            own = real(root / _line(own).removeprefix("gitdir: "))
+        common = real(own / _line(own / "commondir")) if _has(own, "commondir") else own
+        is_inside = own.is_relative_to(root) and common.is_relative_to(root)
+        if not is_inside and not _names(root, own, common):
+            return True
+        objects = common / "objects"
+        parts = {own, common, objects, objects / "pack", objects / "info"}
+        inside = [one for part in parts if part.is_dir() for one in part.iterdir()]
+        inside += matching(common / "refs", "**", folders=True)
+        links = any(one.is_symlink() for one in inside if one.name != "hooks")
+        return links or _has(objects, "info/alternates") or os.pathsep in str(root)
+    except OSError:
+        return True
+
+
+def _names(root: Path, own: Path, common: Path) -> bool:
+    """Whether a repository elsewhere names a work tree as its own: `git worktree`, a submodule."""
+    if _has(own, "gitdir"):
+        named = real(own / _line(own / "gitdir"))
+        return common == own.parent.parent and named == real(root) / ".git"
+    text = read_regular(own / "config", 1 << 20).decode("utf-8", "surrogateescape")
+    found = re.findall(r'(?m)^\s*worktree\s*=\s*"?(\S.*?)"?\s*$', text)
+    return common == own and [real(own / one) for one in found] == [root]
+
+
+def _has(folder: Path, name: str) -> bool:
+    return os.path.lexists(folder / name)
+
+
+def _line(path: Path) -> str:
+    """What a small file of one line holds."""
+    return os.fsdecode(read_regular(path, 1 << 16)).removesuffix("\n")
+
+
+def _work_tree(folder: Path) -> Path | None:
+    """The folder, or the nearest above it, that has a repository."""
+    return next((one for one in (folder, *folder.parents) if _has(one, ".git")), None)
+
+
 def _git(folder: Path, *arguments: str) -> bytes:
     """The output of `git` in the work tree that holds `folder`; empty for none, or an error."""
     folder = folder.resolve()
-    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
-    if root is None:
+    root = _work_tree(folder)
+    if root is None or leads_out(root):
         return b""
     # A variable such as GIT_DIR would name another repository; a configuration may name another
-    # work tree, or a program that fetches what is missing.
+    # work tree, or a program that fetches what is missing; a folder above may have another one.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     environment |= {"GIT_WORK_TREE": str(root), "GIT_OPTIONAL_LOCKS": "0",
+                    "GIT_CEILING_DIRECTORIES": str(root.parent),
                     "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}  # fmt: skip
     try:
         process = subprocess.run(

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Spec
-from vitlab.contract.paths import LabPaths, write_atomic
+from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.jobs.environment import secrets_in
 from vitlab.jobs.experiment.command import literal_head, may_meet, metrics_place, words_of
 from vitlab.jobs.experiment.placeholders import (
@@ -23,7 +23,7 @@ from vitlab.jobs.experiment.placeholders import (
     words_in,
 )
 from vitlab.jobs.files import read_json
-from vitlab.jobs.git import Code, in_repository, is_secret_file, is_tracked, read_code
+from vitlab.jobs.git import Code, in_repository, is_secret_file, is_tracked, leads_out, read_code
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.processes import SCRIPTS
@@ -106,6 +106,8 @@ def _code(command: Filled, code: CodeReader) -> Findings:
         where = "is in no git repository"
         if in_repository(code_folder(command)):
             where = "is not committed, its git repository has no commit yet"
+        elif leads_out(code_folder(command)):
+            where = "is in a git repository that leads out of its folder"
         yield "note", f"code: {what} {where}: its version is not recorded"
     elif script is not None and not code.tracks(script):
         yield "note", f"code: {script.name} is not committed: a copy is kept with the job"
@@ -193,8 +195,7 @@ def config_files(command: Filled) -> Iterator[Path]:
     """The small configuration files that argv names, also as `--config=FILE`."""
     for part in command.argv[1:]:
         path = in_folder(command.cwd, part.rpartition("=")[2])
-        is_config = path.suffix.lower() in CONFIGS and not is_secret_file(path.name)
-        if is_config and _is_file(path) and _is_small(path):
+        if path.suffix.lower() in CONFIGS and _is_file(path) and _may_be_kept(path):
             yield path
 
 
@@ -227,7 +228,7 @@ class CodeReader:
             command = filled(spec, self._root, values_of(spec, job.paths.folder))
             folder, script = code_folder(command), script_of(command)
             kept = list(config_files(command))
-            if script is not None and _is_small(script) and not self.tracks(script):
+            if script is not None and _may_be_kept(script) and not self.tracks(script):
                 kept.append(script)
         code = self.of(folder)
         with contextlib.suppress(OSError):  # a full disk ends the job with a better reason
@@ -252,8 +253,10 @@ def _is_file(path: Path) -> bool:
     return False
 
 
-def _is_small(path: Path) -> bool:
-    return path.stat().st_size <= MAX_BYTES
+def _may_be_kept(path: Path) -> bool:
+    """Whether a file is small, and neither it nor what it is a link to usually holds secrets."""
+    secret = is_secret_file(path.name) or (path.is_symlink() and is_secret_file(str(real(path))))
+    return not secret and path.stat().st_size <= MAX_BYTES
 
 
 def _has_shebang(path: Path) -> bool:
