@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
+from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
+from textual.widgets._toast import ToastHolder
 
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -187,7 +189,16 @@ class VitLab(App[int]):
             self.session.errors.append(f"{time.strftime('%H:%M:%S')} {text}")
         seconds = self.NOTIFICATION_TIMEOUT * (2 if is_error else 1)
         options = {"timeout": seconds, **options, "markup": False}
+        self._forget_old_toasts()
         super().notify(text, **options)
+
+    def _forget_old_toasts(self) -> None:
+        """Textual keeps the holder of a toast that expires as another comes, and what each drew."""
+        for screen in self.screen_stack:
+            for holder in screen.query(ToastHolder):
+                if holder.is_mounted and not holder.children:
+                    holder.remove()
+        StylesCache.get_inner_outer.cache_clear()
 
     # what the watcher posts
 

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 Row = tuple[Text, ...]
@@ -74,6 +75,8 @@ class StableTable(DataTable[Text]):
         key = self.selected
         place = self.cursor_row
         self.clear(columns=True)
+        # Textual's styles of a cell hold the number of its row: each row that comes makes new ones.
+        Strip.render_ansi.cache_clear()
         # Fixed widths: measured ones come a moment late, and cost a measure at every change.
         self._fitted = self.fitted
         for name, width in self._fitted.items():

@@ -1,0 +1,79 @@
+"""A screen that is open for long keeps nothing but the rows of the jobs that have come."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import time
+from collections import Counter
+
+from textual._styles_cache import StylesCache
+from textual.widgets._toast import ToastHolder
+
+from tests.tui.conftest import Open
+from tests.tui.real import RealLab
+from vitlab.contract.events import EventWriter
+from vitlab.contract.job import Spec
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs.files import exit_record, write_json
+from vitlab.jobs.store import submit
+
+ROADMAP = "roadmaps/sleep_roadmap.md"
+MOST = 150
+"""Objects that an ended job may add: its row, what is shown of it, what is read once of it."""
+
+
+async def test_a_toast_that_expires_as_another_comes_leaves_nothing(stage: Open) -> None:
+    async with stage() as it:
+        for number in range(8):
+            it.app.notify(f"job {number} ended")
+            await it.settle()
+            for note in it.app._notifications:
+                note.timeout = 0.0  # its time is over; the toast's own timer has not come yet
+        assert len(it.app.screen.query(ToastHolder)) <= 2
+        alive = sum(isinstance(one, StylesCache) for one in gc.get_objects())
+        gc.collect()
+        it.app.notify("the last")
+        await it.settle()
+        gc.collect()
+        assert sum(isinstance(one, StylesCache) for one in gc.get_objects()) < alive
+
+
+async def test_an_ended_job_leaves_little_more_than_its_row(stage: Open, real_lab: RealLab) -> None:
+    first = submit(
+        real_lab.paths, Spec("1.0", "run 0", "demo", "ridge", {}, "A-20260101-x-01", ROADMAP)
+    )
+    with EventWriter(first.events) as writer:
+        for step in range(50):
+            writer.write("eval", step=step, split="val", values={"val/r2/log_g": step / 50})
+    write_json(first.exit, exit_record("ok", "", 1.0))
+    long_ago = time.time() - 1e5
+
+    def come(first_number: int, end: int) -> None:
+        for number in range(first_number, end):
+            made = first.folder.with_name(f".tmp-{number}")
+            shutil.copytree(first.folder, made)
+            spec = json.loads((made / "spec.json").read_text())
+            (made / "spec.json").write_text(json.dumps({**spec, "run": f"run {number}"}))
+            ended = {**json.loads((made / "exit.json").read_text()), "ended": long_ago}
+            (made / "exit.json").write_text(json.dumps(ended))
+            folder = made.rename(first.folder.with_name(f"20260101-{number:06d}-run"))
+            os.utime(folder, (long_ago, long_ago))
+
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+
+        async def objects(jobs: int) -> Counter[str]:
+            view = lambda: it.app.session.view
+            await it.until(lambda: view() is not None and len(view().jobs) == jobs)
+            await it.look(3)
+            gc.collect()
+            return Counter(type(one).__name__ for one in gc.get_objects())
+
+        come(1, 50)
+        before = await objects(50)
+        come(50, 150)
+        after = await objects(150)
+    grown = after - before
+    assert sum(grown.values()) - sum((before - after).values()) < 100 * MOST, grown.most_common(12)
