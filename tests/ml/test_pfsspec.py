@@ -217,6 +217,13 @@ def test_mistakes_are_named(
     path = written(simulator, tmp_path / "a.h5", 3)
     with pytest.raises(UsageError, match=r"a\.h5: already exists"):
         list(make_file(simulator, 0, 3, path))
+    (tmp_path / "mine").write_text("mine")
+    for name in (".c.h5.tmp", "c.h5"):  # links that wait are not written through
+        (tmp_path / name).symlink_to(tmp_path / ("mine" if name[0] == "." else "nowhere"))
+    written(simulator, tmp_path / "c.h5", 3)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+    assert sorted(one.name for one in tmp_path.glob(".*")) == [".c.h5.tmp"]
     with pytest.raises(UsageError, match="no folder"):
         list(make_file(simulator, 0, 3, tmp_path / "no" / "b.h5"))
     whole = path.read_bytes()

@@ -68,6 +68,7 @@ def test_bins_are_kept_within_limits_and_only_whole(
     rows = some_rows(80)["train"]
     cache = tmp_path / "cache"
     first = binned(rows, PARAMETERS, cache)
+    assert len(list(cache.iterdir())) == 2  # nothing half written
     [kept] = cache.glob("*.lgb")
     content = kept.read_bytes()
     again = binned(rows, PARAMETERS, cache)

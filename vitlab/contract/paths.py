@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,6 +199,12 @@ class JobPaths:
         parents = self.folder.absolute().parents
         return parents[2] if len(parents) > 2 else self.folder
 
+    def check_is_here(self) -> None:
+        """`UsageError` if the folder is a link, as of an archived job: nothing is written there."""
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_symlink():
+                raise UsageError(f"{folder}: a link; nothing is written into the folder it names")
+
     spec = _File(SPEC)
     environment = _File("environment.json")
     """The environment it was submitted with: {v, variables, withheld}."""
@@ -293,6 +300,23 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
             error.filename, error.filename2 = str(path), None  # of a full disk it has none
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Where a library may write what then replaces `path`; nothing of a failure stays.
+
+    It is in a new folder: libraries follow a link that waits in another one.
+    """
+    folder = path.with_name(f".{path.name}.new-{os.urandom(4).hex()}")
+    folder.mkdir(0o700)
+    file = folder / path.name
+    try:
+        yield file
+        file.replace(path)
+    finally:
+        file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -18,7 +18,7 @@ import lightgbm as lgb
 import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
-from vitlab.contract.paths import TREES, UsageError, write_atomic
+from vitlab.contract.paths import TREES, UsageError, new_file, write_atomic
 from vitlab.contract.reading import open_regular, parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.value import Value
@@ -155,16 +155,12 @@ def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
     if size > ROOM or size > shutil.disk_usage(path.parent).free / 2:
         return f"; {size / 1e9:.1f} GB do not fit into the cache"
     _make_room(path.parent, size)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        data.save_binary(temporary)
-        mark = path.with_suffix(".sum")
-        write_atomic(mark, seal(b"bins", _checksum(temporary)).encode())
-        temporary.replace(path)
+        with new_file(path) as file:
+            data.save_binary(file)
+            write_atomic(path.with_suffix(".sum"), seal(b"bins", _checksum(file)).encode())
     except (OSError, lgb.basic.LightGBMError) as error:
         return f"; not cached: {error}"
-    finally:
-        temporary.unlink(missing_ok=True)
     return ""
 
 

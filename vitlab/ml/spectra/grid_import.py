@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, new_file
 from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, text_lines
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
@@ -186,7 +186,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
         spectra[k] = resampled / scale[k]
         yield k + 1
     shape = tuple(map(len, axes))
-    with h5py.File(out, "w") as file:
+    with new_file(out) as path, h5py.File(path, "w") as file:
         file["wave"] = pixels
         for name, axis in zip(LABELS, axes, strict=True):
             file[f"axes/{name}"] = axis

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.excluded import UNREAD, USABLE
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import UsageError, new_file, write_atomic
 from vitlab.contract.reading import read_regular
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.hdf5 import (
@@ -356,28 +356,23 @@ def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterato
     if not out.parent.is_dir():
         raise UsageError(f"{out}: no folder {out.parent}")
     n = stop - start
-    temporary = out.with_name(f".{out.name}.tmp")
     snr = np.empty(n)
-    try:
-        with h5py.File(temporary, "w") as file:
-            file[WAVE] = simulator.grid.wave
-            shape = (n, len(simulator.grid.wave))
-            chunks = chunk_shape(shape)
-            flux = file.create_dataset(FLUX, shape, np.float64, chunks=chunks)
-            error = file.create_dataset(ERROR, shape, np.float64, chunks=chunks)
-            mask = file.create_dataset(MASK, shape, np.int64, chunks=chunks)
-            for first in range(0, n, WRITE_PIECE):
-                rows = slice(first, min(first + WRITE_PIECE, n))
-                stars = simulator.stars("train", start + rows.start, start + rows.stop)
-                clean, sigma = simulator.observe(stars, None)
-                flux[rows], error[rows] = clean.double().numpy(), sigma.double().numpy()
-                mask[rows] = 0
-                snr[rows] = torch.median(clean / sigma, dim=1).values.numpy()
-                yield rows.stop
-            write_frame(file, PARAMS, _columns(simulator, start, stop, snr))
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(out) as path, h5py.File(path, "w") as file:
+        file[WAVE] = simulator.grid.wave
+        shape = (n, len(simulator.grid.wave))
+        chunks = chunk_shape(shape)
+        flux = file.create_dataset(FLUX, shape, np.float64, chunks=chunks)
+        error = file.create_dataset(ERROR, shape, np.float64, chunks=chunks)
+        mask = file.create_dataset(MASK, shape, np.int64, chunks=chunks)
+        for first in range(0, n, WRITE_PIECE):
+            rows = slice(first, min(first + WRITE_PIECE, n))
+            stars = simulator.stars("train", start + rows.start, start + rows.stop)
+            clean, sigma = simulator.observe(stars, None)
+            flux[rows], error[rows] = clean.double().numpy(), sigma.double().numpy()
+            mask[rows] = 0
+            snr[rows] = torch.median(clean / sigma, dim=1).values.numpy()
+            yield rows.stop
+        write_frame(file, PARAMS, _columns(simulator, start, stop, snr))
 
 
 def make_shards(simulator: Simulator, n: int, shards: int, folder: Path) -> Iterator[int]:
