@@ -472,6 +472,11 @@ def test_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixt
     torch.save({"format": 2, "model": bytearray(8)}, path)
     with pytest.raises(UsageError, match="it names "):
         checkpoint.load(path, CPU)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "b.pt", "w") as other:
+        for name in archive.namelist():  # which it finds under this name too
+            other.writestr(name.replace(".pkl", ".PKL"), archive.read(name))
+    with pytest.raises(UsageError, match="it names "):
+        checkpoint.load(tmp_path / "b.pt", CPU)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("last/data/0", bytes(1 << 20))
     with pytest.raises(UsageError, match="larger than its file"):

@@ -115,7 +115,7 @@ def _check(file: BinaryIO) -> None:
         if packed or sum(one.file_size for one in members) > os.fstat(file.fileno()).st_size:
             raise ValueError("it is larger than its file")
         for one in members:
-            if not one.filename.endswith(".pkl"):
+            if not one.filename.lower().endswith(".pkl"):  # PyTorch finds `data.PKL` too
                 continue
             if one.file_size > _PICKLED:
                 raise ValueError(f"{one.filename} has {one.file_size >> 20} MiB")
