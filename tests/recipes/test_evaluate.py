@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,25 @@ def test_a_mistake_is_one_line(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_nothing_is_written_through_the_link_of_an_archived_job(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(lab)
+    ended = next(path.parent for path in (lab / "experiments").glob("*/*/result.json"))
+    archived = shutil.copytree(ended, tmp_path / "archived")
+    before = sorted(archived.rglob("*"))
+    link = ended.with_name("linked-job")
+    link.symlink_to(archived)
+    try:
+        assert vitlab(["evaluate", "linked-job"]) == 2
+    finally:
+        link.unlink()
+    assert capsys.readouterr().err.endswith(
+        "linked-job: a link; nothing is written into the folder it names\n"
+    )
+    assert sorted(archived.rglob("*")) == before
 
 
 def _shortened(source: Path, out: Path) -> None:

@@ -55,6 +55,7 @@ def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[s
     from vitlab.ml.scoring import binned, save_residuals
     from vitlab.recipes.evaluate import rescore, residuals_path
 
+    job.check_is_here()
     rescored = rescore(job, args.data, args.noise, args.device)
     path = residuals_path(job, rescored)
     path.parent.mkdir(exist_ok=True)

@@ -30,6 +30,7 @@ def score_sealed(job: JobPaths, stars: int) -> Result:
 
     `UsageError` where it has no model of ours, or was not trained on simulated spectra.
     """
+    job.check_is_here()
     spec, result = read_spec(job.spec), read_result(job.result)
     if spec is None or result is None:
         raise UsageError(f"{job.name}: has no result")
