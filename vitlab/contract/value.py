@@ -26,6 +26,9 @@ TRAIN = "train"
 """The split whose numbers are often running means."""
 MEAN_R2, LOSS = "val/r2", "val/loss"
 TRAIN_LOSS, LEARNING_RATE, SPEED = "train/loss", "train/lr", "perf/samples_per_s"
+WAIT, MEMORY, MFU = "perf/wait", "perf/memory", "perf/mfu"
+"""Share of the time for which training waited for its data; GB on the GPU, or resident on a CPU;
+FLOPs of the network over the measured peak of the GPU."""
 SCORES = ("r2", "mae", "rmse", "bias", "scatter")
 """Metrics of predicted labels."""
 CALIBRATION = ("pull2", "within1", "within2")
@@ -106,6 +109,9 @@ _METRICS = {
     "accuracy": Metric("accuracy", LARGER),
     "lr": Metric("lr"),
     "samples_per_s": Metric("samples_per_s", LARGER, "1/s"),
+    "wait": Metric("wait", SMALLER),
+    "memory": Metric("memory", None, "GB"),
+    "mfu": Metric("MFU", LARGER),
     "snr": Metric("S/N"),
 }
 IN_SIGMA = ("mae", "rmse", "bias", "scatter")
