@@ -346,7 +346,7 @@ def _completed_row(document: Document, table: Table, index: int) -> tuple[Edit, 
 
 
 def _legend_findings(roadmap: Roadmap) -> Iterator[Finding]:
-    defined = {same_glyph(glyph) for glyph in roadmap.legend}
+    defined = set(roadmap.vocabulary.own_glyphs)
     for mvp in roadmap.mvps:
         parsed = mvp.entry.parsed
         if mvp.status is None and mvp.status_text.strip("-—– "):

@@ -29,9 +29,7 @@ from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Row
 
-_IN_TABLES = ("statuses", "priorities", "experiment_index", "checklist", "numbers")
-_WITHOUT_OVERVIEW = ("listing",)
-"""Kinds of table whose rows are MVPs only where no overview has any."""
+_IN_TABLES = ("statuses", "priorities", "experiment_index", "checklist", "numbers", "listing")
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])MVP[^\s|│┃║<,，、;；()（）]+", re.I)
 _COUNTED = re.compile(r"(?:[^\W\d]+[ -]?)?\d{1,4}(?:[.-]\w{1,4})*[a-z]?", re.I)
 """An id in a check list: `Phase 1`, `T-001`, `0.1`."""
@@ -177,7 +175,6 @@ def stated_elsewhere(
     They stand in another table with their status, in a heading, on the board, or in a list.
     """
     found: dict[str, Stated] = {}
-    kinds = (*_IN_TABLES, *(() if ids.ids else _WITHOUT_OVERVIEW))
     below = {
         e.row.index: c
         for b in row_boards(document, vocabulary, views)
@@ -185,7 +182,7 @@ def stated_elsewhere(
         for e in c.view.entries
     }
     sources = (
-        _of_tables([v for kind in kinds for v in views if v.kind == kind], vocabulary, ids, below),
+        _of_tables([v for k in _IN_TABLES for v in views if v.kind == k], vocabulary, ids, below),
         _of_headings(document, vocabulary, ids),
     )
     for source in sources:
@@ -224,7 +221,7 @@ def _of_tables(
                 status = _ended(vocabulary.read(text), text)
             if "status" not in entry.cells and (column := below.get(entry.row.index)):
                 text, status = plain(column.heading.title), column.status
-            if status or text.strip("-—– ") or view.kind == "listing":
+            if status or text.strip("-—– ") or (view.kind == "listing" and not ids.ids):
                 name = entry.text("name") or ("" if several else id_and_name(raw)[1])
                 found = [Stated(one, name, entry, status, text) for one in mine]
                 shared += found if several else []

@@ -206,8 +206,9 @@ class Roadmap:
         raise UsageError(f"{self.document.name}: no MVP {mvp_id!r}; there are {ids}")
 
     def sharing(self, mvp: Mvp) -> tuple[str, ...]:
-        """The other MVPs whose only row or heading is that of an MVP: `MVP-1.1/1.2`."""
-        if mvp.entry.kind not in ("headings", "items") and len(several_ids(mvp.entry.raw("mvp"))) < 2:
+        """The other MVPs whose only row, heading or item is that of an MVP: `MVP-1.1/1.2`."""
+        row = several_ids(mvp.entry.raw("mvp"))
+        if len(row) < 2 and mvp.entry.kind not in ("headings", "items"):
             return ()
         place = (mvp.entry.kind, mvp.line)
         others = (m.id for m in self.mvps if (m.entry.kind, m.line) == place and m.id != mvp.id)

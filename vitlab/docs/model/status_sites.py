@@ -20,10 +20,15 @@ from vitlab.docs.model.status_marks import (
     in_diagrams,
     in_items,
 )
-from vitlab.docs.model.status_text import MAY_WAIT, StatusText, read_status_text
-from vitlab.docs.model.table_kinds import Entry, View
+from vitlab.docs.model.status_text import (
+    MAY_WAIT,
+    StatusText,
+    is_progress_status,
+    read_status_text,
+    same_case,
+)
+from vitlab.docs.model.table_kinds import Entry, View, marks_beside_name
 from vitlab.docs.model.vocabulary import (
-    CLOSING,
     COLOURS,
     GLYPHS,
     LONG_WORDS,
@@ -273,7 +278,7 @@ class StatusSites:
         language = self.roadmap.language
         if site.word:
             language = "en" if site.word.isascii() else "zh"
-        own = _same_case(site.word, LONG_WORDS[language][status])
+        own = same_case(site.word, LONG_WORDS[language][status])
         near = [other.word for other in self._nearest(site, status)]
         if site.word:  # `（待启动）` is not followed by `（RUNNING）`
             near = [word for word in near if word.isascii() == site.word.isascii()]
@@ -309,24 +314,6 @@ class StatusSites:
         return Edit(span, text[span.start : end], new + " " * max(fill, 0))
 
 
-def _same_case(model: str, word: str) -> str:
-    if model.isupper() and len(model) > 1:
-        return word.upper()
-    return word.capitalize() if model[:1].isupper() else word
-
-
-def is_progress_status(text: str, parsed: ParsedStatus) -> bool:
-    """Whether a gate's status only tells what its run is doing, and is no verdict."""
-    rest = text[parsed.end :].strip()
-    word = folded(text[slice(*parsed.word)]) if parsed.word else ""
-    return (
-        not parsed.verdict
-        and word not in CLOSING
-        and "*" not in text
-        and (not rest or rest[0] in "(（")
-    )
-
-
 def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
     for view in roadmap.views:
         for entry in view.entries:
@@ -335,7 +322,9 @@ def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
                 mvp = roadmap.ids.known(entry.cells["mvp"].raw) or mvp
             if view.kind == "experiment_index" and not _is_current(roadmap, entry, mvp):
                 mvp = None
-            if view.kind in (*MVP_STATUS_TABLES, "conclusions"):
+            if "status" in entry.cells and "status" not in view.columns:
+                yield from _beside_name(roadmap, view, entry, mvp)
+            elif view.kind in (*MVP_STATUS_TABLES, "conclusions"):
                 yield from _cell_site(roadmap, view, entry, "status", view.kind, mvp)
             elif view.kind == "priorities":
                 yield from _cell_site(roadmap, view, entry, "status", "week", mvp)
@@ -352,14 +341,25 @@ def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
                 yield from _whole_cell(roadmap, view, entry, "conclusion", "conclusions", mvp)
 
 
+def _beside_name(
+    roadmap: Roadmap, view: View, entry: Entry, mvp: str | None
+) -> Iterator[StatusSite]:
+    """The sites in the name or id of a row in a table without a column of statuses."""
+    cells = {name: entry.row.cells[view.columns[name]] for name in entry.cells if name != "status"}
+    column, marks = marks_beside_name(cells, roadmap.vocabulary)
+    for start, end, parsed in marks:
+        at, text = cells[column].start, cells[column].raw[start:end]
+        place = (entry.row.index, Span(at + start, at + end), text, parsed)
+        yield StatusSite(view.kind, mvp, *place, None, entry.mvps[1:] and entry.mvps)
+
+
 def _whole_cell(
     roadmap: Roadmap, view: View, entry: Entry, column: str, kind: str, mvp: str | None
 ) -> Iterator[StatusSite]:
     """The site of a cell that is no status column's and yet says nothing but a status."""
     for site in _cell_site(roadmap, view, entry, column, kind, mvp):
-        parts = read_status_text(site.text, site.parsed, roadmap.vocabulary)
         loose = site.parsed.loose or (kind == "priority" and site.text.strip("*") in COLOURS)
-        rest = parts.remark.strip(" *~_`")
+        rest = StatusSites(roadmap).parts(site).remark.strip(" *~_`")
         if not loose and (not rest or (kind == "report" and rest[0] in "：:（(，,")):
             yield site
 
@@ -392,9 +392,8 @@ def _cell_site(
     if cell and parsed:
         where = (view.table, entry, view.columns[column])
         kind = "verdict" if parsed.verdict and kind in _OF_GATES else kind
-        several = entry.mvps[1:] and entry.mvps
-        row = entry.row.index
-        yield StatusSite(kind, mvp, row, cell.span, cell.raw, parsed, where, several)
+        place = (entry.row.index, cell.span, cell.raw, parsed, where)
+        yield StatusSite(kind, mvp, *place, entry.mvps[1:] and entry.mvps)
 
 
 def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
@@ -408,9 +407,8 @@ def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
             at = heading.span.start
             yield from _marked(roadmap, heading.title, owner, "heading", heading.index, at)
         elif status := heading_status(heading, roadmap.vocabulary):
-            several = several_ids(without_number(heading.title))
-            place = (heading.index, status.span, status.text, status.parsed)
-            yield StatusSite("heading", None, *place, None, several)
+            place = (heading.index, status.span, status.text, status.parsed, None)
+            yield StatusSite("heading", None, *place, several_ids(without_number(heading.title)))
     for spec in roadmap.specs:
         cell = spec.fact(roadmap.vocabulary, "status")
         yield from _fact_site(roadmap, cell, "fact", spec.mvp)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vitlab.docs.model.vocabulary import STRUCK, ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import CLOSING, STRUCK, ParsedStatus, Vocabulary
+from vitlab.docs.text.inline import folded
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
 _LEADING = re.compile(r"[\s*_~`\[]*")
@@ -155,6 +156,25 @@ def _remark_statuses(remark: str, vocabulary: Vocabulary) -> Iterator[str]:
             yield parsed.status
     for match in _VERDICTS.finditer(remark):
         yield _OF_VERDICT[match.lastindex or 1]
+
+
+def is_progress_status(text: str, parsed: ParsedStatus) -> bool:
+    """Whether a gate's status only tells what its run is doing, and is no verdict."""
+    rest = text[parsed.end :].strip()
+    word = folded(text[slice(*parsed.word)]) if parsed.word else ""
+    return (
+        not parsed.verdict
+        and word not in CLOSING
+        and "*" not in text
+        and (not rest or rest[0] in "(（")
+    )
+
+
+def same_case(model: str, word: str) -> str:
+    """A word in capitals as its model is."""
+    if model.isupper() and len(model) > 1:
+        return word.upper()
+    return word.capitalize() if model[:1].isupper() else word
 
 
 def emphasis_removed(text: str) -> str:

@@ -9,7 +9,8 @@ from functools import cached_property
 
 from vitlab.docs.model.headers import is_measured
 from vitlab.docs.model.ids import IdIndex, gate_refs
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.model.status_marks import Mark, find_marks
+from vitlab.docs.model.vocabulary import COLOURS, ParsedStatus, Vocabulary
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Cell, Row, Table
 
@@ -195,6 +196,8 @@ def recognise(
         progress = next((i for i, word in enumerate(words) if word in _PROGRESS_HEAD), None)
         columns = columns if progress is None else {**columns, "status": progress}
     kind = "overview" if vocabulary.names_ids(headers) else _kind_of(columns, headers)
+    if kind == "listing" and _has_marks(table, columns, vocabulary):
+        kind = "statuses"
     if kind in ("statuses", "priorities") and (goal := goal_column(table)):
         columns = {"name": goal, **columns}
     if kind == "facts" and "item" not in columns:
@@ -246,6 +249,8 @@ def _entries(
         if row.is_delimiter or not any(cell.raw for cell in row.cells):
             continue
         cells = {name: row.cells[i] for name, i in columns.items() if i < len(row.cells)}
+        if "status" not in columns and kind in ("statuses", "overview"):
+            cells.update(_marked(cells, vocabulary))
         mvp, gate, status = cells.get("mvp"), cells.get("gate"), cells.get("status")
         yield Entry(
             kind,
@@ -255,6 +260,41 @@ def _entries(
             gate_refs(gate.raw) if gate else (),
             vocabulary.read(status.raw) if status else None,
         )
+
+
+def _has_marks(table: Table, columns: Mapping[str, int], vocabulary: Vocabulary) -> bool:
+    """Whether the names or ids of most rows have a status beside them: `✅ MDN head`."""
+    rows = [row for row in table.rows if not row.is_delimiter]
+    cells = (
+        {name: row.cells[i] for name, i in columns.items() if i < len(row.cells)} for row in rows
+    )
+    return 2 * sum(bool(_marked(one, vocabulary)) for one in cells) > len(rows)
+
+
+def _marked(cells: Mapping[str, Cell], vocabulary: Vocabulary) -> dict[str, Cell]:
+    """The status in the name or id of a row and what is left of that, as cells of their own."""
+    column, marks = marks_beside_name(cells, vocabulary)
+    if not marks:
+        return {}
+    (start, left, right, text), mark = cells[column], marks[0]
+    before, behind = text[: mark.start].rstrip("(（【[ "), text[mark.end :].lstrip(")）】] ")
+    at = start if before else start + len(text) - len(behind)
+    status = Cell(start + mark.start, left, right, text[mark.start : mark.end])
+    return {column: Cell(at, left, right, before or behind), "status": status}
+
+
+def marks_beside_name(
+    cells: Mapping[str, Cell], vocabulary: Vocabulary
+) -> tuple[str, Sequence[Mark]]:
+    """The column with the statuses beside a row's name or id, and these; the first has a glyph."""
+    for column in ("name", "mvp"):
+        text = cells[column].raw if column in cells else ""
+        marks = find_marks(text, (0, 0), vocabulary, last=True)
+        colours = {*COLOURS} - vocabulary.own_glyphs  # these are priorities
+        marks = [mark for mark in marks if text[mark.start : mark.end] not in colours]
+        if marks and marks[0].parsed.glyph:
+            return column, marks
+    return "", ()
 
 
 def is_section_row(row: Row) -> bool:

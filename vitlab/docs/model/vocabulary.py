@@ -114,13 +114,14 @@ _ENDS = re.compile(r"\s*(?:$|[^\w\s]|(?:at|on|in|with)\b)", re.I)
 _OTHER_MVP = re.compile(r"[\s*_`]*(?:MVP|\d+\.\d)", re.I)
 _REMEMBERED = 4096
 _LEGEND = re.compile(
-    r"^[\s>*_\ufeff-]*(?:状态(?:说明|图例|标记)?|图例|status(?: legend| key)?|legend)[*_\s]*[:：]"
-    r"[*_\s]*(?P<items>.*)$",
+    r"^[\s>*_\ufeff-]*(?:(?:状态(?:说明|图例|标[记识]|符号)?|status(?: legend| key)?)[*_\s]*[:：]"
+    r"|(?:图例(?:说明)?|legend)[*_\s]*[:：—–-]?)[*_\s]*(?P<items>.*)$",
     re.I,
 )
 _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
+_LEGEND_PARTS = re.compile(rf"\s*(?:[,，、;；·/／→]|\s(?=\s|[`*_]*{_EMOJI.pattern}))\s*")
 _MARKUP = re.compile(r"(?:[\s*_~`\ufeff]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _TWICE = re.compile(r"([\u4e00-\u9fff]+)[/·]?([a-z_.]+)|([a-z_.]+)[/·]?([\u4e00-\u9fff]+)")
@@ -169,6 +170,8 @@ class Vocabulary:
     """Column -> folded header words without spaces."""
     legend: Mapping[str, tuple[str, str]]
     """Status -> (glyph as written, word) of the document's own legend line."""
+    own_glyphs: frozenset[str] = frozenset()
+    """All glyphs of that legend, also the second of a status, without variation selector."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Folded header -> the column a person says it is, in this document alone."""
 
@@ -251,7 +254,7 @@ class Vocabulary:
                 return None
             glyph, start = match.span(), _skip_markup(text, match.end())
             status = self.glyphs[same_glyph(match.group())]
-            loose = same_glyph(match.group()) in _LOOSE and match.group() not in self._own_glyphs
+            loose = same_glyph(match.group()) in _LOOSE and match.group() not in self.own_glyphs
             if loose and (other := self._glyph.match(text, start)):
                 glyph, start = other.span(), _skip_markup(text, other.end())
                 status = self.glyphs[same_glyph(other.group())]
@@ -296,7 +299,7 @@ class Vocabulary:
         starts = []
         seen = STRUCK.sub(lambda struck: " " * len(struck[0]), text) if "~~" in text else text
         for match in self._glyph.finditer(seen if self._glyph.search(seen) else text):
-            loose = same_glyph(match[0]) in _LOOSE - self._own_glyphs
+            loose = same_glyph(match[0]) in _LOOSE - self.own_glyphs
             parsed = self.read(text[match.start() :]) if loose else None
             if match[0][0] != "[" and (not loose or (parsed and parsed.word)):
                 starts.append(match.start())
@@ -309,11 +312,6 @@ class Vocabulary:
     def waits(self, text: str) -> bool:
         """Whether a text says that something else must come first, or that it waits for it."""
         return bool(_WAITS.search(plain(STRUCK.sub("", text))))
-
-    @cached_property
-    def _own_glyphs(self) -> frozenset[str]:
-        """The glyphs of the document's own legend."""
-        return frozenset(same_glyph(glyph) for glyph, _ in self.legend.values())
 
     def status(self, cell: str) -> str | None:
         """The status of a cell, one of `STATUSES`; None for none."""
@@ -365,14 +363,18 @@ class Vocabulary:
             if len({status for status, _, _ in items}) >= 2:
                 glyphs = {same_glyph(glyph): status for status, glyph, _ in items}
                 words = {_word_key(word): status for status, _, word in items if word}
+                unusual = {g for s, g, _ in items if self.glyphs.get(same_glyph(g)) != s}
                 legend: dict[str, tuple[str, str]] = {}
                 for status, glyph, word in items:
-                    legend.setdefault(status, (glyph, word))
+                    known = legend.get(status, ("",))[0]
+                    if not known or (known in unusual and glyph not in unusual):
+                        legend[status] = (glyph, word)  # of `💡 待立项 / ⏳ 计划` the second
                 self._with_legends[line] = replace(
                     self,
                     glyphs={**self.glyphs, **glyphs},
                     words={**self.words, **words},
                     legend=legend,
+                    own_glyphs=frozenset(glyphs),
                 )
                 return self._with_legends[line]
         return self
@@ -413,10 +415,11 @@ def default_vocabulary() -> Vocabulary:
 
 def _legend_items(text: str, known: Vocabulary) -> list[tuple[str, str, str]]:
     """(status, glyph, word) of each item between bars, or else between commas."""
+    text = text.rstrip(" *_")
     items = [_legend_item(item, known) for item in re.split(r"[|｜]", text)]
     if len(items) > 1:
         return [item for item in items if item]
-    listed = [_legend_item(item, known) for item in re.split(r"[,，、;；·]|\s{2,}", text)]
+    listed = [_legend_item(item, known) for item in _LEGEND_PARTS.split(text)]
     # A sentence with commas is no legend: every item must be a glyph with a known word.
     sure = len(listed) > 2 and all(i and _word_key(i[2]) in known.words for i in listed)
     return [i for i in listed if i] if sure else []

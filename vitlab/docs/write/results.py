@@ -21,7 +21,8 @@ from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
+from vitlab.docs.model.status_sites import StatusSite, StatusSites
+from vitlab.docs.model.status_text import is_progress_status
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit

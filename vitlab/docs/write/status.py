@@ -12,8 +12,8 @@ from vitlab.contract.value import Value
 from vitlab.docs.model.gate_sites import undecided_sites
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites, is_progress_status
-from vitlab.docs.model.status_text import emphasis_removed
+from vitlab.docs.model.status_sites import StatusSite, StatusSites
+from vitlab.docs.model.status_text import emphasis_removed, is_progress_status
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit, apply, lost_lines
