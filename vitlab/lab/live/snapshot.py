@@ -189,16 +189,37 @@ class KeptView(NamedTuple):
     """Whether it was the same twice; then of its curves only the newest samples are kept."""
 
 
+class Judged(NamedTuple):
+    """What the results decide, and what it was decided by."""
+
+    roadmap: Roadmap
+    jobs: Sequence[Job]
+    marks: tuple[object, ...]
+    """Of the other files."""
+    verdicts: Mapping[str, Verdict]
+    waiting: int
+    """Results that the next write writes."""
+
+
+@dataclass
+class Kept:
+    """What the last reading found."""
+
+    views: dict[str, KeptView] = field(default_factory=dict)
+    """Of jobs in whose folders nothing changes."""
+    judged: Judged | None = None
+
+
 def read_snapshot(
     lab: Lab,
     roadmap_path: Path | None,
     *,
     quick: bool = False,
-    kept: dict[str, KeptView] | None = None,
+    kept: Kept | None = None,
 ) -> LabSnapshot:
     """Read everything one screen shows; blocking, so call it in a worker thread.
 
-    `kept`: of jobs whose files have not changed since, from the last reading; brought up to date.
+    `kept`: what holds of the last reading where files have not changed since; brought up to date.
     `quick`: of ended jobs only the end of the newest ones' events, and no experiment file, so that
     the first picture comes soon; modules it does not need are not loaded before it either.
     """
@@ -224,12 +245,14 @@ def read_snapshot(
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
-            waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
-            verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
+            judged = _judged(lab, roadmap, jobs, here, kept and kept.judged)
+            verdicts, waiting = judged.verdicts, judged.waiting
+            if kept is not None:
+                kept.judged = judged
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
-        jobs=tuple(_views(lab, jobs, quick, kept)),
+        jobs=tuple(_views(lab, jobs, quick, kept.views if kept else None)),
         verdicts=verdicts,
         next=next_mvp(roadmap) if roadmap is not None else None,
         passed_over=passed_over(roadmap) if roadmap is not None else (),
@@ -238,6 +261,44 @@ def read_snapshot(
         pending=waiting,
         names=names,
     )
+
+
+def _judged(
+    lab: Lab, roadmap: Roadmap, jobs: Sequence[Job], here: Sequence[Job], before: Judged | None
+) -> Judged:
+    """The verdicts, or those of the last reading: all results are read for them.
+
+    `here`: the jobs of the roadmap.
+    """
+    private = lab.paths.private
+    marks = tuple(map(_mark, (private.sync_ledger, private.ceilings, lab.paths.openings)))
+    if (
+        before is not None
+        and before.roadmap is roadmap
+        and before.marks == marks
+        and len(before.jobs) == len(jobs)
+        and all(map(_is_unchanged, before.jobs, jobs))
+    ):
+        return before
+    waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
+    verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
+    return Judged(roadmap, jobs, marks, verdicts, waiting)
+
+
+def _is_unchanged(before: Job, now: Job) -> bool:
+    """Whether it is the same job in the same state, and where it has ended all its files too."""
+    if before is now or isinstance(now.state, Done):
+        return before is now
+    return before.paths == now.paths and before.state == now.state
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Changes with a file, or the names in a folder; empty where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def job_views(lab: Lab) -> list[JobView]:

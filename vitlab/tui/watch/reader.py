@@ -20,7 +20,7 @@ from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
 from vitlab.lab.lab import Lab
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary
-from vitlab.lab.live.snapshot import KeptView, LabSnapshot, RoadmapSummary
+from vitlab.lab.live.snapshot import Kept, LabSnapshot, RoadmapSummary
 from vitlab.lab.writeback import edits, status_sync
 from vitlab.plot.series import Line
 
@@ -39,8 +39,7 @@ class LabReader:
         self._handled: set[tuple[str, str]] = set()
         """The jobs, with their states, for which the queue was last advanced."""
         self._first = True
-        self._kept: dict[str, KeptView] = {}
-        """What is shown of jobs in whose folders nothing changes."""
+        self._kept = Kept()
         self._roadmaps: tuple[Path, ...] = ()
         """As last summarized."""
         self._stamps: dict[str, tuple[int, int] | None] = {}
@@ -149,7 +148,7 @@ class LabReader:
             job.paths.folder
             for job in view.jobs
             if job.paths.name in charted
-            or (kept := self._kept.get(job.paths.name)) is None
+            or (kept := self._kept.views.get(job.paths.name)) is None
             or not kept.settled
         }
         self._lab.forget_progress(keep)
