@@ -279,3 +279,11 @@ def test_a_slow_pattern_of_a_scale_is_given_up(
     assert "the scales: the pattern searched for 0 s without an end" in "; ".join(
         reader.problems(last=True)
     )
+
+
+def test_a_job_does_not_wait_for_the_log_of_supervisors(shop: Workshop) -> None:
+    shop.lab.private.make()
+    os.mkfifo(shop.lab.private.supervisor_log)
+    job = shop.submit("pass")
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"

@@ -94,7 +94,11 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     data: dict[str, Any] = {"source": "data.h5", "train_size": 6, "val_size": 3, "test_size": 3}
     good = replace(VIT, recipe="ridge", config={"data": data, "labels": ["log_g", "T_eff"]})
     assert texts(tmp_path, good) == []
-    assert "data.h5" in (tmp_path / ".vitlab" / "inspected.json").read_text()
+    cache = tmp_path / ".vitlab" / "inspected.json"
+    assert texts(tmp_path, good) == []
+    cache.write_text(cache.read_text().replace('"n": 12', '"n": 1'))  # a stranger's
+    assert texts(tmp_path, good) == []
+    assert '"n": 12' in cache.read_text()
     lacking = replace(good, config={"data": data, "labels": ["a_M"]}, headline="test/r2/a_M")
     why = "6 of 6 spectra left out (100%): 6 no valid a_M; none is left"
     assert texts(tmp_path, lacking)[0] == f"bad config.data.source: data.h5: train: {why}"

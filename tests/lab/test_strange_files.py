@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from tests.lab.conftest import HUB, ROADMAP, Ended
 from tests.lab.test_status_sync import RUNNING
 from vitlab.cli import main
 from vitlab.contract.events import NEVER_BEGAN
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.jobs.queue.notice import last_notices
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import find_roadmaps
+from vitlab.lab.example import mark_tour_shown, tour_due
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.results.worlds import planned_world
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.sync_ledger import count_to_write
@@ -190,3 +195,29 @@ def test_documents_are_looked_for_within_bounds(
     for pattern in ("../*.md", "/etc/*", "", "a/../../*"):
         with pytest.raises(UsageError, match="is no pattern of files in the lab"):
             find_roadmaps(tmp_path, (pattern,))
+
+
+def test_what_a_look_reads_beside_documents_is_a_regular_file(lab: Lab) -> None:
+    root = lab.paths.root
+    lab.paths.private.make()
+    os.mkfifo(lab.paths.private.tour)
+    assert tour_due(lab.paths) in ("", "new")
+    lab.paths.private.tour.unlink()
+    document = next(iter(lab.roadmaps()))
+    lab.paths.private.tour.symlink_to(document)
+    before = document.read_bytes()
+    mark_tour_shown(lab.paths)
+    assert document.read_bytes() == before
+    os.mkfifo(root / "pipe.h5")
+    with (root / "huge.h5").open("wb") as file:
+        file.truncate(1 << 40)
+    spec = Spec("1.0", "main", "full", "ridge", {}, "X-20260101-a-01", "r.md")
+    for grid in ("/dev/zero", "pipe.h5", "huge.h5", "none.h5"):
+        own = replace(spec, config={"data": {"source": "grid", "grid": grid}})
+        assert planned_world(own, root) is None
+    (root / "small.h5").write_bytes(b"1")
+    own = replace(spec, config={"data": {"source": "grid", "grid": "small.h5"}})
+    assert planned_world(own, root) is not None
+    lab.paths.private.notices.mkdir()
+    (lab.paths.private.notices / "a.json").symlink_to("nowhere")
+    assert last_notices(lab.paths) == []

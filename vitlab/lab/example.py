@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from vitlab.contract.paths import IGNORED, SETTINGS, SPEC, LabPaths, UsageError, write_atomic
+from vitlab.contract.reading import read_regular
 
 DUE, SEEN = "due", "seen"
 
@@ -65,7 +66,7 @@ def make_gitignore(folder: Path) -> list[Path]:
 def tour_due(lab: LabPaths) -> str:
     """`due` in an example lab whose tour was not shown yet, `new` in any other without a job."""
     try:
-        word = _marker(lab).read_text(encoding="utf-8", errors="replace").strip()
+        word = read_regular(_marker(lab), 100).decode("utf-8", "replace").strip()
     except OSError:
         return "" if any(lab.experiments.glob(f"*/*/{SPEC}")) else "new"
     return DUE if word == DUE else ""
@@ -80,7 +81,7 @@ def _mark(lab: LabPaths, word: str) -> None:
     # A read-only lab is shown all the same.
     with contextlib.suppress(OSError):
         lab.private.make()
-        _marker(lab).write_text(word + "\n", encoding="utf-8")
+        write_atomic(_marker(lab), f"{word}\n".encode())
 
 
 def _marker(lab: LabPaths) -> Path:

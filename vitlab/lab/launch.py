@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec, Unreadable
 from vitlab.contract.paths import JobPaths, UsageError, cause
+from vitlab.contract.reading import read_regular
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
@@ -238,7 +239,7 @@ def _findings(lab: Lab, specs: Sequence[Spec]) -> tuple[Finding, ...]:
 def _digest(path: Path) -> str:
     """Of the file's bytes; empty where there is none."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path, 1 << 28, follow=True)).hexdigest()
     except OSError:
         return ""
 

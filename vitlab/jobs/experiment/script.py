@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_regular
 from vitlab.jobs.experiment.script_files import Files, FilesLook, add_library_files, constant
 from vitlab.jobs.experiment.value_names import (
     PERCENT,
@@ -153,11 +154,10 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
             continue
         seen.add(module)
         try:
-            if module.stat().st_size > MAX_BYTES:
-                raise ValueError("larger than 1 MiB")
+            text = read_regular(module, MAX_BYTES, follow=True)
             with warnings.catch_warnings():  # of its escape sequences, none of our business
                 warnings.simplefilter("ignore")
-                tree = ast.parse(module.read_bytes(), str(module))
+                tree = ast.parse(text, str(module))
         except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
             if module == path:
                 why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error

@@ -55,7 +55,7 @@ def imports_of(script: Path) -> dict[str, str]:
 
 def _top_imports(module: Path) -> Iterator[tuple[str, int]]:
     try:
-        body = ast.parse(module.read_bytes()).body
+        body = ast.parse(read_regular(module, 1 << 20, follow=True)).body
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return
     for node in body:

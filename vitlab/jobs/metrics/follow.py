@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.reading import open_regular
 from vitlab.contract.tracking import FILES, Link, read_link, write_link
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.metrics.files import BLOCK, EMPTY, FileFollower
@@ -395,7 +396,7 @@ def _job_runs() -> bool:
 def _note_run(job: JobPaths, file: Path) -> bool:
     """Write the link of the W&B run that the file is of; whether the file says which."""
     decoder = WandbFile([], "", "")
-    with file.open("rb") as opened:
+    with os.fdopen(open_regular(file, follow=True), "rb") as opened:
         decoder.read(opened.read(BLOCK), False)
     if known := bool(decoder.run.get("id")):
         write_link(job, _link(job, {**decoder.run, "folder": str(file.parent)}))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.reading import open_regular, read_regular
 from vitlab.jobs.logs.tail import ESCAPES
 from vitlab.jobs.metrics.files import BLOCK, LIMIT
 from vitlab.jobs.metrics.formats.decoder import Cells, flattened, number
@@ -40,7 +41,7 @@ class LogLines:
     def new(self, last: bool) -> Iterator[list[str]]:
         """Blocks of new lines; `last`: the end of the log is one too, though it has no end."""
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(open_regular(self._path, follow=True), "rb", 0) as file:
                 self.problem = ""
                 yield from self._new(file.fileno(), last)
         except OSError as error:
@@ -225,7 +226,7 @@ class Scales:
             stamp = status.st_ino, status.st_mtime_ns, status.st_size
             if self._stamps.get(scale) == stamp:
                 return
-            document = parsed(path.read_bytes()) if status.st_size <= LIMIT else None
+            document = parsed(read_regular(path, LIMIT, follow=True))
         except OSError as error:
             self._why[scale] = f"cannot be read: {error.strerror}"
             return

@@ -6,6 +6,7 @@ more memory than a supervisor may have.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -82,7 +83,7 @@ def payload(lab: LabPaths, job: Job) -> dict[str, Any]:
 
 def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
     """The newest notices' records, the last first."""
-    records = sorted(lab.private.notices.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    records = sorted(lab.private.notices.glob("*.json"), key=_modified)
     notices = []
     for path in records[-count:][::-1]:
         try:
@@ -92,6 +93,12 @@ def last_notices(lab: LabPaths, count: int = 5) -> list[dict[str, Any]]:
         if isinstance(document, dict):
             notices.append(document)
     return notices
+
+
+def _modified(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.lstat().st_mtime
+    return 0.0
 
 
 def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:

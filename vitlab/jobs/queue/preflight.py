@@ -38,6 +38,7 @@ from vitlab.contract.excluded import (
 from vitlab.contract.job import Done, Lost, Spec, ended_well, state_word
 from vitlab.contract.paths import LabPaths
 from vitlab.contract.tracking import wandb_of
+from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
 from vitlab.jobs.environment import secrets_in, this_environment
@@ -141,10 +142,13 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
     """What `vitlab data inspect` finds, or {error}; cached until the file changes."""
     folder = path if path.is_dir() else path.parent
     parts = sorted(folder.iterdir()) if path.is_dir() or path.suffix == ".txt" else [path]
-    stamp = [INSPECTION, *([one.stat().st_size, one.stat().st_mtime_ns] for one in parts)]
+    found = [one.stat() if one.exists() else one.lstat() for one in parts]
+    stamp = [INSPECTION, *([one.st_size, one.st_mtime_ns] for one in found)]
     known = read_json(lab.private.inspected)
     entry = known.get(str(path))
-    if isinstance(entry, dict) and entry.get("stamp") == stamp:
+    if isinstance(entry, dict) and is_sealed(
+        entry.get("seal"), *_sealed(path, stamp, entry.get("found"))
+    ):
         return dict(entry["found"])
     # In a process of its own: what reads spectra takes long to load.
     argv = [sys.executable, "-P", "-m", "vitlab", "data", "inspect", str(path), "--json"]
@@ -161,8 +165,15 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
     layout: dict[str, Any] = json.loads(process.stdout)
     with contextlib.suppress(OSError):  # a lab that can only be read
         lab.private.make()
-        write_json(lab.private.inspected, {**known, str(path): {"stamp": stamp, "found": layout}})
+        mark = seal(*_sealed(path, stamp, layout))
+        entry = {"stamp": stamp, "found": layout, "seal": mark}
+        write_json(lab.private.inspected, {**known, str(path): entry})
     return layout
+
+
+def _sealed(path: Path, stamp: object, found: object) -> tuple[bytes, ...]:
+    """What an entry holds: a stranger's may say of a file what it has not."""
+    return b"inspected", os.fsencode(path), json.dumps([stamp, found], sort_keys=True).encode()
 
 
 MIN_FREE = 200 * 10**6

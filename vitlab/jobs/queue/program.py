@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths, real, write_atomic
+from vitlab.contract.reading import read_regular
 from vitlab.jobs.environment import secrets_in
 from vitlab.jobs.experiment.command import literal_head, may_meet, metrics_place, words_of
 from vitlab.jobs.experiment.placeholders import (
@@ -86,9 +87,15 @@ def _settings(spec: Spec, command: Filled) -> Findings:
     if spec.config.get("seed") is None or {"seed", "config"} & given:
         return
     script = script_of(command)
-    if script is None or b"VITLAB_SEED" not in script.read_bytes():
+    if script is None or not _reads_seed(script):
         text = "put {seed} into argv or env, or have it read VITLAB_SEED"
         yield "warn", f"config.seed: nothing gives the program its seed; {text}"
+
+
+def _reads_seed(script: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return b"VITLAB_SEED" in read_regular(script, MAX_BYTES, follow=True)
+    return False
 
 
 def _headline(spec: Spec) -> Findings:

@@ -19,6 +19,7 @@ from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import (
     exit_record,
     is_locked,
+    open_appending,
     read_json,
     take_lock,
     write_json,
@@ -214,7 +215,10 @@ def _is_starting(job: JobPaths) -> bool:
 
 def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> int:
     """Start the job's supervisor in a new session, and pass it the job's lock; its pid."""
-    log = os.open(lab.private.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        log = open_appending(lab.private.supervisor_log)
+    except OSError:  # whatever is in its place: a job does not wait for it
+        log = os.open(os.devnull, os.O_WRONLY)
     environment = {k: v for k, v in os.environ.items() if k != processes.MARKER}
     try:
         process = subprocess.Popen(

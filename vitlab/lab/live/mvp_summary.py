@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitlab.contract.job import PROFILES, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.reading import read_regular
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.jobs.experiment.experiment import find_experiment, known_mvps, load_experiment
 from vitlab.lab.lab import Lab
@@ -155,7 +156,7 @@ def locate_experiment(lab: Lab, spec: Spec) -> tuple[Path, int]:
     if not spec.experiment:
         raise UsageError(f"{spec.exp_id}: has no experiment file")
     path = lab.paths.inside(spec.experiment)
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = read_regular(path, follow=True).decode("utf-8", "replace").split("\n")
     numbers = (number for number, line in enumerate(lines, 1) if _names(line, spec.run))
     return path, next(numbers, 1)
 

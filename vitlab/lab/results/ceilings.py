@@ -84,7 +84,7 @@ def _of_cache(jobs: Sequence[Job]) -> Iterator[_Known]:
     with contextlib.suppress(NoLab, OSError):
         folder = find_lab(jobs[0].paths.root).private.ceilings if jobs else None
         for path in sorted(folder.glob("*.json")) if folder else ():
-            yield from _in_file(path, path.stat().st_mtime_ns)
+            yield from _in_file(path, path.lstat().st_mtime_ns)
 
 
 @lru_cache(256)

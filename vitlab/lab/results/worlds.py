@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 from vitlab.contract.config import GRID_SOURCES, CeilingConfig, DataConfig, Scored, read_config
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import open_regular
 from vitlab.contract.world import FLUX, World, prior_text
 
+MAX_GRID = 4 << 30
+"""Bytes of a grid that is read for a look."""
 SIMULATOR = 1
 """Part of a simulator's hash; increase it when its interpolation, its noise model or a constant of
 these changes what spectra look like."""
@@ -30,14 +34,15 @@ def grid_world(data: DataConfig, level: float, root: Path = Path()) -> World:
 
 
 def planned_world(spec: Spec, root: Path) -> World | None:
-    """The world a job's result will have; None for a file, a program or an evaluation.
+    """The world a job's result will have; None for a file, a huge grid, a program, an evaluation.
 
     A result says so itself: this is for jobs that have none yet.
     """
     with contextlib.suppress(UsageError, OSError):
         config = read_config(spec.recipe, spec.config)
         if isinstance(config, Scored | CeilingConfig) and config.data.source in GRID_SOURCES:
-            return grid_world(config.data, config.noise.level, root)
+            huge = config.data.grid and (root / config.data.grid).stat().st_size > MAX_GRID
+            return None if huge else grid_world(config.data, config.noise.level, root)
     return None
 
 
@@ -46,6 +51,10 @@ def _simulator(path: Path | None, stamp: int) -> str:  # noqa: ARG001 - a change
     """16 hex digits of the grid's and the sky's contents."""
     packaged = resources.files("vitlab.ml") / "data"
     digest = hashlib.sha256(str(SIMULATOR).encode())
-    for file in (path or packaged / "grid.h5", packaged / "sky.h5"):
-        digest.update(file.read_bytes())
+    if path is not None:  # a job's, perhaps of a stranger
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    for name in ("grid.h5", "sky.h5")[path is not None :]:
+        digest.update((packaged / name).read_bytes())
     return digest.hexdigest()[:16]
