@@ -405,6 +405,16 @@ def test_scales_come_from_the_run(tmp_path: Path) -> None:
     assert "it was 4 first, then 3, which is taken" in scales.problems[0]
 
 
+def test_a_scale_in_a_list_and_a_key_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "stats.json").write_text('{"labels": [{"name": "log_g", "std": 1.25}]}')
+    for key, known in (("labels.0.std", {"val_mae": 1.25}), ("label.0.std", {})):
+        scale = {"as": "val/mae/log_g", "scale": {"file": "stats.json", "key": key}}
+        scales = Scales(source({"val_mae": scale}), tmp_path, tmp_path / "out.log")
+        scales.poll()
+        assert scales.known == known
+    assert "stats.json has none; there is labels.0.std" in scales.problems[0]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("0x10", None), ("1_000", None), ("0,5", None), ("tensor([1, 2])", None), (" 1e-3 ", 1e-3),

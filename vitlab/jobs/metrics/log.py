@@ -16,7 +16,7 @@ from vitlab.jobs.metrics.formats.decoder import Cells, flattened, number
 from vitlab.jobs.metrics.formats.json_rows import parsed
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, stretch_end
-from vitlab.jobs.metrics.source import ScaleFrom, Source
+from vitlab.jobs.metrics.source import ScaleFrom, Source, near
 
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""
@@ -234,7 +234,9 @@ class Scales:
         if not isinstance(document, dict):
             self._why[scale] = f"{scale.file} is no JSON object"
             return
-        self._set(scale, flattened(document).get(scale.key), f"{scale.file} has none")
+        known = flattened(document)
+        similar = "".join(f"; there is {key}" for key in near(scale.key, [*known])[:1])
+        self._set(scale, known.get(scale.key), f"{scale.file} has none{similar}")
 
     def _search(self, line: str) -> None:
         for scale, pattern in self._patterns.items():

@@ -254,18 +254,17 @@ class Decoder(Cells, ABC):
 def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row with its nested cells by dotted names; names with `/` by dots too.
 
-    Of a short list each one by its place: `test_coco_eval_bbox.0`.
+    Of a short list each one by its place: `test_coco_eval_bbox.0`, `labels.0.std`.
     """
     if not any("/" in name or isinstance(cell, Mapping | list) for name, cell in row.items()):
         return row
     flat: dict[str, Any] = dict(row)
     for name, cell in row.items():
+        if isinstance(cell, list) and len(cell) <= LISTED:
+            cell = {str(place): content for place, content in enumerate(cell)}
         if isinstance(cell, Mapping):
             for inner, content in flattened(cell).items():
                 flat.setdefault(_dotted(f"{name}.{inner}"), content)
-        elif isinstance(cell, list) and len(cell) <= LISTED:
-            for place, content in enumerate(cell):
-                flat.setdefault(_dotted(f"{name}.{place}"), content)
         else:
             flat.setdefault(_dotted(name), cell)
     return flat
