@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.conftest import Workshop
 from tests.waiting import wait_for
-from vitlab.jobs.files import born
+from vitlab.jobs.files import born, read_json
 from vitlab.jobs.metrics.ownership import (
     Claim,
     Evidence,
@@ -22,6 +23,7 @@ from vitlab.jobs.metrics.ownership import (
     matches,
     writers,
 )
+from vitlab.jobs.metrics.run_files import RunFiles
 from vitlab.jobs.processes import process
 
 EARLIER, LATER = Rival("job E/a", since=10.0), Rival("job E/b", since=200.0)
@@ -134,3 +136,32 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         for run in runs:
             run.kill()
             run.communicate()
+
+
+def test_a_pattern_is_searched_without_end_or_way_out(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, outside = shop.lab.root / "run", shop.lab.root / "outside"
+    for folder in (run / "a", run / "b", outside):
+        folder.mkdir(parents=True)
+        (folder / "m.csv").write_text("step,val_r2\n1,0.5\n")
+    for name, target in (("a/up", ".."), ("b/up", ".."), ("up", "."), ("away", "../outside")):
+        (run / name).symlink_to(target)
+    (run / "far.csv").symlink_to(outside / "m.csv")
+    metrics = {"file": "**/*.csv", "names": {"val_r2": "val/r2/log_g"}}
+    job = shop.submit("pass", config={"argv": ["true"], "cwd": "run"}, extra={"metrics": metrics})
+
+    def found() -> list[str]:
+        files = RunFiles(job, read_json(job.spec), "**/*.csv")
+        files.note_existing()
+        lines = files.problems(False)
+        return sorted(str(path) for path in files.existing()) + lines
+
+    own = [str(run / "a/m.csv"), str(run / "b/m.csv")]
+    assert found() == [str(outside / "m.csv"), *own]  # a link to a file is meant
+    monkeypatch.setattr("vitlab.jobs.metrics.run_files.MAX_FILES", 2)
+    where = "metrics.file **/*.csv: "
+    assert found()[2:] == [f"{where}more than 2 files match; name a folder"]
+    monkeypatch.setattr("vitlab.contract.reading.MAX_FOLDERS", 1)
+    limit = "1 folders or 200,000 files"
+    assert found()[-1] == f"{where}only the nearest {limit} in {run} are looked at; name a folder"
