@@ -15,8 +15,10 @@ import pytest
 
 from tests.waiting import SLEEP, becomes, ended, nothing_runs, printed, wait_for
 from vitlab.cli import main
+from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Lost, Queued, Running
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT
 from vitlab.jobs import store, submissions
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.queue.queue import waiting_in_order
@@ -281,3 +283,19 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     run.kill()
     run.wait()
     assert ended(job).detail.startswith("started by hand: its exit code is not known")
+
+
+def test_a_running_job_shows_how_it_performs(bench: Bench) -> None:
+    bench("run", "1.0")
+    (job,) = bench.jobs()
+    becomes(job, Running)
+    values = {SPEED: 21300.4, MFU: 0.1826, MEMORY: 31.24, WAIT: 0.021}
+    with EventWriter(job.events) as writer:
+        writer.write("step", step=4, of=9, values=values)
+    _, out, _ = bench("jobs")
+    assert "21,300/s, 18% of the peak, 31.2 GB, waits 2%" in out
+    (record,) = json.loads(bench("jobs", "--json")[1])
+    assert record["values"] == values
+    with EventWriter(job.events) as writer:
+        writer.write("step", step=5, of=9, values={SPEED: 1e300})
+    assert " 18% of the peak" in bench("jobs")[1]

@@ -18,6 +18,7 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.value import SPEED
 from vitlab.jobs import submissions
 from vitlab.jobs.files import write_json
 from vitlab.jobs.gpus import (
@@ -25,9 +26,12 @@ from vitlab.jobs.gpus import (
     child_environment,
     devices,
     read_gpus,
+    slowed,
     unreleased_memory,
     visible,
 )
+from vitlab.jobs.process.health import Limits
+from vitlab.jobs.process.monitor import Monitor
 from vitlab.jobs.queue.machine import missing_gpu, read_machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
@@ -319,3 +323,33 @@ def test_unknown_processes_make_a_gpu_busy(shop: Workshop, nvml: Nvml) -> None:
         for process in (ours, other):
             process.kill()
             process.wait()
+
+
+def test_who_else_is_on_the_gpu_and_its_heat(nvml: Nvml) -> None:
+    records = [{"uuid": "GPU-1"}]
+    nvml(pids=[{"4": GB}, {"7": GB}])
+    assert slowed(records, [7]) == ""
+    nvml(pids=[{"4": GB}, {"7": GB, "9": GB}])
+    assert slowed(records, [7, 8]) == "gpu1 also runs pid 9"
+    assert slowed(records, [1]) == ""  # the numbers of another container
+    nvml(hot=[1], pids=[{}, {"7": GB, "9": GB}])
+    assert slowed(records, [7]) == "gpu1 has lowered its clocks for its heat of 61 °C"
+    assert slowed([{"uuid": "GPU-0"}], [7]) == ""
+
+
+def test_a_monitor_asks_the_gpu_once_a_job_is_slow(tmp_path: Path, nvml: Nvml) -> None:
+    nvml(hot=[0])
+    job = JobPaths(tmp_path)
+    job.started.write_text(json.dumps({"devices": [{"uuid": "GPU-0"}], "session": 1, "ticks": 0}))
+    rates = {t: 900.0 if t < 300 else 90.0 for t in range(0, 330, 5)}
+    lines = [
+        json.dumps({"v": 1, "t": t, "kind": "step", "step": t, "values": {SPEED: rate}}) + "\n"
+        for t, rate in rates.items()
+    ]
+    job.events.write_text("".join(lines))
+    verdict = Monitor(job, os.getpid(), 0, Limits(), None).check(alive=True)
+    assert verdict is not None
+    assert (verdict.what, verdict.evidence.partition(": ")[2]) == (
+        "slow",
+        "gpu0 has lowered its clocks for its heat of 61 °C",
+    )

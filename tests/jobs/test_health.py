@@ -54,8 +54,8 @@ def test_a_good_job_is_well() -> None:
          CALM, "warn", "explosion"),
         ([step(i, train__loss=1.0) for i in range(9)] + [step(9, train__loss=1e4)],
          CALM, "bad", "explosion"),
-        ([step(i, perf__samples_per_s=900.0) for i in range(9)]
-         + [step(9 + i, perf__samples_per_s=90.0) for i in range(4)], CALM, "warn", "slow"),
+        ([step(i, perf__samples_per_s=900.0) for i in range(100)]
+         + [step(100 + 5 * i, perf__samples_per_s=90.0) for i in range(5)], CALM, "warn", "slow"),
         ([step(i, val__r2__log_g=0.001 * i) for i in range(6)], CALM, "bad", "stuck"),
         ([step(i, train__loss=0.6931 + 1e-6 * (i % 3)) for i in range(40)],
          CALM, "warn", "stagnation"),

@@ -7,7 +7,7 @@ import datetime
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import print_drawn
-from vitlab.contract.value import Value, shown
+from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import find_job, read_job, read_state
@@ -66,6 +66,8 @@ POLL = 0.5
 """Seconds between two checks of a followed job."""
 WARNED = 5
 """Ended jobs whose warnings are listed: the newest."""
+SANE = 1e9
+"""No speed, memory or share of a real program is as large; its digits would fill a screen."""
 PRINT_INTERVAL = 5.0
 """Seconds between two lines on a job that only makes progress."""
 
@@ -250,10 +252,20 @@ def list_jobs(args: argparse.Namespace) -> int:
 
 
 def _outcome(view: JobView) -> str:
-    """How it ended or why it waits, and what of it cannot be read."""
+    """How it ended, why it waits or how it performs, and what of it cannot be read."""
     words = view.state.word if isinstance(view.state, Done) else view.why
+    if isinstance(view.state, Running):
+        words = words or performance(view.values)
     unread = view.problem and f"unreadable: {view.problem}"
     return "; ".join(part for part in (words, unread) if part)
+
+
+def performance(values: Mapping[str, float | None]) -> str:
+    """`21,300/s, 18% of the peak, 31.2 GB, waits 2%`; what is not reported is left out."""
+    words = ("{:,.0f}/s", "{:.0%} of the peak", "{:.3g} GB", "waits {:.0%}")
+    numbers = [values.get(name) for name in (SPEED, MFU, MEMORY, WAIT)]
+    pairs = zip(words, numbers, strict=True)
+    return ", ".join(word.format(x) for word, x in pairs if x is not None and abs(x) < SANE)
 
 
 def _job_record(view: JobView) -> dict[str, object]:

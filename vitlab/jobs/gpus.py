@@ -13,6 +13,8 @@ from typing import Any
 from vitlab.jobs.processes import process
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+HEAT = 0x20 | 0x40
+"""Reasons of NVML for lowered clocks: a thermal limit in software, and one in hardware."""
 TOLERANCE = 512 << 20
 """Bytes of a GPU that the driver may take or return by itself."""
 
@@ -36,6 +38,8 @@ class Device:
     """Percent; None where the driver does not report it."""
     temperature: int | None = None
     """Degrees Celsius."""
+    hot: bool = False
+    """Whether its clocks are lowered because of heat."""
     part: int | None = None
     """Number of the MIG instance; None for a whole GPU."""
 
@@ -137,6 +141,7 @@ def _device(nvml: ModuleType, index: int, handle: object, part: int | None = Non
     running = _optional(nvml, "nvmlDeviceGetComputeRunningProcesses", handle) or ()
     rates = _optional(nvml, "nvmlDeviceGetUtilizationRates", handle)
     temperature = _optional(nvml, "nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)
+    lowered = _optional(nvml, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
     return Device(
         index=index,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
@@ -147,6 +152,7 @@ def _device(nvml: ModuleType, index: int, handle: object, part: int | None = Non
         used=tuple(int(one.usedGpuMemory or 0) for one in running),
         utilisation=int(rates.gpu) if rates else None,
         temperature=None if temperature is None else int(temperature),
+        hot=bool(int(lowered or 0) & HEAT),
         part=part,
     )
 
@@ -198,6 +204,24 @@ def unreleased_memory(records: Sequence[Mapping[str, Any]], patience: float) -> 
         if not unreleased or time.monotonic() > until:
             return "; ".join(unreleased)
         time.sleep(0.25)
+    return ""
+
+
+def slowed(records: Sequence[Mapping[str, Any]], own: Iterable[int]) -> str:
+    """What may slow down a job of the processes `own` on the GPUs in `records`; empty for nothing.
+
+    Other processes are seen only where NVML counts as we do, which it may not in a container.
+    """
+    uuids, ours = {record.get("uuid") for record in records}, set(own)
+    for device in devices():
+        if device.uuid not in uuids:
+            continue
+        if device.hot:
+            degrees = "" if device.temperature is None else f" of {device.temperature} °C"
+            return f"{device.label} has lowered its clocks for its heat{degrees}"
+        others = sorted(set(device.pids) - ours)
+        if others and len(others) < len(set(device.pids)):
+            return f"{device.label} also runs pid {', '.join(map(str, others))}"
     return ""
 
 

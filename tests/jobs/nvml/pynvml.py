@@ -1,7 +1,7 @@
 """A stand-in for NVML: two GPUs of 40 GB, as the file `NVML_STATE` says, read at every question.
 
 `{"count": 2, "pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function,
-"lost": [index], "no_rights": [index], "parts": {"1": 2}}`; every key may miss.
+"lost": [index], "no_rights": [index], "hot": [index], "parts": {"1": 2}}`; every key may miss.
 `parts`: MIG instances of a GPU.
 """
 
@@ -93,6 +93,11 @@ def nvmlDeviceGetName(_: int) -> str:
 def nvmlDeviceGetUtilizationRates(_: int) -> SimpleNamespace:
     _state("nvmlDeviceGetUtilizationRates")
     return SimpleNamespace(gpu=97)
+
+
+def nvmlDeviceGetCurrentClocksThrottleReasons(i: int) -> int:
+    hot: list[int] = _state("nvmlDeviceGetCurrentClocksThrottleReasons").get("hot", [])
+    return 0x20 if i in hot else 0x4  # the power limit: a card at work
 
 
 def nvmlDeviceGetTemperature(*_: int) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 from vitlab.contract.events import Event
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.reading import is_finite
-from vitlab.contract.value import LEARNING_RATE, SPEED, TRAIN_LOSS, Value
+from vitlab.contract.value import LEARNING_RATE, TRAIN_LOSS, Value
 from vitlab.jobs.files import last_json_line
+from vitlab.jobs.process.speed import Speed
 
 _KEPT = 64
 """Values of each series that are kept."""
@@ -34,8 +35,8 @@ class Limits:
     """Seconds without any event after that."""
     explosion: float = 10.0
     """Loss over its running median: a warning; its square is bad."""
-    slow: float = 0.2
-    """Samples per second over the best so far."""
+    slow: float = 0.5
+    """Samples per second over their median."""
     stuck: float = 0.02
     """|R2| below this at every evaluation is a model that predicts the mean."""
     stuck_after: int = 5
@@ -143,8 +144,8 @@ class History:
     """The last finite values of each name."""
     values: dict[str, float | None] = field(default_factory=dict)
     """The last value of each name; None for one that is not finite."""
-    fastest: float = 0.0
-    """Best median rate so far, samples per second."""
+    speed: Speed = field(default_factory=Speed)
+    """Its samples per second."""
     left_out: int = 0
     """Values of names that are too many or too long to keep."""
     ended: bool = False
@@ -173,10 +174,12 @@ class Facts:
     """What of its metrics is not read."""
     contradictions: tuple[str, ...] = ()
     """Values that cannot all be true of the same stars."""
+    slowed_by: str = ""
+    """What around a slow job may slow it down; empty where nothing was seen."""
 
 
-def add_events(history: History, events: Iterable[Event]) -> History:
-    """The history after `events`."""
+def add_events(history: History, events: Iterable[Event], slow: float = Limits.slow) -> History:
+    """The history after `events`; `slow` as in `Limits`."""
     after = replace(history, series=dict(history.series), values=dict(history.values))
     for event in events:
         if event.kind == "start":
@@ -184,6 +187,7 @@ def add_events(history: History, events: Iterable[Event]) -> History:
             after = History(last=event.t, before=after.before)
         else:
             _add(after, event)
+            after.speed = after.speed.after(event, slow)
     return after
 
 
@@ -205,8 +209,6 @@ def _add(history: History, event: Event) -> None:
         history.values[name] = value
         if isinstance(value, int | float) and math.isfinite(value):
             history.series[name] = (*history.series.get(name, ())[-_KEPT + 1 :], float(value))
-    if SPEED in event.values and len(rates := history.series.get(SPEED, ())[-8:]) == 8:
-        history.fastest = max(history.fastest, _median(rates))
     history.ended |= event.kind == "end"
     history.first = history.first or reach_of([event])
 
@@ -219,6 +221,7 @@ def health(history: History, facts: Facts, limits: Limits) -> Health:
     findings = [
         *_process_findings(history, facts, limits),
         *_number_findings(history, limits),
+        *_speed_findings(history, facts),
         *_resume_findings(history),
         *_metrics_findings(facts),
     ]
@@ -278,14 +281,15 @@ def _number_findings(history: History, limits: Limits) -> Iterator[Health]:
         evidence = f"loss {losses[-1]:.5g}, the same for {len(losses)} steps"
         yield Health("warn", "stagnation", evidence)
     yield from _stuck(history, limits)
-    rates = history.series.get(SPEED, ())[-4:]
-    if len(rates) == 4 and 0 < _median(rates) < limits.slow * history.fastest:
-        now, best = _median(rates), history.fastest
-        yield Health("warn", "slow", f"{now:.3g} samples/s, it was {best:.3g}")
     # A schedule that ends at 0 is there at the last step.
     unfinished = history.step > 0 and history.step != history.of
     if unfinished and (history.series.get(LEARNING_RATE) or (1.0,))[-1] == 0.0:
         yield Health("warn", "lr zero", f"learning rate 0 at step {history.step}")
+
+
+def _speed_findings(history: History, facts: Facts) -> Iterator[Health]:
+    if history.speed.is_low:
+        yield Health("warn", "slow", history.speed.evidence(facts.slowed_by))
 
 
 def _stuck(history: History, limits: Limits) -> Iterator[Health]:

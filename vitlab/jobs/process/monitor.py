@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from vitlab.jobs.process.health import (
     reach_of,
 )
 from vitlab.jobs.process.metrics_process import MetricsProcess
+from vitlab.jobs.process.speed import slowed_by
 from vitlab.jobs.processes import process
 
 LIMIT = 1 << 30
@@ -118,6 +120,7 @@ class Monitor:
         self._found = Found()
         self._is_command = read_json(job.spec).get("recipe") == "command"
         self._contradicting: tuple[str, ...] = ()
+        self._slowed_by, self._looked = "", -math.inf
         self._start = self._last_event = self._next = time.monotonic()
         self._memory: tuple[int, ...] = ()
         self._sample = self._compare = self._start + MEMORY_INTERVAL
@@ -167,6 +170,7 @@ class Monitor:
             metrics=found.text,
             problems=(*([unread] if unread else []), *found.problems),
             contradictions=self._contradictions(now, last),
+            slowed_by=self._around(now),
         )
         verdict = health(self.history, facts, self._limits)
         reported = (verdict.status, verdict.what, unread, *found.key, *facts.contradictions)
@@ -183,10 +187,18 @@ class Monitor:
             events, self._offset = read_events(self._job.events, before, BLOCK)
             if events:
                 self._last_event, fresh = now, True
-                self.history = add_events(self.history, events)
+                self.history = add_events(self.history, events, self._limits.slow)
             if self._offset == before:
                 break
         return fresh
+
+    def _around(self, now: float) -> str:
+        """What may slow it down, looked for once it is slow."""
+        if not self.history.speed.is_low:
+            self._slowed_by = ""
+        elif now - self._looked >= MEMORY_INTERVAL:
+            self._slowed_by, self._looked = slowed_by(self._job), now
+        return self._slowed_by
 
     def _contradictions(self, now: float, last: bool) -> tuple[str, ...]:
         """Those between the numbers of a user's own program, looked for now and then."""
