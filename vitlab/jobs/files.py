@@ -10,6 +10,7 @@ import stat
 import struct
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,14 @@ def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:
     os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
 
 
+@cache
+def _libc() -> Any:
+    """Made once: each makes types of its own, which only the collector of garbage removes."""
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
 def born(path: Path) -> float | None:
     """When the file was made, in unix seconds; None where the file system does not say."""
     import ctypes  # a supervisor needs none
@@ -211,7 +220,7 @@ def born(path: Path) -> float | None:
     # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
     result = ctypes.create_string_buffer(256)
     try:
-        failed = ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x800, result)
+        failed = _libc().statx(-100, os.fsencode(path), 0, 0x800, result)
     except AttributeError:  # a C library older than 2018
         return None
     (mask,) = struct.unpack_from("<I", result, 0)

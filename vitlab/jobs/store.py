@@ -50,6 +50,7 @@ _RECORDS: Mapping[str, Callable[[Path], object]] = {
     _ANY.health.name: lambda path: os.close(open_regular(path)),
 }
 """What reads each file beside those that decide its state."""
+_ENVIRONMENT = _ANY.environment.name
 _SHOWN = (_ANY.wandb.name, _ANY.metrics.name, _ANY.health.name)
 """Those that are read of an ended job too."""
 _OTHERS = (_ANY.events, _ANY.result, _ANY.code_diff, _ANY.old_log, _ANY.residuals,
@@ -202,15 +203,17 @@ def _read(job: JobPaths, entries: _Entries) -> Job | None:
         state, where = _read_state(job, spec, entries, read)
     if isinstance(state, Done):
         read(load_result, job.result)
+    ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
-        if name in _SHOWN or not isinstance(state, Done):
+        # An environment is as it was written where the job is as it was submitted.
+        if name in _SHOWN or not (isinstance(state, Done) or (ours and name == _ENVIRONMENT)):
             read(_RECORDS[name], job.folder / name)
     state = _state_with(state, wrong, job)
     return Job(
         paths=job,
         spec=spec,
         state=state,
-        foreign=isinstance(state, Queued | Lost) and not is_submitted(job),
+        foreign=isinstance(state, Queued | Lost) and not ours,
         held=queue.get("hold") is True,
         order=_number(queue.get("order"), spec.submitted),
         priority=queue.get("priority", spec.priority),
