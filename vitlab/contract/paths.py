@@ -292,7 +292,7 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _remove_abandoned(path)
+        remove_leftovers(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -319,7 +319,7 @@ def new_file(path: Path) -> Iterator[Path]:
         folder.rmdir()
 
 
-def _remove_abandoned(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of this file, written half: theirs is a number of none."""
     head = f".{path.name}.tmp-"
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:

@@ -164,6 +164,7 @@ class Search:
     """Whether there was more than is looked at."""
     _folders: int = 0
     _entries: int = 0
+    _last: tuple[Path, list[os.DirEntry[str]]] | None = None
 
     @property
     def limit(self) -> str:
@@ -172,6 +173,8 @@ class Search:
 
     def entries(self, folder: Path) -> list[os.DirEntry[str]]:
         """What is in a folder; nothing for one that cannot be read, which hides no other."""
+        if self._last is not None and self._last[0] == folder:
+            return self._last[1]
         self._folders += 1
         left = MAX_ENTRIES - self._entries if self._folders <= MAX_FOLDERS else -1
         try:
@@ -184,6 +187,7 @@ class Search:
             return []
         self.is_cut |= len(found) > left
         self._entries += len(found)
+        self._last = folder, found
         return found
 
 
@@ -201,9 +205,9 @@ def matching(
     `hidden` no wildcard stands for a name that begins with a dot. `folders`: these too.
     """
     search = search or Search()
-    parts = tuple(part for part in PurePosixPath(pattern).parts if part != "/")
-    if parts[-1:] == ("**",):
-        parts += ("*",)
+    whole = [part for part in PurePosixPath(pattern).parts if part != "/"]
+    whole += ["*"] if whole[-1:] == ["**"] else []
+    parts = tuple(p for n, p in enumerate(whole) if (p, whole[n - 1]) != ("**", "**") or n == 0)
     waiting = deque([(folder, parts)] if parts and "\0" not in pattern else [])
     linked = deque[tuple[Path, tuple[str, ...]]]()  # after all others, which have the better names
     seen = set[tuple[int, int, tuple[str, ...]]]()
@@ -222,7 +226,7 @@ def matching(
                 continue
             seen.add(place)
         if part == "**":
-            waiting.append((here, tuple(rest)))
+            waiting.appendleft((here, tuple(rest)))
         for entry in search.entries(here):
             if entry.name.startswith(".") and not (hidden or part.startswith(".")):
                 continue

@@ -13,7 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError, cause, real, sync_folder, write_atomic
+from vitlab.contract.paths import (
+    UsageError,
+    cause,
+    real,
+    remove_leftovers,
+    sync_folder,
+    write_atomic,
+)
 from vitlab.docs.journal import MAX_ENTRY, STATES, Journal
 from vitlab.docs.text.edit import Conflict, Edit, apply, differences, rebase, reverse
 from vitlab.docs.text.source import Document, Span, read
@@ -401,6 +408,7 @@ def _replace(planned: FileChange, prepared: Path | None, hook: Hook) -> None:
     else:
         hook(f"rename {path.name}")
         prepared.replace(path)
+        remove_leftovers(path)
 
 
 def _make_durable(changes: Sequence[FileChange], hook: Hook) -> None:

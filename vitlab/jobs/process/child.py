@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from vitlab.contract.events import EventWriter
-from vitlab.contract.paths import JobPaths, LabPaths, write_atomic
+from vitlab.contract.paths import JobPaths, LabPaths, remove_leftovers, write_atomic
 from vitlab.contract.reading import Search, matching, open_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
@@ -337,6 +337,7 @@ def _copy(source: Path, within: Path, target: Path, outputs: Path) -> str:
             try:
                 _fill(copied, file, found)
                 copied.replace(target)
+                remove_leftovers(target)
             finally:
                 copied.unlink(missing_ok=True)
     except RuntimeError:  # before Python 3.13
