@@ -183,6 +183,9 @@ def test_a_file_written_anew_repeats_no_row_and_loses_none(
         before = rows if len(rows) > known or len(rows) >= len(before) else before
         if restarts:
             follower = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
+    # A file that lost rows, and got none, ends with another row than the last one read.
+    is_shorter = len(rows) < len(before)
+    assert short(follower.poll(last=True)) == (events_of(rows) if is_shorter else [])
     assert short(follower.poll(last=True)) == []
 
 

@@ -45,6 +45,7 @@ class FileReader(Reader):
         self._earlier = False  # all rows so far are an earlier run's
         self._skipped = False  # the first rows may be
         self._known = KnownRows(list(source.names), source.step, source.epoch)
+        self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
         self._wait_until = 0.0
 
@@ -82,6 +83,13 @@ class FileReader(Reader):
             if anew:
                 self._begin_again()
             yield from self._rows(descriptor, status.st_size, last, without)
+            if last and self._known.read < self._longest and not self._known.all_read:
+                # It ends with a row that was not its last one before.
+                self._begin_again()
+                self._known.forget()
+                yield from self._rows(descriptor, status.st_size, last, without)
+                self._longest = self._known.read
+            self._longest = max(self._longest, self._known.read)
             self._stamp = stamp
             took = time.monotonic() - begun
             if anew and took > _COSTLY:
@@ -211,7 +219,7 @@ class FileReader(Reader):
         own = {
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
-            "skipped": self._skipped, "known": self._known.state,
+            "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
         }  # fmt: skip
@@ -221,6 +229,7 @@ class FileReader(Reader):
         super().restore(state)
         self._known.restore(state["known"])
         self._earlier, self._skipped = state["earlier"], state["skipped"]
+        self._longest = state.get("longest", 0)
         if state["kind"] in KINDS and "sums" in state["known"]:
             names = list(self.source.names), self.source.step, self.source.epoch
             self.decoder = KINDS[state["kind"]](*names)
