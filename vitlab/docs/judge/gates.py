@@ -47,7 +47,8 @@ _AGAIN = "evaluate"
 _CEILING = "of_ceiling"
 """Ends the name of a number that is a fraction of the ceiling."""
 _GOOD = ("✅", "通过", "pass", "🟢")
-_BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫")
+_NEITHER = ("⚠", "🟡")
+_BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫", "止损", "放弃", "abandon", "give up")
 
 
 @dataclass(frozen=True)
@@ -158,15 +159,22 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
 def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
-    unread = False
+    unread = near = False
     word: VerdictWord
     previous: Check | None = None
     needs: Needs | None = None
     for number, rule in enumerate(gate.rules):
         check = _check(rule.condition, gate, known, roadmap, previous)
         values.update(check.values)
+        if check.holds and near:
+            reasons.append(check.because)  # the rule before it may hold as well
+            break
+        near = near or (check.holds is None and check.readable and bool(check.values))
+        if check.holds and rule.then.strip(" *").startswith(_NEITHER):
+            why = phrase_list([check.because, phrase("for_a_person", rule.then)])
+            return _Decision("manual", why, rule.if_, values)
         if check.holds:
-            word = "pass" if _means_pass(rule, number) else "fail"
+            word = "pass" if _means_pass(gate.rules, number) else "fail"
             return _Decision(word, check.because, rule.if_, values)
         unread = unread or not check.readable
         needs = needs or check.needs
@@ -180,13 +188,18 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     return _Decision(word, phrase_list(reasons), None, values, needs=needs)
 
 
-def _means_pass(rule: Rule, number: int) -> bool:
-    if rule.passes is not None:
-        return rule.passes
+def _says(rule: Rule) -> bool | None:
+    """What a rule says of the gate if it holds; None for nothing."""
     then = rule.then.strip(" *").lower()
-    if then.startswith(_GOOD):
-        return True
-    return False if then.startswith(_BAD) else number == 0
+    if rule.passes is not None or then.startswith(_GOOD):
+        return rule.passes is not False
+    return False if then.startswith(_BAD) else None
+
+
+def _means_pass(rules: Sequence[Rule], number: int) -> bool:
+    """Of those that say nothing the first means pass, those that mean fail aside."""
+    says = _says(rules[number])
+    return all(_says(rule) is False for rule in rules[:number]) if says is None else says
 
 
 def _check(

@@ -47,7 +47,8 @@ _LABELS = {
 _NO_LABEL = re.compile(r"(?:\b(?:SNR|S/N|v_?rad|RV|redshift|mag)|\[[a-z]+/[a-z]+\])$", re.I)
 """Quantities of which the lab has no numbers."""
 _MODELS = {
-    "vit": r"vit(?:-[a-z0-9]+)?|specvit|transformer",
+    "vit": r"vit(?:-(?!vit|lgb|light|gbdt|ridge|mlp|template|cnn|moe)[a-z0-9]+)?"
+    r"|specvit|transformer",
     "lightgbm": r"lgbm?|lightgbm|light gbm|gbdt",
     "ridge": r"ridge",
     "mlp": r"mlp",
@@ -121,6 +122,13 @@ _ON_SPLIT = re.compile(
 )
 _NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
 _REMARK = re.compile(r"^[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!](?!\d)[^<>≥≤≧≦]*$)")
+_OF_A_PART = re.compile(
+    r"[=@]|\b(?:SNR|S/N|mags?|min(?:imum)?|max(?:imum)?|worst|best|median|seeds?|runs?|each|every|all|any"
+    r"|bins?|permut\w*|shuffl\w*|controls?|baselines?)(?![a-z])"
+    r"|信噪|星等|最[好差低高大小优]|中位|种子|每|各|所有|任[一何]|打乱|置换|对照|基线",
+    re.I,
+)
+"""A qualifier of some stars or seeds, or of other data: not the number of an MVP."""
 _JOINED = re.compile(r"\b(?:and|or)\b|且|或|并", re.I)
 _AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比)\s*(?P<of>[^)]+)\)", re.I)
 PASS_WORD = r"pass(?:ed|es)?|通过|达标|满足|成立|success|✅|🟢"
@@ -338,6 +346,7 @@ def _subject(match: re.Match[str]) -> _Subject | None:
         split = word.group()
         of = (of[: word.start()] + of[word.end() :]).strip()
     unlike = _NOT_A_QUALIFIER.search(of) or _MENTION.search(of) or _NO_LABEL.search(of)
+    unlike = unlike or (groups.get("delta") is None and _OF_A_PART.search(of))
     if len(of) > 40 or unlike:
         return None
     if against := groups.get("vs"):

@@ -15,6 +15,7 @@ from vitlab.docs.model.gates.rules import (
     is_of_rules,
     listed_rules,
     read_rules,
+    rules_of_table,
     table_rules,
     with_context,
 )
@@ -29,7 +30,7 @@ from vitlab.docs.text.tables import Cell, Table
 _POINT = r"DP|DG|Decision\s*Point|决策点"
 _HEADING = re.compile(
     r"^[^\w]*(?:\d+(?:\.\d+)*[.)、]?\s+[^\w]*)?(?:"
-    r"(?:Decision\s+|决策\s*)?(?:Gate|门控|决策门)"
+    r"(?:Decision\s+|决策\s*|门控\s+)?(?:Gate|门控|决策门)"
     r"(?:[-–—_ ]?G?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*)"
     r"|\s+(?P<letter>[A-Z])(?=\s*[:：]))"
     r"|(?P<short>G)[-–—_]?(?P<short_number>\d[\w.]*)(?=\s*[:：—–(（])"
@@ -54,6 +55,18 @@ _KEYED = re.compile(
 _NEEDS = re.compile(
     r"^\W*(?:depends? on|dependenc(?:y|ies)|needs|requires?|prerequisites?|based on|decided by|test"
     r"|tests|experiments?|evidence|依赖|前置|前置实验|依据|证据|实验|对应实验|输入)\W*$",
+    re.I,
+)
+_AFTER = re.compile(
+    r"[(（][^()（）]*(?:依赖|前置|需要?|等待?|之后|后启动|基于|对比|相对|基线|depends? on|needs?"
+    r"|requires?|after|waits? for|vs\.?|baseline)[^()（）]*[)）]",
+    re.I,
+)
+"""Brackets that name what an MVP waits for, or is compared with: `MVP-2.0（依赖 MVP-1.1）`."""
+_ONE = r"(?:MVP[-–—_ ]?\w[\w.-]*|\d[\w.-]*)"
+_COMPARED = re.compile(
+    r"(?:\bvs\.?|\bversus\b|对比|相对(?:于)?|依赖|\bdepends? on\b|\bafter\b)[\s*_:：]*"
+    rf"{_ONE}(?:\s*[/&和与]\s*{_ONE})*",
     re.I,
 )
 _ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
@@ -166,6 +179,12 @@ def _of_overview(views: Sequence[View], gate_id: str) -> tuple[str, ...]:
     )
 
 
+def deciding(text: str, ids: IdIndex) -> tuple[str, ...]:
+    """The MVPs of a text, without those that these wait for or are compared with."""
+    own = _COMPARED.sub("", _AFTER.sub("", text))
+    return ids.refs(own) or ids.refs(text)
+
+
 def gate_opening(text: str) -> str | None:
     """The bare id of the one gate that a text opens with, as a heading does; None for none."""
     match = _HEADING.match(text)
@@ -260,7 +279,7 @@ class _Facts:
 
     def _add_text(self, item: str, content: str) -> None:
         if "mvp" in self._source.vocabulary.columns([item]) or _NEEDS.match(plain(item)):
-            self.mvps = self.mvps or self._source.ids.refs(content)
+            self.mvps = self.mvps or deciding(content, self._source.ids)
         elif rules := rules_of_row(item, content):
             self.rules += rules
         elif _ABOUT.search(item):
@@ -296,7 +315,7 @@ def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[
                     facts.add(row.cells[0], row.cells[1])
             if facts.rules:
                 continue
-        if not rules and (found := [r for cells in rows for r in table_rules(headers, cells)]):
+        if not rules and (found := rules_of_table(headers, rows)):
             rules += found
             at = source.vocabulary.columns(headers).get("mvp")
             named = [cells[at] for cells in rows if at is not None and at < len(cells)]
@@ -313,9 +332,12 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
                 rules = _rules_of_cells(headers, entry)
                 title = entry.text("name") or entry.text("question")
                 named = entry.gates[:1] or _id_of("gate", entry.text("gate"))
+                texts = {name: cell.raw for name, cell in entry.cells.items()}
+                cells = [cell.raw for cell in entry.row.cells]
+                mvps = _mvps_of_row(source, headers, cells, texts)
                 for gate_id in named:
                     yield Gate(
-                        gate_id, title, entry.status, entry.raw("status"), rules, entry.mvps,
+                        gate_id, title, entry.status, entry.raw("status"), rules, mvps,
                         entry.line, None, entry.parsed,
                     )  # fmt: skip
     points = [view.table for view in source.views if view.kind == "gaps"]
@@ -387,7 +409,7 @@ def _mvps_of_row(
 ) -> tuple[str, ...]:
     """The MVPs that decide a row's gate: of their own column, or those its condition names."""
     if "mvp" in texts:
-        return source.ids.refs(texts["mvp"])
+        return deciding(texts["mvp"], source.ids)
     pairs = list(zip(map(plain, headers), cells, strict=False))[1:]
     needs = [source.ids.refs(cell) for head, cell in pairs if _NEEDS.match(head)]
     rules = [rule for head, cell in pairs if is_condition(head) for rule in read_rules(cell)]

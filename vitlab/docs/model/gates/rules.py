@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from vitlab.docs.model.gates.conditions import (
     FAIL_WORD,
     PASS_WORD,
+    Between,
+    Comparison,
     Condition,
     Manual,
     OfGates,
     Otherwise,
+    Threshold,
     read_condition,
 )
 from vitlab.docs.text.inline import plain
@@ -42,7 +45,30 @@ _ARROW = re.compile(r"\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,?\s*then\b|，?\s*则
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
+_RANGE = re.compile(r"\s*[+-]?\d*\.\d+\s*%?\s*(?:[-–—~～至到]|to\b)\s*[+-]?\d*\.\d+\s*%?\s*$")
+"""`0.65–0.70` alone, of the metric that the other rules name."""
 _ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则)\W*$", re.I)
+_ELSE_LINE = re.compile(
+    r"^\W*(?:else|otherwise|否则)\s*(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)\s*(?P<then>.+)$", re.I
+)
+_ELSE_IF = re.compile(
+    r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?=[若如]))", re.I
+)
+_MARKED_IF = re.compile(
+    r"^(?P<mark>[✅❌⚠🔴🟢🟡]\ufe0f?)\s*(?P<rest>(?:若|如果|if\b|when\b).*)$", re.I
+)
+_NEITHER_ITEM = re.compile(
+    r"^\W*(?P<word>marginal|borderline|gr[ae]y(?: zone)?|边缘|临界|灰区|待定|部分通过)\W*$", re.I
+)
+_PART_HEAD = re.compile(
+    r"^\W*(?:SNR|S/N|信噪|mag(?:nitude)?s?(?![a-z])|星等|bins?(?![a-z])|分箱|子集|subset|N\s*$|数据量)",
+    re.I,
+)
+"""A column of the stars that a row is about."""
+_WHOLE = re.compile(r"\W*(?:all|overall|total|全部|所有|整体|总体)?\W*", re.I)
+_METRIC_HEAD = re.compile(r"^\W*(?:指标|metric|indicator|quantity|量)(?:\s*[(（].*)?\W*$", re.I)
+_LIMIT = re.compile(r"\s*(?:[<>≥≤≧≦=]|\\[lg]e|[+-]?\d*\.\d+\s*[-–~～至到])")
+"""A limit or a range without what it is of."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*)$")
 _RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 _CONDITION_HEAD = re.compile(
@@ -62,6 +88,7 @@ _VERDICT_HEAD = re.compile(
     r"|(?:失败|不通过|未通过|停止|终止)(?:条件|标准|判据)?))\W*$",
     re.I,
 )
+_SAYS_HEAD = re.compile(r"^\W*(?:判定|判决|verdict|outcome|gate)\W*$", re.I)
 _MVP_HEAD = re.compile(r"\W*(?:对应|相关|验证)?\s*MVPs?\W*$", re.I)
 _OUTCOME_HEAD = re.compile(
     r"^\W*(?:(?:outcome\s*|action\s*|结果\s*|then\s*)?(?:if|when|on|若|如果|当)?\s*[:：]?\s*"
@@ -95,8 +122,15 @@ class Rule:
 def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     """The rules of a row of a gate: `若 R² > 0.70 | ✅ ..`, `Pass | R² ≥ 0.7`, `若A | .. → ..`."""
     item, content = plain(item), plain(content)
+    if mark := _MARKED_IF.match(item):
+        return rules_of(mark["rest"], f"{mark['mark']} {content}")
+    if (neither := _NEITHER_ITEM.match(item)) and _holds_condition(content):
+        rules = read_rules(content)
+        return tuple(replace(rule, then=rule.then or f"⚠️ {neither['word']}") for rule in rules)
     if match := _VERDICT_ITEM.match(item):
         passes = match["pass"] is not None
+        if _ELSE_ITEM.match(content):
+            return (Rule("else", item, Otherwise(), passes),)
         if not _holds_condition(content):
             return (Rule(match["pass"] or match["fail"], content, OfGates((), passes)),)
         first, *more = read_rules(content)
@@ -113,6 +147,8 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     if not head:
         return ()
     condition = item[head.end() :].strip()
+    if not content:
+        return read_rules(item)
     if not condition:
         return read_rules(content)
     then, *rest = _ELSE_WORD.split(content, maxsplit=1)
@@ -121,13 +157,26 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """The rules of a sentence: `R² ≥ X → ...`, `If ΔR² > 0.02 then ... else ...`."""
-    text = plain(text)
+    text = _ELSE_IF.sub("if ", plain(text), count=1)
+    if otherwise := _otherwise(text):
+        return otherwise
     head = _IF_WORD.match(text)
     body = text[head.end() :] if head else text
+    pieces = re.split(r"\s*[;；]\s*", body)
+    if len(pieces) > 1 and all(_is_whole_rule(piece) for piece in pieces):
+        return tuple(rule for piece in pieces for rule in read_rules(piece))
     first, *rest = _ELSE_WORD.split(body, maxsplit=1)
     condition, *then = _ARROW.split(first, maxsplit=1)
     rule = Rule(condition.strip(), then[0].strip() if then else "", read_condition(condition))
+    if rest and _IF_WORD.match(rest[0]):  # `A → x, else if B → y, else → z`
+        return rule, *read_rules(rest[0])
     return rule, *_else_rule(rest)
+
+
+def _is_whole_rule(text: str) -> bool:
+    """Whether a part of a sentence is a condition with what follows from it."""
+    first, *then = _ARROW.split(text, maxsplit=1)
+    return bool(then) and _OPERATOR.search(first) is not None
 
 
 def is_condition(head: str) -> bool:
@@ -146,6 +195,7 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
     """The rules of a row in a table of conditions, or of a gate with a row of its own."""
     rules: list[Rule] = []
     pairs = list(zip(map(plain, headers), map(plain, cells), strict=False))
+    parts = [f"@ {h} {c}" for h, c in pairs if _PART_HEAD.match(h) and not _WHOLE.fullmatch(c)]
     outcomes = _outcomes(pairs)
     then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
     then = then or outcomes.get(True, "")
@@ -164,13 +214,39 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
             rules += [replace(first, then=first.then or then, passes=passes), *more]
         else:
             rules += rules_of(head, cell) if _IF_WORD.match(head) else ()
+    says = [cell for head, cell in pairs[1:] if _THEN_HEAD.match(head) or _SAYS_HEAD.match(head)]
+    condition = read_condition(pairs[0][1]) if pairs and says and not rules else None
+    if isinstance(condition, Threshold | Between | Comparison):
+        rules.append(Rule(pairs[0][1], " ".join(says).strip(), condition))
     if not rules:
         return tuple(
             Rule(_SAYS[passes], text, OfGates((), passes)) for passes, text in outcomes.items()
         )
     if len(rules) == 1 and outcomes.get(False):
         rules += _else_rule([outcomes[False]])
+    if parts:  # of some stars alone
+        texts = [f"{rule.if_} {', '.join(parts)}" for rule in rules]
+        rules = [replace(r, if_=t, condition=Manual(t)) for r, t in zip(rules, texts, strict=True)]
     return tuple(rules)
+
+
+def _with_metric(cells: Sequence[str], of: int | None) -> Sequence[str]:
+    """A row in which a bare limit is of the metric in column `of`."""
+    if of is None or of >= len(cells):
+        return cells
+    return [f"{cells[of]} {cell}" if _LIMIT.match(cell) else cell for cell in cells]
+
+
+def rules_of_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Rule, ...]:
+    """The rules of one gate's table; where its rows must all hold one is left to a person."""
+    of = next((i for i, head in enumerate(headers) if _METRIC_HEAD.match(plain(head))), None)
+    found = [rules for cells in rows if (rules := table_rules(headers, _with_metric(cells, of)))]
+    every = [rule for rules in found for rule in rules]
+    tells = any(rule.then or rule.passes is not None for rule in every)
+    if len(found) > 1 and (of is not None or not tells):
+        text = "; ".join(rule.if_ for rule in every)
+        return (Rule(text, "", Manual(text)),)
+    return tuple(every)
 
 
 _SAYS = {True: "pass", False: "fail"}
@@ -227,9 +303,14 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     for line in lines:
         match = _BULLET.match(line)
         text = plain(match["text"] if match else line.lstrip("> \t"))
+        text = _ELSE_IF.sub("if ", text, count=1)
         item, *content = re.split(r"[:：]", text, maxsplit=1)
         if content and (found := rules_of(item.strip(), content[0].strip())):
             rules += found
+        elif (
+            match and content and isinstance(condition := read_condition(item), Threshold | Between)
+        ):
+            rules.append(Rule(item.strip(), content[0].strip(), condition))
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
         elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
@@ -251,10 +332,17 @@ def _holds_condition(text: str) -> bool:
     """Whether a text has a condition of its own, readable or not."""
     first = _ARROW.split(_ELSE_WORD.split(text, maxsplit=1)[0], maxsplit=1)[0]
     head = _IF_WORD.match(first)
-    if _OPERATOR.search(first) or (head and head.end() < len(first)):
+    if _OPERATOR.search(first) or _RANGE.match(first) or (head and head.end() < len(first)):
         return True
     condition = read_condition(first)
-    return isinstance(condition, OfGates) and bool(condition.gates)
+    is_of_gates = isinstance(condition, OfGates) and bool(condition.gates)
+    return is_of_gates or isinstance(condition, Between) or bool(_otherwise(text))
+
+
+def _otherwise(text: str) -> tuple[Rule, ...]:
+    """The rule of a line `else → stop`; empty for any other text."""
+    match = _ELSE_LINE.match(text)
+    return _else_rule([match["then"]]) if match else ()
 
 
 def _else_rule(rest: Sequence[str]) -> tuple[Rule, ...]:
