@@ -346,8 +346,8 @@ def _subject(match: re.Match[str]) -> _Subject | None:
         split = word.group()
         of = (of[: word.start()] + of[word.end() :]).strip()
     unlike = _NOT_A_QUALIFIER.search(of) or _MENTION.search(of) or _NO_LABEL.search(of)
-    unlike = unlike or (groups.get("delta") is None and _OF_A_PART.search(of))
-    if len(of) > 40 or unlike:
+    is_part = groups.get("delta") is None and _OF_A_PART.search(of)
+    if len(of) > 40 or unlike or is_part:
         return None
     if against := groups.get("vs"):
         of = re.sub(r"^[\s(]*(?:vs\.?|over|相对|对比)\s+", "", against, flags=re.I).strip(" ()")

@@ -214,10 +214,10 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
             rules += [replace(first, then=first.then or then, passes=passes), *more]
         else:
             rules += rules_of(head, cell) if _IF_WORD.match(head) else ()
-    says = [cell for head, cell in pairs[1:] if _THEN_HEAD.match(head) or _SAYS_HEAD.match(head)]
-    condition = read_condition(pairs[0][1]) if pairs and says and not rules else None
+    told = [cell for head, cell in pairs[1:] if _THEN_HEAD.match(head) or _SAYS_HEAD.match(head)]
+    condition = read_condition(pairs[0][1]) if pairs and told and not rules else None
     if isinstance(condition, Threshold | Between | Comparison):
-        rules.append(Rule(pairs[0][1], " ".join(says).strip(), condition))
+        rules.append(Rule(pairs[0][1], " ".join(told).strip(), condition))
     if not rules:
         return tuple(
             Rule(_SAYS[passes], text, OfGates((), passes)) for passes, text in outcomes.items()
