@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vitlab.contract.config import ConfigError, read_config
+from vitlab.contract.config import ConfigError, VitConfig, read_config
+from vitlab.ml.progress import Step
 from vitlab.ml.spectra.dataset import LIBRARIES, PermutedSpectra, device_limit
 from vitlab.ml.spectra.file_spectra import ROWS, FileSpectra, Slab
 from vitlab.ml.spectra.hdf5 import write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE, open_spectra_files
 from vitlab.ml.spectra.resident import Resident, resident_bytes
+from vitlab.ml.train import train
+from vitlab.ml.training.task import make_model, make_task
 
 CPU = torch.device("cpu")
 TRAIN, VAL, TEST = ROWS + 200, 60, 40
@@ -33,7 +36,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flux = 3.0 * (1 + 0.3 * draw.standard_normal((N, PIXELS)))
     error = np.broadcast_to(np.geomspace(0.05, 0.5, PIXELS), flux.shape).copy()
     flux[[1, TRAIN - 2]] = 0.0
-    error[::7, 5] = 0.0
+    error[:40:7, 5] = 0.0
     with h5py.File(path, "w") as made:
         made[WAVE] = np.linspace(7000.0, 8000.0, PIXELS)
         made[FLUX], made[ERROR] = flux, error
@@ -112,9 +115,39 @@ def test_the_order_does_not_depend_on_what_is_on_the_device(file: Path) -> None:
             assert np.array_equal(streamed.order(epoch, 7), kept.order(epoch, 7))
 
 
-def test_what_does_not_fit_is_streamed(file: Path) -> None:
-    assert opened(file, FITS - 1).slabs.resident is None
+def test_what_does_not_fit_is_streamed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    little = opened(file, FITS - 1)
+    assert little.slabs.resident is None
+    assert "streamed" in little.residence
     assert opened(file, FITS).slabs.resident is not None
+
+    def full(*_: object) -> Resident:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Resident, "empty", full)
+    assert opened(file, FITS).slabs.resident is None
+
+
+def test_training_takes_the_same_steps_but_for_the_rounding(file: Path, tmp_path: Path) -> None:
+    model = {"patch": 32, "hidden": 16, "layers": 1, "heads": 2}
+    how = {"epochs": 2, "batch": 306, "ema": 0.0, "eval_every": 100}
+    config = read_config("vit", {"model": model, "train": how})
+    assert isinstance(config, VitConfig)
+
+    def losses(spectra: FileSpectra, stop: int = -1, resume: bool = False) -> list[float]:
+        torch.manual_seed(1)
+        network, task = make_model(config, spectra), make_task(config, spectra, CPU)
+        taken: list[float] = []
+        progress = train(network, task, tmp_path, resume, lambda: len(taken) == stop)
+        taken.extend(event.loss for event in progress if isinstance(event, Step))
+        return taken
+
+    exact, kept = losses(opened(file, 0)), losses(opened(file, FITS))
+    assert len(exact) == 8
+    assert kept == pytest.approx(exact, rel=1e-3)
+    assert kept != exact
+    begun = losses(opened(file, FITS), stop=3)
+    assert [*begun, *losses(opened(file, FITS), resume=True)] == kept
 
 
 def test_a_permuted_control_works(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -207,7 +208,8 @@ class FileSpectra:
         plan = make_plan(self.wanted["train"], self.pixels, self.memory)
         resident = None
         if 0 < resident_bytes(plan.n, self.pixels) <= self.device_memory:
-            resident = Resident.empty(plan.n, self.pixels, self.device)
+            with contextlib.suppress(torch.OutOfMemoryError):
+                resident = Resident.empty(plan.n, self.pixels, self.device)
         self.slabs = Slabs(self.files.read, plan, resident)
         self._orders: dict[tuple[int, int], Indices] = {}
         self._labelled = np.isfinite(self.values.sum(axis=1))
@@ -260,17 +262,17 @@ class FileSpectra:
 
     @property
     def residence(self) -> str:
-        """What is kept of the training spectra on the device, and how exactly; empty: nothing."""
-        resident = self.slabs.resident
-        if resident is None:
+        """Whether the training spectra are on the device, and how exactly; empty: not wanted."""
+        resident, limit = self.slabs.resident, self.device_memory / 1e9
+        if not limit:
             return ""
+        what = f"{resident_bytes(self.slabs.plan.n, self.pixels) / 1e9:.3g} GB of training spectra"
+        if resident is None:
+            return f"no room on the device for {what} (limit {limit:.3g} GB): they are streamed"
         share = resident.rounding / (self.level or 1)
         of = "noise" if self.level else "file's errors"
-        size = resident_bytes(self.wanted["train"], self.pixels) / 1e9
-        return (
-            f"{size:.3g} GB of training spectra are on the device; flux kept in 16 bits: rounding "
-            f"{100 * share:.2g}% of the {of}"
-        )
+        kept = f"flux kept in 16 bits: rounding {100 * share:.2g}% of the {of}"
+        return f"{what} are on the device; {kept}"
 
     def at_most(self, split: str, number: int) -> int:
         """`number`, or the size of the split if smaller; reads no further than needed."""
@@ -316,7 +318,10 @@ class FileSpectra:
         if (epoch, seed) not in self._orders:
             rows, order = self.rows("train"), self.slabs.plan.order(epoch, seed)
             if len(rows) < len(order):
-                order = np.searchsorted(rows, order[np.isin(order, rows)])
+                numbers = np.full(len(order), -1)
+                numbers[rows] = np.arange(len(rows))
+                order = numbers[order]
+                order = order[order >= 0]
             self._orders = {(epoch, seed): order}
         return self._orders[epoch, seed]
 
