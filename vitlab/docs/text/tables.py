@@ -25,6 +25,8 @@ _DELIMITER = re.compile(r":?-{2,}:?")
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _INDENT = re.compile(r"[\s\ufeff]*(?:>[ \t]?)*[ \t]*")
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])[ \t]+(?=\|)")
+_BARS = re.compile(r"(?<=[\s(（])\|[^\s|](?:[^|]{0,30}[^\s|])?\|(?=[\s,，.。;；)）<>≤≥])")
+"""The size of a quantity, `|bias|`."""
 _PIPE_KINDS = ("code", "wiki", "norm", "math", "lead")
 _PIPE_MARK = re.compile(r"[`\\$]|\[\[|\|\|")
 
@@ -119,7 +121,9 @@ def split_row(document: Document, index: int, columns: int, *, header: bool = Fa
         lead = bullet.end()
     body, offset = text[lead:], line.start + lead
     if len(body) > LONG or not _PIPE_MARK.search(body):
-        return Row(index, line, _simple_cells(body, offset))
+        simple = _simple_cells(body, offset)
+        if len(body) > LONG or len(simple) <= columns or not _BARS.search(body):
+            return Row(index, line, simple)
     cells = []
     for start, end in read_columns(body, columns):
         raw = body[start:end].strip()
@@ -150,20 +154,21 @@ def read_columns(body: str, columns: int | None) -> list[tuple[int, int]]:
     """The cells of a row, as (start, end) between the pipes; None: any number of them.
 
     A pipe in code, in `[[a|b]]`, in `||x||`, in `$a|b$`, or doubled in front of the row is first
-    taken for text; only where the count then disagrees with the header are others tried.
+    taken for text; only where the count then disagrees with the header are others tried, and
+    `|x|` for text.
     """
-    if not _PIPE_MARK.search(body):
-        return _cells_between(body, _all_pipes(body))
     certain, possible = _sorted_pipes(body)
     first_try = _cells_between(body, certain)
-    if columns is None or not possible or len(first_try) == columns:
+    if columns is None or len(first_try) == columns:
         return first_try
     for kinds in (frozenset(_PIPE_KINDS), *(frozenset((name,)) for name in _PIPE_KINDS)):
         pipes = sorted([*certain, *(index for index, kind in possible if kind in kinds)])
         cells = _cells_between(body, pipes)
         if len(cells) == columns:
             return cells
-    return first_try
+    bars = {at for match in _BARS.finditer(body) for at in (match.start(), match.end() - 1)}
+    without = _cells_between(body, [pipe for pipe in certain if pipe not in bars])
+    return without if len(without) == columns else first_try
 
 
 def _all_pipes(body: str) -> list[int]:
