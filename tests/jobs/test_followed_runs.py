@@ -223,17 +223,19 @@ PATTERN = "lightning_logs/version_*/metrics.csv"
 def test_two_runs_in_one_folder_are_told_apart_by_what_they_hold(
     shop: Workshop, by_hand: Any
 ) -> None:
-    runs = [by_hand(VERSIONS, str(value), "keeps") for value in (0.25, 0.75)]
+    code = VERSIONS.replace('wait("go")', 'wait(f"go{value}")')
+    runs = [by_hand(code, str(value), "keeps") for value in (0.25, 0.75)]
     folder = shop.lab.root.parent / "byhand"
     jobs = [adopt(shop.lab, shop.spec("", extra=declared(PATTERN)), run.pid) for run in runs]
     for job, value in zip(jobs, (0.25, 0.75), strict=True):
         expected = [(step, value + step / 1000) for step in range(3)]
         wait_for(lambda job=job: len(curve(job)) == 3)  # type: ignore[misc]
         assert curve(job) == expected
-    (folder / "go").touch()
-    for job in jobs:
+    for job, value in zip(reversed(jobs), (0.75, 0.25), strict=True):
+        (folder / f"go{value}").touch()  # what a run held is its own, also beside an older one
         ended(job)
         assert len(curve(job)) == 3
+        assert read_json(job.metrics)["problems"] == []
 
 
 def test_what_may_be_another_run_s_is_not_read_and_told(shop: Workshop, by_hand: Any) -> None:
@@ -250,26 +252,34 @@ def test_what_may_be_another_run_s_is_not_read_and_told(shop: Workshop, by_hand:
     assert curve(job) == []
 
 
-def test_runs_that_each_name_a_file_are_no_rivals(shop: Workshop) -> None:
+@pytest.mark.parametrize("hand", [False, True])
+def test_runs_that_each_name_a_file_are_no_rivals(shop: Workshop, by_hand: Any, hand: bool) -> None:
     shop.settings("cpu_slots: 2\n")
     code = WAIT + (
         "import sys; value, path = sys.argv[1:]\n"
+        "wait('begin')\n"
         "os.makedirs(os.path.dirname(path))\n"
         "open(path, 'w').write(f'step,val_r2\\n1,{value}\\n')\n"
         "wait('go')\n"
     )
-    (shop.lab.root / "train.py").write_text(code)
+    folder = shop.lab.root.parent / "byhand" if hand else shop.lab.root
+    (folder / "train.py").write_text(code)
     jobs = []
     for value in ("0.25", "0.75"):
         path = f"out/{value}/metrics.csv"
         config = {"argv": [sys.executable, "train.py", value, path]}
-        jobs.append(shop.submit("", config=config, extra=declared(path)))
+        if hand:
+            spec = shop.spec("", extra=declared(path))
+            jobs.append(adopt(shop.lab, spec, by_hand(code, value, path).pid))
+        else:
+            jobs.append(shop.submit("", config=config, extra=declared(path)))
     advance(shop.lab)
+    (folder / "begin").touch()
     for job in jobs:  # while both run
         wait_for(lambda job=job: curve(job), tell=lambda job=job: verdicts(job))  # type: ignore[misc]
-    (shop.lab.root / "go").touch()
+    (folder / "go").touch()
     for job, number in zip(jobs, (0.25, 0.75), strict=True):
-        assert ended(job).outcome == "ok"
+        assert ended(job).outcome == ("unknown" if hand else "ok")
         assert curve(job) == [(1, number)]
         assert read_json(job.metrics)["problems"] == []
 

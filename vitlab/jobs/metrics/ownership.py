@@ -17,7 +17,15 @@ from typing import Literal, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths, real
 from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, values_of
 from vitlab.jobs.files import is_locked, read_json
-from vitlab.jobs.processes import SCRIPTS, Process, all_processes, began, job_of, proc_file
+from vitlab.jobs.processes import (
+    ADOPTED,
+    SCRIPTS,
+    Process,
+    all_processes,
+    began,
+    job_of,
+    proc_file,
+)
 
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -162,22 +170,28 @@ def look_alikes(
     mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
     if not mine:
         return ()
+    found = [one for one in all_processes() if one.pid not in pids and _script(one.pid) in mine]
+    known_jobs = [*_declaring(lab)] if found and lab else []
     return tuple(
         Rival(name_of(one.pid), began(one.ticks))
-        for one in all_processes()
-        if one.pid not in pids and _script(one.pid) in mine and not _declares(one.pid, lab)
+        for one in found
+        if (one.pid, one.ticks) not in known_jobs
+        and real(Path(job_of(one.pid) or "/")) not in known_jobs
     )
 
 
-def _declares(pid: int, lab: LabPaths | None) -> bool:
-    """Whether it is of a job of the lab that says which metrics file is its own."""
-    folder = job_of(pid)
-    if lab is None or not folder or not real(Path(folder)).is_relative_to(real(lab.experiments)):
-        return False
-    job = JobPaths(Path(folder))
-    metrics = (read_json(job.spec).get("extra") or {}).get(METRICS) or {}
-    # What a lost one left running is a process like any other.
-    return bool(metrics.get("file")) and is_locked(job.lock) is not False
+def _declaring(lab: LabPaths) -> Iterator[Path | tuple[int, int]]:
+    """Folders of the running jobs that say which metrics file is theirs; of adopted ones the pid.
+
+    What a lost one left running is a process like any other.
+    """
+    for started in lab.experiments.glob(f"*/*/{JobPaths(Path()).started}"):
+        job = JobPaths(started.parent)
+        extra = read_json(job.spec).get("extra") or {}
+        if (extra.get(METRICS) or {}).get("file") and is_locked(job.lock) is not False:
+            yield real(job.folder)
+            if adopted := extra.get(ADOPTED):
+                yield int(adopted["pid"]), int(adopted["ticks"])
 
 
 def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterator[Rival]:

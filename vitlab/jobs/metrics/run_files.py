@@ -84,6 +84,8 @@ class RunFiles:
         """Whether only the birth of a file says that it is older than the run."""
         self.ours: dict[Path, bool] = {}
         """The files that are read, and whether they are the declared ones."""
+        self._held: set[Path] = set()
+        """Those that a process of the run was seen to write."""
         self._claims: dict[Path, _Decided] = {}
         self._alike: dict[str, Rival] = {}
         self._recheck_at = self._look_at = time.monotonic()
@@ -115,6 +117,7 @@ class RunFiles:
     def note_existing(self) -> None:
         """Remember what is there before the attempt begins: it is an earlier run's."""
         self._since, self.ours, self._search_at = time.time(), {}, 0.0
+        self._held = set()
         if self._adopted:
             self._by_birth, self._since = True, processes.began(self._adopted[1])
             return
@@ -259,6 +262,7 @@ class RunFiles:
             "by_birth": self._by_birth,
             "existing": {str(path): stamp for path, stamp in self._existing.items()},
             "ours": {str(path): declared for path, declared in self.ours.items()},
+            "held": [str(path) for path in self._held],
         }
 
     def restore(self, noted: Mapping[str, Any]) -> None:
@@ -267,6 +271,7 @@ class RunFiles:
         self._by_birth = bool(noted.get("by_birth"))
         self._existing = {Path(k): list(v) for k, v in (noted.get("existing") or {}).items()}
         self.ours = {Path(k): bool(v) for k, v in (noted.get("ours") or {}).items()}
+        self._held = {Path(k) for k in noted.get("held") or ()}
 
     def _evidence(self, path: Path, stamp: Stamp, look: _Look) -> Evidence:
         """What is known of one file now."""
@@ -281,7 +286,13 @@ class RunFiles:
         own_folder = path.parent != self.folder and not existed
         held, holders = evidence_of_holders(path, look.opened, look.pids, own_folder)
         rivals = [*self._other_jobs(path), *(() if self._named else look.alike)]
-        if path in self.ours:  # one that came later makes files of its own, unless it is told which
+        if held:
+            self._held.add(path)
+        if path in self._held:  # also once it is closed, or its process has ended
+            rivals = [one for one in rivals if one.exact]
+        elif (
+            path in self.ours
+        ):  # one that came later makes files of its own, unless it is told which
             literal = not is_glob(self.pattern)
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         return Evidence(self._named, held, holders, made, existed, changed, tuple(rivals))
