@@ -2,6 +2,7 @@
 
 import atexit
 import compileall
+import gc
 import os
 import random
 import shutil
@@ -30,6 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile first, as an installation does: compiling makes each process slow and larger."""
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(vitlab.__file__).parent, quiet=2)
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for no garbage in what is imported: that took more than a third of a screen's tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

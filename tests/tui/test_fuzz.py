@@ -96,13 +96,13 @@ def _at_work(frame: FrameType | None) -> str | None:
 def pulse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pulse]:
     pulse = Pulse()
     monkeypatch.setattr(Handle, "_run", lambda handle: pulse.run(handle))
-    gc.freeze()  # as the program does: what the other tests have left is no garbage of the screen's
+    gc.collect()  # what the other tests have left is no garbage of the screen's
+    gc.freeze()
     looker = threading.Thread(target=pulse.look)
     looker.start()
     yield pulse
     pulse.stop()
     looker.join()
-    gc.unfreeze()
 
 
 def changed(random_: random.Random) -> Any:
