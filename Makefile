@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_DEPS := .venv/.run
 DEV_DEPS := .venv/.dev
 
-.PHONY: lab demo everything test check bench gpu-check fuzz format clean
+.PHONY: lab demo everything test check compiled bench gpu-check fuzz format clean
 
 lab: $(RUN_DEPS)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
@@ -28,7 +28,8 @@ everything: $(RUN_DEPS)
 # Processes of one thread, one more than cores, as many tests wait for the jobs they start. Whoever
 # is done takes over from the others.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-test: check
+test: $(DEV_DEPS)
+	$(MAKE) --no-print-directory -j 2 check compiled
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(DEV_DEPS)
@@ -36,6 +37,11 @@ check: $(DEV_DEPS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Rewrites the tests' asserts once, which each worker would do for itself, while mypy is at work on
+# another core. What cannot be collected is told by the run.
+compiled: $(DEV_DEPS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only -q > /dev/null || true
 
 bench: $(DEV_DEPS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
