@@ -20,6 +20,7 @@ from vitlab.contract.checks import unknown as no_outcome
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import Result, read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.user_key import sealed
 from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World, read_world, same_spectra
 from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.docs.judge.checks import failed_checks
@@ -172,8 +173,12 @@ def test_what_vitlab_ceiling_has_computed_counts(
     folder.mkdir(parents=True)
     for k, world in enumerate((WORLD, replace(WORLD, simulator="another"), None)):
         record = {"world": world and world.record(), "n": stars, "r2": {"log_g": [0.6, 0.01]}}
-        (folder / f"bayes-{k}.json").write_text(json.dumps(record), encoding="utf-8")
+        path = folder / f"bayes-{k}.json"
+        path.write_text(json.dumps(sealed(record, path)), encoding="utf-8")
     (folder / "bayes-broken.json").write_text("{", encoding="utf-8")
+    forged = {"world": WORLD.record(), "n": 10**6, "r2": {"log_g": [0.99, 0.01]}}
+    for name, text in (("bayes-3.json", forged), ("bayes-4.json", {**record, **forged})):
+        (folder / name).write_text(json.dumps(text), encoding="utf-8")  # a stranger's
     row = {row["run"]: row for row in results_table(lab).to_dicts()}["one"]
     # The one of the most stars, which the job has 4000 of.
     assert row["ceiling"] == (0.6 if stars == 5000 else 0.76)
@@ -190,7 +195,8 @@ def test_a_file_s_own_ceiling_serves_what_models_are_shown_of_it(lab: Lab, ended
     folder.mkdir(parents=True)
     world = replace(FILE, inputs=FLUX_AND_ERROR)
     record = {"world": world.record(), "n": 256, "r2": {"log_g": [0.6, 0.01]}}
-    (folder / "file-1.json").write_text(json.dumps(record), encoding="utf-8")
+    path = folder / "file-1.json"
+    path.write_text(json.dumps(sealed(record, path)), encoding="utf-8")
     rows = {row["run"]: row["share"] for row in results_table(lab).to_dicts()}
     assert rows == {"shown 0": pytest.approx(0.95), "shown 1": pytest.approx(0.95), "noisier": None}
 

@@ -13,6 +13,7 @@ from tests.lab.conftest import WORLD, Ended
 from vitlab.commands.common import judge_gates
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.user_key import own_record, sealed
 from vitlab.docs.judge.gates import Verdict
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.lab.lab import Lab
@@ -118,10 +119,11 @@ def test_what_was_compared_is_remembered_until_a_job_is_scored_anew(
     scored(theirs, 0.25, 2)
     first = gate(compared, roadmap)
     cache = compared.paths.private.pairs
-    records = json.loads(cache.read_bytes())
-    ((key, kept),) = records.items()
-    cache.write_text(json.dumps({key: {**kept, "stars": 7}}), encoding="utf-8")
-    assert "on the same 7 stars" in gate(compared, roadmap).because
+    ((key, kept),) = own_record(cache).items()
+    changed = {key: {**kept, "stars": 7}}
+    for text, stars in ((changed, 800), (sealed(changed, cache), 7)):  # a stranger's, one's own
+        cache.write_text(json.dumps(text), encoding="utf-8")
+        assert f"on the same {stars} stars" in gate(compared, roadmap).because
     scored(theirs, 0.3, 3)
     assert "on the same 800 stars" in gate(compared, roadmap).because
     cache.write_text("broken", encoding="utf-8")

@@ -7,15 +7,17 @@ never leaves the user's own state folder.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import read_regular
+from vitlab.contract.reading import read_document, read_regular
 
 _BYTES = 32
 
@@ -99,3 +101,26 @@ def is_sealed(text: object, *parts: bytes) -> bool:
 
     given = text.encode("utf-8", "replace") if isinstance(text, str) else b""
     return hmac.compare_digest(given, seal(*parts).encode())
+
+
+def sealed(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A JSON object that is kept in `path`, with this user's seal on it as `seal`."""
+    return {**record, "seal": seal(*_parts(record, path))}
+
+
+def own_record(path: Path) -> dict[str, Any]:
+    """What `sealed` was written to `path`; empty for all that is not of this user, or changed.
+
+    What a lab holds that vitlab has computed may be a stranger's, and say what is not so.
+    """
+    with contextlib.suppress(OSError, UsageError):
+        record = read_document(path)
+        if isinstance(record, dict):
+            mark = record.pop("seal", None)
+            return record if is_sealed(mark, *_parts(record, path)) else {}
+    return {}
+
+
+def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:
+    # The name alone: a lab may be moved.
+    return b"record", os.fsencode(path.name), json.dumps(record, sort_keys=True).encode()

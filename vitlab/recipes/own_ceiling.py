@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.world import FLUX_AND_ERROR, World
-from vitlab.jobs.files import read_json
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.theory.own_file import (
@@ -54,13 +54,14 @@ def own_ceiling(
     own = open_own(path, grid, wanted)
     world = _world(own, wanted)
     kept = cache / f"file-{_hash(own, grid, wanted)}.json" if cache else None
-    record = read_json(kept) if kept else {}
+    record = own_record(kept) if kept else {}
     if not record:
         record = _integrated(own, wanted, world, report)
         if kept:
-            with contextlib.suppress(OSError):  # only a cache: a lab may be read-only, a disk full
+            # Only a cache: a lab may be read-only, a disk full.
+            with contextlib.suppress(OSError, UsageError):
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(kept, json.dumps(record).encode())
+                write_atomic(kept, json.dumps(sealed(record, kept)).encode())
     told = {"file": str(path), **record, "notes": [*own.notes, *_doubts(record)]}
     return told if edges is None else {**told, "windows": _windows(own, edges, label)}
 

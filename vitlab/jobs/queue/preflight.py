@@ -36,15 +36,15 @@ from vitlab.contract.excluded import (
     unpack,
 )
 from vitlab.contract.job import Done, Lost, Spec, ended_well, state_word
-from vitlab.contract.paths import LabPaths
+from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.tracking import wandb_of
-from vitlab.contract.user_key import is_sealed, seal
+from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
 from vitlab.jobs.environment import secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.experiment.settings import host_of, load_settings
-from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.files import write_json
 from vitlab.jobs.gpus import VISIBLE
 from vitlab.jobs.processes import machine_memory
 from vitlab.jobs.queue.machine import (
@@ -144,11 +144,9 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
     parts = sorted(folder.iterdir()) if path.is_dir() or path.suffix == ".txt" else [path]
     found = [one.stat() if one.exists() else one.lstat() for one in parts]
     stamp = [INSPECTION, *([one.st_size, one.st_mtime_ns] for one in found)]
-    known = read_json(lab.private.inspected)
+    known = own_record(lab.private.inspected)
     entry = known.get(str(path))
-    if isinstance(entry, dict) and is_sealed(
-        entry.get("seal"), *_sealed(path, stamp, entry.get("found"))
-    ):
+    if isinstance(entry, dict) and entry.get("stamp") == stamp:
         return dict(entry["found"])
     # In a process of its own: what reads spectra takes long to load.
     argv = [sys.executable, "-P", "-m", "vitlab", "data", "inspect", str(path), "--json"]
@@ -163,17 +161,11 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
         lines = process.stderr.strip().splitlines() or ["could not be read"]
         return {"error": lines[-1].removeprefix("vitlab: ")}
     layout: dict[str, Any] = json.loads(process.stdout)
-    with contextlib.suppress(OSError):  # a lab that can only be read
+    with contextlib.suppress(OSError, UsageError):  # a lab that can only be read
         lab.private.make()
-        mark = seal(*_sealed(path, stamp, layout))
-        entry = {"stamp": stamp, "found": layout, "seal": mark}
-        write_json(lab.private.inspected, {**known, str(path): entry})
+        entries = {**known, str(path): {"stamp": stamp, "found": layout}}
+        write_json(lab.private.inspected, sealed(entries, lab.private.inspected))
     return layout
-
-
-def _sealed(path: Path, stamp: object, found: object) -> tuple[bytes, ...]:
-    """What an entry holds: a stranger's may say of a file what it has not."""
-    return b"inspected", os.fsencode(path), json.dumps([stamp, found], sort_keys=True).encode()
 
 
 MIN_FREE = 200 * 10**6

@@ -15,6 +15,7 @@ from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.excluded import excluded_text
 from vitlab.contract.job import Result
 from vitlab.contract.paths import JobPaths, NoLab, find_lab
+from vitlab.contract.user_key import own_record
 from vitlab.contract.validation import misfit
 from vitlab.contract.value import Value
 from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World, read_world
@@ -89,7 +90,7 @@ def _of_cache(jobs: Sequence[Job]) -> Iterator[_Known]:
 
 @lru_cache(256)
 def _in_file(path: Path, stamp: int) -> tuple[_Known, ...]:  # noqa: ARG001 - read once unchanged
-    record = read_json(path)
+    record = own_record(path)
     world, n, known = read_world(record.get("world")), record.get("n"), record.get("r2")
     if world is None or not isinstance(n, int) or not isinstance(known, Mapping):
         return ()

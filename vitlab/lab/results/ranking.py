@@ -13,7 +13,7 @@ from pathlib import Path
 from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
 from vitlab.contract.paths import LabPaths, UsageError, write_atomic
-from vitlab.contract.reading import read_document
+from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.validation import misfit
 from vitlab.contract.value import LOG_SCORE, SCORES, Value, judged_by
 from vitlab.contract.world import same_spectra
@@ -214,7 +214,7 @@ _GAP = {"value": "float", "error": "float", "stars": "int", "is_one_seed": "bool
 
 def _read(cache: Path) -> dict[str, Gap | None]:
     try:
-        records = read_document(cache)
+        records = own_record(cache)
         for one in records.values():
             wrong = one and [name for name, kind in _GAP.items() if misfit(one[name], kind)]
             if wrong or (one and one.get("spread") is not None):  # of two single results
@@ -227,9 +227,9 @@ def _read(cache: Path) -> dict[str, Gap | None]:
 def _write(cache: Path, known: dict[str, Gap | None]) -> None:
     kept = known if len(known) <= _KEPT else {}
     records = {key: asdict(gap) if gap else None for key, gap in kept.items()}
-    with contextlib.suppress(OSError):  # a read-only lab has no cache
+    with contextlib.suppress(OSError, UsageError):  # a read-only lab has no cache
         cache.parent.mkdir(exist_ok=True)
-        write_atomic(cache, json.dumps(records, indent=0).encode())
+        write_atomic(cache, json.dumps(sealed(records, cache), indent=0).encode())
 
 
 def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs) -> Ranking:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitlab.contract.paths import write_atomic
-from vitlab.contract.reading import read_document
+from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.world import World
 from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import Grid, compress
@@ -97,9 +97,10 @@ def posteriors_of_test(
             "r2": {label: [one.r2, one.error] for label, one in best.items()},
             **{name: np.round(x, 6).tolist() for name, x in asdict(posteriors_).items()},
         }
-        with contextlib.suppress(OSError):  # only a cache: a lab may be read-only, a disk full
+        # Only a cache: a lab may be read-only, a disk full.
+        with contextlib.suppress(OSError, UsageError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(document).encode())
+            write_atomic(path, json.dumps(sealed(document, path)).encode())
     return posteriors_
 
 
@@ -128,9 +129,9 @@ def _hash(simulator: Simulator, n: int, world: World | None) -> str:
 
 
 def _read(path: Path, n: int) -> Posteriors | None:
-    """A cached result; None when it is missing or incomplete."""
+    """A cached result; None when it is missing, incomplete or another user's."""
     try:
-        document = read_document(path)
+        document = own_record(path)
         result = Posteriors(
             **{name: np.array(document[name], float) for name in Posteriors.__dataclass_fields__}
         )
