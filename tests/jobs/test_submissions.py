@@ -210,6 +210,23 @@ def test_a_link_out_of_its_folder_is_not_written_through(
     assert advance(shop.lab) == []
 
 
+def test_a_folder_that_cannot_be_looked_at_may_hold_a_link(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = shop.submit(MAKES)
+    (job.folder / "wandb").mkdir()
+    real = os.scandir
+
+    def closed(path: str) -> object:
+        if path.endswith("wandb"):  # of mode 0311, which does not bind root
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(OSError, match="wandb"):
+        submissions.links_out(job.folder)
+
+
 def test_a_stranger_s_number_in_slurm_cancels_nothing(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,18 @@ def test_a_wandb_that_does_not_work_ends_with_the_job(
     assert process.returncode is not None
 
 
+def test_its_log_is_no_link_that_is_followed(paths: JobPaths, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine\n")
+    paths.wandb_log.parent.mkdir()
+    paths.wandb_log.symlink_to(tmp_path / "mine")
+    wandb = Wandb(paths, with_wandb(paths, mode="offline"), {})
+    [(_, problem), (_, again)] = [wandb.close(ok=True) for _ in range(2)]
+    assert problem is not None
+    assert "vitlab.log" in problem
+    assert again is None
+    assert (tmp_path / "mine").read_text() == "mine\n"
+
+
 def test_an_address_in_a_lab_does_not_get_the_key(paths: JobPaths, tmp_path: Path) -> None:
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:1\n")

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import (
@@ -176,9 +177,16 @@ def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
 
 
 def links_out(folder: Path) -> str:
-    """The first link in a job's folder that leads out of it; empty for none."""
+    """The first link in a job's folder that leads out of it; empty for none.
+
+    `OSError` where a folder in it cannot be looked at.
+    """
     inside = f"{folder.resolve()}/"
-    for here, folders, files in os.walk(folder):
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for here, folders, files in os.walk(folder, onerror=fail):
         for name in (*folders, *files):
             path = Path(here, name)
             if path.is_symlink() and not f"{os.path.realpath(path)}/".startswith(inside):

@@ -22,8 +22,9 @@ from typing import Any, Self
 from vitlab.contract.config import read_config
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_spec
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, cause
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
+from vitlab.jobs.files import open_appending
 from vitlab.jobs.metrics.formats.records import wandb_rows
 from vitlab.jobs.processes import MARKER
 
@@ -45,15 +46,20 @@ class Wandb:
         self._began = time.monotonic()
         self._reported = ""
         """The problem already reported."""
+        self._failure = ""
+        """Why there is no process, though there should be one."""
         keys = wandb_of(spec.extra)
         if keys.resolved(environment) != "off" and spec.recipe != "command":
-            self._process = _spawn(paths)
+            try:
+                self._process = _spawn(paths)
+            except OSError as error:
+                self._failure = f"W&B: {cause(error)}; the numbers are only in events.jsonl"
 
     def trouble(self) -> str | None:
         """A problem, reported once; else None."""
-        if self._process is None or self._reported:
+        if self._reported:
             return None
-        self._reported = self._trouble(self._process) or ""
+        self._reported = self._failure or (self._process and self._trouble(self._process)) or ""
         return self._reported or None
 
     def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
@@ -77,7 +83,7 @@ class Wandb:
         """End the report; returns the run's page or path, and a problem not reported yet."""
         process = self._process
         if process is None:
-            return None, None
+            return None, self.trouble()
         assert process.stdin is not None
         late = None
         try:
@@ -106,7 +112,7 @@ class Wandb:
 def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
     log = paths.wandb_log
     log.parent.mkdir(exist_ok=True)
-    with log.open("ab") as output:
+    with os.fdopen(open_appending(log), "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "vitlab.recipes.wandb_report", str(paths.folder)],
             stdin=subprocess.PIPE,
