@@ -223,6 +223,13 @@ def test_ids_are_bare(text: str, bare: str) -> None:
     assert read_id(text) == bare == bare_id(bare)
 
 
+def test_ids_of_any_length_are_read() -> None:
+    assert bare_id("MVP-" * 5_000 + "1.0") == "1.0"
+    odd = "(" * 50_000 + "a"
+    assert bare_id(odd) == odd
+    assert IdIndex(("1.0", odd, "b" * 5_000)).refs(f"MVP-{odd} and MVP-1.0") == (odd, "1.0")
+
+
 def test_references_are_found_with_and_without_prefix() -> None:
     ids = IdIndex(("0.1", "4.0", "4.1", "4.2", "F-V3", "F-V3A", "16T", "16T (V2)", "1.0"))
     assert ids.refs("MVP-4.0 ⚠️ 完成，MVP-4.1/4.2 已关闭") == ("4.0", "4.1", "4.2")

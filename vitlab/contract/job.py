@@ -39,7 +39,8 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 """In order of cost; all but the last are trials."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
-_ID_EDGES = re.compile(r"^[^\w\[(<]+|[^\w\])>.+]+$")
+_ID_HEAD = re.compile(r"[^\w\[(<]*")
+_ID_TAIL = re.compile(r"[^\w\])>.+]*")
 _ID_PREFIX = re.compile(r"^(?:MVP|Gate)(?:[-–—_:]\s*|\s+|(?=\d))", re.IGNORECASE)
 ASCII_FORMS = str.maketrans(
     {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -51,9 +52,22 @@ ASCII_FORMS = str.maketrans(
 
 def bare_id(text: str) -> str:
     """An MVP's or gate's id without emphasis, emoji and the prefix `MVP-` or `Gate-`: `16A-0`."""
-    text = text.translate(ASCII_FORMS)
-    bare = _ID_PREFIX.sub("", _ID_EDGES.sub("", text).strip()).strip()
-    return bare if bare == text else bare_id(bare)
+    bare = text.translate(ASCII_FORMS)
+    while True:
+        text, bare = bare, _ID_PREFIX.sub("", _without_edges(bare).strip(), count=1).strip()
+        if bare == text:
+            return bare
+
+
+def _without_edges(text: str) -> str:
+    text = text[_match_length(_ID_HEAD, text) :]
+    return text[: len(text) - _match_length(_ID_TAIL, text[::-1])]
+
+
+def _match_length(pattern: re.Pattern[str], text: str) -> int:
+    """Of what it matches at the start, in linear time: a search would try from every place."""
+    match = pattern.match(text)
+    return match.end() if match else 0
 
 
 @dataclass(frozen=True)

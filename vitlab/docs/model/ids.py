@@ -183,17 +183,23 @@ def report_target(text: str) -> str | None:
 
 _Tree = dict[str, "_Tree"]
 """Names by their characters; an empty one ends a name."""
+_LONG = 200
+"""Characters of a name beyond which it is no part of such a tree: each takes a call."""
 
 
 def _one_of(names: Iterable[str]) -> str:
     """A pattern of whole names, the longest first; by characters, as there may be thousands."""
     tree: _Tree = {}
+    long: list[str] = []
     for name in sorted({name.casefold() for name in names}):
+        if len(name) > _LONG:
+            long.insert(0, re.escape(name))
+            continue
         node = tree
         for character in name:
             node = node.setdefault(character, {})
         node[""] = {}
-    known = _branches(tree) if tree else r"(?!)"
+    known = "|".join([*long, _branches(tree) if tree else r"(?!)"])
     return rf"(?:{known})(?![A-Za-z0-9_])(?![.-][A-Za-z0-9])"
 
 
