@@ -31,3 +31,27 @@ def test_a_gitignore_of_ones_own_stays(tmp_path: Path) -> None:
     mine.write_text("*.pt\n")
     assert main(["init", str(tmp_path)]) == 0
     assert mine.read_text() == "*.pt\n"
+
+
+@pytest.mark.parametrize("name", [".vitlab", "roadmaps", "experiments"])
+def test_nothing_is_made_through_a_link_that_lies_in_the_folder(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    (tmp_path / "outside").mkdir()
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / name).symlink_to(tmp_path / "outside")
+    monkeypatch.chdir(lab)
+    commands = [["init", str(lab)]]
+    if name != "experiments":  # of which a plan has none
+        commands += [["new", "plan", "topic"]]
+    for words in commands:
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        assert "link out of" in error or "outside the lab" in error, error
+    assert {one.name for one in lab.iterdir()} <= {name, ".vitlab"}
+    assert not [*(tmp_path / "outside").iterdir()]

@@ -305,6 +305,7 @@ def make_plan(args: argparse.Namespace) -> int:
         here = Path.cwd()
         roots = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
         paths = LabPaths(next(roots, here))
+        paths.private.check()
         lab = Lab(paths, load_settings(paths))
     new = NewPlan(args.topic, args.language, args.folder)
     return _create(lab, plan_plan(lab, new), "vitlab new gate, vitlab new mvp", args)

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,14 @@ def real(path: Path) -> Path:
         return Path(os.path.realpath(path))
     except ValueError:  # a NUL character
         return Path("/", repr(str(path)))
+
+
+def check_inside(folder: Path, paths: Iterable[Path]) -> None:
+    """`UsageError` for the first path that a link leads out of the folder."""
+    inside = real(folder)
+    for path in paths:
+        if not real(path).is_relative_to(inside):
+            raise UsageError(f"{path}: a link out of {folder}; nothing was written")
 
 
 class _File:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from vitlab.contract.paths import IGNORED, SETTINGS, SPEC, LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import (
+    IGNORED,
+    SETTINGS,
+    SPEC,
+    LabPaths,
+    UsageError,
+    check_inside,
+    write_atomic,
+)
 from vitlab.contract.reading import read_regular
 
 DUE, SEEN = "due", "seen"
@@ -36,6 +44,8 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
     """
     source = example_lab()
     copies = [(source / name, target / name) for name in example_files()]
+    check_inside(target, [copy.parent for _, copy in copies])
+    LabPaths(target).private.check()
     for _, copy in copies:
         if copy.exists() and not keep:
             raise UsageError(f"{copy}: already exists; nothing was written")
