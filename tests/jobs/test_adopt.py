@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,23 @@ def test_the_files_of_jobs_are_no_candidates(tmp_path: Path, shop: Workshop) -> 
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "metrics.csv").write_text("step,val_r2\n1,0.5\n")
     assert metrics_files(shop.lab.root) == [shop.lab.root / "run" / "metrics.csv"]
+
+
+def test_a_closed_folder_beside_a_run_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("closed", "run"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / "metrics.csv").write_text("step,val_r2\n1,0.5\n")
+    usual = os.stat
+
+    def closed(path: Any, *more: Any, **keys: Any) -> os.stat_result:
+        if str(path).startswith(f"{tmp_path}/closed/"):
+            raise PermissionError(13, "Permission denied", path)
+        return usual(path, *more, **keys)
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert metrics_files(tmp_path) == [tmp_path / "run" / "metrics.csv"]
 
 
 def test_what_is_no_metrics_file_has_no_columns(tmp_path: Path) -> None:

@@ -229,7 +229,15 @@ def changed(path: Path) -> float:
 def is_job_folder(folder: Path) -> bool:
     """Whether it is that of a job of vitlab's."""
     job = JobPaths(folder)
-    return job.spec.is_file() and job.queue.is_file()
+    return _exists(job.spec) and _exists(job.queue)
+
+
+def _exists(path: Path) -> bool:
+    """Also in a folder that is closed to us, as of another user below a shared one."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def metrics_files(folder: Path) -> list[Path]:
@@ -241,7 +249,7 @@ def metrics_files(folder: Path) -> list[Path]:
     for here, folders, files in os.walk(folder):
         depth = len(Path(here).parts) - len(folder.parts)
         usable = [name for name in folders if name[0] != "." and name not in _SKIPPED]
-        usable = [n for n in usable if not Path(here, n, "pyvenv.cfg").exists()]
+        usable = [n for n in usable if not _exists(Path(here, n, "pyvenv.cfg"))]
         usable = [n for n in usable if not is_job_folder(Path(here, n))]
         folders[:] = sorted(usable) if depth < MAX_DEPTH else []
         seen += len(files) + len(folders)
