@@ -105,6 +105,23 @@ def test_a_program_that_is_not_there(shop: Workshop) -> None:
     assert done.detail == "cannot start no-such-program: No such file or directory"
 
 
+def test_python_finds_no_modules_in_a_lab(shop: Workshop, tmp_path: Path) -> None:
+    """Neither one that a library starts in a job of ours, nor `python -m vitlab`."""
+    (shop.lab.root / "yaml.py").write_text("raise SystemExit('stranger')")
+    ridge = child.environment(shop.submit("", recipe="ridge", config={}), os.environ)[0]
+    own = child.environment(shop.submit(""), {})[0]
+    assert ridge["PYTHONSAFEPATH"] == "1"
+    assert own.get("PYTHONSAFEPATH") == os.environ.get("PYTHONSAFEPATH")
+    for argv, variables in (
+        ([sys.executable, "-c", "import yaml"], ridge),
+        ([sys.executable, "-m", "vitlab", "status"], own),
+    ):
+        ran = subprocess.run(
+            argv, cwd=shop.lab.root, env=variables, capture_output=True, text=True, check=False
+        )
+        assert "stranger" not in ran.stderr
+
+
 def test_a_command_runs_in_its_own_folder(shop: Workshop) -> None:
     (shop.lab.root / "scripts").mkdir()
     script = shop.lab.root / "scripts" / "go.sh"
