@@ -76,6 +76,11 @@ def test_a_failed_program_has_no_result(shop: Workshop) -> None:
         ("metrics: {file: m.csv}", "metrics.names: must map their names to ours"),
         ("metrics: {names: {a: val/r2}}", "metrics: needs file, pattern or both"),
         ("metrics: {pattern: '(?P<a>', names: {a: val/r2}}", "not a regular expression"),
+        pytest.param(
+            f"metrics: {{pattern: '(?P<a>{'[a-z]' * 500})', names: {{a: val/r2}}}}",
+            "metrics.pattern: 2507 characters, more than 2000",
+            id="long",
+        ),
         ("metrics: {pattern: '(?P<b>x)', names: {a: val/r2}}", "has no group (?P<a>...) (its gro"),
         ("metrics: {fil: m.csv, names: {a: val/r2}}", "metrics.fil: unknown key; did you mean"),
     ],

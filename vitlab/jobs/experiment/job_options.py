@@ -109,12 +109,20 @@ class PatternScale:
 
 MEANING = ("as", "scale", "unit")
 """Keys of one of `names`: our name; their number times `scale` is ours; the unit of ours."""
+LONGEST_PATTERN = 2000
+"""Characters of a regular expression."""
+MAX_PATTERNS = 4_000
+"""Letters of a file's regular expressions: compiling some takes a millisecond a letter."""
 SIGMA = "sigma"
 """The unit of a number divided by the standard deviation of its label."""
 
 
 def read_job_options(file: YamlFile) -> tuple[int, dict[str, Any]]:
     """Priority, and the `extra` of every spec; `UsageError` names the line of a wrong key."""
+    patterns = {text: place for place, text in file.texts.items() if place[-1:] == ("pattern",)}
+    if sum(map(len, patterns)) > MAX_PATTERNS:
+        place = [*patterns.values()][-1]
+        raise file.error(place, f"patterns of more than {MAX_PATTERNS:,} letters in all")
     try:
         queue = read_strict(QueueKeys, file.at(("queue",)) or {}, "queue")
         health = read_strict(HealthKeys, file.at(("health",)) or {}, "health")
@@ -263,6 +271,9 @@ def _outside(path: str) -> str:
 
 
 def _compiled(pattern: str, where: str) -> re.Pattern[str]:
+    if len(pattern) > LONGEST_PATTERN:  # a long one can take minutes to compile
+        text = f"{len(pattern)} characters, more than {LONGEST_PATTERN}"
+        raise ConfigError(where, text)
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:  # of `a{99999999999}`, of `((((...`
