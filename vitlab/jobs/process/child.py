@@ -78,7 +78,7 @@ def environment(job: JobPaths, given: Mapping[str, str]) -> tuple[dict[str, str]
     else:
         variables, missing = submitted_environment(job, this_environment())
     # A Python that our libraries start would look for modules in the lab first.
-    own = {"PYTHONSAFEPATH": "1"}
+    own: Mapping[str, str] = {"PYTHONSAFEPATH": "1"}
     if spec.get("recipe") == COMMAND:
         own = filled_command(job, spec, False).env
     return {**variables, **given, **own}, [name for name in missing if name not in own]
