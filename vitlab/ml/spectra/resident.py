@@ -49,12 +49,13 @@ class Resident:
 
         From pinned memory, so that the next slab is read meanwhile.
         """
-        rows = slice(start, start + len(flux))
-        device = self.flux.device
-        exact, sigma = on_device(flux, device), on_device(error, device)
-        self.flux[rows], self.scales[rows, :1] = _halved(exact - 1)
-        half, self.scales[rows, 1:] = _halved(sigma)
-        self.error[rows] = half.clamp_(min=TINY)
+        rows, device = slice(start, start + len(flux)), self.flux.device
+        # A thread of its own begins on the first GPU.
+        with torch.cuda.device_of(self.flux):  # type: ignore[no-untyped-call]
+            exact, sigma = on_device(flux, device), on_device(error, device)
+            self.flux[rows], self.scales[rows, :1] = _halved(exact - 1)
+            half, self.scales[rows, 1:] = _halved(sigma)
+            self.error[rows] = half.clamp_(min=TINY)
         if math.isnan(self.rounding):
             back = self._exact(self.flux[rows], self.scales[rows])
             off = ((back - exact) / sigma).masked_fill(~sigma.isfinite(), math.nan)
