@@ -174,6 +174,15 @@ HARMFUL = {
         ARGS + "1\nmetrics: {pattern: 'a{99999999999}(?P<x>.)', names: {x: val/r2/log_g}}\n",
         ":8: metrics.pattern: not a regular expression: ",
     ),
+    "patterns that take minutes": (
+        ARGS
+        + "1\nruns:\n"
+        + "".join(
+            f"- metrics: {{pattern: '(?i){n}" + "[!-\ud7ff]" * 200 + "', names: {x: val/r2/a}}\n"
+            for n in range(500)
+        ),
+        ": patterns of more than 4,000 letters in all",
+    ),
 }
 
 
