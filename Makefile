@@ -47,6 +47,11 @@ bench: $(DEV_DEPS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+# One table of what a GPU does with our networks and with others, in eight minutes; with the Python
+# of the environment, which has the torch of this machine's driver.
+gpu:
+	PYTHONPATH=. $(PYTHON) benchmarks/gpu.py --out build/gpu
+
 # Proves the trainer's CUDA paths on a machine that has a GPU.
 gpu-check: $(RUN_DEPS)
 	$(BIN)/python benchmarks/gpu_check.py

@@ -30,13 +30,15 @@ from vitlab.ml import train as training
 from vitlab.ml.progress import Note, Progress, Step
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
-from vitlab.ml.training.batches import Key, make_batch
+from vitlab.ml.training.batches import Key, MicroBatch, make_batch
 from vitlab.ml.training.task import Task, make_model, make_task
 
 STEPS = 16
+WATCHED = 50
+"""Steps in which the host must not wait."""
 BATCH = 64
 MODEL = {"tokenizer": "C1D", "patch": 64, "layers": 3, "heads": 4, "dropout": 0.1, "pool": "cls"}
-HOW = {"epochs": 1, "batch": BATCH, "lr": 1e-3}
+HOW = {"epochs": 1, "batch": BATCH, "lr": 1e-3, "precision": "fp32"}
 
 
 def config(**how: object) -> VitConfig:
@@ -124,22 +126,41 @@ class CudaChecks(Checks):
         assert out.isfinite().all()
         return "forced, and finite"
 
+    def graphs(self) -> str:
+        """A CUDA graph with dropout gives what eager gives."""
+        eager, _ = self.learned(precision="bf16")
+        losses, said = self.learned(precision="bf16", graphs=True)
+        notes = [e.text for e in said if isinstance(e, Note)]
+        assert not notes, notes
+        worst = max(abs(a - b) / b for a, b in zip(losses, eager, strict=True))
+        assert worst < 1e-2, worst
+        return f"largest relative difference {worst:.1e}"
+
     def waits(self) -> str:
         """No step waits for the device: torch would raise at the first that did."""
-        model, task = self.made(precision="bf16", prefetch=0)
-        parts = {step: make_batch(task, Key(step, 0, 1)) for step in range(STEPS)}
-        real, training.make_batch = training.make_batch, lambda _task, key: parts[key.step]
-        steps = 0
+        for how in ({}, {"graphs": True}):
+            self._watched(**how)
+        return f"{WATCHED} steps eager, and as a CUDA graph"
+
+    def _watched(self, **how: object) -> None:
+        more = {"precision": "bf16", "prefetch": 0, "epochs": 1000, "eval_every": 10**9}
+        model, task = self.made(**more, **how)
+        part, steps = make_batch(task, Key(0, 0, 1)), 0
+
+        def given(_task: Task, _key: Key) -> MicroBatch:
+            nonlocal steps
+            steps += 1
+            watched = 10 < steps <= 10 + WATCHED
+            torch.cuda.set_sync_debug_mode("error" if watched else "default")
+            return part
+
+        real, training.make_batch = training.make_batch, given
         try:
-            for event in train(model, replace(task, train=replace(task.train, epochs=2))):
-                steps += isinstance(event, Step)
-                torch.cuda.set_sync_debug_mode("error" if 5 < steps < STEPS - 2 else "default")
-                if steps == STEPS - 2:
-                    break
+            for _ in train(model, task, stopped=lambda: steps > 10 + WATCHED):
+                pass
         finally:
             torch.cuda.set_sync_debug_mode("default")
             training.make_batch = real
-        return f"{STEPS - 8} steps"
 
     def copies(self) -> str:
         """Data reach the device from pinned memory."""
@@ -157,7 +178,7 @@ class CudaChecks(Checks):
         total = torch.cuda.get_device_properties(self.device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.5e9 / total, 1.0), self.device)
         try:
-            how = TrainConfig(epochs=1, batch=4096, eval_every=10**6)
+            how = TrainConfig(epochs=1, batch=4096, eval_every=10**6, precision="fp32")
             model, task = self.made()
             said = []
             for event in train(model, replace(task, train=how)):
@@ -191,6 +212,15 @@ def several(count: int, device: str) -> str:
         return json.dumps({"test/r2/log_g": result.values["test/r2/log_g"]})
 
 
+def todo(device: torch.device) -> list[Callable[[], str]]:
+    """The checks for a device."""
+    checks = CudaChecks(device) if device.type == "cuda" else Checks(device)
+    found = [checks.precisions, checks.options, checks.compiled, checks.resumed]
+    if isinstance(checks, CudaChecks):
+        found += [checks.flash, checks.graphs, checks.waits, checks.copies, checks.memory]
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -199,18 +229,9 @@ def main() -> int:
     if cuda and not torch.cuda.is_available():
         print("no CUDA device here: nothing was checked")
         return 2
-    checks = CudaChecks(device) if cuda else Checks(device)
-    todo: list[Callable[[], str]] = [
-        checks.precisions,
-        checks.options,
-        checks.compiled,
-        checks.resumed,
-    ]
-    if isinstance(checks, CudaChecks):
-        todo += [checks.flash, checks.waits, checks.copies, checks.memory]
     count = torch.cuda.device_count() if cuda else 2
     failed = 0
-    for check in [*todo, lambda: several(count, device.type)]:
+    for check in [*todo(device), lambda: several(count, device.type)]:
         name = (check.__doc__ or f"A job of {count} processes.").splitlines()[0]
         try:
             print(f"ok    {name} {check()}", flush=True)

@@ -105,11 +105,12 @@ class StepGraph:
 class Runner:
     """Adds the gradients of micro-batches to a network in the way its task says."""
 
-    def __init__(self, network: nn.Module, task: Task) -> None:
+    def __init__(self, network: nn.Module, task: Task, fast: nn.Module | None = None) -> None:
+        """`fast`: `network` as another runner has compiled it, where this one is to be compiled."""
         self.network, self.task = network, task
         self.compiled = task.how["compile"]
         self.graphs = task.how["graphs"]
-        self.local = compiled(network, task.device) if self.compiled else network
+        self.local = (fast or compiled(network, task.device)) if self.compiled else network
         self.shared: nn.Module | None = None
         """`local` with gradients averaged over the processes; None before `prepare`."""
         self.graph: StepGraph | None = None
@@ -251,12 +252,12 @@ def _fits(network: nn.Module, task: Task) -> bool:
 class _Trial:
     """One way of running, tried on the first micro-batch of this process."""
 
-    def __init__(self, network: nn.Module, task: Task) -> None:
+    def __init__(self, network: nn.Module, task: Task, fast: nn.Module | None = None) -> None:
         group, device = task.group, task.device
         self.task, self.why, self.made, self.rows = task, "", 0.0, 0
         self.each = math.inf
         """Seconds of a pass; infinite if it does not work, or not on all processes."""
-        self.runner = Runner(network, replace(task, group=ALONE))
+        self.runner = Runner(network, replace(task, group=ALONE), fast)
         begun = time.perf_counter()
         try:
             part = make_batch(task, Key(0, group.rank, task.train.accumulate * group.size))
@@ -303,7 +304,8 @@ def _fastest(network: nn.Module, task: Task, flops: float) -> tuple[Task, Runner
         short = trials and passes * min(one.each for one in trials) < COMPILE_PAYS
         if way["compile"] and task.train.compile == "auto" and short:
             continue
-        trials.append(_Trial(network, settle(task, {**task.how, **way})))
+        fast = next((one.runner.local for one in trials if one.runner.compiled), None)
+        trials.append(_Trial(network, settle(task, {**task.how, **way}), fast))
     best = min(trials, key=lambda one: one.each)
     if best.each == math.inf:  # the training tells why, and does what can be done
         return best.task, None, f"a trial of {best.name} failed: {best.why}"
