@@ -53,6 +53,7 @@ class StableTable(DataTable[Text]):
     def show_rows(self, rows: Mapping[str, Row]) -> None:
         """Make the table show these rows, touching as little as possible."""
         fits = self._fitted == self.fitted
+        before = self._update_count
         if fits and list(rows) == list(self._shown):
             for key, row in rows.items():
                 if row is self._shown[key]:
@@ -64,7 +65,16 @@ class StableTable(DataTable[Text]):
                         self.update_cell(key, name, new)
         else:
             self._refill(rows)
+        if self._update_count != before:
+            self._forget_drawn()
         self._shown = dict(rows)
+
+    def _forget_drawn(self) -> None:
+        """Textual keeps what it drew, 10,000 cells of it, and after a change draws all anew."""
+        self._cell_render_cache.clear()
+        self._row_render_cache.clear()
+        self._row_renderable_cache.clear()
+        self._line_cache.clear()
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
