@@ -11,12 +11,14 @@ import torch
 from tests.ml.models import P16
 from vitlab.contract.config import DataConfig, MlpConfig, VitConfig, read_config
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
+from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.estimate import STATE, training_bytes
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
 from vitlab.ml.training.task import Task, make_model, make_task
+from vitlab.recipes import run
 from vitlab.recipes.vit import check
 
 CPU = torch.device("cpu")
@@ -125,3 +127,8 @@ def test_a_loss_that_is_no_number_ends_the_job_at_once() -> None:
         next(network.parameters()).fill_(math.nan)
     with pytest.raises(NonFiniteLoss, match="first batch"):
         check(network, task)
+
+
+def test_a_device_that_networks_do_not_run_on_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^device 'mps': networks run on CPUs and NVIDIA GPUs"):
+        run._device("mps")

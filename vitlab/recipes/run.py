@@ -268,6 +268,9 @@ def _device(wanted: str) -> str:
     """`cuda` if available, unless `cpu` was asked for; the environment selects which GPU."""
     import torch
 
+    if wanted in ("mps", "rocm", "xpu"):
+        text = "networks run on CPUs and NVIDIA GPUs (allowed: auto, cpu, cuda)"
+        raise UsageError(f"device {wanted!r}: {text}")
     if wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available():
