@@ -202,7 +202,11 @@ def is_locked(path: Path) -> bool | None:
 def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:
     """Write who holds the lock into its file; only its holder may."""
     data = json.dumps(owner, ensure_ascii=False).encode() + b"\n"
-    os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
+    try:
+        os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
+    except OSError as error:  # a full disk: of a descriptor the error has no name
+        error.filename = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+        raise
 
 
 @cache

@@ -146,7 +146,11 @@ def record(folder: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     text = f"{' '.join(_identity(folder))}\n{folder.parent.parent}\n"
     # Not forced to the disk: after a power cut a waiting job needs a release in any case.
-    place.write_bytes(text.encode("utf-8", "surrogateescape"))
+    try:
+        place.write_bytes(text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        error.filename = str(place)  # of a full disk it has none
+        raise
 
 
 def forget(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -103,7 +104,8 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
         if lease is None:
             return started
         try:
-            write_owner(lease, {"pid": os.getpid(), "t": time.time()})
+            with contextlib.suppress(OSError):  # for people; a full disk keeps no job from its end
+                write_owner(lease, {"pid": os.getpid(), "t": time.time()})
             again.unlink(missing_ok=True)
             started += _schedule(lab, local)
         finally:
