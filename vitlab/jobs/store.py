@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,16 +109,19 @@ def submit(lab: LabPaths, spec: Spec) -> JobPaths:
 
 def job_folders(lab: LabPaths) -> list[JobPaths]:
     """All jobs of the lab, oldest first."""
-    folders = sorted(map(Path, _folders(lab)), key=lambda path: (path.name, path.parent.name))
-    return [JobPaths(folder) for folder in folders]
+    return [JobPaths(Path(folder)) for folder in _folders(lab)]
 
 
-def _folders(lab: LabPaths) -> Iterator[str]:
-    for parent in _subfolders(lab.experiments):
+def _folders(lab: LabPaths, known: Container[str] = ()) -> list[str]:
+    """The jobs' folders, oldest first; those `known` to be one are not looked into."""
+    found = [
+        folder
+        for parent in _subfolders(lab.experiments)
         # One that is named as an experiment file is told of as such.
-        for folder in () if parent.endswith(".yaml") else _subfolders(parent):
-            if folder == parent or _is_job(folder):
-                yield folder
+        for folder in ([] if parent.endswith(".yaml") else _subfolders(parent))
+        if folder == parent or folder in known or _is_job(folder)
+    ]
+    return sorted(found, key=lambda folder: folder.split("/")[:-3:-1])
 
 
 def _is_job(folder: str) -> bool:
@@ -272,7 +275,7 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
             deciding = set(wrong)
         case Lost():
             deciding = {path.name for path in _DECIDING} & wrong.keys()
-    if not isinstance(state, Done) and not _kind(job.started):
+    if deciding and not isinstance(state, Done) and not _kind(job.started):
         # Half written as the machine lost power: that it began is known all the same.
         deciding.discard(job.started.name)
     if deciding:
@@ -292,18 +295,20 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 def all_jobs(lab: LabPaths) -> list[Job]:
     """Every job of the lab with its state, oldest first; most are read once a process."""
-    return [job for paths in job_folders(lab) if (job := _read_cached(paths)) is not None]
+    jobs = (_unchanged(folder) or _read_anew(folder) for folder in _folders(lab, _kept))
+    return [job for job in jobs if job is not None]
 
 
-def _read_cached(paths: JobPaths) -> Job | None:
+def _read_anew(folder: str) -> Job | None:
     """`read_job`, cached for a job that ended or waits until its folder changes.
 
     Whatever happens to it later, a start, a resume or a second result, is a new name in its folder.
     """
-    if (job := _unchanged(paths)) is not None:
-        return job
+    if _kept.pop(folder, None) and not _is_job(folder):
+        return None
+    paths = JobPaths(Path(folder))
     try:
-        changed = os.stat(paths.folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
+        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
         mark = stamp(paths)
     except OSError:
         return read_job(paths)
@@ -311,20 +316,20 @@ def _read_cached(paths: JobPaths) -> Job | None:
     settled = abs(time.time() - changed / 1e9) > SETTLED
     waits = job is not None and isinstance(job.state, Queued) and not os.path.lexists(paths.lock)
     if job is not None and settled and (waits or isinstance(job.state, Done)):
-        _kept[str(paths.folder)] = (changed, mark, job)
+        _kept[folder] = (changed, mark, job)
     return job
 
 
-def _unchanged(paths: JobPaths) -> Job | None:
+def _unchanged(folder: str) -> Job | None:
     """The job as it was read before, if nothing of it has changed."""
-    kept = _kept.get(str(paths.folder))
+    kept = _kept.get(folder)
     if kept is None:
         return None
     changed, mark, job = kept
     try:
-        if os.stat(paths.folder).st_mtime_ns != changed:  # noqa: PTH116 - of thousands of folders
+        if os.stat(folder).st_mtime_ns != changed:  # noqa: PTH116 - of thousands of folders
             return None
-        return job if isinstance(job.state, Done) or stamp(paths) == mark else None
+        return job if isinstance(job.state, Done) or stamp(job.paths) == mark else None
     except OSError:
         return None
 
@@ -333,7 +338,7 @@ def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
     found: list[Job | None] = []
     for paths in job_folders(lab):
-        if (kept := _unchanged(paths)) is not None:
+        if (kept := _unchanged(str(paths.folder))) is not None:
             found += [] if isinstance(kept.state, Done) else [kept]
             continue
         with contextlib.suppress(OSError):  # a folder that cannot be read: nothing is done to it
