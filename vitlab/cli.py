@@ -150,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_output()
     if argv is None:
         _use_utf8()
+        gc.set_threshold(20_000)  # nothing of all that is loaded is garbage
     _set_output()
     if "_ARGCOMPLETE" in os.environ and argv is None:  # a shell asks, after a press of Tab
         from vitlab.commands.completion import complete

@@ -12,6 +12,7 @@ with `PET_NNODES` and `PET_RDZV_*` set (by `vitlab.jobs.slurm`). Only rank 0 wri
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
 import os
@@ -115,6 +116,9 @@ def _run(
         writer.write("start", **_start(spec, config, device, resumed_from))
         report = Reporter(writer, watch=wandb.trouble)
         context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         outcome = recipe(context)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
@@ -357,6 +361,7 @@ def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
 
 
 if __name__ == "__main__":
+    gc.disable()  # until all is loaded: of that nothing is garbage, and it is much
     status = main(sys.argv[1:])
     if rank(os.environ) is not None:
         # Gloo's threads may outlive the group and abort a process that has finished.

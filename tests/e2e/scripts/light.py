@@ -1,6 +1,7 @@
 """A Lightning script as a researcher writes it: fit in one Trainer, test in another."""
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+gc.disable()  # a fifth of the time that it takes to load Lightning
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
