@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 SETTINGS = "vitlab.yaml"
@@ -176,10 +177,20 @@ class LabPaths:
         return self.experiments / exp_id
 
     def inside(self, path: str | Path) -> Path:
-        """`path` under the root, symlinks resolved; `UsageError` for one outside the lab."""
+        """`path` under the root, symlinks resolved.
+
+        `UsageError` for one outside the lab, and for one that cannot be looked at: its name is too
+        long, or its folder is closed.
+        """
         resolved = real(self.root / path)
         if not resolved.is_relative_to(self.root.resolve()):
             raise UsageError(f"{path}: outside the lab {self.root}")
+        try:
+            resolved.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # it may be made
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from error
         return resolved
 
     def relative(self, path: Path) -> str:
@@ -196,7 +207,7 @@ class JobPaths:
 
     folder: Path
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`<exp_id>/<job>`: the name used in commands."""
         return f"{self.folder.parent.name}/{self.folder.name}"
