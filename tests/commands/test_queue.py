@@ -81,6 +81,15 @@ def bench(
     nothing_runs(root)
 
 
+def test_a_number_that_is_no_r2_has_its_name(bench: Bench) -> None:
+    script = "from vitlab.events import log; log({'val/mae_sigma/log_g': 0.37}, 1)"
+    bench.experiment("2.0", [sys.executable, "-c", script], "headline: val/mae_sigma/log_g\n")
+    assert bench("run", "2.0")[0] == 0
+    ended(bench.jobs()[0])
+    head, row = bench("jobs")[1].splitlines()
+    assert (head.split()[-1], row.rpartition("  ")[2]) == ("R2", "MAE 0.370 σ")
+
+
 def test_hold_release_and_move(bench: Bench) -> None:
     for _ in range(4):
         assert bench("run", "1.0", "--force")[0] == 0

@@ -10,9 +10,10 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, job, usual_view
 from vitlab.contract.job import Done, Running
+from vitlab.contract.value import score_text
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_text, score_words
+from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_words
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 

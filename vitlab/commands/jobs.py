@@ -15,7 +15,6 @@ from vitlab.commands.charts import draw_picture
 from vitlab.commands.common import (
     Options,
     add_json,
-    number,
     plain,
     print_json,
     print_table,
@@ -34,7 +33,7 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import print_drawn
-from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, shown
+from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, score_text, shown
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import find_job, read_job, read_state
@@ -237,7 +236,7 @@ def list_jobs(args: argparse.Namespace) -> int:
             view.state_word,
             _outcome(view),
             f"{view.step}/{view.of}" if view.of else view.epochs or "-",
-            number(shown(view.spec.headline, view.values)),
+            score_text(view.spec.headline, shown(view.spec.headline, view.values)) or "-",
         )
         for view in views
     ]

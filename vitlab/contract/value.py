@@ -288,6 +288,15 @@ def shown(headline: str, values: Mapping[str, Number]) -> Number:
     return values.get(str(Value.parse(headline).live))
 
 
+def score_text(headline: str, value: float | None, digits: int = 3) -> str:
+    """A number of a column headed `R²`; one of another metric has its name: `MAE 0.370 σ`."""
+    if value is None:
+        return ""
+    one = Value.parse(headline)
+    name = "" if one.metric == "r2" else f"{one.symbol} "
+    return f"{name}{value:.{digits}f}{one.mark}"
+
+
 def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:
     """The number to select runs by: on validation, so that the test set selects nothing.
 

@@ -31,7 +31,7 @@ from vitlab.contract.job import (
     ended_well,
 )
 from vitlab.contract.terminal import UNSAFE
-from vitlab.contract.value import Value, judged_by, shown
+from vitlab.contract.value import Value, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, fit
@@ -397,15 +397,6 @@ def belongs(job: JobView, view: LabSnapshot) -> bool:
 def last_r2(job: JobView) -> float | None:
     """The job's last R2: its headline, or the same on the validation split."""
     return shown(job.spec.headline, job.values)
-
-
-def score_text(headline: str, value: float | None, digits: int = 3) -> str:
-    """A number of a column headed `R²`; one of another metric has its name: `MAE 0.370 σ`."""
-    if value is None:
-        return ""
-    one = Value.parse(headline)
-    name = "" if one.metric == "r2" else f"{one.symbol} "
-    return f"{name}{value:.{digits}f}{one.mark}"
 
 
 def best_score(job: JobView) -> str:

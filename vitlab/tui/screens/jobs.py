@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from vitlab.contract.job import Done, Queued, Running, Unreadable
+from vitlab.contract.value import score_text
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
@@ -27,7 +28,6 @@ from vitlab.tui.text import (
     job_words,
     last_r2,
     longest_label,
-    score_text,
     short_label,
     steps_of,
     time_of,

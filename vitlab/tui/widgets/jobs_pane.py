@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from vitlab.contract.job import Done, Running
+from vitlab.contract.value import score_text
 from vitlab.tui.text import (
     SILENT,
     age,
@@ -23,7 +24,6 @@ from vitlab.tui.text import (
     job_words,
     last_r2,
     longest_label,
-    score_text,
     set_titles,
     short_label,
     silence,
