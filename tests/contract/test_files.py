@@ -163,6 +163,10 @@ def test_paths_that_leave_the_lab_are_refused(tmp_path: Path) -> None:
     for path in ("../x", "/etc/passwd", "link/x"):
         with pytest.raises(UsageError, match="outside the lab"):
             lab.inside(path)
+    lab.roadmaps.mkdir()
+    for path in ("x" * 300, f"roadmaps/{'x' * 300}.md", "/".join(["x" * 200] * 30)):
+        with pytest.raises(UsageError, match="File name too long"):
+            lab.inside(path)
 
 
 def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
