@@ -303,6 +303,35 @@ for number, rows in enumerate((["1,0.1,", "2,0.2,"], ["3,,0.7"])):
     assert read_json(job.metrics)["problems"] == []
 
 
+def test_the_values_of_a_later_file_are_the_later_ones(shop: Workshop) -> None:
+    code = (
+        WAIT
+        + """
+def write(number, rows):
+    with open(f"version_{number}/metrics.csv", "a") as f:
+        f.writelines(f"{step},{number + step / 10_000}\\n" for step in rows)
+for number in range(2):
+    os.mkdir(f"version_{number}")
+    with open(f"version_{number}/metrics.csv", "w") as f: f.write("step,val_r2\\n")
+    if number == 0:
+        write(0, range(1500))
+        wait("go")
+        write(0, range(1500, 1510))
+    else:
+        write(1, range(3))
+"""
+    )
+    job = shop.submit(code, extra=declared("version_*/metrics.csv"))
+    advance(shop.lab)
+    wait_for(lambda: curve(job), tell=lambda: verdicts(job))
+    (shop.lab.root / "go").touch()
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 1.0002}
+    assert curve(job)[-4:] == [(1509, 0.1509), (0, 1.0), (1, 1.0001), (2, 1.0002)]
+
+
 def test_checkpoints_that_repeat_all_rows_give_each_once(shop: Workshop) -> None:
     code = """
 import json, os, time

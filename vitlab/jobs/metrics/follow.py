@@ -224,9 +224,12 @@ class Follow:
             reader = self._readers.pop(path)
             note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
             self._shared.append({**reader.follower.status, "shared": True, "note": note})
+        # Each is read before the next, which may repeat its rows, and whose values are later ones.
         for path, is_old in self._files.claim_new(last):
-            self._follow(path, is_old)  # each is read before the next, which may repeat its rows
-            self._readers[path].poll(self.job.events, self._known, last=False)
+            for reader in self._readers.values():
+                reader.follower.show()
+                reader.poll(self.job.events, self._known, last)
+            self._follow(path, is_old)
         self._read(last)
         self._save(last)
         return all(one.is_whole for one in self._all())

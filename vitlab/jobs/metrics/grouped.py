@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -24,16 +25,17 @@ class Reader(ABC):
         self.rows = 0
         """Of this run, so far."""
         self._thinner = Thinner(list(source.names), source.step, source.epoch)
-        self._shown = time.monotonic()
+        self.shown = time.monotonic()
+        """When a row was passed on last."""
         self._noted = False  # how many rows were kept
 
     def poll(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         """The new events; `last`: nothing more will come; `without`: our names to leave out."""
         yield from self._read(last, without)
-        if last or time.monotonic() - self._shown > SHOW_AFTER:
+        if last or time.monotonic() - self.shown > SHOW_AFTER:
             for row in self._thinner.flush():
                 yield from self.events.of(row, without)
-                self._shown = time.monotonic()
+                self.shown = time.monotonic()
         if last and self.rows > ALL and not self._noted:
             self._noted = True
             yield "note", {"text": self._thinned()}
@@ -61,7 +63,7 @@ class Reader(ABC):
         self.rows += part.rows
         for row in self._thinner.add(start, part):
             yield from self.events.of(row, without)
-            self._shown = time.monotonic()
+            self.shown = time.monotonic()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -124,6 +126,11 @@ class Grouped(Generic[R]):
                 self._readers[place].restore(self._starts[place])
             self._used[place] = scale
             yield from self._readers[place].poll(last, without)
+
+    def show(self) -> None:
+        """Pass on at the next poll what waits for its stretch to be whole."""
+        for reader in self._readers:
+            reader.shown = -math.inf
 
     @property
     def given(self) -> frozenset[str]:
