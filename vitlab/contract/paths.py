@@ -294,8 +294,13 @@ def _root(start: Path) -> Path:
     )
 
 
-def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Replace `path` with `data`, atomically and durably: temp, fsync, rename, fsync."""
+def write_atomic(
+    path: Path, data: bytes, mode: int | None = None, *, sync_name: bool = True
+) -> None:
+    """Replace `path` with `data`, atomically and durably: temp, fsync, rename, fsync.
+
+    Without `sync_name` the folder is left to the caller, who writes several files into it.
+    """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # never through a link that waits there
@@ -318,7 +323,8 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
         if isinstance(error, OSError):
             error.filename, error.filename2 = str(path), None  # of a full disk it has none
         raise
-    sync_folder(path.parent)
+    if sync_name:
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager

@@ -61,13 +61,13 @@ def _bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
 
 
-def record_environment(path: Path, variables: Mapping[str, str]) -> None:
+def record_environment(path: Path, variables: Mapping[str, str], *, sync_name: bool = True) -> None:
     """Write a submission's variables, but for secrets, readable by their owner alone."""
     withheld = secrets_in(variables)
     kept = {k: v for k, v in variables.items() if k not in withheld and k != MARKER}
     # In ASCII: a value need not be UTF-8, and is then kept by surrogates.
     text = json.dumps({"v": 1, "variables": kept, "withheld": withheld}, indent=1)
-    write_atomic(path, text.encode() + b"\n", mode=0o600)
+    write_atomic(path, text.encode() + b"\n", mode=0o600, sync_name=sync_name)
 
 
 def submitted_environment(

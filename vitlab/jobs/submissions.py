@@ -71,12 +71,14 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
         files = JobPaths(staged.temporary)
         maker = process(os.getpid())
         queue = {"boot": boot(), "pid": os.getpid(), "ticks": maker.ticks if maker else 0}
-        write_atomic(files.queue, json.dumps(queue).encode())  # first: it says whose work this is
+        # First: it says whose work this is.
+        write_atomic(files.queue, json.dumps(queue).encode(), sync_name=False)
         given = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
         mode = 0o600 if secrets_in(given) else None
-        write_atomic(files.spec, spec.to_json(), mode)
+        write_atomic(files.spec, spec.to_json(), mode, sync_name=False)
         if ADOPTED not in spec.extra:
-            record_environment(files.environment, this_environment())
+            record_environment(files.environment, this_environment(), sync_name=False)
+        sync_folder(staged.temporary)
         record(staged.temporary)
     except BaseException:
         discard([staged])
