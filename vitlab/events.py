@@ -25,15 +25,15 @@ _MOST_WARNINGS = 20
 
 def log(
     values: Mapping[str, SupportsFloat],
-    step: SupportsFloat,
+    step: SupportsFloat | None = None,
     of: SupportsFloat = 0,
     epoch: SupportsFloat | None = None,
 ) -> None:
     """Report numbers named `split/metric/label` (`val/r2/log_g`, `train/loss`) at `step` of `of`.
 
-    Values of `val` or `test` are an evaluation, others a step. Of several processes started by
-    torchrun or Slurm only the first reports. It never raises: what is no number is left out, and
-    what goes wrong is told once on stderr.
+    Without `step` it is the next one. Values of `val` or `test` are an evaluation, others a step.
+    Of several processes started by torchrun or Slurm only the first reports. It never raises: what
+    is no number is left out, and what goes wrong is told once on stderr.
     """
     folder = os.environ.get("VITLAB_JOB")
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
@@ -50,7 +50,7 @@ def log(
 def _write(
     folder: str, values: Mapping[str, object], step: object, of: object, epoch: object
 ) -> None:
-    at: dict[str, object] = {"step": step}
+    at: dict[str, object] = {}
     if type(of) is not int or of:
         at["of"] = of
     if epoch is not None:
@@ -65,6 +65,7 @@ def _write(
     if not splits:
         return
     writer = _writer(folder)
+    at["step"] = writer.step + 1 if step is None else step
     for split, named in splits.items():
         about = {"split": split} if split else {}
         odd = writer.write("eval" if split else "step", **at, **about, values=named)
