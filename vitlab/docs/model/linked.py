@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from vitlab.docs.model.boards.kanban import lines_of_boards, read_heads
-from vitlab.docs.model.boards.list_board import wanted_column
+from vitlab.docs.model.boards.kanban import lines_of_boards
+from vitlab.docs.model.boards.list_board import head_of, wanted_column
 from vitlab.docs.model.boards.row_board import other_column
 from vitlab.docs.model.ids import IdIndex, exp_id, new_id
 from vitlab.docs.model.report_head import head_lines, in_head, own_experiments
@@ -41,6 +41,8 @@ class LinkedDocument(Roadmap):
         """(MVP, 1-based line) of each status that may be of another roadmap's MVP of this id."""
         places = [(site.mvp, site.index) for site in StatusSites(self)]
         places += [(card.mvp, card.index) for board in self.boards for card in board.cards]
+        below = [column.view.entries for board in self.row_boards for column in board]
+        places += [(mvp, e.row.index) for entries in below for e in entries for mvp in e.mvps]
         doubtful = {(mvp[:-1], at + 1) for mvp, at in places if mvp and mvp.endswith("?")}
         return tuple(sorted(doubtful, key=lambda place: place[1]))
 
@@ -72,8 +74,8 @@ class LinkedDocument(Roadmap):
         for index in sorted(set(places) - moves - self.document.hidden_lines):
             above = [h for h in self.document.headings if h.index < index]
             title = above[-1].title if above else ""
-            head = read_heads(title, self.vocabulary)
-            if head and len(head) == 1 and head[0].status != status:
+            head = head_of(title, self.vocabulary)
+            if head and head.status != status:
                 found.append((index + 1, title))
         return tuple(found)
 

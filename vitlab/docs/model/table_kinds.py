@@ -43,6 +43,7 @@ KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("lookup", ("mvp", "data"), ("status",)),
     ("statuses", ("mvp", "status"), ()),
     ("listing", ("mvp", "name"), ()),
+    ("board", ("exp_id", "mvp"), ()),
     ("timeline", ("date", "event"), ()),
     ("changelog", ("date", "change"), ()),
     ("runs", ("run", "status"), ()),

@@ -99,6 +99,7 @@ _BLOCKED = re.compile(
 _WAITS = re.compile(
     rf"{_BLOCKED.pattern}|等待|(?<!\w)等(?=[\s*`]*(?:MVP|\d+\.\d|[A-Za-z]|数据|结果|资源|卡|机|训练"
     r"|上游|前置|审|算|排队|老师|确认|完成|依赖|跑))"
+    r"|(?<!\w)待(?=[\s*`]*(?:MVP|Gate|\d+\.\d|数据|结果|资源|上游|前置)|\s+[A-Z])"
     r"|(?<!not )(?<!no longer )\b(?:wait(?:s|ing)? (?:for|on)|waiting(?=[)）]|$)|awaiting)\b",
     re.I,
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vitlab.docs.model.boards.board import FALLBACK_COLUMNS
+from vitlab.docs.model.boards.board import FALLBACK_COLUMNS, Column
 from vitlab.docs.model.boards.kanban import read_heads
 from vitlab.docs.model.ids import IdIndex, several_ids
 from vitlab.docs.model.status_marks import Mark, id_span, item_marks
@@ -20,6 +20,8 @@ _ITEM = re.compile(
 )
 COUNT = re.compile(r"[(（](\d+)[)）]\s*$")
 """How many items a heading says there are below it: `🚀 Doing (2)`."""
+_REMARK = re.compile(r"\s+[-–—]+\s.*$|\s*[—–]{2,}.*$|[:：].*$")
+"""What a heading says of its status: `🚀 Running - 已启动未归档`."""
 _NUMBER = re.compile(r"[\d.]+[.、)]?\s+(?=\D)")
 
 
@@ -70,6 +72,15 @@ def lines_below_statuses(document: Document, vocabulary: Vocabulary) -> Iterator
             yield from range(heading.index + 1, end)
 
 
+def head_of(title: str, vocabulary: Vocabulary) -> Column | None:
+    """The status that a heading is, with or without number and remark; None for any other."""
+    title = _NUMBER.sub("", title, count=1)
+    heads = read_heads(title, vocabulary)
+    if heads is None and vocabulary.glyph_starts(title)[:1] == [0]:
+        heads = read_heads(_REMARK.sub("", title), vocabulary)
+    return heads[0] if heads and len(heads) == 1 else None
+
+
 def headings_of_statuses(
     document: Document, vocabulary: Vocabulary
 ) -> Iterator[list[tuple[str, Heading, int]]]:
@@ -81,14 +92,14 @@ def headings_of_statuses(
         path = [one for one in path if one.level < heading.level]
         parent = path[-1].index if path else -1
         path.append(heading)
-        heads = read_heads(_NUMBER.sub("", heading.title, count=1), vocabulary)
-        if heads is None or len(heads) != 1:
+        head = head_of(heading.title, vocabulary)
+        if head is None:
             continue
         after = document.headings[number + 1 : number + 2]
         end = after[0].index if after else len(document.lines)
         key = (heading.level, parent)
-        groups.setdefault(key, []).append((heads[0].status, heading, end))
-        if folded(heads[0].text) not in OF_SENTENCES:
+        groups.setdefault(key, []).append((head.status, heading, end))
+        if folded(head.text) not in OF_SENTENCES:
             sure.add(key)
     for key, group in groups.items():
         if key in sure and len({status for status, _, _ in group}) > 1:
