@@ -8,6 +8,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -248,3 +249,26 @@ def test_each_headline_is_a_column_and_is_ranked_by_itself(lab: Lab, ended: Ende
     assert header[-2:] == ["test/mae/log_g", "test/mae_sigma/log_g"]
     assert [line[-2:] for line in cells] == [["0.3", "-"], ["0.4", "-"], ["-", "0.1 σ"]]
     assert r"0.1 $\sigma$" in as_latex(header, cells)
+
+
+def test_no_name_in_a_table_is_latex_or_a_formula(
+    lab: Lab, ended: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(lab.paths.root)
+    latex, formula = r"\input{/etc/passwd} ± 1", '=HYPERLINK("http://x")'
+    configured(ended(latex), train={"seed": ["a"], "lr": 10**300})
+    configured(ended(formula), train={"seed": 3, "lr": "x"})
+    configured(ended(r"1 ± 2\input{x}"))
+    tex = said(capsys, "--latex")
+    assert r"\input" not in tex
+    assert r"\textbackslash{}input\{/etc/passwd\} $\pm$ 1 &" in tex
+    assert r"$1 \pm 2$\textbackslash{}input\{x\}" in tex
+    out = tmp_path / "all.csv"
+    said(capsys, "--out", str(out))
+    texts = (said(capsys, "--csv"), said(capsys, "--sql", "from results", "--csv"), out.read_text())
+    for text in texts:
+        runs = {row["run"] for row in csv.DictReader(io.StringIO(text))}
+        assert runs == {latex, f"'{formula}", r"1 ± 2\input{x}"}
+    rows = {row["run"]: row for row in json.loads(said(capsys, "--json"))}
+    assert [rows[run]["seed"] for run in (latex, formula)] == [None, 3]

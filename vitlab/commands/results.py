@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
-from vitlab.contract.terminal import print_drawn
+from vitlab.contract.terminal import print_drawn, spreadsheet_text
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import all_jobs, find_job, read_job
@@ -27,6 +28,7 @@ from vitlab.lab.results.rows import (
     results_table,
     setting_name,
     setting_text,
+    without_formulas,
     write_frame,
 )
 
@@ -52,6 +54,7 @@ _HEADS = {
     "seed": "Seed",
     "seeds": "Seeds",
 }
+_MEASURED = re.compile(r"([-+]?\d[\d.]*) ± (\d[\d.]*)")
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -93,7 +96,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: spreadsheet_text(cell) for name, cell in row.items()} for row in rows)
     return out.getvalue()
 
 
@@ -123,11 +126,10 @@ def as_latex(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def _tex(text: str) -> str:
-    if " ± " in text:
-        number, _, rest = text.partition(" ± ")
-        error, _, remark = rest.partition(" ")
-        return rf"${number} \pm {error}$" + (f" {_tex(remark)}" if remark else "")
-    text = text.translate(_LATEX).replace("²", "$^2$")
+    if measured := _MEASURED.match(text):
+        number, error = measured.groups()
+        return rf"${number} \pm {error}$" + _tex(text[measured.end() :])
+    text = text.translate(_LATEX).replace("²", "$^2$").replace("±", r"$\pm$")
     return text.replace("Δ", r"$\Delta$").replace("σ", r"$\sigma$")
 
 
@@ -275,7 +277,7 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
     if args.json:
         print_json([{name: _in_json(value) for name, value in row.items()} for row in rows])
     elif args.csv:
-        print(frame.write_csv(), end="")
+        print(without_formulas(frame).write_csv(), end="")
     else:
         cells = [[_text(value) for value in row.values()] for row in rows]
         if args.latex or args.markdown:

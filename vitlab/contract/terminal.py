@@ -28,6 +28,17 @@ def harmless(text: str) -> str:
     return UNSAFE.sub(_written, text)
 
 
+def spreadsheet_text(cell: object) -> object:
+    """A cell of a table of values for a CSV file; none is one a spreadsheet runs as a formula."""
+    if not isinstance(cell, str) or len(cell) < 2 or cell[0] not in "=+-@\t\r":
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
 def _written(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x10000:

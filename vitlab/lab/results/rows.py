@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.terminal import spreadsheet_text
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Ceiling, Share
@@ -244,6 +245,17 @@ def query_results(lab: Lab, query: str) -> pl.DataFrame:
         raise UsageError(f"--sql: {line} (the table is `results`; columns: {names})") from None
 
 
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame for a CSV file, which a spreadsheet may open."""
+    import polars as pl
+
+    texts = frame.select(pl.col(pl.String))
+    return frame.with_columns(
+        pl.Series(column.name, [spreadsheet_text(cell) for cell in column], pl.String)
+        for column in texts
+    )
+
+
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame as Parquet or CSV, by the file's name, whole or not at all."""
     buffer = io.BytesIO()
@@ -251,7 +263,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         case ".parquet":
             frame.write_parquet(buffer)
         case ".csv":
-            frame.write_csv(buffer)
+            without_formulas(frame).write_csv(buffer)
         case _:
             raise UsageError(f"{path}: must end in .parquet or .csv")
     write_atomic(path, buffer.getvalue())

@@ -27,9 +27,10 @@ def seedless_hash(spec: Spec) -> str:
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def seed_of(settings: Mapping[str, object]) -> object:
+def seed_of(settings: Mapping[str, object]) -> int | None:
     """The seed of a run by its settings; None where it has none."""
-    return next((settings[name] for name in SEEDS if settings.get(name) is not None), None)
+    given = (settings.get(name) for name in SEEDS)
+    return next((one for one in given if isinstance(one, int)), None)
 
 
 def settings_of(spec: Spec) -> Mapping[str, object]:

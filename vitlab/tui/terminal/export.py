@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vitlab.contract.paths import LabPaths, sync_folder
+from vitlab.contract.terminal import spreadsheet_text
 from vitlab.tui.text import clean
 
 if TYPE_CHECKING:
@@ -97,11 +98,5 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    text = re.sub(r"^[-=+@] ", "", clean(cell))  # the glyph of a status: its word follows
-    if len(text) < 2 or not text.startswith(("=", "+", "-", "@")):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
+    # The glyph of a status goes: its word follows.
+    return str(spreadsheet_text(re.sub(r"^[-=+@] ", "", clean(cell))))
