@@ -109,16 +109,11 @@ def _run(
     ended = _listen_for_end()
     _set_threads(config)
     try:
-        # Import only now: the libraries read the number of threads when they are loaded.
-        module, function = RECIPES[spec.recipe]
-        recipe = getattr(importlib.import_module(module), function)
+        recipe = _load(spec.recipe)  # the libraries read the number of threads as they are loaded
         device = _device(spec.device)
         writer.write("start", **_start(spec, config, device, resumed_from))
         report = Reporter(writer, watch=wandb.trouble)
         context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
-        if not gc.isenabled():
-            gc.freeze()
-            gc.enable()
         outcome = recipe(context)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
@@ -251,6 +246,16 @@ def _listen_for_end() -> list[int]:
 
     signal.signal(signal.SIGTERM, receive)
     return received
+
+
+def _load(name: str) -> Callable[[Context], Outcome]:
+    """The recipe; from now on garbage is collected."""
+    module, function = RECIPES[name]
+    recipe: Callable[[Context], Outcome] = getattr(importlib.import_module(module), function)
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return recipe
 
 
 def _set_threads(config: Config) -> None:
