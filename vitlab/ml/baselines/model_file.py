@@ -9,7 +9,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import torch
 from numpy.lib import format as npy
@@ -17,6 +16,7 @@ from numpy.lib import format as npy
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import read_regular
 from vitlab.contract.user_key import seal
+from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost, booster_of
 from vitlab.ml.spectra.inputs import Inputs

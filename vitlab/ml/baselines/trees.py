@@ -14,7 +14,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 
 from vitlab.contract.config import BoostModel, BoostTrain
@@ -22,6 +21,7 @@ from vitlab.contract.paths import TREES, UsageError, new_file, write_atomic
 from vitlab.contract.reading import open_regular, parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.value import Value
+from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
 from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows
