@@ -34,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: at the end the other workers would wait for them."""
+    items.sort(key=lambda item: item.path.parent.name not in ("e2e", "recipes"))
+
+
 def pytest_collection_finish() -> None:
     """Look for no garbage in what is imported: that took more than a third of a screen's tests."""
     gc.collect()

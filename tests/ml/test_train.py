@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from tests.ml.models import P16
 from vitlab.contract.config import DataConfig
@@ -408,6 +407,8 @@ def test_fp16_scales_its_gradients_and_is_near_fp32(tmp_path: Path) -> None:
 
 
 def test_without_a_compiler_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import TorchDynamoException  # 1.3 s, which every worker would take
+
     def compiled(network: nn.Module, **_: object) -> nn.Module:
         def fail(*_: object) -> None:
             raise TorchDynamoException("no compiler here\nand a long story")
