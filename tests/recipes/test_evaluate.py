@@ -29,6 +29,7 @@ from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import make_file
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes import run
+from vitlab.recipes.evaluate import rescore
 
 EXP_ID = "VIT-20260101-x-01"
 
@@ -220,6 +221,22 @@ def test_nothing_is_written_through_the_link_of_an_archived_job(
         "linked-job: a link; nothing is written into the folder it names\n"
     )
     assert sorted(archived.rglob("*")) == before
+
+
+def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.chdir(lab)
+    job = JobPaths(shutil.copytree(lab / "experiments" / EXP_ID / "vit", lab / "copied"))
+    best = job.checkpoints / "best.pt"
+    document = torch.load(best, weights_only=True)
+    for name, number, why in (("hidden", 4096, "more weights"), ("layers", 10**9, "config.layers")):
+        torch.save({**document, "config": {**document["config"], name: number}}, best)
+        with pytest.raises(UsageError, match=rf"best\.pt: from another version .*{why}"):
+            rescore(job)
+    shutil.rmtree(job.folder)
 
 
 def _shortened(source: Path, out: Path) -> None:

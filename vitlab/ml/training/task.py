@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 from vitlab.contract.config import MlpConfig, VitConfig, outputs_of
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.validation import ConfigError, read_strict
 from vitlab.ml.network.density import Mixture, bounded, mixture
 from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import build
@@ -229,6 +231,15 @@ def make_task(
     )
 
 
+def _least_weights(model: VitModel | MlpModel, pixels: int) -> int:
+    """Weights of a network's largest matrices: what it has at least, and nearly all of it."""
+    if isinstance(model, MlpModel):
+        return sum(a * b for a, b in pairwise((pixels, *model.hidden)))
+    blocks = model.layers * model.hidden * (4 * model.hidden + 2 * model.inner)
+    maps = model.patches(pixels) if model.tokenizer == "LC" else 1
+    return blocks + maps * model.patch * model.channels * model.hidden
+
+
 def load_network(
     job: JobPaths, config: VitConfig | MlpConfig, spectra: Spectra, device: torch.device
 ) -> tuple[nn.Module, Task]:
@@ -239,11 +250,15 @@ def load_network(
     path = job.checkpoints / checkpoint.BEST
     saved = checkpoint.load(path, device)
     try:  # as it was configured then, whatever the defaults are now
-        built: Any = replace(config.model, **saved.config)
+        model = {**asdict(config.model), **saved.config}
+        built: Any = read_strict(type(config.model), model, "config")
         config = replace(config, model=built)
+        held = sum(tensor.numel() for tensor in saved.model.values())
+        if _least_weights(built, spectra.pixels) > held:  # a number in a file asks for any memory
+            raise RuntimeError("its configuration has more weights than it holds")
         network = make_model(config, spectra).to(device)
         network.load_state_dict(saved.model)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, ConfigError) as error:
         reason = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: from another version of the model ({reason})") from None
     fitted = saved.inputs, saved.scaling
