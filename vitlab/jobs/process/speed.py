@@ -15,7 +15,7 @@ from vitlab.jobs import processes
 from vitlab.jobs.files import read_json
 
 FIRST = 60.0
-"""Seconds after the first report that do not count: compiling, filling caches."""
+"""Seconds after the first report in which none is low: compiling, filling caches."""
 LONG = 20.0
 """Seconds, and reports, for which a speed must be low."""
 REPORTS = 5
@@ -67,9 +67,10 @@ class Speed:
             return found
         if math.isnan(found.began):
             found = replace(found, began=event.t)
-        if found.interrupted or event.t - found.began < FIRST:
+        if found.interrupted:
             return replace(found, interrupted=False)
-        if found.rates and rate < limit * found.median:
+        first = event.t - found.began < FIRST
+        if found.rates and rate < limit * found.median and not first:
             since = found.low_since if found.low else event.t
             low = (*found.low, rate)[-KEPT:]
             found = replace(found, low=low, low_since=since, low_for=event.t - since)
