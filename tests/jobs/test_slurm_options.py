@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from tests.jobs.conftest import Workshop
 from vitlab.contract.job import Queued
+from vitlab.jobs import submissions
 from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.git import Code
 from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance
-from vitlab.jobs.slurm import batch, is_here
-from vitlab.jobs.store import read_state
+from vitlab.jobs.slurm import batch, is_here, submit_batch
+from vitlab.jobs.store import job_folders, read_job, read_state
+from vitlab.lab.launch import preview
 
 SLURM = {"backend": "slurm"}
 
@@ -59,6 +65,35 @@ def test_without_slurm_a_job_waits_and_the_launch_is_refused(
     found = preflight(shop.lab, [shop.spec("", extra=SLURM, config=config)], [], Machine())
     [bad] = [one for one in found if one.status == "bad"]
     assert bad.text == "slurm: no answer from sbatch on this machine"
+
+
+def test_a_job_that_was_taken_over_names_no_file_and_stops_no_other(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def answer(argv: Sequence[str], *_: object) -> CompletedProcess[str]:
+        sent.append(argv[-1].split()[-1])
+        return CompletedProcess(argv, 0, "7\n", "")
+
+    monkeypatch.setattr("vitlab.jobs.slurm._run", answer)
+    for options in ({"memory": "x"}, {"partition": "a"}):
+        job = shop.submit("pass", extra={**SLURM, "slurm": options}, run=str(options))
+        spec = job.spec.read_text().replace(job.folder.parent.name, "../../../planted")
+        job.spec.write_text(spec)
+        record = read_job(job)
+        assert record is not None
+        lines = preview(record)
+        assert 'backend: "slurm"' in lines
+        assert f"slurm: {json.dumps(options)}" in lines
+        submissions.record(job.folder)
+    shown = [read_job(job) for job in job_folders(shop.lab)]
+    begun, refused = submit_batch(shop.lab, [job for job in shown if job], lambda _: Code(), 5.0)
+    assert [job.folder.name.rpartition("-")[2] for job in begun] == ["a"]
+    assert len(refused) == 1
+    assert all(line.startswith("slurm: ") for *_, line in refused)
+    assert [Path(one).parent for one in sent] == [shop.lab.private.slurm]
+    assert not list(shop.lab.root.parent.rglob("planted*"))
 
 
 def test_options_come_from_the_experiment_file(tmp_path: Path) -> None:

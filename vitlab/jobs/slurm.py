@@ -94,19 +94,27 @@ def submit_batch(
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         environment, _ = submitted_environment(job.paths, this_environment())
-        key = f"{job.spec.exp_id} {job.spec.extra.get('slurm')} {sorted(environment.items())}"
+        options = job.spec.extra.get("slurm")
+        key = f"{job.paths.folder.parent} {options} {sorted(environment.items())}"
         groups.setdefault(key, []).append(job)
     for group in groups.values():
         lab.private.slurm.mkdir(parents=True, exist_ok=True)
-        folders = lab.private.slurm / f"{group[0].spec.exp_id}-{time.time_ns()}.txt"
-        folders.write_text("".join(f"{job.paths.folder}\n" for job in group))
+        # Named by the folder: a job that was taken over may say to be of any experiment.
+        exp_id = group[0].paths.folder.parent.name
+        folders = lab.private.slurm / f"{exp_id}-{time.time_ns()}.txt"
+        try:
+            argv = batch(group[0].spec.extra.get("slurm") or {}, lab.root, folders, len(group))
+        except (TypeError, ValueError, AttributeError) as error:
+            refused += [(job, "failed", f"slurm: {error}") for job in group]
+            continue
+        with folders.open("x") as file:
+            file.writelines(f"{job.paths.folder}\n" for job in group)
         orders = {}
         for job in group:
             orders[job.name] = {"v": 1, **code_of(job).record, "grace": grace}
             write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
-        options = group[0].spec.extra.get("slurm", {})
         environment, _ = submitted_environment(group[0].paths, this_environment())
-        answer = _run(batch(options, lab.root, folders, len(group)), environment)
+        answer = _run(argv, environment)
         if answer is None:
             continue
         if answer.returncode:
@@ -215,7 +223,7 @@ def _run(
     variables = this_environment() if environment is None else environment
     # Variables of a batch step we may be in are not for the next one.
     kept = {k: v for k, v in variables.items() if k == "SLURM_CONF" or not _is_slurms(k)}
-    with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run(
             argv,
             capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -88,6 +89,9 @@ def preview(job: Job) -> list[str]:
         lines += [f"sets: {name}={value}" for name, value in command.env.items()]
     else:
         lines = [f"runs: vitlab's own recipe {spec.recipe}", f"in: {paths.root}"]
+    more = {"outputs": command.outputs, **spec.extra}  # Slurm and its options, W&B, metrics, ...
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in more.items() if value}
+    lines += [f"{name}: {text[:500]}{'...' * (len(text) > 500)}" for name, text in texts.items()]
     recorded, here = read_json(paths.environment).get("variables"), this_environment()
     theirs = recorded if isinstance(recorded, dict) else {}
     if differs := sorted(name for name in theirs if theirs[name] != here.get(name)):
