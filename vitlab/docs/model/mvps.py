@@ -273,7 +273,8 @@ def heading_marks(
     """The statuses in the heading of an MVP's section: (offset in the title, text, parsed)."""
     title = heading.title
     named = re.search(rf"MVP[-–_ :]?{re.escape(mvp)}", title, re.I)
-    marks = find_marks(title, named.span() if named else (0, 0), vocabulary, last=True)
+    of = named.span() if named else (0, 0)
+    marks = find_marks(title, of, vocabulary, last=True, title=True)
     return [(mark.start, title[mark.start : mark.end], mark.parsed) for mark in marks]
 
 

@@ -36,6 +36,9 @@ _COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
 """A colour with a remark, and no words."""
 _DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
+_NUMBER_BEHIND = re.compile(
+    r"[\s*_,，:：]*(?:[^\s=]{1,12}\s*[=≈]\s*|ep(?:och)?\s*)?[+-]?\d[\w.:/%-]*\s*$", re.I
+)
 _PREFIX = re.compile(r"MVP[-–_ \u2011\u2212]?(?=[A-Za-z0-9])", re.I)
 _PAREN = re.compile(r"[(（](?P<inside>[^()（）]*)[)）]\s*$")
 _LAST_MARK = re.compile(r"(?<=\s)(?P<inside>[^\w\s(（].{0,12})$")
@@ -63,10 +66,12 @@ class Mark(NamedTuple):
     """Offsets from `start`."""
 
 
-def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: bool) -> list[Mark]:
+def find_marks(
+    text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: bool, title: bool = False
+) -> list[Mark]:
     """The statuses right before and behind the id at `of`, and in brackets of their own.
 
-    `last`: also those at the end of the text.
+    `last`: also those at the end of the text; `title`: or with a number behind, `✅ R²=0.70`.
     """
     groups = list(_GROUP.finditer(text))
     marks: list[Mark] = []
@@ -91,6 +96,8 @@ def find_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary, *, last: 
         parsed = None if inside else vocabulary.read(tail["text"])
         if parsed and not tail["text"][parsed.end :].strip(" *_`.。"):
             marks.append(Mark(*at, parsed))
+    if title and not marks:
+        marks = _with_number(text, vocabulary)
     says = {m.parsed.status for m in marks}
     own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
     # A colour before the id of an MVP with another status is a priority.
@@ -150,6 +157,16 @@ def _free(
     if _is_nothing(text[of[1] : start]) or (last and _is_nothing(text[whole:])):
         return Mark(start, whole, parsed)
     return None
+
+
+def _with_number(text: str, vocabulary: Vocabulary) -> list[Mark]:
+    """The only status of a title with a number behind it, whatever stands before."""
+    starts = vocabulary.glyph_starts(text)
+    parsed = vocabulary.read(text[starts[0] :]) if len(starts) == 1 else None
+    if parsed is None or text[starts[0]] in COLOURS or parsed.status == "partial":
+        return []
+    behind = _NUMBER_BEHIND.match(text, starts[0] + parsed.end)
+    return [Mark(starts[0], len(text.rstrip()), parsed)] if behind else []
 
 
 def _is_nothing(text: str) -> bool:

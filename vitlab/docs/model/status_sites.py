@@ -425,7 +425,7 @@ def _marked(
     roadmap: Roadmap, text: str, mvp: str, kind: str, index: int, at: int
 ) -> Iterator[StatusSite]:
     """The sites in a text at offset `at` that is of one MVP and names it."""
-    for mark in marks_of(roadmap, text, mvp):
+    for mark in marks_of(roadmap, text, mvp, title=kind == "heading"):
         span = Span(at + mark.start, at + mark.end)
         several = several_ids(text)
         owner = None if several else mvp
@@ -434,12 +434,12 @@ def _marked(
         )
 
 
-def marks_of(roadmap: Roadmap, text: str, mvp: str) -> Sequence[Mark]:
+def marks_of(roadmap: Roadmap, text: str, mvp: str, *, title: bool = False) -> Sequence[Mark]:
     """The statuses in a heading or card of an MVP."""
     experiment = roadmap.ids.experiment_in(text)
     named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", text, re.I)
     of = experiment[1] if experiment else named.span() if named else (0, 0)
-    return find_marks(text, of, roadmap.vocabulary, last=True)
+    return find_marks(text, of, roadmap.vocabulary, last=True, title=title)
 
 
 def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
