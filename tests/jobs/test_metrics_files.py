@@ -37,6 +37,7 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
         ("LOG.CSV", b"epoch,val_r2\r\n0,0.0\r\n1,0.2\r\n2,0.4\r\n3,0.6"),
         ("m.csv", b"epoch,val_r2\r0,0.0\r1,0.2\r2,0.4\r3,0.6\r"),
+        ("m.csv", b"Epoch,val_r2\n0,0.0\n1,0.2\nEPOCH,val_r2\n2,0.4\n3,0.6\n"),
         ("m.tsv", b"epoch\tval_r2\n0\t0.0\n1\t0.2\n2\t0.4\n3\t0.6\n"),
         ("m.txt", b"# run of today\n\nepoch;val_r2\n0;0.0\n1;0.2\n2;0.4\n3;0.6\n"),
         ("m.csv", b"epoch;val_r2\n0;0,0\n1;2,0e-1\n2;\"0,4\"\n3; 0,600\n"),

@@ -285,6 +285,8 @@ def test_where_lightning_writes(tmp_path: Path, text: str, file: str | None) -> 
         ('print(f"R2 (test): {a:.4f}")', "R2 (test): 0.5", {"R2_test": "0.5"}),
         ('print(f"R² [val] {a}")', "R² [val] 0.5", {"R2_val": "0.5"}),
         ('print(f"test MAE={a:.4f} dex")', "test MAE=0.1000 dex", {"test_MAE_dex": "0.1000"}),
+        ('print(f"Epoch {e}/{n}: val R2 {a}")', "Epoch 3/9: val R2 0.5",
+         {"epoch": "3", "val_R2": "0.5"}),
         ('print("Test R2: %.2f MAE: %.2f K" % (a, b))', "Test R2: 0.50 MAE: 20.00 K",
          {"Test_R2": "0.50", "MAE_K": "20.00"}),
     ],

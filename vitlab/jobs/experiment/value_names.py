@@ -208,11 +208,12 @@ def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
         group = re.sub(r"\W+", "_", match[1].replace("²", "2")).strip("_")
         if unit := _UNIT_AFTER.match(after or ""):
             group += f"_{unit[1]}"
+        group = group.lower() if group.lower() in AXES else group
         if not group.isidentifier() or group in names:
             continue
         names.append(group)
         between = r"\s*[:=]\s*" if text[match.end(1) :].strip() else r"\s+"
-        number = r"\d+" if group in ("epoch", "step") else _NUMBER
+        number = r"\d+" if group in AXES else _NUMBER
         word = re.escape(match[1]).replace("\\ ", " ")
         pieces.append(rf"\b{word}{between}(?P<{group}>{number})")
     return ".*?".join(pieces), label_std

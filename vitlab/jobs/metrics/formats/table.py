@@ -237,6 +237,10 @@ class Table(Decoder):
     def _read_header(self, line: bytes) -> None:
         self._delimiter, self._header = self._split_names(line)
         self._numbered = None
+        for axis in {*self.wanted}.difference(self.names, self._header):  # `Epoch` is the epoch
+            alike = [name for name in self._header if name.lower() == axis.lower()]
+            if len(alike) == 1 and alike[0] not in self.names:
+                self._header[self._header.index(alike[0])] = axis
         counts = {name: self._header.count(name) for name in self.wanted}
         self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
         lost = self.matched.intersection(self.names) and not {*self.names} & self._places.keys()
