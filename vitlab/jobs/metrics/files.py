@@ -78,7 +78,7 @@ class FileReader(Reader):
             stamp = status.st_ino, status.st_mtime_ns, status.st_size
             if (stamp == self._stamp or time.monotonic() < self._wait_until) and not last:
                 return
-            begun = time.monotonic()
+            begun = time.thread_time()  # on a busy machine a cheap file waits too
             anew = not self._has_grown(descriptor, stamp, last)
             if anew:
                 self._begin_again()
@@ -91,7 +91,7 @@ class FileReader(Reader):
                 self._longest = self._known.read
             self._longest = max(self._longest, self._known.read)
             self._stamp = stamp
-            took = time.monotonic() - begun
+            took = time.thread_time() - begun
             if anew and took > _COSTLY:
                 self._wait_until = time.monotonic() + _SHARE * took
         except OSError as error:
