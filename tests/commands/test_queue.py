@@ -21,6 +21,8 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT
 from vitlab.jobs import store, submissions
 from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.process.health import Health
+from vitlab.jobs.process.monitor import write_health
 from vitlab.jobs.queue.queue import waiting_in_order
 from vitlab.jobs.store import all_jobs, read_job, read_state
 from vitlab.jobs.submissions import NOT_HERE
@@ -307,4 +309,7 @@ def test_a_running_job_shows_how_it_performs(bench: Bench) -> None:
     assert record["values"] == values
     with EventWriter(job.events) as writer:
         writer.write("step", step=5, of=9, values={SPEED: 1e300})
-    assert " 18% of the peak" in bench("jobs")[1]
+    write_health(job, Health("warn", "slow", "only 9 samples/s, its median is 99: gpu0 is hot"))
+    _, out, err = bench("jobs")
+    assert " 18% of the peak" in out
+    assert "warning: only 9 samples/s, its median is 99: gpu0 is hot" in err

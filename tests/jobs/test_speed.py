@@ -37,7 +37,7 @@ def test_half_the_median_for_long_is_told() -> None:
     assert judge(*fast, *reports(300, 320, 90.0)).status == "ok"  # four reports
     assert judge(*fast, *(report(300 + k / 4, 90.0) for k in range(40))).status == "ok"  # 10 s
     found = judge(*fast, *reports(300, 330, 90.0))
-    assert found == Health("warn", "slow", "90 samples/s, its median is 900: cause unknown")
+    assert found == Health("warn", "slow", "only 90 samples/s, its median is 900: cause unknown")
     assert judge(*fast, *reports(300, 330, 90.0), *reports(330, 336, 900.0)).status == "ok"
 
 

@@ -89,7 +89,11 @@ class Speed:
         cause = around or "cause unknown"
         if self.wait >= WAITS:
             cause = f"it waits for its data for {self.wait:.0%} of the time"
-        return f"{now:.3g} samples/s, its median is {self.median:.3g}: {cause}"
+        return f"only {_shown(now)} samples/s, its median is {_shown(self.median)}: {cause}"
+
+
+def _shown(rate: float) -> str:
+    return f"{rate:,.0f}" if 100 <= rate < 1e9 else f"{rate:.3g}"
 
 
 def slowed_by(job: JobPaths) -> str:

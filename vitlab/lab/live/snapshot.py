@@ -226,7 +226,7 @@ def read_snapshot(
     jobs = all_jobs(lab.paths)
     problems: list[str] = []
     roadmap: Roadmap | None = None
-    verdicts: dict[str, Verdict] = {}
+    verdicts: Mapping[str, Verdict] = {}
     experiments: frozenset[str] = frozenset()
     waiting = 0
     names: frozenset[str] = frozenset()
@@ -245,7 +245,7 @@ def read_snapshot(
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
-            judged = _judged(lab, roadmap, jobs, here, kept and kept.judged)
+            judged = _judged(lab, roadmap, jobs, here, kept.judged if kept else None)
             verdicts, waiting = judged.verdicts, judged.waiting
             if kept is not None:
                 kept.judged = judged
@@ -443,6 +443,6 @@ def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
 def _health_line(health: Health) -> str:
     if health.status == "ok" or not health.what:
         return health.status
-    # Of what is not read only the details help; the rest is known by its name.
-    in_full = health.what in ("metrics", "not watched", "contradiction", "resume", "outputs")
-    return f"{health.status}: {health.evidence if in_full else health.what}"
+    # Of what is not read, and of what is slow, the details help; the rest is known by its name.
+    in_full = ("metrics", "not watched", "contradiction", "resume", "outputs", "slow")
+    return f"{health.status}: {health.evidence if health.what in in_full else health.what}"
