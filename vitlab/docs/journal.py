@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import re
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -152,8 +153,6 @@ def _try_name(found: os.stat_result, held: contextlib.ExitStack) -> bool:
     Two machines can write at once there: no document is lost, as each is compared before it is
     replaced.
     """
-    import socket  # few disks need it
-
     name = held.enter_context(socket.socket(socket.AF_UNIX))
     try:
         name.bind(f"\0vitlab journal {found.st_dev} {found.st_ino}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
@@ -140,28 +140,10 @@ class RunFiles:
         """The files that a pattern matches now; of a large tree as they were a while ago."""
         if time.monotonic() >= self._search_at:
             begun = time.monotonic()
-            self._matched = dict(self._search())
+            self._matched, self._cut = _search(self._places, self.pattern)
             self._search_at = time.monotonic() + _SHARE * (time.monotonic() - begun)
         stamps = ((path, declared, _stamp(path)) for path, declared in self._matched.items())
         return [(path, declared, stamp) for path, declared, stamp in stamps if stamp is not None]
-
-    def _search(self) -> Iterator[tuple[Path, bool]]:
-        seen, self._cut = set[Path](), ""
-        for folder, pattern, declared in self._places:
-            search = Search()
-            # A path that has brackets itself: `runs[1]/metrics.csv`.
-            own = [folder / self.pattern] if declared else []
-            for name in itertools.chain(own, matching(folder, pattern, search, hidden=False)):
-                path = real(name)
-                if path in seen or not path.is_file():
-                    continue
-                if len(seen) == MAX_FILES:
-                    self._cut = f"more than {MAX_FILES:,} files match"
-                    return
-                seen.add(path)
-                yield path, declared
-            if search.is_cut and declared:
-                self._cut = f"only the nearest {search.limit} in {folder} are looked at"
 
     def claim_new(self, last: bool = False) -> list[tuple[Path, bool]]:
         """The files that are this run's and were not read yet, the oldest first.
@@ -313,6 +295,24 @@ class RunFiles:
         if self._adopted:
             return processes.tree(*self._adopted)
         return processes.members(*self._session, self._job.folder)
+
+
+def _search(places: Iterable[tuple[Path, str, bool]], literal: str) -> tuple[dict[Path, bool], str]:
+    """The files that match, each with whether it was declared; and why not all are known."""
+    found, cut = dict[Path, bool](), ""
+    for folder, pattern, declared in places:
+        search = Search()
+        # A path that has brackets itself: `runs[1]/metrics.csv`.
+        own = [folder / literal] if declared else []
+        for path in map(real, chain(own, matching(folder, pattern, search, hidden=False))):
+            if path in found or not path.is_file():
+                continue
+            if len(found) == MAX_FILES:
+                return found, f"more than {MAX_FILES:,} files match"
+            found[path] = declared
+        if search.is_cut and declared:
+            cut = f"only the nearest {search.limit} in {folder} are looked at"
+    return found, cut
 
 
 class _Look:
