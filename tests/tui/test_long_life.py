@@ -8,17 +8,20 @@ import os
 import shutil
 import time
 from collections import Counter
+from typing import ClassVar
 
+from rich.text import Text
 from textual._styles_cache import StylesCache
+from textual.app import App, ComposeResult
 from textual.widgets._toast import ToastHolder
 
 from tests.tui.conftest import Open
 from tests.tui.real import RealLab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
-from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import exit_record, write_json
 from vitlab.jobs.store import submit
+from vitlab.tui.widgets.table import StableTable
 
 ROADMAP = "roadmaps/sleep_roadmap.md"
 MOST = 150
@@ -39,6 +42,48 @@ async def test_a_toast_that_expires_as_another_comes_leaves_nothing(stage: Open)
         await it.settle()
         gc.collect()
         assert sum(isinstance(one, StylesCache) for one in gc.get_objects()) < alive
+
+
+class Numbers(StableTable):
+    COLUMNS: ClassVar = {"Name": 10, "Number": 10}
+
+
+async def test_a_row_that_changes_leaves_nothing_as_it_was_before() -> None:
+    class Shows(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Numbers("numbers")
+
+    app = Shows()
+    async with app.run_test(size=(40, 12)) as pilot:
+        table = app.query_one(Numbers)
+
+        async def change(number: int) -> list[list[str]]:
+            """What the terminal shows of the rows afterwards."""
+            numbers = {"a": 0, "b": number, "c": 0}
+            table.show_rows({name: (Text(name), Text(str(n))) for name, n in numbers.items()})
+            await pilot.pause()
+            strips = app.screen._compositor.render_strips()
+            return ["".join(part.text for part in strip).split() for strip in strips[1:4]]
+
+        def kept() -> int:
+            return (
+                len(table._cell_render_cache)
+                + len(table._row_render_cache)
+                + len(table._row_renderable_cache)
+                + len(table._line_cache)
+            )
+
+        for number in range(10):
+            await change(number)
+        before = kept()
+        for number in range(10, 40):
+            assert await change(number) == [["a", "0"], ["b", str(number)], ["c", "0"]]
+        assert kept() == before
+        table.display = False
+        await change(40)
+        table.display = True
+        await pilot.pause()
+        assert (await change(40))[1] == ["b", "40"]
 
 
 async def test_an_ended_job_leaves_little_more_than_its_row(stage: Open, real_lab: RealLab) -> None:
@@ -65,8 +110,7 @@ async def test_an_ended_job_leaves_little_more_than_its_row(stage: Open, real_la
     async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
 
         async def objects(jobs: int) -> Counter[str]:
-            view = lambda: it.app.session.view
-            await it.until(lambda: view() is not None and len(view().jobs) == jobs)
+            await it.until(lambda: (view := it.app.session.view) and len(view.jobs) == jobs)
             await it.look(3)
             gc.collect()
             return Counter(type(one).__name__ for one in gc.get_objects())

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widgets import DataTable
+from textual.widgets.data_table import ColumnKey, RowKey
 
 Row = tuple[Text, ...]
 
@@ -52,29 +53,40 @@ class StableTable(DataTable[Text]):
 
     def show_rows(self, rows: Mapping[str, Row]) -> None:
         """Make the table show these rows, touching as little as possible."""
-        fits = self._fitted == self.fitted
-        before = self._update_count
-        if fits and list(rows) == list(self._shown):
+        if self._fitted == self.fitted and list(rows) == list(self._shown):
             for key, row in rows.items():
-                if row is self._shown[key]:
-                    continue
-                for name, old, new in zip(self.COLUMNS, self._shown[key], row, strict=True):
-                    if name not in self._fitted:
-                        continue
-                    if old.plain != new.plain or old.style != new.style:
-                        self.update_cell(key, name, new)
+                if row is not self._shown[key]:
+                    self._change(key, self._shown[key], row)
         else:
             self._refill(rows)
-        if self._update_count != before:
-            self._forget_drawn()
         self._shown = dict(rows)
 
-    def _forget_drawn(self) -> None:
-        """Textual keeps what it drew, 10,000 cells of it, and after a change draws all anew."""
-        self._cell_render_cache.clear()
-        self._row_render_cache.clear()
+    def _change(self, key: str, old: Row, new: Row) -> None:
+        """Draw one row anew, if a cell has changed.
+
+        Textual's `update_cell` draws all rows, and keeps 10,000 cells as they were before.
+        """
+        cells = [
+            (name, after)
+            for name, before, after in zip(self.COLUMNS, old, new, strict=True)
+            if name in self._fitted and (before.plain, before.style) != (after.plain, after.style)
+        ]
+        if not cells:
+            return
+        row = RowKey(key)
+        self._data[row].update((ColumnKey(name), cell) for name, cell in cells)
+        for cells_drawn in tuple(self._cell_render_cache.keys()):
+            if cells_drawn[0] == row:
+                self._cell_render_cache.discard(cells_drawn)
+        for row_drawn in tuple(self._row_render_cache.keys()):
+            if row_drawn[0] == row:
+                self._row_render_cache.discard(row_drawn)
         self._row_renderable_cache.clear()
         self._line_cache.clear()
+        if self.size:
+            self.refresh_row(self.get_row_index(row))
+        else:  # hidden: once it is shown again
+            self.refresh()
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
