@@ -49,7 +49,7 @@ class KeyLine(Static):
                 break
             entry = f"[@click=app.{action}]$key[/] $word  "
             line += Content.from_markup(entry, key=key, word=word)
-        self.update(line)
+        self.update(line, layout=False)
 
 
 class LabScreen(Screen[None]):
@@ -121,7 +121,7 @@ class LabScreen(Screen[None]):
         text.append(fit(clean(title), room) + "  ", "bold")
         text.append(right)
         if text != self._head.content:
-            self._head.update(text)
+            self._head.update(text, layout=False)
 
     def job_called(self, name: str | None) -> JobView | None:
         """The job of this name; None when the lab has it no more."""

@@ -77,7 +77,7 @@ class Chart(Static, can_focus=True):
             text = await asyncio.to_thread(draw, size.width, size.height)
         finally:
             self._drawing = False
-        self.update(text)
+        self.update(text, layout=False)
         if self._due:
             self.redraw(now=self._urgent)
 

@@ -64,7 +64,7 @@ class Header(Static):
         self.styles.height = 4 if others else 3
         if text != self._text:
             self._text = text
-            self.update(text)
+            self.update(text, layout=False)  # its height is set
 
     def _plan_line(self, view: LabSnapshot, seconds_since_read: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
