@@ -54,17 +54,27 @@ class BrokenError(RuntimeError):
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
     """`network` compiled for micro-batches of one size; its weights are shared.
 
-    On a CPU each of a transformer's `blocks` is compiled, which are alike, so that this is done
-    once: the C++ of a whole network with dropout takes minutes.
+    On a CPU each of a transformer's `blocks` is compiled, which are alike, so that it is done once,
+    and attention stays as written: the C++ of a whole network with dropout takes minutes.
     """
     blocks = getattr(network, "blocks", None)
     if device.type != "cpu" or not isinstance(blocks, nn.ModuleList):
         return cast(nn.Module, torch.compile(network, dynamic=False))
-    shadow = copy.copy(network)
-    shadow._modules = dict(network._modules)
-    shadow.blocks = nn.ModuleList(
-        cast(nn.Module, torch.compile(block, dynamic=False)) for block in blocks
-    )
+    shadow = _shadow(network)
+    shadow.blocks = nn.ModuleList(_compiled_block(block) for block in blocks)
+    return shadow
+
+
+def _compiled_block(block: nn.Module) -> nn.Module:
+    shadow = _shadow(block)
+    shadow.attention = torch.compiler.disable(block.attention)  # type: ignore[no-untyped-call]
+    return cast(nn.Module, torch.compile(shadow, dynamic=False))
+
+
+def _shadow(module: nn.Module) -> nn.Module:
+    """The same parameters and parts; one that is replaced in it is not replaced in `module`."""
+    shadow = copy.copy(module)
+    shadow._modules = dict(module._modules)
     return shadow
 
 
