@@ -187,7 +187,8 @@ _LONG = 200
 """Characters of a name beyond which it is no part of such a tree: each takes a call."""
 
 
-def _one_of(names: Iterable[str]) -> str:
+@lru_cache(16)  # of a document before and after a change, and of those beside it
+def _one_of(names: tuple[str, ...]) -> str:
     """A pattern of whole names, the longest first; by characters, as there may be thousands."""
     tree: _Tree = {}
     long: list[str] = []
@@ -243,7 +244,7 @@ class IdIndex:
 
     @cached_property
     def _opening(self) -> re.Pattern[str]:
-        names = [*self.ids, *(name for name, _ in self.experiments)]
+        names = (*self.ids, *(name for name, _ in self.experiments))
         return re.compile(rf"[^\w\[(<]*(?:MVP[-–_: ]?)?({_one_of(names)})", re.I)
 
     @cached_property
@@ -252,7 +253,7 @@ class IdIndex:
 
     @cached_property
     def _experiment(self) -> re.Pattern[str]:
-        names = [name for name, _ in self.experiments]
+        names = tuple(name for name, _ in self.experiments)
         return re.compile(rf"(?<![A-Za-z0-9])(?<![A-Za-z0-9][.-]){_one_of(names)}", re.I)
 
     def experiment_in(self, text: str) -> tuple[str, tuple[int, int]] | None:

@@ -24,7 +24,7 @@ _OF_STATUS = re.compile(
 _OF_RUN = re.compile(
     r"\bep(?:och)?s?[.:]?\s?\d|第\s?\d+\s?(?:轮|epoch)|\b(?:GPUs?\s?#?|cuda:?)\d|\bon (?:the )?GPU"
     r"|\bETA\b|re-?run|重跑|重训|重新跑|预计|剩余|\bremaining\b|\d\s?(?:h|d|days?|hours?) left\b"
-    r"|not yet|还没|尚未"
+    r"|not yet|还没|尚未|(?:^|[(（\[【,，;；:：])\s*\d+\s?/\s?\d+\s*(?=$|[)）\]】,，;；])"
     r"|(?:^|[(（\[【,，;；:：])\s*(?:进度|progress)?\s*[~≈约]?\s*\d+(?:\.\d+)?\s?%"
     r"\s*(?:done|completed?|完成)?\s*(?=$|[)）\]】,，;；])",
     re.I,

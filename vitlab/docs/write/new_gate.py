@@ -10,7 +10,7 @@ from itertools import permutations
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.gates.conditions import Condition, Manual, read_condition
-from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.gates.gates import Gate, names_deciding
 from vitlab.docs.model.gates.rules import is_condition, is_of_rules, table_rules
 from vitlab.docs.model.ids import gate_refs, read_id
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -259,6 +259,9 @@ class GateEdits:
         cells[0] = f"**{own}**" if last.startswith("**") else own
         waits = new_status(self.roadmap)
         mvp = self._mvp
+        decides = (i for i, head in enumerate(heads) if names_deciding(head))
+        if self.mvp and "mvp" not in columns and (column := next(decides, 0)):
+            columns = {**columns, "mvp": column}
         at = columns.get("mvp", 0)
         if self.mvp and table.rows and at < len(table.rows[-1].cells):
             named = plain(table.rows[-1].cells[at].raw)

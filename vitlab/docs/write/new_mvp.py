@@ -203,9 +203,10 @@ class MvpEdits:
             else:
                 spaced = name.startswith("MVP") and not any(re.search("[:：]", raw) for raw in raws)
                 name = f"{name}{' ' if spaced else ': '}{self.name}"
+        beside_name = like is not None and "status" in like.cells and "status" not in view.columns
         values = {
             "mvp": name,
-            "name": self.name,
+            "name": f"{self.status} {self.name}" if beside_name else self.name,
             "phase": self.phase,
             "gate": gate_title(self.gate.id) if self.gate else "",
             "status": self.status,

@@ -185,6 +185,11 @@ def deciding(text: str, ids: IdIndex) -> tuple[str, ...]:
     return ids.refs(own) or ids.refs(text)
 
 
+def names_deciding(head: str) -> bool:
+    """Whether a column holds what decides about a gate: `Decided by`, `依据`."""
+    return _NEEDS.match(plain(head)) is not None
+
+
 def gate_opening(text: str) -> str | None:
     """The bare id of the one gate that a text opens with, as a heading does; None for none."""
     match = _HEADING.match(text)
