@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from typing import Any
 
@@ -14,7 +15,10 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import exit_record, write_json
-from vitlab.jobs.store import submit
+from vitlab.jobs.store import all_jobs, submit
+from vitlab.lab.live import snapshot
+from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.tui.terminal.terminal_io import QUIET, _End
 from vitlab.tui.watch import reader as reading
 from vitlab.tui.watch.pace import IDLE, LOOK, POLL, REST, Pace
@@ -103,6 +107,45 @@ def test_an_ended_job_is_read_once_and_looked_at_in_turn(
     assert any(reader.changed(view, everything=True) for _ in range(4))
     real_lab.add_mvp("a row from vim")
     assert reader.changed(view, everything=False)
+
+
+def test_results_are_judged_again_only_where_something_has_changed(
+    real_lab: RealLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_lab.paths.settings.open("a") as settings:
+        settings.write("write_status: ask\n")
+    jobs = [ended(real_lab, number) for number in range(3)]
+    lab, judged = real_lab.lab, list[Any]()
+
+    def counted(*of: Any) -> Any:
+        judged.append(of)
+        return verdicts_of(*of)
+
+    monkeypatch.setattr(snapshot, "verdicts_of", counted)
+    reader = LabReader(lab)
+
+    def read() -> tuple[int, int]:
+        """How often results were judged, and how many wait to be written."""
+        judged.clear()
+        view = reader.read(real_lab.roadmap)
+        return len(judged), view.pending
+
+    for _ in range(3):
+        read()
+    assert read() == (0, 3)
+    write_json(jobs[1].health, {})  # a new name in its folder: anything may have changed
+    os.utime(jobs[1].folder, (2e9, 1e9))
+    assert [read(), read()] == [(1, 3), (0, 3)]
+    shutil.rmtree(jobs[2].folder)
+    assert [read(), read()] == [(1, 2), (0, 2)]
+    ended(real_lab, 3)
+    assert [read(), read()] == [(1, 3), (0, 3)]
+    real_lab.add_mvp("a row from vim")
+    assert [read(), read()] == [(1, 3), (0, 3)]
+    lab.paths.openings.touch()
+    assert [read(), read()] == [(1, 3), (0, 3)]
+    record_written(lab, all_jobs(lab.paths), ["a text"])
+    assert [read(), read()] == [(1, 0), (0, 0)]
 
 
 def test_the_reader_of_keys_waits_for_a_key_and_for_the_end() -> None:
