@@ -188,7 +188,7 @@ class Cells:
         flat = [flattened(row) for row in rows]
         columns: dict[str, Column] = {}
         for name in self.wanted:
-            plain = _dotted(name)
+            plain = dotted(name)
             odd: list[str] = []
             cells = [row[name] if name in row else row.get(plain) for row in flat]
             columns[name] = [None if cell is None else number(cell, odd) for cell in cells]
@@ -264,13 +264,13 @@ def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
             cell = {str(place): content for place, content in enumerate(cell)}
         if isinstance(cell, Mapping):
             for inner, content in flattened(cell).items():
-                flat.setdefault(_dotted(f"{name}.{inner}"), content)
+                flat.setdefault(dotted(f"{name}.{inner}"), content)
         else:
-            flat.setdefault(_dotted(name), cell)
+            flat.setdefault(dotted(name), cell)
     return flat
 
 
-def _dotted(theirs: str) -> str:
+def dotted(theirs: str) -> str:
     """A program's own name, however it is nested."""
     return theirs.replace("/", ".")
 

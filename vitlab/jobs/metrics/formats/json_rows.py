@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.contract.reading import MAX_DEPTH
-from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, flattened, whole_lines
+from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, dotted, flattened, whole_lines
 
 _BETWEEN = re.compile(r"[, \t\r\n]*")
 """What stands between two objects."""
@@ -111,8 +111,8 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
              if isinstance(content, list) and content and (rows := rows_in(content))}  # fmt: skip
     if "log_history" in document:
         return lists.get("log_history", [])
-    columns, wanted = _columns(document), {name.replace("/", ".") for name in names}
-    lengths = {len(cells) for name, cells in columns.items() if name.replace("/", ".") in wanted}
+    columns, wanted = _columns(document), {dotted(name) for name in names}
+    lengths = {len(cells) for name, cells in columns.items() if dotted(name) in wanted}
     if len(lengths) == 1:
         columns = {name: cells for name, cells in columns.items() if len(cells) in lengths}
         across = zip(*columns.values(), strict=True)
