@@ -329,6 +329,8 @@ for number in range(2):
     result = read_result(job.result)
     assert result is not None
     assert result.values == {R2: 1.0002}
+    told = f"{R2}: in 2 files, of which the last counts, version_1/metrics.csv"
+    assert read_json(job.metrics)["problems"] == [told]
     assert curve(job)[-4:] == [(1509, 0.1509), (0, 1.0), (1, 1.0001), (2, 1.0002)]
 
 
@@ -347,6 +349,7 @@ for step in range(1, 4):
     advance(shop.lab)
     assert ended(job).outcome == "ok"
     assert curve(job) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert read_json(job.metrics)["problems"] == []
 
 
 def test_an_earlier_run_s_file_is_read_only_where_it_grows_or_is_new(shop: Workshop) -> None:

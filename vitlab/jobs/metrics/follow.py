@@ -31,6 +31,7 @@ from vitlab.contract.reading import open_regular
 from vitlab.contract.tracking import FILES, Link, read_link, write_link
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.metrics.files import BLOCK, EMPTY, FileFollower
+from vitlab.jobs.metrics.formats.json_rows import JsonDocument
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
@@ -277,6 +278,7 @@ class Follow:
         for one in self._declared():
             lines += _notes(one.name, one.follower.status, last)
             lines += _missing(one.name, one.follower.status, known, last)
+        lines += self._in_several() if last else []
         if self._log is not None:
             lines += _notes("the log", status := self._log.follower.status, last)
             if last and not logged and not self._given():
@@ -284,6 +286,20 @@ class Follow:
                 what = what if status["rows"] else f"matches {self._source.pattern}"
                 lines.append(f"no line of the log {what}")
         return list(dict.fromkeys(lines))
+
+    def _in_several(self) -> Iterator[str]:
+        """Values that more than one file gave, as of folds: one line for those of the same files.
+
+        Documents that repeat all rows, as each checkpoint's, are one file.
+        """
+        files: dict[str, tuple[str, ...]] = {}
+        for one in self._declared():
+            if one.follower.status["kind"] != JsonDocument.kind:
+                for ours in one.follower.given:
+                    files[ours] = (*files.get(ours, ()), one.name)
+        for names in dict.fromkeys(names for names in files.values() if len(names) > 1):
+            values = ", ".join(sorted(ours for ours in files if files[ours] == names))
+            yield f"{values}: in {len(names)} files, of which the last counts, {names[-1]}"
 
     def _note_cursors(self) -> None:
         self._cursors.update(
