@@ -12,14 +12,16 @@ from tests.ml.models import P16
 from vitlab.contract.config import DataConfig, MlpConfig, VitConfig, read_config
 from vitlab.contract.networks import MlpModel, TrainConfig, VitModel
 from vitlab.contract.paths import UsageError
-from vitlab.jobs.experiment.estimate import STATE, training_bytes
+from vitlab.contract.value import MEMORY, MFU
+from vitlab.jobs.experiment.estimate import STATE, training_bytes, training_flops
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.train import train
+from vitlab.ml.training.parallel import Group
 from vitlab.ml.training.task import Task, make_model, make_task
-from vitlab.recipes import run
-from vitlab.recipes.vit import check
+from vitlab.recipes import run, vit
+from vitlab.recipes.vit import check, performance
 
 CPU = torch.device("cpu")
 SMALL = replace(P16, patch=64, hidden=64, layers=3, heads=4, input="whitened")
@@ -66,7 +68,7 @@ def test_the_estimate_is_near_what_is_kept_for_the_backward_pass(
         check(network, task)
     estimate = training_bytes(config, cuda=False)
     assert estimate is not None
-    inputs = 3 * 4 * 4096 * config.train.batch
+    inputs = 3 * 4 * 4096 * config.train.size
     activations = estimate - STATE * param_count(network)
     assert 0.66 < activations / (sum(kept.values()) + inputs) < 1.5
 
@@ -132,3 +134,22 @@ def test_a_loss_that_is_no_number_ends_the_job_at_once() -> None:
 def test_a_device_that_networks_do_not_run_on_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^device 'mps': networks run on CPUs and NVIDIA GPUs"):
         run._device("mps")
+
+
+def test_the_share_of_a_gpus_peak_is_stated_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small()
+    _, task = made(config)
+    flops = training_flops(config.model, 1, 4096)
+    told: list[str] = []
+    values = performance(config, task, told.append)(1000.0)
+    assert told == []
+    assert list(values) == [MEMORY]
+    assert 0.05 < values[MEMORY] < 100
+    monkeypatch.setattr(vit, "matmul_peak", lambda *_: 612.3e12)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 31_240_000_000)
+    gpus = Group(0, 2, None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    task = replace(task, device=torch.device("cuda"), group=gpus)
+    values = performance(config, task, told.append)(1e6)
+    assert told == ["perf/mfu is of 1,225 TFLOP/s, the measured peak of bf16 products"]
+    assert values == {MEMORY: 31.24, MFU: pytest.approx(1e6 * flops / (2 * 612.3e12))}

@@ -85,11 +85,15 @@ def _memory(device: torch.device) -> str:
     return f"{peak / 1e9:.2f} GB resident"
 
 
-def performance(config: VitConfig | MlpConfig, task: Task) -> Callable[[float], dict[str, float]]:
-    """Samples per second -> memory now and, on a GPU, the share of its measured peak."""
+def performance(
+    config: VitConfig | MlpConfig, task: Task, note: Callable[[str], None]
+) -> Callable[[float], dict[str, float]]:
+    """Samples per second -> memory now and, on a GPU, the share of its measured peak, once told."""
     device, peak = task.device, math.nan
     if device.type == "cuda":
-        peak = matmul_peak(device, task.how["precision"]) * task.group.size
+        precision = task.how["precision"]
+        peak = matmul_peak(device, precision) * task.group.size
+        note(f"{MFU} is of {peak / 1e12:,.0f} TFLOP/s, the measured peak of {precision} products")
     flops = training_flops(config.model, outputs_of(config), task.spectra.pixels)
 
     def measured(rate: float) -> dict[str, float]:
@@ -189,7 +193,8 @@ def _trained(
         return hours(time.monotonic() - begun, context.device, earlier)
 
     progress = train(model, task, folder, context.resume, context.stopped, trunk, runner)
-    return context.report.follow(progress, spent, performance(config, task)), earlier
+    perf = performance(config, task, context.report.note)
+    return context.report.follow(progress, spent, perf), earlier
 
 
 def _name(config: VitConfig | MlpConfig) -> str:
