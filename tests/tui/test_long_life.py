@@ -24,7 +24,7 @@ from vitlab.jobs.store import submit
 from vitlab.tui.widgets.table import StableTable
 
 ROADMAP = "roadmaps/sleep_roadmap.md"
-MOST = 150
+MOST = 80
 """Objects that an ended job may add: its row, what is shown of it, what is read once of it."""
 
 
