@@ -191,7 +191,8 @@ def _metrics(
         return {}, [f"metrics: {text}"]
     metrics = {**declared, "names": dict(names), **({"file": file} if file else {})}
     pairs = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in names.items())
-    notes = [f"metrics: {file or 'its log'}: {pairs}"]
+    missing = is_glob(file) and not any(matching(found.training.folder, file))
+    notes = [f"metrics: {file or 'its log'}{' (no file matches yet)' * missing}: {pairs}"]
     if found.note and not found.training.metrics and not wanted.metrics:
         notes.append(found.note)
     for theirs, ours in found.names.unit.items():
