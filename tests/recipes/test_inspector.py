@@ -196,7 +196,10 @@ def test_the_words_of_the_command(
     monkeypatch.chdir(lab)
     # In this process: the other one takes seconds to start, and is tested above.
     monkeypatch.setattr("vitlab.lab.inspector.client.Client", Here)
+    Path("notes.txt").write_text("hers")
+    Path("x.npz").symlink_to("notes.txt")
     assert vitlab(["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]) == 0
+    assert Path("notes.txt").read_text() == "hers"
     told = json.loads(capsys.readouterr().out)
     assert told["number"] == 5
     assert len(told["wave"]) == len(told["flux"]) == 4096

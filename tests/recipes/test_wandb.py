@@ -279,3 +279,13 @@ def test_a_link_is_whole_or_not_there(tmp_path: Path) -> None:
     assert read_link(JobPaths(tmp_path)) == Link("a", "online", "https://w/a", "wandb/run-a")
     assert json.loads((tmp_path / "wandb.json").read_bytes())["v"] == 1
     assert subprocess.run(["ls", tmp_path], capture_output=True).stdout == b"wandb.json\n"
+
+
+def test_what_an_earlier_attempt_left_is_read_within_bounds(tmp_path: Path) -> None:
+    for name in ("pipe", "huge", "link"):
+        (tmp_path / f"wandb/run-{name}").mkdir(parents=True)
+    os.mkfifo(tmp_path / "wandb/run-pipe/a.wandb")
+    with (tmp_path / "wandb/run-huge/a.wandb").open("wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "wandb/run-link/a.wandb").symlink_to("/dev/zero")
+    assert wandb_report._last_logged(JobPaths(tmp_path)) == -1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.job import read_spec
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, new_file
 from vitlab.contract.value import Value
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.inspector.client import Client
@@ -91,22 +91,23 @@ def _write(path: Path, stars: StarList, sheet: StarSheet) -> None:
         arrays[f"density_{one.kind}"] = np.array([one.values, one.density])
     kinds = {f"{name}_kind": np.array(f"{t.kind} ({t.unit})") for name, t in traces.items() if t}
     try:
-        np.savez_compressed(
-            path,
-            allow_pickle=False,
-            wave=np.array(stars.wave),
-            flux=np.array(sheet.flux),
-            sigma=np.array(sheet.sigma),
-            clean=np.array(sheet.clean),
-            true=np.array(list(sheet.true.values())),
-            labels=np.array(list(sheet.true)),
-            star=np.array(sheet.number),
-            mag=np.array(sheet.mag),
-            snr=np.array(sheet.snr),
-            bound=np.array(math.nan if sheet.bound is None else sheet.bound),
-            **arrays,
-            **kinds,
-        )
+        with new_file(path) as file:
+            np.savez_compressed(
+                file,
+                allow_pickle=False,
+                wave=np.array(stars.wave),
+                flux=np.array(sheet.flux),
+                sigma=np.array(sheet.sigma),
+                clean=np.array(sheet.clean),
+                true=np.array(list(sheet.true.values())),
+                labels=np.array(list(sheet.true)),
+                star=np.array(sheet.number),
+                mag=np.array(sheet.mag),
+                snr=np.array(sheet.snr),
+                bound=np.array(math.nan if sheet.bound is None else sheet.bound),
+                **arrays,
+                **kinds,
+            )
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror}") from None
 

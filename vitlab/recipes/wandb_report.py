@@ -8,6 +8,7 @@ job has ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from vitlab.contract.config import read_config
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Spec, read_spec
 from vitlab.contract.paths import JobPaths, cause
+from vitlab.contract.reading import read_regular
 from vitlab.contract.tracking import Link, read_link, wandb_of, write_link
 from vitlab.jobs.files import open_appending
 from vitlab.jobs.metrics.formats.records import wandb_rows
@@ -122,6 +124,8 @@ def _spawn(paths: JobPaths) -> subprocess.Popen[bytes]:
         )
 
 
+MOST_READ = 1 << 28
+"""Bytes of an earlier attempt's file, in which the last step is looked for."""
 EVERY = 1.0
 """Seconds between reads of the events."""
 FLUSH = 5.0
@@ -234,10 +238,13 @@ def _link(paths: JobPaths, run: Any, before: Link) -> Link:
 
 def _last_logged(paths: JobPaths) -> int:
     """The last step logged before a resume; -1 when there is none."""
-    files = paths.folder.glob("wandb/*run-*/*.wandb")
-    return max(
-        (row.get("step", 0) for f in files for row in wandb_rows(f.read_bytes())), default=-1
-    )
+    last = -1
+    for file in paths.folder.glob("wandb/*run-*/*.wandb"):
+        with contextlib.suppress(OSError):  # of a job that was taken over it may be anything
+            rows = wandb_rows(read_regular(file, MOST_READ))
+            steps = (row.get("step") for row in rows)
+            last = max([last, *(step for step in steps if isinstance(step, int))])
+    return last
 
 
 class Follower:
