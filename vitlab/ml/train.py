@@ -56,9 +56,8 @@ def train(
 
     Checkpoints go to `folder` at every validation, and after the current step when `stopped`
     returns True; with `schedule: wsd` the state before the decay stays there too. A training that
-    is resumed, or goes on from such a `trunk` of another length, takes the same steps as an
-    uninterrupted one (bitwise on a CPU in fp32). `runner`: from the trial that chose for `task`;
-    None for one of its own. Raises `NonFiniteLoss`, `UsageError`.
+    is resumed, or goes on from such a `trunk` of another length, takes the same steps as one that
+    was not (bitwise on a CPU in fp32). Raises `NonFiniteLoss`, `UsageError`.
     """
     config = task.train
     state = State(network, task, folder)
