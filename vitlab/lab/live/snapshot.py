@@ -245,10 +245,8 @@ def read_snapshot(
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
-            judged = _judged(lab, roadmap, jobs, here, kept.judged if kept else None)
+            judged = _judged(lab, roadmap, jobs, here, kept or Kept())
             verdicts, waiting = judged.verdicts, judged.waiting
-            if kept is not None:
-                kept.judged = judged
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
@@ -264,13 +262,13 @@ def read_snapshot(
 
 
 def _judged(
-    lab: Lab, roadmap: Roadmap, jobs: Sequence[Job], here: Sequence[Job], before: Judged | None
+    lab: Lab, roadmap: Roadmap, jobs: Sequence[Job], here: Sequence[Job], kept: Kept
 ) -> Judged:
     """The verdicts, or those of the last reading: all results are read for them.
 
     `here`: the jobs of the roadmap.
     """
-    private = lab.paths.private
+    private, before = lab.paths.private, kept.judged
     marks = tuple(map(_mark, (private.sync_ledger, private.ceilings, lab.paths.openings)))
     if (
         before is not None
@@ -282,7 +280,8 @@ def _judged(
         return before
     waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
     verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
-    return Judged(roadmap, jobs, marks, verdicts, waiting)
+    kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting)
+    return kept.judged
 
 
 def _is_unchanged(before: Job, now: Job) -> bool:
