@@ -267,15 +267,14 @@ class RunFiles:
             return Evidence(existed=True, changed=False)
         own_folder = path.parent != self.folder and not existed
         held, holders = evidence_of_holders(path, look.opened, look.pids, own_folder)
-        rivals = [*self._other_jobs(path), *(() if self._named else look.alike)]
+        rivals, literal = [*self._other_jobs(path)], not is_glob(self.pattern)
         if held:
             self._held.add(path)
         if path in self._held:  # also once it is closed, or its process has ended
-            rivals = [one for one in rivals if one.exact]
-        elif (
-            path in self.ours
-        ):  # one that came later makes files of its own, unless it is told which
-            literal = not is_glob(self.pattern)
+            rivals = [one for one in rivals if one.exact or literal]
+        elif not self._named:
+            rivals += look.alike
+        if path in self.ours:  # one that came later makes files of its own, unless it is told which
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         return Evidence(self._named, held, holders, made, existed, changed, tuple(rivals))
 
