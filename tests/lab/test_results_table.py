@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from vitlab.commands.results import as_latex, short
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results import job_results as scanning
 from vitlab.lab.results.job_results import all_results, finished
 from vitlab.lab.results.rows import compare, results_table
@@ -272,3 +273,18 @@ def test_no_name_in_a_table_is_latex_or_a_formula(
         assert runs == {latex, f"'{formula}", r"1 ± 2\input{x}"}
     rows = {row["run"]: row for row in json.loads(said(capsys, "--json"))}
     assert [rows[run]["seed"] for run in (latex, formula)] == [None, 3]
+
+
+def test_a_cache_that_came_with_a_lab_is_not_believed(
+    lab: Lab, ended: Ended, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settle(ended("one", 0.5))
+    assert [one.result.values[NAME] for one in all_results(lab)] == [0.5]
+    cache = lab.paths.private.results
+    text = cache.read_text()
+    assert "0.5" in text
+    cache.write_text(text.replace("0.5", "0.99"))
+    assert [one.result.values[NAME] for one in all_results(lab)] == [0.99]  # it is used
+    copied = tmp_path_factory.mktemp("copied") / "lab"
+    shutil.copytree(lab.paths.root, copied, symlinks=True)  # with all times
+    assert [one.result.values[NAME] for one in all_results(open_lab(copied))] == [0.5]

@@ -91,14 +91,15 @@ def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
     return latest(finished(of_roadmap(lab, all_jobs(lab.paths), roadmap)))
 
 
-VERSION = 1
+VERSION = 2
 CACHE_BYTES = 1 << 28
 """Of the cache: some 3 kB a job."""
 
 _Entry = dict[str, Any]
-"""{mtime, state, spec, result} of a job that ended; `result` is null for one without.
+"""{stamp, state, spec, result} of a job that ended; `result` is null for one without.
 
-An ended job never changes without its folder's time, as every file comes by a rename.
+An ended job never changes without its folder's times, as every file comes by a rename. One of them
+no archive can set, so that no cache that came with a lab is believed.
 """
 
 
@@ -113,15 +114,15 @@ def all_results(lab: Lab) -> list[Finished]:
     results: list[Finished] = []
     for paths in job_folders(lab.paths):
         entry = cached.get(paths.name)
-        mtime = _modified(paths.folder)
-        if entry is not None and entry["mtime"] == mtime:
+        stamp = _stamp(paths.folder)
+        if entry is not None and entry["stamp"] == stamp:
             fresh[paths.name] = entry
             results += _from_entry(entry, paths)
         elif (job := read_job(paths)) is not None:
             read = finished([job])
             results += read
-            if isinstance(job.state, Done) and time.time() - mtime / 1e9 > SETTLED:
-                fresh[paths.name] = _entry(job, read[0].result if read else None, mtime)
+            if isinstance(job.state, Done) and time.time() - stamp[0] / 1e9 > SETTLED:
+                fresh[paths.name] = _entry(job, read[0].result if read else None, stamp)
     if fresh != cached:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
@@ -129,17 +130,18 @@ def all_results(lab: Lab) -> list[Finished]:
     return sorted(results, key=lambda one: one.ended)
 
 
-def _modified(folder: Path) -> int:
-    """When the folder last changed, in ns; 0 where it is gone."""
+def _stamp(folder: Path) -> list[int]:
+    """When the folder last changed, by its own word and by the disk's, in ns, and its number."""
     try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
+        found = os.stat(folder)  # noqa: PTH116 - of thousands of folders
     except OSError:
-        return 0
+        return [0, 0, 0]
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _entry(job: Job, result: Result | None, mtime: int) -> _Entry:
+def _entry(job: Job, result: Result | None, stamp: list[int]) -> _Entry:
     return {
-        "mtime": mtime,
+        "stamp": stamp,
         "state": asdict(job.state),
         "spec": {"v": SPEC_VERSION, **asdict(job.spec)},
         "result": None if result is None else {"v": RESULT_VERSION, **asdict(result)},
@@ -167,7 +169,7 @@ def _read_cache(path: Path) -> dict[str, _Entry]:
         document = read_document(path, CACHE_BYTES)
         jobs = document["jobs"] if document["v"] == VERSION else {}
         good = all(
-            {"mtime", "state", "spec", "result"} <= set(entry)
+            {"stamp", "state", "spec", "result"} <= set(entry)
             and entry["state"].keys() == _STATE.keys()
             and not any(misfit(entry["state"][name], kind) for name, kind in _STATE.items())
             for entry in jobs.values()
