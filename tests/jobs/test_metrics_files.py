@@ -136,7 +136,7 @@ def test_no_value_before_a_row_that_cannot_be_read_is_the_last(
     tmp_path: Path, text: str, more: str
 ) -> None:
     path = tmp_path / "m.csv"
-    for end, unknown in (("", ["val_r2"]), (more, []), (more + "Finished\n", [])):
+    for end, unknown in (("", ["val_r2"]), (more, []), (more + "Finished\n\0\0\0\n", [])):
         path.write_text(text + end)
         follower = FileFollower(source(), path)
         list(follower.poll())

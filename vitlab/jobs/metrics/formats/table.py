@@ -75,7 +75,7 @@ class Table(Decoder):
         """Leave a row out; a line of words below the rows is none of theirs."""
         self.skipped += 1
         numbered = cells[:1] if self._numbered else cells
-        self.lost_last = any(cell.strip() and not is_word(cell) for cell in numbered)
+        self.lost_last = any(cell.strip(b" \t\0") and not is_word(cell) for cell in numbered)
 
     def _broken(self, held: bytes, line: bytes, cells: Sequence[bytes] | None) -> list[bytes]:
         """The lines to read again, where the quote that began a row was none."""
