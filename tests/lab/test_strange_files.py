@@ -21,6 +21,7 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import find_roadmaps
 from vitlab.lab.example import mark_tour_shown, tour_due
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.live.snapshot import job_views
 from vitlab.lab.results.worlds import planned_world
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.status_sync import sync_status
@@ -221,3 +222,13 @@ def test_what_a_look_reads_beside_documents_is_a_regular_file(lab: Lab) -> None:
     lab.paths.private.notices.mkdir()
     (lab.paths.private.notices / "a.json").symlink_to("nowhere")
     assert last_notices(lab.paths) == []
+
+
+def test_problems_of_a_job_are_a_few_short_lines(lab: Lab, ended: Ended) -> None:
+    job = ended()
+    lines = [f"{number} {'x' * 2000}" for number in range(6000)]
+    job.metrics.write_text(json.dumps({"v": 1, "sources": [], "problems": lines}))
+    [view] = job_views(lab)
+    assert len(view.warnings) == 51
+    assert max(map(len, view.warnings)) == 1000
+    assert view.warnings[-1] == "5,950 more problems of its metrics"

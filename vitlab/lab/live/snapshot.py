@@ -91,6 +91,10 @@ def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapS
     )
 
 
+MOST_LINES = 50
+"""Problems of a job's metrics that are shown."""
+LONGEST_LINE = 1000
+"""Letters of each."""
 QUICK = 40
 """Ended jobs whose last events a quick read looks at: the newest, as many as a screen shows."""
 
@@ -436,7 +440,11 @@ def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
         record = load_fields(job.metrics, METRICS_FIELDS)
     except OSError:
         record = {}
-    return {key: record.get(key) or [] for key in METRICS_FIELDS}
+    parts = {key: list(record.get(key) or []) for key in METRICS_FIELDS}
+    lines = [str(line)[:LONGEST_LINE] for line in parts["problems"][:MOST_LINES]]
+    more = len(parts["problems"]) - MOST_LINES
+    lines += [f"{more:,} more problems of its metrics"] if more > 0 else []
+    return {**parts, "problems": lines}
 
 
 def _health_line(health: Health) -> str:
