@@ -126,6 +126,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "running": (
         "运行", "运行中", "正在运行", "进行中", "正在进行", "训练中", "正在训练", "进行", "执行中",
         "实验中", "验证中", "重跑中", "在跑", "正在跑", "跑着呢", "开发中", "调试中", "写作中",
+        "测试中", "探索中", "testing", "exploring",
         "running", "in progress", "ongoing", "on track",
         "active", "wip", "started", "已启动", "已提交",
         "submitted", "launched", "training", "underway", "doing", "rerunning", "re running",

@@ -81,7 +81,7 @@ _REPEATING = frozenset(("重跑", "rerun"))
 """Words that say what a glyph before them is about, not how it stands: `🔄 重跑`."""
 OF_SENTENCES = frozenset((
     "open", "next", "plan", "planning", "training", "mixed", "review", "analysis", "active",
-    "hold", "partial", "rerun",
+    "hold", "partial", "rerun", "testing", "exploring",
 ))  # fmt: skip
 """Words that open sentences as well, so they count only where no other word follows."""
 _LOOSE = frozenset(("🆕", "🟢"))
