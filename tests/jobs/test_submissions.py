@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,15 +129,27 @@ def test_a_copied_cloned_or_unpacked_lab_starts_nothing(shop: Workshop, tmp_path
 
 
 def test_a_lab_whose_experiments_are_a_link_to_mine_starts_nothing(
-    shop: Workshop, tmp_path: Path
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.submit(MAKES)  # a relative script would be the other lab's
+    job = shop.submit(MAKES)  # a relative script would be the other lab's
     other = LabPaths(tmp_path / "other")
     other.root.mkdir()
     other.experiments.symlink_to(shop.lab.experiments)
     assert [job.foreign for job in all_jobs(other)] == [True]
     assert advance(other) == []
     assert [job.foreign for job in all_jobs(shop.lab)] == [False]
+    # On another disk a folder can be made to have the number of this one.
+    real = os.stat
+    numbers = {str(other.root): shop.lab.root.stat().st_ino}
+
+    def numbered(path: Any, *rest: Any, **how: Any) -> os.stat_result:
+        found = real(path, *rest, **how)
+        number = numbers.get(str(path), found.st_ino)
+        return os.stat_result((found.st_mode, number, *found[2:]))
+
+    monkeypatch.setattr(os, "stat", numbered)
+    assert not is_submitted(JobPaths(other.experiments / job.folder.parent.name / job.folder.name))
+    assert is_submitted(job, anew=True)
 
 
 def test_another_user_s_submission_is_foreign(

@@ -206,8 +206,11 @@ def prune(experiments: Path) -> None:
         records, mine = state_folder() / _FOLDER, str(experiments.stat().st_ino)
         there = {str(folder.stat().st_ino) for folder in experiments.glob("*/*")}
         for place in (records / mine).iterdir():
-            # One that is just submitted may not have been there when we looked.
-            if place.name not in there and _age(place) > _DAY:
+            # One that is just submitted may not have been there when we looked; and a folder on
+            # another disk may have this one's number.
+            if place.name in there or _age(place) < _DAY:
+                continue
+            if _lab_of(place) == os.fsencode(experiments):
                 place.unlink()
         for group in records.iterdir():
             if group.name != mine and _age(group) > 90 * _DAY and not _is_there(group):
@@ -217,10 +220,15 @@ def prune(experiments: Path) -> None:
 def _is_there(group: Path) -> bool:
     """Whether the lab of these records is where it was."""
     try:
-        path = next(group.iterdir()).read_bytes().split(b"\n")[1]
+        path = _lab_of(next(group.iterdir()))
         return str(os.stat(path).st_ino) == group.name  # noqa: PTH116 - bytes
-    except (OSError, StopIteration, IndexError):
+    except (OSError, StopIteration):
         return False
+
+
+def _lab_of(place: Path) -> bytes:
+    """Where the `experiments/` of a record was; empty when it does not say."""
+    return place.read_bytes().partition(b"\n")[2].partition(b"\n")[0]
 
 
 def _age(path: Path) -> float:
@@ -243,9 +251,19 @@ def _identity(folder: Path) -> tuple[str, str, str, str]:
 
     `-` for what is not there. Another lab's `experiments/` may be a link to this one's.
     """
-    job, made = JobPaths(folder), born(folder)
-    when = _UNKNOWN if made is None else f"{made:.6f}"
-    return when, str(job.root.stat().st_ino), _digest(job.spec), _digest(job.environment)
+    job = JobPaths(folder)
+    return _birth(folder), _root(job.root), _digest(job.spec), _digest(job.environment)
+
+
+def _root(folder: Path) -> str:
+    """Its number, which another disk may have as well, and when it was made or on which disk."""
+    found, when = folder.stat(), _birth(folder)
+    return f"{found.st_ino}:{f'disk-{found.st_dev}' if when == _UNKNOWN else when}"
+
+
+def _birth(folder: Path) -> str:
+    made = born(folder)
+    return _UNKNOWN if made is None else f"{made:.6f}"
 
 
 def _digest(path: Path) -> str:
