@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import random
+import struct
 import subprocess
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -459,6 +462,45 @@ def test_a_state_whose_weights_decay_in_other_groups_is_refused(tmp_path: Path) 
 class _Evil:
     def __reduce__(self) -> tuple[object, ...]:
         return (print, ("owned",))
+
+
+def _with_two_lists(path: Path, evil: bytes) -> None:
+    """An archive whose zip64 locator names another list than the one that stands before it."""
+    buffer = io.BytesIO()
+    torch.save({"a": 1}, buffer)
+    whole = bytearray()
+    lists: tuple[list[bytes], list[bytes]] = [], []
+
+    def member(name: bytes, data: bytes) -> bytes:
+        sizes = struct.pack("<III", zlib.crc32(data), len(data), len(data))
+        at, lengths = len(whole), struct.pack("<HH", len(name), 0)
+        whole.extend(b"PK\3\4" + struct.pack("<5H", 20, 0, 0, 0, 0) + sizes + lengths + name + data)
+        rest = struct.pack("<3HII", 0, 0, 0, 0, at)
+        return b"PK\1\2" + struct.pack("<6H", 45, 20, 0, 0, 0, 0) + sizes + lengths + rest + name
+
+    with zipfile.ZipFile(buffer) as archive:
+        for name in archive.namelist():
+            honest = member(name.encode(), archive.read(name))
+            lists[0].append(member(name.encode(), evil) if name.endswith("data.pkl") else honest)
+            lists[1].append(honest)
+    records = []
+    for entries in lists:
+        at, text, count = len(whole), b"".join(entries), len(entries)
+        whole.extend(text)
+        records.append(len(whole))
+        ends = struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, len(text), at)
+        whole.extend(b"PK\6\6" + ends)
+    whole.extend(b"PK\6\7" + struct.pack("<IQI", 0, records[0], 1))
+    many = struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    path.write_bytes(whole + b"PK\5\6" + many)
+
+
+def test_what_is_checked_of_a_checkpoint_is_what_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    _with_two_lists(path, b"\x80\x02X\x04\x00\x00\x00evilq\x00.")
+    assert torch.load(path, weights_only=True) == "evil"
+    with path.open("rb") as file:
+        assert torch.load(checkpoint._checked(file), weights_only=True) == {"a": 1}
 
 
 def test_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

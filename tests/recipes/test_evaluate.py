@@ -236,6 +236,11 @@ def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
         torch.save({**document, "config": {**document["config"], name: number}}, best)
         with pytest.raises(UsageError, match=rf"best\.pt: from another version .*{why}"):
             rescore(job)
+    repeated = {name: torch.zeros(1).expand(20_000, 20_000) for name in document["model"]}
+    config = {**document["config"], "hidden": 4096}
+    torch.save({**document, "config": config, "model": repeated}, best)
+    with pytest.raises(UsageError, match="more weights than it holds"):
+        rescore(job)
     shutil.rmtree(job.folder)
 
 

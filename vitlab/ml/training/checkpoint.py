@@ -107,31 +107,37 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def _check(file: BinaryIO) -> None:
-    """Refuse one that would take more memory than it has bytes, or that names what ours do not."""
-    with zipfile.ZipFile(file) as archive:
+def _checked(file: BinaryIO) -> BinaryIO:
+    """The same, packed anew: of an archive with two lists PyTorch may read the other one.
+
+    Refuses one that would take more memory than it has bytes, or that names what ours do not.
+    """
+    packed_anew = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(packed_anew, "w") as ours:
         members = archive.infolist()
         packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
         if packed or sum(one.file_size for one in members) > os.fstat(file.fileno()).st_size:
             raise ValueError("it is larger than its file")
         for one in members:
+            content = archive.read(one)
+            ours.writestr(one.filename, content)
             if not one.filename.lower().endswith(".pkl"):  # PyTorch finds `data.PKL` too
                 continue
             if one.file_size > _PICKLED:
                 raise ValueError(f"{one.filename} has {one.file_size >> 20} MiB")
-            for opcode, named, _ in pickletools.genops(archive.read(one)):
+            for opcode, named, _ in pickletools.genops(content):
                 is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
                 if is_name and named not in _GLOBALS:
                     raise ValueError(f"it names {named}")
-    file.seek(0)
+    packed_anew.seek(0)
+    return packed_anew
 
 
 def load(path: Path, device: torch.device) -> Saved:
     """The state in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
         with os.fdopen(open_regular(path, follow=True), "rb") as file:
-            _check(file)
-            document = torch.load(file, map_location=device, weights_only=True)
+            document = torch.load(_checked(file), map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such checkpoint") from None
     except _UNREADABLE as error:
