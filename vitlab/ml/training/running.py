@@ -208,7 +208,8 @@ def settle(task: Task, how: Mapping[str, Any]) -> Task:
     `lr` is meant for 512 spectra a step. For the batch that `auto` found it is multiplied by the
     square root of their ratio, as suits Adam (Malladi et al. 2022, arXiv:2205.10287).
     """
-    chosen = {name: x for name, x in how.items() if getattr(task.train, name) == "auto"}
+    open_ = [name for name in task.how if getattr(task.train, name) == "auto"]
+    chosen = {name: how[name] for name in open_ if name in how}
     if "batch" in chosen:
         chosen["lr"] = task.train.lr * math.sqrt(chosen["batch"] / BATCH)
     return replace(task, train=replace(task.train, **chosen))
