@@ -52,7 +52,7 @@ COMMANDS = {
     "scaling": ("scaling", "the law of R² over training size and parameters, and what hours buy"),
     "serve": ("screen", "the screen in a browser, on this machine only"),
     "debug": ("screen", "what a bug report needs, without names and keys"),
-    "completion": ("completion", "what makes a shell complete commands, MVPs and jobs"),
+    "completion": ("start", "what makes a shell complete commands, MVPs and jobs"),
 }
 """Name -> (its module in `vitlab.commands`, its line in the help).
 
@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.set_threshold(20_000)  # nothing of all that is loaded is garbage
     _set_output()
     if "_ARGCOMPLETE" in os.environ and argv is None:  # a shell asks, after a press of Tab
-        from vitlab.commands.completion import complete
+        from vitlab.completion import complete
 
         parser = build_parser(os.environ.get("COMP_LINE", ""))
         complete(parser, {name: module for name, (module, _) in COMMANDS.items()})

@@ -14,7 +14,7 @@ import pytest
 from argcomplete.finders import CompletionFinder
 
 from vitlab.cli import COMMANDS, build_parser
-from vitlab.commands.completion import _Completer
+from vitlab.completion import _Completer
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.store import submit

@@ -1,9 +1,11 @@
-"""Commands for a newcomer: a lab to start from, and the whole loop once."""
+"""Commands for a newcomer: a lab to start from, the whole loop once, completion in a shell."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from argcomplete.shell_integration import shellcode
 
 from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, judge_gates, number, print_table, this_lab
@@ -20,6 +22,12 @@ from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 
+_COMPLETION = """\
+Print what makes a shell complete commands, options, MVPs and jobs.
+bash, zsh: eval "$(vitlab completion bash)" in ~/.bashrc or ~/.zshrc
+fish: vitlab completion fish > ~/.config/fish/completions/vitlab.fish
+"""
+
 
 def _init_options(init: argparse.ArgumentParser) -> None:
     init.add_argument("folder", nargs="?", default=".", metavar="FOLDER")
@@ -31,6 +39,19 @@ def _demo_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--mvp", action="append", metavar="ID", help="default: the next two")
     demo.add_argument("--dry-run", action="store_true", help="leave the results unwritten")
     demo.set_defaults(handler=run_demo)
+
+
+def _completion_options(completion: argparse.ArgumentParser) -> None:
+    completion.formatter_class = argparse.RawDescriptionHelpFormatter
+    completion.description = _COMPLETION
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    completion.set_defaults(handler=print_completion)
+
+
+def print_completion(args: argparse.Namespace) -> int:
+    """`vitlab completion`: what makes a shell ask `vitlab.completion` at a press of Tab."""
+    print(shellcode(["vitlab"], shell=args.shell), end="")
+    return 0
 
 
 def make_lab(args: argparse.Namespace) -> int:
@@ -107,4 +128,8 @@ def _print_verdicts(lab: Lab, roadmap: Path) -> None:
         print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
 
 
-OPTIONS: Options = {"init": _init_options, "demo": _demo_options}
+OPTIONS: Options = {
+    "init": _init_options,
+    "demo": _demo_options,
+    "completion": _completion_options,
+}

@@ -1,4 +1,4 @@
-"""Completion in a shell: its script, and what a press of Tab offers, MVPs and jobs included."""
+"""What a shell offers at a press of Tab: commands, options, and the names of MVPs and jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import argcomplete
 from argcomplete.completers import BaseCompleter, FilesCompleter
-from argcomplete.shell_integration import shellcode
 
 from vitlab.commands.common import Options
 from vitlab.contract.paths import UsageError
@@ -21,26 +20,6 @@ from vitlab.lab.lab import Lab, open_lab
 
 Names = dict[str, str]
 """What an argument may be, and a line on each."""
-_HOW = """\
-Print what makes a shell complete commands, options, MVPs and jobs.
-bash, zsh: eval "$(vitlab completion bash)" in ~/.bashrc or ~/.zshrc
-fish: vitlab completion fish > ~/.config/fish/completions/vitlab.fish
-"""
-
-
-def _add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = _HOW
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
-    parser.set_defaults(handler=_print_script)
-
-
-OPTIONS: Options = {"completion": _add_completion}
-
-
-def _print_script(args: argparse.Namespace) -> int:
-    print(shellcode(["vitlab"], shell=args.shell), end="")
-    return 0
 
 
 def complete(parser: argparse.ArgumentParser, modules: Mapping[str, str]) -> None:
