@@ -119,7 +119,7 @@ def _labs(arguments: argparse.Namespace, table: Table, folder: Path) -> None:
         for case, area, tried, found in strangers(run, folder, seed, not arguments.short, chosen):
             table.enter("strangers", case, case, f"{area}, {tried} commands", found, [])
     if part in ("all", "surroundings") and not arguments.short:
-        for case, tried, found in surroundings(run, folder, seed, name or "all"):
+        for case, tried, found in surroundings(run, folder / "own", seed, name or "all"):
             if tried:
                 table.enter("surroundings", case, case, "surroundings", found, [])
             else:
