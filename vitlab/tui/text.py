@@ -436,6 +436,16 @@ def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     Of these the running ones, once any has a number. None is best where it is not known which way
     is better.
     """
+    if not (_best and _best[-1][0] is view.jobs and _best[-1][1] == view.names):
+        _best[:] = [(view.jobs, view.names, _best_jobs(view))]
+    return _best[-1][2]
+
+
+_best: list[tuple[tuple[JobView, ...], frozenset[str], Mapping[str, JobView]]] = []
+"""The jobs last asked of, the names of their roadmap, and the best: all panes ask the same."""
+
+
+def _best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     groups: dict[str, list[JobView]] = {}
     for job in view.jobs:
         if belongs(job, view) and last_r2(job) is not None:

@@ -109,8 +109,8 @@ class KeptRows:
 
 
 def _is_same(before: JobView, now: JobView) -> bool:
-    """Whether nothing changed since it ended; cheap, as it is called for every job."""
-    return (
+    """Whether nothing was read anew, or changed since it ended; cheap: called for every job."""
+    return before is now or (
         isinstance(now.state, Done)
         and before.state == now.state
         and before.progress is now.progress
