@@ -80,6 +80,19 @@ def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
     assert read_state(job) == Done(5.0, 6.0, "ok", 0, "")
 
 
+def test_the_health_of_a_job_that_ends_in_nothing_is_named(shop: Workshop) -> None:
+    job = shop.submit("")
+    job.exit.write_text(json.dumps({"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}))
+    job.health.write_text('{"status": "bad", "what": "stuck"}\n')
+    found = read_job(job)
+    assert found is not None
+    assert found.problem == ""
+    os.truncate(job.health, 1 << 40)
+    found = read_job(job)
+    assert found is not None
+    assert found.problem == "health.jsonl has no record in its last 8 kB"
+
+
 def test_without_locks_pid_and_start_time_decide(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+BLOCK = 8192
+"""Bytes at a file's end in which its last line is looked for."""
+
+
 def last_json_line(path: Path) -> dict[str, Any]:
     """The last whole line of a JSON-lines file; empty when there is none."""
     try:
@@ -36,8 +40,8 @@ def last_json_line(path: Path) -> dict[str, Any]:
     except OSError:
         return {}
     with os.fdopen(descriptor, "rb", 0) as file:
-        file.seek(max(0, os.fstat(descriptor).st_size - 8192))
-        block = file.read(8192) or b""
+        file.seek(max(0, os.fstat(descriptor).st_size - BLOCK))
+        block = file.read(BLOCK) or b""
     for line in reversed(block[: block.rfind(b"\n") + 1].split(b"\n")):
         try:
             record = parse(line)

@@ -30,7 +30,7 @@ from vitlab.contract.reading import open_regular, read_document
 from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
-from vitlab.jobs.files import is_locked, read_json
+from vitlab.jobs.files import BLOCK, is_locked, last_json_line, read_json
 from vitlab.jobs.processes import boot, is_alive
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
@@ -41,13 +41,25 @@ _DECIDING = (_ANY.spec, _ANY.exit, _ANY.resume, _ANY.stop, _ANY.started, _ANY.qu
 """Where one of these cannot be read, nothing is done to the job."""
 METRICS_FIELDS = {"sources": "tuple[Mapping[str, Any], ...]", "problems": "tuple[str, ...]"}
 """What a reader shows of `metrics.json`, and its types."""
+
+
+def _look_at_health(path: Path) -> None:
+    descriptor = open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    if size > BLOCK and not last_json_line(path):  # a shorter one may be half its first line
+        raise UnreadableFile(path, f"has no record in its last {BLOCK >> 10} kB")
+
+
 _RECORDS: Mapping[str, Callable[[Path], object]] = {
     _ANY.wandb.name: lambda path: load_record(path, Link, LINK_VERSION),
     _ANY.metrics.name: lambda path: load_fields(path, METRICS_FIELDS),
     _ANY.slurm.name: lambda path: load_fields(path, {}),
     _ANY.environment.name: lambda path: load_fields(path, {"variables": "Mapping[str, str]"}),
     _ANY.config.name: read_document,
-    _ANY.health.name: lambda path: os.close(open_regular(path)),
+    _ANY.health.name: _look_at_health,
 }
 """What reads each file beside those that decide its state."""
 _ENVIRONMENT = _ANY.environment.name
