@@ -215,7 +215,8 @@ def test_a_silent_wandb_is_said_where_it_is_used(
 
 def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = {"tokenizer": "C1D", "patch": 16, "hidden": 1024}
-    large = replace(VIT, config={"model": wide, "train": {"batch": 4096}})
+    train = {"batch": 4096, "precision": "fp32"}
+    large = replace(VIT, config={"model": wide, "train": train})
     monkeypatch.setattr(module, "machine_memory", lambda: (16 * 10**9, 8 * 10**9))
     [text] = texts(tmp_path, large)
     assert text.startswith("bad memory: about ")
