@@ -102,6 +102,12 @@ def fake_labs(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch.setattr)
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a newcomer's notice comes between those of a test that takes longer than others."""
+    monkeypatch.setattr("vitlab.tui.app.GREETING", 3600.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def styles_parsed_once() -> Iterator[None]:
     """Every app has the same style sheets, and parsing them is a large part of its start."""
