@@ -23,7 +23,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
 from vitlab.jobs.environment import record_environment
-from vitlab.jobs.files import read_json, take_lock, write_json
+from vitlab.jobs.files import read_json, take_lock, touch, write_json
 from vitlab.jobs.process import slurm_step
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.notice import notify
@@ -255,6 +255,29 @@ def test_a_stranger_s_number_in_slurm_cancels_nothing(
     advance(shop.lab)
     stop(job)
     assert asked == []
+
+
+@pytest.mark.parametrize("state", ["unreadable", "running"])
+def test_a_mark_that_is_a_link_is_made_nowhere_else(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
+) -> None:
+    """That of the last question to Slurm, by a stranger's job that says it was sent there."""
+    monkeypatch.setattr(slurm, "_run", lambda argv, *_: pytest.fail(str(argv)))
+    job = shop.submit(MAKES, extra={"backend": "slurm"})
+    submissions.forget(job.folder)
+    submissions._known.clear()
+    write_json(job.slurm, {"v": 1, "id": "12"})
+    if state == "unreadable":
+        os.mkfifo(job.stop)
+    else:
+        job.started.write_text('{"v": 1, "started": 1.0, "pid": 1, "ticks": 1}')
+    asked = shop.lab.private.slurm_asked
+    asked.parent.mkdir(parents=True)
+    asked.symlink_to(tmp_path / "stop")
+    assert advance(shop.lab) == []
+    assert not (tmp_path / "stop").exists()
+    with pytest.raises(OSError, match="asked"):
+        touch(asked)
 
 
 def test_a_batch_step_runs_only_what_was_submitted(

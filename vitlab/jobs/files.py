@@ -117,6 +117,15 @@ def open_appending(path: Path) -> int:
     return os.open(path, flags, 0o666)
 
 
+def touch(path: Path) -> None:
+    """Make an empty file, or give one the time of now; `OSError` for a link.
+
+    A request or a mark that is a link would be made in another folder.
+    """
+    os.close(open_appending(path))
+    os.utime(path, follow_symlinks=False)
+
+
 def archive_run(job: JobPaths) -> bool:
     """Rename `started.json`, `exit.json` and `result.json` of an earlier run: `started.1.json`, ...
 

@@ -23,7 +23,7 @@ from vitlab.contract.job import Lost
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
-from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.files import read_json, touch, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job
@@ -152,7 +152,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
     if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < QUERY_INTERVAL):
         return []
     stamp.parent.mkdir(exist_ok=True)
-    stamp.touch()
+    touch(stamp)
     states = query(list(sent))
     if states is None:
         return []
@@ -161,7 +161,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
         state, _, reason = states.get(number, "GONE|").partition("|")
         if state in WAITING:
             if isinstance(job.state, Lost):
-                job.paths.resume.touch()  # Slurm will start it again
+                touch(job.paths.resume)  # Slurm will start it again
             answer = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
             if _record(job).get("said") != answer:
                 write_json(job.paths.slurm, {**_record(job), "said": answer})
@@ -195,7 +195,7 @@ def requeue(job: JobPaths, number: str) -> None:
     Slurm ends the step it queues again, and with it `scontrol`, often before it has answered: one
     that was killed was not refused.
     """
-    job.resume.touch()
+    touch(job.resume)
     answer = _run(["scontrol", "requeue", number])
     if answer is None or answer.returncode > 0:
         job.slurm.unlink(missing_ok=True)

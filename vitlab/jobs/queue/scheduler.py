@@ -23,6 +23,7 @@ from vitlab.jobs.files import (
     open_appending,
     read_json,
     take_lock,
+    touch,
     write_json,
     write_owner,
 )
@@ -99,7 +100,7 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
     again = lab.private.again
     started: list[JobPaths] = []
     while True:
-        again.touch()
+        touch(again)
         lease = take_lock(lab.private.lease, patience=0.0)
         if lease is None:
             return started
@@ -117,7 +118,9 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
 def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
     jobs = unfinished(lab)
-    ended = slurm.ended(lab, [job for job in jobs if job.cluster and not job.foreign])
+    # One that cannot be read, or says that it runs, may be foreign as well.
+    ours = [job for job in jobs if job.cluster and is_submitted(job.paths)]
+    ended = slurm.ended(lab, ours)
     for job, reason, detail in ended:
         _close(job.paths, detail, reason)
     if _handle_requests(lab, jobs, settings) or ended:
@@ -253,7 +256,7 @@ def stop(job: JobPaths) -> None:
         case Done():
             return
         case Queued() | Lost() as now:
-            job.stop.touch()
+            touch(job.stop)
             detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
             if record and not record.foreign:  # its number in Slurm may be another job's
                 slurm.cancel(job)
@@ -261,7 +264,7 @@ def stop(job: JobPaths) -> None:
         case Unreadable(why=why):
             raise UsageError(f"{job.name}: {why}")
         case Running():
-            job.stop.touch()
+            touch(job.stop)
             processes.wake(read_json(job.started))
 
 
@@ -330,7 +333,7 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
             job.stop.unlink(missing_ok=True)
             slurm.cancel(job)
             edit_queue(record, boot=processes.boot(), hold=False)
-            job.resume.touch()
+            touch(job.resume)
 
 
 def _submit_here(record: Job) -> None:
