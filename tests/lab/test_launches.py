@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -191,6 +192,10 @@ def test_figures_are_listed_below_the_runs_they_show_alone(
     assert "img/" not in "".join(p.read_text("utf-8") for p in roadmap.parent.glob("*.md"))
     write(picture(), stem)
     assert shown_jobs(png) == ()
+    png.unlink(missing_ok=True)
+    os.mkfifo(png)
+    assert shown_jobs(png) == ()
+    png.unlink()
     png.write_bytes(b"no picture")
     assert shown_jobs(png) == ()
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.reading import open_regular
 from vitlab.plot.chart import PALETTE, draw
 from vitlab.plot.series import Line, Series, cells, fit
 
@@ -242,7 +244,7 @@ def write(picture: Picture, stem: Path, jobs: Sequence[str] = ()) -> tuple[Path,
 def shown_jobs(png: Path) -> tuple[str, ...]:
     """The names of the jobs a figure shows; empty where it is missing or does not say."""
     try:
-        with png.open("rb") as file:
+        with os.fdopen(open_regular(png), "rb") as file:
             head = file.read(_HEAD)
     except OSError:
         return ()
