@@ -20,7 +20,7 @@ from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_pairs import scored
 from vitlab.cli import main as vitlab
 from vitlab.commands.results import as_latex, short
-from vitlab.contract.job import read_result, write_result
+from vitlab.contract.job import Result, load_result, read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
@@ -71,6 +71,46 @@ def test_the_cache_gives_what_the_folders_hold(
     for broken in ("", "[]", '{"v": 1, "jobs": {"x": 1}}', '{"v": 1, "jobs": {"x": {}}}'):
         cache.write_text(broken, encoding="utf-8")
         assert len(scanning.all_results(lab)) == 2
+
+
+def test_a_result_is_parsed_once_and_again_when_it_is_another(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "SETTLED", -1.0)  # as if all had ended long ago
+    loaded: list[Path] = []
+
+    def counted(path: Path) -> Result | None:
+        loaded.append(path)
+        return load_result(path)
+
+    monkeypatch.setattr(scanning, "load_result", counted)
+    one, two = ended("one", 0.5), ended("two", 0.6)
+    jobs = all_jobs(lab.paths)
+
+    def values() -> list[float | None]:
+        loaded.clear()
+        return [found.result.values[NAME] for found in finished(jobs)]
+
+    assert (values(), len(loaded)) == ([0.5, 0.6], 2)
+    assert (values(), len(loaded)) == ([0.5, 0.6], 0)
+    result = read_result(one.result)
+    assert result is not None
+    write_result(one.result, replace(result, values={NAME: 0.7}))
+    assert (values(), loaded) == ([0.7, 0.6], [one.result])
+    times = one.result.stat().st_atime_ns, one.result.stat().st_mtime_ns
+    one.result.write_text(one.result.read_text().replace("0.7", "0.75"), encoding="utf-8")
+    os.utime(one.result, ns=times)
+    assert (values(), loaded) == ([0.75, 0.6], [one.result])
+    two.result.rename(two.folder / "aside")
+    assert (values(), loaded) == ([0.75], [])
+    two.result.write_text("{", encoding="utf-8")
+    for _ in range(2):
+        assert (values(), loaded) == ([0.75], [two.result])
+    (two.folder / "aside").replace(two.result)
+    assert values() == [0.75, 0.6]
+    two.result.rename(two.folder / "aside")
+    two.result.symlink_to(two.folder / "aside")
+    assert values() == [0.75]
 
 
 def test_the_frame_has_every_score_with_its_error_and_what_leaks(lab: Lab, ended: Ended) -> None:

@@ -133,7 +133,7 @@ def _folders(lab: LabPaths, known: Container[str] = ()) -> list[str]:
         for folder in ([] if parent.endswith(".yaml") else _subfolders(parent))
         if folder == parent or folder in known or _is_job(folder)
     ]
-    return sorted(found, key=lambda folder: os.path.split(folder)[::-1])
+    return sorted(found, key=lambda folder: folder.rpartition("/")[::-1])
 
 
 def _is_job(folder: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import TREND, Progress
-from vitlab.lab.results.job_results import finished, latest, names_of_roadmap, of_roadmap
+from vitlab.lab.results.job_results import Finished, finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import count_to_write
 
@@ -69,10 +70,13 @@ class RoadmapSummary:
 def roadmap_summaries(lab: Lab, shown: Path | None = None) -> tuple[RoadmapSummary, ...]:
     """Every roadmap, by name; `shown` is also checked for contradictions. Blocking."""
     jobs = all_jobs(lab.paths)
-    return tuple(_summary(lab, path, jobs, path == shown) for path in lab.roadmaps())
+    results = cache(lambda: finished(jobs))
+    return tuple(_summary(lab, path, jobs, results, path == shown) for path in lab.roadmaps())
 
 
-def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapSummary:
+def _summary(
+    lab: Lab, path: Path, jobs: Sequence[Job], results: Callable[[], list[Finished]], shown: bool
+) -> RoadmapSummary:
     try:
         roadmap = lab.cached_roadmap(path)
     except (UsageError, OSError) as error:
@@ -83,7 +87,7 @@ def _summary(lab: Lab, path: Path, jobs: Sequence[Job], shown: bool) -> RoadmapS
         path=path,
         title=roadmap.title or path.stem,
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
-        verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest)),
+        verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest, results)),
         running=sum(isinstance(job.state, Running) for job in here),
         pending=count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps]),
         next=next_mvp(roadmap),
@@ -274,18 +278,28 @@ def _judged(
     """
     private, before = lab.paths.private, kept.judged
     marks = tuple(map(_mark, (private.sync_ledger, private.ceilings, lab.paths.openings)))
-    if (
-        before is not None
-        and before.roadmap is roadmap
-        and before.marks == marks
-        and len(before.jobs) == len(jobs)
-        and all(map(_is_unchanged, before.jobs, jobs))
-    ):
+    if before is not None and (before.roadmap is not roadmap or before.marks != marks):
+        before = None
+    if before is not None and _are(_is_unchanged, before.jobs, jobs):
         return before
     waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
-    verdicts = {one.id: one for one in verdicts_of(lab, roadmap, latest(finished(here)))}
+    if before is not None and _are(operator.is_, _ended(before.jobs), _ended(jobs)):
+        verdicts = before.verdicts
+    else:
+        newest = latest(finished(here))
+        found = verdicts_of(lab, roadmap, newest, lambda: finished(jobs))
+        verdicts = {one.id: one for one in found}
     kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting)
     return kept.judged
+
+
+def _ended(jobs: Sequence[Job]) -> list[Job]:
+    """Those that decide gates."""
+    return [job for job in jobs if isinstance(job.state, Done)]
+
+
+def _are(same: Callable[[Job, Job], bool], before: Sequence[Job], now: Sequence[Job]) -> bool:
+    return len(before) == len(now) and all(map(same, before, now))
 
 
 def _is_unchanged(before: Job, now: Job) -> bool:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from vitlab.contract.job import (
     Spec,
     bare_id,
     ended_well,
-    read_result,
+    load_result,
 )
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
 from vitlab.contract.reading import read_document
@@ -28,6 +29,10 @@ from vitlab.contract.validation import from_document, misfit
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
+
+RESULT = JobPaths(Path()).result.name
+KEPT = 1 << 14
+"""Results a process keeps; beyond, as many as are read in turn are all read anew."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,28 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
     results = []
     for job in jobs:
         if ended_well(job.state):
-            result = read_result(job.paths.result)
+            result = _result(job.paths)
             if result is not None:
                 results.append(Finished(job, result))
     return sorted(results, key=lambda one: one.ended)
+
+
+def _result(job: JobPaths) -> Result | None:
+    """As `read_result`, parsed again only when the file has changed."""
+    path = f"{job.folder}/{RESULT}"
+    try:
+        found = os.lstat(path)
+        if abs(time.time() - found.st_ctime) <= SETTLED:
+            return load_result(job.result)
+        return _parsed(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    except OSError:
+        return None
+
+
+@lru_cache(KEPT)
+def _parsed(path: str, _stamp: tuple[int, ...]) -> Result | None:
+    """What cannot be read raises, and so is tried again."""
+    return load_result(Path(path))
 
 
 def run_of(result: Result) -> tuple[str, str, str, bool]:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from vitlab.contract.checks import CEILING
@@ -35,10 +35,10 @@ from vitlab.docs.judge.seeds import choose, pooled, score_of, validated
 from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.jobs.store import Job
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
-from vitlab.lab.results.job_results import Finished, all_results, finished, latest, run_of
+from vitlab.lab.results.job_results import Finished, finished, latest, run_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import seedless_hash
 from vitlab.lab.results.sealed import candidates, on_kept_stars, openings, with_openings
@@ -139,20 +139,32 @@ class Pairs:
         return same_spectra(ours.result.world, theirs.result.world)
 
 
-def pairs_of(lab: Lab, results: Iterable[Finished]) -> Pairs:
-    """The differences between `results`, the newest job of each run."""
+def pairs_of(
+    lab: Lab,
+    results: Iterable[Finished],
+    everything: Callable[[], Sequence[Finished]] | None = None,
+) -> Pairs:
+    """The differences between `results`, the newest job of each run.
+
+    `everything`: gives all results of the lab; None reads them when they are asked for.
+    """
     return Pairs(
         lab.paths.private.pairs,
         {run_of(one.result): one for one in results},
-        cache(partial(all_results, lab)),
+        cache(everything or (lambda: finished(all_jobs(lab.paths)))),
         lab.settings.seed_scatter,
         lab.paths if lab.settings.gate_stars else None,
     )
 
 
-def verdicts_of(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> list[Verdict]:
-    """The verdict of each of its gates, by the newest job of each run."""
-    return judged_gates(roadmap.gates, roadmap, newest, pairs_of(lab, newest))
+def verdicts_of(
+    lab: Lab,
+    roadmap: Roadmap,
+    newest: Sequence[Finished],
+    everything: Callable[[], Sequence[Finished]] | None = None,
+) -> list[Verdict]:
+    """The verdict of each of its gates, by the newest job of each run; the rest as `pairs_of`."""
+    return judged_gates(roadmap.gates, roadmap, newest, pairs_of(lab, newest, everything))
 
 
 def judged_gates(

@@ -304,7 +304,8 @@ def compare(
     headline, best first, or by the column `sort`.
     """
     groups = [_alone(one) for one in results] if each else grouped(latest(results))
-    known = ceilings(one.job for one in all_results(lab))
+    everything = all_results(lab)
+    known = ceilings(one.job for one in everything)
     rows = [result_row(group, known) for group in groups]
     settings = differing(rows)
     lines: list[Columns] = [
@@ -317,7 +318,7 @@ def compare(
         for row in rows
     ]
     if to is not None:
-        pairs = pairs_of(lab, results)
+        pairs = pairs_of(lab, results, lambda: everything)
         for line, group in zip(lines, groups, strict=True):
             line |= _delta(group, to, pairs)
     return _sorted(lines, sort, reverse)

@@ -389,6 +389,7 @@ def _model(text: str) -> str:
     return text
 
 
+@lru_cache(4096)
 def model_key(name: str) -> str:
     """A model's name as in rules: `LightGBM` and `LGBM` are one; unknown ones case folded."""
     return _model(name.replace("_", " ")).casefold()
