@@ -14,6 +14,7 @@ from vitlab.contract.networks import VitModel
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost
 from vitlab.ml.explain import (
+    MOST_TOKENS,
     attention_by_pixel,
     attention_shares,
     contributions,
@@ -125,12 +126,15 @@ def test_rollout_is_shared_out_over_the_pixels_of_each_patch() -> None:
     for pool in ("cls", "mean"):
         network = ViT(VitModel(**{**vars(TINY), "pool": pool}), PIXELS, 1)
         spread = attention_by_pixel(network, torch.randn(1, PIXELS))
+        assert spread is not None
         assert spread.shape == (PIXELS,)
         assert spread.sum() == pytest.approx(1)
         covers = np.zeros(PIXELS)
         for start in patch_starts(PIXELS, TINY.patch, TINY.stride or TINY.patch).tolist():
             covers[start : start + TINY.patch] += 1
         assert np.corrcoef(spread, covers)[0, 1] > 0.9  # nothing is learned: all look alike
+    long = ViT(VitModel(**{**vars(TINY), "patch": 2, "stride": 1}), 2 + MOST_TOKENS, 1)
+    assert attention_by_pixel(long, torch.randn(1, 2 + MOST_TOKENS)) is None
 
 
 def test_the_efficient_estimator_is_unbiased_and_reaches_the_bound() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.ml.test_single_files import EMPTY, WAVE, header, image, table
 from vitlab.contract.paths import UsageError
+from vitlab.ml.baselines.template import make_templates
 from vitlab.ml.scoring import load_residuals
 from vitlab.ml.spectra.formats.fits import read_bytes, read_units
 from vitlab.ml.spectra.grid import load_grid
@@ -182,6 +183,17 @@ def test_grids_and_compressed_zeros_are_bounded(tmp_path: Path) -> None:
             file["axes/M_H"] = axis
         with pytest.raises(UsageError, match="axes/M_H: not 4 to 1000 ascending values"):
             load_grid(path)
+    path = grid(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file["axes/M_H"]
+        file["axes/M_H"] = np.linspace(-3, 1, 200)
+    with pytest.raises(UsageError, match=r"axes: \d+ nodes, more than 3000"):
+        load_grid(path)
+
+
+def test_templates_are_bounded() -> None:
+    with pytest.raises(UsageError, match=r"config\.refine: 8 makes 118041 templates, 1\.9 GB"):
+        make_templates(load_grid(), 8)
 
 
 def frames(file: h5py.File, group: h5py.Group, how: str) -> None:

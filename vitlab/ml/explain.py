@@ -17,6 +17,8 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import Batch
 
 Array = NDArray[np.float64]
+MOST_TOKENS = 1024
+"""Beyond, a network's attention is not computed: it takes the square of them for each layer."""
 
 
 @torch.no_grad()
@@ -30,8 +32,9 @@ def attention_shares(network: ViT, inputs: Tensor) -> list[Tensor]:
 
     def keep(layer: Attention, given: tuple[Any, ...]) -> None:
         q, k, _ = layer.queries_keys_values(given[0], given[1] if len(given) > 1 else None)
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5  # (1, H, T, T)
-        shares.append(torch.softmax(scores.double(), dim=-1).mean(dim=1)[0])
+        heads = zip(q[0], k[0], strict=True)  # one after the other: (H, T, T) may be gigabytes
+        each = (torch.softmax((a @ b.T * a.shape[-1] ** -0.5).double(), dim=-1) for a, b in heads)
+        shares.append(sum(each, start=torch.zeros(())) / q.shape[1])
 
     layers = [part for part in network.modules() if isinstance(part, Attention)]
     hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
@@ -56,14 +59,19 @@ def rollout(shares: list[Tensor]) -> Tensor:
     return mixed
 
 
-def attention_by_pixel(network: ViT, inputs: Tensor) -> Array:
-    """(L,) each pixel's share of what the head reads, from its patches; sums to 1."""
+def attention_by_pixel(network: ViT, inputs: Tensor) -> Array | None:
+    """(L,) each pixel's share of what the head reads, from its patches; sums to 1.
+
+    None for a network of more than `MOST_TOKENS`: each layer's is their square.
+    """
+    patch, pixels = network.tokens.patch, inputs.shape[-1]
+    starts = patch_starts(pixels, patch, network.tokens.stride).tolist()
+    if len(starts) > MOST_TOKENS:
+        return None
     mixed = rollout(attention_shares(network, inputs))
     # The head reads [CLS], which is not part of the spectrum.
     read = mixed[0, 1:] if network.cls is not None else mixed.mean(dim=0)
     shares = (read / read.sum()).cpu().numpy()
-    patch, pixels = network.tokens.patch, inputs.shape[-1]
-    starts = patch_starts(pixels, patch, network.tokens.stride).tolist()
     spread = np.zeros(pixels)
     for start, share in zip(starts, shares, strict=True):
         spread[start : start + patch] += share / patch

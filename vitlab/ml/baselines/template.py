@@ -6,6 +6,7 @@ derivatives lead from there to the minimum.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.contract.paths import UsageError
 from vitlab.ml.progress import Note, Progress, Step
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.grid import Grid
 from vitlab.ml.spectra.observation import Batch
 
 Array = NDArray[np.float64]
+MOST_BYTES = 6e8
+"""Of the templates; making them takes three times as much."""
 PIECE = 256
 ROUNDS = 20
 """Maximum steps to the minimum; usually a handful suffice."""
@@ -117,8 +121,15 @@ class Templates:
 
 
 def make_templates(grid: Grid, refine: int) -> Templates:
-    """Templates at the nodes, and `refine` - 1 more between neighbours on each axis."""
+    """Templates at the nodes, and `refine` - 1 more between neighbours on each axis.
+
+    `UsageError` where they would take more than `MOST_BYTES`.
+    """
     axes = [_refined(axis, refine) for axis in grid.axes]
+    number = math.prod(map(len, axes))
+    if (size := 4 * number * len(grid.wave)) > MOST_BYTES:
+        text = f"{refine} makes {number} templates, {size / 1e9:.1f} GB, more than"
+        raise UsageError(f"config.refine: {text} {MOST_BYTES / 1e9:g} GB")
     labels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     points = torch.from_numpy(labels).to(grid.nodes.device)
     residual = torch.cat([grid.flux(part) - 1 for part in torch.split(points, PIECE)])

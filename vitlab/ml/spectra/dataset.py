@@ -185,7 +185,10 @@ def open_simulator(data: DataConfig, level: float) -> Simulator:
                 f"{data.grid}: axes/{name} covers {axis[0]:g} to {axis[-1]:g}, "
                 f"but stars are drawn from {low:g} to {high:g}"
             )
-    return Simulator(grid, load_noise(level), data.mag, data.seed)
+    noise = load_noise(level)
+    if len(grid.wave) != len(noise.sky):
+        raise UsageError(f"{data.grid}: {len(grid.wave)} pixels, the sky has {len(noise.sky)}")
+    return Simulator(grid, noise, data.mag, data.seed)
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import reduce
 from importlib import resources
@@ -20,6 +21,8 @@ from vitlab.ml.spectra.labels import LABELS
 
 MOST_NODES = 1000
 """Of an axis."""
+MOST_IN_ALL = 3000
+"""Nodes of a grid: its principal components take the cube of their number."""
 OFFSETS = ("a_M", "C_M")
 """Abundances a grid may have derivatives for, besides its labels."""
 
@@ -178,6 +181,8 @@ def _axes(file: h5py.File, folder: str, least: int) -> tuple[NDArray[np.float64]
             raise UsageError(
                 f"{file.filename}: {folder}/{name}: not {least} to {MOST_NODES} ascending values"
             )
+    if (nodes := math.prod(map(len, axes))) > MOST_IN_ALL:
+        raise UsageError(f"{file.filename}: {folder}: {nodes} nodes, more than {MOST_IN_ALL}")
     return axes
 
 
