@@ -51,6 +51,12 @@ def test_a_line_and_a_plan_beyond_all_measure_are_refused_with_their_number() ->
         parse_roadmap(Document(f"| MVP | Name | Status |\n|---|---|---|\n{rows}"))
 
 
+def test_names_of_files_are_found_in_linear_time() -> None:
+    words = " ".join(["todo_" * 200, "hub" * 333] * 500)  # each took the cube of its length
+    assert boards_named(f"{words} a/b/kanban.md.") == ["a/b/kanban.md"]
+    assert hubs_named(f"{words} see (../my_hub.md)") == ["../my_hub.md"]
+
+
 def test_long_lines_of_anything_are_read_in_bounded_time() -> None:
     for piece in ("a", "`", "<!-- ", "kanban.", "-", "1.", "|", "hub"):
         line = (piece * 100_000)[:99_900]

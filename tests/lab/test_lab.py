@@ -121,13 +121,20 @@ def test_a_repository_with_a_roadmap_is_a_lab_as_it_stands(tmp_path: Path) -> No
     assert open_lab(plan.parent).roadmaps() == [plan]
 
 
-def test_a_plan_in_other_words_is_explained_once(lab: Lab) -> None:
+def test_a_plan_in_other_words_is_explained_once(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     text = "| Goal | Phase | How |\n|---|---|---|\n| G1 | 7 | done |\n"
     plan = lab.paths.root / "goals.md"
     plan.write_text(text, encoding="utf-8")
     lab.paths.settings.write_text("tables:\n  old.md: {A: id}\n# kept\nprofile: full", "utf-8")
     columns = read_columns("Goal=id, How=status")
     keep_columns(lab.paths.settings, {"goals.md": columns})
+    mine = lab.paths.settings.rename(tmp_path_factory.mktemp("mine") / "vitlab.yaml")
+    lab.paths.settings.symlink_to(mine)
+    with pytest.raises(UsageError, match="a link out of"):
+        keep_columns(lab.paths.settings, {"goals.md": {}})
+    mine.rename(lab.paths.settings)
     settings = lab.paths.settings.read_text("utf-8")
     assert settings.startswith("# kept\nprofile: full\ntables:\n")
     assert "old.md" not in settings

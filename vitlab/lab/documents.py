@@ -9,7 +9,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from vitlab.contract.paths import SETTINGS, SPEC, LabPaths, UsageError, real, write_atomic
+from vitlab.contract.paths import (
+    SETTINGS,
+    SPEC,
+    LabPaths,
+    UsageError,
+    check_inside,
+    real,
+    write_atomic,
+)
 from vitlab.contract.reading import Search, is_folder, matching, open_regular
 from vitlab.docs.model.report_head import own_experiments
 from vitlab.docs.text.source import Document
@@ -19,8 +27,10 @@ _TEMPLATE = re.compile(r"templates?|模板", re.I)
 _BOARD = (
     r"(?:kanban|看板|checklist|清单|next[_-]?steps?|下一步|notes?|笔记|cards?|卡片|todo|待办|任务)"
 )
-_BOARDS = re.compile(rf"[\w./-]*(?<![^\W\d_]){_BOARD}(?![^\W\d_])[\w.-]*\.(?:md|markdown)", re.I)
-_HUBS = re.compile(r"[\w./-]*hub[\w.-]*\.md", re.I)
+_BOARD_WORD = re.compile(rf"(?<![^\W\d_]){_BOARD}(?![^\W\d_])", re.I)
+_HUB_WORD = re.compile("hub", re.I)
+_SUFFIX = re.compile(r"\.(?:md|markdown)", re.I)
+_HUB_SUFFIX = re.compile(r"\.md", re.I)
 _PATHS = re.compile(r"[\w./-]+")
 _LONGEST = 1000
 """Characters of a path that a document names."""
@@ -40,7 +50,7 @@ def is_roadmap(path: Path) -> bool:
 
 def is_board(path: Path) -> bool:
     """Whether a file is a board, a check list or notes by its name."""
-    return bool(_BOARDS.fullmatch(path.name)) and not is_roadmap(path)
+    return _path_in(path.name, _BOARD_WORD) == path.name and not is_roadmap(path)
 
 
 def is_report(path: Path) -> bool:
@@ -50,24 +60,37 @@ def is_report(path: Path) -> bool:
 
 def is_plan(path: Path) -> bool:
     """Whether a file that the settings name is a roadmap, and no file beside one."""
-    others = is_board(path) or _HUBS.fullmatch(path.name) or is_report(path)
-    return is_roadmap(path) or not others
+    is_hub = _path_in(path.name, _HUB_WORD, _HUB_SUFFIX) == path.name
+    return is_roadmap(path) or not (is_board(path) or is_hub or is_report(path))
 
 
 def boards_named(text: str) -> list[str]:
     """The paths of boards, check lists and notes that a roadmap names."""
-    return _named(_BOARDS, text)
+    return _named(_BOARD_WORD, text)
 
 
 def hubs_named(text: str) -> list[str]:
     """The paths of hubs that a roadmap names; its own is the first that is there."""
-    return _named(_HUBS, text)
+    return _named(_HUB_WORD, text, _HUB_SUFFIX)
 
 
-def _named(pattern: re.Pattern[str], text: str) -> list[str]:
-    """The paths of a pattern in a text; words too long for one are passed over."""
+def _named(key: re.Pattern[str], text: str, suffix: re.Pattern[str] = _SUFFIX) -> list[str]:
+    """The paths to documents with a word in their name; what is too long for one is passed over.
+
+    Part by part, as one pattern of a whole path takes the cube of its length.
+    """
     words = (word for word in _PATHS.findall(text) if len(word) <= _LONGEST)
-    return list(dict.fromkeys(path for word in words for path in pattern.findall(word)))
+    return list(dict.fromkeys(path for word in words if (path := _path_in(word, key, suffix))))
+
+
+def _path_in(word: str, key: re.Pattern[str], suffix: re.Pattern[str] = _SUFFIX) -> str:
+    parts = word.split("/")
+    for number in reversed(range(len(parts))):
+        if named := key.search(parts[number]):
+            ends = [one.end() for one in suffix.finditer(parts[number], named.end())]
+            if ends:
+                return "/".join([*parts[:number], parts[number][: ends[-1]]])
+    return ""
 
 
 def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:
@@ -184,6 +207,7 @@ def read_columns(text: str) -> dict[str, str]:
 
 def keep_columns(settings: Path, tables: Mapping[str, Mapping[str, str]]) -> None:
     """Write the settings' key `tables`; every other line stays as it is."""
+    check_inside(settings.parent, [settings])  # its text would be copied into the lab
     old = settings.read_text(encoding="utf-8") if settings.is_file() else ""
     lines = [
         f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(columns, ensure_ascii=False)}\n"
