@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from typing import ClassVar
 
+import pytest
 from rich.text import Text
 from textual._styles_cache import StylesCache
 from textual.app import App, ComposeResult
@@ -84,6 +85,21 @@ async def test_a_row_that_changes_leaves_nothing_as_it_was_before() -> None:
         table.display = True
         await pilot.pause()
         assert (await change(40))[1] == ["b", "40"]
+
+
+@pytest.mark.parametrize("train", [None, [], {"batch": "x"}, {"batch": [1]}])
+async def test_a_job_whose_settings_are_anything_is_shown(
+    stage: Open, real_lab: RealLab, train: object
+) -> None:
+    spec = Spec("1.0", "odd", "demo", "vit", {"train": train}, "A-20260101-x-01", ROADMAP)
+    job = submit(real_lab.paths, spec)
+    with EventWriter(job.events) as writer:
+        writer.write("eval", step=1, split="val", values={"val/r2/log_g": 0.5})
+    write_json(job.exit, exit_record("ok", "", 1.0))
+    async with stage(lab=real_lab.lab, roadmap=real_lab.roadmap) as it:
+        await it.until(lambda: (view := it.app.session.view) and len(view.jobs) == 1)
+        await it.look(2)  # it goes on looking
+        assert it.app.watcher._tracks[job.name].curves
 
 
 async def test_an_ended_job_leaves_little_more_than_its_row(stage: Open, real_lab: RealLab) -> None:

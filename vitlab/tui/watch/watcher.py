@@ -254,12 +254,14 @@ class Watcher:
         """Read the job's new events; whether they brought values."""
         track = self._tracks.get(job.paths.name)
         if track is None:
-            batch = job.spec.config.get("train", {}).get("batch", TrainConfig.batch)
+            settings = job.spec.config.get("train")  # a job's file may say anything
+            batch = (settings if isinstance(settings, dict) else {}).get("batch", TrainConfig.batch)
+            is_network = job.spec.recipe in ("vit", "mlp") and isinstance(batch, int | float)
             track = self._tracks[job.paths.name] = Track(
                 f"{job.spec.mvp} {job.spec.run}",
                 job.spec.headline,
                 PALETTE[len(self._tracks) % len(PALETTE)],
-                float(batch) if job.spec.recipe in ("vit", "mlp") and batch != "auto" else None,
+                float(batch) if is_network else None,
             )
         before, track.curves = track.curves, self._lab.progress(job.paths).curves
         return track.curves is not before
