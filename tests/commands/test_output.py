@@ -30,6 +30,15 @@ def test_control_sequences_of_a_document_do_not_reach_the_terminal(
     assert out.split("\n")[2] == "-"
 
 
+def test_a_long_cell_does_not_widen_a_table_without_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(("A", "B"), [("x" * 1_000_000, "y"), ("a", "b")])
+    rows = capsys.readouterr().out.split("\n")
+    assert [len(row) for row in rows[:3]] == [303, 303, 303]
+    assert rows[1].endswith("xxx...  y")
+
+
 def test_numbers() -> None:
     assert number(0.12345) == "0.123"
     assert number(None) == "-"

@@ -100,6 +100,13 @@ def test_what_is_no_document(text: str | bytes, why: str) -> None:
         parse(text)
 
 
+def test_a_document_has_so_many_values_as_its_bytes_may_hold() -> None:
+    many = f"[{'[],' * 300_000}0]"
+    with pytest.raises(ValueError, match="holds more than 524,288 values"):
+        parse(many)
+    assert len(parse(many, 4 * MAX_BYTES)) == 300_001
+
+
 def test_no_text_breaks_a_terminal_or_a_path() -> None:
     text = r'{"\ud800": "a\udc00\u0000b", "pair": "\ud83d\ude00", "path": "C:\\ud800"}'
     assert parse(text) == {"\ufffd": "a\ufffd\ufffdb", "pair": "\U0001f600", "path": r"C:\ud800"}

@@ -19,6 +19,7 @@ import pytest
 
 from tests.ml.test_single_files import EMPTY, WAVE, header, image, table
 from vitlab.contract.paths import UsageError
+from vitlab.ml import scoring
 from vitlab.ml.baselines.template import make_templates
 from vitlab.ml.scoring import load_residuals
 from vitlab.ml.spectra.formats.fits import read_bytes, read_units
@@ -352,7 +353,9 @@ def residuals(path: Path, n: int, about: object = None, **columns: object) -> Pa
     return path
 
 
-def test_residuals_are_bounded_before_they_are_read(tmp_path: Path) -> None:
+def test_residuals_are_bounded_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = residuals(tmp_path / "a.parquet", 6_000_000)
     assert path.stat().st_size < 100_000
     with pytest.raises(UsageError, match="6,000,000 stars, more than 5,000,000"):
@@ -369,6 +372,10 @@ def test_residuals_are_bounded_before_they_are_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=r"a\.parquet: not (readable )?residuals"):
             load_residuals(residuals(tmp_path / "a.parquet", 2, **made))
+    monkeypatch.setattr(scoring, "MOST_NUMBERS", 10)
+    load_residuals(residuals(tmp_path / "a.parquet", 2))
+    with pytest.raises(UsageError, match="15 numbers, more than 10"):
+        load_residuals(residuals(tmp_path / "a.parquet", 3))
 
 
 def test_any_byte_of_residuals_may_be_another(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.edits import open_in_editors
 
+WIDEST = 300
+"""Characters of a table's cell."""
 NAMED = 5
 """Jobs that are named where some cannot be read."""
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
@@ -41,12 +43,19 @@ def print_json(value: object) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Left-aligned columns by display width, so that Chinese and emoji cells line up."""
-    cells = [[plain(cell) for cell in row] for row in rows]
+    """Left-aligned columns by display width, so that Chinese and emoji cells line up.
+
+    A long cell is cut, or it would widen its column in every row.
+    """
+    cells = [[_cut(plain(cell)) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
     for row in [list(header), *cells]:
         padded = (cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True))
         print("  ".join(padded).rstrip())
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 3]}..."
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -237,6 +237,8 @@ KEY = "vitlab"
 SNR_BINS = 4
 MOST_STARS = 5_000_000
 """A file of residuals may say that it has more."""
+MOST_NUMBERS = 50_000_000
+"""Of all columns: 400 MB."""
 _DENSITY = ("log_score", "pit")
 
 
@@ -365,6 +367,8 @@ def _frame(path: Path, labels: Sequence[str]) -> pl.DataFrame:
         raise ValueError(f"{odd} holds no numbers")
     if (stars := pl.scan_parquet(path).select(pl.len()).collect().item()) > MOST_STARS:
         raise ValueError(f"{stars:,} stars, more than {MOST_STARS:,}")
+    if (numbers := stars * len(known)) > MOST_NUMBERS:  # a constant column takes no room in a file
+        raise ValueError(f"{numbers:,} numbers, more than {MOST_NUMBERS:,}")
     frame = pl.read_parquet(path, columns=known)
     if frame["star"].null_count():
         raise ValueError("stars without a number")

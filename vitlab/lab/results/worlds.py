@@ -15,7 +15,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import open_regular
 from vitlab.contract.world import FLUX, World, prior_text
 
-MAX_GRID = 4 << 30
+MAX_GRID = 256 << 20
 """Bytes of a grid that is read for a look."""
 SIMULATOR = 1
 """Part of a simulator's hash; increase it when its interpolation, its noise model or a constant of
