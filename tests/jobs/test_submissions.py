@@ -223,6 +223,21 @@ def test_a_link_out_of_its_folder_is_not_written_through(
     assert advance(shop.lab) == []
 
 
+def test_a_foreign_job_behind_a_link_is_neither_taken_over_nor_dropped(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    job = shop.submit(MAKES)
+    other = LabPaths(tmp_path / "other")
+    other.experiments.mkdir(parents=True)
+    (other.experiments / job.folder.parent.name).symlink_to(job.folder.parent)
+    theirs = JobPaths(other.experiments / job.name)
+    before = sorted(job.folder.iterdir())
+    for act in (stop, lambda one: resume(other, one, here=True)):
+        with pytest.raises(UsageError, match="a link; nothing is written"):
+            act(theirs)
+    assert sorted(job.folder.iterdir()) == before
+
+
 def test_a_folder_that_cannot_be_looked_at_may_hold_a_link(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

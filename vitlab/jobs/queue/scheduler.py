@@ -256,6 +256,8 @@ def stop(job: JobPaths) -> None:
         case Done():
             return
         case Queued() | Lost() as now:
+            if record and record.foreign:
+                job.check_is_here()  # behind a link it may wait in another lab
             touch(job.stop)
             detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
             if record and not record.foreign:  # its number in Slurm may be another job's
@@ -339,6 +341,7 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
 def _submit_here(record: Job) -> None:
     """Make the job this user's own: it starts with this process's environment, in its folder."""
     job = record.paths
+    job.check_is_here()
     if outside := links_out(job.folder):
         text = f"has a link out of its folder, which its run would write to: {outside}"
         raise UsageError(f"{job.name}: {text}")
