@@ -12,11 +12,11 @@ import pytest
 from tests.waiting import ended, nothing_runs, wait_for
 from vitlab.cli import main
 from vitlab.contract.events import read_events
-from vitlab.contract.job import RECIPES
+from vitlab.contract.job import RECIPES, Spec
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.experiment import Experiment, load_experiment
 from vitlab.jobs.experiment.settings import load_settings
-from vitlab.jobs.store import all_jobs
+from vitlab.jobs.store import all_jobs, submit
 from vitlab.lab.lab import Lab
 from vitlab.lab.new_experiment import ABOUT, NewExperiment, check_new
 from vitlab.lab.script_experiment import unknown_options
@@ -168,6 +168,19 @@ def test_mistakes_are_one_line(desk: Desk, words: tuple[str, ...], text: str) ->
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert text in err
     assert not list(desk.lab.experiments.iterdir())
+
+
+def test_a_roadmap_that_was_renamed_is_named(desk: Desk) -> None:
+    old = "roadmaps/roadmap.md"
+    assert desk("new", "1.0", "--template", "ridge", "--no-edit")[0] == 0
+    [file] = desk.lab.experiment_files()
+    submit(desk.lab, Spec("1.0", "main", "full", "ridge", {}, "A-20260101-x-01", old))
+    (desk.lab.root / old).rename(desk.lab.roadmaps / "new_roadmap.md")
+    status, _, error = desk("run", "1.0")
+    assert (status, error.count("\n")) == (2, 1)
+    assert f"experiments/{file.name}: roadmap: {old} is not there" in error
+    lost = f"note: {old} is not there, so nothing is written of its jobs (1)"
+    assert lost in desk("sync", "--dry-run")[2]
 
 
 @pytest.mark.parametrize("recipe", ABOUT)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -96,6 +97,14 @@ def tell_broken(broken: Sequence[tuple[Path, UsageError]]) -> None:
         names = ", ".join(str(path) for path, _ in [(first, why), *others][:3])
         many = f"{len(others) + 1} documents ({names}{', ...' if len(others) > 2 else ''})"
         print(f"vitlab: {many if others else first}{why}", file=sys.stderr)
+
+
+def note_lost_roadmaps(lab: Lab) -> None:
+    """Tell of jobs whose roadmap is gone or renamed, as their results are written nowhere."""
+    jobs = Counter(job.spec.roadmap for job in all_jobs(lab.paths) if job.spec.roadmap)
+    for name, number in jobs.items():
+        if not os.path.lexists(lab.paths.root / name):
+            print_note(f"{_cut(name)} is not there, so nothing is written of its jobs ({number})")
 
 
 def existing(name: str) -> Path:

@@ -15,6 +15,7 @@ from vitlab.commands.common import (
     existing,
     judge_gates,
     lab_around,
+    note_lost_roadmaps,
     note_unreadable_jobs,
     print_json,
     print_note,
@@ -399,6 +400,7 @@ def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
     lab = this_lab()
     note_unreadable_jobs(lab)
+    note_lost_roadmaps(lab)
     count = 0
     broken: list[tuple[Path, UsageError]] = []
     paths = [lab.roadmap_path(args.roadmap)] if args.roadmap else lab.roadmaps()

@@ -415,11 +415,17 @@ def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
 
 def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
     """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
-    wanted, matches, broken = bare_id(mvp), [], []
+    wanted, matches = bare_id(mvp), list[Path]()
+    broken, renamed = list[str](), list[str]()
     for path in lab.experiment_files():
         try:
-            if _identity(path)[0] == wanted and roadmap in (None, _identity(path)[1]):
+            its_mvp, its_roadmap = _identity(path)
+            if its_mvp != wanted:
+                continue
+            if roadmap in (None, its_roadmap):
                 matches.append(path)
+            elif not (lab.root / its_roadmap).exists():  # renamed, say
+                renamed.append(f"{lab.relative(path)}: roadmap: {its_roadmap} is not there")
         except UsageError as error:
             broken.append(str(error))
     if len(matches) == 1:
@@ -432,6 +438,7 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
     if others := known_mvps(lab, roadmap):
         why = unknown(f"MVP {wanted!r}{where} in experiments/", wanted, others)
     hint = f"unreadable: {broken[0]}" if broken else f"`vitlab new {wanted}` makes one"
+    hint = renamed[0] if renamed else hint
     raise UsageError(f"{why}; {hint}")
 
 
