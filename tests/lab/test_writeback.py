@@ -69,6 +69,17 @@ def test_a_full_result_closes_its_gate_and_reaches_hub_and_report(
     assert "| ViT R² (test) | 0.750 ± 0.004 | 1k/100, MVP-1.0 |" in hub_text(lab)
 
 
+def test_runs_called_main_are_named_by_their_mvp_in_the_hub(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for mvp, r2 in (("1.0", 0.75), ("2.0", 0.5)):
+        ended("main", r2, mvp=mvp, model="main")
+        accept(lab, pending(lab, roadmap, mvp))
+    names = {mvp.id: mvp.name for mvp in lab.read_roadmap(roadmap).mvps}
+    for mvp, text in (("1.0", "0.750"), ("2.0", "0.500")):
+        assert f"| {names[mvp]} R² (test) | {text} ± 0.004 | 1k/100, MVP-{mvp} |" in hub_text(lab)
+
+
 def test_a_report_tells_what_ran_from_the_job_itself(lab: Lab, roadmap: Path, ended: Ended) -> None:
     """The profile's 10 epochs, ended after 70 of 100 steps, not what the experiment file plans."""
     job = ended("one", 0.75, profile="demo")

@@ -321,7 +321,9 @@ class _Report:
                 continue
             judged = Value.parse(best.headline)
             of = "" if judged.is_ceiling or not judged.split else f" ({judged.split})"
-            indicator = f"{name} {judged.short}{of}{profile_mark(best.profile)}"
+            # A program's runs are often called `main`, in every MVP.
+            label = self.mvp.name if name == "main" and self.mvp.name else name
+            indicator = f"{label} {judged.short}{of}{profile_mark(best.profile)}"
             sizes = "/".join(count_text(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = value_text(best, best.headline)
