@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, store
 from vitlab.jobs.files import is_locked, take_lock
 from vitlab.jobs.processes import boot
@@ -119,6 +120,20 @@ def test_a_lock_that_was_replaced_hides_no_job_that_lives(shop: Workshop) -> Non
     assert read_state(job) == Running(5.0, me.pid, "cpu")
     job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
     assert read_state(job) == Lost(5.0)
+
+
+def test_the_copy_of_a_running_job_does_not_run(shop: Workshop, tmp_path: Path) -> None:
+    job, me = shop.submit(""), processes.process(os.getpid())
+    assert me is not None
+    record = {"started": 5.0, "boot": boot(), "pid": me.pid, "ticks": me.ticks, "device": "cpu"}
+    job.started.write_text(json.dumps(record))
+    job.lock.write_text("")
+    copied = LabPaths(tmp_path / "copied")
+    shutil.copytree(shop.lab.root, copied.root)
+    [found] = store.all_jobs(copied)
+    assert isinstance(found.state, Lost)
+    assert found.foreign
+    assert isinstance(read_state(job), Running)
 
 
 def test_looking_at_a_lock_does_not_keep_others_from_it(tmp_path: Path) -> None:

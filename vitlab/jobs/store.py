@@ -404,8 +404,9 @@ def _held(job: JobPaths, read: _Reader) -> bool:
         return False
     if started.get("boot") == boot():
         # Also where another file took the place of the lock, as a restore does: a job that lives
-        # must not be ended as a lost one.
+        # must not be ended as a lost one. A copy of its folder does not run, though.
         held = is_alive(started.get("pid", 0), started.get("ticks", 0))
+        held = held and (locked is None or is_submitted(job))
     elif locked is False:
         return False
     else:
