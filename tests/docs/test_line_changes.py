@@ -57,6 +57,19 @@ def test_names_of_files_are_found_in_linear_time() -> None:
     assert hubs_named(f"{words} see (../my_hub.md)") == ["../my_hub.md"]
 
 
+def test_rules_titles_and_cells_of_anything_are_read_in_bounded_time() -> None:
+    head = "| MVP | Name | Status |\n|---|---|---|\n"
+    for line in (
+        f"## {'1' * 99_000}",
+        f"### MVP-1.0 {'—' * 99_000}.",
+        f"## Gate-1: a\n\n- 若 R² > 0.7{' ' * 99_000}a → done",
+    ):
+        began = time.process_time()
+        roadmap = parse_roadmap(Document(f"{head}| 1.0 | a | {'[x]-->' * 800} |\n\n{line}\n"))
+        assert [mvp.id for mvp in roadmap.mvps] == ["1.0"]
+        assert time.process_time() - began < 10, line[:20]  # some took many minutes
+
+
 def test_long_lines_of_anything_are_read_in_bounded_time() -> None:
     for piece in ("a", "`", "<!-- ", "kanban.", "-", "1.", "|", "hub"):
         line = (piece * 100_000)[:99_900]

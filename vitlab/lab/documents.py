@@ -32,6 +32,7 @@ _HUB_WORD = re.compile("hub", re.I)
 _SUFFIX = re.compile(r"\.(?:md|markdown)", re.I)
 _HUB_SUFFIX = re.compile(r"\.md", re.I)
 _PATHS = re.compile(r"[\w./-]+")
+_PART = re.compile("[^/]+")
 _LONGEST = 1000
 """Characters of a path that a document names."""
 _REPORT = re.compile(r"(?:exp|report|实验|报告)[_-].*|.*(?:report|报告)", re.I)
@@ -84,12 +85,11 @@ def _named(key: re.Pattern[str], text: str, suffix: re.Pattern[str] = _SUFFIX) -
 
 
 def _path_in(word: str, key: re.Pattern[str], suffix: re.Pattern[str] = _SUFFIX) -> str:
-    parts = word.split("/")
-    for number in reversed(range(len(parts))):
-        if named := key.search(parts[number]):
-            ends = [one.end() for one in suffix.finditer(parts[number], named.end())]
+    for part in reversed(list(_PART.finditer(word))):
+        if named := key.search(part[0]):
+            ends = [one.end() for one in suffix.finditer(part[0], named.end())]
             if ends:
-                return "/".join([*parts[:number], parts[number][: ends[-1]]])
+                return word[: part.start() + ends[-1]]
     return ""
 
 

@@ -32,6 +32,8 @@ _STATED_END = re.compile(
     re.I,
 )
 """The last part of a title or an item that can be nothing but a status: `—— 待启动`."""
+_LONGEST = 2000
+"""Characters of a title or an item with a status at its end; the search takes their square."""
 _COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
 """A colour with a remark, and no words."""
 _DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
@@ -90,7 +92,7 @@ def find_marks(
         parsed = vocabulary.read(tail["text"])
         if parsed and parsed.status == "paused" and vocabulary.is_blocked(tail["text"]):
             marks.append(Mark(tail.start("text"), tail.end("text"), parsed))
-    if last and (tail := _STATED_END.search(text, of[1])):
+    if last and len(text) <= _LONGEST and (tail := _STATED_END.search(text, of[1])):
         at = tail.span("text")
         inside = any(m.start < at[1] and at[0] < m.end for m in marks)
         parsed = None if inside else vocabulary.read(tail["text"])

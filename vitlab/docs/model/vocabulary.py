@@ -113,6 +113,8 @@ _ARROW = re.compile(
 """From a status, with its brackets or how far it came, to the one that it became."""
 _ENDS = re.compile(r"\s*(?:$|[^\w\s]|(?:at|on|in|with)\b)", re.I)
 _OTHER_MVP = re.compile(r"[\s*_`]*(?:MVP|\d+\.\d)", re.I)
+_LONGEST = 500
+"""Characters of a text in which its status is looked for: it opens with one."""
 _REMEMBERED = 4096
 _LEGEND = re.compile(
     r"^[\s>*_\ufeff-]*(?:(?:状态(?:说明|图例|标[记识]|符号)?|status(?: legend| key)?)[*_\s]*[:：]"
@@ -212,7 +214,7 @@ class Vocabulary:
 
         The first glyph decides; a word right after it is more exact and wins (`❌ 失败`).
         """
-        known = self._known
+        known, text = self._known, text[:_LONGEST]
         if text not in known:
             if len(known) > _REMEMBERED:
                 known.clear()

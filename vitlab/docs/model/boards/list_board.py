@@ -22,7 +22,7 @@ COUNT = re.compile(r"[(（](\d+)[)）]\s*$")
 """How many items a heading says there are below it: `🚀 Doing (2)`."""
 _REMARK = re.compile(r"\s+[-–—]+\s.*$|\s*[—–]{2,}.*$|[:：].*$")
 """What a heading says of its status: `🚀 Running - 已启动未归档`."""
-_NUMBER = re.compile(r"[\d.]+[.、)]?\s+(?=\D)")
+_NUMBER = re.compile(r"(?<![\d.])[\d.]+[.、)]?\s+(?=\D)")
 
 
 @dataclass(frozen=True)

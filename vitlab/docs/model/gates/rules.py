@@ -41,7 +41,8 @@ _OUTCOME_ITEM = re.compile(
     r"\s*[-–_]?\s*(?:[A-Z]|\d|[一二三四五甲乙丙丁])\s*(?:[:：]\s*(?P<condition>.+))?[:：]?$",
     re.I,
 )
-_ARROW = re.compile(r"\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,?\s*then\b|，?\s*则)\s*", re.I)
+# From the first of several blanks, or a line of them would be searched from each.
+_ARROW = re.compile(r"(?<!\s)\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,\s*then\b|then\b|，\s*则|则)\s*", re.I)
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
