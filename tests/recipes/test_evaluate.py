@@ -204,6 +204,21 @@ def test_a_mistake_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_foreign_job_has_no_spectra_outside_the_lab_scored(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their labels would be kept in the lab."""
+    monkeypatch.chdir(lab)
+    job = JobPaths(shutil.copytree(lab / "experiments" / EXP_ID / "vit", lab / "copied"))
+    spec = json.loads(job.spec.read_bytes())
+    for name in ("source", "grid"):
+        odd = {**spec["config"], "data": {**spec["config"]["data"], name: "../private.h5"}}
+        job.spec.write_text(json.dumps({**spec, "config": odd}))
+        with pytest.raises(UsageError, match=r"its data are outside the lab: \.\./private\.h5"):
+            rescore(job)
+    shutil.rmtree(job.folder)
+
+
 def test_nothing_is_written_through_the_link_of_an_archived_job(
     lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -25,9 +25,10 @@ from vitlab.contract.config import (
 )
 from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
-from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
 from vitlab.contract.world import World
 from vitlab.docs.judge.checks import failed_phrases
+from vitlab.jobs.submissions import is_submitted
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
@@ -113,6 +114,7 @@ def rescore(
     config = read_config(spec.recipe, spec.config)
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to score")
+    _check_source(job, config, source)
     on = torch.device(device)
     trained = _open(config.data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
@@ -140,6 +142,19 @@ def rescore(
     world = world_of_test(config, spectra, level)
     result, seed = read_result(job.result), config.data.seed
     return Rescored(spec, result, residuals, checks, left_out, seed, world)
+
+
+def _check_source(job: JobPaths, config: Scored, given: str | None) -> None:
+    """`UsageError` where a job that another submitted has this user's spectra scored.
+
+    Their labels, and what its model makes of them, would be kept in the lab.
+    """
+    for named in (config.data.source, config.data.grid):
+        if named is None or named in GRID_SOURCES or named == given or is_submitted(job):
+            continue
+        if not real(job.root / named).is_relative_to(real(job.root)):
+            text = f"not submitted here, and its data are outside the lab: {named}"
+            raise UsageError(f"{job.name}: {text} (`--data {named}` allows it)")
 
 
 def _exact(job: JobPaths, residuals: Residuals) -> DensityScores | None:
