@@ -20,12 +20,10 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_phrases_within_phrases() -> None:
     nested = phrase("trial", "demo", phrase("fail"), phrase("holds", "R² = 0.5", "<", "0.65"))
-    assert nested.text("en") == (
-        "no full result decides it; demo results would say fail (R² = 0.5 < 0.65)"
-    )
+    assert nested.text("en") == ("no full run yet; demo: fail (R² = 0.5 < 0.65)")
     assert nested.text("zh") == "尚无完整训练的结果；demo 档的结果为 未通过（R² = 0.5 < 0.65）"
     assert phrase_list([phrase("no_rule"), phrase("missing", ["ViT", "Ridge"])]).text("en") == (
-        "no rule is written; no full result of ViT and Ridge"
+        "no rule: you decide; no full result of ViT and Ridge"
     )
 
 

@@ -23,8 +23,8 @@ from vitlab.docs.model.gates.conditions import Otherwise, read_condition
         ("ViT <= LGBM", "vit is at most as good as lightgbm"),
         ("Gate-1 and Gate-2 pass", "Gate-1, Gate-2 passed"),
         ("FAIL", "the gate itself failed"),
-        ("MAE ≤ 0,6", "manual, a person decides"),
-        ("it looks good", "manual, a person decides"),
+        ("MAE ≤ 0,6", "manual: you decide"),
+        ("it looks good", "manual: you decide"),
     ],
 )
 def test_a_condition_is_read_back_in_words(text: str, words: str) -> None:
@@ -32,4 +32,4 @@ def test_a_condition_is_read_back_in_words(text: str, words: str) -> None:
 
 
 def test_the_rest_is_any_other_case() -> None:
-    assert condition_words(Otherwise()) == "in any other case"
+    assert condition_words(Otherwise()) == "otherwise"

@@ -174,7 +174,7 @@ def test_a_sweeps_best_is_told_with_its_choice_and_corrected_for_it() -> None:
         "R² > 0.70", one(0.73, "best", val=0.8), *(one(0.6, f"r{k}") for k in range(11))
     )
     assert swept.verdict == "open"
-    assert "best of 12 on validation, up to 0.0065 of it by the choice" in swept.because
+    assert "best of 12 on validation, up to 0.0065 of it from the selection" in swept.because
 
 
 def test_without_a_validation_score_nothing_is_chosen() -> None:
@@ -194,7 +194,7 @@ def test_a_number_without_an_error_closes_only_what_its_stars_can_resolve() -> N
     assert verdict("R² > 0.5", one(0.7110, error=None)).verdict == "pass"
     nobody = replace(one(0.9, error=None), n={})
     found = verdict("R² > 0.5", nobody)
-    assert (found.verdict, "no error known" in found.because) == ("open", True)
+    assert (found.verdict, "error unknown" in found.because) == ("open", True)
     assert stars_error(replace(one(0.7), values={VAL: 0.7}), VAL) == pytest.approx(ERROR * 10**0.5)
 
 

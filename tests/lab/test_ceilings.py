@@ -122,8 +122,8 @@ def test_foreign_spectra_have_no_share(lab: Lab, roadmap: Path, ended: Ended, re
     assert "ceiling" not in step.summary
     (report,) = [c.new_text for c in step.changes if c.path.name.startswith("exp_")]
     assert report is not None
-    unknown = "What these spectra were drawn from is not known: no ceiling applies"
-    none = "No ceiling is known for these stars (recipe `ceiling`)"
+    unknown = "The distribution behind these spectra is unknown: no ceiling applies"
+    none = "No ceiling for these stars yet (recipe `ceiling` computes it)"
     assert (none if recipe == "evaluate" else unknown) in report
     assert judge_gates(lab, roadmap)[1][0].because.startswith("no ceiling is known")
     result, known = read_result(job.result), ceilings(all_jobs(lab.paths))

@@ -49,7 +49,7 @@ def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: End
 def test_a_lead_within_two_errors_is_marked(lab: Lab, roadmap: Path, ended: Ended) -> None:
     scored(ended("a"), 0.2, 1)
     scored(ended("b"), 0.2, 2)
-    assert "stars): within 2 errors of 0" in concluded(lab, roadmap)
+    assert "stars): within 2σ of 0" in concluded(lab, roadmap)
 
 
 def test_seeds_are_one_run_with_their_mean(lab: Lab, roadmap: Path, ended: Ended) -> None:
@@ -61,7 +61,7 @@ def test_seeds_are_one_run_with_their_mean(lab: Lab, roadmap: Path, ended: Ended
             jobs.append(job)
     said = concluded(lab, roadmap)
     mean, error = np.mean(r2[:3]), error_of_mean(*scores(jobs[:3]))
-    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 3 seeds, ± of stars and seeds"
+    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 3 seeds, ± over stars and seeds"
     assert said.startswith(f"MVP-1.0: ViT [loss=mse] on 1k spectra: {number}; best of 2 runs")
     accept(lab, pending(lab, roadmap))
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def test_one_seed_run_under_two_names_counts_once(lab: Lab, roadmap: Path, ended
         jobs.append(configured(ended(run), train={"seed": seed}))
         r2.append(scored(jobs[-1], 0.2, seed + len(run)))
     mean, error = np.mean(r2[1:]), error_of_mean(*scores(jobs[1:]))
-    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 2 seeds, ± of stars and seeds"
+    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 2 seeds, ± over stars and seeds"
     assert number in concluded(lab, roadmap)  # of one computed twice the newer
 
 

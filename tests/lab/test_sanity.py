@@ -136,7 +136,7 @@ def test_a_control_decides_nothing_and_is_no_runner_up(
     assert step is not None
     assert "runner-up" not in step.summary
     assert "without a result" not in step.summary
-    assert "Trained on permuted labels (control): R² -0.001 ± 0.004, as good as none" in report(
+    assert "Trained on permuted labels (control): R² -0.001 ± 0.004, consistent with 0" in report(
         lab, roadmap
     )
 

@@ -52,7 +52,7 @@ def test_a_gate_is_judged_on_the_stars_opened_for_it(
 ) -> None:
     before = gate(capsys)
     assert before["verdict"] == "open"
-    assert "not opened for it (vitlab gates --open 2)" in before["because"]
+    assert "not yet scored on the stars kept for gates (vitlab gates --open 2)" in before["because"]
     first = gate(capsys, "--open", "2")
     assert "openings: 1, of 60 stars kept for gates" in first["because"]
     (job,) = [path.parent for path in lab.glob("experiments/*/*/sealed.json")]
@@ -84,7 +84,7 @@ def test_a_later_run_waits_for_the_next_opening(
         record = json.loads((later / name).read_bytes())
         (later / name).write_text(json.dumps({**record, "run": "later"}), encoding="utf-8")
     found = gate(capsys)
-    assert "results not opened: 1 (vitlab gates --open 2)" in found["because"]
+    assert "stars kept for gates: 1 (vitlab gates --open 2)" in found["because"]
     assert found["values"] == before["values"]
 
 

@@ -187,7 +187,7 @@ async def test_a_gate_s_rule_is_read_as_it_will_stand_in_the_roadmap(
         await it.press("enter", *"deeper", "enter")
         assert "! the condition is missing" in it.text()
         await it.type("it looks good")
-        await it.until(lambda: "read as: manual, a person decides" in it.text())
+        await it.until(lambda: "read as: manual: you decide" in it.text())
         await it.press(*["backspace"] * 13)
         await it.type("log_g R2_test > 0.6")
         await it.until(lambda: "read as: test R² of log_g > 0.6" in it.text())

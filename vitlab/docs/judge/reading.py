@@ -13,7 +13,7 @@ from vitlab.docs.model.gates.conditions import (
     Threshold,
 )
 
-MANUAL = "manual, a person decides"
+MANUAL = "manual: you decide"
 _BETTER = {
     ">": "better than",
     ">=": "at least as good as",
@@ -37,7 +37,7 @@ def condition_words(condition: Condition) -> str:
             names = ", ".join(f"Gate-{gate}" for gate in gates) or "the gate itself"
             return f"{names} {'passed' if passed else 'failed'}"
         case Otherwise():
-            return "in any other case"
+            return "otherwise"
         case Manual():
             return MANUAL
 
