@@ -122,7 +122,7 @@ def test_what_does_not_hold_is_marked(
         "R² from the errors shown to the model, without flux: 1 (limit: 0.1)",
     ):
         assert f"- ❌ main: {line}" in said
-    assert "❌ Trained on permuted labels (control): R² 0.300 ± 0.004, and should be none" in said
+    assert "❌ Trained on permuted labels (control): R² 0.300 ± 0.004, should be 0" in said
     assert "❌ Bayes ceiling 0.900: exceeded by main" in said
 
 
