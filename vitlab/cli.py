@@ -19,40 +19,40 @@ from vitlab.contract.terminal import harmless_output
 from vitlab.contract.user_key import state_folder
 
 COMMANDS = {
-    "init": ("start", "make a lab: an example roadmap, hub and experiments"),
+    "init": ("start", "create a lab: an example roadmap, hub and experiments"),
     "demo": ("start", "the whole loop once, without a screen"),
     "status": ("plan", "MVPs, gates and what is next"),
-    "lint": ("plan", "contradictions in a document; 1 if there is one"),
-    "gates": ("plan", "judge the gates by the results so far"),
-    "set": ("plan", "set an MVP's status in every place it is written"),
+    "lint": ("plan", "contradictions in the documents (exit status 1 if any)"),
+    "gates": ("plan", "judge the gates from the results so far"),
+    "set": ("plan", "set the status of an MVP or gate everywhere it appears"),
     "sync": ("plan", "write results back into roadmap, hub and reports"),
-    "undo": ("plan", "reverse the last write to the documents"),
-    "redo": ("plan", "repeat the last undone write"),
-    "hub": ("hub", "beliefs, hypotheses, gaps, next steps; set one, add one"),
-    "new": ("new", "a plan, an MVP, a gate, or an MVP's experiment file"),
+    "undo": ("plan", "undo the last write to the documents"),
+    "redo": ("plan", "redo the last undone write"),
+    "hub": ("hub", "show the hub: beliefs, hypotheses, gaps, next steps; set or add one"),
+    "new": ("new", "create a plan, an MVP, a gate or an MVP's experiment file"),
     "run": ("jobs", "launch an MVP's experiment"),
     "jobs": ("jobs", "all jobs, with their state and progress"),
     "logs": ("jobs", "a job's output"),
-    "stop": ("jobs", "stop a job, or take it out of the queue"),
+    "stop": ("jobs", "stop a job, or remove it from the queue"),
     "resume": ("jobs", "resume a stopped or lost job, in its folder"),
-    "hold": ("jobs", "keep a waiting job from starting"),
-    "release": ("jobs", "let a held job start"),
+    "hold": ("jobs", "hold a waiting job"),
+    "release": ("jobs", "release a held job"),
     "move": ("jobs", "change a waiting job's place in the queue"),
-    "adopt": ("adopt", "runs started by hand; take one over as a job"),
+    "adopt": ("adopt", "list trainings started by hand; adopt one as a job"),
     "plot": ("results", "curves of jobs in the terminal"),
-    "compare": ("results", "all results as one table, with what they differ in"),
+    "compare": ("results", "all results in one table, with the settings that differ"),
     "spectrum": (
         "spectrum",
-        "one test star: its spectrum, and what each model makes of it",
+        "one test star: its spectrum and each model's prediction",
     ),
     "evaluate": ("evaluate", "score trained models again, on any data"),
-    "figure": ("charts", "a figure as PDF and PNG, shown here too"),
-    "data": ("data", "files of spectra: make, inspect, import a grid"),
-    "ceiling": ("ceiling", "the best score to expect of the flux, by magnitude or of a file"),
-    "scaling": ("scaling", "the law of R² over training size and parameters, and what hours buy"),
+    "figure": ("charts", "draw a figure as PDF and PNG, and in the terminal"),
+    "data": ("data", "files of spectra: make one, inspect one, import a grid"),
+    "ceiling": ("ceiling", "the best score the flux allows, by magnitude or for a file"),
+    "scaling": ("scaling", "scaling laws of R² with training size and parameters"),
     "serve": ("screen", "the screen in a browser, on this machine only"),
-    "debug": ("screen", "what a bug report needs, without names and keys"),
-    "completion": ("start", "what makes a shell complete commands, MVPs and jobs"),
+    "debug": ("screen", "information for a bug report, without names or keys"),
+    "completion": ("start", "print the completion script for bash, zsh or fish"),
 }
 """Name -> (its module in `vitlab.commands`, its line in the help).
 
@@ -60,7 +60,7 @@ The module's `OPTIONS[name]` adds the command's options, and `handler(args) -> e
 
 _EPILOG = """\
 Without a command, vitlab opens the screen in the lab found from this folder upwards.
-MVP is an id of the roadmap's overview (1.0, 16A-0); JOB is <exp_id>/<job>, or a unique beginning
+MVP is an id of the roadmap's overview (1.0, 16A-0); JOB is <exp_id>/<job>, or a unique prefix
 of the job's name. Exit status: 0 done, 1 a finding (a failed job under --wait, lint),
 2 bad usage or input, with one line saying where.
 """
@@ -107,7 +107,7 @@ class _Parser(argparse.ArgumentParser):
         add_options(self)
 
     def error(self, message: str) -> NoReturn:
-        """One line, like every other mistake."""
+        """One line, like every other error."""
         self.exit(2, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
 
 
@@ -126,7 +126,7 @@ def build_parser(line: str = "") -> argparse.ArgumentParser:
     parser.add_argument(
         "--roadmap", metavar="FILE", help="the roadmap to open (default: the first)"
     )
-    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.add_argument("--no-mouse", action="store_true", help="do not capture the mouse")
     parser.set_defaults(handler=_open_screen)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for name, (_, help_line) in COMMANDS.items():
@@ -222,7 +222,7 @@ def _unforeseen(error: Exception) -> int:
     if os.environ.get("VITLAB_DEBUG"):
         print(text, file=sys.stderr)
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    report = f"this is a mistake in vitlab; please report it by `vitlab debug`{kept}"
+    report = f"this is a bug in vitlab; please report it with the output of `vitlab debug`{kept}"
     return _mistake(f"{_file_of(error)}{what[:300]}; {report}")
 
 

@@ -184,7 +184,7 @@ def test_noisy_flux_is_taken_as_it_is(
         (["--windows"], "--windows: needs --data"),
         (["--mask", "8000:8100"], "--mask: needs --data"),
         (["--data", "no.h5"], "--data no.h5: no such file"),
-        (["--data", "{made}", "--mag", "21"], "--mag: of simulated stars, not of --data"),
+        (["--data", "{made}", "--mag", "21"], "--mag: for simulated stars, not for --data"),
         (["--data", "{made}", "--velocity", "-5"], "--velocity -5: must be above 0"),
         (["--data", "{made}", "--extinction", "nan"], "--extinction nan: must be above 0"),
         (["--data", "{made}", "--continuum", "x"], "--continuum x: must be an order, 0 to 8"),

@@ -81,7 +81,7 @@ def test_no_output_is_told(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None
     job = ran("pass")
     assert main(["logs", job.name]) == 0
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("", f"{job.name}: no output so far\n")
+    assert (printed.out, printed.err) == ("", f"{job.name}: no output yet\n")
 
 
 def test_in_a_terminal_a_bar_moves_on_its_line(

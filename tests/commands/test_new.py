@@ -179,7 +179,7 @@ def test_a_roadmap_that_was_renamed_is_named(desk: Desk) -> None:
     status, _, error = desk("run", "1.0")
     assert (status, error.count("\n")) == (2, 1)
     assert f"experiments/{file.name}: roadmap: {old} is not there" in error
-    lost = f"note: {old} is not there, so nothing is written of its jobs (1)"
+    lost = f"note: {old} does not exist, so nothing is written for its jobs (1)"
     assert lost in desk("sync", "--dry-run")[2]
 
 

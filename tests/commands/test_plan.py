@@ -79,7 +79,7 @@ def test_what_is_never_next_is_named(alone: Path, capsys: pytest.CaptureFixture[
     alone.write_text(text, encoding="utf-8")
     assert main(["status", "plan.md"]) == 0
     printed = capsys.readouterr().out
-    assert "next: nothing waits\npassed over: 1.0 (line " in printed
+    assert "next: nothing waits\nskipped: 1.0 (line " in printed
     assert main(["status", "plan.md", "--json"]) == 0
     (held,) = json.loads(capsys.readouterr().out)["passed_over"]
     assert held["id"] == "1.0"

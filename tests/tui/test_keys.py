@@ -346,7 +346,7 @@ async def test_n_names_what_it_passes_over(stage: Open) -> None:
         await it.press("r")
         await it.until(lambda: it.app.home.view is it.lab.view)
         await it.press("n")
-        assert it.toasts[-1] == "passed over: 3.0 (line 9: blocked (阻塞))"
+        assert it.toasts[-1] == "skipped: 3.0 (line 9: blocked (阻塞))"
 
 
 async def test_m_plots_the_next_value(stage: Open) -> None:

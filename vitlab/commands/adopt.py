@@ -15,16 +15,16 @@ from vitlab.contract.value import NAME
 from vitlab.lab.adoption import Candidate, Wanted, adopt, candidates, printed
 
 LISTED = (
-    "listed is what is on a GPU, has loaded torch or another library that trains, or has used a "
-    "minute of CPU time; any other process by its --pid"
+    "those that use a GPU, have loaded torch or another training library, or have used a "
+    "minute of CPU time; give any other process by --pid"
 )
 """Which processes are listed."""
 
 
 def _options(adopt: argparse.ArgumentParser) -> None:
-    adopt.description = f"Without options: the Python trainings that run by hand: {LISTED}."
-    adopt.add_argument("--pid", type=int, metavar="P", help="the process to take over")
-    adopt.add_argument("--mvp", metavar="ID", help="what it is a run of")
+    adopt.description = f"Without options, list the Python trainings started by hand: {LISTED}."
+    adopt.add_argument("--pid", type=int, metavar="P", help="the process to adopt")
+    adopt.add_argument("--mvp", metavar="ID", help="the MVP it is a run of")
     adopt.add_argument("--run", metavar="NAME", help="which of its runs (default: by hand)")
     adopt.add_argument(
         "--log", type=Path, metavar="FILE", help="shown as the job's log (default: its output)"
@@ -32,7 +32,7 @@ def _options(adopt: argparse.ArgumentParser) -> None:
     adopt.add_argument(
         "--metrics",
         metavar="FILE",
-        help="its numbers: a file, or a quoted glob from its folder (default: what is found)",
+        help="its metrics: a file, or a quoted glob relative to its folder (default: found by vitlab)",
     )
     adopt.add_argument(
         "--name",
@@ -41,7 +41,7 @@ def _options(adopt: argparse.ArgumentParser) -> None:
         metavar="THEIRS=OURS",
         help="name for a number: val_r2=val/r2/log_g (default: the experiment file's names)",
     )
-    adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
     add_json(adopt)
     adopt.set_defaults(handler=adopt_run)
 
@@ -55,7 +55,7 @@ def adopt_run(args: argparse.Namespace) -> int:
         _list(candidates(lab), args.json)
         return 0
     if args.pid is None or args.mvp is None:
-        raise UsageError("adopt: needs both --pid and --mvp (neither lists what could be adopted)")
+        raise UsageError("adopt: needs both --pid and --mvp (give neither to list what can be adopted)")
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
     wanted = Wanted(args.pid, args.run, args.log, args.metrics, _names(args.name))
@@ -74,7 +74,7 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         print_json([_record(one) for one in found])
         return
     if not found:
-        print(f"no Python training of yours runs outside vitlab ({LISTED})", file=sys.stderr)
+        print(f"none of your Python trainings runs outside vitlab (looked for: {LISTED})", file=sys.stderr)
         return
     for one in found:
         process = one.training
@@ -87,8 +87,8 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         if one.note:
             print(f"  note: {plain(one.note)}")
         if one.watched_by:
-            print(f"  watched already: {one.watched_by}")
-    print("`vitlab adopt --pid P --mvp ID` takes one over", file=sys.stderr)
+            print(f"  already watched by: {one.watched_by}")
+    print("`vitlab adopt --pid P --mvp ID` adopts one", file=sys.stderr)
 
 
 def _record(one: Candidate) -> dict[str, object]:

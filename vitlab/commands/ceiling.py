@@ -25,11 +25,14 @@ STARS = 256
 BOUNDED = 2000
 """Stars of the Cramer-Rao bound."""
 _OF_FILE = {
-    "velocity": ("V", "unknown, uniform within V km/s; else it is known"),
-    "continuum": ("ORDER[:SIGMA]", "unknown polynomial factor; its coefficients' sigma, else 0.1"),
+    "velocity": ("V", "unknown, uniform within ±V km/s (default: known)"),
+    "continuum": (
+        "ORDER[:SIGMA]",
+        "unknown polynomial factor; SIGMA of its coefficients (default: 0.1)",
+    ),
     "extinction": ("A", "unknown A_V, from 0 to A mag"),
     "resolution": ("LOW:HIGH", "unknown, uniform in this range"),
-    "noise": ("LEVEL", "factor on the noise added (default: 1, or 0 where the flux has noise)"),
+    "noise": ("LEVEL", "factor on the added noise (default: 1, or 0 where the flux has noise)"),
     "density": ("grid|file", "of the labels (default: grid for files of `vitlab data make`)"),
     "out": ("STEM", "write the windows' figure"),
 }
@@ -38,10 +41,10 @@ _OF_FILE = {
 
 def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
     ceiling.description = (
-        "The best R2 to expect of a model shown the flux alone, of stars of the grid. "
+        "The best R2 expected of a model that sees the flux alone, for stars of the grid. "
         "R2_CRLB_MEDIAN and R2_CRLB_MEAN: the Cramer-Rao bound of unbiased estimators, the median "
         "and the mean over the stars. R2_BAYES_ERR: Monte Carlo, over the stars. With "
-        "--data, the Bayes ceiling of a file's own stars, with their own errors and labels."
+        "--data, the Bayes ceiling for a file's own stars, with their errors and labels."
     )
     ceiling.add_argument(
         "--mag",
@@ -75,7 +78,7 @@ def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
         nargs="?",
         const="50",
         metavar="WIDTH|LOW:HIGH,...",
-        help="what each window tells, and what hiding it costs (default: 50 A wide)",
+        help="the information in each window, and what hiding it costs (default: 50 A wide)",
     )
     ceiling.set_defaults(handler=show_ceiling)
 
@@ -119,7 +122,7 @@ def show_ceiling(args: argparse.Namespace) -> int:
     if args.data is not None:
         for name in ("mag", "dims"):
             if getattr(args, name) is not None:
-                raise UsageError(f"--{name}: of simulated stars, not of --data")
+                raise UsageError(f"--{name}: for simulated stars, not for --data")
         return _show_own(args)
     for name in (*_OF_FILE, "mask", "windows"):
         if getattr(args, name) is not None:
@@ -158,7 +161,7 @@ def _show_simulated(args: argparse.Namespace) -> int:
         if row.unidentified or row.unsettled:
             print(
                 f"mag {row.mag:g}: {row.unidentified} stars without a finite bound, "
-                f"{row.unsettled} posteriors not settled",
+                f"{row.unsettled} posteriors not converged",
                 file=sys.stderr,
             )
     rows = [_plain(dataclasses.asdict(row)) for row in found]

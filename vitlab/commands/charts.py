@@ -91,7 +91,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     print_drawn(draw_picture(picture, ascii_=args.ascii))
     print(f"{lab.paths.relative(pdf)}\n{lab.paths.relative(png)}")
     for name in linked:
-        print(f"linked in {name}; `vitlab undo` takes that back")
+        print(f"linked in {name}; `vitlab undo` undoes that")
     return 0
 
 

@@ -104,7 +104,9 @@ def note_lost_roadmaps(lab: Lab) -> None:
     jobs = Counter(job.spec.roadmap for job in all_jobs(lab.paths) if job.spec.roadmap)
     for name, number in jobs.items():
         if not os.path.lexists(lab.paths.root / name):
-            print_note(f"{_cut(name)} is not there, so nothing is written of its jobs ({number})")
+            print_note(
+                f"{_cut(name)} does not exist, so nothing is written for its jobs ({number})"
+            )
 
 
 def existing(name: str) -> Path:

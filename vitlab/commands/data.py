@@ -33,14 +33,18 @@ def _data_options(data: argparse.ArgumentParser) -> None:
     make.add_argument("--shards", type=int, default=0, metavar="K", help="0: one file")
     add_json(make)
     make.set_defaults(handler=make_data)
-    inspect = parts.add_parser("inspect", help="what a file of spectra, or a folder of shards, has")
+    inspect = parts.add_parser("inspect", help="describe a file of spectra, or a folder of shards")
     inspect.add_argument("file", type=Path, metavar="FILE")
     inspect.add_argument(
-        "--seconds", type=float, default=math.inf, metavar="S", help="read spectra for so long only"
+        "--seconds",
+        type=float,
+        default=math.inf,
+        metavar="S",
+        help="stop reading after this many seconds",
     )
     add_json(inspect)
     inspect.set_defaults(handler=inspect_data)
-    grid = parts.add_parser("grid", help="grids of one's own")
+    grid = parts.add_parser("grid", help="your own grids")
     grids = grid.add_subparsers(title="commands", metavar="COMMAND", required=True)
     grid_import = grids.add_parser(
         "import", help="a grid file from a folder of spectra (ASCII, FITS)"
@@ -152,7 +156,7 @@ def _findings(file: Description) -> Iterator[str]:
     if read < n:
         yield f"{read:,} of {n:,} spectra read, spread over the file"
     counts = file["excluded"]
-    yield sentence("spectra", counts, read) if counts else "no spectrum is left out"
+    yield sentence("spectra", counts, read) if counts else "no spectra are left out"
     if file["no_data"]:
         share = share_text(file["no_data"], 1)
         yield f"{share} of the other spectra's pixels have no data: flux 1"

@@ -26,7 +26,7 @@ def _evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     )
     evaluate.add_argument("--data", metavar="FILE", help="pfsspec file or folder of shards")
     evaluate.add_argument(
-        "--noise", type=float, metavar="LEVEL", help="factor on the noise added; default: the job's"
+        "--noise", type=float, metavar="LEVEL", help="factor on the added noise; default: the job's"
     )
     evaluate.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     add_json(evaluate)
@@ -137,7 +137,7 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
         print_table(header, rows)
     for report in reports:
         for line in report["failed"]:
-            print(f"{report['job']}: {line}: its scores mean nothing")
+            print(f"{report['job']}: {line}: its scores are meaningless")
         for name, part in report["share"].items():
             bound, label = Ceiling(*report["ceiling"][name]), Value.parse(name).label
             print(f"{report['job']}: {label}: {Share(*part)} of the ceiling {bound}")

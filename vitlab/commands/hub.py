@@ -46,7 +46,7 @@ _USAGE = """vitlab hub [HUB] [--json]
        vitlab hub set [HUB] ID [--status WORD] [--evidence TEXT] [--dry-run]
        vitlab hub add [HUB] KIND TEXT [--evidence TEXT] [--dry-run]"""
 _ABOUT = f"""\
-HUB may be left out where one hub of the lab is meant. ID is a hypothesis, question, gap or row
+HUB can be omitted if the lab has only one. ID is a hypothesis, question, gap or row
 (H1.2, Q1, DG4, K3). KIND is one of {", ".join(KINDS)}."""
 
 
@@ -58,7 +58,9 @@ def _hub_options(hub: argparse.ArgumentParser) -> None:
     hub.add_argument(
         "--status", metavar="WORD", help="confirmed, rejected, open, planned, done, ..."
     )
-    hub.add_argument("--evidence", metavar="TEXT", default="", help="added to what is there")
+    hub.add_argument(
+        "--evidence", metavar="TEXT", default="", help="appended to the existing evidence"
+    )
     hub.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     add_json(hub)
     hub.set_defaults(handler=hub_command)
@@ -74,7 +76,7 @@ def hub_command(args: argparse.Namespace) -> int:
     if words[:1] in (["set"], ["add"]) or len(words) > 1:
         raise UsageError("usage: " + " | ".join(line.strip() for line in _USAGE.splitlines()))
     if args.status or args.evidence or args.dry_run:
-        raise UsageError("--status, --evidence and --dry-run are of `hub set` and `hub add`")
+        raise UsageError("--status, --evidence and --dry-run belong to `hub set` and `hub add`")
     return _show(args, words[0] if words else None)
 
 
@@ -95,7 +97,7 @@ def _add(args: argparse.Namespace, named: str | None, kind: str, text: str) -> i
     if kind.casefold() not in known:
         raise UsageError(f"hub add {kind}: one of {', '.join(KINDS)}")
     if args.status is not None:
-        raise UsageError("--status is of `hub set`")
+        raise UsageError("--status belongs to `hub set`")
     if not text.strip():
         raise UsageError("hub add: no text")
     lab, path = _where(named)

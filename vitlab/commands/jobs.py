@@ -77,13 +77,13 @@ def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
                      help="only this run of a sweep; may be repeated")  # fmt: skip
     run.add_argument("--seeds", type=int, default=0, metavar="N",
-                     help="N further seeds of each run, above those it has")  # fmt: skip
-    run.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+                     help="N more seeds of each run, besides the existing ones")  # fmt: skip
+    run.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
-    run.add_argument("--memory", metavar="SIZE", help="of spectra a job holds: 8GiB")
-    run.add_argument("--force", action="store_true", help="launch in spite of bad findings")
-    run.add_argument("--wait", action="store_true", help="follow to the end; 1 if a job fails")
+    run.add_argument("--memory", metavar="SIZE", help="memory for a job's spectra, like 8GiB")
+    run.add_argument("--force", action="store_true", help="launch despite failed checks")
+    run.add_argument("--wait", action="store_true", help="wait for the end (exit status 1 if a job fails)")
     add_json(run)
     run.set_defaults(handler=run_mvp)
 
@@ -209,7 +209,7 @@ def _progress(view: JobView) -> str:
                 return done.word
             return detail if detail.startswith(done.word) else f"{done.word}: {detail}"
         case Lost():
-            return "lost: its supervisor is gone; `vitlab resume` resumes it"
+            return "lost: its supervisor died; `vitlab resume` resumes it"
         case Unreadable(why=why):
             return f"unreadable: {why}"
 
@@ -319,7 +319,7 @@ def show_log(args: argparse.Namespace) -> int:
         _clear(live)
         print(tail.unfinished)
     elif empty:
-        print(f"{job.name}: no output so far", file=sys.stderr)
+        print(f"{job.name}: no output yet", file=sys.stderr)
     return 0
 
 
@@ -336,7 +336,7 @@ def _action_options(
     parser.add_argument("job", metavar="JOB")
     if act is resume:
         parser.add_argument(
-            "--here", action="store_true", help="also one not submitted here: run what is shown"
+            "--here", action="store_true", help="resume it even if it was not submitted here: runs what is shown"
         )
     parser.set_defaults(handler=change_job, act=act, done=done, here=False)
 
@@ -344,9 +344,9 @@ def _action_options(
 def _move_options(move: argparse.ArgumentParser) -> None:
     move.add_argument("job", metavar="JOB")
     where = move.add_mutually_exclusive_group(required=True)
-    where.add_argument("--up", type=int, metavar="N", help="this many places up")
-    where.add_argument("--down", type=int, metavar="N", help="this many places down")
-    where.add_argument("--first", action="store_true", help="before all others")
+    where.add_argument("--up", type=int, metavar="N", help="by this many places")
+    where.add_argument("--down", type=int, metavar="N", help="by this many places")
+    where.add_argument("--first", action="store_true", help="to the front of the queue")
     move.set_defaults(handler=move_job)
 
 
@@ -370,7 +370,7 @@ def move_job(args: argparse.Namespace) -> int:
     """`vitlab move`: up, down, or to the front of the queue."""
     places = None if args.first else (args.down or 0) - (args.up or 0)
     if places == 0 or (args.up or 1) < 0 or (args.down or 1) < 0:
-        raise UsageError("move: --up and --down take a number of places from 1 up")
+        raise UsageError("move: --up and --down take a number of places, at least 1")
     lab = this_lab()
     job = find_job(lab.paths, args.job)
     move(lab, job, places)

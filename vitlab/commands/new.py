@@ -52,19 +52,19 @@ def _options(new: argparse.ArgumentParser) -> None:
         "       vitlab new gate --name NAME --condition RULE: a gate (each has its own --help)"
     )
     new.description = (
-        "Write the experiment file of an MVP. On a terminal, without options, it asks. "
-        "It never writes over a file."
+        "Write the experiment file of an MVP. In a terminal, without options, it asks. "
+        "It never overwrites a file."
     )
     new.add_argument("mvp", metavar="MVP")
-    new.add_argument("--roadmap", metavar="FILE", help="default: the first that has the MVP")
+    new.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
     kind = new.add_mutually_exclusive_group()
-    kind.add_argument("--template", choices=tuple(ABOUT), help="a recipe of vitlab")
-    kind.add_argument("--script", type=Path, metavar="PATH", help="a Python script of your own")
-    kind.add_argument("--pid", type=int, metavar="P", help="a training that runs (`vitlab adopt`)")
+    kind.add_argument("--template", choices=tuple(ABOUT), help="one of vitlab's recipes")
+    kind.add_argument("--script", type=Path, metavar="PATH", help="your own Python script")
+    kind.add_argument("--pid", type=int, metavar="P", help="a running training (see `vitlab adopt`)")
     new.add_argument("--python", default="", metavar="PATH",
-                     help="its Python (default: the nearest with what it imports)")  # fmt: skip
+                     help="Python for the script (default: the nearest one that has its imports)")  # fmt: skip
     new.add_argument("--cwd", metavar="DIR",
-                     help="where it runs (default: a folder of each job's own)")  # fmt: skip
+                     help="where it runs (default: a separate folder for each job)")  # fmt: skip
     new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",
                      help="unit of an error it logs: val_mae=dex (or K, sigma)")  # fmt: skip
     new.add_argument("--repeats", type=int, default=1, metavar="N",
@@ -98,7 +98,7 @@ def write_experiment(args: argparse.Namespace) -> int:
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.json
     if not (choice.template or choice.script or choice.pid is not None):
         if not on_terminal:
-            raise UsageError("new: name what it is made from: --template, --script or --pid")
+            raise UsageError("new: give --template, --script or --pid")
         choice = _ask(lab, choice)
     new = plan_new(lab, roadmap, mvp, choice)
     if new.open_units and on_terminal:
@@ -153,7 +153,7 @@ def _print(
     for note in new.notes:
         print(plain(note), file=sys.stderr)
     for theirs in new.open_units:
-        print(f"left out: {plain(theirs)}, its unit is not known: --unit {theirs}=dex (or sigma)",
+        print(f"left out: {plain(theirs)}, unit unknown: --unit {theirs}=dex (or sigma)",
               file=sys.stderr)  # fmt: skip
     for finding in findings:
         print(f"{finding.status}: {plain(finding.text)}", file=sys.stderr)
@@ -184,14 +184,14 @@ def _units(pairs: Iterable[str]) -> dict[str, str]:
 
 def _ask(lab: Lab, choice: Choice) -> Choice:
     """A few questions, each with a default."""
-    kinds = ("my own script", "a template of vitlab", "a run that goes on already")
-    match _pick("What is it made from?", kinds):
+    kinds = ("my own script", "one of vitlab's templates", "a run already in progress")
+    match _pick("What should it be made from?", kinds):
         case 0:
             script = Path(_line("Script", "train.py")).expanduser()
             if not script.is_file():
                 raise UsageError(f"{script}: no such script")
             python = _ask_python(choice.python, script.absolute())
-            cwd = _line("Folder it runs in (empty: one of each job's own)", choice.cwd or "")
+            cwd = _line("Folder it runs in (empty: a separate one for each job)", choice.cwd or "")
             return replace(choice, script=script, python=python, cwd=cwd or None)
         case 1:
             names = list(ABOUT)
@@ -200,7 +200,7 @@ def _ask(lab: Lab, choice: Choice) -> Choice:
         case _:
             found = [one for one in candidates(lab) if not one.watched_by]
             if not found:
-                raise UsageError("no Python training of yours runs outside vitlab")
+                raise UsageError("none of your Python trainings runs outside vitlab")
             lines = [plain(f"{one.training.pid}  {one.training.command[:70]}") for one in found]
             return replace(choice, pid=found[_pick("Which one?", lines)].training.pid)
 
@@ -223,7 +223,7 @@ def _ask_units(new: NewExperiment, known: Mapping[str, str]) -> dict[str, str]:
     """The unit of each error whose unit is not known; left out where the user does not know."""
     units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
-        print(f"{plain(theirs)}: in which unit does the script log it?")
+        print(f"{plain(theirs)}: which unit does the script log it in?")
         if unit := UNIT_ANSWERS[answers[_pick("", answers)]]:
             units[theirs] = unit
     return units
@@ -249,8 +249,8 @@ def _line(question: str, default: str) -> str:
 
 
 def _plan_options(new: argparse.ArgumentParser) -> None:
-    new.description = "Make a roadmap and its hub: `undo` takes both back."
-    new.add_argument("topic", metavar="TOPIC", help="names the plan and its files")
+    new.description = "Create a roadmap and its hub; `vitlab undo` removes both."
+    new.add_argument("topic", metavar="TOPIC", help="what the plan is about; also names its files")
     new.add_argument("--language", choices=LANGUAGES, default="zh", help="default: zh")
     new.add_argument("--folder", default="", metavar="DIR",
                      help="from the lab's root (default: roadmaps)")  # fmt: skip
@@ -259,27 +259,27 @@ def _plan_options(new: argparse.ArgumentParser) -> None:
 
 def _mvp_options(new: argparse.ArgumentParser) -> None:
     new.description = (
-        "Add an MVP that waits: a row of the overview, a section, a card on each board, a row of "
-        "each check list, a report without results. `undo` takes all of it back."
+        "Add a planned MVP: a row of the overview, a section, a card on each board, a row of "
+        "each check list, a report without results. `vitlab undo` removes all of it."
     )
-    new.add_argument("--name", required=True, help="what is tried, in a few words")
-    new.add_argument("--gate", default="", help="the gate it decides, as Gate-1")
-    new.add_argument("--hypothesis", default="", metavar="H", help="of the hub, as H1.2")
+    new.add_argument("--name", required=True, help="what is tested, in a few words")
+    new.add_argument("--gate", default="", help="the gate it informs, like Gate-1")
+    new.add_argument("--hypothesis", default="", metavar="H", help="a hypothesis of the hub, like H1.2")
     new.add_argument("--id", default="", help="default: the next free number")
     _in_roadmap(new, make_mvp)
 
 
 def _gate_options(new: argparse.ArgumentParser) -> None:
     new.description = (
-        "Add a gate in the shape of the others. A rule that no program can read is left to you, "
-        "and this is told."
+        "Add a gate in the shape of the others. A rule that vitlab cannot read is left to you, "
+        "and it says so."
     )
     new.add_argument("--name", required=True, help="what it decides")
     new.add_argument("--condition", required=True, metavar="RULE",
-                     help='what passes it: "test R2 log_g >= 0.6"')  # fmt: skip
+                     help='when it passes: "test R2 log_g >= 0.6"')  # fmt: skip
     new.add_argument("--mvp", default="", help="the MVP that decides it")
-    new.add_argument("--if-yes", default="", metavar="TEXT", help="what follows when it passes")
-    new.add_argument("--if-no", default="", metavar="TEXT", help="what follows when it fails")
+    new.add_argument("--if-yes", default="", metavar="TEXT", help="what happens if it passes")
+    new.add_argument("--if-no", default="", metavar="TEXT", help="what happens if it fails")
     new.add_argument("--id", default="", help="default: the next free number")
     _in_roadmap(new, make_gate)
 

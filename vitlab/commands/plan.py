@@ -68,8 +68,8 @@ def _status_options(status: argparse.ArgumentParser) -> None:
         "--as",
         dest="columns",
         metavar="COLUMNS",
-        help='what the columns of a plan in another shape are, as "Milestone=id, State=status"; '
-        "kept in vitlab.yaml",
+        help='the meaning of the columns of a plan in another shape: "Milestone=id, State=status"; '
+        "saved in vitlab.yaml",
     )
     add_json(status)
     status.set_defaults(handler=show_status)
@@ -95,7 +95,7 @@ def _set_options(change: argparse.ArgumentParser) -> None:
     which.add_argument("--mvp", metavar="ID")
     which.add_argument("--gate", metavar="ID", help="decide a gate, or open it again")
     change.add_argument("--status", required=True, metavar="WORD", help="planned, passed, ...")
-    change.add_argument("--because", default="", metavar="TEXT", help="why a gate is decided so")
+    change.add_argument("--because", default="", metavar="TEXT", help="why the gate is decided this way")
     change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     change.set_defaults(handler=set_status)
 
@@ -126,7 +126,7 @@ def show_status(args: argparse.Namespace) -> int:
     """`vitlab status`: one roadmap, or every roadmap of the lab."""
     if args.roadmap is None:
         if args.columns:
-            raise UsageError("--as is about one document; name it")
+            raise UsageError("--as applies to one document; name it")
         lab = this_lab()
         advance_queue(lab)
         paths = lab.roadmaps()
@@ -207,7 +207,7 @@ def _note_other_words(roadmap: Roadmap) -> None:
             return
         source = f"the rows below {header!r} (line {view.table.line}) are"
     name = roadmap.document.name
-    note = f"{name}: no table of MVPs; {source} read as such (--as says otherwise)"
+    note = f"{name}: no table of MVPs; {source} read as such (--as changes that)"
     print(f"vitlab: note: {note}", file=sys.stderr)
 
 
@@ -250,9 +250,9 @@ def _print_status(report: dict[str, Any]) -> None:
             for g in report["gates"]
         ]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
-    print(f"\nnext: {report['next'] or 'nothing waits'}")
+    print(f"\nnext: {report['next'] or 'nothing'}")
     for one in report["passed_over"]:
-        print(f"passed over: {one['id']} ({one['why']})")
+        print(f"skipped: {one['id']} ({one['why']})")
 
 
 def show_gates(args: argparse.Namespace) -> int:
@@ -300,7 +300,7 @@ def _open_gate(lab: Lab | None, path: Path, gate_id: str) -> None:
         except UsageError as error:
             print(f"vitlab: {error}", file=sys.stderr)
     if not scored:
-        raise UsageError(f"Gate-{gate.id}: no full result to open the stars for")
+        raise UsageError(f"Gate-{gate.id}: no full result to score on the stars kept for gates")
     record_opening(lab.paths, roadmap, gate, stars, scored)
 
 
@@ -364,7 +364,7 @@ def set_status(args: argparse.Namespace) -> int:
     if args.gate:
         return _set_gate(args, lab, path)
     if args.because:
-        raise UsageError("--because is about a gate")
+        raise UsageError("--because applies to gates only")
     changes = status_changes(lab, path, args.mvp, args.status)
     if not changes:
         return 0
@@ -425,7 +425,7 @@ def sync_results(args: argparse.Namespace) -> int:
         count += len(plan.changes)
     tell_broken(broken)
     if not count:
-        print("nothing to write: no ended job has results that the documents lack")
+        print("nothing to write: no finished job has results missing from the documents")
     return 2 if broken else 0
 
 

@@ -189,10 +189,10 @@ def _plot_options(plot: argparse.ArgumentParser) -> None:
 
 def _compare_options(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
-    compare.add_argument("--to", metavar="JOB", help="show differences to this job, with errors")
+    compare.add_argument("--to", metavar="JOB", help="show differences from this job, with errors")
     compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
     compare.add_argument("--reverse", action="store_true", help="reverse the order")
-    compare.add_argument("--each", action="store_true", help="each seed and rerun by itself")
+    compare.add_argument("--each", action="store_true", help="list each seed and rerun separately")
     compare.add_argument(
         "--sql", metavar="QUERY", help="query the table `results`, one row per job"
     )
@@ -221,7 +221,7 @@ def plot_jobs(args: argparse.Namespace) -> int:
         drawn = sum(job.paths.folder.parent == newest for job in every)
         if drawn < len(every):
             note = f"{drawn} of {len(every)} jobs, of the newest experiment {newest.name}"
-            print(f"drawn: {note}; JOB names others", file=sys.stderr)
+            print(f"drawn: {note}; give JOBs to plot others", file=sys.stderr)
     return 0
 
 

@@ -23,7 +23,10 @@ _SIZES = 2000
 def _options(scaling: argparse.ArgumentParser) -> None:
     scaling.add_argument("mvps", nargs="*", metavar="MVP", help="default: every newest result")
     scaling.add_argument(
-        "--budget", type=float, metavar="HOURS", help="the best N and P for one run of as many"
+        "--budget",
+        type=float,
+        metavar="HOURS",
+        help="the best N and P for one run of this many hours",
     )
     scaling.add_argument(
         "--times",
@@ -138,7 +141,7 @@ def _print(one: Scaling, record: dict[str, object], times: float, hours: float |
     if one.fixed and one.free:
         low, high = one.free.floor.low, one.free.floor.high
         agrees = one.fixed.floor.high >= low and one.fixed.floor.low <= high
-        print(f"  the fitted E {'agrees with' if agrees else 'is not'} that of the ceiling")
+        print(f"  the fitted E {'agrees with' if agrees else 'disagrees with'} that of the ceiling")
     if one.law is not None:
         stars, params = one.larger(times)
         at = f"N {count(stars)}" + (f", P {count(params)}" if "P" in one.law.axes else "")
@@ -162,7 +165,7 @@ def _print_best(best: object) -> None:
     )
     beyond = best["beyond"]
     times = f"{beyond:.2g}" if beyond < 100 else count(beyond)
-    far = f"; {times} times beyond the largest run" if beyond > 1 else ""
+    far = f"; {times} times the largest run" if beyond > 1 else ""
     print(f"  {best['hours']:g} {best['unit']}: best {sizes}, R² {_text(r2)}{far}")
 
 

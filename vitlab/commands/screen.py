@@ -63,7 +63,7 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 def _serve_options(serving: argparse.ArgumentParser) -> None:
     serving.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000")
-    serving.add_argument("--host", default=LOOPBACK[0], help="127.0.0.1, and no other")
+    serving.add_argument("--host", default=LOOPBACK[0], help="127.0.0.1 only")
     serving.add_argument("--roadmap", metavar="FILE", help="the roadmap to open")
     serving.set_defaults(handler=serve_screen)
 
@@ -93,7 +93,7 @@ def serve_screen(args: argparse.Namespace) -> int:
     server = LabServer(argv, port, f"vitlab {lab.paths.root.name}")
     print(f"open  {server.address}")
     print(f"from another machine, first:  ssh -N -L {port}:127.0.0.1:{port} {_here()}")
-    print("ctrl+c ends it; jobs keep running", flush=True)
+    print("ctrl+c stops it; jobs keep running", flush=True)
     serve(server, sock)
     return 0
 

@@ -45,7 +45,9 @@ def show_star(args: argparse.Namespace) -> int:
         usual = headline if headline in stars.labels else stars.labels[0]
         label = args.label or usual
         if label not in stars.labels:
-            raise UsageError(f"--label {label}: not predicted (it does: {', '.join(stars.labels)})")
+            raise UsageError(
+                f"--label {label}: not predicted (predicted: {', '.join(stars.labels)})"
+            )
         order = stars.order(label, worst=True)
         if not order:
             raise UsageError(f"{job.name}: has no test stars")

@@ -23,7 +23,7 @@ from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 
 _COMPLETION = """\
-Print what makes a shell complete commands, options, MVPs and jobs.
+Print the script with which a shell completes commands, options, MVPs and jobs.
 bash, zsh: eval "$(vitlab completion bash)" in ~/.bashrc or ~/.zshrc
 fish: vitlab completion fish > ~/.config/fish/completions/vitlab.fish
 """
@@ -37,7 +37,7 @@ def _init_options(init: argparse.ArgumentParser) -> None:
 def _demo_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--profile", choices=PROFILES, default="demo")
     demo.add_argument("--mvp", action="append", metavar="ID", help="default: the next two")
-    demo.add_argument("--dry-run", action="store_true", help="leave the results unwritten")
+    demo.add_argument("--dry-run", action="store_true", help="do not write the results")
     demo.set_defaults(handler=run_demo)
 
 
@@ -97,7 +97,7 @@ def _next_two(lab: Lab, roadmap: Path) -> list[str]:
     plan = lab.read_roadmap(roadmap)
     ready = launch_order(plan)
     if not ready:
-        held = "".join(f"; {one.id} is passed over ({one.why})" for one in passed_over(plan))
+        held = "".join(f"; {one.id} is skipped ({one.why})" for one in passed_over(plan))
         raise UsageError(f"{roadmap}: no MVP waits{held}; name one with --mvp")
     return [one.id for one in ready[:2]]
 

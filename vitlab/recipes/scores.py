@@ -135,7 +135,7 @@ def overlap_checks(found: Overlap) -> dict[str, Check]:
 def note_failed(context: Context, checks: Mapping[str, Check]) -> None:
     """Note each check that fails."""
     for failed in failed_phrases(checks):
-        context.report.note(f"{failed.text('en')}: the test scores mean nothing")
+        context.report.note(f"{failed.text('en')}: the test scores are meaningless")
 
 
 def describe_data(

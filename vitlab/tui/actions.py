@@ -124,7 +124,7 @@ class Actions:
         held = view.passed_over if view is not None else ()
         if held:
             text = "; ".join(f"{one.id} ({one.why})" for one in held)
-            self._app.notify(f"passed over: {text}", severity="warning")
+            self._app.notify(f"skipped: {text}", severity="warning")
         if view is None or view.next is None:
             if not held:
                 self._app.notify("nothing to launch: every MVP is done, running or cancelled")

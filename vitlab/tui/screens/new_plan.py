@@ -322,7 +322,7 @@ def mvp_form(roadmap: Path, gates: Options, known: Options) -> Form:
         return plan_mvp(lab, roadmap, NewMvp(**answers))
 
     fields = (
-        Field("name", "name", "what is tried, in a few words", stand_in="new"),
+        Field("name", "name", "what is tested, in a few words", stand_in="new"),
         Field("gate", "gate", options={"none": "", **gates}),
         Field("hypothesis", "hypothesis", options={"none": "", **known}),
         Field("id", "id"),
@@ -338,8 +338,8 @@ def gate_form(roadmap: Path, mvps: Options) -> Form:
         Field("name", "name", "what it decides", stand_in="new"),
         Field("condition", "passes if", EXAMPLE, stand_in=EXAMPLE),
         Field("mvp", "judged by", options={"none": "", **mvps}),
-        Field("if_yes", "then", "what follows if it passes"),
-        Field("if_no", "else", "what follows if it fails"),
+        Field("if_yes", "then", "what happens if it passes"),
+        Field("if_no", "else", "what happens if it fails"),
         Field("id", "id"),
     )
     return Form("gate", fields, plan, rule_words)
