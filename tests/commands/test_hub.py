@@ -100,10 +100,13 @@ def test_a_gate_is_decided_in_roadmap_and_hub(lab: Path) -> None:
         (["hub", "add", "X", "text"], "hub add X: one of K, P, I, H, DG, closed, next"),
         (["hub", "add", "K", "text"], "no table or list of consensus"),
         (["hub", "add", "H", "depth"], "a_hub.md:8: says this already"),
-        (["hub", "--status", "open"], "are of `hub set` and `hub add`"),
+        (["hub", "--status", "open"], "belong to `hub set` and `hub add`"),
         (["set", "a_roadmap.md", "--gate", "7", "--status", "passed"], "no gate '7'"),
         (["set", "a_roadmap.md", "--gate", "1", "--status", "closed"], "passed, failed, or"),
-        (["set", "a_roadmap.md", "--mvp", "1.0", "--status", "done", "--because", "x"], "a gate"),
+        (
+            ["set", "a_roadmap.md", "--mvp", "1.0", "--status", "done", "--because", "x"],
+            "gates only",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_told_in_one_line(

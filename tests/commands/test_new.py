@@ -154,7 +154,7 @@ def test_nothing_is_written_twice_and_nothing_by_a_dry_run(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("new", "1.0"), "name what it is made from"),
+        (("new", "1.0"), "give --template, --script or --pid"),
         (("run", "1.0"), "no experiment file in experiments/; `vitlab new 1.0` makes one"),
         (("new", "9.9", "--template", "vit"), "no MVP '9.9'"),
         (("new", "1.0", "--script", "none.py"), "none.py: no such script"),
@@ -198,7 +198,7 @@ def test_an_error_s_unit_is_asked_for_not_guessed(desk: Desk) -> None:
     desk.script.write_text('print(f"val_r2={r2} val_mae={mae}")\n')
     new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
     _, out, err = desk(*new)
-    assert "left out: val_mae, its unit is not known" in err
+    assert "left out: val_mae, unit unknown" in err
     assert "# val_mae: val/mae/log_g  # its unit?; this line if it is in dex, else" in out
     assert "names: {val_r2: val/r2/log_g}" in out
     _, out, err = desk(*new, "--unit", "val_mae=sigma")

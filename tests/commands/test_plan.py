@@ -79,7 +79,7 @@ def test_what_is_never_next_is_named(alone: Path, capsys: pytest.CaptureFixture[
     alone.write_text(text, encoding="utf-8")
     assert main(["status", "plan.md"]) == 0
     printed = capsys.readouterr().out
-    assert "next: nothing waits\nskipped: 1.0 (line " in printed
+    assert "next: nothing\nskipped: 1.0 (line " in printed
     assert main(["status", "plan.md", "--json"]) == 0
     (held,) = json.loads(capsys.readouterr().out)["passed_over"]
     assert held["id"] == "1.0"
@@ -315,7 +315,7 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     assert main(["new", "gate", "--name", "Deep?", "--condition", "R2 > 0.7"]) == 0
     capsys.readouterr()
     assert main(["status"]) == 0
-    assert "next: nothing waits" in capsys.readouterr().out
+    assert "next: nothing" in capsys.readouterr().out
     name = "roadmaps/sky_roadmap.md"
     assert main(["set", name, "--gate", "1", "--status", "passed", "--because", "seen"]) == 0
     assert "✅ **PASS: seen**" in Path(name).read_text(encoding="utf-8")

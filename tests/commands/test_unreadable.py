@@ -332,7 +332,7 @@ def _fault(
     state: str,
     what: str,
 ) -> str:
-    lines = [line for line in errors.splitlines() if "mistake in vitlab" in line]
+    lines = [line for line in errors.splitlines() if "bug in vitlab" in line]
     if lines or "Traceback" in errors:
         return (lines or errors.splitlines())[0]
     if status not in ALLOWED.get(words[0], (0,)):

@@ -208,7 +208,7 @@ def test_the_words_of_the_command(
     assert vitlab(["spectrum"]) == 0  # the newest
     said = capsys.readouterr().out
     assert "Ridge 3.0 main" in said
-    assert "no unbiased model beats" in said
+    assert "Cramér-Rao limit" in said
     assert "Ca II 8542" in said
     assert vitlab(["spectrum", "1.0", "--out", "x.txt"]) == 2
     assert "must end in .npz" in capsys.readouterr().err

@@ -155,7 +155,7 @@ async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
         for kind, said in (
             ("response", "depends on: in its own unit"),
             ("attention", "attention rollout"),
-            ("shape", "each over its total"),
+            ("shape", "each normalised"),
         ):
             await it.press("t")
             assert screen.chart.state.lower == kind
@@ -170,7 +170,7 @@ async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Op
     )
     async with stage(lab=FakeLab(graphs={FIRST: graph})) as it:
         screen, _ = await opened(it)
-        await it.until(lambda: "no model to look into" in it.text())
+        await it.until(lambda: "no model to inspect" in it.text())
         assert number(screen) == 0  # nothing kept to sort by
         text = " ".join(it.text().split())
         assert "needs a checkpoint" in text

@@ -32,7 +32,7 @@ def _options(adopt: argparse.ArgumentParser) -> None:
     adopt.add_argument(
         "--metrics",
         metavar="FILE",
-        help="its metrics: a file, or a quoted glob relative to its folder (default: found by vitlab)",
+        help="its metrics: a file, or a quoted glob below its folder (default: what is found)",
     )
     adopt.add_argument(
         "--name",

@@ -130,15 +130,15 @@ def _print(stars: StarList, sheet: StarSheet) -> None:
                 None if value is None else f"{value - truth:+.3g}",
             ]
         )
-    print_table(["MODEL", sheet.label.upper(), "ERROR", "OFF"], rows)
+    print_table(["MODEL", sheet.label.upper(), "ERROR", "RESIDUAL"], rows)
     for one in sheet.densities:
         print(f"{one.kind} posterior: 68% in {one.low:.4g} to {one.high:.4g}")
     if sheet.response is not None:
         print(f"the model: {sheet.response.kind}, {sheet.response.unit}")
     for name, number in (
-        ("noise moves the model by", sheet.scatter),
-        ("no unbiased model beats", sheet.bound),
-        ("similarity to the best", sheet.agreement),
+        ("Scatter from noise", sheet.scatter),
+        ("Cramér-Rao limit", sheet.bound),
+        ("Match with optimal", sheet.agreement),
     ):
         if number is not None:
             print(f"{name} {number:.3g}")

@@ -319,7 +319,7 @@ def time_of(job: JobView) -> str:
     """What is left of a running job, or what an ended one took."""
     match job.state:
         case Queued():
-            return "waits"
+            return "waiting"
         case Running():
             quiet = silence(job)
             if quiet > SILENT:  # the time left is as old as the last event
@@ -368,7 +368,7 @@ def short_label(job: JobView, width: int) -> str:
 def job_detail(job: JobView) -> str:
     """A job in a line: why it waits, what is wrong with it, or its folder."""
     if isinstance(job.state, Queued) and job.why:
-        return clean(f"waits: {job.why}")
+        return clean(f"waiting: {job.why}")
     if isinstance(job.state, Unreadable):
         return clean(f"unreadable: {job.problem}")
     if isinstance(job.state, Running) and job.warnings:

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 COST = {
     "smoke": "seconds on a CPU",
     "demo": "minutes on a CPU",
-    "hour": "an hour of a core",
-    "full": "the full run",
+    "hour": "up to an hour of one core",
+    "full": "full training",
 }
 
-ONLY_FULL = "The whole run: its file has no smaller profile (`profiles: {smoke: ...}` adds one)."
+ONLY_FULL = "Full training: the file has no smaller profile (`profiles: {smoke: ...}` adds one)."
 """Shown where nothing smaller can be chosen."""
 
 Choice = tuple[str, str]
@@ -114,8 +114,8 @@ class LaunchScreen(ModalScreen["Plan | None"]):
     def _show_backend(self) -> None:
         place = self._place
         place.display = len(self._backends) > 1
-        words = {"local": "on this machine", "slurm": "on the Slurm cluster"}
-        place.update(Text(f"Runs {words[self._backend]} (s changes it)"))
+        words = {"local": "this machine (s: Slurm)", "slurm": "Slurm (s: this machine)"}
+        place.update(Text(f"Runs on: {words[self._backend]}"))
 
     def action_next_backend(self) -> None:
         at = self._backends.index(self._backend) + 1

@@ -342,9 +342,9 @@ class SpectrumScreen(LabScreen):
             where_words(stars, sheet, tone_style(self, "muted"), plain=self.session.plain)
         )
         self._star_pane.border_title = Text(clean(star_words(sheet)))
-        below = {"shape": "each over its total", "response": "in its own unit"}
+        below = {"shape": "each normalised", "response": "in its own unit"}
         kind = below.get(state.lower, state.lower)
-        title = f"flux over median; below, what {sheet.label} depends on: {kind}"
+        title = f"Flux / median; below: sensitivity to {sheet.label} ({kind})"
         self._chart_pane.border_title = Text(title)
         order = "worst first" if self._order.worst else "by number"
         place = f"{self._order.at + 1} of {len(self._order.numbers)}, {order}"

@@ -71,7 +71,7 @@ class LabServer(Server):
             answer.set_cookie(cookie, self.key, httponly=True, samesite="Strict", path="/")
             return self._sealed(answer, request)
         if not self._knows(request.cookies.get(cookie, "")):
-            words = "open the address that `vitlab serve` printed: it has the key\n"
+            words = "open the address that `vitlab serve` printed: it contains the key\n"
             raise web.HTTPForbidden(text=words)
         if request.path != "/ws":
             return self._sealed(await handler(request), request)
@@ -112,7 +112,7 @@ def listen(port: int) -> socket.socket:
         sock.listen(128)  # at once: the address is printed before the server is ready
     except OSError as error:
         sock.close()
-        raise UsageError(f"port {port}: {error.strerror}; --port takes another") from error
+        raise UsageError(f"port {port}: {error.strerror}; --port chooses another") from error
     return sock
 
 

@@ -214,4 +214,4 @@ def run_editor(argv: Sequence[str]) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     if done.returncode:
-        raise UsageError(f"{argv[0]} ended with status {done.returncode}")
+        raise UsageError(f"{argv[0]} exited with status {done.returncode}")

@@ -186,12 +186,12 @@ class LogPager(Static, can_focus=True):
 
     def next_error(self, *, back: bool = False) -> None:
         """Go to the next error; from the end, to the last one."""
-        self._go(ERRORS, "an error", back=back)
+        self._go(ERRORS, "error", back=back)
 
     def _go(self, what: Matcher, name: str, *, back: bool) -> None:
         page = self.reading.page
         at_end = self.reading.following and not back
-        where = "not in this log" if at_end else f"not {'before' if back else 'after'} this line"
+        where = "none in this log" if at_end else f"none {'above' if back else 'below'}"
         after = page.lines[0].end if page.lines and not back else page.top
 
         def find(log: LogFile, keep: Matcher | None) -> Page | None:
@@ -268,7 +268,7 @@ class LogPager(Static, can_focus=True):
             if number < len(reading.page.lines) - 1:
                 text.append("\n")
         if not reading.page.lines:
-            text.append("empty so far" if not reading.keep else "no matching line", muted)
+            text.append("no output yet" if not reading.keep else "no matching lines", muted)
         self.update(text)
 
 

@@ -122,7 +122,7 @@ class SpectrumChart(CursorChart):
     def _draw(self, state: SpectrumState, width: int, height: int) -> Text:
         """In a thread, one at a time."""
         if state.stars is None or state.sheet is None or state.text:
-            return Text(clean(state.text or "no star yet"))
+            return Text(clean(state.text or "no star selected"))
         key = (id(state.sheet), state.lower, state.look.plain)
         if self._panels is None or self._panels[0] != key:
             self._panels = key, panels(state.stars, state.sheet, state.lower)
@@ -139,7 +139,7 @@ def lower_of(sheet: StarSheet, wanted: str) -> Lower:
         return Lower(((sheet.attention, PALETTE[3]),), signed=False)
     both = [(response, PALETTE[1]), (best, PALETTE[2])]
     traces = [(trace, color) for trace, color in both if trace is not None]
-    note = "" if response is not None else "no model to look into"
+    note = "" if response is not None else "no model to inspect"
     if wanted != "response":
         traces = [(_normed(trace), color) for trace, color in traces]
     return Lower(tuple(traces), note)
@@ -222,8 +222,8 @@ NAMED = 12
 class GuessTable(StableTable):
     """Each model's prediction for the star, the truth first."""
 
-    COLUMNS: ClassVar = {"Says": 8, "Error": 7, "Off": 8, "Model": 12}
-    NARROW: ClassVar = {"Says": 7, "Error": 6, "Off": 7, "Model": 8}
+    COLUMNS: ClassVar = {"Predicted": 9, "Error": 7, "Residual": 8, "Model": 12}
+    NARROW: ClassVar = {"Predicted": 7, "Error": 6, "Residual": 7, "Model": 8}
 
     def show(self, sheet: StarSheet | None) -> None:
         """`None`: no star."""
@@ -258,7 +258,7 @@ class GuessTable(StableTable):
 
 
 def pixel_words(stars: StarList, sheet: StarSheet, pixel: int, *, plain: bool) -> str:
-    """What is at one pixel: wavelength, flux, S/N, the nearest line, what hangs on it."""
+    """What is at one pixel: wavelength, flux, S/N, the nearest line, and how the model depends on it."""
     wave, flux, sigma = stars.wave[pixel], sheet.flux[pixel], sheet.sigma[pixel]
     medium = " vac" if stars.vacuum else ""
     parts = [f"{wave:.2f} A{medium}"]
@@ -314,15 +314,15 @@ def where_words(stars: StarList, sheet: StarSheet, muted: str, *, plain: bool = 
     unit = sheet.best.unit if sheet.best is not None else ""
     unit = unit.removesuffix("/sigma")
     facts = [
-        ("noise moves the model by", sheet.scatter),
-        ("no unbiased model beats", sheet.bound),
+        ("Scatter from noise", sheet.scatter),
+        ("Cramér-Rao limit", sheet.bound),
     ]
     for name, value in facts:
         if value is not None:
             text.append(f"{name:<26}", muted)
             text.append(f"{shown(value)} {unit}\n")
     if sheet.agreement is not None:
-        text.append(f"{'likeness to the best':<26}", muted)
+        text.append(f"{'Match with optimal':<26}", muted)
         text.append(f"{100 * sheet.agreement:.0f}%\n")
     if sheet.shares:
         text.append(f"\n{'line':<14}{'information':>12}{'model':>8}\n", muted)
