@@ -62,7 +62,7 @@ def _options(new: argparse.ArgumentParser) -> None:
     kind.add_argument("--script", type=Path, metavar="PATH", help="your own Python script")
     kind.add_argument("--pid", type=int, metavar="P", help="a running training (see `vitlab adopt`)")
     new.add_argument("--python", default="", metavar="PATH",
-                     help="Python that runs it (default: the nearest that has its imports)")  # fmt: skip
+                     help="Python that runs it (default: the nearest with its imports)")  # fmt: skip
     new.add_argument("--cwd", metavar="DIR",
                      help="where it runs (default: a separate folder for each job)")  # fmt: skip
     new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",

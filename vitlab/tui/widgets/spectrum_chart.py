@@ -258,7 +258,7 @@ class GuessTable(StableTable):
 
 
 def pixel_words(stars: StarList, sheet: StarSheet, pixel: int, *, plain: bool) -> str:
-    """What is at one pixel: wavelength, flux, S/N, the nearest line, and how the model depends on it."""
+    """What is at one pixel: wavelength, flux, S/N, the nearest line, the model's response."""
     wave, flux, sigma = stars.wave[pixel], sheet.flux[pixel], sheet.sigma[pixel]
     medium = " vac" if stars.vacuum else ""
     parts = [f"{wave:.2f} A{medium}"]
