@@ -105,6 +105,11 @@ class _Parser(argparse.ArgumentParser):
             self.prog = f"{self.prog} {self._second}"
         add_options: Callable[[argparse.ArgumentParser], None] = options[command]
         add_options(self)
+        own = [action for action in self._actions if action.dest == "roadmap"]
+        for action in own:
+            action.default = argparse.SUPPRESS  # `vitlab --roadmap FILE run 1.0` names it too
+        if not own:
+            self.set_defaults(without_roadmap=self.prog)
 
     def error(self, message: str) -> NoReturn:
         """One line, like every other error."""
@@ -164,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         args = build_parser().parse_args(argv)
+        if args.roadmap is not None and "without_roadmap" in args:
+            raise UsageError(f"{args.without_roadmap}: takes no --roadmap")
         status: int = args.handler(args)
         sys.stdout.flush()
     except UsageError as error:

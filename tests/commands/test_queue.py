@@ -90,6 +90,41 @@ def test_a_number_that_is_no_r2_has_its_name(bench: Bench) -> None:
     ended(bench.jobs()[0])
     head, row = bench("jobs")[1].splitlines()
     assert (head.split()[-1], row.rpartition("  ")[2]) == ("R2", "MAE 0.370 σ")
+    name = bench.jobs()[0].name
+    assert bench("stop", name) == (2, "", f"vitlab: {name}: has ended already: ok\n")
+
+
+def test_of_several_roadmaps_one_is_named(bench: Bench) -> None:
+    other = bench.lab.roadmaps / "b" / "other_roadmap.md"
+    other.parent.mkdir()
+    other.write_text(ROADMAP.replace("**Project:** `VIT`", "**Project:** `OTHER`"))
+    name = bench.lab.relative(other)
+    bench.experiment("2.0", ["true"])
+    # The one with an experiment file is meant, until both have one.
+    assert bench("run", "2.0")[0] == 0
+    assert bench.jobs()[0].name.startswith("VIT-")
+    own = bench.lab.experiments / "other.yaml"
+    text = (bench.lab.experiments / "m2_0.yaml").read_text()
+    own.write_text(text.replace("roadmaps/roadmap.md", name).replace("true", "false"))
+    why = f"vitlab: MVP 2.0 is in several roadmaps ({name}, roadmaps/roadmap.md): use --roadmap\n"
+    for words in (("run", "2.0"), ("sync", "2.0"), ("demo", "--mvp", "2.0")):
+        assert bench(*words) == (2, "", why)
+    assert bench("--roadmap", "roadmaps/roadmap.md", "jobs") == (
+        2, "", "vitlab: vitlab jobs: takes no --roadmap\n",
+    )  # fmt: skip
+    before = bench("--roadmap", name, "status", "--json")[1]
+    assert json.loads(before)["roadmap"] == name
+    for words in (("run", "2.0", "--roadmap", name), ("--roadmap", name, "run", "2.0", "--force")):
+        assert bench(*words)[0] == 0
+        job = max(bench.jobs(), key=lambda one: one.folder.stat().st_ctime)
+        assert job.name.startswith("OTHER-")
+
+
+def test_the_demo_takes_the_profile_there_is(bench: Bench) -> None:
+    script = "from vitlab.events import log; log({'val/r2/log_g': 0.5}, 1)"
+    bench.experiment("2.0", [sys.executable, "-c", script], "headline: val/r2/log_g\n")
+    status, out, _ = bench("demo", "--mvp", "MVP-2.0", "--dry-run")
+    assert (status, out.splitlines()[0]) == (0, "roadmaps/roadmap.md: MVP 2.0 at profile full")
 
 
 def test_hold_release_and_move(bench: Bench) -> None:

@@ -54,13 +54,14 @@ READING: Words = (
 """Work where one may only read."""
 WRITING: Words = (
     SET, ("run", "1.0", "--profile", "full"), ("resume", "TST"), ("init", "sub"), ("undo",),
-    ("redo",), ("stop", "TST"),
+    ("redo",),
     ("data", "make", "--n", "3", "--out", "x.h5"), ("compare", "--out", "x.csv"), ("sync", "--yes"),
     ("compare", "--out", "x.parquet"), ("new", "2.0", "--template", "ridge"),
 )  # fmt: skip
 OTHERS: Words = (
-    ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"), ("figure", "parity"),
-    ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"), ("adopt", "--pid", "1", "--mvp", "1.0"),
+    ("stop", "TST"), ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"),
+    ("figure", "parity"), ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"),
+    ("adopt", "--pid", "1", "--mvp", "1.0"),
     ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"),
 )  # fmt: skip
 SLOW = ("ceiling", "data")

@@ -41,7 +41,7 @@ def _options(adopt: argparse.ArgumentParser) -> None:
         metavar="THEIRS=OURS",
         help="name for a number: val_r2=val/r2/log_g (default: the experiment file's names)",
     )
-    adopt.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
+    adopt.add_argument("--roadmap", metavar="FILE", help="default: the only one that lists the MVP")
     add_json(adopt)
     adopt.set_defaults(handler=adopt_run)
 
@@ -55,7 +55,9 @@ def adopt_run(args: argparse.Namespace) -> int:
         _list(candidates(lab), args.json)
         return 0
     if args.pid is None or args.mvp is None:
-        raise UsageError("adopt: needs both --pid and --mvp (give neither to list what can be adopted)")
+        raise UsageError(
+            "adopt: needs both --pid and --mvp (give neither to list what can be adopted)"
+        )
     mvp = bare_id(args.mvp) or args.mvp
     roadmap = lab.roadmap_with(mvp, args.roadmap)
     wanted = Wanted(args.pid, args.run, args.log, args.metrics, _names(args.name))
@@ -74,7 +76,10 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         print_json([_record(one) for one in found])
         return
     if not found:
-        print(f"none of your Python trainings runs outside vitlab (looked for: {LISTED})", file=sys.stderr)
+        print(
+            f"none of your Python trainings runs outside vitlab (looked for: {LISTED})",
+            file=sys.stderr,
+        )
         return
     for one in found:
         process = one.training

@@ -78,12 +78,14 @@ def _run_options(run: argparse.ArgumentParser) -> None:
                      help="only this run of a sweep; may be repeated")  # fmt: skip
     run.add_argument("--seeds", type=int, default=0, metavar="N",
                      help="N more seeds of each run, besides the existing ones")  # fmt: skip
-    run.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
+    run.add_argument("--roadmap", metavar="FILE", help="default: the only one that lists the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
     run.add_argument("--backend", choices=("local", "slurm"), default="local")
     run.add_argument("--memory", metavar="SIZE", help="memory for a job's spectra, like 8GiB")
     run.add_argument("--force", action="store_true", help="launch despite failed checks")
-    run.add_argument("--wait", action="store_true", help="wait for the end (exit status 1 if a job fails)")
+    run.add_argument(
+        "--wait", action="store_true", help="wait for the end (exit status 1 if a job fails)"
+    )
     add_json(run)
     run.set_defaults(handler=run_mvp)
 
@@ -336,7 +338,9 @@ def _action_options(
     parser.add_argument("job", metavar="JOB")
     if act is resume:
         parser.add_argument(
-            "--here", action="store_true", help="resume it even if it was not submitted here: runs what is shown"
+            "--here",
+            action="store_true",
+            help="resume it even if it was not submitted here: runs what is shown",
         )
     parser.set_defaults(handler=change_job, act=act, done=done, here=False)
 
@@ -354,9 +358,11 @@ def change_job(args: argparse.Namespace) -> int:
     """`vitlab stop|resume|hold|release JOB`; advances the queue too."""
     lab = this_lab()
     job = find_job(lab.paths, args.job)
-    record = read_job(job) if args.act is resume else None
+    record = read_job(job)
     act = partial(resume, here=True) if args.here else args.act
-    if record is not None:
+    if record is not None and args.act is stop and isinstance(record.state, Done):
+        raise UsageError(f"{job.name}: has ended already: {record.state.word}")
+    if record is not None and args.act is resume:
         for line in preview(record):
             print(plain(line), file=sys.stderr)
         if begins_anew(record.spec, record.state):

@@ -56,11 +56,13 @@ def _options(new: argparse.ArgumentParser) -> None:
         "It never overwrites a file."
     )
     new.add_argument("mvp", metavar="MVP")
-    new.add_argument("--roadmap", metavar="FILE", help="default: the first that lists the MVP")
+    new.add_argument("--roadmap", metavar="FILE", help="default: the only one that lists the MVP")
     kind = new.add_mutually_exclusive_group()
     kind.add_argument("--template", choices=tuple(ABOUT), help="one of vitlab's recipes")
     kind.add_argument("--script", type=Path, metavar="PATH", help="your own Python script")
-    kind.add_argument("--pid", type=int, metavar="P", help="a running training (see `vitlab adopt`)")
+    kind.add_argument(
+        "--pid", type=int, metavar="P", help="a running training (see `vitlab adopt`)"
+    )
     new.add_argument("--python", default="", metavar="PATH",
                      help="Python that runs it (default: the nearest with its imports)")  # fmt: skip
     new.add_argument("--cwd", metavar="DIR",
@@ -264,7 +266,9 @@ def _mvp_options(new: argparse.ArgumentParser) -> None:
     )
     new.add_argument("--name", required=True, help="what is tested, in a few words")
     new.add_argument("--gate", default="", help="the gate it informs, like Gate-1")
-    new.add_argument("--hypothesis", default="", metavar="H", help="a hypothesis of the hub, like H1.2")
+    new.add_argument(
+        "--hypothesis", default="", metavar="H", help="a hypothesis of the hub, like H1.2"
+    )
     new.add_argument("--id", default="", help="default: the next free number")
     _in_roadmap(new, make_mvp)
 

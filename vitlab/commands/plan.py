@@ -76,7 +76,7 @@ def _status_options(status: argparse.ArgumentParser) -> None:
 
 
 def _lint_options(lint: argparse.ArgumentParser) -> None:
-    lint.add_argument("document", nargs="?", metavar="ROADMAP", help="default: the whole lab")
+    lint.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: the whole lab")
     lint.add_argument("--fix", action="store_true", help="fix what is safe, and print the diff")
     add_json(lint)
     lint.set_defaults(handler=lint_documents)
@@ -95,7 +95,9 @@ def _set_options(change: argparse.ArgumentParser) -> None:
     which.add_argument("--mvp", metavar="ID")
     which.add_argument("--gate", metavar="ID", help="decide a gate, or open it again")
     change.add_argument("--status", required=True, metavar="WORD", help="planned, passed, ...")
-    change.add_argument("--because", default="", metavar="TEXT", help="why the gate is decided this way")
+    change.add_argument(
+        "--because", default="", metavar="TEXT", help="why the gate is decided this way"
+    )
     change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     change.set_defaults(handler=set_status)
 
@@ -306,7 +308,7 @@ def _open_gate(lab: Lab | None, path: Path, gate_id: str) -> None:
 
 def lint_documents(args: argparse.Namespace) -> int:
     """`vitlab lint`: contradictions and breaks, each with its line and reason."""
-    paths = [existing(args.document)] if args.document else this_lab().roadmaps()
+    paths = [existing(args.roadmap)] if args.roadmap else this_lab().roadmaps()
     if not paths:
         raise UsageError(this_lab().no_roadmap)
     records: list[dict[str, Any]] = []
@@ -315,7 +317,7 @@ def lint_documents(args: argparse.Namespace) -> int:
         try:
             found = _lint(path, fix=args.fix, printed=not args.json)
         except UsageError as error:  # a broken file does not hide the others
-            if args.document:
+            if args.roadmap:
                 raise
             broken.append((path, error))
             continue

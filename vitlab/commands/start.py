@@ -10,7 +10,7 @@ from argcomplete.shell_integration import shellcode
 from vitlab.commands.charts import draw_jobs
 from vitlab.commands.common import Options, judge_gates, number, print_table, this_lab
 from vitlab.commands.jobs import follow
-from vitlab.contract.job import PROFILES, read_result
+from vitlab.contract.job import PROFILES, bare_id, read_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import print_drawn, print_exact
 from vitlab.contract.value import Value
@@ -18,7 +18,7 @@ from vitlab.docs.model.roadmap import launch_order, passed_over
 from vitlab.docs.text.edit import unified
 from vitlab.lab.example import make_example, make_gitignore
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import Request, launch, plan_launch
+from vitlab.lab.launch import Request, default_profile, launch, plan_launch
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 
@@ -35,8 +35,9 @@ def _init_options(init: argparse.ArgumentParser) -> None:
 
 
 def _demo_options(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--profile", choices=PROFILES, default="demo")
+    demo.add_argument("--profile", choices=PROFILES, help="default: demo, or the nearest below")
     demo.add_argument("--mvp", action="append", metavar="ID", help="default: the next two")
+    demo.add_argument("--roadmap", metavar="FILE", help="default: the lab's first")
     demo.add_argument("--dry-run", action="store_true", help="do not write the results")
     demo.set_defaults(handler=run_demo)
 
@@ -66,12 +67,16 @@ def make_lab(args: argparse.Namespace) -> int:
 def run_demo(args: argparse.Namespace) -> int:
     """`vitlab demo`: launch, follow, chart, verdicts, diff, write-back; 1 if a job fails."""
     lab = this_lab()
-    roadmap = lab.roadmap_path()
-    mvps = args.mvp or _next_two(lab, roadmap)
+    mvps = [bare_id(mvp) or mvp for mvp in args.mvp or ()]
+    named = lab.roadmap_with(mvps[0], args.roadmap) if mvps else args.roadmap
+    roadmap = lab.roadmap_path(named)
+    mvps = mvps or _next_two(lab, roadmap)
+    profiles = [args.profile or default_profile(lab, roadmap, mvp, "demo") for mvp in mvps]
     jobs: list[JobPaths] = []
-    for mvp in mvps:
-        jobs += launch(lab, plan_launch(lab, Request(roadmap, mvp, args.profile))).jobs
-    print(f"{lab.paths.relative(roadmap)}: MVP {', '.join(mvps)} at profile {args.profile}")
+    for mvp, profile in zip(mvps, profiles, strict=True):
+        jobs += launch(lab, plan_launch(lab, Request(roadmap, mvp, profile))).jobs
+    at = ", ".join(dict.fromkeys(profiles))
+    print(f"{lab.paths.relative(roadmap)}: MVP {', '.join(mvps)} at profile {at}")
     failed = follow(lab, jobs)
 
     picture = draw_jobs(lab, [job.folder for job in jobs])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab
+from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab, real
 from vitlab.contract.reading import Unreadable
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
@@ -20,7 +20,7 @@ from vitlab.docs.save import repair
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.submissions import remove_abandoned
-from vitlab.lab.documents import find_roadmaps, repository_with_roadmap
+from vitlab.lab.documents import find_roadmaps, is_plan, repository_with_roadmap
 from vitlab.lab.progress import Progress, ProgressReader, read_end
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -159,8 +159,12 @@ class Lab:
         return kept[1]
 
     def roadmap_with(self, mvp_id: str, named: str | Path | None = None) -> Path:
-        """The roadmap that has `mvp_id`: the named one, or the first of the lab's."""
+        """The roadmap that has `mvp_id`: the named one, or the lab's only one.
+
+        Of several it is the one whose MVP has an experiment file, if it is one.
+        """
         paths = [self.roadmap_path(named)] if named is not None else self.roadmaps()
+        found: list[Path] = []
         known: list[str] = []
         for path in paths:
             try:
@@ -170,8 +174,21 @@ class Lab:
                     raise
                 continue
             if any(mvp.id == mvp_id for mvp in roadmap.mvps):
-                return path
+                found.append(path)
             known += [mvp.id for mvp in roadmap.mvps]
+        found = list({real(path): path for path in filter(is_plan, found)}.values()) or found[:1]
+        if len(found) > 1:
+            from vitlab.jobs.experiment.experiment import known_mvps  # it loads YAML
+
+            names = list(map(self.paths.relative, found))
+            pairs = zip(found, names, strict=True)
+            ready = [path for path, name in pairs if mvp_id in known_mvps(self.paths, name)]
+            if len(ready) != 1:
+                where = ", ".join(names)
+                raise UsageError(f"MVP {mvp_id} is in several roadmaps ({where}): use --roadmap")
+            found = ready
+        if found:
+            return found[0]
         where = named if named is not None else self.paths.roadmaps
         raise UsageError(f"{where}: no MVP {mvp_id!r} (known: {', '.join(known) or 'none'})")
 

@@ -188,11 +188,11 @@ class Launched:
         return f"{names} changed since the plan was shown: planned again" if names else ""
 
 
-def default_profile(lab: Lab, roadmap: Path, mvp: str) -> str:
-    """The lab's default, or the largest the experiment has below it, or else its smallest."""
+def default_profile(lab: Lab, roadmap: Path, mvp: str, wanted: str | None = None) -> str:
+    """The lab's default or the one wanted, or else the experiment's largest below, or smallest."""
     experiment = load_experiment(find_experiment(lab.paths, mvp, lab.paths.relative(roadmap)))
-    known, wanted = experiment.profiles, PROFILES.index(lab.settings.profile)
-    return next((p for p in reversed(PROFILES[: wanted + 1]) if p in known), known[0])
+    known, upto = experiment.profiles, PROFILES.index(wanted or lab.settings.profile) + 1
+    return next((p for p in reversed(PROFILES[:upto]) if p in known), known[0])
 
 
 def plan_launch(lab: Lab, request: Request) -> Plan:
