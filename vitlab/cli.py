@@ -225,7 +225,7 @@ def _unforeseen(error: Exception) -> int:
     with contextlib.suppress(OSError, UsageError):
         path = state_folder() / "traceback.txt"
         write_atomic(path, text.encode("utf-8", "replace"))
-        kept = f" with {path}"
+        kept = f" and {path}"
     if os.environ.get("VITLAB_DEBUG"):
         print(text, file=sys.stderr)
     what = " ".join(f"{type(error).__name__}: {error}".split())

@@ -57,7 +57,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_a_file(
     assert main(["init", str(tmp_path / "lab")]) == 2
     line = (
         f"vitlab: {tmp_path / 'lab'}: RecursionError: deeper than lab; this is a bug in vitlab;"
-        f" please report it by `vitlab debug` with {tmp_path}/vitlab/traceback.txt"
+        f" please report it with the output of `vitlab debug` and {tmp_path}/vitlab/traceback.txt"
     )
     *shown, last = capsys.readouterr().err.splitlines()
     assert last == line

@@ -136,7 +136,10 @@ def test_a_report_of_several_mvps_is_left_alone_and_named(
     report.write_text("# A\n> **Status:** ⏳\n", encoding="utf-8")
     set_to("done")
     assert report.read_text(encoding="utf-8") == "# A\n> **Status:** ⏳\n"
-    name, why = "roadmaps/exp/exp_a.md", "its head does not tell whose report it is (1.0, 1.1)"
+    name, why = (
+        "roadmaps/exp/exp_a.md",
+        "its header does not say which MVP it reports on (1.0, 1.1)",
+    )
     assert f"{name}: left alone: {why}" in capsys.readouterr().err
     report.write_text("# A\n> **MVP:** MVP-1.1 | **Status:** ⏳\n", encoding="utf-8")
     set_to("planned")
@@ -151,7 +154,7 @@ def test_an_item_below_a_heading_of_another_status_is_named(
     set_to("running")
     assert capsys.readouterr().err == ""
     set_to("done")
-    line = "status/checklist.md:3: MVP 1.0 stands below '🚀 Running': move it by hand"
+    line = "status/checklist.md:3: MVP 1.0 is below '🚀 Running': move it by hand"
     assert line in capsys.readouterr().err.splitlines()
     text = (folder / "status/checklist.md").read_text(encoding="utf-8")
     assert text == notes.replace("[ ]", "[x]")

@@ -60,9 +60,9 @@ class LinkedFile:
             return f"{name}:{lines[0]}: left alone: its exp_id is not the one of MVP {mvp_id}"
         if mvp_id in self.report_of:
             which = ", ".join(self.report_of)
-            return f"{name}: left alone: its head does not tell whose report it is ({which})"
+            return f"{name}: left alone: its header does not say which MVP it reports on ({which})"
         for line, title in self.document.below_another(mvp_id, status):
-            return f"{name}:{line}: MVP {mvp_id} stands below {title!r}: move it by hand"
+            return f"{name}:{line}: MVP {mvp_id} is below {title!r}: move it by hand"
         return None
 
 

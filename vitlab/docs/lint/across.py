@@ -196,7 +196,7 @@ def _unknown_on_boards(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding
                 foreign.add(mvp.casefold())  # of a roadmap that is not in this lab
         for key, (index, mvp) in first.items():
             if key not in foreign and not any(_knows(one, mvp) for one in roadmaps):
-                message = f"MVP {mvp} is here and in no roadmap of the lab"
+                message = f"MVP {mvp} is here but in no roadmap of the lab"
                 yield Finding(index + 1, "unknown-mvp", message, path=board.document.path)
 
 

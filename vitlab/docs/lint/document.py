@@ -138,7 +138,7 @@ def _unmarked_findings(
         if not marks_of(roadmap, card.text, mvp):
             at, text = current_column(board, card), f"{card.text} {marked[mvp]}"
             fix = tuple(move_card(roadmap.document, board, card, at, text, roadmap.order))
-            message = f"the card of MVP {mvp} does not say {marked[mvp]} as that on another board"
+            message = f"the card of MVP {mvp} lacks {marked[mvp]}, which another board has"
             yield Finding(card.index + 1, "card-unmarked", message, fix or None)
 
 
@@ -172,7 +172,9 @@ def _box_findings(roadmap: Roadmap) -> Iterator[Finding]:
     for band in (band for board in roadmap.boards for band in board.bands if band.box):
         odd = {s.index for s in band.segments if s.column < 0 and not s.text}
         for index in sorted(odd & {s.index for s in band.segments if s.mvp}):
-            yield Finding(index + 1, "broken-row", "a row whose sides are not those of the heads")
+            yield Finding(
+                index + 1, "broken-row", "a row whose borders do not line up with the headers"
+            )
 
 
 _MARKDOWN = re.compile(r"\.(?:md|markdown)(?:#|$)", re.I)
@@ -350,14 +352,14 @@ def _legend_findings(roadmap: Roadmap) -> Iterator[Finding]:
     for mvp in roadmap.mvps:
         parsed = mvp.entry.parsed
         if mvp.status is None and mvp.status_text.strip("-—– "):
-            message = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which says none"
+            message = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which is not a status"
             yield Finding(mvp.line, "unknown-status", message)
         if not defined or parsed is None or parsed.glyph is None:
             continue
         glyph = mvp.status_text[parsed.glyph[0] : parsed.glyph[1]]
         if glyph[0] != "[" and same_glyph(glyph) not in defined:
             defined.add(same_glyph(glyph))
-            message = f"{glyph} ({parsed.status}) is used as a status and not in the legend"
+            message = f"{glyph} ({parsed.status}) is used as a status but is not in the legend"
             yield Finding(mvp.line, "undefined-glyph", message)
 
 
@@ -370,7 +372,7 @@ def _date_order(views: Sequence[View]) -> Iterator[Finding]:
         newest_first = len(dates) > 2 and dates[0] > dates[-1]
         for (_, before), (entry, date) in pairwise(dated):
             if (date > before) if newest_first else (date < before):
-                message = f"{date} stands below {before}: out of order"
+                message = f"{date} is below {before}: out of order"
                 yield Finding(entry.line, "date-order", message)
 
 
@@ -399,7 +401,7 @@ def _dead_paths(hub: Hub, lab_root: Path) -> Iterator[Finding]:
             continue
         bases = (real(path).parent, real(lab_root))
         if all(_why_dead(base, Path(base.anchor), target) for base in bases):
-            yield Finding(entry.line, "dead-link", f"{target} is not there")
+            yield Finding(entry.line, "dead-link", f"{target} does not exist")
 
 
 def _board_rows(roadmap: Roadmap) -> list[Entry]:
@@ -414,11 +416,11 @@ def _why_dead(folder: Path, root: Path, target: str) -> str | None:
     name = target if "." in target.rpartition("/")[2] else f"{target}.md"
     name = unquote(name)
     if "\x00" in name:
-        return f"{target} is no possible file name"
+        return f"{target} is not a possible file name"
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(root):
-            return f"{target} leads out of the lab"
-        return None if path.exists() else f"{target} is not there"
+            return f"{target} is outside the lab"
+        return None if path.exists() else f"{target} does not exist"
     except (OSError, RuntimeError):  # too long a name, a loop of links
-        return f"{target} is no possible file name"
+        return f"{target} is not a possible file name"

@@ -63,6 +63,6 @@ def _without_rule(gate: Gate, rows: list[Entry]) -> Iterator[Finding]:
     if status is None or readable:
         return
     texts = "; ".join(rule.if_ for rule in gate.rules if not rule.is_consequence)
-    why = f"only a person can judge its rule ({texts})" if texts else "no rule of it says when"
+    why = f"its rule needs your judgement ({texts})" if texts else "it has no rule"
     message = f"Gate-{gate.id} is {in_words(status)} here: {why}"
     yield Finding(line, "verdict-without-rule", message, is_note=True)
