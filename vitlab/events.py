@@ -58,7 +58,7 @@ def _write(
     splits: dict[str, dict[str, object]] = {}
     for name, value in values.items():
         if value is None:
-            _warn(str(name), f"{name}: None is no number, left out")
+            _warn(str(name), f"{name}: None is not a number; left out")
             continue
         split = Value.parse(str(name)).split
         splits.setdefault(split if split in ("val", "test") else "", {})[str(name)] = value

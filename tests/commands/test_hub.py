@@ -99,7 +99,7 @@ def test_a_gate_is_decided_in_roadmap_and_hub(lab: Path) -> None:
         (["hub", "set"], "usage: vitlab hub"),
         (["hub", "add", "X", "text"], "hub add X: one of K, P, I, H, DG, closed, next"),
         (["hub", "add", "K", "text"], "no table or list of consensus"),
-        (["hub", "add", "H", "depth"], "a_hub.md:8: says this already"),
+        (["hub", "add", "H", "depth"], "a_hub.md:8: already says this"),
         (["hub", "--status", "open"], "belong to `hub set` and `hub add`"),
         (["set", "a_roadmap.md", "--gate", "7", "--status", "passed"], "no gate '7'"),
         (["set", "a_roadmap.md", "--gate", "1", "--status", "closed"], "passed, failed, or"),

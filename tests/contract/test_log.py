@@ -82,10 +82,10 @@ def test_what_is_no_number_is_left_out_and_told_once(
         {"val/r2/log_g": 0.5, "val/mae/log_g": None}
     ] * 2
     assert capsys.readouterr().err.splitlines() == [
-        "vitlab.events.log: val/r2/a: None is no number, left out",
-        "vitlab.events.log: val/r2/b: 'n/a' is no number, left out",
-        "vitlab.events.log: val/r2/c: ndarray is no number, left out",
-        "vitlab.events.log: val/r2/d: int is no number, left out",
+        "vitlab.events.log: val/r2/a: None is not a number; left out",
+        "vitlab.events.log: val/r2/b: 'n/a' is not a number; left out",
+        "vitlab.events.log: val/r2/c: ndarray is not a number; left out",
+        "vitlab.events.log: val/r2/d: int is not a number; left out",
     ]
 
 
@@ -98,8 +98,8 @@ def test_an_odd_step_is_the_next_one_and_an_odd_epoch_is_left_out(
     assert [event.step for event in events(job)] == [at for at in range(7, 14) for _ in range(2)]
     assert all("epoch" not in event.data for event in events(job))
     assert capsys.readouterr().err.splitlines() == [
-        "vitlab.events.log: epoch: nan is no finite number, left out",
-        "vitlab.events.log: step: nan is no finite number, the next one is taken",
+        "vitlab.events.log: epoch: nan is not a finite number, left out",
+        "vitlab.events.log: step: nan is not a finite number, the next one is taken",
     ]
 
 

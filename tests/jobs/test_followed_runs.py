@@ -599,7 +599,7 @@ def test_a_value_before_an_unreadable_one_is_no_result(shop: Workshop) -> None:
     ("where", "code", "words"),
     [
         ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('r2=0,5'); print('r2=20%')",
-         ["the log: val_r2: 2 matches are no numbers, as '0,5'",
+         ["the log: val_r2: 2 matches are not numbers, like '0,5'",
           r"no line of the log that matches r2=(?P<val_r2>\S+) has a number"]),
         ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('r2=None')",
          [r"no line of the log that matches r2=(?P<val_r2>\S+) has a number"]),
@@ -709,7 +709,7 @@ def test_a_run_started_by_hand_outlives_its_supervisor(shop: Workshop, by_hand: 
     os.kill(wait_for(lambda: read_json(job.started).get("pid")), signal.SIGTERM)
     done = ended(job)
     assert done.outcome == "unknown"
-    assert done.detail == "its supervisor was ended by SIGTERM; the run itself goes on"
+    assert done.detail == "its supervisor was ended by SIGTERM; the run itself continues"
     assert process(run.pid) is not None
 
 

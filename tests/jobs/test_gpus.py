@@ -333,7 +333,7 @@ def test_who_else_is_on_the_gpu_and_its_heat(nvml: Nvml) -> None:
     assert slowed(records, [7, 8]) == "gpu1 also runs pid 9"
     assert slowed(records, [1]) == ""  # the numbers of another container
     nvml(hot=[1], pids=[{}, {"7": GB, "9": GB}])
-    assert slowed(records, [7]) == "gpu1 has lowered its clocks for its heat of 61 °C"
+    assert slowed(records, [7]) == "gpu1 is thermally throttled at 61 °C"
     assert slowed([{"uuid": "GPU-0"}], [7]) == ""
 
 
@@ -351,5 +351,5 @@ def test_a_monitor_asks_the_gpu_once_a_job_is_slow(tmp_path: Path, nvml: Nvml) -
     assert verdict is not None
     assert (verdict.what, verdict.evidence.partition(": ")[2]) == (
         "slow",
-        "gpu0 has lowered its clocks for its heat of 61 °C",
+        "gpu0 is thermally throttled at 61 °C",
     )

@@ -95,12 +95,12 @@ def at(step: int, epoch: float | None, **data: object) -> Event:
 @pytest.mark.parametrize(
     ("before", "after", "evidence"),
     [
-        ([(49, 0), (99, 1)], (49, 0), "its epochs begin at 0 again"),
+        ([(49, 0), (99, 1)], (49, 0), "its epochs restart at 0"),
         ([(49, 0), (99, 1)], (149, 2), ""),
         ([(49, 0), (99, 1)], (49, 1), ""),  # a program that counts the steps of each process
-        ([(49, 0), (99, 0)], (49, 0), "its steps begin at 49 again"),
+        ([(49, 0), (99, 0)], (49, 0), "its steps restart at 49"),
         ([(49, 0), (99, 0)], (99, 0), ""),
-        ([(0, None), (5, None)], (0, None), "its steps begin at 0 again"),
+        ([(0, None), (5, None)], (0, None), "its steps restart at 0"),
         ([(0, None), (5, None)], (3, None), ""),  # a checkpoint older than the last line
         ([(0, 0)], (0, 0), ""),  # nothing was lost
         ([], (0, 0), ""),

@@ -89,7 +89,7 @@ def test_a_comma_that_may_part_thousands_is_not_read(tmp_path: Path) -> None:
         path.write_text(text)
         follower = FileFollower(source(), path)
         assert values(follower, last=True) == [0.5]
-        assert follower.status["note"] == "val_r2: 1 cells are no numbers, as '-1,500'"
+        assert follower.status["note"] == "val_r2: 1 cells are not numbers, like '-1,500'"
         assert follower.status["unknown"] == ["val_r2"]
 
 
@@ -233,14 +233,14 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
         (b"SQLite format 3\0" + b"x" * 99, "is an SQLite database"),
         (b"ab\0\0\xff\xfe" * 20, "binary data of a kind that is not read"),
         (b'{"a": [{"x": 1}], "b": [{"x": 2}]}', "is JSON without one list of rows"),
-        (b"[1, 2", "is no valid JSON"),
+        (b"[1, 2", "is not valid JSON"),
         (b"", "is empty"),
         (b"val_r2,epoch,val_r2\n1,2,3\n", "val_r2 stands twice in its header"),
-        (b"epoch;val_r2\n1;1,500\n2;0.5%\n", "val_r2: 2 cells are no numbers, as '1,500'"),
+        (b"epoch;val_r2\n1;1,500\n2;0.5%\n", "val_r2: 2 cells are not numbers, like '1,500'"),
         (b"epoch,val_r2\n1,0.5,3\n2,0.6\n", "1 rows cannot be read"),
         (b"epoch,val_r2\n1,0.5", "its last line has no end"),
-        (b"epoch;val_r2\n0/4;20%\n1/4;40%\n", "val_r2: 2 cells are no numbers, as '20%'"),
-        (b'{"val_r2": [1, 2, 3]}\n{}\n', "val_r2: 1 cells are no numbers, as 'a list of 3'"),
+        (b"epoch;val_r2\n0/4;20%\n1/4;40%\n", "val_r2: 2 cells are not numbers, like '20%'"),
+        (b'{"val_r2": [1, 2, 3]}\n{}\n', "val_r2: 1 cells are not numbers, like 'a list of 3'"),
         (b"fold,val_r2\n0,0.5\nstd,0.1\n", "1 rows begin with a word, no number: left out"),
         (b"epoch,val_r2\n1,0.5\nlr,seed\n0.1,1\n", "a later header has none of val_r2, train_lo"),
     ],

@@ -50,7 +50,7 @@ def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:
     log.write_text(f"{link}\x1b[0m r2=\x1b[32m0.5\x1b(B\x1b[m,\nepoch 2: r2=soon\n")
     assert short(follower.poll()) == [(1, 1.0, {R2: 0.5})]
     status = follower.status
-    assert status["note"] == "val_r2: 1 matches are no numbers, as 'soon'"
+    assert status["note"] == "val_r2: 1 matches are not numbers, like 'soon'"
     assert (status["kind"], status["columns"], status["names"]) == (
         "log", ["epoch", "val_r2"], {"val_r2": R2},
     )  # fmt: skip

@@ -114,8 +114,8 @@ def test_where_none_has_all_the_nearest_is_taken_and_told(script: Path) -> None:
     [
         ("none", "no such program"),
         ("./none", "no such program"),
-        ("./words", "is no program that can be run"),
-        ("./true", "is no working Python 3"),
+        ("./words", "is not an executable program"),
+        ("./true", "is not a working Python 3"),
         ("./slow", "no answer within 0 s"),
     ],
 )

@@ -59,9 +59,9 @@ def test_never_around_validations_and_checkpoints() -> None:
 @pytest.mark.parametrize(
     ("wait", "around", "cause"),
     [
-        (0.72, "gpu0 also runs pid 7", "it waits for its data for 72% of the time"),
-        (0.1, "gpu0 also runs pid 7", "gpu0 also runs pid 7"),
-        (None, "gpu0 also runs pid 7", "gpu0 also runs pid 7"),
+        (0.72, "gpu0 is also used by pid 7", "it waits for data 72% of the time"),
+        (0.1, "gpu0 is also used by pid 7", "gpu0 is also used by pid 7"),
+        (None, "gpu0 is also used by pid 7", "gpu0 is also used by pid 7"),
         (0.1, "", "cause unknown"),
     ],
 )

@@ -56,7 +56,7 @@ def test_what_is_refused_waits_no_more_until_it_is_offered_again(
     now = document_state(lab, roadmap)
     assert (now.updates, now.refused) == ((), ("1.0",))
     assert pending(lab, roadmap).changes == ()
-    with pytest.raises(UsageError, match="nothing is waiting"):
+    with pytest.raises(UsageError, match="nothing is left to write"):
         write(lab, roadmap, "1.0")
     propose_again(lab, roadmap, "1.0")
     assert document_state(lab, roadmap).refused == ()

@@ -53,9 +53,9 @@ def left(job: JobPaths, values: Mapping[str, float | None] | None) -> None:
 @pytest.mark.parametrize(
     ("metrics", "values", "status", "told"),
     [
-        (None, None, "done", "no numbers, and none were promised"),
-        (EVERY, None, "analysing", f"one: ended well without {HEADLINE}"),
-        (None, {"val/r2/log_g": 0.7}, "analysing", f"one: ended well without {HEADLINE}"),
+        (None, None, "done", "no numbers, and none were expected"),
+        (EVERY, None, "analysing", f"one: finished without {HEADLINE}"),
+        (None, {"val/r2/log_g": 0.7}, "analysing", f"one: finished without {HEADLINE}"),
         (EVERY, {HEADLINE: None, "val/r2/log_g": 0.9}, "analysing",
          f"one: its last {HEADLINE} is not a finite number"),
     ],

@@ -131,7 +131,7 @@ def test_a_gate_says_what_no_program_can_judge(lab: Lab, roadmap: Path) -> None:
     assert gate.mvps == ("2.0",)
     assert [rule.if_ for rule in gate.rules] == ["test R² log_g ≥ 0.6", "test R² log_g < 0.6"]
     (note,) = plan_gate(lab, roadmap, NewGate("Seen", "the curve bends")).notes
-    assert note == "Gate-3: 'the curve bends' cannot be judged by a program: a person decides"
+    assert note == "Gate-3: 'the curve bends' cannot be judged automatically: you decide"
     with pytest.raises(UsageError, match="Gate-1 is there already"):
         plan_gate(lab, roadmap, NewGate("Again", "R2 > 1", id="Gate-1"))
     undo(lab)

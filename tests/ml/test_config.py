@@ -60,7 +60,7 @@ REFUSED = [
     ),
     ("vit", {"data": {"mag": [20]}}, "config.data.mag: must be a list of 2, not of 1"),
     ("vit", {"data": {"mag": [22, 20]}}, "config.data.mag: must be ascending, not [22, 20]"),
-    ("vit", {"data": {"source": ""}}, "config.data.source: must be a text, not ''"),
+    ("vit", {"data": {"source": ""}}, "config.data.source: must be text, not ''"),
     (
         "vit",
         {"noise": {"level": 0}, "model": {"input": "whitened"}},

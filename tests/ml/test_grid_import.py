@@ -133,7 +133,7 @@ def test_scaled_columns_units_and_the_medium_give_the_same_grid(tmp_path: Path) 
     ):
         assert abs(grid(name, columns, cards) - plain).max() < 1e-4, name
         assert told[name] == note
-    with pytest.raises(UsageError, match="its header says air, and --vacuum was given"):
+    with pytest.raises(UsageError, match="its header says air, but --vacuum was given"):
         grid("both", lambda f: {"wave": wave, "flux": f}, {"AIRORVAC": "air"}, vacuum=True)
 
 

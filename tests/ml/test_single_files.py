@@ -93,7 +93,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         (whole[:-BLOCK], "HDU 1: truncated"),
         (whole[: BLOCK + 800], "HDU 1: its header has no end"),
         (whole.replace(b"TFORM1  = ", b"TFORM9  = "), "no TFORM1"),
-        (whole.replace(b"'D'", b"'Y'"), "type Y is not one of FITS"),
+        (whole.replace(b"'D'", b"'Y'"), "type Y is not a FITS type"),
         (
             whole.replace(b"NAXIS   =                    2", b"NAXIS   =                  abc"),
             "NAXIS",

@@ -146,7 +146,7 @@ def test_a_trunk_gives_runs_of_all_lengths(tmp_path: Path) -> None:
     whole, again = a_model(), a_model()
     wanted = list(train(whole, longer, tmp_path / "whole"))
     said = list(train(again, longer, tmp_path / "again", trunk=trunk))
-    assert said[0] == Note(f"goes on from step 6 of {trunk}")
+    assert said[0] == Note(f"continues from step 6 of {trunk}")
     assert losses(said) == losses(wanted)[6:]
     assert said[-1] == wanted[-1]
     assert isinstance(wanted[-1], Best)
@@ -221,7 +221,7 @@ def test_out_of_memory_halves_the_micro_batch(tmp_path: Path) -> None:
     # The size found is part of the state: memory enough does not change what is resumed.
     taken += losses(train(_Narrow(16), a_task(), tmp_path, resume=True))
     assert taken == wanted
-    with pytest.raises(torch.OutOfMemoryError, match="no memory for a single spectrum"):
+    with pytest.raises(torch.OutOfMemoryError, match="not enough memory for a single spectrum"):
         list(train(_Narrow(0), a_task()))
 
 
@@ -396,7 +396,7 @@ def test_training_ends_when_nothing_gets_better() -> None:
     config = replace(TRAIN, patience=2, lr=1e-30, min_lr=0.0)
     said = list(train(a_model(), a_task(config=config)))
     assert [e.step for e in said if isinstance(e, Evaluation)] == [3, 6, 9]
-    assert said[-2] == Note("no better val/r2 in 2 validations: training ends")
+    assert said[-2] == Note("no improvement in val/r2 for 2 validations: training ends")
     assert said[-1] == Best(3, 0)
 
 

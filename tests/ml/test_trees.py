@@ -176,7 +176,7 @@ def test_arrays_that_say_to_be_huge_are_not_allocated(tmp_path: Path) -> None:
         npy.write_array_header_1_0(
             file, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
         )
-    with pytest.raises(UsageError, match=r"sigma\.npy says to be larger than it is"):
+    with pytest.raises(UsageError, match=r"sigma\.npy claims to be larger than it is"):
         load_model(tmp_path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("sigma.npy", bytes(1 << 29))

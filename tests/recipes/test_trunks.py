@@ -47,7 +47,7 @@ def test_a_longer_run_goes_on_from_the_trunk_of_a_shorter_one(
     again = a_run(tmp_path, "again", epochs=4, reuse_trunk=True)
     assert run_here(short).code == run_here(again).code == run_here(whole).code == 0
     trunk = short.checkpoints / TRUNK
-    assert f"goes on from step 6 of {trunk}" in notes(again)
+    assert f"continues from step 6 of {trunk}" in notes(again)
     other = a_run(tmp_path, "other", epochs=4, seed=1)
     found = [find_trunk(job, a_spec(job), n) for job, n in ((again, 6), (again, 5), (other, 99))]
     assert found == [trunk, None, None]

@@ -339,7 +339,7 @@ def _check_setting(where: str, value: object) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(where, f"must be a finite number, not {value}")
     elif not isinstance(value, str | int | float | None):
-        raise ConfigError(where, f"must be a text, a number, or true or false, not {value!r}")
+        raise ConfigError(where, f"must be text, a number, true or false, not {value!r}")
 
 
 def _check_data(config: Scored | CeilingConfig) -> None:

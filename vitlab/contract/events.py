@@ -79,7 +79,7 @@ class EventWriter:
                 if number is not None and math.isfinite(number):
                     numbers[str(name)] = float(number)
                 elif number is None and value is not None:
-                    odd[str(name)] = f"{name}: {_word(value)} is no number, left out"
+                    odd[str(name)] = f"{name}: {_word(value)} is not a number; left out"
                 else:
                     numbers[str(name)] = None
                     bad.append(str(name))
@@ -106,7 +106,7 @@ class EventWriter:
                 data[name] = int(number) if name != "epoch" and number == int(number) else number
                 continue
             done = "the next one is taken" if name == "step" else "left out"
-            odd[name] = f"{name}: {_word(data.pop(name))} is no finite number, {done}"
+            odd[name] = f"{name}: {_word(data.pop(name))} is not a finite number, {done}"
             if name == "step":
                 data["step"] = self.step + 1
         if isinstance(step := data.get("step"), int | float):

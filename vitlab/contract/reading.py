@@ -142,7 +142,7 @@ def is_finite(value: object) -> TypeGuard[float]:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"holds {word}, which is no number of JSON")
+    raise ValueError(f"holds {word}, which is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number)

@@ -153,7 +153,7 @@ def _scalar(hint: type, value: object, where: str) -> Any:
             return hint(number)
     if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
         [word] = value
-        raise ConfigError(where, f"needs quotes to be a text: '{{{word}}}'")
+        raise ConfigError(where, f"needs quotes to be text: '{{{word}}}'")
     names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
     raise ConfigError(where, f"must be {names[hint]}, not {_shown(value)}")
 

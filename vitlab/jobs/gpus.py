@@ -217,11 +217,11 @@ def slowed(records: Sequence[Mapping[str, Any]], own: Iterable[int]) -> str:
         if device.uuid not in uuids:
             continue
         if device.hot:
-            degrees = "" if device.temperature is None else f" of {device.temperature} °C"
-            return f"{device.label} has lowered its clocks for its heat{degrees}"
+            degrees = "" if device.temperature is None else f" at {device.temperature} °C"
+            return f"{device.label} is thermally throttled{degrees}"
         others = sorted(set(device.pids) - ours)
         if others and len(others) < len(set(device.pids)):
-            return f"{device.label} also runs pid {', '.join(map(str, others))}"
+            return f"{device.label} is also used by pid {', '.join(map(str, others))}"
     return ""
 
 

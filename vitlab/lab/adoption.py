@@ -69,7 +69,7 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     if unknown:
         note = note or f"the unit of {', '.join(unknown)} is not known"
     elif file and not meanings:
-        note = note or f"{file}: none of its columns is a value for sure: {', '.join(names.other)}"
+        note = note or f"{file}: no column could be matched to a value: {', '.join(names.other)}"
     return Candidate(found, file, names, meanings, script, note, watched_by)
 
 
@@ -145,7 +145,9 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
         write_launch(lab, launch_changes(lab, roadmap, mvp, spec.exp_id))
     except (UsageError, Conflict, OSError) as error:  # the job is watched all the same
         notes.append(f"not written into the roadmap: {cause(error)}")
-    notes.insert(0, f"log: {log}" if log else "log: its output goes to no file; nothing to show")
+    notes.insert(
+        0, f"log: {log}" if log else "log: its output is not written to a file; nothing to show"
+    )
     return Adopted(job, tuple(notes))
 
 
@@ -197,7 +199,7 @@ def _metrics(
         notes.append(found.note)
     for theirs, ours in found.names.unit.items():
         if theirs not in names:
-            notes.append(f"left out: {theirs}, its unit is not known (--name {theirs}={ours}, or "
+            notes.append(f"left out: {theirs}, unit unknown (--name {theirs}={ours}, or "
                          "names with scale and unit in the experiment file)")  # fmt: skip
     return metrics, notes
 

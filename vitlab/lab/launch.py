@@ -64,7 +64,7 @@ def begins_anew(spec: Spec, state: JobState) -> bool:
     return ran and spec.recipe == "command" and not spec.config.get("resume_argv")
 
 
-ANEW = "no resume_argv: it begins anew, unless it looks for its checkpoint itself"
+ANEW = "no resume_argv: it starts from scratch unless it loads its own checkpoint"
 """What is told of such a resume."""
 
 
@@ -306,7 +306,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     # Two launches at once would not see each other's jobs.
     lock = take_lock(lab.paths.private.launching, LAUNCH_PATIENCE)
     if lock is None:
-        raise UsageError("another launch is at work in this lab; try again")
+        raise UsageError("another launch is in progress in this lab; try again")
     try:
         lab, plan, later = _planned_anew(lab, plan)
         changed = tuple(dict.fromkeys((*changed, *later)))

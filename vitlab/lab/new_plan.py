@@ -207,7 +207,7 @@ def plan_gate(lab: Lab, roadmap: Path, new: NewGate) -> Creation:
     gate = added_gate(before, before.reread(Document(made.new_text, roadmap)), gate_id)
     notes = []
     if not is_as_given(gate, condition):
-        notes.append(f"{edits.title}: {given!r} cannot be judged by a program: a person decides")
+        notes.append(f"{edits.title}: {given!r} cannot be judged automatically: you decide")
     elif condition.replace("≥", ">=").replace("≤", "<=").replace("R²", "R2") != given:
         notes.append(f"{edits.title}: the condition is written as {condition!r}")
     if mvp and mvp.id not in gate.mvps:

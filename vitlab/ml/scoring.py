@@ -350,7 +350,7 @@ def residuals_about(path: Path) -> dict[str, Any]:
     os.close(open_regular(path))  # a pipe would never end
     about = parse(pl.read_parquet_metadata(path)[KEY])
     if not isinstance(about, dict):
-        raise TypeError("its metadata are no object")
+        raise TypeError("its metadata are not an object")
     return about
 
 

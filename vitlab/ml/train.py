@@ -89,7 +89,9 @@ def train(
     if stop and state.step < task.steps:
         yield Note(f"stopped after step {state.step} of {task.steps}")
     if state.is_stale:
-        yield Note(f"no better {config.monitor} in {state.stale} validations: training ends")
+        yield Note(
+            f"no improvement in {config.monitor} for {state.stale} validations: training ends"
+        )
     if state.best_weights:
         network.load_state_dict(state.best_weights)
     yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
@@ -168,7 +170,7 @@ class State:
             return
         if trunk is not None:
             self.restore(trunk)
-            yield Note(f"goes on from step {self.step} of {trunk}")
+            yield Note(f"continues from step {self.step} of {trunk}")
         if self.task.train.on_nonfinite == "rewind":
             yield from self.save()
 
@@ -324,7 +326,7 @@ class _Loop:
         numbers = range(state.accumulate)
         keys = [self._key(max(error.step - 1, 0), number) for number in numbers]
         why = find_nonfinite(state.network, self.task, [make_batch(self.task, key) for key in keys])
-        why = self.task.group.first_text(why) or "all is finite when computed again"
+        why = self.task.group.first_text(why) or "everything is finite when recomputed"
         yield Note(f"{error}: {why}")
         times = state.rewinds + 1
         last = None if state.folder is None else state.folder / LAST
@@ -403,7 +405,7 @@ class _Loop:
             return Note(f"{what} failed; training continues without it: {text}")
         now = math.ceil(self.task.train.size / (state.accumulate * size))
         if now == 1:
-            raise torch.OutOfMemoryError(f"no memory for a single spectrum: {text}")
+            raise torch.OutOfMemoryError(f"not enough memory for a single spectrum: {text}")
         state.accumulate *= 2
         if self.task.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -193,7 +193,7 @@ def _edit(
     if not _PLACEHOLDER.fullmatch(old):
         raise UsageError(
             f"{roadmap.document.name}:{place.line}: the status of Gate-{gate.id} reads {old!r}, "
-            "which is none; write one there first"
+            "which is not a status; write one there first"
         )
     return _set(roadmap, table, row, column, text)
 

@@ -225,7 +225,7 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
         old = entry.raw(column)
         if not _PLACEHOLDERS.fullmatch(old):
             raise UsageError(
-                f"{_where(hub, one)}: the status of {one.id} reads {old!r}, which is none; "
+                f"{_where(hub, one)}: the status of {one.id} reads {old!r}, not a status; "
                 "write one there first"
             )
         return _set(hub, view, entry, column, new)

@@ -50,7 +50,7 @@ def add_statement(hub: Hub, kind: str, text: str, evidence: str = "") -> list[Ed
     views = [view for view in hub.views if view.kind in (table, *_ALSO.get(table, ()))]
     for line, said in [*_said(views, column), *((p.line, p.text) for p in items)]:
         if _core(said) == _core(cell_text(text)):
-            raise UsageError(f"{hub.document.name}:{line}: says this already")
+            raise UsageError(f"{hub.document.name}:{line}: already says this")
     if not views or (items and kind == "next"):
         return [_new_item(hub, kind, table, text, evidence)]
     view = next((v for v in views if not evidence or "evidence" in v.columns), views[0])

@@ -82,7 +82,7 @@ def set_status(
         )
     edits = status_edits(roadmap, mvp, {"": status}, before, date, roadmap.sharing(mvp))
     if not edits:
-        unknown = f"the status of MVP {mvp.id} reads {mvp.status_text!r}, which is no status"
+        unknown = f"the status of MVP {mvp.id} is {mvp.status_text!r}, which is not a status"
         nowhere = f"MVP {mvp.id} has no place for a status; give it a row"
         known = f"{unknown}; write one there first" if _is_unknown(mvp) else nowhere
         raise UsageError(f"{where}: {known}")
@@ -123,7 +123,7 @@ def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
     sites = StatusSites(roadmap)
     set_too = _sites_of(sites, mvp, frozenset((mvp.id, *roadmap.sharing(mvp))))
     left = [site for site in sites if mvp.id in site.shared and site not in set_too]
-    unknown = f"line {mvp.line}: {mvp.status_text!r} stays, it is no status: change it by hand"
+    unknown = f"line {mvp.line}: {mvp.status_text!r} is kept, as it is not a status: change it by hand"
     return [
         *([unknown] if _is_unknown(mvp) and not _is_one_word(mvp) else []),
         *(

@@ -228,7 +228,7 @@ def _unit(value: Value, unit: object, where: str) -> str | None:
         raise ConfigError(where, f"{value} has no unit in sigma (only {', '.join(IN_SIGMA)})")
     own = value.unit
     if not isinstance(unit, str):
-        raise ConfigError(where, f"must be a text, not {unit!r}")
+        raise ConfigError(where, f"must be text, not {unit!r}")
     if own is not None and unit != own:
         more = f" or {SIGMA}" if value.metric in IN_SIGMA else ""
         allowed = f"is in {own}{more}" if own else "has no unit"

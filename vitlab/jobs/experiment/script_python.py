@@ -98,7 +98,7 @@ def _executable(python: str) -> str:
     found = shutil.which(path if os.sep in python else python)
     if found is None:
         is_there = os.sep in python and Path(path).exists()
-        why = "is no program that can be run" if is_there else "no such program"
+        why = "is not an executable program" if is_there else "no such program"
         raise UsageError(f"--python {python}: {why}")
     return os.path.abspath(found)  # noqa: PTH100
 
@@ -122,7 +122,7 @@ def lacks(python: str, script: Path) -> dict[str, str]:
         raise UsageError(f"--python {python}: {error.strerror}") from error
     answer = run.stdout.rstrip().rpartition("\n")[2].split()
     if run.returncode or answer[:1] != ["has"]:
-        raise UsageError(f"--python {python}: is no working Python 3")
+        raise UsageError(f"--python {python}: is not a working Python 3")
     return {name: where for name, where in needed.items() if name not in answer[1:]}
 
 

@@ -116,7 +116,7 @@ def _walk(root: yaml.Node) -> Iterator[tuple[Place, int, str | None]]:
                 here, line = (*place, str(key.value)), key.start_mark.line + 1
                 if key.tag != "tag:yaml.org,2002:str":
                     name = str(key.value)[:40]
-                    raise yaml_loader.BadYaml(line, f"key {name} must be a text (quote it)")
+                    raise yaml_loader.BadYaml(line, f"key {name} must be text (quote it)")
                 if len(key.value) > MAX_KEY:
                     name = f"{key.value[:40]}..."
                     raise yaml_loader.BadYaml(line, f"key {name} has more than {MAX_KEY} letters")
@@ -157,7 +157,7 @@ def read_text(
         return default
     text = file.texts.get(place, "").strip()
     if isinstance(value, bool) or not text or len(text) > 300 or not text.isprintable():
-        raise file.error(place, f"{dotted(place)}: must be a text of one line")
+        raise file.error(place, f"{dotted(place)}: must be one line of text")
     if allowed and text not in allowed:
         raise file.error(place, f"{dotted(place)}: {unknown(f'value {text!r}', text, allowed)}")
     return text

@@ -41,7 +41,7 @@ def load(raw: bytes) -> tuple[yaml.Node | None, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = str(error.problem or error.context)
-        hint = "; a text with braces needs quotes here" if problem.endswith("'{'") else ""
+        hint = "; text with braces needs quotes here" if problem.endswith("'{'") else ""
         raise BadYaml(mark.line + 1 if mark else 1, problem + hint) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadYaml(0, f"not YAML: {' '.join(str(error).split())}") from error
@@ -95,7 +95,7 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, TypeError, LookupError, OverflowError) as error:  # of `!!int x`
             raise _refused(node, f"not readable as YAML: {error}") from error
         if isinstance(value, str) and not _is_text(value):
-            raise _refused(node, "a text with a character that no file or terminal takes")
+            raise _refused(node, "text with a character that no file or terminal accepts")
         return value
 
 

@@ -203,7 +203,7 @@ class FileReader(Reader):
             notes.append("its last row cannot be read: no value before it counts as the last")
         for name, (count, example) in decoder.odd.items():
             if name in decoder.matched:
-                notes.append(f"{name}: {count} cells are no numbers, as {example!r}")
+                notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         if isinstance(decoder, Table):
             if decoder.summaries:
                 notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")

@@ -117,7 +117,7 @@ class LogReader(Reader):
         if self._log.too_long:
             notes.append(f"{self._log.too_long} lines of more than {LONGEST >> 10} kB are left out")
         for name, (count, example) in self._cells.odd.items():
-            notes.append(f"{name}: {count} matches are no numbers, as {example!r}")
+            notes.append(f"{name}: {count} matches are not numbers, like {example!r}")
         if self.rows > ALL:
             notes.append(f"{self.events.kept} of {self.rows} matching lines are kept")
         return notes
@@ -232,7 +232,7 @@ class Scales:
             return
         self._stamps[scale] = stamp
         if not isinstance(document, dict):
-            self._why[scale] = f"{scale.file} is no JSON object"
+            self._why[scale] = f"{scale.file} is not a JSON object"
             return
         known = flattened(document)
         similar = "".join(f"; there is {key}" for key in near(scale.key, [*known])[:1])
@@ -247,7 +247,7 @@ class Scales:
         odd: list[str] = []
         value = number(cell, odd)
         if value is None or not 0 < abs(value) < float("inf"):
-            self._why[scale] = f"{cell!r:.40} is no scale" if cell is not None else without
+            self._why[scale] = f"{cell!r:.40} is not a scale" if cell is not None else without
             return
         names = [name for name, one in self._waiting.items() if one == scale]
         before = self.known.get(names[0])

@@ -112,7 +112,7 @@ def lacking_secrets(job: JobPaths) -> str:
         return ""
     return (
         f"submitted with {', '.join(missing)}, which look like secrets and are not stored; "
-        "the process that starts it has none"
+        "the process that starts it lacks them"
     )
 
 

@@ -107,9 +107,9 @@ class Reach:
             if self.first_epoch > before.first_epoch:
                 return ""
             if before.epoch is not None and before.epoch > before.first_epoch:
-                return f"its epochs begin at {self.first_epoch:g} again"
+                return f"its epochs restart at {self.first_epoch:g}"
         if before.step > before.first_step >= self.first_step:
-            return f"its steps begin at {self.first_step:g} again"
+            return f"its steps restart at {self.first_step:g}"
         return ""
 
 

@@ -73,7 +73,7 @@ class MetricsProcess:
         if self._signs(0.0):
             self._last_sign = time.monotonic()
         if self._process is not None and time.monotonic() - self._last_sign > SILENCE_LIMIT:
-            self._end(f"no sign of life for {SILENCE_LIMIT:.0f} s")
+            self._end(f"no response for {SILENCE_LIMIT:.0f} s")
 
     def finish(self, stopped: Callable[[], bool]) -> None:
         """Let it read the rest, for `FINISH_LIMIT` seconds at most; `STOP_LIMIT` once stopped."""
@@ -152,7 +152,7 @@ class MetricsProcess:
                 os.close(descriptor)
         code = _exit_code(process.pid)
         if code is None:
-            self.fault = "the reader cannot be ended: a disk that does not answer?"
+            self.fault = "the reader cannot be stopped: is a disk not responding?"
             return
         if code == 0 and finishing:
             return

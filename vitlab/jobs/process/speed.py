@@ -88,7 +88,7 @@ class Speed:
         now = sorted(self.low)[len(self.low) // 2]
         cause = around or "cause unknown"
         if self.wait >= WAITS:
-            cause = f"it waits for its data for {self.wait:.0%} of the time"
+            cause = f"it waits for data {self.wait:.0%} of the time"
         return f"only {_shown(now)} samples/s, its median is {_shown(self.median)}: {cause}"
 
 

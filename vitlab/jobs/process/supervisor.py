@@ -283,7 +283,7 @@ class Supervisor:
     def _on_signal(self, number: int, _frame: object) -> None:
         why = f"its supervisor was ended by {signal.Signals(number).name}"
         if self.adopted:
-            self.stop_reason = ("unknown", f"{why}; the run itself goes on")
+            self.stop_reason = ("unknown", f"{why}; the run itself continues")
         else:
             self.stop_reason = ("killed", why)
 

@@ -304,7 +304,7 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
     lab.private.make()
     one_at_a_time = take_lock(lab.private.adopting)
     if one_at_a_time is None:
-        raise UsageError("another `vitlab adopt` is at work in this lab; try again")
+        raise UsageError("another `vitlab adopt` is in progress in this lab; try again")
     try:
         found = training(pid)
         if watcher := watched_by(lab, found):

@@ -152,7 +152,7 @@ def _unkept(job: Job, result: Result | None) -> str:
         return f"{job.spec.run}: its last {name} is not a finite number"
     promised = bool(job.spec.extra.get(METRICS)) or job.spec.recipe != "command"
     if promised or (result is not None and result.values):
-        return f"{job.spec.run}: ended well without {name}"
+        return f"{job.spec.run}: finished without {name}"
     return ""
 
 

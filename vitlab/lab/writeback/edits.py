@@ -212,7 +212,7 @@ def plan_update(
     """What is written of one MVP's results, with a person's own conclusion if given."""
     update = plan_mvp(lab, roadmap_path, mvp_id, own_conclusion=conclusion)
     if update is None:
-        raise UsageError(f"MVP {mvp_id}: nothing is waiting to be written any more")
+        raise UsageError(f"MVP {mvp_id}: nothing is left to write")
     return update
 
 
@@ -270,7 +270,7 @@ def redo(lab: Lab) -> list[Path]:
 def open_in_editors(paths: Iterable[Path]) -> list[str]:
     """One line for each document that is open in an editor, whose next save would revert ours."""
     return [
-        f"{path.name} is open in an editor ({sign}): reload it there before you save"
+        f"{path.name} is open in an editor ({sign}): reload it there before saving"
         for path in paths
         if (sign := open_elsewhere(path))
     ]

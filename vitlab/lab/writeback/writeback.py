@@ -376,7 +376,7 @@ def end_summary(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
 
 
 def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
-    reasons = end.reasons or ("no numbers, and none were promised",)
+    reasons = end.reasons or ("no numbers, and none were expected",)
     if end.stays:
         return f"MVP-{mvp.id}: {'; '.join(reasons)}; the MVP stays {end.status}"
     return f"MVP-{mvp.id}: {end.status}: {'; '.join(reasons)}"

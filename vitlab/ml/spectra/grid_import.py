@@ -173,7 +173,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
         wave, flux, medium, notes = _spectrum(source)
         told |= dict.fromkeys(notes)
         if vacuum and medium == "air":
-            raise UsageError(f"{source.path}: its header says air, and --vacuum was given")
+            raise UsageError(f"{source.path}: its header says air, but --vacuum was given")
         if vacuum or medium == "vacuum":
             told |= {"wavelengths moved from vacuum to air": None}
             wave = air(wave)

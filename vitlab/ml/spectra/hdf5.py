@@ -431,7 +431,7 @@ def _read_fixed(group: h5py.Group, blocks: object, where: str) -> Columns:
 def _item_names(items: h5py.Dataset, where: str) -> list[str]:
     """The names of a block's columns."""
     if items.ndim != 1 or items.dtype.kind not in "OSiu":
-        raise UsageError(f"{where}: is no list of names")
+        raise UsageError(f"{where}: is not a list of names")
     if items.dtype.kind != "O":
         return [_name(x) for x in _whole(items, where)]
     if h5py.check_string_dtype(items.dtype) is None:

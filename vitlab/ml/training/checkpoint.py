@@ -161,7 +161,7 @@ def _saved(document: dict[str, Any]) -> Saved:
     factor, waited = document.pop("plateau")
     how = document["how"]
     if how["precision"] not in DTYPES or not isinstance(how.get("batch", BATCH), int):
-        raise ValueError("it does not tell how it was trained")
+        raise ValueError("it does not say how it was trained")
     return Saved(
         **{
             **document,

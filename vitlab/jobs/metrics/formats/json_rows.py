@@ -50,7 +50,7 @@ class JsonDocument(Decoder):
         if document is None and (several := self._several(block)):
             return len(block), [self.chunk_of(several)]
         if document is None:
-            self.problem = "is no valid JSON" if last else ""  # or is being written
+            self.problem = "is not valid JSON" if last else ""  # or is being written
             return (len(block) if last else 0), []
         rows = rows_in(document, self.names)
         if rows is None:

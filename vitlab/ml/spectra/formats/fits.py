@@ -118,7 +118,7 @@ class Unit:
         try:
             return read()
         except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise UsageError(f"{self.where}: its header is not one of FITS ({error})") from None
+            raise UsageError(f"{self.where}: its header is not a FITS header ({error})") from None
 
     def _image(self) -> Array | None:
         kind = self.header.get("XTENSION", "IMAGE")
@@ -156,7 +156,7 @@ class Unit:
                 fields.append((str(i), _TYPES[letter], (items,)))
             else:
                 form = self.header[f"TFORM{i}"]
-                raise UsageError(f"{self.where}: column {i}: type {form} is not one of FITS")
+                raise UsageError(f"{self.where}: column {i}: type {form} is not a FITS type")
         kind = np.dtype(fields)
         if kind.itemsize != width:
             raise UsageError(f"{self.where}: rows of {width} bytes, columns of {kind.itemsize}")

@@ -165,7 +165,7 @@ def _meaning(unit: str, where: str) -> tuple[float, float]:
     if match and (match["unit"] or "angstrom") in _LENGTHS:
         base = np.e if match["log"] == "ln" else 10.0
         return _LENGTHS[match["unit"] or "angstrom"], float(base)
-    raise UsageError(f"{where}: unit {unit} is not one of wavelength that can be read")
+    raise UsageError(f"{where}: unit {unit} is not a readable unit of wavelength")
 
 
 def _text(value: object) -> str:
