@@ -9,6 +9,7 @@ from tests.docs.cases import DATE, result
 from vitlab.contract.job import Result
 from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric
 from vitlab.docs.judge.gates import Verdict
+from vitlab.docs.lint.document import lint
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply
@@ -44,6 +45,33 @@ def test_sentences_and_sizes() -> None:
 def test_a_hub_without_the_tables_is_left_alone_or_filled(text: str) -> None:
     edits = set_key_number(parse_hub(Document(text)), "a", "1", "c", "s", DATE)
     assert apply(text, edits) in (text, text + "| a | 1 |", text.rstrip("\n") + "\n| a | 1 |\n")
+
+
+@pytest.mark.parametrize(
+    ("days", "at"),
+    [
+        (["2025-12-01", "2026-02-01"], 1),  # a date to come stays below
+        (["2025-12-01", "2025-12-30"], 2),
+        (["2026-02-01", "2025-12-01", "2025-11-01"], 1),  # the newest first
+        (["2026-02-01", "2026-01-15"], 2),
+        (["2025-12-30", "2025-12-01"], 0),
+        (["2026-02-01", "2026-03-01"], 0),
+        (["-"], 1),
+        ([], 0),
+    ],
+)
+def test_what_happened_stands_in_the_order_of_dates(days: list[str], at: int) -> None:
+    rows = "".join(f"| {day} | x |\n" for day in days)
+    logs = [f"## {n}\n\n| Date | {n} |\n|---|---|\n{rows}\n" for n in ("Event", "Change")]
+    table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | 🚀 |\n\n"
+    plan = parse_roadmap(Document("\n".join([table, *logs])))
+    one = result("1.0 A 0.5")
+    edits = record_results(plan, "1.0", [one], "done", "x", None, {}, DATE, "full")
+    after = parse_roadmap(Document(apply(plan.document.text, edits)))
+    for kind in ("timeline", "changelog"):
+        dates = [entry.text("date") for entry in after.rows(kind)]
+        assert dates == [*days[:at], DATE, *days[at:]]
+    assert [one.kind for one in lint(after, None)] == []
 
 
 RUNS = """\

@@ -7,6 +7,7 @@ import pytest
 from tests.docs.documents import CORPUS
 from tests.docs.plans import beside, glyphs_say, head_values, places, plan
 from vitlab.contract.job import STATUSES
+from vitlab.docs.lint.document import lint
 from vitlab.docs.model.gate_sites import DECIDED, places_of
 from vitlab.docs.model.linked import LinkedDocument, read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
@@ -15,7 +16,7 @@ from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.text.edit import apply, lost_lines
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.linked import linked_edits, linked_not_restored
-from vitlab.docs.write.status import not_restored, set_status
+from vitlab.docs.write.status import not_restored, set_end, set_status
 
 REAL = sorted(path.name for path in CORPUS.glob("*roadmap*.md"))
 
@@ -126,3 +127,39 @@ def test_every_place_of_a_real_document_says_what_was_set(name: str | None) -> N
         for status in STATUSES:
             if mvp.status != status and (mvp.status or not mvp.status_text):
                 said_and_restored(roadmap, mvp.id, status)
+
+
+LEGENDS = (
+    "**状态**: ⏳计划 | 🔴就绪 | 🚀运行 | ✅完成 | ❌取消",
+    "**Status:** ⏳ planned | 🚀 running | ✅ done",
+    "Legend: ⏳ Planned, 🚀 Running, ✅ Done",
+    "> 图例：⏳ 计划 / 🚀 运行 / ✅ 完成",
+    "图例：⏳计划  🚀运行  ✅完成",
+    "**状态: ⏳计划 | 🚀运行 | ✅完成**  ",
+    "状态: **⏳ 计划** | **🚀 运行** | **✅ 完成**",
+    "- Status: `⏳` planned | `🚀` running | `✅` done",
+    "状态：⏳|🚀|✅",
+    "状态: ⏳ 待启动（未开始） | 🚀 运行中（GPU） | ✅ 完成（有结果）",
+)
+
+
+@pytest.mark.parametrize("legend", LEGENDS)
+def test_a_status_that_vitlab_writes_is_in_the_legend(legend: str) -> None:
+    table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | 🚀 |\n| 1.1 | b | 🚀 |\n"
+    text = f"# P\n\n{legend}\n\n{table}"
+    for mvp, status, glyph in (("1.0", "paused", "⏸️"), ("1.1", "analysing", "🔆")):
+        before = parse_roadmap(Document(text))
+        text = apply(text, set_end(before, mvp, status, numbers=False))
+        after = parse_roadmap(Document(text))
+        assert after.vocabulary.legend[status][0] == glyph
+        assert before.vocabulary.legend.items() <= after.vocabulary.legend.items()
+        assert lint(after, None) == []
+    assert text.split("\n")[2].rstrip("* ").startswith(legend.rstrip("* "))
+    once = parse_roadmap(Document(text.replace("⏸️ |", "🚀 |")))
+    assert len(set_end(once, "1.0", "paused", numbers=False)) == 1
+
+
+def test_a_document_without_a_legend_gets_none() -> None:
+    table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | 🚀 |\n"
+    before = parse_roadmap(Document(f"# P\n\n<!-- 状态: ⏳计划 | 🚀运行 -->\n\n{table}"))
+    assert len(set_end(before, "1.0", "paused", numbers=False)) == 1

@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vitlab.docs.model.vocabulary import CLOSING, STRUCK, ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import (
+    CLOSING,
+    SHORT_WORDS,
+    STRUCK,
+    ParsedStatus,
+    Vocabulary,
+)
 from vitlab.docs.text.inline import folded
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
@@ -175,6 +181,29 @@ def same_case(model: str, word: str) -> str:
     if model.isupper() and len(model) > 1:
         return word.upper()
     return word.capitalize() if model[:1].isupper() else word
+
+
+_BETWEEN = re.compile(r"\s*[|｜,，、;；·/／→]\s*(?=[^|｜,，、;；·/／→]*$)|\s+(?=\S*$)")
+"""What stands between two items of a legend."""
+
+
+def legend_with(line: str, glyph: str, status: str, vocabulary: Vocabulary) -> str:
+    """A legend's line with one more item, written as the last one is; `glyph`: of `status`."""
+    items = [(line.rfind(known), known, word) for known, word in vocabulary.legend.values()]
+    items = sorted(item for item in items if item[0] >= 0)[-2:]
+    if len(items) < 2:
+        return line
+    (before, first, _), (at, last, word) = items
+    found = _BETWEEN.search(line, before + len(first), at)
+    if found is None:
+        return line
+    text = line.rstrip()
+    tail = "" if "*" in line[found.end() : at] else text[len(text.rstrip("*_")) :]
+    end = len(text) - len(tail)
+    own = same_case(word, SHORT_WORDS["en" if word.isascii() else "zh"][status]) if word else ""
+    item = line[found.end() : end].replace(last, glyph, 1)
+    item = item.replace(word, own, 1) if word in item else f"{glyph} {own}"
+    return line[:end] + found[0] + item + line[end:]
 
 
 def emphasis_removed(text: str) -> str:

@@ -429,7 +429,7 @@ def _legend_items(text: str, known: Vocabulary) -> list[tuple[str, str, str]]:
 
 
 def _legend_item(item: str, known: Vocabulary) -> tuple[str, str, str] | None:
-    item = plain(item)
+    item = plain(item).strip("*_ ")
     glyph = _EMOJI.match(item)
     if not glyph:
         return None

@@ -290,8 +290,10 @@ def insert_row(
     values: Mapping[int, str],
     after: Row | None = None,
     empty: str = "-",
+    *,
+    first: bool = False,
 ) -> Edit:
-    """Add a row below `after`, or at the table's end."""
-    last = table.rows[-1].index if table.rows else table.first + 1
+    """Add a row below `after`, or at the table's end; `first`: above all others."""
+    last = table.rows[-1].index if table.rows and not first else table.first + 1
     end = document.line_span(after.index if after else last).end
     return Edit(Span(end, end), "", document.newline + new_row(document, table, values, empty))

@@ -42,6 +42,7 @@ from vitlab.docs.write.rows import (
 from vitlab.docs.write.status import (
     EPOCH,
     EVENTS,
+    legend_edits,
     run_key,
     status_cell,
     status_edits,
@@ -101,6 +102,7 @@ def record_results(
     for gate in roadmap.gates:
         if mvp.id in gate.mvps:
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key)
+    legend = legend_edits(roadmap, edits)
     edits += number_rows(roadmap, mvp, results, status, profile)
     full = [result for result in results if result.profile == "full"]
     known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
@@ -120,7 +122,7 @@ def record_results(
     unmarked = key.removesuffix(profile_mark(profile))
     edits += add_timeline_row(roadmap, f"{event} ({unmarked})", date, key)
     edits += add_change_row(roadmap, f"{event}: {key}", sections, date)
-    return unique_edits(edits)
+    return unique_edits([*edits, *legend])
 
 
 def number_rows(

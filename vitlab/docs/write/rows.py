@@ -71,23 +71,35 @@ def add_timeline_row(roadmap: Roadmap, event: str, date: str, result: str = "") 
     if view is None or any((e.text("date"), e.text("event")) == new for e in view.entries):
         return []
     values = {"date": date, "event": event, "key_metric": result, "result": result}
-    return add_row(roadmap, "timeline", values, _not_later(view, date))
+    return _add_dated_row(roadmap, "timeline", values, date)
 
 
-def _not_later(view: View, date: str) -> Row | None:
-    """The last row dated no later than `date`; None where all rows are, or none is."""
-    rows = [e for e in view.entries if e.text("date")[:4].isdigit()]
-    earlier = [e.row for e in rows if e.text("date")[:10] <= date]
-    return earlier[-1] if earlier and len(earlier) < len(rows) else None
+def _add_dated_row(
+    document: Roadmap | Hub, kind: str, values: Mapping[str, str], date: str
+) -> list[Edit]:
+    """As `add_row`, at the place of its date: the newest row is the last one, or the first."""
+    view = first_view(document, kind)
+    if view is None:
+        return []
+    dated = [(e.text("date")[:10], e.row) for e in view.entries if e.text("date")[:4].isdigit()]
+    above, first = None, False
+    if len(dated) > 1 and dated[0][0] > dated[-1][0]:
+        later = [row for day, row in dated if day > date]
+        above, first = (later[-1] if later else None), not later
+    else:
+        earlier = [row for day, row in dated if day <= date]
+        above = earlier[-1] if earlier and len(earlier) < len(dated) else None
+        first = bool(dated) and not earlier
+    return [insert_row(document.document, view.table, by_column(view, values), above, first=first)]
 
 
 def add_change_row(roadmap: Roadmap, change: str, sections: str, date: str) -> list[Edit]:
-    """A row at the end of the change log; none where it is there already."""
+    """A row of the change log, in order of dates; none where it is there already."""
     new = (date, plain(cell_text(change)))
     if any((e.text("date"), e.text("change")) == new for e in roadmap.rows("changelog")):
         return []
     values = {"date": date, "change": change, "section": sections, "impact": sections}
-    return add_row(roadmap, "changelog", values)
+    return _add_dated_row(roadmap, "changelog", values, date)
 
 
 def set_key_number(
@@ -112,7 +124,7 @@ def set_key_number(
         return []
     word = "更新" if hub.language == "zh" else "Updated"
     change = {"date": date, "change": f"{word} {indicator}: {value}", "impact": source}
-    log = add_row(hub, "changelog", {**change, "section": source})
+    log = _add_dated_row(hub, "changelog", {**change, "section": source}, date)
     return [*(edit for edit in edits if edit), *log]
 
 

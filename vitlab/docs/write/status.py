@@ -13,11 +13,11 @@ from vitlab.docs.model.gate_sites import undecided_sites
 from vitlab.docs.model.ids import exp_id as exp_id_of
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
-from vitlab.docs.model.status_text import emphasis_removed, is_progress_status
+from vitlab.docs.model.status_text import emphasis_removed, is_progress_status, legend_with
 from vitlab.docs.model.table_kinds import Entry
-from vitlab.docs.model.vocabulary import status_argument
+from vitlab.docs.model.vocabulary import Vocabulary, status_argument
 from vitlab.docs.text.edit import Edit, apply, lost_lines
-from vitlab.docs.text.inline import cell_text, code, plain, width
+from vitlab.docs.text.inline import cell_text, code, plain, same_glyph, width
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Cell
 from vitlab.docs.write.boards import (
@@ -148,7 +148,8 @@ def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[E
         wanted = {"": status, "gate": waits if runs else None}
         edits = status_edits(roadmap, mvp, wanted, run_is_over=True)
     over = [StatusSites(roadmap).edit(s, without_progress(s.text)) for s in gates if not runs]
-    return unique_edits([*edits, *(edit for edit in over if edit)])
+    edits += [edit for edit in over if edit]
+    return unique_edits([*edits, *legend_edits(roadmap, edits)])
 
 
 def _is_of_gate(site: StatusSite) -> bool:
@@ -306,7 +307,39 @@ def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list
     edits = status_edits(roadmap, mvp, {"": "running", **index}, date=date)
     edits += [*_exp_id_edits(roadmap, mvp, exp_id), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"
+    edits += legend_edits(roadmap, edits)
     return unique_edits([*edits, *add_timeline_row(roadmap, event, date)])
+
+
+def legend_edits(roadmap: Roadmap, edits: Sequence[Edit]) -> list[Edit]:
+    """The edit that adds to the document's own legend the glyphs of statuses that `edits` write.
+
+    For what vitlab writes by itself; a status that a person sets changes no other line.
+    """
+    words, document = roadmap.vocabulary, roadmap.document
+    lines = [document.prose[line.start : line.end] for line in document.lines]
+    legends = (i for i, line in enumerate(lines) if words.with_legend(line) is not words)
+    at = next(legends, None) if words.own_glyphs and edits else None
+    if at is None:
+        return []
+    old = line = document.line_text(at)
+    for edit in edits:
+        for start in words.glyph_starts(edit.new):
+            parsed = words.read(edit.new[start:])
+            glyph = edit.new[start:][slice(*parsed.glyph)] if parsed and parsed.glyph else ""
+            if glyph and glyph not in edit.old and same_glyph(glyph) not in words.own_glyphs:
+                line = _longer_legend(line, glyph, words)
+    start = document.line_span(at).start
+    return [Edit(Span(start, start + len(old)), old, line)] if line != old else []
+
+
+def _longer_legend(line: str, glyph: str, words: Vocabulary) -> str:
+    """The legend with a glyph's status; as it is where it would not be read so."""
+    status, then = words.glyphs[same_glyph(glyph)], words.with_legend(line)
+    longer = legend_with(line, glyph, status, then)
+    now = words.with_legend(longer)
+    fits = now.own_glyphs == then.own_glyphs | {same_glyph(glyph)}
+    return longer if fits and now.glyphs[same_glyph(glyph)] == status else line
 
 
 def unique_edits(edits: Sequence[Edit]) -> list[Edit]:
