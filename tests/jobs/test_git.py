@@ -107,8 +107,27 @@ def test_a_submodule_and_a_missing_object_run_nothing(repository: Path, tmp_path
     git(repository, "config", "protocol.ext.allow", "always")
     blob = git(repository, "rev-parse", "HEAD:src/train.py")
     (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    read_code(repository)
+    code = read_code(repository)
+    assert code.diff == b"# what was changed since is not known: git ended with status 128\n"
+    assert code.record["dirty"] is True  # changed or not: it must not pass for the commit
     assert not ran.exists()
+
+
+def test_of_a_long_diff_no_more_is_read_than_is_kept(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.jobs.git.MAX_DIFF", 1 << 20)
+    (repository / "src/train.py").write_text("print(2)\n" * 400_000)
+    code = read_code(repository)
+    assert code.diff.endswith(b"\n# cut here, after 1 MiB\n")
+    assert code.diff.startswith(b"diff --git a/src/train.py")
+    assert len(code.diff) < 1.001 * 2**20
+    for number in range(5500):
+        (repository / f"src/{number:0200}").touch()
+    git(repository, "add", "-A")
+    assert b"not known: the names of the changed files alone" in read_code(repository).diff
+    monkeypatch.setattr("vitlab.jobs.git._SECONDS", 0.0)
+    assert read_code(repository).commit == ""
 
 
 def test_a_repository_cannot_name_another_folder_or_a_filter_that_stays_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from vitlab.contract.reading import matching, read_regular
 
 MAX_DIFF = 4 << 20
 """Bytes of a diff that are kept."""
+_SECONDS = 10.0
+"""How long one call of git may take."""
 _SECRET_FILE = re.compile(
     r"""\.env(rc)?([._-].*)?|.*\.env|.*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|ovpn)
     |id_(rsa|dsa|ecdsa|ed25519)([._-].*)?|\.?netrc|_netrc|\.?pgpass|\.?npmrc|\.?pypirc|\.htpasswd
@@ -29,9 +32,14 @@ _SECRET_FOLDERS = frozenset([".ssh", ".aws", ".azure", ".docker", ".gnupg", ".ku
 _HARMLESS = (
     "core.fsmonitor=", "core.hooksPath=/dev/null", "core.sshCommand=false", "core.gitProxy=false",
     "core.askPass=false", "credential.helper=", "diff.external=", "safe.bareRepository=explicit",
-    "diff.relative=false",
+    "diff.relative=false", "core.bigFileThreshold=16m",
 )  # fmt: skip
-"""In place of what a repository's configuration says, which would be run as a program."""
+"""In place of what a repository's configuration says, which would be run as a program, or hold
+large files in memory."""
+
+
+class _GitError(Exception):
+    """Why git has not answered, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Code:
 
     commit: str = ""
     diff: bytes = b""
-    """`git diff HEAD` without documents: empty when no tracked code is changed."""
+    """`git diff HEAD` without documents: empty when no tracked code is changed, a comment on why
+    where that cannot be known."""
     repository: str = ""
     """Its folder."""
 
@@ -59,20 +68,33 @@ def read_code(folder: Path) -> Code:
     commit, _, root = _git(folder, "rev-parse", "HEAD", "--show-toplevel").partition(b"\n")
     if not root:
         return Code()
-    without = _without_filters(folder)
-    if without is None:
-        return Code()
+    try:
+        without = _without_filters(folder)
+        if without is None:
+            return Code()
+        diff = _changes(folder, without)
+    except _GitError as error:
+        diff = os.fsencode(f"# what was changed since is not known: {error}\n")
+    return Code(commit.decode(), diff, os.fsdecode(root.rstrip(b"\n")))
+
+
+def _changes(folder: Path, without: Sequence[str]) -> bytes:
+    """What was changed since the commit; files that may hold secrets are named only."""
     # Every launch writes into the roadmap, which makes the code no other.
     every = ("HEAD", "--", ":/", ":!/*.md")
-    changed = _diff(folder, without, "--name-only", "-z", *every).split(b"\0")
-    secret = sorted(name for name in map(os.fsdecode, changed) if name and is_secret_file(name))
+    changed = _diff(folder, without, "--name-only", "-z", *every)
+    if len(changed) > MAX_DIFF:
+        raise _GitError(f"the names of the changed files alone take over {MAX_DIFF >> 20} MiB")
+    names = [os.fsdecode(name) for name in changed.split(b"\0") if name]
+    secret = sorted(name for name in names if is_secret_file(name))
     left_out = [f":(top,exclude,literal){name}" for name in secret]
     diff = _diff(folder, without, *every, *left_out)
     if secret:
-        names = ", ".join(name if name.isprintable() else repr(name) for name in secret)
-        words = f"# changed, and left out as it may hold secrets: {names}\n"
-        diff = os.fsencode(words) + diff
-    return Code(commit.decode(), diff[:MAX_DIFF], os.fsdecode(root.rstrip(b"\n")))
+        shown = ", ".join(name if name.isprintable() else repr(name) for name in secret)
+        diff = os.fsencode(f"# changed, and left out as it may hold secrets: {shown}\n") + diff
+    if len(diff) > MAX_DIFF:
+        diff = diff[:MAX_DIFF] + f"\n# cut here, after {MAX_DIFF >> 20} MiB\n".encode()
+    return diff
 
 
 def _diff(folder: Path, without: Sequence[str], *options: str) -> bytes:
@@ -80,13 +102,13 @@ def _diff(folder: Path, without: Sequence[str], *options: str) -> bytes:
     plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
     # Looking into a submodule would run what its own configuration names.
     quiet = ("--ignore-submodules=dirty", "--src-prefix=a/", "--dst-prefix=b/")
-    return _git(folder, *without, "diff", *plain, *quiet, *options)
+    return _run(folder, *without, "diff", *plain, *quiet, *options)
 
 
 def _without_filters(folder: Path) -> list[str] | None:
     """Options that turn off the repository's filters, which are programs; None: not possible."""
     options = []
-    names = _git(folder, "config", "--null", "--name-only", "--get-regexp", r"^filter\.")
+    names = _run(folder, "config", "--null", "--name-only", "--get-regexp", r"^filter\.", none=1)
     for name in os.fsdecode(names).split("\0"):
         driver, _, key = name.rpartition(".")
         if "=" in driver or not name.isprintable():
@@ -171,6 +193,17 @@ def _work_tree(folder: Path) -> Path | None:
 
 def _git(folder: Path, *arguments: str) -> bytes:
     """The output of `git` in the work tree that holds `folder`; empty for none, or an error."""
+    try:
+        return _run(folder, *arguments)
+    except _GitError:
+        return b""
+
+
+def _run(folder: Path, *arguments: str, none: int = 0) -> bytes:
+    """The output of `git`, empty outside a work tree; of a long one `MAX_DIFF` + 1 bytes.
+
+    `none`: the exit status that says that nothing was found. Raises `_GitError`.
+    """
     folder = folder.resolve()
     root = _work_tree(folder)
     if root is None or leads_out(root):
@@ -181,16 +214,32 @@ def _git(folder: Path, *arguments: str) -> bytes:
     environment |= {"GIT_WORK_TREE": str(root), "GIT_OPTIONAL_LOCKS": "0",
                     "GIT_CEILING_DIRECTORIES": str(root.parent),
                     "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}  # fmt: skip
+    command = ["git", *(word for one in _HARMLESS for word in ("-c", one)), *arguments]
     try:
-        process = subprocess.run(
-            ["git", *(word for one in _HARMLESS for word in ("-c", one)), *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return process.stdout if process.returncode == 0 else b""
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        raise _GitError(f"git does not start ({error.strerror})") from None
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(_SECONDS, end)
+    timer.start()
+    try:
+        with process:
+            assert process.stdout is not None
+            output = process.stdout.read(MAX_DIFF + 1)
+            if is_long := len(output) > MAX_DIFF:
+                process.kill()
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise _GitError(f"git took over {_SECONDS:.0f} seconds")
+    if not is_long and process.returncode not in (0, none):
+        raise _GitError(f"git ended with status {process.returncode}")
+    return output
