@@ -209,12 +209,22 @@ def test_a_foreign_job_has_no_spectra_outside_the_lab_scored(
 ) -> None:
     """Their labels would be kept in the lab."""
     monkeypatch.chdir(lab)
-    job = JobPaths(shutil.copytree(lab / "experiments" / EXP_ID / "vit", lab / "copied"))
+    vit = lab / "experiments" / EXP_ID / "vit"
+    job = JobPaths(shutil.copytree(vit, vit.with_name("copied")))
     spec = json.loads(job.spec.read_bytes())
     for name in ("source", "grid"):
         odd = {**spec["config"], "data": {**spec["config"]["data"], name: "../private.h5"}}
         job.spec.write_text(json.dumps({**spec, "config": odd}))
         with pytest.raises(UsageError, match=r"its data are outside the lab: \.\./private\.h5"):
+            rescore(job)
+    Path("list.txt").write_text("../private.h5\n")
+    Path("shards").mkdir()
+    Path("shards/shard_index.txt").write_text("a.h5\n")
+    Path("shards/a.h5").symlink_to("../../private.h5")
+    for source in ("list.txt", "shards"):
+        odd = {**spec["config"], "data": {**spec["config"]["data"], "source": source}}
+        job.spec.write_text(json.dumps({**spec, "config": odd}))
+        with pytest.raises(UsageError, match=f"its data are outside the lab: {source}"):
             rescore(job)
     shutil.rmtree(job.folder)
 
@@ -244,7 +254,8 @@ def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
     import torch
 
     monkeypatch.chdir(lab)
-    job = JobPaths(shutil.copytree(lab / "experiments" / EXP_ID / "vit", lab / "copied"))
+    vit = lab / "experiments" / EXP_ID / "vit"
+    job = JobPaths(shutil.copytree(vit, vit.with_name("copied")))
     best = job.checkpoints / "best.pt"
     document = torch.load(best, weights_only=True)
     for name, number, why in (("hidden", 4096, "more weights"), ("layers", 10**9, "config.layers")):

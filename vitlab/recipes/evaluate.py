@@ -47,7 +47,7 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unperm
 from vitlab.ml.spectra.held_out import excluded
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
-from vitlab.ml.spectra.pfsspec import open_spectra_files
+from vitlab.ml.spectra.pfsspec import open_spectra_files, shard_paths
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
@@ -152,7 +152,10 @@ def _check_source(job: JobPaths, config: Scored, given: str | None) -> None:
     for named in (config.data.source, config.data.grid):
         if named is None or named in GRID_SOURCES or named == given or is_submitted(job):
             continue
-        if not real(job.root / named).is_relative_to(real(job.root)):
+        path, root = job.root / named, real(job.root)
+        inside = real(path).is_relative_to(root)
+        # A list in the lab, or a link beside it, may lead out of it too.
+        if not inside or not all(real(one).is_relative_to(root) for one in shard_paths(path)):
             text = f"not submitted here, and its data are outside the lab: {named}"
             raise UsageError(f"{job.name}: {text} (`--data {named}` allows it)")
 

@@ -134,11 +134,11 @@ class SpectraFiles:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def open_spectra_files(path: Path) -> SpectraFiles:
-    """A file, a folder of shards, or its index. `UsageError` names the file and the location."""
+def shard_paths(path: Path) -> tuple[Path, ...]:
+    """The files of a file, a folder of shards, or its index. `UsageError` names what is wrong."""
     index = path / SHARDS if path.is_dir() else path
     if index.suffix != ".txt":
-        return SpectraFiles(path, (open_pfsspec(path),))
+        return (path,)
     try:
         lines = read_regular(index, follow=True).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -148,7 +148,12 @@ def open_spectra_files(path: Path) -> SpectraFiles:
         raise UsageError(f"{index}: lists no shards")
     if twice := next((name for name, n in Counter(names).items() if n > 1), None):
         raise UsageError(f"{index}: lists {twice} twice")
-    files = tuple(open_pfsspec(index.parent / name) for name in names)
+    return tuple(index.parent / name for name in names)
+
+
+def open_spectra_files(path: Path) -> SpectraFiles:
+    """A file, a folder of shards, or its index. `UsageError` names the file and the location."""
+    files = tuple(map(open_pfsspec, shard_paths(path)))
     for file in files[1:]:
         if not np.array_equal(file.wave, files[0].wave):
             raise UsageError(f"{file.path}: {WAVE}: pixels differ from {files[0].path.name}")
