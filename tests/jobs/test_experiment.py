@@ -121,7 +121,7 @@ def test_an_id_keeps_its_digits(tmp_path: Path) -> None:
         (HEAD + "runs: {a: 1}\n", ":4: runs: must be a list"),
         (HEAD + "runs: [{name: a}, {name: a}]\n", ":4: runs: 'a' is the name of two runs"),
         (HEAD + "matrix: {model.patch: 16}\n", ":4: matrix.model.patch: must be a list"),
-        (HEAD + "config: {data: {1: {a: 2}}}\n", ":4: key 1 must be a text"),
+        (HEAD + "config: {data: {1: {a: 2}}}\n", ":4: key 1 must be text"),
         (HEAD + "config: {\n", "experiments/x.yaml:5: "),
         (HEAD + "config: !!python/object:os.system {}\n", "experiments/x.yaml:4: "),
         pytest.param("[" * 5000, "experiments/x.yaml", id="deep"),

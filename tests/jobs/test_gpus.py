@@ -330,7 +330,7 @@ def test_who_else_is_on_the_gpu_and_its_heat(nvml: Nvml) -> None:
     nvml(pids=[{"4": GB}, {"7": GB}])
     assert slowed(records, [7]) == ""
     nvml(pids=[{"4": GB}, {"7": GB, "9": GB}])
-    assert slowed(records, [7, 8]) == "gpu1 also runs pid 9"
+    assert slowed(records, [7, 8]) == "gpu1 is also used by pid 9"
     assert slowed(records, [1]) == ""  # the numbers of another container
     nvml(hot=[1], pids=[{}, {"7": GB, "9": GB}])
     assert slowed(records, [7]) == "gpu1 is thermally throttled at 61 °C"

@@ -134,7 +134,7 @@ def test_wavelengths_in_any_unit(values: NDArray[Any], unit: str, word: str) -> 
         (np.arange(4096.0), "", "in no unit that can be known"),
         (np.arange(1, 4097.0), "", "in no unit that can be known"),
         (WAVE / 10, "Angstrom", r"710 to 885 Angstrom is outside .* is the unit right\?"),
-        (WAVE, "GHz", "unit GHz is not one"),
+        (WAVE, "GHz", "unit GHz is not a readable unit"),
         (np.log10(WAVE / 10), "", "in no unit that can be known"),  # or 2.9 micron
         (np.where(np.arange(40) == 7, np.nan, WAVE), "", "1 of 40 wavelengths are not finite"),
         (np.where(np.arange(40) == 7, 7100.0, WAVE), "", "not in order: .* at pixel 6"),

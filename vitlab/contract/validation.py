@@ -154,7 +154,7 @@ def _scalar(hint: type, value: object, where: str) -> Any:
     if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
         [word] = value
         raise ConfigError(where, f"needs quotes to be text: '{{{word}}}'")
-    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
     raise ConfigError(where, f"must be {names[hint]}, not {_shown(value)}")
 
 
@@ -213,8 +213,8 @@ Input = Literal["flux", "flux/error", "whitened"]
 
 
 _FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "str": (lambda value: isinstance(value, str), "a text"),
-    "Mode": (lambda value: isinstance(value, str), "a text"),
+    "str": (lambda value: isinstance(value, str), "text"),
+    "Mode": (lambda value: isinstance(value, str), "text"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "int": (lambda value: isinstance(value, int) and _is_number(value), "a whole number"),
     "float": (lambda value: _is_number(value), "a number"),
@@ -232,7 +232,7 @@ def _is_number(value: object) -> bool:
 
 
 _KINDS = (
-    (bool, "true or false"), (str, "a text"), (list | tuple, "a list"), (dict, "an object"),
+    (bool, "true or false"), (str, "text"), (list | tuple, "a list"), (dict, "an object"),
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
     sites = StatusSites(roadmap)
     set_too = _sites_of(sites, mvp, frozenset((mvp.id, *roadmap.sharing(mvp))))
     left = [site for site in sites if mvp.id in site.shared and site not in set_too]
-    unknown = f"line {mvp.line}: {mvp.status_text!r} is kept, as it is not a status: change it by hand"
+    unknown = f"line {mvp.line}: {mvp.status_text!r} is not a status, so it is kept: change it"
     return [
         *([unknown] if _is_unknown(mvp) and not _is_one_word(mvp) else []),
         *(
