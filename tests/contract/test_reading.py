@@ -161,7 +161,7 @@ def test_a_record_with_any_value_is_a_record_or_says_why(
         ({"values": [1]}, "has values: a list, not a mapping"),
         ({"seconds": None}, "has seconds: null, not a number"),
         ({"mvp": 3}, "has mvp: 3, not text"),
-        ({"figures": [1]}, "has figures: a list, not a list of which each is a text"),
+        ({"figures": [1]}, "has figures: a list, not a list where each is text"),
         ({"profile": "all"}, "names 'all', none of smoke, demo, hour, full"),
         ({"v": True}, "is of version true or false, not 1"),
     ],

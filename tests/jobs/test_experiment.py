@@ -160,7 +160,7 @@ HARMFUL = {
     "5,000 digits": (ARGS + "9" * 5_000 + "\n", ":7: a number of more than 300 digits"),
     "9,000 hex digits": (ARGS + "0x" + "f" * 9_000 + "\n", ":7: a number of more than 300 digits"),
     "an infinity": (ARGS + "1.0e+400\n", ":7: config.args.x: must be a finite number"),
-    "half a character": (ARGS + '"\\ud800"\n', ":7: a text with a character that no file"),
+    "half a character": (ARGS + '"\\ud800"\n', ":7: text with a character that no file"),
     "bytes": (ARGS + "!!binary aGk=\n", ":7: could not determine a constructor for the tag"),
     "a key twice": (ARGS + "1\n    y: 2\n    x: 3\n", ":9: key x is given twice, in lines 7 and 9"),
     "a sweep of 9^12": (

@@ -267,7 +267,7 @@ def _misfit_of(declared: str) -> Callable[[object], str]:
                 return name
             for one in value.values() if isinstance(value, dict) else value:
                 if wrong := inner(one):
-                    return f"{name} of which each is {wrong}"
+                    return f"{name} where each is {wrong}"
             return ""
 
         return each
