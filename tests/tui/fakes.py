@@ -507,7 +507,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     new_plan.plan_plan: "create",
     new_plan.save_new: "save_new",
     new_plan_screen.hypotheses: lambda _, __: {"H1.1 more stars help [/b]": "H1.1"},
-    new_plan_screen.rule_words: lambda _, __, ___: "read as: R² > 0.7",
+    new_plan_screen.rule_words: lambda _, __, ___: "understood as: R² > 0.7",
     actions.profiles_of: "profiles",
     actions.roadmap_there: lambda _, shown: shown,
     launch_screen.last_choice: "choice",

@@ -180,7 +180,7 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         await it.until(lambda: reading.page.lines[-1].text == "line 497 [/b]")
         await it.press("M", "G")
         await it.until(lambda: reading.page.lines[-1].text == "line 499 [/b]")
-        assert "marked, y copies from there" in str(log_screen._pane.border_subtitle)
+        assert "marked, y copies from there on" in str(log_screen._pane.border_subtitle)
         assert (await taken(it, "y")).count("\n") == shown.count("\n") + 2
 
 
@@ -199,7 +199,7 @@ async def test_what_is_too_long_for_a_clipboard_is_refused(stage: Open) -> None:
     async with stage() as it:
         await it.app.selection.copy_text("x" * 80_000, "a log")
         await it.until(lambda: it.toasts)
-        assert it.toasts[-1] == "a log: 80 kB are too much for the clipboard"
+        assert it.toasts[-1] == "a log: 80 kB is too large for the clipboard"
 
 
 # the editor

@@ -192,9 +192,9 @@ async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.M
         it.app.watcher.stop()
         at = it.app.watcher.read_at
         monkeypatch.setattr(text, "ticks", lambda: at + 12.5)
-        await it.until(lambda: "! read 12 s ago" in it.text())
+        await it.until(lambda: "! last read 12 s ago" in it.text())
         await it.press("b")
-        await it.until(lambda: "! read 12 s ago" in it.text())
+        await it.until(lambda: "! last read 12 s ago" in it.text())
         await it.press("escape")
         monkeypatch.setattr(text, "now", lambda: 1190.0)
         it.app.home.show(view)
@@ -305,7 +305,7 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         await it.until(lambda: "no curve yet" in it.text())
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), lab=FakeLab(view=nothing)) as it:
-        assert "no roadmap: A makes one, o opens one; `vitlab init` makes an example" in it.text()
+        assert "no roadmap: A creates one, o opens one; `vitlab init` creates an example" in it.text()
 
 
 async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Open) -> None:

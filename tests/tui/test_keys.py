@@ -183,7 +183,7 @@ async def test_a_resume_that_begins_anew_asks_before(stage: Open) -> None:
     ran = job("20251227-090000-ran", "by hand", Done(0, 9, "oom", 1))
     ran.spec = replace(ran.spec, recipe="command", config={"argv": ["train"]})
     ran.metrics = {"sources": [{"file": "m.csv", "names": {}, "rows": 31, "in_file": 20}]}
-    assert "20 rows (31 over all attempts)" in metrics_of(ran)
+    assert "20 rows (31 in all attempts)" in metrics_of(ran)
     async with stage(lab=FakeLab(view=usual_view(jobs=(ran,)))) as it:
         await it.press("3", "c")
         await it.until(lambda: "no resume_argv" in it.text())

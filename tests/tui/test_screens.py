@@ -174,7 +174,7 @@ async def test_the_curves_are_zoomed_smoothed_and_read_by_keys(stage: Open) -> N
         assert isinstance(screen, CurvesScreen)
         chart = screen.chart
         await it.until(lambda: "Gate-1 at 0.7" in str(chart.content))
-        assert "2 of 4 runs drawn" in it.text()
+        assert "2 of 4 runs shown" in it.text()
         assert "x: epoch" in it.text()
         at_end = chart.readings()
         await it.press("h", "h", "H", "plus", "plus")
@@ -187,9 +187,9 @@ async def test_the_curves_are_zoomed_smoothed_and_read_by_keys(stage: Open) -> N
         await it.press("t")
         await it.until(lambda: "x: spectra" in it.text())
         await it.press("j", "space")
-        await it.until(lambda: "1 of 4 runs drawn" in it.text())
+        await it.until(lambda: "1 of 4 runs shown" in it.text())
         await it.press("e")
-        await it.until(lambda: "4 of 4 runs drawn" in it.text())
+        await it.until(lambda: "4 of 4 runs shown" in it.text())
         await it.press("m")
         await it.until(lambda: "loss (train)" in it.text())
         await it.press("M", *"r2", "enter")
@@ -256,7 +256,7 @@ async def test_a_gate_tells_rule_evidence_verdict_and_who_decides_it(stage: Open
             assert words in text
         await it.press("number_sign", *"gate-3", "enter")
         await it.until(lambda: it.app.screen.table.selected == "3")  # type: ignore[attr-defined]
-        await it.until(lambda: "a person decides" in it.text())
+        await it.until(lambda: "you decide" in it.text())
         await it.press("escape")
         assert it.at_home
 
@@ -298,7 +298,7 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         await it.press("y")
         await it.until(lambda: ("offer", "2.0") in it.lab.asked)
         await it.press("G", "e")
-        assert "select a conclusion that is not written yet" in it.toasts[-1]
+        assert "select an unwritten conclusion" in it.toasts[-1]
         await it.press("y")
         assert "select an entry to write" in it.toasts[-1]
 

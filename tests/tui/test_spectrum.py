@@ -74,7 +74,7 @@ async def test_the_worst_star_is_first_and_the_keys_lead_through_them(stage: Ope
         await it.until(lambda: number(screen) == 4)
         await it.press("M", "9", "enter")
         await it.until(lambda: it.toasts)
-        assert "9: there is no star with this number" in it.toasts[-1]
+        assert "9: no star has this number" in it.toasts[-1]
         assert not graph.closed  # a dialog over it ends nothing
 
 

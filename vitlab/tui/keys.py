@@ -31,7 +31,7 @@ KEYS = (
     Key("n", "launch_next", "next", "launch the next MVP of the plan"),
     Key("L", "launch_selected", "launch", "launch the selected MVP"),
     Key("x", "stop_job", "stop", "stop the selected job, or drop a lost one"),
-    Key("w", "write", "write", "show what results change in documents; write it"),
+    Key("w", "write", "write", "review what results change in the documents, and write it"),
     Key("u", "undo", "undo", "undo the last write"),
     Key("A", "add", "add", "add an MVP or a gate to the plan, or make a new plan"),
     Key("slash", "filter", "filter", "filter by words", in_line=False),

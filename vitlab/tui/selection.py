@@ -60,7 +60,7 @@ class Selection:
         text = harmless(text)  # what is pasted may go to a shell
         size = len(text.encode())
         if size > terminal_io.LONGEST:
-            words = f"{what}: {size / 1e3:.0f} kB are too much for the clipboard"
+            words = f"{what}: {size / 1e3:.0f} kB is too large for the clipboard"
             self._app.notify(words, severity="warning")
             return
         self._app._clipboard = text  # what `ctrl+v` in one of our own lines takes

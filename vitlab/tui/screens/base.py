@@ -75,7 +75,7 @@ class LabScreen(Screen[None]):
         super().__init__(id=self.NAME, name=self.NAME)
         self.session = session
         self.keys = KeyLine()
-        self.filter = Input(id="filter", placeholder="filter: words of a row", compact=True)
+        self.filter = Input(id="filter", placeholder="filter: text in a row", compact=True)
         self.filter.display = False
         self._head = Static(id="head", markup=False)
 
@@ -113,7 +113,7 @@ class LabScreen(Screen[None]):
         width = max(self.size.width - 2, 0)
         head = f"{self.HEADING}  "
         if self.seconds_since_read > STALE:
-            right = f"! read {age(self.seconds_since_read)} ago  {right}"
+            right = f"! last read {age(self.seconds_since_read)} ago  {right}"
         right = fit(clean(right), min(cells(clean(right)), max(width - cells(head), 0)))
         room = max(width - cells(head) - cells(right) - 2, 0)
         text = Text()

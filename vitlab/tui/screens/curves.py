@@ -72,8 +72,8 @@ class CurvesScreen(LabScreen):
     HEADING = "Curves"
     FILTERS = True
     KEYS = (
-        Key("space", "toggle_run", "on/off", "draw the selected run, or hide it"),
-        Key("e", "toggle_all", "all", "draw all runs, or only running and recent ones"),
+        Key("space", "toggle_run", "on/off", "show or hide the selected run"),
+        Key("e", "toggle_all", "all", "show all runs, or only running and recent ones"),
         Key("m", "next_value", "value", "the next value"),
         Key("M", "pick_value", "pick", "choose the value by name"),
         Key("t", "next_axis", "x axis", "against step, epoch, spectra or run time"),
@@ -82,9 +82,9 @@ class CurvesScreen(LabScreen):
         *ZOOM_KEYS,
     )
     MOVES = (
-        ("h l, arrows", "move the cursor, which reads the values; H L ten columns"),
+        ("h l, arrows", "move the cursor to read values; H L ten columns"),
         ("j k", "choose a run"),
-        ("tab", "to the runs and back"),
+        ("tab", "switch between chart and runs"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS),
@@ -154,7 +154,7 @@ class CurvesScreen(LabScreen):
         log = ", log" if state.look.log else ""
         title = metric_name(message.metric) if message else "no values yet"
         set_titles(self._chart_pane, f"{title}{log}{smooth}", self._x_text())
-        self.set_heading(f"{len(runs)} of {len(jobs)} runs drawn")
+        self.set_heading(f"{len(runs)} of {len(jobs)} runs shown")
 
     def _x_text(self) -> str:
         state = self.chart.state

@@ -322,7 +322,7 @@ class WriteScreen(ModalScreen[bool]):
     ]
 
     def __init__(
-        self, summary: Sequence[str], diffs: Sequence[str], title: str = "Write into the documents"
+        self, summary: Sequence[str], diffs: Sequence[str], title: str = "Write to the documents"
     ) -> None:
         super().__init__()
         self._title = title

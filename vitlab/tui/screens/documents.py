@@ -37,7 +37,7 @@ class Entry:
 
     key: str
     kind: str
-    """`write`, `refused`, `done`, `undone`, `fix`, `look at` or `note`."""
+    """`write`, `dismissed`, `done`, `undone`, `fix`, `check` or `note`."""
     what: str
     changes: tuple[FileChange, ...] = ()
     mvp: str = ""
@@ -45,7 +45,7 @@ class Entry:
     problem: Problem | None = None
 
 
-TONES = {"write": "accent", "fix": "warning", "look at": "warning"}
+TONES = {"write": "accent", "fix": "warning", "check": "warning"}
 
 
 class EditTable(StableTable):
@@ -72,16 +72,16 @@ class DocumentsScreen(LabScreen):
     HEADING = "Documents"
     FILTERS = True
     KEYS = (
-        Key("y", "accept", "yes", "write it, fix it, or propose again what was refused"),
+        Key("y", "accept", "yes", "write or fix the entry, or restore a dismissed one"),
         Key("e", "reword", "sentence", "edit the conclusion"),
-        Key("x", "refuse", "refuse", "do not write it, and do not propose it again"),
-        Key("w", "app.write", "write all", "write everything, after a confirmation"),
+        Key("x", "refuse", "refuse", "dismiss it: neither written nor proposed again"),
+        Key("w", "app.write", "write all", "write everything, after confirming"),
         Key("u", "app.undo", "undo", "undo the last write"),
         Key("U", "app.redo", "redo", "redo the last undone write"),
     )
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k g G, arrows", "choose"),
-        ("tab", "to the edit, where j k scroll"),
+        ("tab", "to the diff, which j k scroll"),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -139,12 +139,12 @@ class DocumentsScreen(LabScreen):
             for update in state.updates
         ]
         for number, problem in enumerate(state.problems):
-            kind = "note" if problem.finding.is_note else "look at"
+            kind = "note" if problem.finding.is_note else "check"
             kind = kind if problem.finding.fix is None else "fix"
             place = f"{problem.path.name}:{problem.finding.line} {problem.finding.message}"
             rows.append(Entry(f"problem {number}", kind, place, problem=problem))
         rows += [
-            Entry(f"refused {mvp}", "refused", f"the results of MVP-{mvp}", mvp=mvp)
+            Entry(f"refused {mvp}", "dismissed", f"the results of MVP-{mvp}", mvp=mvp)
             for mvp in state.refused
         ]
         for past in state.past:
@@ -160,7 +160,7 @@ class DocumentsScreen(LabScreen):
             self.set_heading("reading the documents")
             return
         wrong = sum(not problem.finding.is_note for problem in state.problems)
-        self.set_heading(f"{len(state.updates)} to write, {wrong} to fix or look at")
+        self.set_heading(f"{len(state.updates)} to write, {wrong} to fix or check")
         self.table.show([row for row in rows if self.matches_filter(row.kind, row.what)])
         self._describe()
 
@@ -176,7 +176,7 @@ class DocumentsScreen(LabScreen):
         self._shown = entry
         self._edit.border_title = Text(entry.kind if entry else "")
         if entry is None:
-            self._text.update(Text("nothing to write or fix, and nothing was written yet"))
+            self._text.update(Text("nothing to write or fix, and no past writes"))
             self.diff.show([])
             return
         self._text.update(Text(clean(entry.what), "bold"))
@@ -223,13 +223,13 @@ class DocumentsScreen(LabScreen):
         if entry.kind == "write":
             conclusion = entry.conclusion if entry.mvp in self._words else None
             await write_documents(session, lambda: edits.write(lab, roadmap, entry.mvp, conclusion))
-        elif entry.kind == "refused":
+        elif entry.kind == "dismissed":
             await session.attempt(lambda: edits.propose_again(lab, roadmap, entry.mvp))
             session.watcher.refresh_now()
         elif entry.kind == "fix" and problem is not None:
             await write_documents(session, lambda: edits.fix(lab, problem))
         else:
-            self._only("an entry to write, to fix or that was refused")
+            self._only("an entry to write, fix or restore")
             return
         self._read()
 
@@ -237,7 +237,7 @@ class DocumentsScreen(LabScreen):
     async def action_reword(self) -> None:
         entry = self.selected()
         if entry is None or entry.kind != "write" or not entry.conclusion:
-            self._only("a conclusion that is not written yet")
+            self._only("an unwritten conclusion")
             return
         title = f"Conclusion of MVP-{entry.mvp}"
         words = await self.app.push_screen_wait(LineScreen(title, entry.conclusion))
@@ -258,9 +258,9 @@ class DocumentsScreen(LabScreen):
     async def action_refuse(self) -> None:
         entry = self.selected()
         if entry is None or entry.kind != "write":
-            self._only("an edit that is not written yet")
+            self._only("an unwritten edit")
             return
-        question = f"Do not write the results of MVP-{entry.mvp}? (y on it proposes them again)"
+        question = f"Dismiss the results of MVP-{entry.mvp}? (y on the entry restores them)"
         if await self.app.push_screen_wait(ConfirmScreen(question)):
             lab, roadmap = self._place()
             await self.session.attempt(lambda: edits.refuse(lab, roadmap, entry.mvp))

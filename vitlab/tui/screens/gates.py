@@ -133,7 +133,7 @@ class GatesScreen(LabScreen):
     HEADING = "Gates"
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k g G, arrows", "choose a gate"),
-        ("tab", "to its text, where j k scroll"),
+        ("tab", "to its text, which j k scroll"),
     )
 
     def __init__(self, session: Session) -> None:
@@ -179,7 +179,7 @@ class GatesScreen(LabScreen):
         because = verdict.because if verdict else ""
         text.append(f"  {clean(because)}\n\n")
         if verdict and verdict.needs and (ways := verdict.needs.ways(gate.id)):
-            text.append("To decide it\n", tone_style(self, "muted"))
+            text.append("Needed to decide\n", tone_style(self, "muted"))
             text.append("".join(f"  {clean(line)}\n" for line in ways))
         self._rules(text, gate, verdict)
         if verdict and verdict.values:
@@ -195,7 +195,7 @@ class GatesScreen(LabScreen):
         return text
 
     def _rules(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
-        text.append("Rules, and what each decides\n", tone_style(self, "muted"))
+        text.append("Rules\n", tone_style(self, "muted"))
         for rule in gate.rules:
             decided = verdict is not None and verdict.rule == rule.if_
             mark = ">" if decided else " "
@@ -203,10 +203,10 @@ class GatesScreen(LabScreen):
             then = tone_style(self, "accent") if decided else tone_style(self, "muted")
             text.append(f"    then {clean(rule.then)}\n", then)
         if not gate.rules:
-            text.append("  no rule in the document: a person decides\n")
+            text.append("  no rule in the document: you decide\n")
 
     def _mvps(self, text: Text, gate: Gate) -> None:
-        text.append("Judged by\n", tone_style(self, "muted"))
+        text.append("Decided by\n", tone_style(self, "muted"))
         known = best_jobs(self.view) if self.view else {}
         for mvp in self._known(gate):
             one = known.get(mvp.id)

@@ -175,7 +175,7 @@ class JobsScreen(LabScreen):
             ("why", reason(job)),
             ("health", job.health if isinstance(job.state, Running) else ""),
             ("what", f"{spec.recipe}, profile {spec.profile}, MVP {spec.mvp}, {spec.run}"),
-            ("where", device_of(job) or f"wants {spec.device}"),
+            ("where", device_of(job) or f"device {spec.device}"),
             ("after", ", ".join(spec.after)),
             ("submitted", f"{duration(since)} ago" if spec.submitted else ""),
             ("took" if isinstance(job.state, Done) else "runs", duration(job.seconds or None)),
@@ -230,7 +230,7 @@ def _rows(source: Mapping[str, Any]) -> str:
     """Of a file written anew at a resume, those that stand in it first."""
     rows = source.get("rows")
     now = source.get("in_file", rows)
-    return f"{now} rows" + (f" ({rows} over all attempts)" if now != rows else "")
+    return f"{now} rows" + (f" ({rows} in all attempts)" if now != rows else "")
 
 
 def values_of(job: JobView) -> str:

@@ -31,16 +31,16 @@ class LogScreen(LabScreen):
     NAME = "log"
     HEADING = "Log"
     KEYS = (
-        Key("slash", "search", "search", "search for words; capitals matter"),
+        Key("slash", "search", "search", "search (capitals make it case-sensitive)"),
         Key("n", "search_next(1)", "next", "the next match"),
-        Key("N", "search_next(-1)", "", "the match before", in_line=False),
+        Key("N", "search_next(-1)", "", "the previous match", in_line=False),
         Key("ampersand", "keep", "filter", "show only lines with these words"),
         Key("e", "error(1)", "error", "jump to the next error"),
-        Key("E", "error(-1)", "", "the error before", in_line=False),
+        Key("E", "error(-1)", "", "the previous error", in_line=False),
         Key("F", "follow", "follow", "follow the end"),
-        Key("M", "mark", "mark", "mark the top line; y copies from there", in_line=False),
+        Key("M", "mark", "mark", "mark the top line; y copies from there on", in_line=False),
         Key("J", "other(1)", "next job", "the log of the next job"),
-        Key("K", "other(-1)", "", "the log of the job before", in_line=False),
+        Key("K", "other(-1)", "", "the log of the previous job", in_line=False),
     )
     MOVES = (
         ("j k, arrows", "a line down or up; up stops following"),
@@ -82,7 +82,7 @@ class LogScreen(LabScreen):
         job = self.selected_job()
         words = f"{job_label(job)}  {job_words(job, self.session.plain)[0]}" if job else ""
         self.set_heading(words or "no jobs yet")
-        marked = "  marked, y copies from there" if self._mark is not None else ""
+        marked = "  marked, y copies from there on" if self._mark is not None else ""
         set_titles(self._pane, self._job, position_text(self.pager.reading) + marked)
 
     def selected_job(self) -> JobView | None:
@@ -113,7 +113,7 @@ class LogScreen(LabScreen):
 
     @work(group="actions")
     async def action_search(self) -> None:
-        words = await self.app.push_screen_wait(LineScreen("Search", hint="words of a line"))
+        words = await self.app.push_screen_wait(LineScreen("Search", hint="text to find"))
         if words:
             self.pager.search(words)
 
@@ -126,7 +126,7 @@ class LogScreen(LabScreen):
     @work(group="actions")
     async def action_keep(self) -> None:
         kept = self.pager.reading.keep
-        screen = LineScreen("Show only lines with", kept, hint="nothing shows all lines")
+        screen = LineScreen("Show only lines with", kept, hint="empty shows all lines")
         words = await self.app.push_screen_wait(screen)
         if words is not None:
             self.pager.filter_by(words)

@@ -105,7 +105,7 @@ async def _script(app: App[int], known: str = "") -> Choice | None:
         script = Path(text.strip()).expanduser()
         if await asyncio.to_thread(script.is_file):
             break
-        title = "Your script: there is no such file"
+        title = "Your script: no such file"
     python = await asyncio.to_thread(find_python, script.absolute())
     chosen = await app.push_screen_wait(LineScreen("Its Python", python))
     if chosen is None:
@@ -124,7 +124,7 @@ async def _units(
     """The unit of each error whose unit is not known; None when cancelled."""
     units, answers = dict(known), list(UNIT_ANSWERS)
     for theirs in new.open_units:
-        title = f"In which unit does the script log {theirs}?"
+        title = f"Which unit does the script log {theirs} in?"
         answer = await app.push_screen_wait(PickScreen(title, answers))
         if answer is None:
             return None
@@ -142,7 +142,7 @@ async def _write(app: App[int], session: Session, new: NewExperiment) -> bool:
 
 
 def _preview(session: Session, new: NewExperiment) -> WriteScreen:
-    open_units = [f"left out: {one}, its unit is not known" for one in new.open_units]
+    open_units = [f"left out: {one}, unit unknown" for one in new.open_units]
     summary = [*new.notes, *open_units] or ["Your editor opens it next, then the launch dialog."]
     name = session.lab.paths.relative(new.path)
     return WriteScreen(summary, [unified("", new.text, name)], title="Write this experiment file")

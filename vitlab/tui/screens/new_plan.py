@@ -75,7 +75,7 @@ class Choice(Static, can_focus=True):
     """One of several texts; left and right step, space lists them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "Before", show=False),
+        Binding("left", "step(-1)", "Previous", show=False),
         Binding("right", "step(1)", "Next", show=False),
         Binding("space", "choose", "List", show=False),
     ]
@@ -258,7 +258,7 @@ class FormScreen(ModalScreen["Creation | None"]):
             return
         shown = await self._attempt(lambda: diffs(lab, new.changes))
         summary = [f"{_title(form, new)}: {_files(lab, new)}", *new.notes]
-        screen = WriteScreen(summary, shown or [], title=f"Make this {form.kind}")
+        screen = WriteScreen(summary, shown or [], title=f"Create this {form.kind}")
         if not await self.app.push_screen_wait(screen):
             return
         files = await self._attempt(lambda: save_new(lab, new))
@@ -353,7 +353,7 @@ def plan_form(language: str) -> Form:
 
     first = sorted(LANGUAGES, key=lambda name: LANGUAGES[name] != language)
     fields = (
-        Field("topic", "topic", "what it is about; names its files", stand_in="new"),
+        Field("topic", "topic", "what it is about; also names its files", stand_in="new"),
         Field("language", "language", options={name: LANGUAGES[name] for name in first}),
         Field("folder", "folder", "roadmaps"),
     )
@@ -368,7 +368,7 @@ def rule_words(lab: Lab, new: Creation, answers: Answers) -> str:
     roadmap = parse_roadmap(Document(text, new.roadmap), lab.vocabulary_of(new.roadmap))
     gate = next((gate for gate in roadmap.gates if gate.id == new.id), None)
     rules = gate.rules if gate else ()
-    return f"read as: {condition_words(rules[0].condition) if rules else MANUAL}"
+    return f"understood as: {condition_words(rules[0].condition) if rules else MANUAL}"
 
 
 def hypotheses(lab: Lab, roadmap: Path) -> dict[str, str]:

@@ -90,7 +90,7 @@ class ResultsScreen(LabScreen):
         Key("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
         Key("S", "reverse_order", "reverse", "reverse the order"),
         Key("slash", "app.filter", "filter", "show only rows with some words"),
-        Key("space", "set_reference", "reference", "compare all with this one, on the same stars"),
+        Key("space", "set_reference", "reference", "use this run as the reference, on the same stars"),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -166,12 +166,12 @@ class ResultsScreen(LabScreen):
                 text.append(f"{score}\n")
         base = next((one for one in self._rows if one.job == self._reference), None)
         if base is not None and base is not row:
-            text.append("against the reference\n", tone_style(self, "muted"))
+            text.append("Compared with the reference\n", tone_style(self, "muted"))
             if row.recipe != base.recipe:
-                text.append(clean(f"  recipe: {row.recipe}, there {base.recipe}") + "\n")
+                text.append(clean(f"  recipe: {row.recipe}, reference {base.recipe}") + "\n")
             for key in results.differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
-                text.append(clean(f"  {results.setting_name(key)}: {ours}, there {theirs}") + "\n")
+                text.append(clean(f"  {results.setting_name(key)}: {ours}, reference {theirs}") + "\n")
         text.rstrip()
         return text
 

@@ -105,9 +105,9 @@ class RoadmapScreen(LabScreen):
         ("g G", "first and last row"),
         ("h l, tab, shift+tab", "previous and next pane"),
         ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
-        ("R² 0.540*", "best of the MVP's runs; * of a trial: no full run has one"),
-        ("1.0 Run 1(s)", "a job of profile smoke, where its word has no room; (d) demo, (h) hour"),
-        ("name [MLP]", "whose number that is, where the MVP compares models"),
+        ("R² 0.540*", "best of the MVP's runs; * from a trial, as no full run has a score"),
+        ("1.0 Run 1(s)", "profile smoke, abbreviated; (d) demo, (h) hour"),
+        ("name [MLP]", "the model behind the number, where an MVP compares several"),
     )
     KEYS = (
         Key("t", "toggle_board", "board", "show the plan as a board, or as a table"),
@@ -350,8 +350,8 @@ class RoadmapScreen(LabScreen):
 def _no_plan(view: LabSnapshot, key: Callable[[str], str]) -> str:
     """What the plan's pane shows where there is no MVP; `key(action)` as it is written."""
     if view.path is None:
-        ways = f"{key('add')} makes one, {key('open_roadmaps')} opens one"
-        return f"no roadmap: {ways}; `vitlab init` makes an example"
+        ways = f"{key('add')} creates one, {key('open_roadmaps')} opens one"
+        return f"no roadmap: {ways}; `vitlab init` creates an example"
     if view.roadmap is None:
         return "the roadmap cannot be read: the gates pane (2) shows why"
-    return f"no MVP in this roadmap yet: {key('add')} adds one"
+    return f"no MVPs in this roadmap yet: {key('add')} adds one"

@@ -111,7 +111,7 @@ class SpectrumScreen(LabScreen):
         Key("n", "next_star(1)", "next star", "the next star; N the previous one"),
         Key("N", "next_star(-1)", "", "the previous star", in_line=False),
         Key("s", "next_order", "sort", "sort the stars by error, or by number"),
-        Key("t", "next_lower", "below", "lower chart: shape, response in its unit, attention"),
+        Key("t", "next_lower", "below", "lower chart: sensitivity, normalised or in its unit; attention"),
         Key("m", "next_label", "label", "the next label the model predicts"),
         Key("e", "next_mark(1)", "line", "to the next spectral line"),
         Key("E", "next_mark(-1)", "", "to the previous line", in_line=False),
@@ -119,14 +119,14 @@ class SpectrumScreen(LabScreen):
         *ZOOM_KEYS,
     )
     MOVES = (
-        ("h l, arrows", "move the cursor, which reads the pixel; H L ten columns"),
-        ("j k, g G", "next and last star, the first, the last"),
-        ("tab", "to the predictions and back"),
+        ("h l, arrows", "move the cursor to read pixels; H L ten columns"),
+        ("j k, g G", "next and previous star, first, last"),
+        ("tab", "switch between chart and predictions"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS),
         Binding("j,down", "next_star(1)", "Next star", show=False),
-        Binding("k,up", "next_star(-1)", "Star before", show=False),
+        Binding("k,up", "next_star(-1)", "Previous star", show=False),
         Binding("g,home", "end_star(0)", "First star", show=False),
         Binding("G,end", "end_star(-1)", "Last star", show=False),
     ]
@@ -282,7 +282,7 @@ class SpectrumScreen(LabScreen):
         if not words:
             return
         if not words.strip().isdecimal() or int(words) not in order:
-            self.app.notify(f"{clean(words)}: there is no star with this number")
+            self.app.notify(f"{clean(words)}: no star has this number")
             return
         self._order.go(order.index(int(words)))
         self._show_selected()

@@ -35,7 +35,7 @@ class Welcome(App[bool]):
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,enter", "answer(True)", "Make it"),
+        Binding("y,enter", "answer(True)", "Create it"),
         Binding("n,q,escape", "answer(False)", "Leave"),
         Binding("j,down", "move(1)", "Down", show=False),
         Binding("k,up", "move(-1)", "Up", show=False),
@@ -57,7 +57,7 @@ class Welcome(App[bool]):
         else:
             state = f"There is no lab in {self._folder} or above it."
         offer = (
-            f"{state} vitlab can make an example here: a roadmap of eight MVPs that scale a "
+            f"{state} vitlab can create an example here: a roadmap of eight MVPs that scale a "
             "Vision Transformer on stellar spectra, its hub, and an experiment for each. It runs "
             "as it is (`smoke` takes seconds on a CPU), and you can change it."
         )
@@ -66,9 +66,9 @@ class Welcome(App[bool]):
             box.border_title = Text("Welcome to vitlab")
             yield Static(Text(clean(offer)), markup=False)
             with VerticalScroll(id="files"):
-                yield Static(Text(f"Files it would make ({len(self._files)}):\n{names}"))
+                yield Static(Text(f"Files it would create ({len(self._files)}):\n{names}"))
             no = "n continues without it" if self._lab else "n quits"
-            yield Static(Text(f"y makes them   {no}, nothing is written"), markup=False)
+            yield Static(Text(f"y creates them   {no}, nothing is written"), markup=False)
 
     def on_mount(self) -> None:
         theme = THEMES[self._theme]
@@ -104,7 +104,7 @@ STEPS = (
         "plan",
         "Your plan",
         "This is your roadmap, read from the markdown file. The lines at the top show the "
-        "progress, what runs and is next, and what waits for you. enter shows details of an MVP, "
+        "progress, what runs and is next, and what needs you. enter shows details of an MVP, "
         "t switches between table and board, {add} adds an MVP or a gate.",
     ),
     Step(
@@ -123,7 +123,7 @@ STEPS = (
     Step(
         "gates",
         "Decide",
-        "Gates are judged by the results; each shows its verdict and the reason. {open_gates} "
+        "Gates are judged from the results; each shows its verdict and the reason. {open_gates} "
         "shows rules, evidence and what they decide.",
     ),
     Step(
@@ -135,7 +135,7 @@ STEPS = (
     Step(
         "plan",
         "Help",
-        "{help} shows the keys of any screen, ctrl+p finds any action or MVP by its words, and "
+        "{help} shows the keys of any screen, ctrl+p finds any action or MVP by name, and "
         "{tour} shows this tour again. {quit} quits.",
     ),
 )

@@ -69,7 +69,7 @@ class Header(Static):
     def _plan_line(self, view: LabSnapshot, seconds_since_read: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
         done = sum(1 for mvp in mvps if mvp.status == "done")
-        stale = f"! read {age(seconds_since_read)} ago  " if seconds_since_read > STALE else ""
+        stale = f"! last read {age(seconds_since_read)} ago  " if seconds_since_read > STALE else ""
         place = self._place(view)
         bar = progress_bar(done, len(mvps), 10, self.plain)
         count = f"{done}/{len(mvps)} done"
@@ -95,12 +95,12 @@ class Header(Static):
     def _work_line(self, view: LabSnapshot, width: int) -> Text:
         running = [job for job in view.jobs if isinstance(job.state, Running)]
         queued = sum(isinstance(job.state, Queued) and not job.foreign for job in view.jobs)
-        left = _running(running[0]) if running else "nothing runs"
+        left = _running(running[0]) if running else "nothing running"
         if len(running) > 1:
             left += f", {len(running) - 1} more"
         if queued:
             left += f", {queued} queued"
-        upcoming = "nothing is next"
+        upcoming = "nothing next"
         if view.next is not None:
             mvps = view.roadmap.mvps if view.roadmap else ()
             name = next((mvp.name for mvp in mvps if mvp.id == view.next.id), "")

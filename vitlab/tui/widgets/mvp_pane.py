@@ -143,7 +143,7 @@ class MvpPane(VerticalScroll):
         if summary is None:
             return
         if summary.facts:
-            self._row(text, "plan", "what the roadmap says, not what ran", width, "muted")
+            self._row(text, "plan", "as the roadmap says, not from runs", width, "muted")
         for name, value in summary.facts:
             self._row(text, clean(name), clean(value), width)
         if not summary.facts:
