@@ -51,7 +51,7 @@ TONES = {"write": "accent", "fix": "warning", "check": "warning"}
 class EditTable(StableTable):
     """Kind and content of each entry."""
 
-    COLUMNS: ClassVar = {"": 8, "What": 30}
+    COLUMNS: ClassVar = {"": 9, "What": 30}
 
     def show(self, rows: Iterable[Entry]) -> None:
         self.show_rows(
