@@ -87,7 +87,7 @@ async def test_an_empty_lab_says_what_is_missing(stage: Open) -> None:
     async with stage(lab=FakeLab(view=view)) as it:
         text = it.text()
         assert "no roadmap" in text
-        assert "nothing running" in text
+        assert "idle" in text
         assert "! roadmaps/x.md: no table with MVP and Status" in text
         for key in ("n", "L", "x"):
             await it.press(key)

@@ -168,10 +168,10 @@ class ResultsScreen(LabScreen):
         if base is not None and base is not row:
             text.append("Compared with the reference\n", tone_style(self, "muted"))
             if row.recipe != base.recipe:
-                text.append(clean(f"  recipe: {row.recipe} (reference: {base.recipe})") + "\n")
+                text.append(clean(f"  recipe: {row.recipe} (there: {base.recipe})") + "\n")
             for key in results.differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
-                text.append(clean(f"  {results.setting_name(key)}: {ours} (reference: {theirs})") + "\n")
+                text.append(clean(f"  {results.setting_name(key)}: {ours} (there: {theirs})") + "\n")
         text.rstrip()
         return text
 

@@ -111,7 +111,7 @@ class SpectrumScreen(LabScreen):
         Key("n", "next_star(1)", "next star", "the next star; N the previous one"),
         Key("N", "next_star(-1)", "", "the previous star", in_line=False),
         Key("s", "next_order", "sort", "sort the stars by error, or by number"),
-        Key("t", "next_lower", "below", "lower chart: sensitivity (normalised, in units) or attention"),
+        Key("t", "next_lower", "below", "lower chart: normalised, in units, or attention"),
         Key("m", "next_label", "label", "the next label the model predicts"),
         Key("e", "next_mark(1)", "line", "to the next spectral line"),
         Key("E", "next_mark(-1)", "", "to the previous line", in_line=False),

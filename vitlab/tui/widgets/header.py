@@ -95,7 +95,7 @@ class Header(Static):
     def _work_line(self, view: LabSnapshot, width: int) -> Text:
         running = [job for job in view.jobs if isinstance(job.state, Running)]
         queued = sum(isinstance(job.state, Queued) and not job.foreign for job in view.jobs)
-        left = _running(running[0]) if running else "nothing running"
+        left = _running(running[0]) if running else "idle"
         if len(running) > 1:
             left += f", {len(running) - 1} more"
         if queued:
