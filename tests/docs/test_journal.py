@@ -126,7 +126,7 @@ def test_entries_of_earlier_versions_are_set_aside_in_one_line(tmp_path: Path) -
         (journal.folder / f"{number:08d}.done.json").write_text(json.dumps(record))
     assert undo(journal) == ()
     assert undo(journal) == ()
-    assert told == ["journal: 37 entries are not of this user, or were changed; set aside"]
+    assert told == ["journal: 37 entries do not belong to this user, or were changed; set aside"]
     assert len(list(journal.folder.glob("*.aside"))) == 37
 
 

@@ -263,7 +263,7 @@ def test_a_job_of_two_processes_has_two_gpus(shop: Workshop, nvml: Nvml) -> None
     assert becomes(both, Running).device == "gpu0,gpu1"
     why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[next_one.name]
     used = f"used by {both.name}"
-    assert why == f"takes 2 GPUs at once: gpu0: {used}; gpu1: {used}"
+    assert why == f"needs 2 GPUs at once: gpu0: {used}; gpu1: {used}"
     stop(both)
     assert ended(next_one).outcome == "ok"
     assert said(next_one) == "GPU-0,GPU-1 PCI_BUS_ID"

@@ -235,7 +235,7 @@ def test_more_gpus_than_there_are(tmp_path: Path) -> None:
     gpu = Gpu(Device(0, "GPU-0", "A100", 80 * 10**9, 79 * 10**9))
     spec = replace(VIT, device="auto", config={"train": {"processes": 2}})
     found = preflight(LabPaths(tmp_path), [spec], [], Machine(gpus=(gpu,)))
-    assert found[0].text == "device: takes 2 GPUs at once, this machine has 1 GPU"
+    assert found[0].text == "device: needs 2 GPUs at once, this machine has 1 GPU"
 
 
 def test_a_headline_of_a_label_that_is_not_learned(tmp_path: Path) -> None:

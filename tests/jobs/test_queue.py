@@ -164,14 +164,14 @@ def test_several_gpus_are_taken_together_or_not_at_all() -> None:
     jobs = [job("a", **two), job("b", **two), job("c", recipe="vit")]
     assert names(jobs, slots) == ["a@gpu0,gpu1"]
     why = why_waiting(jobs[1], jobs, slots)
-    assert why == "takes 2 GPUs at once: gpu0: used by E/a; gpu1: used by E/a"
+    assert why == "needs 2 GPUs at once: gpu0: used by E/a; gpu1: used by E/a"
     assert why_waiting(jobs[2], jobs, slots).endswith("gpu2: behind E/b")
     running = [on("a", "gpu0,gpu1", **two), job("c", recipe="vit")]
     assert names(running, slots) == ["c@gpu2"]
     assert names([job("a", **two)], Machine()) == ["a@cpu"]  # gloo
     named = job("d", recipe="vit", device="0,2", extra={"gpus": 3})
     why = why_waiting(named, [named], slots)
-    assert why == "takes 3 GPUs at once: this machine has 2 for it"
+    assert why == "needs 3 GPUs at once: this machine has 2 for it"
     assert names([job("e", recipe="command", device="0,2")], slots) == ["e@gpu0,gpu2"]
 
 

@@ -176,7 +176,7 @@ def test_git_is_told_what_it_need_not_keep(lab: Lab) -> None:
     assert not path.exists()
     path.write_text("/experiments\n*.pt\n.vitlab\n")
     new = plan_plan(lab, NewPlan("Sky"))
-    assert new.notes == (".gitignore: add runs/ wandb/ (what git need not keep of a lab)",)
+    assert new.notes == (".gitignore: add runs/ wandb/ (files of a lab that git can ignore)",)
     assert len(new.changes) == 2
     path.write_text("".join(f"{line}\n" for line in IGNORED))
     assert plan_plan(lab, NewPlan("Sky")).notes == ()

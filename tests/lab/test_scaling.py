@@ -107,7 +107,7 @@ def test_the_floor_of_a_linear_model_is_not_the_bayes_ceiling(ended: Ended, scal
     assert law["fixed"] is None
     assert law["ceiling"] is None
     assert law["free"]
-    assert "the ceiling is not a linear model's: E is fitted only" in law["notes"]
+    assert "the ceiling is not that of a linear model: E is fitted only" in law["notes"]
 
 
 def test_what_cannot_be_fitted_is_told(
@@ -122,10 +122,10 @@ def test_what_cannot_be_fitted_is_told(
     assert law["fixed"] is None
     assert law["runs"] == 4
     assert law["free"]["b"][1] < B[1] < law["free"]["b"][2]
-    alone = "fitted over N alone, at P = 10k: no term of P, so a fixed E takes P as unlimited"
+    alone = "fitted over N alone, at P = 10k: no term of P, so a fixed E treats P as unlimited"
     assert law["notes"] == [
         f"{alone}; 1 runs of other P left out",
-        "no ceiling of their world: E is fitted only",
+        "no ceiling for their spectra: E is fitted only",
     ]
     (twice,) = scaling("1.0", "--times", "2")
     assert twice["ahead"]["stars"] == 2 * NS[3]
@@ -157,7 +157,7 @@ def test_trees_that_grow_with_the_data_have_no_axis_of_parameters(
     (law,) = scaling("1.0")
     assert law["runs"] == 8
     assert "a" not in law["free"]
-    assert law["notes"][0].startswith("P changes with N: no term of its own")
+    assert law["notes"][0].startswith("P changes with N: it has no separate term")
 
 
 def test_what_is_no_result_is_not_fitted(ended: Ended, scaling: Any) -> None:
@@ -181,6 +181,6 @@ def test_a_law_is_of_r2(
     assert "no run has a result yet" in capsys.readouterr().err
     runs(ended, GRID[:4], headline="test/mae/log_g", values={"test/mae/log_g": 0.3})
     assert vitlab(["scaling"]) == 2
-    assert "a scaling law is of 1 - R², and these are judged by test/mae/log_g" in (
+    assert "a scaling law describes 1 - R², but these are judged by test/mae/log_g" in (
         capsys.readouterr().err
     )

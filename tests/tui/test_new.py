@@ -157,7 +157,7 @@ async def test_no_unit_is_chosen_beforehand_and_escape_leaves_it_all(
         await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
         assert lines_with(it, "> ") == ["> leave it out: I do not know its unit"]
         await it.press("down")
-        assert lines_with(it, "> ") == ["> the label's own: dex, K"]
+        assert lines_with(it, "> ") == ["> the label's unit: dex, K"]
         await it.press("escape")
         await it.until(lambda: it.at_home)
     assert not list(real_lab.paths.experiments.glob("mvp_2*"))

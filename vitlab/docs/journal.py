@@ -106,9 +106,9 @@ class Journal:
                 number, aside = number + 1, path.with_name(f"{path.name}.aside{number}")
             path.rename(aside)
         if len(paths) == 1:
-            what = f"{paths[0].name} is not of this user, or was changed"
+            what = f"{paths[0].name} does not belong to this user, or was changed"
         else:
-            what = f"{len(paths)} entries are not of this user, or were changed"
+            what = f"{len(paths)} entries do not belong to this user, or were changed"
         self.tell(f"journal: {what}; set aside")
 
     def remove(self, path: Path) -> None:

@@ -186,7 +186,7 @@ def _open_lock(path: Path) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         os.close(open_regular(path))
-        raise Unreadable(path, "is no file")
+        raise Unreadable(path, "is not a file")
     return descriptor
 
 

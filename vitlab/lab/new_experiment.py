@@ -44,16 +44,16 @@ ABOUT = {
     "vit": "a Vision Transformer",
     "lightgbm": "boosted trees",
     "ridge": "a linear model",
-    "mlp": "a plain perceptron",
+    "mlp": "a multilayer perceptron",
     "template": "template fits: no training",
-    "ceiling": "the best score to expect of a model of the flux",
+    "ceiling": "the best score the flux allows",
 }
 UNITS = ("own", "dex", "K", "sigma")
 """Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
 UNIT_ANSWERS = {
     "leave it out: I do not know its unit": "",
-    "the label's own: dex, K": "own",
-    "of the label's standard deviation": "sigma",
+    "the label's unit: dex, K": "own",
+    "standard deviations of the label": "sigma",
 }
 """What a person may answer who is asked for one -> the unit; the first without a choice."""
 _SHARED = ("data", "noise", "labels")

@@ -127,7 +127,7 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
         made = beside.cards() if is_board(one.path) else beside.checklist()
         changes += [change(one.document.document, made)] if made else []
     if before.boards and not any(new_card_edits(before, mvp_id)):
-        notes.append(f"{before.document.name}: its boards have no column for what waits: no card")
+        notes.append(f"{before.document.name}: its boards have no column for planned MVPs: no card")
     if gate and mvp_id not in after.gate(gate.id).mvps:
         where = f"{before.document.name}:{gate.line}"
         notes.append(f"{where}: Gate-{gate.id} has no list of MVPs to add MVP {mvp_id} to")
@@ -251,7 +251,7 @@ def _gitignore(root: Path) -> tuple[list[FileChange], list[str]]:
     if not lacking:
         return [], []
     if os.path.lexists(path):
-        return [], [f"{path.name}: add {' '.join(lacking)} (what git need not keep of a lab)"]
+        return [], [f"{path.name}: add {' '.join(lacking)} (files of a lab that git can ignore)"]
     return [create(path, "".join(f"{line}\n" for line in lacking))], []
 
 

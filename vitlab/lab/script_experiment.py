@@ -389,10 +389,10 @@ def _metrics(found: Found) -> Iterator[str]:
     lines = list(_names(found))
     active = [line for line in lines if not line.startswith("#")]
     if not (found.file or found.pattern) and "vitlab" in script.libraries:
-        yield "# Its numbers come by vitlab.events.log."
+        yield "# It logs its numbers with vitlab.events.log."
         return
     if not active:
-        yield "# None of its numbers is known for sure: log them by vitlab.events.log, or here:"
+        yield "# No number of it could be identified: log them with vitlab.events.log, or here:"
     mark = "" if active else "# "
     if len(script.labels) > 1:
         yield f"# Names without a label are taken for {found.label}; the script names others too."
@@ -434,7 +434,7 @@ def _names(found: Found) -> Iterator[str]:
     known = sorted(found.meanings().items(), key=lambda one: place(stored_value(one[1])))
     yield from (f"{dump(theirs)}: {dump(ours)}" for theirs, ours in known)
     script = found.script
-    why = f"labels look normalised: {script.normalised}" if script.normalised else "its unit?"
+    why = f"labels look normalised: {script.normalised}" if script.normalised else "unit unknown"
     for theirs in found.open_units:
         ours = found.names.unit[theirs]
         unit = Value.parse(ours).unit or "dex"

@@ -345,7 +345,7 @@ def _of_short_lines(document: Document) -> Document:
             if len(line) > MAX_LINE:
                 raise UsageError(
                     f"{document.name}:{number}: a line of {len(line):,} characters, "
-                    f"more than {MAX_LINE:,}; keep a picture in a file of its own"
+                    f"more than {MAX_LINE:,}; keep pictures in separate files"
                 )
     return document
 

@@ -142,14 +142,14 @@ class Capacity:
             return (), f"GPU {job.spec.device}: no such GPU on this machine{without}"
         if count > len(usable):
             here = f"this machine has {len(usable)} for it{without}"
-            return (), f"takes {count} GPUs at once: {here}"
+            return (), f"needs {count} GPUs at once: {here}"
         refused = {gpu.device.label: self._refusal(job, gpu) for gpu in usable}
         free = [gpu for gpu in usable if not refused[gpu.device.label]]
         if len(free) < count:
             for gpu in usable:
                 self._closed.setdefault(gpu.device.label, job.name)
             why = "; ".join(f"{label}: {why}" for label, why in refused.items() if why) + without
-            return (), why if count == 1 else f"takes {count} GPUs at once: {why}"
+            return (), why if count == 1 else f"needs {count} GPUs at once: {why}"
         # One whose memory cannot be read comes last: it may be full.
         free.sort(key=lambda gpu: (not gpu.device.memory_total, self._left(gpu), gpu.device.index))
         taken = sorted(free[:count], key=lambda gpu: gpu.device.index)

@@ -334,7 +334,7 @@ def _device(lab: LabPaths, spec: Spec, machine: Machine) -> Iterator[Finding]:
         yield Finding("bad", f"device: {spec.device}: this machine has {here}{without}")
     elif (count := gpus_wanted(spec, len(gpus))) > len(gpus):
         here = f"{len(gpus)} GPU" + ("s" if len(gpus) > 1 else "")
-        detail = f"takes {count} GPUs at once, this machine has {here}{without}"
+        detail = f"needs {count} GPUs at once, this machine has {here}{without}"
         yield Finding("bad", f"device: {detail}")
     elif why := missing_gpu(spec, machine, limit):
         yield Finding("bad", f"device: {why}")

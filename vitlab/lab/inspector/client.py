@@ -106,7 +106,7 @@ class Client:
                     raise UsageError(str(record["text"]))
                 case received if received == kind:
                     return record
-        raise UsageError(f"{self.job.name}: the reader of its stars ended: {self._last_line()}")
+        raise UsageError(f"{self.job.name}: its star reader ended: {self._last_line()}")
 
     def _last_line(self) -> str:
         if self._errors is None or self._ended.is_set():

@@ -96,7 +96,7 @@ def scalings(results: Sequence[Finished], known: Bounds) -> list[Scaling]:
     """
     value = Value.parse(judged_by(one.result.headline for one in results))
     if value.metric != "r2":
-        raise UsageError(f"a scaling law is of 1 - R², and these are judged by {value}")
+        raise UsageError(f"a scaling law describes 1 - R², but these are judged by {value}")
     models: dict[str, list[Finished]] = {}
     for one in results:
         if one.result.values.get(str(value)) is not None and one.result.n.get("train"):
@@ -120,7 +120,11 @@ def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) 
     if not axes:
         return replace(plain, notes=tuple(notes))
     if ceiling is None:
-        why_free = "the ceiling is not a linear model's" if linear else "no ceiling of their world"
+        why_free = (
+            "the ceiling is not that of a linear model"
+            if linear
+            else "no ceiling for their spectra"
+        )
         notes.append(f"{why_free}: E is fitted only")
     losses = np.array([run.loss for run in plain.runs])
 
@@ -191,7 +195,7 @@ def _sound(
             continue
         chosen += groups[repeats.index(best)].members
         if len(groups) > 1:
-            notes.append(f"N {count(stars)}: {len(groups)} settings, the best on validation taken")
+            notes.append(f"N {count(stars)}: {len(groups)} settings, the best on validation used")
     return chosen, notes
 
 
@@ -208,7 +212,7 @@ def _axes(plain: Scaling) -> tuple[tuple[str, ...], list[bool], list[str]]:
     (axis,), missing = axes, "P" if axes == ("N",) else "N"
     pairs = set(zip(own.tolist(), other.tolist(), strict=True))
     if len(set(other)) > 1 and len(pairs) == len(set(own)):
-        note = f"{missing} changes with {axis}: no term of its own, its effect is in that of {axis}"
+        note = f"{missing} changes with {axis}: it has no separate term, that of {axis} absorbs it"
         return axes, everything, [note]
     sizes = Counter(value for _, value in pairs)
     [(most, number)] = sizes.most_common(1)
@@ -218,7 +222,7 @@ def _axes(plain: Scaling) -> tuple[tuple[str, ...], list[bool], list[str]]:
         return (), kept, [f"{number} sizes {axis} at the same {missing}: no law, it needs {SIZES}"]
     left = f"; {len(kept) - sum(kept)} runs of other {missing} left out" if not all(kept) else ""
     note = f"fitted over {axis} alone, at {missing}{at}: no term of {missing}, so a fixed E"
-    return axes, kept, [f"{note} takes {missing} as unlimited{left}"]
+    return axes, kept, [f"{note} treats {missing} as unlimited{left}"]
 
 
 def formula(law: Law) -> str:
