@@ -139,6 +139,29 @@ def test_lint_says_where_and_mends_what_is_safe(
     assert main(["lint", "plan.md"]) == 0
 
 
+def test_an_experiment_file_that_cannot_be_launched_is_named(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (alone.parent / "vitlab.yaml").touch()
+    folder = alone.parent / "experiments"
+    folder.mkdir()
+    head = 'mvp: "1.0"\nroadmap: plan.md\nrecipe: command\n'
+    (folder / "a.yaml").write_text(head + "hedline: x\n")
+    (folder / "b.yaml").write_text(head + "config:\n  argv: [a]\n  cwd: [\n")
+    said = ["a.yaml:4: hedline: unknown key; did you mean headline?", "b.yaml:7: "]
+    assert main(["status", "plan.md"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    for line, text in zip(lines, said, strict=True):
+        assert line.startswith(f"vitlab: experiments/{text}")
+    assert main(["lint", "plan.md", "--json"]) == 1
+    found = [one for one in json.loads(capsys.readouterr().out) if one["kind"] == "experiment"]
+    assert [(one["file"], one["line"]) for one in found] == [
+        ("experiments/a.yaml", 4),
+        ("experiments/b.yaml", 7),
+    ]
+    assert found[0]["message"].startswith("hedline: unknown key; did you mean headline?")
+
+
 def test_lint_in_a_lab_looks_for_the_reports(
     alone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,8 +114,8 @@ def test_of_several_roadmaps_one_is_named(bench: Bench) -> None:
     )  # fmt: skip
     before = bench("--roadmap", name, "status", "--json")[1]
     assert json.loads(before)["roadmap"] == name
-    for words in (("run", "2.0", "--roadmap", name), ("--roadmap", name, "run", "2.0", "--force")):
-        assert bench(*words)[0] == 0
+    for line in (f"run 2.0 --roadmap {name}", f"--roadmap {name} run 2.0 --force"):
+        assert bench(*line.split())[0] == 0
         job = max(bench.jobs(), key=lambda one: one.folder.stat().st_ctime)
         assert job.name.startswith("OTHER-")
 
@@ -165,7 +165,7 @@ def test_findings_are_said_and_a_bad_one_needs_force(bench: Bench) -> None:
     before = (bench.lab.roadmaps / "roadmap.md").read_text()
     status, out, said = bench("run", "2.0")
     assert (status, out) == (2, "")
-    assert said == "vitlab: experiments/m2_0.yaml: config.argv: ./missing.sh: no such program\n"
+    assert said == "vitlab: experiments/m2_0.yaml:4: config.argv: ./missing.sh: no such program\n"
     assert bench.jobs() == []
     assert (bench.lab.roadmaps / "roadmap.md").read_text() == before
     status, _, said = bench("run", "2.0", "--force")

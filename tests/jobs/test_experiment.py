@@ -227,6 +227,18 @@ def test_files_of_another_kind_are_named_and_cost_nothing_else(tmp_path: Path) -
         "experiments/passwd.yaml: is a link out of the lab",
         "experiments/zero.yaml: is a link out of the lab",
     ]
+    for name in (*targets, "fifo", "folder"):
+        path = folder / f"{name}.yaml"
+        path.rmdir() if name == "folder" else path.unlink()
+    # One that says whose it is, and cannot be launched all the same.
+    wrong = write(tmp_path, HEAD.replace("vit.md", "moe.md") + "heatline: x\n", "wrong.yaml")
+    [line] = unreadable(lab)
+    assert line.startswith("experiments/wrong.yaml:4: heatline: unknown key; did you mean head")
+    assert unreadable(lab, "roadmaps/vit.md") == []
+    assert unreadable(lab, "roadmaps/moe.md") == [line]
+    wrong.write_text(HEAD)
+    assert unreadable(lab) == []
+    wrong.unlink()
     other = write(tmp_path, HEAD.replace("1.0", "1.1"), "other.yaml")
     (folder / "linked.yaml").symlink_to(other.name)
     assert known_mvps(lab)["1.1"] in (other, folder / "linked.yaml")

@@ -265,6 +265,9 @@ def test_what_a_command_asks_for_is_looked_at_before_it_starts(tmp_path: Path) -
     assert found({"args": {"lr": 0.1}}) == [
         "bad config.args.lr: nothing uses it; put {lr} or {config} into argv, env or cwd"
     ]
+    typed = {"args": {"lr": 0.1, "epohcs": 3}, "env": {"LR": "{lr}"}}
+    use = "put {epohcs} or {config} into argv, env or cwd"
+    assert found(typed) == [f"bad config.args.epohcs: nothing uses it; did you mean epochs?; {use}"]
     assert found({"args": {"lr": 0.1}, "env": {"SETTINGS": "{config}"}}) == []
     [text] = found({"seed": 1})
     assert text.startswith("warn config.seed: nothing gives the program its seed")

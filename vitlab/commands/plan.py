@@ -152,7 +152,7 @@ def show_status(args: argparse.Namespace) -> int:
         around = _explained(path, args.columns) if args.columns else lab_around(path)
         if around is not None:
             advance_queue(around)
-            note_unreadable_jobs(around)
+            _note_unreadable(around, path)
         try:
             reports, broken = [_status(around, path)], 0
         except NoMvpTable as error:
@@ -170,13 +170,13 @@ def show_status(args: argparse.Namespace) -> int:
     return broken
 
 
-def _note_unreadable(lab: Lab) -> None:
-    """Tell which jobs and experiment files cannot be read."""
+def _note_unreadable(lab: Lab, roadmap: Path | None = None) -> None:
+    """Tell which jobs and experiment files cannot be read, the latter of one roadmap or of all."""
     note_unreadable_jobs(lab)
     if lab.paths.experiment_files():
         from vitlab.jobs.experiment.experiment import unreadable  # it loads YAML
 
-        for line in unreadable(lab.paths):
+        for line in unreadable(lab.paths, lab.paths.relative(roadmap) if roadmap else None):
             print(f"vitlab: {line}", file=sys.stderr)
 
 

@@ -184,8 +184,10 @@ class Lab:
             pairs = zip(found, names, strict=True)
             ready = [path for path, name in pairs if mvp_id in known_mvps(self.paths, name)]
             if len(ready) != 1:
-                where = ", ".join(names)
-                raise UsageError(f"MVP {mvp_id} is in several roadmaps ({where}): use --roadmap")
+                all_of_them = ", ".join(names)
+                raise UsageError(
+                    f"MVP {mvp_id} is in several roadmaps ({all_of_them}): use --roadmap"
+                )
             found = ready
         if found:
             return found[0]

@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vitlab.contract.job import PROFILES, Done, JobState, Lost, Queued, Spec, Unreadable
+from vitlab.contract.job import (
+    PROFILES,
+    Done,
+    JobState,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    Unreadable,
+    ended_well,
+)
 from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.contract.reading import read_regular
 from vitlab.contract.validation import memory_bytes
@@ -26,6 +36,7 @@ from vitlab.jobs.environment import this_environment
 from vitlab.jobs.experiment.experiment import UNSEEDED, find_experiment, load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS, SEED, filled, values_of
 from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.experiment.yaml_file import read_yaml
 from vitlab.jobs.files import read_json, take_lock
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
@@ -34,7 +45,7 @@ from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, job_folders, new_exp_id, read_job, unfinished
 from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
 from vitlab.lab.lab import NOT_WRITABLE, Lab
-from vitlab.lab.linked_files import left_alone, linked_changes
+from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
 
 
 def advance_queue(lab: Lab) -> None:
@@ -60,7 +71,7 @@ def stop(lab: Lab, job: JobPaths) -> None:
 
 def begins_anew(spec: Spec, state: JobState) -> bool:
     """Whether a resume would start the program as the first time: it ran, and has no other way."""
-    ran = isinstance(state, Done | Lost)
+    ran = isinstance(state, Done | Lost) and not ended_well(state)
     return ran and spec.recipe == "command" and not spec.config.get("resume_argv")
 
 
@@ -74,7 +85,36 @@ def resume(lab: Lab, job: JobPaths, here: bool = False) -> None:
     `here`: also one that this user has not submitted here, as what `preview` shows.
     """
     scheduler.resume(lab.paths, job, here)
+    write_standing(lab, job)
     scheduler.advance(lab.paths)
+
+
+def write_standing(lab: Lab, job: JobPaths) -> None:
+    """Write into the plan what a person made of a job's MVP: it runs again, or all is put aside.
+
+    Where the settings leave statuses to `sync`, nothing; a resumed trial leaves an MVP done.
+    """
+    record = read_job(job)
+    if record is None or record.foreign or lab.settings.write_status != "auto":
+        return
+    asked = record.spec
+    same = [one for one in all_jobs(lab.paths) if not one.foreign]
+    mine = [j for j in same if (j.spec.mvp, j.spec.roadmap) == (asked.mvp, asked.roadmap)]
+    waiting = [one for one in mine if isinstance(one.state, Queued | Running)]
+    active = [one.spec.profile for one in waiting if not one.held]
+    try:
+        roadmap = lab.read_roadmap(lab.paths.inside(asked.roadmap))
+        mvp = roadmap.mvp(asked.mvp)
+        wanted = "running" if active else "paused"
+        stays = mvp.status == "done" and "full" not in active
+        if waiting and not stays and (active or mvp.status == "running"):
+            before = earlier_state(lab.journal, roadmap, mvp.id, wanted)
+            edits = status.set_status(roadmap, mvp.id, wanted, before)
+            edits += status.legend_edits(roadmap, edits)
+            linked = linked_changes(lab, roadmap, mvp.id, wanted) if edits else []
+            write_launch(lab, (change(roadmap.document, edits), *linked) if edits else ())
+    except (UsageError, OSError) as error:  # the job goes on all the same
+        lab.tell(f"the status of MVP {asked.mvp} is not written: {error}")
 
 
 def preview(job: Job) -> list[str]:
@@ -107,12 +147,14 @@ def begun(job: Job) -> bool:
 def hold(lab: Lab, job: JobPaths) -> None:
     """Put a waiting job aside; those behind it may start."""
     scheduler.hold(_read_job(job))
+    write_standing(lab, job)
     scheduler.advance(lab.paths)
 
 
 def release(lab: Lab, job: JobPaths) -> None:
     """Let a held job start when it is first in the queue."""
     scheduler.release(_read_job(job))
+    write_standing(lab, job)
     scheduler.advance(lab.paths)
 
 
@@ -339,7 +381,9 @@ def _refuse_bad(lab: Lab, plan: Plan, force: bool) -> None:
     bad = [one.text for one in _findings(lab, plan.specs) if one.status == "bad"]
     if bad and not force:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise UsageError(f"{plan.specs[0].experiment}: {bad[0]}{more}")
+        where = plan.specs[0].experiment
+        line = read_yaml(lab.paths.root / where).line_like(bad[0].partition(":")[0])
+        raise UsageError(f"{where}{f':{line}' if line else ''}: {bad[0]}{more}")
 
 
 def _stage(lab: Lab, specs: Sequence[Spec], staged: list[Staged]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import re
@@ -9,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from os import stat_result
 from pathlib import Path
 from stat import S_ISLNK
 from typing import Any
@@ -442,38 +442,39 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
     raise UsageError(f"{why}; {hint}")
 
 
-def unreadable(lab: LabPaths) -> list[str]:
-    """What is wrong with each experiment file that does not say which MVP it is of."""
+def unreadable(lab: LabPaths, roadmap: str | None = None) -> list[str]:
+    """What is wrong with each experiment file, as `experiments/x.yaml:12: why`.
+
+    `roadmap`: only with its own, and those that do not say whose they are.
+    """
     lines = []
     for path in lab.experiment_files():
         try:
-            _identity(path)
+            if roadmap in (None, _identity(path)[1]):
+                lines.append(_fault_as_of(path, *_stamp(path)))
         except UsageError as error:
             lines.append(str(error))
-    return lines
+    return list(filter(None, lines))
 
 
 def _identity(path: Path) -> tuple[str, str]:
     """The MVP and the roadmap a file names; cached until it changes, and so is a file's fault."""
-    try:
-        stat = path.lstat()
-    except OSError as error:
-        raise UsageError(f"{path.name}: {error.strerror}") from error
-    known = _identity_as_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, *_target(path, stat))
+    known = _identity_as_of(path, *_stamp(path))
     if isinstance(known, str):
         raise UsageError(known)
     return known
 
 
-def _target(path: Path, stat: stat_result) -> tuple[int, ...]:
-    """What changes with the file that a link leads to."""
-    if not S_ISLNK(stat.st_mode):
-        return ()
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file, and with the one that a link leads to."""
     try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+        stats = [path.lstat()]
+    except OSError as error:
+        raise UsageError(f"{path.name}: {error.strerror}") from error
+    if S_ISLNK(stats[0].st_mode):
+        with contextlib.suppress(OSError):
+            stats.append(path.stat())
+    return tuple(n for stat in stats for n in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=1024)
@@ -483,3 +484,12 @@ def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str] | str:
         return bare_id(read_text(file, ("mvp",))), _roadmap(file)
     except UsageError as error:
         return str(error)
+
+
+@lru_cache(maxsize=1024)
+def _fault_as_of(path: Path, *_stamp: int) -> str:
+    try:
+        load_experiment(path)
+    except UsageError as error:
+        return str(error)
+    return ""

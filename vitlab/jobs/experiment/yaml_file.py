@@ -62,6 +62,16 @@ class YamlFile:
             place = place[:-1]
         return self.error_at(self.lines.get(place, 1), text)
 
+    def line_like(self, name: str) -> int | None:
+        """The line of the only place that sets a dotted name: `config.args.lr`, or `smoke.lr`."""
+        wanted = name.partition("[")[0].removeprefix("config.").removeprefix("args.").split(".")
+        like = {
+            line
+            for place, line in self.lines.items()
+            if ".".join(map(str, place)).split(".")[-len(wanted) :] == wanted
+        }
+        return like.pop() if len(like) == 1 else None
+
     def error_at(self, line: int, text: str) -> UsageError:
         short = text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
         return UsageError(f"{self.shown}:{line}: {short}")

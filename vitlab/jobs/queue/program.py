@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import islice, pairwise
 from pathlib import Path
 
+from vitlab.contract.config import COMMAND_KEYS
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.reading import read_regular
@@ -80,10 +82,14 @@ def _settings(spec: Spec, command: Filled) -> Findings:
     """Its own settings and its seed must reach it, or its runs are all the same."""
     given = words_of(spec.config, "argv", "env")
     used = given | words_of(spec.config, "cwd", "resume_argv")
-    for name in own_settings(spec.config):
+    own = tuple(own_settings(spec.config))
+    for name in own:
         if not {name, "config"} & used:
+            known = {*own, *COMMAND_KEYS} - {name}
+            close = get_close_matches(name, sorted(known), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
             use = f"put {{{name}}} or {{config}} into argv, env or cwd"
-            yield "bad", f"config.args.{name}: nothing uses it; {use}"
+            yield "bad", f"config.args.{name}: nothing uses it{hint}; {use}"
     if spec.config.get("seed") is None or {"seed", "config"} & given:
         return
     script = script_of(command)

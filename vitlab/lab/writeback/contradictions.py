@@ -29,7 +29,8 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
     document = read(path)
     roadmap = _roadmap(document, lab)
     if roadmap is not None and not (lab and _is_beside(lab, path)):
-        return [*lint(roadmap, lab.paths.root if lab else None), *_across(lab, roadmap)]
+        own = lint(roadmap, lab.paths.root if lab else None)
+        return [*own, *_across(lab, roadmap), *(_experiments(lab, path) if lab else ())]
     own = lint_document(
         parse_hub(document, _vocabulary(lab, path)), lab.paths.root if lab else None
     )
@@ -41,6 +42,17 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
         if finding.path is not None and real(finding.path) == here
     ]
     return sorted({*own, *found}, key=lambda one: (one.line, one.kind, one.message))
+
+
+def _experiments(lab: Lab, roadmap: Path) -> Iterator[Finding]:
+    """The experiment files of a roadmap that cannot be launched."""
+    if lab.paths.experiment_files():
+        from vitlab.jobs.experiment.experiment import unreadable  # it loads YAML
+
+        for text in unreadable(lab.paths, lab.paths.relative(roadmap)):
+            place, _, message = text.partition(": ")
+            name, _, line = place.rpartition("/")[2].partition(":")
+            yield Finding(int(line or 1), "experiment", message, path=lab.paths.experiments / name)
 
 
 def lint_fixes(lab: Lab | None, path: Path) -> list[FileChange]:
