@@ -156,8 +156,8 @@ def test_a_record_with_any_value_is_a_record_or_says_why(
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"values": {"a": "b"}}, "has values: an object, not a mapping of which each is a number"),
-        ({"errors": {"a": -1}}, "not a mapping of which each is a number of 0 or more"),
+        ({"values": {"a": "b"}}, "has values: an object, not a mapping where each is a number"),
+        ({"errors": {"a": -1}}, "not a mapping where each is a number of 0 or more"),
         ({"values": [1]}, "has values: a list, not a mapping"),
         ({"seconds": None}, "has seconds: null, not a number"),
         ({"mvp": 3}, "has mvp: 3, not text"),

@@ -121,6 +121,6 @@ def test_a_status_of_a_shared_row_names_the_others(tmp_path: Path) -> None:
     assert change.new_text is not None
     assert change.new_text.count("🚀") == 1
     assert status_notes(None, change, "1.2") == [
-        "line 8: ⏳ is kept, as it also covers 1.0, 1.2",
+        "line 8: ⏳ is kept: it also covers 1.0, 1.2",
         "line 4: MVP-1.1 set too, the row is shared",
     ]

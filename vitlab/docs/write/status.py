@@ -127,7 +127,7 @@ def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
     return [
         *([unknown] if _is_unknown(mvp) and not _is_one_word(mvp) else []),
         *(
-            f"line {site.index + 1}: {site.text} is kept, as it also covers {', '.join(site.shared)}"
+            f"line {site.index + 1}: {site.text} is kept: it also covers {', '.join(site.shared)}"
             for site in left
         ),
     ]
