@@ -487,7 +487,7 @@ def test_plans_mvps_and_gates_are_words_of_new(
     assert made["files"][0] == "roadmaps/sky_roadmap.md"
     gate = ["new", "gate", "--name", "Enough", "--condition", "it bends", "--mvp", "1.0"]
     assert main(gate) == 0
-    assert "a person decides" in capsys.readouterr().err
+    assert "you decide" in capsys.readouterr().err
     assert main(["new", "mvp", "--name", "x", "--id", "1.0"]) == 2
     assert "MVP 1.0 is there already (Ridge)" in capsys.readouterr().err
     assert main(["new", "1.0", "--template", "ridge", "--dry-run"]) == 0

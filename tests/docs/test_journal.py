@@ -114,7 +114,7 @@ def test_what_others_put_into_a_journal_is_set_aside_and_blocks_nothing(
         assert file.read_text() == "| 2 |\n", kind
         harmless = name == "lock" and not os.path.lexists(f"{path}.aside")
         assert len(told) == (0 if harmless else 1), (kind, told)
-        assert all("not of this user" in line and name in line for line in told), told
+        assert all("not belong to this user" in line and name in line for line in told), told
     assert not (tmp_path / "bash_profile").exists()
 
 
