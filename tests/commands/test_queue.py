@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import SLEEP, becomes, ended, nothing_runs, printed, wait_for
+from tests.waiting import DEADLINE, SLEEP, becomes, ended, nothing_runs, printed, wait_for
 from vitlab.cli import main
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Lost, Queued, Running
@@ -153,6 +153,62 @@ def test_hold_release_and_move(bench: Bench) -> None:
     assert isinstance(read_state(waiting[0]), Queued)  # held: it did not start
     assert bench("release", waiting[0].name)[0] == 0
     becomes(waiting[0], Running)
+
+
+def test_the_plan_follows_what_a_person_does_with_a_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, resumed, put aside and released: at once, with no screen open, one undo each."""
+    monkeypatch.setattr("vitlab.commands.jobs.STOP_PATIENCE", DEADLINE)
+    roadmap = bench.lab.roadmaps / "roadmap.md"
+    roadmap.write_text(f"{ROADMAP}\n**Status:** ⏳ planned | 🚀 running | ✅ done\n")
+
+    def stands(status: str, glyph: str) -> None:
+        [shown] = json.loads(bench("status", "--json")[1])["roadmaps"]
+        assert shown["mvps"][0]["status"] == status
+        assert f"| 1.0 | Sleep | 1 | - | {glyph} |" in roadmap.read_text()
+        assert bench("lint") == (0, "", "")
+
+    bench("run", "1.0")
+    [job] = bench.jobs()
+    becomes(job, Running)
+    for _ in range(2):
+        assert bench("stop", job.name) == (0, f"stopping {job.name}\n", "")
+        stands("paused", "⏸️")
+        assert bench("resume", job.name)[0] == 0
+        stands("running", "🚀")
+        printed(job)
+    bench("undo")
+    stands("paused", "⏸️")
+    bench("redo")
+    bench("run", "1.0", "--force")
+    other = bench.jobs()[1]
+    bench("hold", other.name)
+    stands("running", "🚀")  # the first one runs
+    bench("stop", job.name)
+    assert bench("stop", other.name)[0] == 0
+    bench("run", "1.0", "--force")
+    [*_, third] = bench.jobs()
+    becomes(third, Running)
+    fourth = bench("run", "1.0", "--force")[1].split()[-1]
+    bench("hold", fourth)
+    stands("running", "🚀")
+    bench("stop", third.name)
+    stands("paused", "⏸️")
+    bench("release", fourth)
+    stands("running", "🚀")
+    becomes(bench.jobs()[-1], Running)
+
+
+def test_a_job_that_is_done_is_not_run_again(bench: Bench) -> None:
+    bench.experiment("2.0", ["true"])
+    bench("run", "2.0", "--wait")
+    [job] = bench.jobs()
+    before = job.exit.read_bytes()
+    again = "`vitlab run 2.0 --profile full` starts a new run"
+    why = f"vitlab: {job.name}: is done, so there is nothing to resume: {again}\n"
+    assert bench("resume", job.name) == (2, "", why)
+    assert (job.exit.read_bytes(), job.resume.exists()) == (before, False)
 
 
 def without_notes(said: str) -> str:

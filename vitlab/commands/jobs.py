@@ -67,6 +67,8 @@ WARNED = 5
 """Ended jobs whose warnings are listed: the newest."""
 SANE = 1e9
 """No speed, memory or share of a real program is as large; its digits would fill a screen."""
+STOP_PATIENCE = 3.0
+"""Seconds in which a stopped job ends as a rule."""
 PRINT_INTERVAL = 5.0
 """Seconds between two lines on a job that only makes progress."""
 
@@ -368,8 +370,21 @@ def change_job(args: argparse.Namespace) -> int:
         if begins_anew(record.spec, record.state):
             print(f"{job.name}: {ANEW}", file=sys.stderr)
     act(lab, job)
-    print(f"{args.done} {job.name}")
+    print(f"{args.done} {job.name}", flush=True)
+    if record is not None and args.act is stop:
+        _await_end(lab, job, record.spec)
     return 0
+
+
+def _await_end(lab: Lab, job: JobPaths, spec: Spec) -> None:
+    """Write into the plan that a job was stopped, if it ends soon."""
+    until = time.monotonic() + STOP_PATIENCE
+    while isinstance(read_state(job), Running) and time.monotonic() < until:
+        time.sleep(POLL / 5)
+    try:
+        sync_status(lab, lab.paths.inside(spec.roadmap))
+    except (UsageError, OSError) as error:  # it is stopped all the same
+        lab.tell(f"the status of MVP {spec.mvp} is not written: {error}")
 
 
 def move_job(args: argparse.Namespace) -> int:

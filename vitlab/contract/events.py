@@ -26,6 +26,7 @@ nothing it left says how."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"
+DROPPED = "lost, then dropped"
 """`detail` of a job that a person stopped."""
 
 

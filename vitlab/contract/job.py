@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vitlab.contract.events import NEVER_BEGAN, STOPPED
+from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.validation import NotNegative, Time, load_record, misfit
@@ -306,7 +306,7 @@ class Done:
             case "ok":
                 return Succeeded()
             case "killed":
-                return Killed(asked=self.detail.startswith((STOPPED, NEVER_BEGAN)))
+                return Killed(asked=self.detail.startswith((STOPPED, NEVER_BEGAN, DROPPED)))
             case "unknown":
                 return Unknown()
             case cause:

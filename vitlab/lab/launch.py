@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -80,10 +81,15 @@ ANEW = "no resume_argv: it starts from scratch unless it loads its own checkpoin
 
 
 def resume(lab: Lab, job: JobPaths, here: bool = False) -> None:
-    """Resume an ended or lost job in its own folder, from its last checkpoint.
+    """Resume a stopped, failed or lost job in its own folder, from its last checkpoint.
 
-    `here`: also one that this user has not submitted here, as what `preview` shows.
+    `here`: also one that this user has not submitted here, as what `preview` shows. One that is
+    done is refused: its result would be run over.
     """
+    record = read_job(job)
+    if record is not None and ended_well(record.state):
+        again = f"`vitlab run {record.spec.mvp} --profile {record.spec.profile}` starts a new run"
+        raise UsageError(f"{job.name}: is done, so there is nothing to resume: {again}")
     scheduler.resume(lab.paths, job, here)
     write_standing(lab, job)
     scheduler.advance(lab.paths)
@@ -399,10 +405,19 @@ def _stage(lab: Lab, specs: Sequence[Spec], staged: list[Staged]) -> None:
 def exp_id_of(lab: Lab, roadmap: Roadmap, mvp: Mvp, topic: str) -> str:
     """The MVP's own, or the next free one; refused when the document's is no plain name."""
     exp_id = mvp.exp_id or new_exp_id(
-        lab.paths, _project(lab, roadmap), topic, datetime.date.today()
+        lab.paths, _project(lab, roadmap), topic, datetime.date.today(), _exp_ids(lab)
     )
     lab.paths.exp_folder(exp_id)
     return exp_id
+
+
+def _exp_ids(lab: Lab) -> set[str]:
+    """Those of all roadmaps, whose reports would be taken for those of a new one."""
+    found: set[str] = set()
+    for path in lab.roadmaps():
+        with contextlib.suppress(UsageError, OSError):
+            found |= {mvp.exp_id or "" for mvp in lab.cached_roadmap(path).mvps}
+    return found
 
 
 def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[FileChange, ...]:

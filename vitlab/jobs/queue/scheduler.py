@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitlab.contract.events import NEVER_BEGAN
+from vitlab.contract.events import DROPPED, NEVER_BEGAN
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, slurm, submissions
@@ -259,7 +259,7 @@ def stop(job: JobPaths) -> None:
             if record and record.foreign:
                 job.check_is_here()  # behind a link it may wait in another lab
             touch(job.stop)
-            detail = NEVER_BEGAN if isinstance(now, Queued) else "lost, then dropped"
+            detail = NEVER_BEGAN if isinstance(now, Queued) else DROPPED
             if record and not record.foreign:  # its number in Slurm may be another job's
                 slurm.cancel(job)
             _close(job, detail)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from vitlab.contract.job import Done, Running
+from vitlab.contract.job import Done, Queued, Running
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
@@ -65,7 +65,10 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
     for mvp_id in dict.fromkeys(job.spec.mvp for job in jobs):
         of_mvp = [job for job in jobs if job.spec.mvp == mvp_id]
         launched, full = last_launch(of_mvp), last_launch(full_jobs(of_mvp))
-        if not has_ended([*full, *launched]):  # a trial's end is no end of a full run
+        waiting = [job for job in of_mvp if isinstance(job.state, Queued | Running)]
+        if waiting and all(job.held for job in waiting):
+            write = partial(_sync_held, lab, roadmap_path, of_mvp, new)
+        elif not has_ended([*full, *launched]):  # a trial's end is no end of a full run
             write = partial(_sync_progress, lab, roadmap_path, full, new)
         else:
             write = partial(_sync_end, lab, roadmap_path, launched, jobs, new)
@@ -79,13 +82,32 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
     return files
 
 
+def _sync_held(
+    lab: Lab, path: Path, jobs: Sequence[Job], synced: _Synced
+) -> tuple[_Synced, list[Path]]:
+    """The end of those that ran, where the others of their MVP are put aside: it is paused."""
+    ends = _ends(jobs)
+    if all(synced.ends.get(name) == end for name, end in ends.items()):
+        return synced, []
+    roadmap = lab.read_roadmap(path)
+    mvp = roadmap.mvp(jobs[0].spec.mvp)
+    edits = set_end(roadmap, mvp.id, "paused", numbers=False) if mvp.status == "running" else []
+    linked = linked_changes(lab, roadmap, mvp.id, "paused") if edits else []
+    written = save([change(roadmap.document, edits), *linked], lab.journal) if edits else ()
+    return replace(synced, ends={**synced.ends, **ends}), [one.path for one in written]
+
+
+def _ends(jobs: Sequence[Job]) -> dict[str, float]:
+    return {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
+
+
 def _sync_end(
     lab: Lab, path: Path, jobs: Sequence[Job], everything: Sequence[Job], synced: _Synced
 ) -> tuple[_Synced, list[Path]]:
     of_mvp = [job for job in everything if job.spec.mvp == jobs[0].spec.mvp]
     # A launch that never began leaves the status of the one before it.
     over = [*jobs, *(job for job in of_mvp if job not in jobs and not began(job))]
-    ends = {job.paths.name: job.state.ended for job in over if isinstance(job.state, Done)}
+    ends = _ends(over)
     if len(ends) < len(over) or all(synced.ends.get(name) == end for name, end in ends.items()):
         return synced, []  # a person must decide about a lost job
     roadmap = lab.read_roadmap(path)
@@ -93,7 +115,8 @@ def _sync_end(
     status = launch_end(lab, mvp, jobs, of_mvp).status
     numbers = any(has_headline(one.result) for one in finished(jobs))
     full = numbers and jobs[-1].spec.profile == "full"
-    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" else []
+    paused = mvp.status == "paused" and any(job.held for job in over)  # by `_sync_held`
+    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" or paused else []
     linked = linked_changes(lab, roadmap, mvp.id, status) if edits else []
     if not numbers:
         links = list(run_links_of(lab, jobs, everything, path.parent))
