@@ -26,6 +26,35 @@ def test_git_is_told_what_it_need_not_keep(
     assert ".vitlab/" not in seen
 
 
+def test_a_checkout_that_is_used_gives_a_fresh_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = tmp_path / "checkout"
+    assert main(["init", str(used)]) == 0
+    monkeypatch.setattr("vitlab.lab.example.example_lab", lambda: used)
+    plan = used / "roadmaps/vit_roadmap.md"
+    fresh = plan.read_text(encoding="utf-8")
+    plan.write_text(fresh + "\nused, not committed\n", encoding="utf-8")
+    assert main(["init", str(tmp_path / "outside-git")]) == 0
+    copy = "roadmaps/vit_roadmap.md"
+    assert "used" in (tmp_path / "outside-git" / copy).read_text(encoding="utf-8")
+    plan.write_text(fresh, encoding="utf-8")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *author, *words], cwd=used, check=True)
+    for name in (copy, "roadmaps/exp_vit_1m_20261129.md", "experiments/mine.yaml"):
+        with (used / name).open("a", encoding="utf-8") as file:
+            file.write("\nused\n")
+    made = tmp_path / "made"
+    assert main(["init", str(made)]) == 0
+    assert (made / copy).read_text(encoding="utf-8") == fresh
+    assert sorted(one.name for one in (made / "roadmaps").iterdir()) == [
+        "vit_hub.md",
+        "vit_roadmap.md",
+    ]
+    assert not (made / "experiments/mine.yaml").exists()
+
+
 def test_a_gitignore_of_ones_own_stays(tmp_path: Path) -> None:
     mine = tmp_path / ".gitignore"
     mine.write_text("*.pt\n")

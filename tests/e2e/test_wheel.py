@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vitlab.lab.example import example_lab
+from vitlab.lab.example import example_files, example_lab
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,10 +36,11 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_example_lab_is_the_projects_own_plan(unpacked: Path) -> None:
     inside = unpacked / "vitlab" / "example"
-    documents = [ROOT / "roadmaps" / name for name in ("vit_roadmap.md", "vit_hub.md")]
-    for path in [ROOT / "vitlab.yaml", *documents, *(ROOT / "experiments").glob("*.yaml")]:
-        copy = inside / path.relative_to(ROOT)
-        assert copy.read_bytes() == path.read_bytes(), f"{path.name} is not in the wheel"
+    for name in example_files():
+        copy = inside / name
+        assert copy.read_bytes() == (ROOT / name).read_bytes(), f"{name} is not in the wheel"
+    copies = [path for path in inside.rglob("*") if path.is_file()]
+    assert {path.relative_to(inside) for path in copies} == {*example_files()}
     assert example_lab() == ROOT
 
 

@@ -36,6 +36,19 @@ def test_an_unchanged_plan_is_launched_byte_for_byte(
     assert roadmap.read_text(encoding="utf-8") == change.new_text
 
 
+def test_a_new_experiment_has_no_id_of_another_roadmap(lab: Lab, roadmap: Path, plan: Plan) -> None:
+    """Its report there would be taken for the new one's."""
+    taken = plan.specs[0].exp_id
+    other = roadmap.with_name("other_roadmap.md")
+    row = "| 1.0 | The run | 1 | Gate-1 | ⏳ | - |"
+    text = roadmap.read_text(encoding="utf-8")
+    assert row in text
+    other.write_text(text.replace(row, row.replace("| - |", f"| `{taken}` |")), encoding="utf-8")
+    lab.roadmaps(anew=True)
+    again = plan_launch(lab, Request(roadmap, "1.0", "smoke")).specs[0].exp_id
+    assert (taken[-3:], again[-3:]) == ("-01", "-02")
+
+
 def test_an_experiment_edited_after_it_was_shown_is_planned_again(lab: Lab, plan: Plan) -> None:
     path = lab.paths.experiments / "the_run.yaml"
     text = path.read_text(encoding="utf-8").replace("train_size: 10", "train_size: 20")

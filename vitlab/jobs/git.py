@@ -134,6 +134,11 @@ def is_tracked(path: Path) -> bool:
     return bool(_git(path.parent, "ls-files", "--", path.name))
 
 
+def committed(path: Path) -> bytes:
+    """A file as of the last commit of its repository; empty where there is none."""
+    return _git(path.parent, "cat-file", "blob", f"HEAD:./{path.name}")
+
+
 def not_ignored(folder: Path, patterns: Sequence[str]) -> tuple[str, ...]:
     """The patterns of a folder's `.gitignore` that its repository does not ignore otherwise."""
     paths = {pattern.replace("*", "any") + "any": pattern for pattern in patterns}

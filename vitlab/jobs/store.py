@@ -468,15 +468,17 @@ def find_job(lab: LabPaths, text: str) -> JobPaths:
     raise UsageError(f"no job {text!r} (the latest: {names})")
 
 
-def new_exp_id(lab: LabPaths, project: str, topic: str, date: datetime.date) -> str:
-    """The next free `PROJECT-YYYYMMDD-topic-NN`, by the folders there are."""
+def new_exp_id(
+    lab: LabPaths, project: str, topic: str, date: datetime.date, taken: Container[str] = ()
+) -> str:
+    """The next free `PROJECT-YYYYMMDD-topic-NN`, by the folders there are and those `taken`."""
     stem = "-".join(
         part for part in (_plain(project).upper(), f"{date:%Y%m%d}", _plain(topic).lower()) if part
     )
     number = 1
-    while lab.exp_folder(f"{stem}-{number:02d}").exists():
+    while (name := f"{stem}-{number:02d}") in taken or lab.exp_folder(name).exists():
         number += 1
-    return f"{stem}-{number:02d}"
+    return name
 
 
 def _plain(text: str) -> str:

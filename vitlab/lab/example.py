@@ -15,8 +15,13 @@ from vitlab.contract.paths import (
     write_atomic,
 )
 from vitlab.contract.reading import read_regular
+from vitlab.jobs.git import committed
 
 DUE, SEEN = "due", "seen"
+EXPERIMENTS = (
+    "lightgbm_1m", "loss_norm", "multitask", "positions", "scaling", "snr_ceiling", "tokenization",
+    "vit_1m",
+)  # fmt: skip
 
 
 def example_lab() -> Path:
@@ -27,14 +32,13 @@ def example_lab() -> Path:
 
 
 def example_files() -> tuple[Path, ...]:
-    """Its files, by their paths from the lab's root: settings, roadmap and hub, experiments."""
-    source = example_lab()
-    files = [
-        source / SETTINGS,
-        *sorted(LabPaths(source).roadmaps.glob("*.md")),
-        *LabPaths(source).experiment_files(),
-    ]
-    return tuple(file.relative_to(source) for file in files)
+    """Its files, by their paths from the lab's root: settings, roadmap and hub, experiments.
+
+    Named one by one: a checkout may be a lab in use, with reports and experiments of its own.
+    """
+    documents = (f"roadmaps/{name}.md" for name in ("vit_hub", "vit_roadmap"))
+    experiments = (f"experiments/{name}.yaml" for name in EXPERIMENTS)
+    return tuple(map(Path, (SETTINGS, *documents, *experiments)))
 
 
 def make_example(target: Path, *, keep: bool = False) -> list[Path]:
@@ -54,7 +58,7 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
         for file, copy in copies:
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(copy, file.read_bytes())
+                write_atomic(copy, _fresh(file))
                 made.append(copy)
     except OSError:  # a full disk: half a lab would be in the way of the next attempt
         for copy in made:
@@ -62,6 +66,11 @@ def make_example(target: Path, *, keep: bool = False) -> list[Path]:
         raise
     _mark(LabPaths(target), DUE)
     return made
+
+
+def _fresh(file: Path) -> bytes:
+    """A file of the example, a document without what the checkout's own lab wrote into it."""
+    return (committed(file) if file.suffix == ".md" else b"") or file.read_bytes()
 
 
 def make_gitignore(folder: Path) -> list[Path]:
