@@ -199,7 +199,7 @@ def test_an_error_s_unit_is_asked_for_not_guessed(desk: Desk) -> None:
     new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
     _, out, err = desk(*new)
     assert "left out: val_mae, unit unknown" in err
-    assert "# val_mae: val/mae/log_g  # its unit?; this line if it is in dex, else" in out
+    assert "# val_mae: val/mae/log_g  # unit unknown: this line if it is in dex, else" in out
     assert "names: {val_r2: val/r2/log_g}" in out
     _, out, err = desk(*new, "--unit", "val_mae=sigma")
     assert "val_mae: {as: val/mae/log_g, unit: sigma}" in out

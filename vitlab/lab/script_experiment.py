@@ -438,7 +438,7 @@ def _names(found: Found) -> Iterator[str]:
     for theirs in found.open_units:
         ours = found.names.unit[theirs]
         unit = Value.parse(ours).unit or "dex"
-        yield f"# {dump(theirs)}: {ours}  # {why}; this line if it is in {unit}, else"
+        yield f"# {dump(theirs)}: {ours}  # {why}: this line if it is in {unit}, else"
         yield f"# {dump(theirs)}: {{as: {ours}, unit: sigma}}"
         yield f"# {dump(theirs)}: {{as: {ours}, scale: {_scale(script.scale)}, unit: {unit}}}"
 
