@@ -25,15 +25,18 @@ STARS = 256
 BOUNDED = 2000
 """Stars of the Cramer-Rao bound."""
 _OF_FILE = {
-    "velocity": ("V", "unknown, uniform within ±V km/s (default: known)"),
+    "velocity": ("V", "velocity unknown, uniform within ±V km/s (default: known)"),
     "continuum": (
         "ORDER[:SIGMA]",
         "unknown polynomial factor; SIGMA of its coefficients (default: 0.1)",
     ),
     "extinction": ("A", "unknown A_V, from 0 to A mag"),
-    "resolution": ("LOW:HIGH", "unknown, uniform in this range"),
+    "resolution": ("LOW:HIGH", "resolution unknown, uniform in this range"),
     "noise": ("LEVEL", "factor on the added noise (default: 1, or 0 where the flux has noise)"),
-    "density": ("grid|file", "of the labels (default: grid for files of `vitlab data make`)"),
+    "density": (
+        "grid|file",
+        "density of the labels (default: grid for files of `vitlab data make`)",
+    ),
     "out": ("STEM", "write the windows' figure"),
 }
 """Options that need `--data`, besides `--mask` and `--windows`."""
@@ -51,34 +54,38 @@ def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
         metavar="M,...",
         help=f"i-band magnitudes (default: {','.join(f'{m:g}' for m in MAGS)})",
     )
-    ceiling.add_argument("--dims", type=int, choices=(3, 5), help="5: with a_M, C_M")
+    ceiling.add_argument(
+        "--dims", type=int, choices=(3, 5), help="labels of the grid; 5 adds a_M and C_M"
+    )
     ceiling.add_argument("--label", choices=GRID_LABELS, default="log_g")
     ceiling.add_argument(
         "--stars",
         type=int,
         default=STARS,
         metavar="N",
-        help="of the Bayes ceiling (default: %(default)s)",
+        help="stars for the Bayes ceiling (default: %(default)s)",
     )
     ceiling.add_argument(
         "--seed",
         type=int,
         default=42,
-        help="of the stars drawn, or of the noise added to a file (default: %(default)s)",
+        help="seed of the stars, or of the noise added to a file (default: %(default)s)",
     )
     add_json(ceiling)
-    own = ceiling.add_argument_group("of a file's own stars")
+    own = ceiling.add_argument_group("the ceiling of a file's own stars")
     own.add_argument("--data", type=Path, metavar="FILE", help="pfsspec file or folder of shards")
     for name, (metavar, text) in _OF_FILE.items():
         kind = float if name in ("velocity", "extinction", "noise") else str
         own.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
-    own.add_argument("--mask", action="append", metavar="LOW:HIGH", help="hide wavelengths (A)")
+    own.add_argument(
+        "--mask", action="append", metavar="LOW:HIGH", help="hide these wavelengths (A)"
+    )
     own.add_argument(
         "--windows",
         nargs="?",
         const="50",
         metavar="WIDTH|LOW:HIGH,...",
-        help="the information in each window, and what hiding it costs (default: 50 A wide)",
+        help="information in each window, and what hiding it costs (default: 50 A wide)",
     )
     ceiling.set_defaults(handler=show_ceiling)
 

@@ -28,9 +28,17 @@ def _data_options(data: argparse.ArgumentParser) -> None:
     parts = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
     make = parts.add_parser("make", help="write simulated spectra in the layout of ga_pfsspec")
     make.add_argument("--n", type=int, required=True, help="spectra")
-    make.add_argument("--out", type=Path, required=True, metavar="FILE", help="or folder of shards")
+    make.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file, or folder of shards, to write",
+    )
     make.add_argument("--seed", type=int, default=42)
-    make.add_argument("--shards", type=int, default=0, metavar="K", help="0: one file")
+    make.add_argument(
+        "--shards", type=int, default=0, metavar="K", help="number of shards; 0: one file"
+    )
     add_json(make)
     make.set_defaults(handler=make_data)
     inspect = parts.add_parser("inspect", help="describe a file of spectra, or a folder of shards")

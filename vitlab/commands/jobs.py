@@ -342,7 +342,7 @@ def _action_options(
         parser.add_argument(
             "--here",
             action="store_true",
-            help="resume it even if it was not submitted here: runs what is shown",
+            help="run it here even if it was not submitted here",
         )
     parser.set_defaults(handler=change_job, act=act, done=done, here=False)
 

@@ -64,7 +64,9 @@ LOOPBACK = ("127.0.0.1", "localhost")
 def _serve_options(serving: argparse.ArgumentParser) -> None:
     serving.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000")
     serving.add_argument("--host", default=LOOPBACK[0], help="127.0.0.1 only")
-    serving.add_argument("--roadmap", metavar="FILE", help="the roadmap to open")
+    serving.add_argument(
+        "--roadmap", metavar="FILE", help="the roadmap to open (default: the first)"
+    )
     serving.set_defaults(handler=serve_screen)
 
 
