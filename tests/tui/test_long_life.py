@@ -66,20 +66,9 @@ async def test_a_row_that_changes_leaves_nothing_as_it_was_before() -> None:
             strips = app.screen._compositor.render_strips()
             return ["".join(part.text for part in strip).split() for strip in strips[1:4]]
 
-        def kept() -> int:
-            return (
-                len(table._cell_render_cache)
-                + len(table._row_render_cache)
-                + len(table._row_renderable_cache)
-                + len(table._line_cache)
-            )
-
-        for number in range(10):
-            await change(number)
-        before = kept()
-        for number in range(10, 40):
+        for number in range(40):
             assert await change(number) == [["a", "0"], ["b", str(number)], ["c", "0"]]
-        assert kept() == before
+        assert len(table._strips) <= 2 * table.row_count  # each marked by the cursor and not
         table.display = False
         await change(40)
         table.display = True

@@ -44,7 +44,7 @@ async def test_the_settings_choose_and_a_key_changes(stage: Open) -> None:
         await it.press("T")
         assert it.app.theme == "vitlab-high-contrast"
         assert "theme: high-contrast" in it.toasts[-1]
-        done = str(it.app.home.plan.get_cell("1.1", "Status").style)
+        done = str(it.app.home.plan._shown["1.1"][1].style)
         assert done.casefold() == CONTRAST.success
         await it.press("T", "T")
         assert it.app.theme == "vitlab-light"

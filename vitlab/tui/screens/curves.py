@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable
 
 from vitlab.plot.chart import MARKS
 from vitlab.plot.series import Rgb, number
@@ -188,7 +187,7 @@ class CurvesScreen(LabScreen):
     def action_choose(self, by: int) -> None:
         (self.table.action_cursor_down if by > 0 else self.table.action_cursor_up)()
 
-    @on(DataTable.RowSelected, "#runs")
+    @on(StableTable.RowSelected, "#runs")
     def action_toggle_run(self) -> None:
         key = self.table.selected
         if key is None:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import DataTable, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from vitlab.docs.text.edit import unified
@@ -148,7 +148,7 @@ class RoadmapTable(StableTable):
         self._lines, self._open = lines, shown
         self._mark()
 
-    def on_data_table_row_highlighted(self) -> None:
+    def on_stable_table_row_highlighted(self) -> None:
         self._mark()
 
     def _mark(self) -> None:
@@ -215,8 +215,8 @@ class RoadmapChooser(ModalScreen[Path | None]):
         if fresh and shown is not None:
             table.select(str(shown))
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        self.dismiss(Path(str(event.row_key.value)))
+    def on_stable_table_row_selected(self, event: StableTable.RowSelected) -> None:
+        self.dismiss(Path(str(event.table.selected)))
 
 
 class PickScreen(ModalScreen[str | None]):

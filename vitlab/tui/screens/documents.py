@@ -13,7 +13,7 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
 from vitlab.lab.writeback import edits
@@ -168,7 +168,7 @@ class DocumentsScreen(LabScreen):
         """The row under the cursor."""
         return next((row for row in self._rows() if row.key == self.table.selected), None)
 
-    @on(DataTable.RowHighlighted, "#edits")
+    @on(StableTable.RowHighlighted, "#edits")
     def _describe(self) -> None:
         entry = self.selected()
         if entry == self._shown:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
@@ -158,7 +158,7 @@ class GatesScreen(LabScreen):
         self.table.show(view)
         self._describe()
 
-    @on(DataTable.RowHighlighted, "#gate-table")
+    @on(StableTable.RowHighlighted, "#gate-table")
     def _describe(self) -> None:
         gates = self.view.roadmap.gates if self.view and self.view.roadmap else ()
         gate = next((one for one in gates if one.id == self.table.selected), None)

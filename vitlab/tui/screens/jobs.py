@@ -11,7 +11,7 @@ from textual import on
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.contract.value import score_text
@@ -157,7 +157,7 @@ class JobsScreen(LabScreen):
         )
         self._describe()
 
-    @on(DataTable.RowHighlighted, "#queue")
+    @on(StableTable.RowHighlighted, "#queue")
     def _describe(self) -> None:
         job = self.selected_job()
         text = self._about(job) if job else Text("no jobs yet: n at home launches the next MVP")
@@ -196,7 +196,7 @@ class JobsScreen(LabScreen):
     def select(self, key: str) -> None:
         self.table.select(key)
 
-    @on(DataTable.RowSelected, "#queue")
+    @on(StableTable.RowSelected, "#queue")
     async def _show_log(self) -> None:
         await self.app.run_action("app.open_log")
 

@@ -11,7 +11,7 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
@@ -149,7 +149,7 @@ class ResultsScreen(LabScreen):
         self.table.show(rows, results.differing(rows), self._reference, self._gaps)
         self._describe()
 
-    @on(DataTable.RowHighlighted, "#result-table")
+    @on(StableTable.RowHighlighted, "#result-table")
     def _describe(self) -> None:
         row = self._selected()
         text = self._about(row) if row else Text("no results yet")

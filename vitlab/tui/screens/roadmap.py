@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
@@ -29,6 +29,7 @@ from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.mvp_pane import FIRST, MvpPane, Reader
 from vitlab.tui.widgets.plan_pane import Board, PlanPane
+from vitlab.tui.widgets.table import StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
@@ -196,7 +197,7 @@ class RoadmapScreen(LabScreen):
         self.plan_pane.show(self.view, _no_plan(self.view, self.session.key))
         self._describe_mvp()
 
-    @on(DataTable.RowHighlighted, "#plan")
+    @on(StableTable.RowHighlighted, "#plan")
     @on(Board.Chosen)
     def _describe_mvp(self) -> None:
         mvp = self.selected_mvp()
@@ -240,7 +241,7 @@ class RoadmapScreen(LabScreen):
         self.plan_pane.select(key)
         self.go("plan")
 
-    @on(DataTable.RowSelected, "#plan")
+    @on(StableTable.RowSelected, "#plan")
     @on(Board.Opened)
     def _open_mvp(self) -> None:
         mvp = self.selected_mvp()
@@ -254,7 +255,7 @@ class RoadmapScreen(LabScreen):
         assert reader is not None
         return reader.summarize(self.session.roadmap, mvp_id, ended)
 
-    @on(DataTable.RowSelected, "#jobs")
+    @on(StableTable.RowSelected, "#jobs")
     async def action_open_row(self) -> None:
         """What enter does in the pane that has the focus."""
         if self.focused is self.jobs:
@@ -262,7 +263,7 @@ class RoadmapScreen(LabScreen):
         else:
             self._open_mvp()
 
-    @on(DataTable.RowHighlighted, "#jobs")
+    @on(StableTable.RowHighlighted, "#jobs")
     def _describe_job(self) -> None:
         job = self.selected_job()
         self.jobs_pane.describe(job)

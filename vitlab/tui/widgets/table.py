@@ -1,18 +1,28 @@
-"""A table that changes only the cells that changed, so that cursor and scroll stay."""
+"""A table that draws only the rows one sees, and anew only those that changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import compress
 from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widgets import DataTable
-from textual.widgets.data_table import ColumnKey, RowKey
 
 Row = tuple[Text, ...]
+
+HEAD = 1
+"""Lines of the header, which stays while the rows scroll."""
+PADDING = 2
+"""Cells beside each column's text, one on each side."""
 
 
 class Table(NamedTuple):
@@ -22,15 +32,19 @@ class Table(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-class StableTable(DataTable[Text]):
+class StableTable(ScrollView, can_focus=True):
     """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
-        Binding("g,home", "scroll_top", "First", show=False),
-        Binding("G,end", "scroll_bottom", "Last", show=False),
+        Binding("j,down", "cursor_down", "Down", show=False),
+        Binding("k,up", "cursor_up", "Up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("g,home,ctrl+home", "scroll_top", "First", show=False),
+        Binding("G,end,ctrl+end", "scroll_bottom", "Last", show=False),
+        Binding("enter", "select_cursor", "Open", show=False),
     ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
     COLUMNS: ClassVar[Mapping[str, int]] = {}
     """Column -> cells; the last takes what is left beside the others, at least its own number."""
     NARROW: ClassVar[Mapping[str, int]] = {}
@@ -43,74 +57,69 @@ class StableTable(DataTable[Text]):
     """Cells up to which a column gets what its texts need before others get more."""
     plain = False
     """ASCII only."""
+    show_cursor = reactive(True)
+    """Whether the cursor's row is marked."""
+
+    class RowHighlighted(Message):
+        """Another row, or none, is under the cursor."""
+
+        def __init__(self, table: StableTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> StableTable:
+            return self.table
+
+        def can_replace(self, message: Message) -> bool:
+            return type(message) is type(self) and message.control is self.table
+
+    class RowSelected(Message):
+        """Enter, or a click on the row under the cursor."""
+
+        def __init__(self, table: StableTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> StableTable:
+            return self.table
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
-        super().__init__(id=id, cursor_type="row", cell_padding=1, zebra_stripes=False)
+        super().__init__(id=id)
+        self.cursor_row = 0
+        """Its number, from 0, also where there are no rows."""
+        self._keys: list[str] = []
         self._shown: dict[str, Row] = {}
         self._fitted: Mapping[str, int] = {}
+        self._strips: dict[tuple[str, bool], tuple[Row, Strip]] = {}
+        """(row, whether marked) -> what it was drawn from, and the line."""
         self.wanted: dict[str, tuple[int, int]] = {}
         """Column -> cells its texts need, for which others are dropped, and those they fill."""
 
+    # the rows
+
     def show_rows(self, rows: Mapping[str, Row]) -> None:
-        """Make the table show these rows, touching as little as possible."""
-        if self._fitted == self.fitted and list(rows) == list(self._shown):
-            for key, row in rows.items():
-                if row is not self._shown[key]:
-                    self._change(key, self._shown[key], row)
-        else:
-            self._refill(rows)
-        self._shown = dict(rows)
-
-    def _change(self, key: str, old: Row, new: Row) -> None:
-        """Draw one row anew, if a cell has changed.
-
-        Textual's `update_cell` draws all rows, and keeps 10,000 cells as they were before.
-        """
-        cells = [
-            (name, after)
-            for name, before, after in zip(self.COLUMNS, old, new, strict=True)
-            if name in self._fitted and (before.plain, before.style) != (after.plain, after.style)
-        ]
-        if not cells:
+        """Make the table show these rows, drawing as little as possible."""
+        keys, fitted = list(rows), self.fitted
+        if keys == self._keys and fitted == self._fitted:
+            pairs = zip(self._shown.values(), rows.values(), strict=True)
+            changed = [n for n, (old, new) in enumerate(pairs) if _differ(old, new)]
+            self._shown = dict(rows)
+            self._draw_rows(changed)
             return
-        row = RowKey(key)
-        self._data[row].update((ColumnKey(name), cell) for name, cell in cells)
-        for cells_drawn in tuple(self._cell_render_cache.keys()):
-            if cells_drawn[0] == row:
-                self._cell_render_cache.discard(cells_drawn)
-        for row_drawn in tuple(self._row_render_cache.keys()):
-            if row_drawn[0] == row:
-                self._row_render_cache.discard(row_drawn)
-        self._row_renderable_cache.clear()
-        self._line_cache.clear()
-        if self.size:
-            self.refresh_row(self.get_row_index(row))
-        else:  # hidden: once it is shown again
-            self.refresh()
+        before, place = self.selected, self.cursor_row
+        self._shown, self._keys, self._fitted = dict(rows), keys, fitted
+        self._strips.clear()
+        self.virtual_size = Size(sum(fitted.values()) + PADDING * len(fitted), HEAD + len(keys))
+        self.refresh()
+        self._move(keys.index(before) if before in rows else place, before)
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
         if self._shown and self._fitted != self.fitted:
-            self._refill(self._shown)
-
-    def _refill(self, rows: Mapping[str, Row]) -> None:
-        key = self.selected
-        place = self.cursor_row
-        self.clear(columns=True)
-        # Textual's styles of a cell hold the number of its row: each row that comes makes new ones.
-        Strip.render_ansi.cache_clear()
-        # Fixed widths: measured ones come a moment late, and cost a measure at every change.
-        self._fitted = self.fitted
-        for name, width in self._fitted.items():
-            head = self.SHORT.get(name, name) if width < len(name) else name
-            self.add_column(Text(head), width=width, key=name)
-        shown = [name in self._fitted for name in self.COLUMNS]
-        for name, row in rows.items():
-            self.add_row(*compress(row, shown), key=name)
-        if key is not None and key in rows:
-            place = list(rows).index(key)
-        if rows:
-            self.move_cursor(row=min(max(place, 0), len(rows) - 1), animate=False)
+            self.show_rows(self._shown)
+        self._reveal()
 
     def table(self) -> Table:
         """All rows that are shown, wherever it is scrolled to."""
@@ -118,20 +127,140 @@ class StableTable(DataTable[Text]):
         return Table(tuple(self.COLUMNS), rows)
 
     @property
+    def row_count(self) -> int:
+        return len(self._keys)
+
+    # the cursor
+
+    @property
     def selected(self) -> str | None:
         """The key of the row under the cursor."""
-        keys = list(self._shown)
-        return keys[self.cursor_row] if 0 <= self.cursor_row < len(keys) else None
+        return self._keys[self.cursor_row] if self.cursor_row < len(self._keys) else None
 
     def select(self, key: str) -> None:
         """Put the cursor on the row `key`, if it is there."""
         if key in self._shown:
-            self.move_cursor(row=list(self._shown).index(key), animate=False)
+            self._move(self._keys.index(key), self.selected)
+
+    def _move(self, row: int, before: str | None) -> None:
+        """Put the cursor on a row, or the nearest; `before`: the key it was on."""
+        old, self.cursor_row = self.cursor_row, max(min(row, len(self._keys) - 1), 0)
+        if self.cursor_row != old:
+            self._draw_rows([old, self.cursor_row])
+            self._reveal()
+        if self.selected != before:
+            self.post_message(self.RowHighlighted(self))
+
+    def _reveal(self) -> None:
+        """Scroll as little as needed to have the cursor's row in sight, below the header."""
+        room = max(self.scrollable_content_region.height - HEAD, 1)
+        top = max(min(self.scroll_offset.y, self.cursor_row), self.cursor_row + 1 - room)
+        if self.size and top != self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False, immediate=True)
+
+    def action_cursor_down(self) -> None:
+        self._move(self.cursor_row + 1, self.selected)
+
+    def action_cursor_up(self) -> None:
+        self._move(self.cursor_row - 1, self.selected)
+
+    def action_page_down(self) -> None:
+        self._move(self.cursor_row + max(self.size.height - HEAD - 1, 1), self.selected)
+
+    def action_page_up(self) -> None:
+        self._move(self.cursor_row - max(self.size.height - HEAD - 1, 1), self.selected)
+
+    def action_scroll_top(self) -> None:
+        self._move(0, self.selected)
+
+    def action_scroll_bottom(self) -> None:
+        self._move(len(self._keys) - 1, self.selected)
+
+    def action_select_cursor(self) -> None:
+        if self.selected is not None:
+            self.post_message(self.RowSelected(self))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.get_content_offset(self)
+        row = -1 if at is None or at.y < HEAD else at.y - HEAD + self.scroll_offset.y
+        if 0 <= row < len(self._keys):
+            event.stop()
+            again = row == self.cursor_row
+            self._move(row, self.selected)
+            if again:
+                self.action_select_cursor()
+
+    # drawing
+
+    def _draw_rows(self, rows: list[int]) -> None:
+        """Draw these rows anew, where they are in sight."""
+        top, size = self.scroll_offset.y, self.size
+        if not size:  # hidden: once it is shown again
+            self.refresh()
+        seen = [row for row in rows if HEAD <= row - top + HEAD < size.height]
+        if seen:
+            self.refresh(*(Region(0, row - top + HEAD, size.width, 1) for row in seen))
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        style, left, width = self.rich_style, self.scroll_offset.x, self.size.width
+        row = y - HEAD + self.scroll_offset.y
+        if y < HEAD:
+            style = self.get_component_rich_style("table--header")
+            strip = self._line(self._heads(), style, Style.null())
+        elif row < len(self._keys):
+            strip = self._row_strip(self._keys[row], self.show_cursor and row == self.cursor_row)
+        else:
+            return Strip.blank(width, style)
+        return strip.crop_extend(left, left + width, style)
+
+    def _heads(self) -> Row:
+        short = self.SHORT
+        return tuple(
+            Text(short.get(name, name) if self._fitted.get(name, 0) < len(name) else name)
+            for name in self.COLUMNS
+        )
+
+    def _row_strip(self, key: str, marked: bool) -> Strip:
+        row = self._shown[key]
+        kept = self._strips.get((key, marked))
+        if kept is None or kept[0] is not row:
+            if len(self._strips) > 4 * self.size.height:
+                self._strips.clear()  # those one has scrolled past
+            over = self.get_component_rich_style("table--cursor") if marked else Style.null()
+            kept = self._strips[key, marked] = row, self._line(row, self.rich_style, over)
+        return kept[1]
+
+    def _line(self, row: Row, base: Style, over: Style) -> Strip:
+        """The row's cells in their columns; `over` is laid over their own styles."""
+        segments: list[Segment] = []
+        ground, gap = base + over, " "
+        console = self.app.console
+        for name, cell in zip(self.COLUMNS, row, strict=True):
+            width = self._fitted.get(name)
+            if width is None:
+                continue
+            if (taken := cell_len(cell.plain)) > width:
+                cell = cell.copy()
+                cell.truncate(width, overflow="ellipsis")
+                taken = cell_len(cell.plain)
+            segments.append(Segment(gap, ground))
+            whole = Segment(cell.plain, console.get_style(cell.style))
+            for text, style, _ in cell.render(console) if cell.spans else [whole]:
+                segments.append(Segment(text, base + style + over if style else ground))
+            gap = " " * (width - taken + PADDING)
+        segments.append(Segment(gap[1:], ground))
+        return Strip(segments)
+
+    # the columns
 
     @property
     def narrow(self) -> bool:
         """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
-        wanted = sum(self.COLUMNS.values()) + self._padding(self.COLUMNS)
+        wanted = sum(self.COLUMNS.values()) + PADDING * len(self.COLUMNS)
         return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
 
     @property
@@ -146,7 +275,7 @@ class StableTable(DataTable[Text]):
         needed = {name: min(cells, self.MOST) for name, (cells, _) in self.wanted.items()}
 
         def spare() -> int:
-            return room - sum(widths.values()) - self._padding(widths)
+            return room - sum(widths.values()) - PADDING * len(widths)
 
         for name in self.DROPS:
             lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
@@ -159,5 +288,10 @@ class StableTable(DataTable[Text]):
         widths[last] += max(spare(), 0)
         return widths
 
-    def _padding(self, widths: Mapping[str, int]) -> int:
-        return 2 * self.cell_padding * len(widths)
+
+def _differ(before: Row, now: Row) -> bool:
+    """Whether a cell looks different."""
+    return before is not now and any(
+        (old.plain, old.style, old.spans) != (new.plain, new.style, new.spans)
+        for old, new in zip(before, now, strict=True)
+    )
