@@ -14,7 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.waiting import DEADLINE, until
+from tests.commands.browser import CHROMIUM, browser
+from tests.waiting import DEADLINE, nothing_runs, until
 from vitlab.cli import main
 
 ROADMAP = """\
@@ -23,6 +24,15 @@ ROADMAP = """\
 | MVP | Name | Phase | Gate | Status | exp_id | Report |
 |-----|------|-------|------|--------|--------|--------|
 | 1.0 | Sleep | 1 | - | ⏳ | - | - |
+"""
+
+EXPERIMENT = """\
+mvp: "1.0"
+roadmap: roadmaps/a_roadmap.md
+recipe: command
+config: {argv: ["true"]}
+headline: test/r2/log_g
+profiles: {smoke: {}}
 """
 
 
@@ -107,6 +117,31 @@ async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other
             await asyncio.to_thread(process.wait, DEADLINE)
     assert process.returncode in (0, 130)
     await until(lambda: not _alive(child))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+async def test_a_browser_shows_the_whole_screen_and_its_keys_launch_a_job(
+    lab: Path, served: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    (lab / "experiments" / "sleep.yaml").write_text(EXPERIMENT)
+    async with browser(served[1]) as page:
+        await page.until_drawn(b"Sleep")
+        assert await page.value("document.title") == f"vitlab {lab.name}"
+        assert await page.value("document.activeElement.className") == "xterm-helper-textarea"
+        # Only xterm's own style hides the field that takes the keys; unhidden it moves all down.
+        assert await page.value("getComputedStyle(document.activeElement).opacity") == "0"
+        box = "document.querySelector('.xterm-screen').getBoundingClientRect()"
+        top, bottom = await page.value(f"[{box}.top, {box}.bottom]")
+        inner, outer = await page.value("[innerHeight, document.documentElement.scrollHeight]")
+        assert 0 == top < inner * 0.9 < bottom <= inner == outer  # the footer too, and no bars
+        await page.picture(tmp_path / "page.png")
+        await page.press("n")
+        await page.until_drawn(b": command on ")
+        await page.press("Enter")
+        async with asyncio.timeout(DEADLINE):
+            while not [*lab.glob("experiments/*/*/spec.json")]:
+                await page.value("0")
+    nothing_runs(lab)
 
 
 def _alive(pid: int) -> bool:

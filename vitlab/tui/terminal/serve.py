@@ -13,6 +13,7 @@ import secrets
 import shlex
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from html import escape
 
 from aiohttp import web
 from textual_serve.server import Server
@@ -24,6 +25,18 @@ MOST = 4
 """Screens at once: each is a process of its own."""
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _FOREIGN = re.compile(r"<link[^>]*\"https?://[^>]*>")
+_HEAD = """\
+<title>{title}</title>
+<link rel="icon" href="data:," />
+<style>html, body {{ margin: 0; height: 100%; overflow: hidden; }}</style>
+<script>
+  new MutationObserver((_, observer) => {{
+    const keys = document.querySelector(".xterm-helper-textarea");
+    if (keys) {{ observer.disconnect(); keys.focus(); }}
+  }}).observe(document, {{ childList: true, subtree: true }});
+</script>
+"""
+"""A title, no scroll bars, and keys that reach the terminal without a click."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self' ws://{host}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -89,8 +102,9 @@ class LabServer(Server):
         """textual-serve's page, fetching nothing from elsewhere, by the port it was asked at."""
         page = await super().handle_index(request)
         assert isinstance(page, web.Response)
-        text = _FOREIGN.sub("", page.text or "")
-        page.text = text.replace(f"//{HOST}:{self.port}", f"//{request.host}")
+        text = (page.text or "").replace(f"http://{HOST}:{self.port}/", "/")
+        text = _FOREIGN.sub("", text).replace(f"//{HOST}:{self.port}", f"//{request.host}")
+        page.text = text.replace("<head>", "<head>" + _HEAD.format(title=escape(self.title)), 1)
         return page
 
     def _knows(self, key: str) -> bool:
