@@ -82,7 +82,7 @@ def test_of_an_unknown_metric_nothing_is_called_best() -> None:
     assert best_result(runs) is None
     assert best_result(runs[:1]) is runs[0]
     assert key_metric(runs) == "dice_test=0.100..0.900"
-    said = "2 runs, dice_test=0.100..0.900; which way is better is not known"
+    said = "2 runs, dice_test=0.100..0.900; not known whether higher is better"
     assert conclusion(runs, "en") == said
     assert "不知道" in conclusion(runs, "zh")
     found = compared(judged("dice", 0.9), judged("dice", 0.1, "LightGBM", "2.0"))

@@ -162,7 +162,7 @@ def usual_view(**more: Any) -> Any:
         "verdicts": {
             "1": verdict("1", "open", "no full result of MVP-1.0 yet; demo says 0.713"),
             "2": verdict("2", "fail", "LGBM 0.71 > ViT 0.69 on the same test set"),
-            "3": verdict("3", "manual", "no rule a program can read"),
+            "3": verdict("3", "manual", "no rule could be read"),
             "4": verdict("4", "pass", "R² 0.72 > 0.70"),
         },
         "next": SimpleNamespace(id="2.0", why="this week, P0.2"),

@@ -34,7 +34,7 @@ async def test_fields_are_typed_chosen_and_shown_as_text(
 ) -> None:
     async with stage(size=size) as it:
         await open_form(it, "MVP")
-        assert "> name        what is tried, in a few words" in it.text()
+        assert "> name        what is tested, in a few words" in it.text()
         assert "id          8.0" in it.text()
         await it.press(*"Sky [b]", "down", "right", "down", "space")
         await it.until(lambda: isinstance(it.app.screen, PickScreen))
@@ -216,7 +216,7 @@ async def test_the_first_plan_of_a_lab_is_made_opened_and_undone(
         await it.until(lambda: isinstance(it.app.screen, FormScreen))
         await it.press(*"Sky lines", "down", "right")
         await confirmed(it)
-        await it.until(lambda: "no MVP in this roadmap yet: A adds one" in it.text())
+        await it.until(lambda: "no MVPs in this roadmap yet: A adds one" in it.text())
         assert sorted(files_of(real_lab)) == [
             "roadmaps/sky_lines_hub.md",
             "roadmaps/sky_lines_roadmap.md",
@@ -229,7 +229,7 @@ async def test_the_first_plan_of_a_lab_is_made_opened_and_undone(
         await it.until(lambda: "no roadmap: A creates one" in it.text())
         assert not files_of(real_lab)
         await it.press("U")
-        await it.until(lambda: "no MVP in this roadmap yet" in it.text())
+        await it.until(lambda: "no MVPs in this roadmap yet" in it.text())
 
 
 async def test_a_document_without_a_table_is_told_in_the_form(

@@ -33,7 +33,7 @@ async def test_the_offer_names_the_files_and_takes_one_key(key: str, wanted: boo
         text = "\n".join("".join(segment.text for segment in strip) for strip in strips)
         assert "no lab in /home/[b]x" in text
         assert "experiments/vit_1m.yaml" in text
-        assert "y makes them   n quits" in text
+        assert "y creates them   n quits" in text
         await pilot.press("j", "k", key)
     assert app.return_value is wanted
 
