@@ -74,6 +74,31 @@ def test_what_happened_stands_in_the_order_of_dates(days: list[str], at: int) ->
     assert [one.kind for one in lint(after, None)] == []
 
 
+@pytest.mark.parametrize(
+    ("heads", "cells"),
+    [
+        (("R² (test)", "MAE"), ("-", "0.250 (val)")),
+        (("R² (val)", "MAE"), ("0.200", "0.250")),
+        (("R²", "MAE (test)"), ("0.200 (val)", "-")),
+        (("R²", "MAE"), ("0.200 (val)", "0.250 (val)")),
+    ],
+)
+def test_a_validation_number_never_stands_for_one_of_the_test(
+    heads: tuple[str, str], cells: tuple[str, str]
+) -> None:
+    overview = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | 🚀 |\n\n"
+    numbers = f"| MVP | {heads[0]} | {heads[1]} |\n|---|---|---|\n| 9.0 | 0.3 | 0.4 |\n"
+    plan = parse_roadmap(Document(overview + numbers))
+    values = {"val/mae/log_g": 0.25, "val/r2/log_g": 0.2}
+    one = replace(result("1.0 A -"), headline="val/mae/log_g", values=values, errors={})
+    edits = record_results(plan, "1.0", [one], "done", "x", None, {}, DATE, "full")
+    after = apply(plan.document.text, edits)
+    assert f"| 1.0 | {' | '.join(cells)} |" in after
+    settings = {"exp_id": "A-1", "conclusion": "x", "date": DATE, "command": "x", "verdicts": {}}
+    report = report_text(plan, "1.0", [one], **settings)  # type: ignore[arg-type]
+    assert "| Parameters | MAE (val) | Time (s) |" in report
+
+
 RUNS = """\
 | MVP | Name | Status |
 |---|---|---|

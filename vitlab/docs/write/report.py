@@ -239,7 +239,7 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     tested = [v for v in values if v.split == "test"]
     names = sorted(map(str, tested)) or sorted({r.headline for r in results})
     header = [words["run"], words["model"], words["train"], words["params"]]
-    header += [cell_text(Value.parse(name).short) for name in names] + [words["seconds"]]
+    header += [cell_text(_head_of(Value.parse(name))) for name in names] + [words["seconds"]]
     rows = []
     for result in results:
         train = count_text(result.n["train"]) if "train" in result.n else "-"
@@ -250,6 +250,12 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
         model = cell_text(result.model_name)
         rows.append([run, model, train, size, *numbers, f"{result.seconds:.0f}"])
     return table(header, rows)
+
+
+def _head_of(value: Value) -> str:
+    """A column's head: `MAE`, where it is not of the test set `MAE (val)`."""
+    other = value.split not in ("", "test") and not value.is_ceiling
+    return f"{value.short} ({value.split})" if other else value.short
 
 
 def _ceilings(results: Sequence[Result]) -> list[str]:

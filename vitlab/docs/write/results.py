@@ -51,7 +51,7 @@ from vitlab.docs.write.status import (
 )
 
 _DIGIT = re.compile(r"\d")
-_REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?")
+_REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?( \((?:val|train)\))?")
 """What stands in a number column of the table of runs before a result: nothing, or a number."""
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
@@ -174,7 +174,11 @@ def _with_epoch(text: str, result: Result) -> str:
 
 
 def _by_header(view: View, result: Result) -> dict[int, str]:
-    """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`."""
+    """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`.
+
+    A head without a split takes the one its neighbours name, or what the run is judged by; a
+    number that is neither of theirs nor of the test has its name: `0.250 (val)`.
+    """
     judged = Value.parse(result.headline)
     headers = [metric_header(header) for header in view.headers]
     named = [header[1] for header in headers if header and header[1]]
@@ -184,10 +188,13 @@ def _by_header(view: View, result: Result) -> dict[int, str]:
             continue
         metric, split = header
         splits = [split] if split else [*named[:1], judged.split]
-        values = [result.values.get(str(Value(s, metric, judged.label))) for s in splits]
-        value = next((v for v in values if v is not None), None)
-        if value is not None:
-            numbers[column] = f"{value:.3f}{profile_mark(result.profile)}"
+        for one in splits:
+            value = result.values.get(str(Value(one, metric, judged.label)))
+            if value is not None:
+                is_usual = one in ("", "test", split, *named[:1])
+                mark = "" if is_usual else f" ({one})"
+                numbers[column] = f"{value:.3f}{mark}{profile_mark(result.profile)}"
+                break
     return numbers
 
 
