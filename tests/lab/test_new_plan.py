@@ -122,6 +122,19 @@ def test_what_is_taken_or_missing_is_refused_in_one_line(lab: Lab, roadmap: Path
             plan_mvp(lab, roadmap, new)
 
 
+def test_a_hypothesis_must_be_in_the_hub(lab: Lab, roadmap: Path) -> None:
+    hub = roadmap.parent / "plan_hub.md"
+    why = r"plan_hub.md: no hypothesis 'H99'; `vitlab hub add H TEXT` adds one"
+    with pytest.raises(UsageError, match=why):
+        plan_mvp(lab, roadmap, NewMvp("x", hypothesis="H99"))
+    assert "more stars help" in plan_mvp(
+        lab, roadmap, NewMvp("x", hypothesis="more stars help")
+    ).changes[-1].new_text  # fmt: skip
+    hub.unlink()
+    with pytest.raises(UsageError, match=r"plan_roadmap.md: no hypothesis 'H1.1'; it has no hub"):
+        plan_mvp(lab, roadmap, NewMvp("x", hypothesis="H1.1"))
+
+
 def test_a_gate_says_what_no_program_can_judge(lab: Lab, roadmap: Path) -> None:
     before = bytes_of(lab)
     new = plan_gate(lab, roadmap, NewGate("Wider", "test R2 log_g >= 0.6", "2.0", "go", "stop"))

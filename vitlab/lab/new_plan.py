@@ -42,6 +42,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files, path_from
 
 LANGUAGES = ("zh", "en")
+_HYPOTHESIS_ID = re.compile(r"[A-Za-z]{1,3}-?\d[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -179,18 +180,21 @@ def _report_folder(lab: Lab, roadmap: Roadmap) -> Path:
 def _hypothesis(lab: Lab, roadmap: Roadmap, wanted: str) -> str:
     """The hypothesis of an id with what it says: `H1.2: deeper is better`; empty for none."""
     wanted = " ".join(wanted.split())
+    if not wanted:
+        return ""
     hub = find_hub(lab, roadmap)
-    if not wanted or hub is None:
-        return wanted
-    known = parse_hub(read(hub), lab.vocabulary_of(hub)).hypotheses
+    known = parse_hub(read(hub), lab.vocabulary_of(hub)).hypotheses if hub else ()
     for point in known:
         if point.id and point.id.casefold() == wanted.casefold():
             said = point.text.removeprefix(point.id).lstrip(" :：-–—")
             return f"{point.id}: {said}" if said else point.id
     ids = ", ".join(point.id for point in known if point.id)
-    if not ids:
-        return wanted
-    raise UsageError(f"{lab.paths.relative(hub)}: no hypothesis {wanted!r}; there are {ids}")
+    if not ids and not _HYPOTHESIS_ID.fullmatch(wanted):
+        return wanted  # in words
+    if hub is None:
+        raise UsageError(f"{roadmap.document.name}: no hypothesis {wanted!r}; it has no hub")
+    hint = f"there are {ids}" if ids else "`vitlab hub add H TEXT` adds one"
+    raise UsageError(f"{lab.paths.relative(hub)}: no hypothesis {wanted!r}; {hint}")
 
 
 def plan_gate(lab: Lab, roadmap: Path, new: NewGate) -> Creation:
