@@ -92,6 +92,18 @@ def test_a_number_that_is_no_r2_has_its_name(bench: Bench) -> None:
     assert (head.split()[-1], row.rpartition("  ")[2]) == ("R2", "MAE 0.370 σ")
     name = bench.jobs()[0].name
     assert bench("stop", name) == (2, "", f"vitlab: {name}: has ended already: ok\n")
+    assert "wrote" not in bench("sync", "--dry-run")[2]
+    wrote = bench("sync")[2].splitlines()[-1]  # without a terminal it does not ask
+    assert wrote.startswith("wrote roadmaps/roadmap.md, roadmaps/exp_m2_0_")
+    assert wrote.endswith(".md; `vitlab undo` takes back the last write")
+
+
+def test_a_failed_job_says_why(bench: Bench) -> None:
+    bench.experiment("2.0", [sys.executable, "-c", "raise KeyError('lr' * 50)"])
+    assert bench("run", "2.0", "--wait")[0] == 1
+    row = bench("jobs")[1].splitlines()[1]
+    assert f"  failed: KeyError: '{'lr' * 24}...  " in row
+    assert json.loads(bench("jobs", "--json")[1])[0]["why"] == f"KeyError: '{'lr' * 50}'"
 
 
 def test_of_several_roadmaps_one_is_named(bench: Bench) -> None:
@@ -274,9 +286,14 @@ def test_a_refused_launch_leaves_nothing(
 def test_a_job_that_was_not_submitted_here(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.experiment("1.0", [sys.executable, "-c", "print(1)"])
     path = bench.lab.experiments / "m1_0.yaml"
-    path.write_text(path.read_text().replace("config: {", "config: {env: {LD_PRELOAD: evil.so}, "))
+    more = "config: {env: {LD_PRELOAD: evil.so}, resume_argv: [sh, -c, evil], "
+    path.write_text(path.read_text().replace("config: {", more))
     with monkeypatch.context() as another:
         another.setenv("XDG_STATE_HOME", str(bench.lab.root / "of-another"))
+        for name in "ABCDEFG":
+            another.setenv(f"A_{name}", "1")
+        for name in ("TERM", "SSH_CLIENT", "OLDPWD"):
+            another.setenv(name, "another's")
         another.setattr("vitlab.lab.launch.scheduler.advance", lambda _: [])
         bench("run", "1.0")
     [job] = bench.jobs()
@@ -290,12 +307,14 @@ def test_a_job_that_was_not_submitted_here(bench: Bench, monkeypatch: pytest.Mon
     assert "foreign" in bench("jobs")[1]
     status, _, said = bench("resume", job.name)
     assert status == 2
-    assert said.splitlines()[:3] == [
+    assert said.splitlines()[:6] == [
         f"{job.name}: not submitted here by you",
         f"runs: {sys.executable} -c 'print(1)'",
         f"in: {bench.lab.root}",
+        "resumes by: sh -c evil",
+        "sets: LD_PRELOAD=evil.so",
+        "with your environment, not the one it came with: A_A, A_B, A_C, A_D, A_E and 2 more",
     ]
-    assert "sets: LD_PRELOAD=evil.so" in said
     assert f"vitlab: {job.name}: not submitted here: `vitlab resume JOB --here` submits" in said
     assert bench("resume", job.name, "--here")[0] == 0
     assert ended(job).outcome == "ok"

@@ -48,15 +48,15 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
     A long cell is cut, or it would widen its column in every row.
     """
-    cells = [[_cut(plain(cell)) for cell in row] for row in rows]
+    cells = [[cut(plain(cell)) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
     for row in [list(header), *cells]:
         padded = (cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True))
         print("  ".join(padded).rstrip())
 
 
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 3]}..."
+def cut(cell: str, widest: int = WIDEST) -> str:
+    return cell if len(cell) <= widest else f"{cell[: widest - 3]}..."
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -104,9 +104,7 @@ def note_lost_roadmaps(lab: Lab) -> None:
     jobs = Counter(job.spec.roadmap for job in all_jobs(lab.paths) if job.spec.roadmap)
     for name, number in jobs.items():
         if not os.path.lexists(lab.paths.root / name):
-            print_note(
-                f"{_cut(name)} does not exist, so nothing is written for its jobs ({number})"
-            )
+            print_note(f"{cut(name)} does not exist, so nothing is written for its jobs ({number})")
 
 
 def existing(name: str) -> Path:

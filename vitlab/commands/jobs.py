@@ -15,6 +15,7 @@ from vitlab.commands.charts import draw_picture
 from vitlab.commands.common import (
     Options,
     add_json,
+    cut,
     plain,
     print_json,
     print_table,
@@ -65,6 +66,8 @@ POLL = 0.5
 """Seconds between two checks of a followed job."""
 WARNED = 5
 """Ended jobs whose warnings are listed: the newest."""
+REASON = 70
+"""Characters of why a job failed, in the table."""
 SANE = 1e9
 """No speed, memory or share of a real program is as large; its digits would fill a screen."""
 STOP_PATIENCE = 3.0
@@ -208,14 +211,19 @@ def _progress(view: JobView) -> str:
             if view.eta is not None:
                 parts.append(f"{datetime.timedelta(seconds=max(round(view.eta), 0))} left")
             return ", ".join(parts)
-        case Done(detail=detail) as done:
-            if done.outcome == "ok" or not detail:
-                return done.word
-            return detail if detail.startswith(done.word) else f"{done.word}: {detail}"
+        case Done() as done:
+            return _ended(done)
         case Lost():
             return "lost: its supervisor died; `vitlab resume` resumes it"
         case Unreadable(why=why):
             return f"unreadable: {why}"
+
+
+def _ended(done: Done) -> str:
+    """`ok`, `failed: exit code 3`."""
+    if done.outcome == "ok" or not done.detail:
+        return done.word
+    return done.detail if done.detail.startswith(done.word) else f"{done.word}: {done.detail}"
 
 
 def _live(view: JobView) -> str:
@@ -256,8 +264,11 @@ def list_jobs(args: argparse.Namespace) -> int:
 
 def _outcome(view: JobView) -> str:
     """How it ended, why it waits or how it performs, and what of it cannot be read."""
-    words = view.state.word if isinstance(view.state, Done) else view.why
-    if isinstance(view.state, Running):
+    words = view.why
+    if isinstance(view.state, Done):
+        word = view.state.word
+        words = word if word == "stopped" else cut(_ended(view.state), REASON)
+    elif isinstance(view.state, Running):
         words = words or performance(view.values)
     unread = view.problem and f"unreadable: {view.problem}"
     return "; ".join(part for part in (words, unread) if part)
@@ -285,7 +296,7 @@ def _job_record(view: JobView) -> dict[str, object]:
         "step": view.step,
         "of": view.of,
         "values": dict(view.values),
-        "why": view.why or None,
+        "why": view.why or (state.detail if isinstance(state, Done) else "") or None,
         "problem": view.problem or None,
         "wandb": view.wandb,
         "metrics": view.metrics,

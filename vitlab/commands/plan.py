@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,12 @@ from vitlab.docs.save import undo as undo_lone
 from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
 from vitlab.docs.write.gate_decisions import find_gate
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
-from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.live.standing import ENDED, best_scores, standings
+from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 from vitlab.lab.writeback.edits import (
@@ -145,7 +148,7 @@ def show_status(args: argparse.Namespace) -> int:
         broken = 2 if faults else 0
         _note_unreadable(lab)
         if args.json:
-            print_json({"roadmaps": reports})
+            print_json({"roadmaps": [report for report, _ in reports]})
             return broken
     else:
         path = existing(args.roadmap)
@@ -162,11 +165,11 @@ def show_status(args: argparse.Namespace) -> int:
             columns = input('which are they ("Milestone=id, State=status")? ')
             reports, broken = [_status(_explained(path, columns), path)], 0
         if args.json:
-            print_json(reports[0])
+            print_json(reports[0][0])
             return 0
-    for position, report in enumerate(reports):
+    for position, (report, scores) in enumerate(reports):
         print("\n" * (position > 0) + report["roadmap"])
-        _print_status(report)
+        _print_status(report, scores)
     return broken
 
 
@@ -213,15 +216,23 @@ def _note_other_words(roadmap: Roadmap) -> None:
     print(f"vitlab: note: {note}", file=sys.stderr)
 
 
-def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
+def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | None]]:
+    """What is known of a roadmap, and the best R2 of each of its MVPs."""
     roadmap, verdicts = judge_gates(lab, path)
     _note_other_words(roadmap)
     if lab and not real(path).is_relative_to(real(lab.paths.root)):
         lab.tell(f"{path} is {real(path)}, outside the lab: it is read, never written")
     following, held = next_mvp(roadmap), passed_over(roadmap)
-    return {
+    jobs = of_roadmap(lab, all_jobs(lab.paths), path) if lab else []
+    stand, best = standings(lab, roadmap, jobs), best_scores(latest(finished(jobs)))
+    scores = [best.get(mvp.id) or stand[mvp.id].stated_text for mvp in roadmap.mvps]
+    report = {
         "roadmap": lab.paths.relative(path) if lab else str(path),
-        "mvps": [{key: getattr(mvp, key) for key in MVP_KEYS} for mvp in roadmap.mvps],
+        "mvps": [
+            {key: getattr(mvp, key) for key in MVP_KEYS}
+            | ({"standing": word} if (word := stand[mvp.id].word) else {})
+            for mvp in roadmap.mvps
+        ],
         "gates": [
             {
                 "id": gate.id,
@@ -237,14 +248,18 @@ def _status(lab: Lab | None, path: Path) -> dict[str, Any]:
         "next": following.id if following else None,
         "passed_over": [vars(one) for one in held],
     }
+    return report, scores
 
 
-def _print_status(report: dict[str, Any]) -> None:
+def _print_status(report: dict[str, Any], scores: Sequence[str | None]) -> None:
     rows = [
-        (m["id"], m["name"], m["phase"], m["gate"], m["status"] or m["status_text"], m["exp_id"])
-        for m in report["mvps"]
-    ]
-    print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "EXP_ID"), rows)
+        (*(m[key] for key in ("id", "name", "phase", "gate")),
+         m.get("standing") or m["status"] or m["status_text"], score, m["exp_id"])
+        for m, score in zip(report["mvps"], scores, strict=True)
+    ]  # fmt: skip
+    print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "R2", "EXP_ID"), rows)
+    if ended := [m["id"] for m in report["mvps"] if m.get("standing") == ENDED]:
+        print_note(f"{', '.join(ended)}: all jobs have ended; `vitlab sync` writes how")
     if report["gates"]:
         print()
         gates = [
@@ -423,7 +438,11 @@ def sync_results(args: argparse.Namespace) -> int:
             print(line, file=sys.stderr)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
         if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
-            warn_of_editors(accept(lab, plan))
+            written = accept(lab, plan)
+            if written:
+                names = ", ".join(map(lab.paths.relative, written))
+                print(f"wrote {names}; `vitlab undo` takes back the last write", file=sys.stderr)
+            warn_of_editors(written)
         count += len(plan.changes)
     tell_broken(broken)
     if not count:

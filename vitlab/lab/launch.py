@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.job import (
     PROFILES,
@@ -24,7 +25,7 @@ from vitlab.contract.job import (
     Unreadable,
     ended_well,
 )
-from vitlab.contract.paths import JobPaths, UsageError, cause
+from vitlab.contract.paths import SPEC, JobPaths, UsageError, cause
 from vitlab.contract.reading import read_regular
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
@@ -123,6 +124,19 @@ def write_standing(lab: Lab, job: JobPaths) -> None:
         lab.tell(f"the status of MVP {asked.mvp} is not written: {error}")
 
 
+NAMED = 5
+"""Variables of an environment that are named."""
+_SESSION = re.compile(
+    r"_|(OLD)?PWD|SHLVL|TERM|COLORTERM|COLUMNS|LINES|LS_COLORS|HOST(NAME)?|LOGNAME|USER|PS1|"
+    r"(TERM|SSH|XDG|DBUS|TMUX|LESS|VSCODE|PYTEST)_?.*"
+)
+"""Variables of a terminal and a login, in which no two runs are alike."""
+
+
+_SHOWN = 500
+"""Letters of one of a job's settings that its preview shows."""
+
+
 def preview(job: Job) -> list[str]:
     """What a job would run that was not submitted here, a line each; empty for one that was."""
     paths, spec = job.paths, job.spec
@@ -132,7 +146,8 @@ def preview(job: Job) -> list[str]:
     command = filled(document, paths.root, values_of(document, paths.folder), begun(job))
     if spec.recipe == "command":
         lines = [f"runs: {shlex.join(command.argv)}", f"in: {command.cwd}"]
-        lines += [f"sets: {name}={value}" for name, value in command.env.items()]
+        given = {str(name) for name in spec.config.get("env") or ()}
+        lines += [f"sets: {name}={value}" for name, value in command.env.items() if name in given]
     else:
         lines = [f"runs: vitlab's own recipe {spec.recipe}", f"in: {paths.root}"]
     more = {"outputs": command.outputs, **spec.extra}  # Slurm and its options, W&B, metrics, ...
@@ -140,8 +155,11 @@ def preview(job: Job) -> list[str]:
     lines += [f"{name}: {text[:500]}{'...' * (len(text) > 500)}" for name, text in texts.items()]
     recorded, here = read_json(paths.environment).get("variables"), this_environment()
     theirs = recorded if isinstance(recorded, dict) else {}
-    if differs := sorted(name for name in theirs if theirs[name] != here.get(name)):
-        lines.append(f"with your environment, not the one it came with: {', '.join(differs)}")
+    differs = sorted(name for name in theirs if theirs[name] != here.get(name))
+    if differs := [name for name in differs if not _SESSION.fullmatch(name)]:
+        names = ", ".join(differs[:NAMED])
+        names += f" and {len(differs) - NAMED} more" if len(differs) > NAMED else ""
+        lines.append(f"with your environment, not the one it came with: {names}")
     return [f"{paths.name}: not submitted here by you", *lines]
 
 
