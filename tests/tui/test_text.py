@@ -17,10 +17,14 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, mvp, usual_view, verdict
 from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.contract.terminal import UNSAFE
+from vitlab.lab.live.standing import BY_HAND, Standing
+from vitlab.tui.standing import document_score, mvp_words
 from vitlab.tui.text import (
     HarmlessLines,
     clean,
     duration,
+    job_detail,
+    job_words,
     metric_name,
     progress_bar,
     short_label,
@@ -121,6 +125,38 @@ def test_a_stop_that_was_asked_for_is_no_failure() -> None:
     assert state_words(Done(0, 1, "killed", None, "stopped on request")) == ("■ stopped", "muted")
     assert state_words(Done(0, 1, "killed", None, "stopped on request"), True)[0] == "# stopped"
     assert state_words(Done(0, 1, "killed", None, "ended by SIGTERM")) == ("✗ killed", "error")
+
+
+def test_a_stopped_job_says_how_far_it_came_and_how_it_goes_on() -> None:
+    ended = Done(0, 1, "killed", None, "stopped on request")
+    assert job_detail(job("a", "one", ended, step=123, of=1000)) == "stopped 123/1000 (c resumes)"
+    never = Done(0, 1, "killed", None, "stopped before it began")
+    assert job_detail(job("a", "one", never, step=0, of=0)) == "stopped (c resumes)"
+    dropped = Done(0, 1, "killed", None, "lost, then dropped")
+    assert job_words(job("a", "one", dropped)) == ("■ stopped", "muted")
+    killed = Done(0, 1, "killed", None, "by signal 9")
+    assert (job_words(job("a", "one", killed))[1], job_detail(job("a", "one", killed))) == (
+        "error", "by signal 9",
+    )  # fmt: skip
+
+
+def test_a_job_put_aside_is_not_queued_and_nothing_runs_where_none_does() -> None:
+    assert job_words(job("a", "one", Queued(0.0), held=True)) == ("= held", "warning")
+    one, view = mvp("1.0", "a", status="running"), usual_view()
+    for word, words in (
+        (None, ("> running", "accent")),
+        ("queued", ("- queued", "")),
+        ("held", ("= held", "warning")),
+        ("ended", ("? ended", "warning")),
+        (BY_HAND, ("· running (document)", "muted")),
+    ):
+        view.standings = {"1.0": Standing(word, "0.713")}
+        assert mvp_words(one, view) == words
+        assert mvp_words(one, view, plain=True)[0].isascii()
+        assert document_score(one, view) == "0.713 (document)"
+        assert document_score(one, view, 40) == "(0.713)"
+    view.standings = {}
+    assert mvp_words(mvp("1.0", "a", status="planned"), view) == ("- planned", "")
 
 
 def test_a_line_that_is_drawn_holds_nothing_a_terminal_obeys() -> None:

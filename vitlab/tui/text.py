@@ -33,6 +33,7 @@ from vitlab.contract.job import (
 from vitlab.contract.terminal import UNSAFE
 from vitlab.contract.value import Value, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
+from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, fit
 
@@ -126,7 +127,9 @@ def verdict_word(verdict: str, plain: bool = False, shown: str = "") -> str:
 
 
 def job_words(job: JobView, plain: bool = False) -> tuple[str, str]:
-    """As `state_words`; a job that was not submitted here has a word of its own."""
+    """As `state_words`; one that was not submitted here, or is put aside, has its own word."""
+    if job.held and not job.foreign and isinstance(job.state, Queued):
+        return "= held", "warning"
     return ("? foreign", "warning") if job.foreign else state_words(job.state, plain)
 
 
@@ -373,6 +376,9 @@ def job_detail(job: JobView) -> str:
         return clean(f"unreadable: {job.problem}")
     if isinstance(job.state, Running) and job.warnings:
         return clean(f"{job.health.partition(':')[0] or 'warn'}: {'; '.join(job.warnings)}")
+    if was_requested(job):
+        again = "" if ADOPTED in job.spec.extra else "(c resumes)"
+        return " ".join(filter(None, ("stopped", steps_of(job), again)))
     if isinstance(job.state, Done) and (job.state.detail or job.warnings):
         return clean(job.state.detail or "; ".join(job.warnings))
     if isinstance(job.state, Done) and job.health.startswith("warn: "):

@@ -81,6 +81,30 @@ def differing_numbers(
         yield from _differing(roadmap, mvp, groups)
 
 
+_SURER = ("test", "val", None, "train")
+
+
+def stated_r2(roadmap: Roadmap, mvp: Mvp) -> str | None:
+    """The R2 that the roadmap states of an MVP, as `0.713`; of several runs in a table the best.
+
+    Of the test set if it states that, else of validation; None where it states none, or several.
+    """
+    groups = [[p for p in group if p.number.metric == "r2"] for group in _in_roadmap(roadmap, mvp)]
+    for split, full in ((split, full) for full in (True, False) for split in _SURER):
+        for group in groups:
+            places = [
+                place
+                for place in group
+                if (place.number.split, place.number.profile == "full") == (split, full)
+            ]
+            best = max((place.number for place in places), key=lambda one: one.value, default=None)
+            if best is not None:
+                one = all(place.run or place.number.same_as(best) for place in places)
+                mark = "" if full else f" ({best.profile})"
+                return f"{best.value:.{best.decimals}f}{mark}" if one else None
+    return None
+
+
 def _differing(roadmap: Roadmap, mvp: Mvp, groups: Sequence[Group]) -> Iterator[Finding]:
     context = _context(roadmap, mvp)
     for number, group in enumerate(groups):

@@ -32,9 +32,12 @@ from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.standing import Standing, standings
 from vitlab.lab.progress import TREND, Progress
+from vitlab.lab.results.ceilings import ceiling_in, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.results.worlds import planned_world
 from vitlab.lab.writeback.sync_ledger import count_to_write
 
 
@@ -186,6 +189,10 @@ class LabSnapshot:
     """The MVPs that are never next, and why."""
     names: frozenset[str] = frozenset()
     """The `spec.roadmap` of the jobs launched from this roadmap."""
+    ceilings: Mapping[str, float] = field(default_factory=dict)
+    """Job's name -> the ceiling of its headline, where one is known, of each run's newest job."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """MVP id -> what its jobs and the roadmap's numbers say of it."""
 
 
 class KeptView(NamedTuple):
@@ -207,6 +214,8 @@ class Judged(NamedTuple):
     verdicts: Mapping[str, Verdict]
     waiting: int
     """Results that the next write writes."""
+    ceilings: Mapping[str, float]
+    """Job's name -> the ceiling of its headline."""
 
 
 @dataclass
@@ -234,9 +243,9 @@ def read_snapshot(
     jobs = all_jobs(lab.paths)
     problems: list[str] = []
     roadmap: Roadmap | None = None
-    verdicts: Mapping[str, Verdict] = {}
+    judged: Judged | None = None
+    here: list[Job] = []
     experiments: frozenset[str] = frozenset()
-    waiting = 0
     names: frozenset[str] = frozenset()
     if roadmap_path is not None:
         try:
@@ -254,18 +263,19 @@ def read_snapshot(
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
             judged = _judged(lab, roadmap, jobs, here, kept or Kept())
-            verdicts, waiting = judged.verdicts, judged.waiting
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
         jobs=tuple(_views(lab, jobs, quick, kept.views if kept else None)),
-        verdicts=verdicts,
+        verdicts=judged.verdicts if judged else {},
         next=next_mvp(roadmap) if roadmap is not None else None,
         passed_over=passed_over(roadmap) if roadmap is not None else (),
         problems=tuple(problems),
         experiments=experiments,
-        pending=waiting,
+        pending=judged.waiting if judged else 0,
         names=names,
+        ceilings=judged.ceilings if judged else {},
+        standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
     )
 
 
@@ -289,8 +299,25 @@ def _judged(
         newest = latest(finished(here))
         found = verdicts_of(lab, roadmap, newest, lambda: finished(jobs))
         verdicts = {one.id: one for one in found}
-    kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting)
+    bounds = _ceilings(lab, jobs, here)
+    kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting, bounds)
     return kept.judged
+
+
+def _ceilings(lab: Lab, jobs: Sequence[Job], here: Sequence[Job]) -> Mapping[str, float]:
+    """Job's name -> the ceiling of its headline: of running jobs and each run's newest."""
+    known = ceilings(jobs)
+    if not known:
+        return {}
+    found = {
+        one.job.name: ceiling_of(one.result, known, one.result.headline)
+        for one in latest(finished(here))
+    }
+    for job in here:
+        if isinstance(job.state, Running):
+            world = planned_world(job.spec, lab.paths.root)
+            found[job.name] = ceiling_in(world, known, job.spec.headline)
+    return {name: bound.r2 for name, bound in found.items() if bound is not None and bound.r2 > 0}
 
 
 def _ended(jobs: Sequence[Job]) -> list[Job]:

@@ -1,0 +1,98 @@
+"""How an MVP stands: nothing reads as running while nothing runs, no number as a job's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.paths import JobPaths
+from vitlab.jobs import submissions
+from vitlab.jobs.files import take_lock
+from vitlab.jobs.queue.scheduler import hold
+from vitlab.jobs.store import all_jobs, read_job
+from vitlab.lab.lab import Lab
+from vitlab.lab.live.standing import BY_HAND, best_scores, standings
+from vitlab.lab.results.job_results import finished
+from vitlab.lab.writeback.status_sync import sync_status
+
+RUNNING = ROADMAP.replace("| Gate-1 | ⏳ |", "| Gate-1 | 🚀 |")
+NUMBERS = (
+    "\n## Numbers\n\n| MVP | Config | R² (val) | R² (test) | MAE |\n|---|---|---|---|---|\n"
+    "| 1.0 Run1 | a | 0.70 | **0.713** | 0.38 |\n| 1.0 Run2 | b | 0.75 | 0.690 | - |\n"
+    "| 2.0 | c | 0.662 (ep10) | - | 0.4 |\n"
+)
+
+
+def standing(lab: Lab, roadmap: Path) -> str | None:
+    document = lab.read_roadmap(roadmap)
+    return standings(lab, document, all_jobs(lab.paths))["1.0"].word
+
+
+def waiting(job: JobPaths) -> JobPaths:
+    for path in (job.started, job.exit, job.result):
+        path.unlink(missing_ok=True)
+    return job
+
+
+@pytest.mark.parametrize("document", ["🚀", "⏳", "✅"])
+def test_an_mvp_runs_only_while_a_job_of_it_does(
+    lab: Lab, roadmap: Path, ended: Ended, document: str
+) -> None:
+    roadmap.write_text(ROADMAP.replace("| Gate-1 | ⏳ |", f"| Gate-1 | {document} |"))
+    says_so = document == "🚀"
+    assert standing(lab, roadmap) == (BY_HAND if says_so else None)
+    job = ended("one", profile="smoke")
+    assert standing(lab, roadmap) == ("ended" if says_so else None)
+    submissions.record(job.folder)  # its specification was changed
+    job.exit.unlink()
+    assert standing(lab, roadmap) == ("lost" if says_so else None)
+    lock = take_lock(job.lock)
+    assert lock is not None
+    assert standing(lab, roadmap) == {"🚀": None, "⏳": "running", "✅": None}[document]
+    os.close(lock)
+    waiting(job)
+    assert standing(lab, roadmap) == ("queued" if says_so else None)
+    record = read_job(job)
+    assert record is not None
+    hold(record)
+    assert standing(lab, roadmap) == ("held" if says_so else None)
+
+
+def test_after_its_end_is_written_it_is_a_person_who_says_that_it_runs(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    roadmap.write_text(RUNNING, encoding="utf-8")
+    ended("one", outcome="failed")
+    sync_status(lab, roadmap)
+    assert standing(lab, roadmap) is None
+    roadmap.write_text(RUNNING, encoding="utf-8")
+    assert standing(lab, roadmap) == BY_HAND
+
+
+def test_a_number_of_the_roadmap_is_told_from_one_of_a_job(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    roadmap.write_text(ROADMAP + NUMBERS, encoding="utf-8")
+    document = lab.read_roadmap(roadmap)
+    stated = standings(None, document, [])
+    assert {name: one.stated_text for name, one in stated.items()} == {
+        "1.0": "0.713 (document)",  # the test set's, of the best run
+        "2.0": "0.662 (document)",
+    }
+    ended("one", 0.6, profile="smoke")
+    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.600 (smoke)"}
+    ended("one", 0.5)
+    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.500"}
+
+
+@pytest.mark.parametrize(
+    "sentence", ["R²=0.71 against R²=0.61", "R² > 0.7", "R²≈0.7-0.8", "MAE=0.3", "-"]
+)
+def test_a_number_that_is_not_certain_is_none(lab: Lab, roadmap: Path, sentence: str) -> None:
+    row = f"|-----|------------|------------|\n| 1.0 | said | {sentence} |\n"
+    text = ROADMAP.replace("|-----|------------|------------|\n", row)
+    roadmap.write_text(text, encoding="utf-8")
+    assert standings(None, lab.read_roadmap(roadmap), [])["1.0"].stated is None

@@ -1,0 +1,100 @@
+"""How each MVP stands: what the roadmap says of it, and what its jobs do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vitlab.contract.job import Lost, Queued, Result, Running
+from vitlab.contract.value import score_text
+from vitlab.docs.judge.conclusion import best_result, profile_mark
+from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.jobs.store import Job
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.launches import has_headline
+from vitlab.lab.writeback.sync_ledger import unwritten
+
+BY_HAND = "running (document)"
+"""No job of vitlab runs, and none has ended since: a person says so."""
+ENDED = "ended"
+"""Its jobs have ended, and the roadmap says that it runs."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one MVP stands, besides the status that its row states."""
+
+    word: str | None = None
+    """`running`, though the row does not say so; of a row that says it, while nothing runs:
+    `queued`, `held`, `lost`, `ENDED` or `BY_HAND`. None: the row says it all."""
+    stated: str | None = None
+    """The R2 that the roadmap states of it, as written; None where it states none."""
+
+    @property
+    def stated_text(self) -> str | None:
+        """`0.713 (document)`: no job's; None where the roadmap states none."""
+        return f"{self.stated} (document)" if self.stated else None
+
+    def status(self, mvp: Mvp) -> str | None:
+        """How it stands, for people; None where no status is known."""
+        return self.word or mvp.status
+
+
+def standings(
+    lab: Lab | None, roadmap: Roadmap, jobs: Sequence[Job], *, quick: bool = False
+) -> Mapping[str, Standing]:
+    """MVP id -> how it stands; `jobs`: those of the roadmap, `quick`: without stated numbers.
+
+    Without a lab there are no jobs, and all is as the document says.
+    """
+    of_mvp: dict[str, list[Job]] = {}
+    for job in jobs:
+        if not job.foreign:
+            of_mvp.setdefault(job.spec.mvp, []).append(job)
+    stated = {} if quick else _stated_numbers(roadmap)
+    return {
+        mvp.id: Standing(
+            _word(lab, mvp, of_mvp.get(mvp.id, [])) if lab else None, stated.get(mvp.id)
+        )
+        for mvp in roadmap.mvps
+    }
+
+
+def best_scores(results: Sequence[Finished]) -> Mapping[str, str]:
+    """MVP id -> the best headline of its full runs as text, or of trials, marked as such."""
+    of_mvp: dict[str, list[Result]] = {}
+    for one in results:
+        of_mvp.setdefault(one.job.spec.mvp, []).append(one.result)
+    found = {}
+    for mvp_id, mine in of_mvp.items():
+        full = [one for one in mine if one.profile == "full" and has_headline(one)]
+        if best := best_result(full or mine):
+            score = score_text(best.headline, best.values.get(best.headline))
+            found[mvp_id] = score + profile_mark(best.profile)
+    return found
+
+
+def _word(lab: Lab, mvp: Mvp, jobs: Sequence[Job]) -> str | None:
+    running = [job.spec.profile for job in jobs if isinstance(job.state, Running)]
+    if mvp.status != "running":  # a trial leaves what is done as it is
+        return "running" if "full" in running or (running and mvp.status != "done") else None
+    waiting = [job for job in jobs if isinstance(job.state, Queued)]
+    if running:
+        return None
+    if waiting:
+        return "held" if all(job.held for job in waiting) else "queued"
+    if any(isinstance(job.state, Lost) for job in jobs):
+        return "lost"
+    return ENDED if unwritten(lab, jobs) else BY_HAND
+
+
+def _stated_numbers(roadmap: Roadmap) -> Mapping[str, str]:
+    """MVP id -> the R2 that the roadmap states of it; found once, and kept with the roadmap."""
+    known: dict[str, Mapping[str, str]] = vars(roadmap)
+    if "_stated_numbers" not in known:
+        from vitlab.docs.lint.numbers import stated_r2  # the first picture shows none
+
+        found = ((mvp.id, stated_r2(roadmap, mvp)) for mvp in roadmap.mvps)
+        known["_stated_numbers"] = {name: text for name, text in found if text is not None}
+    return known["_stated_numbers"]
