@@ -86,4 +86,7 @@ def test_of_an_unknown_metric_nothing_is_called_best() -> None:
     assert conclusion(runs, "en") == said
     assert "不知道" in conclusion(runs, "zh")
     found = compared(judged("dice", 0.9), judged("dice", 0.1, "LightGBM", "2.0"))
-    assert (found.verdict, "which way dice_test is better" in found.because) == ("manual", True)
+    assert (found.verdict, "whether a higher dice_test is better" in found.because) == (
+        "manual",
+        True,
+    )
