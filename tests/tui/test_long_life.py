@@ -22,7 +22,7 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
 from vitlab.jobs.files import exit_record, write_json
 from vitlab.jobs.store import submit
-from vitlab.tui.widgets.table import StableTable
+from vitlab.tui.widgets.table import Rows, StableTable
 
 ROADMAP = "roadmaps/sleep_roadmap.md"
 MOST = 80
@@ -74,6 +74,30 @@ async def test_a_row_that_changes_leaves_nothing_as_it_was_before() -> None:
         table.display = True
         await pilot.pause()
         assert (await change(40))[1] == ["b", "40"]
+
+
+async def test_of_many_rows_those_in_sight_are_made() -> None:
+    class Shows(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Numbers("numbers")
+
+    app, made = Shows(), set[int]()
+
+    def row(number: int) -> tuple[Text, Text]:
+        made.add(number)
+        return Text(f"row 路 {number}"), Text("a number longer than its column")
+
+    async with app.run_test(size=(40, 12)) as pilot:
+        table = app.query_one(Numbers)
+        table.show_rows(Rows({str(number): number for number in range(10_000)}, row))
+        table.focus()
+        await pilot.press("j", "G", "k")
+        assert table.selected == "9998"
+        assert made == {*range(11), *range(9989, 10_000)}
+        strips = app.screen._compositor.render_strips()
+        assert strips[10].text.startswith(" row 路 99…  a number longer ")  # the cursor's
+        await pilot.click(Numbers, offset=(3, 4))
+        assert table.selected == "9992"
 
 
 @pytest.mark.parametrize("train", [None, [], {"batch": "x"}, {"batch": [1]}])

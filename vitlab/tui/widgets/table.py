@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -21,8 +21,6 @@ Row = tuple[Text, ...]
 
 HEAD = 1
 """Lines of the header, which stays while the rows scroll."""
-PADDING = 2
-"""Cells beside each column's text, one on each side."""
 
 
 class Table(NamedTuple):
@@ -30,6 +28,29 @@ class Table(NamedTuple):
 
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
+
+
+_T = TypeVar("_T")
+
+
+class Rows(Mapping[str, Row], Generic[_T]):
+    """Rows that are made when one looks at them: of ten thousand, those in sight."""
+
+    def __init__(self, things: Mapping[str, _T], make: Callable[[_T], Row]) -> None:
+        """`things`: key -> what the row tells of."""
+        self._things, self._make = things, make
+
+    def __getitem__(self, key: str) -> Row:
+        return self._make(self._things[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._things
 
 
 class StableTable(ScrollView, can_focus=True):
@@ -53,6 +74,8 @@ class StableTable(ScrollView, can_focus=True):
     """Heads of columns that are too narrow for their name."""
     DROPS: ClassVar[tuple[str, ...]] = ()
     """Columns that are left out, in this order, while there is no room for the others."""
+    GAP: ClassVar[int] = 2
+    """Cells between two columns."""
     MOST = 20
     """Cells up to which a column gets what its texts need before others get more."""
     plain = False
@@ -90,7 +113,7 @@ class StableTable(ScrollView, can_focus=True):
         self.cursor_row = 0
         """Its number, from 0, also where there are no rows."""
         self._keys: list[str] = []
-        self._shown: dict[str, Row] = {}
+        self._shown: Mapping[str, Row] = {}
         self._fitted: Mapping[str, int] = {}
         self._strips: dict[tuple[str, bool], tuple[Row, Strip]] = {}
         """(row, whether marked) -> what it was drawn from, and the line."""
@@ -102,18 +125,37 @@ class StableTable(ScrollView, can_focus=True):
     def show_rows(self, rows: Mapping[str, Row]) -> None:
         """Make the table show these rows, drawing as little as possible."""
         keys, fitted = list(rows), self.fitted
-        if keys == self._keys and fitted == self._fitted:
-            pairs = zip(self._shown.values(), rows.values(), strict=True)
-            changed = [n for n, (old, new) in enumerate(pairs) if _differ(old, new)]
-            self._shown = dict(rows)
-            self._draw_rows(changed)
-            return
         before, place = self.selected, self.cursor_row
-        self._shown, self._keys, self._fitted = dict(rows), keys, fitted
+        anew = keys != self._keys or fitted != self._fitted
+        self._shown, self._keys, self._fitted = rows, keys, fitted
+        if not anew:
+            self._draw_rows(self._changed())
+            return
         self._strips.clear()
-        self.virtual_size = Size(sum(fitted.values()) + PADDING * len(fitted), HEAD + len(keys))
+        self.virtual_size = Size(sum(fitted.values()) + self.GAP * len(fitted), HEAD + len(keys))
         self.refresh()
-        self._move(keys.index(before) if before in rows else place, before)
+        if before is not None and before in rows:
+            place = keys.index(before)
+        self._move(place, before)
+
+    def _changed(self) -> list[int]:
+        """The rows in sight that look different now; what was drawn of others is dropped."""
+        drawn, self._strips = self._strips, {}
+        changed = []
+        for number in self._in_sight():
+            key = self._keys[number]
+            row = self._shown[key]
+            kept = [(one, drawn[one]) for one in ((key, False), (key, True)) if one in drawn]
+            if not kept or any(_differ(before, row) for _, (before, _) in kept):
+                changed.append(number)
+            else:
+                self._strips.update(kept)
+        return changed
+
+    def _in_sight(self) -> range:
+        """The numbers of the rows one sees; none where the table is hidden."""
+        top = self.scroll_offset.y
+        return range(top, min(top + self.size.height, len(self._keys)))
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
@@ -194,12 +236,11 @@ class StableTable(ScrollView, can_focus=True):
 
     def _draw_rows(self, rows: list[int]) -> None:
         """Draw these rows anew, where they are in sight."""
-        top, size = self.scroll_offset.y, self.size
+        top, size, sight = self.scroll_offset.y, self.size, self._in_sight()
         if not size:  # hidden: once it is shown again
             self.refresh()
-        seen = [row for row in rows if HEAD <= row - top + HEAD < size.height]
-        if seen:
-            self.refresh(*(Region(0, row - top + HEAD, size.width, 1) for row in seen))
+        elif seen := [Region(0, n - top + HEAD, size.width, 1) for n in rows if n in sight]:
+            self.refresh(*seen)
 
     def notify_style_update(self) -> None:
         self._strips.clear()
@@ -225,11 +266,10 @@ class StableTable(ScrollView, can_focus=True):
         )
 
     def _row_strip(self, key: str, marked: bool) -> Strip:
-        row = self._shown[key]
-        kept = self._strips.get((key, marked))
-        if kept is None or kept[0] is not row:
+        if (kept := self._strips.get((key, marked))) is None:
             if len(self._strips) > 4 * self.size.height:
                 self._strips.clear()  # those one has scrolled past
+            row = self._shown[key]
             over = self.get_component_rich_style("table--cursor") if marked else Style.null()
             kept = self._strips[key, marked] = row, self._line(row, self.rich_style, over)
         return kept[1]
@@ -251,7 +291,7 @@ class StableTable(ScrollView, can_focus=True):
             whole = Segment(cell.plain, console.get_style(cell.style))
             for text, style, _ in cell.render(console) if cell.spans else [whole]:
                 segments.append(Segment(text, base + style + over if style else ground))
-            gap = " " * (width - taken + PADDING)
+            gap = " " * (width - taken + self.GAP)
         segments.append(Segment(gap[1:], ground))
         return Strip(segments)
 
@@ -260,7 +300,7 @@ class StableTable(ScrollView, can_focus=True):
     @property
     def narrow(self) -> bool:
         """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
-        wanted = sum(self.COLUMNS.values()) + PADDING * len(self.COLUMNS)
+        wanted = sum(self.COLUMNS.values()) + self.GAP * len(self.COLUMNS)
         return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
 
     @property
@@ -275,7 +315,7 @@ class StableTable(ScrollView, can_focus=True):
         needed = {name: min(cells, self.MOST) for name, (cells, _) in self.wanted.items()}
 
         def spare() -> int:
-            return room - sum(widths.values()) - PADDING * len(widths)
+            return room - sum(widths.values()) - self.GAP * len(widths)
 
         for name in self.DROPS:
             lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
