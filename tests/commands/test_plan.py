@@ -349,6 +349,12 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     assert main(["gates", name, "--json"]) == 0
     (gate,) = json.loads(capsys.readouterr().out)
     assert (gate["status"], gate["verdict"], gate["by_hand"]) == ("done", "open", "pass")
+    text = Path(name).read_text(encoding="utf-8")
+    Path(name).write_text(text.replace("✅ **PASS: seen**", "✅"), encoding="utf-8")
+    for command in ("gates", "status"):
+        assert main([command, name]) == 0
+        assert "done (by hand)" in capsys.readouterr().out
+    Path(name).write_text(text, encoding="utf-8")
     assert main(["set", name, "--gate", "1", "--status", "open"]) == 0
     capsys.readouterr()
     assert main(["gates", name]) == 0

@@ -28,7 +28,6 @@ from vitlab.commands.common import (
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError, real
 from vitlab.contract.terminal import print_exact
-from vitlab.docs.judge.verdict import BY_HAND
 from vitlab.docs.model.roadmap import (
     NoMvpTable,
     Roadmap,
@@ -148,7 +147,7 @@ def show_status(args: argparse.Namespace) -> int:
         broken = 2 if faults else 0
         _note_unreadable(lab)
         if args.json:
-            print_json({"roadmaps": [report for report, _ in reports]})
+            print_json({"roadmaps": [report for report, *_ in reports]})
             return broken
     else:
         path = existing(args.roadmap)
@@ -167,9 +166,9 @@ def show_status(args: argparse.Namespace) -> int:
         if args.json:
             print_json(reports[0][0])
             return 0
-    for position, (report, scores) in enumerate(reports):
+    for position, (report, scores, verdicts) in enumerate(reports):
         print("\n" * (position > 0) + report["roadmap"])
-        _print_status(report, scores)
+        _print_status(report, scores, verdicts)
     return broken
 
 
@@ -216,8 +215,8 @@ def _note_other_words(roadmap: Roadmap) -> None:
     print(f"vitlab: note: {note}", file=sys.stderr)
 
 
-def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | None]]:
-    """What is known of a roadmap, and the best R2 of each of its MVPs."""
+def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | None], list[str]]:
+    """What is known of a roadmap, the best R2 of each MVP, and the verdict of each gate."""
     roadmap, verdicts = judge_gates(lab, path)
     _note_other_words(roadmap)
     if lab and not real(path).is_relative_to(real(lab.paths.root)):
@@ -248,10 +247,12 @@ def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | Non
         "next": following.id if following else None,
         "passed_over": [vars(one) for one in held],
     }
-    return report, scores
+    return report, scores, [verdict.shown for verdict in verdicts]
 
 
-def _print_status(report: dict[str, Any], scores: Sequence[str | None]) -> None:
+def _print_status(
+    report: dict[str, Any], scores: Sequence[str | None], verdicts: Sequence[str]
+) -> None:
     rows = [
         (*(m[key] for key in ("id", "name", "phase", "gate")),
          m.get("standing") or m["status"] or m["status_text"], score, m["exp_id"])
@@ -263,8 +264,8 @@ def _print_status(report: dict[str, Any], scores: Sequence[str | None]) -> None:
     if report["gates"]:
         print()
         gates = [
-            (g["id"], g["title"], g["status"], BY_HAND.get(g["by_hand"], g["verdict"]))
-            for g in report["gates"]
+            (g["id"], g["title"], g["status"], verdict)
+            for g, verdict in zip(report["gates"], verdicts, strict=True)
         ]
         print_table(("GATE", "TITLE", "STATUS", "VERDICT"), gates)
     print(f"\nnext: {report['next'] or 'nothing'}")

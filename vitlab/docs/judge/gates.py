@@ -153,6 +153,7 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.reopens,
         None if decision.reopens or standing == decision.verdict else standing,
         decision.needs if decision.verdict == "open" else None,
+        marked=gate.parsed is not None and not gate.parsed.verdict,
     )
 
 

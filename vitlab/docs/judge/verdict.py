@@ -11,7 +11,8 @@ from vitlab.docs.judge.needs import Needs
 STANDING: Mapping[str, VerdictWord] = {"done": "pass", "failed": "fail"}
 """A status of a gate that is a verdict -> that verdict."""
 BY_HAND = {"pass": "passed (by hand)", "fail": "failed (by hand)"}
-"""A verdict of a person, as people read it."""
+MARKED = "done (by hand)"
+"""A verdict of a person as people read it; `MARKED`: a gate's `✅` alone says no more."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Verdict:
     needs: Needs | None = None
     """What would decide a gate that is open; None where that is not known."""
 
+    marked: bool = False
+    """Whether a person only marked it as done, with no word of a verdict."""
+
     @property
     def holds(self) -> VerdictWord:
         """The verdict that counts: a person's before that of the results."""
@@ -43,4 +47,6 @@ class Verdict:
     @property
     def shown(self) -> str:
         """The verdict that counts, for people: `pass`, `passed (by hand)`."""
+        if self.by_hand == "pass" and self.marked:
+            return MARKED
         return BY_HAND[self.by_hand] if self.by_hand else self.verdict
