@@ -148,6 +148,7 @@ def test_hold_release_and_move(bench: Bench) -> None:
     assert bench.line() == names
     assert bench("hold", waiting[0].name) == (0, f"held {waiting[0].name}\n", "")
     assert json.loads(bench("jobs", "--json")[1])[1]["why"] == "held: release it to run"
+    assert bench("jobs")[1].splitlines()[2].split()[4] == "held"
     assert bench("move", waiting[2].name, "--first")[0] == 0
     assert bench.line() == [names[2], names[0], names[1]]
     bench("move", waiting[2].name, "--down", "1")

@@ -245,7 +245,7 @@ def list_jobs(args: argparse.Namespace) -> int:
             view.spec.mvp,
             view.spec.run,
             view.spec.profile,
-            view.state_word,
+            "held" if view.held and isinstance(view.state, Queued) else view.state_word,
             _outcome(view),
             f"{view.step}/{view.of}" if view.of else view.epochs or "-",
             score_text(view.spec.headline, shown(view.spec.headline, view.values)) or "-",
