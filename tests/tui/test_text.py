@@ -151,12 +151,11 @@ def test_a_job_put_aside_is_not_queued_and_nothing_runs_where_none_does() -> Non
         (BY_HAND, ("· running (document)", "muted")),
     ):
         view.standings = {"1.0": Standing(word, "0.713")}
-        assert mvp_words(one, view) == words
-        assert mvp_words(one, view, plain=True)[0].isascii()
+        assert mvp_words(one, view.standings) == words
+        assert mvp_words(one, view.standings, plain=True)[0].isascii()
         assert document_score(one, view) == "0.713 (document)"
         assert document_score(one, view, 40) == "(0.713)"
-    view.standings = {}
-    assert mvp_words(mvp("1.0", "a", status="planned"), view) == ("- planned", "")
+    assert mvp_words(mvp("1.0", "a", status="planned"), {}) == ("- planned", "")
 
 
 def test_a_line_that_is_drawn_holds_nothing_a_terminal_obeys() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vitlab.tui.text import STATUS, clean, status_word
@@ -9,6 +10,7 @@ from vitlab.tui.text import STATUS, clean, status_word
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import LabSnapshot
+    from vitlab.lab.live.standing import Standing
 
 WIDE = 60
 """Cells of a table from which on where a number is from is told in words."""
@@ -22,9 +24,9 @@ STANDING = {
 """What `vitlab.lab.live.standing` says of an MVP besides statuses -> as `STATUS`."""
 
 
-def mvp_words(mvp: Mvp, view: LabSnapshot, plain: bool = False) -> tuple[str, str]:
+def mvp_words(mvp: Mvp, standings: Mapping[str, Standing], plain: bool = False) -> tuple[str, str]:
     """How an MVP stands as `glyph word`, and its tone: `> running` only where a job of it runs."""
-    one = view.standings.get(mvp.id)
+    one = standings.get(mvp.id)
     word = one.status(mvp) if one is not None else mvp.status
     if word in STANDING:
         *glyphs, tone = STANDING[word]
