@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +29,32 @@ def test_control_sequences_of_a_document_do_not_reach_the_terminal(
     assert "\x07" not in out
     assert "\u202e" not in out
     assert out.split("\n")[2] == "-"
+
+
+@pytest.mark.parametrize(("terminal", "no_color"), [(True, ""), (True, "1"), (False, "")])
+def test_statuses_have_colours_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    no_color: str,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    print_table(
+        ("NAME", "STATE", "OUTCOME"),
+        [("failed", "done", "failed: 状态"), ("b", "running", "x\x1b[31m"), ("c", "done", "ok")],
+    )
+    out = capsys.readouterr().out
+    bold, red, cyan, green, end = (f"\x1b[{n}m" for n in (1, 31, 36, 32, 0))
+    if not terminal or no_color:
+        bold = red = cyan = green = end = ""
+    assert out.splitlines() == [
+        f"{bold}NAME{end}    {bold}STATE{end}    {bold}OUTCOME{end}",
+        f"failed  done     {red}failed: 状态{end}",
+        f"b       {cyan}running{end}  x [31m",
+        f"c       done     {green}ok{end}",
+    ]
 
 
 def test_a_long_cell_does_not_widen_a_table_without_end(

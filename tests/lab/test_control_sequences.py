@@ -48,6 +48,8 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
 
 DRAWN = ("plot", "figure")
 """Commands that print colours of their own."""
+PAINTED = re.compile(r"\x1b\[(?:1|3[1236])m([^\x1b]*)\x1b\[0m")
+"""A text in a colour of ours, in tables and diffs."""
 SLOW = ("spectrum", "evaluate", "data", "ceiling", "scaling")
 """Commands that load much, and print no other than the rest on a terminal."""
 DIFFS = ("set", "sync")
@@ -118,6 +120,8 @@ def test_no_command_prints_what_a_terminal_obeys(
         except SystemExit as end:
             status = int(str(end.code))
         text = out.getvalue() + err.getvalue()
+        if terminal:
+            text = PAINTED.sub(r"\1", text)
         if terminal and words[0] in DRAWN:
             text = re.sub(r"\x1b\[(0|1|38;2;[0-9;]+)m", "", text)
         obeyed = CONTROLS - (set("\u202e\r") if words[0] in DIFFS and not terminal else set())
@@ -138,13 +142,23 @@ def test_a_diff_is_exact_for_a_program_and_harmless_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Marks of text such as \\ufeff and \\u200b stay for `patch`; no control character does."""
-    text = "-a\ufeff\u200b\u202e\r\n+b\x1b[2J\x9b\r\n"
-    for terminal, marks in ((False, "\ufeff\u200b\u202e"), (True, r"\ufeff\u200b\u202e")):
+    monkeypatch.setenv("TERM", "xterm")
+    text = "-a\ufeff\u200b\u202e\r\n+b\x1b[31m\x9b\r\n"
+    for terminal, no_color, marks in (
+        (False, "", "\ufeff\u200b\u202e"),
+        (True, "1", r"\ufeff\u200b\u202e"),
+        (True, "", r"\ufeff\u200b\u202e"),
+    ):
+        monkeypatch.setenv("NO_COLOR", no_color)
         out = Screen(terminal)
         monkeypatch.setattr(sys, "stdout", out)
         with harmless_output(), harmless_output():
             print_exact(text)
-        assert out.getvalue() == f"-a{marks}\r\n+b\\u001b[2J\\u009b\r\n"
+        red, green, end = (
+            ("\x1b[31m", "\x1b[32m", "\x1b[0m") if terminal and not no_color else [""] * 3
+        )
+        shown = f"{red}-a{marks}{end}\r\n{green}+b\\u001b[31m\\u009b{end}\r\n"
+        assert out.getvalue() == shown
     monkeypatch.undo()
 
 

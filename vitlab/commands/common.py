@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import operator
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from wcwidth import wcswidth
 
 from vitlab.contract.paths import NoLab, UsageError, real
+from vitlab.contract.terminal import in_color, painted, print_drawn
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
@@ -26,6 +28,14 @@ from vitlab.lab.writeback.edits import open_in_editors
 
 WIDEST = 300
 """Characters of a table's cell."""
+_STATUS_HEADS = ("STATUS", "STATE", "OUTCOME", "VERDICT")
+_COLORS = {
+    "32": ("done", "ok", "pass", "passed"),
+    "31": ("failed", "fail", "lost", "unreadable", "killed", "oom", "nan", "stalled"),
+    "36": ("running",),
+    "33": ("analysing", "partial", "paused", "stopped", "foreign", "held"),
+}
+"""Colours (parameters of SGR) of statuses, states, outcomes and verdicts."""
 NAMED = 5
 """Jobs that are named where some cannot be read."""
 Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
@@ -48,11 +58,27 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
     A long cell is cut, or it would widen its column in every row.
     """
+    header = [plain(head) for head in header]
     cells = [[cut(plain(cell)) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
-    for row in [list(header), *cells]:
-        padded = (cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True))
-        print("  ".join(padded).rstrip())
+    color, lines = in_color(), []
+    for row in [header, *cells]:
+        gaps = [" " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)]
+        shown = row
+        if color:
+            shown = [painted(x, _color(h, x)) for h, x in zip(header, row, strict=True)]
+        lines.append("  ".join(map(operator.add, shown, gaps)).rstrip())
+    print_drawn("\n".join(lines))
+
+
+def _color(head: str, cell: str) -> str:
+    """Of a cell below a head: heads are bold, statuses have the colour of their first word."""
+    if cell == head:
+        return "1"
+    word = cell.partition(" ")[0].rstrip(":") if head in _STATUS_HEADS else ""
+    if (head, word) == ("STATE", "done"):  # its outcome says whether well
+        return ""
+    return next((color for color, words in _COLORS.items() if word in words), "")
 
 
 def cut(cell: str, widest: int = WIDEST) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -80,12 +81,35 @@ def print_drawn(text: str, end: str = "\n", file: TextIO | None = None) -> None:
     stream.flush()
 
 
+def in_color() -> bool:
+    """Whether colours are printed: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not dumb
+
+
+def painted(text: str, color: str) -> str:
+    """`text` in a colour of the terminal's own (`31`, a parameter of SGR); empty for none."""
+    return f"\x1b[{color}m{text}\x1b[0m" if color and text else text
+
+
+_DIFF = {"+++ ": "1", "--- ": "1", "@@ ": "36", "+": "32", "-": "31"}
+"""The colour of a line of a diff by how it begins."""
+
+
 def print_exact(text: str) -> None:
-    """Print a diff: `harmless` on a terminal; elsewhere exact but for control characters."""
-    if sys.stdout.isatty():
+    """Print a diff: `harmless` on a terminal, in colours; elsewhere exact but for controls."""
+    if in_color():
+        print_drawn("\n".join(map(_painted_line, harmless(text).split("\n"))), "")
+    elif sys.stdout.isatty():
         sys.stdout.write(harmless(text))
     else:
         _inner(sys.stdout).write(_CONTROL.sub(_written, text))
+
+
+def _painted_line(line: str) -> str:
+    text = line.rstrip("\r")
+    color = next((color for head, color in _DIFF.items() if line.startswith(head)), "")
+    return painted(text, color) + line[len(text) :]
 
 
 def _inner(stream: TextIO) -> TextIO:
