@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from argcomplete.completers import BaseCompleter, FilesCompleter
 from vitlab.commands.common import Options
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import harmless
+from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
 
@@ -66,14 +67,18 @@ class _Completer(BaseCompleter):
         return {second: "" for first, *rest in words if first == command for second in rest}
 
 
+def _roadmaps(lab: Lab) -> Iterator[Roadmap]:
+    for path in lab.roadmaps():
+        with contextlib.suppress(UsageError, OSError):  # a broken one hides no other
+            yield lab.read_roadmap(path)
+
+
 def _mvps(lab: Lab) -> Names:
-    roadmaps = map(lab.read_roadmap, lab.roadmaps())
-    return {mvp.id: mvp.name for roadmap in roadmaps for mvp in roadmap.mvps}
+    return {mvp.id: mvp.name for roadmap in _roadmaps(lab) for mvp in roadmap.mvps}
 
 
 def _gates(lab: Lab) -> Names:
-    roadmaps = map(lab.read_roadmap, lab.roadmaps())
-    return {gate.id: gate.title for roadmap in roadmaps for gate in roadmap.gates}
+    return {gate.id: gate.title for roadmap in _roadmaps(lab) for gate in roadmap.gates}
 
 
 def _jobs(lab: Lab) -> Names:

@@ -68,12 +68,14 @@ def test_each_argument_is_offered_what_it_may_name(
 ) -> None:
     spec = Spec("1.0", "run 1", "full", "ridge", {}, "A-01", "roadmaps/a_roadmap.md")
     job = submit(lab, spec).name
+    (lab.root / "broken_roadmap.md").write_bytes(b"\xff\x00\xff")
     for line, names in {
         "vitlab re": ["redo", "resume", "release"],
         "vitlab run ": ["1.0", "2.0"],
         "vitlab run 2": ["2.0"],
         "vitlab run 2.0 --profile ": ["smoke", "demo", "hour", "full"],
         "vitlab logs A": [job],
+        "vitlab stop ": [job],
         "vitlab compare ": ["1.0", "2.0", job],
         "vitlab new ": ["plan", "mvp", "gate", "1.0", "2.0"],
         "vitlab new mvp --gate ": ["1"],
