@@ -170,7 +170,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         args = build_parser().parse_args(argv)
         if args.roadmap is not None and "without_roadmap" in args:
-            raise UsageError(f"{args.without_roadmap}: takes no --roadmap")
+            raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
         status: int = args.handler(args)
         sys.stdout.flush()
     except UsageError as error:

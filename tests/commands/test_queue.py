@@ -95,7 +95,7 @@ def test_a_number_that_is_no_r2_has_its_name(bench: Bench) -> None:
     assert "wrote" not in bench("sync", "--dry-run")[2]
     wrote = bench("sync")[2].splitlines()[-1]  # without a terminal it does not ask
     assert wrote.startswith("wrote roadmaps/roadmap.md, roadmaps/exp_m2_0_")
-    assert wrote.endswith(".md; `vitlab undo` takes back the last write")
+    assert wrote.endswith(".md; `vitlab undo` undoes the last write")
 
 
 def test_a_failed_job_says_why(bench: Bench) -> None:
@@ -122,7 +122,7 @@ def test_of_several_roadmaps_one_is_named(bench: Bench) -> None:
     for words in (("run", "2.0"), ("sync", "2.0"), ("demo", "--mvp", "2.0")):
         assert bench(*words) == (2, "", why)
     assert bench("--roadmap", "roadmaps/roadmap.md", "jobs") == (
-        2, "", "vitlab: vitlab jobs: takes no --roadmap\n",
+        2, "", "vitlab: vitlab jobs: does not take --roadmap\n",
     )  # fmt: skip
     before = bench("--roadmap", name, "status", "--json")[1]
     assert json.loads(before)["roadmap"] == name

@@ -260,7 +260,7 @@ def _print_status(
     ]  # fmt: skip
     print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "R2", "EXP_ID"), rows)
     if ended := [m["id"] for m in report["mvps"] if m.get("standing") == ENDED]:
-        print_note(f"{', '.join(ended)}: all jobs have ended; `vitlab sync` writes how")
+        print_note(f"{', '.join(ended)}: all jobs have ended; `vitlab sync` writes their results")
     if report["gates"]:
         print()
         gates = [
@@ -442,7 +442,7 @@ def sync_results(args: argparse.Namespace) -> int:
             written = accept(lab, plan)
             if written:
                 names = ", ".join(map(lab.paths.relative, written))
-                print(f"wrote {names}; `vitlab undo` takes back the last write", file=sys.stderr)
+                print(f"wrote {names}; `vitlab undo` undoes the last write", file=sys.stderr)
             warn_of_editors(written)
         count += len(plan.changes)
     tell_broken(broken)

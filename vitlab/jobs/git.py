@@ -244,7 +244,7 @@ def _run(folder: Path, *arguments: str, none: int = 0) -> bytes:
     finally:
         timer.cancel()
     if late.is_set():
-        raise _GitError(f"git took over {_SECONDS:.0f} seconds")
+        raise _GitError(f"git took more than {_SECONDS:.0f} seconds")
     if not is_long and process.returncode not in (0, none):
         raise _GitError(f"git ended with status {process.returncode}")
     return output

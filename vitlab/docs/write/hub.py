@@ -54,7 +54,7 @@ def find_statement(hub: Hub, wanted: str) -> list[Statement]:
         if same and (one.kind != "hypotheses" or any(_table(o) == _table(one) for o in same)):
             lines = " and ".join(f"{one.line}" for one in sorted([one, *same], key=_line))
             raise UsageError(
-                f"{hub.document.name}: {one.id} is on lines  {lines}; "
+                f"{hub.document.name}: {one.id} is on lines {lines}; "
                 "give one of them another id first"
             )
     return mine
